@@ -1,0 +1,112 @@
+# Every target sets up what it needs, from nothing: Python >= 3.11, make and access to the package indexes are enough.
+# What a target has installed is remembered by a stamp file inside the environment, so the next run starts at once.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+PY   := $(VENV)/bin/python
+BIN  := $(VENV)/bin
+# Compiling everything beforehand would double the time; Python compiles what it imports.
+PIP_INSTALL := -m pip --quiet --disable-pip-version-check install --no-compile
+
+# Extra arguments, for instance: make test PYTEST_ARGS="-x -k version"
+PYTEST_ARGS ?=
+BENCH_ARGS  ?=
+
+# The other versions of CPython that `make test-matrix` tries; each one only where the machine has it.
+MATRIX ?= 3.12 3.13
+
+# What needs neither Java nor a long time. `make test-local` and `make soak` run the rest.
+NO_JAVA := not local and not soak
+# The unit suites: no engine is started and no checker is run, so another Python is tested within seconds.
+UNIT    := $(NO_JAVA) and not engine and not typing
+
+.PHONY: help
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 15
+
+# -------------------------------------------------------------------------------------------------------- environments
+
+$(VENV)/.created:
+	@python="$$(scripts/find_python.sh)" && echo "creating $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed-demo: $(VENV)/.created pyproject.toml
+	@echo "installing dynamorm-py[demo] into $(VENV)"
+	@$(PY) $(PIP_INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
+	@echo "installing dynamorm-py[dev] into $(VENV)"
+	@$(PY) $(PIP_INSTALL) --editable '.[dev]'
+	@touch $(VENV)/.installed-demo $@
+
+.PHONY: setup
+setup: $(VENV)/.installed-dev  ## create .venv with everything a contributor needs
+
+.PHONY: clean
+clean:  ## remove the environments, caches and downloads
+	rm -rf $(VENV) .venv-3.* .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+.PHONY: demo
+demo: $(VENV)/.installed-demo  ## payments under contention and a lossy network, with the proof table
+	$(PY) -m dynamorm.demo
+
+.PHONY: test
+test: $(VENV)/.installed-dev  ## everything that needs no Java
+	$(PY) -m pytest -m "$(NO_JAVA)" $(PYTEST_ARGS)
+
+.PHONY: test-local
+test-local: $(VENV)/.installed-dev  ## the engine and lossy-proxy suites on DynamoDB Local (needs Java)
+	$(PY) scripts/dynamodb_local.py check
+	DYNAMODB_LOCAL_HOME="$$($(PY) scripts/dynamodb_local.py path)" DYNAMORM_TEST_ENGINE=local \
+	    $(PY) -m pytest -m "(engine or local) and not soak" $(PYTEST_ARGS)
+
+.PHONY: test-matrix
+test-matrix: $(MATRIX:%=test-on-%)  ## the unit suites on the other versions of CPython that this machine has
+
+# A version that is missing is a printed line, never a failure.
+.PHONY: test-on-%
+test-on-%:
+	@if ! python="$$(scripts/find_python.sh $* 2>/dev/null)"; then echo "CPython $*: not on this machine, skipped"; exit 0; fi; \
+	if [ ! -e .venv-$*/.installed-test ] || [ pyproject.toml -nt .venv-$*/.installed-test ]; then \
+	    echo "CPython $*: installing dynamorm-py[test] into .venv-$*"; \
+	    "$$python" -m venv --clear .venv-$*; \
+	    .venv-$*/bin/python $(PIP_INSTALL) --editable '.[test]'; \
+	    touch .venv-$*/.installed-test; \
+	fi; \
+	echo "CPython $*: the unit suites"; \
+	.venv-$*/bin/python -m pytest -m "$(UNIT)" $(PYTEST_ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose
+	$(PY) -m pytest -m soak --timeout 0 $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.installed-dev  ## CPU per operation, beside boto3 and the peers
+	$(PY) -m benchmarks $(BENCH_ARGS)
+
+# ---------------------------------------------------------------------------------------------------------------- lint
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, pyright and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
+	$(BIN)/lint-imports --cache-dir .cache/import-linter
+
+.PHONY: format
+format: $(VENV)/.installed-dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: public-names
+public-names: $(VENV)/.installed-dev  ## store the list of exported names after a deliberate change
+	$(PY) scripts/public_names.py

@@ -1,0 +1,105 @@
+"""Typed, fast access to DynamoDB that stays correct when the network lies.
+
+Example::
+
+    from dynamorm import DB, Attr, Model, Presets, partition_key
+
+    class Payment(Model, table="payments"):
+        id: Attr[str] = partition_key()
+        amount: Attr[int]
+
+    with DB(Presets.local_development()) as db:
+        db.tables.ensure(Payment)
+        db.create(Payment(id="p1", amount=500))
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .config import (
+    Config,
+    Credentials,
+    HighThroughput,
+    Presets,
+    config_from_env,
+    env_or_default,
+)
+from .db import DB
+from .declare import (
+    Attr,
+    attr,
+    created_at,
+    gsi,
+    lsi,
+    partition_key,
+    sort_key,
+    ttl,
+    updated_at,
+    version,
+)
+from .errors import (
+    AlreadyExists,
+    ConditionFailed,
+    DynamORMError,
+    NotFound,
+    Outcome,
+    OutcomeUnknown,
+    Throttled,
+    TransactionCancelled,
+    ValidationError,
+    VersionConflict,
+)
+from .expression import Condition, Update
+from .model import Mixin, Model
+from .schema import Codec, Json
+
+if TYPE_CHECKING:
+    from .async_db import AsyncDB
+
+__all__ = [
+    "DB",
+    "AlreadyExists",
+    "AsyncDB",
+    "Attr",
+    "Codec",
+    "Condition",
+    "ConditionFailed",
+    "Config",
+    "Credentials",
+    "DynamORMError",
+    "HighThroughput",
+    "Json",
+    "Mixin",
+    "Model",
+    "NotFound",
+    "Outcome",
+    "OutcomeUnknown",
+    "Presets",
+    "Throttled",
+    "TransactionCancelled",
+    "Update",
+    "ValidationError",
+    "VersionConflict",
+    "attr",
+    "config_from_env",
+    "created_at",
+    "env_or_default",
+    "gsi",
+    "lsi",
+    "partition_key",
+    "sort_key",
+    "ttl",
+    "updated_at",
+    "version",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "AsyncDB":  # keeps asyncio out of a blocking program
+        from .async_db import AsyncDB
+
+        return AsyncDB
+    if name == "__version__":
+        from importlib.metadata import version as version_of  # costs some milliseconds: only when asked
+
+        return version_of("dynamorm-py")
+    raise AttributeError(f"module 'dynamorm' has no attribute {name!r}")

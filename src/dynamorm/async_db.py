@@ -1,0 +1,282 @@
+"""`AsyncDB`, the asyncio face: the mirror of `DB`, method by method.
+
+The faces are the top of the house: everything they do is in `dynamorm.ops`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+
+from .io.aio import Aio
+from .ops import items, tables, update, verbs
+from .opening import open_session, tls_settings
+from .async_query import AsyncQuery
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .config import Config
+    from .expression import Condition, Update
+    from .ops.tables import TableDescription
+
+M = TypeVar("M")
+
+
+class AsyncDB:
+    """A DynamoDB database, for asyncio. It belongs to the event loop that first uses it.
+
+    ``AsyncDB()`` reads its settings from the environment (`Config.from_env`). Use it as a context manager, or await
+    `close`.
+
+    Raises: ConfigError for settings that are wrong or unsafe. No connection is made before the first call.
+
+    Example::
+
+        async with AsyncDB(Presets.local_development()) as db:
+            await db.tables.ensure(Payment)
+            await db.create(Payment(id="p1", amount=5))
+            await db.get(Payment, "p1")
+    """
+
+    def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
+        self._session = session = open_session(config, extensions)
+        limits = session.config.performance
+        self._io = Aio(
+            session.endpoint,
+            max_connections=limits.max_connections,
+            max_idle=limits.max_idle_connections,
+            connection_timeout=limits.connection_timeout,
+            tls=tls_settings(session),
+        )
+        session.run = self._io.run
+
+    @property
+    def tables(self) -> AsyncTables:
+        """Create, check, describe and delete tables.
+
+        Example: ``db.tables.ensure(Payment)``
+        """
+        return AsyncTables(self)
+
+    def model(self, model: type[M], /) -> AsyncQuery[M]:
+        """Start a query on a model.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
+        """
+        return AsyncQuery(self._session, self._io.run, model)
+
+    async def get(self, model: type[M], /, *key: Any, consistent: bool = False, **parts: Any) -> M | None:
+        """Read one item. Returns the object, or None when there is none.
+
+        The key is given in order, or by field names. ``consistent=True`` reads the latest state, at twice the cost.
+
+        Raises: ValidationError for a key that does not fit the model, or a stored item that does not.
+
+        Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
+        """
+        return await self._io.run(items.get(self._session, model, key, parts, consistent))
+
+    async def require(self, model: type[M], /, *key: Any, consistent: bool = False, **parts: Any) -> M:
+        """Read one item that must exist; otherwise as `get`.
+
+        Raises: NotFound when there is none.
+
+        Example: ``db.require(Payment, "p1").amount``
+        """
+        return await self._io.run(items.require(self._session, model, key, parts, consistent))
+
+    async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
+        """Whether an item is stored under the key. Only its key is fetched.
+
+        Example: ``db.exists(Payment, "p1")``
+        """
+        return await self._io.run(items.exists(self._session, model, key, parts, consistent))
+
+    async def create(self, obj: M, /) -> M:
+        """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
+
+        Raises: AlreadyExists when there is an item under the key; ValidationError, before anything is sent, for a value
+        that cannot be stored; OutcomeUnknown when the outcome could not be settled.
+
+        Example: ``db.create(Payment(id="p1", amount=5))``
+        """
+        return await self._io.run(verbs.create(self._session, obj))
+
+    @overload
+    async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
+    @overload
+    async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: Literal["old"]) -> M | None: ...
+    async def put(self, obj: Any, /, *, condition: Condition | None = None, returning: Literal["old"] | None = None) -> Any:
+        """Store an item, replacing whatever is there; the stored version is not checked.
+
+        Attributes the model does not know are kept when the object was loaded. Without a condition the last writer
+        wins, also when it is a late repetition of this very call: use `save` for a versioned model.
+        ``returning="old"`` returns the item that was replaced (or None); such a call is never repeated.
+
+        Raises: ConditionFailed when ``condition`` does not hold.
+
+        Example: ``db.put(payment, condition=Payment.status == "pending")``
+        """
+        return await self._io.run(verbs.put(self._session, obj, condition, returning))
+
+    async def save(self, obj: M, /) -> M:
+        """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
+
+        Without a change nothing is sent.
+
+        Raises: VersionConflict when somebody else wrote the item since it was loaded; MissingItem when it is gone;
+        AlreadyExists when a new object's key is taken.
+
+        Example: ``payment.note = "checked"; db.save(payment)``
+        """
+        return await self._io.run(verbs.save(self._session, obj))
+
+    @overload
+    async def update(self, obj: M, /, *updates: Update, condition: Condition | None = ..., upsert: bool = ...) -> M: ...
+    @overload
+    async def update(
+        self,
+        model: type[M],
+        /,
+        *key_and_updates: Any,
+        condition: Condition | None = ...,
+        upsert: bool = ...,
+        **parts: Any,
+    ) -> M: ...
+    async def update(
+        self, subject: Any, /, *args: Any, condition: Condition | None = None, upsert: bool = False, **parts: Any
+    ) -> Any:
+        """Change attributes of one item in place, exactly once. Returns the object as it is afterwards.
+
+        The subject is an object (its version is checked when it was loaded, and it is refreshed), or a model followed
+        by the key (the version is only raised). The item must exist unless ``upsert``.
+
+        Raises: VersionConflict, MissingItem, ConditionFailed; ValidationError, before anything is sent, for an update
+        of a key, a library-owned or an immutable field.
+
+        Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
+        or ``db.update(Payment, "p1", Payment.amount.add(5))``
+        """
+        return await self._io.run(update.update(self._session, subject, args, parts, condition, upsert))
+
+    @overload
+    async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
+    @overload
+    async def upsert(
+        self, model: type[M], /, *key_and_updates: Any, condition: Condition | None = ..., **parts: Any
+    ) -> M: ...
+    async def upsert(self, subject: Any, /, *args: Any, condition: Condition | None = None, **parts: Any) -> Any:
+        """`update` that makes the item when there is none.
+
+        Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
+        """
+        return await self._io.run(update.update(self._session, subject, args, parts, condition, True))
+
+    @overload
+    async def delete(
+        self,
+        subject: type[M],
+        /,
+        *key: Any,
+        condition: Condition | None = ...,
+        must_exist: bool = ...,
+        returning: Literal["old"],
+        **parts: Any,
+    ) -> M | None: ...
+    @overload
+    async def delete(
+        self, subject: M, /, *, condition: Condition | None = ..., must_exist: bool = ..., returning: Literal["old"]
+    ) -> M | None: ...
+    @overload
+    async def delete(
+        self,
+        subject: object,
+        /,
+        *key: Any,
+        condition: Condition | None = ...,
+        must_exist: bool = ...,
+        returning: None = ...,
+        **parts: Any,
+    ) -> None: ...
+    async def delete(
+        self,
+        subject: Any,
+        /,
+        *key: Any,
+        condition: Condition | None = None,
+        must_exist: bool = False,
+        returning: Literal["old"] | None = None,
+        **parts: Any,
+    ) -> Any:
+        """Remove one item: an object (its version is checked when it was loaded), or a model and a key.
+
+        An item that is not there counts as deleted, unless ``must_exist``. ``returning="old"`` returns what was
+        removed (or None); such a call is never repeated.
+
+        Raises: VersionConflict when somebody else wrote the item since it was loaded; ConditionFailed; MissingItem
+        with ``must_exist``.
+
+        Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
+        """
+        return await self._io.run(verbs.delete(self._session, subject, key, parts, condition, must_exist, returning))
+
+    async def close(self) -> None:
+        """Close the connections. A call after that raises.
+
+        Example: ``db.close()``, or use the DB as a context manager.
+        """
+        await self._io.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncDB {self._session.endpoint.host_header}>"
+
+
+class AsyncTables:
+    """The tables of a database. Made by `AsyncDB.tables`."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, db: AsyncDB) -> None:
+        self._db = db
+
+    async def create(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
+        """Create the model's table with its indexes (on demand billing) and wait until it is ready.
+
+        Raises: ClientError with code ``ResourceInUseException`` when it exists; DeadlineExceeded after ``timeout`` seconds.
+
+        Example: ``db.tables.create(Payment)``
+        """
+        return await self._db._io.run(tables.create(self._db._session, model, timeout))  # noqa: SLF001 - one face
+
+    async def ensure(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
+        """Create the model's table unless it is there; then check that its keys and indexes fit the model.
+
+        Raises: ModelError when the live table does not fit, saying in what; DeadlineExceeded after ``timeout`` seconds.
+
+        Example: ``db.tables.ensure(Payment)``
+        """
+        return await self._db._io.run(tables.ensure(self._db._session, model, timeout))  # noqa: SLF001 - one face
+
+    async def describe(self, model: type[Any], /) -> TableDescription:
+        """The live table: status, keys, indexes, billing.
+
+        Raises: TableNotFound.
+
+        Example: ``db.tables.describe(Payment).status``
+        """
+        return await self._db._io.run(tables.describe(self._db._session, model))  # noqa: SLF001 - one face
+
+    async def delete(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> None:
+        """Delete the model's table with all its items, and wait until it is gone. Nothing happens when there is none.
+
+        Example: ``db.tables.delete(Payment)``
+        """
+        return await self._db._io.run(tables.delete(self._db._session, model, timeout))  # noqa: SLF001 - one face

@@ -1,0 +1,189 @@
+"""Builds a `Schema` from class bodies: names, roles, keys and indexes, and the mistakes that can be seen there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from .annotations import NotAttr, Scope, attr_annotation
+from .declare import Spec, did_you_mean
+from .errors import ModelError
+from .schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema
+
+# Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_NAME = re.compile(r"[A-Za-z0-9_.\-]{3,255}")
+_MAX_ATTRIBUTE_NAME = 65_535
+_MAX_INDEX_ATTRIBUTES = 4
+
+Body = tuple[str, dict[str, Any], Any, Scope]
+"""Class name, annotations, namespace and scope of one class body."""
+
+
+def build_schema(
+    name: str, bodies: Iterable[Body], parent: Schema, settings: dict[str, Any], typevars: dict[Any, Any]
+) -> Schema:
+    """The schema of class ``name``. Its ``model`` is filled in by the caller, once the class exists."""
+    naming = _naming(name, settings["naming"])
+    fields = dict(parent.fields)
+    indexes = dict(parent.indexes)
+    for owner, annotations, namespace, scope in bodies:
+        for key, annotation in annotations.items():
+            field = _field(owner, key, annotation, namespace.get(key), scope, naming, settings)
+            if field is not None:
+                fields[key] = field
+        _refuse_bare_specs(owner, annotations, namespace)
+        indexes.update({key: value for key, value in namespace.items() if isinstance(value, Index)})
+    schema = Schema(
+        model=parent.model,
+        name=name,
+        table=settings["table"] or parent.table,
+        fields=fields,
+        discriminator=settings["discriminator"] or parent.discriminator,
+        write_tokens=parent.write_tokens if settings["write_tokens"] is None else settings["write_tokens"],
+        namespace=parent.namespace,
+        typevars=typevars,
+    )
+    return complete(schema, indexes, tag=settings["tag"])
+
+
+def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = None) -> Schema:
+    """Check the fields against one another and work out the keys. Used for registered classes too."""
+    _check_names(schema)
+    key = _key(schema)
+    if schema.table is not None:
+        if not _NAME.fullmatch(schema.table):
+            raise ModelError(f"{schema.name}: a table name has 3 to 255 of A-Z a-z 0-9 _ - . (got {schema.table!r})")
+        if key is None:
+            raise ModelError(f"{schema.name} has a table but no partition key: declare one with partition_key()")
+    if tag is not None and schema.discriminator is None:
+        raise ModelError(f"{schema.name}: tag= needs discriminator= on this class or its base")
+    indexes = {name: _index(schema, index, key) for name, index in indexes.items()}
+    taken: dict[str, str] = {}
+    for attribute, index in indexes.items():
+        if index.name in taken:
+            raise ModelError(f"{schema.name}: index name {index.name!r} is used by {taken[index.name]} and {attribute}")
+        taken[index.name] = attribute
+    tag = (tag or schema.name) if schema.discriminator is not None else None
+    return replace(schema, key=key, indexes=indexes, tag=tag)
+
+
+def _field(
+    owner: str,
+    key: str,
+    annotation: Any,
+    declared: Any,
+    scope: Scope,
+    naming: Callable[[str], str],
+    settings: dict[str, Any],
+) -> Field | None:
+    """One annotated name of a class body: a field, or None for a ClassVar or an index."""
+    inner = attr_annotation(annotation, scope)
+    if inner is None or isinstance(declared, Index):
+        return None
+    if isinstance(inner, NotAttr):
+        shown = inner.annotation if isinstance(inner.annotation, str) else getattr(inner.annotation, "__name__", "...")
+        raise ModelError(f"{owner}.{key}: annotate it as Attr[{shown}] (or ClassVar[{shown}] if it is not stored)")
+    if key == "mro" or (key.startswith("__") and key.endswith("__")):
+        raise ModelError(f"{owner}.{key}: Python needs this name; choose another and keep the stored one with name=")
+    if declared is None:
+        declared = Spec("", (), {})
+    if not isinstance(declared, Spec):
+        raise ModelError(f"{owner}.{key}: a default is written attr(default=...)")
+    omit_empty = declared.limits.pop("omit_empty", settings["omit_empty"] or False)
+    return Field(
+        name=key,
+        stored=naming(key) if declared.name is None else declared.name,
+        annotation=inner,
+        owner=owner,
+        default=declared.default,
+        default_factory=declared.default_factory,
+        options=declared.options,
+        role=declared.role,
+        omit_empty=omit_empty,
+        **declared.limits,
+    )
+
+
+def _refuse_bare_specs(owner: str, annotations: dict[str, Any], namespace: Any) -> None:
+    for key, value in namespace.items():
+        if isinstance(value, Spec) and key not in annotations:
+            raise ModelError(f"{owner}.{key} has no annotation: write {key}: Attr[...] = ...")
+
+
+def _check_names(schema: Schema) -> None:
+    stored: dict[str, str] = {}
+    for field in schema.fields.values():
+        if not field.stored or len(field.stored.encode()) > _MAX_ATTRIBUTE_NAME:
+            raise ModelError(f"{schema.name}.{field.name}: a stored name has 1 to {_MAX_ATTRIBUTE_NAME} bytes")
+        if field.stored in (TOKEN_ATTRIBUTE, schema.discriminator):
+            raise ModelError(f"{schema.name}.{field.name}: the stored name {field.stored!r} belongs to the library")
+        if field.stored in stored:
+            raise ModelError(f"{schema.name}: {stored[field.stored]} and {field.name} are both stored as {field.stored!r}")
+        stored[field.stored] = field.name
+
+
+def _key(schema: Schema) -> Key | None:
+    found: dict[str, str] = {}
+    for field in schema.fields.values():
+        if field.role and field.role in found:
+            raise ModelError(f"{schema.name}: {found[field.role]} and {field.name} are both declared as {field.role}")
+        found[field.role] = field.name
+    if "partition" not in found:
+        if "sort" in found:
+            raise ModelError(f"{schema.name} has a sort key but no partition key: declare one with partition_key()")
+        return None
+    return Key(found["partition"], found.get("sort"))
+
+
+def _index(schema: Schema, index: Index, key: Key | None) -> Index:
+    """An index with its partition filled in, every name checked."""
+    if not _NAME.fullmatch(index.name):
+        raise ModelError(f"{schema.name}: an index name has 3 to 255 of A-Z a-z 0-9 _ - . (got {index.name!r})")
+    if index.kind == "LSI":
+        if key is None or key.sort is None:
+            raise ModelError(f"{schema.name}: index {index.name!r} is local, which needs a table with a sort key")
+        index = replace(index, partition=(key.partition,))
+    if not index.partition or max(len(index.partition), len(index.sort)) > _MAX_INDEX_ATTRIBUTES:
+        raise ModelError(f"{schema.name}: index {index.name!r} takes 1 to 4 partition and up to 4 sort attributes")
+    if isinstance(index.projection, str) and index.projection not in ("ALL", "KEYS_ONLY"):
+        raise ModelError(f"{schema.name}: projection of {index.name!r} is 'ALL', 'KEYS_ONLY' or a tuple of field names")
+    projected = index.projection if isinstance(index.projection, tuple) else ()
+    for name in (*index.fields, *projected):
+        if name not in schema.fields:
+            hint = did_you_mean(name, schema.fields)
+            raise ModelError(f"{schema.name}: index {index.name!r} names {name!r}, which is no field{hint}")
+    return index
+
+
+def _naming(name: str, naming: Any) -> Callable[[str], str]:
+    if naming is None or naming == "snake_case":
+        return str
+    if callable(naming):
+        return naming  # type: ignore[no-any-return] # a user's function; its result is checked as a stored name
+    if naming not in _CONVENTIONS:
+        raise ModelError(f"class {name}: no naming convention {naming!r}{did_you_mean(str(naming), _CONVENTIONS)}")
+    return _CONVENTIONS[naming]
+
+
+def _camel(text: str) -> str:
+    first, *rest = text.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _pascal(text: str) -> str:
+    return "".join(word.capitalize() for word in text.split("_"))
+
+
+def _kebab(text: str) -> str:
+    return text.replace("_", "-")
+
+
+_CONVENTIONS: dict[str, Callable[[str], str]] = {
+    "snake_case": str,
+    "camelCase": _camel,
+    "PascalCase": _pascal,
+    "kebab-case": _kebab,
+}

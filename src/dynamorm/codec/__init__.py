@@ -1,0 +1,8 @@
+"""The codec: Python objects to DynamoDB's JSON and back. Only this package knows ``{"S": ...}``."""
+
+from .generate import Codec, Page
+from .registry import Registry
+from .replies import expect_empty, read_count, read_object
+from .state import ACCESS, Access
+
+__all__ = ["ACCESS", "Access", "Codec", "Page", "Registry", "expect_empty", "read_count", "read_object"]

@@ -1,0 +1,177 @@
+"""Documents of any shape: Python values to wire values and back, for ``Any`` and wherever no type is known.
+
+A wire value is what DynamoDB's JSON holds, ``{"S": "text"}``, with bytes for B. It must not know models.
+"""
+
+from __future__ import annotations
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from .mismatch import Mismatch
+from .numbers import decimal_text, float_text, number_of, number_text
+
+Wire: TypeAlias = dict[str, Any]
+
+MAX_DEPTH: Final = 32
+"""How deep DynamoDB lets lists and maps nest."""
+
+_SET_TAGS = {str: "SS", bytes: "BS", int: "NS", Decimal: "NS", float: "NS"}
+
+
+def to_wire(value: Any, depth: int = 0) -> Wire:
+    """The wire value of a str, number, bytes, bool, None, list, tuple, dict or set.
+
+    Raises: Mismatch for anything else, and for nesting deeper than 32 levels.
+    """
+    cls = value.__class__
+    if cls is str:
+        return {"S": value}
+    if cls is int:
+        return {"N": number_text(value)}
+    if cls is bool:
+        return {"BOOL": value}
+    if value is None:
+        return {"NULL": True}
+    if cls is list or cls is tuple:
+        if depth >= MAX_DEPTH:
+            raise Mismatch(f"nested at most {MAX_DEPTH} levels deep", value, "deeper nesting")
+        return {"L": [to_wire(one, depth + 1) for one in value]}
+    if cls is dict:
+        if depth >= MAX_DEPTH:
+            raise Mismatch(f"nested at most {MAX_DEPTH} levels deep", value, "deeper nesting")
+        return {"M": {_name(key): to_wire(one, depth + 1) for key, one in value.items()}}
+    if cls is Decimal:
+        return {"N": decimal_text(value)}
+    if cls is float:
+        return {"N": float_text(value)}
+    if cls is bytes:
+        return {"B": value}
+    if isinstance(value, (bytearray, memoryview)):
+        return {"B": bytes(value)}
+    if isinstance(value, (set, frozenset)):
+        return set_to_wire(value)
+    if isinstance(value, Enum):
+        return to_wire(value.value, depth)
+    return _subclass(value, depth)
+
+
+def _subclass(value: Any, depth: int) -> Wire:
+    """The wire value of an instance of a subclass of a plain type, by its content."""
+    for plain in (str, int, float, Decimal, bytes, dict, list):
+        if isinstance(value, plain):
+            return to_wire(plain(value) if plain is not str else str.__str__(value), depth)
+    raise Mismatch(
+        "a str, int, Decimal, float, bytes, bool, None, list, dict or set",
+        value,
+        hint="; declare the field with the value's own type, or give it a Codec(...)",
+    )
+
+
+def _name(key: Any) -> str:
+    if isinstance(key, str):
+        return key if key.__class__ is str else str.__str__(key)
+    raise Mismatch("a dict with str keys", key, f"a key of type {type(key).__name__}")
+
+
+def set_to_wire(value: Any) -> Wire:
+    """The wire value of a set; an empty one is NULL, for DynamoDB has no empty sets."""
+    tags = {_SET_TAGS.get(type(one), "") for one in value}
+    if not tags:
+        return {"NULL": True}
+    if len(tags) > 1 or "" in tags:
+        raise Mismatch("a set of only str, only numbers or only bytes", value, "a set of other values")
+    (tag,) = tags
+    return {tag: sorted({number_text(one) for one in value}) if tag == "NS" else sorted(value)}
+
+
+def from_wire(wire: Wire) -> Any:
+    """The Python value of a wire value; numbers become int when written as one, else Decimal.
+
+    B may be bytes or base64 text. Raises: Mismatch when it is no wire value.
+    """
+    if wire.__class__ is not dict or len(wire) != 1:
+        raise Mismatch("an attribute value", wire, "something else")
+    ((tag, value),) = wire.items()
+    reader = _READERS.get(tag)
+    if reader is None or value.__class__ is not _PAYLOAD[tag]:
+        if value.__class__ is bytes and tag == "B":
+            return value
+        raise Mismatch("an attribute value", wire, "something else")
+    return reader(value)
+
+
+def bytes_of(value: Any) -> bytes:
+    """Bytes, from bytes or base64 text."""
+    if value.__class__ is bytes:
+        return value  # type: ignore[no-any-return] # just checked
+    try:
+        return a2b_base64(value, strict_mode=True)
+    except (Base64Error, TypeError, ValueError):
+        raise Mismatch("base64 text", value, "something else") from None
+
+
+def _text(value: Any) -> str:
+    if value.__class__ is not str:
+        raise Mismatch("text", value)
+    return value  # type: ignore[no-any-return] # just checked
+
+
+def _null(value: bool) -> None:  # noqa: FBT001 - the payload of NULL is a boolean
+    if not value:
+        raise Mismatch("NULL true", value)
+
+
+_READERS: Final[dict[str, Any]] = {
+    "S": str,
+    "N": number_of,
+    "B": bytes_of,
+    "BOOL": bool,
+    "NULL": _null,
+    "L": lambda value: [from_wire(one) for one in value],
+    "M": lambda value: {key: from_wire(one) for key, one in value.items()},
+    "SS": lambda value: {_text(one) for one in value},
+    "NS": lambda value: {number_of(_text(one)) for one in value},
+    "BS": lambda value: {bytes_of(one) for one in value},
+}
+_PAYLOAD: Final[dict[str, type]] = {
+    "S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool, "L": list, "M": dict, "SS": list, "NS": list, "BS": list
+}  # fmt: skip
+TAGS: Final = frozenset(_PAYLOAD)
+
+
+def normal(wire: Wire) -> Wire:
+    """A wire value with bytes for B, wherever it came from. Raises Mismatch when it is no wire value."""
+    if wire.__class__ is not dict or len(wire) != 1:
+        raise Mismatch("an attribute value", wire, "something else")
+    ((tag, value),) = wire.items()
+    if tag == "B":
+        return {"B": bytes_of(value)}
+    if value.__class__ is not _PAYLOAD.get(tag):
+        raise Mismatch("an attribute value", wire, "something else")
+    if tag == "L":
+        return {"L": [normal(one) for one in value]}
+    if tag == "M":
+        return {"M": {key: normal(one) for key, one in value.items()}}
+    if tag == "BS":
+        return {"BS": [bytes_of(one) for one in value]}
+    if tag in ("SS", "NS"):
+        return {tag: [_text(one) for one in value]}
+    if tag == "NULL":
+        _null(value)
+    return wire
+
+
+def empty_wire(wire: Wire) -> bool:
+    """Whether a wire value counts as empty for ``omit_empty``: the same function for create and update."""
+    ((tag, value),) = wire.items()
+    if tag == "N":
+        return bool(value == "0")
+    if tag == "NULL":
+        return True
+    if tag == "M":
+        return all(empty_wire(one) for one in value.values())
+    return not value

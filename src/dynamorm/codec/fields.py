@@ -1,0 +1,214 @@
+"""One field of a record: the lines that encode it with its constraints, and those that decode it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET as U
+from msgspec import convert
+
+from ..errors import ValidationError
+from ..plugin import FieldCodec
+from ..schema import MISSING, Field
+from .document import empty_wire, normal
+from .mismatch import Mismatch
+from .shapes import GENERIC, Nullable, Shape
+from .size import check_key
+from .source import Source
+from .times import ZERO_TIME
+
+LIBRARY_ROLES = ("created_at", "updated_at")
+"""Set by the library just before a write: until then they may be None."""
+
+
+class FieldPlan:
+    """How one field is stored. ``owner`` is the name of its class; ``shape`` is without the Optional."""
+
+    def __init__(
+        self,
+        field: Field,
+        shape: Shape,
+        *,
+        owner: str,
+        hook: FieldCodec | None = None,
+        key_limit: int = 0,
+        sparse: bool = False,
+        keep_none: bool = False,
+    ) -> None:
+        self.field = field
+        self.name = field.name
+        self.stored = field.stored
+        self.owner = owner
+        self.hook = hook
+        self.key_limit = key_limit
+        self.sparse = sparse
+        self.optional = isinstance(shape, Nullable)
+        self.shape = shape.inner if isinstance(shape, Nullable) else shape
+        self.nullable = self.optional or field.role in LIBRARY_ROLES
+        # None is left out and read back as the default; where the default is another value, NULL must say so.
+        self.keep_none = self.optional and not sparse and (keep_none or not self._none_by_default)
+
+    @property
+    def _none_by_default(self) -> bool:
+        return self.field.default_factory is None and self.field.default in (MISSING, None)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the field is always written."""
+        return (not self.nullable or self.keep_none) and not self.field.omit_empty and not self.sparse
+
+    def wire(self) -> Any:
+        """The msgspec type of the stored attribute."""
+        if self.hook is not None:
+            return GENERIC
+        return Nullable(self.shape).wire() if self.nullable and not self.shape.null else self.shape.wire()
+
+    # ------------------------------------------------------------------------------------------------------- decoding
+
+    def missing(self) -> Callable[[], Any] | None:
+        """What makes the value of an attribute that is not stored; None when it must be stored."""
+        field = self.field
+        if field.default_factory is not None:
+            return field.default_factory
+        if field.default is not MISSING:
+            return lambda: field.default
+        if self.nullable:
+            return lambda: None
+        if (field.omit_empty or self.sparse) and self.shape.empty() is not U:
+            return self.shape.empty
+        return None
+
+    def missing_text(self, source: Source) -> str | None:
+        """The expression of `missing`."""
+        make = self.missing()
+        if make is None:
+            return None
+        value = self.field.default
+        if self.field.default_factory is None and value in (MISSING, None) and self.nullable:
+            return "None"
+        if self.field.default_factory is None and value is not MISSING:
+            return repr(value) if type(value) in (int, str, bool) else source.bind(f"default_{self.name}", value)
+        return f"{source.bind(f'missing_{self.name}', make)}()"
+
+    def decode_text(self, source: Source, x: str) -> str:
+        """The expression of the value of the stored attribute in variable ``x``."""
+        shape = self.shape
+        if self.hook is not None:
+            inner = shape.decode(source, x)
+            opened = f"({x} := {source.bind(f'open_{self.name}', self._opener())}({x}))"
+            text = f"({inner} if {opened} is not None else None)"
+            return f'(None if "NULL" in {x} else {text})' if self.nullable else text
+        if self.nullable and not shape.null:
+            return Nullable(shape).decode(source, x)
+        return shape.decode(source, x)
+
+    def _opener(self) -> Callable[[Any], Any]:
+        assert self.hook is not None
+        decode = self.hook[1]
+        wire = self.shape.wire()
+        return lambda stored: convert(decode(normal(stored)), wire)
+
+    # ------------------------------------------------------------------------------------------------------- encoding
+
+    def plain_text(self, source: Source, v: str) -> str | None:
+        """The expression of the wire value when the field needs no lines of its own, else None."""
+        if not self.sure or self.hook is not None or self.key_limit or self._constrained:
+            return None
+        return (Nullable(self.shape) if self.nullable else self.shape).encode(source, v)
+
+    @property
+    def _constrained(self) -> bool:
+        field = self.field
+        limits = (field.ge, field.gt, field.le, field.lt, field.min_length, field.max_length, field.pattern)
+        return bool(field.validators) or any(limit is not None for limit in limits)
+
+    @property
+    def plain_key(self) -> bool:
+        """Whether a key attribute has no hook and no constraints."""
+        return self.hook is None and not self._constrained
+
+    def encode_lines(self, source: Source, v: str, store: str) -> list[str]:
+        """The lines that work out the wire value of variable ``v`` and run ``store`` with it, unless it is left out."""
+        field = self.field
+        lines = [f"x = {self.shape.encode(source, v)}", *self._checks(source, v)]
+        if self.sparse:
+            lines += ['if "NULL" not in x and x.get("S") != "" and x.get("B") != b"":']
+        elif field.omit_empty:
+            zero = f' and x.get("S") != {ZERO_TIME!r}' if self.shape.expected == "datetime" else ""
+            lines += [f"if not {source.bind('empty_wire', empty_wire)}(x){zero}:"]
+        else:
+            lines += ["if True:"] if self.key_limit or self.hook else []
+        guarded = lines[-1].endswith(":")
+        tail = []
+        if self.key_limit:
+            tail += [f"{source.bind('check_key', check_key)}(x, {self.key_limit})"]
+        if self.hook is not None:
+            tail += [f"x = {source.bind(f'seal_{self.name}', self.hook[0])}(x)"]
+        tail += [store.format(x="x")]
+        if lines[-1] == "if True:":
+            lines, guarded = lines[:-1], False
+        lines += [f"    {line}" if guarded else line for line in tail]
+        if not self.nullable:
+            return lines
+        inner = [f"if {v} is not None:", *(f"    {line}" for line in lines)]
+        if self.keep_none and not field.omit_empty:
+            inner += ["else:", "    " + store.format(x='{"NULL": True}')]
+        return inner
+
+    def _checks(self, source: Source, v: str) -> list[str]:
+        """The constraints, on a value whose type is known to be right."""
+        field = self.field
+        stop = f"{source.bind('refuse', refuse)}({self.owner!r}, {self.name!r}, "
+        lines: list[str] = []
+        for sign, limit in ((">=", field.ge), (">", field.gt), ("<=", field.le), ("<", field.lt)):
+            if limit is not None:
+                lines += [f"if not {v} {sign} {source.bind(f'limit_{self.name}', limit)}: {stop}{f'be {sign} {limit}'!r})"]
+        if field.min_length is not None:
+            lines += [f"if len({v}) < {field.min_length}: {stop}{f'have a length of at least {field.min_length}'!r})"]
+        if field.max_length is not None:
+            lines += [f"if len({v}) > {field.max_length}: {stop}{f'have a length of at most {field.max_length}'!r})"]
+        if field.pattern is not None:
+            match = source.bind(f"match_{self.name}", re.compile(field.pattern).fullmatch)
+            lines += [f"if {match}({v}) is None: {stop}{f'match the pattern {field.pattern}'!r})"]
+        if field.validators:
+            run = source.bind(f"validate_{self.name}", _validator(self.owner, self.name, field.validators))
+            # A validator may change the value, so what is stored is worked out again.
+            lines += [f"y = {run}({v})", f"if y is not {v}:", f"    {v} = y", f"    x = {self.shape.encode(source, v)}"]
+        return lines
+
+
+def refuse(owner: str, name: str, rule: str) -> None:
+    """Raise the ValidationError of a constraint that does not hold."""
+    raise ValidationError(f"{owner}.{name} must {rule}", field=name)
+
+
+def _validator(owner: str, name: str, validators: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    """One function that runs all the validators of a field. Their messages may hold the value, so they are dropped."""
+
+    def validate(value: Any) -> Any:
+        failed = None
+        for validator in validators:
+            try:
+                value = validator(value)
+            except (ValueError, AssertionError):
+                failed = getattr(validator, "__name__", type(validator).__name__)
+                break
+        if failed is not None:
+            raise ValidationError(f"{owner}.{name} was refused by its validator {failed}", field=name)
+        return value
+
+    return validate
+
+
+def explain(owner: str, name: str, error: Exception, value: Any) -> ValidationError:
+    """The ValidationError for a value that could not be encoded."""
+    if isinstance(error, ValidationError):
+        if error.field is None:
+            return type(error)(f"{owner}.{name}: {error.message}", field=name)
+        return error
+    if isinstance(error, Mismatch):
+        where = "" if error.value is value else " holds a value that"
+        return ValidationError(f"{owner}.{name}{where} {error.text}", field=name)
+    return ValidationError(f"{owner}.{name} cannot be stored ({type(error).__name__})", field=name)

@@ -1,0 +1,355 @@
+"""`Codec`: everything that turns one model's objects into bytes for DynamoDB and back.
+
+The hot paths are generated per model (`dynamorm.codec.records`); this module joins them to replies and keys.
+It must not know verbs, HTTP or expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET as U
+from msgspec import Struct
+
+from ..errors import DynamORMError, ItemTooLarge, ValidationError
+from ..schema import TOKEN_ATTRIBUTE, Field, Schema
+from . import operands
+from .family import Family
+from .fields import FieldPlan
+from .fields import explain as explain_value
+from .keys import KeyCodec
+from .mismatch import Mismatch
+from .planner import FieldHooks, Planner
+from .reading import Reading
+from .replies import dumps, read_object
+from .shapes import Shape
+from .size import MAX_ITEM, MAX_NAME, check_names, check_nesting, item_size
+from .source import Source
+from .state import ACCESS, SLOTS
+
+
+class Page(Struct, gc=False):
+    """One page of a query: objects, the raw JSON of the key to go on from, and DynamoDB's counts."""
+
+    items: list[Any]
+    last_key: bytes | None
+    count: int
+    scanned: int
+
+
+class Codec:
+    """Encodes and decodes one model.
+
+    ``schema``, ``model``, ``table`` (physical name or None), ``source`` (the generated code), ``key_names`` (stored
+    names of the key, partition first) and ``record`` (the shape) are plain attributes; so are the generated functions
+    ``encode(obj) -> wire item`` (without the write tokens) and ``key_json(values) -> bytes``.
+
+    Raises: ModelError when the model's types cannot be stored.
+    """
+
+    encode: Callable[[Any], dict[str, Any]]
+    key_json: Callable[[tuple[Any, ...]], bytes]
+
+    def __init__(self, schema: Schema, hook_of: FieldHooks, codec_of: Callable[[Any], Codec], table_prefix: str = "") -> None:
+        self.schema = schema
+        self.model = schema.model
+        self.table = None if schema.table is None else table_prefix + schema.table
+        self.access = ACCESS.get(schema.model, SLOTS)
+        self.record = Planner(hook_of, codec_of).model(schema)
+        self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in self.record.plans}
+        self.family = Family(schema, codec_of) if schema.discriminator is not None else None
+        self._names = self.record.names() | {TOKEN_ATTRIBUTE}
+        self._deep = _nests(self.record, set())
+        self._careful: dict[str, Any] | None = None
+        source = Source()
+        self._build(source)
+        self.source = source.compile(schema.name)
+        self.encode = source.names["encode"]
+        self._decode = source.names[self._decoder]
+        self.keys = KeyCodec(schema, self.record, self.encode_key_field)
+        self.key_names = self.keys.names
+        self.key_json = self.keys.json
+        self.reading = Reading(self)
+        self.read_item = self.reading.item
+        self.read_attributes = self.reading.attributes
+
+    def _build(self, source: Source) -> None:
+        """Write the functions of the hot paths."""
+        lines = self.record.body_lines(source)
+        explain = source.bind("explain", self._explain_encode)
+        again = source.bind("DynamORMError", DynamORMError)
+        kind = source.bind("Model", self.model)
+        source.define(
+            "encode",
+            "o",
+            [
+                "try:",
+                f"    if o.__class__ is not {kind}: raise TypeError",
+                *(f"    {line}" for line in lines),
+                f"except {again}: raise",
+                "except Exception: pass",
+                f"return {explain}(o)",
+            ],
+        )
+        self._decoder = self.record.decoder(source)
+
+    # ------------------------------------------------------------------------------------------------------- encoding
+
+    def _explain_encode(self, obj: Any) -> dict[str, Any]:
+        """Encode field by field, to name the one that does not fit."""
+        if not isinstance(obj, self.model):
+            raise ValidationError(f"expected a {self.schema.name}, got {type(obj).__name__}")
+        wire: dict[str, Any] = {}
+        if self.record.tagged is not None:
+            wire[self.record.tagged[0]] = {"S": self.record.tagged[1]}
+        for plan in self.plans.values():
+            try:
+                value = getattr(obj, plan.name)
+            except AttributeError:
+                raise ValidationError(f"{self.schema.name}.{plan.name} has no value", field=plan.name) from None
+            stored = self.encode_field(plan.name, value)
+            if stored is not None:
+                wire[plan.stored] = stored
+        return wire
+
+    def encode_field(self, name: str, value: Any) -> dict[str, Any] | None:
+        """The wire value of one field, its constraints checked; None when it is left out of the item.
+
+        Raises: ValidationError.
+        """
+        plan = self.plans[name]
+        function = self._slow(f"encode {name}")
+        failed: Exception
+        try:
+            found: dict[str, Any] | None = function(value)
+        except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
+            failed = error
+        else:
+            return found
+        if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
+            raise failed
+        raise explain_value(self.schema.name, plan.name, failed, value)
+
+    def encode_key_field(self, name: str, value: Any) -> dict[str, Any]:
+        """The wire value of a key attribute. Raises: ValidationError."""
+        found = self.encode_field(name, value)
+        assert found is not None  # a key attribute is never left out
+        return found
+
+    def encode_operand(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any]:
+        """The wire value of an operand of an expression, without the field's constraints.
+
+        ``parts`` is the path: the `Field`, then fields, names and indexes inside it. ``what`` tells what the operand is:
+        ``"value"`` (of the path's type), ``"element"`` (of the list, set or text there), ``"number"`` or ``"string"``.
+
+        Raises: ValidationError.
+        """
+        return operands.encode_operand(self, parts, value, what)
+
+    def item_bytes(self, wire: dict[str, Any]) -> bytes:
+        """The JSON of a wire item, checked against DynamoDB's limits.
+
+        Raises: ItemTooLarge; ValidationError for nesting, names and text that is not Unicode.
+        """
+        try:
+            raw = dumps(wire)
+        except UnicodeEncodeError:
+            raise ValidationError(f"a {self.schema.name} holds text that is not valid Unicode") from None
+        size = len(raw)
+        if size > MAX_NAME:
+            self._check_large(wire, size)
+        if self._deep and size > 200 and raw.count(b'{"L":') + raw.count(b'{"M":') > 30:
+            self._checked(check_nesting, wire)
+        return raw
+
+    def _check_large(self, wire: dict[str, Any], size: int) -> None:
+        self._checked(check_names, wire)
+        # The JSON of an item is never shorter than its size.
+        if size > MAX_ITEM and (exact := item_size(wire)) > MAX_ITEM:
+            names = " and ".join(self.key_names) or "none"
+            raise ItemTooLarge(
+                f"a {self.schema.name} (key: {names}) of {exact} bytes is over DynamoDB's limit of {MAX_ITEM} bytes",
+                size=exact,
+                limit=MAX_ITEM,
+                table=self.table,
+            )
+
+    def _checked(self, check: Callable[[dict[str, Any]], None], wire: dict[str, Any]) -> None:
+        failed = None
+        for name, value in wire.items():
+            try:
+                check({name: value})
+            except Mismatch as error:
+                failed = f"{self.schema.name}: the attribute {name[:80]!r} {error.text}"
+        if failed is not None:
+            raise ValidationError(failed)
+
+    # ------------------------------------------------------------------------------------------------------- decoding
+
+    def decode(self, raw: bytes) -> Any:
+        """The object of one item's JSON; the bytes become its loaded state.
+
+        Raises: MalformedResponse; ValidationError when the item does not fit the model.
+        """
+        return self.reading.decode(raw)
+
+    def decode_wire(self, wire: dict[str, Any]) -> Any:
+        """The object of a wire item, with bytes or base64 text for B."""
+        return self.decode(dumps(wire))
+
+    def decode_nested(self, wire: dict[str, Any]) -> Any:
+        """The object of a map inside an item: it has no state of its own."""
+        obj = self.decode(dumps(wire))
+        self.access.set_state(obj, None)
+        return obj
+
+    def explain_decode(self, wire: dict[str, Any], raw: bytes | None) -> Any:
+        """Decode attribute by attribute, with the careful readers; names the attribute that does not fit.
+
+        Raises: ValidationError.
+        """
+        values: dict[str, Any] = {}
+        for plan in self.plans.values():
+            found = wire.get(plan.stored, U)
+            values[plan.name] = self._absent(plan) if found is U else self.decode_field(plan.name, found)
+        obj = self.access.construct(self.model, values)
+        self.access.set_state(obj, raw)
+        return obj
+
+    def _absent(self, plan: FieldPlan) -> Any:
+        make = plan.missing()
+        if make is None:
+            raise ValidationError(
+                f"{self.schema.name}.{plan.name}: the stored item lacks {plan.stored!r}", field=plan.name, table=self.table
+            )
+        return make()
+
+    def decode_field(self, name: str, wire: dict[str, Any]) -> Any:
+        """The Python value of one stored attribute. Raises: ValidationError."""
+        plan = self.plans[name]
+        failed: Exception
+        try:
+            return self._slow(f"decode {name}")(operands.typed(plan, wire))
+        except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
+            failed = error
+        if isinstance(failed, DynamORMError):
+            raise failed
+        raise ValidationError(operands.misread(self.schema.name, plan, wire, failed), field=name, table=self.table)
+
+    def _slow(self, which: str) -> Any:
+        """A careful function of one field; they are compiled together, when the first is needed."""
+        if self._careful is None:
+            self._careful = operands.compile_careful(self.schema.name, self.plans.values())
+        return self._careful[which]
+
+    def read_page(self, body: bytes) -> Page:
+        """The reply to Query or Scan. Raises: MalformedResponse, ValidationError."""
+        return Page(*self.reading.page(body))
+
+    # ---------------------------------------------------------------------------------------------------------- state
+
+    def loaded(self, obj: Any) -> bytes | None:
+        """The JSON of the stored item as last known, or None."""
+        return self.access.get_state(obj)
+
+    def mark(self, obj: Any, raw: bytes | None) -> None:
+        """Say what is stored now."""
+        self.access.set_state(obj, raw)
+
+    def assign(self, target: Any, source: Any) -> None:
+        """Copy every field and the state of ``source`` into ``target``."""
+        for name in self.plans:
+            setattr(target, name, getattr(source, name))
+        self.access.set_state(target, self.access.get_state(source))
+
+    def set_value(self, obj: Any, name: str, value: Any) -> None:
+        """Set one field, as the library itself does for versions and times."""
+        setattr(obj, name, value)
+
+    def new(self, **values: Any) -> Any:
+        """An object from field values; what is not given gets its default.
+
+        Raises: ValidationError when a field without a default is missing.
+        """
+        for name, plan in self.plans.items():
+            if name not in values:
+                make = plan.missing()
+                if make is None:
+                    raise ValidationError(f"{self.schema.name}.{name} needs a value", field=name)
+                values[name] = make()
+        return self.access.construct(self.model, values)
+
+    def key_of(self, obj: Any) -> bytes:
+        """The JSON of an object's key. Raises: ValidationError."""
+        return self.keys.of(obj)
+
+    def key_values(self, raw: bytes) -> tuple[Any, ...]:
+        """The Python values of a key's JSON, partition first."""
+        wire = read_object(raw)
+        return tuple(
+            self.decode_field(field.name, wire[field.stored]) for field in self.keys.fields if field.stored in wire
+        )
+
+    def changes(self, obj: Any) -> dict[str, dict[str, Any] | None]:
+        """What differs between the object and its loaded state, by stored name: the new wire value, None for "remove".
+
+        Attributes the model does not know never appear. Raises: ValidationError.
+        """
+        new = self.encode(obj)
+        raw = self.access.get_state(obj)
+        if raw is None:
+            return dict(new)
+        old = self._encode_loaded(raw)
+        changed: dict[str, dict[str, Any] | None] = {name: one for name, one in new.items() if old.get(name) != one}
+        return changed | {name: None for name in old if name not in new}
+
+    def _encode_loaded(self, raw: bytes) -> dict[str, Any]:
+        """What `encode` would have made of the loaded state, also where that breaks a constraint of today."""
+        base = self.decode(raw)
+        try:
+            return self.encode(base)
+        except ValidationError:
+            pass
+        stored = read_object(raw)
+        wire: dict[str, Any] = {}
+        for plan in self.plans.values():
+            try:
+                one = self.encode_field(plan.name, getattr(base, plan.name))
+            except ValidationError:
+                one = stored.get(plan.stored)
+            if one is not None:
+                wire[plan.stored] = one
+        return wire
+
+    def unknown(self, obj: Any) -> dict[str, Any]:
+        """The stored attributes of the loaded state that the model does not know, without the write tokens."""
+        raw = self.access.get_state(obj)
+        if raw is None:
+            return {}
+        return {name: one for name, one in read_object(raw).items() if name not in self._names}
+
+    def known_version(self, obj: Any) -> int | None:
+        """The version in the loaded state; None when nothing is loaded, or it holds none."""
+        raw = self.access.get_state(obj)
+        return None if raw is None else self.reading.version(raw)
+
+    def ring(self, raw: bytes) -> bytes:
+        """The write tokens in an item's JSON, empty when it has none."""
+        return self.reading.ring(raw)
+
+    def field(self, name: str) -> Field:
+        """A field by name."""
+        return self.plans[name].field
+
+    def __repr__(self) -> str:
+        return f"<Codec {self.schema.name}>"
+
+
+def _nests(shape: Shape, seen: set[int]) -> bool:
+    """Whether values may nest without a limit that the types give: documents, custom codecs and recursive types."""
+    if id(shape) in seen:
+        return not hasattr(shape, "text")
+    seen = seen | {id(shape)}
+    inner = [plan.shape for plan in shape.plans] if hasattr(shape, "plans") else list(shape.children())
+    return (not shape.tag and not inner) or isinstance(shape, Family) or any(_nests(one, seen) for one in inner)

@@ -1,0 +1,96 @@
+"""`Json()` fields: any value as one compact JSON text with sorted keys, numbers exact."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import DecodeError, Raw, to_builtins
+from msgspec.json import Decoder, Encoder
+
+from ..errors import ModelError
+from .mismatch import Mismatch
+from .shapes import ANY, Shape
+from .source import Source
+
+
+class JsonShape(Shape):
+    """A value stored as JSON text: S. None is NULL."""
+
+    tag = "S"
+    null = True
+
+    def __init__(self, annotation: Any, where: str) -> None:
+        self.expected = "a value that JSON can hold"
+        try:
+            self._decode = Decoder(annotation, float_hook=Decimal, dec_hook=_read).decode
+        except TypeError as error:
+            raise ModelError(f"{where}: Json() cannot hold this type ({error})") from None
+
+    def payload(self) -> Any:
+        return str
+
+    def encode(self, source: Source, v: str) -> str:
+        return f'({{"NULL": True}} if {v} is None else {{"S": {source.bind("json_text", json_text)}({v})}})'
+
+    def decode(self, source: Source, x: str) -> str:
+        from .shapes import refuse_null
+        from msgspec import UNSET as U
+
+        unset = source.bind("U", U)
+        refuse = source.bind("refuse_null", refuse_null)
+        read = source.bind("json_of", self._read)
+        return f"({read}({x}.S) if {x}.NULL is {unset} and {x}.S is not {unset} else {refuse}({x}))"
+
+    def _read(self, text: str) -> Any:
+        try:
+            return self._decode(text)
+        except (DecodeError, RecursionError, ValueError):
+            raise Mismatch("JSON text that fits the field", text, "other text") from None
+
+    def part(self, name: str | int) -> Shape:
+        raise Mismatch("a map or a list", None, "a Json() field, which is one text to DynamoDB")
+
+    def element(self) -> Shape:
+        return ANY
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """A pydantic model inside a Json() field."""
+    validate = getattr(kind, "model_validate", None)
+    if validate is None:
+        raise NotImplementedError
+    return validate(value)
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON with sorted keys. Decimals are written digit by digit, times and the like as text."""
+    try:
+        return _encode(_exact(to_builtins(value, builtin_types=(Decimal,), str_keys=True, enc_hook=_dump))).decode()
+    except (TypeError, RecursionError, ValueError, OverflowError):
+        raise Mismatch("a value that JSON can hold", value) from None
+
+
+_encode = Encoder(order="sorted").encode
+
+
+def _dump(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if dump is None:
+        raise TypeError
+    return dump(mode="json")
+
+
+def _exact(value: Any) -> Any:
+    """Decimals as raw digits, for JSON numbers have no type."""
+    if isinstance(value, dict):
+        return {key: _exact(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_exact(one) for one in value]
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError
+        return Raw(str(value).encode())
+    if isinstance(value, float) and value - value != 0:
+        raise ValueError
+    return value

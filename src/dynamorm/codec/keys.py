@@ -1,0 +1,90 @@
+"""Primary keys: from Python values to the JSON of a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ValidationError
+from ..schema import Field, Schema
+from .records import Record
+from .replies import dumps
+from .scalars import SCALARS
+
+_SURELY_SHORT = 256  # characters: at most 1024 bytes, which is within the limit of either key
+
+
+class KeyCodec:
+    """Makes keys of one model. ``json(values)`` is the function of the hot path."""
+
+    def __init__(
+        self, schema: Schema, record: Record, encode: Callable[[str, Any], dict[str, Any]]
+    ) -> None:
+        key = schema.key
+        self._schema = schema
+        self._encode = encode
+        self.fields: tuple[Field, ...] = () if key is None else tuple(schema.fields[name] for name in key.fields)
+        self.names = tuple(field.stored for field in self.fields)
+        plans = {plan.name: plan for plan in record.plans}
+        # Only these have a text that needs no hook and no careful look.
+        plain = [
+            plans[field.name].shape is SCALARS[str] and plans[field.name].plain_key for field in self.fields
+        ]
+        self._parts = [b"%s%s:{\"S\":" % (b"{" if number == 0 else b",", dumps(name)) for number, name in enumerate(self.names)]
+        self.json: Callable[[tuple[Any, ...]], bytes] = self._general
+        if all(plain) and len(plain) == 1:
+            self.json = self._one_text()
+        elif all(plain) and len(plain) == 2:
+            self.json = self._two_texts()
+
+    def of(self, obj: Any) -> bytes:
+        """The JSON of an object's key. Raises: ValidationError."""
+        return self.json(tuple([getattr(obj, field.name) for field in self.fields]))
+
+    def _one_text(self) -> Callable[[tuple[Any, ...]], bytes]:
+        (head,) = self._parts
+        general = self._general
+
+        def json(values: tuple[Any, ...]) -> bytes:
+            if len(values) == 1:
+                (one,) = values
+                if one.__class__ is str and 0 < len(one) <= _SURELY_SHORT and one.isprintable():
+                    return head + dumps(one) + b"}}"
+            return general(values)
+
+        return json
+
+    def _two_texts(self) -> Callable[[tuple[Any, ...]], bytes]:
+        head, middle = self._parts
+        general = self._general
+
+        def json(values: tuple[Any, ...]) -> bytes:
+            if len(values) == 2:
+                one, two = values
+                if (
+                    one.__class__ is two.__class__ is str
+                    and 0 < len(one) <= _SURELY_SHORT
+                    and 0 < len(two) <= _SURELY_SHORT
+                    and one.isprintable()
+                    and two.isprintable()
+                ):
+                    return b"".join((head, dumps(one), b"}", middle, dumps(two), b"}}"))
+            return general(values)
+
+        return json
+
+    def _general(self, values: tuple[Any, ...]) -> bytes:
+        """Any key, with every mistake explained."""
+        name = self._schema.name
+        if not self.fields:
+            raise ValidationError(f"{name} has no key: it has no table")
+        if len(values) != len(self.fields):
+            wanted = " and ".join(field.name for field in self.fields)
+            raise ValidationError(f"the key of {name} is {wanted}: {len(self.fields)} values, got {len(values)}")
+        wire = {
+            field.stored: self._encode(field.name, value) for field, value in zip(self.fields, values, strict=True)
+        }
+        try:
+            return dumps(wire)
+        except UnicodeEncodeError:
+            raise ValidationError(f"a key of {name} holds text that is not valid Unicode") from None

@@ -1,0 +1,26 @@
+"""What generated code raises when a value does not fit; the codec turns it into a `ValidationError` with a field."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+
+class Mismatch(Exception):  # noqa: N818 - never leaves the codec
+    """``value`` is not what was expected. ``found`` describes it without showing it."""
+
+    def __init__(self, expected: str, value: Any, found: str | None = None, hint: str = "") -> None:
+        super().__init__()
+        self.expected = expected
+        self.value = value
+        self.found = type(value).__name__ if found is None else found
+        self.hint = hint
+
+    @property
+    def text(self) -> str:
+        """The sentence about the value, to follow the name of a field."""
+        return f"must be {self.expected}, got {self.found}{self.hint}"
+
+
+def misfit(expected: str, value: Any, found: str | None = None, hint: str = "") -> NoReturn:
+    """Raise `Mismatch`; a function, so that an expression can do it."""
+    raise Mismatch(expected, value, found, hint)

@@ -1,0 +1,219 @@
+"""Replies to objects: the typed fast path with its proof that no key came twice, and the careful path behind it.
+
+The typed decoder ignores what it does not know and keeps the last of two equal keys. Re-encoding what it kept gives
+as many bytes as came only if nothing was ignored and nothing came twice, because msgspec writes the shortest JSON
+there is and never a longer form than it read. Any difference (white space, escapes, attributes the model does not
+know, a duplicate key) leads to `read_object`, which decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET as U
+from msgspec import Raw, UnsetType, defstruct
+from msgspec.json import Decoder
+
+from ..errors import DynamORMError
+from ..schema import TOKEN_ATTRIBUTE
+from .numbers import int_of
+from .replies import check_item, dumps, raw_item, raw_page, read_object
+from .replies import malformed as malformed_reply
+from .shapes import wire_struct
+
+if TYPE_CHECKING:
+    from .generate import Codec
+
+PageParts = tuple[list[Any], bytes | None, int, int]
+
+
+class Reading:
+    """The readers of one codec. Decoders are made on first use: most models need only some of them."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._family = codec.family
+        self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
+
+    @cached_property
+    def _item(self) -> Callable[[bytes], Any]:
+        return Decoder(self._codec.record.struct()).decode
+
+    @cached_property
+    def _reply(self) -> Callable[[bytes], Any]:
+        wire = self._codec.record.struct()
+        return Decoder(defstruct("ItemReply", [("Item", wire | UnsetType, U)], gc=False)).decode
+
+    @cached_property
+    def _attributes_reply(self) -> Callable[[bytes], Any]:
+        wire = self._codec.record.struct()
+        return Decoder(defstruct("AttributesReply", [("Attributes", wire | UnsetType, U)], gc=False)).decode
+
+    @cached_property
+    def _page(self) -> Callable[[bytes], Any]:
+        wire = self._codec.record.struct()
+        fields: Any = [
+            ("Items", list[wire]),
+            ("Count", int),
+            ("ScannedCount", int | UnsetType, U),
+            ("LastEvaluatedKey", Raw | UnsetType, U),
+        ]
+        return Decoder(defstruct("PageReply", fields, kw_only=True, gc=False)).decode
+
+    # ------------------------------------------------------------------------------------------------------ one item
+
+    def decode(self, raw: bytes) -> Any:
+        """See `Codec.decode`."""
+        if self._family is None:
+            try:
+                wire = self._item(raw)
+                if len(dumps(wire)) != len(raw):
+                    check_item(read_object(raw))
+                return self._make(wire, raw)
+            except DynamORMError:
+                raise
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+                pass
+        return self._careful(raw)
+
+    def _careful(self, raw: bytes) -> Any:
+        """Decode one item with every check, or raise what is wrong with it."""
+        wire = read_object(raw)
+        check_item(wire)
+        if self._family is not None:
+            codec = self._family.codec(raw)
+            if codec is not None:
+                return codec.decode(raw)
+            try:
+                return self._make(self._item(raw), raw)
+            except DynamORMError:
+                raise
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+                pass
+        return self._codec.explain_decode(wire, raw)
+
+    def item(self, body: bytes) -> Any:
+        """The object in a reply to GetItem, or None when the reply says there is none.
+
+        Raises: MalformedResponse for any other body; ValidationError when the item does not fit the model.
+        """
+        if self._family is None:
+            try:
+                reply = self._reply(body)
+                wire = reply.Item
+                if wire is not U and len(dumps(reply)) == len(body):
+                    # Nothing but {"Item": ...} has this length.
+                    return self._make(wire, body[8:-1])
+            except DynamORMError:
+                raise
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+                pass
+        return self._careful_reply(body, "Item", "_reply")
+
+    def attributes(self, body: bytes) -> Any:
+        """The object in the ``Attributes`` of a write's reply, or None when it has none.
+
+        Raises: as `item`.
+        """
+        if self._family is None:
+            try:
+                reply = self._attributes_reply(body)
+                wire = reply.Attributes
+                if wire is not U and len(dumps(reply)) == len(body):
+                    return self._make(wire, body[14:-1])
+            except DynamORMError:
+                raise
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+                pass
+        return self._careful_reply(body, "Attributes", "_attributes_reply")
+
+    def _careful_reply(self, body: bytes, member: str, reader: str) -> Any:
+        if body == b"{}":
+            return None
+        raw = raw_item(body, member)
+        if raw is None:
+            return None
+        if self._family is None:
+            try:
+                return self._make(getattr(getattr(self, reader)(body), member), raw)
+            except DynamORMError:
+                raise
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+                pass
+        return self._careful(raw)
+
+    # --------------------------------------------------------------------------------------------------------- pages
+
+    def page(self, body: bytes) -> PageParts:
+        """See `Codec.read_page`."""
+        if self._family is None:
+            try:
+                reply = self._page(body)
+                items = reply.Items
+                count = reply.Count
+                raws = [dumps(wire) for wire in items]
+                reply.Items = []
+                # The items, the commas between them, and the rest of the reply.
+                length = sum(map(len, raws)) + max(len(raws) - 1, 0) + len(dumps(reply))
+                if length == len(body) and count == len(items):
+                    make = self._make
+                    found = [make(wire, raw) for wire, raw in zip(items, raws, strict=True)]
+                    return found, _last_key(reply.LastEvaluatedKey), count, _looked_at(reply)
+            except DynamORMError:
+                raise
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+                pass
+        raws, last, count, looked_at = raw_page(body)
+        return [self.decode(raw) for raw in raws], last, count, looked_at
+
+    # -------------------------------------------------------------------------------------------------------- details
+
+    @cached_property
+    def _version_of(self) -> Callable[[bytes], Any] | None:
+        field = self._codec.schema.version
+        if field is None:
+            return None
+        kind: Any = wire_struct("N", str, null=False) | UnsetType
+        reader: Any = defstruct("Version", [("version", kind, U)], rename={"version": field.stored}, gc=False)
+        return Decoder(reader).decode
+
+    def version(self, raw: bytes) -> int | None:
+        """See `Codec.known_version`."""
+        if self._version_of is None:
+            return None
+        found = self._version_of(raw).version
+        return None if found is U else int_of(found.N)
+
+    @cached_property
+    def _ring_of(self) -> Callable[[bytes], Any]:
+        kind: Any = wire_struct("B", bytes, null=False) | UnsetType
+        return Decoder(defstruct("Ring", [("ring", kind, U)], rename={"ring": TOKEN_ATTRIBUTE}, gc=False)).decode
+
+    def ring(self, raw: bytes) -> bytes:
+        """See `Codec.ring`."""
+        try:
+            found = self._ring_of(raw).ring
+        except Exception:  # noqa: BLE001 - somebody else's attribute of that name holds no tokens of ours
+            return b""
+        ring: bytes = b"" if found is U else found.B
+        return ring
+
+
+def _last_key(raw: Any) -> bytes | None:
+    """The raw last key, checked on its own: the proof by length cannot look inside raw bytes."""
+    if raw is U:
+        return None
+    key = bytes(raw)
+    found = read_object(key)
+    check_item(found)
+    # An empty key means the same as none: nothing is left.
+    return key if found else None
+
+
+def _looked_at(reply: Any) -> int:
+    count: int = reply.Count
+    if count < 0:
+        raise malformed_reply("Count is negative")
+    return count if reply.ScannedCount is U else max(reply.ScannedCount, count)

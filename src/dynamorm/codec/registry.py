@@ -1,0 +1,69 @@
+"""`Registry`: one codec per model, built on first use with the plugins of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..errors import ModelError
+from ..plugin import FieldCodec, FieldHook, ModelHook
+from ..schema import CORE_OPTIONS, Field, Schema, schema_of
+from .generate import Codec
+
+
+class Registry:
+    """The codecs of a session.
+
+    Args:
+        field_hooks: called for every field; the first that answers wraps the field's code.
+        model_hooks: called in order with the schema; each returns the schema to go on with.
+        claimed: the option classes that a plugin handles.
+        table_prefix: put before every table name.
+
+    Example: ``Registry().codec(Payment).encode(payment)``
+    """
+
+    def __init__(
+        self,
+        field_hooks: Iterable[FieldHook] = (),
+        model_hooks: Iterable[ModelHook] = (),
+        claimed: Iterable[type] = (),
+        table_prefix: str = "",
+    ) -> None:
+        self._field_hooks = tuple(field_hooks)
+        self._model_hooks = tuple(model_hooks)
+        self._options = (*CORE_OPTIONS, *claimed)
+        self._table_prefix = table_prefix
+        self._codecs: dict[Any, Codec] = {}
+
+    def codec(self, model: Any) -> Codec:
+        """The codec of a model.
+
+        Raises: ModelError when a type cannot be stored or an option has no plugin; TypeError when it is no model.
+        """
+        try:
+            return self._codecs[model]
+        except (KeyError, TypeError):
+            return self._build(model)
+
+    def _build(self, model: Any) -> Codec:
+        schema = schema_of(model)
+        known = self._codecs.get(schema.model)
+        if known is None:
+            for hook in self._model_hooks:
+                schema = hook(schema)
+            known = Codec(schema, self._hook_of, self.codec, self._table_prefix)
+            self._codecs[schema.model] = known
+        return known
+
+    def _hook_of(self, schema: Schema, field: Field) -> FieldCodec | None:
+        """What wraps a field. Runs for every field of every codec, so an option without a plugin is found here."""
+        for option in field.options:
+            if not isinstance(option, self._options):
+                name = type(option).__name__
+                raise ModelError(f"no installed plugin handles {name} on {schema.name}.{field.name}; call db.use(...)")
+        for hook in self._field_hooks:
+            found = hook(schema, field)
+            if found is not None:
+                return found
+        return None

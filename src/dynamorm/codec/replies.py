@@ -1,0 +1,176 @@
+"""Strict reading of replies: a JSON object without duplicate keys, or `MalformedResponse`. Never "nothing" by mistake.
+
+It must not know models.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+
+from msgspec import DecodeError, Raw, Struct, UnsetType
+from msgspec import UNSET as U
+from msgspec import ValidationError as ShapeError
+from msgspec.json import Decoder, Encoder
+
+from ..errors import MalformedResponse
+
+T = TypeVar("T")
+
+dumps: Final = Encoder().encode
+_parse: Final = Decoder().decode
+
+WRITE_REPLY: Final = frozenset({"ConsumedCapacity", "ItemCollectionMetrics"})
+"""What a write may answer with when no values were asked for."""
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """A reply or error body as a dict.
+
+    Raises: MalformedResponse when it is not a JSON object in UTF-8, or has a key twice at any level.
+    """
+    try:
+        value = _parse(body)
+        # Re-encoding drops a duplicate key, so equal bytes prove that there is none.
+        proven = value.__class__ is dict and dumps(value) == body
+    except (DecodeError, ValueError, RecursionError):
+        raise malformed("it is not valid JSON") from None
+    if value.__class__ is not dict:
+        raise malformed(f"it is a JSON {_kind(value)}, not an object")
+    if not proven:
+        _refuse_duplicates(body)
+    return value  # type: ignore[no-any-return] # just checked
+
+
+def _refuse_duplicates(body: bytes) -> None:
+    """The final verdict, for JSON that is written in another style than ours (white space, escapes, exponents)."""
+    try:
+        json.loads(bytes(body).decode(), object_pairs_hook=_pairs, parse_float=str, parse_int=str, parse_constant=str)
+    except (DecodeError, ValueError, RecursionError):
+        raise malformed("it is not valid JSON") from None
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise malformed("it has the same key twice")
+    return found
+
+
+def _kind(value: Any) -> str:
+    names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(value), "number")
+
+
+def malformed(reason: str) -> MalformedResponse:
+    """The error for an answer that cannot be believed; the reason never quotes it."""
+    return MalformedResponse(f"the answer cannot be believed: {reason}")
+
+
+def expect_empty(body: bytes, allowed: Iterable[str] = WRITE_REPLY) -> dict[str, Any]:
+    """The reply of a write that asked for no values: an object with nothing in it but ``allowed``.
+
+    Raises: MalformedResponse for anything else, also for an empty body.
+    """
+    if body == b"{}":
+        return {}
+    found = read_object(body)
+    for name in found:
+        if name not in allowed:
+            raise malformed("it has members that this operation does not answer with")
+    return found
+
+
+class RawItem(Struct, gc=False):
+    """Where an item stands in the reply to a single operation."""
+
+    Item: Raw | UnsetType = U
+    Attributes: Raw | UnsetType = U
+
+
+class RawPage(Struct, gc=False, kw_only=True):
+    """A reply with several items."""
+
+    Items: list[Raw] | UnsetType = U
+    Count: int
+    ScannedCount: int | UnsetType = U
+    LastEvaluatedKey: Raw | UnsetType = U
+
+
+_raw_item: Final = Decoder(RawItem).decode
+_raw_page: Final = Decoder(RawPage).decode
+
+
+def raw_item(body: bytes, member: str) -> bytes | None:
+    """The JSON of the one item of a reply, or None when the reply has none.
+
+    Raises: MalformedResponse unless the body is an object in which ``member`` is absent or a map of attribute values.
+    """
+    found = read_object(body)
+    if member not in found:
+        return None
+    check_item(found[member])
+    raw: Raw = getattr(_raw_item(body), member)
+    return bytes(raw)
+
+
+def raw_page(body: bytes, *, count_only: bool = False) -> tuple[list[bytes], bytes | None, int, int]:
+    """The items of a page, its last key, its count and how many items were looked at.
+
+    Raises: MalformedResponse unless ``Items`` is a list of items, as many as ``Count`` (absent with ``count_only``).
+    """
+    found = read_object(body)
+    try:
+        page = _raw_page(body)
+    except ShapeError:
+        raise malformed("it is no page of items") from None
+    items = found.get("Items", ())
+    for item in items:
+        check_item(item)
+    if "LastEvaluatedKey" in found:
+        check_item(found["LastEvaluatedKey"])
+    if page.Count < 0 or (count_only == ("Items" in found)) or (not count_only and len(items) != page.Count):
+        raise malformed("Items and Count do not agree")
+    raws = [] if page.Items is U else [bytes(one) for one in page.Items]
+    last = None if page.LastEvaluatedKey is U else bytes(page.LastEvaluatedKey)
+    # An empty key means the same as none: nothing is left.
+    return raws, None if last is None or not found["LastEvaluatedKey"] else last, page.Count, scanned(page)
+
+
+def scanned(page: Any) -> int:
+    """How many items were looked at; emulators leave it out."""
+    count: int = page.Count
+    return count if page.ScannedCount is U else max(page.ScannedCount, count)
+
+
+def read_count(body: bytes) -> tuple[int, int, bytes | None]:
+    """The reply to ``Select=COUNT``: count, scanned count and last key.
+
+    Raises: MalformedResponse.
+    """
+    _, last, count, looked_at = raw_page(body, count_only=True)
+    return count, looked_at, last
+
+
+def check_item(item: Any) -> None:
+    """Raise MalformedResponse unless this is a map of attribute values, in form."""
+    if item.__class__ is not dict or not all(map(_is_value, item.values())):
+        raise malformed("an item is no map of attribute values")
+
+
+def _is_value(value: Any) -> bool:
+    if value.__class__ is not dict or len(value) != 1:
+        return False
+    ((tag, payload),) = value.items()
+    if tag in ("S", "N", "B"):
+        return payload.__class__ is str
+    if tag == "L":
+        return payload.__class__ is list and all(map(_is_value, payload))
+    if tag == "M":
+        return payload.__class__ is dict and all(map(_is_value, payload.values()))
+    if tag == "BOOL":
+        return payload.__class__ is bool
+    if tag == "NULL":
+        return payload is True
+    return tag in ("SS", "NS", "BS") and payload.__class__ is list and all(one.__class__ is str for one in payload)

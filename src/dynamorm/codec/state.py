@@ -1,0 +1,49 @@
+"""Where an object keeps what is known of its stored item: in a slot of a Model, or through an `Access`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+
+class Access(NamedTuple):
+    """How objects of a registered class that is no `Model` are made and keep their state.
+
+    ``construct(cls, values)`` makes an object from a dict of field values, ``get_state(obj)`` returns the bytes that
+    ``set_state(obj, raw)`` kept, or None.
+    """
+
+    construct: Callable[[Any, dict[str, Any]], Any]
+    get_state: Callable[[Any], bytes | None]
+    set_state: Callable[[Any, bytes | None], None]
+
+
+ACCESS: Final[dict[type, Access]] = {}
+"""By registered class; `dynamorm.adapters` fills it."""
+
+
+def has_slot(cls: type) -> bool:
+    """Whether objects of the class keep their state in the slot ``__loaded__``, as every Model does."""
+    return any("__loaded__" in vars(one).get("__slots__", ()) for one in cls.__mro__)
+
+
+def construct_slots(cls: Any, values: dict[str, Any]) -> Any:
+    """Make a Model from its field values, without its constructor."""
+    obj = object.__new__(cls)
+    obj.__loaded__ = None
+    for name, value in values.items():
+        setattr(obj, name, value)
+    return obj
+
+
+def _get_slot(obj: Any) -> bytes | None:
+    state: bytes | None = getattr(obj, "__loaded__", None)
+    return state
+
+
+def _set_slot(obj: Any, raw: bytes | None) -> None:
+    obj.__loaded__ = raw
+
+
+SLOTS: Final = Access(construct_slots, _get_slot, _set_slot)
+"""The access of a Model."""

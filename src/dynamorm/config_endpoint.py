@@ -1,0 +1,184 @@
+"""Where requests may be sent: the rules for endpoint URLs and addresses, as pure functions.
+
+It must not resolve names or open sockets; whoever does asks `forbidden_address` about each answer. URL and address
+parsers are imported when first needed, because most programs use the default endpoint and never need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from dynamorm.errors import ConfigError
+
+AWS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+"""Hosts under these are AWS's own: always allowed, and their answers must carry a checksum."""
+
+METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
+"""Names that clouds give to the service that hands out instance credentials. Never a database."""
+
+_SERVICE_LABELS = frozenset({"dynamodb", "dynamodb-fips", "ddb", "ddb-fips"})
+_METADATA_ADDRESSES = ("100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "fd00:ec2::/32")
+"""Metadata services outside the link-local range: Alibaba, Azure, Oracle, and AWS over IPv6."""
+_LABEL = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+class EndpointURL(NamedTuple):
+    """A checked endpoint: ``scheme`` is http or https, ``host`` lower case without brackets, ``port`` always set."""
+
+    scheme: str
+    host: str
+    port: int
+    loopback: bool
+
+    @property
+    def url(self) -> str:
+        """The endpoint in one spelling, without a default port.
+
+        Example: ``parse_endpoint("HTTPS://Localhost:443/").url == "https://localhost"``
+        """
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.scheme == "https" else 80
+        return f"{self.scheme}://{host}" if self.port == default else f"{self.scheme}://{host}:{self.port}"
+
+
+def is_aws_host(host: str) -> bool:
+    """Whether ``host`` (lower case, no port) is one of AWS's own.
+
+    Example: ``is_aws_host("dynamodb.eu-west-1.amazonaws.com")`` is True; ``"amazonaws.com.evil.io"`` is not one.
+    """
+    return host.endswith(AWS_SUFFIXES)
+
+
+def host_allowed(host: str, allow_list: Sequence[str]) -> bool:
+    """Whether ``host`` is AWS's, or named in ``allow_list`` (exact names, or ``*.suffix`` for names below a suffix).
+
+    Example: ``host_allowed("db.corp.example", ("*.corp.example",))`` is True.
+    """
+    if is_aws_host(host):
+        return True
+    return any(
+        host == entry or (entry.startswith("*.") and host.endswith(entry[1:]) and len(host) >= len(entry))
+        for entry in map(str.lower, allow_list)
+    )
+
+
+def forbidden_address(address: str, *, loopback_ok: bool) -> str | None:
+    """Why an IP address must never be contacted, or None when it may be.
+
+    Ask this about every address a name resolves to: a name that suddenly points at the metadata service or at the
+    own machine is an attack on the credentials (DNS rebinding). Link-local, multicast, unspecified and metadata
+    addresses are always refused; loopback ones unless ``loopback_ok``.
+
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html (169.254.169.254 and
+    fd00:ec2::254), https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html (169.254.170.2).
+
+    Example: ``forbidden_address("169.254.169.254", loopback_ok=True)`` returns a text.
+    """
+    import ipaddress  # 10 ms that programs on the default endpoint need not pay at import
+
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "it is not an IP address"
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is None and ip in ipaddress.IPv6Network("64:ff9b::/96"):  # NAT64 (RFC 6052) reaches IPv4 through it
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return forbidden_address(str(inner), loopback_ok=loopback_ok)
+    if any(ip in ipaddress.ip_network(network) for network in _METADATA_ADDRESSES):
+        return "it belongs to a cloud's instance metadata service"
+    if ip.is_link_local:
+        return "it is link-local, where clouds keep the instance metadata service"
+    if ip.is_multicast:
+        return "it is a multicast address"
+    if ip.is_unspecified or (ip.version == 4 and int(ip) >> 24 == 0):
+        return "it is not a real address (for this machine use 127.0.0.1)"
+    if ip.is_loopback and not loopback_ok:
+        return "it is this machine itself"
+    return None
+
+
+def parse_endpoint(url: str) -> EndpointURL:
+    """Take an endpoint URL apart and refuse every form that could mean something else than it seems.
+
+    Refused: other schemes than http and https, user names and passwords, paths, queries, fragments, spaces and
+    control characters, host names outside ASCII, odd spellings of IP addresses, metadata and link-local hosts.
+
+    Raises `ConfigError`. The message repeats the URL only when it cannot hold a password.
+
+    Example: ``parse_endpoint("http://localhost:8000") == EndpointURL("http", "localhost", 8000, True)``
+    """
+    from urllib.parse import urlsplit  # 19 ms that programs on the default endpoint need not pay
+
+    shown = "given" if "@" in url or len(url) > 300 else repr(url)
+    if not url.isascii() or any(c <= " " or c in "\x7f\\" for c in url):
+        raise _bad(shown, "holds a space, a control character, a backslash or a letter outside ASCII")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _bad(shown, "is not a URL with a port from 1 to 65535") from None
+    if parts.scheme not in {"http", "https"} or not url[len(parts.scheme) :].startswith("://"):
+        raise _bad(shown, "must begin with https://")
+    if "@" in parts.netloc:
+        raise _bad(shown, "holds a user name or password; requests are signed instead, so pass credentials=")
+    if parts.path not in {"", "/"} or "?" in url or "#" in url:
+        raise _bad(shown, "has a path, query or fragment; DynamoDB has none")
+    host = (parts.hostname or "").lower()
+    if not host or port == 0:
+        raise _bad(shown, "needs a host, and a port from 1 to 65535 if any")
+    if parts.netloc.endswith(":"):
+        raise _bad(shown, "ends in a colon without a port")
+    loopback = _check_host(host, shown, bracketed=parts.netloc.startswith("["))
+    return EndpointURL(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), loopback)
+
+
+def _check_host(host: str, shown: str, *, bracketed: bool) -> bool:
+    """Refuse what is not a plain name or address; say whether it is this machine."""
+    last = host.rpartition(".")[2]
+    if bracketed or last.isdigit() or last.startswith("0x"):  # what a resolver would read as a number
+        if "%" in host:
+            raise _bad(shown, "has an IPv6 zone, which only link-local addresses need")
+        reason = forbidden_address(host, loopback_ok=True)
+        if reason is not None:
+            raise _bad(shown, f"is never contacted: {reason}")
+        return forbidden_address(host, loopback_ok=False) is not None
+    labels = host.split(".")
+    if len(host) > 253 or any(not label or len(label) > 63 or not _LABEL.issuperset(label) for label in labels):
+        raise _bad(shown, "does not name a host")
+    if host in METADATA_HOSTS:
+        raise _bad(shown, "is never contacted: it is the name of an instance metadata service")
+    return host == "localhost"
+
+
+def region_of(host: str) -> str | None:
+    """The Region inside one of AWS's own DynamoDB host names, or None when the name does not say.
+
+    Understands the plain, FIPS, dual-stack, account and VPC forms.
+    Source: https://docs.aws.amazon.com/general/latest/gr/ddb.html
+
+    Example: ``region_of("vpce-1-2.dynamodb.eu-west-1.vpce.amazonaws.com") == "eu-west-1"``
+    """
+    if is_aws_host(host):
+        labels = host.split(".")
+        for before, label in pairwise(labels):
+            if before in _SERVICE_LABELS and label.count("-") >= 2:
+                return label
+    return None
+
+
+def default_endpoint(region: str) -> str:
+    """DynamoDB's public endpoint in a Region.
+
+    Source: https://docs.aws.amazon.com/general/latest/gr/ddb.html
+
+    Example: ``default_endpoint("cn-north-1") == "https://dynamodb.cn-north-1.amazonaws.com.cn"``
+    """
+    return f"https://dynamodb.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+
+
+def _bad(shown: str, why: str) -> ConfigError:
+    return ConfigError(f"endpoint {shown} {why}. Example: endpoint='https://dynamodb.eu-west-1.amazonaws.com'")

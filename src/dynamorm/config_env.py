@@ -1,0 +1,145 @@
+"""Settings out of environment variables: texts become values here, with errors that name the variable.
+
+It must not know the `Config` class or judge values: it is handed a table of names and forms, and gives back a dict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from dynamorm.errors import ConfigError
+
+PREFIX = "DYNAMORM_"
+TEST_PREFIX = "DYNAMORM_TEST_"
+"""Names under this belong to the test tools and are not read here."""
+
+
+class Found(NamedTuple):
+    """A value and the variable it stood in."""
+
+    variable: str
+    value: Any
+
+
+class Form(Enum):
+    """How a setting is written in the environment; the value is what an error message calls it."""
+
+    TEXT = "a text"
+    WHOLE = "a whole number such as 100"
+    SECONDS = "seconds such as 2 or 2.5, or with a unit such as 500ms, 2s or 1m"
+    FLAG = "true or false"
+    LIST = "texts separated by commas"
+
+
+_FLAGS = {
+    "true": True, "1": True, "yes": True, "on": True,
+    "false": False, "0": False, "no": False, "off": False,
+}  # fmt: skip
+_UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0))
+
+
+def read_settings(environ: Mapping[str, str], forms: Mapping[str, Form]) -> dict[str, Found]:
+    """The ``DYNAMORM_<NAME>`` variables by the setting's name; an empty variable counts as not set.
+
+    Raises `ConfigError` for a name that is not in ``forms`` (with the nearest that is) and for a malformed value.
+
+    Example: ``read_settings({"DYNAMORM_MAX_CONNECTIONS": "50"}, {"max_connections": Form.WHOLE})``
+    """
+    found: dict[str, Found] = {}
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX):
+            continue
+        name = variable[len(PREFIX) :].lower()
+        form = forms.get(name)
+        if form is None or variable != variable.upper():
+            raise _unknown(variable, forms)
+        text = environ[variable].strip()
+        if text:
+            found[name] = Found(variable, _value(variable, text, form))
+    return found
+
+
+def aws_region(environ: Mapping[str, str]) -> Found | None:
+    """The Region the AWS variables name. ``AWS_REGION`` goes first, as in every AWS SDK but boto3's oldest.
+
+    Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
+    """
+    return _first(environ, "AWS_REGION", "AWS_DEFAULT_REGION")
+
+
+def aws_profile(environ: Mapping[str, str]) -> Found | None:
+    """The profile ``AWS_PROFILE`` names, unless access keys are set too: those go first, as in boto3.
+
+    Source: https://docs.aws.amazon.com/boto3/latest/guide/credentials.html
+    """
+    return None if environ.get("AWS_ACCESS_KEY_ID", "").strip() else _first(environ, "AWS_PROFILE")
+
+
+def aws_endpoint(environ: Mapping[str, str]) -> Found | None:
+    """The endpoint that ``DYNAMODB_ENDPOINT`` or AWS's own variables name, the most specific first.
+
+    ``AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true`` silences AWS's two.
+    Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    """
+    own = local_endpoint(environ)
+    if own or environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true":
+        return own
+    return _first(environ, "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
+
+
+def local_endpoint(environ: Mapping[str, str]) -> Found | None:
+    """The endpoint in ``DYNAMODB_ENDPOINT``, by which emulators are commonly named."""
+    return _first(environ, "DYNAMODB_ENDPOINT")
+
+
+def _first(environ: Mapping[str, str], *names: str) -> Found | None:
+    for name in names:
+        text = environ.get(name, "").strip()
+        if text:
+            return Found(name, text)
+    return None
+
+
+def _value(variable: str, text: str, form: Form) -> Any:
+    if form is Form.TEXT:
+        return text
+    if form is Form.LIST:
+        return tuple(part for part in (piece.strip() for piece in text.split(",")) if part)
+    value = _PARSERS[form](text.lower())
+    if value is None:
+        raise ConfigError(f"{variable}={text[:60]!r} is not understood: give {form.value}")
+    return value
+
+
+def _flag(text: str) -> bool | None:
+    return _FLAGS.get(text)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
+
+
+def _seconds(text: str) -> float | None:
+    factor = 1.0
+    for unit, size in _UNITS:
+        if text.endswith(unit):
+            text, factor = text[: -len(unit)].rstrip(), size
+            break
+    if not text.isascii() or not text.replace(".", "", 1).isdigit():
+        return None
+    return float(text) * factor
+
+
+_PARSERS = {Form.FLAG: _flag, Form.WHOLE: _whole, Form.SECONDS: _seconds}
+
+
+def _unknown(variable: str, forms: Mapping[str, Form]) -> ConfigError:
+    from difflib import get_close_matches  # only for this message
+
+    # Compared without the prefix, which would make any two names look alike.
+    near = get_close_matches(variable[len(PREFIX) :].lower(), forms, n=1)
+    known = ", ".join(sorted(PREFIX + name.upper() for name in forms))
+    hint = f"did you mean {PREFIX}{near[0].upper()}?" if near else f"known are {known}"
+    return ConfigError(f"{variable} is not a setting of DynamORM: {hint}")

@@ -1,0 +1,265 @@
+"""What a class body is written with: `Attr`, `attr`, the keys, the library-owned fields and the indexes.
+
+A call here makes a `Spec`, plain data; `dynamorm.model` turns annotations and specs into fields. It must not know
+wire types or verbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from .errors import ModelError
+from .expression import Path
+from .schema import MISSING, Index, Role
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+
+class Attr(Path[T]):
+    """A typed attribute: an expression on the class, a plain value on an instance.
+
+    Example::
+
+        class Payment(Model, table="payments"):
+            id: Attr[str] = partition_key()
+            amount: Attr[int]
+
+        Payment.amount > 5                          # a Condition
+        Payment(id="p1", amount=5).amount           # 5
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> T: ...
+        def __get__(self, instance: object | None, owner: Any) -> Any: ...
+
+        def __set__(self, instance: Any, value: T) -> None: ...
+
+    else:
+        # At run time these objects live on the model's metaclass, so only class access meets them; instances read
+        # their slots at C speed.
+        def __get__(self, cls: type, meta: type | None = None) -> Attr[Any]:
+            return self
+
+        def __set__(self, cls: type, value: object) -> None:
+            raise AttributeError(f"{cls.__name__}.{self.name} is an attribute of the model and cannot be replaced")
+
+
+class Spec:
+    """One declaration in a class body, before it is known which annotation it belongs to."""
+
+    __slots__ = ("default", "default_factory", "limits", "name", "options", "role")
+
+    def __init__(self, role: Role, options: tuple[Any, ...], settings: dict[str, Any]) -> None:
+        self.role: Role = role
+        self.options = options
+        self.default: Any = settings.pop("default", MISSING)
+        self.default_factory: Callable[[], Any] | None = settings.pop("default_factory", None)
+        self.name: str | None = settings.pop("name", None)
+        self.limits = settings
+        _check(self)
+
+
+def _check(spec: Spec) -> None:
+    """Refuse what can only be a slip, at the line where it was written."""
+    for option in spec.options:
+        if isinstance(option, type):
+            raise ModelError(f"options are objects: write {option.__name__}(...) with parentheses")
+        if option is None or isinstance(option, (str, int, float, bytes, list, dict, set, tuple)):
+            raise ModelError(f"a {type(option).__name__} is not a field option; a default is written default=...")
+    if spec.default is not MISSING and spec.default_factory is not None:
+        raise ModelError("give either default or default_factory, not both")
+    if isinstance(spec.default, (list, dict, set, bytearray)):
+        kind = type(spec.default).__name__
+        raise ModelError(f"a {kind} as default would be shared by all objects: use default_factory={kind}")
+    if spec.default_factory is not None and not callable(spec.default_factory):
+        raise ModelError("default_factory must be callable, e.g. default_factory=list")
+
+
+@overload
+def attr(
+    *options: object,
+    default: T,
+    name: str | None = ...,
+    ge: Any = ...,
+    gt: Any = ...,
+    le: Any = ...,
+    lt: Any = ...,
+    min_length: int | None = ...,
+    max_length: int | None = ...,
+    pattern: str | None = ...,
+    validators: tuple[Callable[[Any], Any], ...] = ...,
+    immutable: bool = ...,
+    omit_empty: bool = ...,
+    secret: bool = ...,
+    allow_float: bool = ...,
+) -> Attr[T]: ...
+@overload
+def attr(
+    *options: object,
+    default_factory: Callable[[], T],
+    name: str | None = ...,
+    ge: Any = ...,
+    gt: Any = ...,
+    le: Any = ...,
+    lt: Any = ...,
+    min_length: int | None = ...,
+    max_length: int | None = ...,
+    pattern: str | None = ...,
+    validators: tuple[Callable[[Any], Any], ...] = ...,
+    immutable: bool = ...,
+    omit_empty: bool = ...,
+    secret: bool = ...,
+    allow_float: bool = ...,
+) -> Attr[T]: ...
+@overload
+def attr(
+    *options: object,
+    name: str | None = ...,
+    ge: Any = ...,
+    gt: Any = ...,
+    le: Any = ...,
+    lt: Any = ...,
+    min_length: int | None = ...,
+    max_length: int | None = ...,
+    pattern: str | None = ...,
+    validators: tuple[Callable[[Any], Any], ...] = ...,
+    immutable: bool = ...,
+    omit_empty: bool = ...,
+    secret: bool = ...,
+    allow_float: bool = ...,
+) -> Any: ...
+def attr(*options: object, **settings: Any) -> Any:
+    """Declare an attribute that needs more than its type.
+
+    Args:
+        *options: option objects, e.g. `Json()`, `Codec(encode, decode)`.
+        default: the value when none is given. A mutable one is refused: use ``default_factory``.
+        default_factory: called without arguments for each new object.
+        name: the stored name, when it is not the field's own (after the model's naming convention).
+        ge, gt, le, lt: bounds, checked before a write.
+        min_length, max_length: of text, bytes and collections, in characters, bytes or elements.
+        pattern: a regular expression that the whole text must match.
+        validators: functions that take the value and return the value to store, or raise ValueError.
+        immutable: may be set on create, never changed afterwards.
+        omit_empty: an empty value (None, "", 0, False, [], {}) is left out of the stored item.
+        secret: ``repr`` masks the value.
+        allow_float: let a float be stored although the field's name says money.
+
+    Raises: ModelError for a slip that can be seen at once.
+
+    Example: ``note: Attr[str | None] = attr(default=None, name="n", max_length=200)``
+    """
+    return Spec("", options, _known(settings))
+
+
+if TYPE_CHECKING:
+    # A key and a TTL take just what an attribute takes.
+    partition_key = attr
+    sort_key = attr
+    ttl = attr
+else:
+
+    def partition_key(*options: object, **settings: Any) -> Any:
+        """Declare the partition key. Takes what `attr` takes.
+
+        Example: ``id: Attr[str] = partition_key()``
+        """
+        return Spec("partition", options, _known(settings))
+
+    def sort_key(*options: object, **settings: Any) -> Any:
+        """Declare the sort key. Takes what `attr` takes.
+
+        Example: ``at: Attr[datetime] = sort_key()``
+        """
+        return Spec("sort", options, _known(settings))
+
+    def ttl(*options: object, **settings: Any) -> Any:
+        """Declare the time-to-live attribute: stored as epoch seconds. Takes what `attr` takes.
+
+        Example: ``expires: Attr[datetime | None] = ttl(default=None)``
+        """
+        return Spec("ttl", options, _known(settings))
+
+
+def version(*, name: str | None = None, init: Literal[False] = False) -> Any:
+    """Declare the version: an int the library raises by one with every write, and checks on save, update and delete.
+
+    Example: ``version: Attr[int] = version()``
+    """
+    return Spec("version", (), {"name": name, "default": 0})
+
+
+def created_at(*, name: str | None = None, init: Literal[False] = False) -> Any:
+    """Declare the time of creation, set by the library (UTC).
+
+    Example: ``created_at: Attr[datetime] = created_at()``
+    """
+    return Spec("created_at", (), {"name": name, "default": None})
+
+
+def updated_at(*, name: str | None = None, init: Literal[False] = False) -> Any:
+    """Declare the time of the last write, set by the library (UTC).
+
+    Example: ``updated_at: Attr[datetime] = updated_at()``
+    """
+    return Spec("updated_at", (), {"name": name, "default": None})
+
+
+def gsi(
+    name: str,
+    *,
+    partition: str | tuple[str, ...],
+    sort: str | tuple[str, ...] | None = None,
+    projection: str | tuple[str, ...] = "ALL",
+) -> Index:
+    """Declare a global secondary index. ``partition`` and ``sort`` are field names; tuples make a multi-attribute key.
+
+    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple of field names.
+
+    Example: ``by_status = gsi("gsi-status-created", partition="status", sort="created_at")``
+    """
+    return Index(name=name, kind="GSI", partition=_names(partition), sort=_names(sort), projection=projection)
+
+
+def lsi(name: str, *, sort: str, projection: str | tuple[str, ...] = "ALL") -> Index:
+    """Declare a local secondary index: the table's partition key with another sort key.
+
+    Example: ``by_amount = lsi("lsi-amount", sort="amount")``
+    """
+    return Index(name=name, kind="LSI", sort=_names(sort), projection=projection)
+
+
+def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+
+
+_SETTINGS = frozenset(
+    "default default_factory name ge gt le lt min_length max_length pattern validators immutable omit_empty secret"
+    " allow_float".split()
+)
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a setting that does not exist, with the nearest one that does."""
+    for name in settings:
+        if name not in _SETTINGS:
+            raise ModelError(f"attr() has no setting {name!r}{did_you_mean(name, _SETTINGS)}")
+    return settings
+
+
+def did_you_mean(name: str, known: Any) -> str:
+    """The end of an error message: the known name nearest to a wrong one."""
+    from difflib import get_close_matches  # needed only to explain a mistake
+
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"

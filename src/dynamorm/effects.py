@@ -1,0 +1,107 @@
+"""What a flow may ask its driver for, and what the driver answers.
+
+A flow is a generator: it yields effects and is sent their results, so that every operation is written once and
+driven twice (blocking and asyncio). This module holds plain data; it must not know sockets, time or DynamoDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+Flow: TypeAlias = Generator[Any, Any, T]
+"""A generator that yields effects, is sent their results and returns a ``T``."""
+
+
+class Send:
+    """One HTTP exchange. Answered with a `Reply`; a failure is thrown in as a `TransportError`.
+
+    ``data`` is the whole request (head and body); ``timeout`` the wall-clock seconds this attempt may take,
+    from asking the pool for a connection to the last byte of the answer.
+    """
+
+    __slots__ = ("data", "timeout")
+
+    def __init__(self, data: bytes, timeout: float) -> None:
+        self.data = data
+        self.timeout = timeout
+
+
+class Sleep:
+    """Wait ``seconds``. Answered with None."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+class Call:
+    """Run a function that may block: a credential look-up, a user's hook.
+
+    The blocking driver calls ``sync``. The asyncio driver awaits ``async_()`` when given, else runs ``sync`` in a
+    worker thread. Answered with the result; its exception is thrown in.
+    """
+
+    __slots__ = ("async_", "sync")
+
+    def __init__(self, sync: Callable[[], Any], async_: Callable[[], Coroutine[Any, Any, Any]] | None = None) -> None:
+        self.sync = sync
+        self.async_ = async_
+
+
+class Gather:
+    """Run several flows, at most ``limit`` at once. Answered with their results in order.
+
+    The first failure is thrown in after every started flow has ended: nothing is abandoned half way.
+    """
+
+    __slots__ = ("flows", "limit")
+
+    def __init__(self, flows: Sequence[Flow[Any]], limit: int) -> None:
+        self.flows = flows
+        self.limit = limit
+
+
+class Reply(Protocol):
+    """One complete, well-framed HTTP answer. Header values are as received; an absent one is None.
+
+    A header that must be unique and came twice is given as both values joined by a comma, which no reader accepts.
+    """
+
+    status: int
+    body: bytes
+    crc: bytes | None
+    request_id: str | None
+    date: bytes | None
+    retry_after: bytes | None
+
+
+class TransportError(Exception):
+    """No complete answer came. ``sent`` is False only when it is certain that no byte of the request left.
+
+    ``stage`` is one of: ``pool``, ``dns``, ``connect``, ``tls``, ``certificate``, ``forbidden`` (an address that is
+    never contacted), ``send``, ``receive``, ``timeout``, ``protocol`` (bytes came that are not a valid answer).
+    ``fatal`` means that another attempt cannot help. ``fresh`` is False when a reused connection died before the
+    first byte of an answer, which is the normal end of an idle connection.
+    """
+
+    def __init__(self, stage: str, detail: str, *, sent: bool, fatal: bool = False, fresh: bool = True) -> None:
+        super().__init__(f"{stage}: {detail}")
+        self.stage = stage
+        self.detail = detail
+        self.sent = sent
+        self.fatal = fatal
+        self.fresh = fresh
+
+
+class Driver(Protocol):
+    """What performs effects. ``run`` returns the flow's result, or a coroutine of it on the asyncio face."""
+
+    def run(self, flow: Flow[Any]) -> Any:
+        """Drive a flow to its end."""
+
+    def close(self) -> Any:
+        """Close idle connections; later use raises."""

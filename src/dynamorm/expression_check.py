@@ -1,0 +1,132 @@
+"""What may not be asked of DynamoDB, found before the request is sent: limits, overlaps, and fields that are not one's own.
+
+It must not know wire types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from .errors import ExpressionTooLarge
+from .expression_tree import Comparison, Condition, Location, Update, not_an_update, paths, refuse
+from .schema import Field, Schema
+
+MAX_TEXT: Final = 4096
+"""Bytes of one expression. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+MAX_OPERATORS: Final = 300
+"""Operators and functions of one expression, of any kind; AND, OR, NOT, BETWEEN and IN count too. Source: as above."""
+
+# No operator takes fewer than 6 characters of our text, so a shorter one need not be counted.
+COUNT_FROM: Final = 6 * MAX_OPERATORS
+
+
+_LIBRARY_OWNED: Final[dict[str, str]] = {
+    "partition": "is part of the key, which cannot change: delete the item and create it under the new key",
+    "sort": "is part of the key, which cannot change: delete the item and create it under the new key",
+    "version": "is the version, which every write raises by itself: leave it out",
+    "created_at": "is set once, when the item is created: leave it out",
+    "updated_at": "is set by every write: leave it out",
+}
+
+
+def check_paths(schema: Schema, expression: Condition | Update) -> None:
+    """Refuse an expression that names an attribute of another model.
+
+    Raises: ValidationError naming the attribute and both models.
+
+    Example: ``check_paths(schema_of(Payment), Payment.amount > 5)``
+    """
+    for path in paths(expression):
+        _check_owner(schema, path)
+
+
+def check_updates(schema: Schema, updates: Sequence[Update]) -> None:
+    """Refuse updates by a caller of what a caller may not update: keys, library-owned and immutable fields, other models.
+
+    Raises: ValidationError naming the field and what to do instead.
+
+    Example: ``check_updates(schema_of(Payment), [Payment.amount.add(5)])``
+    """
+    keys = schema.key.fields if schema.key else ()
+    for update in updates:
+        if not isinstance(update, Update):
+            raise not_an_update(update)
+        path = update.path
+        field = path.field
+        _check_owner(schema, path)
+        if isinstance(update.value, Location):
+            _check_owner(schema, update.value)
+        problem = _LIBRARY_OWNED.get("partition" if field.name in keys else field.role)
+        if problem is not None:
+            raise refuse(path, problem)
+        if any(isinstance(part, Field) and part.immutable for part in path.parts):
+            raise refuse(path, "is declared immutable: it keeps the value the item was created with")
+
+
+def _check_owner(schema: Schema, path: Location) -> None:
+    field = path.field
+    own = schema.fields.get(field.name)
+    # A field may be described anew by a subclass or a plugin; owner and stored name then still agree.
+    if own is field or (own is not None and own.stored == field.stored and own.owner == field.owner):
+        return
+    if not field.owner:
+        raise refuse(path, f"is kept by the library and is no field of {schema.name}")
+    raise refuse(path, f"is an attribute of {field.owner}, not of {schema.name}")
+
+
+def check_overlap(places: Sequence[Location]) -> None:
+    """Refuse two paths of which one is, or lies inside, the other: DynamoDB would refuse the request."""
+    seen: dict[tuple[str | int, ...], Location] = {}
+    for one in places:
+        if one.stored in seen:
+            raise refuse(one, "is named twice; DynamoDB takes one action for each place: join them into one")
+        seen[one.stored] = one
+    for stored, one in seen.items():
+        for length in range(1, len(stored)):
+            outer = seen.get(stored[:length])
+            if outer is not None:
+                raise refuse(one, f"lies inside {outer.name}, which is named too: keep one of them")
+
+
+def check_size(what: str, text: str, nodes: Sequence[Condition | Update]) -> None:
+    """Refuse the text of an expression that is over 4 KB or has over 300 operators."""
+    if len(text) > MAX_TEXT:
+        raise too_long(what, text, paths(nodes[-1])[-1])
+    count = sum(operators(one) for one in nodes)
+    if count > MAX_OPERATORS:
+        raise ExpressionTooLarge(
+            f"the {what} has {count} operators (AND, OR and NOT count), the limit is {MAX_OPERATORS}: "
+            "use in_([...]) for many values of one attribute, or split the operation",
+            field=paths(nodes[-1])[-1].name,
+        )
+
+
+def too_long(what: str, text: str, last: Location) -> ExpressionTooLarge:
+    """The error for a text over 4 KB."""
+    return ExpressionTooLarge(
+        f"the {what} ending with {last.name} is {len(text)} bytes of text, the limit is {MAX_TEXT}: "
+        "name fewer attributes, or split the operation",
+        field=last.name,
+    )
+
+
+_UPDATE_OPERATORS: Final = {"increment": 2, "if_not_exists": 1, "append": 1, "prepend": 1, "append_or_create": 2}
+
+
+def operators(expression: Condition | Update) -> int:
+    """Operators and functions as DynamoDB counts them."""
+    if isinstance(expression, Update):
+        nested_add = expression.kind == "add" and len(expression.path.parts) > 1
+        return 2 if nested_add else _UPDATE_OPERATORS.get(expression.kind, 0)
+    count = 0
+    waiting = [expression]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Comparison):
+            count += {"null": 3, "not null": 4}.get(one.op, 2 if one.op.startswith("size ") else 1)
+        else:
+            count += 1 if one.op == "NOT" else len(one.operands) - 1
+            waiting += one.operands
+    return count

@@ -1,0 +1,69 @@
+"""The generated methods of a model: constructor, equality and repr, as straight-line code kept in linecache."""
+
+from __future__ import annotations
+
+import linecache
+from typing import Any
+
+from .declare import did_you_mean
+from .errors import UnknownArgument
+from .schema import MISSING, Field, Schema
+
+
+def methods(schema: Schema) -> dict[str, Any]:
+    """``__init__``, ``__eq__`` and ``__repr__`` for a model."""
+    names: dict[str, Any] = {"MISSING": MISSING, "_refuse": _refuse}
+    source = "\n".join((_init(schema, names), _eq(schema), _repr(schema)))
+    filename = f"<dynamorm model {schema.name} {id(schema):x}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    exec(compile(source, filename, "exec"), names)  # noqa: S102 - our own source, from checked identifiers
+    found = {name: names[name] for name in ("__init__", "__eq__", "__repr__")}
+    for name, function in found.items():
+        function.__qualname__ = f"{schema.name}.{name}"
+    return found
+
+
+def _init(schema: Schema, names: dict[str, Any]) -> str:
+    required, optional = [], []
+    body = [" self.__loaded__ = None"]
+    for key, field in schema.fields.items():
+        if field.default_factory is not None:
+            names[f"_factory_{key}"] = field.default_factory
+            optional.append(f"{key}=MISSING")
+            body.append(f" self.{key} = _factory_{key}() if {key} is MISSING else {key}")
+        else:
+            if field.default is MISSING:
+                required.append(key)
+            else:
+                names[f"_default_{key}"] = field.default
+                optional.append(f"{key}=_default_{key}")
+            body.append(f" self.{key} = {key}")
+    arguments = ", ".join(["self", *(["*", *required, *optional] if schema.fields else []), "**_unknown"])
+    return f"def __init__({arguments}):\n if _unknown: _refuse(self, _unknown)\n" + "\n".join(body) + "\n"
+
+
+def _eq(schema: Schema) -> str:
+    mine, theirs = (_tuple(schema, who) for who in ("self", "other"))
+    return f"def __eq__(self, other):\n return {mine} == {theirs} if other.__class__ is self.__class__ else NotImplemented\n"
+
+
+def _tuple(schema: Schema, who: str) -> str:
+    return "(" + "".join(f"{who}.{key}, " for key in schema.fields) + ")"
+
+
+def _repr(schema: Schema) -> str:
+    shown = ", ".join(f"{key}=***" if masked(field) else f"{key}={{self.{key}!r}}" for key, field in schema.fields.items())
+    return f"def __repr__(self):\n return f'{schema.name}({shown})'\n"
+
+
+def masked(field: Field) -> bool:
+    """Whether a field's value is never shown: ``attr(secret=True)``, or an option that says so of itself."""
+    return field.secret or any(getattr(option, "secret", False) for option in field.options)
+
+
+def _refuse(self: Any, unknown: dict[str, Any]) -> None:
+    """Explain an unknown constructor argument; the names only, never the values."""
+    cls = type(self)
+    first = next(iter(unknown))
+    fields = [name for name in dir(type(cls)) if not name.startswith("_")]
+    raise UnknownArgument(f"{cls.__name__} has no field {first!r}{did_you_mean(first, fields)}", field=first)

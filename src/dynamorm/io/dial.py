@@ -1,0 +1,106 @@
+"""Opening one connection for the blocking driver, within a deadline. It must not know HTTP or the pool."""
+
+from __future__ import annotations
+
+import socket
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from dynamorm.effects import TransportError
+from dynamorm.io import net
+from dynamorm.io.tls import handshake_failure, odd_protocol
+
+if TYPE_CHECKING:
+    from dynamorm.io.tls import TLSSettings
+    from dynamorm.wire.endpoint import Endpoint
+
+
+class Connection:
+    """One non-blocking socket. ``used`` tells that it has carried an exchange already."""
+
+    __slots__ = ("born", "fileno", "ready", "recv", "send", "since", "sock", "tls", "used", "want_read", "want_write")
+
+    def __init__(self, sock: socket.socket, born: float) -> None:
+        self.sock = sock
+        self.send = sock.send
+        self.recv = sock.recv
+        self.fileno = sock.fileno()
+        self.ready = net.readiness(self.fileno)
+        self.born = born
+        self.since = 0.0
+        self.used = self.tls = False
+        self.want_read: tuple[type[OSError], ...] = ()
+        self.want_write: tuple[type[OSError], ...] = (BlockingIOError,)
+
+    def over_tls(self) -> Connection:
+        """Take into account that TLS may hold bytes back, and may have to read in order to write."""
+        import ssl
+
+        pending, ready = self.sock.pending, self.ready  # type: ignore[attr-defined]
+        self.ready = lambda ms: pending() or ready(ms)
+        self.want_read = (ssl.SSLWantReadError,)
+        self.want_write = (BlockingIOError, ssl.SSLWantWriteError)
+        self.tls = True
+        return self
+
+
+def dial(endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, deadline: float) -> Connection:
+    """Look up, connect, shake hands. Raises: `TransportError`, always with ``sent=False``."""
+    context = None if tls is None else tls.context()  # reads files: before there is anything to clean up
+    addresses = _look_up(names, deadline)
+    sock = _connect(addresses.ips, endpoint.port, deadline)
+    try:
+        if context is None:
+            sock.setblocking(False)
+            return Connection(sock, addresses.born)
+        left = deadline - monotonic()
+        if left <= 0:
+            raise TransportError("tls", "no time left for the handshake", sent=False)
+        sock.settimeout(left)
+        try:
+            sock = secured = context.wrap_socket(sock, server_hostname=endpoint.host)
+        except (OSError, ValueError) as error:
+            raise handshake_failure(error, endpoint.host) from error
+        odd = odd_protocol(secured.selected_alpn_protocol())
+        if odd is not None:
+            raise odd
+        sock.setblocking(False)
+        return Connection(sock, addresses.born).over_tls()
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _look_up(names: net.Names, deadline: float) -> net.Addresses:
+    now = monotonic()
+    known = names.known(now)
+    if known is not None:
+        return known
+    lookup = names.lookup(now)
+    lookup.wait(deadline - now)
+    return lookup.result()
+
+
+def _connect(ips: tuple[str, ...], port: int, deadline: float) -> socket.socket:
+    """Try the addresses in order, leaving time for each."""
+    failure: OSError = TimeoutError("timed out")
+    for index, ip in enumerate(ips):
+        left = deadline - monotonic()
+        if left <= 0:
+            break
+        try:
+            return _connect_one(ip, port, net.share_of(left, len(ips) - index))
+        except OSError as error:
+            failure = error
+    raise TransportError("connect", f"{', '.join(ips)} port {port}: {failure}", sent=False) from failure
+
+
+def _connect_one(ip: str, port: int, seconds: float) -> socket.socket:
+    sock = net.new_socket(ip)
+    try:
+        sock.settimeout(seconds)
+        sock.connect((ip, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,222 @@
+"""What both drivers need of the operating system: names, addresses, socket options, readiness, and forks.
+
+It must not know HTTP or the pool.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+from dynamorm.effects import TransportError
+from dynamorm.wire.endpoint import Endpoint, address_refused
+
+NAME_TTL: Final = 30.0
+"""Seconds a look-up is believed. A connection's age counts from its look-up, so an old answer dies within `MAX_AGE`."""
+
+KEEPALIVE: Final = 30
+"""Seconds of silence after which the system probes whether the other side still lives."""
+
+_DONE: Final = socket.AF_INET, socket.AF_INET6  # families we can connect to
+
+Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
+"""Turns a host and a port into IP addresses, best first; may block; raises OSError."""
+
+Ready: TypeAlias = Callable[[float], Any]
+"""Waits up to so many milliseconds; true when there is something to read, or the connection ended."""
+
+
+class Addresses(NamedTuple):
+    """The addresses of a host, and the monotonic time at which they were asked for."""
+
+    ips: tuple[str, ...]
+    born: float
+
+
+def system_resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the operating system."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in found if info[0] in _DONE))
+
+
+class Lookup:
+    """One look-up in a daemon thread: a resolver that hangs holds up neither a caller's budget nor the exit."""
+
+    __slots__ = ("_callbacks", "_lock", "_outcome", "started")
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self._lock = threading.Lock()
+        self._outcome: Addresses | TransportError | None = None
+        self._callbacks: list[Callable[[], object]] = []
+
+    def result(self) -> Addresses:
+        """Return the addresses or raise what went wrong; only after the end."""
+        outcome = self._outcome
+        if isinstance(outcome, Addresses):
+            return outcome
+        if outcome is None:
+            raise TransportError("dns", "the name look-up did not end in time", sent=False)
+        raise TransportError(outcome.stage, outcome.detail, sent=False, fatal=outcome.fatal)
+
+    def when_done(self, callback: Callable[[], object]) -> None:
+        """Call back, perhaps from the look-up's thread, perhaps at once."""
+        with self._lock:
+            if self._outcome is None:
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def wait(self, seconds: float) -> bool:
+        """Block until the end; False when it did not come in time."""
+        ended = threading.Event()
+        self.when_done(ended.set)
+        return ended.wait(max(0.0, seconds))
+
+    def finish(self, outcome: Addresses | TransportError) -> None:
+        """Set the outcome and call back."""
+        with self._lock:
+            self._outcome = outcome
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+
+class Names:
+    """The addresses of one endpoint: looked up once for all who wait, checked, and believed for `NAME_TTL`."""
+
+    def __init__(self, endpoint: Endpoint, resolve: Resolve | None, patience: float) -> None:
+        self._endpoint = endpoint
+        self._resolve = resolve or system_resolve
+        self._patience = patience
+        self._fixed: tuple[str, ...] = ()
+        if endpoint.is_address:
+            self._fixed = (endpoint.host,)
+        elif endpoint.is_loopback and resolve is None:
+            self._fixed = ("127.0.0.1", "::1")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: look-ups under way in a parent process never end here."""
+        self._lock = threading.Lock()
+        self._known: Addresses | None = None
+        self._lookup: Lookup | None = None
+
+    def known(self, now: float) -> Addresses | None:
+        """Return what needs no look-up."""
+        if self._fixed:
+            return Addresses(self._fixed, now)
+        known = self._known
+        return known if known is not None and now - known.born < NAME_TTL else None
+
+    def lookup(self, now: float) -> Lookup:
+        """Join the look-up under way, or start one; one that has hung for too long is not joined."""
+        with self._lock:
+            running = self._lookup
+            if running is not None and now - running.started < self._patience:
+                return running
+            self._lookup = lookup = Lookup(now)
+        try:
+            threading.Thread(target=self._run, args=(lookup,), name="dynamorm-dns", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            self._end(lookup, TransportError("dns", str(error), sent=False))
+        return lookup
+
+    def _run(self, lookup: Lookup) -> None:
+        endpoint = self._endpoint
+        try:
+            found = self._resolve(endpoint.host, endpoint.port)
+            outcome = self._checked(found, lookup.started)
+        except Exception as error:  # noqa: BLE001 (whatever a resolver raises, its waiters must be told)
+            outcome = TransportError("dns", f"{endpoint.host}: {error}", sent=False)
+        self._end(lookup, outcome)
+
+    def _end(self, lookup: Lookup, outcome: Addresses | TransportError) -> None:
+        with self._lock:
+            if self._lookup is lookup:
+                self._lookup = None
+            if isinstance(outcome, Addresses) and (self._known is None or self._known.born <= outcome.born):
+                self._known = outcome
+        lookup.finish(outcome)
+
+    def _checked(self, found: Sequence[str], born: float) -> Addresses | TransportError:
+        host = self._endpoint.host
+        reasons = {ip: address_refused(ip, loopback_ok=self._endpoint.is_loopback) for ip in found}
+        allowed = tuple(ip for ip, reason in reasons.items() if reason is None)
+        if allowed:
+            return Addresses(allowed, born)
+        if not reasons:
+            return TransportError("dns", f"{host} has no address", sent=False)
+        return TransportError("forbidden", f"{host}: {next(iter(reasons.values()))}", sent=False, fatal=True)
+
+
+def new_socket(ip: str) -> socket.socket:
+    """Return a TCP socket for this address's family: no delay for small writes, probes for dead peers."""
+    sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):  # not everywhere
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), KEEPALIVE)
+    return sock
+
+
+def share_of(left: float, addresses_left: int) -> float:
+    """Seconds the next address may take: a silent one must not use up what the others need."""
+    return min(left, max(left / addresses_left, 1.0))
+
+
+def readiness(fileno: int) -> Ready:
+    """Return a function that waits until there is something to read."""
+    if not hasattr(select, "poll"):  # Windows
+        return lambda ms: select.select([fileno], [], [], ms / 1000)[0]
+    poll = select.poll()
+    poll.register(fileno, select.POLLIN)
+    return poll.poll
+
+
+def wait_writable(fileno: int, seconds: float) -> bool:
+    """Wait until there is room to write."""
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([], [fileno], [], seconds)[1])
+    poll = select.poll()
+    poll.register(fileno, select.POLLOUT)
+    return bool(poll.poll(seconds * 1000))
+
+
+class Forkable(Protocol):
+    """What holds sockets that a child process must not touch."""
+
+    def forked(self) -> None:
+        """Start anew in a child process, with no lock and no connection of the parent."""
+
+
+_forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def watch_forks(forkable: Forkable) -> None:
+    """Have ``forked`` called in every child process."""
+    _forkables.add(forkable)
+
+
+def disown(fileno: int) -> None:
+    """Let go of a parent's connection without a byte or a FIN: the number stays valid but leads nowhere."""
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        os.dup2(null, fileno, inheritable=False)
+    finally:
+        os.close(null)
+
+
+def _after_fork() -> None:
+    for forkable in list(_forkables):
+        forkable.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

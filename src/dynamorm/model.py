@@ -1,0 +1,214 @@
+"""`Model` and `Mixin`: a class body becomes frozen `Schema` data, storage in slots, and a generated constructor.
+
+Class attributes are expressions (`Attr`, on one metaclass per model), instance attributes plain slots. It must not
+know wire types, verbs or plugins. `Model` has no public method: the namespace belongs to the fields.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, ClassVar, TypeVar
+
+from msgspec.structs import replace
+from typing_extensions import dataclass_transform
+
+from .annotations import Scope, parameters_of, scope_of
+from .build import build_schema
+from .declare import Attr, Spec, attr, created_at, partition_key, sort_key, ttl, updated_at, version
+from .errors import ModelError
+from .generated import methods
+from .schema import SCHEMAS, Index, Schema
+
+M = TypeVar("M", bound="Model")
+
+_CLASS_SETTINGS = frozenset({"table", "naming", "discriminator", "tag", "write_tokens", "omit_empty"})
+
+
+@dataclass_transform(
+    kw_only_default=True,
+    eq_default=False,
+    field_specifiers=(attr, partition_key, sort_key, ttl, version, created_at, updated_at),
+)
+class MixinMeta(type):
+    """Keeps a mixin's declarations aside, so that its fields become slots of the models that use it."""
+
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, _scope: Scope | None = None, **_: Any
+    ) -> Any:
+        """Take the declarations out of the class body."""
+        scope = _scope or scope_of(sys._getframe(1), namespace)  # noqa: SLF001 - names of the body's own scope
+        namespace["__specs__"] = {key: value for key, value in namespace.items() if isinstance(value, Spec)}
+        namespace["__scope__"] = scope
+        for key in namespace["__specs__"]:
+            del namespace[key]
+        # Without empty slots a mixin would give every instance a __dict__.
+        namespace.setdefault("__slots__", ())
+        return type.__new__(mcls, name, bases, namespace)
+
+
+class Mixin(metaclass=MixinMeta):
+    """Fields and methods shared by several models.
+
+    Example::
+
+        class Owned(Mixin):
+            owner: Attr[str]
+
+        class Document(Model, Owned, table="documents"):
+            id: Attr[str] = partition_key()
+    """
+
+
+# Said again, since type checkers look at a class's own metaclass only.
+@dataclass_transform(
+    kw_only_default=True,
+    eq_default=False,
+    field_specifiers=(attr, partition_key, sort_key, ttl, version, created_at, updated_at),
+)
+class ModelMeta(MixinMeta):
+    """Builds a model: schema, slots, constructor, and the metaclass that holds its attributes."""
+
+    def __new__(
+        mcls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        table: str | None = None,
+        naming: Any = None,
+        discriminator: str | None = None,
+        tag: str | None = None,
+        write_tokens: bool | None = None,
+        omit_empty: bool | None = None,
+        **unknown: Any,
+    ) -> Any:
+        """Create the class from its body. Raises ModelError for anything that cannot work."""
+        if unknown:
+            from .declare import did_you_mean
+
+            first = next(iter(unknown))
+            raise ModelError(f"class {name}: no class setting {first!r}{did_you_mean(first, _CLASS_SETTINGS)}")
+        scope = scope_of(sys._getframe(1), namespace)  # noqa: SLF001 - names of the body's own scope
+        if not any(isinstance(base, ModelMeta) for base in bases):
+            return _root(mcls, name, bases, namespace, scope)
+        settings = {
+            "table": table,
+            "naming": naming,
+            "discriminator": discriminator,
+            "tag": tag,
+            "write_tokens": write_tokens,
+            "omit_empty": omit_empty,
+        }
+        bodies = [*_mixin_bodies(bases), _body_of(name, namespace, scope)]
+        parent = _parent_schema(name, bases)
+        schema = build_schema(name, bodies, parent, settings, _typevars(parent, namespace))
+        return _finish(mcls, name, bases, namespace, scope, schema, parent)
+
+    def __init__(cls, *_: Any, **__: Any) -> None:
+        """The work is done in __new__."""
+
+    def __delattr__(cls, name: str) -> None:
+        if name in SCHEMAS[cls].fields:
+            raise AttributeError(f"{cls.__name__}.{name} is an attribute of the model and cannot be removed")
+        super().__delattr__(name)
+
+
+def _root(mcls: type, name: str, bases: tuple[type, ...], namespace: dict[str, Any], scope: Scope) -> Any:
+    """`Model` itself: no fields, one slot for what is known of the stored item."""
+    cls = MixinMeta.__new__(mcls, name, bases, namespace, _scope=scope)  # type: ignore[arg-type] # mcls is ModelMeta
+    SCHEMAS[cls] = Schema(model=cls, name=name, table=None, fields={})
+    return cls
+
+
+def _finish(
+    mcls: type,
+    name: str,
+    bases: tuple[type, ...],
+    namespace: dict[str, Any],
+    scope: Scope,
+    schema: Schema,
+    parent: Schema,
+) -> Any:
+    """Make the class and the metaclass that carries its attributes."""
+    inherited = parent.fields
+    own = {key: Attr(field) for key, field in schema.fields.items() if inherited.get(key) is not field}
+    namespace["__slots__"] = (
+        *(key for key in own if key not in inherited),
+        *namespace.get("__slots__", ()),
+    )
+    for key, value in methods(schema).items():
+        namespace.setdefault(key, value)
+    namespace.setdefault("__hash__", None)
+    metas = tuple(dict.fromkeys([*(type(base) for base in bases if isinstance(base, ModelMeta)), mcls]))
+    metas = tuple(one for one in metas if not any(other is not one and issubclass(other, one) for other in metas))
+    meta = type(f"{name}Meta", metas, dict(own))
+    cls: Any = MixinMeta.__new__(meta, name, bases, namespace, _scope=scope)  # type: ignore[arg-type] # as above
+    deferred = any(isinstance(field.annotation, str) for field in schema.fields.values())
+    local = {**scope.local, name: cls} if deferred else {}
+    SCHEMAS[cls] = replace(schema, model=cls, namespace={**parent.namespace, **local})
+    return cls
+
+
+def _body_of(name: str, namespace: dict[str, Any], scope: Scope) -> tuple[str, dict[str, Any], dict[str, Any], Scope]:
+    return name, dict(scope.annotations), namespace, scope
+
+
+def _mixin_bodies(bases: tuple[type, ...]) -> list[tuple[str, dict[str, Any], dict[str, Any], Scope]]:
+    """The class bodies of the mixins among the bases, outermost ancestor first."""
+    seen: dict[type, None] = {}
+    for base in reversed(bases):
+        if not isinstance(base, ModelMeta):
+            seen.update(dict.fromkeys(reversed(base.__mro__)))
+    bodies = []
+    for cls in seen:
+        scope = cls.__dict__.get("__scope__")
+        if scope is not None:
+            bodies.append((cls.__name__, dict(scope.annotations), cls.__dict__["__specs__"], scope))
+    return bodies
+
+
+def _parent_schema(name: str, bases: tuple[type, ...]) -> Schema:
+    models = [base for base in bases if isinstance(base, ModelMeta)]
+    if sum(bool(SCHEMAS[base].fields) for base in models) > 1:
+        raise ModelError(f"class {name}: only one base may be a model with fields; make the others a Mixin")
+    return max((SCHEMAS[base] for base in models), key=lambda schema: len(schema.fields))
+
+
+def _typevars(parent: Schema, namespace: dict[str, Any]) -> dict[Any, Any]:
+    """What the type variables of a generic base stand for: ``class A(Event[int])`` binds T to int."""
+    bound = dict(parent.typevars)
+    for base in namespace.get("__orig_bases__", ()):
+        bound.update(parameters_of(base))
+    return bound
+
+
+class Model(metaclass=ModelMeta):
+    """Base of every model.
+
+    Class settings: ``table`` (physical name, without the session's prefix), ``naming`` (``"snake_case"``,
+    ``"camelCase"``, ``"PascalCase"``, ``"kebab-case"`` or a function from field name to stored name),
+    ``discriminator`` (stored attribute that tells subclasses apart), ``tag`` (this class's value of it),
+    ``write_tokens=False`` (do not store `_wt`: an ambiguous write is then reported as `OutcomeUnknown`),
+    ``omit_empty`` (for every field). A model without a table is used as a nested value.
+
+    Example::
+
+        class Payment(Model, table="payments"):
+            id: Attr[str] = partition_key()
+            amount: Attr[int]
+            note: Attr[str | None] = attr(default=None)
+            version: Attr[int] = version()
+    """
+
+    __slots__ = ("__loaded__",)
+    __loaded__: ClassVar[Any]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let pydantic (and so FastAPI) read and write a model; the work is done by the adapter."""
+        from importlib import import_module  # by name: nothing below the faces may depend on an adapter
+
+        return import_module("dynamorm.adapters.pydantic").core_schema_of_model(source, handler)
+
+
+__all__ = ["Index", "Mixin", "Model"]

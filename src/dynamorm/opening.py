@@ -1,0 +1,38 @@
+"""Opens a session for a face: reads the settings, and starts the embedded engine when they ask for it."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from typing import Any
+
+from .config import Config
+from .io.tls import TLSSettings
+from .session import Session
+
+_engine: Any = None
+
+
+def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
+    """The session of a new face."""
+    config = Config.from_env() if config is None else config
+    if config.embedded:
+        config = config.replace(endpoint=_embedded_endpoint(), embedded=False)
+    return Session(config, time, extensions)
+
+
+def _embedded_endpoint() -> str:
+    """Where the embedded engine of this process answers. It is started once, and ends with the process."""
+    global _engine
+    if _engine is None:
+        # By name: the engine is a development tool, and nothing of the library depends on it.
+        _engine = import_module("dynamorm.testing.engines").EmbeddedEngine()
+    return str(_engine.endpoint)
+
+
+def tls_settings(session: Session) -> TLSSettings | None:
+    """What the driver needs to speak TLS, None for a plain loopback endpoint."""
+    config = session.config
+    if not session.endpoint.secure:
+        return None
+    return TLSSettings(config.verify_tls, config.min_tls_version, config.ca_bundle)

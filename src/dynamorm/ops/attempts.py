@@ -1,0 +1,198 @@
+"""The bookkeeping of a call that did not succeed at once: what happened, what may be tried, and what may be said.
+
+It is the one place where a failure becomes "again", "certainly not applied" or "unknown".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..effects import Reply, TransportError
+from ..errors import IntegrityError, MalformedResponse, OutcomeUnknown
+from ..wire.reply import Kind, ServiceFault, cancellation_kind, parse_error
+from . import failure
+from .op import UNSETTLED, Op, Safety
+
+if TYPE_CHECKING:
+    from ..wire.channel import Channel
+
+RETRY_MARGIN = 0.05
+"""Seconds that must be left after a delay for another attempt to be worth starting."""
+
+FINAL = frozenset(
+    {
+        Kind.CONDITION,
+        Kind.CANCELLED,
+        Kind.MISMATCH,
+        Kind.ACCESS,
+        Kind.NOT_FOUND_TABLE,
+        Kind.VALIDATION,
+        Kind.RESOURCE_IN_USE,
+        Kind.OTHER,
+    }
+)
+"""Refusals that another attempt cannot change."""
+
+
+class Attempts:
+    """The attempts of one call. Each method that reports a failure returns the delay before the next attempt, or raises.
+
+    ``ambiguous`` is True once an attempt may have been applied without our knowing.
+    """
+
+    __slots__ = (
+        "ambiguous", "attempts", "corrected", "counts", "errors", "limit", "op", "refreshed", "request_id", "start",
+        "taken", "wire",
+    )  # fmt: skip
+
+    def __init__(self, op: Op, wire: Channel, start: float, limit: float) -> None:
+        self.op = op
+        self.wire = wire
+        self.start = start
+        self.limit = limit
+        self.attempts = 0
+        self.errors: list[BaseException] = []
+        self.ambiguous = False
+        self.taken = 0
+        self.counts: dict[Any, int] = {}
+        self.corrected = self.refreshed = False
+        self.request_id: str | None = None
+
+    # What happened
+
+    def transport(self, error: TransportError) -> float:
+        """No complete answer came."""
+        self.attempts += 1
+        if error.stage == "protocol":
+            self.errors.append(MalformedResponse(f"the answer is not valid HTTP: {error.detail}"))
+        else:
+            self.errors.append(error)
+        if error.sent:
+            return self._maybe_sent(free=not error.fresh)
+        names_failed = error.stage == "dns" and self._count("dns") > 0  # a name that is not found twice stays so
+        if error.fatal or names_failed:
+            self.give_up("trying again cannot help")
+        return self._again(Kind.TRANSIENT)
+
+    def unbelievable(self, error: IntegrityError, reply: Reply) -> float:
+        """An answer came that cannot be believed, so nothing is known of what it answers."""
+        self.attempts += 1
+        self.request_id = reply.request_id
+        self.errors.append(error)
+        return self._maybe_sent()
+
+    def fault(self, reply: Reply) -> tuple[Kind, ServiceFault]:
+        """The service's own refusal, read and classified."""
+        self.attempts += 1
+        self.request_id = reply.request_id
+        fault = parse_error(reply.status, reply.body)
+        kind = fault.kind
+        if kind is Kind.CANCELLED:
+            kind = cancellation_kind(fault.cancellation)
+        return kind, fault
+
+    def final(self, kind: Kind, fault: ServiceFault) -> Any:
+        """A refusal that another attempt cannot change: ask the operation, or raise."""
+        op = self.op
+        if op.refused is not None and (kind is Kind.CONDITION or kind is Kind.CANCELLED):
+            result = op.refused(fault, self.ambiguous, self.info())
+            if result is UNSETTLED:
+                self._unknown(None, "what is stored now does not tell")
+            return result
+        error = failure.from_fault(kind, fault, self.info())
+        if self.ambiguous and kind is not Kind.MISMATCH:
+            self._unknown(error, "then the service refused it")
+        raise error
+
+    def service(self, kind: Kind, fault: ServiceFault, reply: Reply) -> float:
+        """A refusal that may pass."""
+        if kind is Kind.MALFORMED:
+            self.errors.append(MalformedResponse(f"HTTP {reply.status} without a DynamoDB error in it"))
+            return self._maybe_sent()
+        self.errors.append(failure.from_fault(kind, fault, self.info()))
+        if kind is Kind.TRANSIENT:
+            return self._maybe_sent()
+        if kind is Kind.IN_PROGRESS:
+            self.ambiguous = True
+        return self._again(kind, reply.retry_after)
+
+    def skewed(self, fault: ServiceFault, corrected: bool) -> None:
+        """The signature was refused: once more if the clock was to blame."""
+        self._once_more(self.corrected or not corrected, Kind.SKEW, fault)
+        self.corrected = True
+
+    def expired(self, fault: ServiceFault) -> None:
+        """The credentials were refused: once more with new ones."""
+        self._once_more(self.refreshed, Kind.EXPIRED_CREDENTIALS, fault)
+        self.refreshed = True
+
+    # What to do
+
+    def _once_more(self, done: bool, kind: Kind, fault: ServiceFault) -> None:
+        error = failure.from_fault(kind, fault, self.info())
+        if done and self.ambiguous:
+            self._unknown(error, "then the service refused it")
+        if done:
+            raise error
+        self.errors.append(error)
+
+    def _maybe_sent(self, *, free: bool = False) -> float:
+        if self.op.safety is not Safety.READ:
+            self.ambiguous = True
+            if self.op.safety is Safety.ONCE:
+                self.give_up("this write may not be sent twice")
+        elif free:
+            # An idle connection that had been closed: costs nothing from the retry budget, but is still an attempt.
+            return self._again(Kind.TRANSIENT, free=True)
+        return self._again(Kind.TRANSIENT)
+
+    def _count(self, what: Any) -> int:
+        """How often this had happened before."""
+        seen = self.counts.get(what, 0)
+        self.counts[what] = seen + 1
+        return seen
+
+    def _again(self, kind: Kind, retry_after: bytes | None = None, *, free: bool = False) -> float:
+        """The delay before another attempt, or the end: attempts, retry budget and time are all bounded."""
+        wire = self.wire
+        seen = self._count(kind)
+        conflicts = self.counts.get(Kind.CONFLICT, 0)
+        tried = seen + 1 if kind is Kind.CONFLICT else self.attempts - conflicts
+        if tried >= wire.retry.tries(kind):
+            self.give_up(f"{self.attempts} attempts were made")
+        delay = 0.0 if free else wire.retry.delay(kind, seen, wire.random(), retry_after)
+        if self.start + self.limit - wire.clock.monotonic() < delay + RETRY_MARGIN:
+            self.give_up("the operation's time ran out")
+        if not free:
+            cost = wire.bucket.take(kind)
+            if not cost:
+                self.give_up("the retry budget of this endpoint is used up")
+            self.taken += cost
+        return delay
+
+    def give_up(self, why: str) -> None:
+        """End with the error that says what is known. Always raises."""
+        last = self.errors[-1] if self.errors else None
+        if self.ambiguous:
+            self._unknown(last, why)
+        raise failure.exhausted(self.errors, why, self.info()) from last
+
+    def _unknown(self, cause: BaseException | None, why: str) -> None:
+        op = self.op
+        raise OutcomeUnknown(
+            f"{op.name} was sent and its answer was lost; {why}: it may or may not have been applied",
+            token=None if op.token is None else op.token.hex(),
+            key=op.key,
+            resolver=op.resolver,
+            **self.info(),
+        ) from cause
+
+    def info(self) -> dict[str, Any]:
+        """What every error carries."""
+        return {
+            "operation": self.op.name,
+            "table": self.op.table,
+            "request_id": self.request_id,
+            "attempts": self.attempts,
+            "earlier": tuple(self.errors),
+        }

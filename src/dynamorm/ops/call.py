@@ -1,0 +1,106 @@
+"""One call to DynamoDB as a flow: sign, send, verify, classify, retry. It must not know models or expressions.
+
+A call ends in one of three ways: its decoded answer, an error that is certain nothing was applied, or `OutcomeUnknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
+
+from ..effects import Call, Flow, Reply, Send, Sleep, TransportError
+from ..errors import ChecksumMismatch, DynamORMError, MalformedResponse, Outcome
+from ..wire.reply import Kind, verify_crc
+from .attempts import FINAL, RETRY_MARGIN, Attempts
+from .op import Op, Safety
+
+if TYPE_CHECKING:
+    from ..wire.channel import Channel
+
+_log = getLogger("dynamorm")
+
+
+def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:
+    """The innermost call over ``wire``; the session wraps the plugins around it, once."""
+    # Bound once: each is used in every call.
+    request, clock, skew, config = wire.signer.request, wire.clock, wire.skew, wire.config
+    monotonic, wall, credentials = clock.monotonic, clock.time, wire.credentials
+    policy, is_aws, request_timeout = config.crc, wire.is_aws, config.performance.request_timeout
+    operation_timeout, observers, bucket = config.operation_timeout, wire.observers, wire.bucket
+
+    def call(op: Op) -> Flow[Any]:
+        start = monotonic()
+        run: Attempts | None = None  # bookkeeping is made with the first failure only
+        left = limit = op.timeout or operation_timeout
+        sent = False
+        try:
+            while True:
+                now = wall()
+                keys = credentials.current(now)
+                if keys is None:
+                    keys = yield Call(credentials.load)
+                applied_skew = skew.skew
+                data = request(op.name, op.body, keys, now + applied_skew)
+                sent = True
+                try:
+                    reply: Reply = yield Send(data, request_timeout if request_timeout < left else left)
+                    trouble = verify_crc(reply.body, reply.crc, policy, is_aws)
+                    if trouble is None and reply.status == 200:
+                        result = op.decode(reply.body)
+                        skew.observe(reply.date, now, wall())
+                        if observers:
+                            _tell(observers, op, reply)
+                        bucket.success(0 if run is None else run.taken)
+                        return result
+                except TransportError as error:
+                    run = run or Attempts(op, wire, start, limit)
+                    delay = run.transport(error)
+                except MalformedResponse as error:
+                    run = run or Attempts(op, wire, start, limit)
+                    delay = run.unbelievable(error, reply)
+                else:
+                    run = run or Attempts(op, wire, start, limit)
+                    if trouble is not None:
+                        delay = run.unbelievable(ChecksumMismatch(f"the answer's checksum is wrong: {trouble}"), reply)
+                    else:
+                        skew.observe(reply.date, now, wall())
+                        if observers:
+                            _tell(observers, op, reply)
+                        kind, fault = run.fault(reply)
+                        if kind in FINAL:
+                            return run.final(kind, fault)
+                        if kind is Kind.SKEW:
+                            run.skewed(fault, skew.correct(reply.date, wall(), applied_skew))
+                            delay = 0.0
+                        elif kind is Kind.EXPIRED_CREDENTIALS:
+                            run.expired(fault)
+                            credentials.invalidate(keys)
+                            delay = 0.0
+                        else:
+                            delay = run.service(kind, fault, reply)
+                sent = run.ambiguous
+                if delay:
+                    yield Sleep(delay)
+                left = start + limit - monotonic()
+                if left <= RETRY_MARGIN:
+                    run.give_up("the operation's time ran out")
+        except (DynamORMError, GeneratorExit):
+            raise
+        except BaseException as stop:
+            # Cancelled or interrupted in flight: whoever catches it must know that the write may have been applied.
+            if sent and op.safety is not Safety.READ:
+                stop.outcome = Outcome.UNKNOWN  # type: ignore[attr-defined] # a note for the caller
+                stop.add_note(f"{op.name} on {op.table} was interrupted in flight: its outcome is unknown")
+            raise
+
+    return call
+
+
+def _tell(observers: tuple[Callable[..., None], ...], op: Op, reply: Reply) -> None:
+    """Show a reply to the observers. A failure of theirs changes nothing: the reply has come."""
+    for observe in observers:
+        try:
+            observe(op, reply)
+        except Exception:
+            _log.exception("an observer of %s failed", op.name)

@@ -1,0 +1,94 @@
+"""From what went wrong to the error that is raised. It must not know models, retries or how a request is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..effects import TransportError
+from ..errors import (
+    AccessDenied,
+    ClientError,
+    ConditionFailed,
+    ConnectFailed,
+    DeadlineExceeded,
+    DynamORMError,
+    ExpressionTooLarge,
+    ItemTooLarge,
+    PoolTimeout,
+    ServerError,
+    TableNotFound,
+    Throttled,
+    TransactionCancelled,
+    TransactionConflict,
+    Unavailable,
+    ValidationError,
+)
+from ..wire.reply import Kind, ServiceFault
+
+def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamORMError:
+    """The error for a refusal by the service. DynamoDB's own wording is kept; it holds no attribute values of ours."""
+    text = fault.message or f"DynamoDB answered {fault.code or 'with an error'}"
+    if kind is Kind.VALIDATION:
+        return _validation(text, info)
+    if kind is Kind.THROTTLE:
+        limits = fault.throttling
+        return Throttled(
+            text,
+            reasons=[limit.reason for limit in limits] or [reason.code for reason in fault.cancellation if reason.code],
+            resource=limits[0].resource if limits else None,
+            **info,
+        )
+    if kind in _PLAIN:
+        return _PLAIN[kind](text, **info)
+    if kind is Kind.NOT_FOUND_TABLE:
+        table = info.get("table")
+        return TableNotFound(f"table {table!r} does not exist: create it with db.tables.ensure(Model)", **info)
+    return ClientError(text, code=fault.code or None, **info)
+
+
+_PLAIN: dict[Kind, type[DynamORMError]] = {
+    Kind.TRANSIENT: ServerError,
+    Kind.CONFLICT: TransactionConflict,
+    Kind.IN_PROGRESS: TransactionConflict,
+    Kind.CONDITION: ConditionFailed,
+    Kind.CANCELLED: TransactionCancelled,
+    Kind.EXPIRED_CREDENTIALS: AccessDenied,
+    Kind.SKEW: AccessDenied,
+    Kind.ACCESS: AccessDenied,
+}
+
+
+def _validation(text: str, info: dict[str, Any]) -> ValidationError:
+    if text.startswith("Item size"):
+        return ItemTooLarge(text, limit=400 * 1024, **info)
+    if text.startswith("Expression size"):
+        return ExpressionTooLarge(text, **info)
+    return ValidationError(text, **info)
+
+
+_STAGES: dict[str, tuple[type[DynamORMError], str]] = {
+    "pool": (PoolTimeout, "every connection was in use"),
+    "dns": (ConnectFailed, "the endpoint's name could not be resolved"),
+    "connect": (ConnectFailed, "no connection could be made"),
+    "tls": (ConnectFailed, "TLS could not be agreed"),
+    "certificate": (ConnectFailed, "the server's certificate is not acceptable"),
+    "forbidden": (ConnectFailed, "the endpoint's address is never contacted"),
+}
+
+
+def exhausted(errors: Sequence[BaseException], why: str, info: dict[str, Any]) -> DynamORMError:
+    """The error for a call that was given up, when it is certain that it changed nothing."""
+    last = errors[-1] if errors else None
+    if isinstance(last, TransportError):
+        if last.stage in _STAGES:
+            kind, what = _STAGES[last.stage]
+            return kind(f"{what}: {last.detail}; {why}", **info)
+        kind = DeadlineExceeded if last.stage == "timeout" or "time ran out" in why else Unavailable
+        return kind(f"no answer came: {last.detail}; {why}", **info)
+    if isinstance(last, Throttled):
+        return Throttled(f"{last.message}; {why}", reasons=last.reasons, resource=last.resource, **info)
+    if isinstance(last, DynamORMError):
+        return type(last)(f"{last.message}; {why}", **info)
+    return DeadlineExceeded(why, **info)
+

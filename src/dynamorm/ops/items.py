@@ -1,0 +1,59 @@
+"""Reading one item: get, require, exists. Each returns a flow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..codec.system import has_item
+from ..effects import Flow
+from ..errors import NotFound, ValidationError
+from .op import Op
+from .plan import Plan, finish
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+
+def get(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], consistent: bool) -> Flow[Any]:
+    """The object stored under the key, or None."""
+    plan = session.plan(model)
+    if parts:
+        key = key_from_parts(plan, key, parts)
+    tail = b',"ConsistentRead":true}' if consistent else b"}"
+    codec = plan.codec
+    return session.call(Op("GetItem", plan.table, plan.key_head + codec.key_json(key) + tail, codec.read_item))
+
+
+def require(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], consistent: bool) -> Flow[Any]:
+    """The object stored under the key. Raises NotFound when there is none."""
+    found = yield from get(session, model, key, parts, consistent)
+    if found is None:
+        plan = session.plan(model)
+        names = ", ".join(plan.key_names)
+        raise NotFound(f"no {plan.codec.schema.name} under this key ({names})", operation="GetItem", table=plan.table)
+    return found
+
+
+def exists(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], consistent: bool) -> Flow[bool]:
+    """Whether an item is stored under the key. Only its key is fetched."""
+    plan = session.plan(model)
+    if parts:
+        key = key_from_parts(plan, key, parts)
+    rest: dict[str, Any] = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": plan.partition.stored}}
+    if consistent:
+        rest["ConsistentRead"] = True
+    body = finish(plan.key_head, plan.codec.key_json(key), rest)
+    return session.call(Op("GetItem", plan.table, body, has_item))
+
+
+def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:
+    """The key's values in order, from keyword arguments named as the key's fields."""
+    schema = plan.codec.schema
+    assert schema.key is not None  # a plan is made only for a model with a key
+    wanted = schema.key.fields
+    if key or set(parts) != set(wanted):
+        raise ValidationError(
+            f"{schema.name} is found by its key: give {', '.join(wanted)}, either all in order or all by name"
+            f" (got {', '.join([*('a value' for _ in key), *sorted(parts)])})"
+        )
+    return tuple(parts[name] for name in wanted)

@@ -1,0 +1,58 @@
+"""One call to DynamoDB as data: what to send, how to read the answer, and what may be done when none comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from ..wire.reply import ServiceFault
+
+UNSETTLED: Any = object()
+"""What ``refused`` returns when the stored item does not tell whether an earlier attempt was applied."""
+
+
+class Safety(Enum):
+    """What may be done when a request was sent and no answer came."""
+
+    READ = "read"
+    """Nothing is changed: send again."""
+    RESEND = "resend"
+    """Applying it twice is the same as once, or a token or condition sees to that: send again."""
+    ONCE = "once"
+    """Never send again: the outcome is unknown."""
+
+
+class Op:
+    """One call: what to send and how to read the answer.
+
+    ``decode(body)`` reads a good answer. ``refused(fault, ambiguous, info)`` is asked when the condition failed or the
+    transaction was cancelled: it returns the result after all (our own earlier attempt was applied) or raises.
+    ``resolver`` makes the flow behind `OutcomeUnknown.resolve`. ``key`` holds key names for messages.
+    """
+
+    __slots__ = ("body", "decode", "key", "name", "refused", "resolver", "safety", "table", "timeout", "token")
+
+    def __init__(
+        self,
+        name: str,
+        table: str,
+        body: bytes,
+        decode: Callable[[bytes], Any],
+        safety: Safety = Safety.READ,
+        refused: Callable[[ServiceFault, bool, dict[str, Any]], Any] | None = None,
+        resolver: Callable[[float | None], Any] | None = None,
+        token: bytes | None = None,
+        key: Any = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.name = name
+        self.table = table
+        self.body = body
+        self.decode = decode
+        self.safety = safety
+        self.refused = refused
+        self.resolver = resolver
+        self.token = token
+        self.key = key
+        self.timeout = timeout

@@ -1,0 +1,64 @@
+"""What every request of one model starts with, worked out once: JSON heads, stored names, which guards it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..codec.generate import Codec
+from ..errors import ModelError
+from ..expression_tree import Location
+from ..schema import Field
+
+encode = msgspec.json.encode
+
+
+class Plan:
+    """One model on one session: its codec and the constant parts of its requests."""
+
+    __slots__ = (
+        "_operand", "codec", "create_tail", "created", "key_head", "key_names", "model", "partition", "put_head",
+        "sort", "table", "tokens", "updated", "version",
+    )  # fmt: skip
+
+    def __init__(self, codec: Codec, *, tokens: bool = True) -> None:
+        schema = codec.schema
+        if schema.key is None or not codec.table:
+            raise ModelError(
+                f"{schema.name} has no table: give the class table=... and a partition_key(), or use it as a nested value"
+            )
+        self.codec = codec
+        self.model = codec.model
+        self.table: str = codec.table
+        self.key_names = tuple(schema.fields[name].stored for name in schema.key.fields)
+        self.partition: Field = schema.fields[schema.key.partition]
+        self.sort: Field | None = None if schema.key.sort is None else schema.fields[schema.key.sort]
+        self.version: Field | None = schema.version
+        self.created: Field | None = schema.role("created_at")
+        self.updated: Field | None = schema.role("updated_at")
+        self.tokens = tokens and schema.write_tokens
+        head = b'{"TableName":' + encode(codec.table)
+        self.key_head = head + b',"Key":'
+        self.put_head = head + b',"Item":'
+        self._operand = codec.encode_operand
+        self.create_tail = b"," + encode(
+            {
+                "ConditionExpression": "attribute_not_exists(#k)",
+                "ExpressionAttributeNames": {"#k": self.partition.stored},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        )[1:]
+
+    def operand(self, path: Location, value: Any, what: str) -> dict[str, Any] | None:
+        """The wire value of an expression's operand, as `dynamorm.expression_compile.Encode` wants it."""
+        return self._operand(path.parts, value, what)
+
+    def key_type(self, name: str) -> str:
+        """The wire type of a key attribute: S, N or B."""
+        return self.codec.plans[name].shape.tag
+
+
+def finish(head: bytes, subject: bytes, rest: dict[str, Any]) -> bytes:
+    """A request body from its head, its item or key, and what else it says."""
+    return head + subject + (b"," + encode(rest)[1:] if rest else b"}")

@@ -1,0 +1,125 @@
+"""update and upsert: one UpdateItem, from update expressions to a settled result. Returns flows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..codec.system import number_wire, text_wire, time_wire
+from ..effects import Flow
+from ..errors import NotFound, Outcome, ValidationError
+from ..expression import Condition, Update, system_path
+from ..expression_compile import Placeholders, check_paths, check_updates, condition_text, update_text
+from ..expression_tree import Wire
+from ..schema import Field
+from .items import key_from_parts
+from .op import Safety
+from .plan import Plan, finish
+from .verbs import OLD_ON_FAILURE, Guard, names
+from .write import Write, perform
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+_ALL_NEW = {"ReturnValues": "ALL_NEW"}
+
+
+def update(
+    session: Session,
+    subject: Any,
+    args: tuple[Any, ...],
+    parts: dict[str, Any],
+    condition: Condition | None,
+    upsert: bool,
+) -> Flow[Any]:
+    """Apply updates to one item and return it as it is afterwards."""
+    by_key = isinstance(subject, type)
+    plan = session.plan(subject if by_key else type(subject))
+    codec, schema = plan.codec, plan.codec.schema
+    if by_key:
+        count = next((at for at, one in enumerate(args) if isinstance(one, (Update, Condition))), len(args))
+        key, updates = args[:count], args[count:]
+        key_json = codec.key_json(key_from_parts(plan, key, parts) if parts else key)
+        loaded = None
+    else:
+        if parts:
+            raise ValidationError("update takes an object, or a model and a key, not both")
+        updates = args
+        key_json = codec.key_of(subject)
+        loaded = codec.loaded(subject)
+    check_updates(schema, updates)
+    if not updates:
+        raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
+    places = Placeholders()
+    guard = None if loaded is None else Guard(session, plan, loaded)
+    if guard is not None and plan.version is not None:
+        terms = [guard.condition(places)]
+        stamps = [_set(name, wire) for name, wire in guard.stamps()[0].items()]
+    else:
+        terms = [] if upsert else [f"attribute_exists({places.name(plan.partition.stored)})"]
+        stamps = _by_key_stamps(session, plan, upsert)
+    if condition is not None:
+        check_paths(schema, condition)
+        terms.append(f"({condition_text(condition, places, plan.operand)})")
+    rest: dict[str, Any] = {"UpdateExpression": update_text((*updates, *stamps), places, plan.operand)}
+    if terms:
+        rest["ConditionExpression"] = " AND ".join(terms)
+        rest.update(OLD_ON_FAILURE)
+    rest.update(names(places))
+    body = finish(plan.key_head, key_json, rest)
+
+    def done(raw: bytes | None) -> Any:
+        if raw is None:
+            raise NotFound(
+                f"the {schema.name} was updated, and gone when it was read back", outcome=Outcome.APPLIED, table=plan.table
+            )
+        fresh = codec.decode(raw)
+        if by_key:
+            return fresh
+        codec.assign(subject, fresh)
+        return subject
+
+    if guard is not None and plan.version is not None:
+        return perform(session, guard.write("Update", key_json, body, done, dict(_ALL_NEW)))
+    repeatable = plan.version is None and condition is None and all(one.absolute for one in updates)
+    transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
+    write = Write(
+        plan, "Update", key_json, body, done,
+        token=session.random_bytes(16),
+        single=None if transact else dict(_ALL_NEW),
+        safety=Safety.RESEND if repeatable or transact else Safety.ONCE,
+        transact=transact,
+        refresh=transact,
+        expects="" if upsert else "exists",
+    )  # fmt: skip
+    return perform(session, write)
+
+
+def _set(stored: str, wire: dict[str, Any]) -> Update:
+    return system_path(stored).set(Wire(wire))
+
+
+def _by_key_stamps(session: Session, plan: Plan, upsert: bool) -> list[Update]:
+    """The library-owned attributes when the stored version is not known: it is raised by one, whatever it is."""
+    codec = plan.codec
+    found: list[Update] = []
+    if plan.updated is not None:
+        found.append(_set(plan.updated.stored, time_wire(session.now())))
+    if upsert and plan.created is not None:
+        found.append(_if_missing(plan.created, time_wire(session.now())))
+    if upsert and codec.schema.discriminator is not None:
+        found.append(_set(codec.schema.discriminator, text_wire(codec.schema.tag)))
+    if plan.version is not None:
+        # An item that is made by this very update gets 0, as one made by create does: it starts from -1.
+        found.append(
+            _raise_version(plan.version, number_wire(1), number_wire(-1) if upsert else None)
+        )
+    return found
+
+
+def _if_missing(field: Field, wire: dict[str, Any]) -> Update:
+    return system_path(field.stored).if_not_exists(Wire(wire))
+
+
+def _raise_version(field: Field, one: dict[str, Any], start: dict[str, Any] | None) -> Update:
+    path = system_path(field.stored)
+    return path.add(Wire(one)) if start is None else Update("increment", path, (Wire(start), Wire(one)))

@@ -1,0 +1,307 @@
+"""create, put, save and delete: from an object to the one write that does it. Each returns a flow.
+
+The object in memory changes only once the write is known to be applied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..codec.generate import Codec
+from ..codec.system import bytes_wire, merged, number_wire, time_wire
+from ..effects import Flow
+from ..errors import ValidationError
+from ..expression import Condition
+from ..expression_compile import Placeholders, check_paths, condition_text
+from ..schema import TOKEN_ATTRIBUTE
+from . import ring
+from .op import Safety
+from .items import key_from_parts
+from .plan import Plan, finish
+from .write import Write, perform
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+OLD_ON_FAILURE = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+
+
+def create(session: Session, obj: Any) -> Flow[Any]:
+    """Store a new item. Raises AlreadyExists when there is one under the key."""
+    plan = session.plan(type(obj))
+    token = session.random_bytes(ring.TOKEN)
+    item, done = _item(session, plan, obj, 0, ring.prepend(token, b""), fresh=True)
+    body = plan.put_head + item + plan.create_tail
+    write = Write(
+        plan, "Put", plan.codec.key_of(obj), body, done,
+        token=token,
+        expects="absent",
+    )  # fmt: skip
+    return perform(session, write)
+
+
+def put(session: Session, obj: Any, condition: Condition | None, returning: str | None) -> Flow[Any]:
+    """Store an item, replacing whatever is there."""
+    plan = session.plan(type(obj))
+    codec = plan.codec
+    token = session.random_bytes(16)
+    loaded = codec.loaded(obj)
+    known = None if loaded is None else codec.reading.version(loaded)
+    number = 0 if known is None else known + 1
+    item, done = _item(session, plan, obj, number, ring.fresh(token[: ring.TOKEN]), fresh=loaded is None)
+    rest: dict[str, Any] = {}
+    if condition is not None:
+        places = Placeholders()
+        rest = {"ConditionExpression": condition_text(condition, places, plan.operand), **OLD_ON_FAILURE, **names(places)}
+    transact, safety, single = unguarded(session, plan, condition, returning)
+    write = Write(
+        plan, "Put", codec.key_of(obj), finish(plan.put_head, item, rest), _returning(done, codec, returning, obj, item),
+        token=token,
+        single=single,
+        safety=safety,
+        transact=transact,
+    )  # fmt: skip
+    return perform(session, write)
+
+
+def save(session: Session, obj: Any) -> Flow[Any]:
+    """Create a new object; write only what changed of a loaded one."""
+    plan = session.plan(type(obj))
+    codec = plan.codec
+    loaded = codec.loaded(obj)
+    if loaded is None:
+        return create(session, obj)
+    changes = codec.changes(obj)
+    _refuse_frozen(plan, changes)
+    if not changes:
+        return _nothing(obj)
+    guard = Guard(session, plan, loaded)
+    places = Placeholders()
+    sets, removes = [], []
+    stamped, stamps = guard.stamps()
+    for name, wire in {**changes, **stamped}.items():
+        if wire is None:
+            removes.append(places.name(name))
+        else:
+            sets.append(f"{places.name(name)} = {places.value(wire)}")
+    text = " ".join([*(["SET " + ", ".join(sets)] if sets else []), *(["REMOVE " + ", ".join(removes)] if removes else [])])
+    rest = {"UpdateExpression": text, "ConditionExpression": guard.condition(places), **OLD_ON_FAILURE, **names(places)}
+    item = merged(loaded, {**changes, **stamped})
+
+    def done(raw: bytes | None) -> Any:
+        if raw is not None:  # settled from what is stored, which may be newer than our write
+            codec.assign(obj, codec.decode(raw))
+            return obj
+        for name, value in stamps.items():
+            codec.set_value(obj, name, value)
+        codec.mark(obj, item)
+        return obj
+
+    key = codec.key_of(obj)
+    return perform(session, guard.write("Update", key, finish(plan.key_head, key, rest), done))
+
+
+def delete(
+    session: Session,
+    subject: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+    condition: Condition | None,
+    must_exist: bool,
+    returning: str | None,
+) -> Flow[Any]:
+    """Remove an item; its version is checked when it is known."""
+    by_key = isinstance(subject, type) or not hasattr(type(subject), "__mro__")
+    plan = session.plan(subject if by_key else type(subject))
+    codec = plan.codec
+    if by_key:
+        key_json = codec.key_json(key_from_parts(plan, key, parts) if parts else key)
+        loaded = None
+    else:
+        if key or parts:
+            raise ValidationError("delete takes an object, or a model and a key, not both")
+        key_json = codec.key_of(subject)
+        loaded = codec.loaded(subject)
+
+    def done(_: bytes | None) -> Any:
+        if not by_key:
+            codec.mark(subject, None)
+
+    places = Placeholders()
+    terms = []
+    guard = Guard(session, plan, loaded) if loaded is not None else None
+    versioned = guard is not None and plan.version is not None
+    if versioned and guard is not None:
+        terms.append(guard.condition(places))
+    elif must_exist:
+        terms.append(f"attribute_exists({places.name(plan.partition.stored)})")
+    if condition is not None:
+        terms.append(f"({condition_text(condition, places, plan.operand)})")
+    rest = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)} if terms else {}
+    body = finish(plan.key_head, key_json, rest)
+    if versioned and guard is not None and condition is None and not must_exist and returning is None:
+        return perform(session, guard.write("Delete", key_json, body, done))
+    transact, safety, single = unguarded(session, plan, condition or must_exist or versioned or None, returning)
+    write = Write(
+        plan, "Delete", key_json, body, _returning(done, codec, returning, subject, None),
+        token=session.random_bytes(16),
+        single=single,
+        safety=safety,
+        transact=transact,
+        expects="version" if versioned else "exists" if must_exist else "",
+        known_version=guard.version if guard else None,
+        known_ring=guard.ring if guard else b"",
+    )  # fmt: skip
+    return perform(session, write)
+
+
+def unguarded(
+    session: Session, plan: Plan, guarded: Any, returning: str | None
+) -> tuple[bool, Safety, dict[str, Any] | None]:
+    """How a write without version guard is sent: (as a transaction?, safety, what the single verb adds).
+
+    Unconditional writes are sent again after a lost reply. Conditional ones are sent as a token transaction, or once
+    only where tokens are switched off or the old item is asked for, which a transaction cannot return.
+    """
+    if returning is not None:
+        if returning != "old":
+            raise ValidationError(f"returning is 'old' or None, not {returning!r}", field="returning")
+        return False, Safety.ONCE, {"ReturnValues": "ALL_OLD"}
+    if guarded is None:
+        return False, Safety.RESEND, None
+    if plan.tokens and session.config.on_ambiguous == "transact":
+        return True, Safety.RESEND, None
+    return False, Safety.ONCE, None
+
+
+class Guard:
+    """What protects a write of a loaded object: its version, and the token ring that goes with it."""
+
+    __slots__ = ("now", "plan", "ring", "session", "token", "version")
+
+    def __init__(self, session: Session, plan: Plan, loaded: bytes) -> None:
+        self.session = session
+        self.plan = plan
+        self.version = plan.codec.reading.version(loaded)
+        self.ring = plan.codec.ring(loaded)
+        self.token = session.random_bytes(ring.TOKEN)
+        self.now = session.now()
+
+    @property
+    def next_version(self) -> int:
+        """The version this write stores; an item of another writer may have none yet, which counts as -1."""
+        return 0 if self.version is None else self.version + 1
+
+    def condition(self, places: Placeholders) -> str:
+        """The text that lets the write happen only to the item as it was loaded."""
+        field = self.plan.version
+        if field is None:
+            return f"attribute_exists({places.name(self.plan.partition.stored)})"
+        if self.version is None:
+            name = places.name(self.plan.partition.stored)
+            return f"attribute_exists({name}) AND attribute_not_exists({places.name(field.stored)})"
+        return f"{places.name(field.stored)} = {places.value(number_wire(self.version))}"
+
+    def stamps(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The library-owned attributes of this write: as wire values by stored name, and as values by field name."""
+        plan, codec = self.plan, self.plan.codec
+        wires: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        if plan.updated is not None:
+            wires[plan.updated.stored] = time_wire(self.now)
+            values[plan.updated.name] = self.now
+        if plan.version is not None:
+            wires[plan.version.stored] = number_wire(self.next_version)
+            values[plan.version.name] = self.next_version
+            if plan.tokens:
+                wires[TOKEN_ATTRIBUTE] = bytes_wire(ring.prepend(self.token, self.ring))
+        return wires, values
+
+    def write(self, kind: str, key: bytes, body: bytes, done: Any, single: dict[str, Any] | None = None) -> Write:
+        """The guarded write: of class C with a version, of class I without."""
+        versioned = self.plan.version is not None
+        return Write(
+            self.plan, kind, key, body, done,
+            token=self.token,
+            single=single,
+            safety=Safety.RESEND,
+            expects="version" if versioned else "exists",
+            known_version=self.version,
+            known_ring=self.ring,
+        )  # fmt: skip
+
+
+def names(places: Placeholders) -> dict[str, Any]:
+    """The placeholder maps of a request, leaving out what is empty (DynamoDB refuses an empty map)."""
+    found: dict[str, Any] = {}
+    if places.names:
+        found["ExpressionAttributeNames"] = places.names
+    if places.values:
+        found["ExpressionAttributeValues"] = places.values
+    return found
+
+
+def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *, fresh: bool) -> tuple[bytes, Any]:
+    """The item to store, with the library-owned attributes of this write, and what to do once it is stored."""
+    codec = plan.codec
+    wire = codec.encode(obj)
+    now = session.now()
+    values: dict[str, Any] = {}
+    if plan.version is not None:
+        wire[plan.version.stored] = number_wire(number)
+        values[plan.version.name] = number
+    created = plan.created
+    if created is not None and (fresh or getattr(obj, created.name) is None):
+        wire[created.stored] = time_wire(now)
+        values[created.name] = now
+    if plan.updated is not None:
+        wire[plan.updated.stored] = time_wire(now)
+        values[plan.updated.name] = now
+    if plan.tokens:
+        wire[TOKEN_ATTRIBUTE] = bytes_wire(tokens)
+    if not fresh:
+        wire = {**codec.unknown(obj), **wire}
+    item = codec.item_bytes(wire)
+
+    def done(raw: bytes | None) -> Any:
+        if raw is not None:  # settled from what is stored, which may be newer than our write
+            codec.assign(obj, codec.decode(raw))
+            return obj
+        for name, value in values.items():
+            codec.set_value(obj, name, value)
+        codec.mark(obj, item)
+        return obj
+
+    return item, done
+
+
+def _returning(done: Any, codec: Codec, returning: str | None, obj: Any, item: bytes | None) -> Any:
+    """With ``returning="old"`` the reply holds the old item: it is the result, not the new state."""
+    if returning is None:
+        return done
+
+    def old(raw: bytes | None) -> Any:
+        done(None)
+        return None if raw is None else codec.decode(raw)
+
+    return old
+
+
+def _refuse_frozen(plan: Plan, changes: dict[str, Any]) -> None:
+    """Keys and immutable fields of a loaded object do not change."""
+    if not changes:
+        return
+    schema = plan.codec.schema
+    for field in schema.fields.values():
+        if field.stored in changes and (field.role in ("partition", "sort") or field.immutable):
+            what = "part of the key" if field.role else "immutable"
+            raise ValidationError(
+                f"{schema.name}.{field.name} is {what} and was changed: create a new object instead", field=field.name
+            )
+
+
+def _nothing(obj: Any) -> Flow[Any]:
+    """A flow that has nothing to do."""
+    return obj
+    yield
+

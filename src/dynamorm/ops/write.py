@@ -1,0 +1,273 @@
+"""One write, described so that it can be sent alone or inside a transaction, and settled after a lost reply.
+
+Classes of safety: I (applying twice is the same as once: sent again), C (guarded by a version or by absence, settled
+through the token ring), N (neither: sent as a one-item transaction with a client request token). It must not know
+how requests are signed or retried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..codec.replies import expect_empty
+from ..codec.system import attributes_of, item_of
+from ..effects import Flow
+from ..errors import (
+    AlreadyExists,
+    ClientError,
+    ConditionFailed,
+    DynamORMError,
+    MissingItem,
+    Outcome,
+    OutcomeUnknown,
+    TransactionCancelled,
+    ValidationError,
+    VersionConflict,
+)
+from ..wire.reply import ServiceFault
+from .op import UNSETTLED, Op, Safety
+from .plan import Plan
+from .ring import created_by, verdict
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+TOKEN_LIFE = 540.0
+"""Seconds for which a client request token is sent again: DynamoDB remembers it for ten minutes.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+"""
+
+dumps = msgspec.json.encode
+
+
+class Write:
+    """A single write.
+
+    ``kind`` is ``Put``, ``Update`` or ``Delete``; ``body`` the request as the single verb takes it, without the fields
+    in ``single`` that a transaction does not know. ``done(raw)`` is called once it is certain that the write was
+    applied, with the JSON of the stored item when that is known, and gives the verb's result.
+    ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing.
+    """
+
+    __slots__ = (
+        "body", "done", "expects", "key", "kind", "known_ring", "known_version", "plan", "refresh", "safety", "single",
+        "token", "transact",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        plan: Plan,
+        kind: str,
+        key: bytes,
+        body: bytes,
+        done: Callable[[bytes | None], Any],
+        *,
+        token: bytes,
+        single: dict[str, Any] | None = None,
+        safety: Safety = Safety.RESEND,
+        transact: bool = False,
+        refresh: bool = False,
+        expects: str = "",
+        known_version: int | None = None,
+        known_ring: bytes = b"",
+    ) -> None:
+        self.plan = plan
+        self.kind = kind
+        self.key = key
+        self.body = body
+        self.done = done
+        self.token = token
+        self.single = single
+        self.safety = safety
+        self.transact = transact
+        self.refresh = refresh
+        self.expects = expects
+        self.known_version = known_version
+        self.known_ring = known_ring
+
+
+def perform(session: Session, write: Write) -> Flow[Any]:
+    """Send one write and return the verb's result."""
+    return _transaction(session, write) if write.transact else _single(session, write)
+
+
+def _single(session: Session, write: Write) -> Flow[Any]:
+    """Send the write as its own verb."""
+    plan = write.plan
+    body = write.body
+    if write.single:
+        body = body[:-1] + b"," + dumps(write.single)[1:]
+    returns = write.single is not None and "ReturnValues" in write.single
+    op = Op(
+        f"{write.kind}Item",
+        plan.table,
+        body,
+        (lambda reply: _applied(write, attributes_of(reply))) if returns else (lambda reply: _empty(write, reply)),
+        write.safety,
+        lambda fault, ambiguous, info: _refused(write, fault.item, ambiguous, info),
+        token=write.token,
+        key=plan.key_names,
+    )
+    op.resolver = session.resolver(lambda deadline: _resolve(session, write, _within(op, deadline)))
+    return session.call(op)
+
+
+def _empty(write: Write, reply: bytes) -> Any:
+    expect_empty(reply)
+    return _applied(write, None)
+
+
+def _applied(write: Write, raw: bytes | None) -> Any:
+    """The write is in the table: whatever fails now must not say that it is not."""
+    try:
+        return write.done(raw)
+    except DynamORMError as error:
+        error.outcome = Outcome.APPLIED
+        raise
+
+
+def _transaction(session: Session, write: Write) -> Flow[Any]:
+    """Send the write as a one-item transaction: its token makes every attempt the same write."""
+    plan = write.plan
+    # A hex token of 16 bytes is within the 36 characters DynamoDB takes.
+    body = (
+        b'{"TransactItems":[{"' + write.kind.encode() + b'":' + write.body + b'}],"ClientRequestToken":"'
+        + write.token.hex().encode() + b'"}'
+    )  # fmt: skip
+    op = Op(
+        "TransactWriteItems",
+        plan.table,
+        body,
+        expect_empty,
+        Safety.RESEND,
+        lambda fault, ambiguous, info: _cancelled(write, fault, info),
+        token=write.token,
+        key=plan.key_names,
+    )
+    started = session.channel.clock.monotonic()
+    op.resolver = session.resolver(lambda deadline: _resend(session, write, _within(op, deadline), started))
+    yield from session.call(op)
+    raw = None
+    if write.refresh:
+        try:
+            raw = yield from session.call(_read(plan, write.key))
+        except DynamORMError as error:
+            error.outcome = Outcome.APPLIED
+            error.add_note("The write was applied; only reading its result back failed.")
+            raise
+    return _applied(write, raw)
+
+
+def _read(plan: Plan, key: bytes) -> Op:
+    return Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', item_of)
+
+
+def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
+    """A one-item transaction was refused. Its token proves that no earlier attempt was applied."""
+    if fault.code == "ConditionalCheckFailedException":
+        return _refused(write, fault.item, False, info)
+    reason = next((reason for reason in fault.cancellation if reason.code is not None), None)
+    if reason is None:
+        raise TransactionCancelled(fault.message, **info)
+    if reason.code == "ConditionalCheckFailed":
+        return _refused(write, reason.item, False, info)
+    text = reason.message or fault.message
+    raise ValidationError(text, **info) if reason.code == "ValidationError" else ClientError(text, code=reason.code, **info)
+
+
+def _refused(write: Write, raw: bytes | None, ambiguous: bool, info: dict[str, Any]) -> Any:
+    """The condition failed: either an earlier attempt of this very write was applied, or the condition does not hold."""
+    plan, codec = write.plan, write.plan.codec
+    outcome = _settle(write, raw)
+    if outcome is Outcome.APPLIED:
+        return _applied(write, None if write.kind == "Delete" else raw)
+    if ambiguous and outcome is Outcome.UNKNOWN:
+        return UNSETTLED
+    name = codec.schema.name
+    old = None if raw is None else (lambda: codec.decode(raw))
+    if write.expects == "absent":
+        raise AlreadyExists(f"a {name} with this key exists already", old=old, **info)
+    if raw is None and write.expects:
+        raise MissingItem(f"no {name} is stored under this key", **info)
+    if write.expects == "version" and codec.reading.version(raw) != write.known_version:
+        raise VersionConflict(
+            f"the {name} was changed since it was loaded: version {write.known_version} was expected,"
+            f" {codec.reading.version(raw)} is stored; load it again",
+            old=old,
+            **info,
+        )
+    raise ConditionFailed(f"the condition does not hold for this {name}", old=old, **info)
+
+
+def _settle(write: Write, raw: bytes | None) -> Outcome:
+    """What the stored item (``raw``, None when there is none) proves about this write."""
+    codec = write.plan.codec
+    if write.transact:
+        return Outcome.NOT_APPLIED
+    if raw is None:
+        return Outcome.APPLIED if write.kind == "Delete" else Outcome.UNKNOWN
+    if not write.plan.tokens:
+        return Outcome.UNKNOWN
+    ring, version = codec.ring(raw), codec.reading.version(raw)
+    if write.expects == "absent":
+        return created_by(write.token, version, ring)
+    if write.expects == "version":
+        known = -1 if write.known_version is None else write.known_version
+        if version == write.known_version:
+            # Nothing was written since, so it is a user's condition that failed; unless a put set the version back.
+            return Outcome.NOT_APPLIED if ring == write.known_ring else Outcome.UNKNOWN
+        return verdict(write.token, known, write.known_ring, version, ring)
+    return Outcome.UNKNOWN
+
+
+def _within(op: Op, deadline: float | None) -> Op:
+    """The same request with another time limit."""
+    again = copy(op)
+    again.timeout = deadline
+    return again
+
+
+def _resolve(session: Session, write: Write, op: Op) -> Flow[Outcome]:
+    """Settle a write of class I or C: look for its token, and finish it if it was never applied."""
+    if write.expects in ("absent", "version") and write.safety is not Safety.ONCE:
+        raw = yield from session.call(_read(write.plan, write.key))
+        untouched = raw is None if write.expects == "absent" else (
+            raw is not None and write.plan.codec.reading.version(raw) == write.known_version
+        )
+        if not untouched:
+            outcome = _settle(write, raw)
+            if outcome is Outcome.APPLIED:
+                _applied(write, None if write.kind == "Delete" else raw)
+            return outcome
+    if write.safety is Safety.ONCE:
+        return Outcome.UNKNOWN
+    return (yield from _again(session, op, proof=write.expects in ("absent", "version")))
+
+
+def _resend(session: Session, write: Write, op: Op, sent_at: float) -> Flow[Outcome]:
+    """Settle a token transaction: the same token again gives the same answer, as long as DynamoDB remembers it."""
+    if session.channel.clock.monotonic() - sent_at > TOKEN_LIFE:
+        return Outcome.UNKNOWN
+    outcome = yield from _again(session, op, proof=True)
+    if outcome is Outcome.APPLIED:
+        raw = (yield from session.call(_read(write.plan, write.key))) if write.refresh else None
+        _applied(write, raw)
+    return outcome
+
+
+def _again(session: Session, op: Op, *, proof: bool) -> Flow[Outcome]:
+    """Send the same request once more; ``proof`` says whether a refusal proves that it was never applied."""
+    try:
+        yield from session.call(op)
+    except OutcomeUnknown:
+        return Outcome.UNKNOWN
+    except DynamORMError as error:
+        if isinstance(error, ConditionFailed) and proof:
+            return Outcome.NOT_APPLIED
+        return Outcome.APPLIED if error.outcome is Outcome.APPLIED else Outcome.UNKNOWN
+    return Outcome.APPLIED

@@ -1,0 +1,185 @@
+"""The only description of a model: frozen data, read by everything above.
+
+It must not know wire types, expressions or DynamoDB's verbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+
+class _Missing:
+    """The one value that means "not given", where None is a value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __reduce__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final[Any] = _Missing()
+
+Role: TypeAlias = Literal["", "partition", "sort", "version", "created_at", "updated_at", "ttl"]
+
+TOKEN_ATTRIBUTE: Final = "_wt"
+"""The stored attribute that holds the tokens of the last writes (see `dynamorm.ops.token`)."""
+
+
+class Json:
+    """Field option: store the value as one string of compact JSON with sorted keys; None is stored as NULL.
+
+    Example: ``settings: Attr[dict[str, Any]] = attr(Json(), default_factory=dict)``
+    """
+
+    __slots__ = ()
+
+
+class Codec:
+    """Field option: a custom pair of functions between the Python value and a value the library can store.
+
+    ``encode`` takes the Python value and returns a str, int, Decimal, bytes, bool, list, dict or set; ``decode`` takes
+    that back. None is handled before either is called.
+
+    Example: ``color: Attr[Color] = attr(Codec(encode=Color.to_hex, decode=Color.from_hex))``
+    """
+
+    __slots__ = ("decode", "encode")
+
+    def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
+        self.encode = encode
+        self.decode = decode
+
+
+CORE_OPTIONS: Final = (Json, Codec)
+"""Options the core understands. Any other must be claimed by a plugin, or the model is refused."""
+
+
+class Field(Struct, frozen=True, kw_only=True, eq=False):
+    """One attribute of a model. ``stored`` is its name in DynamoDB; limits left at None do not apply.
+
+    ``annotation`` is the type inside ``Attr[...]``, or its text while it cannot be resolved yet.
+    """
+
+    name: str
+    stored: str
+    annotation: Any
+    owner: str
+    default: Any = MISSING
+    default_factory: Callable[[], Any] | None = None
+    options: tuple[Any, ...] = ()
+    role: Role = ""
+    ge: Any = None
+    gt: Any = None
+    le: Any = None
+    lt: Any = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    validators: tuple[Callable[[Any], Any], ...] = ()
+    immutable: bool = False
+    omit_empty: bool = False
+    secret: bool = False
+    allow_float: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether the constructor needs a value."""
+        return self.default is MISSING and self.default_factory is None
+
+    def option(self, kind: type) -> Any:
+        """The first option of class ``kind``, or None."""
+        return next((one for one in self.options if isinstance(one, kind)), None)
+
+    def __repr__(self) -> str:
+        return f"<Field {self.owner}.{self.name}>"
+
+
+class Key(Struct, frozen=True):
+    """A primary key, by field names. ``sort`` is None for a table with a partition key only."""
+
+    partition: str
+    sort: str | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The key's field names, partition first."""
+        return (self.partition,) if self.sort is None else (self.partition, self.sort)
+
+
+class Index(Struct, frozen=True, kw_only=True):
+    """A secondary index. ``partition`` and ``sort`` are field names (a GSI may have up to four of each).
+
+    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple of field names.
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/SecondaryIndexes.html
+    """
+
+    name: str
+    kind: Literal["GSI", "LSI"]
+    partition: tuple[str, ...] = ()
+    sort: tuple[str, ...] = ()
+    projection: str | tuple[str, ...] = "ALL"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The index key's field names, partition first."""
+        return self.partition + self.sort
+
+
+class Schema(Struct, frozen=True, kw_only=True, eq=False):
+    """Everything the library knows of a model. ``fields`` is by field name, in order of declaration.
+
+    ``discriminator`` is the stored attribute that tells the subclasses of a model apart and ``tag`` this class's value
+    of it; ``namespace`` resolves annotations that were still text when the class was made.
+    """
+
+    model: type
+    name: str
+    table: str | None
+    fields: dict[str, Field]
+    key: Key | None = None
+    indexes: dict[str, Index] = {}
+    discriminator: str | None = None
+    tag: str | None = None
+    write_tokens: bool = True
+    namespace: dict[str, Any] = {}
+    typevars: dict[Any, Any] = {}
+
+    def role(self, role: Role) -> Field | None:
+        """The field that has this role, or None."""
+        return next((field for field in self.fields.values() if field.role == role), None)
+
+    @property
+    def version(self) -> Field | None:
+        """The version field, or None."""
+        return self.role("version")
+
+    @property
+    def index_fields(self) -> frozenset[str]:
+        """Names of the fields that are part of a secondary index's key."""
+        return frozenset(name for index in self.indexes.values() for name in index.fields)
+
+
+SCHEMAS: Final[dict[type, Schema]] = {}
+"""Schema by model class. Classes live as long as the program, so entries are never removed."""
+
+
+def schema_of(model: Any) -> Schema:
+    """The schema of a model class (or of a class registered as one).
+
+    Raises: TypeError when the class is not a model.
+    """
+    try:
+        return SCHEMAS[model]
+    except (KeyError, TypeError):
+        pass
+    origin = getattr(model, "__origin__", None)
+    if origin is not None and origin in SCHEMAS:
+        return SCHEMAS[origin]
+    shown = model.__name__ if isinstance(model, type) else repr(type(model))
+    raise TypeError(f"{shown} is not a model: subclass dynamorm.Model, or register it with dynamorm.adapters.register()")

@@ -1,0 +1,96 @@
+"""What the two faces share: settings, plans of the models, and the call with its plugins composed around it.
+
+A session does no I/O. The face that owns it sets `Session.run`, through which an error's ``resolve()`` can act later.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .codec.registry import Registry
+from .config import Config
+from .effects import Flow
+from .ops.call import caller
+from .ops.op import Op
+from .ops.plan import Plan
+from .wire.channel import Channel, Clock
+from .wire.clock import SkewClock
+from .wire.credentials import CredentialSource
+from .wire.endpoint import Endpoint
+from .wire.retry import RetryPolicy, bucket_for
+from .wire.sigv4 import Signer, Unsigned
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Session:
+    """One database as the operations see it: `plan`, `call`, and the time."""
+
+    __slots__ = ("_plans", "call", "channel", "config", "endpoint", "random_bytes", "registry", "run")
+
+    def __init__(self, config: Config, clock: Clock, extensions: tuple[Any, ...] = ()) -> None:
+        self.config = config
+        self.endpoint = Endpoint.parse(config.resolve_endpoint())
+        self.random_bytes: Callable[[int], bytes] = secrets.token_bytes
+        self.run: Callable[[Flow[Any]], Any] | None = None
+        self.channel = _channel(config, self.endpoint, clock, _members(extensions, "observe"))
+        self.registry = Registry(
+            field_hooks=_members(extensions, "field"),
+            model_hooks=_members(extensions, "model"),
+            claimed=tuple(option for one in extensions for option in getattr(one, "options", ())),
+            table_prefix=config.table_prefix,
+        )
+        call: Callable[[Op], Flow[Any]] = caller(self.channel)
+        for around in reversed(_members(extensions, "around")):
+            call = around(call)
+        self.call = call
+        self._plans: dict[Any, Plan] = {}
+
+    def plan(self, model: Any) -> Plan:
+        """The plan of a model, made with its first use."""
+        try:
+            return self._plans[model]
+        except KeyError:
+            plan = self._plans[model] = Plan(self.registry.codec(model), tokens=self.config.write_tokens)
+            return plan
+
+    def now(self) -> datetime:
+        """The time for stored timestamps: UTC, corrected by what the service's clock has shown."""
+        channel = self.channel
+        return _EPOCH + timedelta(seconds=channel.clock.time() + channel.skew.skew)
+
+    def resolver(self, flow: Callable[[float | None], Flow[Any]]) -> Callable[[float | None], Any]:
+        """What an `OutcomeUnknown` calls to settle itself: runs ``flow(deadline)`` on the face's driver."""
+
+        def resolve(deadline: float | None) -> Any:
+            if self.run is None:
+                raise RuntimeError("this session belongs to no DB")
+            return self.run(flow(deadline))
+
+        return resolve
+
+
+def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+    return tuple(member for one in extensions if (member := getattr(one, name, None)) is not None)
+
+
+def _channel(config: Config, endpoint: Endpoint, clock: Clock, observers: tuple[Any, ...]) -> Channel:
+    """Everything below the models, from the settings."""
+    host = endpoint.host_header
+    signer: Any = Signer(config.resolve_region(), host) if config.sign_requests else Unsigned(host)
+    return Channel(
+        config=config,
+        signer=signer,
+        credentials=CredentialSource.from_config(config),
+        clock=clock,
+        skew=SkewClock(),
+        retry=RetryPolicy.from_config(config),
+        bucket=bucket_for(f"{endpoint.scheme}://{endpoint.host_header}"),
+        is_aws=endpoint.is_aws,
+        random=random.random,
+        observers=observers,
+    )

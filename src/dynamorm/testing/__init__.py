@@ -1,0 +1,82 @@
+"""Test tools: engines, faults on the wire, and flows without a network. Names load on first use; nothing here is needed to run."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynamorm.testing import answers as answers
+    from dynamorm.testing.answers import Answer as Answer
+    from dynamorm.testing.answers import Message as Message
+    from dynamorm.testing.backend import Backend as Backend
+    from dynamorm.testing.backend import EngineBackend as EngineBackend
+    from dynamorm.testing.backend import Upstream as Upstream
+    from dynamorm.testing.clock import FakeClock as FakeClock
+    from dynamorm.testing.driver import Late as Late
+    from dynamorm.testing.driver import ScriptedDriver as ScriptedDriver
+    from dynamorm.testing.engines import DynamoDBLocal as DynamoDBLocal
+    from dynamorm.testing.engines import EmbeddedEngine as EmbeddedEngine
+    from dynamorm.testing.proxy import Fault as Fault
+    from dynamorm.testing.proxy import LossyProxy as LossyProxy
+    from dynamorm.testing.replies import FakeReply as FakeReply
+    from dynamorm.testing.replies import SentRequest as SentRequest
+    from dynamorm.testing.replies import failure as failure
+    from dynamorm.testing.replies import reply as reply
+    from dynamorm.testing.request import Request as Request
+    from dynamorm.testing.server import FaultServer as FaultServer
+
+_HOMES = {
+    "Answer": "answers",
+    "Backend": "backend",
+    "DynamoDBLocal": "engines",
+    "EmbeddedEngine": "engines",
+    "EngineBackend": "backend",
+    "FakeClock": "clock",
+    "FakeReply": "replies",
+    "Fault": "proxy",
+    "FaultServer": "server",
+    "Late": "driver",
+    "LossyProxy": "proxy",
+    "Message": "answers",
+    "Request": "request",
+    "ScriptedDriver": "driver",
+    "SentRequest": "replies",
+    "Upstream": "backend",
+    "failure": "replies",
+    "reply": "replies",
+}
+
+__all__ = [
+    "Answer",
+    "Backend",
+    "DynamoDBLocal",
+    "EmbeddedEngine",
+    "EngineBackend",
+    "FakeClock",
+    "FakeReply",
+    "Fault",
+    "FaultServer",
+    "Late",
+    "LossyProxy",
+    "Message",
+    "Request",
+    "ScriptedDriver",
+    "SentRequest",
+    "Upstream",
+    "answers",
+    "failure",
+    "reply",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "answers":
+        return importlib.import_module("dynamorm.testing.answers")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"dynamorm.testing.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,55 @@
+"""Everything one call needs below the models, gathered once per session. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from .clock import SkewClock
+    from .credentials import CredentialSource
+    from .retry import RetryPolicy, TokenBucket
+
+
+class Clock(Protocol):
+    """Two sources of time: ``monotonic()`` for durations, ``time()`` for signatures and stored timestamps (seconds)."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    def time(self) -> float:
+        """Unix seconds, as this machine believes them."""
+
+
+class Channel:
+    """Where calls go, and how: shared by every operation of one `DB` and of the views made from it."""
+
+    __slots__ = (
+        "bucket", "clock", "config", "credentials", "is_aws", "observers", "random", "retry", "signer", "skew",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        signer: Any,
+        credentials: CredentialSource,
+        clock: Clock,
+        skew: SkewClock,
+        retry: RetryPolicy,
+        bucket: TokenBucket,
+        is_aws: bool,
+        random: Callable[[], float],
+        observers: tuple[Callable[..., None], ...] = (),
+    ) -> None:
+        self.config = config
+        self.signer = signer
+        self.credentials = credentials
+        self.clock = clock
+        self.skew = skew
+        self.retry = retry
+        self.bucket = bucket
+        self.is_aws = is_aws
+        self.random = random
+        self.observers = observers

@@ -1,0 +1,254 @@
+"""Where credentials come from, and when to fetch them anew. It does not sign, and keeps no secret in an error.
+
+The order: what the `Config` holds, the named profile, the environment, then botocore's chain (default profile, SSO,
+assumed roles, container, instance metadata). botocore is imported only when it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from dynamorm.config import Config, Credentials, CredentialsProvider
+from dynamorm.errors import ConfigError, CredentialsError
+
+__all__ = ["CredentialSource", "Credentials"]
+
+REFRESH_BEFORE = 120.0
+"""Seconds before expiry at which new credentials are fetched: time for several attempts while the old ones work."""
+RETRY_REFRESH = 30.0
+"""Seconds until the next attempt after a failed refresh, as long as the old credentials still work."""
+RECHECK = 300.0
+"""Seconds after which temporary credentials that hide their expiry are asked for again."""
+METADATA_TIMEOUT = 1
+"""Seconds (and one attempt) for the instance metadata service: it is one hop away or not there at all."""
+
+_NEVER = float("inf")
+_FIX = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, pass Config(credentials=Credentials(key_id, secret)) or "
+    "Config(profile=...), or run where a role is attached; for an emulator use Presets.local_development()"
+)
+
+
+class CredentialSource:
+    """Hands out credentials, and fetches them anew before they expire or when the service refuses them.
+
+    Safe to share between threads: however many ask, one fetches.
+
+    Example::
+
+        source = CredentialSource.from_config(config)
+        credentials = source.current(now)
+        if credentials is None:
+            credentials = yield Call(source.load)  # may block
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials | CredentialsProvider | None = None,
+        *,
+        profile: str | None = None,
+        region: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._given = credentials
+        self._profile = profile
+        self._region = region
+        self._environ = os.environ if environ is None else environ
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._cached: Credentials | None = None
+        self._fresh_until = 0.0
+        self._refused: Credentials | None = None
+        self._asked_at = 0.0
+        self._chain: Any = None  # botocore's credentials object: it knows how to refresh itself
+
+    @classmethod
+    def from_config(cls, config: Config, environ: Mapping[str, str] | None = None) -> CredentialSource:
+        """The source that a `Config` describes."""
+        return cls(config.credentials, profile=config.profile, region=config.region, environ=environ)
+
+    def current(self, now: float) -> Credentials | None:
+        """The credentials to sign with at ``now`` (Unix seconds), or None when `load` must be called first.
+
+        In the last two minutes before expiry one caller is sent to `load`; while it fetches, the others go on with
+        the old ones.
+        """
+        if now < self._fresh_until:
+            return self._cached
+        self._asked_at = now
+        cached = self._cached
+        if cached is not None and self._lock.locked() and _valid(cached, now):
+            return cached
+        return None
+
+    def load(self, now: float | None = None) -> Credentials:
+        """Fetch credentials; may block on files, processes and the network. ``now`` defaults to the last `current`'s.
+
+        Raises `CredentialsError` when there are none, saying what was tried and how to fix it. When a refresh fails
+        while the old credentials still work, the old ones are returned.
+        """
+        if self._pid != os.getpid():  # forked: the lock may be held by a thread that does not exist here
+            self._lock, self._pid = threading.Lock(), os.getpid()
+        with self._lock:
+            if now is None:
+                now = self._asked_at
+            cached = self._cached
+            if cached is not None and now < self._fresh_until:
+                return cached  # another thread has fetched them meanwhile
+            if self._refused is not None:
+                self._chain = None  # it would hand out the refused ones again until they are near their expiry
+            found, expires_at, failure = self._fetch(now)
+            if found is not None and not _valid(found, now):
+                found, failure = None, "the credentials that were found have expired"
+            if found is None:
+                if cached is not None and _valid(cached, now):
+                    self._fresh_until = now + RETRY_REFRESH
+                    return cached
+                self._chain = None
+                raise CredentialsError(f"no usable AWS credentials: {failure}. To fix it: {_FIX}")
+            if found == self._refused:
+                self._refused = None  # the next operation may try them again: new keys take a while to be known
+                raise CredentialsError(
+                    f"AWS does not accept the credentials (key id {found.key_id}), and asking again gave the same "
+                    f"ones: they are wrong, deactivated, expired or of another partition. To fix it: {_FIX}"
+                )
+            self._refused = None
+            self._cached = found = cached if found == cached and cached is not None else found
+            self._fresh_until = _fresh_until(now, expires_at)
+            return found
+
+    def invalidate(self, bad: Credentials) -> None:
+        """The service refused ``bad``: fetch anew next time, unless that has happened already.
+
+        Never waits, so an event loop may call it: it takes no lock, and the worst a race does is one more fetch.
+        """
+        if self._cached == bad:
+            self._refused = bad
+            self._fresh_until = 0.0
+            self._cached = None
+
+    def __repr__(self) -> str:
+        kind = "given" if isinstance(self._given, Credentials) else "provider" if self._given else "environment"
+        return f"CredentialSource({kind}, profile={self._profile!r})"
+
+    def _fetch(self, now: float) -> tuple[Credentials | None, float | None, str]:
+        """Credentials and when to ask again, or None and what was tried."""
+        given = self._given
+        if isinstance(given, Credentials):
+            return given, given.expires_at, ""
+        if given is not None:
+            return _from_provider(given)
+        if self._profile is None:
+            found, failure = _from_environment(self._environ)
+            if found is not None or failure:
+                return found, None if found is None else found.expires_at, failure
+        return self._from_botocore(now)
+
+    def _from_botocore(self, now: float) -> tuple[Credentials | None, float | None, str]:
+        """Ask botocore's chain. A failure is kept as text, so that no exception chain carries secrets."""
+        tried = f"profile {self._profile!r}" if self._profile else "environment variables, the default profile, roles"
+        try:
+            if self._chain is None:
+                self._chain = _botocore_chain(self._profile, self._region, self._environ)
+            if self._chain is None:
+                return None, None, f"none found (tried: {tried})"
+            frozen = self._chain.get_frozen_credentials()
+            expiry = getattr(self._chain, "_expiry_time", None)
+            expires_at = None if expiry is None else expiry.timestamp()
+            found = Credentials(frozen.access_key, frozen.secret_key, frozen.token or None, expires_at)
+        except ImportError:
+            return None, None, f"none in {tried}; for profiles and roles install botocore"
+        except ConfigError as error:
+            return None, None, f"{tried}: {error.message}"
+        except Exception as error:  # noqa: BLE001  (any failure of a foreign chain means: no credentials)
+            self._chain = None
+            return None, None, f"{tried}: {_describe(error)}"
+        again = expires_at
+        if expires_at is None and found.token is not None:
+            again = now + RECHECK + REFRESH_BEFORE
+        return found, again, ""
+
+
+def _valid(credentials: Credentials, now: float) -> bool:
+    return credentials.expires_at is None or now < credentials.expires_at
+
+
+def _fresh_until(now: float, expires_at: float | None) -> float:
+    """When to fetch anew. Credentials that came with less than the usual margin are used while they last."""
+    if expires_at is None:
+        return _NEVER
+    return max(expires_at - REFRESH_BEFORE, min(now + RETRY_REFRESH, expires_at))
+
+
+def _from_provider(provider: CredentialsProvider) -> tuple[Credentials | None, float | None, str]:
+    try:
+        found = provider()
+    except Exception as error:  # noqa: BLE001  (a user's function may raise anything)
+        return None, None, f"the function given as credentials raised {type(error).__name__}"
+    if not isinstance(found, Credentials):
+        return None, None, f"the function given as credentials returned {type(found).__name__}, not Credentials"
+    return found, found.expires_at, ""
+
+
+def _from_environment(environ: Mapping[str, str]) -> tuple[Credentials | None, str]:
+    """What AWS_ACCESS_KEY_ID and the others hold; neither credentials nor a failure when they are not set.
+
+    Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-static-credentials.html
+    """
+    key_id, secret = environ.get("AWS_ACCESS_KEY_ID", "").strip(), environ.get("AWS_SECRET_ACCESS_KEY", "").strip()
+    if not key_id and not secret:
+        return None, ""
+    if not key_id or not secret:
+        missing = "AWS_SECRET_ACCESS_KEY" if key_id else "AWS_ACCESS_KEY_ID"
+        return None, f"{missing} is not set, but its counterpart is"
+    try:
+        expires_at = _expiry(environ.get("AWS_CREDENTIAL_EXPIRATION", "").strip())
+        return Credentials(key_id, secret, environ.get("AWS_SESSION_TOKEN", "").strip() or None, expires_at), ""
+    except ConfigError as error:
+        return None, f"environment variables: {error.message}"
+
+
+def _expiry(text: str) -> float | None:
+    """Unix seconds of the ISO 8601 time that tools export beside temporary credentials."""
+    if not text:
+        return None
+    from datetime import UTC, datetime  # rarely set
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError("AWS_CREDENTIAL_EXPIRATION is not an ISO 8601 time") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _botocore_chain(profile: str | None, region: str | None, environ: Mapping[str, str]) -> Any:
+    """Build botocore's credentials object, or None. Metadata look-ups fail fast, or are left out when they are disabled."""
+    from botocore.session import Session  # costs over 100 ms: only when nothing simpler is set
+
+    session = Session(profile=profile)
+    session.set_config_variable("metadata_service_timeout", METADATA_TIMEOUT)
+    session.set_config_variable("metadata_service_num_attempts", 1)
+    if region is not None:
+        session.set_config_variable("region", region)
+    resolver = session.get_component("credential_provider")
+    if environ.get("AWS_EC2_METADATA_DISABLED", "").strip().lower() == "true":
+        resolver.remove("iam-role")
+    return resolver.load_credentials()
+
+
+def _describe(error: Exception) -> str:
+    """A foreign error without what it may quote: names of classes and AWS's codes are safe, messages are not."""
+    name = type(error).__name__
+    response = getattr(error, "response", None)
+    detail = response.get("Error") if isinstance(response, dict) else None
+    code = detail.get("Code") if isinstance(detail, dict) else None
+    if isinstance(code, str) and code.isalnum():
+        return f"{name} ({code})"
+    if name == "ProfileNotFound":
+        return f"{name} (see ~/.aws/config)"
+    if "SSO" in name or "Token" in name:
+        return f"{name} (run: aws sso login)"
+    return name

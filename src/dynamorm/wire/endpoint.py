@@ -1,0 +1,127 @@
+"""Where requests go: the parts of an endpoint's URL, and the addresses that are never contacted.
+
+Pure text and number work; it must not resolve names or open anything.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from dynamorm.errors import ConfigError
+
+_URL: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?)"
+    r"(?::(?P<port>[0-9]{1,5}))?/?",
+    re.IGNORECASE,
+)
+_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+_METADATA: Final = ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::/32")
+"""Metadata services outside the link-local range: Alibaba, Azure, Oracle, and AWS over IPv6.
+
+Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+"""
+
+
+class Endpoint(NamedTuple):
+    """A parsed endpoint.
+
+    ``host`` has no brackets, no trailing dot and is lower case; ``host_header`` is what HTTP and the signature say;
+    ``is_aws`` tells that the host is one of AWS's; ``is_loopback`` that the *name* is this machine, before any DNS.
+
+    Example: ``Endpoint.parse("https://dynamodb.eu-west-1.amazonaws.com").host_header``
+    """
+
+    scheme: str
+    host: str
+    port: int
+    host_header: str
+    is_aws: bool
+    is_loopback: bool
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is spoken."""
+        return self.scheme == "https"
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the host is an IP address, which needs no look-up."""
+        return _address(self.host) is not None
+
+    @classmethod
+    def parse(cls, url: str) -> Endpoint:
+        """Split an endpoint URL: scheme, host and an optional port, nothing else.
+
+        Raises: `ConfigError` for anything else, and for an address that is never contacted.
+        """
+        found = _URL.fullmatch(url)
+        port = None if found is None else int(found["port"] or (443 if found["scheme"].lower() == "https" else 80))
+        if found is None or port is None or not 0 < port < 65536:
+            raise ConfigError(f"endpoint {_shown(url)!r} is not of the form https://host or https://host:port")
+        scheme, host = found["scheme"].lower(), found["host"].lower().strip("[]").rstrip(".")
+        named = f"[{host}]" if ":" in host else host
+        loopback = _is_loopback(host)
+        if found["host"].startswith("[") and _address(host) is None:
+            raise ConfigError(f"endpoint {_shown(url)!r}: {host!r} is not an IPv6 address")
+        refused = address_refused(host, loopback_ok=loopback) if _address(host) is not None else None
+        if refused:
+            raise ConfigError(f"endpoint {_shown(url)!r} is never contacted: {refused}")
+        header = named if port == (443 if scheme == "https" else 80) else f"{named}:{port}"
+        return cls(scheme, host, port, header, host.endswith(_AWS), loopback)
+
+
+def address_refused(ip: str, *, loopback_ok: bool) -> str | None:
+    """Why this IP address is never contacted, or None. Private networks are fine: VPC endpoints live there.
+
+    ``loopback_ok`` is for an endpoint whose name itself says loopback; a public name that resolves to this machine
+    is an attack or a mistake.
+    """
+    from ipaddress import IPv6Address, ip_address, ip_network
+
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return f"{ip!r} is not an IP address"
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in ip_network("64:ff9b::/96"):  # NAT64 (RFC 6052): the last 32 bits are IPv4
+            inner = ip_address(int(address) & 0xFFFFFFFF)  # type: ignore[assignment]
+        if inner is not None:
+            return address_refused(str(inner), loopback_ok=loopback_ok)
+    if address.is_loopback:
+        return None if loopback_ok else f"{ip} is a loopback address, but the host is not"
+    if address.is_link_local:
+        return f"{ip} is a link-local address, where instance metadata lives"
+    if address.is_unspecified or address.is_multicast or (address.version == 4 and address.is_reserved):
+        return f"{ip} is an unspecified, multicast or reserved address"
+    if address.version == 4 and int(address) >> 24 == 0:
+        return f"{ip} is not a host's address"  # 0.0.0.0/8 reaches this machine on some systems
+    if any(address in ip_network(network) for network in _METADATA):
+        return f"{ip} is a metadata service's address"
+    return None
+
+
+def _address(host: str) -> object | None:
+    """Return the host as an IP address, or None. Only canonical forms: ``127.1`` and ``0x7f000001`` are names."""
+    if ":" not in host and not host.replace(".", "").isdigit():
+        return None  # the usual name: do not import ipaddress for it
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761: always this machine
+        return True
+    address = _address(host)
+    return bool(address is not None and getattr(address, "is_loopback", False))
+
+
+def _shown(url: str) -> str:
+    """The URL without credentials that somebody may have put into it."""
+    return re.sub(r"//[^/@]*@", "//***@", url)[:200]

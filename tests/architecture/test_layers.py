@@ -1,0 +1,113 @@
+"""The rules of the architecture that import-linter cannot say: who may touch sockets, the event loop and HTTP.
+
+The order of the layers itself is a contract of import-linter, in pyproject.toml; here it is run as a test too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.tree import ROOT, SOURCE, within
+
+# Each of these modules may be imported only by its owners. The scripted servers and engines of dynamorm.testing and the
+# demo's lossy proxy are programs of their own, beside the core: they may do I/O.
+BESIDE = ("dynamorm.testing", "dynamorm.demo")
+OWNERS = {
+    "socket": ("dynamorm.io.blocking", *BESIDE),
+    "selectors": ("dynamorm.io.blocking", *BESIDE),
+    "select": ("dynamorm.io.blocking", *BESIDE),
+    "asyncio": ("dynamorm.io.aio", *BESIDE),
+    "httptools": ("dynamorm.wire", *BESIDE),
+    "hmac": ("dynamorm.wire", "dynamorm.plugins", "dynamorm.payments", "dynamorm.ops", *BESIDE),
+    "botocore": ("dynamorm.wire.credentials", *BESIDE),
+    "boto3": BESIDE,
+    "pydantic": ("dynamorm.adapters", *BESIDE),
+    "fastapi": ("dynamorm.adapters", *BESIDE),
+    "requests": (),
+    "urllib.request": (),
+}
+
+# What stands beside the core, on its public face.
+OUTSIDE = (
+    "dynamorm.adapters",
+    "dynamorm.cli",
+    "dynamorm.demo",
+    "dynamorm.payments",
+    "dynamorm.plugins",
+    "dynamorm.testing",
+)
+# They may name a plugin: the faces import one on first use, the root hands plugin names on lazily.
+FACES = ("dynamorm.db", "dynamorm.async_db")
+
+
+def core(modules):
+    return [module for module in modules if module.name != "dynamorm" and not module.inside(*FACES, *OUTSIDE)]
+
+
+@pytest.mark.parametrize("owned", sorted(OWNERS))
+def test_only_its_owners_import(owned, modules):
+    strangers = [
+        f"{module.at(line)} imports {owned}"
+        for module in modules
+        if not module.inside(*OWNERS[owned])
+        for line, imported in module.imports
+        if within(imported, owned)
+    ]
+    assert not strangers, "\n".join(strangers)
+
+
+def test_the_core_knows_nothing_that_stands_beside_it(modules):
+    found = [
+        f"{module.at(line)} imports {imported}"
+        for module in core(modules)
+        for line, imported in module.imports
+        if any(within(imported, name) for name in (*OUTSIDE, *FACES))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_the_core_does_not_import_the_public_root(modules):
+    """``from dynamorm import DB`` in a lower layer would pull in every layer above it, past the eyes of import-linter."""
+    submodules = {module.name for module in modules} - {"dynamorm"}
+    found = [
+        f"{module.at(line)} imports {imported}"
+        for module in core(modules)
+        for line, imported in module.imports
+        if within(imported, "dynamorm") and not any(within(imported, name) for name in submodules)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_every_module_of_the_core_has_its_layer(modules):
+    """A new module must be put into the order of the layers, or the contract would not see it."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (contract["layers"] for contract in settings["contracts"] if contract["type"] == "layers")
+    placed = {name.strip(" ()") for layer in layers for name in layer.replace(":", "|").split("|")}
+    homeless = sorted(module.name for module in core(modules) if not module.inside(*placed))
+    assert not homeless, f"not in the layers of pyproject.toml: {homeless}"
+
+
+def test_the_import_contracts_hold():
+    linter = Path(sys.executable).with_name("lint-imports")
+    if not linter.exists():
+        pytest.skip("import-linter is not installed beside this Python")
+    ran = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_no_module_is_longer_than_600_lines(modules):
+    long = {module.name: count for module in modules if (count := len(module.text.splitlines())) > 600}
+    assert not long, f"which responsibility can move out? {long}"
+
+
+def test_the_source_folder_holds_only_the_library():
+    assert [path.name for path in SOURCE.iterdir() if path.is_dir() and "egg-info" not in path.name] == ["dynamorm"]
+
+
+def test_the_library_ships_its_types():
+    assert (SOURCE / "dynamorm" / "py.typed").is_file()

@@ -1,0 +1,71 @@
+"""House rules that can be read off the source text."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+# The two places that talk to a person.
+TALKERS = ("dynamorm.cli", "dynamorm.demo")
+
+
+def test_only_the_command_line_and_the_demo_print(modules):
+    found = [
+        module.at(node.lineno)
+        for module in modules
+        if not module.inside(*TALKERS)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_every_module_says_what_lives_in_it(modules):
+    silent = [module.at(1) for module in modules if not ast.get_docstring(module.tree) and module.text.strip()]
+    assert not silent, "\n".join(silent)
+
+
+def test_no_error_is_swallowed_silently(modules):
+    """``except Exception: pass`` hides a lost write; ``contextlib.suppress`` of a named error says what is expected."""
+    found = [
+        module.at(node.lineno)
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ExceptHandler) and _catches_everything(node) and _does_nothing(node)
+    ]
+    assert not found, "\n".join(found)
+
+
+def _catches_everything(handler):
+    return handler.type is None or (
+        isinstance(handler.type, ast.Name) and handler.type.id in {"Exception", "BaseException"}
+    )
+
+
+def _does_nothing(handler):
+    return all(isinstance(statement, (ast.Pass, ast.Continue)) for statement in handler.body)
+
+
+def test_nothing_is_left_unfinished(modules):
+    # In pieces, so that a search for these words does not find the rule itself.
+    unfinished = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"]) + r")\b")
+    found = [
+        module.at(number)
+        for module in modules
+        for number, line in enumerate(module.text.splitlines(), 1)
+        if unfinished.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_every_silenced_check_has_its_reason(modules):
+    """``# noqa: S110 - why`` and ``# type: ignore[arg-type]  # why``: the reason stands on the same line."""
+    silenced = re.compile(r"#\s*(noqa|type:\s*ignore|pyright:\s*ignore|pragma:\s*no cover)\b(?P<rest>.*)$")
+    reason = re.compile(r"(-|:|#)\s+\S.*[a-z]{3,}")
+    found = [
+        module.at(number)
+        for module in modules
+        for number, line in enumerate(module.text.splitlines(), 1)
+        if (match := silenced.search(line)) and not reason.search(re.sub(r"^:\s*[A-Z0-9, ]+", "", match["rest"]))
+    ]
+    assert not found, "a silenced check without a reason beside it:\n" + "\n".join(found)

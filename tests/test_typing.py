@@ -1,0 +1,53 @@
+"""The typing contract: everything in good.py is accepted and exactly the marked lines of bad.py are refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent / "typing"
+
+
+def _mypy(name: str) -> list[tuple[int, str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--no-incremental", name],
+        cwd=HERE, capture_output=True, text=True, check=False, timeout=110,
+    )  # fmt: skip
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    found = re.findall(rf"^{name}:(\d+): error: (.*)$", done.stdout, re.MULTILINE)
+    return [(int(line), text) for line, text in found]
+
+
+def _pyright(name: str) -> list[tuple[int, str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, name],
+        cwd=HERE, capture_output=True, text=True, check=False, timeout=110,
+    )  # fmt: skip
+    report = json.loads(done.stdout)
+    return [
+        (one["range"]["start"]["line"] + 1, one["message"])
+        for one in report["generalDiagnostics"]
+        if one["severity"] == "error"
+    ]
+
+
+CHECKERS = {"mypy": _mypy, "pyright": _pyright}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_everything_good_is_accepted(checker: str) -> None:
+    assert CHECKERS[checker]("good.py") == []
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_exactly_the_marked_lines_are_refused(checker: str) -> None:
+    lines = (HERE / "bad.py").read_text().splitlines()
+    marked = {at for at, line in enumerate(lines, 1) if "  # E" in line}
+    found = CHECKERS[checker]("bad.py")
+    assert marked == {line for line, _ in found}, found
+    assert len(marked) >= 30

@@ -1,0 +1,58 @@
+"""Every line that ends in the mark E must be rejected by mypy --strict and by pyright, and no other line."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from dynamorm import DB, Attr, Condition, Model, attr, partition_key, version
+
+
+class Payment(Model, table="payments"):
+    id: Attr[str] = partition_key()
+    amount: Attr[int]
+    note: Attr[str | None] = attr(default=None)
+    tags: Attr[list[str]] = attr(default_factory=list)
+    version: Attr[int] = version()
+
+
+class Wrong(Model):
+    id: Attr[str] = partition_key()
+    n: Attr[int] = attr(default="x")  # E default of the wrong type
+    m: Attr[int] = attr(default_factory=list)  # E factory of the wrong type
+    o: Attr[int] = 5  # E bare default is not an Attr
+
+
+Payment()  # E missing
+Payment(id="x")  # E missing amount
+Payment("x", 5)  # E positional
+Payment(id=1, amount=5)  # E type
+Payment(id="x", amount="5")  # E type
+Payment(id="x", amount=5, nope=1)  # E unknown
+p = Payment(id="x", amount=5)
+p.id = 3  # E assign type
+p.amount = None  # E assign type
+p.id.begins_with("x")  # E instance is a str
+p.nope  # E unknown attribute
+Payment.nope  # E unknown attribute
+Payment.amount > "x"  # E operand type
+Payment.amount.begins_with("x")  # E not a string attribute
+Payment.amount.set("x")  # E value type
+Payment.amount.set(None)  # E value type
+Payment.amount.append("x")  # E not a list attribute
+Payment.tags.append(5)  # E element type
+Payment.note.add(5)  # E not a number
+Payment.amount.between("a", "b")  # E operand type
+Payment.amount.in_(["a"])  # E operand type
+
+
+def f(db: DB, when: datetime) -> None:
+    db.model(Payment).where(p.id == "x")  # E bool, not Condition
+    db.model(Payment).where(True)  # E
+    db.update(p, Payment.amount > 5)  # E Condition, not Update
+    x: int = db.get(Payment, "x")  # E
+    y: Condition = Payment.amount  # E
+    db.get(Payment, "x").amount  # E may be None
+    db.model(Payment).where(Payment.id == 5)  # E operand type of ==
+    db.model(Payment).where(Payment.amount == "5")  # E operand type of ==
+    db.put(p, condition=True)  # E bool, not Condition
+    z: Payment | None = db.model(Payment).all()  # E a list

@@ -1,0 +1,162 @@
+"""Everything here must be accepted by mypy --strict and pyright."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Generic, TypeVar
+
+from typing_extensions import assert_type
+
+from dynamorm import (
+    DB,
+    AsyncDB,
+    Attr,
+    Condition,
+    Config,
+    Json,
+    Mixin,
+    Model,
+    Presets,
+    Update,
+    attr,
+    created_at,
+    gsi,
+    lsi,
+    partition_key,
+    sort_key,
+    ttl,
+    updated_at,
+    version,
+)
+
+T = TypeVar("T")
+
+
+class Status(Enum):
+    PENDING = "pending"
+    DONE = "done"
+
+
+class Address(Model):
+    city: Attr[str]
+    street: Attr[str | None] = attr(default=None)
+
+
+class Payment(Model, table="payments"):
+    id: Attr[str] = partition_key()
+    created: Attr[datetime] = sort_key()
+    amount: Attr[int]
+    currency: Attr[str] = attr(default="USD")
+    note: Attr[str | None] = attr(default=None)
+    tags: Attr[list[str]] = attr(default_factory=list)
+    flags: Attr[set[str]] = attr(default_factory=set)
+    fee: Attr[Decimal | None] = attr(default=None)
+    status: Attr[Status] = attr(default=Status.PENDING, name="st")
+    address: Attr[Address | None] = attr(default=None)
+    settings: Attr[dict[str, int]] = attr(Json(), default_factory=dict)
+    expires: Attr[datetime | None] = ttl(default=None)
+    made: Attr[datetime] = created_at()
+    changed: Attr[datetime] = updated_at()
+    version: Attr[int] = version()
+    by_status = gsi("gsi-status-created", partition="status", sort="created")
+    by_amount = lsi("lsi-amount", sort="amount")
+
+
+class Refund(Payment):
+    reason: Attr[str]
+
+
+class Owned(Mixin):
+    owner: Attr[str]
+
+
+class Document(Model, Owned, table="documents", naming="camelCase"):
+    id: Attr[str] = partition_key(default_factory=str)
+
+
+class Event(Model, Generic[T]):
+    id: Attr[str] = partition_key()
+    payload: Attr[T]
+
+
+p = Payment(id="p1", created=datetime.now(UTC), amount=5)
+assert_type(p.id, str)
+assert_type(p.amount, int)
+assert_type(p.note, "str | None")
+assert_type(p.tags, "list[str]")
+assert_type(p.version, int)
+assert_type(p.made, datetime)
+assert_type(p.status, Status)
+assert_type(Payment.id, Attr[str])
+assert_type(Payment.id == "x", Condition)
+assert_type(Payment.amount > 5, Condition)
+assert_type(Payment.amount.between(1, 5), Condition)
+assert_type(Payment.status.in_([Status.DONE]), Condition)
+assert_type(Payment.id.begins_with("p"), Condition)
+assert_type(Payment.note.begins_with("p"), Condition)
+assert_type(Payment.note == None, Condition)  # noqa: E711 - a condition on a missing attribute
+assert_type(Payment.tags.contains("x"), Condition)
+assert_type(Payment.tags.size() > 3, Condition)
+assert_type((Payment.amount > 5) & ~(Payment.currency == "USD"), Condition)
+assert_type(Payment.amount.set(6), Update)
+assert_type(Payment.amount.add(6), Update)
+assert_type(Payment.fee.add(Decimal("0.5")), Update)
+assert_type(Payment.flags.add({"a"}), Update)
+assert_type(Payment.flags.delete({"a"}), Update)
+assert_type(Payment.tags.append("x"), Update)
+assert_type(Payment.tags[0].set("x"), Update)
+assert_type(Payment.note.set(None), Update)
+assert_type(Payment.note.if_not_exists("x"), Update)
+assert_type(Payment.address[Address.city].set("Riga"), Update)
+p.amount = 6
+p.note = "hi"
+p.note = None
+r = Refund(id="r1", created=datetime.now(UTC), amount=1, reason="dup", currency="EUR")
+assert_type(r.reason, str)
+assert_type(Refund.amount, Attr[int])
+e = Event(id="e", payload=3)
+assert_type(e, "Event[int]")
+assert_type(e.payload, int)
+d = Document(owner="me")
+assert_type(d.owner, str)
+
+
+def blocking(db: DB) -> None:
+    assert_type(db.get(Payment, "p1"), "Payment | None")
+    assert_type(db.get(Payment, id="p1", created=datetime.now(UTC)), "Payment | None")
+    assert_type(db.require(Payment, "p1", consistent=True), Payment)
+    assert_type(db.exists(Payment, "p1"), bool)
+    assert_type(db.create(p), Payment)
+    assert_type(db.put(p), Payment)
+    assert_type(db.put(p, condition=Payment.amount > 5), Payment)
+    assert_type(db.save(r), Refund)
+    assert_type(db.update(p, Payment.amount.set(7)), Payment)
+    assert_type(db.update(Payment, "p1", Payment.amount.set(7), condition=Payment.amount > 5, upsert=True), Payment)
+    db.delete(p)
+    db.delete(Payment, "p1", condition=Payment.amount > 5)
+    assert_type(db.delete(Payment, "p1", returning="old"), "Payment | None")
+    query = db.model(Payment).where(Payment.id == "p1", Payment.created > datetime.now(UTC))
+    assert_type(query.order_by("created", "desc").limit(5).all(), "list[Payment]")
+    assert_type(query.index(Payment.by_status).first(), "Payment | None")
+    for one in query:
+        assert_type(one, Payment)
+    assert_type(db.tables.ensure(Payment).status, str)
+
+
+async def aio(db: AsyncDB) -> None:
+    assert_type(await db.get(Payment, "p1"), "Payment | None")
+    assert_type(await db.update(p, Payment.amount.set(7)), Payment)
+    assert_type(await db.model(Payment).where(Payment.id == "p1").all(), "list[Payment]")
+    async for one in db.model(Payment).where(Payment.id == "p1"):
+        assert_type(one, Payment)
+    async with AsyncDB(Presets.local_development()) as other:
+        assert_type(await other.exists(Payment, "p1"), bool)
+
+
+def configured() -> DB:
+    make: Callable[[], Config] = Presets.production
+    with DB(make()) as db:
+        return db
