@@ -668,9 +668,14 @@ def test_local_development_never_leaves_this_machine(monkeypatch):
         Presets.local_development()
 
 
-def test_an_embedded_engine_has_no_endpoint():
+def test_an_embedded_engine_has_no_endpoint_until_it_runs():
     with pytest.raises(ConfigError, match="embedded"):
         Config(embedded=True, **LOCAL)
+    config = Presets.local_development()
+    with pytest.raises(ConfigError, match="not started"):
+        config.resolve_endpoint()
+    started = config.replace(embedded=False, endpoint="http://127.0.0.1:4566")
+    assert started.resolve_endpoint() == "http://127.0.0.1:4566"
 
 
 def test_production_demands_checksums_and_the_rest_of_safety():

@@ -117,9 +117,19 @@ A = {"#n0": "amount"}
         (P.fee < P.amount, "#n0 < #n1", {"#n0": "fee", "#n1": "amount"}, {}),
         (P.amount.between(P.fee, 9), "#n0 BETWEEN #n1 AND :v0", {"#n0": "amount", "#n1": "fee"}, {":v0": {"value": 9}}),
         (P.amount == Wire({"N": "7"}), "#n0 = :v0", A, {":v0": {"N": "7"}}),
-        (P.address[Address.city] == "Riga", "#n0.#n1 = :v0", {"#n0": "address", "#n1": "c"}, {":v0": {"value": "Riga"}}),
+        (
+            P.address[Address.city] == "Riga",
+            "#n0.#n1 = :v0",
+            {"#n0": "address", "#n1": "c"},
+            {":v0": {"value": "Riga"}},
+        ),
         (P.lines[0][Line.price] > 1, "#n0[0].#n1 > :v0", {"#n0": "lines", "#n1": "price"}, {":v0": {"value": 1}}),
-        (P.doc["a.b"]["#x"][2] > 1, "#n0.#n1.#n2[2] > :v0", {"#n0": "doc", "#n1": "a.b", "#n2": "#x"}, {":v0": {"value": 1}}),
+        (
+            P.doc["a.b"]["#x"][2] > 1,
+            "#n0.#n1.#n2[2] > :v0",
+            {"#n0": "doc", "#n1": "a.b", "#n2": "#x"},
+            {":v0": {"value": 1}},
+        ),
         (~P.note.exists(), "NOT (attribute_exists(#n0))", {"#n0": "n"}, {}),
         (~~P.note.exists(), "attribute_exists(#n0)", {"#n0": "n"}, {}),
     ],
@@ -240,7 +250,7 @@ def test_clauses_come_in_one_order_and_updates_in_the_order_given():
     )
     assert text == "SET #n3.#n4 = :v2, #n5 = :v3 REMOVE #n2, #n6 ADD #n1 :v1 DELETE #n0 :v0"
     assert names == {"#n0": "flags", "#n1": "fee", "#n2": "n", "#n3": "doc", "#n4": "b", "#n5": "amount", "#n6": "tags"}
-    assert [list(wire.values())[0] for wire in values.values()] == [{"x"}, 1, 1, 2]
+    assert [next(iter(wire.values())) for wire in values.values()] == [{"x"}, 1, 1, 2]
 
 
 def test_one_allocator_serves_every_expression_of_a_request():
@@ -253,7 +263,9 @@ def test_one_allocator_serves_every_expression_of_a_request():
     assert [wire["value"] for wire in places.values.values()] == [5, 1, 2, "x", 9]
 
 
-@pytest.mark.parametrize("stored", ["name", "Name", "size", "#n0", ":v0", "a b", "a.b", "x[0]", "é", "-- drop", "<script>"])
+@pytest.mark.parametrize(
+    "stored", ["name", "Name", "size", "#n0", ":v0", "a b", "a.b", "x[0]", "é", "-- drop", "<script>"]
+)
 def test_any_stored_name_travels_behind_a_placeholder(stored):
     places = Placeholders()
     assert condition_text(Path(field("x", stored)) == stored, places, encode) == "#n0 = :v0"
@@ -321,7 +333,12 @@ def key_text(key, tree):
             "#n0 = :v0 AND #n1 = :v1 AND #n2 = :v2 AND #n3 < :v3",
             ["id", "at", "amount", "fee"],
         ),
-        (MULTI, (P.amount >= 3) & (P.at == 2) & (P.id == "x"), "#n0 = :v0 AND #n1 = :v1 AND #n2 >= :v2", ["id", "at", "amount"]),
+        (
+            MULTI,
+            (P.amount >= 3) & (P.at == 2) & (P.id == "x"),
+            "#n0 = :v0 AND #n1 = :v1 AND #n2 >= :v2",
+            ["id", "at", "amount"],
+        ),
     ],
 )
 def test_key_conditions_follow_the_key_whatever_the_order_given(key, tree, text, names):
@@ -492,7 +509,7 @@ def test_errors_never_show_values(wrong):
         lambda: (P.amount > 5) and (P.fee > 5),
         lambda: not (P.amount > 5),
         lambda: 1 < P.amount < 5,
-        lambda: P.amount in [P.fee],
+        lambda: P.amount in [P.fee, P.note],
     ],
 )
 def test_a_condition_is_no_bool_and_the_error_says_what_to_write(wrong):
@@ -534,9 +551,12 @@ def test_paths_are_neither_true_nor_iterable(wrong, said):
         (lambda: P.amount.add(True), "bool"),
         (lambda: P.amount.add(["x"]), "list"),
         (lambda: P.tags.size() == True, "bool"),  # noqa: E712
+        (lambda: condition(P.amount == Path(field("amount"))), "itself"),
+        (lambda: condition(P.amount.between(1, P.amount)), "itself"),
         (lambda: condition(P.amount > ""), "left out"),
         (lambda: condition(P.amount.in_([""])), "left out"),
         (lambda: update(P.tags.append("")), "left out"),
+        (lambda: update(P.tags[0].set("")), "move the others"),
         (lambda: update(P.tags.append(P.id)), "attribute"),
         (lambda: update(P.amount.set(P.fee > 5)), "not a value"),
         (lambda: update(P.amount.set(P.fee.add(5))), "update is not a value"),
@@ -606,7 +626,9 @@ def test_two_updates_of_one_place_are_refused(updates):
 
 
 def test_updates_of_neighbouring_places_are_fine():
-    text, _, _ = update(P.lines[0].set(1), P.lines[1].set(1), P.doc["a"].set(1), P.doc["ab"].set(1), P.doc["b"]["a"].set(1))
+    text, _, _ = update(
+        P.lines[0].set(1), P.lines[1].set(1), P.doc["a"].set(1), P.doc["ab"].set(1), P.doc["b"]["a"].set(1)
+    )
     assert text == "SET #n0[0] = :v0, #n0[1] = :v1, #n1.#n2 = :v2, #n1.#n3 = :v3, #n1.#n4.#n2 = :v4"
 
 

@@ -106,10 +106,8 @@ class Parser:
             return found
         if self.next() == "(":
             self.take()
-            opened = self.next() == "("
             found = self.either()
-            # ((a) AND (b)) opens twice too: only what was ONE parenthesis all along is redundant.
-            self.redundant |= opened and self.only_parenthesis
+            self.redundant |= self.only_parenthesis
             self.take(")")
             self.only_parenthesis = True
             return found
@@ -146,9 +144,11 @@ class Parser:
         return apply(op, self.item, stored, [self.value()])
 
 
-fields = st.sampled_from(FIELDS)
+# An attribute is never compared with itself (DynamoDB refuses it): the operands are the other half.
+fields = st.sampled_from(FIELDS[:5])
+others = st.sampled_from(FIELDS[5:])
 numbers = st.integers(0, 3)
-operands = st.one_of(numbers, fields)
+operands = st.one_of(numbers, others)
 leaves = st.one_of(
     st.builds(lambda f, v: f == v, fields, st.one_of(operands, st.none())),
     st.builds(lambda f, v: f != v, fields, st.one_of(operands, st.none())),

@@ -4,9 +4,11 @@ Example::
 
     from dynamorm import DB, Attr, Model, Presets, partition_key
 
+
     class Payment(Model, table="payments"):
         id: Attr[str] = partition_key()
         amount: Attr[int]
+
 
     with DB(Presets.local_development()) as db:
         db.tables.ensure(Payment)

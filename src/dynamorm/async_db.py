@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from .io.aio import Aio
-from .ops import items, tables, update, verbs
-from .opening import open_session, tls_settings
 from .async_query import AsyncQuery
+from .io.aio import Aio
+from .opening import open_session, tls_settings
+from .ops import items, tables, update, verbs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+
+    from dynamorm.session import Session
 
     from .config import Config
     from .expression import Condition, Update
@@ -56,7 +59,7 @@ class AsyncDB:
 
         Example: ``db.tables.ensure(Payment)``
         """
-        return AsyncTables(self)
+        return AsyncTables(self._session, self._io.run)
 
     def model(self, model: type[M], /) -> AsyncQuery[M]:
         """Start a query on a model.
@@ -74,7 +77,7 @@ class AsyncDB:
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return await self._io.run(items.get(self._session, model, key, parts, consistent))
+        return await self._io.run(items.get(self._session, model, key, parts, consistent=consistent))
 
     async def require(self, model: type[M], /, *key: Any, consistent: bool = False, **parts: Any) -> M:
         """Read one item that must exist; otherwise as `get`.
@@ -83,14 +86,14 @@ class AsyncDB:
 
         Example: ``db.require(Payment, "p1").amount``
         """
-        return await self._io.run(items.require(self._session, model, key, parts, consistent))
+        return await self._io.run(items.require(self._session, model, key, parts, consistent=consistent))
 
     async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item is stored under the key. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
-        return await self._io.run(items.exists(self._session, model, key, parts, consistent))
+        return await self._io.run(items.exists(self._session, model, key, parts, consistent=consistent))
 
     async def create(self, obj: M, /) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -106,7 +109,9 @@ class AsyncDB:
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: Literal["old"]) -> M | None: ...
-    async def put(self, obj: Any, /, *, condition: Condition | None = None, returning: Literal["old"] | None = None) -> Any:
+    async def put(
+        self, obj: Any, /, *, condition: Condition | None = None, returning: Literal["old"] | None = None
+    ) -> Any:
         """Store an item, replacing whatever is there; the stored version is not checked.
 
         Attributes the model does not know are kept when the object was loaded. Without a condition the last writer
@@ -117,7 +122,7 @@ class AsyncDB:
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return await self._io.run(verbs.put(self._session, obj, condition, returning))
+        return await self._io.run(verbs.put(self._session, obj, condition=condition, returning=returning))
 
     async def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -157,7 +162,9 @@ class AsyncDB:
         Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        return await self._io.run(update.update(self._session, subject, args, parts, condition, upsert))
+        return await self._io.run(
+            update.update(self._session, subject, args, parts, condition=condition, upsert=upsert)
+        )
 
     @overload
     async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
@@ -170,7 +177,7 @@ class AsyncDB:
 
         Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        return await self._io.run(update.update(self._session, subject, args, parts, condition, True))
+        return await self._io.run(update.update(self._session, subject, args, parts, condition=condition, upsert=True))
 
     @overload
     async def delete(
@@ -218,7 +225,10 @@ class AsyncDB:
 
         Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        return await self._io.run(verbs.delete(self._session, subject, key, parts, condition, must_exist, returning))
+        flow = verbs.delete(
+            self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
+        )
+        return await self._io.run(flow)
 
     async def close(self) -> None:
         """Close the connections. A call after that raises.
@@ -242,10 +252,11 @@ class AsyncDB:
 class AsyncTables:
     """The tables of a database. Made by `AsyncDB.tables`."""
 
-    __slots__ = ("_db",)
+    __slots__ = ("_run", "_session")
 
-    def __init__(self, db: AsyncDB) -> None:
-        self._db = db
+    def __init__(self, session: Session, run: Callable[[Any], Any]) -> None:
+        self._session = session
+        self._run = run
 
     async def create(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
         """Create the model's table with its indexes (on demand billing) and wait until it is ready.
@@ -254,7 +265,7 @@ class AsyncTables:
 
         Example: ``db.tables.create(Payment)``
         """
-        return await self._db._io.run(tables.create(self._db._session, model, timeout))  # noqa: SLF001 - one face
+        return await self._run(tables.create(self._session, model, timeout))
 
     async def ensure(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
         """Create the model's table unless it is there; then check that its keys and indexes fit the model.
@@ -263,7 +274,7 @@ class AsyncTables:
 
         Example: ``db.tables.ensure(Payment)``
         """
-        return await self._db._io.run(tables.ensure(self._db._session, model, timeout))  # noqa: SLF001 - one face
+        return await self._run(tables.ensure(self._session, model, timeout))
 
     async def describe(self, model: type[Any], /) -> TableDescription:
         """The live table: status, keys, indexes, billing.
@@ -272,11 +283,11 @@ class AsyncTables:
 
         Example: ``db.tables.describe(Payment).status``
         """
-        return await self._db._io.run(tables.describe(self._db._session, model))  # noqa: SLF001 - one face
+        return await self._run(tables.describe(self._session, model))
 
     async def delete(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> None:
         """Delete the model's table with all its items, and wait until it is gone. Nothing happens when there is none.
 
         Example: ``db.tables.delete(Payment)``
         """
-        return await self._db._io.run(tables.delete(self._db._session, model, timeout))  # noqa: SLF001 - one face
+        return await self._run(tables.delete(self._session, model, timeout))

@@ -29,12 +29,12 @@ def build_schema(
     naming = _naming(name, settings["naming"])
     fields = dict(parent.fields)
     indexes = dict(parent.indexes)
-    for owner, annotations, namespace, scope in bodies:
-        for key, annotation in annotations.items():
-            field = _field(owner, key, annotation, namespace.get(key), scope, naming, settings)
+    for owner, annotated, namespace, scope in bodies:
+        for key, annotation in annotated.items():
+            field = _field(owner, key, annotation, namespace.get(key), scope=scope, naming=naming, settings=settings)
             if field is not None:
                 fields[key] = field
-        _refuse_bare_specs(owner, annotations, namespace)
+        _refuse_bare_specs(owner, annotated, namespace)
         indexes.update({key: value for key, value in namespace.items() if isinstance(value, Index)})
     schema = Schema(
         model=parent.model,
@@ -75,6 +75,7 @@ def _field(
     key: str,
     annotation: Any,
     declared: Any,
+    *,
     scope: Scope,
     naming: Callable[[str], str],
     settings: dict[str, Any],
@@ -121,7 +122,9 @@ def _check_names(schema: Schema) -> None:
         if field.stored in (TOKEN_ATTRIBUTE, schema.discriminator):
             raise ModelError(f"{schema.name}.{field.name}: the stored name {field.stored!r} belongs to the library")
         if field.stored in stored:
-            raise ModelError(f"{schema.name}: {stored[field.stored]} and {field.name} are both stored as {field.stored!r}")
+            raise ModelError(
+                f"{schema.name}: {stored[field.stored]} and {field.name} are both stored as {field.stored!r}"
+            )
         stored[field.stored] = field.name
 
 

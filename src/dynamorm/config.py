@@ -206,8 +206,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def resolve_endpoint(self) -> str:
         """The URL to send requests to: ``endpoint``, or DynamoDB's public one in the Region.
 
-        Raises `ConfigError` when neither an endpoint nor a Region is set.
+        Raises `ConfigError` when neither an endpoint nor a Region is set, and for ``embedded`` settings, which have
+        none until the engine has been started and ``replace(embedded=False, endpoint=...)`` has named it.
         """
+        if self.embedded:
+            raise ConfigError("the embedded engine is not started yet, so it has no endpoint")
         return self.endpoint or config_endpoint.default_endpoint(self.resolve_region())
 
     @classmethod

@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from .io.blocking import Blocking
-from .ops import items, tables, update, verbs
 from .opening import open_session, tls_settings
+from .ops import items, tables, update, verbs
 from .query import Query
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+
+    from dynamorm.session import Session
 
     from .config import Config
     from .expression import Condition, Update
@@ -55,7 +58,7 @@ class DB:
 
         Example: ``db.tables.ensure(Payment)``
         """
-        return Tables(self)
+        return Tables(self._session, self._io.run)
 
     def model(self, model: type[M], /) -> Query[M]:
         """Start a query on a model.
@@ -73,7 +76,7 @@ class DB:
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return self._io.run(items.get(self._session, model, key, parts, consistent))
+        return self._io.run(items.get(self._session, model, key, parts, consistent=consistent))
 
     def require(self, model: type[M], /, *key: Any, consistent: bool = False, **parts: Any) -> M:
         """Read one item that must exist; otherwise as `get`.
@@ -82,14 +85,14 @@ class DB:
 
         Example: ``db.require(Payment, "p1").amount``
         """
-        return self._io.run(items.require(self._session, model, key, parts, consistent))
+        return self._io.run(items.require(self._session, model, key, parts, consistent=consistent))
 
     def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item is stored under the key. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
-        return self._io.run(items.exists(self._session, model, key, parts, consistent))
+        return self._io.run(items.exists(self._session, model, key, parts, consistent=consistent))
 
     def create(self, obj: M, /) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -116,7 +119,7 @@ class DB:
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return self._io.run(verbs.put(self._session, obj, condition, returning))
+        return self._io.run(verbs.put(self._session, obj, condition=condition, returning=returning))
 
     def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -156,7 +159,7 @@ class DB:
         Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        return self._io.run(update.update(self._session, subject, args, parts, condition, upsert))
+        return self._io.run(update.update(self._session, subject, args, parts, condition=condition, upsert=upsert))
 
     @overload
     def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
@@ -169,7 +172,7 @@ class DB:
 
         Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        return self._io.run(update.update(self._session, subject, args, parts, condition, True))
+        return self._io.run(update.update(self._session, subject, args, parts, condition=condition, upsert=True))
 
     @overload
     def delete(
@@ -217,7 +220,10 @@ class DB:
 
         Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        return self._io.run(verbs.delete(self._session, subject, key, parts, condition, must_exist, returning))
+        flow = verbs.delete(
+            self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
+        )
+        return self._io.run(flow)
 
     def close(self) -> None:
         """Close the connections. A call after that raises.
@@ -241,10 +247,11 @@ class DB:
 class Tables:
     """The tables of a database. Made by `DB.tables`."""
 
-    __slots__ = ("_db",)
+    __slots__ = ("_run", "_session")
 
-    def __init__(self, db: DB) -> None:
-        self._db = db
+    def __init__(self, session: Session, run: Callable[[Any], Any]) -> None:
+        self._session = session
+        self._run = run
 
     def create(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
         """Create the model's table with its indexes (on demand billing) and wait until it is ready.
@@ -253,7 +260,7 @@ class Tables:
 
         Example: ``db.tables.create(Payment)``
         """
-        return self._db._io.run(tables.create(self._db._session, model, timeout))  # noqa: SLF001 - one face
+        return self._run(tables.create(self._session, model, timeout))
 
     def ensure(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
         """Create the model's table unless it is there; then check that its keys and indexes fit the model.
@@ -262,7 +269,7 @@ class Tables:
 
         Example: ``db.tables.ensure(Payment)``
         """
-        return self._db._io.run(tables.ensure(self._db._session, model, timeout))  # noqa: SLF001 - one face
+        return self._run(tables.ensure(self._session, model, timeout))
 
     def describe(self, model: type[Any], /) -> TableDescription:
         """The live table: status, keys, indexes, billing.
@@ -271,11 +278,11 @@ class Tables:
 
         Example: ``db.tables.describe(Payment).status``
         """
-        return self._db._io.run(tables.describe(self._db._session, model))  # noqa: SLF001 - one face
+        return self._run(tables.describe(self._session, model))
 
     def delete(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> None:
         """Delete the model's table with all its items, and wait until it is gone. Nothing happens when there is none.
 
         Example: ``db.tables.delete(Payment)``
         """
-        return self._db._io.run(tables.delete(self._db._session, model, timeout))  # noqa: SLF001 - one face
+        return self._run(tables.delete(self._session, model, timeout))

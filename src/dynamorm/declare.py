@@ -14,7 +14,7 @@ from .expression import Path
 from .schema import MISSING, Index, Role
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 T = TypeVar("T")
 
@@ -28,8 +28,9 @@ class Attr(Path[T]):
             id: Attr[str] = partition_key()
             amount: Attr[int]
 
-        Payment.amount > 5                          # a Condition
-        Payment(id="p1", amount=5).amount           # 5
+
+        Payment.amount > 5  # a Condition
+        Payment(id="p1", amount=5).amount  # 5
     """
 
     __slots__ = ()
@@ -191,7 +192,7 @@ else:
         return Spec("ttl", options, _known(settings))
 
 
-def version(*, name: str | None = None, init: Literal[False] = False) -> Any:
+def version(*, name: str | None = None, init: Literal[False] = False) -> Any:  # noqa: ARG001 - read by type checkers
     """Declare the version: an int the library raises by one with every write, and checks on save, update and delete.
 
     Example: ``version: Attr[int] = version()``
@@ -199,7 +200,7 @@ def version(*, name: str | None = None, init: Literal[False] = False) -> Any:
     return Spec("version", (), {"name": name, "default": 0})
 
 
-def created_at(*, name: str | None = None, init: Literal[False] = False) -> Any:
+def created_at(*, name: str | None = None, init: Literal[False] = False) -> Any:  # noqa: ARG001 - read by type checkers
     """Declare the time of creation, set by the library (UTC).
 
     Example: ``created_at: Attr[datetime] = created_at()``
@@ -207,7 +208,7 @@ def created_at(*, name: str | None = None, init: Literal[False] = False) -> Any:
     return Spec("created_at", (), {"name": name, "default": None})
 
 
-def updated_at(*, name: str | None = None, init: Literal[False] = False) -> Any:
+def updated_at(*, name: str | None = None, init: Literal[False] = False) -> Any:  # noqa: ARG001 - read by type checkers
     """Declare the time of the last write, set by the library (UTC).
 
     Example: ``updated_at: Attr[datetime] = updated_at()``
@@ -244,8 +245,23 @@ def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 _SETTINGS = frozenset(
-    "default default_factory name ge gt le lt min_length max_length pattern validators immutable omit_empty secret"
-    " allow_float".split()
+    [
+        "default",
+        "default_factory",
+        "name",
+        "ge",
+        "gt",
+        "le",
+        "lt",
+        "min_length",
+        "max_length",
+        "pattern",
+        "validators",
+        "immutable",
+        "omit_empty",
+        "secret",
+        "allow_float",
+    ]
 )
 
 

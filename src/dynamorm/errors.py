@@ -302,7 +302,7 @@ class OutcomeUnknown(DynamORMError):
         try:
             db.update(payment, Payment.amount.add(5))
         except OutcomeUnknown as error:
-            outcome = error.resolve(deadline=30)      # AsyncDB: await error.resolve(...)
+            outcome = error.resolve(deadline=30)  # AsyncDB: await error.resolve(...)
     """
 
     code = "ErrOutcomeUnknown"

@@ -133,6 +133,10 @@ def update_text(updates: Sequence[Update], placeholders: Placeholders, encode: E
         elif kind == "set":
             value = _operand(path, update.value, "value", placeholders, encode)
             if value is None:
+                if isinstance(path.parts[-1], int):
+                    raise refuse(
+                        path, "the value is one that is left out; removing a list element would move the others"
+                    )
                 removes.append(left)
             else:
                 sets.append(f"{left} = {value}")
@@ -309,6 +313,8 @@ def _binary(term: Comparison, placeholders: Placeholders, encode: Encode) -> str
     left = placeholders.name(path.field.stored) if len(path.parts) == 1 else _path(path, placeholders)
     right = _operand(path, term.operands[0], "value", placeholders, encode)
     if right is not None:
+        if right == left:
+            raise _itself(path)
         return f"{left} {op} {right}"
     if op == "=":
         return _null(path, left, placeholders, encode)
@@ -334,6 +340,8 @@ def _function(term: Comparison, placeholders: Placeholders, encode: Encode) -> s
     elif isinstance(operands[0], str) and op not in {"BETWEEN", "IN"}:
         what = "string"
     right = [_needed(path, one, what, placeholders, encode) for one in operands]
+    if left in right:
+        raise _itself(path)
     if op == "BETWEEN":
         return f"{left} BETWEEN {right[0]} AND {right[1]}"
     if op == "IN":
@@ -341,6 +349,10 @@ def _function(term: Comparison, placeholders: Placeholders, encode: Encode) -> s
     if op in _BINARY:
         return f"{left} {op} {right[0]}"
     return f"{op}({left}, {right[0]})"
+
+
+def _itself(path: Location) -> ValidationError:
+    return refuse(path, "is compared with itself, which DynamoDB refuses; for what is always true use .exists()")
 
 
 def _null(path: Location, left: str, placeholders: Placeholders, encode: Encode) -> str:

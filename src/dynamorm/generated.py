@@ -52,7 +52,9 @@ def _tuple(schema: Schema, who: str) -> str:
 
 
 def _repr(schema: Schema) -> str:
-    shown = ", ".join(f"{key}=***" if masked(field) else f"{key}={{self.{key}!r}}" for key, field in schema.fields.items())
+    shown = ", ".join(
+        f"{key}=***" if masked(field) else f"{key}={{self.{key}!r}}" for key, field in schema.fields.items()
+    )
     return f"def __repr__(self):\n return f'{schema.name}({shown})'\n"
 
 

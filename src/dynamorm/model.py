@@ -36,7 +36,7 @@ class MixinMeta(type):
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, _scope: Scope | None = None, **_: Any
     ) -> Any:
         """Take the declarations out of the class body."""
-        scope = _scope or scope_of(sys._getframe(1), namespace)  # noqa: SLF001 - names of the body's own scope
+        scope = _scope or scope_of(sys._getframe(1), namespace)  # noqa: SLF001 - the body's own names
         namespace["__specs__"] = {key: value for key, value in namespace.items() if isinstance(value, Spec)}
         namespace["__scope__"] = scope
         for key in namespace["__specs__"]:
@@ -53,6 +53,7 @@ class Mixin(metaclass=MixinMeta):
 
         class Owned(Mixin):
             owner: Attr[str]
+
 
         class Document(Model, Owned, table="documents"):
             id: Attr[str] = partition_key()
@@ -88,7 +89,7 @@ class ModelMeta(MixinMeta):
 
             first = next(iter(unknown))
             raise ModelError(f"class {name}: no class setting {first!r}{did_you_mean(first, _CLASS_SETTINGS)}")
-        scope = scope_of(sys._getframe(1), namespace)  # noqa: SLF001 - names of the body's own scope
+        scope = scope_of(sys._getframe(1), namespace)  # noqa: SLF001 - the body's own names
         if not any(isinstance(base, ModelMeta) for base in bases):
             return _root(mcls, name, bases, namespace, scope)
         settings = {
@@ -102,7 +103,7 @@ class ModelMeta(MixinMeta):
         bodies = [*_mixin_bodies(bases), _body_of(name, namespace, scope)]
         parent = _parent_schema(name, bases)
         schema = build_schema(name, bodies, parent, settings, _typevars(parent, namespace))
-        return _finish(mcls, name, bases, namespace, scope, schema, parent)
+        return _finish(mcls, name, bases, namespace, scope=scope, schema=schema, parent=parent)
 
     def __init__(cls, *_: Any, **__: Any) -> None:
         """The work is done in __new__."""
@@ -115,7 +116,7 @@ class ModelMeta(MixinMeta):
 
 def _root(mcls: type, name: str, bases: tuple[type, ...], namespace: dict[str, Any], scope: Scope) -> Any:
     """`Model` itself: no fields, one slot for what is known of the stored item."""
-    cls = MixinMeta.__new__(mcls, name, bases, namespace, _scope=scope)  # type: ignore[arg-type] # mcls is ModelMeta
+    cls = MixinMeta.__new__(mcls, name, bases, namespace, _scope=scope)
     SCHEMAS[cls] = Schema(model=cls, name=name, table=None, fields={})
     return cls
 
@@ -125,13 +126,16 @@ def _finish(
     name: str,
     bases: tuple[type, ...],
     namespace: dict[str, Any],
+    *,
     scope: Scope,
     schema: Schema,
     parent: Schema,
 ) -> Any:
     """Make the class and the metaclass that carries its attributes."""
     inherited = parent.fields
-    own = {key: Attr(field) for key, field in schema.fields.items() if inherited.get(key) is not field}
+    own: dict[str, Attr[Any]] = {
+        key: Attr(field) for key, field in schema.fields.items() if inherited.get(key) is not field
+    }
     namespace["__slots__"] = (
         *(key for key in own if key not in inherited),
         *namespace.get("__slots__", ()),
@@ -142,7 +146,7 @@ def _finish(
     metas = tuple(dict.fromkeys([*(type(base) for base in bases if isinstance(base, ModelMeta)), mcls]))
     metas = tuple(one for one in metas if not any(other is not one and issubclass(other, one) for other in metas))
     meta = type(f"{name}Meta", metas, dict(own))
-    cls: Any = MixinMeta.__new__(meta, name, bases, namespace, _scope=scope)  # type: ignore[arg-type] # as above
+    cls: Any = MixinMeta.__new__(meta, name, bases, namespace, _scope=scope)
     deferred = any(isinstance(field.annotation, str) for field in schema.fields.values())
     local = {**scope.local, name: cls} if deferred else {}
     SCHEMAS[cls] = replace(schema, model=cls, namespace={**parent.namespace, **local})

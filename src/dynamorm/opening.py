@@ -23,7 +23,7 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
 
 def _embedded_endpoint() -> str:
     """Where the embedded engine of this process answers. It is started once, and ends with the process."""
-    global _engine
+    global _engine  # noqa: PLW0603 - one engine for the whole process
     if _engine is None:
         # By name: the engine is a development tool, and nothing of the library depends on it.
         _engine = import_module("dynamorm.testing.engines").EmbeddedEngine()

@@ -28,13 +28,15 @@ class Operation(Protocol):
 class FieldHook(Protocol):
     """``field(schema, field)`` returns (encode, decode) to wrap a field's generated code, or None to leave it alone."""
 
-    def __call__(self, schema: Schema, field: Field, /) -> FieldCodec | None: ...
+    def __call__(self, schema: Schema, field: Field, /) -> FieldCodec | None:
+        """Wrap one field, or leave it alone."""
 
 
 class ModelHook(Protocol):
     """``model(schema)`` returns the schema to generate code from: with added columns, prefixed keys, or unchanged."""
 
-    def __call__(self, schema: Schema, /) -> Schema: ...
+    def __call__(self, schema: Schema, /) -> Schema:
+        """The schema to go on with."""
 
 
 CallFlow: TypeAlias = "Callable[[Operation], Flow[Any]]"
@@ -44,13 +46,15 @@ CallFlow: TypeAlias = "Callable[[Operation], Flow[Any]]"
 class AroundHook(Protocol):
     """``around(call)`` returns a call that may answer, refuse, retry or add to the one it wraps. Composed once."""
 
-    def __call__(self, call: CallFlow, /) -> CallFlow: ...
+    def __call__(self, call: CallFlow, /) -> CallFlow:
+        """The call to go on with."""
 
 
 class ObserveHook(Protocol):
     """``observe(operation, reply)`` sees every complete reply. It must not block and its failures are its own."""
 
-    def __call__(self, operation: Operation, reply: Reply, /) -> None: ...
+    def __call__(self, operation: Operation, reply: Reply, /) -> None:
+        """Look at one reply."""
 
 
 class Extension(Protocol):
@@ -60,4 +64,5 @@ class Extension(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the plugin is called; two of one name are refused."""

@@ -120,7 +120,7 @@ class Query(Builder[M]):
             yield from page
 
 
-def _positive(name: str, count: int) -> int:
+def _positive(name: str, count: Any) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValidationError(f"{name} is a whole number of 1 or more", field=name)
     return count

@@ -27,8 +27,8 @@ MISSING: Final[Any] = _Missing()
 
 Role: TypeAlias = Literal["", "partition", "sort", "version", "created_at", "updated_at", "ttl"]
 
-TOKEN_ATTRIBUTE: Final = "_wt"
-"""The stored attribute that holds the tokens of the last writes (see `dynamorm.ops.token`)."""
+TOKEN_ATTRIBUTE: Final = "_wt"  # noqa: S105 - the name of an attribute
+"""The stored attribute that holds the tokens of the last writes (see `dynamorm.ops.ring`)."""
 
 
 class Json:
@@ -182,4 +182,6 @@ def schema_of(model: Any) -> Schema:
     if origin is not None and origin in SCHEMAS:
         return SCHEMAS[origin]
     shown = model.__name__ if isinstance(model, type) else repr(type(model))
-    raise TypeError(f"{shown} is not a model: subclass dynamorm.Model, or register it with dynamorm.adapters.register()")
+    raise TypeError(
+        f"{shown} is not a model: subclass dynamorm.Model, or register it with dynamorm.adapters.register()"
+    )

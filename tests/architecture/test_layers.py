@@ -18,10 +18,12 @@ from tests.architecture.tree import ROOT, SOURCE, within
 # demo's lossy proxy are programs of their own, beside the core: they may do I/O.
 BESIDE = ("dynamorm.testing", "dynamorm.demo")
 OWNERS = {
-    "socket": ("dynamorm.io.blocking", *BESIDE),
-    "selectors": ("dynamorm.io.blocking", *BESIDE),
-    "select": ("dynamorm.io.blocking", *BESIDE),
-    "asyncio": ("dynamorm.io.aio", *BESIDE),
+    # `net` and `dial` are what both drivers need of the operating system; `aio_link` names the type of its socket.
+    "socket": ("dynamorm.io.blocking", "dynamorm.io.net", "dynamorm.io.dial", "dynamorm.io.aio_link", *BESIDE),
+    "selectors": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
+    "select": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
+    "asyncio": ("dynamorm.io.aio", "dynamorm.io.aio_link", *BESIDE),
+    "ssl": ("dynamorm.io", *BESIDE),
     "httptools": ("dynamorm.wire", *BESIDE),
     "hmac": ("dynamorm.wire", "dynamorm.plugins", "dynamorm.payments", "dynamorm.ops", *BESIDE),
     "botocore": ("dynamorm.wire.credentials", *BESIDE),

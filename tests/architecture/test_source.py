@@ -25,27 +25,6 @@ def test_every_module_says_what_lives_in_it(modules):
     assert not silent, "\n".join(silent)
 
 
-def test_no_error_is_swallowed_silently(modules):
-    """``except Exception: pass`` hides a lost write; ``contextlib.suppress`` of a named error says what is expected."""
-    found = [
-        module.at(node.lineno)
-        for module in modules
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.ExceptHandler) and _catches_everything(node) and _does_nothing(node)
-    ]
-    assert not found, "\n".join(found)
-
-
-def _catches_everything(handler):
-    return handler.type is None or (
-        isinstance(handler.type, ast.Name) and handler.type.id in {"Exception", "BaseException"}
-    )
-
-
-def _does_nothing(handler):
-    return all(isinstance(statement, (ast.Pass, ast.Continue)) for statement in handler.body)
-
-
 def test_nothing_is_left_unfinished(modules):
     # In pieces, so that a search for these words does not find the rule itself.
     unfinished = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"]) + r")\b")
@@ -61,7 +40,7 @@ def test_nothing_is_left_unfinished(modules):
 def test_every_silenced_check_has_its_reason(modules):
     """``# noqa: S110 - why`` and ``# type: ignore[arg-type]  # why``: the reason stands on the same line."""
     silenced = re.compile(r"#\s*(noqa|type:\s*ignore|pyright:\s*ignore|pragma:\s*no cover)\b(?P<rest>.*)$")
-    reason = re.compile(r"(-|:|#)\s+\S.*[a-z]{3,}")
+    reason = re.compile(r"([-:#]\s+|\()\S.*[a-z]{3,}")
     found = [
         module.at(number)
         for module in modules

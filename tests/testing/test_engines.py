@@ -83,7 +83,7 @@ def test_it_ends_with_its_parent_however_that_ends(how, until):
         import sys, time
         from dynamorm.testing.engines import EmbeddedEngine
         engine = EmbeddedEngine()
-        print(engine.port, flush=True)
+        print(engine.port, engine._folder, flush=True)
         sys.stdin.read()
     """
     parent = subprocess.Popen(
@@ -93,13 +93,14 @@ def test_it_ends_with_its_parent_however_that_ends(how, until):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     with parent:
-        port = int(parent.stdout.readline())
+        port, folder = parent.stdout.readline().decode().split()
+        port = int(port)
         assert listening(port)
         if how is not None:
             parent.send_signal(how)
         parent.stdin.close()
         parent.wait(10)
-    until(lambda: not listening(port))
+    until(lambda: not listening(port) and not pathlib.Path(folder).exists())
 
 
 def test_a_taken_port_is_tried_no_further(monkeypatch):
@@ -182,4 +183,5 @@ def test_engines_load_without_pytest_or_any_other_part_of_the_library():
     path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     loaded = subprocess.check_output([sys.executable, "-c", textwrap.dedent(program)], env=path, text=True).split()
     ours = {"dynamorm.errors", "dynamorm.testing", "dynamorm.testing.engine", "dynamorm.testing.engines"}
+    ours.add("dynamorm.testing.watchdog")
     assert set(loaded) <= ours

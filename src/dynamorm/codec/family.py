@@ -9,8 +9,9 @@ from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
 from msgspec.json import Decoder
 
-from ..errors import ModelError, ValidationError
-from ..schema import SCHEMAS, Schema
+from dynamorm.errors import ModelError, ValidationError
+from dynamorm.schema import SCHEMAS, Schema
+
 from .shapes import wire_struct
 
 
@@ -44,7 +45,7 @@ class Family:
         Raises: ValidationError for a tag that no subclass has.
         """
         found = self._tag(raw).tag
-        if found is U or found.S == self._schema.tag:
+        if found is U or self._schema.tag == found.S:
             return None
         cls = self._classes.get(found.S)
         if cls is None:

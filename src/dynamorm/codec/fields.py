@@ -9,18 +9,16 @@ from typing import Any
 from msgspec import UNSET as U
 from msgspec import convert
 
-from ..errors import ValidationError
-from ..plugin import FieldCodec
-from ..schema import MISSING, Field
+from dynamorm.errors import ValidationError
+from dynamorm.plugin import FieldCodec
+from dynamorm.schema import MISSING, Field
+
 from .document import empty_wire, normal
 from .mismatch import Mismatch
 from .shapes import GENERIC, Nullable, Shape
 from .size import check_key
 from .source import Source
 from .times import ZERO_TIME
-
-LIBRARY_ROLES = ("created_at", "updated_at")
-"""Set by the library just before a write: until then they may be None."""
 
 
 class FieldPlan:
@@ -46,7 +44,8 @@ class FieldPlan:
         self.sparse = sparse
         self.optional = isinstance(shape, Nullable)
         self.shape = shape.inner if isinstance(shape, Nullable) else shape
-        self.nullable = self.optional or field.role in LIBRARY_ROLES
+        # The times that the library sets are declared without Optional, and are None until the first write.
+        self.nullable = self.optional or (field.default is None and not shape.null)
         # None is left out and read back as the default; where the default is another value, NULL must say so.
         self.keep_none = self.optional and not sparse and (keep_none or not self._none_by_default)
 
@@ -74,7 +73,7 @@ class FieldPlan:
             return field.default_factory
         if field.default is not MISSING:
             return lambda: field.default
-        if self.nullable:
+        if self.nullable or self.shape.none_absent:
             return lambda: None
         if (field.omit_empty or self.sparse) and self.shape.empty() is not U:
             return self.shape.empty
@@ -129,33 +128,44 @@ class FieldPlan:
         """Whether a key attribute has no hook and no constraints."""
         return self.hook is None and not self._constrained
 
-    def encode_lines(self, source: Source, v: str, store: str) -> list[str]:
-        """The lines that work out the wire value of variable ``v`` and run ``store`` with it, unless it is left out."""
+    def encode_lines(self, source: Source, v: str, store: str, *, checks: bool = True) -> list[str]:
+        """The lines that work out the wire value of variable ``v`` and run ``store`` with it, unless it is left out.
+
+        Without ``checks`` the value may break the field's constraints, as the operand of a condition may.
+        """
         field = self.field
-        lines = [f"x = {self.shape.encode(source, v)}", *self._checks(source, v)]
-        if self.sparse:
-            lines += ['if "NULL" not in x and x.get("S") != "" and x.get("B") != b"":']
-        elif field.omit_empty:
-            zero = f' and x.get("S") != {ZERO_TIME!r}' if self.shape.expected == "datetime" else ""
-            lines += [f"if not {source.bind('empty_wire', empty_wire)}(x){zero}:"]
-        else:
-            lines += ["if True:"] if self.key_limit or self.hook else []
-        guarded = lines[-1].endswith(":")
-        tail = []
-        if self.key_limit:
-            tail += [f"{source.bind('check_key', check_key)}(x, {self.key_limit})"]
+        lines = [f"x = {self.shape.encode(source, v)}", *(self._checks(source, v) if checks else ())]
+        condition = self._kept(source)
+        tail = (
+            [f"{self._key_guard(v)}{source.bind('check_key', check_key)}(x, {self.key_limit})"]
+            if self.key_limit
+            else []
+        )
         if self.hook is not None:
             tail += [f"x = {source.bind(f'seal_{self.name}', self.hook[0])}(x)"]
         tail += [store.format(x="x")]
-        if lines[-1] == "if True:":
-            lines, guarded = lines[:-1], False
-        lines += [f"    {line}" if guarded else line for line in tail]
+        lines += tail if condition is None else [f"if {condition}:", *(f"    {line}" for line in tail)]
         if not self.nullable:
             return lines
         inner = [f"if {v} is not None:", *(f"    {line}" for line in lines)]
         if self.keep_none and not field.omit_empty:
             inner += ["else:", "    " + store.format(x='{"NULL": True}')]
         return inner
+
+    def _key_guard(self, v: str) -> str:
+        """The test that spares most texts the look at their size in bytes; a number is never too long for a key."""
+        if self.shape.passes and self.shape.tag == "S" and self.shape.classes == (str,):
+            return f"if not 0 < len({v}) <= {self.key_limit // 4}: "
+        return ""
+
+    def _kept(self, source: Source) -> str | None:
+        """The condition under which a value that is not None is stored; None when it always is."""
+        if self.sparse:
+            return '"NULL" not in x and x.get("S") != "" and x.get("B") != b""'
+        if self.field.omit_empty:
+            zero = f' and x.get("S") != {ZERO_TIME!r}' if self.shape.expected == "datetime" else ""
+            return f"not {source.bind('empty_wire', empty_wire)}(x){zero}"
+        return None
 
     def _checks(self, source: Source, v: str) -> list[str]:
         """The constraints, on a value whose type is known to be right."""
@@ -164,7 +174,9 @@ class FieldPlan:
         lines: list[str] = []
         for sign, limit in ((">=", field.ge), (">", field.gt), ("<=", field.le), ("<", field.lt)):
             if limit is not None:
-                lines += [f"if not {v} {sign} {source.bind(f'limit_{self.name}', limit)}: {stop}{f'be {sign} {limit}'!r})"]
+                lines += [
+                    f"if not {v} {sign} {source.bind(f'limit_{self.name}', limit)}: {stop}{f'be {sign} {limit}'!r})"
+                ]
         if field.min_length is not None:
             lines += [f"if len({v}) < {field.min_length}: {stop}{f'have a length of at least {field.min_length}'!r})"]
         if field.max_length is not None:

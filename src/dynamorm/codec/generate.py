@@ -12,9 +12,11 @@ from typing import Any
 from msgspec import UNSET as U
 from msgspec import Struct
 
-from ..errors import DynamORMError, ItemTooLarge, ValidationError
-from ..schema import TOKEN_ATTRIBUTE, Field, Schema
+from dynamorm.errors import DynamORMError, ItemTooLarge, ModelError, ValidationError
+from dynamorm.schema import TOKEN_ATTRIBUTE, Field, Schema
+
 from . import operands
+from .document import normal
 from .family import Family
 from .fields import FieldPlan
 from .fields import explain as explain_value
@@ -27,6 +29,7 @@ from .shapes import Shape
 from .size import MAX_ITEM, MAX_NAME, check_names, check_nesting, item_size
 from .source import Source
 from .state import ACCESS, SLOTS
+from .unions import FamilyShape
 
 
 class Page(Struct, gc=False):
@@ -51,13 +54,16 @@ class Codec:
     encode: Callable[[Any], dict[str, Any]]
     key_json: Callable[[tuple[Any, ...]], bytes]
 
-    def __init__(self, schema: Schema, hook_of: FieldHooks, codec_of: Callable[[Any], Codec], table_prefix: str = "") -> None:
+    def __init__(
+        self, schema: Schema, hook_of: FieldHooks, codec_of: Callable[[Any], Codec], table_prefix: str = ""
+    ) -> None:
         self.schema = schema
         self.model = schema.model
         self.table = None if schema.table is None else table_prefix + schema.table
         self.access = ACCESS.get(schema.model, SLOTS)
         self.record = Planner(hook_of, codec_of).model(schema)
         self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in self.record.plans}
+        self._codec_of = codec_of
         self.family = Family(schema, codec_of) if schema.discriminator is not None else None
         self._names = self.record.names() | {TOKEN_ATTRIBUTE}
         self._deep = _nests(self.record, set())
@@ -73,12 +79,13 @@ class Codec:
         self.reading = Reading(self)
         self.read_item = self.reading.item
         self.read_attributes = self.reading.attributes
+        self.attributes_json = self.reading.attributes_json
 
     def _build(self, source: Source) -> None:
         """Write the functions of the hot paths."""
         lines = self.record.body_lines(source)
         explain = source.bind("explain", self._explain_encode)
-        again = source.bind("DynamORMError", DynamORMError)
+        invalid, ours = source.bind("ValidationError", ValidationError), source.bind("DynamORMError", DynamORMError)
         kind = source.bind("Model", self.model)
         source.define(
             "encode",
@@ -87,7 +94,9 @@ class Codec:
                 "try:",
                 f"    if o.__class__ is not {kind}: raise TypeError",
                 *(f"    {line}" for line in lines),
-                f"except {again}: raise",
+                # An error of a plugin is final; anything else is explained field by field.
+                f"except {invalid}: pass",
+                f"except {ours}: raise",
                 "except Exception: pass",
                 f"return {explain}(o)",
             ],
@@ -100,6 +109,9 @@ class Codec:
         """Encode field by field, to name the one that does not fit."""
         if not isinstance(obj, self.model):
             raise ValidationError(f"expected a {self.schema.name}, got {type(obj).__name__}")
+        if self.family is not None and type(obj) is not self.model:
+            codec: Codec = self._codec_of(type(obj))
+            return codec.encode(obj)
         wire: dict[str, Any] = {}
         if self.record.tagged is not None:
             wire[self.record.tagged[0]] = {"S": self.record.tagged[1]}
@@ -119,7 +131,7 @@ class Codec:
         Raises: ValidationError.
         """
         plan = self.plans[name]
-        function = self._slow(f"encode {name}")
+        function = self.careful(f"encode {name}")
         failed: Exception
         try:
             found: dict[str, Any] | None = function(value)
@@ -137,15 +149,32 @@ class Codec:
         assert found is not None  # a key attribute is never left out
         return found
 
-    def encode_operand(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any]:
-        """The wire value of an operand of an expression, without the field's constraints.
+    def encode_operand(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
+        """The wire value of an operand of a condition; None for a value that is never stored, being left out.
 
-        ``parts`` is the path: the `Field`, then fields, names and indexes inside it. ``what`` tells what the operand is:
-        ``"value"`` (of the path's type), ``"element"`` (of the list, set or text there), ``"number"`` or ``"string"``.
+        ``parts`` is the place in the item: a `Field`, then fields, names and indexes inside it. ``what`` tells what the
+        operand is: ``"value"`` (of the place's type), ``"element"`` (of the list, set or text there), ``"number"`` or
+        ``"string"``. The field's constraints do not apply: a condition may ask for what may not be stored.
 
         Raises: ValidationError.
         """
         return operands.encode_operand(self, parts, value, what)
+
+    def encode_update(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
+        """As `encode_operand`, for a value to be stored: the constraints of a whole field are checked.
+
+        A set is not, for it may be only what is added or deleted.
+        """
+        if what == "value" and len(parts) == 1 and not isinstance(value, (set, frozenset)):
+            return self.encode_field(parts[0].name, value)
+        return operands.encode_operand(self, parts, value, what)
+
+    def key_type(self, name: str) -> str:
+        """S, N or B: the type a key or index attribute is declared with. Raises: ModelError when only values tell."""
+        tag = self.plans[name].shape.tag
+        if tag not in ("S", "N", "B"):
+            raise ModelError(f"{self.schema.name}.{name}: its stored type depends on its value, so it can be no key")
+        return tag
 
     def item_bytes(self, wire: dict[str, Any]) -> bytes:
         """The JSON of a wire item, checked against DynamoDB's limits.
@@ -221,7 +250,9 @@ class Codec:
         make = plan.missing()
         if make is None:
             raise ValidationError(
-                f"{self.schema.name}.{plan.name}: the stored item lacks {plan.stored!r}", field=plan.name, table=self.table
+                f"{self.schema.name}.{plan.name}: the stored item lacks {plan.stored!r}",
+                field=plan.name,
+                table=self.table,
             )
         return make()
 
@@ -230,14 +261,14 @@ class Codec:
         plan = self.plans[name]
         failed: Exception
         try:
-            return self._slow(f"decode {name}")(operands.typed(plan, wire))
+            return self.careful(f"decode {name}")(operands.typed(plan, wire))
         except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
             failed = error
         if isinstance(failed, DynamORMError):
             raise failed
         raise ValidationError(operands.misread(self.schema.name, plan, wire, failed), field=name, table=self.table)
 
-    def _slow(self, which: str) -> Any:
+    def careful(self, which: str) -> Any:
         """A careful function of one field; they are compiled together, when the first is needed."""
         if self._careful is None:
             self._careful = operands.compile_careful(self.schema.name, self.plans.values())
@@ -317,7 +348,7 @@ class Codec:
             try:
                 one = self.encode_field(plan.name, getattr(base, plan.name))
             except ValidationError:
-                one = stored.get(plan.stored)
+                one = normal(stored[plan.stored]) if plan.stored in stored else None
             if one is not None:
                 wire[plan.stored] = one
         return wire
@@ -349,7 +380,7 @@ class Codec:
 def _nests(shape: Shape, seen: set[int]) -> bool:
     """Whether values may nest without a limit that the types give: documents, custom codecs and recursive types."""
     if id(shape) in seen:
-        return not hasattr(shape, "text")
+        return True
     seen = seen | {id(shape)}
     inner = [plan.shape for plan in shape.plans] if hasattr(shape, "plans") else list(shape.children())
-    return (not shape.tag and not inner) or isinstance(shape, Family) or any(_nests(one, seen) for one in inner)
+    return (not shape.tag and not inner) or isinstance(shape, FamilyShape) or any(_nests(one, seen) for one in inner)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import collections.abc as abc
 import sys
 import types
 import typing
+from collections import abc
 from typing import Any, Final, NamedTuple
 
-from ..errors import ModelError
-from ..schema import Field, Schema
+from dynamorm.errors import ModelError
+from dynamorm.schema import Field, Schema
 
 _ABSTRACT: Final[dict[Any, type]] = {
     abc.Sequence: list,
@@ -30,13 +30,19 @@ class Context(NamedTuple):
     where: str
     names: dict[str, Any]
     typevars: dict[Any, Any]
-    hooked: bool = False
 
     def bind(self, origin: Any, arguments: tuple[Any, ...]) -> dict[Any, Any]:
-        """The type variables of a generic class used as ``origin[arguments]``."""
-        parameters = getattr(origin, "__parameters__", ())
+        """The type variables of a generic class used as ``origin[arguments]``, and of its generic bases."""
         given = [plain(one, self) if isinstance(one, typing.TypeVar) else one for one in arguments]
-        return dict(zip(parameters, given, strict=False))
+        bound = dict(zip(getattr(origin, "__parameters__", ()), given, strict=False))
+        for base in getattr(origin, "__orig_bases__", ()):
+            generic = typing.get_origin(base)
+            if generic is not None and generic is not typing.Generic:
+                inner = tuple(
+                    bound.get(one, one) if isinstance(one, typing.TypeVar) else one for one in typing.get_args(base)
+                )
+                bound |= self.bind(generic, inner)
+        return bound
 
 
 def field_context(schema: Schema, field: Field) -> Context:
@@ -118,3 +124,14 @@ def flat_union(arguments: tuple[Any, ...], context: Context) -> list[Any]:
             if member not in found:
                 found.append(type(None) if member is None else member)
     return found
+
+
+def resolved(hint: Any, context: Context) -> Any:
+    """An annotation with its text resolved, for readers other than ours."""
+    hint = plain(hint, context)
+    arguments = typing.get_args(hint)
+    if not arguments or typing.get_origin(hint) is typing.Literal:
+        return hint
+    inner = tuple(one if one in (..., ()) else resolved(one, context) for one in arguments)
+    origin, _ = origin_of(hint)
+    return typing.Union[inner] if origin is typing.Union else origin[inner if len(inner) > 1 else inner[0]]

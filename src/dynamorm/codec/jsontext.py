@@ -5,12 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, to_builtins
 from msgspec.json import Decoder, Encoder
 
-from ..errors import ModelError
+from dynamorm.errors import ModelError
+
 from .mismatch import Mismatch
-from .shapes import ANY, Shape
+from .shapes import ANY, Shape, refuse_null
 from .source import Source
 
 
@@ -20,7 +22,8 @@ class JsonShape(Shape):
     tag = "S"
     null = True
 
-    def __init__(self, annotation: Any, where: str) -> None:
+    def __init__(self, annotation: Any, where: str, *, optional: bool) -> None:
+        self.none_absent = optional
         self.expected = "a value that JSON can hold"
         try:
             self._decode = Decoder(annotation, float_hook=Decimal, dec_hook=_read).decode
@@ -34,9 +37,6 @@ class JsonShape(Shape):
         return f'({{"NULL": True}} if {v} is None else {{"S": {source.bind("json_text", json_text)}({v})}})'
 
     def decode(self, source: Source, x: str) -> str:
-        from .shapes import refuse_null
-        from msgspec import UNSET as U
-
         unset = source.bind("U", U)
         refuse = source.bind("refuse_null", refuse_null)
         read = source.bind("json_of", self._read)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import ValidationError
-from ..schema import Field, Schema
+from dynamorm.errors import ValidationError
+from dynamorm.schema import Field, Schema
+
 from .records import Record
 from .replies import dumps
 from .scalars import SCALARS
@@ -17,9 +18,7 @@ _SURELY_SHORT = 256  # characters: at most 1024 bytes, which is within the limit
 class KeyCodec:
     """Makes keys of one model. ``json(values)`` is the function of the hot path."""
 
-    def __init__(
-        self, schema: Schema, record: Record, encode: Callable[[str, Any], dict[str, Any]]
-    ) -> None:
+    def __init__(self, schema: Schema, record: Record, encode: Callable[[str, Any], dict[str, Any]]) -> None:
         key = schema.key
         self._schema = schema
         self._encode = encode
@@ -27,10 +26,10 @@ class KeyCodec:
         self.names = tuple(field.stored for field in self.fields)
         plans = {plan.name: plan for plan in record.plans}
         # Only these have a text that needs no hook and no careful look.
-        plain = [
-            plans[field.name].shape is SCALARS[str] and plans[field.name].plain_key for field in self.fields
+        plain = [plans[field.name].shape is SCALARS[str] and plans[field.name].plain_key for field in self.fields]
+        self._parts = [
+            b'%s%s:{"S":' % (b"{" if number == 0 else b",", dumps(name)) for number, name in enumerate(self.names)
         ]
-        self._parts = [b"%s%s:{\"S\":" % (b"{" if number == 0 else b",", dumps(name)) for number, name in enumerate(self.names)]
         self.json: Callable[[tuple[Any, ...]], bytes] = self._general
         if all(plain) and len(plain) == 1:
             self.json = self._one_text()
@@ -81,9 +80,7 @@ class KeyCodec:
         if len(values) != len(self.fields):
             wanted = " and ".join(field.name for field in self.fields)
             raise ValidationError(f"the key of {name} is {wanted}: {len(self.fields)} values, got {len(values)}")
-        wire = {
-            field.stored: self._encode(field.name, value) for field, value in zip(self.fields, values, strict=True)
-        }
+        wire = {field.stored: self._encode(field.name, value) for field, value in zip(self.fields, values, strict=True)}
         try:
             return dumps(wire)
         except UnicodeEncodeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 
-class Mismatch(Exception):  # noqa: N818 - never leaves the codec
+class Mismatch(Exception):
     """``value`` is not what was expected. ``found`` describes it without showing it."""
 
     def __init__(self, expected: str, value: Any, found: str | None = None, hint: str = "") -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from ..errors import NumberPrecision
+from dynamorm.errors import NumberPrecision
+
 from .mismatch import Mismatch
 
 MAX_DIGITS: Final = 38
@@ -109,7 +110,7 @@ def _canonical(value: Decimal) -> str:
     if not MIN_EXPONENT <= first <= MAX_EXPONENT:
         raise NumberPrecision("a number must lie within 1E-130 ... 9.99E+125")
     minus = "-" if sign else ""
-    if 0 <= exponent and first < _PLAIN:
+    if exponent >= 0 and first < _PLAIN:
         return f"{minus}{short}{'0' * exponent}"
     if exponent < 0 <= first:
         return f"{minus}{short[: first + 1]}.{short[first + 1 :]}"

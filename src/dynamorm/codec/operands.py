@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from msgspec import UNSET as U
 from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
-from ..errors import DynamORMError, ValidationError
-from ..schema import Field
+from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.schema import Field
+
 from .document import normal, to_wire
 from .fields import FieldPlan, explain
 from .mismatch import Mismatch
@@ -27,6 +28,8 @@ def compile_careful(title: str, plans: Iterable[FieldPlan]) -> dict[str, Any]:
     for plan in plans:
         encode = names[f"encode {plan.name}"] = source.bind(f"encode_{plan.name}", object())
         source.define(encode, "v", plan.encode_lines(source, "v", "return {x}"))
+        operand = names[f"operand {plan.name}"] = source.bind(f"operand_{plan.name}", object())
+        source.define(operand, "v", plan.encode_lines(source, "v", "return {x}", checks=False))
         decode = names[f"decode {plan.name}"] = source.bind(f"decode_{plan.name}", object())
         source.define(decode, "x", [f"return {plan.decode_text(source, 'x')}"])
     source.compile(f"{title} (careful)")
@@ -51,8 +54,8 @@ def misread(owner: str, plan: FieldPlan, wire: Any, error: Exception) -> str:
     return f"{where}: the stored {found} does not fit {shape.expected}"
 
 
-def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any]:
-    """See `Codec.encode_operand`."""
+def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any] | None:
+    """See `Codec.operand`."""
     first, *rest = parts
     name = first.name if isinstance(first, Field) else first
     plan: FieldPlan | None = codec.plans.get(name)
@@ -60,39 +63,43 @@ def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) ->
         raise ValidationError(f"{codec.schema.name} has no field {name!r}", field=str(name))
     failed: Exception
     try:
-        return _operand(plan, rest, value, what)
-    except (Mismatch, ValidationError, TypeError, ValueError, AttributeError) as error:
+        if what == "value" and not rest:
+            found: dict[str, Any] | None = codec.careful(f"operand {plan.name}")(_lenient(plan.shape, value))
+            return found
+        return _part(plan.shape, rest, value, what)
+    except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
         failed = error
     if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
         raise failed
     raise explain(codec.schema.name, plan.name, failed, value)
 
 
-def _operand(plan: FieldPlan, rest: list[Any], value: Any, what: str) -> dict[str, Any]:
+def _part(shape: Shape, rest: list[Any], value: Any, what: str) -> dict[str, Any]:
     if what == "number":
         return {"N": number_text(value)}
     if what == "string" and isinstance(value, (str, bytes, bytearray)) and not isinstance(value, Enum):
         return to_wire(value)
-    shape: Shape = plan.shape
     for part in rest:
         shape = shape.part(part.name if isinstance(part, Field) else part)
     if what == "element":
         shape = shape.element()
-    if value is None:
-        return {"NULL": True}
-    found = _encode(shape, value)
-    return plan.hook[0](found) if plan.hook is not None and not rest else found
+    return {"NULL": True} if value is None else _encode(shape, value)
+
+
+def _lenient(shape: Shape, value: Any) -> Any:
+    """A query may name the member of an Enum by its value; a stored field may not."""
+    if value is None or not isinstance(shape, Scalar) or shape.lenient is None or isinstance(value, shape.lenient):
+        return value
+    try:
+        return shape.lenient(value)
+    except ValueError:
+        return value
 
 
 def _encode(shape: Shape, value: Any) -> dict[str, Any]:
     while isinstance(shape, Nullable):
         shape = shape.inner
-    if isinstance(shape, Scalar) and shape.lenient is not None and not isinstance(value, shape.lenient):
-        # A query may name an Enum's value as text; a stored field may not.
-        try:
-            value = shape.lenient(value)
-        except ValueError:
-            raise Mismatch(shape.expected, value) from None
+    value = _lenient(shape, value)
     if shape is ANY:
         return to_wire(value)
     function = _functions.get(shape)
@@ -107,12 +114,4 @@ def _encode(shape: Shape, value: Any) -> dict[str, Any]:
     return found
 
 
-def _weak() -> Any:
-    from weakref import WeakKeyDictionary
-
-    return WeakKeyDictionary()
-
-
-_functions: Any = _weak()
-
-__all__ = ["U", "compile_careful", "encode_operand", "misread", "typed"]
+_functions: WeakKeyDictionary[Shape, Any] = WeakKeyDictionary()

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import typing
 from collections.abc import Callable
-from decimal import Decimal
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
-from msgspec import NODEFAULT, Struct, defstruct
-from msgspec import UNSET as U
+from msgspec.structs import replace
 
-from ..errors import ModelError
-from ..plugin import FieldCodec
-from ..schema import MISSING, SCHEMAS, TOKEN_ATTRIBUTE, Codec, Field, Json, Schema
+from dynamorm.errors import ModelError
+from dynamorm.plugin import FieldCodec
+from dynamorm.schema import SCHEMAS, Codec, Field, Json, Schema
+
 from . import records
+from .containers import AnySetShape, DictShape, ListShape, SetShape, TupleShape
 from .fields import FieldPlan
-from .hints import Context, class_context, field_context, flat_union, origin_of, plain
+from .foreign import Members, members_of
+from .hints import Context, class_context, field_context, flat_union, origin_of, plain, resolved
 from .jsontext import JsonShape
-from .records import Family, Record, Union
+from .records import Record
 from .scalars import EPOCH, SCALARS, enum_shape, literal_shape
-from .shapes import ANY, AnySetShape, DictShape, ListShape, Nullable, Scalar, SetShape, Shape, TupleShape
+from .shapes import ANY, CustomShape, Nullable, Scalar, Shape
 from .size import MAX_INDEX_NAME, MAX_PARTITION_KEY, MAX_SORT_KEY
 from .state import ACCESS, has_slot
+from .unions import FamilyShape, Union
 
 FieldHooks = Callable[[Schema, Field], FieldCodec | None]
 
 MONEY: Final = frozenset(
-    "amount price fee balance total subtotal cost tax vat refund charge payment payout deposit credit debit tip discount"
-    " salary wage revenue money".split()
+    [
+        "amount",
+        "price",
+        "fee",
+        "balance",
+        "total",
+        "subtotal",
+        "cost",
+        "tax",
+        "vat",
+        "refund",
+        "charge",
+        "payout",
+        "deposit",
+        "discount",
+        "salary",
+        "revenue",
+        "money",
+    ]
 )
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
@@ -53,7 +72,6 @@ class Planner:
         if style == records.ACCESSED and access is None:
             raise ModelError(f"{schema.name}: its class keeps no state; register it with dynamorm.adapters.register()")
         record = Record(schema.model, style, schema=schema, access=access)
-        self._records.setdefault((schema.model, ()), record)
         for field in schema.fields.values():
             record.plans.append(self._model_field(schema, field))
         return record
@@ -77,25 +95,20 @@ class Planner:
     def _field_shape(self, field: Field, context: Context) -> Shape:
         custom = field.option(Codec)
         if custom is not None:
-            return self._custom(field, custom, context)
+            return Nullable(CustomShape(custom)) if _optional(field.annotation, context) else CustomShape(custom)
         if field.option(Json) is not None:
-            return JsonShape(resolved(field.annotation, context), context.where)
+            optional = _optional(field.annotation, context)
+            return JsonShape(resolved(field.annotation, context), context.where, optional=optional)
         shape = self.shape(field.annotation, context)
         if field.role == "ttl":
             inner = shape.inner if isinstance(shape, Nullable) else shape
-            if inner is SCALARS[_datetime]:
+            if inner is SCALARS[datetime]:
                 return Nullable(EPOCH) if isinstance(shape, Nullable) else EPOCH
             if inner.tag != "N":
                 raise ModelError(f"{context.where}: a ttl field is a datetime or an int of epoch seconds")
         if field.role == "version" and shape is not SCALARS[int]:
             raise ModelError(f"{context.where}: a version field is an int")
         return shape
-
-    def _custom(self, field: Field, custom: Codec, context: Context) -> Shape:
-        hint = plain(field.annotation, context)
-        optional = origin_of(hint)[0] is typing.Union and type(None) in flat_union(origin_of(hint)[1], context)
-        shape = CustomShape(custom)
-        return Nullable(shape) if optional else shape
 
     @staticmethod
     def _check_key(field: Field, shape: Shape, where: str, *, nullable: bool) -> None:
@@ -108,8 +121,8 @@ class Planner:
             raise ModelError(f"{where}: the stored name of a key attribute has at most {MAX_INDEX_NAME} bytes")
 
     def _refuse_money(self, field: Field, shape: Shape, where: str) -> None:
-        words = {word.lower().removesuffix("s") for word in _WORDS.findall(field.name)} | set()
-        words |= {word.lower().removesuffix("es") for word in _WORDS.findall(field.name)}
+        found = [word.lower() for word in _WORDS.findall(field.name)]
+        words = {*found, *(word.removesuffix("s") for word in found), *(word.removesuffix("es") for word in found)}
         if field.allow_float or not words & MONEY or not _holds_float(shape):
             return
         raise ModelError(
@@ -192,33 +205,23 @@ class Planner:
             if cls not in self._scalars:
                 self._scalars[cls] = enum_shape(cls)
             return self._scalars[cls]
-        typevars = context.typevars | context.bind(cls, arguments)
-        key = (cls, tuple(sorted((str(name), str(value)) for name, value in context.bind(cls, arguments).items())))
+        typevars = context.bind(cls, arguments)
+        key = (cls, tuple(typevars.items()))
         known = self._records.get(key)
         if known is not None:
             return known
         schema = SCHEMAS.get(cls)
         if schema is not None:
-            if schema.discriminator is not None:
-                return Family(cls, self.codec_of)
             return self._nested_model(schema, key, typevars)
-        fields = _members(cls, class_context(cls, context, typevars))
-        if fields is None:
-            for plain_type, shape in SCALARS.items():
-                if plain_type is not bool and issubclass(cls, plain_type):
-                    raise ModelError(
-                        f"{context.where}: {cls.__name__} would be read back as {shape.expected};"
-                        " use that type, or attr(Codec(encode, decode))"
-                    )
-            raise ModelError(
-                f"{context.where}: the type {cls.__name__} cannot be stored;"
-                " give the field attr(Codec(encode, decode)), or make the class a Model or dataclass"
-            )
-        return self._foreign(cls, key, fields, class_context(cls, context, typevars))
+        inner = class_context(cls, context, typevars)
+        members = members_of(cls, inner)
+        if members is None:
+            raise _unstorable(cls, context.where)
+        return self._foreign(cls, key, members, inner)
 
-    def _nested_model(self, schema: Schema, key: Any, typevars: dict[Any, Any]) -> Record:
-        from msgspec.structs import replace
-
+    def _nested_model(self, schema: Schema, key: Any, typevars: dict[Any, Any]) -> Shape:
+        if schema.discriminator is not None:
+            return FamilyShape(schema.model, self.codec_of)
         access = ACCESS.get(schema.model)
         style = records.SLOTS if access is None and has_slot(schema.model) else records.ACCESSED
         nested = replace(schema, typevars=schema.typevars | typevars, key=None, indexes={}, table=None)
@@ -241,113 +244,11 @@ class Planner:
         return record
 
 
-class CustomShape(Shape):
-    """A field with its own pair of functions; what they make is stored as a document."""
-
-    expected = "a value its Codec accepts"
-
-    def __init__(self, custom: Codec) -> None:
-        self.custom = custom
-
-    def encode(self, source: Any, v: str) -> str:
-        return f"{ANY.encode(source, source.bind('custom_encode', self.custom.encode) + f'({v})')}"
-
-    def decode(self, source: Any, x: str) -> str:
-        return f"{source.bind('custom_decode', self.custom.decode)}({ANY.decode(source, x)})"
-
-
-_datetime = next(one for one in SCALARS if one.__name__ == "datetime")
-
-
-class Members(typing.NamedTuple):
-    """What is known of a class that is no model: its fields, and how its objects are made from a dict."""
-
-    style: str
-    fields: list[Field]
-    make: Callable[[dict[str, Any]], Any]
-    optional: frozenset[str] = frozenset()
-    arguments: dict[str, str] = {}
-
-
-def _members(cls: Any, context: Context) -> Members | None:
-    """The fields of a dataclass, TypedDict, NamedTuple, Struct or pydantic model; None for any other class."""
-    if typing.is_typeddict(cls) or type(cls).__name__ == "_TypedDictMeta":
-        return _typed_dict(cls, context)
-    if dataclasses.is_dataclass(cls):
-        return _dataclass(cls, context)
-    if issubclass(cls, Struct):
-        return _struct(cls, context)
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        hints = _hints(cls)
-        defaults = cls._field_defaults
-        fields = [
-            _own(name, name, hints.get(name, Any), cls, has_default=name in defaults, default=defaults.get(name))
-            for name in cls._fields
-        ]
-        return Members(records.CALL, fields, lambda values: cls(**values))
-    if hasattr(cls, "__pydantic_validator__") and hasattr(cls, "model_fields"):
-        return _pydantic(cls)
-    return None
-
-
-def _own(name: str, stored: str, hint: Any, cls: Any, *, has_default: bool, default: Any = U) -> Field:
-    """A field of a foreign class. Its own constructor fills in a default, marked here by `U`."""
-    none = has_default and default is None
-    field = records.record_field(name, stored, cls.__name__, default=None if none else U if has_default else MISSING)
-    from msgspec.structs import replace
-
-    return replace(field, annotation=hint)
-
-
-def _hints(cls: Any) -> dict[str, Any]:
-    """Annotations by name, nearest class last; text is resolved later, in context."""
-    found: dict[str, Any] = {}
-    for base in reversed(cls.__mro__):
-        found |= base.__dict__.get("__annotations__", {})
-    return found
-
-
-def _dataclass(cls: Any, context: Context) -> Members:
-    fields = []
-    for one in dataclasses.fields(cls):
-        if not one.init:
-            continue
-        has = one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
-        fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=one.default))
-    return Members(records.CALL, fields, lambda values: cls(**values))
-
-
-def _struct(cls: Any, context: Context) -> Members:
-    hints = _hints(cls)
-    required = len(cls.__struct_fields__) - len(cls.__struct_defaults__)
-    fields = []
-    for number, (name, stored) in enumerate(records.struct_names(cls).items()):
-        default = cls.__struct_defaults__[number - required] if number >= required else NODEFAULT
-        fields.append(_own(name, stored, hints.get(name, Any), cls, has_default=default is not NODEFAULT, default=default))
-    return Members(records.CALL, fields, lambda values: cls(**values))
-
-
-def _typed_dict(cls: Any, context: Context) -> Members:
-    hints = typing.get_type_hints(cls, context.names, {}) if _has_text(cls) else cls.__annotations__
-    optional = frozenset(cls.__optional_keys__)
-    fields = [_own(name, name, hint, cls, has_default=name in optional) for name, hint in hints.items()]
-    return Members(records.DICT, fields, dict, optional)
-
-
-def _has_text(cls: Any) -> bool:
-    return any(isinstance(one, (str, typing.ForwardRef)) for one in cls.__annotations__.values())
-
-
-def _pydantic(cls: Any) -> Members:
-    fields = []
-    arguments = {}
-    for name, info in cls.model_fields.items():
-        required = info.is_required()
-        fields.append(_own(name, name, info.annotation, cls, has_default=not required, default=info.default))
-        alias = info.validation_alias or info.alias
-        if isinstance(alias, str):
-            arguments[name] = alias
-    return Members(records.CALL, fields, cls.model_validate, frozenset(), arguments)
+def _optional(hint: Any, context: Context) -> bool:
+    """Whether an annotation allows None."""
+    hint = plain(hint, context)
+    origin, arguments = origin_of(hint)
+    return hint is Any or hint is object or (origin is typing.Union and type(None) in flat_union(arguments, context))
 
 
 def _holds_float(shape: Shape) -> bool:
@@ -355,15 +256,14 @@ def _holds_float(shape: Shape) -> bool:
     return shape is SCALARS[float] or any(_holds_float(one) for one in shape.children())
 
 
-def resolved(hint: Any, context: Context) -> Any:
-    """An annotation with its text resolved, for readers other than ours."""
-    hint = plain(hint, context)
-    arguments = typing.get_args(hint)
-    if not arguments or typing.get_origin(hint) is typing.Literal:
-        return hint
-    inner = tuple(one if one in (..., ()) else resolved(one, context) for one in arguments)
-    origin, _ = origin_of(hint)
-    return typing.Union[inner] if origin is typing.Union else origin[inner if len(inner) > 1 else inner[0]]
-
-
-__all__ = ["MONEY", "TOKEN_ATTRIBUTE", "Decimal", "Planner", "defstruct"]
+def _unstorable(cls: type, where: str) -> ModelError:
+    for known, shape in SCALARS.items():
+        if issubclass(cls, known):
+            return ModelError(
+                f"{where}: a {cls.__name__} would be read back as {shape.expected}; use that type,"
+                " or give the field attr(Codec(encode, decode))"
+            )
+    return ModelError(
+        f"{where}: the type {cls.__name__} cannot be stored; give the field attr(Codec(encode, decode)),"
+        " or make the class a Model or a dataclass"
+    )

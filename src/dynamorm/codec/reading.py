@@ -16,8 +16,9 @@ from msgspec import UNSET as U
 from msgspec import Raw, UnsetType, defstruct
 from msgspec.json import Decoder
 
-from ..errors import DynamORMError
-from ..schema import TOKEN_ATTRIBUTE
+from dynamorm.errors import DynamORMError
+from dynamorm.schema import TOKEN_ATTRIBUTE
+
 from .numbers import int_of
 from .replies import check_item, dumps, raw_item, raw_page, read_object
 from .replies import malformed as malformed_reply
@@ -128,6 +129,17 @@ class Reading:
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass
         return self._careful_reply(body, "Attributes", "_attributes_reply")
+
+    def attributes_json(self, body: bytes) -> bytes | None:
+        """The JSON of the attributes in a write's reply, or None. Raises: MalformedResponse."""
+        if self._family is None:
+            try:
+                reply = self._attributes_reply(body)
+                if reply.Attributes is not U and len(dumps(reply)) == len(body):
+                    return body[14:-1]
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+                pass
+        return raw_item(body, "Attributes")
 
     def _careful_reply(self, body: bytes, member: str, reader: str) -> Any:
         if body == b"{}":

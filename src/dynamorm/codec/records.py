@@ -10,13 +10,12 @@ from typing import Any
 
 from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
-from msgspec import convert as msgspec_convert
-from msgspec import Struct
 
-from ..schema import TOKEN_ATTRIBUTE, Field, Schema
+from dynamorm.schema import TOKEN_ATTRIBUTE, Schema
+
 from .fields import FieldPlan
-from .mismatch import Mismatch, misfit
-from .shapes import GENERIC, Shape, wire_struct
+from .mismatch import misfit
+from .shapes import Shape, wire_struct
 from .source import Source
 from .state import Access
 
@@ -69,9 +68,9 @@ class Record(Shape):
             rename[plan.name] = plan.stored
         extra: dict[str, Any] = {}
         if self.schema is not None and self.schema.table is not None and TOKEN_ATTRIBUTE not in rename.values():
-            extra["wt__"] = TOKEN_ATTRIBUTE, bytes, "B"
+            extra[self._free("tokens")] = TOKEN_ATTRIBUTE, bytes, "B"
         if self.tagged is not None:
-            extra["tag__"] = self.tagged[0], str, "S"
+            extra[self._free("tag")] = self.tagged[0], str, "S"
         for name, (stored, _, _) in extra.items():
             fields.append((name, Any, U))
             rename[name] = stored
@@ -82,6 +81,13 @@ class Record(Shape):
         for name, (_, payload, tag) in extra.items():
             wire.__annotations__[name] = wire_struct(tag, payload, null=False) | UnsetType
         return wire
+
+    def _free(self, name: str) -> str:
+        """A name that no field has."""
+        taken = {plan.name for plan in self.plans}
+        while name in taken:
+            name += "_"
+        return name
 
     # ------------------------------------------------------------------------------------------------------- encoding
 
@@ -189,126 +195,3 @@ class Record(Shape):
                 if name in (plan.name, plan.stored):
                     return plan.shape
         return super().part(name)
-
-
-class Family(Shape):
-    """A model whose subclasses are told apart by a discriminator: each is encoded and decoded by its own codec."""
-
-    tag = "M"
-
-    def __init__(self, cls: Any, codec_of: Callable[[Any], Any]) -> None:
-        self.cls = cls
-        self.codec_of = codec_of
-        self.expected = cls.__name__
-        self.classes = ()
-
-    def payload(self) -> Any:
-        return GENERIC
-
-    def encode(self, source: Source, v: str) -> str:
-        def member(value: Any) -> Any:
-            if not isinstance(value, self.cls):
-                raise Mismatch(self.expected, value)
-            return self.codec_of(type(value)).encode(value)
-
-        return f'{{"M": {source.bind(f"encode_{self.cls.__name__}", member)}({v})}}'
-
-    def decode(self, source: Source, x: str) -> str:
-        def member(wire: Any) -> Any:
-            return self.codec_of(self.cls).decode_nested(wire)
-
-        return f"{source.bind(f'decode_{self.cls.__name__}', member)}({x}.M)"
-
-    def part(self, name: str | int) -> Shape:
-        return self.codec_of(self.cls).record.part(name)  # type: ignore[no-any-return] # a Record
-
-
-class Union(Shape):
-    """One of several types: told apart by wire type, then by discriminator, then by what fits."""
-
-    def __init__(self, members: list[Shape]) -> None:
-        self.members = members
-        self.expected = " | ".join(member.expected for member in members)
-        self.null = any(member.null for member in members)
-
-    def children(self) -> Any:
-        yield from self.members
-
-    def encode(self, source: Source, v: str) -> str:
-        def body() -> tuple[str, list[str]]:
-            lines = ["c = v.__class__"]
-            tries = []
-            for number, member in enumerate(self.members):
-                name = source.bind(f"encode_{number}", object())
-                source.define(name, "v", [f"return {member.encode(source, 'v')}"])
-                tries.append(f"{name}, ")
-                for kind in member.classes:
-                    if not isinstance(member, Record) and kind in (list, dict, tuple, set, frozenset):
-                        continue  # the elements decide, so the members are tried in turn
-                    if isinstance(member, Record) and kind is dict:
-                        continue
-                    lines.append(f"if c is {source.bind(kind.__name__, kind)}: return {name}(v)")
-            return "v", [*lines, f"return {source.bind('first_that_fits', _encode_first)}(({''.join(tries)}), v, {self.expected!r})"]
-
-        return f"{source.function((self, 'encode'), 'encode_union', body)}({v})"
-
-    def decode(self, source: Source, x: str) -> str:
-        def body() -> tuple[str, list[str]]:
-            tries = []
-            for number, member in enumerate(self.members):
-                name = source.bind(f"decode_{number}", object())
-                source.define(name, "x", [f"return {member.decode(source, 'x')}"])
-                shape = source.bind(f"member_{number}", member)
-                tries.append(f"({shape}, {name}), ")
-            return "x", [f"return {source.bind('read_first_that_fits', _decode_first)}(({''.join(tries)}), x, {self.expected!r})"]
-
-        return f"{source.function((self, 'decode'), 'decode_union', body)}({x})"
-
-
-def _encode_first(functions: tuple[Callable[[Any], Any], ...], value: Any, expected: str) -> Any:
-    """The wire value by the first function that accepts the value."""
-    refused: list[Exception] = []
-    for function in functions:
-        try:
-            return function(value)
-        except Exception as error:  # noqa: BLE001 - whatever the reason, the value does not fit this member
-            refused.append(error)
-    # A number out of range or a broken constraint says more than "none fits".
-    for error in refused:
-        if not isinstance(error, (Mismatch, TypeError, AttributeError)):
-            raise error from None
-    raise Mismatch(expected, value)
-
-
-def _decode_first(members: tuple[tuple[Shape, Any], ...], wire: Any, expected: str) -> Any:
-    """The value by the first member that fits; among records, one that knows every attribute comes first."""
-    if wire.__class__ is not dict or len(wire) != 1:
-        raise Mismatch("an attribute value", wire, "something else")
-    ((tag, payload),) = wire.items()
-    fitting = [one for one in members if one[0].tag in (tag, "") or (tag == "NULL" and one[0].null)]
-    if tag == "M" and len(fitting) > 1:
-        fitting.sort(key=lambda one: not _knows_all(one[0], payload))
-    for shape, function in fitting:
-        try:
-            return function(msgspec_convert(wire, shape.wire()))
-        except Exception:  # noqa: BLE001, S112 - whatever the reason, the value does not fit this member
-            continue
-    raise Mismatch(expected, wire, tag)
-
-
-def _knows_all(shape: Shape, payload: Any) -> bool:
-    if not isinstance(shape, Record):
-        return False
-    if shape.tagged is not None and payload.get(shape.tagged[0]) == {"S": shape.tagged[1]}:
-        return True
-    return payload.keys() <= shape.names()
-
-
-def record_field(name: str, stored: str, owner: str, **settings: Any) -> Field:
-    """A field of a class that is no model."""
-    return Field(name=name, stored=stored, annotation=None, owner=owner, **settings)
-
-
-def struct_names(cls: type[Struct]) -> dict[str, str]:
-    """Stored name by field name of a msgspec Struct."""
-    return dict(zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..errors import ModelError
-from ..plugin import FieldCodec, FieldHook, ModelHook
-from ..schema import CORE_OPTIONS, Field, Schema, schema_of
+from dynamorm.errors import ModelError
+from dynamorm.plugin import FieldCodec, FieldHook, ModelHook
+from dynamorm.schema import CORE_OPTIONS, Field, Schema, schema_of
+
 from .generate import Codec
 
 

@@ -9,12 +9,12 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
-from msgspec import DecodeError, Raw, Struct, UnsetType
 from msgspec import UNSET as U
+from msgspec import DecodeError, Raw, Struct, UnsetType
 from msgspec import ValidationError as ShapeError
 from msgspec.json import Decoder, Encoder
 
-from ..errors import MalformedResponse
+from dynamorm.errors import MalformedResponse
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
@@ -12,7 +12,8 @@ from uuid import UUID
 from msgspec import UNSET as U
 from msgspec import to_builtins
 
-from ..errors import ModelError
+from dynamorm.errors import ModelError
+
 from .mismatch import Mismatch
 from .numbers import (
     HIGH,
@@ -192,26 +193,26 @@ def enum_shape(cls: type[Enum]) -> Scalar:
 
 
 def literal_shape(values: tuple[Any, ...]) -> Scalar | None:
-    """The shape of a Literal whose values share one wire type, else None."""
-    found = _tag_of(list(values))
+    """The shape of a Literal whose values share one wire type, else None. Members of an Enum count as their values."""
+    found = _tag_of([_value(one) for one in values])
     if found is None:
         return None
     tag, payload_of = found
     expected = "one of the values its Literal allows"
-    payloads = {payload_of(value): value for value in values}
-    allowed = {(type(value), value) for value in values}
+    payloads = {payload_of(_value(value)): value for value in values}
+    allowed = {(type(value), value): payload_of(_value(value)) for value in values}
 
     def text(value: Any) -> Any:
-        kind = str if isinstance(value, str) else type(value)
-        if kind not in _VALUE_TAGS or (kind, value) not in allowed:
+        payload = allowed.get((type(value), value)) if isinstance(value, Hashable) else None
+        if payload is None:
             raise Mismatch(expected, value, f"another {type(value).__name__}")
-        return payload_of(value)
+        return payload
 
     def read(payload: Any) -> Any:
-        return payloads[f"{int_of(payload)}"] if tag == "N" else misread(payload)
-
-    def misread(payload: Any) -> Any:
-        raise Mismatch(expected, payload, "another value")
+        known = payloads.get(f"{int_of(payload)}") if tag == "N" else None
+        if known is None:
+            raise Mismatch(expected, payload, "another value")
+        return known
 
     members = _Members(payloads, expected, read)
     return Scalar(
@@ -223,3 +224,7 @@ def literal_shape(values: tuple[Any, ...]) -> Scalar | None:
         careful={"members": members},
         payload=bytes if tag == "B" else str,
     )
+
+
+def _value(one: Any) -> Any:
+    return one.value if isinstance(one, Enum) else one

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from msgspec import to_builtins
@@ -35,11 +34,8 @@ def instant_text(value: Any) -> str:
     """
     if not isinstance(value, datetime):
         raise Mismatch("datetime", value)
-    zone = value.tzinfo
-    if zone is not UTC:
+    if value.tzinfo is not UTC or value.__class__ is not datetime:
         value = _utc(value)
-    elif value.__class__ is not datetime:
-        value = value.astimezone(UTC)
     text: str = to_builtins(value)  # the fastest way there is to a datetime's text
     return f"{text[:-1]}000Z" if len(text) == _LENGTH_WITH_FRACTION else f"{text[:-1]}.000000000Z"
 
@@ -142,8 +138,3 @@ def epoch_of(text: str) -> datetime:
         return _EPOCH + timedelta(seconds=int_of(text))
     except OverflowError:
         raise Mismatch("epoch seconds within the years 1 to 9999", text, "others") from None
-
-
-def seconds(value: timedelta) -> Decimal:
-    """A duration as exact seconds."""
-    return Decimal(duration_text(value))

@@ -111,10 +111,9 @@ class Blocking:
         deadline = now + send.timeout
         with self._lock:
             got = self._pool.take(now)
-        if isinstance(got, Connection) and not got.ready(0):
-            connection = got
-        else:
-            connection = self._obtain(got, now, deadline)
+        if not isinstance(got, Connection) or got.ready(0):
+            got = self._obtain(got, now, deadline)
+        connection = got
         answer = Exchange()
         try:
             data = send.data
@@ -128,14 +127,14 @@ class Blocking:
             while True:
                 left = deadline - monotonic()
                 if left <= 0 or not ready(left * 1000):
-                    raise _late(send, sent=True)
+                    raise _late(send)  # noqa: TRY301 (a call less on the hot path)
                 try:
                     data = recv(_CHUNK)
                 except OSError as error:
                     self._not_received(connection, answer, error, deadline)
                     continue
                 if not data:
-                    raise _ended(connection, answer)
+                    raise _ended(connection, answer)  # noqa: TRY301 (likewise)
                 if answer.feed(data):
                     break
         except BaseException:
@@ -260,12 +259,13 @@ class Blocking:
 
 def _ring(wake: Wake[_Waiter, Connection]) -> None:
     if wake is not None:
-        waiter, waiter.grant = wake
+        waiter = wake[0]
+        waiter.grant = wake[1]
         waiter.bell.release()
 
 
-def _late(send: Send, *, sent: bool) -> TransportError:
-    return TransportError("timeout", f"no complete answer within {send.timeout:.3f} s", sent=sent)
+def _late(send: Send) -> TransportError:
+    return TransportError("timeout", f"no complete answer within {send.timeout:.3f} s", sent=True)
 
 
 def _ended(connection: Connection, answer: Exchange) -> BaseException:

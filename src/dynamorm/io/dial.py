@@ -11,6 +11,8 @@ from dynamorm.io import net
 from dynamorm.io.tls import handshake_failure, odd_protocol
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from dynamorm.io.tls import TLSSettings
     from dynamorm.wire.endpoint import Endpoint
 
@@ -50,25 +52,27 @@ def dial(endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, deadline
     addresses = _look_up(names, deadline)
     sock = _connect(addresses.ips, endpoint.port, deadline)
     try:
-        if context is None:
-            sock.setblocking(False)
-            return Connection(sock, addresses.born)
-        left = deadline - monotonic()
-        if left <= 0:
-            raise TransportError("tls", "no time left for the handshake", sent=False)
-        sock.settimeout(left)
-        try:
-            sock = secured = context.wrap_socket(sock, server_hostname=endpoint.host)
-        except (OSError, ValueError) as error:
-            raise handshake_failure(error, endpoint.host) from error
-        odd = odd_protocol(secured.selected_alpn_protocol())
-        if odd is not None:
-            raise odd
+        if context is not None:
+            sock = _shake_hands(sock, context, endpoint.host, deadline)
         sock.setblocking(False)
-        return Connection(sock, addresses.born).over_tls()
+        connection = Connection(sock, addresses.born)
+        return connection if context is None else connection.over_tls()
     except BaseException:
         sock.close()
         raise
+
+
+def _shake_hands(sock: socket.socket, context: SSLContext, host: str, deadline: float) -> socket.socket:
+    sock.settimeout(max(0.001, deadline - monotonic()))  # zero would mean: do not wait at all
+    try:
+        secured = context.wrap_socket(sock, server_hostname=host)
+    except (OSError, ValueError) as error:
+        raise handshake_failure(error, host) from error
+    odd = odd_protocol(secured.selected_alpn_protocol())
+    if odd is not None:
+        secured.close()
+        raise odd
+    return secured
 
 
 def _look_up(names: net.Names, deadline: float) -> net.Addresses:

@@ -22,8 +22,6 @@ NAME_TTL: Final = 30.0
 KEEPALIVE: Final = 30
 """Seconds of silence after which the system probes whether the other side still lives."""
 
-_DONE: Final = socket.AF_INET, socket.AF_INET6  # families we can connect to
-
 Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 """Turns a host and a port into IP addresses, best first; may block; raises OSError."""
 
@@ -41,7 +39,7 @@ class Addresses(NamedTuple):
 def system_resolve(host: str, port: int) -> Sequence[str]:
     """Ask the operating system."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(info[4][0]) for info in found if info[0] in _DONE))
+    return list(dict.fromkeys(str(info[4][0]) for info in found))
 
 
 class Lookup:

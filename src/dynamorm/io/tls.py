@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dynamorm.effects import TransportError
@@ -65,10 +66,11 @@ class TLSSettings:
 
     @staticmethod
     def _load_bundle(context: SSLContext, path: str) -> None:
-        from os.path import isdir
-
         try:
-            context.load_verify_locations(**({"capath": path} if isdir(path) else {"cafile": path}))
+            if Path(path).is_dir():
+                context.load_verify_locations(capath=path)
+            else:
+                context.load_verify_locations(cafile=path)
         except OSError as error:  # ssl.SSLError is one
             raise ConfigError(f"the CA bundle {path!r} cannot be used: {error}") from error
 
@@ -80,7 +82,7 @@ def handshake_failure(error: BaseException, host: str) -> TransportError:
     if isinstance(error, ssl.CertificateError):
         reason = getattr(error, "verify_message", "") or str(error)
         return TransportError("certificate", f"{host}: {reason}", sent=False, fatal=True)
-    return TransportError("tls", f"{host}: {error or type(error).__name__}", sent=False)
+    return TransportError("tls", f"{host}: {str(error) or type(error).__name__}", sent=False)
 
 
 def odd_protocol(selected: str | None) -> TransportError | None:

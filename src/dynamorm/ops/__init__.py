@@ -1,0 +1,1 @@
+"""The operations, each written once as a flow. They know DynamoDB's verbs; they do no I/O."""

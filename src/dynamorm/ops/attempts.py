@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..effects import Reply, TransportError
-from ..errors import IntegrityError, MalformedResponse, OutcomeUnknown
-from ..wire.reply import Kind, ServiceFault, cancellation_kind, parse_error
+from dynamorm.effects import Reply, TransportError
+from dynamorm.errors import IntegrityError, MalformedResponse, OutcomeUnknown
+from dynamorm.wire.reply import Kind, ServiceFault, cancellation_kind, parse_error
+
 from . import failure
 from .op import UNSETTLED, Op, Safety
 
 if TYPE_CHECKING:
-    from ..wire.channel import Channel
+    from dynamorm.wire.channel import Channel
 
 RETRY_MARGIN = 0.05
 """Seconds that must be left after a delay for another attempt to be worth starting."""
@@ -116,19 +117,19 @@ class Attempts:
             self.ambiguous = True
         return self._again(kind, reply.retry_after)
 
-    def skewed(self, fault: ServiceFault, corrected: bool) -> None:
+    def skewed(self, fault: ServiceFault, *, corrected: bool) -> None:
         """The signature was refused: once more if the clock was to blame."""
-        self._once_more(self.corrected or not corrected, Kind.SKEW, fault)
+        self._once_more(Kind.SKEW, fault, done=self.corrected or not corrected)
         self.corrected = True
 
     def expired(self, fault: ServiceFault) -> None:
         """The credentials were refused: once more with new ones."""
-        self._once_more(self.refreshed, Kind.EXPIRED_CREDENTIALS, fault)
+        self._once_more(Kind.EXPIRED_CREDENTIALS, fault, done=self.refreshed)
         self.refreshed = True
 
     # What to do
 
-    def _once_more(self, done: bool, kind: Kind, fault: ServiceFault) -> None:
+    def _once_more(self, kind: Kind, fault: ServiceFault, *, done: bool) -> None:
         error = failure.from_fault(kind, fault, self.info())
         if done and self.ambiguous:
             self._unknown(error, "then the service refused it")

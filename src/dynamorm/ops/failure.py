@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..effects import TransportError
-from ..errors import (
+from dynamorm.effects import TransportError
+from dynamorm.errors import (
     AccessDenied,
     ClientError,
     ConditionFailed,
@@ -24,7 +24,8 @@ from ..errors import (
     Unavailable,
     ValidationError,
 )
-from ..wire.reply import Kind, ServiceFault
+from dynamorm.wire.reply import Kind, ServiceFault
+
 
 def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamORMError:
     """The error for a refusal by the service. DynamoDB's own wording is kept; it holds no attribute values of ours."""
@@ -91,4 +92,3 @@ def exhausted(errors: Sequence[BaseException], why: str, info: dict[str, Any]) -
     if isinstance(last, DynamORMError):
         return type(last)(f"{last.message}; {why}", **info)
     return DeadlineExceeded(why, **info)
-

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..codec.system import has_item
-from ..effects import Flow
-from ..errors import NotFound, ValidationError
+from dynamorm.codec.system import has_item
+from dynamorm.effects import Flow
+from dynamorm.errors import NotFound, ValidationError
+
 from .op import Op
 from .plan import Plan, finish
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from dynamorm.session import Session
 
 
-def get(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], consistent: bool) -> Flow[Any]:
+def get(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool) -> Flow[Any]:
     """The object stored under the key, or None."""
     plan = session.plan(model)
     if parts:
@@ -24,9 +25,11 @@ def get(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any
     return session.call(Op("GetItem", plan.table, plan.key_head + codec.key_json(key) + tail, codec.read_item))
 
 
-def require(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], consistent: bool) -> Flow[Any]:
+def require(
+    session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool
+) -> Flow[Any]:
     """The object stored under the key. Raises NotFound when there is none."""
-    found = yield from get(session, model, key, parts, consistent)
+    found = yield from get(session, model, key, parts, consistent=consistent)
     if found is None:
         plan = session.plan(model)
         names = ", ".join(plan.key_names)
@@ -34,7 +37,9 @@ def require(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str,
     return found
 
 
-def exists(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], consistent: bool) -> Flow[bool]:
+def exists(
+    session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool
+) -> Flow[bool]:
     """Whether an item is stored under the key. Only its key is fetched."""
     plan = session.plan(model)
     if parts:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from ..wire.reply import ServiceFault
+from dynamorm.wire.reply import ServiceFault
 
 UNSETTLED: Any = object()
 """What ``refused`` returns when the stored item does not tell whether an earlier attempt was applied."""
@@ -33,7 +33,7 @@ class Op:
 
     __slots__ = ("body", "decode", "key", "name", "refused", "resolver", "safety", "table", "timeout", "token")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - plain data; made on every call, and keywords cost
         self,
         name: str,
         table: str,

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from ..codec.generate import Codec
-from ..errors import ModelError
-from ..expression_tree import Location
-from ..schema import Field
+from dynamorm.codec.generate import Codec
+from dynamorm.errors import ModelError
+from dynamorm.expression_tree import Location
+from dynamorm.schema import Field
 
 encode = msgspec.json.encode
 
@@ -42,13 +42,16 @@ class Plan:
         self.key_head = head + b',"Key":'
         self.put_head = head + b',"Item":'
         self._operand = codec.encode_operand
-        self.create_tail = b"," + encode(
-            {
-                "ConditionExpression": "attribute_not_exists(#k)",
-                "ExpressionAttributeNames": {"#k": self.partition.stored},
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        )[1:]
+        self.create_tail = (
+            b","
+            + encode(
+                {
+                    "ConditionExpression": "attribute_not_exists(#k)",
+                    "ExpressionAttributeNames": {"#k": self.partition.stored},
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                }
+            )[1:]
+        )
 
     def operand(self, path: Location, value: Any, what: str) -> dict[str, Any] | None:
         """The wire value of an expression's operand, as `dynamorm.expression_compile.Encode` wants it."""

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..effects import Flow
-from ..errors import ValidationError
-from ..expression_compile import Placeholders, check_paths, key_condition_text
-from ..expression_tree import Comparison, Condition, terms
-from ..schema import Index, Key, Schema
+from dynamorm.effects import Flow
+from dynamorm.errors import ValidationError
+from dynamorm.expression_compile import Placeholders, check_paths, key_condition_text
+from dynamorm.expression_tree import Comparison, Condition, terms
+from dynamorm.schema import Index, Key, Schema
+
+from .guard import names
 from .op import Op
 from .plan import encode, finish
-from .verbs import names
 
 if TYPE_CHECKING:
-    from ..codec.generate import Page
-    from ..session import Session
+    from dynamorm.codec.generate import Page
+    from dynamorm.session import Session
 
 
 class Request(Struct, frozen=True):
@@ -180,4 +181,3 @@ def _unfit(schema: Schema, where: str, key: Key | Index | None, found: tuple[Com
         f"{schema.name}: conditions on {asked} are no key condition of {where}: give == on every partition attribute,"
         f" and at most a range on the sort key ({fields})"
     )
-

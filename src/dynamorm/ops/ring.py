@@ -7,7 +7,7 @@ write is refused after an attempt whose reply was lost, the stored ring tells wh
 
 from __future__ import annotations
 
-from ..errors import Outcome
+from dynamorm.errors import Outcome
 
 TOKEN = 8
 """Bytes of one token: 64 random bits."""

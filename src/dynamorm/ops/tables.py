@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from ..codec.replies import read_object
-from ..effects import Flow, Sleep
-from ..errors import ClientError, DeadlineExceeded, ModelError, OutcomeUnknown, TableNotFound
-from ..schema import Index, Key
+from dynamorm.codec.replies import read_object
+from dynamorm.effects import Flow, Sleep
+from dynamorm.errors import ClientError, DeadlineExceeded, ModelError, OutcomeUnknown, TableNotFound
+from dynamorm.schema import Index, Key
+
 from .op import Op, Safety
 from .plan import Plan, encode
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from dynamorm.session import Session
 
 POLL = 0.05
 """Seconds between the first two looks at a table that is changing; doubled each time up to `POLL_MOST`."""
@@ -53,10 +55,8 @@ def create(session: Session, model: Any, timeout: float) -> Flow[TableDescriptio
     """Create the model's table and wait until it and its indexes are ready. Raises ClientError when it exists."""
     plan = session.plan(model)
     op = Op("CreateTable", plan.table, encode(definition(plan)), read_object, Safety.RESEND)
-    try:
+    with suppress(OutcomeUnknown):  # whether it was made shows while waiting for it
         yield from session.call(op)
-    except OutcomeUnknown:
-        pass  # whether it was made shows while waiting for it
     return (yield from wait_active(session, plan, timeout))
 
 
@@ -134,7 +134,7 @@ def _pause(seconds: float, timeout: float, why: str) -> Flow[float]:
 
 def definition(plan: Plan) -> dict[str, Any]:
     """The CreateTable request of a model: key, indexes, on-demand billing."""
-    codec, schema = plan.codec, plan.codec.schema
+    schema = plan.codec.schema
     assert schema.key is not None  # a plan is made only for a model with a key
     used = dict.fromkeys([*schema.key.fields, *(name for index in schema.indexes.values() for name in index.fields)])
     request: dict[str, Any] = {

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..codec.system import number_wire, text_wire, time_wire
-from ..effects import Flow
-from ..errors import NotFound, Outcome, ValidationError
-from ..expression import Condition, Update, system_path
-from ..expression_compile import Placeholders, check_paths, check_updates, condition_text, update_text
-from ..expression_tree import Wire
-from ..schema import Field
+from dynamorm.codec.system import number_wire, text_wire, time_wire
+from dynamorm.effects import Flow
+from dynamorm.errors import NotFound, Outcome, ValidationError
+from dynamorm.expression import Condition, Update, system_path
+from dynamorm.expression_compile import Placeholders, check_paths, check_updates, condition_text, update_text
+from dynamorm.expression_tree import Wire
+from dynamorm.schema import Field
+
+from .guard import OLD_ON_FAILURE, Guard, names
 from .items import key_from_parts
 from .op import Safety
 from .plan import Plan, finish
-from .verbs import OLD_ON_FAILURE, Guard, names
 from .write import Write, perform
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from dynamorm.session import Session
 
 _ALL_NEW = {"ReturnValues": "ALL_NEW"}
 
@@ -28,6 +29,7 @@ def update(
     subject: Any,
     args: tuple[Any, ...],
     parts: dict[str, Any],
+    *,
     condition: Condition | None,
     upsert: bool,
 ) -> Flow[Any]:
@@ -56,7 +58,7 @@ def update(
         stamps = [_set(name, wire) for name, wire in guard.stamps()[0].items()]
     else:
         terms = [] if upsert else [f"attribute_exists({places.name(plan.partition.stored)})"]
-        stamps = _by_key_stamps(session, plan, upsert)
+        stamps = _by_key_stamps(session, plan, upsert=upsert)
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
@@ -70,7 +72,9 @@ def update(
     def done(raw: bytes | None) -> Any:
         if raw is None:
             raise NotFound(
-                f"the {schema.name} was updated, and gone when it was read back", outcome=Outcome.APPLIED, table=plan.table
+                f"the {schema.name} was updated, and gone when it was read back",
+                outcome=Outcome.APPLIED,
+                table=plan.table,
             )
         fresh = codec.decode(raw)
         if by_key:
@@ -98,7 +102,7 @@ def _set(stored: str, wire: dict[str, Any]) -> Update:
     return system_path(stored).set(Wire(wire))
 
 
-def _by_key_stamps(session: Session, plan: Plan, upsert: bool) -> list[Update]:
+def _by_key_stamps(session: Session, plan: Plan, *, upsert: bool) -> list[Update]:
     """The library-owned attributes when the stored version is not known: it is raised by one, whatever it is."""
     codec = plan.codec
     found: list[Update] = []
@@ -106,13 +110,11 @@ def _by_key_stamps(session: Session, plan: Plan, upsert: bool) -> list[Update]:
         found.append(_set(plan.updated.stored, time_wire(session.now())))
     if upsert and plan.created is not None:
         found.append(_if_missing(plan.created, time_wire(session.now())))
-    if upsert and codec.schema.discriminator is not None:
+    if upsert and codec.schema.discriminator is not None and codec.schema.tag is not None:
         found.append(_set(codec.schema.discriminator, text_wire(codec.schema.tag)))
     if plan.version is not None:
         # An item that is made by this very update gets 0, as one made by create does: it starts from -1.
-        found.append(
-            _raise_version(plan.version, number_wire(1), number_wire(-1) if upsert else None)
-        )
+        found.append(_raise_version(plan.version, number_wire(1), number_wire(-1) if upsert else None))
     return found
 
 

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..codec.generate import Codec
-from ..codec.system import bytes_wire, merged, number_wire, time_wire
-from ..effects import Flow
-from ..errors import ValidationError
-from ..expression import Condition
-from ..expression_compile import Placeholders, check_paths, condition_text
-from ..schema import TOKEN_ATTRIBUTE
+from dynamorm.codec.generate import Codec
+from dynamorm.codec.system import bytes_wire, merged, number_wire, time_wire
+from dynamorm.effects import Flow
+from dynamorm.errors import ValidationError
+from dynamorm.expression import Condition
+from dynamorm.expression_compile import Placeholders, condition_text
+from dynamorm.schema import TOKEN_ATTRIBUTE
+
 from . import ring
-from .op import Safety
+from .guard import OLD_ON_FAILURE, Guard, names, unguarded
 from .items import key_from_parts
 from .plan import Plan, finish
 from .write import Write, perform
 
 if TYPE_CHECKING:
-    from ..session import Session
-
-OLD_ON_FAILURE = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    from dynamorm.session import Session
 
 
 def create(session: Session, obj: Any) -> Flow[Any]:
@@ -40,7 +39,7 @@ def create(session: Session, obj: Any) -> Flow[Any]:
     return perform(session, write)
 
 
-def put(session: Session, obj: Any, condition: Condition | None, returning: str | None) -> Flow[Any]:
+def put(session: Session, obj: Any, *, condition: Condition | None, returning: str | None) -> Flow[Any]:
     """Store an item, replacing whatever is there."""
     plan = session.plan(type(obj))
     codec = plan.codec
@@ -52,10 +51,14 @@ def put(session: Session, obj: Any, condition: Condition | None, returning: str 
     rest: dict[str, Any] = {}
     if condition is not None:
         places = Placeholders()
-        rest = {"ConditionExpression": condition_text(condition, places, plan.operand), **OLD_ON_FAILURE, **names(places)}
-    transact, safety, single = unguarded(session, plan, condition, returning)
+        rest = {
+            "ConditionExpression": condition_text(condition, places, plan.operand),
+            **OLD_ON_FAILURE,
+            **names(places),
+        }
+    transact, safety, single = unguarded(session, plan, guarded=condition is not None, returning=returning)
     write = Write(
-        plan, "Put", codec.key_of(obj), finish(plan.put_head, item, rest), _returning(done, codec, returning, obj, item),
+        plan, "Put", codec.key_of(obj), finish(plan.put_head, item, rest), _returning(done, codec, returning),
         token=token,
         single=single,
         safety=safety,
@@ -84,7 +87,9 @@ def save(session: Session, obj: Any) -> Flow[Any]:
             removes.append(places.name(name))
         else:
             sets.append(f"{places.name(name)} = {places.value(wire)}")
-    text = " ".join([*(["SET " + ", ".join(sets)] if sets else []), *(["REMOVE " + ", ".join(removes)] if removes else [])])
+    text = " ".join(
+        [*(["SET " + ", ".join(sets)] if sets else []), *(["REMOVE " + ", ".join(removes)] if removes else [])]
+    )
     rest = {"UpdateExpression": text, "ConditionExpression": guard.condition(places), **OLD_ON_FAILURE, **names(places)}
     item = merged(loaded, {**changes, **stamped})
 
@@ -106,12 +111,13 @@ def delete(
     subject: Any,
     key: tuple[Any, ...],
     parts: dict[str, Any],
+    *,
     condition: Condition | None,
     must_exist: bool,
     returning: str | None,
 ) -> Flow[Any]:
     """Remove an item; its version is checked when it is known."""
-    by_key = isinstance(subject, type) or not hasattr(type(subject), "__mro__")
+    by_key = isinstance(subject, type)
     plan = session.plan(subject if by_key else type(subject))
     codec = plan.codec
     if by_key:
@@ -129,9 +135,9 @@ def delete(
 
     places = Placeholders()
     terms = []
-    guard = Guard(session, plan, loaded) if loaded is not None else None
-    versioned = guard is not None and plan.version is not None
-    if versioned and guard is not None:
+    # Without a version there is nothing to check: what is to be deleted may have been changed.
+    guard = Guard(session, plan, loaded) if loaded is not None and plan.version is not None else None
+    if guard is not None:
         terms.append(guard.condition(places))
     elif must_exist:
         terms.append(f"attribute_exists({places.name(plan.partition.stored)})")
@@ -139,106 +145,22 @@ def delete(
         terms.append(f"({condition_text(condition, places, plan.operand)})")
     rest = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)} if terms else {}
     body = finish(plan.key_head, key_json, rest)
-    if versioned and guard is not None and condition is None and not must_exist and returning is None:
+    if guard is not None and condition is None and not must_exist and returning is None:
         return perform(session, guard.write("Delete", key_json, body, done))
-    transact, safety, single = unguarded(session, plan, condition or must_exist or versioned or None, returning)
+    transact, safety, single = unguarded(
+        session, plan, guarded=condition is not None or must_exist or guard is not None, returning=returning
+    )
     write = Write(
-        plan, "Delete", key_json, body, _returning(done, codec, returning, subject, None),
+        plan, "Delete", key_json, body, _returning(done, codec, returning),
         token=session.random_bytes(16),
         single=single,
         safety=safety,
         transact=transact,
-        expects="version" if versioned else "exists" if must_exist else "",
+        expects="version" if guard else "exists" if must_exist else "",
         known_version=guard.version if guard else None,
         known_ring=guard.ring if guard else b"",
     )  # fmt: skip
     return perform(session, write)
-
-
-def unguarded(
-    session: Session, plan: Plan, guarded: Any, returning: str | None
-) -> tuple[bool, Safety, dict[str, Any] | None]:
-    """How a write without version guard is sent: (as a transaction?, safety, what the single verb adds).
-
-    Unconditional writes are sent again after a lost reply. Conditional ones are sent as a token transaction, or once
-    only where tokens are switched off or the old item is asked for, which a transaction cannot return.
-    """
-    if returning is not None:
-        if returning != "old":
-            raise ValidationError(f"returning is 'old' or None, not {returning!r}", field="returning")
-        return False, Safety.ONCE, {"ReturnValues": "ALL_OLD"}
-    if guarded is None:
-        return False, Safety.RESEND, None
-    if plan.tokens and session.config.on_ambiguous == "transact":
-        return True, Safety.RESEND, None
-    return False, Safety.ONCE, None
-
-
-class Guard:
-    """What protects a write of a loaded object: its version, and the token ring that goes with it."""
-
-    __slots__ = ("now", "plan", "ring", "session", "token", "version")
-
-    def __init__(self, session: Session, plan: Plan, loaded: bytes) -> None:
-        self.session = session
-        self.plan = plan
-        self.version = plan.codec.reading.version(loaded)
-        self.ring = plan.codec.ring(loaded)
-        self.token = session.random_bytes(ring.TOKEN)
-        self.now = session.now()
-
-    @property
-    def next_version(self) -> int:
-        """The version this write stores; an item of another writer may have none yet, which counts as -1."""
-        return 0 if self.version is None else self.version + 1
-
-    def condition(self, places: Placeholders) -> str:
-        """The text that lets the write happen only to the item as it was loaded."""
-        field = self.plan.version
-        if field is None:
-            return f"attribute_exists({places.name(self.plan.partition.stored)})"
-        if self.version is None:
-            name = places.name(self.plan.partition.stored)
-            return f"attribute_exists({name}) AND attribute_not_exists({places.name(field.stored)})"
-        return f"{places.name(field.stored)} = {places.value(number_wire(self.version))}"
-
-    def stamps(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The library-owned attributes of this write: as wire values by stored name, and as values by field name."""
-        plan, codec = self.plan, self.plan.codec
-        wires: dict[str, Any] = {}
-        values: dict[str, Any] = {}
-        if plan.updated is not None:
-            wires[plan.updated.stored] = time_wire(self.now)
-            values[plan.updated.name] = self.now
-        if plan.version is not None:
-            wires[plan.version.stored] = number_wire(self.next_version)
-            values[plan.version.name] = self.next_version
-            if plan.tokens:
-                wires[TOKEN_ATTRIBUTE] = bytes_wire(ring.prepend(self.token, self.ring))
-        return wires, values
-
-    def write(self, kind: str, key: bytes, body: bytes, done: Any, single: dict[str, Any] | None = None) -> Write:
-        """The guarded write: of class C with a version, of class I without."""
-        versioned = self.plan.version is not None
-        return Write(
-            self.plan, kind, key, body, done,
-            token=self.token,
-            single=single,
-            safety=Safety.RESEND,
-            expects="version" if versioned else "exists",
-            known_version=self.version,
-            known_ring=self.ring,
-        )  # fmt: skip
-
-
-def names(places: Placeholders) -> dict[str, Any]:
-    """The placeholder maps of a request, leaving out what is empty (DynamoDB refuses an empty map)."""
-    found: dict[str, Any] = {}
-    if places.names:
-        found["ExpressionAttributeNames"] = places.names
-    if places.values:
-        found["ExpressionAttributeValues"] = places.values
-    return found
 
 
 def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *, fresh: bool) -> tuple[bytes, Any]:
@@ -275,7 +197,7 @@ def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *,
     return item, done
 
 
-def _returning(done: Any, codec: Codec, returning: str | None, obj: Any, item: bytes | None) -> Any:
+def _returning(done: Any, codec: Codec, returning: str | None) -> Any:
     """With ``returning="old"`` the reply holds the old item: it is the result, not the new state."""
     if returning is None:
         return done
@@ -304,4 +226,3 @@ def _nothing(obj: Any) -> Flow[Any]:
     """A flow that has nothing to do."""
     return obj
     yield
-

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..codec.replies import expect_empty
-from ..codec.system import attributes_of, item_of
-from ..effects import Flow
-from ..errors import (
+from dynamorm.codec.replies import expect_empty
+from dynamorm.codec.system import attributes_of, item_of
+from dynamorm.effects import Flow
+from dynamorm.errors import (
     AlreadyExists,
     ClientError,
     ConditionFailed,
@@ -28,13 +28,14 @@ from ..errors import (
     ValidationError,
     VersionConflict,
 )
-from ..wire.reply import ServiceFault
+from dynamorm.wire.reply import ServiceFault
+
 from .op import UNSETTLED, Op, Safety
 from .plan import Plan
 from .ring import created_by, verdict
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from dynamorm.session import Session
 
 TOKEN_LIFE = 540.0
 """Seconds for which a client request token is sent again: DynamoDB remembers it for ten minutes.
@@ -109,7 +110,7 @@ def _single(session: Session, write: Write) -> Flow[Any]:
         body,
         (lambda reply: _applied(write, attributes_of(reply))) if returns else (lambda reply: _empty(write, reply)),
         write.safety,
-        lambda fault, ambiguous, info: _refused(write, fault.item, ambiguous, info),
+        lambda fault, ambiguous, info: _refused(write, fault.item, info, ambiguous=ambiguous),
         token=write.token,
         key=plan.key_names,
     )
@@ -145,7 +146,7 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
         body,
         expect_empty,
         Safety.RESEND,
-        lambda fault, ambiguous, info: _cancelled(write, fault, info),
+        lambda fault, _, info: _cancelled(write, fault, info),
         token=write.token,
         key=plan.key_names,
     )
@@ -170,19 +171,23 @@ def _read(plan: Plan, key: bytes) -> Op:
 def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     """A one-item transaction was refused. Its token proves that no earlier attempt was applied."""
     if fault.code == "ConditionalCheckFailedException":
-        return _refused(write, fault.item, False, info)
+        return _refused(write, fault.item, info, ambiguous=False)
     reason = next((reason for reason in fault.cancellation if reason.code is not None), None)
     if reason is None:
         raise TransactionCancelled(fault.message, **info)
     if reason.code == "ConditionalCheckFailed":
-        return _refused(write, reason.item, False, info)
+        return _refused(write, reason.item, info, ambiguous=False)
     text = reason.message or fault.message
-    raise ValidationError(text, **info) if reason.code == "ValidationError" else ClientError(text, code=reason.code, **info)
+    raise (
+        ValidationError(text, **info)
+        if reason.code == "ValidationError"
+        else ClientError(text, code=reason.code, **info)
+    )
 
 
-def _refused(write: Write, raw: bytes | None, ambiguous: bool, info: dict[str, Any]) -> Any:
+def _refused(write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
     """The condition failed: either an earlier attempt of this very write was applied, or the condition does not hold."""
-    plan, codec = write.plan, write.plan.codec
+    codec = write.plan.codec
     outcome = _settle(write, raw)
     if outcome is Outcome.APPLIED:
         return _applied(write, None if write.kind == "Delete" else raw)
@@ -192,12 +197,13 @@ def _refused(write: Write, raw: bytes | None, ambiguous: bool, info: dict[str, A
     old = None if raw is None else (lambda: codec.decode(raw))
     if write.expects == "absent":
         raise AlreadyExists(f"a {name} with this key exists already", old=old, **info)
-    if raw is None and write.expects:
-        raise MissingItem(f"no {name} is stored under this key", **info)
-    if write.expects == "version" and codec.reading.version(raw) != write.known_version:
+    if raw is None:
+        if write.expects:
+            raise MissingItem(f"no {name} is stored under this key", **info)
+    elif write.expects == "version" and (found := codec.reading.version(raw)) != write.known_version:
         raise VersionConflict(
-            f"the {name} was changed since it was loaded: version {write.known_version} was expected,"
-            f" {codec.reading.version(raw)} is stored; load it again",
+            f"the {name} was changed since it was loaded: version {write.known_version} was expected, {found} is stored;"
+            " load it again",
             old=old,
             **info,
         )
@@ -236,8 +242,10 @@ def _resolve(session: Session, write: Write, op: Op) -> Flow[Outcome]:
     """Settle a write of class I or C: look for its token, and finish it if it was never applied."""
     if write.expects in ("absent", "version") and write.safety is not Safety.ONCE:
         raw = yield from session.call(_read(write.plan, write.key))
-        untouched = raw is None if write.expects == "absent" else (
-            raw is not None and write.plan.codec.reading.version(raw) == write.known_version
+        untouched = (
+            raw is None
+            if write.expects == "absent"
+            else (raw is not None and write.plan.codec.reading.version(raw) == write.known_version)
         )
         if not untouched:
             outcome = _settle(write, raw)

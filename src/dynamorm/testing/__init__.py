@@ -1,4 +1,4 @@
-"""Test tools: engines, faults on the wire, and flows without a network. Names load on first use; nothing here is needed to run."""
+"""Test tools: engines, faults on the wire, flows without a network. Loaded on first use; it must not be needed to run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from dynamorm.testing.backend import EngineBackend as EngineBackend
     from dynamorm.testing.backend import Upstream as Upstream
     from dynamorm.testing.clock import FakeClock as FakeClock
+    from dynamorm.testing.db import AsyncTestDB as AsyncTestDB
+    from dynamorm.testing.db import TestDB as TestDB
     from dynamorm.testing.driver import Late as Late
     from dynamorm.testing.driver import ScriptedDriver as ScriptedDriver
     from dynamorm.testing.engines import DynamoDBLocal as DynamoDBLocal
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "answers",
+    "AsyncTestDB": "db",
     "Backend": "backend",
     "DynamoDBLocal": "engines",
     "EmbeddedEngine": "engines",
@@ -42,6 +45,7 @@ _HOMES = {
     "Request": "request",
     "ScriptedDriver": "driver",
     "SentRequest": "replies",
+    "TestDB": "db",
     "Upstream": "backend",
     "failure": "replies",
     "reply": "replies",
@@ -49,6 +53,7 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "AsyncTestDB",
     "Backend",
     "DynamoDBLocal",
     "EmbeddedEngine",
@@ -63,6 +68,7 @@ __all__ = [
     "Request",
     "ScriptedDriver",
     "SentRequest",
+    "TestDB",
     "Upstream",
     "answers",
     "failure",

@@ -1,4 +1,4 @@
-"""What stands behind a `FaultServer` and really applies requests: a function, or an engine. It must not know of faults."""
+"""What really applies requests behind a `FaultServer`: a function, or an engine. It must not know of faults."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ class FunctionBackend:
 class EngineBackend:
     """Forwards each request, byte for byte, to a real engine over kept-alive connections.
 
-    ``endpoint`` is the engine's URL; only ``http`` and loopback addresses are accepted. ``timeout`` (seconds) bounds one exchange.
+    ``endpoint`` is the engine's URL; only ``http`` and loopback addresses are accepted. ``timeout`` (seconds) bounds one
+    exchange.
 
     Raises ValueError for another endpoint; `forward` raises OSError or `HTTPError` when the engine does not answer.
 

@@ -1,4 +1,4 @@
-"""How an answer's bytes reach a client, at what pace, and how the connection ends. It must not know of scripts or DynamoDB."""
+"""How an answer's bytes reach a client and how the connection ends. It must not know of scripts or DynamoDB."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from dynamorm.errors import ConfigError
+from dynamorm.testing.watchdog import FOLDER, PREFIX
 
 HOST = "127.0.0.1"
 _PORTS = range(20_000, 32_768)  # below Linux's ephemeral range, so that no outgoing connection takes the port first
@@ -52,7 +53,7 @@ class Engine:
 
     def __init__(self, *, start_timeout: float = 30.0) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = pathlib.Path(tempfile.mkdtemp(prefix="dynamorm-engine-"))
+        self._folder = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
         self._identity = secrets.token_hex(8)
         self.port = 0
         try:
@@ -145,7 +146,7 @@ class Engine:
                 stdout=log,
                 stderr=log,
                 cwd=self._cwd(),
-                env=kept | {"TMPDIR": str(self._folder)} | self._environment(),
+                env=kept | {"TMPDIR": str(self._folder), FOLDER: str(self._folder)} | self._environment(),
             )
 
     def _ended(self) -> bool:

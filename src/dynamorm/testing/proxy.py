@@ -1,4 +1,4 @@
-"""A proxy that loses, spoils, delays and repeats what passes between a client and a real engine. It must not know the client.
+"""A proxy that loses, spoils, delays and repeats what passes to and from an engine. It must not know the client.
 
 It is a `FaultServer` whose script throws dice and whose backend is the engine.
 """

@@ -1,4 +1,4 @@
-"""Building the replies a driver hands to a flow, and reading what the flow sent. It must not know of scripts or clocks."""
+"""Replies that a driver hands to a flow, and requests that a flow sent. It must not know of scripts or clocks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class SentRequest:
     """A request a flow sent.
 
     ``index`` counts from 0; ``operation`` is from X-Amz-Target (``"PutItem"``); ``headers`` have lower-case names;
-    ``body`` are the bytes; ``timeout`` the attempt's seconds; ``time`` the fake clock's monotonic seconds; ``start`` the
-    request line; ``data`` everything as sent.
+    ``body`` are the bytes; ``timeout`` the attempt's seconds; ``time`` the fake clock's monotonic seconds; ``start``
+    the request line; ``data`` everything as sent.
     """
 
     index: int

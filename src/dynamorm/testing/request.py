@@ -1,4 +1,4 @@
-"""Reading HTTP/1.1 requests and heads from a stream. It must not know of DynamoDB beyond X-Amz-Target, nor of faults."""
+"""Reading HTTP/1.1 heads and requests. It must not know of DynamoDB beyond X-Amz-Target, nor of faults."""
 
 from __future__ import annotations
 

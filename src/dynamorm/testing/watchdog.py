@@ -1,4 +1,4 @@
-"""The program that runs as an engine's process and ends it with its parent. A script: it must not import anything of ours.
+"""The process an engine runs in, which ends with its parent. A script: it must not import anything of ours.
 
 Its standard input is a pipe whose other end only the parent holds. When the parent ends, however it ends, the pipe
 reaches its end and so does the engine. PR_SET_PDEATHSIG alone would not do: it follows the *thread* that started the
@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import pathlib
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +23,23 @@ import threading
 from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+FOLDER = "DYNAMORM_ENGINE_FOLDER"
+PREFIX = "dynamorm-engine-"
 
 
 def _until_parent_ends(then: Callable[[], None]) -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
+    _remove_folder()
     then()
+
+
+def _remove_folder() -> None:
+    """Delete the temporary folder, which the parent can no longer do."""
+    folder = os.environ.get(FOLDER, "")
+    if pathlib.Path(folder).name.startswith(PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _guard(then: Callable[[], None]) -> None:
@@ -48,7 +60,7 @@ def _run_module(name: str) -> None:
 
 def _run_program(command: list[str]) -> int:
     # No other thread exists yet, so code before exec is safe here; and this thread lives as long as the process.
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_watchdog)  # noqa: PLW1509 - single-threaded here
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_watchdog)  # noqa: PLW1509
     signal.signal(signal.SIGTERM, lambda *_: process.kill())
     _guard(process.kill)
     return process.wait()

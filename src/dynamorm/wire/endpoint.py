@@ -1,6 +1,7 @@
-"""Where requests go: the parts of an endpoint's URL, and the addresses that are never contacted.
+"""Where requests go: the parts of an endpoint's URL as the wire needs them, and the last check of an address.
 
-Pure text and number work; it must not resolve names or open anything.
+The rules for URLs and addresses are `dynamorm.config_endpoint`'s. Pure text and number work; it must not
+resolve names or open anything.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from dynamorm.config_endpoint import forbidden_address, is_aws_host
 from dynamorm.errors import ConfigError
 
 _URL: Final = re.compile(
@@ -15,13 +17,6 @@ _URL: Final = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?/?",
     re.IGNORECASE,
 )
-_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
-
-_METADATA: Final = ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::/32")
-"""Metadata services outside the link-local range: Alibaba, Azure, Oracle, and AWS over IPv6.
-
-Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
-"""
 
 
 class Endpoint(NamedTuple):
@@ -69,7 +64,7 @@ class Endpoint(NamedTuple):
         if refused:
             raise ConfigError(f"endpoint {_shown(url)!r} is never contacted: {refused}")
         header = named if port == (443 if scheme == "https" else 80) else f"{named}:{port}"
-        return cls(scheme, host, port, header, host.endswith(_AWS), loopback)
+        return cls(scheme, host, port, header, is_aws_host(host), loopback)
 
 
 def address_refused(ip: str, *, loopback_ok: bool) -> str | None:
@@ -78,29 +73,10 @@ def address_refused(ip: str, *, loopback_ok: bool) -> str | None:
     ``loopback_ok`` is for an endpoint whose name itself says loopback; a public name that resolves to this machine
     is an attack or a mistake.
     """
-    from ipaddress import IPv6Address, ip_address, ip_network
-
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        return f"{ip!r} is not an IP address"
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in ip_network("64:ff9b::/96"):  # NAT64 (RFC 6052): the last 32 bits are IPv4
-            inner = ip_address(int(address) & 0xFFFFFFFF)  # type: ignore[assignment]
-        if inner is not None:
-            return address_refused(str(inner), loopback_ok=loopback_ok)
-    if address.is_loopback:
-        return None if loopback_ok else f"{ip} is a loopback address, but the host is not"
-    if address.is_link_local:
-        return f"{ip} is a link-local address, where instance metadata lives"
-    if address.is_unspecified or address.is_multicast or (address.version == 4 and address.is_reserved):
-        return f"{ip} is an unspecified, multicast or reserved address"
-    if address.version == 4 and int(address) >> 24 == 0:
-        return f"{ip} is not a host's address"  # 0.0.0.0/8 reaches this machine on some systems
-    if any(address in ip_network(network) for network in _METADATA):
-        return f"{ip} is a metadata service's address"
-    return None
+    reason = forbidden_address(ip, loopback_ok=loopback_ok)
+    if reason is None and ip.partition(".")[0].isdigit() and int(ip.partition(".")[0]) >= 240:
+        reason = "it is a reserved address"  # 240.0.0.0/4 and the broadcast address
+    return None if reason is None else f"{ip}: {reason}"
 
 
 def _address(host: str) -> object | None:

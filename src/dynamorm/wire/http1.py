@@ -34,6 +34,7 @@ _WANTED: Final = {
 }
 _LENGTHS: Final = frozenset(map(len, _WANTED))  # most names are dismissed by their length alone
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
+_BODILESS: Final = frozenset({204, 304})
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
@@ -149,7 +150,7 @@ class Exchange:
         self._received += len(data)
         self._tail = (self._tail + data[-5:])[-5:]
         if self._end == 0:
-            self._head += data  # type: ignore[operator, arg-type]
+            self._head += data  # type: ignore[operator]
             if self._head_done:
                 self._find_head()
         head = self._end or self._received
@@ -201,7 +202,7 @@ class Exchange:
             if len(self._length) > 8 or int(self._length) > MAX_BODY:
                 raise self._stop(f"a body of more than {MAX_BODY} bytes")
         elif self._coding is None:
-            if status >= 200 and status != 204 and status != 304:
+            if status >= 200 and status not in _BODILESS:
                 raise self._stop("neither Content-Length nor chunked")
         elif self._coding.lower() != b"chunked":
             raise self._stop("a transfer coding other than chunked")

@@ -1,0 +1,225 @@
+"""Lists, tuples, sets and dicts: L, the sets, and M."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import UNSET as U
+
+from .document import from_wire, set_to_wire
+from .mismatch import Mismatch, misfit
+from .shapes import ANY, Scalar, Shape, refuse_null
+from .source import Source
+
+
+class ListShape(Shape):
+    """A list, or a tuple of any length: L."""
+
+    tag = "L"
+
+    def __init__(self, item: Shape, kind: type) -> None:
+        self.item = item
+        self.kind = kind
+        self.expected = f"{kind.__name__}[{item.expected}]"
+        self.classes = (kind,)
+
+    def payload(self) -> Any:
+        return list[self.item.wire()]  # type: ignore[misc] # a type made at run time
+
+    def encode(self, source: Source, v: str) -> str:
+        kind = source.bind(self.kind.__name__, self.kind)
+        check = source.bind(f"{self.kind.__name__}_", _instance(self.kind))
+        y = f"{v}_"
+        values = f"({v} if {v}.__class__ is {kind} else {check}({v}))"
+        return f'{{"L": [{self.item.encode(source, y)} for {y} in {values}]}}'
+
+    def decode(self, source: Source, x: str) -> str:
+        y = f"{x.partition('.')[0]}_"
+        values = f"[{self.item.decode(source, y)} for {y} in {x}.L]"
+        return values if self.kind is list else f"{source.bind('tuple', tuple)}({values})"
+
+    def children(self) -> Iterator[Shape]:
+        yield self.item
+
+    def empty(self) -> Any:
+        return self.kind()
+
+    def element(self) -> Shape:
+        return self.item
+
+    def part(self, name: str | int) -> Shape:
+        return self.item if isinstance(name, int) else super().part(name)
+
+
+class TupleShape(Shape):
+    """A tuple of fixed length: L."""
+
+    tag = "L"
+    classes = (tuple,)
+
+    def __init__(self, items: tuple[Shape, ...]) -> None:
+        self.items = items
+        self.expected = f"tuple[{', '.join(one.expected for one in items) or '()'}]"
+
+    def payload(self) -> Any:
+        return tuple[tuple(one.wire() for one in self.items)]  # type: ignore[misc] # a type made at run time
+
+    def encode(self, source: Source, v: str) -> str:
+        def body() -> tuple[str, list[str]]:
+            misfit_ = source.bind("misfit", misfit)
+            names = [f"v{number}" for number in range(len(self.items))]
+            parts = ", ".join(one.encode(source, name) for one, name in zip(self.items, names, strict=True))
+            lines = [
+                f"if not isinstance(v, tuple) or len(v) != {len(names)}:",
+                f"    {misfit_}({self.expected!r}, v, f'a tuple of {{len(v)}}' if isinstance(v, tuple) else None)",
+                *([f"{', '.join(names)}, = v"] if names else []),
+                f'return {{"L": [{parts}]}}',
+            ]
+            return "v", lines
+
+        return f"{source.function((self, 'encode'), 'encode_tuple', body)}({v})"
+
+    def decode(self, source: Source, x: str) -> str:
+        def body() -> tuple[str, list[str]]:
+            names = [f"x{number}" for number in range(len(self.items))]
+            parts = "".join(f"{one.decode(source, name)}, " for one, name in zip(self.items, names, strict=True))
+            return "x", [*([f"{', '.join(names)}, = x"] if names else []), f"return ({parts})"]
+
+        return f"{source.function((self, 'decode'), 'decode_tuple', body)}({x}.L)"
+
+    def children(self) -> Iterator[Shape]:
+        yield from self.items
+
+    def part(self, name: str | int) -> Shape:
+        if isinstance(name, int) and name < len(self.items):
+            return self.items[name]
+        return super().part(name)
+
+
+class SetShape(Shape):
+    """A set of texts, numbers or bytes: SS, NS or BS. An empty one is NULL, for DynamoDB has no empty sets."""
+
+    null = True
+
+    def __init__(self, item: Scalar, kind: type) -> None:
+        self.item = item
+        self.kind = kind
+        self.tag = f"{item.tag}S"
+        self.expected = f"{kind.__name__}[{item.expected}]"
+        self.classes = (kind,)
+
+    def payload(self) -> Any:
+        return list[self.item.payload()]  # type: ignore[misc] # a type made at run time
+
+    def encode(self, source: Source, v: str) -> str:
+        check = source.bind("set_", _instance(self.kind, (set, frozenset)))
+        y = f"{v}_"
+        values = f"sorted({{{self.item.text_of(source, y)} for {y} in {v}}})"
+        return f'({{"{self.tag}": {values}}} if {check}({v}) else {{"NULL": True}})'
+
+    def decode(self, source: Source, x: str) -> str:
+        unset = source.bind("U", U)
+        refuse = source.bind("refuse_null", refuse_null)
+        y = f"{x.partition('.')[0]}_"
+        kind = source.bind(self.kind.__name__, self.kind)
+        payload = f"{x}.{self.tag}"
+        values = payload if self.item.passes else f"[{self.item.value_of(source, y)} for {y} in {payload}]"
+        return f"{kind}({values} if {x}.NULL is {unset} and {payload} is not {unset} else {refuse}({x}) or ())"
+
+    def children(self) -> Iterator[Shape]:
+        yield self.item
+
+    def empty(self) -> Any:
+        return self.kind()
+
+    def element(self) -> Shape:
+        return self.item
+
+
+class AnySetShape(Shape):
+    """A set of whatever a set may hold, known only when it comes."""
+
+    null = True
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self.expected = kind.__name__
+        self.classes = (kind,)
+
+    def encode(self, source: Source, v: str) -> str:
+        check = source.bind("set_", _instance(self.kind, (set, frozenset)))
+        return f"{source.bind('set_to_wire', set_to_wire)}({check}({v}))"
+
+    def decode(self, source: Source, x: str) -> str:
+        def read(wire: Any) -> Any:
+            value = from_wire(wire)
+            if not isinstance(value, set) and value is not None:
+                raise Mismatch("SS, NS, BS or NULL", wire, next(iter(wire)))
+            return self.kind(value or ())
+
+        return f"{source.bind('any_set', read)}({x})"
+
+    def empty(self) -> Any:
+        return self.kind()
+
+    def element(self) -> Shape:
+        return ANY
+
+
+class DictShape(Shape):
+    """A dict: M. Its keys are stored as text."""
+
+    tag = "M"
+    classes = (dict,)
+
+    def __init__(self, key: Scalar, item: Shape) -> None:
+        self.key = key
+        self.item = item
+        self.expected = f"dict[{key.expected}, {item.expected}]"
+
+    def payload(self) -> Any:
+        return dict[str, self.item.wire()]  # type: ignore[misc] # a type made at run time
+
+    def encode(self, source: Source, v: str) -> str:
+        check = source.bind("dict_", _instance(dict))
+        y = f"{v}_"
+        pairs = f"({v} if {v}.__class__ is dict else {check}({v})).items()"
+        return (
+            f'{{"M": {{{self.key.text_of(source, f"k{y}")}: {self.item.encode(source, y)} for k{y}, {y} in {pairs}}}}}'
+        )
+
+    def decode(self, source: Source, x: str) -> str:
+        y = f"{x.partition('.')[0]}_"
+        key = "k" + y
+        text = self.key.value_of(source, f"{self._key_reader(source)}({key})" if self.key.payload() is not str else key)
+        return f"{{{text}: {self.item.decode(source, y)} for {key}, {y} in {x}.M.items()}}"
+
+    def _key_reader(self, source: Source) -> str:
+        """A UUID is read by msgspec where it is a value; as a key it comes as text."""
+        return source.bind("key_of", self.key.key_of)
+
+    def children(self) -> Iterator[Shape]:
+        yield self.key
+        yield self.item
+
+    def empty(self) -> Any:
+        return {}
+
+    def element(self) -> Shape:
+        return self.key
+
+    def part(self, name: str | int) -> Shape:
+        return self.item if isinstance(name, str) else super().part(name)
+
+
+def _instance(kind: type, also: tuple[type, ...] = ()) -> Any:
+    """A function that hands on an instance of ``kind`` (a subclass will do) and raises Mismatch for anything else."""
+    accepted = (kind, *also)
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, accepted):
+            raise Mismatch(kind.__name__, value)
+        return value
+
+    return check

@@ -1,0 +1,112 @@
+"""Classes that are no models: what fields a dataclass, TypedDict, NamedTuple, Struct or pydantic model has."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import NODEFAULT, Struct
+from msgspec import UNSET as U
+
+from dynamorm.errors import ModelError
+from dynamorm.schema import MISSING, Field
+
+from . import records
+from .hints import Context
+
+
+class Members(typing.NamedTuple):
+    """What is known of a class that is no model: its fields, and how its objects are made from a dict."""
+
+    style: str
+    fields: list[Field]
+    make: Callable[[dict[str, Any]], Any]
+    optional: frozenset[str] = frozenset()
+    arguments: dict[str, str] = {}
+
+
+def members_of(cls: Any, context: Context) -> Members | None:
+    """The fields of a dataclass, TypedDict, NamedTuple, Struct or pydantic model; None for any other class."""
+    if typing.is_typeddict(cls) or type(cls).__name__ == "_TypedDictMeta":
+        return _typed_dict(cls, context)
+    if dataclasses.is_dataclass(cls):
+        return _dataclass(cls)
+    if issubclass(cls, Struct):
+        return _struct(cls)
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        hints = _hints(cls)
+        defaults = cls._field_defaults
+        fields = [
+            _own(name, name, hints.get(name, Any), cls, has_default=name in defaults, default=defaults.get(name))
+            for name in cls._fields
+        ]
+        return Members(records.CALL, fields, lambda values: cls(**values))
+    if hasattr(cls, "__pydantic_validator__") and hasattr(cls, "model_fields"):
+        return _pydantic(cls)
+    return None
+
+
+def _own(name: str, stored: str, hint: Any, cls: Any, *, has_default: bool, default: Any = U) -> Field:
+    """A field of a foreign class. Its own constructor fills in a default, marked here by `U`."""
+    none = has_default and default is None
+    marked = None if none else U if has_default else MISSING
+    return Field(name=name, stored=stored, annotation=hint, owner=cls.__name__, default=marked)
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    """Annotations by name, nearest class last; text is resolved later, in context."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        found |= base.__dict__.get("__annotations__", {})
+    return found
+
+
+def _dataclass(cls: Any) -> Members:
+    fields = []
+    for one in dataclasses.fields(cls):
+        if not one.init:
+            continue
+        has = one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
+        fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=one.default))
+    return Members(records.CALL, fields, lambda values: cls(**values))
+
+
+def _struct(cls: Any) -> Members:
+    hints = _hints(cls)
+    required = len(cls.__struct_fields__) - len(cls.__struct_defaults__)
+    fields = []
+    for number, (name, stored) in enumerate(zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)):
+        default = cls.__struct_defaults__[number - required] if number >= required else NODEFAULT
+        fields.append(
+            _own(name, stored, hints.get(name, Any), cls, has_default=default is not NODEFAULT, default=default)
+        )
+    return Members(records.CALL, fields, lambda values: cls(**values))
+
+
+def _typed_dict(cls: Any, context: Context) -> Members:
+    try:
+        hints = typing.get_type_hints(cls, context.names, {}, include_extras=True)
+    except NameError as error:
+        missing = error.name
+    else:
+        # With annotations as text, the class itself does not see which keys are marked.
+        marks = {name: getattr(typing.get_origin(hint), "_name", "") for name, hint in hints.items()}
+        optional = {name for name in cls.__optional_keys__ if marks[name] != "Required"}
+        optional |= {name for name, mark in marks.items() if mark == "NotRequired"}
+        fields = [_own(name, name, hint, cls, has_default=name in optional) for name, hint in hints.items()]
+        return Members(records.DICT, fields, dict, frozenset(optional))
+    raise ModelError(f"{context.where}: an annotation names {missing!r}, which is not defined there")
+
+
+def _pydantic(cls: Any) -> Members:
+    fields = []
+    arguments = {}
+    for name, info in cls.model_fields.items():
+        required = info.is_required()
+        fields.append(_own(name, name, info.annotation, cls, has_default=not required, default=info.default))
+        alias = info.validation_alias or info.alias
+        if isinstance(alias, str):
+            arguments[name] = alias
+    return Members(records.CALL, fields, cls.model_validate, frozenset(), arguments)

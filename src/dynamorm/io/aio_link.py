@@ -1,0 +1,215 @@
+"""One asyncio connection: opening it within a deadline, and asking it one question at a time.
+
+It must not know the pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from dynamorm.effects import TransportError
+from dynamorm.io import net
+from dynamorm.io.tls import handshake_failure, odd_protocol
+from dynamorm.wire.http1 import Exchange
+
+if TYPE_CHECKING:
+    import socket
+
+    from dynamorm.io.tls import TLSSettings
+    from dynamorm.wire.endpoint import Endpoint
+
+_TICK: Final = 0.001  # a loop's clock may be that coarse: do not set a timer for less
+
+
+class Connection(asyncio.Protocol):
+    """One transport. ``used`` tells that it has carried an exchange already, ``closed`` that it carries no more."""
+
+    __slots__ = (
+        "_alarm",
+        "_answer",
+        "_deadline",
+        "_future",
+        "_loop",
+        "_timer",
+        "_transport",
+        "born",
+        "closed",
+        "fileno",
+        "ready",
+        "since",
+        "used",
+    )
+
+    _transport: asyncio.Transport
+    _future: asyncio.Future[Exchange]
+    _deadline: float
+    ready: net.Ready
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, born: float) -> None:
+        self._loop = loop
+        self._answer: Exchange | None = None  # set while an answer is awaited
+        self._alarm = inf  # when the timer goes off
+        self._timer: asyncio.TimerHandle | None = None
+        self.fileno = -1
+        self.born = born
+        self.since = 0.0
+        self.used = self.closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.fileno = transport.get_extra_info("socket").fileno()
+        self.ready = net.readiness(self.fileno)
+
+    def ask(self, data: bytes, deadline: float) -> asyncio.Future[Exchange]:
+        """Send a request; the future is the answer. Whoever stops waiting for it must `abort` the connection."""
+        if self._transport.is_closing():
+            raise TransportError("send", "the connection was closed", sent=False, fresh=not self.used)
+        self._answer = Exchange()
+        self._future = future = self._loop.create_future()
+        self._deadline = deadline
+        if deadline < self._alarm:  # else the timer of an earlier exchange goes off in time to be set anew
+            self._set_alarm()
+        self._transport.write(data)
+        return future
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        answer = self._answer
+        if answer is None:  # bytes that nobody asked for must not meet the next question
+            self.abort()
+            return
+        try:
+            if not answer.feed(data):
+                return
+        except TransportError as error:
+            self._fail(error)
+            return
+        self._answer = None
+        if not self._future.done():
+            self._future.set_result(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop."""
+        self.closed = True
+        answer = self._answer
+        if answer is None:
+            return
+        if exc is None and answer.started:
+            try:
+                answer.eof()
+            except TransportError as error:
+                self._fail(error)
+        else:
+            detail = str(exc or "") or "the connection was closed before an answer"
+            self._fail(TransportError("receive", detail, sent=True, fresh=answer.started or not self.used))
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+        self.closed = True
+        self._answer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._transport.abort()
+
+    def _fail(self, error: TransportError) -> None:
+        self.abort()
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    def _set_alarm(self) -> None:
+        """One timer serves many exchanges: setting and cancelling one for each would cost more than their parsing."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._alarm = self._deadline
+        self._timer = self._loop.call_later(max(0.0, self._deadline - monotonic()), self._rung)
+
+    def _rung(self) -> None:
+        self._timer, self._alarm = None, inf
+        if self._answer is None:
+            return
+        if monotonic() < self._deadline - _TICK:
+            self._set_alarm()
+        else:
+            self._fail(TransportError("timeout", "no complete answer in time", sent=True))
+
+
+async def dial(endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, limit: float) -> Connection:
+    """Look up, connect, shake hands. Raises: `TransportError`, always with ``sent=False``."""
+    loop = asyncio.get_running_loop()
+    context = None if tls is None else tls.context()
+    addresses = await _look_up(loop, names, limit)
+    sock = await _connect(loop, addresses.ips, endpoint.port, limit)
+    connection = Connection(loop, addresses.born)
+    host = endpoint.host if context is not None else None
+    try:
+        async with asyncio.timeout(limit - monotonic()):
+            await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=host)
+        if context is not None:
+            _check_protocol(connection)
+    except BaseException as error:
+        if connection.fileno >= 0:
+            connection.abort()
+        if isinstance(error, (OSError, ValueError)):
+            raise handshake_failure(error, endpoint.host) from error
+        raise
+    return connection
+
+
+def _check_protocol(connection: Connection) -> None:
+    secured = connection._transport.get_extra_info("ssl_object")  # noqa: SLF001 (this module's own class)
+    odd = odd_protocol(secured.selected_alpn_protocol())
+    if odd is not None:
+        raise odd
+
+
+async def _look_up(loop: asyncio.AbstractEventLoop, names: net.Names, limit: float) -> net.Addresses:
+    """Wait for the look-up's thread, but not for longer than there is time: the thread may hang."""
+    now = monotonic()
+    known = names.known(now)
+    if known is not None:
+        return known
+    lookup = names.lookup(now)
+    ended = asyncio.Event()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(ended.set)
+
+    lookup.when_done(tell)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit - now):
+            await ended.wait()
+    return lookup.result()
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, ips: tuple[str, ...], port: int, limit: float) -> socket.socket:
+    """Try the addresses in order, leaving time for each."""
+    failure: OSError = TimeoutError("timed out")
+    for index, ip in enumerate(ips):
+        left = limit - monotonic()
+        if left <= 0:
+            break
+        try:
+            return await _connect_one(loop, ip, port, net.share_of(left, len(ips) - index))
+        except OSError as error:
+            failure = error
+    detail = f"{', '.join(ips)} port {port}: {str(failure) or 'timed out'}"
+    raise TransportError("connect", detail, sent=False) from failure
+
+
+async def _connect_one(loop: asyncio.AbstractEventLoop, ip: str, port: int, seconds: float) -> socket.socket:
+    sock = net.new_socket(ip)
+    try:
+        sock.setblocking(False)
+        async with asyncio.timeout(seconds):
+            await loop.sock_connect(sock, (ip, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,110 @@
+"""What protects a write: the version of a loaded object with its token ring, or a token transaction.
+
+It must not know which verb it protects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.system import bytes_wire, number_wire, time_wire
+from dynamorm.errors import ValidationError
+from dynamorm.expression_compile import Placeholders
+from dynamorm.schema import TOKEN_ATTRIBUTE
+
+from . import ring
+from .op import Safety
+from .plan import Plan
+from .write import Write
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+OLD_ON_FAILURE: Final = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+"""With a failed condition the stored item comes back, so that nobody has to read it again."""
+
+
+def unguarded(
+    session: Session, plan: Plan, *, guarded: bool, returning: str | None
+) -> tuple[bool, Safety, dict[str, Any] | None]:
+    """How a write without version guard is sent: (as a transaction?, safety, what the single verb adds).
+
+    Unconditional writes are sent again after a lost reply. Conditional ones are sent as a token transaction, or once
+    only where tokens are switched off or the old item is asked for, which a transaction cannot return.
+    """
+    if returning is not None:
+        if returning != "old":
+            raise ValidationError(f"returning is 'old' or None, not {returning!r}", field="returning")
+        return False, Safety.ONCE, {"ReturnValues": "ALL_OLD"}
+    if not guarded:
+        return False, Safety.RESEND, None
+    if plan.tokens and session.config.on_ambiguous == "transact":
+        return True, Safety.RESEND, None
+    return False, Safety.ONCE, None
+
+
+class Guard:
+    """What protects a write of a loaded object: its version, and the token ring that goes with it."""
+
+    __slots__ = ("now", "plan", "ring", "session", "token", "version")
+
+    def __init__(self, session: Session, plan: Plan, loaded: bytes) -> None:
+        self.session = session
+        self.plan = plan
+        self.version = plan.codec.reading.version(loaded)
+        self.ring = plan.codec.ring(loaded)
+        self.token = session.random_bytes(ring.TOKEN)
+        self.now = session.now()
+
+    @property
+    def next_version(self) -> int:
+        """The version this write stores; an item of another writer may have none yet, which counts as -1."""
+        return 0 if self.version is None else self.version + 1
+
+    def condition(self, places: Placeholders) -> str:
+        """The text that lets the write happen only to the item as it was loaded."""
+        field = self.plan.version
+        if field is None:
+            return f"attribute_exists({places.name(self.plan.partition.stored)})"
+        if self.version is None:
+            name = places.name(self.plan.partition.stored)
+            return f"attribute_exists({name}) AND attribute_not_exists({places.name(field.stored)})"
+        return f"{places.name(field.stored)} = {places.value(number_wire(self.version))}"
+
+    def stamps(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The library-owned attributes of this write: as wire values by stored name, and as values by field name."""
+        plan = self.plan
+        wires: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        if plan.updated is not None:
+            wires[plan.updated.stored] = time_wire(self.now)
+            values[plan.updated.name] = self.now
+        if plan.version is not None:
+            wires[plan.version.stored] = number_wire(self.next_version)
+            values[plan.version.name] = self.next_version
+            if plan.tokens:
+                wires[TOKEN_ATTRIBUTE] = bytes_wire(ring.prepend(self.token, self.ring))
+        return wires, values
+
+    def write(self, kind: str, key: bytes, body: bytes, done: Any, single: dict[str, Any] | None = None) -> Write:
+        """The guarded write: of class C with a version, of class I without."""
+        versioned = self.plan.version is not None
+        return Write(
+            self.plan, kind, key, body, done,
+            token=self.token,
+            single=single,
+            safety=Safety.RESEND,
+            expects="version" if versioned else "exists",
+            known_version=self.version,
+            known_ring=self.ring,
+        )  # fmt: skip
+
+
+def names(places: Placeholders) -> dict[str, Any]:
+    """The placeholder maps of a request, leaving out what is empty (DynamoDB refuses an empty map)."""
+    found: dict[str, Any] = {}
+    if places.names:
+        found["ExpressionAttributeNames"] = places.names
+    if places.values:
+        found["ExpressionAttributeValues"] = places.values
+    return found

@@ -1,0 +1,180 @@
+"""Test databases: a `DB` or `AsyncDB` with tables of its own on a local engine, which are deleted behind it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Iterable
+from typing import Any, Self
+
+import msgspec
+
+from dynamorm.async_db import AsyncDB
+from dynamorm.codec.replies import read_object
+from dynamorm.config import Config, Presets
+from dynamorm.db import DB
+from dynamorm.effects import Flow
+from dynamorm.errors import ConfigError
+from dynamorm.ops.op import Op, Safety
+from dynamorm.session import Session
+
+ENGINE_VARIABLE = "DYNAMORM_TEST_ENGINE"
+
+_lock = threading.Lock()
+_local: Any = None
+
+
+class TestDB(DB):
+    """A `DB` for one test. Its tables are its own, and are deleted when it is closed.
+
+    It runs on the engine that ``DYNAMORM_TEST_ENGINE`` names: ``embedded``, ``local`` (DynamoDB Local, found through
+    ``DYNAMODB_LOCAL_HOME``) or a URL on this machine. Without it, on the engine at ``DYNAMODB_ENDPOINT``; without that
+    too, on the embedded engine (the ``local`` extra), which all test databases of a process share. It never talks to
+    another machine. A random ``table_prefix`` keeps tests that run at the same time apart.
+
+    The tables of ``models`` are made when the ``with`` block begins; make others with ``db.tables.ensure``.
+    ``extensions`` are passed on to `DB`, ``settings`` to `Presets.local_development`.
+
+    Raises: ConfigError when there is no such engine.
+
+    Example::
+
+        def test_refund():
+            with TestDB(models=[Payment]) as db:
+                db.create(Payment(id="p1", amount=500))
+    """
+
+    __test__ = False  # its name makes pytest take it for a class of tests
+
+    def __init__(self, *, models: Iterable[type] = (), extensions: tuple[Any, ...] = (), **settings: Any) -> None:
+        self._models = tuple(models)
+        self._open = True
+        super().__init__(local_settings(**settings), extensions=extensions)
+
+    def __enter__(self) -> Self:
+        for model in self._models:
+            self.tables.ensure(model)
+        return self
+
+    def close(self) -> None:
+        """Delete the tables and close the connections. A second call does nothing.
+
+        Example: ``db.close()``, or use the TestDB as a context manager.
+        """
+        if not self._open:
+            return
+        self._open = False
+        try:
+            self._io.run(drop_tables(self._session))
+        finally:
+            super().close()
+
+
+class AsyncTestDB(AsyncDB):
+    """An `AsyncDB` for one test; everything else is as with `TestDB`.
+
+    Example::
+
+        async def test_refund():
+            async with AsyncTestDB(models=[Payment]) as db:
+                await db.create(Payment(id="p1", amount=500))
+    """
+
+    __test__ = False
+
+    def __init__(self, *, models: Iterable[type] = (), extensions: tuple[Any, ...] = (), **settings: Any) -> None:
+        self._models = tuple(models)
+        self._open = True
+        super().__init__(local_settings(**settings), extensions=extensions)
+
+    async def __aenter__(self) -> Self:
+        for model in self._models:
+            await self.tables.ensure(model)
+        return self
+
+    async def close(self) -> None:
+        """Delete the tables and close the connections. A second call does nothing.
+
+        Example: ``await db.close()``, or use the AsyncTestDB as a context manager.
+        """
+        if not self._open:
+            return
+        self._open = False
+        try:
+            await self._io.run(drop_tables(self._session))
+        finally:
+            await super().close()
+
+    def clean_up(self) -> None:
+        """Delete the tables without an event loop, as a blocking fixture must. A second call does nothing.
+
+        Connections that the loop has not closed are left to it: prefer `close` where there is a loop.
+
+        Example: ``db.clean_up()`` after ``asyncio.run(program(db))``
+        """
+        if not self._open:
+            return
+        self._open = False
+        with DB(self._session.config) as db:
+            db._io.run(drop_tables(db._session))  # noqa: SLF001 - the faces share their tables
+
+
+def local_settings(**settings: Any) -> Config:
+    """The settings of a test database: a local engine, and a table prefix that no other test has.
+
+    Raises: ConfigError when ``DYNAMORM_TEST_ENGINE`` names no engine, or it cannot be started.
+
+    Example: ``DB(local_settings(operation_timeout=1))``, which deletes no tables
+    """
+    settings.setdefault("table_prefix", f"test-{secrets.token_hex(8)}-")
+    if "endpoint" not in settings:
+        settings.update(_engine())
+    return Presets.local_development(**settings)
+
+
+def _engine() -> dict[str, str | None]:
+    """What ``DYNAMORM_TEST_ENGINE`` says about the endpoint; nothing when it is not set."""
+    name = os.environ.get(ENGINE_VARIABLE, "").strip()
+    if not name:
+        return {}
+    if name == "embedded":
+        return {"endpoint": None}  # also where DYNAMODB_ENDPOINT names another
+    if name == "local":
+        return {"endpoint": _dynamodb_local()}
+    if "://" in name:
+        return {"endpoint": name}
+    raise ConfigError(f"{ENGINE_VARIABLE}={name[:60]!r} is not embedded, local or a URL such as http://localhost:8000")
+
+
+def _dynamodb_local() -> str:
+    """Where the DynamoDB Local of this process answers. It is started once, and ends with the process."""
+    global _local
+    with _lock:
+        if _local is None:
+            from dynamorm.testing.engines import DynamoDBLocal
+
+            _local = DynamoDBLocal()
+    return str(_local.endpoint)
+
+
+def drop_tables(session: Session) -> Flow[int]:
+    """Delete every table with the session's prefix, whoever made it. Returns how many there were.
+
+    Raises: ConfigError without a prefix, which would mean every table there is.
+    """
+    prefix = session.config.table_prefix
+    if not prefix:
+        raise ConfigError("a test database deletes the tables with its table_prefix: give it one")
+    found: list[str] = []
+    request: dict[str, Any] = {}
+    while True:
+        reply = yield from session.call(Op("ListTables", prefix, msgspec.json.encode(request), read_object))
+        found += [name for name in reply["TableNames"] if name.startswith(prefix)]
+        if not reply.get("LastEvaluatedTableName"):
+            break
+        request["ExclusiveStartTableName"] = reply["LastEvaluatedTableName"]
+    for name in found:
+        body = msgspec.json.encode({"TableName": name})
+        yield from session.call(Op("DeleteTable", name, body, read_object, Safety.RESEND))
+    return len(found)

@@ -1,0 +1,60 @@
+"""Fixtures of all suites: the engine under test, and a database on either face."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dynamorm import Presets
+from dynamorm.testing.engines import DynamoDBLocal, EmbeddedEngine
+
+from .support.faces import FACES, Face
+
+ENGINE = os.environ.get("DYNAMORM_TEST_ENGINE", "embedded")
+"""Which engine the suites run on: ``embedded``, or ``local`` for DynamoDB Local."""
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Any]:
+    """The engine under test, one for the whole run."""
+    with DynamoDBLocal() if ENGINE == "local" else EmbeddedEngine() as running:
+        yield running
+
+
+@pytest.fixture(params=FACES)
+def face_kind(request: pytest.FixtureRequest) -> str:
+    """Each test that opens a database runs on both faces."""
+    return str(request.param)
+
+
+@pytest.fixture
+def open_db(face_kind: str) -> Iterator[Callable[..., Face]]:
+    """Opens databases on the face of this test; they are closed behind it."""
+    opened: list[Face] = []
+
+    def opener(endpoint: str, *, extensions: tuple[Any, ...] = (), **settings: Any) -> Face:
+        config = Presets.local_development(endpoint=endpoint, **settings)
+        face = Face(face_kind, config, extensions=extensions)
+        opened.append(face)
+        return face
+
+    yield opener
+    for face in opened:
+        face.close()
+
+
+@pytest.fixture
+def db(open_db: Callable[..., Face], engine: Any) -> Face:
+    """A database on the engine under test."""
+    return open_db(engine.endpoint)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer's own shell sets must not change a test."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "DYNAMODB_END", "DYNAMORM_")) and not name.startswith("DYNAMORM_TEST_"):
+            monkeypatch.delenv(name)

@@ -1,0 +1,1 @@
+"""What several suites share: both faces behind one way of calling, and the engine under test."""
