@@ -105,3 +105,7 @@ def __getattr__(name: str) -> Any:
 
         return version_of("dynamorm-py")
     raise AttributeError(f"module 'dynamorm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

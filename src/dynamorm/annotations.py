@@ -86,7 +86,7 @@ def resolve(text: str, scope: Scope) -> Any:
     module = sys.modules.get(scope.module)
     names = dict(vars(module)) if module is not None else {}
     try:
-        return eval(text, names, scope.local)  # noqa: S307 - the program's own source, as typing.get_type_hints does
+        return eval(text, names, scope.local)
     except (NameError, AttributeError):
         return None
 

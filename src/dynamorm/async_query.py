@@ -24,14 +24,14 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return await self._run(query.everything(self._session, self._request))  # type: ignore[no-any-return]
+        return await self._run(query.everything(self._session, self._request))
 
     async def first(self) -> M | None:
         """The first item that matches, or None.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        return await self._run(query.first(self._session, self._request))  # type: ignore[no-any-return]
+        return await self._run(query.first(self._session, self._request))
 
     async def pages(self) -> AsyncIterator[list[M]]:
         """The pages, as lists; a page may be empty.

@@ -97,14 +97,14 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return self._run(query.everything(self._session, self._request))  # type: ignore[no-any-return]
+        return self._run(query.everything(self._session, self._request))
 
     def first(self) -> M | None:
         """The first item that matches, or None.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        return self._run(query.first(self._session, self._request))  # type: ignore[no-any-return]
+        return self._run(query.first(self._session, self._request))
 
     def pages(self) -> Iterator[list[M]]:
         """The pages, as lists; a page may be empty.

@@ -91,6 +91,7 @@ def _channel(config: Config, endpoint: Endpoint, clock: Clock, observers: tuple[
         retry=RetryPolicy.from_config(config),
         bucket=bucket_for(f"{endpoint.scheme}://{endpoint.host_header}"),
         is_aws=endpoint.is_aws,
+        is_secure=endpoint.secure,
         random=random.random,
         observers=observers,
     )

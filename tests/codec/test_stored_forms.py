@@ -222,7 +222,7 @@ def unwrapped(value):
     return value
 
 
-@pytest.mark.parametrize(("annotation", "value", "stored"), ROWS, ids=lambda one: repr(one)[:40])
+@pytest.mark.parametrize(("annotation", "value", "stored"), ROWS, ids=[f"{number}-{row[0]}" for number, row in enumerate(ROWS)])
 def test_every_type_has_its_stored_form_and_reads_back_the_same(annotation, value, stored):
     codec = codec_of(annotation)
     item = codec.encode(codec.model(id="p", value=value))

@@ -65,7 +65,9 @@ class RawClient:
         start, *lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         while len(body) < int(headers["content-length"]):
-            body += self.socket.recv(65536)
+            piece = self.socket.recv(65536)
+            assert piece, f"ended after {body!r}"
+            body += piece
         return int(start.split()[1]), headers, body
 
     def close(self):

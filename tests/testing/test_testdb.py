@@ -25,10 +25,6 @@ class Note(Model, table="notes"):
     id: Attr[str] = partition_key()
 
 
-def tables_of(db):
-    return DB(db._session.config)
-
-
 def test_a_testdb_is_a_db_with_the_tables_of_its_models():
     with TestDB(models=[Coin, Note]) as db:
         assert isinstance(db, DB)
@@ -118,7 +114,7 @@ def test_an_unknown_engine_is_refused(monkeypatch):
 
 def test_another_machine_is_refused():
     with pytest.raises(ConfigError, match="this machine"):
-        TestDB(endpoint="https://dynamodb.eu-west-1.amazonaws.com")
+        TestDB(endpoint="https://dynamodb.us-east-1.amazonaws.com")
 
 
 def test_an_async_testdb_deletes_its_tables_too():

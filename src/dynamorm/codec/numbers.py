@@ -20,8 +20,8 @@ LOW: Final = -HIGH
 
 # Longer texts than this are no numbers of DynamoDB's: 126 digits, a sign and a point is the longest there is.
 _MAX_TEXT = 300
-# Beyond this many places the exponent form is shorter; DynamoDB accepts both.
-_PLAIN = 40
+# DynamoDB accepts both forms, but other readers (boto3's) refuse more than 38 digits written out.
+_PLAIN = MAX_DIGITS
 
 
 def number_text(value: float | Decimal) -> str:
@@ -82,8 +82,10 @@ def float_text(value: object) -> str:
     text = repr(value)
     if text[-2:] == ".0":
         return "0" if text == "-0.0" else text[:-2]
-    if "e" not in text and "n" not in text:  # "inf" and "nan" have an n
-        return text
+    if "e" not in text:
+        if "n" not in text:
+            return text
+        raise Mismatch("a finite number", value, "NaN" if text == "nan" else "an infinity")
     return _canonical(Decimal(text))
 
 

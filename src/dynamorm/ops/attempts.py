@@ -98,11 +98,11 @@ class Attempts:
         if op.refused is not None and (kind is Kind.CONDITION or kind is Kind.CANCELLED):
             result = op.refused(fault, self.ambiguous, self.info())
             if result is UNSETTLED:
-                self._unknown(None, "what is stored now does not tell")
+                self.unknown(None, "what is stored now does not tell")
             return result
         error = failure.from_fault(kind, fault, self.info())
         if self.ambiguous and kind is not Kind.MISMATCH:
-            self._unknown(error, "then the service refused it")
+            self.unknown(error, "then the service refused it")
         raise error
 
     def service(self, kind: Kind, fault: ServiceFault, reply: Reply) -> float:
@@ -132,7 +132,7 @@ class Attempts:
     def _once_more(self, kind: Kind, fault: ServiceFault, *, done: bool) -> None:
         error = failure.from_fault(kind, fault, self.info())
         if done and self.ambiguous:
-            self._unknown(error, "then the service refused it")
+            self.unknown(error, "then the service refused it")
         if done:
             raise error
         self.errors.append(error)
@@ -175,10 +175,11 @@ class Attempts:
         """End with the error that says what is known. Always raises."""
         last = self.errors[-1] if self.errors else None
         if self.ambiguous:
-            self._unknown(last, why)
+            self.unknown(last, why)
         raise failure.exhausted(self.errors, why, self.info()) from last
 
-    def _unknown(self, cause: BaseException | None, why: str) -> None:
+    def unknown(self, cause: BaseException | None, why: str) -> None:
+        """End with `OutcomeUnknown`. Always raises."""
         op = self.op
         raise OutcomeUnknown(
             f"{op.name} was sent and its answer was lost; {why}: it may or may not have been applied",

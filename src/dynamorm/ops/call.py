@@ -6,7 +6,6 @@ A call ends in one of three ways: its decoded answer, an error that is certain n
 from __future__ import annotations
 
 from collections.abc import Callable
-from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Call, Flow, Reply, Send, Sleep, TransportError
@@ -19,8 +18,6 @@ from .op import Op, Safety
 if TYPE_CHECKING:
     from dynamorm.wire.channel import Channel
 
-_log = getLogger("dynamorm")
-
 
 def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as the function inside it
     """The innermost call over ``wire``; the session wraps the plugins around it, once."""
@@ -29,6 +26,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
     monotonic, wall, credentials = clock.monotonic, clock.time, wire.credentials
     policy, is_aws, request_timeout = config.crc, wire.is_aws, config.performance.request_timeout
     operation_timeout, observers, bucket = config.operation_timeout, wire.observers, wire.bucket
+    secure = wire.is_secure  # a Date that anybody on the way may have written teaches nothing
 
     def call(op: Op) -> Flow[Any]:  # noqa: PLR0915 - the hot path stays in one frame
         start = monotonic()
@@ -38,10 +36,15 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
         try:
             while True:
                 now = wall()
-                keys = credentials.current(now)
-                if keys is None:
-                    keys = yield Call(credentials.load)
                 applied_skew = skew.skew
+                keys = credentials.current(now + applied_skew)
+                if keys is None:
+                    try:
+                        keys = yield Call(credentials.load)
+                    except DynamORMError as error:
+                        if run is not None and run.ambiguous:
+                            run.unknown(error, "then there were no credentials to ask again with")
+                        raise
                 data = request(op.name, op.body, keys, now + applied_skew)
                 sent = True
                 reply: Reply
@@ -50,7 +53,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     trouble = verify_crc(reply.body, reply.crc, policy, is_aws)
                     if trouble is None and reply.status == 200:
                         result = op.decode(reply.body)
-                        skew.observe(reply.date, now, wall())
+                        if secure:
+                            skew.observe(reply.date, now, wall(), monotonic())
                         if observers:
                             _tell(observers, op, reply)
                         bucket.success(0 if run is None else run.taken)
@@ -66,7 +70,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     if trouble is not None:
                         delay = run.unbelievable(ChecksumMismatch(f"the answer's checksum is wrong: {trouble}"), reply)
                     else:
-                        skew.observe(reply.date, now, wall())
+                        if secure:
+                            skew.observe(reply.date, now, wall(), monotonic())
                         if observers:
                             _tell(observers, op, reply)
                         kind, fault = run.fault(reply)
@@ -104,5 +109,7 @@ def _tell(observers: tuple[Callable[..., None], ...], op: Op, reply: Reply) -> N
     for observe in observers:
         try:
             observe(op, reply)
-        except Exception:  # noqa: BLE001 - a user's code may raise anything
-            _log.exception("an observer of %s failed", op.name)
+        except Exception:
+            from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
+
+            getLogger("dynamorm").exception("an observer of %s failed", op.name)

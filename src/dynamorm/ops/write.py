@@ -8,6 +8,7 @@ how requests are signed or retried.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -240,21 +241,27 @@ def _within(op: Op, deadline: float | None) -> Op:
 
 def _resolve(session: Session, write: Write, op: Op) -> Flow[Outcome]:
     """Settle a write of class I or C: look for its token, and finish it if it was never applied."""
-    if write.expects in ("absent", "version") and write.safety is not Safety.ONCE:
-        raw = yield from session.call(_read(write.plan, write.key))
-        untouched = (
-            raw is None
-            if write.expects == "absent"
-            else (raw is not None and write.plan.codec.reading.version(raw) == write.known_version)
-        )
-        if not untouched:
+    if write.safety is Safety.ONCE:
+        return Outcome.UNKNOWN
+    guarded = write.expects in {"absent", "version"}
+    if guarded:
+        try:
+            raw = yield from session.call(_read(write.plan, write.key))
+        except DynamORMError:
+            return Outcome.UNKNOWN
+        if not _untouched(write, raw):
             outcome = _settle(write, raw)
             if outcome is Outcome.APPLIED:
                 _applied(write, None if write.kind == "Delete" else raw)
             return outcome
-    if write.safety is Safety.ONCE:
-        return Outcome.UNKNOWN
-    return (yield from _again(session, op, proof=write.expects in ("absent", "version")))
+    return (yield from _again(session, op, proof=guarded))
+
+
+def _untouched(write: Write, raw: bytes | None) -> bool:
+    """Whether the item is still as the write expects it, so that sending it again is safe and tells."""
+    if write.expects == "absent" or raw is None:
+        return raw is None and write.expects == "absent"
+    return write.plan.codec.reading.version(raw) == write.known_version
 
 
 def _resend(session: Session, write: Write, op: Op, sent_at: float) -> Flow[Outcome]:
@@ -262,9 +269,9 @@ def _resend(session: Session, write: Write, op: Op, sent_at: float) -> Flow[Outc
     if session.channel.clock.monotonic() - sent_at > TOKEN_LIFE:
         return Outcome.UNKNOWN
     outcome = yield from _again(session, op, proof=True)
-    if outcome is Outcome.APPLIED:
-        raw = (yield from session.call(_read(write.plan, write.key))) if write.refresh else None
-        _applied(write, raw)
+    if outcome is Outcome.APPLIED and write.refresh:
+        with suppress(DynamORMError):  # the outcome is known; only the object in memory stays as it was
+            _applied(write, (yield from session.call(_read(write.plan, write.key))))
     return outcome
 
 

@@ -1,4 +1,4 @@
-"""Test tools: engines, faults on the wire, flows without a network. Loaded on first use; it must not be needed to run."""
+"""Test tools: engines, faults on the wire, flows without a network. Loaded on first use. It must not know models."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class FunctionBackend:
 class EngineBackend:
     """Forwards each request, byte for byte, to a real engine over kept-alive connections.
 
-    ``endpoint`` is the engine's URL; only ``http`` and loopback addresses are accepted. ``timeout`` (seconds) bounds one
+    ``endpoint`` is the engine's URL; only ``http`` and loopback are accepted. ``timeout`` (seconds) bounds one
     exchange.
 
     Raises ValueError for another endpoint; `forward` raises OSError or `HTTPError` when the engine does not answer.

@@ -116,7 +116,7 @@ class LossyProxy:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often each fault was chosen, by `Fault`; besides ``"passed"``, ``"repeated"`` and ``"upstream failed"``."""
+        """How often each `Fault` was chosen; also ``"passed"``, ``"repeated"`` and ``"upstream failed"``."""
         return dict(self._counts)
 
     @property
@@ -206,7 +206,7 @@ class LossyProxy:
         finally:
             self._late_copies -= 1
 
-    async def _settled(self, timeout: float) -> None:  # noqa: ASYNC109 - bounds the whole wait
+    async def _settled(self, timeout: float) -> None:
         async with asyncio.timeout(timeout):
             while self._late_copies:  # noqa: ASYNC110 - a test waits once; an Event would cost every request
                 await asyncio.sleep(_POLL)

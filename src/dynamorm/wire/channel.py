@@ -26,7 +26,7 @@ class Channel:
     """Where calls go, and how: shared by every operation of one `DB` and of the views made from it."""
 
     __slots__ = (
-        "bucket", "clock", "config", "credentials", "is_aws", "observers", "random", "retry", "signer", "skew",
+        "bucket", "clock", "config", "credentials", "is_aws", "is_secure", "observers", "random", "retry", "signer", "skew",
     )  # fmt: skip
 
     def __init__(
@@ -40,6 +40,7 @@ class Channel:
         retry: RetryPolicy,
         bucket: TokenBucket,
         is_aws: bool,
+        is_secure: bool,
         random: Callable[[], float],
         observers: tuple[Callable[..., None], ...] = (),
     ) -> None:
@@ -51,5 +52,6 @@ class Channel:
         self.retry = retry
         self.bucket = bucket
         self.is_aws = is_aws
+        self.is_secure = is_secure
         self.random = random
         self.observers = observers

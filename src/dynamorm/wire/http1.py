@@ -125,7 +125,7 @@ class Exchange:
             if not self._complete:
                 return False
             version, ended = self._limits()
-        if version not in _VERSIONS or not 200 <= self.status <= 599:
+        if version not in _VERSIONS:
             raise self._refusal("not an HTTP/1.x answer")
         if self._request_id is not None:
             self.request_id = self._request_id.decode("latin-1")
@@ -151,7 +151,7 @@ class Exchange:
         self._tail = (self._tail + data[-5:])[-5:]
         if self._end == 0:
             self._head += data  # type: ignore[operator]
-            if self._head_done:
+            if self._head_done and self.status >= 200:
                 self._find_head()
         head = self._end or self._received
         around = head if self._complete else self._received - self._size
@@ -181,9 +181,6 @@ class Exchange:
         """An answer starts: the first, the one after an interim one, or one nobody asked for."""
         if self._complete:
             raise self._stop("a second answer")
-        if self._interim:
-            self._head_done = False
-            self._length = self._coding = self._request_id = self.crc = self.date = self.retry_after = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep the few headers that matter."""
@@ -198,6 +195,8 @@ class Exchange:
         """Decide whether the answer has an end that can be told and afforded."""
         self._head_done = True
         self.status = status = self._parser.get_status_code()  # type: ignore[union-attr]
+        if not 100 <= status <= 599:
+            raise self._stop("a status that does not exist")
         if self._length is not None:
             if len(self._length) > 8 or int(self._length) > MAX_BODY:
                 raise self._stop(f"a body of more than {MAX_BODY} bytes")
@@ -225,6 +224,8 @@ class Exchange:
             self._interim += 1
             if self._interim > MAX_INTERIM:
                 raise self._stop(f"more than {MAX_INTERIM} interim answers")
+            self._head_done = False
+            self._length = self._coding = self._request_id = self.crc = self.date = self.retry_after = None
             return
         self._complete = True
         self._keep_alive = self._parser.should_keep_alive()  # type: ignore[union-attr]

@@ -1,0 +1,83 @@
+"""What every adapter is: one method per piece of work, which makes whatever can be made beforehand and returns the call
+to be measured. It imports nothing, since import time is measured too."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Operation = Callable[[], Any]
+
+
+class Unsupported(Exception):
+    """The library cannot do this, or this version of it cannot do it yet."""
+
+
+class Library:
+    """A library connected to the canned server.
+
+    ``face`` is ``sync`` or ``async``: with the latter an operation returns an awaitable. ``flavour`` says how it stores
+    a time (see `benchmarks.payload`), and begins the names of its tables.
+    """
+
+    face = "sync"
+    flavour = "iso"
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+
+    async def start(self) -> None:
+        """Connect what can only be connected inside an event loop."""
+
+    async def stop(self) -> None:
+        """Close what `start` opened."""
+
+    def get(self) -> Operation:
+        """Read one payment."""
+        raise Unsupported
+
+    def put(self) -> Operation:
+        """Write one payment, replacing what is there."""
+        raise Unsupported
+
+    def update(self) -> Operation:
+        """Set two attributes if the version is the one that was read, and get the new item back."""
+        raise Unsupported
+
+    def query(self, count: int) -> Operation:
+        """Read all ``count`` payments of one merchant."""
+        raise Unsupported
+
+    def batch_get(self) -> Operation:
+        """Read 100 payments by their keys."""
+        raise Unsupported
+
+    def batch_write(self) -> Operation:
+        """Write 100 payments in batches of 25."""
+        raise Unsupported
+
+    def transaction(self) -> Operation:
+        """Write 10 payments in one transaction."""
+        raise Unsupported
+
+    def wide_get(self) -> Operation:
+        """Read an item of 60 attributes."""
+        raise Unsupported
+
+    def wide_put(self) -> Operation:
+        """Write an item of 60 attributes."""
+        raise Unsupported
+
+    def blob_get(self, size: int) -> Operation:
+        """Read an item of ``size`` bytes."""
+        raise Unsupported
+
+    def blob_put(self, size: int) -> Operation:
+        """Write an item of ``size`` bytes."""
+        raise Unsupported
+
+    def scan(self) -> Operation:
+        """Read a whole table in 4 segments at a time."""
+        raise Unsupported

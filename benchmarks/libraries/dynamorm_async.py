@@ -1,0 +1,55 @@
+"""DynamORM's asyncio face: the same calls, awaited."""
+
+from __future__ import annotations
+
+from benchmarks import sample
+from benchmarks.libraries.dynamorm_models import payment, payment_model, settings
+from benchmarks.libraries.dynamorm_sync import DynamORM
+from dynamorm import AsyncDB
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from benchmarks.libraries.base import Operation
+
+
+class DynamORMAsync(DynamORM):
+    """DynamORM's asyncio face with its defaults."""
+
+    face = "async"
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.model = payment_model("payments")
+
+    async def start(self) -> None:
+        self.db = AsyncDB(settings(self.endpoint))
+
+    async def stop(self) -> None:
+        await self.db.close()
+
+    def update(self) -> Operation:
+        model, loaded = self.model, None
+
+        async def update() -> Any:
+            nonlocal loaded
+            if loaded is None:
+                loaded = await self.db.get(model, sample.MERCHANT, "payment-00000001")
+            return await self.db.update(loaded, model.status.set("done"), model.amount.set(5))
+
+        return update
+
+    def transaction(self) -> Operation:
+        self.needs("transaction")
+        items = [payment(self.model, n) for n in range(10)]
+
+        async def write() -> None:
+            async with self.db.transaction() as transaction:
+                for one in items:
+                    transaction.put(one)
+
+        return write
+
+
+connect = DynamORMAsync

@@ -1,0 +1,88 @@
+"""DynamORM's blocking face."""
+
+from __future__ import annotations
+
+from benchmarks import sample
+from benchmarks.libraries.base import Library, Unsupported
+from benchmarks.libraries.dynamorm_models import blob_model, payment, payment_model, settings, wide_model
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from benchmarks.libraries.base import Operation
+
+ID = "payment-00000001"
+
+
+class DynamORM(Library):
+    """DynamORM with its defaults: checksums, deadlines, pool, retries and write tokens on."""
+
+    flavour = "nanos"
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(endpoint)
+        from dynamorm import DB  # here, for the asyncio face needs none of it
+
+        self.db: Any = DB(settings(endpoint))
+        self.model = payment_model("payments")
+
+    def needs(self, method: str) -> None:
+        """Refuse what this version cannot do yet."""
+        if not hasattr(self.db, method):
+            raise Unsupported
+
+    def get(self) -> Operation:
+        return lambda: self.db.get(self.model, sample.MERCHANT, ID)
+
+    def put(self) -> Operation:
+        one = payment(self.model, 1)
+        return lambda: self.db.put(one)
+
+    def update(self) -> Operation:
+        model = self.model
+        one = self.db.get(model, sample.MERCHANT, ID)
+        return lambda: self.db.update(one, model.status.set("done"), model.amount.set(5))
+
+    def query(self, count: int) -> Operation:
+        model = payment_model(f"payments-{count}")
+        return lambda: self.db.model(model).where(model.merchant_id == sample.MERCHANT).all()
+
+    def batch_get(self) -> Operation:
+        self.needs("batch_get")
+        keys = [(sample.MERCHANT, f"payment-{n:08d}") for n in range(100)]
+        return lambda: self.db.batch_get(self.model, keys)
+
+    def batch_write(self) -> Operation:
+        self.needs("batch_write")
+        items = [payment(self.model, n) for n in range(100)]
+        return lambda: self.db.batch_write(puts=items)
+
+    def transaction(self) -> Operation:
+        self.needs("transaction")
+        items = [payment(self.model, n) for n in range(10)]
+
+        def write() -> None:
+            with self.db.transaction() as transaction:
+                for one in items:
+                    transaction.put(one)
+
+        return write
+
+    def wide_get(self) -> Operation:
+        model = wide_model()
+        return lambda: self.db.get(model, "wide-1")
+
+    def wide_put(self) -> Operation:
+        one = wide_model()(**sample.wide())
+        return lambda: self.db.put(one)
+
+    def blob_get(self, size: int) -> Operation:
+        model = blob_model(size)
+        return lambda: self.db.get(model, f"blob-{size}")
+
+    def blob_put(self, size: int) -> Operation:
+        one = blob_model(size)(**sample.blob(size))
+        return lambda: self.db.put(one)
+
+
+connect = DynamORM

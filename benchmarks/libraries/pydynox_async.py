@@ -1,0 +1,74 @@
+"""pydynox's asyncio face."""
+
+from __future__ import annotations
+
+from benchmarks import sample
+from benchmarks.libraries.base import Library
+from benchmarks.libraries.pydynox_ import KEY, KEYS, blob_model, payment_model, wide_model
+from pydynox import DynamoDBClient
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from benchmarks.libraries.base import Operation
+
+
+class PydynoxAsync(Library):
+    """pydynox's asyncio face with its defaults."""
+
+    face = "async"
+
+    async def start(self) -> None:
+        self.client = DynamoDBClient(
+            region=sample.REGION, access_key=sample.KEY_ID, secret_key=sample.SECRET, endpoint_url=self.endpoint
+        )
+        self.model = payment_model("payments", self.client)
+
+    def get(self) -> Operation:
+        return lambda: self.model.get(**KEY)
+
+    def put(self) -> Operation:
+        one = self.model(**sample.payment(1))
+        return lambda: one.save(full_replace=True)
+
+    def update(self) -> Operation:
+        model, one = self.model, self.model(**sample.payment(1))
+
+        async def update() -> Any:
+            await one.update(
+                condition=model.version == sample.VERSION, status="done", amount=5, version=sample.VERSION + 1
+            )
+            return one
+
+        return update
+
+    def query(self, count: int) -> Operation:
+        model = payment_model(f"payments-{count}", self.client)
+
+        async def query() -> list[Any]:
+            return [one async for one in model.query(partition_key=sample.MERCHANT)]
+
+        return query
+
+    def batch_get(self) -> Operation:
+        return lambda: self.model.batch_get(KEYS)
+
+    def wide_get(self) -> Operation:
+        model = wide_model(self.client)
+        return lambda: model.get(id="wide-1")
+
+    def wide_put(self) -> Operation:
+        one = wide_model(self.client)(**sample.wide())
+        return lambda: one.save(full_replace=True)
+
+    def blob_get(self, size: int) -> Operation:
+        model = blob_model(size, self.client)
+        return lambda: model.get(id=f"blob-{size}")
+
+    def blob_put(self, size: int) -> Operation:
+        one = blob_model(size, self.client)(**sample.blob(size))
+        return lambda: one.save(full_replace=True)
+
+
+connect = PydynoxAsync

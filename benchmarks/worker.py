@@ -1,0 +1,169 @@
+"""A child process that measures one library: it reads orders from standard input and answers on standard output.
+
+Each library has a process of its own, so that none pays for what another imported, started or left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import memory
+from benchmarks.libraries import BY_NAME
+from benchmarks.libraries.base import Library, Unsupported
+from benchmarks.work import BY_NAME as WORKS
+from benchmarks.work import Work
+
+if TYPE_CHECKING:
+    from benchmarks.libraries.base import Operation
+
+Timed = Callable[[int], tuple[float, float]]
+"""Does the work so many times; returns the seconds of CPU and of the wall clock."""
+
+
+class Face:
+    """Runs the operations of a blocking library."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.pool = ThreadPoolExecutor(64)
+
+    def once(self, operation: Operation) -> Any:
+        """Do it once and return the result."""
+        return operation()
+
+    def timed(self, work: Work, operation: Operation) -> Timed:
+        """How the work is done and timed."""
+        return self._together(operation, work.tasks) if work.tasks > 1 else self._in_turn(operation)
+
+    def _in_turn(self, operation: Operation) -> Timed:
+        def run(count: int) -> tuple[float, float]:
+            wall, cpu = perf_counter(), process_time()
+            for _ in repeat(None, count):
+                operation()
+            return process_time() - cpu, perf_counter() - wall
+
+        return run
+
+    def _together(self, operation: Operation, tasks: int) -> Timed:
+        def some(count: int) -> None:
+            for _ in repeat(None, count):
+                operation()
+
+        def run(count: int) -> tuple[float, float]:
+            wall, cpu = perf_counter(), process_time()
+            list(self.pool.map(some, [count // tasks] * tasks))
+            return process_time() - cpu, perf_counter() - wall
+
+        return run
+
+    def close(self) -> None:
+        """End what was started."""
+        self.pool.shutdown()
+
+
+class AsyncFace(Face):
+    """Runs the operations of an asyncio library, all on one event loop."""
+
+    def __init__(self, library: Library) -> None:
+        super().__init__(library)
+        self.runner = asyncio.Runner()
+        self.runner.run(library.start())
+
+    def once(self, operation: Operation) -> Any:
+        async def one() -> Any:
+            return await operation()
+
+        return self.runner.run(one())
+
+    def _timed(self, doing: Callable[[int], Coroutine[Any, Any, None]]) -> Timed:
+        async def run(count: int) -> tuple[float, float]:
+            wall, cpu = perf_counter(), process_time()
+            await doing(count)
+            return process_time() - cpu, perf_counter() - wall
+
+        return lambda count: self.runner.run(run(count))
+
+    def _in_turn(self, operation: Operation) -> Timed:
+        async def some(count: int) -> None:
+            for _ in repeat(None, count):
+                await operation()
+
+        return self._timed(some)
+
+    def _together(self, operation: Operation, tasks: int) -> Timed:
+        async def some(count: int) -> None:
+            for _ in repeat(None, count):
+                await operation()
+
+        async def all_of(count: int) -> None:
+            await asyncio.gather(*(some(count // tasks) for _ in range(tasks)))
+
+        return self._timed(all_of)
+
+    def close(self) -> None:
+        self.runner.run(self.library.stop())
+        self.runner.close()
+        super().close()
+
+
+def measure(timed: Timed, tasks: int, seconds: float) -> dict[str, float]:
+    """CPU and wall µs per operation, over about so many seconds."""
+    step = tasks
+    while True:  # as many as fill the time; doubling ends soon
+        _, wall = timed(step)
+        if wall >= seconds / 8:
+            break
+        step *= 2
+    count = max(tasks, int(step * seconds / wall) // tasks * tasks)
+    gc.collect()
+    cpu, wall = timed(count)
+    return {"cpu": cpu / count * 1e6, "wall": wall / count * 1e6, "count": count}
+
+
+def serve(face: Face) -> None:
+    """Answer orders until there are no more."""
+    ready: dict[str, tuple[Operation, Timed]] = {}
+    for line in sys.stdin:
+        order = json.loads(line)
+        work = WORKS[order["work"]]
+        try:
+            if work.name not in ready:
+                operation = work.prepare(face.library)
+                work.check(face.once(operation))
+                ready[work.name] = operation, face.timed(work, operation)
+            operation, timed = ready[work.name]
+            if "hold" in order:
+                answer: dict[str, Any] = memory.held(lambda: face.once(operation), order["hold"])
+            else:
+                answer = measure(timed, work.tasks, order["seconds"])
+        except Unsupported:
+            answer = {"unsupported": True}
+        except Exception as error:  # noqa: BLE001 - the report says it; the others go on
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+def main() -> None:
+    """Connect the library named on the command line."""
+    name, endpoint = sys.argv[1:3]
+    module = importlib.import_module(f"benchmarks.libraries.{BY_NAME[name].module}")
+    library: Library = module.connect(endpoint)
+    face = AsyncFace(library) if library.face == "async" else Face(library)
+    print(json.dumps({"ready": True}), flush=True)
+    try:
+        serve(face)
+    finally:
+        face.close()
+
+
+if __name__ == "__main__":
+    main()
