@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
@@ -18,6 +19,8 @@ from benchmarks.work import Work
 ROOT = Path(__file__).parent.parent
 HOLD = 20
 """Results of 1,000 items that are held at once to see what one takes."""
+PATIENCE = 120
+"""Seconds for one round of one piece of work; the longest takes about ten."""
 
 Figures = dict[str, dict[str, dict[str, Any]]]
 """By work and library: the figure of each round under ``cpu`` and ``wall``, or a reason under ``error``."""
@@ -67,11 +70,15 @@ class Worker:
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
+        watchdog = threading.Timer(PATIENCE, self._process.kill)
+        watchdog.daemon = True
+        watchdog.start()
         line = self._process.stdout.readline()
+        watchdog.cancel()
         if line:
             return json.loads(line)  # type: ignore[no-any-return]
         last = self._process.stderr.read().strip().splitlines()
-        self.problem = last[-1] if last else "it ended"
+        self.problem = last[-1] if last else f"it ended, or gave no answer within {PATIENCE} s"
         return {"error": self.problem}
 
     def close(self) -> None:

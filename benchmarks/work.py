@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benchmarks.libraries.base import Unsupported
 from benchmarks.payload import BLOB_SIZES, QUERY_SIZES
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Work(NamedTuple):
 
     def prepare(self, library: Library) -> Operation:
         """The call to measure. Raises Unsupported."""
+        if self.tasks > 1 and not library.concurrent:
+            raise Unsupported
         method = getattr(library, self.method)
         return method() if self.argument is None else method(self.argument)  # type: ignore[no-any-return]
 

@@ -24,6 +24,8 @@ class Library:
 
     face = "sync"
     flavour = "iso"
+    concurrent = True
+    """Whether threads or tasks may share it."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint

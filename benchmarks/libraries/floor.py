@@ -137,6 +137,8 @@ def item(value: dict[str, Any]) -> dict[str, Any]:
 class Floor(Library):
     """Talks to DynamoDB with nothing in between."""
 
+    concurrent = False
+
     def __init__(self, endpoint: str) -> None:
         super().__init__(endpoint)
         self.call = Wire(endpoint).call

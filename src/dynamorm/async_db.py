@@ -137,8 +137,6 @@ class AsyncDB:
         return await self._io.run(verbs.save(self._session, obj))
 
     @overload
-    async def update(self, obj: M, /, *updates: Update, condition: Condition | None = ..., upsert: bool = ...) -> M: ...
-    @overload
     async def update(
         self,
         model: type[M],
@@ -148,6 +146,8 @@ class AsyncDB:
         upsert: bool = ...,
         **parts: Any,
     ) -> M: ...
+    @overload
+    async def update(self, obj: M, /, *updates: Update, condition: Condition | None = ..., upsert: bool = ...) -> M: ...
     async def update(
         self, subject: Any, /, *args: Any, condition: Condition | None = None, upsert: bool = False, **parts: Any
     ) -> Any:
@@ -167,11 +167,11 @@ class AsyncDB:
         )
 
     @overload
-    async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
-    @overload
     async def upsert(
         self, model: type[M], /, *key_and_updates: Any, condition: Condition | None = ..., **parts: Any
     ) -> M: ...
+    @overload
+    async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
     async def upsert(self, subject: Any, /, *args: Any, condition: Condition | None = None, **parts: Any) -> Any:
         """`update` that makes the item when there is none.
 

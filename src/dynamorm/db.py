@@ -134,8 +134,6 @@ class DB:
         return self._io.run(verbs.save(self._session, obj))
 
     @overload
-    def update(self, obj: M, /, *updates: Update, condition: Condition | None = ..., upsert: bool = ...) -> M: ...
-    @overload
     def update(
         self,
         model: type[M],
@@ -145,6 +143,8 @@ class DB:
         upsert: bool = ...,
         **parts: Any,
     ) -> M: ...
+    @overload
+    def update(self, obj: M, /, *updates: Update, condition: Condition | None = ..., upsert: bool = ...) -> M: ...
     def update(
         self, subject: Any, /, *args: Any, condition: Condition | None = None, upsert: bool = False, **parts: Any
     ) -> Any:
@@ -162,11 +162,11 @@ class DB:
         return self._io.run(update.update(self._session, subject, args, parts, condition=condition, upsert=upsert))
 
     @overload
-    def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
-    @overload
     def upsert(
         self, model: type[M], /, *key_and_updates: Any, condition: Condition | None = ..., **parts: Any
     ) -> M: ...
+    @overload
+    def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
     def upsert(self, subject: Any, /, *args: Any, condition: Condition | None = None, **parts: Any) -> Any:
         """`update` that makes the item when there is none.
 

@@ -102,6 +102,8 @@ class Driver(Protocol):
 
     def run(self, flow: Flow[Any]) -> Any:
         """Drive a flow to its end."""
+        ...
 
     def close(self) -> Any:
         """Close idle connections; later use raises."""
+        ...

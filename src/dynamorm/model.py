@@ -145,7 +145,7 @@ def _finish(
     namespace.setdefault("__hash__", None)
     metas = tuple(dict.fromkeys([*(type(base) for base in bases if isinstance(base, ModelMeta)), mcls]))
     metas = tuple(one for one in metas if not any(other is not one and issubclass(other, one) for other in metas))
-    meta = type(f"{name}Meta", metas, dict(own))
+    meta: Any = type(f"{name}Meta", metas, dict(own))
     cls: Any = MixinMeta.__new__(meta, name, bases, namespace, _scope=scope)
     deferred = any(isinstance(field.annotation, str) for field in schema.fields.values())
     local = {**scope.local, name: cls} if deferred else {}

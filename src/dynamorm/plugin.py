@@ -30,6 +30,7 @@ class FieldHook(Protocol):
 
     def __call__(self, schema: Schema, field: Field, /) -> FieldCodec | None:
         """Wrap one field, or leave it alone."""
+        ...
 
 
 class ModelHook(Protocol):
@@ -37,6 +38,7 @@ class ModelHook(Protocol):
 
     def __call__(self, schema: Schema, /) -> Schema:
         """The schema to go on with."""
+        ...
 
 
 CallFlow: TypeAlias = "Callable[[Operation], Flow[Any]]"
@@ -48,6 +50,7 @@ class AroundHook(Protocol):
 
     def __call__(self, call: CallFlow, /) -> CallFlow:
         """The call to go on with."""
+        ...
 
 
 class ObserveHook(Protocol):
@@ -55,6 +58,7 @@ class ObserveHook(Protocol):
 
     def __call__(self, operation: Operation, reply: Reply, /) -> None:
         """Look at one reply."""
+        ...
 
 
 class Extension(Protocol):
@@ -66,3 +70,4 @@ class Extension(Protocol):
     @property
     def name(self) -> str:
         """What the plugin is called; two of one name are refused."""
+        ...

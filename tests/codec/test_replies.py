@@ -25,7 +25,13 @@ class Payment(Model, table="payments"):
 
 CODEC = Registry().codec(Payment)
 ITEM = b'{"id":{"S":"p"},"amount":{"N":"5"}}'
-DEEP = b'{"Item":{"id":{"S":"p"},"amount":{"N":"5"},"extra":' + b'{"M":{"a":' * 100_000 + b'{"S":"x"}' + b"}}" * 100_000 + b"}}"
+DEEP = (
+    b'{"Item":{"id":{"S":"p"},"amount":{"N":"5"},"extra":'
+    + b'{"M":{"a":' * 100_000
+    + b'{"S":"x"}'
+    + b"}}" * 100_000
+    + b"}}"
+)
 
 UNBELIEVABLE = {
     "empty": b"",
@@ -130,7 +136,9 @@ class TestGoodAnswers:
         other = CODEC.read_attributes(body.replace(b'"Item"', b'"Attributes"', 1))
         assert other == expected
         assert CODEC.loaded(other) == CODEC.loaded(obj)
-        assert json.loads(CODEC.attributes_json(body.replace(b'"Item"', b'"Attributes"', 1))) == json.loads(body)["Item"]
+        assert (
+            json.loads(CODEC.attributes_json(body.replace(b'"Item"', b'"Attributes"', 1))) == json.loads(body)["Item"]
+        )
 
     def test_text_that_json_must_escape(self):
         for text in ('"quoted"', "back\\slash", "line\nend\x00", "é\u2028😀", '{"N":"5"}'):
@@ -154,7 +162,16 @@ class TestPages:
 
     def test_items_keys_and_counts(self):
         body = self.page([ITEM] * 3, ScannedCount=b"7", LastEvaluatedKey=b'{"id":{"S":"p"}}')
-        for text in (body, b" " + body, self.page([ITEM] * 3, ScannedCount=b"7", LastEvaluatedKey=b'{"id":{"S":"p"}}', ConsumedCapacity=b'{"CapacityUnits":0.5}')):
+        for text in (
+            body,
+            b" " + body,
+            self.page(
+                [ITEM] * 3,
+                ScannedCount=b"7",
+                LastEvaluatedKey=b'{"id":{"S":"p"}}',
+                ConsumedCapacity=b'{"CapacityUnits":0.5}',
+            ),
+        ):
             page = CODEC.read_page(text)
             assert page.items == [Payment(id="p", amount=5)] * 3
             assert [CODEC.loaded(one) for one in page.items] == [ITEM] * 3
@@ -200,7 +217,11 @@ class TestPages:
             CODEC.read_page(body)
 
     def test_counting(self):
-        assert read_count(b'{"Count":3,"ScannedCount":9,"LastEvaluatedKey":{"id":{"S":"p"}}}') == (3, 9, b'{"id":{"S":"p"}}')
+        assert read_count(b'{"Count":3,"ScannedCount":9,"LastEvaluatedKey":{"id":{"S":"p"}}}') == (
+            3,
+            9,
+            b'{"id":{"S":"p"}}',
+        )
         assert read_count(b'{"Count":0}') == (0, 0, None)
         for body in (b"{}", b'{"Count":1,"Items":[]}', b'{"Count":-1}', b"[]"):
             with pytest.raises(MalformedResponse):

@@ -67,7 +67,19 @@ def test_what_can_be_a_key():
 
 
 @pytest.mark.parametrize(
-    "wire", [{}, {"S": "a", "N": "1"}, {"X": 1}, {"S": 1}, {"N": "x"}, {"B": "="}, {"NULL": False}, [], {"L": [{"S": 1}]}, {"SS": [1]}]
+    "wire",
+    [
+        {},
+        {"S": "a", "N": "1"},
+        {"X": 1},
+        {"S": 1},
+        {"N": "x"},
+        {"B": "="},
+        {"NULL": False},
+        [],
+        {"L": [{"S": 1}]},
+        {"SS": [1]},
+    ],
 )
 def test_what_is_no_wire_value(wire):
     with pytest.raises(Mismatch):

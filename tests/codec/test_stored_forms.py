@@ -17,6 +17,7 @@ from dynamorm.codec import Registry
 from dynamorm.declare import Attr, attr, partition_key, ttl
 from dynamorm.model import Model
 from dynamorm.schema import Codec, Json
+from tests.codec.holders import codec_of
 
 
 class Color(Enum):
@@ -159,7 +160,7 @@ ROWS = [
     (dict, {"a": {"b": [1, None, b"x"]}}, {"M": {"a": {"M": {"b": {"L": [{"N": "1"}, {"NULL": True}, {"B": b"x"}]}}}}}),
     (list, [1, "a"], {"L": [{"N": "1"}, {"S": "a"}]}),
     (str | None, "x", {"S": "x"}),
-    (Optional[int], 5, {"N": "5"}),
+    (Optional[int], 5, {"N": "5"}),  # noqa: UP045 - the older spelling must work too
     (int | str, 5, {"N": "5"}),
     (int | str, "5", {"S": "5"}),
     (int | str | None, "5", {"S": "5"}),
@@ -188,21 +189,6 @@ ROWS = [
 ]  # fmt: skip
 
 
-def model_of(annotation, **settings):
-    """A model with one field of this type."""
-    namespace = {
-        "__annotations__": {"id": Attr[str], "value": Attr[annotation]},
-        "__module__": __name__,
-        "id": partition_key(),
-        "value": attr(**settings) if settings else attr(),
-    }
-    return type(Model)("Holder", (Model,), namespace, table="holders")
-
-
-def codec_of(annotation, **settings):
-    return Registry().codec(model_of(annotation, **settings))
-
-
 def plain(item):
     """What boto3's own reader makes of a wire item."""
     reader = TypeDeserializer()
@@ -222,7 +208,9 @@ def unwrapped(value):
     return value
 
 
-@pytest.mark.parametrize(("annotation", "value", "stored"), ROWS, ids=[f"{number}-{row[0]}" for number, row in enumerate(ROWS)])
+@pytest.mark.parametrize(
+    ("annotation", "value", "stored"), ROWS, ids=[f"{number}-{row[0]}" for number, row in enumerate(ROWS)]
+)
 def test_every_type_has_its_stored_form_and_reads_back_the_same(annotation, value, stored):
     codec = codec_of(annotation)
     item = codec.encode(codec.model(id="p", value=value))
@@ -282,25 +270,15 @@ def test_ttl_is_epoch_seconds_rounded_down():
     item = codec.encode(Session(id="s", expires=datetime(2024, 1, 1, 0, 0, 1, 999_999, UTC)))
     assert item["expires"] == {"N": "1704067201"}
     assert codec.decode_wire(item).expires == datetime(2024, 1, 1, 0, 0, 1, tzinfo=UTC)
-    assert codec.encode(Session(id="s", expires=datetime(1969, 12, 31, 23, 59, 59, 500_000, UTC)))["expires"] == {"N": "-1"}
+    assert codec.encode(Session(id="s", expires=datetime(1969, 12, 31, 23, 59, 59, 500_000, UTC)))["expires"] == {
+        "N": "-1"
+    }
     assert "expires" not in codec.encode(Session(id="s"))
 
 
 class TestJson:
     def test_is_compact_sorted_and_exact(self):
-        codec = Registry().codec(
-            type(Model)(
-                "Doc",
-                (Model,),
-                {
-                    "__annotations__": {"id": Attr[str], "value": Attr[dict[str, Any] | None]},
-                    "__module__": __name__,
-                    "id": partition_key(),
-                    "value": attr(Json()),
-                },
-                table="docs",
-            )
-        )
+        codec = codec_of(dict[str, Any] | None, Json())
         value = {"b": Decimal("1.10"), "a": [10**30, "ü", None, True], "t": INSTANT}
         item = codec.encode(codec.model(id="p", value=value))
         text = '{"a":[1000000000000000000000000000000,"ü",null,true],"b":1.10,"t":"2024-01-01T00:00:00.123000Z"}'
@@ -327,7 +305,9 @@ def test_a_codec_of_ones_own():
     class Hex(Model, table="hexes"):
         id: Attr[str] = partition_key()
         value: Attr[int] = attr(Codec(lambda value: f"{value:x}", lambda text: int(text, 16)))
-        other: Attr[complex | None] = attr(Codec(lambda z: [z.real, z.imag], lambda pair: complex(*map(float, pair))), default=None)
+        other: Attr[complex | None] = attr(
+            Codec(lambda z: [z.real, z.imag], lambda pair: complex(*map(float, pair))), default=None
+        )
 
     codec = Registry().codec(Hex)
     obj = Hex(id="h", value=255, other=1 + 2j)

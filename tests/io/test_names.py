@@ -157,9 +157,7 @@ def test_the_host_header_names_a_port_only_when_it_is_unusual(url, header):
 
 @pytest.mark.parametrize(
     "url",
-    ["", "ftp://a", "a.b", "http://", "http://a:0", "http://a:65536", "http://a:b", "http://u:p@a", "http://a/x", "http://a?x"]
-    + ["http://a#x", "http://a b", "http://a\r\nX: y", "http://ä.de", "http://[::1", "http://[1.2]", "http://-a", " http://a"]
-    + ["http://169.254.169.254", "http://0.0.0.0", "http://[fd00:ec2::254]", "http://224.0.0.1", "http://[fe80::1]"],
+    ["", "ftp://a", "a.b", "http://", "http://a:0", "http://a:65536", "http://a:b", "http://u:p@a", "http://a/x", "http://a?x", "http://a#x", "http://a b", "http://a\r\nX: y", "http://ä.de", "http://[::1", "http://[1.2]", "http://-a", " http://a", "http://169.254.169.254", "http://0.0.0.0", "http://[fd00:ec2::254]", "http://224.0.0.1", "http://[fe80::1]"],
 )  # fmt: skip
 def test_a_bad_endpoint_is_a_clear_error(url):
     with pytest.raises(ConfigError, match="endpoint"):
@@ -181,8 +179,7 @@ def test_public_and_private_addresses_are_allowed(ip):
 
 @pytest.mark.parametrize(
     "ip",
-    ["169.254.0.1", "fe80::1", "fd00:ec2::23", "::", "0.1.2.3", "255.255.255.255", "240.0.0.1", "ff02::1", "64:ff9b::a9fe:a9fe"]
-    + ["100.100.100.200", "not an address", ""],
+    ["169.254.0.1", "fe80::1", "fd00:ec2::23", "::", "0.1.2.3", "255.255.255.255", "240.0.0.1", "ff02::1", "64:ff9b::a9fe:a9fe", "100.100.100.200", "not an address", ""],
 )  # fmt: skip
 def test_other_addresses_are_refused_even_for_a_loopback_endpoint(ip):
     assert address_refused(ip, loopback_ok=True)

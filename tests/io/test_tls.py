@@ -1,6 +1,6 @@
 """TLS on both drivers (W23), with certificates made for the occasion."""
 
-import datetime
+import datetime as dt
 import ipaddress
 import re
 import socket
@@ -14,13 +14,13 @@ from dynamorm.effects import TransportError
 from dynamorm.errors import ConfigError
 from dynamorm.io.tls import TLSSettings, odd_protocol
 from dynamorm.wire.endpoint import Endpoint
-from tests.io.kit import answer, ask, echo, read_request, request
+from tests.io.kit import answer, ask, echo, lateness, read_request, request
 
 x509 = pytest.importorskip("cryptography.x509")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
-DAY = datetime.timedelta(days=1)
+DAY = dt.timedelta(days=1)
 
 
 class Authority:
@@ -33,7 +33,7 @@ class Authority:
         self.bundle.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def _sign(self, name, public_key, names, *, authority=False, expired=False, key=None):
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(name)
@@ -203,10 +203,7 @@ def test_a_drip_ends_at_the_deadline(serve, face, authority, trusted):
                 time.sleep(0.02)
 
     driver = face(serve(drip, context=authority.context()).endpoint("localhost", "https"), tls=trusted)
-    start = time.monotonic()
-    error = failing(driver, timeout=0.5)
-    assert (error.stage, error.sent) == ("timeout", True)
-    assert abs(time.monotonic() - start - 0.5) < 0.06
+    assert lateness(lambda: failing(driver, timeout=0.5).stage == "timeout", 0.5) < 0.05
 
 
 def test_bytes_in_the_same_record_as_the_answer_never_meet_the_next_request(serve, face, authority, trusted):
@@ -244,7 +241,7 @@ def test_http_1_1_is_offered_and_nothing_else_is_accepted(serve, face, authority
 
 
 def test_bad_settings_are_clear_errors(tmp_path):
-    with pytest.raises(ConfigError, match="TLSv1.1"):
+    with pytest.raises(ConfigError, match=r"TLSv1\.1"):
         TLSSettings(min_version="TLSv1.1")
     with pytest.raises(ConfigError, match="CA bundle"):
         TLSSettings(ca_bundle=str(tmp_path / "none.pem")).context()

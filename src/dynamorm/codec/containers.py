@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from msgspec import UNSET as U
+from typing_extensions import override
 
 from .document import from_wire, set_to_wire
 from .mismatch import Mismatch, misfit
@@ -24,9 +25,11 @@ class ListShape(Shape):
         self.expected = f"{kind.__name__}[{item.expected}]"
         self.classes = (kind,)
 
+    @override
     def payload(self) -> Any:
         return list[self.item.wire()]  # type: ignore[misc] # a type made at run time
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         kind = source.bind(self.kind.__name__, self.kind)
         check = source.bind(f"{self.kind.__name__}_", _instance(self.kind))
@@ -34,20 +37,25 @@ class ListShape(Shape):
         values = f"({v} if {v}.__class__ is {kind} else {check}({v}))"
         return f'{{"L": [{self.item.encode(source, y)} for {y} in {values}]}}'
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         y = f"{x.partition('.')[0]}_"
         values = f"[{self.item.decode(source, y)} for {y} in {x}.L]"
         return values if self.kind is list else f"{source.bind('tuple', tuple)}({values})"
 
+    @override
     def children(self) -> Iterator[Shape]:
         yield self.item
 
+    @override
     def empty(self) -> Any:
         return self.kind()
 
+    @override
     def element(self) -> Shape:
         return self.item
 
+    @override
     def part(self, name: str | int) -> Shape:
         return self.item if isinstance(name, int) else super().part(name)
 
@@ -56,15 +64,17 @@ class TupleShape(Shape):
     """A tuple of fixed length: L."""
 
     tag = "L"
-    classes = (tuple,)
+    classes: tuple[type, ...] = (tuple,)
 
     def __init__(self, items: tuple[Shape, ...]) -> None:
         self.items = items
         self.expected = f"tuple[{', '.join(one.expected for one in items) or '()'}]"
 
+    @override
     def payload(self) -> Any:
         return tuple[tuple(one.wire() for one in self.items)]  # type: ignore[misc] # a type made at run time
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         def body() -> tuple[str, list[str]]:
             misfit_ = source.bind("misfit", misfit)
@@ -80,6 +90,7 @@ class TupleShape(Shape):
 
         return f"{source.function((self, 'encode'), 'encode_tuple', body)}({v})"
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         def body() -> tuple[str, list[str]]:
             names = [f"x{number}" for number in range(len(self.items))]
@@ -88,9 +99,11 @@ class TupleShape(Shape):
 
         return f"{source.function((self, 'decode'), 'decode_tuple', body)}({x}.L)"
 
+    @override
     def children(self) -> Iterator[Shape]:
         yield from self.items
 
+    @override
     def part(self, name: str | int) -> Shape:
         if isinstance(name, int) and name < len(self.items):
             return self.items[name]
@@ -109,15 +122,18 @@ class SetShape(Shape):
         self.expected = f"{kind.__name__}[{item.expected}]"
         self.classes = (kind,)
 
+    @override
     def payload(self) -> Any:
         return list[self.item.payload()]  # type: ignore[misc] # a type made at run time
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         check = source.bind("set_", _instance(self.kind, (set, frozenset)))
         y = f"{v}_"
         values = f"sorted({{{self.item.text_of(source, y)} for {y} in {v}}})"
         return f'({{"{self.tag}": {values}}} if {check}({v}) else {{"NULL": True}})'
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         unset = source.bind("U", U)
         refuse = source.bind("refuse_null", refuse_null)
@@ -127,12 +143,15 @@ class SetShape(Shape):
         values = payload if self.item.passes else f"[{self.item.value_of(source, y)} for {y} in {payload}]"
         return f"{kind}({values} if {x}.NULL is {unset} and {payload} is not {unset} else {refuse}({x}) or ())"
 
+    @override
     def children(self) -> Iterator[Shape]:
         yield self.item
 
+    @override
     def empty(self) -> Any:
         return self.kind()
 
+    @override
     def element(self) -> Shape:
         return self.item
 
@@ -147,10 +166,12 @@ class AnySetShape(Shape):
         self.expected = kind.__name__
         self.classes = (kind,)
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         check = source.bind("set_", _instance(self.kind, (set, frozenset)))
         return f"{source.bind('set_to_wire', set_to_wire)}({check}({v}))"
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         def read(wire: Any) -> Any:
             value = from_wire(wire)
@@ -160,9 +181,11 @@ class AnySetShape(Shape):
 
         return f"{source.bind('any_set', read)}({x})"
 
+    @override
     def empty(self) -> Any:
         return self.kind()
 
+    @override
     def element(self) -> Shape:
         return ANY
 
@@ -171,16 +194,18 @@ class DictShape(Shape):
     """A dict: M. Its keys are stored as text."""
 
     tag = "M"
-    classes = (dict,)
+    classes: tuple[type, ...] = (dict,)
 
     def __init__(self, key: Scalar, item: Shape) -> None:
         self.key = key
         self.item = item
         self.expected = f"dict[{key.expected}, {item.expected}]"
 
+    @override
     def payload(self) -> Any:
         return dict[str, self.item.wire()]  # type: ignore[misc] # a type made at run time
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         check = source.bind("dict_", _instance(dict))
         y = f"{v}_"
@@ -189,6 +214,7 @@ class DictShape(Shape):
             f'{{"M": {{{self.key.text_of(source, f"k{y}")}: {self.item.encode(source, y)} for k{y}, {y} in {pairs}}}}}'
         )
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         y = f"{x.partition('.')[0]}_"
         key = "k" + y
@@ -199,16 +225,20 @@ class DictShape(Shape):
         """A UUID is read by msgspec where it is a value; as a key it comes as text."""
         return source.bind("key_of", self.key.key_of)
 
+    @override
     def children(self) -> Iterator[Shape]:
         yield self.key
         yield self.item
 
+    @override
     def empty(self) -> Any:
         return {}
 
+    @override
     def element(self) -> Shape:
         return self.key
 
+    @override
     def part(self, name: str | int) -> Shape:
         return self.item if isinstance(name, str) else super().part(name)
 

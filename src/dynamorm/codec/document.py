@@ -61,6 +61,7 @@ def to_wire(value: Any, depth: int = 0) -> Wire:
 
 def _subclass(value: Any, depth: int) -> Wire:
     """The wire value of an instance of a subclass of a plain type, by its content."""
+    plain: Any
     for plain in (str, int, float, Decimal, bytes, dict, list):
         if isinstance(value, plain):
             return to_wire(plain(value) if plain is not str else str.__str__(value), depth)
@@ -106,8 +107,8 @@ def from_wire(wire: Wire) -> Any:
 
 def bytes_of(value: Any) -> bytes:
     """Bytes, from bytes or base64 text."""
-    if value.__class__ is bytes:
-        return value  # type: ignore[no-any-return] # just checked
+    if isinstance(value, bytes):
+        return value
     try:
         return a2b_base64(value, strict_mode=True)
     except (Base64Error, TypeError, ValueError):
@@ -115,9 +116,9 @@ def bytes_of(value: Any) -> bytes:
 
 
 def _text(value: Any) -> str:
-    if value.__class__ is not str:
+    if not isinstance(value, str):
         raise Mismatch("text", value)
-    return value  # type: ignore[no-any-return] # just checked
+    return value
 
 
 def _null(value: bool) -> None:  # noqa: FBT001 - the payload of NULL is a boolean
@@ -148,21 +149,26 @@ def normal(wire: Wire) -> Wire:
     if wire.__class__ is not dict or len(wire) != 1:
         raise Mismatch("an attribute value", wire, "something else")
     ((tag, value),) = wire.items()
+    return {tag: _normal(tag, value)}
+
+
+def _normal(tag: str, value: Any) -> Any:
     if tag == "B":
-        return {"B": bytes_of(value)}
-    if value.__class__ is not _PAYLOAD.get(tag):
-        raise Mismatch("an attribute value", wire, "something else")
+        return bytes_of(value)
+    fits: bool = value.__class__ is _PAYLOAD.get(tag)
+    if not fits:
+        raise Mismatch("an attribute value", value, "something else")
     if tag == "L":
-        return {"L": [normal(one) for one in value]}
+        return [normal(one) for one in value]
     if tag == "M":
-        return {"M": {key: normal(one) for key, one in value.items()}}
+        return {key: normal(one) for key, one in value.items()}
     if tag == "BS":
-        return {"BS": [bytes_of(one) for one in value]}
+        return [bytes_of(one) for one in value]
     if tag in ("SS", "NS"):
-        return {tag: [_text(one) for one in value]}
+        return [_text(one) for one in value]
     if tag == "NULL":
         _null(value)
-    return wire
+    return value
 
 
 def empty_wire(wire: Wire) -> bool:

@@ -61,5 +61,6 @@ class Family:
 
 def _with_subclasses(cls: type) -> Iterator[type]:
     yield cls
-    for one in type.__subclasses__(cls):
+    subclasses: list[type] = type.__subclasses__(cls)  # a model's attributes hide nothing here
+    for one in subclasses:
         yield from _with_subclasses(one)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from inspect import get_annotations
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import NODEFAULT, Struct
@@ -24,7 +26,7 @@ class Members(typing.NamedTuple):
     fields: list[Field]
     make: Callable[[dict[str, Any]], Any]
     optional: frozenset[str] = frozenset()
-    arguments: dict[str, str] = {}
+    arguments: Mapping[str, str] = MappingProxyType({})
 
 
 def members_of(cls: Any, context: Context) -> Members | None:
@@ -36,16 +38,19 @@ def members_of(cls: Any, context: Context) -> Members | None:
     if issubclass(cls, Struct):
         return _struct(cls)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        hints = _hints(cls)
-        defaults = cls._field_defaults
-        fields = [
-            _own(name, name, hints.get(name, Any), cls, has_default=name in defaults, default=defaults.get(name))
-            for name in cls._fields
-        ]
-        return Members(records.CALL, fields, lambda values: cls(**values))
+        return _named_tuple(cls)
     if hasattr(cls, "__pydantic_validator__") and hasattr(cls, "model_fields"):
         return _pydantic(cls)
     return None
+
+
+def _named_tuple(cls: Any) -> Members:
+    hints, defaults = _hints(cls), cls._field_defaults
+    fields = [
+        _own(name, name, hints.get(name, Any), cls, has_default=name in defaults, default=defaults.get(name))
+        for name in cls._fields
+    ]
+    return Members(records.CALL, fields, lambda values: cls(**values))
 
 
 def _own(name: str, stored: str, hint: Any, cls: Any, *, has_default: bool, default: Any = U) -> Field:
@@ -59,7 +64,7 @@ def _hints(cls: Any) -> dict[str, Any]:
     """Annotations by name, nearest class last; text is resolved later, in context."""
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        found |= base.__dict__.get("__annotations__", {})
+        found |= get_annotations(base)
     return found
 
 

@@ -9,27 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import UNSET as U
 from msgspec import Struct
 
-from dynamorm.errors import DynamORMError, ItemTooLarge, ModelError, ValidationError
+from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.schema import TOKEN_ATTRIBUTE, Field, Schema
 
 from . import operands
-from .document import normal
+from .careful import Careful
+from .changes import difference
 from .family import Family
 from .fields import FieldPlan
-from .fields import explain as explain_value
 from .keys import KeyCodec
-from .mismatch import Mismatch
+from .limits import SURELY_FLAT, check_limits, may_nest
 from .planner import FieldHooks, Planner
 from .reading import Reading
 from .replies import dumps, read_object
-from .shapes import Shape
-from .size import MAX_ITEM, MAX_NAME, check_names, check_nesting, item_size
+from .size import MAX_NAME
 from .source import Source
 from .state import ACCESS, SLOTS
-from .unions import FamilyShape
 
 
 class Page(Struct, gc=False):
@@ -46,7 +43,8 @@ class Codec:
 
     ``schema``, ``model``, ``table`` (physical name or None), ``source`` (the generated code), ``key_names`` (stored
     names of the key, partition first) and ``record`` (the shape) are plain attributes; so are the generated functions
-    ``encode(obj) -> wire item`` (without the write tokens) and ``key_json(values) -> bytes``.
+    ``encode(obj) -> wire item`` (without the write tokens) and ``key_json(values) -> bytes``, and ``encode_field(name,
+    value) -> wire value or None`` (None: it is left out of the item) with its reverse ``decode_field(name, wire)``.
 
     Raises: ModelError when the model's types cannot be stored.
     """
@@ -63,11 +61,13 @@ class Codec:
         self.access = ACCESS.get(schema.model, SLOTS)
         self.record = Planner(hook_of, codec_of).model(schema)
         self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in self.record.plans}
-        self._codec_of = codec_of
+        self.codec_of = codec_of
         self.family = Family(schema, codec_of) if schema.discriminator is not None else None
         self._names = self.record.names() | {TOKEN_ATTRIBUTE}
-        self._deep = _nests(self.record, set())
-        self._careful: dict[str, Any] | None = None
+        self._deep = may_nest(self.record)
+        self.careful = Careful(self)
+        self.encode_field = self.careful.encode_field
+        self.decode_field = self.careful.decode_field
         source = Source()
         self._build(source)
         self.source = source.compile(schema.name)
@@ -84,7 +84,7 @@ class Codec:
     def _build(self, source: Source) -> None:
         """Write the functions of the hot paths."""
         lines = self.record.body_lines(source)
-        explain = source.bind("explain", self._explain_encode)
+        explain = source.bind("explain", self.careful.encode)
         invalid, ours = source.bind("ValidationError", ValidationError), source.bind("DynamORMError", DynamORMError)
         kind = source.bind("Model", self.model)
         source.define(
@@ -104,44 +104,6 @@ class Codec:
         self._decoder = self.record.decoder(source)
 
     # ------------------------------------------------------------------------------------------------------- encoding
-
-    def _explain_encode(self, obj: Any) -> dict[str, Any]:
-        """Encode field by field, to name the one that does not fit."""
-        if not isinstance(obj, self.model):
-            raise ValidationError(f"expected a {self.schema.name}, got {type(obj).__name__}")
-        if self.family is not None and type(obj) is not self.model:
-            codec: Codec = self._codec_of(type(obj))
-            return codec.encode(obj)
-        wire: dict[str, Any] = {}
-        if self.record.tagged is not None:
-            wire[self.record.tagged[0]] = {"S": self.record.tagged[1]}
-        for plan in self.plans.values():
-            try:
-                value = getattr(obj, plan.name)
-            except AttributeError:
-                raise ValidationError(f"{self.schema.name}.{plan.name} has no value", field=plan.name) from None
-            stored = self.encode_field(plan.name, value)
-            if stored is not None:
-                wire[plan.stored] = stored
-        return wire
-
-    def encode_field(self, name: str, value: Any) -> dict[str, Any] | None:
-        """The wire value of one field, its constraints checked; None when it is left out of the item.
-
-        Raises: ValidationError.
-        """
-        plan = self.plans[name]
-        function = self.careful(f"encode {name}")
-        failed: Exception
-        try:
-            found: dict[str, Any] | None = function(value)
-        except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
-            failed = error
-        else:
-            return found
-        if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
-            raise failed
-        raise explain_value(self.schema.name, plan.name, failed, value)
 
     def encode_key_field(self, name: str, value: Any) -> dict[str, Any]:
         """The wire value of a key attribute. Raises: ValidationError."""
@@ -186,33 +148,9 @@ class Codec:
         except UnicodeEncodeError:
             raise ValidationError(f"a {self.schema.name} holds text that is not valid Unicode") from None
         size = len(raw)
-        if size > MAX_NAME:
-            self._check_large(wire, size)
-        if self._deep and size > 200 and raw.count(b'{"L":') + raw.count(b'{"M":') > 30:
-            self._checked(check_nesting, wire)
+        if size > MAX_NAME or (self._deep and size > SURELY_FLAT):
+            check_limits(self, wire, raw)
         return raw
-
-    def _check_large(self, wire: dict[str, Any], size: int) -> None:
-        self._checked(check_names, wire)
-        # The JSON of an item is never shorter than its size.
-        if size > MAX_ITEM and (exact := item_size(wire)) > MAX_ITEM:
-            names = " and ".join(self.key_names) or "none"
-            raise ItemTooLarge(
-                f"a {self.schema.name} (key: {names}) of {exact} bytes is over DynamoDB's limit of {MAX_ITEM} bytes",
-                size=exact,
-                limit=MAX_ITEM,
-                table=self.table,
-            )
-
-    def _checked(self, check: Callable[[dict[str, Any]], None], wire: dict[str, Any]) -> None:
-        failed = None
-        for name, value in wire.items():
-            try:
-                check({name: value})
-            except Mismatch as error:
-                failed = f"{self.schema.name}: the attribute {name[:80]!r} {error.text}"
-        if failed is not None:
-            raise ValidationError(failed)
 
     # ------------------------------------------------------------------------------------------------------- decoding
 
@@ -232,47 +170,6 @@ class Codec:
         obj = self.decode(dumps(wire))
         self.access.set_state(obj, None)
         return obj
-
-    def explain_decode(self, wire: dict[str, Any], raw: bytes | None) -> Any:
-        """Decode attribute by attribute, with the careful readers; names the attribute that does not fit.
-
-        Raises: ValidationError.
-        """
-        values: dict[str, Any] = {}
-        for plan in self.plans.values():
-            found = wire.get(plan.stored, U)
-            values[plan.name] = self._absent(plan) if found is U else self.decode_field(plan.name, found)
-        obj = self.access.construct(self.model, values)
-        self.access.set_state(obj, raw)
-        return obj
-
-    def _absent(self, plan: FieldPlan) -> Any:
-        make = plan.missing()
-        if make is None:
-            raise ValidationError(
-                f"{self.schema.name}.{plan.name}: the stored item lacks {plan.stored!r}",
-                field=plan.name,
-                table=self.table,
-            )
-        return make()
-
-    def decode_field(self, name: str, wire: dict[str, Any]) -> Any:
-        """The Python value of one stored attribute. Raises: ValidationError."""
-        plan = self.plans[name]
-        failed: Exception
-        try:
-            return self.careful(f"decode {name}")(operands.typed(plan, wire))
-        except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
-            failed = error
-        if isinstance(failed, DynamORMError):
-            raise failed
-        raise ValidationError(operands.misread(self.schema.name, plan, wire, failed), field=name, table=self.table)
-
-    def careful(self, which: str) -> Any:
-        """A careful function of one field; they are compiled together, when the first is needed."""
-        if self._careful is None:
-            self._careful = operands.compile_careful(self.schema.name, self.plans.values())
-        return self._careful[which]
 
     def read_page(self, body: bytes) -> Page:
         """The reply to Query or Scan. Raises: MalformedResponse, ValidationError."""
@@ -327,31 +224,7 @@ class Codec:
 
         Attributes the model does not know never appear. Raises: ValidationError.
         """
-        new = self.encode(obj)
-        raw = self.access.get_state(obj)
-        if raw is None:
-            return dict(new)
-        old = self._encode_loaded(raw)
-        changed: dict[str, dict[str, Any] | None] = {name: one for name, one in new.items() if old.get(name) != one}
-        return changed | {name: None for name in old if name not in new}
-
-    def _encode_loaded(self, raw: bytes) -> dict[str, Any]:
-        """What `encode` would have made of the loaded state, also where that breaks a constraint of today."""
-        base = self.decode(raw)
-        try:
-            return self.encode(base)
-        except ValidationError:
-            pass
-        stored = read_object(raw)
-        wire: dict[str, Any] = {}
-        for plan in self.plans.values():
-            try:
-                one = self.encode_field(plan.name, getattr(base, plan.name))
-            except ValidationError:
-                one = normal(stored[plan.stored]) if plan.stored in stored else None
-            if one is not None:
-                wire[plan.stored] = one
-        return wire
+        return difference(self, obj)
 
     def unknown(self, obj: Any) -> dict[str, Any]:
         """The stored attributes of the loaded state that the model does not know, without the write tokens."""
@@ -375,12 +248,3 @@ class Codec:
 
     def __repr__(self) -> str:
         return f"<Codec {self.schema.name}>"
-
-
-def _nests(shape: Shape, seen: set[int]) -> bool:
-    """Whether values may nest without a limit that the types give: documents, custom codecs and recursive types."""
-    if id(shape) in seen:
-        return True
-    seen = seen | {id(shape)}
-    inner = [plan.shape for plan in shape.plans] if hasattr(shape, "plans") else list(shape.children())
-    return (not shape.tag and not inner) or isinstance(shape, FamilyShape) or any(_nests(one, seen) for one in inner)

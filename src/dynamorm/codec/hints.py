@@ -34,7 +34,7 @@ class Context(NamedTuple):
     def bind(self, origin: Any, arguments: tuple[Any, ...]) -> dict[Any, Any]:
         """The type variables of a generic class used as ``origin[arguments]``, and of its generic bases."""
         given = [plain(one, self) if isinstance(one, typing.TypeVar) else one for one in arguments]
-        bound = dict(zip(getattr(origin, "__parameters__", ()), given, strict=False))
+        bound: dict[Any, Any] = dict(zip(getattr(origin, "__parameters__", ()), given, strict=False))
         for base in getattr(origin, "__orig_bases__", ()):
             generic = typing.get_origin(base)
             if generic is not None and generic is not typing.Generic:
@@ -75,7 +75,7 @@ def evaluate(text: str, context: Context) -> Any:
         raise ModelError(
             f"{context.where}: the annotation {text!r} names {error.name!r}, which is not defined there"
         ) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - an annotation may fail in any way
         raise ModelError(f"{context.where}: the annotation {text!r} cannot be evaluated ({error})") from None
 
 
@@ -132,6 +132,9 @@ def resolved(hint: Any, context: Context) -> Any:
     arguments = typing.get_args(hint)
     if not arguments or typing.get_origin(hint) is typing.Literal:
         return hint
-    inner = tuple(one if one in (..., ()) else resolved(one, context) for one in arguments)
+    inner: tuple[Any, ...] = tuple(one if one in (..., ()) else resolved(one, context) for one in arguments)
     origin, _ = origin_of(hint)
-    return typing.Union[inner] if origin is typing.Union else origin[inner if len(inner) > 1 else inner[0]]
+    if origin is typing.Union:
+        return typing.Union[inner]  # noqa: UP007 - the members come as a tuple
+    parameter: Any = inner[0] if len(inner) == 1 else inner
+    return origin[parameter]

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, to_builtins
 from msgspec.json import Decoder, Encoder
+from typing_extensions import override
 
 from dynamorm.errors import ModelError
 
@@ -30,12 +31,15 @@ class JsonShape(Shape):
         except TypeError as error:
             raise ModelError(f"{where}: Json() cannot hold this type ({error})") from None
 
+    @override
     def payload(self) -> Any:
         return str
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         return f'({{"NULL": True}} if {v} is None else {{"S": {source.bind("json_text", json_text)}({v})}})'
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         unset = source.bind("U", U)
         refuse = source.bind("refuse_null", refuse_null)
@@ -48,9 +52,11 @@ class JsonShape(Shape):
         except (DecodeError, RecursionError, ValueError):
             raise Mismatch("JSON text that fits the field", text, "other text") from None
 
+    @override
     def part(self, name: str | int) -> Shape:
         raise Mismatch("a map or a list", None, "a Json() field, which is one text to DynamoDB")
 
+    @override
     def element(self) -> Shape:
         return ANY
 

@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWo
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Any, Final
 
 from dynamorm.errors import NumberPrecision
 
@@ -51,7 +51,7 @@ def int_text(value: object) -> str:
     return _canonical(Decimal(plain))
 
 
-def decimal_text(value: object) -> str:
+def decimal_text(value: Any) -> str:
     """The text of a Decimal (or int)."""
     if value.__class__ is not Decimal:
         if isinstance(value, float):

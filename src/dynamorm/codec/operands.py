@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from msgspec import ValidationError as ShapeError
-from msgspec import convert
-
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.schema import Field
 
-from .document import normal, to_wire
+from .document import to_wire
 from .fields import FieldPlan, explain
-from .mismatch import Mismatch
 from .numbers import number_text
 from .shapes import ANY, Nullable, Scalar, Shape
 from .source import Source
-
-
-def compile_careful(title: str, plans: Iterable[FieldPlan]) -> dict[str, Any]:
-    """``encode <name>`` and ``decode <name>`` for every field, from the code of the hot path with careful functions."""
-    source = Source(careful=True)
-    names = {}
-    for plan in plans:
-        encode = names[f"encode {plan.name}"] = source.bind(f"encode_{plan.name}", object())
-        source.define(encode, "v", plan.encode_lines(source, "v", "return {x}"))
-        operand = names[f"operand {plan.name}"] = source.bind(f"operand_{plan.name}", object())
-        source.define(operand, "v", plan.encode_lines(source, "v", "return {x}", checks=False))
-        decode = names[f"decode {plan.name}"] = source.bind(f"decode_{plan.name}", object())
-        source.define(decode, "x", [f"return {plan.decode_text(source, 'x')}"])
-    source.compile(f"{title} (careful)")
-    return {which: source.names[name] for which, name in names.items()}
-
-
-def typed(plan: FieldPlan, wire: dict[str, Any]) -> Any:
-    """The stored attribute as the msgspec struct that decoding works on."""
-    return normal(wire) if plan.hook is not None else convert(normal(wire), plan.wire())
-
-
-def misread(owner: str, plan: FieldPlan, wire: Any, error: Exception) -> str:
-    """What to say of a stored attribute that does not fit: the wire types, never the value."""
-    where = f"{owner}.{plan.name}"
-    found = next(iter(wire)) if isinstance(wire, dict) and len(wire) == 1 else "no attribute value"
-    shape = plan.shape
-    expected = shape.tag or shape.expected
-    if isinstance(error, ShapeError) and found not in (shape.tag, *(["NULL"] if shape.null else ())) and shape.tag:
-        return f"{where}: the stored item has {found} where {expected} is expected"
-    if isinstance(error, Mismatch):
-        return f"{where}: the stored {found} {error.text}"
-    return f"{where}: the stored {found} does not fit {shape.expected}"
 
 
 def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any] | None:
@@ -64,7 +26,7 @@ def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) ->
     failed: Exception
     try:
         if what == "value" and not rest:
-            found: dict[str, Any] | None = codec.careful(f"operand {plan.name}")(_lenient(plan.shape, value))
+            found: dict[str, Any] | None = codec.careful.function(f"operand {plan.name}")(_lenient(plan.shape, value))
             return found
         return _part(plan.shape, rest, value, what)
     except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain

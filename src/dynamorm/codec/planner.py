@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -18,7 +18,6 @@ from dynamorm.schema import SCHEMAS, Codec, Field, Json, Schema
 from . import records
 from .containers import AnySetShape, DictShape, ListShape, SetShape, TupleShape
 from .fields import FieldPlan
-from .foreign import Members, members_of
 from .hints import Context, class_context, field_context, flat_union, origin_of, plain, resolved
 from .jsontext import JsonShape
 from .records import Record
@@ -27,6 +26,9 @@ from .shapes import ANY, CustomShape, Nullable, Scalar, Shape
 from .size import MAX_INDEX_NAME, MAX_PARTITION_KEY, MAX_SORT_KEY
 from .state import ACCESS, has_slot
 from .unions import FamilyShape, Union
+
+if TYPE_CHECKING:
+    from .foreign import Members
 
 FieldHooks = Callable[[Schema, Field], FieldCodec | None]
 
@@ -213,6 +215,8 @@ class Planner:
         schema = SCHEMAS.get(cls)
         if schema is not None:
             return self._nested_model(schema, key, typevars)
+        from .foreign import members_of  # only models with other classes inside need it
+
         inner = class_context(cls, context, typevars)
         members = members_of(cls, inner)
         if members is None:

@@ -54,9 +54,9 @@ class Reading:
 
     @cached_property
     def _page(self) -> Callable[[bytes], Any]:
-        wire = self._codec.record.struct()
+        items: Any = list[self._codec.record.struct()]  # type: ignore[misc] # a type made at run time
         fields: Any = [
-            ("Items", list[wire]),
+            ("Items", items),
             ("Count", int),
             ("ScannedCount", int | UnsetType, U),
             ("LastEvaluatedKey", Raw | UnsetType, U),
@@ -93,7 +93,7 @@ class Reading:
                 raise
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass
-        return self._codec.explain_decode(wire, raw)
+        return self._codec.careful.decode(wire, raw)
 
     def item(self, body: bytes) -> Any:
         """The object in a reply to GetItem, or None when the reply says there is none.
@@ -136,6 +136,8 @@ class Reading:
             try:
                 reply = self._attributes_reply(body)
                 if reply.Attributes is not U and len(dumps(reply)) == len(body):
+                    # Whatever has the form of an attribute value of this model's decodes.
+                    self._make(reply.Attributes, None)
                     return body[14:-1]
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass

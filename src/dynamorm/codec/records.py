@@ -5,11 +5,12 @@ It must not know where the annotations come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
+from typing_extensions import override
 
 from dynamorm.schema import TOKEN_ATTRIBUTE, Schema
 
@@ -37,7 +38,7 @@ class Record(Shape):
         self.classes = (dict,) if style == DICT else (cls,)
         self.plans: list[FieldPlan] = []
         self.optional: frozenset[str] = frozenset()
-        self.arguments: dict[str, str] = {}
+        self.arguments: Mapping[str, str] = {}
         self.make: Callable[..., Any] = cls
         self._wire: Any = None
 
@@ -54,6 +55,7 @@ class Record(Shape):
         extra = {self.tagged[0]} if self.tagged else set()
         return frozenset({plan.stored for plan in self.plans} | extra)
 
+    @override
     def payload(self) -> Any:
         return self.struct()
 
@@ -91,6 +93,7 @@ class Record(Shape):
 
     # ------------------------------------------------------------------------------------------------------- encoding
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         return f'{{"M": {self.encoder(source)}({v})}}'
 
@@ -143,6 +146,7 @@ class Record(Shape):
 
     # ------------------------------------------------------------------------------------------------------- decoding
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         return f"{self.decoder(source)}({x}.M)"
 
@@ -189,6 +193,7 @@ class Record(Shape):
 
     # ---------------------------------------------------------------------------------------------------------- paths
 
+    @override
     def part(self, name: str | int) -> Shape:
         if isinstance(name, str):
             for plan in self.plans:

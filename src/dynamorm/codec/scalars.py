@@ -69,8 +69,8 @@ def uuid_text(value: Any) -> str:
 
 def uuid_of(value: Any) -> UUID:
     """A UUID, which msgspec has read already where it is a value of its own."""
-    if value.__class__ is UUID:
-        return value  # type: ignore[no-any-return] # just checked
+    if isinstance(value, UUID):
+        return value
     try:
         return UUID(value)
     except (ValueError, AttributeError, TypeError):

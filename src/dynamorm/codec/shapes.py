@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
+from typing_extensions import override
 
 from dynamorm.schema import Codec
 
@@ -84,7 +85,7 @@ class Shape:
         """The shape of what ``contains`` and ``append`` take."""
         raise Mismatch("a list, set or text", None, self.expected)
 
-    def part(self, name: str | int) -> Shape:
+    def part(self, name: str | int) -> Shape:  # noqa: ARG002 - what has parts uses it
         """The shape behind ``.name`` or ``[0]``."""
         raise Mismatch("a map or a list", None, self.expected)
 
@@ -120,6 +121,7 @@ class Scalar(Shape):
         self._payload = payload
         self._empty = empty
 
+    @override
     def payload(self) -> Any:
         return self._payload
 
@@ -135,15 +137,19 @@ class Scalar(Shape):
         """The expression of the value of a payload."""
         return self._format(source, self.parse, x=x)
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         return f'{{"{self.tag}": {self.text_of(source, v)}}}'
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         return self.value_of(source, f"{x}.{self.tag}")
 
+    @override
     def empty(self) -> Any:
         return self._empty
 
+    @override
     def element(self) -> Shape:
         return self if self.tag in ("S", "B") else super().element()
 
@@ -155,15 +161,19 @@ class AnyShape(Shape):
     null = True
     none_absent = True
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         return f"{source.bind('to_wire', to_wire)}({v})"
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         return f"{source.bind('from_wire', from_wire)}({x})"
 
+    @override
     def element(self) -> Shape:
         return self
 
+    @override
     def part(self, name: str | int) -> Shape:
         return self
 
@@ -179,11 +189,13 @@ class CustomShape(Shape):
     def __init__(self, custom: Codec) -> None:
         self.custom = custom
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         made = f"{source.bind('custom_encode', self.custom.encode)}({v})"
         none = f"{source.bind('misfit', misfit)}({self.expected!r}, {v})"
         return f"({ANY.encode(source, made)} if {v} is not None else {none})"
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         return f"{source.bind('custom_decode', self.custom.decode)}({ANY.decode(source, x)})"
 
@@ -198,12 +210,15 @@ class Nullable(Shape):
         self.tag = inner.tag
         self.expected = f"{inner.expected} or None"
 
+    @override
     def payload(self) -> Any:
         return self.inner.payload()
 
+    @override
     def encode(self, source: Source, v: str) -> str:
         return f'({{"NULL": True}} if {v} is None else {self.inner.encode(source, v)})'
 
+    @override
     def decode(self, source: Source, x: str) -> str:
         inner = self.inner.decode(source, x)
         if not self.tag:
@@ -212,14 +227,18 @@ class Nullable(Shape):
         refuse = source.bind("refuse_null", refuse_null)
         return f"({inner} if {x}.NULL is {unset} and {x}.{self.tag} is not {unset} else {refuse}({x}))"
 
+    @override
     def children(self) -> Iterator[Shape]:
         yield self.inner
 
+    @override
     def empty(self) -> Any:
         return self.inner.empty()
 
+    @override
     def element(self) -> Shape:
         return self.inner.element()
 
+    @override
     def part(self, name: str | int) -> Shape:
         return self.inner.part(name)

@@ -157,8 +157,11 @@ def _stored(config: Config, hot: Sequence[str]) -> int:
 
 def _conclude(runs: Sequence[Run], screen: Screen, exact: bool) -> None:
     settled = sum(run.books.settled for run in runs if run.client == "DynamORM")
+    unknown = sum(run.books.unknown for run in runs if run.client == "DynamORM")
     if exact:
         screen.say("  DynamORM: drift 0. What was confirmed is stored, once.", "bold green")
+    elif unknown:
+        screen.say(f"  DynamORM: {unknown} writes stayed unknown, and said so; the drift can only be theirs.", "yellow")
     else:
         screen.say("  DynamORM: the sum is wrong. This is a bug: please report it with the seed.", "bold red")
     if settled:

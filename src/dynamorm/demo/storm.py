@@ -17,6 +17,8 @@ from dynamorm import DB, AsyncDB, Config, Outcome, OutcomeUnknown, VersionConfli
 from dynamorm.demo.model import Payment
 
 WRITERS = 8
+RESOLVE_AGAIN = 5
+"""How often a writer asks again what became of a write: the answer to the question may be lost as well."""
 Kind = Literal["add", "save"]
 Tick = Callable[[], None]
 
@@ -95,7 +97,10 @@ def _blocking_writer(db: DB, kind: Kind, changes: Iterable[Change], books: Books
             except VersionConflict:
                 books.note(conflicts=1)
             except OutcomeUnknown as error:
-                done = _note_outcome(error.resolve(), change, books)
+                outcome = error.resolve()
+                for _ in range(RESOLVE_AGAIN):
+                    outcome = error.resolve() if outcome is Outcome.UNKNOWN else outcome
+                done = _note_outcome(outcome, change, books)
         tick()
 
 
@@ -122,7 +127,10 @@ async def _async_writer(db: AsyncDB, kind: Kind, changes: Iterable[Change], book
             except VersionConflict:
                 books.note(conflicts=1)
             except OutcomeUnknown as error:
-                done = _note_outcome(await error.resolve(), change, books)
+                outcome = await error.resolve()
+                for _ in range(RESOLVE_AGAIN):
+                    outcome = await error.resolve() if outcome is Outcome.UNKNOWN else outcome
+                done = _note_outcome(outcome, change, books)
         tick()
 
 

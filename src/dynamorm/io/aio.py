@@ -114,7 +114,7 @@ class Aio:
             self._give(connection)
         else:
             self._discard(connection)
-        return answer
+        return answer  # type: ignore[return-value]  # `Reply` has attributes, these are properties: nobody sets them
 
     def _adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None:

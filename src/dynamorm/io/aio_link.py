@@ -22,15 +22,19 @@ if TYPE_CHECKING:
     from dynamorm.io.tls import TLSSettings
     from dynamorm.wire.endpoint import Endpoint
 
+_BUFFER: Final = (
+    65536  # the loop's own would be 256 KB for each read, which costs more than all the rest of an exchange
+)
 _TICK: Final = 0.001  # a loop's clock may be that coarse: do not set a timer for less
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One transport. ``used`` tells that it has carried an exchange already, ``closed`` that it carries no more."""
 
     __slots__ = (
         "_alarm",
         "_answer",
+        "_buffer",
         "_deadline",
         "_future",
         "_loop",
@@ -52,6 +56,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, born: float) -> None:
         self._loop = loop
         self._answer: Exchange | None = None  # set while an answer is awaited
+        self._buffer = memoryview(bytearray(_BUFFER))
         self._alarm = inf  # when the timer goes off
         self._timer: asyncio.TimerHandle | None = None
         self.fileno = -1
@@ -77,14 +82,18 @@ class Connection(asyncio.Protocol):
         self._transport.write(data)
         return future
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the loop's interface)
+        """Called by the loop."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Called by the loop."""
         answer = self._answer
         if answer is None:  # bytes that nobody asked for must not meet the next question
             self.abort()
             return
         try:
-            if not answer.feed(data):
+            if not answer.feed(bytes(self._buffer[:nbytes])):
                 return
         except TransportError as error:
             self._fail(error)

@@ -120,9 +120,9 @@ class Blocking:
             try:
                 count = connection.send(data)
             except OSError:
-                count = 0  # told again to _send_rest, which tells "not now" from "never"
+                count = 0  # met again in send_rest, which tells "not now" from "never"
             if count != len(data):
-                self._send_rest(connection, data, count, deadline)
+                connection.send_rest(data, count, deadline)
             ready, recv = connection.ready, connection.recv
             while True:
                 left = deadline - monotonic()
@@ -131,7 +131,7 @@ class Blocking:
                 try:
                     data = recv(_CHUNK)
                 except OSError as error:
-                    self._not_received(connection, answer, error, deadline)
+                    connection.not_received(error, deadline, started=answer.started)
                     continue
                 if not data:
                     raise _ended(connection, answer)  # noqa: TRY301 (likewise)
@@ -144,35 +144,7 @@ class Blocking:
             self._give(connection)
         else:
             self._discard(connection)
-        return answer
-
-    def _send_rest(self, connection: Connection, data: bytes, count: int, deadline: float) -> None:
-        """Send what the first call left, for as long as there is time."""
-        view = memoryview(data)
-        while count < len(data):
-            left = deadline - monotonic()
-            if left <= 0:
-                raise TransportError("timeout", "the request could not be sent in time", sent=count > 0)
-            try:
-                count += connection.send(view[count:])
-            except connection.want_read:
-                connection.ready(left * 1000)
-            except connection.want_write:
-                net.wait_writable(connection.fileno, left)
-            except OSError as error:
-                # TLS may have written a part of a record before it failed.
-                sent, fresh = count > 0 or connection.tls, not connection.used
-                raise TransportError("send", str(error), sent=sent, fresh=fresh) from error
-
-    @staticmethod
-    def _not_received(connection: Connection, answer: Exchange, error: OSError, deadline: float) -> None:
-        if isinstance(error, (*connection.want_read, BlockingIOError)):
-            return
-        if isinstance(error, connection.want_write):
-            net.wait_writable(connection.fileno, max(0.0, deadline - monotonic()))
-            return
-        fresh = answer.started or not connection.used
-        raise TransportError("receive", str(error) or type(error).__name__, sent=True, fresh=fresh) from error
+        return answer  # type: ignore[return-value]  # `Reply` has attributes, these are properties: nobody sets them
 
     def _obtain(self, got: Connection | Grant, now: float, deadline: float) -> Connection:
         """Whatever it takes to get a connection: waiting for a slot, opening one."""

@@ -1,4 +1,7 @@
-"""Opening one connection for the blocking driver, within a deadline. It must not know HTTP or the pool."""
+"""One connection of the blocking driver: opening it within a deadline, and the less usual ends of its calls.
+
+It must not know HTTP or the pool.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,33 @@ class Connection:
         self.want_write = (BlockingIOError, ssl.SSLWantWriteError)
         self.tls = True
         return self
+
+    def send_rest(self, data: bytes, count: int, deadline: float) -> None:
+        """Send what the first call left, for as long as there is time."""
+        view = memoryview(data)
+        while count < len(data):
+            # TLS may have written a part of a record although it reports nothing as sent.
+            sent, left = count > 0 or self.tls, deadline - monotonic()
+            if left <= 0:
+                raise TransportError("timeout", "the request could not be sent in time", sent=sent)
+            try:
+                count += self.send(view[count:])
+            except self.want_read:
+                self.ready(left * 1000)
+            except self.want_write:
+                net.wait_writable(self.fileno, left)
+            except OSError as error:
+                raise TransportError("send", str(error), sent=sent, fresh=not self.used) from error
+
+    def not_received(self, error: OSError, deadline: float, *, started: bool) -> None:
+        """Return when ``recv`` only wants to be called again, else raise what happened."""
+        if isinstance(error, (*self.want_read, BlockingIOError)):
+            return
+        if isinstance(error, self.want_write):
+            net.wait_writable(self.fileno, max(0.0, deadline - monotonic()))
+            return
+        detail, fresh = str(error) or type(error).__name__, started or not self.used
+        raise TransportError("receive", detail, sent=True, fresh=fresh) from error
 
 
 def dial(endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, deadline: float) -> Connection:

@@ -95,6 +95,8 @@ class Attempts:
     def final(self, kind: Kind, fault: ServiceFault) -> Any:
         """A refusal that another attempt cannot change: ask the operation, or raise."""
         op = self.op
+        # A clear answer, even a refusal, shows that the service is well: what the retries cost is given back.
+        self.wire.bucket.success(self.taken)
         if op.refused is not None and (kind is Kind.CONDITION or kind is Kind.CANCELLED):
             result = op.refused(fault, self.ambiguous, self.info())
             if result is UNSETTLED:

@@ -47,7 +47,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         raise
                 data = request(op.name, op.body, keys, now + applied_skew)
                 sent = True
-                reply: Reply
+                reply: Reply | Any = None
                 try:
                     reply = yield Send(data, request_timeout if request_timeout < left else left)  # noqa: FURB136 - twice as fast as min()
                     trouble = verify_crc(reply.body, reply.crc, policy, is_aws)

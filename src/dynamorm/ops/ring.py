@@ -41,24 +41,25 @@ def tokens(ring: bytes) -> tuple[bytes, ...]:
 def verdict(token: bytes, known_version: int, known_ring: bytes, version: int | None, ring: bytes) -> Outcome:
     """What became of a write that expected ``known_version`` and ``known_ring``, given what is stored now.
 
-    APPLIED: the token is there. NOT_APPLIED: it is not, and it cannot have been pushed out or wiped, because the stored
-    ring is the known one with at most as many new tokens in front as the version has moved, and not more than `RING`.
-    UNKNOWN otherwise.
+    APPLIED: the token is there. NOT_APPLIED: it is not, and it can neither have been pushed out nor wiped: the known
+    ring still stands in the stored one with new tokens in front of it only; or, where there was none or nothing is left
+    of it, the version has moved by no more than `RING`. UNKNOWN otherwise.
     """
-    stored = tokens(ring)
+    stored, known = tokens(ring), tokens(known_ring)
     if token in stored:
         return Outcome.APPLIED
     moved = 0 if version is None else version - known_version
-    if not 0 < moved <= RING:
+    if moved <= 0:
         return Outcome.UNKNOWN
-    return Outcome.NOT_APPLIED if _continues(stored, tokens(known_ring), moved) else Outcome.UNKNOWN
-
-
-def _continues(stored: tuple[bytes, ...], known: tuple[bytes, ...], moved: int) -> bool:
-    """Whether ``stored`` is ``known`` with at most ``moved`` tokens prepended, and nothing else done to it."""
-    if not known and CUT in stored:
-        return False
-    return any((stored[:new] + known)[:RING] == stored for new in range(min(moved, len(stored)) + 1))
+    if known and known[0] in stored:
+        new = stored.index(known[0])
+        continued = (stored[:new] + known)[:RING] == stored
+    elif known:
+        # Every token comes with a new version, so just `RING` of them have pushed all known ones out, and ours not.
+        continued = moved == RING == len(stored) and CUT not in stored
+    else:
+        continued = moved <= RING and CUT not in stored
+    return Outcome.NOT_APPLIED if continued else Outcome.UNKNOWN
 
 
 def created_by(token: bytes, version: int | None, ring: bytes) -> Outcome:

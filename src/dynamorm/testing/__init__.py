@@ -1,4 +1,4 @@
-"""Test tools: engines, faults on the wire, flows without a network. Loaded on first use. It must not know models."""
+"""Test tools: engines, faults on the wire, flows without a network. It must not load anything before its first use."""
 
 from __future__ import annotations
 

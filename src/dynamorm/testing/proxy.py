@@ -9,9 +9,11 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
+from zlib import crc32
 
 from dynamorm.testing import answers
 from dynamorm.testing.answers import Answer, Message
@@ -22,6 +24,7 @@ from dynamorm.testing.server import FaultServer
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 """The operations that change items."""
 
+CRC = "x-amz-crc32"
 _COPIES = (1, 2, 3)
 _POLL = 0.01
 
@@ -243,7 +246,12 @@ class _CountingEngine(EngineBackend):
     async def forward(self, request: Request) -> Message:
         """Forward the request; a failure becomes an answer."""
         try:
-            return await super().forward(request)
+            message = await super().forward(request)
         except (OSError, HTTPError, asyncio.IncompleteReadError):
             self._failures["upstream failed"] += 1
             return Message(502, (("Content-Type", "text/html"),), b"<html>bad gateway</html>")
+        if any(name.lower() == CRC for name, _ in message.headers):
+            return message
+        # DynamoDB sends a checksum with every answer, DynamoDB Local with good ones only: without it nobody could tell
+        # that a bit of an error was flipped on the way.
+        return replace(message, headers=(*message.headers, (CRC, str(crc32(message.body)))))

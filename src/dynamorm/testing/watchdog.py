@@ -60,7 +60,7 @@ def _run_module(name: str) -> None:
 
 def _run_program(command: list[str]) -> int:
     # No other thread exists yet, so code before exec is safe here; and this thread lives as long as the process.
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_watchdog)  # noqa: PLW1509
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_watchdog)  # noqa: PLW1509 - no threads yet
     signal.signal(signal.SIGTERM, lambda *_: process.kill())
     _guard(process.kill)
     return process.wait()

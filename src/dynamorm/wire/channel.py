@@ -17,9 +17,11 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
+        ...
 
     def time(self) -> float:
         """Unix seconds, as this machine believes them."""
+        ...
 
 
 class Channel:

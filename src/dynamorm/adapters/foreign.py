@@ -1,0 +1,158 @@
+"""What fields a pydantic model, dataclass or msgspec Struct has, and how its objects are made from stored values."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dynamorm.errors import ModelError
+from dynamorm.schema import MISSING
+
+LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length")
+
+
+class Member(NamedTuple):
+    """One field of a foreign class. ``limits`` are the bounds found in its annotation, by the names `attr` has."""
+
+    name: str
+    annotation: Any
+    default: Any = MISSING
+    default_factory: Callable[[], Any] | None = None
+    limits: dict[str, Any] = {}  # noqa: RUF012 - a default that nobody changes
+    owner: str = ""
+
+
+class Foreign(NamedTuple):
+    """A foreign class: its fields, and ``construct(cls, values)`` for its objects."""
+
+    members: list[Member]
+    construct: Callable[[Any, dict[str, Any]], Any]
+
+
+def read_class(cls: Any) -> Foreign:
+    """The fields and the constructor of a class.
+
+    Raises: ModelError when it is of no known kind, or its objects cannot be changed.
+
+    Example: ``[member.name for member in read_class(Order).members]``
+    """
+    if hasattr(cls, "__pydantic_validator__") and hasattr(cls, "model_fields"):
+        return _pydantic(cls)
+    if dataclasses.is_dataclass(cls):
+        return _dataclass(cls)
+    if issubclass(cls, msgspec.Struct):
+        return _struct(cls)
+    raise ModelError(
+        f"{cls.__name__} is no pydantic model, dataclass or msgspec Struct: make it one, or a dynamorm.Model"
+    )
+
+
+def _refuse_frozen(cls: type, how: str) -> None:
+    raise ModelError(
+        f"{cls.__name__} is frozen, so its version and times cannot be refreshed after a write: leave {how} out"
+    )
+
+
+def _pydantic(cls: Any) -> Foreign:
+    if cls.model_config.get("frozen"):
+        _refuse_frozen(cls, "frozen=True")
+    if not cls.__pydantic_complete__:
+        cls.model_rebuild(_parent_namespace_depth=4)
+    members = []
+    for name, info in cls.model_fields.items():
+        factory = info.default_factory
+        if factory is not None and getattr(info, "default_factory_takes_validated_data", False):
+            raise ModelError(f"{cls.__name__}.{name}: a default_factory that takes the other values cannot be used")
+        default = MISSING if info.is_required() or factory is not None else info.default
+        annotation, _ = _unwrapped(info.annotation)
+        limits = _limits(info.metadata)
+        members.append(Member(name, annotation, default, factory, limits, _owner(cls, name)))
+    _refuse_crossed_aliases(cls)
+    return Foreign(members, _construct_pydantic)
+
+
+def _refuse_crossed_aliases(cls: Any) -> None:
+    for name, info in cls.model_fields.items():
+        for alias in {info.alias, info.validation_alias} - {None, name}:
+            if isinstance(alias, str) and alias in cls.model_fields:
+                raise ModelError(f"{cls.__name__}: the alias of {name} is the name of another field, {alias}")
+
+
+def _construct_pydantic(cls: Any, values: dict[str, Any]) -> Any:
+    """Without validation: what is stored was checked when it was written, and its types when it was read."""
+    return cls.model_construct(**values)
+
+
+def _dataclass(cls: Any) -> Foreign:
+    if cls.__dataclass_params__.frozen:
+        _refuse_frozen(cls, "frozen=True")
+    members, own = [], []
+    for one in dataclasses.fields(cls):
+        default = MISSING if one.default is dataclasses.MISSING else one.default
+        factory = None if one.default_factory is dataclasses.MISSING else one.default_factory
+        annotation, limits = _unwrapped(one.type)
+        members.append(Member(one.name, annotation, default, factory, limits, _owner(cls, one.name)))
+        if not one.init:
+            own.append(one.name)
+
+    def construct(cls: Any, values: dict[str, Any]) -> Any:
+        obj = cls(**{name: value for name, value in values.items() if name not in own})
+        for name in own:
+            setattr(obj, name, values[name])
+        return obj
+
+    return Foreign(members, construct)
+
+
+def _struct(cls: Any) -> Foreign:
+    if cls.__struct_config__.frozen:
+        _refuse_frozen(cls, "frozen=True")
+    members = []
+    for one in msgspec.structs.fields(cls):
+        default = MISSING if one.default is msgspec.NODEFAULT else one.default
+        factory = None if one.default_factory is msgspec.NODEFAULT else one.default_factory
+        annotation, limits = _unwrapped(one.type)
+        members.append(Member(one.name, annotation, default, factory, limits, _owner(cls, one.name)))
+    return Foreign(members, lambda cls, values: cls(**values))
+
+
+def _unwrapped(annotation: Any) -> tuple[Any, dict[str, Any]]:
+    """An annotation without ``Annotated``, and the bounds found there."""
+    limits: dict[str, Any] = {}
+    while typing.get_origin(annotation) is typing.Annotated:
+        limits |= _limits(annotation.__metadata__)
+        annotation = annotation.__origin__
+    return annotation, limits
+
+
+def _limits(metadata: Any) -> dict[str, Any]:
+    """The bounds in an annotation's metadata: annotated_types, pydantic and msgspec.Meta name them alike."""
+    return {
+        name: value for one in metadata for name in LIMITS if (value := getattr(one, name, None)) is not None
+    }
+
+
+def _owner(cls: type, name: str) -> str:
+    """The class whose body declares a field, where the names of its annotation are looked up."""
+    return next((one.__name__ for one in cls.__mro__ if name in _annotations(one)), cls.__name__)
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    return dict(cls.__dict__.get("__annotations__", {}))
+
+
+def bases_of(cls: type) -> Iterator[type]:
+    """The class's bases, nearest first, without itself and ``object``.
+
+    Example: ``list(bases_of(bool)) == [int]``
+    """
+    yield from cls.__mro__[1:-1]

@@ -1,0 +1,207 @@
+"""`register`: makes a model of a class that is none, by filling in what a `Model` says in its class body."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, overload
+
+from dynamorm.adapters.foreign import Foreign, Member, bases_of, read_class
+from dynamorm.adapters.states import access_for
+from dynamorm.build import complete, naming_of
+from dynamorm.codec.state import ACCESS
+from dynamorm.declare import did_you_mean
+from dynamorm.errors import ModelError
+from dynamorm.schema import MISSING, SCHEMAS, Field, Index, Role, Schema
+
+C = TypeVar("C", bound=type[Any])
+
+_LIBRARY_DEFAULTS: dict[Role, Any] = {"version": 0, "created_at": None, "updated_at": None}
+
+
+@overload
+def register(
+    cls: C,
+    /,
+    *,
+    table: str | None = ...,
+    partition: str | None = ...,
+    sort: str | None = ...,
+    version: str | None = ...,
+    created_at: str | None = ...,
+    updated_at: str | None = ...,
+    ttl: str | None = ...,
+    indexes: Iterable[Index] | Mapping[str, Index] = ...,
+    names: Mapping[str, str] | None = ...,
+    naming: str | Callable[[str], str] | None = ...,
+    discriminator: str | None = ...,
+    tag: str | None = ...,
+    write_tokens: bool = ...,
+    options: Mapping[str, Iterable[object]] | None = ...,
+    secret: Iterable[str] = ...,
+    immutable: Iterable[str] = ...,
+    omit_empty: Iterable[str] = ...,
+    allow_float: Iterable[str] = ...,
+) -> C: ...
+@overload
+def register(
+    *,
+    table: str | None = ...,
+    partition: str | None = ...,
+    sort: str | None = ...,
+    version: str | None = ...,
+    created_at: str | None = ...,
+    updated_at: str | None = ...,
+    ttl: str | None = ...,
+    indexes: Iterable[Index] | Mapping[str, Index] = ...,
+    names: Mapping[str, str] | None = ...,
+    naming: str | Callable[[str], str] | None = ...,
+    discriminator: str | None = ...,
+    tag: str | None = ...,
+    write_tokens: bool = ...,
+    options: Mapping[str, Iterable[object]] | None = ...,
+    secret: Iterable[str] = ...,
+    immutable: Iterable[str] = ...,
+    omit_empty: Iterable[str] = ...,
+    allow_float: Iterable[str] = ...,
+) -> Callable[[C], C]: ...
+def register(cls: Any = None, /, **settings: Any) -> Any:
+    """Make a pydantic v2 model, dataclass or msgspec Struct usable as a model, and return it. Also a decorator.
+
+    Args:
+        table: the physical name, without the session's prefix; None for a class that is only nested in others.
+        partition, sort: the fields of the key.
+        version, created_at, updated_at: library-owned fields (an int; a datetime or None), as in a `Model`.
+        ttl: the field of the time to live: a datetime, or an int of epoch seconds.
+        indexes: `gsi` and `lsi` objects, with names as a mapping where `fields` shall offer them.
+        names: stored names by field name; the rest follows ``naming``, or keeps the field's own name. Aliases of
+            pydantic and renames of msgspec are for their own input and output and change nothing here.
+        discriminator, tag: as the class settings of a `Model`. A subclass of a registered class inherits its settings.
+        write_tokens: False stores no write tokens.
+        options: option objects by field name, e.g. ``{"profile": [Json()]}``.
+        secret, immutable, omit_empty, allow_float: fields that have that property of `attr`.
+
+    Bounds in annotations (``ge``, ``max_length``, ...) are checked again before each write. Objects are made from
+    stored items without pydantic's validation; a dataclass's or Struct's constructor is called.
+
+    Raises: ModelError for a setting that cannot work, and a class whose objects cannot keep the loaded state.
+
+    Example: ``register(Order, table="orders", partition="id", version="version")``
+    """
+    known = set(register.__kwdefaults__ or ()) | _SETTINGS
+    for name in settings:
+        if name not in known:
+            raise ModelError(f"register() has no setting {name!r}{did_you_mean(name, known)}")
+    local = dict(sys._getframe(1).f_locals)  # noqa: SLF001 - names of the place where the class stands
+    if cls is None:
+        return lambda decorated: _register(decorated, settings, local)
+    return _register(cls, settings, local)
+
+
+_ROLES: dict[str, Role] = {
+    "partition": "partition",
+    "sort": "sort",
+    "version": "version",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+    "ttl": "ttl",
+}
+_FLAGS = ("secret", "immutable", "omit_empty", "allow_float")
+_SETTINGS = {*_ROLES, *_FLAGS, "table", "indexes", "names", "naming", "discriminator", "tag", "write_tokens", "options"}
+
+
+def _register(cls: Any, settings: dict[str, Any], local: dict[str, Any]) -> Any:
+    if not isinstance(cls, type):
+        raise ModelError(f"register() takes a class, not {type(cls).__name__}")
+    if cls in SCHEMAS:
+        raise ModelError(f"{cls.__name__} is a model already")
+    foreign = read_class(cls)
+    parent = next((SCHEMAS[base] for base in bases_of(cls) if base in SCHEMAS), None)
+    schema = _schema(cls, foreign, parent, settings, local)
+    ACCESS[cls] = access_for(cls, foreign.construct)
+    SCHEMAS[cls] = schema
+    return cls
+
+
+def _schema(
+    cls: type, foreign: Foreign, parent: Schema | None, settings: dict[str, Any], local: dict[str, Any]
+) -> Schema:
+    roles = _roles(settings, parent)
+    names = {member.name for member in foreign.members}
+    _check_names(cls, settings, names, roles)
+    naming = naming_of(cls.__name__, settings.get("naming"))
+    fields = {}
+    for member in foreign.members:
+        inherited = None if parent is None else parent.fields.get(member.name)
+        fields[member.name] = _field(member, inherited, roles.get(member.name, ""), naming, settings)
+    deferred = any(isinstance(member.annotation, str) for member in foreign.members)
+    schema = Schema(
+        model=cls,
+        name=cls.__name__,
+        table=settings.get("table") or (None if parent is None else parent.table),
+        fields=fields,
+        discriminator=settings.get("discriminator") or (None if parent is None else parent.discriminator),
+        write_tokens=settings.get("write_tokens", True if parent is None else parent.write_tokens),
+        namespace={**local, cls.__name__: cls} if deferred else {},
+        typevars={},
+    )
+    indexes = {} if parent is None else dict(parent.indexes)
+    return complete(schema, indexes | _indexes(settings), tag=settings.get("tag"))
+
+
+def _roles(settings: dict[str, Any], parent: Schema | None) -> dict[str, Role]:
+    """The role of each field that has one."""
+    found: dict[str, Role] = {}
+    for setting, role in _ROLES.items():
+        inherited = None if parent is None else parent.role(role)
+        name = settings.get(setting) or (None if inherited is None else inherited.name)
+        if name is None:
+            continue
+        if name in found:
+            raise ModelError(f"{name!r} is named as {found[name]} and as {role}: a field has one role")
+        found[name] = role
+    return found
+
+
+def _check_names(cls: type, settings: dict[str, Any], known: set[str], roles: dict[str, Role]) -> None:
+    """Every name in the settings must be a field's."""
+    named = [(role, name) for name, role in roles.items()]
+    for setting in ("names", "options", *_FLAGS):
+        given = settings.get(setting) or ()
+        if isinstance(given, str):
+            raise ModelError(f"{cls.__name__}: {setting} takes several names: write [{given!r}]")
+        named += [(setting, name) for name in given]
+    for setting, name in named:
+        if name not in known:
+            raise ModelError(f"{cls.__name__}: {setting} names {name!r}, which is no field{did_you_mean(name, known)}")
+
+
+def _field(
+    member: Member, inherited: Field | None, role: Role, naming: Callable[[str], str], settings: dict[str, Any]
+) -> Field:
+    names = settings.get("names") or {}
+    stored = names.get(member.name)
+    if stored is None:
+        stored = naming(member.name) if inherited is None or "naming" in settings else inherited.stored
+    default, factory = member.default, member.default_factory
+    if default is MISSING and factory is None and role in _LIBRARY_DEFAULTS:
+        default = _LIBRARY_DEFAULTS[role]
+    options = tuple((settings.get("options") or {}).get(member.name, inherited.options if inherited else ()))
+    flags = {flag: member.name in settings.get(flag, ()) or getattr(inherited, flag, False) for flag in _FLAGS}
+    return Field(
+        name=member.name,
+        stored=stored,
+        annotation=member.annotation,
+        owner=member.owner,
+        default=default,
+        default_factory=factory,
+        options=options,
+        role=role,
+        **member.limits,
+        **flags,
+    )
+
+
+def _indexes(settings: dict[str, Any]) -> dict[str, Index]:
+    given = settings.get("indexes") or ()
+    return dict(given) if isinstance(given, Mapping) else {index.name: index for index in given}

@@ -1,0 +1,143 @@
+"""The careful path: the code of the hot path, field by field, with functions that explain what is wrong.
+
+It runs only after the hot path has failed, and for single fields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET as U
+from msgspec import ValidationError as ShapeError
+from msgspec import convert
+
+from dynamorm.errors import DynamORMError, ValidationError
+
+from .document import normal
+from .fields import FieldPlan, explain
+from .mismatch import Mismatch
+from .source import Source
+
+if TYPE_CHECKING:
+    from .generate import Codec
+
+
+class Careful:
+    """Encodes and decodes the fields of one codec, one at a time."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._name = codec.schema.name
+        self._functions: dict[str, Any] = {}
+
+    def function(self, which: str) -> Any:
+        """``encode <name>``, ``operand <name>`` or ``decode <name>``, compiled when it is first needed."""
+        try:
+            return self._functions[which]
+        except KeyError:
+            kind, name = which.split()
+            made = self._functions[which] = _compile(self._name, kind, self._codec.plans[name])
+            return made
+
+    def encode(self, obj: Any) -> dict[str, Any]:
+        """Encode field by field, to name the one that does not fit."""
+        if not isinstance(obj, self._codec.model):
+            raise ValidationError(f"expected a {self._name}, got {type(obj).__name__}")
+        if self._codec.family is not None and type(obj) is not self._codec.model:
+            codec: Codec = self._codec.codec_of(type(obj))
+            return codec.encode(obj)
+        wire: dict[str, Any] = {}
+        if self._codec.record.tagged is not None:
+            wire[self._codec.record.tagged[0]] = {"S": self._codec.record.tagged[1]}
+        for plan in self._codec.plans.values():
+            try:
+                value = getattr(obj, plan.name)
+            except AttributeError:
+                raise ValidationError(f"{self._name}.{plan.name} has no value", field=plan.name) from None
+            stored = self.encode_field(plan.name, value)
+            if stored is not None:
+                wire[plan.stored] = stored
+        return wire
+
+    def encode_field(self, name: str, value: Any) -> dict[str, Any] | None:
+        """The wire value of one field, its constraints checked; None when it is left out of the item.
+
+        Raises: ValidationError.
+        """
+        plan = self._codec.plans[name]
+        function = self.function(f"encode {name}")
+        failed: Exception
+        try:
+            found: dict[str, Any] | None = function(value)
+        except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
+            failed = error
+        else:
+            return found
+        if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
+            raise failed
+        raise explain(self._name, plan.name, failed, value)
+
+    def decode(self, wire: dict[str, Any], raw: bytes | None) -> Any:
+        """Decode attribute by attribute, with the careful readers; names the attribute that does not fit.
+
+        Raises: ValidationError.
+        """
+        values: dict[str, Any] = {}
+        for plan in self._codec.plans.values():
+            found = wire.get(plan.stored, U)
+            values[plan.name] = self._absent(plan) if found is U else self.decode_field(plan.name, found)
+        obj = self._codec.access.construct(self._codec.model, values)
+        self._codec.access.set_state(obj, raw)
+        return obj
+
+    def _absent(self, plan: FieldPlan) -> Any:
+        make = plan.missing()
+        if make is None:
+            raise ValidationError(
+                f"{self._name}.{plan.name}: the stored item lacks {plan.stored!r}",
+                field=plan.name,
+                table=self._codec.table,
+            )
+        return make()
+
+    def decode_field(self, name: str, wire: dict[str, Any]) -> Any:
+        """The Python value of one stored attribute. Raises: ValidationError."""
+        plan = self._codec.plans[name]
+        failed: Exception
+        try:
+            return self.function(f"decode {name}")(_typed(plan, wire))
+        except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
+            failed = error
+        if isinstance(failed, DynamORMError):
+            raise failed
+        raise ValidationError(_misread(self._name, plan, wire, failed), field=name, table=self._codec.table)
+
+
+def _compile(title: str, kind: str, plan: FieldPlan) -> Any:
+    """One function of one field: the code of the hot path with careful functions."""
+    source = Source(careful=True)
+    name = source.bind(f"{kind}_{plan.name}", object())
+    if kind == "decode":
+        source.define(name, "x", [f"return {plan.decode_text(source, 'x')}"])
+    else:
+        source.define(name, "v", plan.encode_lines(source, "v", "return {x}", checks=kind == "encode"))
+    source.compile(f"{title} {kind} {plan.name}")
+    return source.names[name]
+
+
+def _typed(plan: FieldPlan, wire: dict[str, Any]) -> Any:
+    """The stored attribute as the msgspec struct that decoding works on."""
+    return normal(wire) if plan.hook is not None else convert(normal(wire), plan.wire())
+
+
+def _misread(owner: str, plan: FieldPlan, wire: Any, error: Exception) -> str:
+    """What to say of a stored attribute that does not fit: the wire types, never the value."""
+    where = f"{owner}.{plan.name}"
+    found = next(iter(wire)) if isinstance(wire, dict) and len(wire) == 1 else "no attribute value"
+    shape = plan.shape
+    expected = shape.tag or shape.expected
+    if isinstance(error, ShapeError) and found not in (shape.tag, *(["NULL"] if shape.null else ())) and shape.tag:
+        return f"{where}: the stored item has {found} where {expected} is expected"
+    if isinstance(error, Mismatch):
+        return f"{where}: the stored {found} {error.text}"
+    return f"{where}: the stored {found} does not fit {shape.expected}"

@@ -1,0 +1,62 @@
+"""Whether an item is within DynamoDB's limits, and the error that says which attribute is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.errors import ItemTooLarge, ValidationError
+
+from .mismatch import Mismatch
+from .records import Record
+from .shapes import Shape
+from .size import MAX_ITEM, check_names, check_nesting, item_size
+from .unions import FamilyShape
+
+if TYPE_CHECKING:
+    from .generate import Codec
+
+SURELY_FLAT: Final = 200
+"""Bytes of JSON in which 32 levels cannot stand: each takes at least seven."""
+
+_MAYBE_DEEP = 30
+
+
+def check_limits(codec: Codec, wire: dict[str, Any], raw: bytes) -> None:
+    """Check names, nesting and size of an item whose JSON is ``raw``.
+
+    Raises: ItemTooLarge, ValidationError.
+    """
+    if raw.count(b'{"L":') + raw.count(b'{"M":') > _MAYBE_DEEP:
+        _each(codec, check_nesting, wire)
+    _each(codec, check_names, wire)
+    # The JSON of an item is never shorter than its size, so most items need no exact one.
+    if len(raw) > MAX_ITEM and (size := item_size(wire)) > MAX_ITEM:
+        names = " and ".join(codec.key_names) or "none"
+        raise ItemTooLarge(
+            f"a {codec.schema.name} (key: {names}) of {size} bytes is over DynamoDB's limit of {MAX_ITEM} bytes",
+            size=size,
+            limit=MAX_ITEM,
+            table=codec.table,
+        )
+
+
+def _each(codec: Codec, check: Callable[[dict[str, Any]], None], wire: dict[str, Any]) -> None:
+    failed = None
+    for name, value in wire.items():
+        try:
+            check({name: value})
+        except Mismatch as error:
+            failed = f"{codec.schema.name}: the attribute {name[:80]!r} {error.text}"
+    if failed is not None:
+        raise ValidationError(failed)
+
+
+def may_nest(shape: Shape, above: frozenset[int] = frozenset()) -> bool:
+    """Whether values may nest deeper than the types show: documents, custom codecs, and types that hold themselves."""
+    if id(shape) in above or isinstance(shape, FamilyShape):
+        return True
+    inside = [plan.shape for plan in shape.plans] if isinstance(shape, Record) else list(shape.children())
+    if not shape.tag and not inside:
+        return True
+    return any(may_nest(one, above | {id(shape)}) for one in inside)

@@ -1,0 +1,73 @@
+"""What the behaviour tests share: a recorder of every call, and items as they are stored."""
+
+import json
+
+from dynamorm.codec.replies import dumps, read_object
+from dynamorm.ops.op import Op, Safety
+
+
+class Recorder:
+    """An extension that keeps every call that is started: its operation and its request."""
+
+    name = "recorder"
+
+    def __init__(self):
+        self.calls = []
+
+    def around(self, call):
+        """Keep the call, then make it."""
+
+        def recorded(op):
+            self.calls.append((op.name, json.loads(op.body)))
+            return call(op)
+
+        return recorded
+
+    @property
+    def names(self):
+        """The operations, in order."""
+        return [name for name, _ in self.calls]
+
+    @property
+    def last(self):
+        """The last request."""
+        return self.calls[-1][1]
+
+    def clear(self):
+        """Forget the calls so far."""
+        self.calls.clear()
+
+
+def ask(db, operation, request):
+    """One call of DynamoDB's own, past the models."""
+    session = db.inner._session
+    return db.run(session.call(Op(operation, request.get("TableName", "-"), dumps(request), read_object, Safety.ONCE)))
+
+
+def table_of(db, model):
+    """The physical name of a model's table."""
+    return db.inner._session.plan(model).table
+
+
+def key_of(db, model, key):
+    """The wire form of a key."""
+    return json.loads(db.inner._session.plan(model).codec.key_json(key))
+
+
+def stored(db, model, *key):
+    """The item under a key as DynamoDB holds it, or None."""
+    request = {"TableName": table_of(db, model), "Key": key_of(db, model, key), "ConsistentRead": True}
+    return ask(db, "GetItem", request).get("Item")
+
+
+def store(db, model, item):
+    """Store an item past the models, as another program would."""
+    ask(db, "PutItem", {"TableName": table_of(db, model), "Item": item})
+
+
+def change(db, model, key, expression, **values):
+    """Change an item past the models, as another program would."""
+    request = {"TableName": table_of(db, model), "Key": key_of(db, model, key), "UpdateExpression": expression}
+    if values:
+        request["ExpressionAttributeValues"] = {f":{name}": value for name, value in values.items()}
+    ask(db, "UpdateItem", request)

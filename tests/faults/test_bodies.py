@@ -1,0 +1,185 @@
+"""W11: whatever stands in the body of a 200, it is an answer of DynamoDB's or no answer at all."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from dynamorm.errors import DynamORMError, MalformedResponse, Outcome, OutcomeUnknown
+from dynamorm.testing import Answer, answers
+from dynamorm.wire.http1 import MAX_BODY
+from tests.faults.stage import Stage
+from tests.faults.verbs import AGAIN, CLASS_C, READS, VERBS, Payment, Verb
+
+Make = Callable[..., Stage]
+GOOD = b'{"id":{"S":"p1"},"amount":{"N":"100"},"version":{"N":"2"}}'
+DEEP = 100_000
+
+
+def item(inner: bytes) -> bytes:
+    """A GetItem reply around this item."""
+    return b'{"Item":' + inner + b"}"
+
+
+BODIES = {
+    "empty": b"",
+    "white_space": b" \r\n",
+    "list": b"[]",
+    "null": b"null",
+    "true": b"true",
+    "number": b"0",
+    "text": b'"ok"',
+    "html": b"<html><body>Please log in</body></html>",
+    "byte_order_mark": b"\xef\xbb\xbf" + item(GOOD),
+    "utf_16": item(GOOD).decode().encode("utf-16"),
+    "invalid_utf_8": item(GOOD.replace(b"p1", b"p\xff")),
+    "lone_surrogate": item(GOOD.replace(b"p1", b"p\xed\xa0\x80")),
+    "nan": item(GOOD.replace(b'"100"', b"NaN")),
+    "infinity": b'{"Count":Infinity}',
+    "duplicate_member": b'{"Item":{},' + item(GOOD)[1:],
+    "duplicate_attribute": item(GOOD.replace(b'"amount":{"N":"100"}', b'"amount":{"N":"100"},"amount":{"N":"900"}')),
+    "duplicate_tag": item(GOOD.replace(b'{"N":"100"}', b'{"N":"100","N":"900"}')),
+    "duplicate_escaped": item(GOOD.replace(b'"amount":{"N":"100"}', b'"amount":{"N":"1"},"\\u0061mount":{"N":"9"}')),
+    "two_documents": b"{}{}",
+    "trailing_comma": b"{},",
+    "trailing_nul": b"{}\0",
+    "cut": item(GOOD)[:-1],
+    "unclosed_text": b'{"Item',
+    "nested_lists": b"[" * DEEP,
+    "nested_closed": b"[" * DEEP + b"]" * DEEP,
+    "nested_in_object": b'{"Items":' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "nested_objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+    "nested_in_item": item(b'{"id":{"S":"p1"},"x":' + b'{"L":[' * DEEP + b"]}" * DEEP + b"}"),
+    "item_is_null": b'{"Item":null,"Items":null,"Attributes":null}',
+    "item_is_a_list": b'{"Item":[],"Items":{},"Attributes":[]}',
+    "bare_values": b'{"Item":{"id":"p1"},"Items":["p1"],"Attributes":{"id":"p1"}}',
+    "no_tag": b'{"Item":{"id":{}},"Items":[{"id":{}}],"Attributes":{"id":{}}}',
+    "two_tags": item(GOOD.replace(b'{"S":"p1"}', b'{"S":"p1","N":"1"}')),
+    "unknown_tag": item(GOOD.replace(b'{"S":"p1"}', b'{"Q":"p1"}')),
+    "number_as_number": item(GOOD.replace(b'"100"', b"100")),
+}
+
+
+def _for_ever(here: Stage, answer: Answer, verbs: tuple[Verb, ...] = VERBS) -> None:
+    for verb in verbs:
+        for applied in [False] if verb.safety == "read" else [False, True]:
+            run = here.run(verb, forever=answer.applied(applied))
+            if verb.safety == "read":
+                run.failed(MalformedResponse, Outcome.UNKNOWN, attempts=4, retryable=True)
+            else:
+                run.failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1 if verb.safety == "once" else 4)
+            assert run.elapsed < 1.0
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
+def test_w11_a_body_that_is_no_answer_is_never_believed(stage: Make, body: bytes) -> None:
+    """The checksum is right; reads fail, writes are unknown."""
+    _for_ever(stage(), answers.json(body))
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
+def test_w11_one_body_that_is_no_answer_costs_an_attempt_only(stage: Make, body: bytes) -> None:
+    """Applied or not, the next answer settles it."""
+    here = stage()
+    for verb in (*READS, *AGAIN):
+        here.run(verb, answers.json(body)).succeeded(2)
+        here.run(verb, answers.json(body).applied()).succeeded(2)
+
+
+@pytest.mark.parametrize("answer", [answers.html(), answers.empty()], ids=["html", "empty"])
+def test_w11_a_page_of_a_captive_portal_is_never_believed(stage: Make, answer: Answer) -> None:
+    """As it comes: without a checksum."""
+    _for_ever(stage(), answer)
+
+
+PAGES = {
+    "nothing": b"{}",
+    "no_items": b'{"Count":0}',
+    "no_count": b'{"Items":[]}',
+    "count_too_high": b'{"Items":[],"Count":1}',
+    "count_too_low": b'{"Items":[{"customer":{"S":"c1"},"number":{"N":"1"},"total":{"N":"10"}}],"Count":0}',
+    "negative_count": b'{"Items":[],"Count":-1}',
+    "count_as_text": b'{"Items":[],"Count":"0"}',
+    "key_is_a_list": b'{"Items":[],"Count":0,"LastEvaluatedKey":[]}',
+    "key_without_tags": b'{"Items":[],"Count":0,"LastEvaluatedKey":{"customer":"c1"}}',
+}
+
+
+@pytest.mark.parametrize("body", PAGES.values(), ids=list(PAGES))
+def test_w11_a_page_of_the_wrong_shape_is_never_an_empty_result(stage: Make, body: bytes) -> None:
+    """A query that finds nothing says so with Items and Count."""
+    _for_ever(stage(), answers.json(body), (READS[1],))
+
+
+def test_w11_an_update_answered_without_the_attributes_it_asked_for_is_not_believed(stage: Make) -> None:
+    """``{}`` is the answer to a write that asks for nothing; this one asked for ALL_NEW."""
+    update = next(verb for verb in CLASS_C if verb.name == "update")
+    here = stage()
+    here.run(update, answers.json({})).succeeded(2)
+    here.run(update, answers.json({}).applied()).succeeded(2)
+    here.run(update, forever=answers.json({})).failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=4)
+
+
+def test_w11_a_write_answered_with_somebody_elses_answer_is_not_believed(stage: Make) -> None:
+    """An item, or a page, is no answer to a write that asked for nothing."""
+    here = stage()
+    for verb in AGAIN:
+        if verb.name != "update":
+            for body in (item(GOOD), b'{"Items":[],"Count":0}', b'{"UnprocessedItems":{}}'):
+                here.run(verb, answers.json(body)).succeeded(2)
+
+
+LARGE = {
+    "length_over_the_cap": answers.json(b"{" + b" " * MAX_BODY + b"}"),
+    "chunked_over_the_cap": answers.json(b"{" + b" " * MAX_BODY + b"}").chunked(65_536),
+    "white_space_under_the_cap": answers.json(b" " * (MAX_BODY - 2)),
+    "a_list_under_the_cap": answers.json(b"[" + b"0," * (MAX_BODY // 2 - 2) + b"0]"),
+    "nested_under_the_cap": answers.json(b"[" * (MAX_BODY - 2)),
+}
+
+
+@pytest.mark.parametrize("answer", LARGE.values(), ids=list(LARGE))
+def test_w11_seventeen_megabytes_are_refused_within_a_second(stage: Make, answer: Answer) -> None:
+    """Counted for one attempt; the time to send it is in it."""
+    here = stage(max_attempts=1, request_timeout=10.0)
+    run = here.run(READS[0], answer).failed(MalformedResponse, Outcome.UNKNOWN, attempts=1)
+    assert run.elapsed < 1.0
+
+
+@pytest.mark.parametrize("name", ["length_over_the_cap", "chunked_over_the_cap"])
+def test_w11_memory_is_bounded(stage: Make, name: str) -> None:
+    """The server's own copies are in the figure too: its body, the rendered answer and what waits to be sent."""
+    here = stage(max_attempts=1, request_timeout=20.0, operation_timeout=30.0)
+    here.run(READS[0]).succeeded(1)
+    tracemalloc.start()
+    try:
+        here.run(READS[0], LARGE[name]).failed(MalformedResponse, Outcome.UNKNOWN, attempts=1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5.2 * MAX_BODY
+
+
+ERRORS = {name: BODIES[name] for name in ("empty", "list", "null", "html", "invalid_utf_8", "nested_in_object", "nan")}
+
+
+@pytest.mark.parametrize("body", ERRORS.values(), ids=list(ERRORS))
+@pytest.mark.parametrize("status", [400, 403, 404, 413])
+def test_w11_an_error_that_dynamodb_did_not_write_promises_nothing(stage: Make, status: int, body: bytes) -> None:
+    """A 4xx without a DynamoDB error in it is a middlebox speaking."""
+    _for_ever(stage(), answers.json(body, status))
+
+
+def test_w11_nothing_of_the_body_is_quoted(stage: Make) -> None:
+    """An error page, or an item, must not reach a log through the message."""
+    here = stage()
+    secret = b'{"Item":{"id":{"S":"4111-1111"},"amount":{"N":"x"}'
+    with pytest.raises(DynamORMError) as caught:
+        here.act(READS[0], None, forever=answers.json(secret))
+        here._forever = answers.json(secret)
+        here.db.get(Payment, "p1")
+    error = caught.value
+    shown = "".join(map(str, [error, error.safe, error.earlier, error.__cause__, error.__context__]))
+    assert "4111" not in shown
