@@ -127,13 +127,14 @@ def _add(figure: dict[str, Any], answer: dict[str, Any]) -> None:
             figure[name] = value
 
 
-def memory(endpoint: str, libraries: list[str], work: Work, *, tell: Tell) -> dict[str, dict[str, Any]]:
-    """Bytes per result of ``work``, each library in a fresh process."""
+def memory(endpoint: str, libraries: list[str], work: Work, *, warm: Work, tell: Tell) -> dict[str, dict[str, Any]]:
+    """Bytes per result of ``work``, each library in a fresh process that has done ``warm`` before."""
     found = {}
     for library in libraries:
         tell(f"memory, {library}")
         worker = Worker(library, endpoint)
         try:
+            worker.ask(warm, seconds=0.1)
             found[library] = worker.ask(work, hold=HOLD)
         finally:
             worker.close()

@@ -17,15 +17,13 @@ def status(name: str) -> int:
 
 
 def held(operation: Callable[[], Any], results: int) -> dict[str, float]:
-    """Bytes per result held, and at the peak of the first: above what the process held after a result was dropped.
+    """Bytes per result held, and at the peak of the first, above what the process held before.
 
     Example: ``held(lambda: list(range(1000)), 10)["held"]``
     """
-    for _ in range(2):
-        operation()  # caches, buffers and free lists have their size now
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     kept = [operation()]
     peak = status("VmHWM") - before
     start = status("VmRSS")

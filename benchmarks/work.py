@@ -60,7 +60,7 @@ CORE = (
     Work("wide-put", "put, 60 attributes", "core", "wide_put"),
 )
 SIZES = tuple(
-    Work(f"{verb}-{size}B", f"{verb}, {size:,} B", "size", f"blob_{verb}", size)
+    Work(f"{verb}-{size}B", f"{verb}, {size:,} B", "sizes", f"blob_{verb}", size)
     for verb in ("get", "put")
     for size in BLOB_SIZES
 )

@@ -138,7 +138,8 @@ def serve(face: Face) -> None:
         try:
             if work.name not in ready:
                 operation = work.prepare(face.library)
-                work.check(face.once(operation))
+                if "hold" not in order:  # what this took would be at hand again
+                    work.check(face.once(operation))
                 ready[work.name] = operation, face.timed(work, operation)
             operation, timed = ready[work.name]
             if "hold" in order:

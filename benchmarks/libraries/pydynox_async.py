@@ -54,6 +54,30 @@ class PydynoxAsync(Library):
     def batch_get(self) -> Operation:
         return lambda: self.model.batch_get(KEYS)
 
+    def batch_write(self) -> Operation:
+        from pydynox import BatchWriter
+
+        items = [self.model(**sample.payment(n)) for n in range(100)]
+
+        async def write() -> None:
+            async with BatchWriter(self.client, "iso-payments") as batch:
+                for one in items:
+                    batch.put(one.to_dict())
+
+        return write
+
+    def transaction(self) -> Operation:
+        from pydynox import Transaction
+
+        items = [self.model(**sample.payment(n)) for n in range(10)]
+
+        async def write() -> None:
+            async with Transaction(self.client) as transaction:
+                for one in items:
+                    transaction.put("iso-payments", one.to_dict())
+
+        return write
+
     def wide_get(self) -> Operation:
         model = wide_model(self.client)
         return lambda: model.get(id="wide-1")

@@ -183,7 +183,7 @@ def test_an_appended_element_is_appended_once_however_often_the_verb_is_asked_fo
 
 
 def test_repeatable_updates_without_a_version_are_single_requests(db, key, wire):
-    box = db.create(Box(id=key))
+    box = db.create(Box(id=key, flags={"z"}))
     wire.clear()
     db.update(box, Box.note.set("x"), Box.flags.add({"a"}), Box.backup.if_not_exists("b"), Box.rate.remove())
     assert wire.names == ["UpdateItem"]

@@ -11,7 +11,7 @@ import pytest
 
 from dynamorm.codec import ACCESS, Access, Registry
 from dynamorm.declare import Attr, attr, created_at, gsi, partition_key, sort_key, version
-from dynamorm.errors import ModelError, ValidationError
+from dynamorm.errors import MalformedResponse, ModelError, ValidationError
 from dynamorm.model import Model
 from dynamorm.schema import SCHEMAS, Field, Key, Schema
 
@@ -272,10 +272,22 @@ class TestDiscriminators:
         for cls, raw in (
             (Event, b'{"kind":{"S":"Nope"},"id":{"S":"1"}}'),
             (Deleted, b'{"kind":{"S":"Created"},"id":{"S":"1"},"by":{"S":"x"}}'),
+            (Event, b'{"kind":{"N":"1"},"id":{"S":"1"}}'),
         ):
             with pytest.raises(ValidationError, match="names no subclass") as caught:
                 self.registry.codec(cls).decode(raw)
             assert caught.value.field == "kind"
+
+    def test_an_item_that_is_none_is_malformed_before_its_tag_is_looked_at(self):
+        for raw in (
+            b'{"kind":"Created"}',
+            b'{"kind":{"S":5}}',
+            b'{"kind":{"S":"Event"},"id":"1"}',
+            b'{"kind":null}',
+            b"[]",
+        ):
+            with pytest.raises(MalformedResponse):
+                self.registry.codec(Event).decode(raw)
 
     def test_an_item_without_a_tag_is_of_the_class_that_was_asked_for(self):
         assert self.registry.codec(Created).decode(b'{"id":{"S":"1"},"by":{"S":"x"}}') == Created(id="1", by="x")

@@ -68,11 +68,18 @@ def test_a_full_pool_is_an_error_within_the_budget_and_recovers(serve, face):
 
 def test_those_who_wait_are_served_in_the_order_in_which_they_came(serve, face):
     release, order = threading.Event(), []
-    server = serve(stuck_until(release))
+
+    def handle(sock, _number):
+        while (body := read_request(sock)) is not None:
+            order.append(body)
+            release.wait(10)
+            sock.sendall(answer(body))
+
+    server = serve(handle)
     driver = face(server.endpoint(), max_connections=1)
     threads = []
     for number in range(8):
-        threads += in_threads(1, lambda _, n=number: order.append(driver.run(ask(request(b"%d" % n), 9)).body))
+        threads += in_threads(1, lambda _, n=number: driver.run(ask(request(b"%d" % n), 9)))
         until(lambda n=number: len(driver.driver._pool.waiters) == n if n else server.accepted == 1)
     release.set()
     for thread in threads:

@@ -39,6 +39,8 @@ class Store:
         self.tables: dict[str, dict[str, Item]] = {name: {} for name in self.keys}
         self.tokens: dict[str, str] = {}
         self.changes: list[Change] = []
+        self.copies = 0
+        self.answers_last = False
         self._strangers = count(1)
 
     def seed(self, table: str, **values: Any) -> None:
@@ -61,7 +63,15 @@ class Store:
             item.update({name: wire(value) for name, value in values.items()})
 
     def __call__(self, operation: str, body: dict[str, Any]) -> Answer:
-        """Apply a request: the status and the body of the answer."""
+        """Apply a request: the status and the body of the answer.
+
+        With ``copies`` set, a write is applied so many times more; the answer is the first one's or the last one's.
+        """
+        copies = 0 if operation in {"GetItem", "Query"} else self.copies
+        found = [self._answer(operation, body) for _ in range(copies + 1)]
+        return found[-1 if self.answers_last else 0]
+
+    def _answer(self, operation: str, body: dict[str, Any]) -> Answer:
         try:
             answer: Answer = getattr(self, f"_{operation}")(body)
         except _RefusedError as refused:

@@ -34,17 +34,17 @@ class Foreign(NamedTuple):
     construct: Callable[[Any, dict[str, Any]], Any]
 
 
-def read_class(cls: Any) -> Foreign:
-    """The fields and the constructor of a class.
+def read_class(cls: Any, local: dict[str, Any]) -> Foreign:
+    """The fields and the constructor of a class. ``local`` holds the names of the place where it stands.
 
     Raises: ModelError when it is of no known kind, or its objects cannot be changed.
 
-    Example: ``[member.name for member in read_class(Order).members]``
+    Example: ``[member.name for member in read_class(Order, {}).members]``
     """
     if hasattr(cls, "__pydantic_validator__") and hasattr(cls, "model_fields"):
         return _pydantic(cls)
     if dataclasses.is_dataclass(cls):
-        return _dataclass(cls)
+        return _dataclass(cls, local)
     if issubclass(cls, msgspec.Struct):
         return _struct(cls)
     raise ModelError(
@@ -88,14 +88,14 @@ def _construct_pydantic(cls: Any, values: dict[str, Any]) -> Any:
     return cls.model_construct(**values)
 
 
-def _dataclass(cls: Any) -> Foreign:
+def _dataclass(cls: Any, local: dict[str, Any]) -> Foreign:
     if cls.__dataclass_params__.frozen:
         _refuse_frozen(cls, "frozen=True")
     members, own = [], []
     for one in dataclasses.fields(cls):
         default = MISSING if one.default is dataclasses.MISSING else one.default
         factory = None if one.default_factory is dataclasses.MISSING else one.default_factory
-        annotation, limits = _unwrapped(one.type)
+        annotation, limits = _unwrapped(_resolved(cls, one.name, one.type, local))
         members.append(Member(one.name, annotation, default, factory, limits, _owner(cls, one.name)))
         if not one.init:
             own.append(one.name)
@@ -119,6 +119,19 @@ def _struct(cls: Any) -> Foreign:
         annotation, limits = _unwrapped(one.type)
         members.append(Member(one.name, annotation, default, factory, limits, _owner(cls, one.name)))
     return Foreign(members, lambda cls, values: cls(**values))
+
+
+def _resolved(cls: type, name: str, annotation: Any, local: dict[str, Any]) -> Any:
+    """An annotation that is text, evaluated; it stays text, for the codec, while a name in it is not there yet."""
+    if not isinstance(annotation, str):
+        return annotation
+    home = next((one for one in cls.__mro__ if name in _annotations(one)), cls)
+    module = sys.modules.get(home.__module__)
+    names = {**(vars(module) if module is not None else {}), **local}
+    try:
+        return eval(annotation, names)  # noqa: S307 - the program's own source, as typing.get_type_hints does
+    except (NameError, AttributeError):
+        return annotation
 
 
 def _unwrapped(annotation: Any) -> tuple[Any, dict[str, Any]]:

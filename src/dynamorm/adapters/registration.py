@@ -8,7 +8,8 @@ from typing import Any, TypeVar, overload
 
 from dynamorm.adapters.foreign import Foreign, Member, bases_of, read_class
 from dynamorm.adapters.states import access_for
-from dynamorm.build import complete, naming_of
+from dynamorm.build import _naming as naming_of  # the one table of conventions
+from dynamorm.build import complete
 from dynamorm.codec.state import ACCESS
 from dynamorm.declare import did_you_mean
 from dynamorm.errors import ModelError
@@ -88,10 +89,9 @@ def register(cls: Any = None, /, **settings: Any) -> Any:
 
     Example: ``register(Order, table="orders", partition="id", version="version")``
     """
-    known = set(register.__kwdefaults__ or ()) | _SETTINGS
     for name in settings:
-        if name not in known:
-            raise ModelError(f"register() has no setting {name!r}{did_you_mean(name, known)}")
+        if name not in _SETTINGS:
+            raise ModelError(f"register() has no setting {name!r}{did_you_mean(name, _SETTINGS)}")
     local = dict(sys._getframe(1).f_locals)  # noqa: SLF001 - names of the place where the class stands
     if cls is None:
         return lambda decorated: _register(decorated, settings, local)
@@ -115,7 +115,7 @@ def _register(cls: Any, settings: dict[str, Any], local: dict[str, Any]) -> Any:
         raise ModelError(f"register() takes a class, not {type(cls).__name__}")
     if cls in SCHEMAS:
         raise ModelError(f"{cls.__name__} is a model already")
-    foreign = read_class(cls)
+    foreign = read_class(cls, local)
     parent = next((SCHEMAS[base] for base in bases_of(cls) if base in SCHEMAS), None)
     schema = _schema(cls, foreign, parent, settings, local)
     ACCESS[cls] = access_for(cls, foreign.construct)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec import UNSET as U
-from msgspec import UnsetType, defstruct
-from msgspec.json import Decoder
-
 from dynamorm.errors import ModelError, ValidationError
 from dynamorm.schema import SCHEMAS, Schema
 
-from .shapes import wire_struct
+from .replies import check_item
 
 
 class Family:
@@ -23,11 +19,6 @@ class Family:
         self._schema = schema
         self._codec_of = codec_of
         self._classes: dict[str, type] = {}
-        tagged: Any = wire_struct("S", str, null=False)
-        reader: Any = defstruct(
-            "Tagged", [("tag", tagged | UnsetType, U)], rename={"tag": schema.discriminator}, gc=False
-        )
-        self._tag = Decoder(reader).decode
         self._refresh()
 
     def _refresh(self) -> None:
@@ -39,22 +30,26 @@ class Family:
             if known is not cls and known.__qualname__ != cls.__qualname__:
                 raise ModelError(f"{known.__name__} and {cls.__name__} have the same tag {schema.tag!r}")
 
-    def codec(self, raw: bytes) -> Any | None:
+    def codec(self, item: dict[str, Any]) -> Any | None:
         """The codec of the item's class; None when it is the class itself, or the item has no tag.
 
-        Raises: ValidationError for a tag that no subclass has.
+        Raises: ValidationError for a tag that no subclass has; MalformedResponse when the item is no item.
         """
-        found = self._tag(raw).tag
-        if found is U or self._schema.tag == found.S:
+        schema = self._schema
+        assert schema.discriminator is not None
+        found = item.get(schema.discriminator)
+        if found is None or found == {"S": schema.tag}:
             return None
-        cls = self._classes.get(found.S)
+        check_item(item)
+        tag = found.get("S")
+        cls = self._classes.get(tag)
         if cls is None:
             self._refresh()
-            cls = self._classes.get(found.S)
+            cls = self._classes.get(tag)
         if cls is None:
             raise ValidationError(
-                f"{self._schema.name}: the stored {self._schema.discriminator!r} names no subclass of it",
-                field=self._schema.discriminator,
+                f"{schema.name}: the stored {schema.discriminator!r} names no subclass of it",
+                field=schema.discriminator,
             )
         return self._codec_of(cls)
 

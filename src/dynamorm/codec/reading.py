@@ -20,8 +20,7 @@ from dynamorm.errors import DynamORMError
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
 from .numbers import int_of
-from .replies import check_item, dumps, raw_item, raw_page, read_object
-from .replies import malformed as malformed_reply
+from .replies import check_item, dumps, last_key, member_of, raw_item, raw_page, read_object, scanned
 from .shapes import wire_struct
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ class Reading:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._family = codec.family
+        self._names = codec.record.wire_names()
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
 
     @cached_property
@@ -70,30 +70,30 @@ class Reading:
         if self._family is None:
             try:
                 wire = self._item(raw)
-                if len(dumps(wire)) != len(raw):
-                    check_item(read_object(raw))
-                return self._make(wire, raw)
+                if len(dumps(wire)) == len(raw):
+                    return self._make(wire, raw)
             except DynamORMError:
                 raise
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass
-        return self._careful(raw)
+        return self._proven(raw, read_object(raw))
 
-    def _careful(self, raw: bytes) -> Any:
-        """Decode one item with every check, or raise what is wrong with it."""
-        wire = read_object(raw)
-        check_item(wire)
-        if self._family is not None:
-            codec = self._family.codec(raw)
-            if codec is not None:
-                return codec.decode(raw)
-            try:
-                return self._make(self._item(raw), raw)
-            except DynamORMError:
-                raise
-            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
-                pass
-        return self._codec.careful.decode(wire, raw)
+    def _proven(self, raw: bytes, item: dict[str, Any]) -> Any:
+        """Decode one item whose JSON is known to have no key twice; ``item`` is its plain value."""
+        codec = None if self._family is None else self._family.codec(item)
+        if codec is not None:
+            return codec.reading._proven(raw, item)  # noqa: SLF001 - the reader of a subclass
+        try:
+            wire = self._item(raw)
+            # What the model knows is checked by decoding it.
+            check_item({name: item[name] for name in item.keys() - self._names})
+            return self._make(wire, raw)
+        except DynamORMError:
+            raise
+        except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+            pass
+        check_item(item)
+        return self._codec.careful.decode(item, raw)
 
     def item(self, body: bytes) -> Any:
         """The object in a reply to GetItem, or None when the reply says there is none.
@@ -111,7 +111,7 @@ class Reading:
                 raise
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass
-        return self._careful_reply(body, "Item", "_reply")
+        return self._careful_reply(body, "Item")
 
     def attributes(self, body: bytes) -> Any:
         """The object in the ``Attributes`` of a write's reply, or None when it has none.
@@ -128,7 +128,7 @@ class Reading:
                 raise
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass
-        return self._careful_reply(body, "Attributes", "_attributes_reply")
+        return self._careful_reply(body, "Attributes")
 
     def attributes_json(self, body: bytes) -> bytes | None:
         """The JSON of the attributes in a write's reply, or None. Raises: MalformedResponse."""
@@ -143,20 +143,11 @@ class Reading:
                 pass
         return raw_item(body, "Attributes")
 
-    def _careful_reply(self, body: bytes, member: str, reader: str) -> Any:
+    def _careful_reply(self, body: bytes, member: str) -> Any:
         if body == b"{}":
             return None
-        raw = raw_item(body, member)
-        if raw is None:
-            return None
-        if self._family is None:
-            try:
-                return self._make(getattr(getattr(self, reader)(body), member), raw)
-            except DynamORMError:
-                raise
-            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
-                pass
-        return self._careful(raw)
+        found = member_of(body, member)
+        return None if found is None else self._proven(*found)
 
     # --------------------------------------------------------------------------------------------------------- pages
 
@@ -174,13 +165,17 @@ class Reading:
                 if length == len(body) and count == len(items):
                     make = self._make
                     found = [make(wire, raw) for wire, raw in zip(items, raws, strict=True)]
-                    return found, _last_key(reply.LastEvaluatedKey), count, _looked_at(reply)
+                    return found, last_key(reply.LastEvaluatedKey), count, scanned(reply)
             except DynamORMError:
                 raise
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass
-        raws, last, count, looked_at = raw_page(body)
-        return [self.decode(raw) for raw in raws], last, count, looked_at
+        page = raw_page(body)
+        for item in page.items:
+            if item.__class__ is not dict:
+                check_item(item)
+        found = [self._proven(raw, item) for raw, item in zip(page.raws, page.items, strict=True)]
+        return found, page.last_key, page.count, page.scanned
 
     # -------------------------------------------------------------------------------------------------------- details
 
@@ -213,21 +208,3 @@ class Reading:
             return b""
         ring: bytes = b"" if found is U else found.B
         return ring
-
-
-def _last_key(raw: Any) -> bytes | None:
-    """The raw last key, checked on its own: the proof by length cannot look inside raw bytes."""
-    if raw is U:
-        return None
-    key = bytes(raw)
-    found = read_object(key)
-    check_item(found)
-    # An empty key means the same as none: nothing is left.
-    return key if found else None
-
-
-def _looked_at(reply: Any) -> int:
-    count: int = reply.Count
-    if count < 0:
-        raise malformed_reply("Count is negative")
-    return count if reply.ScannedCount is U else max(reply.ScannedCount, count)

@@ -55,6 +55,10 @@ class Record(Shape):
         extra = {self.tagged[0]} if self.tagged else set()
         return frozenset({plan.stored for plan in self.plans} | extra)
 
+    def wire_names(self) -> frozenset[str]:
+        """Every stored name that the msgspec type looks at."""
+        return frozenset(self.struct().__struct_encode_fields__)
+
     @override
     def payload(self) -> Any:
         return self.struct()

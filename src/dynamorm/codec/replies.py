@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, Struct, UnsetType
@@ -15,8 +15,6 @@ from msgspec import ValidationError as ShapeError
 from msgspec.json import Decoder, Encoder
 
 from dynamorm.errors import MalformedResponse
-
-T = TypeVar("T")
 
 dumps: Final = Encoder().encode
 _parse: Final = Decoder().decode
@@ -103,45 +101,77 @@ _raw_item: Final = Decoder(RawItem).decode
 _raw_page: Final = Decoder(RawPage).decode
 
 
+def member_of(body: bytes, name: str) -> tuple[bytes, dict[str, Any]] | None:
+    """The JSON and the (unchecked) value of the one map in a reply, or None when the reply has none.
+
+    Raises: MalformedResponse unless the body is an object in which ``name`` is absent or an object.
+    """
+    found = read_object(body)
+    if name not in found:
+        return None
+    item = found[name]
+    if item.__class__ is not dict:
+        raise malformed("an item is no map of attribute values")
+    return bytes(getattr(_raw_item(body), name)), item
+
+
 def raw_item(body: bytes, member: str) -> bytes | None:
     """The JSON of the one item of a reply, or None when the reply has none.
 
     Raises: MalformedResponse unless the body is an object in which ``member`` is absent or a map of attribute values.
     """
-    found = read_object(body)
-    if member not in found:
+    found = member_of(body, member)
+    if found is None:
         return None
-    check_item(found[member])
-    raw: Raw = getattr(_raw_item(body), member)
-    return bytes(raw)
+    check_item(found[1])
+    return found[0]
 
 
-def raw_page(body: bytes, *, count_only: bool = False) -> tuple[list[bytes], bytes | None, int, int]:
-    """The items of a page, its last key, its count and how many items were looked at.
+class PageJson(Struct, gc=False):
+    """A page as it came: the JSON and the (unchecked) values of its items, its last key and its counts."""
 
-    Raises: MalformedResponse unless ``Items`` is a list of items, as many as ``Count`` (absent with ``count_only``).
+    raws: list[bytes]
+    items: list[Any]
+    last_key: bytes | None
+    count: int
+    scanned: int
+
+
+def raw_page(body: bytes, *, count_only: bool = False) -> PageJson:
+    """Read a page.
+
+    Raises: MalformedResponse unless ``Items`` is a list, as long as ``Count`` (or absent, with ``count_only``).
     """
     found = read_object(body)
     try:
         page = _raw_page(body)
     except ShapeError:
         raise malformed("it is no page of items") from None
-    items = found.get("Items", ())
-    for item in items:
-        check_item(item)
-    if "LastEvaluatedKey" in found:
-        check_item(found["LastEvaluatedKey"])
-    if page.Count < 0 or (count_only == ("Items" in found)) or (not count_only and len(items) != page.Count):
+    items = found.get("Items", [])
+    if (count_only == ("Items" in found)) or (not count_only and len(items) != page.Count):
         raise malformed("Items and Count do not agree")
     raws = [] if page.Items is U else [bytes(one) for one in page.Items]
-    last = None if page.LastEvaluatedKey is U else bytes(page.LastEvaluatedKey)
-    # An empty key means the same as none: nothing is left.
-    return raws, None if last is None or not found["LastEvaluatedKey"] else last, page.Count, scanned(page)
+    return PageJson(raws, items, last_key(page.LastEvaluatedKey), page.Count, scanned(page))
+
+
+def last_key(raw: Any) -> bytes | None:
+    """The raw key to go on from, checked on its own; an empty one means the same as none: nothing is left.
+
+    Raises: MalformedResponse.
+    """
+    if raw is U:
+        return None
+    key = bytes(raw)
+    found = read_object(key)
+    check_item(found)
+    return key if found else None
 
 
 def scanned(page: Any) -> int:
     """How many items were looked at; emulators leave it out."""
     count: int = page.Count
+    if count < 0:
+        raise malformed("Count is negative")
     return count if page.ScannedCount is U else max(page.ScannedCount, count)
 
 
@@ -150,13 +180,17 @@ def read_count(body: bytes) -> tuple[int, int, bytes | None]:
 
     Raises: MalformedResponse.
     """
-    _, last, count, looked_at = raw_page(body, count_only=True)
-    return count, looked_at, last
+    page = raw_page(body, count_only=True)
+    return page.count, page.scanned, page.last_key
 
 
 def check_item(item: Any) -> None:
     """Raise MalformedResponse unless this is a map of attribute values, in form."""
-    if item.__class__ is not dict or not all(map(_is_value, item.values())):
+    try:
+        fine = item.__class__ is dict and all(map(_is_value, item.values()))
+    except RecursionError:
+        fine = False
+    if not fine:
         raise malformed("an item is no map of attribute values")
 
 

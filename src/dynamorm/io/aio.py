@@ -83,7 +83,7 @@ class Aio:
                 else:
                     effect = flow.send(got)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic; it is the flow's T
 
     async def _perform(self, effect: Any) -> Any:
         if effect.__class__ is Sleep:

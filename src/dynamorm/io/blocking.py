@@ -94,7 +94,7 @@ class Blocking:
                 else:
                     effect = flow.send(got)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic; it is the flow's T
 
     def _perform(self, effect: Any) -> Any:
         if effect.__class__ is Sleep:

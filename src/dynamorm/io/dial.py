@@ -41,7 +41,7 @@ class Connection:
         """Take into account that TLS may hold bytes back, and may have to read in order to write."""
         import ssl
 
-        pending, ready = self.sock.pending, self.ready  # type: ignore[attr-defined]
+        pending, ready = self.sock.pending, self.ready  # type: ignore[attr-defined]  # an SSLSocket by now
         self.ready = lambda ms: pending() or ready(ms)
         self.want_read = (ssl.SSLWantReadError,)
         self.want_write = (BlockingIOError, ssl.SSLWantWriteError)

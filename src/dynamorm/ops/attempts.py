@@ -163,7 +163,9 @@ class Attempts:
         tried = seen + 1 if kind is Kind.CONFLICT else self.attempts - conflicts
         if tried >= wire.retry.tries(kind):
             self.give_up(f"{self.attempts} attempts were made")
-        delay = 0.0 if free else wire.retry.delay(kind, seen, wire.random(), retry_after)
+        # While a token ring has to tell what became of a write, waiting longer each time would let it move on.
+        step = 0 if self.ambiguous and self.op.hurried and kind is Kind.TRANSIENT else seen
+        delay = 0.0 if free else wire.retry.delay(kind, step, wire.random(), retry_after)
         if self.start + self.limit - wire.clock.monotonic() < delay + RETRY_MARGIN:
             self.give_up("the operation's time ran out")
         if not free:

@@ -29,9 +29,10 @@ class Op:
     ``decode(body)`` reads a good answer. ``refused(fault, ambiguous, info)`` is asked when the condition failed or the
     transaction was cancelled: it returns the result after all (our own earlier attempt was applied) or raises.
     ``resolver`` makes the flow behind `OutcomeUnknown.resolve`. ``key`` holds key names for messages.
+    ``hurried``: what became of it is told by a ring of tokens, so it is asked again soon after a lost reply.
     """
 
-    __slots__ = ("body", "decode", "key", "name", "refused", "resolver", "safety", "table", "timeout", "token")
+    __slots__ = ("body", "decode", "hurried", "key", "name", "refused", "resolver", "safety", "table", "timeout", "token")
 
     def __init__(  # noqa: PLR0917 - plain data; made on every call, and keywords cost
         self,
@@ -56,3 +57,4 @@ class Op:
         self.token = token
         self.key = key
         self.timeout = timeout
+        self.hurried = False

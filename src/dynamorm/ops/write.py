@@ -115,6 +115,7 @@ def _single(session: Session, write: Write) -> Flow[Any]:
         token=write.token,
         key=plan.key_names,
     )
+    op.hurried = write.expects == "version"
     op.resolver = session.resolver(lambda deadline: _resolve(session, write, _within(op, deadline)))
     return session.call(op)
 

@@ -203,7 +203,7 @@ class Exchange:
             raise self._stop(f"more than {MAX_HEAD} bytes of headers")
         start = low.find(_LENGTH)
         if low.find(_CODING) >= 0:
-            if start >= 0 or self._field(_CODING).lower() != b"chunked":  # type: ignore[union-attr]
+            if start >= 0 or self._field(_CODING).lower() != b"chunked":  # type: ignore[union-attr]  # it was found
                 raise self._stop("a transfer coding other than chunked")
             self._chunked = True
         elif start >= 0:

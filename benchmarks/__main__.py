@@ -1,0 +1,114 @@
+"""``python -m benchmarks``: measure, print the tables, and write JSON, a page and plots to ``docs/performance``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine, measure, payload, report
+from benchmarks.libraries import ENTRIES, Entry
+from benchmarks.server import Server
+from benchmarks.work import ALL, BY_NAME, Work
+
+DOCS = measure.ROOT / "docs" / "performance"
+EXTRAS = ("memory", "startup", "installed")
+"""What is measured beside operations; names for ``--only``."""
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    names = ", ".join([*(work.name for work in ALL), *EXTRAS, "core", "sizes", "growth"])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="DynamORM beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds of the core work; writes nothing")
+    parser.add_argument("--only", default="", help=f"comma-separated: {names}; writes nothing unless --output is given")
+    parser.add_argument("--libraries", default="", help="comma-separated: " + ", ".join(one.name for one in ENTRIES))
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each piece of work (default 7)")
+    parser.add_argument("--seconds", type=float, default=0.4, help="length of one round (default 0.4)")
+    parser.add_argument("--output", type=Path, help="folder for the results (default docs/performance)")
+    parser.add_argument("--from-json", type=Path, help="measure nothing: make tables and plots of earlier results")
+    return parser.parse_args()
+
+
+def chosen(asked: argparse.Namespace) -> tuple[list[Entry], list[Work], set[str]]:
+    """The libraries, the pieces of work and the extras to measure."""
+    names = set(filter(None, asked.libraries.split(",")))
+    only = set(filter(None, asked.only.split(",")))
+    unknown = names - {one.name for one in ENTRIES} | only - {*BY_NAME, *EXTRAS, *(work.group for work in ALL)}
+    if unknown:
+        sys.exit(f"not known: {', '.join(sorted(unknown))}; see --help")
+    libraries = [one for one in ENTRIES if not names or one.name in names]
+    missing = [one for one in libraries if any(machine.version(name) is None for name in one.distributions)]
+    for one in missing:
+        print(f"{one.title} is not installed: left out", file=sys.stderr)
+    if only:
+        works = [work for work in ALL if work.name in only or work.group in only]
+        extras = only & set(EXTRAS)
+    else:
+        works = [work for work in ALL if not asked.quick or work.group == "core"]
+        extras = set(EXTRAS)
+    return [one for one in libraries if one not in missing], works, extras
+
+
+def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Measure what was asked for."""
+    libraries, works, extras = chosen(asked)
+    names = [one.name for one in libraries]
+    rounds, seconds, runs = (3, 0.1, 3) if asked.quick else (asked.rounds, asked.seconds, max(7, asked.rounds))
+    largest = max([1_000, *(work.argument or 0 for work in works if work.group == "growth")])
+    with Server(payload.routes(largest_query=largest)) as server:
+        results: dict[str, Any] = {
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "machine": machine.machine(server.kind),
+            "rounds": rounds,
+            "libraries": {
+                one.name: {"title": one.title, "version": machine.version(one.distributions[0])} for one in libraries
+            },
+            "works": measure.operations(server.endpoint, names, works, rounds=rounds, seconds=seconds, tell=tell),
+        }
+        if "startup" in extras:
+            results["startup"] = measure.startup(server.endpoint, names, runs=runs, tell=tell)
+        if "memory" in extras and Path("/proc/self/clear_refs").exists():
+            results["memory"] = measure.memory(server.endpoint, names, BY_NAME["query-1000"], warm=BY_NAME["query-100"], tell=tell)
+    if "installed" in extras:
+        results["size"] = {one.name: machine.installed_size(one.distributions) for one in libraries}
+    return results
+
+
+def main() -> None:
+    """Run as a command."""
+    asked = arguments()
+    if asked.from_json is not None:
+        results = json.loads(asked.from_json.read_text())
+    else:
+        with _progress() as tell:
+            results = run(asked, tell)
+    report.show(results)
+    folder = asked.output or (None if asked.quick or asked.only or asked.libraries else DOCS)
+    if folder is not None:
+        report.write(results, folder)
+        print(f"written to {folder}")
+
+
+@contextlib.contextmanager
+def _progress() -> Any:
+    """Tell what is being measured: in one line that changes where there is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda text: print(text, file=sys.stderr, flush=True)
+        return
+    try:
+        from rich.console import Console
+    except ImportError:
+        yield lambda text: print(text, file=sys.stderr, flush=True)
+        return
+    with Console(stderr=True).status("starting") as status:
+        yield status.update
+
+
+if __name__ == "__main__":
+    main()
