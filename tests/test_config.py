@@ -52,7 +52,7 @@ def test_the_defaults_are_those_that_are_promised():
     assert config.allow_insecure_local is config.trust_env is config.embedded is False
     pool = config.performance
     assert (pool.max_connections, pool.max_idle_connections) == (100, 20)
-    assert (pool.connection_timeout, pool.request_timeout, pool.idle_timeout, pool.max_age) == (5.0, 2.0, 60.0, 300.0)
+    assert (pool.connection_timeout, pool.request_timeout, pool.idle_timeout, pool.max_age) == (5.0, 2.0, 55.0, 300.0)
 
 
 def test_times_are_seconds_or_timedeltas():

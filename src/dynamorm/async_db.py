@@ -48,6 +48,8 @@ class AsyncDB:
             session.endpoint,
             max_connections=limits.max_connections,
             max_idle=limits.max_idle_connections,
+            max_age=limits.max_age,
+            max_quiet=limits.idle_timeout,
             connection_timeout=limits.connection_timeout,
             tls=tls_settings(session),
         )

@@ -82,7 +82,7 @@ class HighThroughput(msgspec.Struct, frozen=True, kw_only=True):
       3.1 s for the connection alone; a lost SYN is sent again after 1 and 3 s, so 5 s outlives two lost packets.
     * ``request_timeout`` (2.0): for one attempt, to the last byte of the answer, by the wall clock. DynamoDB answers
       single items in under 10 ms; after 2 s the attempt is lost and another connection is the better bet.
-    * ``idle_timeout`` (60.0): an idle connection older than this is closed rather than used: load balancers drop idle
+    * ``idle_timeout`` (55.0): an idle connection older than this is closed rather than used: load balancers drop idle
       connections without a word after 60 s or more, and using a dropped one costs a write its certainty.
     * ``max_age`` (300.0): a connection older than this is closed after its call, so that the pool follows DNS.
 
@@ -101,7 +101,7 @@ class HighThroughput(msgspec.Struct, frozen=True, kw_only=True):
             max_idle_connections: int = 20,
             connection_timeout: float | timedelta = 5.0,
             request_timeout: float | timedelta = 2.0,
-            idle_timeout: float | timedelta = 60.0,
+            idle_timeout: float | timedelta = 55.0,
             max_age: float | timedelta = 300.0,
         ) -> None: ...
 
@@ -109,7 +109,7 @@ class HighThroughput(msgspec.Struct, frozen=True, kw_only=True):
     max_idle_connections: int = 20
     connection_timeout: float = 5.0
     request_timeout: float = 2.0
-    idle_timeout: float = 60.0
+    idle_timeout: float = 55.0
     max_age: float = 300.0
 
     def __post_init__(self) -> None:

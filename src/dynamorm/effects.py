@@ -71,12 +71,35 @@ class Reply(Protocol):
     A header that must be unique and came twice is given as both values joined by a comma, which no reader accepts.
     """
 
-    status: int
-    body: bytes
-    crc: bytes | None
-    request_id: str | None
-    date: bytes | None
-    retry_after: bytes | None
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """The whole body."""
+        ...
+
+    @property
+    def crc(self) -> bytes | None:
+        """``x-amz-crc32``."""
+        ...
+
+    @property
+    def request_id(self) -> str | None:
+        """``x-amzn-requestid``."""
+        ...
+
+    @property
+    def date(self) -> bytes | None:
+        """``Date``."""
+        ...
+
+    @property
+    def retry_after(self) -> bytes | None:
+        """``x-amz-retry-after``."""
+        ...
 
 
 class TransportError(Exception):

@@ -74,7 +74,7 @@ class Record(Shape):
             rename[plan.name] = plan.stored
         extra: dict[str, Any] = {}
         if self.schema is not None and self.schema.table is not None and TOKEN_ATTRIBUTE not in rename.values():
-            extra[self._free("tokens")] = TOKEN_ATTRIBUTE, bytes, "B"
+            extra[self._free("tokens")] = TOKEN_ATTRIBUTE, str, "B"  # read by `Codec.ring`, not here
         if self.tagged is not None:
             extra[self._free("tag")] = self.tagged[0], str, "S"
         for name, (stored, _, _) in extra.items():

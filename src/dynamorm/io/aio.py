@@ -15,7 +15,7 @@ from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.aio_link import Connection, dial
 from dynamorm.io.tls import settings_for
-from dynamorm.wire.pool import MAX_CONNECTIONS, MAX_IDLE, Grant, Pool
+from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Grant, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +42,14 @@ class Aio:
         *,
         max_connections: int = MAX_CONNECTIONS,
         max_idle: int = MAX_IDLE,
+        max_age: float = MAX_AGE,
+        max_quiet: float = MAX_QUIET,
         connection_timeout: float = 5.0,
         tls: TLSSettings | None = None,
         resolver: net.Resolve | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._limits = max_connections, max_idle
+        self._limits = max_connections, max_idle, max_age, max_quiet
         self._patience = connection_timeout
         self._tls = settings_for(endpoint, tls)
         self._names = net.Names(endpoint, resolver, connection_timeout)
@@ -114,7 +116,7 @@ class Aio:
             self._give(connection)
         else:
             self._discard(connection)
-        return answer  # type: ignore[return-value]  # `Reply` has attributes, these are properties: nobody sets them
+        return answer
 
     def _adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None:

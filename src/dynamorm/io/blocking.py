@@ -17,7 +17,7 @@ from dynamorm.io.dial import Connection, dial
 from dynamorm.io.gather import gather
 from dynamorm.io.tls import settings_for
 from dynamorm.wire.http1 import Exchange
-from dynamorm.wire.pool import MAX_CONNECTIONS, MAX_IDLE, Grant, Pool
+from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Grant, Pool
 
 if TYPE_CHECKING:
     from dynamorm.io.tls import TLSSettings
@@ -55,12 +55,14 @@ class Blocking:
         *,
         max_connections: int = MAX_CONNECTIONS,
         max_idle: int = MAX_IDLE,
+        max_age: float = MAX_AGE,
+        max_quiet: float = MAX_QUIET,
         connection_timeout: float = 5.0,
         tls: TLSSettings | None = None,
         resolver: net.Resolve | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._limits = max_connections, max_idle
+        self._limits = max_connections, max_idle, max_age, max_quiet
         self._patience = connection_timeout
         self._tls = settings_for(endpoint, tls)
         self._names = net.Names(endpoint, resolver, connection_timeout)
@@ -144,7 +146,7 @@ class Blocking:
             self._give(connection)
         else:
             self._discard(connection)
-        return answer  # type: ignore[return-value]  # `Reply` has attributes, these are properties: nobody sets them
+        return answer
 
     def _obtain(self, got: Connection | Grant, now: float, deadline: float) -> Connection:
         """Whatever it takes to get a connection: waiting for a slot, opening one."""

@@ -60,7 +60,6 @@ class Pool(Generic[C, W]):
         self,
         max_connections: int = MAX_CONNECTIONS,
         max_idle: int = MAX_IDLE,
-        *,
         max_age: float = MAX_AGE,
         max_quiet: float = MAX_QUIET,
     ) -> None:

@@ -1,0 +1,269 @@
+"""Mistakes in a class body: refused when the class is made, with the class, the field and the fix in the message."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from dynamorm import Attr, Codec, Json, Model, attr, gsi, lsi, partition_key, sort_key, ttl, version
+from dynamorm.errors import ModelError
+
+
+def unknown_setting():
+    class M(Model, tabel="x"):
+        id: Attr[str] = partition_key()
+
+
+def unknown_field_setting():
+    class M(Model):
+        id: Attr[str] = attr(max_lenght=5)
+
+
+def unknown_convention():
+    class M(Model, naming="camel"):
+        id: Attr[str]
+
+
+def no_key():
+    class M(Model, table="some-table"):
+        id: Attr[str]
+
+
+def only_a_sort_key():
+    class M(Model, table="some-table"):
+        id: Attr[str] = sort_key()
+
+
+def two_keys():
+    class M(Model, table="some-table"):
+        a: Attr[str] = partition_key()
+        b: Attr[str] = partition_key()
+
+
+def two_versions():
+    class M(Model):
+        a: Attr[int] = version()
+        b: Attr[int] = version()
+
+
+def bad_table_name():
+    class M(Model, table="a b"):
+        id: Attr[str] = partition_key()
+
+
+def short_table_name():
+    class M(Model, table="ab"):
+        id: Attr[str] = partition_key()
+
+
+def no_attr():
+    class M(Model):
+        id: str
+
+
+def bare_spec():
+    class M(Model):
+        id = attr()
+
+
+def bare_default():
+    class M(Model):
+        tag: Attr[str] = "x"
+
+
+def mutable_default():
+    class M(Model):
+        tags: Attr[list[str]] = attr(default=[])
+
+
+def both_defaults():
+    class M(Model):
+        tags: Attr[list[str]] = attr(default=None, default_factory=list)
+
+
+def option_class():
+    class M(Model):
+        data: Attr[dict[str, Any]] = attr(Json)
+
+
+def positional_default():
+    class M(Model):
+        text: Attr[str] = attr("x")
+
+
+def same_stored_name():
+    class M(Model):
+        a: Attr[str] = attr(name="x")
+        b: Attr[str] = attr(name="x")
+
+
+def token_name():
+    class M(Model):
+        a: Attr[str] = attr(name="_wt")
+
+
+def index_of_no_field():
+    class M(Model, table="some-table"):
+        id: Attr[str] = partition_key()
+        by = gsi("by-status", partition="stauts")
+        status: Attr[str]
+
+
+def local_index_without_sort_key():
+    class M(Model, table="some-table"):
+        id: Attr[str] = partition_key()
+        total: Attr[int]
+        by = lsi("by-total", sort="total")
+
+
+def same_index_name():
+    class M(Model, table="some-table"):
+        id: Attr[str] = partition_key()
+        a = gsi("same", partition="id")
+        b = gsi("same", partition="id")
+
+
+def bad_projection():
+    class M(Model, table="some-table"):
+        id: Attr[str] = partition_key()
+        a = gsi("by-id", partition="id", projection="SOME")
+
+
+def tag_without_discriminator():
+    class M(Model, tag="x"):
+        id: Attr[str]
+
+
+DECLARATIONS = {
+    unknown_setting: ("class M", "'tabel'", "did you mean 'table'"),
+    unknown_field_setting: ("'max_lenght'", "did you mean 'max_length'"),
+    unknown_convention: ("class M", "'camel'", "'camelCase'"),
+    no_key: ("M", "partition_key()"),
+    only_a_sort_key: ("M", "partition_key()"),
+    two_keys: ("M", "a and b", "partition"),
+    two_versions: ("M", "a and b", "version"),
+    bad_table_name: ("M", "3 to 255"),
+    short_table_name: ("M", "3 to 255"),
+    no_attr: ("M.id", "Attr[str]"),
+    bare_spec: ("M.id", "Attr["),
+    bare_default: ("M.tag", "attr(default="),
+    mutable_default: ("list", "default_factory=list"),
+    both_defaults: ("default_factory",),
+    option_class: ("Json(...)",),
+    positional_default: ("default=",),
+    same_stored_name: ("M", "a and b", "'x'"),
+    token_name: ("M.a", "_wt"),
+    index_of_no_field: ("M", "by-status", "'stauts'", "did you mean 'status'"),
+    local_index_without_sort_key: ("M", "by-total", "sort key"),
+    same_index_name: ("M", "'same'", "a and b"),
+    bad_projection: ("M", "by-id", "KEYS_ONLY"),
+    tag_without_discriminator: ("M", "discriminator="),
+}
+
+
+@pytest.mark.parametrize("declare", DECLARATIONS, ids=lambda declare: declare.__name__)
+def test_a_wrong_declaration_is_refused_at_once(declare):
+    with pytest.raises(ModelError) as caught:
+        declare()
+    for word in DECLARATIONS[declare]:
+        assert word in str(caught.value)
+    assert caught.value.code == "ErrInvalidModel"
+
+
+class FloatMoney(Model, table="some-table"):
+    id: Attr[str] = partition_key()
+    amount: Attr[float]
+
+
+class FloatKey(Model, table="some-table"):
+    id: Attr[float] = partition_key()
+
+
+class ListKey(Model, table="some-table"):
+    id: Attr[list[str]] = partition_key()
+
+
+class OptionalKey(Model, table="some-table"):
+    id: Attr[str | None] = partition_key()
+
+
+class ListIndex(Model, table="some-table"):
+    id: Attr[str] = partition_key()
+    tags: Attr[list[str]] = attr(default_factory=list)
+    by_tags = gsi("by-tags", partition="tags")
+
+
+class TextVersion(Model, table="some-table"):
+    id: Attr[str] = partition_key()
+    version: Attr[str] = version()
+
+
+class TextTtl(Model, table="some-table"):
+    id: Attr[str] = partition_key()
+    expires: Attr[str] = ttl()
+
+
+class Unstorable(Model, table="some-table"):
+    id: Attr[str] = partition_key()
+    number: Attr[complex]
+
+
+class SetOfLists(Model, table="some-table"):
+    id: Attr[str] = partition_key()
+    sets: Attr[set[frozenset[str]]]
+
+
+class Undefined(Model, table="some-table"):
+    id: Attr[str] = partition_key()
+    other: Attr["NoSuchName"]  # noqa: F821 - the mistake under test
+
+
+class Tableless(Model):
+    text: Attr[str]
+
+
+TYPES = {
+    FloatMoney: ("FloatMoney.amount", "Decimal"),
+    FloatKey: ("FloatKey.id",),
+    ListKey: ("ListKey.id",),
+    OptionalKey: ("OptionalKey.id",),
+    ListIndex: ("ListIndex.tags",),
+    TextVersion: ("TextVersion.version", "int"),
+    TextTtl: ("TextTtl.expires", "datetime"),
+    Unstorable: ("Unstorable.number", "complex", "Codec("),
+    SetOfLists: ("SetOfLists.sets",),
+    Undefined: ("Undefined.other", "NoSuchName"),
+    Tableless: ("Tableless", "table="),
+}
+
+
+@pytest.mark.parametrize("model", TYPES, ids=lambda model: model.__name__)
+def test_a_type_that_cannot_be_stored_is_refused_with_the_first_use(db, refused, model):
+    for call in (lambda: db.get(model, "x"), lambda: db.tables.ensure(model)):
+        refused(ModelError, call, *TYPES[model])
+
+
+def test_attributes_of_a_model_cannot_be_replaced_or_removed():
+    with pytest.raises(AttributeError, match=r"Tableless\.text"):
+        Tableless.text = "x"
+    with pytest.raises(AttributeError, match=r"Tableless\.text"):
+        del Tableless.text
+
+
+def test_an_attribute_is_no_bool_and_no_container():
+    with pytest.raises(TypeError, match="text is an attribute"):
+        bool(Tableless.text)
+    with pytest.raises(TypeError, match="contains"):
+        "x" in Tableless.text
+    with pytest.raises(TypeError, match="combine conditions"):
+        (Tableless.text == "a") and (Tableless.text == "b")
+
+
+def test_a_codec_that_returns_what_cannot_be_stored_is_a_typed_error(db, refused):
+    from dynamorm.errors import ValidationError
+
+    class Bad(Model, table="some-table"):
+        id: Attr[str] = partition_key()
+        at: Attr[datetime] = attr(Codec(lambda value: object(), lambda value: value))
+
+    refused(ValidationError, lambda: db.create(Bad(id="x", at=datetime(2024, 1, 1))), "Bad.at")

@@ -1,0 +1,219 @@
+"""Values that cannot be stored: refused before the wire, with class and field, never with the value."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Literal
+from uuid import UUID
+
+import pytest
+
+from dynamorm import Attr, Json, Model, ValidationError, attr, partition_key, ttl, version
+from dynamorm.errors import ItemTooLarge, NumberPrecision
+
+from .conftest import SECRET
+
+
+class Mood(Enum):
+    GOOD = "good"
+
+
+class Inner(Model):
+    city: Attr[str]
+
+
+@dataclass
+class Card:
+    last4: str
+
+
+class Thing(Model, table="things"):
+    id: Attr[str] = partition_key()
+    text: Attr[str] = attr(default="")
+    number: Attr[int] = attr(default=0)
+    amount: Attr[Decimal] = attr(default=Decimal(0))
+    ratio: Attr[float] = attr(default=0.0)
+    done: Attr[bool] = attr(default=False)
+    blob: Attr[bytes] = attr(default=b"")
+    at: Attr[datetime | None] = attr(default=None)
+    day: Attr[date | None] = attr(default=None)
+    uuid: Attr[UUID | None] = attr(default=None)
+    mood: Attr[Mood | None] = attr(default=None)
+    literal: Attr[Literal["x", "y"]] = attr(default="x")
+    tags: Attr[list[str]] = attr(default_factory=list)
+    flags: Attr[set[str]] = attr(default_factory=set)
+    pair: Attr[tuple[str, int] | None] = attr(default=None)
+    map: Attr[dict[str, int]] = attr(default_factory=dict)
+    inner: Attr[Inner | None] = attr(default=None)
+    card: Attr[Card | None] = attr(default=None)
+    any: Attr[Any] = attr(default=None)
+    json: Attr[Any] = attr(Json(), default=None)
+    expires: Attr[datetime | None] = ttl(default=None)
+    small: Attr[int] = attr(default=5, ge=1, lt=10)
+    code: Attr[str] = attr(default="abc", pattern="[a-z]+", min_length=1, max_length=5)
+    even: Attr[int] = attr(default=0, validators=(lambda value: _even(value),))
+    version: Attr[int] = version()
+
+
+def _even(value):
+    if value % 2:
+        raise ValueError("must be even")
+    return value
+
+
+def nested(depth):
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+WRONG = [
+    ("text", 5, "str"),
+    ("text", None, "str"),
+    ("text", b"x", "str"),
+    ("text", "\ud800", "Unicode"),
+    ("number", SECRET, "int"),
+    ("number", 1.5, "int"),
+    ("number", True, "int"),
+    ("number", None, "int"),
+    ("number", Decimal("1.5"), "int"),
+    ("amount", 0.1, "Decimal"),
+    ("amount", SECRET, "Decimal"),
+    ("amount", True, "Decimal"),
+    ("amount", Decimal("NaN"), "finite"),
+    ("amount", Decimal("Infinity"), "finite"),
+    ("amount", Decimal("-Infinity"), "finite"),
+    ("ratio", float("nan"), "finite"),
+    ("ratio", float("inf"), "finite"),
+    ("ratio", SECRET, "float"),
+    ("done", 1, "bool"),
+    ("done", SECRET, "bool"),
+    ("blob", SECRET, "bytes"),
+    ("at", datetime(2024, 1, 1), "time zone"),
+    ("at", SECRET, "datetime"),
+    ("at", date(2024, 1, 1), "datetime"),
+    ("day", datetime(2024, 1, 1, tzinfo=UTC), "date"),
+    ("day", SECRET, "date"),
+    ("uuid", SECRET, "UUID"),
+    ("mood", SECRET, "Mood"),
+    ("mood", "good", "Mood"),
+    ("literal", SECRET, "Literal"),
+    ("tags", SECRET, "list"),
+    ("tags", [SECRET, 5], "str"),
+    ("tags", ["a", None], "str"),
+    ("flags", [SECRET], "set"),
+    ("flags", {1}, "str"),
+    ("pair", ("a",), "tuple"),
+    ("pair", (SECRET, SECRET), "int"),
+    ("map", {SECRET: SECRET}, "int"),
+    ("map", {5: 5}, "str"),
+    ("inner", SECRET, "Inner"),
+    ("inner", {"city": SECRET}, "Inner"),
+    ("card", SECRET, "Card"),
+    ("any", object(), "any"),
+    ("any", {"deep": [0.5, object()]}, "any"),
+    ("any", datetime(2024, 1, 1), "any"),
+    ("any", {1: SECRET}, "any"),
+    ("any", nested(40), "any"),
+    ("json", object(), "json"),
+    ("json", float("nan"), "json"),
+    ("expires", datetime(2024, 1, 1), "time zone"),
+    ("expires", SECRET, "datetime"),
+    ("small", 0, "1"),
+    ("small", 10, "10"),
+    ("code", "UPPER", "pattern"),
+    ("code", "", "1"),
+    ("code", "toolong", "5"),
+    ("even", 3, "even"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "word"), WRONG)
+@pytest.mark.parametrize("verb", ["create", "put", "save"])
+def test_a_value_that_does_not_fit_is_refused(db, refused, verb, field, value, word):
+    thing = Thing(id="x", **{field: value})
+    error = refused(ValidationError, lambda: getattr(db, verb)(thing), "Thing", word)
+    if "Unicode" not in word:
+        assert f"Thing.{field}" in str(error) or f"'{field}'" in str(error)
+    assert getattr(thing, field) is value
+
+
+@pytest.mark.parametrize("value", [10**38, -(10**38), 10**38 + 1, 123456789 * 10**31 + 1])
+def test_a_number_of_39_digits_is_refused(db, refused, value):
+    text = str(value).rstrip("0").lstrip("-")
+    if len(text) <= 38:
+        pytest.skip("trailing zeros are no digits")
+    error = refused(NumberPrecision, lambda: db.create(Thing(id="x", number=value)), "Thing.number", "38", "39")
+    assert error.field == "number"
+    refused(NumberPrecision, lambda: db.create(Thing(id="x", amount=Decimal(value))), "Thing.amount", "38")
+    refused(NumberPrecision, lambda: db.update(Thing, "x", Thing.number.add(value)), "number", "38")
+    refused(NumberPrecision, lambda: db.update(Thing, "x", Thing.number.set(value)), "number", "38")
+
+
+@pytest.mark.parametrize("value", [Decimal("1E126"), Decimal("1E-131"), Decimal("9.999E+500"), Decimal("-1E126")])
+def test_a_number_out_of_range_is_refused(db, refused, value):
+    refused(NumberPrecision, lambda: db.create(Thing(id="x", amount=value)), "Thing.amount", "1E-130", "9.99E+125")
+    refused(NumberPrecision, lambda: db.update(Thing, "x", Thing.amount.set(value)), "amount")
+    refused(NumberPrecision, lambda: db.create(Thing(id="x", any=[value])), "Thing.any")
+
+
+def test_a_gigantic_int_is_refused_quickly(db, refused):
+    refused(NumberPrecision, lambda: db.create(Thing(id="x", number=1 << 10_000_000)), "Thing.number")
+    refused(NumberPrecision, lambda: db.create(Thing(id="x", any=1 << 10_000_000)), "Thing.any")
+
+
+@pytest.mark.parametrize("verb", ["create", "put", "save"])
+def test_an_item_over_400_kb_is_refused_with_size_limit_and_key(db, refused, verb):
+    thing = Thing(id="x", text=SECRET * 30_000)
+    error = refused(ItemTooLarge, lambda: getattr(db, verb)(thing), "Thing", "key: id", "409600")
+    assert error.limit == 409_600
+    assert error.size > 409_600
+    assert str(error.size) in str(error)
+    assert thing.version == 0
+
+
+def test_an_item_of_exactly_400_kb_passes_the_check(db, server):
+    thing = Thing(id="x")
+    small = db.inner._session.plan(Thing).codec
+    from dynamorm.codec.size import item_size
+
+    overhead = item_size(small.encode(thing)) + len("_wt") + 8
+    server.clear()
+    db.create(Thing(id="x", text="x" * (409_600 - overhead)))
+    assert len(server.requests) == 1
+    with pytest.raises(ItemTooLarge):
+        db.create(Thing(id="x", text="x" * (409_601 - overhead)))
+
+
+def test_an_object_without_a_value_is_explained(db, refused):
+    thing = Thing(id="x")
+    del thing.text
+    refused(ValidationError, lambda: db.create(thing), "Thing.text", "no value")
+
+
+def test_unknown_arguments_of_a_constructor_are_refused_with_the_nearest_name(refused):
+    error = refused(ValidationError, lambda: Thing(id="x", txt=SECRET), "Thing", "'txt'", "did you mean 'text'")
+    assert isinstance(error, TypeError)
+    assert error.field == "txt"
+
+
+def test_missing_and_positional_arguments_of_a_constructor_are_type_errors():
+    with pytest.raises(TypeError, match="id"):
+        Thing()
+    with pytest.raises(TypeError, match="positional"):
+        Thing("x")
+
+
+def test_an_object_takes_no_attribute_that_is_no_field():
+    with pytest.raises(AttributeError):
+        Thing(id="x").txt = 5
+
+
+def test_constraints_and_types_hold_for_updates_too(db, refused):
+    for field, value, word in WRONG:
+        if value is None or field == "version":
+            continue
+        path = getattr(Thing, field)
+        refused(ValidationError, lambda path=path, value=value: db.update(Thing, "x", path.set(value)), word)

@@ -1,0 +1,131 @@
+"""W18, W19: answers that come too late, too slowly or never."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dynamorm.errors import DeadlineExceeded, Outcome, OutcomeUnknown
+from dynamorm.testing import Answer, Request, answers
+from tests.faults.stage import Stage
+from tests.faults.verbs import AGAIN, READS, VERBS, WRITES, Payment
+
+Make = Callable[..., Stage]
+SLACK = 0.3
+"""The row asks for 50 ms; that holds on an idle machine. Beside other work a thread may wait longer for its turn."""
+
+OPERATIONS = 10_000
+TASKS = 50
+
+
+def test_w18_a_late_answer_never_reaches_another_request(stage: Make) -> None:
+    """Ten thousand reads of different keys, of which one in fifty is answered about when its time is up, or after."""
+    here = stage(max_attempts=1, request_timeout=0.25, max_connections=TASKS, max_idle_connections=TASKS)
+    dice = random.Random(18)
+
+    def answer(request: Request) -> Answer:
+        key = request.json["Key"]["id"]["S"]
+        reply = answers.json({"Item": {"id": {"S": key}, "amount": {"N": key}, "version": {"N": "1"}}})
+        return reply.delayed(dice.uniform(0.2, 0.5)) if dice.random() < 0.02 else reply
+
+    here.server._script = answer
+    db = here.db
+    seen: Counter[str] = Counter()
+
+    def work(worker: int) -> None:
+        for turn in range(OPERATIONS // TASKS):
+            key = str(worker * 1_000_000 + turn)
+            try:
+                found = db.get(Payment, key)
+            except DeadlineExceeded:
+                seen["late"] += 1
+            else:
+                assert (found.id, found.amount) == (key, int(key))
+                seen["answered"] += 1
+
+    db.concurrently(work, TASKS)
+    assert seen["late"] + seen["answered"] == OPERATIONS
+    assert seen["late"] > 50
+    assert seen["answered"] > OPERATIONS * 0.9
+    time.sleep(0.5)  # the last late answers find nobody
+    pool = db.inner._io._pool
+    assert pool.busy == 0
+    assert len(db.inner._io._live) == pool.size <= TASKS
+
+
+def test_w18_a_reply_that_comes_after_its_time_is_asked_for_again(stage: Make) -> None:
+    """On another connection; applied once."""
+    here = stage(request_timeout=0.15)
+    for verb in (*READS, *AGAIN):
+        run = here.run(verb, answers.honest().delayed(0.4)).succeeded(2)
+        assert run.connections[0] not in run.connections[1:]
+        assert 0.15 <= run.elapsed < 0.15 + SLACK
+
+
+SLOW = {
+    "drip": answers.honest().drip(20),
+    "stall_before_an_answer": answers.silence("stall").applied(),
+    "stall_mid_headers": answers.honest().cut("mid-headers").then("stall"),
+    "stall_after_headers": answers.honest().cut("after-headers").then("stall"),
+    "stall_mid_body": answers.honest().cut("mid-body").then("stall"),
+    "stall_in_a_chunk": answers.honest().chunked(8).cut("mid-body").then("stall"),
+}
+
+
+@pytest.mark.parametrize("slow", SLOW.values(), ids=list(SLOW))
+def test_w19_a_slow_answer_is_given_up_at_the_request_timeout(stage: Make, slow: Answer) -> None:
+    """By the wall clock, whatever trickles in; what it costs beside the waiting is measured on a good answer."""
+    here = stage(max_attempts=1, request_timeout=0.2)
+    for verb in VERBS:
+        overhead = here.run(verb).succeeded(1).elapsed
+        run = here.run(verb, slow)
+        if verb.safety == "read":
+            run.failed(DeadlineExceeded, Outcome.NOT_APPLIED, attempts=1, retryable=True)
+        else:
+            run.failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1)
+            assert run.changes == 1
+        assert 0.2 <= run.elapsed < 0.2 + overhead + SLACK
+
+
+def test_w19_each_attempt_has_its_own_timeout_and_the_operation_its_own(stage: Make) -> None:
+    """Four attempts of 0.1 s; or as many as the operation's time allows."""
+    run = stage(request_timeout=0.1).run(READS[0], forever=SLOW["drip"])
+    run.failed(DeadlineExceeded, Outcome.NOT_APPLIED, attempts=4)
+    assert 0.4 <= run.elapsed < 0.4 + SLACK
+    run = stage(request_timeout=0.2, operation_timeout=0.5).run(READS[0], forever=SLOW["drip"])
+    run.failed(DeadlineExceeded, Outcome.NOT_APPLIED)
+    assert run.elapsed < 0.5 + SLACK
+
+
+@pytest.mark.parametrize("verb", [READS[0], *WRITES], ids=lambda verb: verb.name)
+def test_w19_a_server_that_does_not_read_is_given_up_at_the_request_timeout(stage: Make, verb: Any) -> None:
+    """Its window is soon zero; the request is larger than what the system takes in advance."""
+    here = stage(welcome=lambda _: "stall", max_attempts=1, request_timeout=0.2)
+    run = here.run(verb)
+    if verb.safety == "read":
+        run.failed(DeadlineExceeded, Outcome.NOT_APPLIED, attempts=1, requests=0)
+    else:
+        run.failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1, requests=0)
+    assert 0.2 <= run.elapsed < 0.2 + SLACK
+
+
+class Bulky(Payment, table="payments"):
+    """An item of 380 kB."""
+
+    pad: str = ""
+
+
+def test_w19_a_large_request_to_a_server_that_does_not_read(stage: Make) -> None:
+    """More than the send buffer holds: part of it has left, so the outcome is unknown."""
+    here = stage(welcome=lambda _: "stall", max_attempts=1, request_timeout=0.3)
+    large = "x" * 390_000
+    start = time.monotonic()
+    with pytest.raises(OutcomeUnknown) as caught:
+        here.db.create(Payment(id=large[:2_000], amount=1))
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert time.monotonic() - start < 0.3 + SLACK

@@ -1,0 +1,79 @@
+"""The README and the guide cannot lie: every Python block in them runs, on a test database of its own.
+
+Blocks of one file run in order and share their names. ``db`` and ``async_db`` are opened before the first block. A
+block after ``<!-- not run: why -->`` is only compiled; one in an async function or with top-level ``await`` is awaited.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from dynamorm.testing import AsyncTestDB, TestDB
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+BLOCK = re.compile(r"(?P<mark><!-- not run: [^\n]+ -->\n+)?^```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+
+pytestmark = pytest.mark.engine
+
+
+def blocks(page):
+    """(line number, code, whether it is run) of each block of a page."""
+    text = page.read_text("utf-8")
+    return [
+        (text.count("\n", 0, match.start("code")) + 1, match["code"], match["mark"] is None) for match in BLOCK.finditer(text)
+    ]
+
+
+@pytest.fixture
+def page_module(request, monkeypatch, tmp_path):
+    """A module to run the blocks of a page in: models look their annotations up in their module."""
+    module = types.ModuleType("dynamorm_docs_page")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_runs(page, page_module, monkeypatch):
+    found = blocks(page)
+    assert found, f"{page.name} shows no code"
+
+    async def run():
+        with TestDB() as db:
+            async with AsyncTestDB(table_prefix=db._session.config.table_prefix) as async_db:
+                # `DB()` and the presets of a page work on the page's own tables.
+                monkeypatch.setenv("DYNAMODB_ENDPOINT", db._session.config.endpoint)
+                monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", db._session.config.table_prefix)
+                vars(page_module).update(db=db, async_db=async_db)
+                for line, code, is_run in found:
+                    padded = "\n" * (line - 1) + code  # so that a traceback names the page's own line
+                    compiled = compile(padded, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                    if is_run:
+                        result = eval(compiled, vars(page_module))
+                        if inspect.isawaitable(result):
+                            await result
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    broken = [link for link in LINK.findall(page.read_text("utf-8")) if not (page.parent / link).exists()]
+    assert not broken
+
+
+def test_the_set_up_commands_of_the_readme_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(page.read_text("utf-8") for page in PAGES)))
+    assert named <= targets
+    assert {"demo", "test"} <= named
