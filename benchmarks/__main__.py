@@ -74,7 +74,9 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> dict[str, Any
         if "startup" in extras:
             results["startup"] = measure.startup(server.endpoint, names, runs=runs, tell=tell)
         if "memory" in extras and Path("/proc/self/clear_refs").exists():
-            results["memory"] = measure.memory(server.endpoint, names, BY_NAME["query-1000"], warm=BY_NAME["query-100"], tell=tell)
+            results["memory"] = measure.memory(
+                server.endpoint, names, BY_NAME["query-1000"], warm=BY_NAME["query-100"], tell=tell
+            )
     if "installed" in extras:
         results["size"] = {one.name: machine.installed_size(one.distributions) for one in libraries}
     return results

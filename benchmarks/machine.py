@@ -66,7 +66,9 @@ def installed_size(distributions: tuple[str, ...]) -> int:
         except metadata.PackageNotFoundError:  # a requirement of another platform
             continue
         total += _files(found)
-        waiting += [re.split(r"[ ;<>=!~\[(]", one, maxsplit=1)[0] for one in found.requires or () if "extra ==" not in one]
+        waiting += [
+            re.split(r"[ ;<>=!~\[(]", one, maxsplit=1)[0] for one in found.requires or () if "extra ==" not in one
+        ]
     return total
 
 

@@ -27,10 +27,10 @@ Figures = dict[str, dict[str, dict[str, Any]]]
 Tell = Callable[[str], None]
 
 
-def environment() -> dict[str, str]:
+def environment(source: Path | None = None) -> dict[str, str]:
     """What the children see: made-up credentials, and nothing of a real account."""
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DYNAMO"))}
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [*([str(source)] if source else []), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return keep | {
         "AWS_ACCESS_KEY_ID": sample.KEY_ID,
         "AWS_SECRET_ACCESS_KEY": sample.SECRET,
@@ -43,9 +43,12 @@ def environment() -> dict[str, str]:
 
 
 class Worker:
-    """A child that measures one library. ``problem`` says why it cannot, if it cannot."""
+    """A child that measures one library. ``problem`` says why it cannot, if it cannot.
 
-    def __init__(self, library: str, endpoint: str) -> None:
+    ``source`` is a folder to import from before all others.
+    """
+
+    def __init__(self, library: str, endpoint: str, *, source: Path | None = None) -> None:
         self.problem: str | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "benchmarks.worker", library, endpoint],
@@ -54,7 +57,7 @@ class Worker:
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=environment(),
+            env=environment(source),
         )
         self._answer()
 
@@ -112,7 +115,9 @@ def operations(
     finally:
         for worker in workers.values():
             worker.close()
-    return {work: {name: one for name, one in found.items() if "unsupported" not in one} for work, found in figures.items()}
+    return {
+        work: {name: one for name, one in found.items() if "unsupported" not in one} for work, found in figures.items()
+    }
 
 
 def _going(figure: dict[str, Any]) -> bool:

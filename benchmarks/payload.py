@@ -46,7 +46,8 @@ def wire_value(value: Any, flavour: str) -> dict[str, Any]:
             return {"L": [wire_value(one, flavour) for one in value]}
         case dict():
             return {"M": wire_item(value, flavour)}
-    raise TypeError(type(value).__name__)
+        case _:
+            raise TypeError(type(value).__name__)
 
 
 def wire_item(item: dict[str, Any], flavour: str) -> dict[str, Any]:
@@ -110,9 +111,7 @@ def _pages(count: int, flavour: str) -> list[bytes]:
         more = start + size < count
         last = _json(wire_item({"merchant_id": sample.MERCHANT, "id": f"page-{number:04d}"}, flavour))
         tail = b',"LastEvaluatedKey":' + last if more else b""
-        pages.append(
-            b'{"Count":%d,"Items":[%b],"ScannedCount":%d%b}' % (size, b",".join(items[:size]), size, tail)
-        )
+        pages.append(b'{"Count":%d,"Items":[%b],"ScannedCount":%d%b}' % (size, b",".join(items[:size]), size, tail))
     return pages
 
 

@@ -33,7 +33,7 @@ def draw(results: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
     ):
         names = [f"{verb}-{size}B" if group == "sizes" else f"query-{size}" for size in sizes]
         if all(name in results["works"] for name in names):
-            figure = _growth(results, list(zip(sizes, names, strict=True)), title, label, group == "growth")
+            figure = _growth(results, list(zip(sizes, names, strict=True)), title, label, each=group == "growth")
             yield _save(figure, folder, f"{group}-{verb}.svg", title)
     if results.get("startup"):
         yield _save(_startup(results), folder, "startup.svg", "Import and first get")
@@ -101,7 +101,7 @@ def _startup(results: dict[str, Any]) -> Any:
     return figure
 
 
-def _growth(results: dict[str, Any], points: list[tuple[int, str]], title: str, label: str, each: bool) -> Any:
+def _growth(results: dict[str, Any], points: list[tuple[int, str]], title: str, label: str, *, each: bool) -> Any:
     """Lines over a size; ``each``: per item, so that a flat line means that the cost of an item stays the same."""
     import matplotlib.pyplot as plt
 
@@ -124,6 +124,10 @@ def _growth(results: dict[str, Any], points: list[tuple[int, str]], title: str, 
     order = sorted(range(len(ends)), key=lambda at: -ends[at])  # as the lines end at the right
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
-        [handles[at] for at in order], [labels[at] for at in order], frameon=False, loc="center left", bbox_to_anchor=(1, 0.5)
+        [handles[at] for at in order],
+        [labels[at] for at in order],
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
     )
     return figure

@@ -60,7 +60,7 @@ def tables(results: dict[str, Any]) -> Iterator[Table]:
 
 def _cell(figure: dict[str, Any] | None, which: str) -> str:
     if figure is None:
-        return "–"
+        return "-"
     return spread(figure[which]) if figure.get(which) else "failed"
 
 
@@ -75,7 +75,7 @@ def _ratios(results: dict[str, Any], works: list[Any], titles: dict[str, str]) -
             base = found.get(base_of(name, titles))
             one = found.get(name)
             both = base and one and base["cpu"] and one["cpu"]
-            row.append(f"{median(one['cpu']) / median(base['cpu']):.1f} x" if both else "–")  # type: ignore[index]
+            row.append(f"{median(one['cpu']) / median(base['cpu']):.1f} x" if both else "-")
         rows.append(row)
     return Table(
         "Ratios: how many times DynamORM's CPU each one takes",
@@ -111,10 +111,7 @@ def _beside(results: dict[str, Any], titles: dict[str, str]) -> Iterator[Table]:
             "Memory of a query of 1,000 items: KB",
             "`held`: one result kept; `peak`: the most that was needed at one moment to get it.",
             ["", "held", "peak"],
-            [
-                [titles[name], number(one["held"] / 1e3), number(one["peak"] / 1e3)]
-                for name, one in memory.items()
-            ],
+            [[titles[name], number(one["held"] / 1e3), number(one["peak"] / 1e3)] for name, one in memory.items()],
         )
     if results.get("size"):
         yield Table(
@@ -148,7 +145,12 @@ def _print(rows: list[list[str]]) -> None:
     except ImportError:
         widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
         for row in rows:
-            print("  ".join(cell.rjust(width) if at else cell.ljust(width) for at, (cell, width) in enumerate(zip(row, widths, strict=True))))
+            print(
+                "  ".join(
+                    cell.rjust(width) if at else cell.ljust(width)
+                    for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+                )
+            )
         return
     shown = RichTable(show_edge=False)
     for at, name in enumerate(rows[0]):

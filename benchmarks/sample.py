@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 REGION = "us-east-1"
 KEY_ID = "AKIDEXAMPLE0000000AA"
 SECRET = "s" * 40
-START = datetime(2026, 1, 2, 3, 4, 5, 678901, timezone.utc)
+START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 VERSION = 3
 """The version every stored payment has, so that a conditional update can be repeated."""
 MERCHANT = "merchant-0042"
@@ -43,4 +43,7 @@ def wide() -> dict[str, Any]:
 
 def blob(size: int) -> dict[str, Any]:
     """An item of about ``size`` bytes, nearly all of it one text."""
-    return {"id": f"blob-{size}", "data": ("The quick brown fox jumps over the lazy dog. " * (size // 45 + 1))[: size - 20]}
+    return {
+        "id": f"blob-{size}",
+        "data": ("The quick brown fox jumps over the lazy dog. " * (size // 45 + 1))[: size - 20],
+    }

@@ -84,6 +84,8 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(5)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:

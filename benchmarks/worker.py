@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import repeat
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
@@ -143,7 +144,7 @@ def serve(face: Face) -> None:
                 ready[work.name] = operation, face.timed(work, operation)
             operation, timed = ready[work.name]
             if "hold" in order:
-                answer: dict[str, Any] = memory.held(lambda: face.once(operation), order["hold"])
+                answer: dict[str, Any] = memory.held(partial(face.once, operation), order["hold"])
             else:
                 answer = measure(timed, work.tasks, order["seconds"])
         except Unsupported:

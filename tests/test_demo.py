@@ -41,11 +41,15 @@ def test_the_demo_ends_with_an_exact_sum_and_boto3s_drift_beside_it():
 def test_without_loss_nobody_drifts():
     ran = run(*SMALL, "--loss", "0", "--plain")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    drifts = [line.split("│")[-2].strip() for line in ran.stdout.splitlines() if line.startswith(("│ DynamORM ", "│ boto3 "))]
+    drifts = [
+        line.split("│")[-2].strip() for line in ran.stdout.splitlines() if line.startswith(("│ DynamORM ", "│ boto3 "))
+    ]
     assert [one for one in drifts if one[0].isdigit()] == ["0.00 EUR"] * 4
 
 
-@pytest.mark.parametrize("arguments", [("--loss", "0.9"), ("--loss", "much"), ("--payments", "3"), ("--writes", "-1"), ("--what",)])
+@pytest.mark.parametrize(
+    "arguments", [("--loss", "0.9"), ("--loss", "much"), ("--payments", "3"), ("--writes", "-1"), ("--what",)]
+)
 def test_a_wrong_option_is_explained(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         demo.main(arguments)

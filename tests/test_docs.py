@@ -30,7 +30,8 @@ def blocks(page):
     """(line number, code, whether it is run) of each block of a page."""
     text = page.read_text("utf-8")
     return [
-        (text.count("\n", 0, match.start("code")) + 1, match["code"], match["mark"] is None) for match in BLOCK.finditer(text)
+        (text.count("\n", 0, match.start("code")) + 1, match["code"], match["mark"] is None)
+        for match in BLOCK.finditer(text)
     ]
 
 
@@ -64,6 +65,24 @@ def test_every_block_runs(page, page_module, monkeypatch):
                             await result
 
     asyncio.run(run())
+    run_the_tests_in(page_module)
+
+
+def run_the_tests_in(module):
+    """The tests that a page shows, with the fixtures they ask for."""
+    for name, function in list(vars(module).items()):
+        if not name.startswith("test_") or not inspect.isfunction(function):
+            continue
+        if inspect.iscoroutinefunction(function):
+
+            async def program(function=function):
+                async with AsyncTestDB() as fixture:
+                    await function(fixture)
+
+            asyncio.run(program())
+        else:
+            with TestDB() as fixture:
+                function(fixture)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -74,6 +93,8 @@ def test_every_link_leads_somewhere(page):
 
 def test_the_set_up_commands_of_the_readme_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(page.read_text("utf-8") for page in PAGES)))
+    named = set(
+        re.findall(r"(?:^|`)make ([a-z-]+)", "\n".join(page.read_text("utf-8") for page in PAGES), re.MULTILINE)
+    )
     assert named <= targets
     assert {"demo", "test"} <= named

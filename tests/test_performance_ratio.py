@@ -9,6 +9,7 @@ from collections.abc import Callable
 from statistics import median
 
 import pytest
+
 from benchmarks import measure, payload
 from benchmarks.server import Server
 from benchmarks.work import BY_NAME
@@ -27,9 +28,9 @@ def endpoint():
 
 def cpu(endpoint: str, work: str, libraries: list[str]) -> dict[str, float]:
     """CPU µs per operation by library, measured in turn."""
-    figures = measure.operations(
-        endpoint, libraries, [BY_NAME[work]], rounds=5, seconds=0.12, tell=lambda text: None
-    )[work]
+    figures = measure.operations(endpoint, libraries, [BY_NAME[work]], rounds=5, seconds=0.12, tell=lambda text: None)[
+        work
+    ]
     problems = {name: one["error"] for name, one in figures.items() if "error" in one}
     assert not problems
     return {name: median(one["cpu"]) for name, one in figures.items()}

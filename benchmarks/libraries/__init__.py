@@ -45,7 +45,13 @@ ENTRIES = (
         ("pynamodb",),
     ),
     Entry("pydynox", "pydynox", "pydynox_", "import pydynox, pydynox.attributes", ("pydynox",)),
-    Entry("pydynox-async", "pydynox (asyncio)", "pydynox_async", "import asyncio, pydynox, pydynox.attributes", ("pydynox",)),
+    Entry(
+        "pydynox-async",
+        "pydynox (asyncio)",
+        "pydynox_async",
+        "import asyncio, pydynox, pydynox.attributes",
+        ("pydynox",),
+    ),
     Entry("dyntastic", "dyntastic", "dyntastic_", "import dyntastic", ("dyntastic",)),
     Entry(
         "aiodynamo",

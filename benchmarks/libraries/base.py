@@ -48,7 +48,7 @@ class Library:
         """Set two attributes if the version is the one that was read, and get the new item back."""
         raise Unsupported
 
-    def query(self, count: int) -> Operation:
+    def query(self, count: int) -> Operation:  # noqa: ARG002 - what the others take
         """Read all ``count`` payments of one merchant."""
         raise Unsupported
 
@@ -72,11 +72,11 @@ class Library:
         """Write an item of 60 attributes."""
         raise Unsupported
 
-    def blob_get(self, size: int) -> Operation:
+    def blob_get(self, size: int) -> Operation:  # noqa: ARG002 - likewise
         """Read an item of ``size`` bytes."""
         raise Unsupported
 
-    def blob_put(self, size: int) -> Operation:
+    def blob_put(self, size: int) -> Operation:  # noqa: ARG002 - likewise
         """Write an item of ``size`` bytes."""
         raise Unsupported
 

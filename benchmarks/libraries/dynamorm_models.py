@@ -56,7 +56,8 @@ def wide_model() -> Any:
         "__module__": __name__,
         "id": partition_key(),
     }
-    return type(Model)("Wide", (Model,), members, table="nanos-wide")
+    metaclass: Any = type(Model)
+    return metaclass("Wide", (Model,), members, table="nanos-wide")
 
 
 def blob_model(size: int) -> Any:

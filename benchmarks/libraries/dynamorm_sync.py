@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks import sample
 from benchmarks.libraries.base import Library, Unsupported
 from benchmarks.libraries.dynamorm_models import blob_model, payment, payment_model, settings, wide_model
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

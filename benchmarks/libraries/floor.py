@@ -11,6 +11,8 @@ from hashlib import sha256
 from hmac import digest
 from time import gmtime, strftime
 
+import msgspec
+
 from benchmarks import sample
 from benchmarks.libraries.base import Library
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from benchmarks.libraries.base import Operation
-
-import msgspec
 
 decode, encode = msgspec.json.decode, msgspec.json.encode
 
@@ -166,7 +166,12 @@ class Floor(Library):
                 "UpdateExpression": "SET #s = :s, amount = :a, version = :n",
                 "ConditionExpression": "version = :v",
                 "ExpressionAttributeNames": {"#s": "status"},
-                "ExpressionAttributeValues": {":s": {"S": "done"}, ":a": {"N": "5"}, ":n": {"N": "4"}, ":v": {"N": "3"}},
+                "ExpressionAttributeValues": {
+                    ":s": {"S": "done"},
+                    ":a": {"N": "5"},
+                    ":n": {"N": "4"},
+                    ":v": {"N": "3"},
+                },
                 "ReturnValues": "ALL_NEW",
             }
             return self.got(self.call("UpdateItem", encode(body))).Attributes

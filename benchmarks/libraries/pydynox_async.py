@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pydynox import DynamoDBClient
+
 from benchmarks import sample
 from benchmarks.libraries.base import Library
 from benchmarks.libraries.pydynox_ import KEY, KEYS, blob_model, payment_model, wide_model
-from pydynox import DynamoDBClient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -263,8 +263,30 @@ class MissingItem(NotFound, ConditionFailed):
     code = "ErrItemNotFound"
 
 
+class CancellationReason:
+    """Why one operation of a transaction was refused. ``code`` is AWS's, e.g. ``"ConditionalCheckFailed"``."""
+
+    __slots__ = ("_old", "code", "message")
+
+    def __init__(self, code: str, message: str = "", *, old: Callable[[], Any] | None = None) -> None:
+        self.code = code
+        self.message = message
+        self._old = old
+
+    @property
+    def item(self) -> Any:
+        """The stored item as an object of the model, or None, where a condition failed."""
+        return None if self._old is None else self._old()
+
+    def __repr__(self) -> str:
+        return f"<CancellationReason {self.code}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (CancellationReason, (self.code, self.message))  # the item may hold protected values: it does not travel
+
+
 class TransactionCancelled(Rejected):
-    """A transaction was refused as a whole. ``reasons`` has one entry per operation, None for the innocent."""
+    """A transaction was refused as a whole. ``reasons`` has one `CancellationReason` per operation, None for the innocent."""
 
     code = "ErrTransactionCancelled"
 

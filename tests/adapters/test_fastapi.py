@@ -6,7 +6,7 @@ import warnings
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
@@ -69,12 +69,12 @@ class Payment(Model, table="payments"):
 
 class Tree(Model):
     name: Attr[str]
-    children: Attr["list[Tree]"] = attr(default_factory=list)
-    parent: Attr["Optional[Tree]"] = attr(default=None)
+    children: Attr[list[Tree]] = attr(default_factory=list)
+    parent: Attr[Tree | None] = attr(default=None)
 
 
 adapter = pydantic.TypeAdapter(Payment)
-GOOD = {"id": "p1", "amount": 500, "currency": "EUR"}
+GOOD: dict[str, Any] = {"id": "p1", "amount": 500, "currency": "EUR"}
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,9 @@ class TestPydantic:
         assert payment.__loaded__ is None
 
     def test_json_round_trip(self):
-        payment = Payment(**GOOD, due=datetime(2030, 1, 1, tzinfo=UTC), tags={"x"}, seal=b"\x00\xfe", address=Address(city="Riga"))
+        payment = Payment(
+            **GOOD, due=datetime(2030, 1, 1, tzinfo=UTC), tags={"x"}, seal=b"\x00\xfe", address=Address(city="Riga")
+        )
         assert adapter.validate_json(adapter.dump_json(payment)) == payment
 
     def test_a_class_that_only_a_codec_knows(self):
@@ -245,12 +247,17 @@ class TestPydantic:
         assert "Tree" in trees.json_schema()["$defs"]
 
     def test_dump_leaves_out_what_it_is_told_to(self):
-        assert adapter.dump_python(Payment(**GOOD), include={"id", "status"}, mode="json") == {"id": "p1", "status": "pending"}
+        assert adapter.dump_python(Payment(**GOOD), include={"id", "status"}, mode="json") == {
+            "id": "p1",
+            "status": "pending",
+        }
         assert "due" not in adapter.dump_python(Payment(**GOOD), exclude_none=True)
 
     def test_an_unknown_type_without_a_codec_is_pydantics_own_error(self):
         class Odd(Model):
             color: Attr[Color]
 
-        with pytest.raises(pydantic.PydanticSchemaGenerationError if hasattr(pydantic, "PydanticSchemaGenerationError") else Exception):
+        with pytest.raises(
+            pydantic.PydanticSchemaGenerationError if hasattr(pydantic, "PydanticSchemaGenerationError") else Exception
+        ):
             pydantic.TypeAdapter(Odd)

@@ -49,7 +49,10 @@ SETTINGS: dict[str, Any] = {
     "ttl": "expires",
     "names": {"note": "n"},
     "omit_empty": ["tags"],  # an empty set is stored as NULL otherwise, and nothing can be added to NULL
-    "indexes": {"by_status": gsi("by-status", partition="status", sort="number"), "by_total": lsi("by-total", sort="total")},
+    "indexes": {
+        "by_status": gsi("by-status", partition="status", sort="number"),
+        "by_total": lsi("by-total", sort="total"),
+    },
 }
 
 
@@ -402,7 +405,11 @@ class TestFields:
 @pytest.mark.engine
 class TestSpecial:
     def test_aliases_defaults_private_attributes_and_validators_of_pydantic(self, db):
-        @register(table="aliased", partition="id", options={"secret": [Codec(pydantic.SecretStr.get_secret_value, pydantic.SecretStr)]})
+        @register(
+            table="aliased",
+            partition="id",
+            options={"secret": [Codec(pydantic.SecretStr.get_secret_value, pydantic.SecretStr)]},
+        )
         class Aliased(pydantic.BaseModel):
             model_config = pydantic.ConfigDict(validate_assignment=True)
             id: str = pydantic.Field(alias="ID")
@@ -423,7 +430,9 @@ class TestSpecial:
         assert found == Aliased(ID="x", secret="hush")
 
     def test_options_and_flags(self, db):
-        @register(table="optioned", partition="id", options={"data": [Json()]}, omit_empty=["note"], immutable=["owner"])
+        @register(
+            table="optioned", partition="id", options={"data": [Json()]}, omit_empty=["note"], immutable=["owner"]
+        )
         @dataclasses.dataclass
         class Optioned:
             id: str
@@ -467,7 +476,7 @@ class TestSpecial:
         @dataclasses.dataclass
         class Item:
             id: str
-            local: Local = Local.ONE  # noqa: F821 - text, by the future import
+            local: Local = Local.ONE
 
         db.tables.ensure(Item)
         db.put(Item("x"))

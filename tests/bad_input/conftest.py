@@ -4,8 +4,10 @@ import time
 
 import pytest
 
+from dynamorm import Presets
 from dynamorm.errors import DynamORMError
 from dynamorm.testing import FaultServer, answers
+from tests.support.faces import FACES, Face
 
 SECRET = "secret-value-4242"
 """Stands for any attribute value: it must never appear in the text of an error."""
@@ -18,10 +20,19 @@ def server():
         yield server
 
 
+@pytest.fixture(scope="session")
+def opened(server):
+    """The databases on that server, one for each face."""
+    found = {kind: Face(kind, Presets.local_development(endpoint=server.endpoint)) for kind in FACES}
+    yield found
+    for face in found.values():
+        face.close()
+
+
 @pytest.fixture
-def db(open_db, server):
+def db(opened, face_kind):
     """A database on the server that must never be asked."""
-    return open_db(server.endpoint)
+    return opened[face_kind]
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Updates and conditions that cannot be: refused before the wire, with the field and what to do instead."""
 
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -28,18 +30,23 @@ class Inner(Model):
 class Other(Model, table="other"):
     id: Attr[str] = partition_key()
     text: Attr[str] = attr(default="")
+    title: Attr[str] = attr(default="")
 
 
 class Thing(Model, table="things"):
     id: Attr[str] = partition_key()
     at: Attr[int] = sort_key()
+    needed: Attr[str] = attr()
     text: Attr[str] = attr(default="")
     number: Attr[int] = attr(default=0)
+    amount: Attr[Decimal] = attr(default=Decimal(0))
+    ratio: Attr[float] = attr(default=0.0)
     note: Attr[str | None] = attr(default=None)
     tags: Attr[list[str]] = attr(default_factory=list)
     flags: Attr[set[str]] = attr(default_factory=set)
     inner: Attr[Inner | None] = attr(default=None)
     json: Attr[dict[str, int]] = attr(Json(), default_factory=dict)
+    doc: Attr[Any] = attr(default=None)
     fixed: Attr[str] = attr(default="", immutable=True)
     made: Attr[datetime] = created_at()
     changed: Attr[datetime] = updated_at()
@@ -52,21 +59,30 @@ UPDATES = {
     "partition key": (lambda: T.id.set(SECRET), ("id", "key")),
     "sort key": (lambda: T.at.add(1), ("at", "key")),
     "version": (lambda: T.version.set(5), ("version", "leave it out")),
-    "created_at": (lambda: T.made.remove(), ("made", "leave it out")),
-    "updated_at": (lambda: T.changed.remove(), ("changed", "leave it out")),
+    "created_at": (T.made.remove, ("made", "leave it out")),
+    "updated_at": (T.changed.remove, ("changed", "leave it out")),
     "immutable": (lambda: T.fixed.set(SECRET), ("fixed", "immutable")),
     "condition instead of update": (lambda: T.number > 5, ("condition=",)),
     "attribute instead of update": (lambda: T.number, ("number", ".set(")),
     "foreign model": (lambda: Other.text.set(SECRET), ("text", "Other", "Thing")),
-    "foreign operand": (lambda: T.text.set(Other.text), ("text", "Other", "Thing")),
+    "foreign operand": (lambda: T.text.set(Other.title), ("title", "Other", "Thing")),
     "wrong type": (lambda: T.number.set(SECRET), ("Thing.number", "int")),
     "wrong element": (lambda: T.tags.append(5), ("tags", "str")),
     "wrong nested": (lambda: T.inner[Inner.city].set(5), ("inner", "str")),
-    "required set to none": (lambda: T.tags[0].set(None), ("tags",)),
+    "none as an element": (lambda: T.tags[0].set(None), ("tags",)),
+    "none appended": (lambda: T.tags.append(None), ("tags",)),
+    "not unicode": (lambda: T.text.set("\ud800"), ("Thing", "Unicode")),
+    "a required attribute removed": (T.needed.remove, ("needed",)),
+    "a required attribute set to none": (lambda: T.needed.set(None), ("needed",)),
     "float added to an int": (lambda: T.number.add(1.5), ("number",)),
+    "decimal added to an int": (lambda: T.number.add(Decimal("1.5")), ("number",)),
+    "float added to a decimal": (lambda: T.amount.add(0.1), ("amount", "Decimal")),
+    "float set on a decimal": (lambda: T.amount.set(0.1), ("amount", "Decimal")),
+    "nan added": (lambda: T.ratio.add(float("nan")), ("ratio", "finite")),
     "number added to a text": (lambda: T.text.add(1), ("text",)),
     "set added to a number": (lambda: T.number.add({"x"}), ("number",)),
     "append to a text": (lambda: T.text.append("x"), ("text",)),
+    "set from an attribute of another type": (lambda: T.text.set(T.number), ("text", "number")),
     "wrong elements of a set": (lambda: T.flags.add({1}), ("flags", "str")),
 }
 
@@ -77,7 +93,7 @@ def test_an_update_that_cannot_be_is_refused(db, refused, case, how):
     make, words = UPDATES[case]
     calls = {
         "key": lambda: db.update(Thing, "x", 1, make()),
-        "object": lambda: db.update(Thing(id="x", at=1), make()),
+        "object": lambda: db.update(Thing(id="x", at=1, needed="n"), make()),
         "upsert": lambda: db.upsert(Thing, "x", 1, make()),
     }
     refused(ValidationError, calls[how], *words)
@@ -115,14 +131,19 @@ def test_what_cannot_be_is_refused_where_it_is_written(refused, case):
 
 
 CONDITIONS = {
-    "bool": (lambda: Thing(id="x", at=1, number=6).number > 5, ("bool", "class")),
+    "bool": (lambda: Thing(id="x", at=1, needed="n", number=6).number > 5, ("bool", "class")),
     "none-like": (lambda: 0, ("int",)),
     "text": (lambda: "number > 5", ("str",)),
     "attribute": (lambda: T.number, ("number", "== True")),
     "update": (lambda: T.number.set(5), ("number", "update()")),
     "foreign model": (lambda: Other.text == SECRET, ("text", "Other", "Thing")),
     "foreign model in a group": (lambda: (T.number == 5) & (Other.text == SECRET), ("text", "Other", "Thing")),
-    "foreign operand": (lambda: T.text == Other.text, ("text", "Other", "Thing")),
+    "foreign model beside an own attribute of that name": (
+        lambda: (T.text == "a") & (Other.text == SECRET),
+        ("text", "Other", "Thing"),
+    ),
+    "foreign operand": (lambda: T.text == Other.title, ("title", "Other", "Thing")),
+    "not unicode": (lambda: T.text == "\ud800", ("Thing", "Unicode")),
     "wrong type": (lambda: T.number == SECRET, ("number", "int")),
     "wrong type in in_": (lambda: T.number.in_([1, SECRET]), ("number", "int")),
     "wrong nested type": (lambda: T.inner[Inner.city] == 5, ("inner", "str")),
@@ -138,9 +159,9 @@ def test_a_condition_that_cannot_be_is_refused_by_every_verb(db, refused, case, 
     calls = {
         "update": lambda: db.update(Thing, "x", 1, T.text.set("x"), condition=make()),
         "upsert": lambda: db.upsert(Thing, "x", 1, T.text.set("x"), condition=make()),
-        "put": lambda: db.put(Thing(id="x", at=1), condition=make()),
+        "put": lambda: db.put(Thing(id="x", at=1, needed="n"), condition=make()),
         "delete": lambda: db.delete(Thing, "x", 1, condition=make()),
-        "delete object": lambda: db.delete(Thing(id="x", at=1), condition=make()),
+        "delete object": lambda: db.delete(Thing(id="x", at=1, needed="n"), condition=make()),
     }
     refused(ValidationError, calls[verb], *words)
 
@@ -161,16 +182,16 @@ def test_conditions_are_not_combined_with_the_words_of_python():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda db: db.update(Thing(id="x", at=1)), ("Thing", ".set(")),
+        (lambda db: db.update(Thing(id="x", at=1, needed="n")), ("Thing", ".set(")),
         (lambda db: db.update(Thing, "x", 1), ("Thing", ".set(")),
         (lambda db: db.upsert(Thing, "x", 1), ("Thing", ".set(")),
         (lambda db: db.update(Thing, "x", 1, condition=T.number == 1), ("Thing", ".set(")),
         (lambda db: db.update(Thing, "x", 1, T.text.set("a"), "y"), ("str",)),
-        (lambda db: db.update(Thing(id="x", at=1), T.text.set("a"), id="x"), ("not both",)),
-        (lambda db: db.delete(Thing(id="x", at=1), "x", 1), ("not both",)),
+        (lambda db: db.update(Thing(id="x", at=1, needed="n"), T.text.set("a"), id="x"), ("not both",)),
+        (lambda db: db.delete(Thing(id="x", at=1, needed="n"), "x", 1), ("not both",)),
         (lambda db: db.update(Thing, "x", 1, T.text.set("a"), T.text.set("b")), ("text", "twice")),
         (lambda db: db.update(Thing, "x", 1, T.inner.remove(), T.inner[Inner.city].set("b")), ("inner.city", "inside")),
-        (lambda db: db.put(Thing(id="x", at=1), returning="new"), ("'old'", "'new'")),
+        (lambda db: db.put(Thing(id="x", at=1, needed="n"), returning="new"), ("'old'", "'new'")),
         (lambda db: db.delete(Thing, "x", 1, returning="new"), ("'old'", "'new'")),
     ],
     ids=range(11),
@@ -181,10 +202,10 @@ def test_a_call_that_says_nothing_or_too_much_is_refused(db, refused, call, word
 
 def test_expressions_over_the_limits_are_refused_with_the_limit(db, refused):
     many = T.number == 0
-    for number in range(301):
+    for number in range(160):
         many &= T.number != number
     refused(ExpressionTooLarge, lambda: db.update(Thing, "x", 1, T.text.set("a"), condition=many), "300")
-    long = T.inner["a" * 10] == 1
+    long = T.doc["a" * 10] == 1
     for number in range(400):
-        long |= T.inner[f"{number:0200d}"]["x"]["y"]["z"] == number
+        long |= T.doc[f"{number:0200d}"]["x"]["y"]["z"] == number
     refused(ExpressionTooLarge, lambda: db.delete(Thing, "x", 1, condition=long), "limit")

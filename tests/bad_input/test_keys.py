@@ -132,7 +132,11 @@ def test_a_too_long_key_of_an_index_is_refused(db, refused):
 )
 @pytest.mark.parametrize("end", ["all", "first"])
 def test_a_query_without_a_proper_key_is_refused(db, refused, conditions, words, end):
-    refused(ValidationError, lambda: getattr(db.model(Two).where(*conditions()), end)(), *words)
+    def ask():
+        query = db.model(Two).where(*conditions())
+        return getattr(query, end)()
+
+    refused(ValidationError, ask, *words)
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, None, "5"])

@@ -28,6 +28,12 @@ class Card:
     last4: str
 
 
+def _even(value):
+    if value % 2:
+        raise ValueError("must be even")
+    return value
+
+
 class Thing(Model, table="things"):
     id: Attr[str] = partition_key()
     text: Attr[str] = attr(default="")
@@ -52,14 +58,8 @@ class Thing(Model, table="things"):
     expires: Attr[datetime | None] = ttl(default=None)
     small: Attr[int] = attr(default=5, ge=1, lt=10)
     code: Attr[str] = attr(default="abc", pattern="[a-z]+", min_length=1, max_length=5)
-    even: Attr[int] = attr(default=0, validators=(lambda value: _even(value),))
+    even: Attr[int] = attr(default=0, validators=(_even,))
     version: Attr[int] = version()
-
-
-def _even(value):
-    if value % 2:
-        raise ValueError("must be even")
-    return value
 
 
 def nested(depth):
@@ -109,6 +109,8 @@ WRONG = [
     ("pair", (SECRET, SECRET), "int"),
     ("map", {SECRET: SECRET}, "int"),
     ("map", {5: 5}, "str"),
+    ("map", {"": 5}, "empty"),
+    ("any", {"deep": [{"": 5}]}, "empty"),
     ("inner", SECRET, "Inner"),
     ("inner", {"city": SECRET}, "Inner"),
     ("card", SECRET, "Card"),
@@ -130,21 +132,24 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value", "word"), WRONG)
-@pytest.mark.parametrize("verb", ["create", "put", "save"])
-def test_a_value_that_does_not_fit_is_refused(db, refused, verb, field, value, word):
+@pytest.mark.parametrize(("field", "value", "word"), WRONG, ids=range(len(WRONG)))
+def test_a_value_that_does_not_fit_is_refused(db, refused, field, value, word):
     thing = Thing(id="x", **{field: value})
-    error = refused(ValidationError, lambda: getattr(db, verb)(thing), "Thing", word)
-    if "Unicode" not in word:
-        assert f"Thing.{field}" in str(error) or f"'{field}'" in str(error)
-    assert getattr(thing, field) is value
+    for verb in (db.create, db.put, db.save):
+        error = refused(ValidationError, lambda verb=verb: verb(thing), "Thing", word)
+        if word != "Unicode":
+            assert f"Thing.{field}" in str(error) or f"'{field}'" in str(error)
+        assert getattr(thing, field) is value
 
 
-@pytest.mark.parametrize("value", [10**38, -(10**38), 10**38 + 1, 123456789 * 10**31 + 1])
+@pytest.mark.parametrize(("field", "value", "word"), WRONG, ids=range(len(WRONG)))
+def test_a_value_that_does_not_fit_is_refused_by_update_too(db, refused, field, value, word):
+    if value is not None and value != "good":  # the value of an Enum's member may stand for it in an expression
+        refused(ValidationError, lambda: db.update(Thing, "x", getattr(Thing, field).set(value)), "Thing", word)
+
+
+@pytest.mark.parametrize("value", [10**38 + 1, -(10**38) - 1, 123456789 * 10**30 + 1])
 def test_a_number_of_39_digits_is_refused(db, refused, value):
-    text = str(value).rstrip("0").lstrip("-")
-    if len(text) <= 38:
-        pytest.skip("trailing zeros are no digits")
     error = refused(NumberPrecision, lambda: db.create(Thing(id="x", number=value)), "Thing.number", "38", "39")
     assert error.field == "number"
     refused(NumberPrecision, lambda: db.create(Thing(id="x", amount=Decimal(value))), "Thing.amount", "38")
@@ -172,6 +177,20 @@ def test_an_item_over_400_kb_is_refused_with_size_limit_and_key(db, refused, ver
     assert error.size > 409_600
     assert str(error.size) in str(error)
     assert thing.version == 0
+
+
+def test_a_loaded_object_that_grew_over_400_kb_is_refused_with_size_limit_and_key(db, refused):
+    thing = db.create(Thing(id="x"))
+    thing.text = SECRET * 30_000
+    error = refused(ItemTooLarge, lambda: db.save(thing), "Thing", "key: id", "409600")
+    assert error.size > error.limit == 409_600
+    assert thing.version == 0
+
+
+def test_an_update_with_a_value_over_400_kb_is_refused_with_the_limit(db, refused):
+    value = SECRET * 30_000
+    error = refused(ItemTooLarge, lambda: db.update(Thing, "x", Thing.text.set(value)), "Thing.text", "409600")
+    assert error.limit == 409_600
 
 
 def test_an_item_of_exactly_400_kb_passes_the_check(db, server):
@@ -209,11 +228,3 @@ def test_missing_and_positional_arguments_of_a_constructor_are_type_errors():
 def test_an_object_takes_no_attribute_that_is_no_field():
     with pytest.raises(AttributeError):
         Thing(id="x").txt = 5
-
-
-def test_constraints_and_types_hold_for_updates_too(db, refused):
-    for field, value, word in WRONG:
-        if value is None or field == "version":
-            continue
-        path = getattr(Thing, field)
-        refused(ValidationError, lambda path=path, value=value: db.update(Thing, "x", path.set(value)), word)

@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 from dynamorm import DB, Presets
+from tests.support.faces import Face
 
 from .kit import Recorder
 
@@ -24,16 +25,35 @@ def made(request, engine, prefix):
     return prefix
 
 
+@pytest.fixture(scope="module")
+def opened(engine, made):
+    """The databases of the module, one for each face, opened when first asked for, with their recorders."""
+    found = {}
+
+    def get(kind):
+        if kind not in found:
+            config = Presets.local_development(endpoint=engine.endpoint, table_prefix=made)
+            wire = Recorder()
+            found[kind] = Face(kind, config, extensions=(wire,)), wire
+        return found[kind]
+
+    yield get
+    for face, _ in found.values():
+        face.close()
+
+
 @pytest.fixture
-def wire():
+def db(opened, face_kind):
+    """The database under test, with its module's tables."""
+    return opened(face_kind)[0]
+
+
+@pytest.fixture
+def wire(opened, face_kind):
     """Every call of the database under test."""
-    return Recorder()
-
-
-@pytest.fixture
-def db(open_db, engine, made, wire):
-    """The database under test, with its module's tables and the recorder."""
-    return open_db(engine.endpoint, table_prefix=made, extensions=(wire,))
+    recorder = opened(face_kind)[1]
+    recorder.clear()
+    return recorder
 
 
 @pytest.fixture

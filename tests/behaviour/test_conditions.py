@@ -63,9 +63,9 @@ TRUE = {
     "contains an element of a list": lambda: T.tags.contains("b"),
     "contains an element of a set": lambda: T.flags.contains("x"),
     "contains a number of a set": lambda: T.marks.contains(2),
-    "exists": lambda: T.text.exists(),
-    "not exists": lambda: T.other.not_exists(),
-    "null exists": lambda: T.null.exists(),
+    "exists": T.text.exists,
+    "not exists": T.other.not_exists,
+    "null exists": T.null.exists,
     "missing is none": lambda: T.other == None,  # noqa: E711 - the way the public API spells it
     "null is none": lambda: T.null == None,  # noqa: E711
     "a value is not none": lambda: T.text != None,  # noqa: E711
@@ -93,7 +93,7 @@ TRUE = {
     "nested": lambda: T.place[Place.city] == "Riga",
     "nested order": lambda: T.place[Place.floor] >= 3,
     "list index": lambda: T.tags[1] == "b",
-    "list index beyond the end": lambda: T.tags[7].not_exists(),
+    "list index beyond the end": T.tags[7].not_exists,
     "enum": lambda: T.mood == Mood.BAD,
     "enum by value": lambda: T.mood == "bad",
     "enum in": lambda: T.mood.in_([Mood.GOOD, Mood.BAD]),

@@ -5,7 +5,7 @@ import pytest
 from dynamorm import AlreadyExists, Attr, Model, NotFound, ValidationError, attr, partition_key, sort_key, version
 from dynamorm.errors import ConditionFailed, MissingItem, Outcome, VersionConflict
 
-from .kit import change, stored
+from .kit import change, store, stored
 
 pytestmark = pytest.mark.engine
 
@@ -23,7 +23,12 @@ class Line(Model, table="lines"):
     version: Attr[int] = version()
 
 
-MODELS = [Note, Line]
+class Story(Model, table="stories"):
+    id: Attr[str] = partition_key()
+    title: Attr[str]
+
+
+MODELS = [Note, Line, Story]
 
 
 def test_what_was_created_is_read_back(db, key):
@@ -99,6 +104,18 @@ def test_create_twice_with_the_same_object_is_refused(db, key):
         db.create(line)
     assert line.version == 0
     assert stored(db, Line, key, 1)["version"] == {"N": "0"}
+
+
+def test_of_many_who_create_the_same_item_one_wins(db, key):
+    def attempt(number):
+        try:
+            return db.create(Note(id=key, stars=number)).stars
+        except AlreadyExists as error:
+            return error.item
+
+    results = db.concurrently(attempt, 6)
+    winner = db.get(Note, key, consistent=True)
+    assert sorted(map(repr, results)) == sorted(map(repr, [winner.stars, *[winner] * 5]))
 
 
 def test_put_replaces_whatever_is_there(db, key):
@@ -206,9 +223,11 @@ def test_delete_by_key_ignores_the_version(db, key):
 
 
 def test_a_stored_item_that_lacks_a_required_attribute_is_said_to_lack_it(db, key):
-    db.create(Line(order=key, number=1))
-    change(db, Line, (key, 1), "SET #x = :v".replace("#x", "zz"), v={"S": "secret-value"})
-    assert db.get(Line, key, 1, consistent=True).number == 1
+    store(db, Story, {"id": {"S": key}})
+    with pytest.raises(ValidationError) as caught:
+        db.get(Story, key, consistent=True)
+    assert caught.value.field == "title"
+    assert "Story.title" in str(caught.value)
 
 
 def test_a_stored_item_of_another_type_names_the_field_and_not_the_value(db, key):

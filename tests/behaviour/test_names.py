@@ -64,7 +64,9 @@ def test_a_convention_names_every_attribute_alike_in_all_verbs(db, key, model, n
 
 
 def test_explicit_names_go_before_the_convention(db, key):
-    camel = db.create(Camel(user_id=key, sort_name="s", first_name="f", home_street=Street(house_number=4, zip_code="z")))
+    camel = db.create(
+        Camel(user_id=key, sort_name="s", first_name="f", home_street=Street(house_number=4, zip_code="z"))
+    )
     found = stored(db, Camel, key, "s")
     assert set(found) == {"userID", "sortName", "firstName", "homeStreet", "createdAt", "rowVersion", "_wt"}
     assert found["homeStreet"] == {"M": {"houseNumber": {"N": "4"}, "ZIP": {"S": "z"}}}

@@ -112,7 +112,13 @@ def test_conditions_and_updates_of_one_request_never_share_a_placeholder(db, key
     words = used.replace("(", " ").replace(")", " ").replace(",", " ").split()
     assert sorted(word for word in words if word.startswith(":")) == sorted(values)
     with pytest.raises(ConditionFailed):
-        db.update(Reserved, key, "1", R.name.set("q"), condition=(R.type == "tenant-2") & ((R.name == "new") | (R.name == "a")))
+        db.update(
+            Reserved,
+            key,
+            "1",
+            R.name.set("q"),
+            condition=(R.type == "tenant-2") & ((R.name == "new") | (R.name == "a")),
+        )
 
 
 def test_the_text_of_a_request_is_the_same_each_time(db, key, wire):

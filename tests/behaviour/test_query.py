@@ -20,6 +20,7 @@ class Order(Model, table="orders"):
     total: Attr[Decimal] = attr(default=Decimal(0))
     note: Attr[str] = attr(default="")
     by_status = gsi("by-status", partition="status", sort="at")
+    by_note = gsi("by-note", partition="note", projection="KEYS_ONLY")
     by_total = lsi("by-total", sort="total")
 
 
@@ -155,6 +156,20 @@ def test_a_global_index_is_chosen_by_its_key(db, orders, wire):
     assert numbers(declared.all()) == [2]
 
 
+def test_an_index_that_lacks_attributes_is_not_chosen_silently(db, orders, wire):
+    with pytest.raises(ValidationError, match="by-note"):
+        db.model(Order).where(Order.note == "1").all()
+    assert wire.names == []
+
+
+def test_an_index_that_may_lack_items_is_not_chosen_silently(db, orders, wire):
+    """Items without a time are not in the index, though they have the status."""
+    with pytest.raises(ValidationError, match="by-status"):
+        db.model(Order).where(Order.status == "open").all()
+    assert wire.names == []
+    assert numbers(db.model(Order).index("by-status").where(Order.status == "done").all()) == [2, 4, 8]
+
+
 def test_a_local_index_is_chosen_by_its_key_and_may_be_consistent(query, wire):
     found = query.where(Order.total.between(30, 50)).consistent().all()
     assert numbers(found) == [7, 6, 5]
@@ -187,7 +202,7 @@ def test_paging_goes_on_over_one_megabyte(db, large, wire):
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda query: query.where(Order.note == "1"),
+        lambda query: query.where(Order.at == START),
         lambda query: query.where(Order.number != 3),
         lambda query: query.where((Order.number == 3) | (Order.number == 4)),
         lambda query: query.where(Order.number > 3).where(Order.number < 5),
@@ -207,5 +222,5 @@ def test_what_is_no_key_condition_is_refused_before_the_wire(query, wire, wrong)
 
 def test_a_consistent_read_of_a_global_index_is_refused_and_says_why(db, wire):
     with pytest.raises(ValidationError, match="eventually consistent"):
-        db.model(Order).where(Order.status == "open").consistent().all()
+        db.model(Order).where(Order.status == "open", Order.at > START).consistent().all()
     assert wire.names == []

@@ -133,7 +133,7 @@ def test_a_changed_key_is_refused_before_the_wire(db, key, wire):
     profile = db.create(Profile(id=key, name="Ada"))
     wire.clear()
     profile.id = "other"
-    with pytest.raises(ValidationError, match="Profile.id is part of the key"):
+    with pytest.raises(ValidationError, match=r"Profile\.id is part of the key"):
         db.save(profile)
     assert wire.names == []
 

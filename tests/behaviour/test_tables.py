@@ -111,7 +111,9 @@ def misfit(db, key_schema, definitions, indexes=()):
         request["GlobalSecondaryIndexes"] = [
             {
                 "IndexName": name,
-                "KeySchema": [{"AttributeName": n, "KeyType": k} for n, k in zip(keys, ("HASH", "RANGE"), strict=False)],
+                "KeySchema": [
+                    {"AttributeName": n, "KeyType": k} for n, k in zip(keys, ("HASH", "RANGE"), strict=False)
+                ],
                 "Projection": {"ProjectionType": "ALL"},
             }
             for name, keys in indexes
@@ -125,7 +127,12 @@ def misfit(db, key_schema, definitions, indexes=()):
         (["other"], {"other": "S"}, (), ["its key is other"]),
         (["c"], {"c": "S"}, (), ["its key is c"]),
         (["c", "number"], {"c": "S", "number": "S"}, (), ["number is of type S, not N"]),
-        (["c", "number"], {"c": "S", "number": "N"}, (), ["no index by-status", "no index by-digest", "no index by-total"]),
+        (
+            ["c", "number"],
+            {"c": "S", "number": "N"},
+            (),
+            ["no index by-status", "no index by-digest", "no index by-total"],
+        ),
         (
             ["c", "number"],
             {"c": "S", "number": "N", "st": "S", "digest": "B"},

@@ -3,7 +3,7 @@
 import pytest
 
 from dynamorm import Attr, Model, NotFound, ValidationError, attr, partition_key, sort_key
-from dynamorm.errors import ConditionFailed, MissingItem
+from dynamorm.errors import ConditionFailed, ItemTooLarge, MissingItem, Outcome
 
 from .kit import store, stored
 
@@ -15,6 +15,7 @@ class Stock(Model, table="stock"):
     item: Attr[str] = sort_key(name="i")
     count: Attr[int] = attr(default=0, name="c")
     note: Attr[str | None] = attr(default=None)
+    label: Attr[str | None] = attr(default=None)
     price: Attr[int] = attr(default=1, ge=1)
     code: Attr[str] = attr(default="abc", pattern="[a-z]+", max_length=5)
 
@@ -113,6 +114,14 @@ def test_a_field_set_in_memory_is_given_up_for_what_is_stored(db, key):
     stock.note = "only in memory"
     db.update(stock, Stock.count.add(1))
     assert stock.note is None
+
+
+def test_an_item_that_an_update_makes_too_large_is_a_typed_error(db, key):
+    db.create(Stock(shop=key, item="a", note="x" * 300_000))
+    with pytest.raises(ItemTooLarge) as caught:
+        db.update(Stock, key, "a", Stock.label.set("y" * 200_000))
+    assert caught.value.limit == 409_600
+    assert caught.value.outcome is Outcome.NOT_APPLIED
 
 
 def test_unknown_attributes_survive_updates(db, key):

@@ -53,7 +53,10 @@ START = {
 
 
 def start():
-    return START | {"address": Address(city="Riga", zip="1010", visits=1), "homes": [Address(city="A"), Address(city="B")]}
+    return START | {
+        "address": Address(city="Riga", zip="1010", visits=1),
+        "homes": [Address(city="A"), Address(city="B")],
+    }
 
 
 CASES = {
@@ -112,7 +115,13 @@ CASES = {
         {"extra": {"deep": [None, {"k": "w"}]}},
     ),
     "all clauses at once": (
-        lambda: [Box.note.remove(), Box.amount.add(1), Box.flags.delete({"x"}), Box.backup.set("b"), Box.numbers.add({9})],
+        lambda: [
+            Box.note.remove(),
+            Box.amount.add(1),
+            Box.flags.delete({"x"}),
+            Box.backup.set("b"),
+            Box.numbers.add({9}),
+        ],
         {"note": None, "amount": 11, "flags": {"y"}, "backup": "b", "numbers": {1, 2, 9}},
     ),
 }

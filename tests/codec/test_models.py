@@ -212,6 +212,15 @@ class TestOperands:
         assert caught.value.field == parts[0]
         assert caught.value.__context__ is None
 
+    def test_text_that_is_not_unicode_is_refused(self):
+        for call in (CODEC.encode_operand, CODEC.encode_update):
+            with pytest.raises(ValidationError, match=r"Payment\.note|valid Unicode"):
+                call((self.fields["note"],), "\ud800")
+
+    def test_a_path_that_leads_nowhere_names_the_part(self):
+        with pytest.raises(ValidationError, match=r"Payment\.city: City has no part 'nope'"):
+            CODEC.encode_operand((self.fields["city"], "nope"), 5)
+
     def test_an_update_checks_constraints_and_a_condition_does_not(self):
         amount = (self.fields["amount"],)
         assert CODEC.encode_operand(amount, -5) == {"N": "-5"}

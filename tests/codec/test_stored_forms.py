@@ -261,6 +261,12 @@ def test_none_is_written_as_null_where_the_default_is_another_value():
     assert codec.decode_wire({"id": {"S": "p"}}).value == "x"
 
 
+def test_a_set_that_an_update_has_emptied_reads_as_empty():
+    for annotation, empty in ((set[str], set()), (frozenset[int], frozenset()), (set, set())):
+        assert codec_of(annotation).decode(b'{"id":{"S":"p"}}').value == empty
+    assert codec_of(set[str] | None).decode(b'{"id":{"S":"p"}}').value is None
+
+
 def test_ttl_is_epoch_seconds_rounded_down():
     class Session(Model, table="sessions"):
         id: Attr[str] = partition_key()

@@ -49,7 +49,8 @@ class Run(NamedTuple):
 
     def succeeded(self, requests: int | None = None) -> Run:
         """It has its result, the store its change, once."""
-        assert self.error is None, repr(self.error)
+        if self.error is not None:
+            raise AssertionError(f"{self.verb.name} after {self.elapsed:.3f} s") from self.error
         self.honest()
         check_result(self.verb, self.result, self.subject, self.store)
         assert amount(self.store) == self.verb.after

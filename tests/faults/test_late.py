@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from dynamorm import Attr, Model, partition_key, version
 from dynamorm.errors import DeadlineExceeded, Outcome, OutcomeUnknown
 from dynamorm.testing import Answer, Request, answers
 from tests.faults.stage import Stage
-from tests.faults.verbs import AGAIN, READS, VERBS, WRITES, Payment
+from tests.faults.verbs import AGAIN, READS, VERBS, Payment
 
 Make = Callable[..., Stage]
 SLACK = 0.3
@@ -64,9 +65,10 @@ def test_w18_a_reply_that_comes_after_its_time_is_asked_for_again(stage: Make) -
     for verb in (*READS, *AGAIN):
         run = here.run(verb, answers.honest().delayed(0.4)).succeeded(2)
         assert run.connections[0] not in run.connections[1:]
-        assert 0.15 <= run.elapsed < 0.15 + SLACK
+        assert 0.14 <= run.elapsed < 0.15 + SLACK
 
 
+SOME = [verb for verb in VERBS if verb.name in {"get", "create", "update_key", "put_old"}]
 SLOW = {
     "drip": answers.honest().drip(20),
     "stall_before_an_answer": answers.silence("stall").applied(),
@@ -80,29 +82,29 @@ SLOW = {
 @pytest.mark.parametrize("slow", SLOW.values(), ids=list(SLOW))
 def test_w19_a_slow_answer_is_given_up_at_the_request_timeout(stage: Make, slow: Answer) -> None:
     """By the wall clock, whatever trickles in; what it costs beside the waiting is measured on a good answer."""
-    here = stage(max_attempts=1, request_timeout=0.2)
-    for verb in VERBS:
-        overhead = here.run(verb).succeeded(1).elapsed
+    calm, here = stage(), stage(max_attempts=1, request_timeout=0.2)
+    for verb in VERBS if slow is SLOW["drip"] else SOME:
+        overhead = calm.run(verb).succeeded(1).elapsed
         run = here.run(verb, slow)
         if verb.safety == "read":
             run.failed(DeadlineExceeded, Outcome.NOT_APPLIED, attempts=1, retryable=True)
         else:
             run.failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1)
             assert run.changes == 1
-        assert 0.2 <= run.elapsed < 0.2 + overhead + SLACK
+        assert 0.19 <= run.elapsed < 0.2 + overhead + SLACK
 
 
 def test_w19_each_attempt_has_its_own_timeout_and_the_operation_its_own(stage: Make) -> None:
     """Four attempts of 0.1 s; or as many as the operation's time allows."""
     run = stage(request_timeout=0.1).run(READS[0], forever=SLOW["drip"])
     run.failed(DeadlineExceeded, Outcome.NOT_APPLIED, attempts=4)
-    assert 0.4 <= run.elapsed < 0.4 + SLACK
+    assert 0.39 <= run.elapsed < 0.4 + SLACK
     run = stage(request_timeout=0.2, operation_timeout=0.5).run(READS[0], forever=SLOW["drip"])
     run.failed(DeadlineExceeded, Outcome.NOT_APPLIED)
     assert run.elapsed < 0.5 + SLACK
 
 
-@pytest.mark.parametrize("verb", [READS[0], *WRITES], ids=lambda verb: verb.name)
+@pytest.mark.parametrize("verb", SOME, ids=lambda verb: verb.name)
 def test_w19_a_server_that_does_not_read_is_given_up_at_the_request_timeout(stage: Make, verb: Any) -> None:
     """Its window is soon zero; the request is larger than what the system takes in advance."""
     here = stage(welcome=lambda _: "stall", max_attempts=1, request_timeout=0.2)
@@ -111,21 +113,23 @@ def test_w19_a_server_that_does_not_read_is_given_up_at_the_request_timeout(stag
         run.failed(DeadlineExceeded, Outcome.NOT_APPLIED, attempts=1, requests=0)
     else:
         run.failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1, requests=0)
-    assert 0.2 <= run.elapsed < 0.2 + SLACK
+    assert 0.19 <= run.elapsed < 0.2 + SLACK
 
 
-class Bulky(Payment, table="payments"):
+class Bulky(Model, table="payments"):
     """An item of 380 kB."""
 
-    pad: str = ""
+    id: Attr[str] = partition_key()
+    pad: Attr[str]
+    version: Attr[int] = version()
 
 
 def test_w19_a_large_request_to_a_server_that_does_not_read(stage: Make) -> None:
-    """More than the send buffer holds: part of it has left, so the outcome is unknown."""
+    """More than the buffers hold: a part of it has left, so the outcome is unknown."""
     here = stage(welcome=lambda _: "stall", max_attempts=1, request_timeout=0.3)
-    large = "x" * 390_000
-    start = time.monotonic()
-    with pytest.raises(OutcomeUnknown) as caught:
-        here.db.create(Payment(id=large[:2_000], amount=1))
-    assert caught.value.outcome is Outcome.UNKNOWN
-    assert time.monotonic() - start < 0.3 + SLACK
+    for write in (here.db.create, here.db.put, lambda item: here.db.put(item, returning="old")):
+        start = time.monotonic()
+        with pytest.raises(OutcomeUnknown) as caught:
+            write(Bulky(id="p1", pad="x" * 380_000))
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert 0.29 <= time.monotonic() - start < 0.3 + SLACK

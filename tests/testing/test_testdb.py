@@ -43,10 +43,10 @@ def test_its_tables_are_gone_afterwards():
 
 
 def test_its_tables_are_gone_after_a_failure_too():
-    with pytest.raises(ZeroDivisionError), TestDB(models=[Coin]) as db:
-        config = db._session.config
+    db = TestDB(models=[Coin])
+    with pytest.raises(ZeroDivisionError), db:
         1 / 0
-    with DB(config) as later, pytest.raises(TableNotFound):
+    with DB(db._session.config) as later, pytest.raises(TableNotFound):
         later.tables.describe(Coin)
 
 

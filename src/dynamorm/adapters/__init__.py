@@ -8,6 +8,7 @@ Example::
         total: int
         version: int = 0
 
+
     F = fields(Order)
     db.update(Order, "o1", F.total.add(5), condition=F.total > 0)
 """

@@ -62,7 +62,8 @@ def fields(model: type[M], /) -> Fields[M]:
 
     Example: ``db.update(order, fields(Order).total.add(5))``
     """
-    found: Fields[M] = _fields_of(model)
+    by_class: Any = _fields_of  # a class is hashable, which mypy does not see of type[M]
+    found: Fields[M] = by_class(model)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 import typing
 from collections.abc import Callable, Iterator
@@ -145,9 +146,7 @@ def _unwrapped(annotation: Any) -> tuple[Any, dict[str, Any]]:
 
 def _limits(metadata: Any) -> dict[str, Any]:
     """The bounds in an annotation's metadata: annotated_types, pydantic and msgspec.Meta name them alike."""
-    return {
-        name: value for one in metadata for name in LIMITS if (value := getattr(one, name, None)) is not None
-    }
+    return {name: value for one in metadata for name in LIMITS if (value := getattr(one, name, None)) is not None}
 
 
 def _owner(cls: type, name: str) -> str:
@@ -160,7 +159,7 @@ def _annotations(cls: type) -> dict[str, Any]:
         import annotationlib
 
         return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
-    return dict(cls.__dict__.get("__annotations__", {}))
+    return inspect.get_annotations(cls)
 
 
 def bases_of(cls: type) -> Iterator[type]:

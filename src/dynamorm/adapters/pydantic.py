@@ -107,7 +107,7 @@ def _field(schema: Schema, field: Field, handler: Any) -> Any:
     owned = field.role in _LIBRARY_OWNED
     if owned and field.role != "version":
         annotation = annotation | None  # not set before the first write
-    inner = _constrained(field, _value_schema(field, annotation, handler), handler)
+    inner = _constrained(field, _value_schema(field, annotation, handler))
     hidden = masked(field)
     updates: dict[str, Any] = ({"readOnly": True} if owned else {}) | ({"writeOnly": True} if hidden else {})
     return core_schema.typed_dict_field(
@@ -138,7 +138,7 @@ def _value_schema(field: Field, annotation: Any, handler: Any) -> Any:
     )
 
 
-def _constrained(field: Field, inner: Any, handler: Any) -> Any:
+def _constrained(field: Field, inner: Any) -> Any:
     """The schema with the field's pattern and validators behind it; None passes, as it does before a write."""
     if field.pattern is not None:
         inner = core_schema.no_info_after_validator_function(
@@ -154,7 +154,9 @@ def _matcher(pattern: str) -> Callable[[Any], Any]:
 
     def check(value: Any) -> Any:
         if value is not None and matches(value) is None:
-            raise PydanticCustomError("pattern_mismatch", "Value should match the pattern '{pattern}'", {"pattern": pattern})
+            raise PydanticCustomError(
+                "pattern_mismatch", "Value should match the pattern '{pattern}'", {"pattern": pattern}
+            )
         return value
 
     return check
@@ -181,9 +183,9 @@ def _adapted(hint: Any) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is None or origin is typing.Literal:
         return hint
-    inner = tuple(_adapted(one) for one in arguments)
+    inner: tuple[Any, ...] = tuple(_adapted(one) for one in arguments)
     if inner == arguments:
         return hint
     if origin in (typing.Union, UnionType):
         return typing.Union[inner]  # noqa: UP007 - the members come as a tuple
-    return origin[inner if len(inner) > 1 else inner[0]]
+    return origin[inner]

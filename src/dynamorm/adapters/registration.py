@@ -165,7 +165,7 @@ def _roles(settings: dict[str, Any], parent: Schema | None) -> dict[str, Role]:
 
 def _check_names(cls: type, settings: dict[str, Any], known: set[str], roles: dict[str, Role]) -> None:
     """Every name in the settings must be a field's."""
-    named = [(role, name) for name, role in roles.items()]
+    named: list[tuple[str, str]] = [(role, name) for name, role in roles.items()]
     for setting in ("names", "options", *_FLAGS):
         given = settings.get(setting) or ()
         if isinstance(given, str):
@@ -187,7 +187,9 @@ def _field(
     if default is MISSING and factory is None and role in _LIBRARY_DEFAULTS:
         default = _LIBRARY_DEFAULTS[role]
     options = tuple((settings.get("options") or {}).get(member.name, inherited.options if inherited else ()))
-    flags = {flag: member.name in settings.get(flag, ()) or getattr(inherited, flag, False) for flag in _FLAGS}
+    flags: dict[str, Any] = {
+        flag: member.name in settings.get(flag, ()) or getattr(inherited, flag, False) for flag in _FLAGS
+    }
     return Field(
         name=member.name,
         stored=stored,

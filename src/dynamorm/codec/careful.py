@@ -50,10 +50,9 @@ class Careful:
         if self._codec.record.tagged is not None:
             wire[self._codec.record.tagged[0]] = {"S": self._codec.record.tagged[1]}
         for plan in self._codec.plans.values():
-            try:
-                value = getattr(obj, plan.name)
-            except AttributeError:
-                raise ValidationError(f"{self._name}.{plan.name} has no value", field=plan.name) from None
+            value = getattr(obj, plan.name, U)
+            if value is U:
+                raise ValidationError(f"{self._name}.{plan.name} has no value", field=plan.name)
             stored = self.encode_field(plan.name, value)
             if stored is not None:
                 wire[plan.stored] = stored

@@ -114,6 +114,7 @@ class SetShape(Shape):
     """A set of texts, numbers or bytes: SS, NS or BS. An empty one is NULL, for DynamoDB has no empty sets."""
 
     null = True
+    vanishes = True
 
     def __init__(self, item: Scalar, kind: type) -> None:
         self.item = item
@@ -160,6 +161,7 @@ class AnySetShape(Shape):
     """A set of whatever a set may hold, known only when it comes."""
 
     null = True
+    vanishes = True
 
     def __init__(self, kind: type) -> None:
         self.kind = kind

@@ -75,7 +75,7 @@ class FieldPlan:
             return lambda: field.default
         if self.nullable or self.shape.none_absent:
             return lambda: None
-        if (field.omit_empty or self.sparse) and self.shape.empty() is not U:
+        if (field.omit_empty or self.sparse or self.shape.vanishes) and self.shape.empty() is not U:
             return self.shape.empty
         return None
 

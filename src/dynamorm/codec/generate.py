@@ -23,7 +23,7 @@ from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
 from .planner import FieldHooks, Planner
 from .reading import Reading
-from .replies import dumps, read_object
+from .replies import dumps, json_of, read_object
 from .size import MAX_NAME
 from .source import Source
 from .state import ACCESS, SLOTS
@@ -128,7 +128,8 @@ class Codec:
         A set is not, for it may be only what is added or deleted.
         """
         if what == "value" and len(parts) == 1 and not isinstance(value, (set, frozenset)):
-            return self.encode_field(parts[0].name, value)
+            name = parts[0].name
+            return operands.sendable(self, name, self.encode_field(name, value))
         return operands.encode_operand(self, parts, value, what)
 
     def key_type(self, name: str) -> str:
@@ -143,10 +144,9 @@ class Codec:
 
         Raises: ItemTooLarge; ValidationError for nesting, names and text that is not Unicode.
         """
-        try:
-            raw = dumps(wire)
-        except UnicodeEncodeError:
-            raise ValidationError(f"a {self.schema.name} holds text that is not valid Unicode") from None
+        raw = json_of(wire)
+        if raw is None:
+            raise ValidationError(f"a {self.schema.name} holds text that is not valid Unicode")
         size = len(raw)
         if size > MAX_NAME or (self._deep and size > SURELY_FLAT):
             check_limits(self, wire, raw)

@@ -10,7 +10,7 @@ from msgspec import DecodeError, Raw, to_builtins
 from msgspec.json import Decoder, Encoder
 from typing_extensions import override
 
-from dynamorm.errors import ModelError
+from dynamorm.errors import ModelError, ValidationError
 
 from .mismatch import Mismatch
 from .shapes import ANY, Shape, refuse_null
@@ -54,7 +54,7 @@ class JsonShape(Shape):
 
     @override
     def part(self, name: str | int) -> Shape:
-        raise Mismatch("a map or a list", None, "a Json() field, which is one text to DynamoDB")
+        raise ValidationError(f"a Json() field is one text to DynamoDB and has no part {name!r}")
 
     @override
     def element(self) -> Shape:

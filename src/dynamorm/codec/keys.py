@@ -9,7 +9,7 @@ from dynamorm.errors import ValidationError
 from dynamorm.schema import Field, Schema
 
 from .records import Record
-from .replies import dumps
+from .replies import dumps, json_of
 from .scalars import SCALARS
 
 _SURELY_SHORT = 256  # characters: at most 1024 bytes, which is within the limit of either key
@@ -81,7 +81,7 @@ class KeyCodec:
             wanted = " and ".join(field.name for field in self.fields)
             raise ValidationError(f"the key of {name} is {wanted}: {len(self.fields)} values, got {len(values)}")
         wire = {field.stored: self._encode(field.name, value) for field, value in zip(self.fields, values, strict=True)}
-        try:
-            return dumps(wire)
-        except UnicodeEncodeError:
-            raise ValidationError(f"a key of {name} holds text that is not valid Unicode") from None
+        raw = json_of(wire)
+        if raw is None:
+            raise ValidationError(f"a key of {name} holds text that is not valid Unicode")
+        return raw

@@ -12,6 +12,7 @@ from dynamorm.schema import Field
 from .document import to_wire
 from .fields import FieldPlan, explain
 from .numbers import number_text
+from .replies import json_of
 from .shapes import ANY, Nullable, Scalar, Shape
 from .source import Source
 
@@ -27,13 +28,21 @@ def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) ->
     try:
         if what == "value" and not rest:
             found: dict[str, Any] | None = codec.careful.function(f"operand {plan.name}")(_lenient(plan.shape, value))
-            return found
-        return _part(plan.shape, rest, value, what)
+        else:
+            found = _part(plan.shape, rest, value, what)
+        return sendable(codec, plan.name, found)
     except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
         failed = error
     if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
         raise failed
     raise explain(codec.schema.name, plan.name, failed, value)
+
+
+def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Hand on a wire value that can be sent. Raises: ValidationError for text that is not Unicode."""
+    if json_of(wire) is None:
+        raise ValidationError(f"{codec.schema.name}.{name} holds text that is not valid Unicode", field=name)
+    return wire
 
 
 def _part(shape: Shape, rest: list[Any], value: Any, what: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec import UNSET as U
@@ -19,8 +20,17 @@ from dynamorm.errors import MalformedResponse
 dumps: Final = Encoder().encode
 _parse: Final = Decoder().decode
 
+
+def json_of(value: Any) -> bytes | None:
+    """JSON, or None for text that is not Unicode. The exception would hold the text, so it ends here."""
+    try:
+        return dumps(value)
+    except UnicodeEncodeError:
+        return None
+
+
 WRITE_REPLY: Final = frozenset({"ConsumedCapacity", "ItemCollectionMetrics"})
-"""What a write may answer with when no values were asked for."""
+"""What may stand in a reply that holds no item."""
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -28,12 +38,17 @@ def read_object(body: bytes) -> dict[str, Any]:
 
     Raises: MalformedResponse when it is not a JSON object in UTF-8, or has a key twice at any level.
     """
+    # Errors of a parser hold the text they failed on; none is kept, not even as the context of ours.
+    value: Any = U
+    proven = False
     try:
         value = _parse(body)
         # Re-encoding drops a duplicate key, so equal bytes prove that there is none.
         proven = value.__class__ is dict and dumps(value) == body
     except (DecodeError, ValueError, RecursionError):
-        raise malformed("it is not valid JSON") from None
+        value = U
+    if value is U:
+        raise malformed("it is not valid JSON")
     if value.__class__ is not dict:
         raise malformed(f"it is a JSON {_kind(value)}, not an object")
     if not proven:
@@ -46,14 +61,23 @@ def _refuse_duplicates(body: bytes) -> None:
     """The final verdict, for JSON that is written in another style than ours (white space, escapes, exponents)."""
     try:
         json.loads(bytes(body).decode(), object_pairs_hook=_pairs, parse_float=str, parse_int=str, parse_constant=str)
-    except (DecodeError, ValueError, RecursionError):
-        raise malformed("it is not valid JSON") from None
+    except (ValueError, RecursionError):
+        reason = "it is not valid JSON"
+    except _SameKey:
+        reason = "it has the same key twice"
+    else:
+        return
+    raise malformed(reason)
+
+
+class _SameKey(Exception):
+    """An object has a key twice."""
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise malformed("it has the same key twice")
+        raise _SameKey
     return found
 
 
@@ -104,10 +128,13 @@ _raw_page: Final = Decoder(RawPage).decode
 def member_of(body: bytes, name: str) -> tuple[bytes, dict[str, Any]] | None:
     """The JSON and the (unchecked) value of the one map in a reply, or None when the reply has none.
 
-    Raises: MalformedResponse unless the body is an object in which ``name`` is absent or an object.
+    Raises: MalformedResponse unless the body is an object in which ``name`` is an object, or absent with nothing instead.
     """
     found = read_object(body)
     if name not in found:
+        # Something else instead of the item is no way to say that there is none.
+        if found.keys() - WRITE_REPLY:
+            raise malformed("it has members that this operation does not answer with")
         return None
     item = found[name]
     if item.__class__ is not dict:
@@ -143,10 +170,11 @@ def raw_page(body: bytes, *, count_only: bool = False) -> PageJson:
     Raises: MalformedResponse unless ``Items`` is a list, as long as ``Count`` (or absent, with ``count_only``).
     """
     found = read_object(body)
-    try:
+    page: RawPage | None = None
+    with suppress(ShapeError):
         page = _raw_page(body)
-    except ShapeError:
-        raise malformed("it is no page of items") from None
+    if page is None:
+        raise malformed("it is no page of items")
     items = found.get("Items", [])
     if (count_only == ("Items" in found)) or (not count_only and len(items) != page.Count):
         raise malformed("Items and Count do not agree")

@@ -13,6 +13,7 @@ from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
 from typing_extensions import override
 
+from dynamorm.errors import ValidationError
 from dynamorm.schema import Codec
 
 from .document import from_wire, to_wire
@@ -54,6 +55,8 @@ class Shape:
     """The exact classes of its values, where a union can tell by them."""
     none_absent: bool = False
     """Whether an attribute that is not stored may be read as None."""
+    vanishes: bool = False
+    """Whether DynamoDB removes the attribute when an update leaves it empty."""
     passes: bool = False
     """Whether decoding hands the payload on untouched, so that a missing one would go unnoticed."""
 
@@ -83,11 +86,11 @@ class Shape:
 
     def element(self) -> Shape:
         """The shape of what ``contains`` and ``append`` take."""
-        raise Mismatch("a list, set or text", None, self.expected)
+        raise ValidationError(f"{self.expected} has no elements: a list, set or text has")
 
-    def part(self, name: str | int) -> Shape:  # noqa: ARG002 - what has parts uses it
+    def part(self, name: str | int) -> Shape:
         """The shape behind ``.name`` or ``[0]``."""
-        raise Mismatch("a map or a list", None, self.expected)
+        raise ValidationError(f"{self.expected} has no part {name!r}")
 
 
 class Scalar(Shape):

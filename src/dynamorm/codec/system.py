@@ -6,8 +6,10 @@ from base64 import b64encode
 from datetime import datetime
 from typing import Any
 
-from .replies import dumps, raw_item, read_object
+from .replies import WRITE_REPLY, dumps, expect_empty, raw_item, read_object
 from .times import instant_text
+
+_WRITE_REPLY = frozenset({*WRITE_REPLY, "Attributes"})
 
 
 def number_wire(value: int) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def item_of(body: bytes) -> bytes | None:
 
 def attributes_of(body: bytes) -> bytes | None:
     """The JSON of the attributes in a write's reply, or None. Raises: MalformedResponse."""
+    expect_empty(body, _WRITE_REPLY)
     return raw_item(body, "Attributes")
 
 

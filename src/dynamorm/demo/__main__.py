@@ -101,7 +101,7 @@ def _show(options: argparse.Namespace, endpoint: str) -> int:
     screen.heading("4  The proof")
     screen.proof(runs, CURRENCY)
     exact = all(run.drift == 0 for run in runs if run.client == "DynamORM")
-    _conclude(runs, screen, exact)
+    _conclude(runs, screen, exact=exact)
     screen.say(f"  {time.monotonic() - started:.0f} s in all", "dim")
     return 0 if exact else 1
 
@@ -155,7 +155,7 @@ def _stored(config: Config, hot: Sequence[str]) -> int:
         return sum(db.require(Payment, one, consistent=True).amount for one in hot)
 
 
-def _conclude(runs: Sequence[Run], screen: Screen, exact: bool) -> None:
+def _conclude(runs: Sequence[Run], screen: Screen, *, exact: bool) -> None:
     settled = sum(run.books.settled for run in runs if run.client == "DynamORM")
     unknown = sum(run.books.unknown for run in runs if run.client == "DynamORM")
     if exact:
@@ -165,7 +165,7 @@ def _conclude(runs: Sequence[Run], screen: Screen, exact: bool) -> None:
     else:
         screen.say("  DynamORM: the sum is wrong. This is a bug: please report it with the seed.", "bold red")
     if settled:
-        screen.say(f"  {settled} writes came back as OutcomeUnknown and were settled by error.resolve().", "dim")
+        screen.say(f"  Writes that came back as OutcomeUnknown and were settled by error.resolve(): {settled}.", "dim")
     if any(run.client == "boto3" and run.drift for run in runs):
         screen.say("  boto3 repeats a write whose reply was lost, without a way to tell that it was done already.")
 

@@ -24,9 +24,9 @@ def run_boto3(endpoint: str, table: str, kind: Kind, changes: Sequence[list[Chan
 
     Example: ``run_boto3(proxy.endpoint, "payments", "add", plan(hot, 400, 7), print).confirmed``
     """
-    import boto3
+    from boto3.session import Session
 
-    client = boto3.session.Session().client(
+    client = Session().client(
         "dynamodb",
         endpoint_url=endpoint,
         region_name="us-east-1",

@@ -41,9 +41,13 @@ def live(config: Config, pattern: Payment) -> list[Step]:
         try:
             db.save(stale)
         except VersionConflict as error:
-            steps.append(("db.save(stale)", f"VersionConflict: {error.message.partition(': ')[2].partition(';')[0]}", True))
-        found = db.model(Payment).where(Payment.merchant == pattern.merchant).order_by("placed_at", "desc").limit(3).all()
-        code = "db.model(Payment).where(Payment.merchant == merchant)\n  .order_by(\"placed_at\", \"desc\").limit(3).all()"
+            steps.append(
+                ("db.save(stale)", f"VersionConflict: {error.message.partition(': ')[2].partition(';')[0]}", True)
+            )
+        found = (
+            db.model(Payment).where(Payment.merchant == pattern.merchant).order_by("placed_at", "desc").limit(3).all()
+        )
+        code = 'db.model(Payment).where(Payment.merchant == merchant)\n  .order_by("placed_at", "desc").limit(3).all()'
         steps.append((code, f"{len(found)} payments to {pattern.merchant}", False))
     return steps + asyncio.run(_end(config))
 

@@ -47,7 +47,7 @@ def shipped_payments(count: int) -> list[Payment]:
 
     Example: ``len(shipped_payments(10)) == 10``
     """
-    lines = (files(__package__) / "payments.jsonl").read_text("utf-8").splitlines()
+    lines = (files("dynamorm.demo") / "payments.jsonl").read_text("utf-8").splitlines()
     records: Iterator[dict[str, object]] = map(json.loads, lines)
     if count > len(lines):
         records = make_payments(count)

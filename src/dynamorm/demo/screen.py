@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -76,7 +85,7 @@ class Screen:
         self.console.print(table)
 
     @contextmanager
-    def bars(self, **totals: int) -> Iterator[dict[str, Callable[[], None]]]:
+    def bars(self, **totals: int) -> Generator[dict[str, Callable[[], None]]]:
         """Show one bar for each name; the yielded functions move them. Underscores in names are shown as spaces."""
         columns = (
             TextColumn("  {task.description:<26}"),
@@ -86,7 +95,10 @@ class Screen:
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self.console) as progress:
-            tasks = {name: progress.add_task(name.replace("_", " "), start=False, total=total) for name, total in totals.items()}
+            tasks = {
+                name: progress.add_task(name.replace("_", " "), start=False, total=total)
+                for name, total in totals.items()
+            }
             yield {name: _advancer(progress, task) for name, task in tasks.items()}
 
     def proof(self, runs: Sequence[Run], currency: str) -> None:

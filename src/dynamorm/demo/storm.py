@@ -63,7 +63,9 @@ def plan(hot: Sequence[str], writes: int, seed: int) -> list[list[Change]]:
     Example: ``plan(["pay_1"], 400, seed=7)``
     """
     dice = random.Random(seed)
-    return [[Change(dice.choice(hot), dice.randrange(1, 1_000)) for _ in range(writes // WRITERS)] for _ in range(WRITERS)]
+    return [
+        [Change(dice.choice(hot), dice.randrange(1, 1_000)) for _ in range(writes // WRITERS)] for _ in range(WRITERS)
+    ]
 
 
 def run_ours(config: Config, kind: Kind, changes: Sequence[list[Change]], tick: Tick) -> Books:
@@ -104,9 +106,7 @@ def _blocking_writer(db: DB, kind: Kind, changes: Iterable[Change], books: Books
         tick()
 
 
-async def _async_writers(
-    config: Config, kind: Kind, changes: Sequence[list[Change]], books: Books, tick: Tick
-) -> None:
+async def _async_writers(config: Config, kind: Kind, changes: Sequence[list[Change]], books: Books, tick: Tick) -> None:
     async with AsyncDB(config) as db:
         await asyncio.gather(*(_async_writer(db, kind, mine, books, tick) for mine in changes))
 

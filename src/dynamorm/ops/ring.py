@@ -43,7 +43,7 @@ def verdict(token: bytes, known_version: int, known_ring: bytes, version: int | 
 
     APPLIED: the token is there. NOT_APPLIED: it is not, and it can neither have been pushed out nor wiped: the known
     ring still stands in the stored one with new tokens in front of it only; or, where there was none or nothing is left
-    of it, the version has moved by no more than `RING`. UNKNOWN otherwise.
+    of it, there is a token for each version since. UNKNOWN otherwise.
     """
     stored, known = tokens(ring), tokens(known_ring)
     if token in stored:
@@ -58,7 +58,7 @@ def verdict(token: bytes, known_version: int, known_ring: bytes, version: int | 
         # Every token comes with a new version, so just `RING` of them have pushed all known ones out, and ours not.
         continued = moved == RING == len(stored) and CUT not in stored
     else:
-        continued = moved <= RING and CUT not in stored
+        continued = moved <= len(stored) and CUT not in stored  # one token for each version since
     return Outcome.NOT_APPLIED if continued else Outcome.UNKNOWN
 
 

@@ -19,9 +19,11 @@ from dynamorm.codec.system import attributes_of, item_of
 from dynamorm.effects import Flow
 from dynamorm.errors import (
     AlreadyExists,
+    CancellationReason,
     ClientError,
     ConditionFailed,
     DynamORMError,
+    MalformedResponse,
     MissingItem,
     Outcome,
     OutcomeUnknown,
@@ -104,25 +106,37 @@ def _single(session: Session, write: Write) -> Flow[Any]:
     body = write.body
     if write.single:
         body = body[:-1] + b"," + dumps(write.single)[1:]
-    returns = write.single is not None and "ReturnValues" in write.single
+    returns = None if write.single is None else write.single.get("ReturnValues")
+    decode = {None: _read_empty, "ALL_NEW": _read_new, "ALL_OLD": _read_old}[returns]
     op = Op(
         f"{write.kind}Item",
         plan.table,
         body,
-        (lambda reply: _applied(write, attributes_of(reply))) if returns else (lambda reply: _empty(write, reply)),
+        lambda reply: decode(write, reply),
         write.safety,
         lambda fault, ambiguous, info: _refused(write, fault.item, info, ambiguous=ambiguous),
         token=write.token,
         key=plan.key_names,
     )
     op.hurried = write.expects == "version"
-    op.resolver = session.resolver(lambda deadline: _resolve(session, write, _within(op, deadline)))
+    op.resolver = session.resolver(lambda deadline: _resolve(session, write, op, _Limit(session, deadline)))
     return session.call(op)
 
 
-def _empty(write: Write, reply: bytes) -> Any:
+def _read_empty(write: Write, reply: bytes) -> Any:
     expect_empty(reply)
     return _applied(write, None)
+
+
+def _read_old(write: Write, reply: bytes) -> Any:
+    return _applied(write, attributes_of(reply))
+
+
+def _read_new(write: Write, reply: bytes) -> Any:
+    raw = attributes_of(reply)
+    if raw is None:  # an update always leaves an item: this answer is not to what was asked
+        raise MalformedResponse("the answer lacks the attributes that were asked for")
+    return _applied(write, raw)
 
 
 def _applied(write: Write, raw: bytes | None) -> Any:
@@ -153,7 +167,7 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
         key=plan.key_names,
     )
     started = session.channel.clock.monotonic()
-    op.resolver = session.resolver(lambda deadline: _resend(session, write, _within(op, deadline), started))
+    op.resolver = session.resolver(lambda deadline: _resend(session, write, op, started, _Limit(session, deadline)))
     yield from session.call(op)
     raw = None
     if write.refresh:
@@ -174,17 +188,16 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     """A one-item transaction was refused. Its token proves that no earlier attempt was applied."""
     if fault.code == "ConditionalCheckFailedException":
         return _refused(write, fault.item, info, ambiguous=False)
-    reason = next((reason for reason in fault.cancellation if reason.code is not None), None)
-    if reason is None:
-        raise TransactionCancelled(fault.message, **info)
+    reasons = fault.cancellation
+    if len(reasons) != 1 or reasons[0].code is None:
+        # Not an answer about the one operation that was sent: nothing is laid at its door.
+        told = [None if one.code is None else CancellationReason(one.code, one.message) for one in reasons]
+        raise TransactionCancelled(fault.message, reasons=told, **info)
+    reason = reasons[0]
     if reason.code == "ConditionalCheckFailed":
         return _refused(write, reason.item, info, ambiguous=False)
     text = reason.message or fault.message
-    raise (
-        ValidationError(text, **info)
-        if reason.code == "ValidationError"
-        else ClientError(text, code=reason.code, **info)
-    )
+    raise ValidationError(text, **info) if reason.code == "ValidationError" else ClientError(text, code=reason.code, **info)
 
 
 def _refused(write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
@@ -233,21 +246,28 @@ def _settle(write: Write, raw: bytes | None) -> Outcome:
     return Outcome.UNKNOWN
 
 
-def _within(op: Op, deadline: float | None) -> Op:
-    """The same request with another time limit."""
-    again = copy(op)
-    again.timeout = deadline
-    return again
+class _Limit:
+    """The time that settling may take, shared by its requests."""
+
+    def __init__(self, session: Session, deadline: float | None) -> None:
+        self._now = session.channel.clock.monotonic
+        self._end = self._now() + (session.config.operation_timeout if deadline is None else deadline)
+
+    def within(self, op: Op) -> Op:
+        """The same request, to be answered in the time that is left."""
+        again = copy(op)
+        again.timeout = max(self._end - self._now(), 0.001)
+        return again
 
 
-def _resolve(session: Session, write: Write, op: Op) -> Flow[Outcome]:
+def _resolve(session: Session, write: Write, op: Op, limit: _Limit) -> Flow[Outcome]:
     """Settle a write of class I or C: look for its token, and finish it if it was never applied."""
     if write.safety is Safety.ONCE:
         return Outcome.UNKNOWN
     guarded = write.expects in {"absent", "version"}
     if guarded:
         try:
-            raw = yield from session.call(_read(write.plan, write.key))
+            raw = yield from session.call(limit.within(_read(write.plan, write.key)))
         except DynamORMError:
             return Outcome.UNKNOWN
         if not _untouched(write, raw):
@@ -255,7 +275,10 @@ def _resolve(session: Session, write: Write, op: Op) -> Flow[Outcome]:
             if outcome is Outcome.APPLIED:
                 _applied(write, None if write.kind == "Delete" else raw)
             return outcome
-    return (yield from _again(session, op, proof=guarded))
+    again = limit.within(op)
+    # An earlier attempt may still be on its way, so a refusal is as ambiguous here as it was then.
+    again.refused = lambda fault, _, info: _refused(write, fault.item, info, ambiguous=True)
+    return (yield from _again(session, again, proof=guarded))
 
 
 def _untouched(write: Write, raw: bytes | None) -> bool:
@@ -265,14 +288,14 @@ def _untouched(write: Write, raw: bytes | None) -> bool:
     return write.plan.codec.reading.version(raw) == write.known_version
 
 
-def _resend(session: Session, write: Write, op: Op, sent_at: float) -> Flow[Outcome]:
+def _resend(session: Session, write: Write, op: Op, sent_at: float, limit: _Limit) -> Flow[Outcome]:
     """Settle a token transaction: the same token again gives the same answer, as long as DynamoDB remembers it."""
     if session.channel.clock.monotonic() - sent_at > TOKEN_LIFE:
         return Outcome.UNKNOWN
-    outcome = yield from _again(session, op, proof=True)
+    outcome = yield from _again(session, limit.within(op), proof=True)
     if outcome is Outcome.APPLIED and write.refresh:
         with suppress(DynamORMError):  # the outcome is known; only the object in memory stays as it was
-            _applied(write, (yield from session.call(_read(write.plan, write.key))))
+            _applied(write, (yield from session.call(limit.within(_read(write.plan, write.key)))))
     return outcome
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import threading
@@ -149,12 +150,13 @@ def _engine() -> dict[str, str | None]:
 
 def _dynamodb_local() -> str:
     """Where the DynamoDB Local of this process answers. It is started once, and ends with the process."""
-    global _local
+    global _local  # noqa: PLW0603 - one engine for the whole process
     with _lock:
         if _local is None:
             from dynamorm.testing.engines import DynamoDBLocal
 
             _local = DynamoDBLocal()
+            atexit.register(_local.stop)
     return str(_local.endpoint)
 
 
