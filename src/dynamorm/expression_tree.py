@@ -222,12 +222,13 @@ def paths(expression: Condition | Update) -> tuple[Location, ...]:
 
     Example: ``{path.field.name for path in paths((P.amount > P.fee) & P.note.exists())}``
     """
-    found: dict[tuple[str | int, ...], Location] = {}
+    # Two models may have attributes of one name, so a place is known by its root field too.
+    found: dict[tuple[Any, ...], Location] = {}
     waiting: list[Any] = [expression]
     while waiting:
         one = waiting.pop()
         if isinstance(one, Location):
-            found.setdefault(one.stored, one)
+            found.setdefault((id(one.field), *one.stored), one)
         elif isinstance(one, Update):
             waiting += (one.value, one.path)
         elif isinstance(one, Comparison):

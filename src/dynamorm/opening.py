@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from .config import Config
+from .errors import ConfigError
 from .io.tls import TLSSettings
 from .session import Session
 
@@ -16,6 +17,11 @@ _engine: Any = None
 def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
     """The session of a new face."""
     config = Config.from_env() if config is None else config
+    if not isinstance(config, Config):
+        raise ConfigError(f"expected a Config, got {type(config).__name__}: write Config(endpoint=...) or a preset")
+    named = [name for one in extensions if (name := getattr(one, "name", None)) is not None]
+    if twice := {name for name in named if named.count(name) > 1}:
+        raise ConfigError(f"two extensions are called {', '.join(sorted(map(str, twice)))}")
     if config.embedded:
         config = config.replace(endpoint=_embedded_endpoint(), embedded=False)
     return Session(config, time, extensions)

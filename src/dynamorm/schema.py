@@ -181,6 +181,8 @@ def schema_of(model: Any) -> Schema:
     origin = getattr(model, "__origin__", None)
     if origin is not None and origin in SCHEMAS:
         return SCHEMAS[origin]
+    if isinstance(model, type) and issubclass(model, type):
+        raise TypeError(f"got the class {model.__name__.removesuffix('Meta')} itself: pass an object of it")
     shown = model.__name__ if isinstance(model, type) else repr(type(model))
     raise TypeError(
         f"{shown} is not a model: subclass dynamorm.Model, or register it with dynamorm.adapters.register()"

@@ -22,6 +22,10 @@ class Status(Enum):
     OPEN = "open"
 
 
+class Empty(Enum):
+    NONE = ""
+
+
 class Line(Model):
     sku: Attr[str]
     count: Attr[int] = attr(default=1, ge=1)
@@ -72,7 +76,14 @@ def refused(annotation, value, **settings):
         (tuple[int, int], (1,), "Holder.value must be tuple[int, int], got a tuple of 1"),
         (set[str], [1], "Holder.value must be set, got list"),
         (set[str], {1}, "Holder.value holds a value that must be str, got int"),
-        (dict[str, int], {1: 1}, "Holder.value holds a value that must be str, got int"),
+        (dict[str, int], {1: 1}, "Holder.value holds a value that must be a dict with str keys, got a key of type int"),
+        (
+            dict[str, int],
+            {"": 1},
+            "Holder.value holds a value that must be a dict without an empty key, got an empty one",
+        ),
+        (Any, [{"": 1}], "Holder.value holds a value that must be a dict without an empty key, got an empty one"),
+        (dict[Empty, int], {Empty.NONE: 1}, "Holder.value holds a value that must be a dict without an empty key"),
         (dict[str, int], [], "Holder.value must be dict, got list"),
         (int | str, 1.5, "Holder.value must be int | str, got float"),
         (Line, {"sku": "x"}, "Holder.value must be Line, got dict"),

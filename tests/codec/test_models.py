@@ -26,6 +26,8 @@ class Status(Enum):
 class City(Model):
     name: Attr[str] = attr(name="n")
     tags: Attr[list[str]] = attr(default_factory=list)
+    mayor: Attr[str | None] = attr(default=None)
+    rank: Attr[int | None] = attr(default=1)
 
 
 class Payment(Model, table="payments", naming="camelCase"):
@@ -102,7 +104,7 @@ class TestChanges:
         assert CODEC.changes(obj) == {
             "amount": {"N": "6"},
             "n": None,
-            "city": {"M": {"n": {"S": "d"}, "tags": {"L": []}}},
+            "city": {"M": {"n": {"S": "d"}, "tags": {"L": []}, "rank": {"N": "1"}}},
             "groups": {"NULL": True},
         }
 
@@ -176,12 +178,15 @@ class TestOperands:
             (("city", "tags"), ["x"], "value", {"L": [{"S": "x"}]}),
             (("city", "tags"), "x", "element", {"S": "x"}),
             (("city", "tags", 0), "x", "value", {"S": "x"}),
-            (("city",), City(name="c"), "value", {"M": {"n": {"S": "c"}, "tags": {"L": []}}}),
+            (("city",), City(name="c"), "value", {"M": {"n": {"S": "c"}, "tags": {"L": []}, "rank": {"N": "1"}}}),
             (("extra", "a"), 5, "value", {"N": "5"}),
             (("extra", "a", 0, "b"), {"x": None}, "value", {"M": {"x": {"NULL": True}}}),
             (("extra", "a"), "x", "element", {"S": "x"}),
             (("groups",), "NULL", "string", {"S": "NULL"}),
             (("groups",), 3, "number", {"N": "3"}),
+            (("city", "mayor"), None, "value", None),
+            (("city", "rank"), None, "value", {"NULL": True}),
+            (("extra", "a"), None, "value", {"NULL": True}),
         ],
     )
     def test_take_the_type_at_the_end_of_the_path(self, parts, value, what, wire):
@@ -200,6 +205,9 @@ class TestOperands:
             (("city", "nope"), "x", "value"),
             (("city", "tags", "x"), "x", "value"),
             (("city", "tags", 0), 5, "value"),
+            (("city", "tags", 0), None, "value"),
+            (("city", "tags"), None, "element"),
+            (("city", "name"), None, "value"),
             (("status",), "nope", "value"),
             (("at",), datetime(2024, 1, 1), "value"),
             (("extra",), 5, "value"),

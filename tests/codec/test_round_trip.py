@@ -15,7 +15,7 @@ from dynamorm.codec import Registry
 from dynamorm.declare import Attr, attr, gsi, partition_key, sort_key
 from dynamorm.model import Model
 from tests.codec.holders import codec_of
-from tests.codec.values import decimals, documents, floats, ints, text, times
+from tests.codec.values import decimals, documents, floats, ints, names, text, times
 
 
 class Color(Enum):
@@ -58,17 +58,17 @@ TYPES = {
     frozenset[Decimal]: st.frozensets(decimals()),
     set[bytes]: st.sets(st.binary(max_size=5)),
     set[float]: st.sets(floats),
-    dict[str, list[int]]: st.dictionaries(text, st.lists(ints, max_size=3)),
+    dict[str, list[int]]: st.dictionaries(names, st.lists(ints, max_size=3)),
     dict[int, str]: st.dictionaries(ints, text),
     dict[UUID, Color]: st.dictionaries(st.uuids(), st.sampled_from(Color)),
-    dict[str, set[str]]: st.dictionaries(text, st.sets(text, max_size=3), max_size=3),
+    dict[str, set[str]]: st.dictionaries(names, st.sets(text, max_size=3), max_size=3),
     str | None: st.none() | text,
     int | str: ints | text,
-    list[str] | dict[str, int] | bool: st.lists(text) | st.dictionaries(text, ints) | st.booleans(),
+    list[str] | dict[str, int] | bool: st.lists(text) | st.dictionaries(names, ints) | st.booleans(),
     Leaf: leaves,
     list[Leaf | int]: st.lists(leaves | ints, max_size=3),
     Any: documents,
-    dict[str, Any]: st.dictionaries(text, documents, max_size=4),
+    dict[str, Any]: st.dictionaries(names, documents, max_size=4),
 }
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+names = text.filter(bool)
 ints = st.integers(-(10**38) + 1, 10**38 - 1)
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 times = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC) | zones)
@@ -23,6 +24,6 @@ floats = st.floats(allow_nan=False, allow_infinity=False).filter(lambda one: one
 plain = st.none() | text | ints | decimals() | st.booleans() | st.binary(max_size=10)
 documents = st.recursive(
     plain | st.sets(text, min_size=1, max_size=3) | st.sets(ints, min_size=1, max_size=3),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
     max_leaves=12,
 )

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET as U
 from typing_extensions import override
 
-from .document import from_wire, set_to_wire
+from .document import from_wire, key_text, set_to_wire
 from .mismatch import Mismatch, misfit
 from .shapes import ANY, Scalar, Shape, refuse_null
 from .source import Source
@@ -211,10 +211,14 @@ class DictShape(Shape):
     def encode(self, source: Source, v: str) -> str:
         check = source.bind("dict_", _instance(dict))
         y = f"{v}_"
+        key = f"k{y}"
         pairs = f"({v} if {v}.__class__ is dict else {check}({v})).items()"
-        return (
-            f'{{"M": {{{self.key.text_of(source, f"k{y}")}: {self.item.encode(source, y)} for k{y}, {y} in {pairs}}}}}'
-        )
+        if self.key.classes == (str,):
+            text = f"{key} if {key} and {key}.__class__ is str else {source.bind('key_text', key_text)}({key})"
+        else:
+            # The text of an Enum may be empty too.
+            text = f"{source.bind('key_text', key_text)}({self.key.text_of(source, key)})"
+        return f'{{"M": {{{text}: {self.item.encode(source, y)} for {key}, {y} in {pairs}}}}}'
 
     @override
     def decode(self, source: Source, x: str) -> str:

@@ -43,7 +43,7 @@ def to_wire(value: Any, depth: int = 0) -> Wire:
     if cls is dict:
         if depth >= MAX_DEPTH:
             raise Mismatch(f"nested at most {MAX_DEPTH} levels deep", value, "deeper nesting")
-        return {"M": {_name(key): to_wire(one, depth + 1) for key, one in value.items()}}
+        return {"M": {key_text(key): to_wire(one, depth + 1) for key, one in value.items()}}
     if cls is Decimal:
         return {"N": decimal_text(value)}
     if cls is float:
@@ -72,8 +72,11 @@ def _subclass(value: Any, depth: int) -> Wire:
     )
 
 
-def _name(key: Any) -> str:
+def key_text(key: Any) -> str:
+    """The name of an entry of a map. Raises Mismatch for an empty one, which DynamoDB refuses."""
     if isinstance(key, str):
+        if not key:
+            raise Mismatch("a dict without an empty key", key, "an empty one")
         return key if key.__class__ is str else str.__str__(key)
     raise Mismatch("a dict with str keys", key, f"a key of type {type(key).__name__}")
 

@@ -130,7 +130,7 @@ class Codec:
         if what == "value" and len(parts) == 1 and not isinstance(value, (set, frozenset)):
             name = parts[0].name
             return operands.sendable(self, name, self.encode_field(name, value))
-        return operands.encode_operand(self, parts, value, what)
+        return operands.encode_addend(self, parts, value, what)
 
     def key_type(self, name: str) -> str:
         """S, N or B: the type a key or index attribute is declared with. Raises: ModelError when only values tell."""
@@ -232,6 +232,11 @@ class Codec:
         if raw is None:
             return {}
         return {name: one for name, one in read_object(raw).items() if name not in self._names}
+
+    def stored(self, obj: Any) -> dict[str, Any]:
+        """The loaded state as wire values, empty when there is none."""
+        raw = self.access.get_state(obj)
+        return {} if raw is None else read_object(raw)
 
     def known_version(self, obj: Any) -> int | None:
         """The version in the loaded state; None when nothing is loaded, or it holds none."""

@@ -12,9 +12,11 @@ from dynamorm.schema import Field
 from .document import to_wire
 from .fields import FieldPlan, explain
 from .numbers import number_text
+from .records import Record
 from .replies import json_of
 from .shapes import ANY, Nullable, Scalar, Shape
 from .source import Source
+from .updates import addend_shape, takes_none
 
 
 def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any] | None:
@@ -38,6 +40,25 @@ def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) ->
     raise explain(codec.schema.name, plan.name, failed, value)
 
 
+def encode_addend(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any] | None:
+    """As `encode_operand`, for a value that an update puts inside an attribute or adds to it."""
+    first = parts[0]
+    if what == "number":
+        shape = addend_shape(codec, parts)
+        if shape is None:
+            return encode_operand(codec, parts, value, what)
+        try:
+            return sendable(codec, first.name, _encode(shape, value))
+        except Exception as error:  # noqa: BLE001 - as in `encode_operand`
+            failed = error
+        raise explain(codec.schema.name, first.name, failed, value)
+    if value is None and (what == "element" or len(parts) > 1):
+        place = (*parts, 0) if what == "element" else parts
+        if not takes_none(codec, place):
+            raise ValidationError(f"{codec.schema.name}.{first.name} holds no None inside", field=first.name)
+    return encode_operand(codec, parts, value, what)
+
+
 def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, Any] | None:
     """Hand on a wire value that can be sent. Raises: ValidationError for text that is not Unicode."""
     if json_of(wire) is None:
@@ -45,16 +66,29 @@ def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, An
     return wire
 
 
-def _part(shape: Shape, rest: list[Any], value: Any, what: str) -> dict[str, Any]:
+def _part(shape: Shape, rest: list[Any], value: Any, what: str) -> dict[str, Any] | None:
     if what == "number":
         return {"N": number_text(value)}
     if what == "string" and isinstance(value, (str, bytes, bytearray)) and not isinstance(value, Enum):
         return to_wire(value)
+    left_out = False
     for part in rest:
-        shape = shape.part(part.name if isinstance(part, Field) else part)
+        name = part.name if isinstance(part, Field) else part
+        shape = _inner(shape)
+        plan = shape.plan(name) if isinstance(shape, Record) and isinstance(name, str) else None
+        left_out = plan is not None and plan.nullable and not plan.keep_none
+        shape = shape.part(name)
     if what == "element":
         shape = shape.element()
-    return {"NULL": True} if value is None else _encode(shape, value)
+    elif value is None and left_out:
+        return None
+    if value is None and shape.null:
+        return {"NULL": True}
+    return _encode(_inner(shape), value)
+
+
+def _inner(shape: Shape) -> Shape:
+    return shape.inner if isinstance(shape, Nullable) else shape
 
 
 def _lenient(shape: Shape, value: Any) -> Any:
@@ -68,8 +102,6 @@ def _lenient(shape: Shape, value: Any) -> Any:
 
 
 def _encode(shape: Shape, value: Any) -> dict[str, Any]:
-    while isinstance(shape, Nullable):
-        shape = shape.inner
     value = _lenient(shape, value)
     if shape is ANY:
         return to_wire(value)

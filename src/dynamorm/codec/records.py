@@ -16,7 +16,7 @@ from dynamorm.schema import TOKEN_ATTRIBUTE, Schema
 
 from .fields import FieldPlan
 from .mismatch import misfit
-from .shapes import Shape, wire_struct
+from .shapes import Nullable, Shape, wire_struct
 from .source import Source
 from .state import Access
 
@@ -200,7 +200,11 @@ class Record(Shape):
     @override
     def part(self, name: str | int) -> Shape:
         if isinstance(name, str):
-            for plan in self.plans:
-                if name in (plan.name, plan.stored):
-                    return plan.shape
+            plan = self.plan(name)
+            if plan is not None:
+                return Nullable(plan.shape) if plan.nullable and not plan.shape.null else plan.shape
         return super().part(name)
+
+    def plan(self, name: str) -> FieldPlan | None:
+        """The plan of a field, by its own or its stored name."""
+        return next((plan for plan in self.plans if name in (plan.name, plan.stored)), None)

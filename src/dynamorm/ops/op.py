@@ -32,7 +32,19 @@ class Op:
     ``hurried``: what became of it is told by a ring of tokens, so it is asked again soon after a lost reply.
     """
 
-    __slots__ = ("body", "decode", "hurried", "key", "name", "refused", "resolver", "safety", "table", "timeout", "token")
+    __slots__ = (
+        "body",
+        "decode",
+        "hurried",
+        "key",
+        "name",
+        "refused",
+        "resolver",
+        "safety",
+        "table",
+        "timeout",
+        "token",
+    )
 
     def __init__(  # noqa: PLR0917 - plain data; made on every call, and keywords cost
         self,

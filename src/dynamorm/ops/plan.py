@@ -57,9 +57,13 @@ class Plan:
         """The wire value of an expression's operand, as `dynamorm.expression_compile.Encode` wants it."""
         return self._operand(path.parts, value, what)
 
+    def update_operand(self, path: Location, value: Any, what: str) -> dict[str, Any] | None:
+        """As `operand`, for a value that is stored: the field's constraints hold."""
+        return self.codec.encode_update(path.parts, value, what)
+
     def key_type(self, name: str) -> str:
         """The wire type of a key attribute: S, N or B."""
-        return self.codec.plans[name].shape.tag
+        return self.codec.key_type(name)
 
 
 def finish(head: bytes, subject: bytes, rest: dict[str, Any]) -> bytes:

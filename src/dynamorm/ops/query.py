@@ -15,7 +15,7 @@ from dynamorm.schema import Index, Key, Schema
 
 from .guard import names
 from .op import Op
-from .plan import encode, finish
+from .plan import Plan, encode, finish
 
 if TYPE_CHECKING:
     from dynamorm.codec.generate import Page
@@ -42,8 +42,9 @@ class Chosen(Struct, frozen=True):
     terms: tuple[Comparison, ...]
 
 
-def choose(schema: Schema, request: Request) -> Chosen:
+def choose(plan: Plan, request: Request) -> Chosen:
     """The table or index whose key the conditions name. Raises ValidationError when there is none."""
+    schema = plan.codec.schema
     found = _terms(schema, request)
     if request.index is not None:
         index = _named(schema, request.index)
@@ -53,15 +54,30 @@ def choose(schema: Schema, request: Request) -> Chosen:
     elif _fits(schema.key, found):
         candidate = None
     else:
-        candidate = next((one for one in schema.indexes.values() if _fits(one, found)), None)
-        if candidate is None:
-            raise _unfit(schema, "the table or any index", schema.key, found)
+        candidate = _automatic(plan, found)
     if request.consistent and candidate is not None and candidate.kind == "GSI":
         raise ValidationError(
             f"{schema.name}: index {candidate.name!r} is global, so it is only eventually consistent: leave out consistent()"
         )
     _check_order(schema, request, candidate)
     return Chosen(candidate, found)
+
+
+def _automatic(plan: Plan, found: tuple[Comparison, ...]) -> Index:
+    """The first index that answers just as the table would: with whole items, and all of them."""
+    schema = plan.codec.schema
+    fitting = [one for one in schema.indexes.values() if _fits(one, found)]
+    asked = {term.path.field.name for term in found}
+    for index in fitting:
+        if index.projection == "ALL" and all(name in asked or plan.codec.plans[name].sure for name in index.fields):
+            return index
+    if fitting:
+        names = " or ".join(f".index({index.name!r})" for index in fitting)
+        raise ValidationError(
+            f"{schema.name}: the index that fits holds only part of each item, or leaves out items without a sort key;"
+            f" if that is what you want, say {names}"
+        )
+    raise _unfit(schema, "the table or any index", schema.key, found)
 
 
 def _check_order(schema: Schema, request: Request, index: Index | None) -> None:
@@ -80,7 +96,7 @@ def _check_order(schema: Schema, request: Request, index: Index | None) -> None:
 def page(session: Session, request: Request, start: bytes | None, most: int | None) -> Flow[Page]:
     """One page of at most ``most`` items, from behind the key ``start``."""
     plan = session.plan(request.model)
-    chosen = choose(plan.codec.schema, request)
+    chosen = choose(plan, request)
     places = Placeholders()
     key = plan.codec.schema.key if chosen.index is None else chosen.index
     assert key is not None  # a plan is made only for a model with a key

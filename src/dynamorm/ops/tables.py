@@ -188,7 +188,8 @@ def check_fit(plan: Plan, live: TableDescription) -> None:
     partition, sort = parts(schema.key)
     if (live.partition, live.sort) != (stored[partition[0]], stored[sort[0]] if sort else None):
         wrong.append(f"its key is {live.partition}" + (f", {live.sort}" if live.sort else ""))
-    for name in schema.key.fields:
+    used = dict.fromkeys([*schema.key.fields, *(name for index in schema.indexes.values() for name in index.fields)])
+    for name in used:
         kind = live.key_types.get(stored[name])
         if kind is not None and kind != plan.key_type(name):
             wrong.append(f"{stored[name]} is of type {kind}, not {plan.key_type(name)}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.system import number_wire, text_wire, time_wire
+from dynamorm.codec.updates import check_update
 from dynamorm.effects import Flow
 from dynamorm.errors import NotFound, Outcome, ValidationError
 from dynamorm.expression import Condition, Update, system_path
 from dynamorm.expression_compile import Placeholders, check_paths, check_updates, condition_text, update_text
-from dynamorm.expression_tree import Wire
+from dynamorm.expression_tree import Location, Node, Wire
 from dynamorm.schema import Field
 
 from .guard import OLD_ON_FAILURE, Guard, names
@@ -38,7 +39,7 @@ def update(
     plan = session.plan(subject if by_key else type(subject))
     codec, schema = plan.codec, plan.codec.schema
     if by_key:
-        count = next((at for at, one in enumerate(args) if isinstance(one, (Update, Condition))), len(args))
+        count = next((at for at, one in enumerate(args) if isinstance(one, Node)), len(args))
         key, updates = args[:count], args[count:]
         key_json = codec.key_json(key_from_parts(plan, key, parts) if parts else key)
         loaded = None
@@ -49,6 +50,9 @@ def update(
         key_json = codec.key_of(subject)
         loaded = codec.loaded(subject)
     check_updates(schema, updates)
+    for one in updates:
+        source = one.value.parts if isinstance(one.value, Location) else None
+        check_update(codec, one.kind, one.path.parts, source)
     if not updates:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
     places = Placeholders()
@@ -62,7 +66,7 @@ def update(
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
-    rest: dict[str, Any] = {"UpdateExpression": update_text((*updates, *stamps), places, plan.operand)}
+    rest: dict[str, Any] = {"UpdateExpression": update_text((*updates, *stamps), places, plan.update_operand)}
     if terms:
         rest["ConditionExpression"] = " AND ".join(terms)
         rest.update(OLD_ON_FAILURE)
@@ -106,10 +110,11 @@ def _by_key_stamps(session: Session, plan: Plan, *, upsert: bool) -> list[Update
     """The library-owned attributes when the stored version is not known: it is raised by one, whatever it is."""
     codec = plan.codec
     found: list[Update] = []
+    now = time_wire(session.now())
     if plan.updated is not None:
-        found.append(_set(plan.updated.stored, time_wire(session.now())))
+        found.append(_set(plan.updated.stored, now))
     if upsert and plan.created is not None:
-        found.append(_if_missing(plan.created, time_wire(session.now())))
+        found.append(_if_missing(plan.created, now))
     if upsert and codec.schema.discriminator is not None and codec.schema.tag is not None:
         found.append(_set(codec.schema.discriminator, text_wire(codec.schema.tag)))
     if plan.version is not None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.generate import Codec
+from dynamorm.codec.replies import read_object
+from dynamorm.codec.size import MAX_ITEM
 from dynamorm.codec.system import bytes_wire, merged, number_wire, time_wire
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expression import Condition
-from dynamorm.expression_compile import Placeholders, condition_text
+from dynamorm.expression_compile import Placeholders, check_paths, condition_text
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
 from . import ring
@@ -50,6 +52,7 @@ def put(session: Session, obj: Any, *, condition: Condition | None, returning: s
     item, done = _item(session, plan, obj, number, ring.fresh(token[: ring.TOKEN]), fresh=loaded is None)
     rest: dict[str, Any] = {}
     if condition is not None:
+        check_paths(codec.schema, condition)
         places = Placeholders()
         rest = {
             "ConditionExpression": condition_text(condition, places, plan.operand),
@@ -75,6 +78,8 @@ def save(session: Session, obj: Any) -> Flow[Any]:
     if loaded is None:
         return create(session, obj)
     changes = codec.changes(obj)
+    if plan.created is not None:
+        changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
     _refuse_frozen(plan, changes)
     if not changes:
         return _nothing(obj)
@@ -92,6 +97,8 @@ def save(session: Session, obj: Any) -> Flow[Any]:
     )
     rest = {"UpdateExpression": text, "ConditionExpression": guard.condition(places), **OLD_ON_FAILURE, **names(places)}
     item = merged(loaded, {**changes, **stamped})
+    if len(item) > MAX_ITEM:
+        codec.item_bytes(read_object(item))
 
     def done(raw: bytes | None) -> Any:
         if raw is not None:  # settled from what is stored, which may be newer than our write
@@ -142,6 +149,7 @@ def delete(
     elif must_exist:
         terms.append(f"attribute_exists({places.name(plan.partition.stored)})")
     if condition is not None:
+        check_paths(codec.schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
     rest = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)} if terms else {}
     body = finish(plan.key_head, key_json, rest)
@@ -173,9 +181,10 @@ def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *,
         wire[plan.version.stored] = number_wire(number)
         values[plan.version.name] = number
     created = plan.created
-    if created is not None and (fresh or getattr(obj, created.name) is None):
-        wire[created.stored] = time_wire(now)
-        values[created.name] = now
+    if created is not None:
+        known = None if fresh else codec.stored(obj).get(created.stored)
+        wire[created.stored] = time_wire(now) if known is None else known
+        values[created.name] = now if known is None else codec.decode_field(created.name, known)
     if plan.updated is not None:
         wire[plan.updated.stored] = time_wire(now)
         values[plan.updated.name] = now

@@ -197,7 +197,11 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     if reason.code == "ConditionalCheckFailed":
         return _refused(write, reason.item, info, ambiguous=False)
     text = reason.message or fault.message
-    raise ValidationError(text, **info) if reason.code == "ValidationError" else ClientError(text, code=reason.code, **info)
+    raise (
+        ValidationError(text, **info)
+        if reason.code == "ValidationError"
+        else ClientError(text, code=reason.code, **info)
+    )
 
 
 def _refused(write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
