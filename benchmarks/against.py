@@ -19,7 +19,9 @@ DEFAULT = "get,put,update,query-100"
 
 def main() -> None:
     """Run as a command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.against", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.against", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("other", type=Path, help="the other folder that holds the package dynamorm")
     parser.add_argument("--only", default=DEFAULT, help=f"pieces of work: {', '.join(work.name for work in ALL)}")
     parser.add_argument("--library", default="dynamorm", help="dynamorm or dynamorm-async")

@@ -120,7 +120,9 @@ def measure(timed: Timed, tasks: int, seconds: float) -> dict[str, float]:
     """CPU and wall µs per operation, over about so many seconds."""
     step = tasks
     while True:  # as many as fill the time; doubling ends soon
-        _, wall = timed(step)
+        cpu, wall = timed(step)
+        if wall >= seconds:  # long enough to count
+            return {"cpu": cpu / step * 1e6, "wall": wall / step * 1e6, "count": step}
         if wall >= seconds / 8:
             break
         step *= 2

@@ -26,7 +26,7 @@ def build_schema(
     name: str, bodies: Iterable[Body], parent: Schema, settings: dict[str, Any], typevars: dict[Any, Any]
 ) -> Schema:
     """The schema of class ``name``. Its ``model`` is filled in by the caller, once the class exists."""
-    naming = _naming(name, settings["naming"])
+    naming = naming_of(name, settings["naming"])
     fields = dict(parent.fields)
     indexes = dict(parent.indexes)
     for owner, annotated, namespace, scope in bodies:
@@ -161,7 +161,8 @@ def _index(schema: Schema, index: Index, key: Key | None) -> Index:
     return index
 
 
-def _naming(name: str, naming: Any) -> Callable[[str], str]:
+def naming_of(name: str, naming: Any) -> Callable[[str], str]:
+    """The function from field name to stored name of a convention. Raises: ModelError for an unknown one."""
     if naming is None or naming == "snake_case":
         return str
     if callable(naming):

@@ -186,6 +186,15 @@ def _typevars(parent: Schema, namespace: dict[str, Any]) -> dict[Any, Any]:
     return bound
 
 
+class _AsDataclass:
+    """Lets FastAPI and others see a model as the plain data it is; the work is done by the adapter."""
+
+    def __get__(self, obj: Any, cls: type) -> Any:
+        from importlib import import_module  # by name: nothing below the faces may depend on an adapter
+
+        return import_module("dynamorm.adapters.plain").fields_of(cls)
+
+
 class Model(metaclass=ModelMeta):
     """Base of every model.
 
@@ -206,6 +215,7 @@ class Model(metaclass=ModelMeta):
 
     __slots__ = ("__loaded__",)
     __loaded__: ClassVar[Any]
+    __dataclass_fields__ = _AsDataclass()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

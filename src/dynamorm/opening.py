@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
 import time
 from importlib import import_module
 from typing import Any
@@ -12,6 +14,7 @@ from .io.tls import TLSSettings
 from .session import Session
 
 _engine: Any = None
+_starting = threading.Lock()
 
 
 def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
@@ -30,9 +33,11 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
 def _embedded_endpoint() -> str:
     """Where the embedded engine of this process answers. It is started once, and ends with the process."""
     global _engine  # noqa: PLW0603 - one engine for the whole process
-    if _engine is None:
-        # By name: the engine is a development tool, and nothing of the library depends on it.
-        _engine = import_module("dynamorm.testing.engines").EmbeddedEngine()
+    with _starting:
+        if _engine is None:
+            # By name: the engine is a development tool, and nothing of the library depends on it.
+            _engine = import_module("dynamorm.testing.engines").EmbeddedEngine()
+            atexit.register(_engine.stop)
     return str(_engine.endpoint)
 
 

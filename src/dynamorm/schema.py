@@ -182,7 +182,11 @@ def schema_of(model: Any) -> Schema:
     if origin is not None and origin in SCHEMAS:
         return SCHEMAS[origin]
     if isinstance(model, type) and issubclass(model, type):
-        raise TypeError(f"got the class {model.__name__.removesuffix('Meta')} itself: pass an object of it")
+        name = model.__name__.removesuffix("Meta")
+        raise TypeError(f"got the class {name} itself: pass an object, {name}(...)")
+    if not isinstance(model, type) and type(model) in SCHEMAS:
+        name = type(model).__name__
+        raise TypeError(f"got an object of {name} where the model belongs: pass {name} and the key")
     shown = model.__name__ if isinstance(model, type) else repr(type(model))
     raise TypeError(
         f"{shown} is not a model: subclass dynamorm.Model, or register it with dynamorm.adapters.register()"

@@ -54,7 +54,7 @@ class Session:
         """The plan of a model, made with its first use."""
         try:
             return self._plans[model]
-        except KeyError:
+        except (KeyError, TypeError):  # an object is not hashable; the registry says what is wrong with it
             plan = self._plans[model] = Plan(self.registry.codec(model), tokens=self.config.write_tokens)
             return plan
 

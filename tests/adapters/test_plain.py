@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import msgspec
-import pytest
 from fastapi import FastAPI
 
 from dynamorm import Attr, Model, attr, partition_key
-from dynamorm.adapters.plain import fields_of
 from tests.adapters.test_fastapi import TestClient
 
 
@@ -22,17 +20,6 @@ class Visit(Model, table="visits"):
     count: Attr[int]
     place: Attr[Place | None] = attr(default=None)
     pin: Attr[str] = attr(default="1234", secret=True)
-
-
-class Hook:
-    def __get__(self, obj, cls):
-        return fields_of(cls)
-
-
-@pytest.fixture(autouse=True)
-def _hooked(monkeypatch):
-    if not hasattr(Model, "__dataclass_fields__"):
-        monkeypatch.setattr(Model, "__dataclass_fields__", Hook(), raising=False)
 
 
 VISIT = Visit(id="v1", count=2, place=Place(city="Riga"))

@@ -183,6 +183,15 @@ def test_w16_in_real_time(stage: Make) -> None:
     assert run.changes == 1
 
 
+def test_w16_a_read_changes_nothing_so_it_is_never_unknown(scripted: Callable[..., Scripted]) -> None:
+    """Even if somebody answers one in these words."""
+    here = scripted(lambda _: failure(IN_PROGRESS))
+    with pytest.raises(DynamORMError) as caught:
+        here.db.get(Payment, "p1")
+    assert not isinstance(caught.value, OutcomeUnknown)
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+
+
 def test_w17_a_token_of_another_request_is_never_retried(stage: Make) -> None:
     """A bug or an attack: it is raised at once, under AWS's name."""
     here = stage()

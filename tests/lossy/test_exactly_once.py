@@ -152,7 +152,9 @@ def _stored(db: Any, kind: type, key: str) -> int:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("loss", [0.15, 0.40], ids=["15%", "40%"])
 @pytest.mark.parametrize("row", ROWS)
-def test_nothing_is_lost_and_nothing_applied_twice(row: str, loss: float, open_db: Any, engine: Any, face_kind: str) -> None:
+def test_nothing_is_lost_and_nothing_applied_twice(
+    row: str, loss: float, open_db: Any, engine: Any, face_kind: str
+) -> None:
     if ENGINE != "local" and row != "every":
         pytest.skip("row by row on DynamoDB Local; the embedded engine runs all faults together")
     seed = sorted(ROWS).index(row) * 10 + FACES.index(face_kind) + int(loss * 1000)

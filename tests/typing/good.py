@@ -6,9 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Generic, TypeVar
-
-from typing_extensions import assert_type
+from typing import Generic, TypeVar, assert_type
 
 from dynamorm import (
     DB,

@@ -8,8 +8,7 @@ from typing import Any, TypeVar, overload
 
 from dynamorm.adapters.foreign import Foreign, Member, bases_of, read_class
 from dynamorm.adapters.states import access_for
-from dynamorm.build import _naming as naming_of  # the one table of conventions
-from dynamorm.build import complete
+from dynamorm.build import complete, naming_of
 from dynamorm.codec.state import ACCESS
 from dynamorm.declare import did_you_mean
 from dynamorm.errors import ModelError

@@ -69,7 +69,7 @@ def _automatic(plan: Plan, found: tuple[Comparison, ...]) -> Index:
     fitting = [one for one in schema.indexes.values() if _fits(one, found)]
     asked = {term.path.field.name for term in found}
     for index in fitting:
-        if index.projection == "ALL" and all(name in asked or plan.codec.plans[name].sure for name in index.fields):
+        if index.projection == "ALL" and all(name in asked or _always_stored(plan, name) for name in index.fields):
             return index
     if fitting:
         names = " or ".join(f".index({index.name!r})" for index in fitting)
@@ -78,6 +78,12 @@ def _automatic(plan: Plan, found: tuple[Comparison, ...]) -> Index:
             f" if that is what you want, say {names}"
         )
     raise _unfit(schema, "the table or any index", schema.key, found)
+
+
+def _always_stored(plan: Plan, name: str) -> bool:
+    """Whether every item has the attribute; the library's own have no value only until the first write."""
+    field = plan.codec.plans[name]
+    return field.sure or field.field.role in {"version", "created_at", "updated_at"}
 
 
 def _check_order(schema: Schema, request: Request, index: Index | None) -> None:

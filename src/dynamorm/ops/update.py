@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dynamorm.codec.size import MAX_ITEM, item_size
 from dynamorm.codec.system import number_wire, text_wire, time_wire
 from dynamorm.codec.updates import check_update
 from dynamorm.effects import Flow
-from dynamorm.errors import NotFound, Outcome, ValidationError
+from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
 from dynamorm.expression import Condition, Update, system_path
 from dynamorm.expression_compile import Placeholders, check_paths, check_updates, condition_text, update_text
 from dynamorm.expression_tree import Location, Node, Wire
@@ -73,6 +74,9 @@ def update(
     rest.update(names(places))
     body = finish(plan.key_head, key_json, rest)
 
+    if len(body) > MAX_ITEM:
+        _check_sizes(plan, updates)
+
     def done(raw: bytes | None) -> Any:
         if raw is None:
             raise NotFound(
@@ -100,6 +104,25 @@ def update(
         expects="" if upsert else "exists",
     )  # fmt: skip
     return perform(session, write)
+
+
+def _check_sizes(plan: Plan, updates: tuple[Update, ...]) -> None:
+    """Refuse a single value that cannot be in any item."""
+    schema = plan.codec.schema
+    for one in updates:
+        if one.value is None or isinstance(one.value, Location):
+            continue
+        what = "element" if one.kind in {"append", "prepend", "append_or_create"} else "value"
+        wire = None if one.kind == "add" else plan.update_operand(one.path, one.value, what)
+        size = 0 if wire is None else item_size({one.path.field.stored: wire})
+        if size > MAX_ITEM:
+            raise ItemTooLarge(
+                f"{schema.name}.{one.path.name} alone has {size} bytes; an item may have {MAX_ITEM}",
+                field=one.path.name,
+                size=size,
+                limit=MAX_ITEM,
+                table=plan.table,
+            )
 
 
 def _set(stored: str, wire: dict[str, Any]) -> Update:
