@@ -82,8 +82,8 @@ def _automatic(plan: Plan, found: tuple[Comparison, ...]) -> Index:
 
 def _always_stored(plan: Plan, name: str) -> bool:
     """Whether every item has the attribute; the library's own have no value only until the first write."""
-    field = plan.codec.plans[name]
-    return field.sure or field.field.role in {"version", "created_at", "updated_at"}
+    found = plan.codec.plans[name]
+    return found.field.role in {"version", "created_at", "updated_at"} or not (found.nullable or found.field.omit_empty)
 
 
 def _check_order(schema: Schema, request: Request, index: Index | None) -> None:

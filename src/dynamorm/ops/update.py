@@ -8,10 +8,10 @@ from dynamorm.codec.size import MAX_ITEM, item_size
 from dynamorm.codec.system import number_wire, text_wire, time_wire
 from dynamorm.codec.updates import check_update
 from dynamorm.effects import Flow
-from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
+from dynamorm.errors import ConditionFailed, ItemTooLarge, NotFound, Outcome, ValidationError
 from dynamorm.expression import Condition, Update, system_path
 from dynamorm.expression_compile import Placeholders, check_paths, check_updates, condition_text, update_text
-from dynamorm.expression_tree import Location, Node, Wire
+from dynamorm.expression_tree import Comparison, Location, Node, Wire
 from dynamorm.schema import Field
 
 from .guard import OLD_ON_FAILURE, Guard, names
@@ -91,7 +91,8 @@ def update(
         return subject
 
     if guard is not None and plan.version is not None:
-        return perform(session, guard.write("Update", key_json, body, done, dict(_ALL_NEW)))
+        write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
+        return _performed(session, write, updates)
     repeatable = plan.version is None and condition is None and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
     write = Write(
@@ -103,7 +104,41 @@ def update(
         refresh=transact,
         expects="" if upsert else "exists",
     )  # fmt: skip
-    return perform(session, write)
+    return _performed(session, write, updates)
+
+
+def _performed(session: Session, write: Write, updates: tuple[Update, ...]) -> Flow[Any]:
+    """Send the update. An empty set is stored as NULL, which DynamoDB cannot add to: it is taken away first, if need be."""
+    sets = [one.path for one in updates if one.kind in {"add_to_set", "delete_from_set"}]
+    return _over_nulls(session, write, sets) if sets else perform(session, write)
+
+
+def _over_nulls(session: Session, write: Write, sets: list[Location]) -> Flow[Any]:
+    try:
+        return (yield from perform(session, write))
+    except ValidationError as error:
+        if error.request_id is None:  # not the service's
+            raise
+        freed = False
+        for path in sets:
+            freed |= yield from _remove_null(session, write, path)
+        if not freed:
+            raise
+    return (yield from perform(session, write))
+
+
+def _remove_null(session: Session, write: Write, path: Location) -> Flow[bool]:
+    """Remove an attribute that is NULL, which reads the same as none. Whether it was there."""
+    plan, places = write.plan, Placeholders()
+    text = update_text([Update("remove", path)], places, plan.operand)
+    null = condition_text(Comparison("attribute_type", ("NULL",), path), places, plan.operand)
+    rest = {"UpdateExpression": text, "ConditionExpression": null, **names(places)}
+    body = finish(plan.key_head, write.key, rest)
+    removal = Write(plan, "Update", write.key, body, lambda _: True, token=b"")
+    try:
+        return bool((yield from perform(session, removal)))
+    except ConditionFailed:
+        return False
 
 
 def _check_sizes(plan: Plan, updates: tuple[Update, ...]) -> None:
