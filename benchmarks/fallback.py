@@ -14,6 +14,7 @@ import zlib
 from email.utils import formatdate
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import httptools
 
@@ -46,8 +47,7 @@ class Canned(asyncio.Protocol):
     """One connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._parser = httptools.HttpRequestParser(self)
         self.on_message_begin()
 

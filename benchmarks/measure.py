@@ -19,8 +19,8 @@ from benchmarks.work import Work
 ROOT = Path(__file__).parent.parent
 HOLD = 20
 """Results of 1,000 items that are held at once to see what one takes."""
-FEW = 3
-"""Rounds of queries that grow: one of 100,000 items takes some libraries 20 seconds, and is long enough to be steady."""
+MANY, FEW = 10_000, 2
+"""Rounds of a query of so many items: the largest takes some libraries 20 seconds, long enough to be steady."""
 PATIENCE = 120
 """Seconds for one round of one piece of work; the longest takes about ten."""
 
@@ -110,7 +110,7 @@ def operations(
         for work in works:
             tell(work.title)
             found = figures[work.name] = {library: {"cpu": [], "wall": []} for library in libraries}
-            for turn in range(min(rounds, FEW) if work.group == "growth" else rounds):
+            for turn in range(min(rounds, FEW if work.items >= MANY else rounds)):
                 at = turn % len(libraries)
                 for library in libraries[at:] + libraries[:at]:
                     _add(found[library], workers[library].ask(work, seconds=seconds) if _going(found[library]) else {})

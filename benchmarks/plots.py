@@ -11,7 +11,12 @@ from benchmarks.payload import BLOB_SIZES, QUERY_SIZES
 from benchmarks.report import number
 
 OURS, OTHERS, FLOOR = "#c2410c", "#64748b", "#a8b3c2"
-LINES = ("#c2410c", "#f59e0b", "#1d4ed8", "#0f766e", "#7c3aed", "#be185d", "#475569", "#65a30d", "#0891b2", "#94a3b8")
+LINES = {
+    "floor": FLOOR, "dynamorm": OURS, "dynamorm-async": OURS, "boto3": "#1d4ed8", "boto3-resource": "#60a5fa",
+    "pynamodb": "#be185d", "pydynox": "#0f766e", "pydynox-async": "#0f766e", "dyntastic": "#7c3aed",
+    "aiodynamo": "#65a30d",
+}  # fmt: skip
+"""One colour per library; an asyncio face of the same library is dashed."""
 BARS = ("get", "put", "update", "query-100", "query-1000", "gets-64")
 
 
@@ -107,14 +112,22 @@ def _growth(results: dict[str, Any], points: list[tuple[int, str]], title: str, 
 
     figure, axes = plt.subplots(figsize=(9, 5))
     ends = []
-    for at, (library, one) in enumerate(results["libraries"].items()):
+    for library, one in results["libraries"].items():
         known = [(size, results["works"][name].get(library, {}).get("cpu")) for size, name in points]
         line = [(size, median(values) / (size if each else 1)) for size, values in known if values]
         if not line:
             continue
-        ours = library.startswith("dynamorm")
         xs, ys = zip(*line, strict=True)
-        axes.plot(xs, ys, marker="o", ms=4, lw=2.4 if ours else 1.3, color=LINES[at % len(LINES)], label=one["title"])
+        axes.plot(
+            xs,
+            ys,
+            marker="o",
+            ms=4,
+            lw=2.4 if library.startswith("dynamorm") else 1.3,
+            ls="--" if library.endswith("-async") else "-",
+            color=LINES.get(library, OTHERS),
+            label=one["title"],
+        )
         ends.append(ys[-1])
     axes.set_xscale("log")
     axes.set_yscale("log")

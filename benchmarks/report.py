@@ -14,6 +14,10 @@ BASE = "dynamorm"
 """What the others are compared with."""
 
 
+RANGE = ", and the range."
+"""The end of a note; the terminal has no room for ranges beside many columns."""
+
+
 class Table(NamedTuple):
     """A table of texts. The first column names the row."""
 
@@ -46,7 +50,7 @@ def tables(results: dict[str, Any]) -> Iterator[Table]:
             for figure, label in (("cpu", "CPU"), ("wall", "wall clock")):
                 yield Table(
                     f"{what}: {label}, µs per operation",
-                    f"Median of {results['rounds']} rounds, and the range.",
+                    f"Median of {results['rounds']} rounds{RANGE}",
                     ["", *(titles.values())],
                     [
                         [work.title, *(_cell(results["works"][work.name].get(name), figure) for name in titles)]
@@ -123,16 +127,16 @@ def _beside(results: dict[str, Any], titles: dict[str, str]) -> Iterator[Table]:
 
 
 def show(results: dict[str, Any]) -> None:
-    """Print the tables: libraries as rows, and at most six columns beside each other."""
+    """Print the tables: libraries as rows, and at most five columns beside each other."""
     print(about(results))
     for table in tables(results):
         columns = [list(column) for column in zip(table.head, *table.rows, strict=True)]
         if table.head[1] in (one["title"] for one in results["libraries"].values()):
             columns = [table.head, *table.rows]
-        print(f"\n{table.title}\n{table.note}")
         names, rest = columns[0], columns[1:]
-        for at in range(0, len(rest), 6):
-            some = [names, *rest[at : at + 6]]
+        print(f"\n{table.title}\n{table.note if len(rest) < 4 else table.note.replace(RANGE, '.')}")
+        for at in range(0, len(rest), 5):
+            some = [names, *rest[at : at + 5]]
             short = [[cell.partition(" (")[0] for cell in column] if len(some) > 4 else column for column in some[1:]]
             _print([list(row) for row in zip(names, *short, strict=True)])
 

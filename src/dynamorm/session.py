@@ -5,8 +5,8 @@ A session does no I/O. The face that owns it sets `Session.run`, through which a
 
 from __future__ import annotations
 
+import os
 import random
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ class Session:
     def __init__(self, config: Config, clock: Clock, extensions: tuple[Any, ...] = ()) -> None:
         self.config = config
         self.endpoint = Endpoint.parse(config.resolve_endpoint())
-        self.random_bytes: Callable[[int], bytes] = secrets.token_bytes
+        self.random_bytes: Callable[[int], bytes] = os.urandom
         self.run: Callable[[Flow[Any]], Any] | None = None
         self.channel = _channel(config, self.endpoint, clock, _members(extensions, "observe"))
         self.registry = Registry(
@@ -63,13 +63,13 @@ class Session:
         channel = self.channel
         return _EPOCH + timedelta(seconds=channel.clock.time() + channel.skew.skew)
 
-    def resolver(self, flow: Callable[[float | None], Flow[Any]]) -> Callable[[float | None], Any]:
-        """What an `OutcomeUnknown` calls to settle itself: runs ``flow(deadline)`` on the face's driver."""
+    def resolver(self, flow: Callable[[Op, float | None], Flow[Any]]) -> Callable[[Op, float | None], Any]:
+        """What an `OutcomeUnknown` calls to settle itself: runs ``flow(op, deadline)`` on the face's driver."""
 
-        def resolve(deadline: float | None) -> Any:
+        def resolve(op: Op, deadline: float | None) -> Any:
             if self.run is None:
                 raise RuntimeError("this session belongs to no DB")
-            return self.run(flow(deadline))
+            return self.run(flow(op, deadline))
 
         return resolve
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import socket
-import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +12,7 @@ import pytest
 
 from dynamorm.errors import Outcome, PoolTimeout
 from dynamorm.testing import answers
+from tests.faults.lean import LeanServer
 from tests.faults.stage import Stage
 from tests.faults.verbs import VERBS, Payment
 from tests.support.faces import Face
@@ -23,6 +20,7 @@ from tests.support.faces import Face
 Make = Callable[..., Stage]
 SLACK = 0.4
 BUSY = 100
+GOOD = b"HTTP/1.1 200 OK\r\nx-amz-crc32: 2745614147\r\nContent-Length: 2\r\n\r\n{}"
 
 
 def stuck(here: Stage, pool: ThreadPoolExecutor, how_many: int) -> list[Any]:
@@ -43,9 +41,9 @@ def counts(here: Stage) -> tuple[int, int, int]:
 
 def test_p01_a_hundred_stuck_requests_use_the_pool_up(stage: Make) -> None:
     """The next call fails within the connection timeout, nothing sent; when they are released all is as before."""
-    here = stage(connection_timeout=0.5, request_timeout=20.0, operation_timeout=30.0)
+    here = stage(connection_timeout=0.3, request_timeout=20.0, operation_timeout=30.0)
     here.prepare(VERBS[0])
-    here._forever = answers.honest().delayed(4.0)
+    here._forever = answers.honest().delayed(2.5)
     with ThreadPoolExecutor(BUSY) as pool:
         calls = stuck(here, pool, BUSY)
         assert counts(here) == (100, 0, 100)
@@ -62,14 +60,14 @@ def test_p01_a_hundred_stuck_requests_use_the_pool_up(stage: Make) -> None:
     assert here.db.get(Payment, "p1").amount == 100
     assert counts(here) == (0, 20, 20)
     assert here.server.connections == BUSY
-    assert elapsed < 0.5 + SLACK
+    assert elapsed < 0.3 + SLACK
 
 
 def test_p01_every_verb_meets_a_full_pool_unharmed(stage: Make) -> None:
     """Nothing sent, nothing applied, the object as before."""
-    here = stage(max_connections=2, connection_timeout=0.05, request_timeout=20.0, operation_timeout=30.0)
+    here = stage(max_connections=2, connection_timeout=0.02, request_timeout=20.0, operation_timeout=30.0)
     here.prepare(VERBS[0])
-    here._forever = answers.honest().delayed(3.0)
+    here._forever = answers.honest().delayed(2.5)
     with ThreadPoolExecutor(2) as pool:
         calls = stuck(here, pool, 2)
         for verb in VERBS:
@@ -84,65 +82,22 @@ def test_p01_every_verb_meets_a_full_pool_unharmed(stage: Make) -> None:
         here.run(verb).succeeded(1)
 
 
-class _Quick(asyncio.Protocol):
-    """Answers ``{}``; every so often it closes, resets, cuts or garbles instead."""
-
-    seen = 0
-    open: set[Any] = set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: Any = transport
-        self.data = b""
-        self.open.add(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.open.discard(self.transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.data += data
-        head, gap, body = self.data.partition(b"\r\n\r\n")
-        if not gap or len(body) < int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]):
-            return
-        self.data = b""
-        _Quick.seen += 1
-        number = _Quick.seen
-        good = b"HTTP/1.1 200 OK\r\nx-amz-crc32: 2745614147\r\nContent-Length: 2\r\n\r\n{}"
-        if number % 97 == 0:
-            sock = self.transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.transport.abort()
-        elif number % 53 == 0:
-            self.transport.write(good[:-1])
-            self.transport.close()
-        elif number % 31 == 0:
-            self.transport.write(good)
-            self.transport.close()
-        elif number % 29 == 0:
-            self.transport.write(good + b"HTTP/1.1 200 OK\r\n")
-        else:
-            self.transport.write(good)
+def breaking(number: int, _: bytes) -> tuple[bytes, float, str]:
+    """``{}``; but every so often the connection is closed, reset, or cut, or more is said than was asked for."""
+    if number % 97 == 0:
+        return b"", 0.0, "reset"
+    if number % 53 == 0:
+        return GOOD[:-1], 0.0, "close"
+    if number % 31 == 0:
+        return GOOD, 0.0, "close"
+    return GOOD + (b"HTTP/1.1 200 OK\r\n" if number % 29 == 0 else b""), 0.0, "keep"
 
 
 @pytest.fixture
 def quick() -> Iterator[str]:
-    """The endpoint of a lean server."""
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(_Quick, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-    async def end() -> None:
-        server.close()
-        while _Quick.open:
-            for transport in list(_Quick.open):
-                transport.abort()
-            await asyncio.sleep(0.01)
-
-    asyncio.run_coroutine_threadsafe(end(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
-    loop.close()
+    """The endpoint of a lean server whose connections keep breaking."""
+    with LeanServer(breaking) as server:
+        yield server.endpoint
 
 
 def _files() -> int:

@@ -20,7 +20,7 @@ from dynamorm.errors import ConfigError, ConnectFailed, DynamORMError, Malformed
 from dynamorm.testing import answers
 from tests.faults.certificates import Authority
 from tests.faults.stage import Stage
-from tests.faults.verbs import AGAIN, READS, VERBS, Payment
+from tests.faults.verbs import AGAIN, READS, VERBS, Payment, some
 
 Make = Callable[..., Stage]
 honest = answers.honest()
@@ -165,7 +165,7 @@ def test_w23_an_end_without_close_notify_within_an_answer_is_no_end(
 ) -> None:
     """The connection just goes away: no part of the answer is believed."""
     here = secure(stage, authority.context("127.0.0.1"), authority)
-    for verb in (*READS, *AGAIN):
+    for verb in some(cut, among=(*READS, *AGAIN)):
         here.run(verb, honest.cut(cut).then("reset")).succeeded(2)
         run = here.run(verb, forever=honest.cut(cut).then("close"))
         if verb.safety == "read":
@@ -181,9 +181,12 @@ def test_w23_an_end_without_close_notify_after_an_answer_is_harmless(
     """The answer was whole; the next call opens a new connection."""
     here = secure(stage, authority.context("127.0.0.1"), authority)
     for verb in (*READS, *AGAIN):
-        here.run(verb, honest.then(ending)).succeeded(1)
+        run = here.run(verb, honest.then(ending)).succeeded()
+        assert ending == "reset" or len(run.requests) == 1 + (
+            verb.name == "update_key"
+        )  # a reset may overtake the answer
         time.sleep(0.02)
-        assert here.run(verb).error is None
+        here.run(verb).succeeded()
 
 
 @pytest.mark.parametrize("offered", [["h2"], ["spdy/1", "h2"], ["http/1.1"], ["h2", "http/1.1"]])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from dynamorm import Presets
 from dynamorm.errors import (
     ClientError,
     ConditionFailed,
@@ -22,8 +24,9 @@ from dynamorm.errors import (
 )
 from dynamorm.testing import Answer, answers, failure, reply
 from tests.faults.scripted import Scripted
-from tests.faults.stage import Stage
+from tests.faults.stage import Run, Stage
 from tests.faults.verbs import CLASS_N, Payment
+from tests.support.faces import FACES, Face
 
 Make = Callable[..., Stage]
 OLD = {"id": {"S": "p1"}, "amount": {"N": "7"}, "version": {"N": "9"}}
@@ -176,11 +179,28 @@ def test_w16_a_transaction_that_stays_in_progress_is_unknown(scripted: Callable[
     assert here.elapsed < 8.0
 
 
-def test_w16_in_real_time(stage: Make) -> None:
-    """The same through sockets and the real clock, with the first attempt's reply lost in the end."""
-    run = stage().run(UPDATE_KEY, *[answers.error(IN_PROGRESS)] * 3).succeeded(4)
-    assert 5.5 < run.elapsed < 8.0
-    assert run.changes == 1
+def test_w16_in_real_time() -> None:
+    """The same through sockets and the real clock, on both faces at once."""
+    made: list[Face] = []
+
+    def live(kind: str) -> Run:
+        def opener(endpoint: str, **settings: Any) -> Face:
+            made.append(Face(kind, Presets.local_development(endpoint=endpoint, **settings)))
+            return made[-1]
+
+        here = Stage(opener)
+        try:
+            return here.run(UPDATE_KEY, *[answers.error(IN_PROGRESS)] * 3)
+        finally:
+            here.close()
+
+    with ThreadPoolExecutor(len(FACES)) as pool:
+        for run in pool.map(live, FACES):
+            run.succeeded(4)
+            assert 5.5 < run.elapsed < 8.0
+            assert run.changes == 1
+    for face in made:
+        face.close()
 
 
 def test_w16_a_read_changes_nothing_so_it_is_never_unknown(scripted: Callable[..., Scripted]) -> None:

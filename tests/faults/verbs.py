@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from dynamorm import Attr, Model, partition_key, sort_key, version
 from tests.support.faces import Face
@@ -98,6 +99,16 @@ SETTLED = (*CLASS_C, *CLASS_N)
 AGAIN = (*SETTLED, *CLASS_I)
 WRITES = (*AGAIN, *ONCE)
 VERBS = (*READS, *WRITES)
+
+
+def some(variant: str, *, among: Collection[Verb] = VERBS) -> tuple[Verb, ...]:
+    """One read and three writes, for rows with many variants: other ones for each variant, so that all have their turn."""
+    reads = [verb for verb in among if verb.safety == "read"]
+    writes = [verb for verb in among if verb.safety != "read"]
+    turn = crc32(variant.encode())
+    chosen = [writes[(turn + step * 4) % len(writes)] for step in range(3)]
+    return (*reads[turn % 2 : turn % 2 + 1], *chosen)
+
 
 ORDERS = [(number, number * 10) for number in (1, 2, 3)]
 

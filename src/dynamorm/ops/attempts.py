@@ -185,11 +185,12 @@ class Attempts:
     def unknown(self, cause: BaseException | None, why: str) -> None:
         """End with `OutcomeUnknown`. Always raises."""
         op = self.op
+        resolver = op.resolver
         raise OutcomeUnknown(
             f"{op.name} was sent and its answer was lost; {why}: it may or may not have been applied",
             token=None if op.token is None else op.token.hex(),
             key=op.key,
-            resolver=op.resolver,
+            resolver=None if resolver is None else lambda deadline: resolver(op, deadline),
             **self.info(),
         ) from cause
 

@@ -28,7 +28,7 @@ class Op:
 
     ``decode(body)`` reads a good answer. ``refused(fault, ambiguous, info)`` is asked when the condition failed or the
     transaction was cancelled: it returns the result after all (our own earlier attempt was applied) or raises.
-    ``resolver`` makes the flow behind `OutcomeUnknown.resolve`. ``key`` holds key names for messages.
+    ``resolver(op, deadline)`` is behind `OutcomeUnknown.resolve`. ``key`` holds key names for messages.
     ``hurried``: what became of it is told by a ring of tokens, so it is asked again soon after a lost reply.
     """
 
@@ -54,7 +54,7 @@ class Op:
         decode: Callable[[bytes], Any],
         safety: Safety = Safety.READ,
         refused: Callable[[ServiceFault, bool, dict[str, Any]], Any] | None = None,
-        resolver: Callable[[float | None], Any] | None = None,
+        resolver: Callable[[Op, float | None], Any] | None = None,
         token: bytes | None = None,
         key: Any = None,
         timeout: float | None = None,

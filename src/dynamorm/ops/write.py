@@ -119,7 +119,8 @@ def _single(session: Session, write: Write) -> Flow[Any]:
         key=plan.key_names,
     )
     op.hurried = write.expects == "version"
-    op.resolver = session.resolver(lambda deadline: _resolve(session, write, op, _Limit(session, deadline)))
+    # Not a closure over the op: that would be a cycle for the collector with every write.
+    op.resolver = session.resolver(lambda one, deadline: _resolve(session, write, one, _Limit(session, deadline)))
     return session.call(op)
 
 
