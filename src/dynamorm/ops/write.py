@@ -168,7 +168,7 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
         key=plan.key_names,
     )
     started = session.channel.clock.monotonic()
-    op.resolver = session.resolver(lambda deadline: _resend(session, write, op, started, _Limit(session, deadline)))
+    op.resolver = session.resolver(lambda one, deadline: _resend(session, write, one, started, _Limit(session, deadline)))
     yield from session.call(op)
     raw = None
     if write.refresh:
