@@ -6,10 +6,8 @@ from base64 import b64encode
 from datetime import datetime
 from typing import Any
 
-from .replies import WRITE_REPLY, dumps, expect_empty, raw_item, read_object
+from .replies import dumps, raw_item, read_object
 from .times import instant_text
-
-_WRITE_REPLY = frozenset({*WRITE_REPLY, "Attributes"})
 
 
 def number_wire(value: int) -> dict[str, Any]:
@@ -46,12 +44,6 @@ def merged(raw: bytes, changes: dict[str, dict[str, Any] | None]) -> bytes:
 def item_of(body: bytes) -> bytes | None:
     """The JSON of the item in a GetItem reply, or None. Raises: MalformedResponse."""
     return raw_item(body, "Item")
-
-
-def attributes_of(body: bytes) -> bytes | None:
-    """The JSON of the attributes in a write's reply, or None. Raises: MalformedResponse."""
-    expect_empty(body, _WRITE_REPLY)
-    return raw_item(body, "Attributes")
 
 
 def has_item(body: bytes) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dynamorm.codec.replies import expect_empty
-from dynamorm.codec.system import attributes_of, item_of
+from dynamorm.codec.system import item_of
 from dynamorm.effects import Flow
 from dynamorm.errors import (
     AlreadyExists,
@@ -130,11 +130,11 @@ def _read_empty(write: Write, reply: bytes) -> Any:
 
 
 def _read_old(write: Write, reply: bytes) -> Any:
-    return _applied(write, attributes_of(reply))
+    return _applied(write, write.plan.codec.reading.attributes_json(reply))
 
 
 def _read_new(write: Write, reply: bytes) -> Any:
-    raw = attributes_of(reply)
+    raw = write.plan.codec.reading.attributes_json(reply)
     if raw is None:  # an update always leaves an item: this answer is not to what was asked
         raise MalformedResponse("the answer lacks the attributes that were asked for")
     return _applied(write, raw)
@@ -168,7 +168,9 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
         key=plan.key_names,
     )
     started = session.channel.clock.monotonic()
-    op.resolver = session.resolver(lambda one, deadline: _resend(session, write, one, started, _Limit(session, deadline)))
+    op.resolver = session.resolver(
+        lambda one, deadline: _resend(session, write, one, started, _Limit(session, deadline))
+    )
     yield from session.call(op)
     raw = None
     if write.refresh:
