@@ -161,11 +161,10 @@ LARGE = {
 def test_w11_seventeen_megabytes_are_refused_within_a_second(stage: Make, answer: Answer) -> None:
     """Counted for one attempt; the time to send it is in it."""
     here = stage(max_attempts=1, request_timeout=10.0, operation_timeout=20.0)
-    for _ in range(5):  # another process may have taken the processor
-        run = here.run(READS[0], answer).failed(MalformedResponse, Outcome.UNKNOWN, attempts=1)
-        if run.elapsed < 1.0:
-            return
-    raise AssertionError(run.elapsed)
+    took: list[float] = []
+    while len(took) < 5 and min(took, default=9.9) >= 1.0:  # another process may have taken the processor
+        took.append(here.run(READS[0], answer).failed(MalformedResponse, Outcome.UNKNOWN, attempts=1).elapsed)
+    assert min(took) < 1.0
 
 
 @pytest.mark.parametrize("name", ["length_over_the_cap", "chunked_over_the_cap"])

@@ -6,70 +6,29 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 
 import pytest
 
 from dynamorm.effects import TransportError
 from dynamorm.errors import AccessDenied, Outcome, OutcomeUnknown, Throttled
-from dynamorm.testing import Answer, FakeClock, FakeReply, Request, SentRequest, answers, failure, reply
+from dynamorm.testing import Answer, FakeClock, FakeReply, Request, SentRequest, answers, failure
 from dynamorm.wire.clock import SKEW_CODES
-from tests.faults.scripted import Scripted
+from tests.faults.scripted import TRUE, Scripted, TimedService
 from tests.faults.stage import Stage
-from tests.faults.verbs import KEYS, VERBS, Payment
-from tests.support.faults import Store
+from tests.faults.verbs import VERBS, Payment
 
 Make = Callable[..., Scripted]
 AWS = "https://dynamodb.us-east-1.amazonaws.com"
-TRUE = 1_700_000_000.0
 HOUR, DAY = 3_600.0, 86_400.0
 OFFSETS = {"-24h": -DAY, "-6min": -360.0, "+6min": 360.0, "+24h": DAY}
 
 
-class Service:
-    """A DynamoDB with a right clock: it refuses a signature that is more than five minutes off."""
-
-    def __init__(self, clock: FakeClock, code: str = "InvalidSignatureException") -> None:
-        self.clock = clock
-        self.code = code
-        self.store = Store(KEYS)
-        self.store.seed("payments", id="p1", amount=100, version=2, _wt=b"seed0000")
-        self.date: Callable[[], str | None] = lambda: formatdate(self.now, usegmt=True)
-        self.faults: list[Any] = []
-        self.signed: list[float] = []
-
-    @property
-    def now(self) -> float:
-        """The time, which no jump of the client's clock changes."""
-        return TRUE + self.clock.monotonic() - 1_000.0
-
-    def __call__(self, request: SentRequest) -> Any:
-        """Serve a request."""
-        moment = datetime.strptime(request.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-        self.signed.append(moment)
-        date = self.date()
-        stamp = None if date is None else date.encode()
-        if abs(moment - self.now) > 300:
-            refusal = failure(self.code, 400, "Signature not yet current or expired")
-            refusal.date = stamp
-            return refusal
-        if self.faults:
-            fault = self.faults.pop(0)
-            found = fault(self, request)
-            if found is not None:
-                return found
-        return self.answer(request, stamp)
-
-    def answer(self, request: SentRequest, stamp: bytes | None = None) -> FakeReply:
-        """Apply a request."""
-        status, body = self.store(request.operation, request.json)
-        return reply(body, status, date=stamp)
-
-
-def off(scripted: Make, offset: float, **options: Any) -> tuple[Scripted, Service]:
+def off(scripted: Make, offset: float, **options: Any) -> tuple[Scripted, TimedService]:
     """A client whose clock is off, and the service."""
     clock = FakeClock(now=TRUE + offset)
-    service = Service(clock, **options)
+    service = TimedService(clock, **options)
     return scripted(service, clock=clock, endpoint=AWS), service
 
 
@@ -139,7 +98,7 @@ def test_w25_without_a_date_nothing_can_be_corrected(scripted: Make) -> None:
     """A clear error after one request."""
     here, service = off(scripted, HOUR)
     service.date = lambda: None
-    for call in (lambda: here.db.get(Payment, "p1"), lambda: here.db.create(Payment(id="p2", amount=1))):
+    for call in (partial(here.db.get, Payment, "p1"), partial(here.db.create, Payment(id="p2", amount=1))):
         with pytest.raises(AccessDenied) as caught:
             call()
         assert (caught.value.attempts, caught.value.outcome, caught.value.retryable) == (1, Outcome.NOT_APPLIED, False)
@@ -196,7 +155,7 @@ def test_w25_one_odd_date_among_good_ones_changes_nothing(scripted: Make) -> Non
 def test_w25_a_date_over_plain_http_teaches_nothing(scripted: Make) -> None:
     """Anybody on the way may have written it."""
     clock = FakeClock(now=TRUE)
-    service = Service(clock)
+    service = TimedService(clock)
     service.date = lambda: HOSTILE[0]
     here = scripted(service, clock=clock)
     for _ in range(8):
@@ -223,7 +182,7 @@ def test_w25_timers_do_not_notice_a_jumping_clock(scripted: Make) -> None:
 def test_w25_a_refused_signature_says_nothing_about_the_attempt_before_it(scripted: Make) -> None:
     """Applied and lost, then refused for the clock, then corrected: the own token is recognised."""
 
-    def lose(service: Service, request: SentRequest) -> TransportError:
+    def lose(service: TimedService, request: SentRequest) -> TransportError:
         service.answer(request)
         service.clock.jump(HOUR)
         return TransportError("receive", "reset", sent=True)

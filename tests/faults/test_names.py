@@ -160,14 +160,10 @@ def test_w22_the_pool_follows_a_changed_answer_within_300_seconds(stage: Make, m
 
 def _second_server(port: int, here: Stage) -> FaultServer:
     """Another server, on 127.0.0.2 and the same port."""
-    import dynamorm.testing.server as module
-
     original = socket.create_server
-    try:
-        module.socket.create_server = lambda *_, **options: original(("127.0.0.2", port), **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "create_server", lambda *_, **options: original(("127.0.0.2", port), **options))
         return FaultServer(backend=here.store)
-    finally:
-        module.socket.create_server = original
 
 
 def test_w22_a_busy_connection_is_left_when_it_has_aged(stage: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dynamorm.errors import Outcome, OutcomeUnknown
-from dynamorm.testing import FakeClock, answers, failure, reply
+from dynamorm.testing import Answer, FakeClock, answers, failure, reply
 from tests.faults.scripted import Scripted
 from tests.faults.stage import Run, Stage
 from tests.faults.verbs import CLASS_C, CLASS_I, CLASS_N, ONCE, SETTLED, Payment, Verb, amount, memory
@@ -160,3 +160,38 @@ def test_w20_a_token_that_dynamodb_may_have_forgotten_is_not_sent_again(scripted
     clock.advance(60)
     assert caught.value.resolve() is Outcome.UNKNOWN
     assert len(here.driver.requests) == 6
+
+
+ODD: dict[str, Any] = {
+    "no_map": [],
+    "empty": {},
+    "no_version": {"id": {"S": "p1"}},
+    "version_of_another_type": {"id": {"S": "p1"}, "version": {"S": "x"}, "_wt": {"B": "AAAA"}},
+    "version_that_is_no_number": {"id": {"S": "p1"}, "version": {"N": "x"}},
+    "tokens_of_another_type": {"id": {"S": "p1"}, "version": {"N": "3"}, "_wt": {"S": "x"}},
+    "tokens_that_are_not_base64": {"id": {"S": "p1"}, "version": {"N": "3"}, "_wt": {"B": "???"}},
+    "half_a_token": {"id": {"S": "p1"}, "version": {"N": "3"}, "_wt": {"B": "AAAA"}},
+}
+
+
+@pytest.mark.parametrize("item", ODD.values(), ids=list(ODD))
+@pytest.mark.parametrize("applied", [True, False], ids=["applied", "lost"])
+def test_w13_an_odd_item_with_a_refusal_proves_nothing(stage: Make, item: Any, applied: bool) -> None:
+    """After a lost reply: whatever is raised is one of the library's errors, and does not say NOT_APPLIED wrongly."""
+    here = stage()
+    refusal = answers.error("ConditionalCheckFailedException", Item=item)
+    for verb in CLASS_C:
+        here.run(verb, answers.reset().applied(applied), forever=refusal).honest()
+
+
+def test_w13_a_database_that_is_closed_meanwhile_leaves_it_unknown(stage: Make) -> None:
+    """The second attempt cannot be made any more; the first may have been applied."""
+    for verb in SETTLED:
+        here = stage()
+
+        def close(_: Store, here: Stage = here) -> Answer:
+            here.db.inner._io._pool.closed = True
+            return answers.reset().applied()
+
+        run = here.run(verb, close).failed(OutcomeUnknown, Outcome.UNKNOWN)
+        assert run.changes == 1

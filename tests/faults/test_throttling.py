@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -40,17 +41,17 @@ def test_w14_a_throttle_for_ever_names_its_reasons(
 ) -> None:
     """Every code, limit and scope; four tries, full jitter from one second, nothing applied."""
     for access in ("Read", "Write"):
-        reasons = [{"reason": f"{scope}{access}{limit}", "resource": RESOURCES[scope]}]
-        throttle = failure(code, message="Throughput exceeds the current capacity", **{CODES[code]: reasons})
-        here = scripted(lambda _, throttle=throttle: throttle)
-        here.session.channel.bucket.tokens = 500
+        reasons: Any = [{"reason": f"{scope}{access}{limit}", "resource": RESOURCES[scope]}]
+        fields: Any = {CODES[code]: reasons}
+        throttle = failure(code, message="Throughput exceeds the current capacity", **fields)
+        here = scripted(partial(_always, throttle))
         call = (
-            (lambda db: db.get(Payment, "p1"))
+            partial(here.db.get, Payment, "p1")
             if access == "Read"
-            else (lambda db: db.create(Payment(id="p1", amount=1)))
+            else partial(here.db.create, Payment(id="p", amount=1))
         )
         with pytest.raises(Throttled) as caught:
-            call(here.db)
+            call()
         error = caught.value
         assert type(error) is Throttled
         assert error.reasons == (f"{scope}{access}{limit}",)
@@ -61,6 +62,10 @@ def test_w14_a_throttle_for_ever_names_its_reasons(
             len(here.driver.requests),
         )
         _check_bounds(here)
+
+
+def _always(answer: Any, _: Any) -> Any:
+    return answer
 
 
 def _check_bounds(here: Scripted) -> None:
@@ -92,7 +97,7 @@ def test_w14_a_server_may_lengthen_the_delay_by_five_seconds_at_most(
     """The own delay is up to one second; what cannot be read is ignored."""
     for code, chance in product(CODES, (0.0, 0.5, 1.0)):
         here = scripted([failure(code, retry_after=header), reply(ITEM)])
-        here.session.channel.random = lambda chance=chance: chance
+        here.session.channel.random = partial(float, chance)
         assert here.db.get(Payment, "p1").amount == 100
         slept = sum(here.driver.sleeps)
         own = chance * 1.0

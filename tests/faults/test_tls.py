@@ -220,7 +220,7 @@ def test_w23_a_renegotiation_is_refused(stage: Make, authority: Authority) -> No
         port = probe.getsockname()[1]
     authority.context("127.0.0.1")
     pem = max(authority._folder.glob("server-*.pem"), key=lambda path: path.stat().st_mtime_ns)
-    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", pem, "-key", pem, "-tls1_2"]
+    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(pem), "-key", str(pem), "-tls1_2"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
         try:
             assert server.stdout is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ def test_w16_a_transaction_in_progress_is_waited_for(scripted: Callable[..., Scr
     for chance in (0.0, 0.5, 1.0):
         here = scripted([failure(IN_PROGRESS)] * 3 + [reply(), reply({"Item": OLD})])
         here.session.channel.bucket.tokens = 500
-        here.session.channel.random = lambda chance=chance: chance
+        here.session.channel.random = partial(float, chance)
         assert here.db.update(Payment, "p1", Payment.amount.add(5)).amount == 7
         sent = here.driver.requests
         assert [request.operation for request in sent] == ["TransactWriteItems"] * 4 + ["GetItem"]

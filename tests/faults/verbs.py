@@ -8,7 +8,7 @@ from zlib import crc32
 
 from dynamorm import Attr, Model, partition_key, sort_key, version
 from tests.support.faces import Face
-from tests.support.faults import Item, Store
+from tests.support.faults import Store
 
 BEFORE, AFTER = 100, 105
 KEYS = {"payments": ("id",), "orders": ("customer", "number"), "counters": ("id",)}
@@ -125,7 +125,7 @@ def seed(store: Store, verb: Verb) -> None:
 
 def amount(store: Store) -> int | None:
     """The amount stored under p1."""
-    item: Item | None = store.item("payments", "p1")
+    item = store.item("payments", "p1")
     return None if item is None else int(item["amount"]["N"])
 
 
