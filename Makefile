@@ -15,6 +15,8 @@ PIP_INSTALL := -m pip --quiet --disable-pip-version-check install --no-compile
 # Extra arguments, for instance: make test PYTEST_ARGS="-x -k version"
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
+# Two test processes: most tests wait for a server, a time limit or a child.
+PARALLEL ?= -n 2
 
 # The other versions of CPython that `make test-matrix` tries; each one only where the machine has it.
 MATRIX ?= 3.12 3.13
@@ -22,7 +24,7 @@ MATRIX ?= 3.12 3.13
 # What needs neither Java nor a long time. `make test-local` and `make soak` run the rest.
 NO_JAVA := not local and not soak
 # The unit suites: no engine is started and no checker is run, so another Python is tested within seconds.
-UNIT    := $(NO_JAVA) and not engine and not typing
+UNIT    := $(NO_JAVA) and not engine and not typing and not bench
 
 .PHONY: help
 help:  ## show this list
@@ -60,13 +62,13 @@ demo: $(VENV)/.installed-demo  ## payments under contention and a lossy network,
 
 .PHONY: test
 test: $(VENV)/.installed-dev  ## everything that needs no Java
-	$(PY) -m pytest -m "$(NO_JAVA)" $(PYTEST_ARGS)
+	$(PY) -m pytest -m "$(NO_JAVA)" $(PARALLEL) $(PYTEST_ARGS)
 
 .PHONY: test-local
 test-local: $(VENV)/.installed-dev  ## the engine and lossy-proxy suites on DynamoDB Local (needs Java)
 	$(PY) scripts/dynamodb_local.py check
 	DYNAMODB_LOCAL_HOME="$$($(PY) scripts/dynamodb_local.py path)" DYNAMORM_TEST_ENGINE=local \
-	    $(PY) -m pytest -m "(engine or local) and not soak" $(PYTEST_ARGS)
+	    $(PY) -m pytest -m "(engine or local) and not soak" $(PARALLEL) $(PYTEST_ARGS)
 
 .PHONY: test-matrix
 test-matrix: $(MATRIX:%=test-on-%)  ## the unit suites on the other versions of CPython that this machine has
@@ -82,7 +84,7 @@ test-on-%:
 	    touch .venv-$*/.installed-test; \
 	fi; \
 	echo "CPython $*: the unit suites"; \
-	.venv-$*/bin/python -m pytest -m "$(UNIT)" $(PYTEST_ARGS)
+	.venv-$*/bin/python -m pytest -m "$(UNIT)" $(PARALLEL) $(PYTEST_ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose

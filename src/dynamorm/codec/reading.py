@@ -192,8 +192,11 @@ class Reading:
         """See `Codec.known_version`."""
         if self._version_of is None:
             return None
-        found = self._version_of(raw).version
-        return None if found is U else int_of(found.N)
+        try:
+            found = self._version_of(raw).version
+            return None if found is U else int_of(found.N)
+        except Exception:  # noqa: BLE001 - somebody else's attribute of that name is no version of ours
+            return None
 
     @cached_property
     def _ring_of(self) -> Callable[[bytes], Any]:

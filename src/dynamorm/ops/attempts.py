@@ -70,9 +70,12 @@ class Attempts:
             self.errors.append(error)
         if error.sent:
             return self._maybe_sent(free=not error.fresh)
-        names_failed = error.stage == "dns" and self._count("dns") > 0  # a name that is not found twice stays so
-        if error.fatal or names_failed:
+        # A name that is not found twice stays so; whoever has waited for the pool has waited long enough.
+        if error.fatal or error.stage == "pool" or (error.stage == "dns" and self._count("dns") > 0):
             self.give_up("trying again cannot help")
+        wire = self.wire
+        if wire.clock.monotonic() - self.start + RETRY_MARGIN >= wire.config.performance.connection_timeout:
+            self.give_up("no connection came about within connection_timeout")
         return self._again(Kind.TRANSIENT)
 
     def unbelievable(self, error: IntegrityError, reply: Reply) -> float:
@@ -115,7 +118,7 @@ class Attempts:
         self.errors.append(failure.from_fault(kind, fault, self.info()))
         if kind is Kind.TRANSIENT:
             return self._maybe_sent()
-        if kind is Kind.IN_PROGRESS:
+        if kind is Kind.IN_PROGRESS and self.op.safety is not Safety.READ:
             self.ambiguous = True
         return self._again(kind, reply.retry_after)
 

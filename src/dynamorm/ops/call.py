@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Call, Flow, Reply, Send, Sleep, TransportError
-from dynamorm.errors import ChecksumMismatch, DynamORMError, MalformedResponse, Outcome
+from dynamorm.errors import ChecksumMismatch, ConfigError, DynamORMError, MalformedResponse, Outcome
 from dynamorm.wire.reply import Kind, verify_crc
 
 from .attempts import FINAL, RETRY_MARGIN, Attempts
@@ -59,6 +59,10 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                             _tell(observers, op, reply)
                         bucket.success(0 if run is None else run.taken)
                         return result
+                except ConfigError as error:  # the database was closed
+                    if run is not None and run.ambiguous:
+                        run.unknown(error, "then the database was closed")
+                    raise
                 except TransportError as error:
                     run = run or Attempts(op, wire, start, limit)
                     delay = run.transport(error)

@@ -176,8 +176,10 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
     if write.refresh:
         try:
             raw = yield from session.call(_read(plan, write.key))
-        except DynamORMError as error:
-            error.outcome = Outcome.APPLIED
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # a cancellation too: whoever catches it must know
+            error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
             error.add_note("The write was applied; only reading its result back failed.")
             raise
     return _applied(write, raw)

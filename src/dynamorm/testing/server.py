@@ -63,6 +63,7 @@ class FaultServer:
         self._received: deque[Request] = deque(maxlen=keep)
         self._count = 0
         self._connections = 0
+        self._conversations: set[asyncio.Task[None] | None] = set()
         self._problems: list[BaseException] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopped = False
@@ -165,6 +166,8 @@ class FaultServer:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number, self._connections = self._connections, self._connections + 1
+        task = asyncio.current_task()
+        self._conversations.add(task)  # a task that only waits for silence is referenced by nobody else
         ending: str = "reset"
         try:
             how: Welcome = "accept" if self._welcome is None else self._welcome(number)
@@ -177,6 +180,7 @@ class FaultServer:
         except Exception as error:  # noqa: BLE001 - kept for stop() to raise in the test's own thread
             self._problems.append(error)
         finally:
+            self._conversations.discard(task)
             finish(writer, ending)
 
     async def _converse(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
