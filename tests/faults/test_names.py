@@ -88,7 +88,7 @@ def test_w22_a_name_without_an_address_is_given_up(stage: Make) -> None:
 def test_w22_a_slow_look_up_ends_within_the_connection_timeout(stage: Make, limits: tuple[float, float]) -> None:
     """Ten seconds of silence from the resolver; also a second caller is not held up."""
     request, connection = limits
-    here = stage(request_timeout=request)
+    here = stage(request_timeout=request, connection_timeout=connection)
     release = threading.Event()
 
     def hang(_host: str, _port: int) -> Sequence[str]:
