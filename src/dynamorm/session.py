@@ -16,7 +16,7 @@ from .config import Config
 from .effects import Flow
 from .ops.call import caller
 from .ops.op import Op
-from .ops.plan import Plan
+from .ops.plan import Plan, check_production
 from .wire.channel import Channel, Clock
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
@@ -55,7 +55,10 @@ class Session:
         try:
             return self._plans[model]
         except (KeyError, TypeError):  # an object is not hashable; the registry says what is wrong with it
-            plan = self._plans[model] = Plan(self.registry.codec(model), tokens=self.config.write_tokens)
+            plan = Plan(self.registry.codec(model), tokens=self.config.write_tokens)
+            if self.config.preset == "production":
+                check_production(plan)
+            self._plans[model] = plan
             return plan
 
     def now(self) -> datetime:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import typing
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -20,6 +19,7 @@ from .containers import AnySetShape, DictShape, ListShape, SetShape, TupleShape
 from .fields import FieldPlan
 from .hints import Context, class_context, field_context, flat_union, origin_of, plain, resolved
 from .jsontext import JsonShape
+from .money import says_money
 from .records import Record
 from .scalars import EPOCH, SCALARS, enum_shape, literal_shape
 from .shapes import ANY, CustomShape, Nullable, Scalar, Shape
@@ -31,29 +31,6 @@ if TYPE_CHECKING:
     from .foreign import Members
 
 FieldHooks = Callable[[Schema, Field], FieldCodec | None]
-
-MONEY: Final = frozenset(
-    [
-        "amount",
-        "price",
-        "fee",
-        "balance",
-        "total",
-        "subtotal",
-        "cost",
-        "tax",
-        "vat",
-        "refund",
-        "charge",
-        "payout",
-        "deposit",
-        "discount",
-        "salary",
-        "revenue",
-        "money",
-    ]
-)
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 class Planner:
@@ -123,9 +100,7 @@ class Planner:
             raise ModelError(f"{where}: the stored name of a key attribute has at most {MAX_INDEX_NAME} bytes")
 
     def _refuse_money(self, field: Field, shape: Shape, where: str) -> None:
-        found = [word.lower() for word in _WORDS.findall(field.name)]
-        words = {*found, *(word.removesuffix("s") for word in found), *(word.removesuffix("es") for word in found)}
-        if field.allow_float or not words & MONEY or not _holds_float(shape):
+        if field.allow_float or not says_money(field.name) or not _holds_float(shape):
             return
         raise ModelError(
             f"{where} is a float, and its name says money: use int minor units (cents) or Decimal;"

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from dynamorm.codec.generate import Codec
+from dynamorm.codec.money import says_money
 from dynamorm.errors import ModelError
 from dynamorm.expression_tree import Location
 from dynamorm.schema import Field
@@ -64,6 +65,29 @@ class Plan:
     def key_type(self, name: str) -> str:
         """The wire type of a key attribute: S, N or B."""
         return self.codec.key_type(name)
+
+
+def check_production(plan: Plan) -> None:
+    """What the production preset demands of a model: a version, where it holds money; a warning where it does not.
+
+    Raises: ModelError.
+    """
+    if plan.version is not None:
+        return
+    name, plans = plan.codec.schema.name, plan.codec.plans.values()
+    money = next((one.name for one in plans if one.shape.tag == "N" and says_money(one.name)), None)
+    if money is not None:
+        raise ModelError(
+            f"Presets.production() demands a version of models that hold money, and {name}.{money} is money:"
+            " declare version: Attr[int] = version()"
+        )
+    import warnings
+
+    warnings.warn(
+        f"{name} has no version: of two writers the last one wins, also when it is a late repetition of an earlier"
+        " write; declare version: Attr[int] = version()",
+        stacklevel=2,
+    )
 
 
 def finish(head: bytes, subject: bytes, rest: dict[str, Any]) -> bytes:
