@@ -57,7 +57,10 @@ def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = Non
         if not _NAME.fullmatch(schema.table):
             raise ModelError(f"{schema.name}: a table name has 3 to 255 of A-Z a-z 0-9 _ - . (got {schema.table!r})")
         if key is None:
-            raise ModelError(f"{schema.name} has a table but no partition key: declare one with partition_key()")
+            raise ModelError(
+                f"{schema.name} has a table but no partition key: declare one with partition_key()",
+                code="ErrMissingPrimaryKey",
+            )
     if tag is not None and schema.discriminator is None:
         raise ModelError(f"{schema.name}: tag= needs discriminator= on this class or its base")
     indexes = {name: _index(schema, index, key) for name, index in indexes.items()}
@@ -132,11 +135,17 @@ def _key(schema: Schema) -> Key | None:
     found: dict[str, str] = {}
     for field in schema.fields.values():
         if field.role and field.role in found:
-            raise ModelError(f"{schema.name}: {found[field.role]} and {field.name} are both declared as {field.role}")
+            raise ModelError(
+                f"{schema.name}: {found[field.role]} and {field.name} are both declared as {field.role}",
+                code="ErrDuplicatePrimaryKey" if field.role in {"partition", "sort"} else None,
+            )
         found[field.role] = field.name
     if "partition" not in found:
         if "sort" in found:
-            raise ModelError(f"{schema.name} has a sort key but no partition key: declare one with partition_key()")
+            raise ModelError(
+                f"{schema.name} has a sort key but no partition key: declare one with partition_key()",
+                code="ErrMissingPrimaryKey",
+            )
         return None
     return Key(found["partition"], found.get("sort"))
 

@@ -269,7 +269,7 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
     """Refuse a setting that does not exist, with the nearest one that does."""
     for name in settings:
         if name not in _SETTINGS:
-            raise ModelError(f"attr() has no setting {name!r}{did_you_mean(name, _SETTINGS)}")
+            raise ModelError(f"attr() has no setting {name!r}{did_you_mean(name, _SETTINGS)}", code="ErrInvalidTag")
     return settings
 
 

@@ -246,15 +246,14 @@ class ConditionFailed(Rejected):
 
 
 class AlreadyExists(ConditionFailed):
-    """`create` found an item under this key."""
-
-    code = "ErrAlreadyExists"
+    """`create` found an item under this key. Its ``code`` is that of `ConditionFailed`, as in the Go library."""
 
 
 class VersionConflict(ConditionFailed):
-    """Somebody else wrote the item since it was loaded. Load it again and decide anew."""
+    """Somebody else wrote the item since it was loaded. Load it again and decide anew.
 
-    code = "ErrVersionConflict"
+    Its ``code`` is that of `ConditionFailed`, as in the Go library.
+    """
 
 
 class MissingItem(NotFound, ConditionFailed):

@@ -91,7 +91,7 @@ def test_create_of_what_exists_is_refused_with_the_item_that_is_there(db, key):
     with pytest.raises(AlreadyExists) as caught:
         db.create(second)
     assert isinstance(caught.value, ConditionFailed)
-    assert caught.value.code == "ErrAlreadyExists"
+    assert caught.value.code == "ErrConditionFailed"
     assert caught.value.outcome is Outcome.NOT_APPLIED
     assert caught.value.item == Note(id=key, text="first", stars=5)
     assert "second" not in str(caught.value)

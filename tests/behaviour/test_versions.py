@@ -59,7 +59,7 @@ def test_a_stale_save_update_and_delete_are_refused(db, key):
     ):
         with pytest.raises(VersionConflict) as caught:
             attempt()
-        assert caught.value.code == "ErrVersionConflict"
+        assert caught.value.code == "ErrConditionFailed"
         assert caught.value.outcome is Outcome.NOT_APPLIED
         assert caught.value.item.balance == 2
         assert caught.value.item.version == 1
