@@ -23,7 +23,7 @@ from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
 from .planner import FieldHooks, Planner
 from .reading import Reading
-from .replies import dumps, json_of, read_object
+from .replies import decoded, dumps, json_of, parts_of, read_object
 from .size import MAX_NAME
 from .source import Source
 from .state import ACCESS, SLOTS
@@ -231,12 +231,15 @@ class Codec:
         raw = self.access.get_state(obj)
         if raw is None:
             return {}
-        return {name: one for name, one in read_object(raw).items() if name not in self._names}
+        # Only the names are looked at: nearly always there is nothing to decode.
+        known = self._names
+        return {name: decoded(one) for name, one in parts_of(raw).items() if name not in known}
 
-    def stored(self, obj: Any) -> dict[str, Any]:
-        """The loaded state as wire values, empty when there is none."""
+    def stored(self, obj: Any, name: str) -> dict[str, Any] | None:
+        """The wire value of one attribute in the loaded state, None when it is not there."""
         raw = self.access.get_state(obj)
-        return {} if raw is None else read_object(raw)
+        found = None if raw is None else parts_of(raw).get(name)
+        return None if found is None else decoded(found)
 
     def known_version(self, obj: Any) -> int | None:
         """The version in the loaded state; None when nothing is loaded, or it holds none."""

@@ -132,8 +132,13 @@ def decimal_of(text: str) -> Decimal:
     return value
 
 
+_PLAIN_DIGITS = 38
+
+
 def int_of(text: str) -> int:
     """Read number text as an exact int: ``"5E+3"`` is 5000. Raises Mismatch for a fraction."""
+    if text.isdigit() and text.isascii() and len(text) < _PLAIN_DIGITS:
+        return int(text)
     value = decimal_of(text)
     whole = int(value)
     if whole != value:

@@ -121,6 +121,15 @@ class RawPage(Struct, gc=False, kw_only=True):
     LastEvaluatedKey: Raw | UnsetType = U
 
 
+parts_of: Final = Decoder(dict[str, Raw]).decode
+"""The attributes of a stored item that has been read before, undecoded."""
+
+
+def decoded(raw: Raw) -> Any:
+    """The value of one of them."""
+    return _parse(raw)
+
+
 _raw_item: Final = Decoder(RawItem).decode
 _raw_page: Final = Decoder(RawPage).decode
 

@@ -182,7 +182,7 @@ def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *,
         values[plan.version.name] = number
     created = plan.created
     if created is not None:
-        known = None if fresh else codec.stored(obj).get(created.stored)
+        known = None if fresh else codec.stored(obj, created.stored)
         wire[created.stored] = time_wire(now) if known is None else known
         values[created.name] = now if known is None else codec.decode_field(created.name, known)
     if plan.updated is not None:
