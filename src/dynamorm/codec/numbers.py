@@ -132,7 +132,7 @@ def decimal_of(text: str) -> Decimal:
     return value
 
 
-_PLAIN_DIGITS = 38
+_PLAIN_DIGITS = 38  # plain digits below this need no Decimal to be read exactly
 
 
 def int_of(text: str) -> int:
