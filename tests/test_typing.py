@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.typing
+
 HERE = Path(__file__).parent / "typing"
 
 
@@ -18,7 +20,9 @@ def _mypy(name: str) -> list[tuple[int, str]]:
         [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--no-incremental", name],
         cwd=HERE, capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
+    # An empty stdout must mean "nothing found", not "did not run".
     assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert not done.stderr, done.stderr
     found = re.findall(rf"^{name}:(\d+): error: (.*)$", done.stdout, re.MULTILINE)
     return [(int(line), text) for line, text in found]
 
