@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dynamorm import Attr, Model, partition_key, version
-from dynamorm.errors import DeadlineExceeded, Outcome, OutcomeUnknown
+from dynamorm.errors import ConnectFailed, DeadlineExceeded, Outcome, OutcomeUnknown
 from dynamorm.testing import Answer, answers
 from tests.faults.lean import LeanServer
 from tests.faults.stage import Stage
@@ -43,7 +43,7 @@ def test_w18_a_late_answer_never_reaches_another_request(open_db: Callable[..., 
             key = str(worker * 1_000_000 + turn)
             try:
                 found = db.get(Payment, key)
-            except DeadlineExceeded:
+            except (DeadlineExceeded, ConnectFailed):  # on a busy machine a new connection may come too late as well
                 seen["late"] += 1
             else:
                 assert (found.id, found.amount) == (key, int(key))
