@@ -46,6 +46,11 @@ $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
 	@$(PY) $(PIP_INSTALL) --editable '.[dev]'
 	@touch $(VENV)/.installed-demo $@
 
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@echo "installing dynamorm-py[bench] into $(VENV)"
+	@$(PY) $(PIP_INSTALL) --editable '.[bench]'
+	@touch $@
+
 .PHONY: setup
 setup: $(VENV)/.installed-dev  ## create .venv with everything a contributor needs
 
@@ -91,7 +96,7 @@ soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose
 	$(PY) -m pytest -m soak --timeout 0 $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.installed-dev  ## CPU per operation, beside boto3 and the peers
+bench: $(VENV)/.installed-bench  ## CPU per operation, beside boto3 and the peers
 	$(PY) -m benchmarks $(BENCH_ARGS)
 
 # ---------------------------------------------------------------------------------------------------------------- lint
