@@ -131,6 +131,13 @@ class Index(Struct, frozen=True, kw_only=True):
         return self.partition + self.sort
 
 
+def key_parts(key: Key | Index) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The field names of a key: of its partition, and of its sort part."""
+    if isinstance(key, Index):
+        return key.partition, key.sort
+    return (key.partition,), () if key.sort is None else (key.sort,)
+
+
 class Schema(Struct, frozen=True, kw_only=True, eq=False):
     """Everything the library knows of a model. ``fields`` is by field name, in order of declaration.
 

@@ -76,6 +76,7 @@ class Codec:
         self.keys = KeyCodec(schema, self.record, self.encode_key_field)
         self.key_names = self.keys.names
         self.key_json = self.keys.json
+        self.key_of = self.keys.of
         self.reading = Reading(self)
         self.read_item = self.reading.item
         self.read_attributes = self.reading.attributes
@@ -207,10 +208,6 @@ class Codec:
                     raise ValidationError(f"{self.schema.name}.{name} needs a value", field=name)
                 values[name] = make()
         return self.access.construct(self.model, values)
-
-    def key_of(self, obj: Any) -> bytes:
-        """The JSON of an object's key. Raises: ValidationError."""
-        return self.keys.of(obj)
 
     def key_values(self, raw: bytes) -> tuple[Any, ...]:
         """The Python values of a key's JSON, partition first."""

@@ -11,7 +11,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expression_compile import Placeholders, check_paths, key_condition_text
 from dynamorm.expression_tree import Comparison, Condition, terms
-from dynamorm.schema import Index, Key, Schema
+from dynamorm.schema import Index, Key, Schema, key_parts
 
 from .guard import names
 from .op import Op
@@ -59,7 +59,8 @@ def choose(plan: Plan, request: Request) -> Chosen:
         raise ValidationError(
             f"{schema.name}: index {candidate.name!r} is global, so it is only eventually consistent: leave out consistent()"
         )
-    _check_order(schema, request, candidate)
+    if request.order is not None:
+        _check_order(schema, request, candidate)
     return Chosen(candidate, found)
 
 
@@ -87,10 +88,8 @@ def _always_stored(plan: Plan, name: str) -> bool:
 
 
 def _check_order(schema: Schema, request: Request, index: Index | None) -> None:
-    if request.order is None:
-        return
     key = schema.key if index is None else index
-    sort = () if key is None or key.sort is None else (key.sort,) if isinstance(key, Key) else key.sort
+    sort = () if key is None else key_parts(key)[1]
     if request.order not in sort:
         where = "the table" if index is None else f"index {index.name!r}"
         raise ValidationError(
@@ -178,8 +177,7 @@ def _fits(key: Key | Index | None, found: tuple[Comparison, ...]) -> bool:
     """Whether the terms are just a key condition on this key: every partition attribute equal, the rest on the sort key."""
     if key is None:
         return False
-    partition = key.partition if isinstance(key, Index) else (key.partition,)
-    sort = key.sort if isinstance(key, Index) else (() if key.sort is None else (key.sort,))
+    partition, sort = key_parts(key)
     by_name: dict[str, str] = {}
     for term in found:
         if len(term.path.parts) != 1 or term.path.field.name in by_name:

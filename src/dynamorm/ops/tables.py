@@ -10,7 +10,7 @@ from msgspec import Struct
 from dynamorm.codec.replies import read_object
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import ClientError, DeadlineExceeded, ModelError, OutcomeUnknown, TableNotFound
-from dynamorm.schema import Index, Key
+from dynamorm.schema import Index, Key, Schema, key_parts
 
 from .op import Op, Safety
 from .plan import Plan, encode
@@ -136,7 +136,7 @@ def definition(plan: Plan) -> dict[str, Any]:
     """The CreateTable request of a model: key, indexes, on-demand billing."""
     schema = plan.codec.schema
     assert schema.key is not None  # a plan is made only for a model with a key
-    used = dict.fromkeys([*schema.key.fields, *(name for index in schema.indexes.values() for name in index.fields)])
+    used = _key_fields(schema)
     request: dict[str, Any] = {
         "TableName": plan.table,
         "BillingMode": "PAY_PER_REQUEST",
@@ -152,20 +152,19 @@ def definition(plan: Plan) -> dict[str, Any]:
     return request
 
 
+def _key_fields(schema: Schema) -> list[str]:
+    """The fields that are part of a key, of the table or of an index, each once."""
+    keys = (schema.key, *schema.indexes.values())
+    return list(dict.fromkeys(name for key in keys if key is not None for name in key.fields))
+
+
 def _key_schema(plan: Plan, key: Key | Index) -> list[dict[str, str]]:
     fields = plan.codec.schema.fields
-    partition, sort = parts(key)
+    partition, sort = key_parts(key)
     return [
         *({"AttributeName": fields[name].stored, "KeyType": "HASH"} for name in partition),
         *({"AttributeName": fields[name].stored, "KeyType": "RANGE"} for name in sort),
     ]
-
-
-def parts(key: Key | Index) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The field names of a key: of its partition, and of its sort part."""
-    if isinstance(key, Index):
-        return key.partition, key.sort
-    return (key.partition,), () if key.sort is None else (key.sort,)
 
 
 def _index(plan: Plan, index: Index) -> dict[str, Any]:
@@ -185,17 +184,17 @@ def check_fit(plan: Plan, live: TableDescription) -> None:
     assert schema.key is not None  # a plan is made only for a model with a key
     stored = {name: field.stored for name, field in schema.fields.items()}
     wrong: list[str] = []
-    partition, sort = parts(schema.key)
+    partition, sort = key_parts(schema.key)
     if (live.partition, live.sort) != (stored[partition[0]], stored[sort[0]] if sort else None):
         wrong.append(f"its key is {live.partition}" + (f", {live.sort}" if live.sort else ""))
-    used = dict.fromkeys([*schema.key.fields, *(name for index in schema.indexes.values() for name in index.fields)])
+    used = _key_fields(schema)
     for name in used:
         kind = live.key_types.get(stored[name])
         if kind is not None and kind != plan.key_type(name):
             wrong.append(f"{stored[name]} is of type {kind}, not {plan.key_type(name)}")
     for index in schema.indexes.values():
         there = live.indexes.get(index.name)
-        wanted = tuple(tuple(stored[name] for name in part) for part in parts(index))
+        wanted = tuple(tuple(stored[name] for name in part) for part in key_parts(index))
         if there is None:
             wrong.append(f"it has no index {index.name}")
         elif (there.partition, there.sort) != wanted:

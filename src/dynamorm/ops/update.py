@@ -8,7 +8,7 @@ from dynamorm.codec.size import MAX_ITEM, item_size
 from dynamorm.codec.system import number_wire, text_wire, time_wire
 from dynamorm.codec.updates import check_update
 from dynamorm.effects import Flow
-from dynamorm.errors import ConditionFailed, ItemTooLarge, NotFound, Outcome, ValidationError
+from dynamorm.errors import ConditionFailed, ItemTooLarge, NotFound, Outcome, OutcomeUnknown, ValidationError
 from dynamorm.expression import Condition, Update, system_path
 from dynamorm.expression_compile import Placeholders, check_paths, check_updates, condition_text, update_text
 from dynamorm.expression_tree import Comparison, Location, Node, Wire
@@ -128,7 +128,7 @@ def _over_nulls(session: Session, write: Write, sets: list[Location]) -> Flow[An
 
 
 def _remove_null(session: Session, write: Write, path: Location) -> Flow[bool]:
-    """Remove an attribute that is NULL, which reads the same as none. Whether it was there."""
+    """Remove an attribute that is NULL, which reads the same as none. Whether it was, or may have been, there."""
     plan, places = write.plan, Placeholders()
     text = update_text([Update("remove", path)], places, plan.operand)
     null = condition_text(Comparison("attribute_type", ("NULL",), path), places, plan.operand)
@@ -139,6 +139,8 @@ def _remove_null(session: Session, write: Write, path: Location) -> Flow[bool]:
         return bool((yield from perform(session, removal)))
     except ConditionFailed:
         return False
+    except OutcomeUnknown:
+        return True  # of the removal, not of the caller's write: that one was refused, and tells when it is sent again
 
 
 def _check_sizes(plan: Plan, updates: tuple[Update, ...]) -> None:

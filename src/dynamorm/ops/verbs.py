@@ -5,6 +5,7 @@ The object in memory changes only once the write is known to be applied.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.generate import Codec
@@ -100,17 +101,10 @@ def save(session: Session, obj: Any) -> Flow[Any]:
     if len(item) > MAX_ITEM:
         codec.item_bytes(read_object(item))
 
-    def done(raw: bytes | None) -> Any:
-        if raw is not None:  # settled from what is stored, which may be newer than our write
-            codec.assign(obj, codec.decode(raw))
-            return obj
-        for name, value in stamps.items():
-            codec.set_value(obj, name, value)
-        codec.mark(obj, item)
-        return obj
-
     key = codec.key_of(obj)
-    return perform(session, guard.write("Update", key, finish(plan.key_head, key, rest), done))
+    return perform(
+        session, guard.write("Update", key, finish(plan.key_head, key, rest), _refresh(codec, obj, item, stamps))
+    )
 
 
 def delete(
@@ -194,6 +188,12 @@ def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *,
         wire = {**codec.unknown(obj), **wire}
     item = codec.item_bytes(wire)
 
+    return item, _refresh(codec, obj, item, values)
+
+
+def _refresh(codec: Codec, obj: Any, item: bytes, values: dict[str, Any]) -> Callable[[bytes | None], Any]:
+    """What brings the object up to date once ``item`` is stored; ``values`` are the library-owned fields."""
+
     def done(raw: bytes | None) -> Any:
         if raw is not None:  # settled from what is stored, which may be newer than our write
             codec.assign(obj, codec.decode(raw))
@@ -203,7 +203,7 @@ def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *,
         codec.mark(obj, item)
         return obj
 
-    return item, done
+    return done
 
 
 def _returning(done: Any, codec: Codec, returning: str | None) -> Any:
