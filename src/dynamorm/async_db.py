@@ -8,19 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from .async_query import AsyncQuery
+from .async_tables import AsyncTables
 from .io.aio import Aio
 from .opening import open_session, tls_settings
-from .ops import items, tables, update, verbs
+from .ops import items, update, verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
-
-    from dynamorm.session import Session
 
     from .config import Config
     from .expression import Condition, Update
-    from .ops.tables import TableDescription
 
 M = TypeVar("M")
 
@@ -249,47 +246,3 @@ class AsyncDB:
 
     def __repr__(self) -> str:
         return f"<AsyncDB {self._session.endpoint.host_header}>"
-
-
-class AsyncTables:
-    """The tables of a database. Made by `AsyncDB.tables`."""
-
-    __slots__ = ("_run", "_session")
-
-    def __init__(self, session: Session, run: Callable[[Any], Any]) -> None:
-        self._session = session
-        self._run = run
-
-    async def create(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
-        """Create the model's table with its indexes (on demand billing) and wait until it is ready.
-
-        Raises: ClientError with code ``ResourceInUseException`` when it exists; DeadlineExceeded after ``timeout`` seconds.
-
-        Example: ``db.tables.create(Payment)``
-        """
-        return await self._run(tables.create(self._session, model, timeout))
-
-    async def ensure(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
-        """Create the model's table unless it is there; then check that its keys and indexes fit the model.
-
-        Raises: ModelError when the live table does not fit, saying in what; DeadlineExceeded after ``timeout`` seconds.
-
-        Example: ``db.tables.ensure(Payment)``
-        """
-        return await self._run(tables.ensure(self._session, model, timeout))
-
-    async def describe(self, model: type[Any], /) -> TableDescription:
-        """The live table: status, keys, indexes, billing.
-
-        Raises: TableNotFound.
-
-        Example: ``db.tables.describe(Payment).status``
-        """
-        return await self._run(tables.describe(self._session, model))
-
-    async def delete(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> None:
-        """Delete the model's table with all its items, and wait until it is gone. Nothing happens when there is none.
-
-        Example: ``db.tables.delete(Payment)``
-        """
-        return await self._run(tables.delete(self._session, model, timeout))

@@ -64,6 +64,12 @@ class _Mirror:
             return _Mirror(found, self._loop)
         return _drain(found, self._loop) if hasattr(found, "__anext__") else found
 
+    def __enter__(self) -> Any:
+        return self._wrap(self._loop.run(self._subject.__aenter__()))
+
+    def __exit__(self, *error: object) -> Any:
+        return self._loop.run(self._subject.__aexit__(*error))
+
     def __iter__(self) -> Iterator[Any]:
         return _drain(self._subject.__aiter__(), self._loop)
 

@@ -36,6 +36,20 @@ def update(
     upsert: bool,
 ) -> Flow[Any]:
     """Apply updates to one item and return it as it is afterwards."""
+    write, updates = update_write(session, subject, args, parts, condition=condition, upsert=upsert)
+    return _performed(session, write, updates)
+
+
+def update_write(
+    session: Session,
+    subject: Any,
+    args: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    condition: Condition | None,
+    upsert: bool,
+) -> tuple[Write, tuple[Update, ...]]:
+    """The write of `update`, and the updates it was given."""
     by_key = isinstance(subject, type)
     plan = session.plan(subject if by_key else type(subject))
     codec, schema = plan.codec, plan.codec.schema
@@ -91,8 +105,7 @@ def update(
         return subject
 
     if guard is not None and plan.version is not None:
-        write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
-        return _performed(session, write, updates)
+        return guard.write("Update", key_json, body, done, dict(_ALL_NEW)), updates
     repeatable = plan.version is None and condition is None and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
     write = Write(
@@ -104,7 +117,7 @@ def update(
         refresh=transact,
         expects="" if upsert else "exists",
     )  # fmt: skip
-    return _performed(session, write, updates)
+    return write, updates
 
 
 def _performed(session: Session, write: Write, updates: tuple[Update, ...]) -> Flow[Any]:

@@ -1,5 +1,6 @@
-"""create, put, save and delete: from an object to the one write that does it. Each returns a flow.
+"""create, put, save and delete: from an object to the one write that does it.
 
+Each verb has a builder (``create_write`` ...) whose `Write` is sent alone by the verb's flow, or joins a transaction.
 The object in memory changes only once the write is known to be applied.
 """
 
@@ -30,20 +31,29 @@ if TYPE_CHECKING:
 
 def create(session: Session, obj: Any) -> Flow[Any]:
     """Store a new item. Raises AlreadyExists when there is one under the key."""
+    return perform(session, create_write(session, obj))
+
+
+def create_write(session: Session, obj: Any) -> Write:
+    """The write of `create`."""
     plan = session.plan(type(obj))
     token = session.random_bytes(ring.TOKEN)
     item, done = _item(session, plan, obj, 0, ring.prepend(token, b""), fresh=True)
     body = plan.put_head + item + plan.create_tail
-    write = Write(
+    return Write(
         plan, "Put", plan.codec.key_of(obj), body, done,
         token=token,
         expects="absent",
     )  # fmt: skip
-    return perform(session, write)
 
 
 def put(session: Session, obj: Any, *, condition: Condition | None, returning: str | None) -> Flow[Any]:
     """Store an item, replacing whatever is there."""
+    return perform(session, put_write(session, obj, condition=condition, returning=returning))
+
+
+def put_write(session: Session, obj: Any, *, condition: Condition | None, returning: str | None = None) -> Write:
+    """The write of `put`."""
     plan = session.plan(type(obj))
     codec = plan.codec
     token = session.random_bytes(16)
@@ -61,29 +71,34 @@ def put(session: Session, obj: Any, *, condition: Condition | None, returning: s
             **names(places),
         }
     transact, safety, single = unguarded(session, plan, guarded=condition is not None, returning=returning)
-    write = Write(
+    return Write(
         plan, "Put", codec.key_of(obj), finish(plan.put_head, item, rest), _returning(done, codec, returning),
         token=token,
         single=single,
         safety=safety,
         transact=transact,
     )  # fmt: skip
-    return perform(session, write)
 
 
 def save(session: Session, obj: Any) -> Flow[Any]:
     """Create a new object; write only what changed of a loaded one."""
+    write = save_write(session, obj)
+    return _nothing(obj) if write is None else perform(session, write)
+
+
+def save_write(session: Session, obj: Any) -> Write | None:
+    """The write of `save`; None when nothing changed."""
     plan = session.plan(type(obj))
     codec = plan.codec
     loaded = codec.loaded(obj)
     if loaded is None:
-        return create(session, obj)
+        return create_write(session, obj)
     changes = codec.changes(obj)
     if plan.created is not None:
         changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
     _refuse_frozen(plan, changes)
     if not changes:
-        return _nothing(obj)
+        return None
     guard = Guard(session, plan, loaded)
     places = Placeholders()
     sets, removes = [], []
@@ -102,9 +117,7 @@ def save(session: Session, obj: Any) -> Flow[Any]:
         codec.item_bytes(read_object(item))
 
     key = codec.key_of(obj)
-    return perform(
-        session, guard.write("Update", key, finish(plan.key_head, key, rest), _refresh(codec, obj, item, stamps))
-    )
+    return guard.write("Update", key, finish(plan.key_head, key, rest), _refresh(codec, obj, item, stamps))
 
 
 def delete(
@@ -118,6 +131,21 @@ def delete(
     returning: str | None,
 ) -> Flow[Any]:
     """Remove an item; its version is checked when it is known."""
+    write = delete_write(session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning)
+    return perform(session, write)
+
+
+def delete_write(
+    session: Session,
+    subject: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    condition: Condition | None,
+    must_exist: bool,
+    returning: str | None = None,
+) -> Write:
+    """The write of `delete`."""
     by_key = isinstance(subject, type)
     plan = session.plan(subject if by_key else type(subject))
     codec = plan.codec
@@ -148,11 +176,11 @@ def delete(
     rest = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)} if terms else {}
     body = finish(plan.key_head, key_json, rest)
     if guard is not None and condition is None and not must_exist and returning is None:
-        return perform(session, guard.write("Delete", key_json, body, done))
+        return guard.write("Delete", key_json, body, done)
     transact, safety, single = unguarded(
         session, plan, guarded=condition is not None or must_exist or guard is not None, returning=returning
     )
-    write = Write(
+    return Write(
         plan, "Delete", key_json, body, _returning(done, codec, returning),
         token=session.random_bytes(16),
         single=single,
@@ -162,7 +190,6 @@ def delete(
         known_version=guard.version if guard else None,
         known_ring=guard.ring if guard else b"",
     )  # fmt: skip
-    return perform(session, write)
 
 
 def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *, fresh: bool) -> tuple[bytes, Any]:

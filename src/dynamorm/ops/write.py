@@ -55,11 +55,13 @@ class Write:
     ``kind`` is ``Put``, ``Update`` or ``Delete``; ``body`` the request as the single verb takes it, without the fields
     in ``single`` that a transaction does not know. ``done(raw)`` is called once it is certain that the write was
     applied, with the JSON of the stored item when that is known, and gives the verb's result.
-    ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing.
+    ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``also`` holds writes
+    that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
+    for it in a transaction's report.
     """
 
     __slots__ = (
-        "body", "done", "expects", "key", "kind", "known_ring", "known_version", "plan", "refresh", "safety", "single",
+        "also", "body", "done", "expects", "key", "kind", "known_ring", "known_version", "label", "plan", "refresh", "safety", "single",
         "token", "transact",
     )  # fmt: skip
 
@@ -93,6 +95,8 @@ class Write:
         self.expects = expects
         self.known_version = known_version
         self.known_ring = known_ring
+        self.also: tuple[Write, ...] = ()
+        self.label: str | None = None
 
 
 def perform(session: Session, write: Write) -> Flow[Any]:
