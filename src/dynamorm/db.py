@@ -5,6 +5,7 @@ The faces are the top of the house: everything they do is in `dynamorm.ops`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from .io.blocking import Blocking
@@ -14,10 +15,12 @@ from .query import Query
 from .tables import Tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from .config import Config
     from .expression import Condition, Update
+    from .face_view import DryRun, Explain
 
 M = TypeVar("M")
 
@@ -223,6 +226,35 @@ class DB:
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return self._io.run(flow)
+
+    def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
+        """What an operation would send: the requests, why they go where they go, and the capacity they take.
+
+        ``operation`` is given a view of this database on which everything is checked and built, and nothing is sent.
+        It ends at its first request (a batch: at all requests that do not depend on an answer). Values are shown as
+        ``"?"`` unless ``values`` is true. A query has `explain` of its own.
+
+        Raises: whatever the operation raises before it sends something.
+
+        Example: ``print(db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
+        """
+        from .face_view import Explain, Planned, Recorder, face_on
+
+        recorder = Recorder(self._session, reading=False, values=values)
+        with suppress(Planned):
+            operation(face_on(self, recorder, through=True))
+        return Explain(tuple(recorder.requests))
+
+    def dry_run(self, *, values: bool = False) -> DryRun[Self]:
+        """A dry run: on the view it gives, reads are real, and writes are checked and written down but not sent.
+
+        A write returns None there, and leaves its object as it is; `DryRun.requests` has what would have been sent.
+
+        Example: ``with db.dry_run() as dry: dry.delete(Payment, "p1")``
+        """
+        from .face_view import DryRun, Recorder
+
+        return DryRun(self, Recorder(self._session, reading=True, values=values))
 
     def close(self) -> None:
         """Close the connections. A call after that raises.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from .effects import Flow
 from .ops.call import caller
 from .ops.op import Op
 from .ops.plan import Plan, check_production
+from .schema import Schema
 from .wire.channel import Channel, Clock
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
@@ -60,6 +62,16 @@ class Session:
                 check_production(plan)
             self._plans[model] = plan
             return plan
+
+    def view(self, call: Callable[[Op], Flow[Any]]) -> Session:
+        """The same session with another way of calling; plans, clock and settings are shared."""
+        other = copy(self)
+        other.call = call
+        return other
+
+    def schemas(self, table: str) -> Iterator[Schema]:
+        """The models in use that are stored in a table."""
+        return (plan.codec.schema for plan in tuple(self._plans.values()) if plan.table == table)
 
     def now(self) -> datetime:
         """The time for stored timestamps: UTC, corrected by what the service's clock has shown."""

@@ -29,6 +29,7 @@ class Op:
     ``decode(body)`` reads a good answer. ``refused(fault, ambiguous, info)`` is asked when the condition failed or the
     transaction was cancelled: it returns the result after all (our own earlier attempt was applied) or raises.
     ``resolver(op, deadline)`` is behind `OutcomeUnknown.resolve`. ``key`` holds key names for messages.
+    ``why`` tells `explain` why the request is as it is.
     ``hurried``: what became of it is told by a ring of tokens, so it is asked again soon after a lost reply.
     """
 
@@ -44,6 +45,7 @@ class Op:
         "table",
         "timeout",
         "token",
+        "why",
     )
 
     def __init__(  # noqa: PLR0917 - plain data; made on every call, and keywords cost
@@ -70,3 +72,4 @@ class Op:
         self.key = key
         self.timeout = timeout
         self.hurried = False
+        self.why: str | None = None
