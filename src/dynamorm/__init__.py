@@ -17,6 +17,7 @@ Example::
 
 from typing import TYPE_CHECKING, Any
 
+from .composite import composite
 from .config import (
     Config,
     Credentials,
@@ -41,6 +42,7 @@ from .declare import (
 from .errors import (
     AlreadyExists,
     ConditionFailed,
+    DuplicateKey,
     DynamORMError,
     NotFound,
     Outcome,
@@ -52,21 +54,25 @@ from .errors import (
 )
 from .expression import Condition, Update
 from .model import Mixin, Model
-from .schema import Codec, Json
+from .schema import Codec, Json, Unique
 
 if TYPE_CHECKING:
     from .async_db import AsyncDB
+    from .batch_result import BatchFailure, BatchResult
 
 __all__ = [
     "DB",
     "AlreadyExists",
     "AsyncDB",
     "Attr",
+    "BatchFailure",
+    "BatchResult",
     "Codec",
     "Condition",
     "ConditionFailed",
     "Config",
     "Credentials",
+    "DuplicateKey",
     "DynamORMError",
     "HighThroughput",
     "Json",
@@ -78,10 +84,12 @@ __all__ = [
     "Presets",
     "Throttled",
     "TransactionCancelled",
+    "Unique",
     "Update",
     "ValidationError",
     "VersionConflict",
     "attr",
+    "composite",
     "config_from_env",
     "created_at",
     "env_or_default",
@@ -95,11 +103,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "AsyncDB":  # keeps asyncio out of a blocking program
-        from .async_db import AsyncDB
+# Names that not every program needs, by the module they are in: imported when they are first asked for. `AsyncDB`
+# keeps asyncio out of a blocking program.
+_LAZY = {
+    "AsyncDB": "async_db",
+    "BatchFailure": "batch_result",
+    "BatchResult": "batch_result",
+}
 
-        return AsyncDB
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
     if name == "__version__":
         from importlib.metadata import version as version_of  # costs some milliseconds: only when asked
 

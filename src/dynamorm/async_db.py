@@ -15,12 +15,15 @@ from .opening import open_session, tls_settings
 from .ops import items, update, verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
+    from .async_transaction import AsyncTransaction
+    from .batch_result import BatchResult
     from .config import Config
     from .expression import Condition, Update
     from .face_view import DryRun, Explain
+    from .ops.unique_flows import UniqueReport
 
 M = TypeVar("M")
 
@@ -232,6 +235,33 @@ class AsyncDB:
         )
         return await self._io.run(flow)
 
+    async def find_by_unique(self, model: type[M], /, **values: Any) -> M | None:
+        """Read the one item with this value of a unique attribute, or None. Two consistent reads.
+
+        A constraint of several attributes takes all of them.
+
+        Raises: ValidationError when the model has no such unique constraint.
+
+        Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
+        """
+        from .ops import unique_flows
+
+        return await self._io.run(unique_flows.find(self._session, model, values))
+
+    async def repair_unique(
+        self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None
+    ) -> UniqueReport:
+        """Compare a whole table with the guards of its unique attributes, and with ``apply`` mend what is wrong.
+
+        Needed only after something was written past the library. ``progress`` is called with the number of items and
+        guards looked at so far. It reads every item, consistently.
+
+        Example: ``db.repair_unique(Payment).faults``
+        """
+        from .ops import unique_flows
+
+        return await self._io.run(unique_flows.repair(self._session, model, apply=apply, progress=progress))
+
     async def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
 
@@ -260,6 +290,89 @@ class AsyncDB:
         from .face_view import DryRun, Recorder
 
         return DryRun(self, Recorder(self._session, reading=True, values=values))
+
+    def transaction(self, *, token: str | None = None) -> AsyncTransaction:
+        """A block whose writes are applied together at its end, or not at all: one TransactWriteItems, exactly once.
+
+        Nothing is sent when the block raises, or holds no operation. Objects are brought up to date after the commit.
+        ``token`` (1 to 36 characters) is for work that may be started twice: a second transaction with the same token,
+        within ten minutes, is never applied; otherwise each transaction has a token of its own.
+
+        Raises (at the end of the block): TransactionCancelled, with a reason for each operation that was refused;
+        ValidationError, before anything is sent, for more than 100 operations, 4 MB, or two operations on one item;
+        TransactionConflict, Throttled; OutcomeUnknown when the outcome could not be settled.
+
+        Example::
+
+            async with db.transaction() as tx:
+                tx.update(Account, "a1", Account.balance.add(-5), condition=Account.balance >= 5, label="debit")
+                tx.update(Account, "a2", Account.balance.add(5), label="credit")
+        """
+        from .async_transaction import AsyncTransaction
+
+        return AsyncTransaction(self._session, self._io.run, token)
+
+    async def transact_get(self, requests: Iterable[tuple[Any, ...]], /) -> list[Any]:
+        """Read up to 100 items of any models as they were at one moment. Returns them in order, None where missing.
+
+        Each request is a model followed by its key, or by a dict of its key fields. Costs twice what `get` costs with
+        ``consistent=True``.
+
+        Raises: ValidationError for more than 100 items or a key that does not fit its model; TransactionConflict when
+        other transactions kept an item busy.
+
+        Example: ``db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
+        """
+        from .ops import snapshot
+
+        return await self._io.run(snapshot.get(self._session, requests))
+
+    async def batch_get(
+        self, model: type[M], keys: Iterable[Any], /, *, consistent: bool = False, concurrency: int = 4
+    ) -> list[M | None]:
+        """Read any number of items. Returns them in the order of ``keys``, None where there is none.
+
+        A key is a value, a tuple, or a dict by field names. A key that is given twice is asked for once, and each place
+        gets an object of its own. Up to 100 keys make one request; ``concurrency`` requests are under way at once. Each
+        item is read for itself: use `transact_get` for a picture of one moment.
+
+        Raises: ValidationError, before anything is sent, for a key that does not fit the model; Throttled when keys were
+        left unread for a whole ``operation_timeout``: a missing answer is never taken for a missing item.
+
+        Example: ``db.batch_get(Payment, ["p1", "p2"])`` or ``db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
+        """
+        from .ops import batch
+
+        return await self._io.run(batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency))
+
+    async def batch_write(
+        self,
+        puts: Iterable[Any] = (),
+        deletes: Iterable[Any] = (),
+        *,
+        concurrency: int = 4,
+        keep: bool = True,
+        progress: Callable[[int], Any] | None = None,
+    ) -> BatchResult:
+        """Store and delete any number of items of any models, and say what became of each.
+
+        ``puts`` are objects, stored as by `put`; ``deletes`` are objects, or tuples of a model and its key. No versions
+        are checked. Of two objects with one key the last wins, and both share its fate. Up to 25 items make one request,
+        ``concurrency`` requests are under way at once. ``progress`` is called with the number of items dealt with so far.
+
+        A list is checked as a whole before anything is sent. An iterator may be endless, for it is read as items are
+        written; an object in it that cannot be stored is in ``failed``. ``keep=False`` only counts what was written, so
+        that memory stays bounded.
+
+        Raises: ValidationError, before anything is sent, for what cannot be stored, naming its place in the list, and for
+        a key in both lists. What the service refuses, or leaves open, is in the result.
+
+        Example: ``result = db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
+        """
+        from .ops import batch
+
+        flow = batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
+        return await self._io.run(flow)
 
     async def close(self) -> None:
         """Close the connections. A call after that raises.

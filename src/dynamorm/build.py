@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from .annotations import NotAttr, Scope, attr_annotation
+from .composite_check import check_composites
 from .declare import Spec, did_you_mean
 from .errors import ModelError
 from .schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema
@@ -16,6 +17,8 @@ from .schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{3,255}")
 _MAX_ATTRIBUTE_NAME = 65_535
+# A name that JSON has to escape cannot be recognised while a reply is read; half a surrogate pair cannot be sent.
+_UNESCAPED = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]*')
 _MAX_INDEX_ATTRIBUTES = 4
 
 Body = tuple[str, dict[str, Any], Any, Scope]
@@ -43,10 +46,22 @@ def build_schema(
         fields=fields,
         discriminator=settings["discriminator"] or parent.discriminator,
         write_tokens=parent.write_tokens if settings["write_tokens"] is None else settings["write_tokens"],
+        settings=table_settings(name, settings["settings"], parent),
         namespace=parent.namespace,
         typevars=typevars,
     )
     return complete(schema, indexes, tag=settings["tag"])
+
+
+def table_settings(name: str, given: Any, parent: Schema | None) -> Any:
+    """The settings of the table: the class's own, or its base's. Raises: ModelError when they are something else."""
+    if given is None:
+        return None if parent is None else parent.settings
+    from .table_settings import TableSettings  # only for models that have any
+
+    if not isinstance(given, TableSettings):
+        raise ModelError(f"class {name}: settings is a TableSettings(...), not a {type(given).__name__}")
+    return given
 
 
 def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = None) -> Schema:
@@ -70,7 +85,9 @@ def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = Non
             raise ModelError(f"{schema.name}: index name {index.name!r} is used by {taken[index.name]} and {attribute}")
         taken[index.name] = attribute
     tag = (tag or schema.name) if schema.discriminator is not None else None
-    return replace(schema, key=key, indexes=indexes, tag=tag)
+    schema = replace(schema, key=key, indexes=indexes, tag=tag)
+    check_composites(schema)
+    return schema
 
 
 def _field(
@@ -120,6 +137,11 @@ def _refuse_bare_specs(owner: str, annotations: dict[str, Any], namespace: Any) 
 def _check_names(schema: Schema) -> None:
     stored: dict[str, str] = {}
     for field in schema.fields.values():
+        if not _UNESCAPED.fullmatch(field.stored):
+            raise ModelError(
+                f"{schema.name}.{field.name}: a stored name is Unicode text without quotes, backslashes and control"
+                f" characters (got {field.stored!r})"
+            )
         if not field.stored or len(field.stored.encode()) > _MAX_ATTRIBUTE_NAME:
             raise ModelError(f"{schema.name}.{field.name}: a stored name has 1 to {_MAX_ATTRIBUTE_NAME} bytes")
         if field.stored in (TOKEN_ATTRIBUTE, schema.discriminator):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from dynamorm import config_endpoint, config_env
+from dynamorm.config_cursor import CursorKeys
 from dynamorm.config_env import Form
 from dynamorm.config_parts import (
     MAX_SECONDS,
@@ -75,6 +76,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     * ``write_tokens`` (True): versioned writes carry a token, so that a lost answer can be settled afterwards.
     * ``on_ambiguous`` (``"transact"``): writes that are not repeatable go as one-item transactions, which DynamoDB
       makes exactly once, at twice the write units. ``"raise"``: sent plain, and `OutcomeUnknown` when no answer comes.
+    * ``cursor_key``: the secret that seals cursors, 32 or more random bytes or their base64 text, the same in every
+      process; or a list of them, of which the first seals and all open. Left out: a key of the process.
     * ``trust_env`` (False): True obeys the proxy variables of the environment.
 
     ``preset`` names where the settings came from; ``"production"`` forbids loosening what keeps payments safe.
@@ -118,6 +121,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             crc: Literal["auto", "require", "off"] = "auto",
             write_tokens: bool = True,
             on_ambiguous: Literal["transact", "raise"] = "transact",
+            cursor_key: bytes | str | Iterable[bytes | str] | CursorKeys | None = None,
             trust_env: bool = False,
             preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default",
             embedded: bool = False,
@@ -145,6 +149,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     crc: Literal["auto", "require", "off"] = "auto"
     write_tokens: bool = True
     on_ambiguous: Literal["transact", "raise"] = "transact"
+    cursor_key: CursorKeys | None = None
     trust_env: bool = False
     preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default"
     embedded: bool = False
@@ -321,6 +326,7 @@ _FORMS = {
     "crc": Form.TEXT,
     "write_tokens": Form.FLAG,
     "on_ambiguous": Form.TEXT,
+    "cursor_key": Form.LIST,
     "trust_env": Form.FLAG,
     **_POOL_FORMS,
 }
@@ -439,6 +445,8 @@ def _check_types(config: Config) -> None:
             raise ConfigError(f"{name}={str(value)[:60]!r} is not one of {', '.join(map(repr, choices))}")
     if not isinstance(config.performance, HighThroughput):
         raise ConfigError(f"performance must be HighThroughput(...), not {type(config.performance).__name__}")
+    if config.cursor_key is not None:
+        force_set(config, "cursor_key", CursorKeys.of(config.cursor_key))
     _check_who(config)
     _check_containers(config)
 

@@ -180,5 +180,23 @@ def default_endpoint(region: str) -> str:
     return f"https://dynamodb.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
 
 
+def streams_endpoint(url: str) -> str:
+    """Where the streams of an endpoint's tables are read: AWS has hosts of their own for it, any other host serves both.
+
+    A VPC or account endpoint of DynamoDB does not serve streams: those are read at the Region's public endpoint.
+    Source: https://docs.aws.amazon.com/general/latest/gr/ddb.html
+
+    Example: ``streams_endpoint("https://dynamodb.eu-west-1.amazonaws.com") == "https://streams.dynamodb.eu-west-1.amazonaws.com"``
+    """
+    host = parse_endpoint(url).host
+    region = region_of(host)
+    if region is None:
+        return url
+    service = "dynamodb-fips" if "dynamodb-fips" in host.split(".") or "ddb-fips" in host.split(".") else "dynamodb"
+    if host.endswith(".api.aws"):
+        return f"https://streams-{service}.{region}.api.aws"
+    return f"https://streams.{service}.{region}.amazonaws.com{'.cn' if host.endswith('.cn') else ''}"
+
+
 def _bad(shown: str, why: str) -> ConfigError:
     return ConfigError(f"endpoint {shown} {why}. Example: endpoint='https://dynamodb.eu-west-1.amazonaws.com'")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .composite import Composite
 from .errors import ModelError
 from .expression import Path
 from .schema import MISSING, Index, Role
@@ -66,7 +67,10 @@ class Spec:
         self.default: Any = settings.pop("default", MISSING)
         self.default_factory: Callable[[], Any] | None = settings.pop("default_factory", None)
         self.name: str | None = settings.pop("name", None)
+        init = settings.pop("init", None)
         self.limits = settings
+        if init is not None or any(isinstance(one, Composite) for one in options):
+            _check_composite(self, init)
         _check(self)
 
 
@@ -86,6 +90,32 @@ def _check(spec: Spec) -> None:
         raise ModelError("default_factory must be callable, e.g. default_factory=list")
 
 
+_COMPOSITE_SETTINGS = frozenset({"secret", "omit_empty"})
+
+
+def _check_composite(spec: Spec, init: Any) -> None:
+    """Refuse what a computed attribute cannot have, and ``init`` where nothing is computed."""
+    made = [one for one in spec.options if isinstance(one, Composite)]
+    if not made:
+        if init is not True:
+            raise ModelError("init=False is for composite(...): every other attribute is an argument of the constructor")
+        return
+    if len(spec.options) > 1:
+        raise ModelError("a composite(...) stands alone: it takes no other options")
+    if init not in (None, False):
+        raise ModelError("a composite is computed from its fields: it is no argument of the constructor")
+    extra = sorted(spec.limits.keys() - _COMPOSITE_SETTINGS)
+    if extra or spec.default is not MISSING or spec.default_factory is not None:
+        raise ModelError(
+            f"a composite is computed from its fields, so it takes no {extra[0] if extra else 'default'}: say that of"
+            " the fields"
+        )
+
+
+@overload
+def attr(
+    composite: Composite, /, *, init: Literal[False], name: str | None = ..., secret: bool = ..., omit_empty: bool = ...
+) -> Any: ...
 @overload
 def attr(
     *options: object,
@@ -103,6 +133,7 @@ def attr(
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
+    init: Literal[True] = ...,
 ) -> Attr[T]: ...
 @overload
 def attr(
@@ -121,6 +152,7 @@ def attr(
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
+    init: Literal[True] = ...,
 ) -> Attr[T]: ...
 @overload
 def attr(
@@ -138,6 +170,7 @@ def attr(
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
+    init: Literal[True] = ...,
 ) -> Any: ...
 def attr(*options: object, **settings: Any) -> Any:
     """Declare an attribute that needs more than its type.
@@ -155,6 +188,9 @@ def attr(*options: object, **settings: Any) -> Any:
         omit_empty: an empty value (None, "", 0, False, [], {}) is left out of the stored item.
         secret: ``repr`` masks the value.
         allow_float: let a float be stored although the field's name says money.
+        init: ``init=False`` tells type checkers that an index key made by `composite` is no argument of the
+            constructor. They know it of a ``partition_key`` and a ``sort_key`` without it; for mypy, any key whose only
+            argument is an option is such a key, unless it says ``init=True``.
 
     Raises: ModelError for a slip that can be seen at once.
 
@@ -164,9 +200,71 @@ def attr(*options: object, **settings: Any) -> Any:
 
 
 if TYPE_CHECKING:
-    # A key and a TTL take just what an attribute takes.
-    partition_key = attr
-    sort_key = attr
+    # A key takes just what an attribute takes. A composite one is no argument of the constructor; mypy tells overloads
+    # apart by the number and the names of the arguments only, so this one is first.
+    @overload
+    def partition_key(
+        composite: Composite, /, *, init: Literal[False] = False, name: str | None = ..., secret: bool = ...
+    ) -> Any: ...
+    @overload
+    def partition_key(
+        *options: object,
+        default: T,
+        name: str | None = ...,
+        ge: Any = ...,
+        gt: Any = ...,
+        le: Any = ...,
+        lt: Any = ...,
+        min_length: int | None = ...,
+        max_length: int | None = ...,
+        pattern: str | None = ...,
+        validators: tuple[Callable[[Any], Any], ...] = ...,
+        immutable: bool = ...,
+        omit_empty: bool = ...,
+        secret: bool = ...,
+        allow_float: bool = ...,
+        init: Literal[True] = ...,
+    ) -> Attr[T]: ...
+    @overload
+    def partition_key(
+        *options: object,
+        default_factory: Callable[[], T],
+        name: str | None = ...,
+        ge: Any = ...,
+        gt: Any = ...,
+        le: Any = ...,
+        lt: Any = ...,
+        min_length: int | None = ...,
+        max_length: int | None = ...,
+        pattern: str | None = ...,
+        validators: tuple[Callable[[Any], Any], ...] = ...,
+        immutable: bool = ...,
+        omit_empty: bool = ...,
+        secret: bool = ...,
+        allow_float: bool = ...,
+        init: Literal[True] = ...,
+    ) -> Attr[T]: ...
+    @overload
+    def partition_key(
+        *options: object,
+        name: str | None = ...,
+        ge: Any = ...,
+        gt: Any = ...,
+        le: Any = ...,
+        lt: Any = ...,
+        min_length: int | None = ...,
+        max_length: int | None = ...,
+        pattern: str | None = ...,
+        validators: tuple[Callable[[Any], Any], ...] = ...,
+        immutable: bool = ...,
+        omit_empty: bool = ...,
+        secret: bool = ...,
+        allow_float: bool = ...,
+        init: Literal[True] = ...,
+    ) -> Any: ...
+    def partition_key(*options: object, **settings: Any) -> Any: ...
+
+    sort_key = partition_key
     ttl = attr
 else:
 
@@ -261,6 +359,7 @@ _SETTINGS = frozenset(
         "omit_empty",
         "secret",
         "allow_float",
+        "init",
     ]
 )
 

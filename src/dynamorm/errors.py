@@ -10,15 +10,15 @@ They split by what a payment may do next::
     ├── Rejected                    nothing happened, and the same call will fail again
     │   ├── ConfigError
     │   ├── ModelError
-    │   ├── ValidationError         ItemTooLarge, ExpressionTooLarge, NumberPrecision, UnknownArgument
-    │   ├── NotFound, TableNotFound
-    │   ├── ConditionFailed         AlreadyExists, VersionConflict, MissingItem    (.item: what is stored)
+    │   ├── ValidationError         ItemTooLarge, ExpressionTooLarge, NumberPrecision, UnknownArgument, PartialItem
+    │   ├── NotFound, TableNotFound (StreamNotFound), StreamDataLost
+    │   ├── ConditionFailed         AlreadyExists, VersionConflict, MissingItem, DuplicateKey    (.item: what is stored)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError
     │   └── ClientError             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
-    └── IntegrityError              ChecksumMismatch, MalformedResponse: the answer cannot be believed
+    └── IntegrityError              ChecksumMismatch, MalformedResponse: the answer cannot be believed; TamperedCursor
 
 Every error says what happened (``outcome``), whether the same call may succeed later (``retryable``), and carries a
 stable ``code``. Messages never hold an attribute's value.
@@ -217,10 +217,43 @@ class NotFound(Rejected):
     code = "ErrItemNotFound"
 
 
+class MultipleFound(Rejected):
+    """``one()`` found more than one item.
+
+    Example: ``except MultipleFound: payment = query.first()``
+    """
+
+    code = "ErrMultipleFound"
+
+
 class TableNotFound(Rejected):
     """The table (or index) does not exist, or is not ready yet."""
 
     code = "ErrTableNotFound"
+
+
+class StreamNotFound(TableNotFound):
+    """The table has no stream, or its stream or a shard of it does not exist any more."""
+
+    code = "ErrStreamNotFound"
+
+
+class StreamDataLost(Rejected):
+    """Records of a stream were removed before they were read: DynamoDB keeps them for 24 hours.
+
+    ``shard`` is the shard's id, None when a whole stream was replaced by another. Reading again raises this again;
+    ``on_data_loss="continue"`` goes on with what is left.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html (data retention)
+
+    Example: ``except StreamDataLost: rebuild_the_projection()``
+    """
+
+    code = "ErrStreamDataLost"
+
+    def __init__(self, message: str, *, shard: str | None = None, **info: Any) -> None:
+        super().__init__(message, **info)
+        self.shard = shard
 
 
 class ConditionFailed(Rejected):
@@ -256,6 +289,24 @@ class VersionConflict(ConditionFailed):
     """
 
 
+class DuplicateKey(ConditionFailed):
+    """Another item has this value of a unique attribute. Nothing was changed.
+
+    ``field`` names the attribute (or the constraint of several); ``existing`` is the key of the item that has it.
+    """
+
+    code = "ErrDuplicateKey"
+
+    def __init__(self, message: str, *, field: str | None = None, existing: Any = None, **info: Any) -> None:
+        super().__init__(message, **info)
+        self.field = field
+        self.existing = existing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A key may hold protected values: it does not travel, as the item does not.
+        return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": None, "existing": None}))
+
+
 class MissingItem(NotFound, ConditionFailed):
     """An update, save or strict delete found no item under the key. Both a `NotFound` and a `ConditionFailed`."""
 
@@ -263,35 +314,76 @@ class MissingItem(NotFound, ConditionFailed):
 
 
 class CancellationReason:
-    """Why one operation of a transaction was refused. ``code`` is AWS's, e.g. ``"ConditionalCheckFailed"``."""
+    """Why one operation of a transaction was refused.
 
-    __slots__ = ("_old", "code", "message")
+    ``code`` is AWS's, e.g. ``"ConditionalCheckFailed"``; ``position`` the operation's index in the transaction (None when
+    it cannot be told), ``operation`` what it was (``"create Payment"``) and ``label`` the name the caller gave it.
+    ``error`` is what the verb alone would have raised: `AlreadyExists`, `VersionConflict`, `MissingItem`, ...
 
-    def __init__(self, code: str, message: str = "", *, old: Callable[[], Any] | None = None) -> None:
+    Example::
+
+        except TransactionCancelled as error:
+            for reason in filter(None, error.reasons):
+                log.warning("%s %s: %s", reason.operation, reason.label, reason.code)
+    """
+
+    __slots__ = ("_old", "code", "error", "label", "message", "operation", "position")
+
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        *,
+        old: Callable[[], Any] | None = None,
+        position: int | None = None,
+        operation: str = "",
+        label: str | None = None,
+        error: DynamORMError | None = None,
+    ) -> None:
         self.code = code
         self.message = message
+        self.position = position
+        self.operation = operation
+        self.label = label
+        self.error = error
         self._old = old
 
     @property
     def item(self) -> Any:
         """The stored item as an object of the model, or None, where a condition failed."""
-        return None if self._old is None else self._old()
+        if self._old is not None:
+            return self._old()
+        return self.error.item if isinstance(self.error, ConditionFailed) else None
 
     def __repr__(self) -> str:
-        return f"<CancellationReason {self.code}>"
+        return f"<CancellationReason {self.code}{self.operation and f' of {self.operation}'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (CancellationReason, (self.code, self.message))  # the item may hold protected values: it does not travel
+        # The item may hold protected values: it does not travel, nor does it with the error.
+        return (_reason, (self.code, self.message, self.position, self.operation, self.label, self.error))
+
+
+def _reason(
+    code: str, message: str, position: int | None, operation: str, label: str | None, error: DynamORMError | None
+) -> CancellationReason:
+    return CancellationReason(code, message, position=position, operation=operation, label=label, error=error)
 
 
 class TransactionCancelled(Rejected):
-    """A transaction was refused as a whole. ``reasons`` has one `CancellationReason` per operation, None for the innocent."""
+    """A transaction was refused as a whole: nothing of it was applied.
+
+    ``reasons`` has one `CancellationReason` per operation, in the order they were added, None for the innocent. Should
+    the answer not have one reason for each, they are listed as they came and none is laid at an operation's door
+    (``position`` is None).
+
+    Example: ``except TransactionCancelled as error: first = next(filter(None, error.reasons)).error``
+    """
 
     code = "ErrTransactionCancelled"
 
-    def __init__(self, message: str, *, reasons: Sequence[Any] = (), **info: Any) -> None:
+    def __init__(self, message: str, *, reasons: Sequence[CancellationReason | None] = (), **info: Any) -> None:
         super().__init__(message, **info)
-        self.reasons = tuple(reasons)
+        self.reasons: tuple[CancellationReason | None, ...] = tuple(reasons)
 
 
 class AccessDenied(Rejected):
@@ -384,7 +476,31 @@ class MalformedResponse(IntegrityError):
     code = "ErrMalformedResponse"
 
 
+class TamperedCursor(IntegrityError):
+    """A cursor is not one of ours for this query: edited, cut, expired, or made for another query, model or key.
+
+    Which of these is not said. Nothing was sent, and the same cursor will be refused again: start at the beginning.
+
+    Example: ``except TamperedCursor: page = query.page()``
+    """
+
+    code = "ErrTamperedCursor"
+    outcome = Outcome.NOT_APPLIED
+    retryable = False
+
+
 class UnknownArgument(ValidationError, TypeError):
     """A constructor was given a name that is no field of the model. Also a TypeError, as Python's own would be."""
 
     code = "ErrUnknownArgument"
+
+
+class PartialItem(ValidationError, AttributeError):
+    """An object read with ``select()`` was asked for what it does not hold, or was about to be changed or written.
+
+    Also an AttributeError, as Python's own would be.
+
+    Example: ``except PartialItem: payment = db.require(Payment, partial.id)``
+    """
+
+    code = "ErrPartialItem"

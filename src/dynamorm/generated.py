@@ -5,14 +5,15 @@ from __future__ import annotations
 import linecache
 from typing import Any
 
+from .composite import Composite, composites_of
 from .declare import did_you_mean
-from .errors import UnknownArgument
-from .schema import MISSING, Field, Schema
+from .errors import DynamORMError, UnknownArgument
+from .schema import MISSING, SCHEMAS, Field, Schema
 
 
 def methods(schema: Schema) -> dict[str, Any]:
     """``__init__``, ``__eq__`` and ``__repr__`` for a model."""
-    names: dict[str, Any] = {"MISSING": MISSING, "_refuse": _refuse}
+    names: dict[str, Any] = {"MISSING": MISSING, "_refuse": _refuse, "_shown": _shown}
     source = "\n".join((_init(schema, names), _eq(schema), _repr(schema)))
     filename = f"<dynamorm model {schema.name} {id(schema):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -26,7 +27,10 @@ def methods(schema: Schema) -> dict[str, Any]:
 def _init(schema: Schema, names: dict[str, Any]) -> str:
     required, optional = [], []
     body = [" self.__loaded__ = None"]
+    computed = composites_of(schema)
     for key, field in schema.fields.items():
+        if key in computed:
+            continue
         if field.default_factory is not None:
             names[f"_factory_{key}"] = field.default_factory
             optional.append(f"{key}=MISSING")
@@ -38,7 +42,7 @@ def _init(schema: Schema, names: dict[str, Any]) -> str:
                 names[f"_default_{key}"] = field.default
                 optional.append(f"{key}=_default_{key}")
             body.append(f" self.{key} = {key}")
-    arguments = ", ".join(["self", *(["*", *required, *optional] if schema.fields else []), "**_unknown"])
+    arguments = ", ".join(["self", *(["*", *required, *optional] if required or optional else []), "**_unknown"])
     return f"def __init__({arguments}):\n if _unknown: _refuse(self, _unknown)\n" + "\n".join(body) + "\n"
 
 
@@ -48,12 +52,19 @@ def _eq(schema: Schema) -> str:
 
 
 def _tuple(schema: Schema, who: str) -> str:
-    return "(" + "".join(f"{who}.{key}, " for key in schema.fields) + ")"
+    computed = composites_of(schema)  # equal when its fields are
+    return "(" + "".join(f"{who}.{key}, " for key in schema.fields if key not in computed) + ")"
 
 
 def _repr(schema: Schema) -> str:
+    computed = composites_of(schema)
     shown = ", ".join(
-        f"{key}=***" if masked(field) else f"{key}={{self.{key}!r}}" for key, field in schema.fields.items()
+        f"{key}=***"
+        if masked(field) or _shows_masked(schema, field)
+        else f"{key}={{_shown(self, {key!r})}}"
+        if key in computed
+        else f"{key}={{self.{key}!r}}"
+        for key, field in schema.fields.items()
     )
     return f"def __repr__(self):\n return f'{schema.name}({shown})'\n"
 
@@ -63,9 +74,28 @@ def masked(field: Field) -> bool:
     return field.secret or any(getattr(option, "secret", False) for option in field.options)
 
 
+def _shown(self: Any, key: str) -> str:
+    """A composite as repr shows it, also when a field of it holds what cannot be stored."""
+    try:
+        return repr(getattr(self, key))
+    except DynamORMError:
+        return "?"
+
+
+def _shows_masked(schema: Schema, field: Field) -> bool:
+    """Whether a composite holds the value of a field that is masked."""
+    made = field.option(Composite)
+    return made is not None and any(masked(schema.fields[name]) for name in made.fields)
+
+
 def _refuse(self: Any, unknown: dict[str, Any]) -> None:
     """Explain an unknown constructor argument; the names only, never the values."""
     cls = type(self)
     first = next(iter(unknown))
+    made = composites_of(SCHEMAS[cls]).get(first)
+    if made is not None:
+        parts = ", ".join(made.components)
+        of = f"computed from {parts}: give those" if parts else "the same for every object"
+        raise UnknownArgument(f"{cls.__name__}.{first} is no argument: it is {of}", field=first)
     fields = [name for name in dir(type(cls)) if not name.startswith("_")]
     raise UnknownArgument(f"{cls.__name__} has no field {first!r}{did_you_mean(first, fields)}", field=first)

@@ -14,6 +14,7 @@ from typing_extensions import dataclass_transform
 
 from .annotations import Scope, parameters_of, scope_of
 from .build import build_schema
+from .composite import composites_of
 from .declare import Attr, Spec, attr, created_at, partition_key, sort_key, ttl, updated_at, version
 from .errors import ModelError
 from .generated import methods
@@ -21,7 +22,7 @@ from .schema import SCHEMAS, Index, Schema
 
 M = TypeVar("M", bound="Model")
 
-_CLASS_SETTINGS = frozenset({"table", "naming", "discriminator", "tag", "write_tokens", "omit_empty"})
+_CLASS_SETTINGS = frozenset({"table", "naming", "discriminator", "tag", "write_tokens", "omit_empty", "settings"})
 
 
 @dataclass_transform(
@@ -81,6 +82,7 @@ class ModelMeta(MixinMeta):
         tag: str | None = None,
         write_tokens: bool | None = None,
         omit_empty: bool | None = None,
+        settings: Any = None,
         **unknown: Any,
     ) -> Any:
         """Create the class from its body. Raises ModelError for anything that cannot work."""
@@ -92,17 +94,18 @@ class ModelMeta(MixinMeta):
         scope = scope_of(sys._getframe(1), namespace)  # noqa: SLF001 - the body's own names
         if not any(isinstance(base, ModelMeta) for base in bases):
             return _root(mcls, name, bases, namespace, scope)
-        settings = {
+        class_settings = {
             "table": table,
             "naming": naming,
             "discriminator": discriminator,
             "tag": tag,
             "write_tokens": write_tokens,
             "omit_empty": omit_empty,
+            "settings": settings,
         }
         bodies = [*_mixin_bodies(bases), _body_of(name, namespace, scope)]
         parent = _parent_schema(name, bases)
-        schema = build_schema(name, bodies, parent, settings, _typevars(parent, namespace))
+        schema = build_schema(name, bodies, parent, class_settings, _typevars(parent, namespace))
         return _finish(mcls, name, bases, namespace, scope=scope, schema=schema, parent=parent)
 
     def __init__(cls, *_: Any, **__: Any) -> None:
@@ -136,10 +139,12 @@ def _finish(
     own: dict[str, Attr[Any]] = {
         key: Attr(field) for key, field in schema.fields.items() if inherited.get(key) is not field
     }
+    computed, before = composites_of(schema), composites_of(parent)
     namespace["__slots__"] = (
-        *(key for key in own if key not in inherited),
+        *(key for key in own if key not in computed and (key not in inherited or key in before)),
         *namespace.get("__slots__", ()),
     )
+    namespace.update({key: property(_Computed(key)) for key in own if key in computed})
     for key, value in methods(schema).items():
         namespace.setdefault(key, value)
     namespace.setdefault("__hash__", None)
@@ -186,6 +191,21 @@ def _typevars(parent: Schema, namespace: dict[str, Any]) -> dict[Any, Any]:
     return bound
 
 
+class _Computed:
+    """Reads a composite of an object: computed from its fields, as their stored text."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, obj: Any) -> str | None:
+        from importlib import import_module  # by name: nothing below the codec may depend on it
+
+        text: str | None = import_module("dynamorm.codec.composites").text_of(obj, self.name)
+        return text
+
+
 class _AsDataclass:
     """Lets FastAPI and others see a model as the plain data it is; the work is done by the adapter."""
 
@@ -202,7 +222,8 @@ class Model(metaclass=ModelMeta):
     ``"camelCase"``, ``"PascalCase"``, ``"kebab-case"`` or a function from field name to stored name),
     ``discriminator`` (stored attribute that tells subclasses apart), ``tag`` (this class's value of it),
     ``write_tokens=False`` (do not store `_wt`: an ambiguous write is then reported as `OutcomeUnknown`),
-    ``omit_empty`` (for every field). A model without a table is used as a nested value.
+    ``omit_empty`` (for every field), ``settings`` (a `TableSettings`: billing, backups, ...). A model without a table is
+    used as a nested value.
 
     Example::
 

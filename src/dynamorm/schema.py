@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from .errors import PartialItem
+
 
 class _Missing:
     """The one value that means "not given", where None is a value."""
@@ -56,7 +58,26 @@ class Codec:
         self.decode = decode
 
 
-CORE_OPTIONS: Final = (Json, Codec)
+class Unique:
+    """Field option: no two items of the model have the same value, kept by guard items in the same transaction.
+
+    ``name`` is what the constraint is called, the field's own name by default; fields whose options bear one name are
+    unique together. None is not guarded: any number of items may have none. ``guards`` is a model with a text
+    partition key alone, for guard items in a table of their own; without it they are stored in the model's table.
+
+    The constraint's name and that of the class that declares it are part of what is stored: keep them.
+
+    Example: ``idempotency_key: Attr[str] = attr(Unique())``
+    """
+
+    __slots__ = ("guards", "name")
+
+    def __init__(self, name: str | None = None, *, guards: type | None = None) -> None:
+        self.name = name
+        self.guards = guards
+
+
+CORE_OPTIONS: Final = (Json, Codec, Unique)
 """Options the core understands. Any other must be claimed by a plugin, or the model is refused."""
 
 
@@ -142,7 +163,8 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     """Everything the library knows of a model. ``fields`` is by field name, in order of declaration.
 
     ``discriminator`` is the stored attribute that tells the subclasses of a model apart and ``tag`` this class's value
-    of it; ``namespace`` resolves annotations that were still text when the class was made.
+    of it; ``settings`` is the table's (a `dynamorm.table_settings.TableSettings`); ``namespace`` resolves annotations
+    that were still text when the class was made.
     """
 
     model: type
@@ -154,6 +176,7 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     discriminator: str | None = None
     tag: str | None = None
     write_tokens: bool = True
+    settings: Any = None
     namespace: dict[str, Any] = {}
     typevars: dict[Any, Any] = {}
 
@@ -179,12 +202,18 @@ SCHEMAS: Final[dict[type, Schema]] = {}
 def schema_of(model: Any) -> Schema:
     """The schema of a model class (or of a class registered as one).
 
-    Raises: TypeError when the class is not a model.
+    Raises: TypeError when the class is not a model; PartialItem for that of a partial object.
     """
     try:
         return SCHEMAS[model]
     except (KeyError, TypeError):
         pass
+    whole = getattr(model, "__partial_of__", None)
+    if whole is not None:
+        raise PartialItem(
+            f"this {whole.__name__} holds only what select() asked for, so it can be neither written nor deleted as an"
+            " object: load the whole item, or use update() and delete() with its key"
+        )
     origin = getattr(model, "__origin__", None)
     if origin is not None and origin in SCHEMAS:
         return SCHEMAS[origin]

@@ -14,6 +14,7 @@ from typing import Any
 
 from .codec.registry import Registry
 from .config import Config
+from .config_endpoint import streams_endpoint
 from .effects import Flow
 from .ops.call import caller
 from .ops.op import Op
@@ -24,7 +25,7 @@ from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
 from .wire.endpoint import Endpoint
 from .wire.retry import RetryPolicy, bucket_for
-from .wire.sigv4 import Signer, Unsigned
+from .wire.sigv4 import STREAMS_TARGET_PREFIX, Signer, Unsigned
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Session:
     """One database as the operations see it: `plan`, `call`, and the time."""
 
-    __slots__ = ("_plans", "call", "channel", "config", "endpoint", "random_bytes", "registry", "run")
+    __slots__ = ("_around", "_plans", "call", "channel", "config", "endpoint", "random_bytes", "registry", "run")
 
     def __init__(self, config: Config, clock: Clock, extensions: tuple[Any, ...] = ()) -> None:
         self.config = config
@@ -46,11 +47,23 @@ class Session:
             claimed=tuple(option for one in extensions for option in getattr(one, "options", ())),
             table_prefix=config.table_prefix,
         )
-        call: Callable[[Op], Flow[Any]] = caller(self.channel)
-        for around in reversed(_members(extensions, "around")):
-            call = around(call)
-        self.call = call
+        self._around = _members(extensions, "around")
+        self.call = self._composed(self.channel)
         self._plans: dict[Any, Plan] = {}
+
+    def _composed(self, channel: Channel) -> Callable[[Op], Flow[Any]]:
+        call: Callable[[Op], Flow[Any]] = caller(channel)
+        for around in reversed(self._around):
+            call = around(call)
+        return call
+
+    def streams(self) -> Session:
+        """This session over the DynamoDB Streams API, which for AWS has an endpoint of its own."""
+        other = copy(self)
+        other.endpoint = endpoint = Endpoint.parse(streams_endpoint(self.config.resolve_endpoint()))
+        other.channel = _streams_channel(self.channel, self.config, endpoint)
+        other.call = other._composed(other.channel)
+        return other
 
     def plan(self, model: Any) -> Plan:
         """The plan of a model, made with its first use."""
@@ -91,6 +104,21 @@ class Session:
 
 def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     return tuple(member for one in extensions if (member := getattr(one, name, None)) is not None)
+
+
+def _streams_channel(channel: Channel, config: Config, endpoint: Endpoint) -> Channel:
+    """A channel to another host, with the credentials, the clock and the plugins of this one."""
+    host = endpoint.host_header
+    other = copy(channel)
+    other.signer = (
+        Signer(config.resolve_region(), host, target_prefix=STREAMS_TARGET_PREFIX)
+        if config.sign_requests
+        else Unsigned(host, target_prefix=STREAMS_TARGET_PREFIX)
+    )
+    other.bucket = bucket_for(f"{endpoint.scheme}://{host}")
+    # AWS promises the checksum for DynamoDB itself only: here a missing one is no reason to disbelieve an answer.
+    other.is_aws = False
+    return other
 
 
 def _channel(config: Config, endpoint: Endpoint, clock: Clock, observers: tuple[Any, ...]) -> Channel:

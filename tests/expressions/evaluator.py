@@ -185,7 +185,13 @@ def _operand(operand: Operand, item: Item) -> Value | None:
     tag, payload = found
     if tag not in SIZED:
         return None
-    return "N", Decimal(len(payload.encode()) if tag == "S" else len(payload))
+    return "N", Decimal(size_of(found))
+
+
+def size_of(value: Value) -> int:
+    """Bytes, elements, or characters: of the latter DynamoDB Local counts UTF-16's, where 💶 is two."""
+    tag, payload = value
+    return len(payload.encode("utf-16-le")) // 2 if tag == "S" else len(payload)
 
 
 def _sortable(value: Value) -> Any:
@@ -300,10 +306,10 @@ def _result(action: Action, item: Item) -> Value | None:
     if operand is None:
         return None
     old, given = find(item, path), _operand(operand, item)
+    if given is None:  # also where if_not_exists would not need it
+        raise Refused("the operand is not in the item")
     if kind == "if_not_exists" and old is not None:
         return old
-    if given is None:
-        raise Refused("the operand is not in the item")
     if kind in {"set", "if_not_exists"}:
         return given
     if kind == "add":

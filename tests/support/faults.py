@@ -67,7 +67,7 @@ class Store:
 
         With ``copies`` set, a write is applied so many times more; the answer is the first one's or the last one's.
         """
-        copies = 0 if operation in {"GetItem", "Query"} else self.copies
+        copies = 0 if operation in {"GetItem", "BatchGetItem", "Query", "TransactGetItems"} else self.copies
         found = [self._answer(operation, body) for _ in range(copies + 1)]
         return found[-1 if self.answers_last else 0]
 
@@ -98,6 +98,20 @@ class Store:
         if len(page) < len(found):
             answer["LastEvaluatedKey"] = {name: page[-1][name] for name in names}
         return 200, answer
+
+    def _BatchGetItem(self, body: dict[str, Any]) -> Answer:
+        found: dict[str, list[Item]] = {}
+        for table, asked in body["RequestItems"].items():
+            some = [self.tables[table].get(self._key(table, key)) for key in asked["Keys"]]
+            found[table] = [item for item in some if item is not None]
+        return 200, {"Responses": found, "UnprocessedKeys": {}}
+
+    def _BatchWriteItem(self, body: dict[str, Any]) -> Answer:
+        for table, requests in body["RequestItems"].items():
+            for request in requests:
+                ((name, content),) = request.items()
+                self._apply(name.removesuffix("Request"), {"TableName": table, **content}, body)
+        return 200, {"UnprocessedItems": {}}
 
     def _PutItem(self, body: dict[str, Any]) -> Answer:
         return self._one("Put", body)
@@ -140,6 +154,9 @@ class Store:
             self._apply(kind, part, body)
         return 200, {}
 
+    def _TransactGetItems(self, body: dict[str, Any]) -> Answer:
+        return 200, {"Responses": [self._GetItem(part["Get"])[1] for part in body["TransactItems"]]}
+
     def _test(self, kind: str, body: dict[str, Any]) -> tuple[Item | None, bool]:
         """What is stored, and whether the condition holds for it."""
         table = body["TableName"]
@@ -150,6 +167,8 @@ class Store:
     def _apply(self, kind: str, body: dict[str, Any], request: dict[str, Any]) -> Item | None:
         table = body["TableName"]
         key = self._key(table, body["Item" if kind == "Put" else "Key"])
+        if kind == "ConditionCheck":
+            return None
         self.changes.append(Change(kind, table, key, json.dumps(request, sort_keys=True)))
         items = self.tables[table]
         if kind == "Delete":

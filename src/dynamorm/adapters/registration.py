@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from dynamorm.adapters.foreign import Foreign, Member, bases_of, read_class
 from dynamorm.adapters.states import access_for
-from dynamorm.build import complete, naming_of
+from dynamorm.build import complete, naming_of, table_settings
 from dynamorm.codec.state import ACCESS
 from dynamorm.declare import did_you_mean
 from dynamorm.errors import ModelError
 from dynamorm.schema import MISSING, SCHEMAS, Field, Index, Role, Schema
+
+if TYPE_CHECKING:
+    from dynamorm.table_settings import TableSettings
 
 C = TypeVar("C", bound=type[Any])
 
@@ -37,6 +40,7 @@ def register(
     discriminator: str | None = ...,
     tag: str | None = ...,
     write_tokens: bool = ...,
+    settings: TableSettings | None = ...,
     options: Mapping[str, Iterable[object]] | None = ...,
     secret: Iterable[str] = ...,
     immutable: Iterable[str] = ...,
@@ -59,6 +63,7 @@ def register(
     discriminator: str | None = ...,
     tag: str | None = ...,
     write_tokens: bool = ...,
+    settings: TableSettings | None = ...,
     options: Mapping[str, Iterable[object]] | None = ...,
     secret: Iterable[str] = ...,
     immutable: Iterable[str] = ...,
@@ -78,6 +83,7 @@ def register(cls: Any = None, /, **settings: Any) -> Any:
             pydantic and renames of msgspec are for their own input and output and change nothing here.
         discriminator, tag: as the class settings of a `Model`. A subclass of a registered class inherits its settings.
         write_tokens: False stores no write tokens.
+        settings: the table's, a `TableSettings`.
         options: option objects by field name, e.g. ``{"profile": [Json()]}``.
         secret, immutable, omit_empty, allow_float: fields that have that property of `attr`.
 
@@ -106,7 +112,7 @@ _ROLES: dict[str, Role] = {
     "ttl": "ttl",
 }
 _FLAGS = ("secret", "immutable", "omit_empty", "allow_float")
-_SETTINGS = {*_ROLES, *_FLAGS, "table", "indexes", "names", "naming", "discriminator", "tag", "write_tokens", "options"}
+_SETTINGS = {*_ROLES, *_FLAGS, "table", "indexes", "names", "naming", "discriminator", "tag", "write_tokens", "settings", "options"}
 
 
 def _register(cls: Any, settings: dict[str, Any], local: dict[str, Any]) -> Any:
@@ -141,6 +147,7 @@ def _schema(
         fields=fields,
         discriminator=settings.get("discriminator") or (None if parent is None else parent.discriminator),
         write_tokens=settings.get("write_tokens", True if parent is None else parent.write_tokens),
+        settings=table_settings(cls.__name__, settings.get("settings"), parent),
         namespace={**local, cls.__name__: cls} if deferred else {},
         typevars={},
     )

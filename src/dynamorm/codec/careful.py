@@ -49,7 +49,7 @@ class Careful:
         wire: dict[str, Any] = {}
         if self._codec.record.tagged is not None:
             wire[self._codec.record.tagged[0]] = {"S": self._codec.record.tagged[1]}
-        for plan in self._codec.plans.values():
+        for plan in self._codec.record.plans:
             value = getattr(obj, plan.name, U)
             if value is U:
                 raise ValidationError(f"{self._name}.{plan.name} has no value", field=plan.name)
@@ -81,8 +81,12 @@ class Careful:
 
         Raises: ValidationError.
         """
+        if self._codec.composites:
+            from .composites import recovered
+
+            wire = {**wire, **recovered(self._codec, wire)}
         values: dict[str, Any] = {}
-        for plan in self._codec.plans.values():
+        for plan in self._codec.record.plans:
             found = wire.get(plan.stored, U)
             values[plan.name] = self._absent(plan) if found is U else self.decode_field(plan.name, found)
         obj = self._codec.access.construct(self._codec.model, values)

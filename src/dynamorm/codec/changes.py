@@ -33,7 +33,7 @@ def _loaded(codec: Codec, raw: bytes) -> dict[str, Any]:
         pass
     stored = read_object(raw)
     wire: dict[str, Any] = {}
-    for plan in codec.plans.values():
+    for plan in codec.record.plans:
         try:
             one = codec.encode_field(plan.name, getattr(base, plan.name))
         except ValidationError:

@@ -22,7 +22,7 @@ class Family:
         self._refresh()
 
     def _refresh(self) -> None:
-        for cls in _with_subclasses(self._schema.model):
+        for cls in with_subclasses(self._schema.model):
             schema = SCHEMAS.get(cls)
             if schema is None or schema.tag is None:
                 continue
@@ -54,8 +54,18 @@ class Family:
         return self._codec_of(cls)
 
 
-def _with_subclasses(cls: type) -> Iterator[type]:
+def tags_of(schema: Schema) -> tuple[str, ...]:
+    """The tags of a class and its subclasses, sorted; empty for the root of a family, to which every item belongs."""
+    bases = (SCHEMAS.get(base) for base in schema.model.__mro__[1:])
+    if all(base is None or base.discriminator is None for base in bases):
+        return ()
+    found = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
+    return tuple(sorted({one.tag for one in found if one is not None and one.tag is not None}))
+
+
+def with_subclasses(cls: type) -> Iterator[type]:
+    """A class and all classes below it that have been defined so far."""
     yield cls
     subclasses: list[type] = type.__subclasses__(cls)  # a model's attributes hide nothing here
     for one in subclasses:
-        yield from _with_subclasses(one)
+        yield from with_subclasses(one)

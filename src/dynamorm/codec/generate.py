@@ -7,7 +7,8 @@ It must not know verbs, HTTP or expressions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -27,6 +28,9 @@ from .replies import decoded, dumps, json_of, parts_of, read_object
 from .size import MAX_NAME
 from .source import Source
 from .state import ACCESS, SLOTS
+
+if TYPE_CHECKING:
+    from .composites import Computed
 
 
 class Page(Struct, gc=False):
@@ -60,7 +64,7 @@ class Codec:
         self.table = None if schema.table is None else table_prefix + schema.table
         self.access = ACCESS.get(schema.model, SLOTS)
         self.record = Planner(hook_of, codec_of).model(schema)
-        self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in self.record.plans}
+        self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in (*self.record.plans, *self.record.computed)}
         self.codec_of = codec_of
         self.family = Family(schema, codec_of) if schema.discriminator is not None else None
         self._names = self.record.names() | {TOKEN_ATTRIBUTE}
@@ -73,14 +77,23 @@ class Codec:
         self.source = source.compile(schema.name)
         self.encode = source.names["encode"]
         self._decode = source.names[self._decoder]
-        self.keys = KeyCodec(schema, self.record, self.encode_key_field)
+        self.keys = KeyCodec(schema, self.plans, self.encode_key_field)
         self.key_names = self.keys.names
         self.key_json = self.keys.json
+        self.encode_key = self.keys.encode
         self.key_of = self.keys.of
+        self.composites: dict[str, Computed] = {}
+        if self.record.computed:
+            from . import composites  # only models with composite keys need it
+
+            self.composites = composites.computed_of(schema.name, self.record.computed, self.plans)
+            self.key_of = partial(composites.key_of, self)
+            self.compose = partial(composites.compose, self)
         self.reading = Reading(self)
         self.read_item = self.reading.item
         self.read_attributes = self.reading.attributes
         self.attributes_json = self.reading.attributes_json
+        self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial`
 
     def _build(self, source: Source) -> None:
         """Write the functions of the hot paths."""
@@ -188,8 +201,8 @@ class Codec:
 
     def assign(self, target: Any, source: Any) -> None:
         """Copy every field and the state of ``source`` into ``target``."""
-        for name in self.plans:
-            setattr(target, name, getattr(source, name))
+        for plan in self.record.plans:
+            setattr(target, plan.name, getattr(source, plan.name))
         self.access.set_state(target, self.access.get_state(source))
 
     def set_value(self, obj: Any, name: str, value: Any) -> None:
@@ -201,7 +214,8 @@ class Codec:
 
         Raises: ValidationError when a field without a default is missing.
         """
-        for name, plan in self.plans.items():
+        for plan in self.record.plans:
+            name = plan.name
             if name not in values:
                 make = plan.missing()
                 if make is None:

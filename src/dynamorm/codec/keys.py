@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dynamorm.errors import ValidationError
 from dynamorm.schema import Field, Schema
 
-from .records import Record
+from .fields import FieldPlan
 from .replies import dumps, json_of
 from .scalars import SCALARS
 
@@ -18,13 +18,14 @@ _SURELY_SHORT = 256  # characters: at most 1024 bytes, which is within the limit
 class KeyCodec:
     """Makes keys of one model. ``json(values)`` is the function of the hot path."""
 
-    def __init__(self, schema: Schema, record: Record, encode: Callable[[str, Any], dict[str, Any]]) -> None:
+    def __init__(
+        self, schema: Schema, plans: Mapping[str, FieldPlan], encode: Callable[[str, Any], dict[str, Any]]
+    ) -> None:
         key = schema.key
         self._schema = schema
         self._encode = encode
         self.fields: tuple[Field, ...] = () if key is None else tuple(schema.fields[name] for name in key.fields)
         self.names = tuple(field.stored for field in self.fields)
-        plans = {plan.name: plan for plan in record.plans}
         # Only these have a text that needs no hook and no careful look.
         plain = [plans[field.name].shape is SCALARS[str] and plans[field.name].plain_key for field in self.fields]
         self._parts = [
@@ -80,8 +81,13 @@ class KeyCodec:
         if len(values) != len(self.fields):
             wanted = " and ".join(field.name for field in self.fields)
             raise ValidationError(f"the key of {name} is {wanted}: {len(self.fields)} values, got {len(values)}")
-        wire = {field.stored: self._encode(field.name, value) for field, value in zip(self.fields, values, strict=True)}
+        return self.encode(
+            {field.stored: self._encode(field.name, value) for field, value in zip(self.fields, values, strict=True)}
+        )
+
+    def encode(self, wire: dict[str, Any]) -> bytes:
+        """The JSON of a key's wire values. Raises: ValidationError for text that is not Unicode."""
         raw = json_of(wire)
         if raw is None:
-            raise ValidationError(f"a key of {name} holds text that is not valid Unicode")
+            raise ValidationError(f"a key of {self._schema.name} holds text that is not valid Unicode")
         return raw

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from dynamorm.composite import Composite
 from dynamorm.errors import ModelError
 from dynamorm.plugin import FieldCodec
 from dynamorm.schema import SCHEMAS, Codec, Field, Json, Schema
@@ -52,8 +53,19 @@ class Planner:
             raise ModelError(f"{schema.name}: its class keeps no state; register it with dynamorm.adapters.register()")
         record = Record(schema.model, style, schema=schema, access=access)
         for field in schema.fields.values():
-            record.plans.append(self._model_field(schema, field))
+            if field.options and field.option(Composite) is not None:
+                record.computed.append(self._computed_field(schema, field))
+            else:
+                record.plans.append(self._model_field(schema, field))
         return record
+
+    def _computed_field(self, schema: Schema, field: Field) -> FieldPlan:
+        """A composite: text that is missing while one of its components is."""
+        plan = self._model_field(schema, field)
+        if plan.shape is not SCALARS[str]:
+            raise ModelError(f"{schema.name}.{field.name}: a composite is stored as text: annotate it as Attr[str]")
+        plan.nullable = field.role not in {"partition", "sort"}
+        return plan
 
     def _model_field(self, schema: Schema, field: Field) -> FieldPlan:
         context = field_context(schema, field)
@@ -206,7 +218,8 @@ class Planner:
         nested = replace(schema, typevars=schema.typevars | typevars, key=None, indexes={}, table=None)
         record = self._records[key] = Record(schema.model, style, schema=nested, access=access)
         for field in nested.fields.values():
-            record.plans.append(self._model_field(nested, field))
+            if not field.options or field.option(Composite) is None:  # a value inside an item has no key
+                record.plans.append(self._model_field(nested, field))
         return record
 
     def _foreign(self, cls: Any, key: Any, members: Members, context: Context) -> Record:

@@ -24,6 +24,7 @@ from .replies import check_item, dumps, last_key, member_of, raw_item, raw_page,
 from .shapes import wire_struct
 
 if TYPE_CHECKING:
+    from .batches import BatchReading
     from .generate import Codec
 
 PageParts = tuple[list[Any], bytes | None, int, int]
@@ -176,6 +177,13 @@ class Reading:
                 check_item(item)
         found = [self._proven(raw, item) for raw, item in zip(page.raws, page.items, strict=True)]
         return found, page.last_key, page.count, page.scanned
+
+    @cached_property
+    def batch(self) -> BatchReading:
+        """The reader of replies to BatchGetItem."""
+        from .batches import BatchReading
+
+        return BatchReading(self, self._codec.table or "")
 
     # -------------------------------------------------------------------------------------------------------- details
 

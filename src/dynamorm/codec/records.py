@@ -25,7 +25,10 @@ SLOTS, CALL, DICT, ACCESSED = "slots", "call", "dict", "access"
 
 
 class Record(Shape):
-    """A class with known fields. ``plans`` is filled after it is made, so that a type may refer to itself."""
+    """A class with known fields. ``plans`` is filled after it is made, so that a type may refer to itself.
+
+    ``computed`` are the composites of a model: stored beside the fields, and no attributes of their own in Python.
+    """
 
     tag = "M"
 
@@ -37,6 +40,7 @@ class Record(Shape):
         self.expected = cls.__name__
         self.classes = (dict,) if style == DICT else (cls,)
         self.plans: list[FieldPlan] = []
+        self.computed: list[FieldPlan] = []
         self.optional: frozenset[str] = frozenset()
         self.arguments: Mapping[str, str] = {}
         self.make: Callable[..., Any] = cls
@@ -53,7 +57,7 @@ class Record(Shape):
     def names(self) -> frozenset[str]:
         """Every stored name of the class."""
         extra = {self.tagged[0]} if self.tagged else set()
-        return frozenset({plan.stored for plan in self.plans} | extra)
+        return frozenset({plan.stored for plan in (*self.plans, *self.computed)} | extra)
 
     def wire_names(self) -> frozenset[str]:
         """Every stored name that the msgspec type looks at."""
@@ -75,6 +79,8 @@ class Record(Shape):
         extra: dict[str, Any] = {}
         if self.schema is not None and self.schema.table is not None and TOKEN_ATTRIBUTE not in rename.values():
             extra[self._free("tokens")] = TOKEN_ATTRIBUTE, str, "B"  # read by `Codec.ring`, not here
+        for plan in self.computed:
+            extra[self._free(f"computed_{plan.name}")] = plan.stored, str, "S"
         if self.tagged is not None:
             extra[self._free("tag")] = self.tagged[0], str, "S"
         for name, (stored, _, _) in extra.items():

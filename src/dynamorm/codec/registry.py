@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from dynamorm.composite import Composite
 from dynamorm.errors import ModelError
 from dynamorm.plugin import FieldCodec, FieldHook, ModelHook
 from dynamorm.schema import CORE_OPTIONS, Field, Schema, schema_of
@@ -33,7 +34,7 @@ class Registry:
     ) -> None:
         self._field_hooks = tuple(field_hooks)
         self._model_hooks = tuple(model_hooks)
-        self._options = (*CORE_OPTIONS, *claimed)
+        self._options = (*CORE_OPTIONS, Composite, *claimed)
         self._table_prefix = table_prefix
         self._codecs: dict[Any, Codec] = {}
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from .replies import dumps, raw_item, read_object
+from .replies import dumps, parts_of, raw_item, raw_page, read_object
 from .times import instant_text
+
+GUARD_PREFIX: Final = "~U#"
+"""How the partition key of a unique attribute's guard begins; such items are the library's own."""
 
 
 def number_wire(value: int) -> dict[str, Any]:
@@ -39,6 +43,40 @@ def merged(raw: bytes, changes: dict[str, dict[str, Any] | None]) -> bytes:
         else:
             wire[name] = value
     return dumps(wire)
+
+
+def raw_items(body: bytes) -> list[bytes]:
+    """The JSON of each item in a reply to Query or Scan. Raises: MalformedResponse."""
+    return raw_page(body).raws
+
+
+def key_json_of(raw: bytes, names: Iterable[str]) -> bytes:
+    """The JSON of the attributes ``names`` of an item's JSON, as a key to go on from."""
+    parts = parts_of(raw)
+    return dumps({name: parts[name] for name in names})
+
+
+def is_key(value: Any, types: dict[str, str]) -> bool:
+    """Whether a value is a key's wire form: just these attributes, each of its type (S, N or B)."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == types.keys()
+        and all(
+            isinstance(one, dict) and one.keys() == {types[name]} and isinstance(one[types[name]], str)
+            for name, one in value.items()
+        )
+    )
+
+
+def sorted_sets(value: Any) -> Any:
+    """A wire value, or a list of them, with the elements of every set in order: the same for equal values."""
+    if isinstance(value, list):
+        return [sorted_sets(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1 and (tag := next(iter(value))) in {"SS", "NS", "BS"}:
+        return {tag: sorted(value[tag])}
+    return {name: sorted_sets(value[name]) for name in sorted(value)}
 
 
 def item_of(body: bytes) -> bytes | None:

@@ -43,8 +43,14 @@ def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamOR
     if kind in _PLAIN:
         return _PLAIN[kind](text, **info)
     if kind is Kind.NOT_FOUND_TABLE:
-        table = info.get("table")
-        return TableNotFound(f"table {table!r} does not exist: create it with db.tables.ensure(Model)", **info)
+        tables = str(info.get("table")).split(", ")  # of a transaction; no name holds a comma
+        which = f"table {tables[0]!r}" if len(tables) == 1 else f"one of the tables {', '.join(map(repr, tables))}"
+        return TableNotFound(f"{which} does not exist: create it with db.tables.ensure(Model)", **info)
+    if kind is Kind.MISMATCH:
+        text = (
+            "this token belongs to another request of the last ten minutes, so nothing of this one was applied: the"
+            " earlier one was, or is being; use one token for one piece of work"
+        )
     return ClientError(text, code=fault.code or None, **info)
 
 

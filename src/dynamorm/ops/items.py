@@ -55,6 +55,10 @@ def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> t
     """The key's values in order, from keyword arguments named as the key's fields."""
     schema = plan.codec.schema
     assert schema.key is not None  # a plan is made only for a model with a key
+    if plan.codec.composites:
+        from . import parts as composed
+
+        return composed.key_from_parts(plan, key, parts)
     wanted = schema.key.fields
     if key or set(parts) != set(wanted):
         raise ValidationError(

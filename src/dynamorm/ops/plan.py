@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,7 +10,10 @@ from dynamorm.codec.generate import Codec
 from dynamorm.codec.money import says_money
 from dynamorm.errors import ModelError
 from dynamorm.expression_tree import Location
-from dynamorm.schema import Field
+from dynamorm.schema import Field, Unique
+
+if TYPE_CHECKING:
+    from .unique import Constraint
 
 encode = msgspec.json.encode
 
@@ -20,7 +23,7 @@ class Plan:
 
     __slots__ = (
         "_operand", "codec", "create_tail", "created", "key_head", "key_names", "model", "partition", "put_head",
-        "sort", "table", "tokens", "updated", "version",
+        "sort", "table", "tokens", "uniques", "updated", "version",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, *, tokens: bool = True) -> None:
@@ -39,6 +42,11 @@ class Plan:
         self.created: Field | None = schema.role("created_at")
         self.updated: Field | None = schema.role("updated_at")
         self.tokens = tokens and schema.write_tokens
+        self.uniques: tuple[Constraint, ...] = ()
+        if any(field.options and field.option(Unique) for field in schema.fields.values()):
+            from .unique import constraints
+
+            self.uniques = constraints(self)
         head = b'{"TableName":' + encode(codec.table)
         self.key_head = head + b',"Key":'
         self.put_head = head + b',"Item":'

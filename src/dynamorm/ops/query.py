@@ -1,203 +1,257 @@
-"""Queries as flows: choose the table or index, build the request, read page after page."""
+"""Queries and scans as flows: build the request of a plan, read page after page, and stop at the limit.
+
+A page ends where the caller's limit ends, and the next one goes on behind the last item that was handed out, also when
+DynamoDB had read further. What ends a query with something else than items is in `dynamorm.ops.ends`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
+from dynamorm.codec.system import key_json_of, raw_items
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
-from dynamorm.expression_compile import Placeholders, check_paths, key_condition_text
-from dynamorm.expression_tree import Comparison, Condition, terms
-from dynamorm.schema import Index, Key, Schema, key_parts
+from dynamorm.expression_compile import Placeholders, condition_text, key_condition_text, projection_text
+from dynamorm.expression_tree import Condition
 
+from . import pages
+from .choose import Chosen, choose
 from .guard import names
 from .op import Op
 from .plan import Plan, encode, finish
+from .request import Request
 
 if TYPE_CHECKING:
     from dynamorm.codec.generate import Page
     from dynamorm.session import Session
 
-
-class Request(Struct, frozen=True):
-    """What a query builder has gathered. ``limit`` counts items in all, ``page_size`` those of one request."""
-
-    model: Any
-    conditions: tuple[Condition, ...] = ()
-    index: str | None = None
-    order: str | None = None
-    descending: bool = False
-    limit: int | None = None
-    page_size: int | None = None
-    consistent: bool = False
+FEWEST: Final = 32
+"""Items read at least with one request of a filtered query: reading a few more costs little, a round trip much."""
+MOST: Final = 1024
+"""Items read at most with one request of a filtered query with a limit, however few have matched so far."""
 
 
-class Chosen(Struct, frozen=True):
-    """Where a query goes: the table itself (``index`` None) or one index, and the terms of its key condition."""
+class Ready:
+    """A request made ready to be sent: planned, and its constant part written. ``read`` decodes a page's body."""
 
-    index: Index | None
-    terms: tuple[Comparison, ...]
+    __slots__ = ("chosen", "filtered", "head", "hydrates", "name", "plan", "read", "request")
+
+    def __init__(self, plan: Plan, request: Request, chosen: Chosen) -> None:
+        self.plan = plan
+        self.request = request
+        self.chosen = chosen
+        self.name = "Scan" if chosen.scan else "Query"
+        self.filtered = bool(chosen.filters)
+        self.hydrates = request.hydrate and chosen.holds is not None
+        rest, self.read = _rest(plan, request, chosen)
+        self.head = finish(b'{"TableName":', encode(plan.table), rest)[:-1]
+
+    def op(self, start: bytes | None, limit: int | None, decode: Callable[[bytes], Any], more: bytes = b"") -> Op:
+        """One call: from behind ``start``, looking at ``limit`` items at most."""
+        body = self.head + more
+        if limit is not None:
+            body += b',"Limit":%d' % limit
+        if start is not None:
+            body += b',"ExclusiveStartKey":' + start
+        op = Op(self.name, self.plan.table, body + b"}", decode)
+        op.why = self.chosen.why
+        return op
+
+    def counting(self) -> Ready:
+        """The same request for counting alone: nothing of the items is asked for."""
+        request = replace(self.request, select=(), hydrate=False)
+        return Ready(self.plan, request, replace(self.chosen, holds=None))
+
+    def key_of(self, raw: bytes) -> bytes:
+        """The key to go on from behind an item: that of the table, and that of the index that is read."""
+        return key_json_of(raw, dict(self.key_fields()))
+
+    def key_fields(self) -> list[tuple[str, str]]:
+        """Stored and field names of what a key to go on from is made of."""
+        schema = self.plan.codec.schema
+        assert schema.key is not None  # a plan is made only for a model with a key
+        index = self.chosen.index
+        names = (*schema.key.fields, *(index.fields if index is not None else ()))
+        return [(schema.fields[name].stored, name) for name in names]
+
+    def cut(self, body: bytes, most: int) -> Page:
+        """A page of at most ``most`` items, with the key to go on from if some were left out."""
+        page = self.read(body)
+        if len(page.items) > most:
+            page.last_key = self.key_of(raw_items(body)[most - 1])
+            del page.items[most:]
+        return page
 
 
-def choose(plan: Plan, request: Request) -> Chosen:
-    """The table or index whose key the conditions name. Raises ValidationError when there is none."""
-    schema = plan.codec.schema
-    found = _terms(schema, request)
-    if request.index is not None:
-        index = _named(schema, request.index)
-        if not _fits(index, found):
-            raise _unfit(schema, f"index {index.name!r}", index, found)
-        candidate: Index | None = index
-    elif _fits(schema.key, found):
-        candidate = None
-    else:
-        candidate = _automatic(plan, found)
-    if request.consistent and candidate is not None and candidate.kind == "GSI":
-        raise ValidationError(
-            f"{schema.name}: index {candidate.name!r} is global, so it is only eventually consistent: leave out consistent()"
-        )
-    if request.order is not None:
-        _check_order(schema, request, candidate)
-    return Chosen(candidate, found)
-
-
-def _automatic(plan: Plan, found: tuple[Comparison, ...]) -> Index:
-    """The first index that answers just as the table would: with whole items, and all of them."""
-    schema = plan.codec.schema
-    fitting = [one for one in schema.indexes.values() if _fits(one, found)]
-    asked = {term.path.field.name for term in found}
-    for index in fitting:
-        if index.projection == "ALL" and all(name in asked or _always_stored(plan, name) for name in index.fields):
-            return index
-    if fitting:
-        names = " or ".join(f".index({index.name!r})" for index in fitting)
-        raise ValidationError(
-            f"{schema.name}: the index that fits holds only part of each item, or leaves out items without a sort key;"
-            f" if that is what you want, say {names}"
-        )
-    raise _unfit(schema, "the table or any index", schema.key, found)
-
-
-def _always_stored(plan: Plan, name: str) -> bool:
-    """Whether every item has the attribute; the library's own have no value only until the first write."""
-    found = plan.codec.plans[name]
-    return found.field.role in {"version", "created_at", "updated_at"} or not (found.nullable or found.field.omit_empty)
-
-
-def _check_order(schema: Schema, request: Request, index: Index | None) -> None:
-    key = schema.key if index is None else index
-    sort = () if key is None else key_parts(key)[1]
-    if request.order not in sort:
-        where = "the table" if index is None else f"index {index.name!r}"
-        raise ValidationError(
-            f"{schema.name}: {where} is sorted by {', '.join(sort) or 'nothing'}, so it cannot be ordered by"
-            f" {request.order!r}"
-        )
+def prepare(session: Session, request: Request) -> Ready:
+    """Plan a request. Raises: ValidationError when it cannot be answered, before anything is sent."""
+    plan = session.plan(request.model)
+    return Ready(plan, request, choose(plan, request))
 
 
 def page(session: Session, request: Request, start: bytes | None, most: int | None) -> Flow[Page]:
-    """One page of at most ``most`` items, from behind the key ``start``."""
-    plan = session.plan(request.model)
-    chosen = choose(plan, request)
-    places = Placeholders()
-    key = plan.codec.schema.key if chosen.index is None else chosen.index
-    assert key is not None  # a plan is made only for a model with a key
-    rest: dict[str, Any] = {"KeyConditionExpression": key_condition_text(key, chosen.terms, places, plan.operand)}
-    if chosen.index is not None:
-        rest["IndexName"] = chosen.index.name
-    if request.descending:
-        rest["ScanIndexForward"] = False
-    if request.consistent:
-        rest["ConsistentRead"] = True
-    sizes = [size for size in (request.page_size, most) if size is not None]
-    if sizes:
-        rest["Limit"] = min(sizes)
-    rest.update(names(places))
-    body = finish(b'{"TableName":', encode(plan.table), rest)
-    if start is not None:
-        body = body[:-1] + b',"ExclusiveStartKey":' + start + b"}"
-    return session.call(Op("Query", plan.table, body, plan.codec.read_page))
+    """What one call answers: at most ``most`` matching items from behind the key ``start``; maybe none."""
+    ready = prepare(session, request)
+    return read(session, ready, start, most, most)
+
+
+def read(session: Session, ready: Ready, start: bytes | None, most: int | None, look: int | None) -> Flow[Page]:
+    """As `page`, of a request made ready. A filtered query looks at ``look`` items to find ``most``."""
+    if not ready.filtered or most is None:
+        found = session.call(ready.op(start, most, ready.read))
+    else:
+        found = session.call(ready.op(start, max(most, look or 0), lambda body: ready.cut(body, most)))
+    return found if not ready.hydrates else _hydrated(session, ready, found)
+
+
+def _hydrated(session: Session, ready: Ready, found: Flow[Page]) -> Flow[Page]:
+    """A page of an index that holds only part of each item, as whole items; those gone meanwhile are left out."""
+    from . import hydrate
+
+    page = yield from found
+    page = yield from hydrate.page(session, ready.request, page)
+    if ready.chosen.family:
+        page.items = [one for one in page.items if isinstance(one, ready.plan.model)]
+    return page
 
 
 class Turn:
-    """Where a reader of pages stands. ``next`` makes the flow of the next page; ``done`` says that there is none."""
+    """Where a reader of pages stands. ``next`` makes the flow of the next page; ``done`` says that there is none.
 
-    __slots__ = ("done", "left", "request", "start")
+    ``fill`` makes full pages: a page of the size asked for, or of what is left of the limit, is read on for until it
+    is full, the end is reached, or the time of one operation is over.
+    """
 
-    def __init__(self, request: Request) -> None:
+    __slots__ = ("done", "fill", "left", "look", "ready", "request", "start")
+
+    def __init__(self, request: Request, *, fill: bool = False) -> None:
         self.request = request
-        self.start: bytes | None = None
+        self.start: bytes | None = request.start
         self.left = request.limit
         self.done = False
+        self.fill = fill
+        self.look = FEWEST
+        self.ready: Ready | None = None
+
+    def begin(self, session: Session) -> Ready:
+        """Plan the request and open its cursor, once."""
+        ready = self.ready
+        if ready is None:
+            ready = prepare(session, self.request)
+            if self.request.cursor is not None:
+                from . import cursor
+
+                self.start = cursor.open_cursor(session, ready, self.request.cursor)
+            self.ready = ready
+        return ready
 
     def next(self, session: Session) -> Flow[list[Any]]:
         """Read one page and move on."""
-        got = yield from page(session, self.request, self.start, self.left)
+        ready = self.ready or self.begin(session)
+        size = self._size()
+        items = yield from self._step(session, ready, size)
+        if self.fill and not self.done:
+            clock = session.channel.clock
+            end = clock.monotonic() + session.config.operation_timeout
+            while not self.done and (len(items) < size if size is not None else not items) and clock.monotonic() < end:
+                items += yield from self._step(session, ready, None if size is None else size - len(items))
+        return items
+
+    def page(self, session: Session) -> Flow[pages.Page[Any]]:
+        """Read one page and move on; the page can be gone on from."""
+        items = yield from self.next(session)
+        return pages.Page(items, self._cursor(session))
+
+    def _cursor(self, session: Session) -> Callable[[], str] | None:
+        ready, start = self.begin(session), self.start
+        if start is None:
+            return None
+        key = start
+
+        def seal() -> str:
+            from . import cursor
+
+            return cursor.seal(session, ready, key)
+
+        return seal
+
+    def _size(self) -> int | None:
+        size, left = self.request.page_size, self.left
+        return left if size is None else size if left is None else min(size, left)
+
+    def _step(self, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
+        """One call; ``left`` and ``start`` move on."""
+        got = yield from read(session, ready, self.start, size, self.look)
         self.start = got.last_key
+        if ready.filtered and self.look < MOST:
+            self.look *= 2
         if self.left is not None:
             self.left -= len(got.items)
-        self.done = self.start is None or self.left == 0
-        return got.items
+        self.done = got.last_key is None or self.left == 0
+        items: list[Any] = got.items
+        return items
 
 
 def everything(session: Session, request: Request) -> Flow[list[Any]]:
     """Every item that matches, up to the limit."""
     turn = Turn(request)
-    found: list[Any] = []
+    found: list[Any] = yield from turn.next(session)
     while not turn.done:
-        found.extend((yield from turn.next(session)))
+        found += yield from turn.next(session)
     return found
 
 
-def first(session: Session, request: Request) -> Flow[Any]:
-    """The first item that matches, or None."""
-    turn = Turn(replace(request, limit=1))
-    while not turn.done:
-        found = yield from turn.next(session)
-        if found:
-            return found[0]
-    return None
+def _rest(plan: Plan, request: Request, chosen: Chosen) -> tuple[dict[str, Any], Callable[[bytes], Page]]:
+    """What the body says besides the table, and the reader of the answer."""
+    rest: dict[str, Any] = {}
+    places = Placeholders()
+    index = chosen.index
+    if not chosen.scan:
+        key = plan.codec.schema.key if index is None else index
+        assert key is not None  # a plan is made only for a model with a key
+        rest["KeyConditionExpression"] = key_condition_text(key, chosen.terms, places, plan.operand)
+    if chosen.filters:
+        joined = chosen.filters[0] if len(chosen.filters) == 1 else Condition("AND", chosen.filters)
+        rest["FilterExpression"] = condition_text(joined, places, plan.operand)
+    if index is not None:
+        rest["IndexName"] = index.name
+    if request.descending:
+        rest["ScanIndexForward"] = False
+    if request.consistent:
+        rest["ConsistentRead"] = True
+    if request.segment is not None:
+        rest["Segment"], rest["TotalSegments"] = request.segment, request.segments
+    reader: Callable[[bytes], Page] = plan.codec.read_page
+    if request.select or chosen.holds is not None:
+        reader = _partly(plan, request, chosen, places, rest)
+    if places.names:
+        rest.update(names(places))
+    return rest, reader
 
 
-def _terms(schema: Schema, request: Request) -> tuple[Comparison, ...]:
-    found: list[Comparison] = []
-    for condition in request.conditions:
-        check_paths(schema, condition)
-        for term in terms(condition):
-            if not isinstance(term, Comparison):
-                raise ValidationError(f"{schema.name}: a key condition joins comparisons with & only")
-            found.append(term)
-    return tuple(found)
+def _partly(
+    plan: Plan, request: Request, chosen: Chosen, places: Placeholders, rest: dict[str, Any]
+) -> Callable[[bytes], Page]:
+    """Ask for the places selected, and read objects that hold no more than these or than the index does."""
+    from dynamorm.codec import partial
 
-
-def _fits(key: Key | Index | None, found: tuple[Comparison, ...]) -> bool:
-    """Whether the terms are just a key condition on this key: every partition attribute equal, the rest on the sort key."""
-    if key is None:
-        return False
-    partition, sort = key_parts(key)
-    by_name: dict[str, str] = {}
-    for term in found:
-        if len(term.path.parts) != 1 or term.path.field.name in by_name:
-            return False
-        by_name[term.path.field.name] = term.op
-    return all(by_name.get(name) == "=" for name in partition) and set(by_name) <= {*partition, *sort}
-
-
-def _named(schema: Schema, wanted: str) -> Index:
-    for index in schema.indexes.values():
-        if index.name == wanted:
-            return index
-    known = ", ".join(repr(index.name) for index in schema.indexes.values()) or "none"
-    raise ValidationError(f"{schema.name} has no index {wanted!r}; its indexes: {known}")
-
-
-def _unfit(schema: Schema, where: str, key: Key | Index | None, found: tuple[Comparison, ...]) -> ValidationError:
-    asked = ", ".join(term.path.name for term in found) or "nothing"
-    fields = ", ".join(key.fields) if key is not None else "none"
-    return ValidationError(
-        f"{schema.name}: conditions on {asked} are no key condition of {where}: give == on every partition attribute,"
-        f" and at most a range on the sort key ({fields})"
-    )
+    codec, index = plan.codec, chosen.index
+    if not request.select:
+        assert index is not None  # only an index holds less than the item
+        return partial.index_reader(codec, index).read_page
+    if request.hydrate:
+        raise ValidationError(f"{codec.schema.name}: hydrate() reads whole items: leave out select()", field="select")
+    holds = chosen.holds
+    missing = [] if holds is None else [place.name for place in request.select if place.field.name not in holds]
+    if missing:
+        raise ValidationError(
+            f"{codec.schema.name}: index {'' if index is None else index.name!r} does not hold {', '.join(missing)}:"
+            " leave it out of select(), or say .hydrate() in its place",
+            field=missing[0],
+        )
+    reader = partial.reader(codec, request.select, () if index is None else index.fields)
+    rest["ProjectionExpression"] = projection_text(reader.projection, places)
+    return reader.read_page

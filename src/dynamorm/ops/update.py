@@ -18,7 +18,7 @@ from .guard import OLD_ON_FAILURE, Guard, names
 from .items import key_from_parts
 from .op import Safety
 from .plan import Plan, finish
-from .write import Write, perform
+from .write import NOT_READ, MustRead, Write, perform
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -36,8 +36,20 @@ def update(
     upsert: bool,
 ) -> Flow[Any]:
     """Apply updates to one item and return it as it is afterwards."""
-    write, updates = update_write(session, subject, args, parts, condition=condition, upsert=upsert)
-    return _performed(session, write, updates)
+    known = NOT_READ
+    try:
+        write, updates = update_write(session, subject, args, parts, condition=condition, upsert=upsert)
+        if not write.pinned:
+            return _performed(session, write, updates)
+        plan, key, known = write.plan, write.key, write.plan.codec.loaded(subject)
+    except MustRead as unread:
+        plan, key = unread.plan, unread.key
+    from .unique_flows import reading_first
+
+    def build(raw: bytes | None) -> Write:
+        return update_write(session, subject, args, parts, condition=condition, upsert=upsert, stored=raw)[0]
+
+    return reading_first(session, plan, key, build, known)
 
 
 def update_write(
@@ -48,8 +60,12 @@ def update_write(
     *,
     condition: Condition | None,
     upsert: bool,
+    stored: bytes | None = NOT_READ,
 ) -> tuple[Write, tuple[Update, ...]]:
-    """The write of `update`, and the updates it was given."""
+    """The write of `update`, and the updates it was given.
+
+    ``stored`` is what is there now, where that matters: when a unique attribute is changed.
+    """
     by_key = isinstance(subject, type)
     plan = session.plan(subject if by_key else type(subject))
     codec, schema = plan.codec, plan.codec.schema
@@ -70,6 +86,12 @@ def update_write(
         check_update(codec, one.kind, one.path.parts, source)
     if not updates:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
+    also: tuple[Write, ...] = ()
+    pinned = False
+    if plan.uniques:
+        from .unique import joined
+
+        also, condition, pinned = joined(session, plan, key_json, updates, stored, loaded, condition)
     places = Placeholders()
     guard = None if loaded is None else Guard(session, plan, loaded)
     if guard is not None and plan.version is not None:
@@ -105,7 +127,9 @@ def update_write(
         return subject
 
     if guard is not None and plan.version is not None:
-        return guard.write("Update", key_json, body, done, dict(_ALL_NEW)), updates
+        write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
+        write.also = also
+        return write, updates
     repeatable = plan.version is None and condition is None and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
     write = Write(
@@ -117,6 +141,8 @@ def update_write(
         refresh=transact,
         expects="" if upsert else "exists",
     )  # fmt: skip
+    write.also = also
+    write.pinned = pinned
     return write, updates
 
 

@@ -23,7 +23,7 @@ from . import ring
 from .guard import OLD_ON_FAILURE, Guard, names, unguarded
 from .items import key_from_parts
 from .plan import Plan, finish
-from .write import Write, perform
+from .write import NOT_READ, MustRead, Write, perform
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -38,29 +38,61 @@ def create_write(session: Session, obj: Any) -> Write:
     """The write of `create`."""
     plan = session.plan(type(obj))
     token = session.random_bytes(ring.TOKEN)
-    item, done = _item(session, plan, obj, 0, ring.prepend(token, b""), fresh=True)
+    key, item, done = _item(session, plan, obj, 0, ring.prepend(token, b""), fresh=True)
     body = plan.put_head + item + plan.create_tail
-    return Write(
-        plan, "Put", plan.codec.key_of(obj), body, done,
+    write = Write(
+        plan, "Put", key, body, done,
         token=token,
         expects="absent",
     )  # fmt: skip
+    if plan.uniques:
+        from .unique import moves, values_of
+
+        write.also = moves(session, plan, write.key, {}, values_of(plan, obj))
+    return write
 
 
 def put(session: Session, obj: Any, *, condition: Condition | None, returning: str | None) -> Flow[Any]:
     """Store an item, replacing whatever is there."""
-    return perform(session, put_write(session, obj, condition=condition, returning=returning))
+    known = NOT_READ
+    try:
+        write = put_write(session, obj, condition=condition, returning=returning)
+        if not write.plan.uniques:
+            return perform(session, write)
+        plan, key, known = write.plan, write.key, write.plan.codec.loaded(obj)
+    except MustRead as unread:
+        plan, key = unread.plan, unread.key
+    from .unique_flows import reading_first
+
+    return reading_first(
+        session, plan, key, lambda raw: put_write(session, obj, condition=condition, stored=raw), known
+    )
 
 
-def put_write(session: Session, obj: Any, *, condition: Condition | None, returning: str | None = None) -> Write:
-    """The write of `put`."""
+def put_write(
+    session: Session,
+    obj: Any,
+    *,
+    condition: Condition | None,
+    returning: str | None = None,
+    stored: bytes | None = NOT_READ,
+) -> Write:
+    """The write of `put`. ``stored`` is what is there now, where that matters: to a model with unique attributes."""
     plan = session.plan(type(obj))
     codec = plan.codec
     token = session.random_bytes(16)
     loaded = codec.loaded(obj)
+    also: tuple[Write, ...] = ()
+    if plan.uniques:
+        from .unique import known_state, moves, pinned, values_of
+
+        key = codec.key_of(obj)
+        old = known_state(plan, key, stored, loaded, returning)
+        also = moves(session, plan, key, old, values_of(plan, obj))
+        condition = pinned(plan, old, condition)
     known = None if loaded is None else codec.reading.version(loaded)
     number = 0 if known is None else known + 1
-    item, done = _item(session, plan, obj, number, ring.fresh(token[: ring.TOKEN]), fresh=loaded is None)
+    key, item, done = _item(session, plan, obj, number, ring.fresh(token[: ring.TOKEN]), fresh=loaded is None)
     rest: dict[str, Any] = {}
     if condition is not None:
         check_paths(codec.schema, condition)
@@ -71,13 +103,15 @@ def put_write(session: Session, obj: Any, *, condition: Condition | None, return
             **names(places),
         }
     transact, safety, single = unguarded(session, plan, guarded=condition is not None, returning=returning)
-    return Write(
-        plan, "Put", codec.key_of(obj), finish(plan.put_head, item, rest), _returning(done, codec, returning),
+    write = Write(
+        plan, "Put", key, finish(plan.put_head, item, rest), _returning(done, codec, returning),
         token=token,
         single=single,
         safety=safety,
         transact=transact,
     )  # fmt: skip
+    write.also = also
+    return write
 
 
 def save(session: Session, obj: Any) -> Flow[Any]:
@@ -103,6 +137,10 @@ def save_write(session: Session, obj: Any) -> Write | None:
     places = Placeholders()
     sets, removes = [], []
     stamped, stamps = guard.stamps()
+    known: Known | None = None
+    if codec.composites:
+        known = index_keys.known_of(plan, codec.key_of(obj), loaded, {})
+        changes |= index_keys.after_save(plan, changes, stamped, known)
     for name, wire in {**changes, **stamped}.items():
         if wire is None:
             removes.append(places.name(name))
@@ -111,13 +149,24 @@ def save_write(session: Session, obj: Any) -> Write | None:
     text = " ".join(
         [*(["SET " + ", ".join(sets)] if sets else []), *(["REMOVE " + ", ".join(removes)] if removes else [])]
     )
-    rest = {"UpdateExpression": text, "ConditionExpression": guard.condition(places), **OLD_ON_FAILURE, **names(places)}
+    demanded = guard.condition(places)
+    also: tuple[Write, ...] = ()
+    if plan.uniques:
+        from .unique import moves, pinned, values_in, values_of
+
+        old = values_in(plan, loaded)
+        also = moves(session, plan, codec.key_of(obj), old, values_of(plan, obj))
+        if also and plan.version is None and (pins := pinned(plan, old, None)) is not None:
+            demanded += f" AND ({condition_text(pins, places, plan.operand)})"
+    rest = {"UpdateExpression": text, "ConditionExpression": demanded, **OLD_ON_FAILURE, **names(places)}
     item = merged(loaded, {**changes, **stamped})
     if len(item) > MAX_ITEM:
         codec.item_bytes(read_object(item))
 
     key = codec.key_of(obj)
-    return guard.write("Update", key, finish(plan.key_head, key, rest), _refresh(codec, obj, item, stamps))
+    write = guard.write("Update", key, finish(plan.key_head, key, rest), _refresh(codec, obj, item, stamps))
+    write.also = also
+    return write
 
 
 def delete(
@@ -131,8 +180,23 @@ def delete(
     returning: str | None,
 ) -> Flow[Any]:
     """Remove an item; its version is checked when it is known."""
-    write = delete_write(session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning)
-    return perform(session, write)
+    known = NOT_READ
+    try:
+        write = delete_write(
+            session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
+        )
+        plan, key_json = write.plan, write.key
+        if not plan.uniques or plan.version is not None:
+            return perform(session, write)
+        known = plan.codec.loaded(subject)
+    except MustRead as unread:
+        plan, key_json = unread.plan, unread.key
+    from .unique_flows import reading_first
+
+    def build(raw: bytes | None) -> Write:
+        return delete_write(session, subject, key, parts, condition=condition, must_exist=must_exist, stored=raw)
+
+    return reading_first(session, plan, key_json, build, known)
 
 
 def delete_write(
@@ -144,8 +208,9 @@ def delete_write(
     condition: Condition | None,
     must_exist: bool,
     returning: str | None = None,
+    stored: bytes | None = NOT_READ,
 ) -> Write:
-    """The write of `delete`."""
+    """The write of `delete`. ``stored`` is what is there now, where that matters: to a model with unique attributes."""
     by_key = isinstance(subject, type)
     plan = session.plan(subject if by_key else type(subject))
     codec = plan.codec
@@ -166,6 +231,14 @@ def delete_write(
     terms = []
     # Without a version there is nothing to check: what is to be deleted may have been changed.
     guard = Guard(session, plan, loaded) if loaded is not None and plan.version is not None else None
+    also: tuple[Write, ...] = ()
+    if plan.uniques:
+        from .unique import known_state, moves, pinned
+
+        old = known_state(plan, key_json, stored, loaded, returning)
+        also = moves(session, plan, key_json, old, {})
+        if guard is None:
+            condition = pinned(plan, old, condition)
     if guard is not None:
         terms.append(guard.condition(places))
     elif must_exist:
@@ -176,11 +249,13 @@ def delete_write(
     rest = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)} if terms else {}
     body = finish(plan.key_head, key_json, rest)
     if guard is not None and condition is None and not must_exist and returning is None:
-        return guard.write("Delete", key_json, body, done)
+        write = guard.write("Delete", key_json, body, done)
+        write.also = also
+        return write
     transact, safety, single = unguarded(
         session, plan, guarded=condition is not None or must_exist or guard is not None, returning=returning
     )
-    return Write(
+    write = Write(
         plan, "Delete", key_json, body, _returning(done, codec, returning),
         token=session.random_bytes(16),
         single=single,
@@ -190,10 +265,14 @@ def delete_write(
         known_version=guard.version if guard else None,
         known_ring=guard.ring if guard else b"",
     )  # fmt: skip
+    write.also = also
+    return write
 
 
-def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *, fresh: bool) -> tuple[bytes, Any]:
-    """The item to store, with the library-owned attributes of this write, and what to do once it is stored."""
+def _item(
+    session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *, fresh: bool
+) -> tuple[bytes, bytes, Any]:
+    """The key and the item to store, with the library-owned attributes of this write, and what to do once it is stored."""
     codec = plan.codec
     wire = codec.encode(obj)
     now = session.now()
@@ -213,9 +292,14 @@ def _item(session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *,
         wire[TOKEN_ATTRIBUTE] = bytes_wire(tokens)
     if not fresh:
         wire = {**codec.unknown(obj), **wire}
-    item = codec.item_bytes(wire)
+    if codec.composites:
+        key = codec.compose(wire, None if fresh else obj)
+        item = codec.item_bytes(wire)
+    else:
+        item = codec.item_bytes(wire)
+        key = codec.key_of(obj)
 
-    return item, _refresh(codec, obj, item, values)
+    return key, item, _refresh(codec, obj, item, values)
 
 
 def _refresh(codec: Codec, obj: Any, item: bytes, values: dict[str, Any]) -> Callable[[bytes | None], Any]:

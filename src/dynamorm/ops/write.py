@@ -57,12 +57,19 @@ class Write:
     applied, with the JSON of the stored item when that is known, and gives the verb's result.
     ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``also`` holds writes
     that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
-    for it in a transaction's report.
+    for it in a transaction's report, ``verb`` the verb that made it. ``refused_as(raw, info)`` makes the error for a
+    failed condition, from the JSON of the stored item when it came; None: the error of the verb.
+
+    ``pinned`` says that the condition holds only while unique attributes are as they were read.
+
+    In a transaction (`dynamorm.ops.transact`) there is a fourth ``kind``, ``ConditionCheck``, and ``single``, ``safety``
+    and ``transact`` have no meaning.
     """
 
     __slots__ = (
-        "also", "body", "done", "expects", "key", "kind", "known_ring", "known_version", "label", "plan", "refresh", "safety", "single",
-        "token", "transact",
+        "also", "body", "done", "expects", "key", "kind", "known_ring", "known_version", "label", "pinned", "plan",
+        "refresh",
+        "refused_as", "safety", "single", "token", "transact", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -97,10 +104,33 @@ class Write:
         self.known_ring = known_ring
         self.also: tuple[Write, ...] = ()
         self.label: str | None = None
+        self.pinned = False
+        self.verb = ""
+        self.refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
+
+
+NOT_READ: Any = object()
+"""Stands for what is stored under a key, where nobody has looked yet."""
+
+
+class MustRead(ValidationError):
+    """A write cannot be built before what is stored under its key has been read. ``plan`` and ``key`` say where."""
+
+    def __init__(self, plan: Plan, key: bytes) -> None:
+        super().__init__(
+            f"what is stored must be known to write a {plan.codec.schema.name} by key, for it has unique attributes: "
+            "in a transaction, load the object and pass it"
+        )
+        self.plan = plan
+        self.key = key
 
 
 def perform(session: Session, write: Write) -> Flow[Any]:
-    """Send one write and return the verb's result."""
+    """Send one write, with what must be applied together with it, and return the verb's result."""
+    if write.also:
+        from .transact import together  # only a model with guards needs it
+
+        return together(session, write)
     return _transaction(session, write) if write.transact else _single(session, write)
 
 
@@ -124,27 +154,27 @@ def _single(session: Session, write: Write) -> Flow[Any]:
     )
     op.hurried = write.expects == "version"
     # Not a closure over the op: that would be a cycle for the collector with every write.
-    op.resolver = session.resolver(lambda one, deadline: _resolve(session, write, one, _Limit(session, deadline)))
+    op.resolver = session.resolver(lambda one, deadline: _resolve(session, write, one, Limit(session, deadline)))
     return session.call(op)
 
 
 def _read_empty(write: Write, reply: bytes) -> Any:
     expect_empty(reply)
-    return _applied(write, None)
+    return applied(write, None)
 
 
 def _read_old(write: Write, reply: bytes) -> Any:
-    return _applied(write, write.plan.codec.reading.attributes_json(reply))
+    return applied(write, write.plan.codec.reading.attributes_json(reply))
 
 
 def _read_new(write: Write, reply: bytes) -> Any:
     raw = write.plan.codec.reading.attributes_json(reply)
     if raw is None:  # an update always leaves an item: this answer is not to what was asked
         raise MalformedResponse("the answer lacks the attributes that were asked for")
-    return _applied(write, raw)
+    return applied(write, raw)
 
 
-def _applied(write: Write, raw: bytes | None) -> Any:
+def applied(write: Write, raw: bytes | None) -> Any:
     """The write is in the table: whatever fails now must not say that it is not."""
     try:
         return write.done(raw)
@@ -173,23 +203,24 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
     )
     started = session.channel.clock.monotonic()
     op.resolver = session.resolver(
-        lambda one, deadline: _resend(session, write, one, started, _Limit(session, deadline))
+        lambda one, deadline: _resend(session, write, one, started, Limit(session, deadline))
     )
     yield from session.call(op)
     raw = None
     if write.refresh:
         try:
-            raw = yield from session.call(_read(plan, write.key))
+            raw = yield from session.call(read_back(plan, write.key))
         except GeneratorExit:
             raise
         except BaseException as error:  # a cancellation too: whoever catches it must know
             error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
             error.add_note("The write was applied; only reading its result back failed.")
             raise
-    return _applied(write, raw)
+    return applied(write, raw)
 
 
-def _read(plan: Plan, key: bytes) -> Op:
+def read_back(plan: Plan, key: bytes) -> Op:
+    """The call that reads what is stored under a key."""
     return Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', item_of)
 
 
@@ -215,27 +246,34 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
 
 def _refused(write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
     """The condition failed: either an earlier attempt of this very write was applied, or the condition does not hold."""
-    codec = write.plan.codec
     outcome = _settle(write, raw)
     if outcome is Outcome.APPLIED:
-        return _applied(write, None if write.kind == "Delete" else raw)
+        return applied(write, None if write.kind == "Delete" else raw)
     if ambiguous and outcome is Outcome.UNKNOWN:
         return UNSETTLED
+    raise refusal(write, raw, info)
+
+
+def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+    """The error for a write whose condition does not hold; ``raw`` is the JSON of what is stored, when it came."""
+    if write.refused_as is not None:
+        return write.refused_as(raw, info)
+    codec = write.plan.codec
     name = codec.schema.name
     old = None if raw is None else (lambda: codec.decode(raw))
     if write.expects == "absent":
-        raise AlreadyExists(f"a {name} with this key exists already", old=old, **info)
+        return AlreadyExists(f"a {name} with this key exists already", old=old, **info)
     if raw is None:
         if write.expects:
-            raise MissingItem(f"no {name} is stored under this key", **info)
+            return MissingItem(f"no {name} is stored under this key", **info)
     elif write.expects == "version" and (found := codec.reading.version(raw)) != write.known_version:
-        raise VersionConflict(
+        return VersionConflict(
             f"the {name} was changed since it was loaded: version {write.known_version} was expected, {found} is stored;"
             " load it again",
             old=old,
             **info,
         )
-    raise ConditionFailed(f"the condition does not hold for this {name}", old=old, **info)
+    return ConditionFailed(f"the condition does not hold for this {name}", old=old, **info)
 
 
 def _settle(write: Write, raw: bytes | None) -> Outcome:
@@ -259,7 +297,7 @@ def _settle(write: Write, raw: bytes | None) -> Outcome:
     return Outcome.UNKNOWN
 
 
-class _Limit:
+class Limit:
     """The time that settling may take, shared by its requests."""
 
     def __init__(self, session: Session, deadline: float | None) -> None:
@@ -273,25 +311,25 @@ class _Limit:
         return again
 
 
-def _resolve(session: Session, write: Write, op: Op, limit: _Limit) -> Flow[Outcome]:
+def _resolve(session: Session, write: Write, op: Op, limit: Limit) -> Flow[Outcome]:
     """Settle a write of class I or C: look for its token, and finish it if it was never applied."""
     if write.safety is Safety.ONCE:
         return Outcome.UNKNOWN
     guarded = write.expects in {"absent", "version"}
     if guarded:
         try:
-            raw = yield from session.call(limit.within(_read(write.plan, write.key)))
+            raw = yield from session.call(limit.within(read_back(write.plan, write.key)))
         except DynamORMError:
             return Outcome.UNKNOWN
         if not _untouched(write, raw):
             outcome = _settle(write, raw)
             if outcome is Outcome.APPLIED:
-                _applied(write, None if write.kind == "Delete" else raw)
+                applied(write, None if write.kind == "Delete" else raw)
             return outcome
-    again = limit.within(op)
+    repeated = limit.within(op)
     # An earlier attempt may still be on its way, so a refusal is as ambiguous here as it was then.
-    again.refused = lambda fault, _, info: _refused(write, fault.item, info, ambiguous=True)
-    return (yield from _again(session, again, proof=guarded))
+    repeated.refused = lambda fault, _, info: _refused(write, fault.item, info, ambiguous=True)
+    return (yield from again(session, repeated, proof=guarded))
 
 
 def _untouched(write: Write, raw: bytes | None) -> bool:
@@ -301,18 +339,18 @@ def _untouched(write: Write, raw: bytes | None) -> bool:
     return write.plan.codec.reading.version(raw) == write.known_version
 
 
-def _resend(session: Session, write: Write, op: Op, sent_at: float, limit: _Limit) -> Flow[Outcome]:
+def _resend(session: Session, write: Write, op: Op, sent_at: float, limit: Limit) -> Flow[Outcome]:
     """Settle a token transaction: the same token again gives the same answer, as long as DynamoDB remembers it."""
     if session.channel.clock.monotonic() - sent_at > TOKEN_LIFE:
         return Outcome.UNKNOWN
-    outcome = yield from _again(session, limit.within(op), proof=True)
+    outcome = yield from again(session, limit.within(op), proof=True)
     if outcome is Outcome.APPLIED and write.refresh:
         with suppress(DynamORMError):  # the outcome is known; only the object in memory stays as it was
-            _applied(write, (yield from session.call(limit.within(_read(write.plan, write.key)))))
+            applied(write, (yield from session.call(limit.within(read_back(write.plan, write.key)))))
     return outcome
 
 
-def _again(session: Session, op: Op, *, proof: bool) -> Flow[Outcome]:
+def again(session: Session, op: Op, *, proof: bool) -> Flow[Outcome]:
     """Send the same request once more; ``proof`` says whether a refusal proves that it was never applied."""
     try:
         yield from session.call(op)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
 TARGET_PREFIX = "DynamoDB_20120810"
+STREAMS_TARGET_PREFIX = "DynamoDBStreams_20120810"
 USER_AGENT = "dynamorm-py"
 
 _ALGORITHM = "AWS4-HMAC-SHA256"

@@ -1,0 +1,37 @@
+"""`AsyncTransaction`, the block of the asyncio face whose writes are applied together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from .transaction import Operations
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class AsyncTransaction(Operations):
+    """Writes that are applied together or not at all. Made by `AsyncDB.transaction`.
+
+    Only the end of the block waits for the database: the operations are gathered without ``await``.
+
+    Example::
+
+        async with db.transaction() as tx:
+            tx.update(Account, "a1", Account.balance.add(-5), condition=Account.balance >= 5)
+            tx.update(Account, "a2", Account.balance.add(5))
+    """
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Self:
+        self._draft.begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            await self._run(self._draft.commit())
+        else:
+            self._draft.drop()

@@ -1,0 +1,251 @@
+"""The composite keys of one codec: from the wire values of the components to the text that is stored, and back.
+
+They are computed from what is stored of the components, so a protected component never shows in a key. It must not know
+verbs or expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.composite import Composite, Slot
+from dynamorm.errors import ModelError, ValidationError
+from dynamorm.schema import SCHEMAS, Field
+
+from .mismatch import Mismatch
+from .replies import read_object
+from .shapes import CustomShape
+from .size import check_key
+from .system import key_json_of
+
+if TYPE_CHECKING:
+    from .fields import FieldPlan
+    from .generate import Codec
+
+Wire = dict[str, Any]
+
+
+class Computed:
+    """One composite of one codec. ``primary``: it is part of the primary key, so every object has it."""
+
+    __slots__ = ("field", "limit", "made", "owner", "primary", "sources", "tags")
+
+    def __init__(self, owner: str, plan: FieldPlan, plans: Mapping[str, FieldPlan]) -> None:
+        made = plan.field.option(Composite)
+        assert made is not None  # as the planner has seen
+        self.owner = owner
+        self.field: Field = plan.field
+        self.made: Composite = made
+        self.primary = plan.field.role in {"partition", "sort"}
+        self.limit = plan.key_limit
+        self.sources = tuple((name, plans[name].stored) for name in made.components)
+        self.tags = {name: plans[name].shape.tag for name in made.components}
+        for slot in made.slots:
+            _check_shape(f"{owner}.{plan.name}", slot, plans[slot.name])
+        for name in made.by:
+            _check_shape(f"{owner}.{plan.name}", Slot(name), plans[name])
+
+    @property
+    def stored(self) -> str:
+        """The name of the attribute."""
+        return self.field.stored
+
+    def text(self, item: Mapping[str, Wire | None]) -> str | None:
+        """The text made of an item's attributes; None when a component is missing.
+
+        Raises: ValidationError for a component that fits no key.
+        """
+        texts: dict[str, str] = {}
+        for name, stored in self.sources:
+            text = text_in(f"{self.owner}.{name}", item.get(stored))
+            if text is None:
+                return None
+            texts[name] = text
+        return self.join(texts)
+
+    def join(self, texts: Mapping[str, str]) -> str | None:
+        """The text made of the components' texts; None for an empty key of an index, which is left out.
+
+        Raises: ValidationError.
+        """
+        problem = None
+        text = ""
+        try:
+            text = self.made.join(texts)
+        except ValidationError as error:
+            problem = error.message
+        if problem is not None:
+            raise ValidationError(f"{self.owner}.{self.field.name}: {problem}", field=self.field.name)
+        if not text and not self.primary:
+            return None
+        if self.limit:
+            try:
+                check_key({"S": text}, self.limit)
+            except Mismatch as error:
+                problem = error.text
+            if problem is not None:
+                raise ValidationError(f"{self.owner}.{self.field.name} {problem}", field=self.field.name)
+        return text
+
+    def missing(self, item: Mapping[str, Wire | None]) -> list[str]:
+        """The components that have no value."""
+        return [name for name, stored in self.sources if text_in(name, item.get(stored)) is None]
+
+    def split(self, text: str) -> dict[str, Wire]:
+        """The wire values of the components in a key's text, by stored name.
+
+        Raises: ValidationError when the text is no such key.
+        """
+        found = self.made.split(text)
+        return {
+            stored: {self.tags[name]: found[name]}
+            for name, stored in self.sources
+            if name in found and self.tags[name] in {"S", "N"}
+        }
+
+
+def computed_of(owner: str, computed: Iterable[FieldPlan], plans: Mapping[str, FieldPlan]) -> dict[str, Computed]:
+    """The composites of a codec, by field name.
+
+    Raises: ModelError for a component that cannot be in a key.
+    """
+    return {plan.name: Computed(owner, plan, plans) for plan in computed}
+
+
+def _check_shape(where: str, slot: Slot, plan: FieldPlan) -> None:
+    shape = plan.shape
+    if isinstance(shape, CustomShape):  # only its values tell
+        return
+    if shape.tag not in {"S", "N"} or shape.expected == "float":
+        raise ModelError(
+            f"{where}: {slot.name!r} is stored as {shape.expected}, which cannot be in a key: only texts, exact numbers,"
+            " times, UUIDs and enums can"
+        )
+    if slot.width and shape.tag != "N":
+        raise ModelError(f"{where}: {slot.name!r} is stored as text, so it cannot be padded as a number")
+
+
+def text_in(where: str, wire: Wire | None) -> str | None:
+    """The text of a stored component, None when it has no value.
+
+    Raises: ValidationError for what is neither text nor number.
+    """
+    if wire is None or "NULL" in wire:
+        return None
+    ((tag, value),) = wire.items()
+    if tag not in {"S", "N"}:
+        raise ValidationError(
+            f"{where} is stored as {tag}, and only text and numbers can be in a key", field=where.rpartition(".")[2]
+        )
+    text: str = value
+    return text
+
+
+def compose(codec: Codec, item: dict[str, Any], obj: Any = None) -> bytes:
+    """Put the composites into a wire item that is about to be stored, and return the JSON of its key.
+
+    ``obj`` is the loaded object that it replaces: it keeps its key.
+
+    Raises: ValidationError when the key lacks a component, or a component of a loaded object's key was changed.
+    """
+    kept = None if obj is None else read_object(key_of(codec, obj))
+    for one in codec.composites.values():
+        text = one.text(item) if kept is None or not one.primary else None
+        if text is not None:
+            item[one.stored] = {"S": text}
+        elif one.primary and kept is None:
+            raise _incomplete(one, one.missing(item))
+        else:
+            item.pop(one.stored, None)
+    if kept is not None:
+        item.update(kept)
+    return codec.encode_key({name: item[name] for name in codec.key_names})
+
+
+def key_of(codec: Codec, obj: Any) -> bytes:
+    """The JSON of an object's key. A loaded object has the key it was stored under.
+
+    Raises: ValidationError when a component has no value, or was changed since the object was loaded.
+    """
+    loaded = codec.access.get_state(obj)
+    item = _key_item(codec, obj)
+    if loaded is None:
+        for one in codec.composites.values():
+            if not one.primary:
+                continue
+            text = one.text(item)
+            if text is None:
+                raise _incomplete(one, one.missing(item))
+            item[one.stored] = {"S": text}
+        return codec.encode_key({name: item[name] for name in codec.key_names})
+    key = key_json_of(loaded, codec.key_names)
+    stored = read_object(key)
+    for one in codec.composites.values():
+        if one.primary:
+            item[one.stored] = {"S": one.text(item) or ""}
+    if any(item[name] != stored[name] for name in codec.key_names):
+        _refuse_changed(codec, obj, item, loaded)
+    return key
+
+
+def _key_item(codec: Codec, obj: Any) -> dict[str, Any]:
+    """What is stored of the fields that an object's key is made of."""
+    names = dict.fromkeys(name for one in codec.composites.values() if one.primary for name, _ in one.sources)
+    names |= {field.name: None for field in codec.keys.fields if field.name not in codec.composites}
+    return {codec.plans[name].stored: codec.encode_field(name, getattr(obj, name)) for name in names}
+
+
+def _refuse_changed(codec: Codec, obj: Any, item: dict[str, Any], loaded: bytes) -> None:
+    """Name what was changed of a key. Another program's form of the same value (a time, say) is no change."""
+    before = _key_item(codec, codec.decode(loaded))
+    for field in codec.schema.fields.values():
+        if field.stored in before and before[field.stored] != item.get(field.stored):
+            raise ValidationError(
+                f"{codec.schema.name}.{field.name} is part of the key and was changed: create a new object instead",
+                field=field.name,
+            )
+
+
+def _incomplete(one: Computed, missing: list[str]) -> ValidationError:
+    names = " and ".join(missing)
+    return ValidationError(
+        f"{one.owner}.{one.field.name} is computed from {', '.join(one.made.components)}, and {names} has no value",
+        field=missing[0] if missing else one.field.name,
+    )
+
+
+def recovered(codec: Codec, item: Mapping[str, Any]) -> dict[str, Any]:
+    """The components that an item's keys hold, for an item that lacks them as attributes of their own."""
+    found: dict[str, Any] = {}
+    for one in codec.composites.values():
+        text = item.get(one.stored, {}).get("S")
+        if text is None:
+            continue
+        try:
+            found |= one.split(text)
+        except ValidationError:  # another program's text: it tells nothing
+            continue
+    return {stored: wire for stored, wire in found.items() if stored not in item}
+
+
+def text_of(obj: Any, name: str) -> str | None:
+    """The text of a composite of an object, None while a component has no value.
+
+    Raises: ValidationError for a component that cannot be stored.
+
+    Example: ``text_of(transaction, "pk")``
+    """
+    codec = _bare_codec(type(obj))
+    one = codec.composites[name]
+    item = {stored: codec.encode_operand((codec.field(part),), getattr(obj, part)) for part, stored in one.sources}
+    return one.text(item)
+
+
+@cache
+def _bare_codec(model: type) -> Codec:
+    """A codec without any plugin, which knows no table's name: it only makes texts of values."""
+    from .generate import Codec as Make
+
+    return Make(SCHEMAS[model], lambda _schema, _field: None, _bare_codec)

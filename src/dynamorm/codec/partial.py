@@ -1,0 +1,196 @@
+"""`reader`: replies that hold part of each item, as partial objects. As strict as the reading of whole items.
+
+A partial object holds what was selected and the item's key; see `dynamorm.codec.partial_class`. This module must not
+know verbs: it says which places to fetch, and reads what comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from linecache import cache as shown_sources
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from dynamorm.declare import did_you_mean
+from dynamorm.errors import ValidationError
+from dynamorm.expression_tree import Location, Part
+from dynamorm.schema import Index, Schema
+
+from .careful import Careful
+from .fields import FieldPlan
+from .generate import Codec, Page
+from .narrow import PartialRecord, Wanted, narrow, want
+from .partial_class import open_class, seal
+from .reading import Reading
+from .source import Source
+from .state import Access
+
+MAX_READERS: Final = 256
+"""Selections of one model whose readers are kept. A program has a few; one that lets its users choose has any number."""
+
+
+class PartialReader:
+    """Reads replies into partial objects of one selection.
+
+    ``projection`` are the places to put into ProjectionExpression, key attributes included; ``names`` the fields that
+    the objects hold; ``discriminator`` the stored attribute to fetch beside them, or None.
+
+    Example: ``reader(codec, [Payment.amount]).read_item(b'{"Item":{"id":{"S":"p1"},"amount":{"N":"5"}}}')``
+    """
+
+    def __init__(self, codec: Codec, wanted: dict[str, Wanted]) -> None:
+        found = narrow(codec.record, wanted)
+        self.codec = _PartialCodec(codec, found.plans, wanted)
+        self.names = tuple(plan.name for plan in found.plans)
+        self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in found.places)
+        if codec.schema.discriminator is not None:
+            self.projection += (_attribute(codec.schema, codec.schema.discriminator),)
+        self.reading = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
+        self.read_item = self.reading.item
+
+    def read_page(self, body: bytes) -> Page:
+        """The reply to Query or Scan. Raises: MalformedResponse, ValidationError."""
+        return Page(*self.reading.page(body))
+
+    def __repr__(self) -> str:
+        return f"<PartialReader {self.codec.schema.name}: {', '.join(self.names)}>"
+
+
+class _PartialCodec:
+    """As much of a `Codec` as `Reading` and `Careful` ask for, of some of the fields."""
+
+    def __init__(self, codec: Codec, plans: list[FieldPlan], wanted: dict[str, Wanted]) -> None:
+        self.schema = codec.schema
+        self.model = codec.model
+        self.table = codec.table
+        self.record = PartialRecord(codec.record, plans)
+        self.plans = {plan.name: plan for plan in plans}
+        self.codec_of = codec.codec_of
+        self.family = None if codec.family is None else _PartialFamily(codec.family, wanted)
+        self.access = Access(self._construct, lambda _: None, lambda _, __: None)
+        self.careful = Careful(self)  # type: ignore[arg-type] # has what it asks of a codec
+        source = Source()
+        source.define("read", "w, raw", [f"return {self.record.sealed(source, f'{self.record.decoder(source)}(w)')}"])
+        source.compile(f"{codec.schema.name} partial")
+        self._decode = source.names["read"]
+
+    @property
+    def file(self) -> str:
+        """Where the generated code is shown from."""
+        return str(self._decode.__code__.co_filename)
+
+    def _construct(self, _: Any, values: dict[str, Any]) -> Any:
+        obj = object.__new__(open_class(self.record.partial))
+        obj.__loaded__ = None
+        for name, value in values.items():
+            setattr(obj, name, value)
+        return seal(obj, self.record.partial)
+
+
+class _PartialFamily:
+    """Finds the partial reader of an item's class."""
+
+    def __init__(self, family: Any, wanted: dict[str, Wanted]) -> None:
+        self._family = family
+        self._wanted = wanted
+        self._readers: dict[Any, PartialReader] = {}
+
+    def codec(self, item: dict[str, Any]) -> Any | None:
+        """What has the ``reading`` of the item's class; None when it is the class itself."""
+        found = self._family.codec(item)
+        if found is None:
+            return None
+        if found not in self._readers:
+            self._readers[found] = PartialReader(found, self._wanted)
+        return self._readers[found]
+
+
+def reader(codec: Codec, select: Sequence[str | Location], also: Iterable[str] = ()) -> PartialReader:
+    """The reader of a selection: names of fields (or their stored names) and places.
+
+    The item's key is always among what is read, and so are the fields ``also``: of an index, its key, which paging
+    needs. Made once for each selection.
+
+    Raises: ValidationError when nothing is selected, or something that the model does not have.
+
+    Example: ``reader(codec, ["id", Payment.address[Address.city]]).projection``
+    """
+    if isinstance(select, (str, Location)):
+        select = (select,)
+    known = codec.partials
+    key = (tuple([one.parts if isinstance(one, Location) else one for one in select]), tuple(also))
+    try:
+        return known[key]
+    except (KeyError, TypeError):
+        pass
+    if not select:
+        raise ValidationError("nothing was selected: name at least one attribute, or leave select out")
+    places = [_place(codec, one) for one in select]
+    names = dict.fromkeys((*(field.name for field in codec.keys.fields), *also))
+    made = PartialReader(codec, want(codec.record, [*places, *(_place(codec, name) for name in names)]))
+    if len(known) >= MAX_READERS:
+        for one in known.values():
+            shown_sources.pop(one.codec.file, None)
+        known.clear()
+    known[key] = made
+    return made
+
+
+def index_reader(codec: Codec, index: Index) -> PartialReader:
+    """The reader of what an index holds of each item: the keys of both, and what is projected.
+
+    Example: ``index_reader(codec, Payment.by_key).names``
+    """
+    return reader(codec, index_fields(codec.schema, index))
+
+
+def index_fields(schema: Schema, index: Index) -> tuple[str, ...]:
+    """The names of the fields that an index holds, in order of declaration.
+
+    Example: ``index_fields(schema, Payment.by_key) == ("id", "idempotency_key")``
+    """
+    if index.projection == "ALL":
+        return tuple(schema.fields)
+    projected = index.projection if isinstance(index.projection, tuple) else ()
+    held = {*(schema.key.fields if schema.key else ()), *index.fields, *projected}
+    return tuple(name for name in schema.fields if name in held)
+
+
+def place_of(codec: Codec, name: str) -> Location:
+    """The place of a field, by its own or its stored name. Raises: ValidationError, naming the nearest."""
+    plan = codec.record.plan(name)
+    if plan is None:
+        schema = codec.schema
+        if "." in name or "[" in name:
+            raise ValidationError(
+                f"{schema.name} has no field {name!r}; what lies inside an attribute is named by a path, such as"
+                f" {schema.name}.address[Address.city]",
+                field=name,
+            )
+        raise ValidationError(f"{schema.name} has no field {name!r}{did_you_mean(name, schema.fields)}", field=name)
+    return _location((plan.field,))
+
+
+def _place(codec: Codec, one: Any) -> Location:
+    if isinstance(one, str):
+        return place_of(codec, one)
+    if not isinstance(one, Location):
+        raise ValidationError(
+            f"select takes attributes such as {codec.schema.name}.{next(iter(codec.plans), 'id')} or their names, got"
+            f" {type(one).__name__}"
+        )
+    return one
+
+
+def _location(parts: tuple[Part, ...]) -> Location:
+    place = Location()
+    place.field = parts[0]  # type: ignore[assignment] # a place begins with a field
+    place.parts = parts
+    return place
+
+
+def _attribute(schema: Schema, stored: str) -> Location:
+    """The place of an attribute that is no field."""
+    first = next(iter(schema.fields.values()))
+    return _location((replace(first, name=stored, stored=stored, owner=""),))

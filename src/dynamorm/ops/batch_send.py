@@ -1,0 +1,249 @@
+"""One request of a batch of writes, until each of its items is written, failed or unknown.
+
+A batch's puts and deletes are unconditional, so a request whose answer was lost is sent again, byte for byte the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.batches import Asked, read_unprocessed
+from dynamorm.codec.replies import dumps
+from dynamorm.effects import Flow, Sleep
+from dynamorm.errors import (
+    AccessDenied,
+    ClientError,
+    DynamORMError,
+    Outcome,
+    OutcomeUnknown,
+    TableNotFound,
+    Throttled,
+    Unavailable,
+    ValidationError,
+)
+
+from .op import Op, Safety
+from .pace import Pace
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+WRITTEN: Final = "written"
+FAILED: Final = "failed"
+UNKNOWN: Final = "unknown"
+
+_STRIKES: Final = 2
+"""Requests in a row, for each worker, of which nothing was written before the rest is not sent any more."""
+
+_POISON = (ValidationError, ClientError, AccessDenied)
+"""Refusals that may be due to a single item of a request."""
+
+
+class Entry:
+    """One item of a batch: what the caller gave, how it is sent, and what became of it.
+
+    ``address`` names the item in the database. ``heir`` is a later entry for the same item, which is sent instead.
+    ``doubt``: an answer that told of this item was lost.
+    """
+
+    __slots__ = ("address", "done", "doubt", "error", "heir", "item", "key", "kind", "place", "plan", "request", "state")
+
+    def __init__(  # noqa: PLR0917 - plain data; made for every item
+        self, item: Any, plan: Plan, kind: str, key: bytes, request: bytes, done: Callable[[bytes | None], Any]
+    ) -> None:
+        self.item = item
+        self.plan = plan
+        self.kind = kind
+        self.key = key
+        self.request = request
+        self.done = done
+        self.address: Any = (plan.table, key)
+        self.place = ""
+        self.state = ""
+        self.error: DynamORMError | None = None
+        self.heir: Entry | None = None
+        self.doubt = False
+
+    @classmethod
+    def refused(cls, item: Any, error: DynamORMError) -> Entry:
+        """An item that cannot be sent at all."""
+        entry = cls.__new__(cls)
+        entry.item, entry.request, entry.heir, entry.address = item, b"", None, None
+        entry.state, entry.error = FAILED, error
+        return entry
+
+
+class Load:
+    """A whole batch under way: how often in a row the service has refused everything, and whether that was enough."""
+
+    def __init__(self, session: Session, limit: int) -> None:
+        self.session = session
+        self.stopped: DynamORMError | None = None
+        self._limit = max(_STRIKES * limit, 4)
+        self._strikes = 0
+
+    def send(self, entries: list[Entry]) -> Flow[None]:
+        """Bring each entry to its end."""
+        if self.stopped is not None:
+            for entry in entries:
+                _fail(entry, self._unsent(self.stopped))
+            return
+        yield from self._chunk(entries)
+        if any(entry.state == WRITTEN for entry in entries):
+            self._strikes = 0
+            return
+        error = entries[-1].error
+        if not isinstance(error, ValidationError):
+            self._strikes += 1
+            if self._strikes >= self._limit:
+                self.stopped = error
+
+    def _unsent(self, error: DynamORMError) -> DynamORMError:
+        kind = type(error) if error.outcome is Outcome.NOT_APPLIED else Unavailable
+        return kind(
+            f"not sent, for of the last {self._strikes} requests nothing was written: {error.message}",
+            operation=error.operation,
+            table=error.table,
+        )
+
+    def _chunk(self, left: list[Entry]) -> Flow[None]:
+        pace = Pace(self.session)
+        lost: list[DynamORMError] = []
+        while True:
+            op = _request(left, pace.left())
+            try:
+                again = yield from self.session.call(op)
+            except OutcomeUnknown as error:
+                for entry in left:
+                    entry.doubt = True
+                lost.append(error)
+                delay = pace.lost()
+                if delay is None:
+                    self._end(left, error, pace, lost)
+                    return
+            except DynamORMError as error:
+                parts = _parts(left, error)
+                if len(parts) < 2:
+                    self._end(left, error, pace, lost)
+                    return
+                for part in parts:
+                    yield from self._chunk(part)
+                return
+            else:
+                undone = set(again)
+                for entry in left:
+                    if entry not in undone:
+                        entry.done(None)
+                        entry.state = WRITTEN
+                if not again:
+                    return
+                delay = pace.unprocessed(progress=len(again) < len(left))
+                left = again
+                if delay is None:
+                    error = Throttled(
+                        f"DynamoDB left the item undone in {pace.requests} requests; {pace.why}",
+                        operation=op.name,
+                        table=op.table,
+                        attempts=pace.requests,
+                    )
+                    self._end(left, error, pace, lost)
+                    return
+            yield Sleep(delay)
+
+    def _end(self, left: list[Entry], error: DynamORMError, pace: Pace, lost: list[DynamORMError]) -> None:
+        """What is left was not written, or nobody knows."""
+        for entry in left:
+            if not entry.doubt:
+                _fail(entry, error)
+                continue
+            entry.state = UNKNOWN
+            entry.error = self._unknown(entry, error, pace, lost)
+
+    def _unknown(
+        self, entry: Entry, error: DynamORMError, pace: Pace, lost: list[DynamORMError]
+    ) -> OutcomeUnknown:
+        resolve = self.session.resolver(lambda op, deadline: _resolve(self.session, entry, op, deadline))
+        op = _request([entry], 0.001)
+        why = pace.why or "then the service refused it"
+        found = OutcomeUnknown(
+            f"{op.name} was sent and its answer was lost; {why}: the item may or may not have been written",
+            key=entry.plan.key_names,
+            resolver=lambda deadline: resolve(op, deadline),
+            operation=op.name,
+            table=op.table,
+            request_id=error.request_id,
+            attempts=pace.requests,
+            earlier=lost,
+        )
+        found.__cause__ = error
+        return found
+
+
+def _fail(entry: Entry, error: DynamORMError) -> None:
+    entry.state, entry.error = FAILED, error
+
+
+def _parts(entries: list[Entry], error: DynamORMError) -> list[list[Entry]]:
+    """A request that was refused as a whole, in parts of which some may be accepted; the whole where none would be."""
+    if isinstance(error, TableNotFound):
+        return list(_by_table(entries).values())
+    if not isinstance(error, _POISON) or len(entries) < 2:
+        return [entries]
+    half = len(entries) // 2
+    return [entries[:half], entries[half:]]
+
+
+def _by_table(entries: list[Entry]) -> dict[str, list[Entry]]:
+    tables: dict[str, list[Entry]] = {}
+    for entry in entries:
+        tables.setdefault(entry.plan.table, []).append(entry)
+    return tables
+
+
+def _request(entries: list[Entry], timeout: float) -> Op:
+    """The call that writes these entries. It gives those that DynamoDB left undone."""
+    tables = _by_table(entries)
+    body = b",".join(
+        dumps(table) + b":[" + b",".join([entry.request for entry in some]) + b"]" for table, some in tables.items()
+    )
+    return Op(
+        "BatchWriteItem",
+        ", ".join(tables),
+        b'{"RequestItems":{' + body + b"}}",
+        lambda reply: _undone(reply, tables),
+        # Repeated here and not by the call, which could not tell what an answer to a later attempt leaves in doubt.
+        Safety.ONCE,
+        timeout=timeout,
+    )
+
+
+def _undone(reply: bytes, tables: dict[str, list[Entry]]) -> list[Entry]:
+    if reply == b'{"UnprocessedItems":{}}':
+        return []
+    sent: dict[str, dict[str, list[Entry]]] = {}
+    for table, entries in tables.items():
+        kinds = sent[table] = {}
+        for entry in entries:
+            kinds.setdefault(entry.kind, []).append(entry)
+    asked = {
+        table: {
+            kind: Asked(some[0].plan.key_names, [entry.key for entry in some]) for kind, some in kinds.items()
+        }
+        for table, kinds in sent.items()
+    }
+    return [sent[table][kind][position] for table, kind, position in read_unprocessed(reply, asked)]
+
+
+def _resolve(session: Session, entry: Entry, op: Op, deadline: float | None) -> Flow[Outcome]:
+    """Settle an item whose outcome is unknown: an unconditional write may be sent again."""
+    op.timeout = session.config.operation_timeout if deadline is None else deadline
+    try:
+        undone = yield from session.call(op)
+    except DynamORMError:
+        return Outcome.UNKNOWN
+    if undone:
+        return Outcome.UNKNOWN
+    entry.done(None)
+    return Outcome.APPLIED

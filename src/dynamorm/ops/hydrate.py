@@ -1,0 +1,103 @@
+"""Whole objects for what an index holds only part of: fetched from the table by their keys, in the order of the index.
+
+An index lags behind its table. An item that is gone is left out, and so is one that the key condition no longer fits;
+a filter is not asked again: it was about what the index held.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.effects import Flow
+from dynamorm.expression_tree import Comparison, Wire
+from dynamorm.schema import SCHEMAS
+
+from .batch_get import get
+from .choose import choose
+from .plan import Plan
+from .request import Request
+
+if TYPE_CHECKING:
+    from dynamorm.codec.generate import Page
+    from dynamorm.session import Session
+
+CONCURRENCY = 4
+"""Batches of 100 keys read at once; a page of an index may hold some ten thousand."""
+
+
+def page(session: Session, request: Request, found: Page) -> Flow[Page]:
+    """The page with whole objects in the place of its partial ones. Its counts and its last key stay."""
+    if not found.items:
+        return found
+    plan = session.plan(request.model)
+    chosen = choose(plan, request)
+    schema = plan.codec.schema
+    assert schema.key is not None  # a plan is made only for a model with a key
+    names = schema.key.fields
+    keys = [tuple([getattr(one, name) for name in names]) for one in found.items]
+    # The index does not hold what tells the classes of a family apart, so there may be siblings among the items.
+    model = _root(request.model) if chosen.family else request.model
+    whole = yield from get(session, model, keys, consistent=request.consistent, concurrency=CONCURRENCY)
+    found.items = [
+        one
+        for one in whole
+        if one is not None and isinstance(one, plan.model) and all(_fits(plan, term, one) for term in chosen.terms)
+    ]
+    return found
+
+
+def _root(model: Any) -> Any:
+    """The class at the head of a family."""
+    family = [base for base in model.__mro__ if base in SCHEMAS and SCHEMAS[base].discriminator is not None]
+    return family[-1] if family else model
+
+
+def _fits(plan: Plan, term: Comparison, obj: Any) -> bool:
+    """Whether a term of the key condition is true of an object, by what is stored."""
+    stored = session_value(plan, obj, term.path.field.stored)
+    if stored is None:
+        return False
+    operands = []
+    for one in term.operands:
+        wire = (
+            one.value
+            if isinstance(one, Wire)
+            else plan.operand(term.path, one, "string" if term.op == "begins_with" else "value")
+        )
+        if wire is None or wire.keys() != stored.keys():
+            return False
+        operands.append(_ordered(wire))
+    return _true(term.op, _ordered(stored), operands)
+
+
+def session_value(plan: Plan, obj: Any, stored: str) -> dict[str, Any] | None:
+    """The wire value of an attribute as it was read."""
+    return plan.codec.stored(obj, stored)
+
+
+def _true(op: str, value: Any, operands: list[Any]) -> bool:
+    first = operands[0]
+    if op == "BETWEEN":
+        return bool(first <= value <= operands[1])
+    if op == "begins_with":
+        return bool(value.startswith(first))
+    return bool(_ORDER[op](value, first))
+
+
+_ORDER: dict[str, Any] = {
+    "=": lambda value, other: value == other,
+    "<": lambda value, other: value < other,
+    "<=": lambda value, other: value <= other,
+    ">": lambda value, other: value > other,
+    ">=": lambda value, other: value >= other,
+}
+
+
+def _ordered(wire: dict[str, Any]) -> Any:
+    """What DynamoDB orders a key attribute by: a text by its UTF-8 bytes, a number by its value, bytes as they are."""
+    ((tag, value),) = wire.items()
+    if tag == "N":
+        return Decimal(value)
+    return value.encode() if tag == "S" else b64decode(value)

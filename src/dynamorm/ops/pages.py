@@ -1,0 +1,65 @@
+"""`Page`: some items of a query, and the text with which another program goes on behind them.
+
+It must not know requests; the cursor is sealed by a function it is given, when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar, overload
+
+M = TypeVar("M")
+
+
+class Page(Sequence[M], Generic[M]):
+    """One page of a query: a sequence of its ``items``, with the ``cursor`` to go on behind them.
+
+    ``cursor`` is None at the end, and nowhere else. It is sealed when it is first asked for: give it back to the same
+    query with ``.cursor(text)``, here or in another process.
+
+    Raises: ConfigError, when the cursor is asked for, in production without ``cursor_key``; also without the extra
+    ``secure``.
+
+    Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``, then ``page.cursor``
+    """
+
+    __slots__ = ("_cursor", "items")
+
+    def __init__(self, items: list[M], cursor: str | Callable[[], str] | None = None) -> None:
+        self.items = items
+        self._cursor = cursor
+
+    @property
+    def cursor(self) -> str | None:
+        """The text to go on with, None when this was the last page.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").cursor(page.cursor).page()``
+        """
+        cursor = self._cursor
+        if callable(cursor):
+            self._cursor = cursor = cursor()
+        return cursor
+
+    @property
+    def last(self) -> bool:
+        """Whether there is nothing behind this page; no cursor is sealed to find out.
+
+        Example: ``while not page.last: ...``
+        """
+        return self._cursor is None
+
+    @overload
+    def __getitem__(self, index: int) -> M: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[M]: ...
+    def __getitem__(self, index: int | slice) -> M | list[M]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[M]:
+        return iter(self.items)
+
+    def __repr__(self) -> str:
+        return f"<Page of {len(self.items)}{', the last' if self.last else ''}>"

@@ -1,0 +1,158 @@
+"""Conditions as text, ``where("status", "=", "completed")``: names of fields and operators to the same trees as paths.
+
+Only names and operators are looked up here. A value is a value, whatever it contains: it is bound, never read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from dynamorm.codec.records import Record
+from dynamorm.codec.shapes import Nullable
+from dynamorm.declare import did_you_mean
+from dynamorm.errors import ValidationError
+from dynamorm.expression import Path
+from dynamorm.expression_tree import Condition
+
+from .plan import Plan
+
+_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+
+
+def place(plan: Plan, name: Any) -> Path[Any]:
+    """The place of a field by its own or its stored name; parts of it by dots and ``[0]``.
+
+    Raises: ValidationError, naming the nearest field.
+
+    Example: ``place(plan, "address.city")``
+    """
+    schema = plan.codec.schema
+    if not isinstance(name, str):
+        raise ValidationError(f"{schema.name}: a field is named by a text, got {type(name).__name__}")
+    found = plan.codec.record.plan(name)
+    if found is not None:
+        return Path(found.field)
+    steps = _steps(schema.name, name)
+    path: Path[Any] | None = None
+    shape: Any = plan.codec.record
+    for step in steps:
+        shape = shape.inner if isinstance(shape, Nullable) else shape
+        key: Any = step
+        if isinstance(shape, Record):
+            inner = shape.plan(step) if isinstance(step, str) else None
+            if inner is None:
+                hint = did_you_mean(str(step), [one.name for one in shape.plans])
+                raise ValidationError(f"{shape.expected} has no field {step!r}{hint}", field=name)
+            key, shape = Path(inner.field), inner.shape
+        else:
+            shape = shape.part(step)
+        path = key if path is None else path[key]
+    assert path is not None  # there is a first step
+    return path
+
+
+def _steps(model: str, name: str) -> list[str | int]:
+    found: list[str | int] = []
+    end = 0
+    while end < len(name):
+        match = _STEP.match(name, end)
+        if match is None:
+            break
+        found.append(match[1] if match[1] is not None else int(match[2]))
+        end = match.end()
+    if not found or end < len(name):
+        raise ValidationError(f"{model}: {name!r} names no field", field=name)
+    return found
+
+
+def condition(plan: Plan, name: str, rest: tuple[Any, ...]) -> Condition:
+    """The condition of a field's name, an operator and its values.
+
+    Raises: ValidationError for a name or an operator that does not exist, and for the wrong number of values.
+
+    Example: ``condition(plan, "amount", ("between", 1, 5))``
+    """
+    path = place(plan, name)
+    if not rest or not isinstance(rest[0], str):
+        raise ValidationError(f'{path.name}: say how to compare it, as in where("{name}", "=", value)', field=path.name)
+    return compare(path, rest[0], rest[1:])
+
+
+def compare(path: Path[Any], operator: str, values: tuple[Any, ...]) -> Condition:
+    """The condition that an operator makes of a path. Raises: ValidationError, code ``ErrInvalidOperator``."""
+    known = " ".join(operator.upper().replace("_", " ").split())
+    if known in _ONE:
+        return _ONE[known](path, _only(path, operator, values))
+    if known in _NONE:
+        # The Go library takes a value here and does not look at it.
+        if any(value is not None for value in values):
+            raise _count(path, operator, "no value")
+        return _NONE[known](path)
+    if known in {"BETWEEN", "SIZE BETWEEN"}:
+        low, high = _pair(path, operator, values)
+        return path.between(low, high) if known == "BETWEEN" else path.size().between(low, high)
+    if known in {"IN", "NOT IN"}:
+        wanted = values[0] if len(values) == 1 and isinstance(values[0], _MANY) else values
+        return path.in_(wanted) if known == "IN" else ~path.in_(wanted)
+    spoken = [one.replace(" ", "_") if one[0].isalpha() and one[-1].isalpha() else one for one in _NAMES]
+    hint = did_you_mean(operator.upper(), spoken)
+    raise ValidationError(f"{path.name}: no operator {operator[:40]!r}{hint}", field=path.name, code="ErrInvalidOperator")
+
+
+_MANY: Final = (list, tuple, set, frozenset)
+
+
+def _only(path: Path[Any], operator: str, values: tuple[Any, ...]) -> Any:
+    if len(values) != 1:
+        raise _count(path, operator, "one value")
+    return values[0]
+
+
+def _pair(path: Path[Any], operator: str, values: tuple[Any, ...]) -> tuple[Any, Any]:
+    if len(values) == 1 and isinstance(values[0], (list, tuple)):
+        values = tuple(values[0])
+    if len(values) != 2:
+        raise _count(path, operator, "two values, the lower first")
+    return values[0], values[1]
+
+
+def _count(path: Path[Any], operator: str, wanted: str) -> ValidationError:
+    return ValidationError(f"{path.name}: the operator {operator} takes {wanted}", field=path.name)
+
+
+def _equal(path: Any, value: Any) -> Condition:
+    found: Condition = path == value
+    return found
+
+
+def _unequal(path: Any, value: Any) -> Condition:
+    found: Condition = path != value
+    return found
+
+
+_ONE: Final[dict[str, Callable[[Any, Any], Condition]]] = {
+    **dict.fromkeys(("=", "==", "EQ"), _equal),
+    **dict.fromkeys(("!=", "<>", "NE"), _unequal),
+    **dict.fromkeys(("<", "LT"), lambda path, value: path < value),
+    **dict.fromkeys(("<=", "LE"), lambda path, value: path <= value),
+    **dict.fromkeys((">", "GT"), lambda path, value: path > value),
+    **dict.fromkeys((">=", "GE"), lambda path, value: path >= value),
+    **dict.fromkeys(("BEGINS WITH", "STARTS WITH"), lambda path, value: path.begins_with(value)),
+    "CONTAINS": lambda path, value: path.contains(value),
+    "NOT CONTAINS": lambda path, value: ~path.contains(value),
+    "ATTRIBUTE TYPE": lambda path, value: path.attribute_type(value),
+    "SIZE =": lambda path, value: path.size() == value,
+    "SIZE <>": lambda path, value: path.size() != value,
+    "SIZE !=": lambda path, value: path.size() != value,
+    "SIZE <": lambda path, value: path.size() < value,
+    "SIZE <=": lambda path, value: path.size() <= value,
+    "SIZE >": lambda path, value: path.size() > value,
+    "SIZE >=": lambda path, value: path.size() >= value,
+}
+_NONE: Final[dict[str, Callable[[Any], Condition]]] = {
+    **dict.fromkeys(("EXISTS", "ATTRIBUTE EXISTS"), lambda path: path.exists()),
+    **dict.fromkeys(("NOT EXISTS", "ATTRIBUTE NOT EXISTS"), lambda path: path.not_exists()),
+}
+_NAMES: Final = (*_ONE, *_NONE, "BETWEEN", "IN", "NOT IN", "SIZE BETWEEN")

@@ -1,0 +1,290 @@
+"""Several writes as one TransactWriteItems: all or nothing, sent with one token, exactly once.
+
+The writes come from the builders of the verbs, so versions, times and token rings are those of single writes. What was
+refused is told by `dynamorm.ops.blame`. It must not know how requests are signed or retried, nor which face asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.replies import expect_empty, json_of, read_object
+from dynamorm.codec.size import item_size, value_size
+from dynamorm.effects import Flow, Gather
+from dynamorm.errors import DynamORMError, Outcome, OutcomeUnknown, TransactionCancelled, ValidationError
+from dynamorm.wire.reply import ServiceFault
+
+from .blame import fits, named, told
+from .op import UNSETTLED, Op, Safety
+from .write import TOKEN_LIFE, Limit, Write, applied, read_back
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+MAX_OPERATIONS: Final = 100
+MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_TOKEN: Final = 36
+"""Limits of TransactWriteItems: operations, bytes of their items together, characters of a client request token.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+"""
+
+READS_AT_ONCE: Final = 4
+"""Objects that are read back at the same time after a commit."""
+
+
+def commit(
+    session: Session, writes: Sequence[Write | None], *, checks: Sequence[Write] = (), token: str | None = None
+) -> Flow[None]:
+    """Send the writes, what must be applied with each (``also``) and the checks as one transaction.
+
+    A None among the writes keeps its place in `TransactionCancelled.reasons` and sends nothing. ``token`` is the
+    caller's own client request token; each transaction gets a new one otherwise.
+
+    Raises: ValidationError before anything is sent, TransactionCancelled, OutcomeUnknown.
+    """
+    operations = (*writes, *checks)
+    if any(one is not None for one in operations):
+        yield from Commit(session, operations, token).run()
+
+
+def together(session: Session, write: Write) -> Flow[Any]:
+    """Send one verb's write with what must be applied with it; the result and the errors are those of the verb."""
+    if write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
+        raise ValidationError(
+            f"returning='old' is not to be had of {write.plan.codec.schema.name}: the write changes several items at"
+            " once, and a transaction returns none of them; read the item first",
+            field="returning",
+        )
+    results = yield from Commit(session, (write,), None, alone=True).run()
+    return results[0]
+
+
+class Commit:
+    """One transaction on its way. ``alone``: it stands for a single verb, so its error is that verb's own.
+
+    ``parts`` is what is sent, in order: each write with the position of the operation it belongs to.
+    """
+
+    __slots__ = ("_alone", "_given", "_session", "_started", "_token", "operations", "parts", "results")
+
+    def __init__(
+        self, session: Session, operations: tuple[Write | None, ...], token: str | None, *, alone: bool = False
+    ) -> None:
+        self._session = session
+        self._alone = alone
+        self._given = check_token(token)
+        self._token = session.random_bytes(16) if token is None else token.encode()
+        self._started = 0.0
+        self.operations = operations
+        self.parts = tuple(
+            (position, part) for position, one in enumerate(operations) if one is not None for part in _with_others(one)
+        )
+        self.results: list[Any] | None = None
+        check_parts(operations, self.parts)
+
+    def run(self) -> Flow[list[Any]]:
+        """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
+        session = self._session
+        self._started = session.channel.clock.monotonic()
+        try:
+            yield from session.call(self._op())
+        except OutcomeUnknown as error:
+            if self._given is not None:
+                error.token = self._given
+            raise
+        return (yield from self._finish(None))
+
+    def _op(self) -> Op:
+        session, parts = self._session, self.parts
+        items = b",".join([b'{"%b":%b}' % (write.kind.encode(), write.body) for _, write in parts])
+        text = self._token.hex() if self._given is None else self._given
+        token = json_of(text)
+        assert token is not None  # check_token has seen it
+        op = Op(
+            "TransactWriteItems",
+            ", ".join(sorted({write.plan.table for _, write in parts})),
+            b'{"TransactItems":[' + items + b'],"ClientRequestToken":' + token + b"}",
+            expect_empty,
+            Safety.RESEND,
+            lambda fault, _, info: self._refused(fault, info),
+            token=self._token,
+            key=parts[0][1].plan.key_names if self._alone or len(parts) == 1 else None,
+        )
+        # After that DynamoDB may have forgotten the token, and would apply the same request once more.
+        op.timeout = TOKEN_LIFE if session.config.operation_timeout > TOKEN_LIFE else None
+        # Not a closure over the op: that would be a cycle for the collector with every transaction.
+        op.resolver = session.resolver(lambda one, deadline: self._resolve(one, Limit(session, deadline)))
+        return op
+
+    def _refused(self, fault: ServiceFault, info: dict[str, Any]) -> Any:
+        """The transaction was cancelled. Its token proves that no earlier attempt was applied."""
+        error = told(self.operations, self.parts, fault, info)
+        if self._alone and isinstance(error, TransactionCancelled):
+            first = error.reasons[0] if error.reasons else None
+            if first is not None and first.error is not None:
+                raise first.error
+        raise error
+
+    def _finish(self, limit: Limit | None) -> Flow[list[Any]]:
+        """Tell every write that it was applied, once; those that need it are read back first."""
+        if self.results is not None:
+            return self.results
+        self.results = results = [None] * len(self.operations)
+        failures: list[DynamORMError] = []
+        wanted: list[Flow[DynamORMError | None]] = []
+        for position, write in self.parts:
+            if _is_read_back(write):
+                wanted.append(self._refresh(position, write, limit))
+                continue
+            try:
+                result = applied(write, None)
+            except DynamORMError as error:
+                failures.append(error)
+            else:
+                if write is self.operations[position]:
+                    results[position] = result
+        if wanted:
+            failures += [error for error in (yield from _all(wanted)) if error is not None]
+        if failures:
+            raise failures[0]
+        return results
+
+    def _refresh(self, position: int, write: Write, limit: Limit | None) -> Flow[DynamORMError | None]:
+        """Read one object back. An error is returned, so that it does not keep the others from being read."""
+        op = read_back(write.plan, write.key)
+        try:
+            raw = yield from self._session.call(op if limit is None else limit.within(op))
+            result = applied(write, raw)
+        except DynamORMError as error:
+            return _after(error)
+        assert self.results is not None  # made before anything is read back
+        if write is self.operations[position]:
+            self.results[position] = result
+        return None
+
+    def _resolve(self, op: Op, limit: Limit) -> Flow[Outcome]:
+        """Settle after lost replies: the same token again gives the same answer, as long as DynamoDB remembers it."""
+        if self.results is not None:
+            return Outcome.APPLIED
+        left = TOKEN_LIFE - (self._session.channel.clock.monotonic() - self._started)
+        if left <= 0:
+            return Outcome.UNKNOWN
+        repeated = limit.within(op)
+        repeated.timeout = min(repeated.timeout or left, left)
+        repeated.decode = _is_applied
+        # A list of reasons that does not fit the request proves nothing.
+        repeated.refused = lambda fault, _, __: Outcome.NOT_APPLIED if fits(self.parts, fault) else UNSETTLED
+        try:
+            outcome: Outcome = yield from self._session.call(repeated)
+        except DynamORMError:
+            return Outcome.UNKNOWN
+        if outcome is Outcome.APPLIED:
+            with suppress(DynamORMError):  # the outcome is known; only an object in memory stays as it was
+                yield from self._finish(limit)
+        return outcome
+
+
+def check_token(token: str | None) -> str | None:
+    """The caller's token. Raises: ValidationError."""
+    if token is not None and (
+        not isinstance(token, str) or not 1 <= len(token) <= MAX_TOKEN or not (token.isascii() and token.isprintable())
+    ):
+        got = f"{len(token)} characters" if isinstance(token, str) else type(token).__name__
+        raise ValidationError(
+            f"the token of a transaction is a text of 1 to {MAX_TOKEN} printable ASCII characters, got {got};"
+            " a UUID fits: str(uuid4())",
+            field="token",
+        )
+    return token
+
+
+Parts = tuple[tuple[int, Write], ...]
+
+
+def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
+    """Refuse what DynamoDB would refuse as a whole. Raises: ValidationError."""
+    if len(parts) > MAX_OPERATIONS:
+        more = len(parts) - sum(one is not None for one in operations)
+        come = f", {more} of which come with others (guards of unique attributes)" if more else ""
+        raise ValidationError(
+            f"a transaction takes at most {MAX_OPERATIONS} operations and this one has {len(parts)}{come}; it is never"
+            " split: use db.batch_write for writes that need not be applied together, or several transactions"
+        )
+    seen: dict[tuple[str, bytes], tuple[int, Write]] = {}
+    for position, write in parts:
+        other = seen.setdefault((write.plan.table, write.key), (position, write))
+        if other[1] is not write:
+            raise _twice(operations, other, (position, write))
+    if sum(len(write.body) for _, write in parts) > MAX_BYTES:  # JSON is never shorter than what it stands for
+        size = sum(_size(write) for _, write in parts)
+        if size > MAX_BYTES:
+            raise ValidationError(
+                f"a transaction takes at most {MAX_BYTES} bytes of items and this one has {size}: use several"
+                " transactions, or keep large values elsewhere"
+            )
+
+
+def _twice(operations: tuple[Write | None, ...], one: tuple[int, Write], two: tuple[int, Write]) -> ValidationError:
+    name, other = named(operations, one[0]), named(operations, two[0])
+    if "ConditionCheck" in {one[1].kind, two[1].kind}:
+        fix = "give the write the condition of the check"
+    elif one[1] is operations[one[0]] and two[1] is operations[two[0]]:
+        fix = "make one operation of them"
+    else:
+        fix = "it is one that must be applied with them, like the guard of a unique attribute: use two transactions"
+    return ValidationError(
+        f"two operations of a transaction cannot be on one item, and {name} and {other} are (table"
+        f" {one[1].plan.table!r}): {fix}"
+    )
+
+
+def _size(write: Write) -> int:
+    """The bytes of what is sent for one write: its item, or its key and values."""
+    body = read_object(write.body)
+    values: dict[str, Any] = body.get("ExpressionAttributeValues", {})
+    return (
+        item_size(body["Item"])
+        if write.kind == "Put"
+        else item_size(body["Key"]) + sum(map(value_size, values.values()))
+    )
+
+
+def _with_others(write: Write) -> Iterator[Write]:
+    """A write, and all that must be applied with it."""
+    yield write
+    for other in write.also:
+        yield from _with_others(other)
+
+
+def _is_read_back(write: Write) -> bool:
+    """Whether the write's result is the item as it is afterwards, which a transaction does not return."""
+    return write.refresh or (write.single is not None and write.single.get("ReturnValues") == "ALL_NEW")
+
+
+def _is_applied(reply: bytes) -> Outcome:
+    expect_empty(reply)
+    return Outcome.APPLIED
+
+
+def _all(flows: list[Flow[DynamORMError | None]]) -> Flow[list[DynamORMError | None]]:
+    """Run the flows that read back, and mark whatever interrupts them: the transaction was applied."""
+    try:
+        if len(flows) == 1:
+            return [(yield from flows[0])]
+        found: list[DynamORMError | None] = yield Gather(flows, READS_AT_ONCE)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # a cancellation too: whoever catches it must know
+        _after(error)
+        raise
+    return found
+
+
+def _after(error: Any) -> Any:
+    """The same error, saying that the transaction was applied before it."""
+    error.outcome = Outcome.APPLIED
+    error.add_note("The transaction was applied; only reading an object back failed.")
+    return error

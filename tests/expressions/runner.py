@@ -1,0 +1,333 @@
+"""Sends random expressions, compiled by the library, to an engine and compares what it did with the evaluator.
+
+One world after another: its items are stored, then conditions are checked a hundred to a transaction, filters by
+queries, projections by gets, and every item walks through a row of updates. All requests of a world go out together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from typing import Any
+
+from dynamorm.codec.replies import dumps, read_object
+from dynamorm.errors import ValidationError
+from dynamorm.expression_compile import Placeholders, condition_text, projection_text, update_text
+from dynamorm.ops.guard import names
+from dynamorm.ops.op import Op, Safety
+
+from .evaluator import Item, Refused, check, holds, project, read_item, refuse_overlaps, update
+from .generator import Generator, Made
+from .worlds import TABLE, World, item_of, random_fields, random_world
+
+ITEMS = 100
+PARTITIONS = 5
+CONDITIONS = 1000
+FILTERS = 150
+PROJECTIONS = 250
+UPDATES = 6
+"""Of each item."""
+PER_WORLD = CONDITIONS + FILTERS + PROJECTIONS + ITEMS * UPDATES
+AT_ONCE = 24
+ROOM = 250 * 1024
+"""An item larger than this takes no more updates: DynamoDB's limit of 400 KB is not what is tested here."""
+
+
+class Run:
+    """What a run has seen: how many expressions of each kind, how many were true, refused, and every difference."""
+
+    def __init__(self, db: Any, seed: int) -> None:
+        self.session = db._session
+        self.drive = db._io.run
+        self.db = db
+        self.seed = seed
+        self.counts: Counter[str] = Counter()
+        self.differences: list[str] = []
+        self.gate = asyncio.Semaphore(AT_ONCE)
+
+    async def worlds(self, count: int) -> None:
+        """So many worlds, one after another."""
+        for number in range(count):
+            await _World(self, number).run()
+
+    async def ask(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """One call of DynamoDB's own; of a cancelled transaction the ``codes``, one for each operation."""
+        op = Op(operation, TABLE, dumps(request), read_object, Safety.ONCE, _codes)
+        async with self.gate:
+            answer: dict[str, Any] = await self.drive(self.session.call(op))
+            return answer
+
+
+class _World:
+    def __init__(self, run: Run, number: int) -> None:
+        self.run_of, self.number = run, number
+        self.rng = random.Random(f"{run.seed}/{number}")
+        self.world: World = random_world(self.rng)
+        self.plan = run.session.plan(self.world.model)
+        self.table = self.plan.table
+        self.generator = Generator(self.rng, self.world)
+        self.items: list[Item] = []
+        self.ask = run.ask
+        self.counts = run.counts
+
+    async def run(self) -> None:
+        await self._store()
+        await asyncio.gather(self._conditions(), self._filters(), self._projections())
+        await asyncio.gather(*(self._walk(index) for index in range(ITEMS)))
+
+    def differs(self, what: str, index: int, **shown: Any) -> None:
+        if isinstance(shown.get("expected"), dict) and isinstance(shown.get("found"), dict):
+            wanted, found = shown["expected"], shown["found"]
+            odd = {name for name in {*wanted, *found} if wanted.get(name) != found.get(name)}
+            shown["expected"], shown["found"] = [{one: side.get(one) for one in odd} for side in (wanted, found)]
+        text = "\n".join(f"  {name}: {value!r}"[:1000] for name, value in shown.items())
+        self.run_of.differences.append(f"seed {self.run_of.seed}, world {self.number}, item {index}, {what}\n{text}")
+
+    def key(self, index: int) -> dict[str, Any]:
+        return {"pk": {"S": self.partition(index)}, "sk": {"N": f"{index}"}}
+
+    def partition(self, index: int) -> str:
+        return f"{self.run_of.seed}/{self.number}/{index % PARTITIONS}"
+
+    # Items
+
+    async def _store(self) -> None:
+        """Store the items through the library, and read them back as they are: values round-trip exactly."""
+        objects = []
+        for index in range(ITEMS):
+            fields = random_fields(self.rng, self.world)
+            objects.append(self.world.model(pk=self.partition(index), sk=index, **fields))
+            self.items.append({**read_item(self.key(index)), **item_of(self.world, fields)})
+        await asyncio.gather(*map(self._put, objects))
+        await asyncio.gather(*(self._same("stored", index) for index in range(ITEMS)))
+        for index, one in enumerate(objects):
+            found = await self.run_of.db.get(self.world.model, one.pk, one.sk, consistent=True)
+            fields = {field: getattr(found, field) for field in self.world.kinds}
+            if {**read_item(self.key(index)), **item_of(self.world, fields)} != self.items[index]:
+                self.differs("loaded", index, expected=one, found=found)
+
+    async def _put(self, obj: Any) -> None:
+        async with self.run_of.gate:
+            await self.run_of.db.put(obj)
+
+    async def _same(self, what: str, index: int) -> None:
+        found = await self.ask("GetItem", {"TableName": self.table, "Key": self.key(index), "ConsistentRead": True})
+        stored = read_item(found.get("Item", {}))
+        stored.pop("_wt", None)
+        if stored != self.items[index]:
+            self.differs(what, index, expected=self.items[index], found=stored)
+
+    # Conditions
+
+    async def _conditions(self) -> None:
+        await asyncio.gather(*(self._batch() for _ in range(CONDITIONS // ITEMS)))
+
+    async def _batch(self) -> None:
+        """One condition on each item, all in one transaction; those that must be refused go alone."""
+        made = [self.generator.condition(item) for item in self.items]
+        checks: dict[int, dict[str, Any]] = {}
+        for index, one in enumerate(made):
+            self.counts["conditions"] += 1
+            places = Placeholders()
+            expected = _refusal(check, one.meaning)
+            try:
+                text = condition_text(one.ours, places, self.plan.operand)
+            except ValidationError as error:
+                self._refused_early("condition", index, one, expected, error)
+                continue
+            checks[index] = {
+                "TableName": self.table,
+                "Key": self.key(index),
+                "ConditionExpression": text,
+                **names(places),
+            }
+            if expected is not None:
+                await self._must_refuse(index, one, checks.pop(index), expected)
+        await self._check(checks, made)
+
+    async def _check(self, checks: dict[int, dict[str, Any]], made: list[Made]) -> None:
+        if not checks:
+            return
+        request = {"TransactItems": [{"ConditionCheck": one} for one in checks.values()]}
+        try:
+            codes = (await self.ask("TransactWriteItems", request)).get("codes") or [None] * len(checks)
+        except ValidationError as error:
+            if len(checks) == 1:
+                ((index, body),) = checks.items()
+                self.differs("condition refused", index, request=body, meaning=made[index].meaning, error=error)
+                return
+            half = len(checks) // 2
+            for part in (list(checks)[:half], list(checks)[half:]):
+                await self._check({index: checks[index] for index in part}, made)
+            return
+        for (index, body), code in zip(checks.items(), codes, strict=True):
+            expected = holds(made[index].meaning, self.items[index])
+            self.counts["true conditions"] += expected
+            if (code is None) is not expected or code not in {None, "ConditionalCheckFailed"}:
+                shown = {"request": body, "meaning": made[index].meaning, "item": self.items[index]}
+                self.differs("condition", index, expected=expected, code=code, **shown)
+
+    async def _must_refuse(self, index: int, made: Made, body: dict[str, Any], expected: Refused) -> None:
+        self.counts["refused conditions"] += 1
+        try:
+            answer = await self.ask("TransactWriteItems", {"TransactItems": [{"ConditionCheck": body}]})
+        except ValidationError:
+            return
+        if answer.get("codes") == ["ValidationError"]:
+            return
+        self.differs("condition not refused", index, request=body, meaning=made.meaning, expected=expected)
+
+    def _refused_early(
+        self, what: str, index: int, made: Made, expected: Refused | None, error: ValidationError
+    ) -> None:
+        """The library refused before the wire: right only where DynamoDB would."""
+        self.counts[f"refused {what}s"] += 1
+        if expected is None:
+            self.differs(f"{what} refused by the library", index, error=error, meaning=made.meaning, ours=made.ours)
+
+    # Filters
+
+    async def _filters(self) -> None:
+        generator = Generator(self.rng, self.world, keys=False)
+        await asyncio.gather(*(self._filter(generator, number % PARTITIONS) for number in range(FILTERS)))
+
+    async def _filter(self, generator: Generator, partition: int) -> None:
+        """A filter over all items of a partition."""
+        self.counts["filters"] += 1
+        members = range(partition, ITEMS, PARTITIONS)
+        index = self.rng.choice(members)
+        made = generator.condition(self.items[index])
+        expected = _refusal(check, made.meaning)
+        places = Placeholders()
+        try:
+            text = condition_text(made.ours, places, self.plan.operand)
+        except ValidationError as error:
+            self._refused_early("filter", index, made, expected, error)
+            return
+        request = {
+            "TableName": self.table,
+            "KeyConditionExpression": f"{places.name('pk')} = {places.value({'S': self.partition(index)})}",
+            "FilterExpression": text,
+            "ProjectionExpression": places.name("sk"),
+            "ConsistentRead": True,
+            **names(places),
+        }
+        try:
+            found: Any = {int(one["sk"]["N"]) for one in await self._pages(request)}
+        except ValidationError as error:
+            found = error
+        if expected is not None:
+            self.counts["refused filters"] += 1
+            if not isinstance(found, ValidationError):
+                self.differs("filter not refused", index, request=request, meaning=made.meaning, expected=expected)
+            return
+        wanted = {one for one in members if holds(made.meaning, self.items[one])}
+        self.counts["items filtered"] += len(members)
+        self.counts["items found"] += len(wanted)
+        if found != wanted:
+            odd = next(iter(wanted ^ found)) if isinstance(found, set) else index
+            shown = {"request": request, "meaning": made.meaning, "item": self.items[odd]}
+            self.differs("filter", odd, expected=wanted, found=found, **shown)
+
+    async def _pages(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            answer = await self.ask("Query", request)
+            found += answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return found
+            request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    # Projections
+
+    async def _projections(self) -> None:
+        await asyncio.gather(*(self._project(self.rng.randrange(ITEMS)) for _ in range(PROJECTIONS)))
+
+    async def _project(self, index: int) -> None:
+        self.counts["projections"] += 1
+        made = self.generator.projection(self.items[index])
+        distinct = list(dict.fromkeys(made.meaning))  # the library counts a path given twice once
+        expected = _refusal(refuse_overlaps, distinct)
+        places = Placeholders()
+        try:
+            text = projection_text(made.ours, places)
+        except ValidationError as error:
+            self._refused_early("projection", index, made, expected, error)
+            return
+        request = {"TableName": self.table, "Key": self.key(index), "ConsistentRead": True}
+        request |= {"ProjectionExpression": text, **names(places)}
+        try:
+            answer = await self.ask("GetItem", request)
+        except ValidationError as error:
+            if expected is None:
+                self.differs("projection refused", index, request=request, error=error)
+            return
+        if expected is not None:
+            self.differs("projection not refused", index, request=request, expected=expected)
+            return
+        wanted, found = project(distinct, self.items[index]), read_item(answer.get("Item", {}))
+        self.counts["attributes found"] += bool(wanted)
+        if wanted != found:
+            self.differs("projection", index, request=request, item=self.items[index], expected=wanted, found=found)
+
+    # Updates
+
+    async def _walk(self, index: int) -> None:
+        """Update one item again and again, each time from what the last update left."""
+        generator = Generator(random.Random(f"{self.run_of.seed}/{self.number}/{index}"), self.world)
+        for _ in range(UPDATES):
+            if len(json.dumps(self.items[index], default=str)) > ROOM:
+                break
+            self.counts["updates"] += 1
+            if not await self._update(generator, index):
+                break
+        await self._same("after the updates", index)
+
+    async def _update(self, generator: Generator, index: int) -> bool:
+        """One update; False when engine and evaluator no longer agree on the item."""
+        item = self.items[index]
+        made = generator.update(item)
+        try:
+            wanted, expected = update(made.meaning, item), None
+        except Refused as refused:
+            wanted, expected = item, refused
+            self.counts["refused updates"] += 1
+        places = Placeholders()
+        try:
+            text = update_text(made.ours, places, self.plan.update_operand)
+        except ValidationError as error:
+            self._refused_early("update", index, made, expected, error)
+            return True
+        request = {"TableName": self.table, "Key": self.key(index), "ReturnValues": "ALL_NEW"}
+        request |= {"UpdateExpression": text, **names(places)}
+        shown = {"request": request, "meaning": made.meaning, "item": item}
+        try:
+            answer = await self.ask("UpdateItem", request)
+        except ValidationError as error:
+            if expected is None:
+                self.differs("update refused", index, error=error, expected=wanted, **shown)
+            return True
+        found = read_item(answer["Attributes"])
+        found.pop("_wt", None)
+        if expected is not None:
+            self.differs("update not refused", index, expected=expected, found=found, **shown)
+            return False
+        self.items[index] = wanted
+        if found != wanted:
+            self.differs("update", index, expected=wanted, found=found, **shown)
+            return False
+        return True
+
+
+def _codes(fault: Any, _: bool, __: dict[str, Any]) -> dict[str, Any]:
+    return {"codes": [one.code for one in fault.cancellation]}
+
+
+def _refusal(question: Any, asked: Any) -> Refused | None:
+    try:
+        question(asked)
+    except Refused as refused:
+        return refused
+    return None
