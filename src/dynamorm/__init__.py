@@ -59,6 +59,8 @@ from .schema import Codec, Json, Unique
 if TYPE_CHECKING:
     from .async_db import AsyncDB
     from .batch_result import BatchFailure, BatchResult
+    from .ops.pages import Page
+    from .table_settings import IndexSettings, TableSettings, Throughput
 
 __all__ = [
     "DB",
@@ -75,14 +77,18 @@ __all__ = [
     "DuplicateKey",
     "DynamORMError",
     "HighThroughput",
+    "IndexSettings",
     "Json",
     "Mixin",
     "Model",
     "NotFound",
     "Outcome",
     "OutcomeUnknown",
+    "Page",
     "Presets",
+    "TableSettings",
     "Throttled",
+    "Throughput",
     "TransactionCancelled",
     "Unique",
     "Update",
@@ -109,6 +115,10 @@ _LAZY = {
     "AsyncDB": "async_db",
     "BatchFailure": "batch_result",
     "BatchResult": "batch_result",
+    "IndexSettings": "table_settings",
+    "Page": "ops.pages",
+    "TableSettings": "table_settings",
+    "Throughput": "table_settings",
 }
 
 

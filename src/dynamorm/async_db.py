@@ -15,13 +15,16 @@ from .opening import open_session, tls_settings
 from .ops import items, update, verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime, timedelta
     from types import TracebackType
 
+    from .async_leases import AsyncLease
+    from .async_stream_reader import AsyncStreamReader
     from .async_transaction import AsyncTransaction
     from .batch_result import BatchResult
     from .config import Config
-    from .expression import Condition, Update
+    from .expression import Condition, Path, Update
     from .face_view import DryRun, Explain
     from .ops.unique_flows import UniqueReport
 
@@ -73,25 +76,43 @@ class AsyncDB:
         """
         return AsyncQuery(self._session, self._io.run, model)
 
-    async def get(self, model: type[M], /, *key: Any, consistent: bool = False, **parts: Any) -> M | None:
+    async def get(
+        self,
+        model: type[M],
+        /,
+        *key: Any,
+        consistent: bool = False,
+        select: Sequence[str | Path[Any]] | None = None,
+        **parts: Any,
+    ) -> M | None:
         """Read one item. Returns the object, or None when there is none.
 
         The key is given in order, or by field names. ``consistent=True`` reads the latest state, at twice the cost.
+        ``select`` names the attributes to fetch: the object is then a partial one, which holds these and the key, and
+        cannot be saved.
 
-        Raises: ValidationError for a key that does not fit the model, or a stored item that does not.
+        Raises: ValidationError for a key or selection that does not fit the model, or a stored item that does not.
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return await self._io.run(items.get(self._session, model, key, parts, consistent=consistent))
+        return await self._io.run(items.get(self._session, model, key, parts, consistent=consistent, select=select))
 
-    async def require(self, model: type[M], /, *key: Any, consistent: bool = False, **parts: Any) -> M:
+    async def require(
+        self,
+        model: type[M],
+        /,
+        *key: Any,
+        consistent: bool = False,
+        select: Sequence[str | Path[Any]] | None = None,
+        **parts: Any,
+    ) -> M:
         """Read one item that must exist; otherwise as `get`.
 
         Raises: NotFound when there is none.
 
         Example: ``db.require(Payment, "p1").amount``
         """
-        return await self._io.run(items.require(self._session, model, key, parts, consistent=consistent))
+        return await self._io.run(items.require(self._session, model, key, parts, consistent=consistent, select=select))
 
     async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item is stored under the key. Only its key is fetched.
@@ -374,12 +395,90 @@ class AsyncDB:
         flow = batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
         return await self._io.run(flow)
 
+    def stream(
+        self,
+        model: type[M],
+        /,
+        *,
+        checkpoint: type[Any] | None = None,
+        start: Literal["earliest", "latest"] | datetime = "earliest",
+        consumer: str | None = None,
+        worker: str | None = None,
+        arn: str | None = None,
+        poll_interval: float | timedelta = 1.0,
+        idle_timeout: float | timedelta | None = None,
+        page_size: int = 1000,
+        save_every: int = 100,
+        lease: float | timedelta = 60.0,
+        on_data_loss: Literal["raise", "continue"] = "raise",
+    ) -> AsyncStreamReader[M]:
+        """Read the table's stream: every change of every item, in order for each item, at least once.
+
+        Iterate over the reader, or give it a handler (`AsyncStreamReader.run`). A record counts as worked off when the next
+        one is asked for; ``checkpoint``, a model with the fields of `dynamorm.streams.StreamCheckpoint`, remembers that
+        in a table: after each page, every ``save_every`` records, and when the reader is closed. What was handed out and
+        not remembered comes again. Without it every run begins at ``start``: ``"earliest"`` (up to 24 hours ago),
+        ``"latest"``, or a datetime (taken to the minute). With it only the first run does.
+
+        Workers of one ``consumer`` (default: the table's name) share a stream's shards: each shard is leased to one for
+        ``lease`` seconds at a time. A ``worker`` that is named, and named anew after a crash, has its shards back at
+        once. ``arn`` is for an older stream of the table (default: the latest). ``poll_interval`` is the wait when
+        nothing came, ``idle_timeout`` ends reading when nothing came for so long (default: never). ``page_size`` is the
+        number of records in memory, at most 1,000. Times are seconds or timedeltas.
+
+        Raises: StreamNotFound when the table has no stream; StreamDataLost when records were removed before they were
+        read (``on_data_loss="continue"`` logs it and goes on); ValidationError, before anything is sent, for an option.
+
+        Example::
+
+            async with db.stream(Payment, checkpoint=Checkpoint) as stream:
+                async for kind, old, new in stream: ...
+        """
+        from .async_stream_reader import AsyncStreamReader, link_of
+        from .stream_link import consumer_of
+
+        # One link per face; of two threads that come at once, one link is dropped before it was used.
+        link = self.__dict__.get("_streams") or self.__dict__.setdefault("_streams", link_of(self._session))
+        made = consumer_of(
+            self._session, link, model, checkpoint=checkpoint, start=start, consumer=consumer, worker=worker, arn=arn,
+            poll_interval=poll_interval, idle_timeout=idle_timeout, page_size=page_size, save_every=save_every,
+            lease=lease, on_data_loss=on_data_loss,
+        )  # fmt: skip
+        return AsyncStreamReader(self._io.run, made)
+
+    def lease(
+        self,
+        model: type[Any],
+        name: str,
+        /,
+        sort: str = "LOCK",
+        *,
+        duration: float | timedelta = 30.0,
+        wait: float | timedelta = 0.0,
+    ) -> AsyncLease:
+        """The right to do something alone for ``duration`` seconds, under a name. Nothing is sent before it is acquired.
+
+        The item has the form of the Go library's leases, so both can compete for one. ``model`` has the mixin
+        `dynamorm.leases.LeaseRecord`. Acquiring waits up to ``wait`` seconds for one that is held.
+
+        Raises: ModelError for a model without the mixin; LeaseHeld (when acquired) while somebody else has it.
+
+        Example: ``async with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
+        """
+        from .async_leases import AsyncLease
+        from .ops.lease import Claim
+
+        return AsyncLease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
+
     async def close(self) -> None:
         """Close the connections. A call after that raises.
 
         Example: ``db.close()``, or use the DB as a context manager.
         """
         await self._io.close()
+        link = self.__dict__.pop("_streams", None)
+        if link is not None and (closing := link.close()) is not None:
+            await closing
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .ops import query
 from .query import Builder
+
+if TYPE_CHECKING:
+    from .expression import Path
+    from .ops.explain import Explain
+    from .ops.pages import Page
 
 M = TypeVar("M")
 
 
 class AsyncQuery(Builder[M]):
-    """A query of the asyncio face. End it with `all`, `first`, `pages`, or an async for loop, which holds one page at a time.
+    """A query of the asyncio face. End it with `all`, `first`, `page`, ..., or an async for loop, which holds one page at a time.
 
     Example: ``async for payment in db.model(Payment).where(Payment.merchant == "m1"): ...``
     """
@@ -21,6 +26,8 @@ class AsyncQuery(Builder[M]):
 
     async def all(self) -> list[M]:
         """Every item that matches, up to the limit, read page by page.
+
+        Raises: ValidationError, before anything is sent, when no table or index answers the query and no scan is allowed.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
         """
@@ -31,18 +38,132 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        return await self._run(query.first(self._session, self._request))
+        from .ops import ends
 
-    async def pages(self) -> AsyncIterator[list[M]]:
-        """The pages, as lists; a page may be empty.
+        return await self._run(ends.first(self._session, self._request))
 
-        Example: ``for page in db.model(Payment).where(Payment.merchant == "m1").pages(): ...``
+    async def one(self) -> M:
+        """The only item that matches.
+
+        Raises: NotFound when there is none; MultipleFound when there are more.
+
+        Example: ``db.model(Payment).where(Payment.key == "k1").one()``
         """
-        turn = query.Turn(self._request)
+        from .ops import ends
+
+        return await self._run(ends.one(self._session, self._request))
+
+    async def count(self) -> int:
+        """How many items match, up to the limit. They are read (and paid for), but not fetched.
+
+        Example: ``db.model(Payment).where("status", "=", "completed").count()``
+        """
+        from .ops import ends
+
+        return await self._run(ends.count(self._session, self._request))
+
+    async def exists(self) -> bool:
+        """Whether any item matches. Nothing is fetched, and no more is read than it takes to find one.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").exists()``
+        """
+        from .ops import ends
+
+        return await self._run(ends.exists(self._session, self._request))
+
+    async def page(self) -> Page[M]:
+        """One page of items, with the cursor to go on behind it.
+
+        It holds as many matching items as ``limit`` or ``page_size`` say (without either, what one answer brings), fewer
+        only at the end, or when finding them takes longer than ``operation_timeout``.
+
+        Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
+        """
+        from .ops import ends
+
+        return await self._run(ends.page(self._session, self._request))
+
+    async def pages(self) -> AsyncIterator[Page[M]]:
+        """The pages, one after the other; a page may be empty.
+
+        Example: ``async for page in db.model(Payment).where(Payment.merchant == "m1").pages(): ...``
+        """
+        turn = query.turn_of(self._request, fill=self._request.page_size is not None)
         while not turn.done:
-            yield await self._run(turn.next(self._session))
+            yield await self._run(turn.page(self._session))
+
+    async def sum(self, field: str | Path[Any]) -> Any:
+        """The sum of a number over all items that match: exact, an int or a Decimal; 0 of nothing.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
+        """
+        from .ops import aggregate
+
+        return await self._run(aggregate.total(self._session, self._request, field))
+
+    async def average(self, field: str | Path[Any]) -> Any:
+        """The mean of a number as a Decimal, None of nothing. Items without the attribute do not count.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
+        """
+        from .ops import aggregate
+
+        return await self._run(aggregate.average(self._session, self._request, field))
+
+    async def min(self, field: str | Path[Any]) -> Any:
+        """The smallest value of an attribute, None of nothing.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
+        """
+        from .ops import aggregate
+
+        return await self._run(aggregate.least(self._session, self._request, field))
+
+    async def max(self, field: str | Path[Any]) -> Any:
+        """The largest value of an attribute, None of nothing.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
+        """
+        from .ops import aggregate
+
+        return await self._run(aggregate.greatest(self._session, self._request, field))
+
+    async def delete_all(self, *, confirm: bool = False, progress: Callable[[int], Any] | None = None) -> int:
+        """Delete every item that matches, page by page, and return how many; ``confirm=True`` must be given.
+
+        ``progress`` is called after each page with the number of items deleted so far.
+
+        Raises: ValidationError without ``confirm``.
+
+        Example: ``db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
+        """
+        from .ops import purge
+
+        return await self._run(purge.delete_all(self._session, self._request, confirm=confirm, progress=progress))
+
+    async def collect(self, *models: type[Any]) -> Any:
+        """Read items of several models that share the table by one query, into a bucket for each model.
+
+        Example: ``db.model(Customer).where(Customer.pk == "c1").collect(Customer, Order)``
+        """
+        from .ops import collect
+
+        return await self._run(collect.collect(self._session, self._request, models))
+
+    async def explain(self, *, values: bool = False) -> Explain:
+        """What the query would send for its first page, and why it goes where it goes. Nothing is sent.
+
+        Values are shown as ``"?"`` unless ``values``.
+
+        Example: ``print(db.model(Payment).where(Payment.merchant == "m1").explain())``
+        """
+        from .ops import explain
+
+        turn = query.Turn(self._request)
+        return await self._run(explain.explained(self._session, turn.next, values=values))
 
     async def __aiter__(self) -> AsyncIterator[M]:
-        async for page in self.pages():
-            for item in page:
+        turn = query.turn_of(self._request)
+        while not turn.done:
+            for item in await self._run(turn.next(self._session)):
                 yield item

@@ -8,13 +8,16 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from dynamorm.errors import ConfigError
 
 SHORTEST: Final = 32
 """Bytes of a secret: those of an AES-256 key, so that the secret is no easier to guess than what is made of it."""
-_FIX: Final = "make one with: python -c 'import secrets, base64; print(base64.b64encode(secrets.token_bytes(32)).decode())'"
+_FIX: Final = (
+    "make one with: python -c 'import secrets, base64; print(base64.b64encode(secrets.token_bytes(32)).decode())'"
+)
 
 
 class CursorKeys:
@@ -72,10 +75,8 @@ def _decoded(given: Any) -> bytes:
         raise ConfigError(f"cursor_key must be bytes, base64 text, or a list of these, not {type(given).__name__}")
     text = given.strip().rstrip("=").replace("-", "+").replace("_", "/")
     found: bytes | None = None
-    try:
+    with suppress(Error, ValueError):  # the exception may hold the secret, so ours is raised outside
         found = b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (Error, ValueError):
-        pass  # the exception may hold the secret, so the error is raised outside
     if found is None:
         raise ConfigError(f"cursor_key is no base64 text (a secret that is not text is given as bytes); {_FIX}")
     return found

@@ -11,8 +11,9 @@ They split by what a payment may do next::
     │   ├── ConfigError
     │   ├── ModelError
     │   ├── ValidationError         ItemTooLarge, ExpressionTooLarge, NumberPrecision, UnknownArgument, PartialItem
-    │   ├── NotFound, TableNotFound (StreamNotFound), StreamDataLost
-    │   ├── ConditionFailed         AlreadyExists, VersionConflict, MissingItem, DuplicateKey    (.item: what is stored)
+    │   ├── NotFound, TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
+    │   ├── ConditionFailed         AlreadyExists, VersionConflict, MissingItem, DuplicateKey    (.item: what is stored),
+    │   │                           OutOfBounds, LeaseHeld, LeaseLost
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError
     │   └── ClientError             any other refusal by the service
@@ -256,6 +257,20 @@ class StreamDataLost(Rejected):
         self.shard = shard
 
 
+class IndexUnavailable(TableNotFound):
+    """The table has no such index, or it is still being made and cannot be read yet (then it is ``retryable``).
+
+    Example: ``except IndexUnavailable as error: log.warning("%s of %s", error.index, error.table)``
+    """
+
+    code = "ErrIndexUnavailable"
+
+    def __init__(self, message: str, *, index: str | None = None, retryable: bool = False, **info: Any) -> None:
+        super().__init__(message, **info)
+        self.index = index
+        self.retryable = retryable
+
+
 class ConditionFailed(Rejected):
     """The item was not as the condition demands. Nothing was changed.
 
@@ -305,6 +320,32 @@ class DuplicateKey(ConditionFailed):
     def __reduce__(self) -> tuple[Any, ...]:
         # A key may hold protected values: it does not travel, as the item does not.
         return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": None, "existing": None}))
+
+
+class OutOfBounds(ConditionFailed):
+    """An increment would have led past its minimum or maximum. Nothing was changed. ``bound`` is which of the two."""
+
+    code = "ErrOutOfBounds"
+
+    def __init__(self, message: str, *, bound: str = "", **info: Any) -> None:
+        super().__init__(message, **info)
+        self.bound = bound
+
+
+class LeaseHeld(ConditionFailed):
+    """Somebody else has the lease. ``retry_after`` is how many seconds it still runs, as stored now."""
+
+    code = "ErrLeaseHeld"
+
+    def __init__(self, message: str, *, retry_after: float = 0.0, **info: Any) -> None:
+        super().__init__(message, **info)
+        self.retry_after = retry_after
+
+
+class LeaseLost(ConditionFailed):
+    """The lease ran out, or somebody else has taken it since. Whatever it protected may be under way elsewhere."""
+
+    code = "ErrLeaseNotOwned"
 
 
 class MissingItem(NotFound, ConditionFailed):

@@ -51,8 +51,8 @@ class Path(Holds[T]):
     """A place in an item that holds a ``T``: an attribute, or by ``[...]`` something inside it.
 
     ``[Address.city]`` is an attribute of a nested model, ``[0]`` a list element, ``["key"]`` an entry of a map.
-    ``== None`` means missing or NULL, since the library removes what is None. An order (``<`` ...) is false of a missing
-    attribute, ``!=`` is true of one, as in DynamoDB.
+    ``== None`` means missing or NULL, since the library removes what is None; so does ``== set()``, since DynamoDB has
+    no empty sets. An order (``<`` ...) is false of a missing attribute, ``!=`` is true of one, as in DynamoDB.
 
     Raises: ValidationError for a negative index, a slice, or a path into an attribute stored as one JSON string.
 
@@ -104,10 +104,10 @@ class Path(Holds[T]):
     __hash__ = object.__hash__
 
     def __eq__(self, other: T | Path[T] | Path[T | None]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        return Comparison("null", (), self) if other is None else Comparison("=", (other,), self)
+        return Comparison("null", (), self) if _is_nothing(other) else Comparison("=", (other,), self)
 
     def __ne__(self, other: T | Path[T] | Path[T | None]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        return Comparison("not null", (), self) if other is None else Comparison("<>", (other,), self)
+        return Comparison("not null", (), self) if _is_nothing(other) else Comparison("<>", (other,), self)
 
     def __lt__(self, other: T | Path[T] | Path[T | None]) -> Condition:
         return Comparison("<", (_present(self, other),), self)
@@ -131,7 +131,7 @@ class Path(Holds[T]):
         return Comparison("BETWEEN", (_present(self, low), _present(self, high)), self)
 
     def in_(self, values: Iterable[T]) -> Condition:
-        """The attribute equals one of 1 to 100 values; None among them means missing or NULL, as in ``== None``.
+        """The attribute equals one of 1 to 100 values; None (or an empty set) among them means missing or NULL.
 
         Raises: ValidationError when there are none or too many, or for a string, whose letters are surely not meant.
 
@@ -140,7 +140,7 @@ class Path(Holds[T]):
         if isinstance(values, (str, bytes, Location)) or not isinstance(values, Iterable):
             raise refuse(self, f"in_() needs a list of values, got {type(values).__name__}")
         given = tuple(values)
-        wanted = tuple([value for value in given if value is not None])
+        wanted = tuple([value for value in given if not _is_nothing(value)])
         if not given or len(wanted) > MAX_IN:
             raise refuse(
                 self,
@@ -392,6 +392,11 @@ def _inner_parts(path: Path[Any], key: object) -> tuple[Part, ...]:
     if isinstance(key, slice):
         raise refuse(path, "DynamoDB has no slices: name single elements, or set the whole list")
     raise refuse(path, f"[...] takes an attribute of a nested model, an int or a str, got {type(key).__name__}")
+
+
+def _is_nothing(value: object) -> bool:
+    """Whether an attribute that holds this is missing or NULL."""
+    return value is None or (isinstance(value, (builtins.set, frozenset)) and not value)
 
 
 def _present(path: Path[Any], value: Any) -> Any:

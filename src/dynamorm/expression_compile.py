@@ -32,6 +32,7 @@ __all__ = [
     "check_updates",
     "condition_text",
     "key_condition_text",
+    "key_terms_text",
     "projection_text",
     "update_text",
 ]
@@ -225,6 +226,19 @@ def key_condition_text(key: Key | Index, given: Sequence[Condition], placeholder
     for position, term in enumerate(ordered):
         _check_key_term(term, partition, sort, position, len(ordered))
     return " AND ".join([_key_term(term, placeholders, encode) for term in ordered])
+
+
+def key_terms_text(chosen: Sequence[Comparison], placeholders: Placeholders, encode: Encode) -> str:
+    """The text of a key condition whose terms were chosen for a key, in its order: they are not checked again.
+
+    Raises: ValidationError when a value is refused.
+
+    Example: ``key_terms_text([P.id == "x"], placeholders, encode) == "#n0 = :v0"``
+    """
+    text = _key_term(chosen[0], placeholders, encode)
+    for term in chosen[1:]:
+        text += " AND " + _key_term(term, placeholders, encode)
+    return text
 
 
 _SORT_OPS: Final = frozenset({"=", "<", "<=", ">", ">=", "BETWEEN", "begins_with"})

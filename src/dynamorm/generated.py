@@ -61,7 +61,7 @@ def _repr(schema: Schema) -> str:
     shown = ", ".join(
         f"{key}=***"
         if masked(field) or _shows_masked(schema, field)
-        else f"{key}={{_shown(self, {key!r})}}"
+        else f'{key}={{_shown(self, "{key}")}}'
         if key in computed
         else f"{key}={{self.{key}!r}}"
         for key, field in schema.fields.items()

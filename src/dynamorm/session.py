@@ -48,21 +48,15 @@ class Session:
             table_prefix=config.table_prefix,
         )
         self._around = _members(extensions, "around")
-        self.call = self._composed(self.channel)
+        self.call = _composed(self.channel, self._around)
         self._plans: dict[Any, Plan] = {}
-
-    def _composed(self, channel: Channel) -> Callable[[Op], Flow[Any]]:
-        call: Callable[[Op], Flow[Any]] = caller(channel)
-        for around in reversed(self._around):
-            call = around(call)
-        return call
 
     def streams(self) -> Session:
         """This session over the DynamoDB Streams API, which for AWS has an endpoint of its own."""
         other = copy(self)
         other.endpoint = endpoint = Endpoint.parse(streams_endpoint(self.config.resolve_endpoint()))
         other.channel = _streams_channel(self.channel, self.config, endpoint)
-        other.call = other._composed(other.channel)
+        other.call = _composed(other.channel, self._around)
         return other
 
     def plan(self, model: Any) -> Plan:
@@ -104,6 +98,14 @@ class Session:
 
 def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     return tuple(member for one in extensions if (member := getattr(one, name, None)) is not None)
+
+
+def _composed(channel: Channel, arounds: tuple[Any, ...]) -> Callable[[Op], Flow[Any]]:
+    """The call over a channel, with the plugins around it, outermost first."""
+    call: Callable[[Op], Flow[Any]] = caller(channel)
+    for around in reversed(arounds):
+        call = around(call)
+    return call
 
 
 def _streams_channel(channel: Channel, config: Config, endpoint: Endpoint) -> Channel:

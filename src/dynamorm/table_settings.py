@@ -47,7 +47,9 @@ class Throughput(Struct, frozen=True):
     def __str__(self) -> str:
         parts = ((self.read, "read"), (self.write, "write"))
         return ", ".join(
-            f"unlimited {name}" if value == UNLIMITED else f"{value} {name}" for value, name in parts if value is not None
+            f"unlimited {name}" if value == UNLIMITED else f"{value} {name}"
+            for value, name in parts
+            if value is not None
         )
 
 
@@ -89,7 +91,9 @@ class TableSettings(Struct, frozen=True, kw_only=True):
 
     Example::
 
-        class Payment(Model, table="payments", settings=TableSettings(point_in_time_recovery=True, deletion_protection=True)):
+        class Payment(
+            Model, table="payments", settings=TableSettings(point_in_time_recovery=True, deletion_protection=True)
+        ):
             id: Attr[str] = partition_key()
     """
 
@@ -140,7 +144,8 @@ def _check_words(settings: TableSettings) -> None:
         if not any(value is one or (isinstance(value, str) and value == one) for one in allowed):
             known = ", ".join(repr(one) for one in allowed if one is not None)
             raise ModelError(f"TableSettings: {name} is one of {known}")
-    if settings.encryption is not None and not (isinstance(settings.encryption, str) and settings.encryption.strip()):
+    key: Any = settings.encryption
+    if key is not None and not (isinstance(key, str) and key.strip()):
         raise ModelError("TableSettings: encryption is 'AWS_OWNED', 'AWS_MANAGED' or a KMS key")
 
 
@@ -158,7 +163,7 @@ def _check_throughputs(what: str, settings: TableSettings | IndexSettings) -> No
 
 
 def _check_billing(settings: TableSettings) -> None:
-    named = settings.indexes
+    named: Any = settings.indexes
     if not isinstance(named, dict) or not all(isinstance(one, IndexSettings) for one in named.values()):
         raise ModelError("TableSettings: indexes is a dict of IndexSettings by index name")
     units = any(one.throughput is not None for one in named.values())
@@ -190,4 +195,6 @@ def _check_tags(tags: Any) -> None:
         raise ModelError(f"TableSettings: a table has at most {MAX_TAGS} tags")
     for name, value in tags.items():
         if not 1 <= len(name) <= 128 or len(value) > 256 or name.lower().startswith("aws:"):
-            raise ModelError("TableSettings: a tag's name has 1 to 128 characters and no aws: before it, its value up to 256")
+            raise ModelError(
+                "TableSettings: a tag's name has 1 to 128 characters and no aws: before it, its value up to 256"
+            )

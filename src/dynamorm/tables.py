@@ -1,17 +1,24 @@
-"""`Tables`, the part of the blocking face that makes, checks and deletes tables."""
+"""`Tables`, the part of the blocking face that makes, checks, changes and deletes tables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from .ops import tables
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dynamorm.session import Session
+    from dynamorm.table_settings import TableSettings
 
-    from .ops.tables import TableDescription
+    from .ops.tables.apply import Progress
+    from .ops.tables.description import TableDescription
+    from .ops.tables.plan import TablePlan
+    from .ops.tables.steps import Step
+
+WAIT = 300.0
+"""Seconds to wait for a table by default: AWS makes one in under a minute, and indexes on a new table cost no more."""
+WAIT_FOR_PLAN = 3600.0
+"""Seconds to wait for a plan by default: an index on a full table takes as long as copying its items does."""
 
 
 class Tables:
@@ -23,36 +30,185 @@ class Tables:
         self._session = session
         self._run = run
 
-    def create(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
-        """Create the model's table with its indexes (on demand billing) and wait until it is ready.
+    @overload
+    def create(
+        self,
+        model: type[Any],
+        /,
+        *,
+        settings: TableSettings | None = ...,
+        timeout: float = ...,
+        skip_unavailable: bool = ...,
+    ) -> TableDescription: ...
+    @overload
+    def create(
+        self,
+        model: type[Any],
+        other: type[Any],
+        /,
+        *more: type[Any],
+        settings: TableSettings | None = ...,
+        timeout: float = ...,
+        skip_unavailable: bool = ...,
+    ) -> list[TableDescription]: ...
+    def create(
+        self,
+        *models: Any,
+        settings: TableSettings | None = None,
+        timeout: float = WAIT,
+        skip_unavailable: bool = False,
+    ) -> Any:
+        """Create the model's table with its indexes and settings, and wait until it is ready. Items expire by its ttl field.
 
-        Raises: ClientError with code ``ResourceInUseException`` when it exists; DeadlineExceeded after ``timeout`` seconds.
+        Several models may share a table: it gets the keys and indexes of all, and a list of the tables is returned. A
+        model with a discriminator stands for its subclasses too. ``settings`` replaces the class setting of that name;
+        without either the table is billed on demand. ``skip_unavailable`` passes over what a local engine lacks.
 
-        Example: ``db.tables.create(Payment)``
+        Raises: ClientError with code ``ResourceInUseException`` when it exists; ModelError when models of one table
+        contradict each other; DeadlineExceeded after ``timeout`` seconds.
+
+        Example: ``db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
-        return self._run(tables.create(self._session, model, timeout))
+        from .ops.tables import lifecycle
 
-    def ensure(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> TableDescription:
+        made = self._run(lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
+        return made if len(models) > 1 else made[0]
+
+    @overload
+    def ensure(
+        self,
+        model: type[Any],
+        /,
+        *,
+        settings: TableSettings | None = ...,
+        timeout: float = ...,
+        skip_unavailable: bool = ...,
+    ) -> TableDescription: ...
+    @overload
+    def ensure(
+        self,
+        model: type[Any],
+        other: type[Any],
+        /,
+        *more: type[Any],
+        settings: TableSettings | None = ...,
+        timeout: float = ...,
+        skip_unavailable: bool = ...,
+    ) -> list[TableDescription]: ...
+    def ensure(
+        self,
+        *models: Any,
+        settings: TableSettings | None = None,
+        timeout: float = WAIT,
+        skip_unavailable: bool = False,
+    ) -> Any:
         """Create the model's table unless it is there; then check that its keys and indexes fit the model.
+
+        Of a table that is there only the expiry of items and point-in-time recovery are switched on, if they are not;
+        `plan` and `apply` change the rest. Everything else is as with `create`.
 
         Raises: ModelError when the live table does not fit, saying in what; DeadlineExceeded after ``timeout`` seconds.
 
-        Example: ``db.tables.ensure(Payment)``
+        Example: ``db.tables.ensure(Payment)`` or ``db.tables.ensure(Customer, Order)``
         """
-        return self._run(tables.ensure(self._session, model, timeout))
+        from .ops.tables import lifecycle
+
+        found = self._run(lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
+        return found if len(models) > 1 else found[0]
 
     def describe(self, model: type[Any], /) -> TableDescription:
-        """The live table: status, keys, indexes, billing.
+        """The live table: status, keys, indexes, billing, expiry, stream, recovery, encryption, tags.
+
+        What neither the engine nor the permissions tell is None.
 
         Raises: TableNotFound.
 
         Example: ``db.tables.describe(Payment).status``
         """
-        return self._run(tables.describe(self._session, model))
+        from .ops.tables import lifecycle
 
-    def delete(self, model: type[Any], /, *, timeout: float = tables.WAIT) -> None:
-        """Delete the model's table with all its items, and wait until it is gone. Nothing happens when there is none.
+        return self._run(lifecycle.describe(self._session, model))
+
+    def names(self) -> list[str]:
+        """The names of all tables that begin with the ``table_prefix`` of the settings.
+
+        Example: ``"payments" in db.tables.names()``
+        """
+        from .ops.tables import look
+
+        return self._run(look.names(self._session))
+
+    def wait(self, *models: type[Any], timeout: float = WAIT) -> None:
+        """Wait until the models' tables and their global indexes are ready.
+
+        Raises: DeadlineExceeded after ``timeout`` seconds, saying what is not ready.
+
+        Example: ``db.tables.wait(Payment, timeout=60)``
+        """
+        from .ops.tables import lifecycle
+
+        self._run(lifecycle.wait(self._session, models, timeout))
+
+    def check(self, *models: type[Any]) -> tuple[str, ...]:
+        """Check at start-up that the live tables fit the models; nothing is changed.
+
+        Keys, types, indexes and what they project, indexes that are still being made, and the attribute that expires
+        items are compared. Returns what is different and does no harm, such as an index that no model names.
+
+        Raises: ModelError with everything that does not fit, in all tables.
+
+        Example: ``db.tables.check(Payment, Order)``
+        """
+        from .ops.tables import lifecycle
+
+        return self._run(lifecycle.check(self._session, models))
+
+    def plan(self, *models: type[Any], settings: TableSettings | None = None, allow_delete: bool = False) -> TablePlan:
+        """Compare the models with the live tables: what would have to be done, what cannot be, and what is worth knowing.
+
+        Name all models of a table: an index that none of them has is not theirs. ``allow_delete`` plans to delete such
+        indexes, and to make those anew that cannot be changed. ``settings`` replaces the class setting of that name.
+
+        Raises: ModelError when models of one table contradict each other.
+
+        Example: ``print(db.tables.plan(Payment))``
+        """
+        from .ops.tables import plan
+
+        return self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
+
+    def apply(
+        self,
+        plan: TablePlan,
+        /,
+        *,
+        progress: Callable[[Progress], object] | None = None,
+        timeout: float = WAIT_FOR_PLAN,
+        skip_unavailable: bool = False,
+    ) -> tuple[Step, ...]:
+        """Make a plan, step by step, waiting for each; one index at a time. Returns the steps that were made.
+
+        It may be interrupted and made again: what is done is not done twice. ``progress`` is called with a `Progress`
+        before, during and after each step.
+
+        Raises: ModelError when the plan has problems, or a table is not as the plan saw it any more, before anything is
+        changed; DeadlineExceeded after ``timeout`` seconds; OutcomeUnknown when it cannot be told whether a step was made.
+
+        Example: ``db.tables.apply(db.tables.plan(Payment), progress=print)``
+        """
+        from .ops.tables import apply
+
+        return self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
+
+    def delete(self, *models: type[Any], force: bool = False, timeout: float = WAIT) -> None:
+        """Delete the models' tables with all their items, and wait until they are gone. Nothing happens where there is none.
+
+        ``force`` lifts a table's deletion protection first.
+
+        Raises: ValidationError with code ``ErrDeletionProtected`` when the table is protected.
 
         Example: ``db.tables.delete(Payment)``
         """
-        return self._run(tables.delete(self._session, model, timeout))
+        from .ops.tables import lifecycle
+
+        self._run(lifecycle.delete(self._session, models, timeout, force=force))

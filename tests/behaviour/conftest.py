@@ -26,13 +26,17 @@ def made(request, engine, prefix):
 
 
 @pytest.fixture(scope="module")
-def opened(engine, made):
-    """The databases of the module, one for each face, opened when first asked for, with their recorders."""
+def opened(request, engine, made):
+    """The databases of the module, one for each face, opened when first asked for, with their recorders.
+
+    A module may list settings of its own in ``SETTINGS``.
+    """
+    settings = getattr(request.module, "SETTINGS", {})
     found = {}
 
     def get(kind):
         if kind not in found:
-            config = Presets.local_development(endpoint=engine.endpoint, table_prefix=made)
+            config = Presets.local_development(endpoint=engine.endpoint, table_prefix=made, **settings)
             wire = Recorder()
             found[kind] = Face(kind, config, extensions=(wire,)), wire
         return found[kind]

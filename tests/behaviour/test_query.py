@@ -177,6 +177,17 @@ def test_a_local_index_is_chosen_by_its_key_and_may_be_consistent(query, wire):
     assert numbers(query.index("by-total").limit(2).all()) == [9, 8]
 
 
+def test_an_order_is_that_of_an_index_where_the_table_has_another(query, wire):
+    assert numbers(query.order_by("total", "desc").limit(3).all()) == [0, 1, 2]
+    assert (wire.last["IndexName"], wire.last["ScanIndexForward"]) == ("by-total", False)
+
+
+def test_what_is_no_part_of_the_key_becomes_a_filter(query, wire):
+    assert numbers(query.where(Order.at == START + timedelta(hours=3)).all()) == [3]
+    assert wire.last["FilterExpression"] == "#n1 = :v1"
+    assert "IndexName" not in wire.last
+
+
 def test_the_table_goes_before_its_indexes(query, wire):
     query.all()
     assert "IndexName" not in wire.last
@@ -202,11 +213,11 @@ def test_paging_goes_on_over_one_megabyte(db, large, wire):
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda query: query.where(Order.at == START),
         lambda query: query.where(Order.number != 3),
+        lambda query: query.where(Order.number.in_([3, 4])),
         lambda query: query.where((Order.number == 3) | (Order.number == 4)),
         lambda query: query.where(Order.number > 3).where(Order.number < 5),
-        lambda query: query.order_by("total"),
+        lambda query: query.order_by("note"),
         lambda query: query.order_by("no_such"),
         lambda query: query.index("no-such-index"),
         lambda query: query.index("by-status"),

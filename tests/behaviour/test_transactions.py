@@ -10,7 +10,6 @@ from dynamorm import (
     Model,
     Outcome,
     TransactionCancelled,
-    ValidationError,
     VersionConflict,
     attr,
     created_at,
@@ -129,9 +128,14 @@ def test_what_is_stored_is_what_single_writes_store(db, key):
 
 def test_a_block_that_raises_sends_nothing(db, key, wire):
     one = Account(id=key)
-    with pytest.raises(ZeroDivisionError), db.transaction() as tx:
-        tx.create(one)
-        1 / 0
+
+    def work():
+        with db.transaction() as tx:
+            tx.create(one)
+            1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        work()
     assert wire.calls == []
     db.save(one)  # it is new still
     assert wire.names == ["PutItem"]

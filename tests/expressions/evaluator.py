@@ -182,8 +182,7 @@ def _operand(operand: Operand, item: Item) -> Value | None:
     found = find(item, operand.path)
     if isinstance(operand, At) or found is None:
         return found
-    tag, payload = found
-    if tag not in SIZED:
+    if found[0] not in SIZED:
         return None
     return "N", Decimal(size_of(found))
 

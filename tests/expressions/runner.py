@@ -13,12 +13,12 @@ from collections import Counter
 from typing import Any
 
 from dynamorm.codec.replies import dumps, read_object
-from dynamorm.errors import ValidationError
+from dynamorm.errors import ConditionFailed, ValidationError
 from dynamorm.expression_compile import Placeholders, condition_text, projection_text, update_text
 from dynamorm.ops.guard import names
 from dynamorm.ops.op import Op, Safety
 
-from .evaluator import Item, Refused, check, holds, project, read_item, refuse_overlaps, update
+from .evaluator import Action, Item, Refused, check, find, holds, project, read_item, refuse_overlaps, update
 from .generator import Generator, Made
 from .worlds import TABLE, World, item_of, random_fields, random_world
 
@@ -29,16 +29,22 @@ FILTERS = 150
 PROJECTIONS = 250
 UPDATES = 6
 """Of each item."""
-PER_WORLD = CONDITIONS + FILTERS + PROJECTIONS + ITEMS * UPDATES
-AT_ONCE = 24
+KINDS = ("conditions", "filters", "projections", "updates")
+BY_VERB = 0.1
+"""The share of filters and updates that goes through the public face instead of the compiler alone."""
+AT_ONCE = 16
 ROOM = 250 * 1024
 """An item larger than this takes no more updates: DynamoDB's limit of 400 KB is not what is tested here."""
 
 
 class Run:
-    """What a run has seen: how many expressions of each kind, how many were true, refused, and every difference."""
+    """What a run has seen: how many expressions of each kind, how many were true, refused, and every difference.
 
-    def __init__(self, db: Any, seed: int) -> None:
+    A ``gentle`` run has no updates, and only conditions that the embedded engine understands.
+    """
+
+    def __init__(self, db: Any, seed: int, *, gentle: bool = False) -> None:
+        self.gentle = gentle
         self.session = db._session
         self.drive = db._io.run
         self.db = db
@@ -47,10 +53,17 @@ class Run:
         self.differences: list[str] = []
         self.gate = asyncio.Semaphore(AT_ONCE)
 
-    async def worlds(self, count: int) -> None:
-        """So many worlds, one after another."""
-        for number in range(count):
+    async def until(self, count: int) -> None:
+        """World after world, until so many expressions were compared."""
+        number = 0
+        while self.compared < count:
             await _World(self, number).run()
+            number += 1
+
+    @property
+    def compared(self) -> int:
+        """Expressions compared so far."""
+        return sum(self.counts[kind] for kind in KINDS)
 
     async def ask(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """One call of DynamoDB's own; of a cancelled transaction the ``codes``, one for each operation."""
@@ -67,7 +80,7 @@ class _World:
         self.world: World = random_world(self.rng)
         self.plan = run.session.plan(self.world.model)
         self.table = self.plan.table
-        self.generator = Generator(self.rng, self.world)
+        self.generator = Generator(self.rng, self.world, gentle=run.gentle)
         self.items: list[Item] = []
         self.ask = run.ask
         self.counts = run.counts
@@ -75,7 +88,8 @@ class _World:
     async def run(self) -> None:
         await self._store()
         await asyncio.gather(self._conditions(), self._filters(), self._projections())
-        await asyncio.gather(*(self._walk(index) for index in range(ITEMS)))
+        if not self.run_of.gentle:
+            await asyncio.gather(*(self._walk(index) for index in range(ITEMS)))
 
     def differs(self, what: str, index: int, **shown: Any) -> None:
         if isinstance(shown.get("expected"), dict) and isinstance(shown.get("found"), dict):
@@ -113,11 +127,13 @@ class _World:
             await self.run_of.db.put(obj)
 
     async def _same(self, what: str, index: int) -> None:
-        found = await self.ask("GetItem", {"TableName": self.table, "Key": self.key(index), "ConsistentRead": True})
-        stored = read_item(found.get("Item", {}))
-        stored.pop("_wt", None)
+        found = await self.ask("GetItem", self._whole(index))
+        stored = _own(found.get("Item", {}))
         if stored != self.items[index]:
             self.differs(what, index, expected=self.items[index], found=stored)
+
+    def _whole(self, index: int) -> dict[str, Any]:
+        return {"TableName": self.table, "Key": self.key(index), "ConsistentRead": True}
 
     # Conditions
 
@@ -190,7 +206,7 @@ class _World:
     # Filters
 
     async def _filters(self) -> None:
-        generator = Generator(self.rng, self.world, keys=False)
+        generator = Generator(self.rng, self.world, keys=False, gentle=self.run_of.gentle)
         await asyncio.gather(*(self._filter(generator, number % PARTITIONS) for number in range(FILTERS)))
 
     async def _filter(self, generator: Generator, partition: int) -> None:
@@ -200,24 +216,19 @@ class _World:
         index = self.rng.choice(members)
         made = generator.condition(self.items[index])
         expected = _refusal(check, made.meaning)
-        places = Placeholders()
+        request: dict[str, Any] = {}
         try:
-            text = condition_text(made.ours, places, self.plan.operand)
-        except ValidationError as error:
-            self._refused_early("filter", index, made, expected, error)
-            return
-        request = {
-            "TableName": self.table,
-            "KeyConditionExpression": f"{places.name('pk')} = {places.value({'S': self.partition(index)})}",
-            "FilterExpression": text,
-            "ProjectionExpression": places.name("sk"),
-            "ConsistentRead": True,
-            **names(places),
-        }
-        try:
-            found: Any = {int(one["sk"]["N"]) for one in await self._pages(request)}
+            if self.rng.random() < BY_VERB:
+                self.counts["filters by the query builder"] += 1
+                found: Any = await self._query(index, made)
+            else:
+                request = self._filter_request(index, made)
+                found = {int(one["sk"]["N"]) for one in await self._pages(request)}
         except ValidationError as error:
             found = error
+        if isinstance(found, ValidationError) and found.request_id is None:
+            self._refused_early("filter", index, made, expected, found)
+            return
         if expected is not None:
             self.counts["refused filters"] += 1
             if not isinstance(found, ValidationError):
@@ -230,6 +241,24 @@ class _World:
             odd = next(iter(wanted ^ found)) if isinstance(found, set) else index
             shown = {"request": request, "meaning": made.meaning, "item": self.items[odd]}
             self.differs("filter", odd, expected=wanted, found=found, **shown)
+
+    async def _query(self, index: int, made: Made) -> set[int]:
+        model = self.world.model
+        async with self.run_of.gate:
+            found = await self.run_of.db.model(model).where(model.pk == self.partition(index)).filter(made.ours).all()
+        return {one.sk for one in found}
+
+    def _filter_request(self, index: int, made: Made) -> dict[str, Any]:
+        places = Placeholders()
+        text = condition_text(made.ours, places, self.plan.operand)
+        return {
+            "TableName": self.table,
+            "KeyConditionExpression": f"{places.name('pk')} = {places.value({'S': self.partition(index)})}",
+            "FilterExpression": text,
+            "ProjectionExpression": places.name("sk"),
+            "ConsistentRead": True,
+            **names(places),
+        }
 
     async def _pages(self, request: dict[str, Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -289,6 +318,8 @@ class _World:
         """One update; False when engine and evaluator no longer agree on the item."""
         item = self.items[index]
         made = generator.update(item)
+        if generator.rng.random() < BY_VERB:
+            return await self._update_verb(generator, index, made)
         try:
             wanted, expected = update(made.meaning, item), None
         except Refused as refused:
@@ -309,8 +340,7 @@ class _World:
             if expected is None:
                 self.differs("update refused", index, error=error, expected=wanted, **shown)
             return True
-        found = read_item(answer["Attributes"])
-        found.pop("_wt", None)
+        found = _own(answer["Attributes"])
         if expected is not None:
             self.differs("update not refused", index, expected=expected, found=found, **shown)
             return False
@@ -319,6 +349,63 @@ class _World:
             self.differs("update", index, expected=wanted, found=found, **shown)
             return False
         return True
+
+    async def _update_verb(self, generator: Generator, index: int, made: Made) -> bool:
+        """One update by the verb ``update``, half the time under a condition; False as above."""
+        self.counts["updates by the verb"] += 1
+        item = self.items[index]
+        condition = generator.condition(item) if generator.rng.random() < 0.5 else None
+        wanted, freed, outcome = _update_outcome(made, condition, item)
+        model, found = self.world.model, ""
+        async with self.run_of.gate:
+            try:
+                loaded = await self.run_of.db.update(
+                    model, self.partition(index), index, *made.ours, condition=condition and condition.ours
+                )
+            except (ConditionFailed, ValidationError) as error:
+                found = "failed" if isinstance(error, ConditionFailed) else "refused"
+        self.counts[f"{outcome or 'applied'} by the verb"] += 1
+        stored = _own((await self.ask("GetItem", self._whole(index)))["Item"])
+        shown = {"updates": made, "condition": condition, "item": item}
+        if found != outcome or stored not in (wanted, freed):
+            self.differs("update by the verb", index, outcome=(outcome, found), expected=wanted, found=stored, **shown)
+            return False
+        if not outcome and _own(json.loads(self.plan.codec.loaded(loaded))) != stored:
+            self.differs("what update returned", index, loaded=loaded, stored=stored, **shown)
+        self.items[index] = stored
+        return True
+
+
+def _update_outcome(made: Made, condition: Made | None, item: Item) -> tuple[Item, Item, str]:
+    """What the verb ``update`` leaves, or may leave, and what it says: nothing, ``failed`` or ``refused``.
+
+    To the library an empty set, stored as NULL, is no set: it is taken away when elements cannot be added to it.
+    """
+    if _refusal(refuse_overlaps, [one.path for one in made.meaning]) is not None:
+        return item, item, "refused"
+    if condition is not None:
+        if _refusal(check, condition.meaning) is not None:
+            return item, item, "refused"
+        if not holds(condition.meaning, item):
+            return item, item, "failed"
+    freed = item
+    for one in made.meaning:
+        if one.kind in {"add_to_set", "delete_from_set"} and find(item, one.path) == ("NULL", None):
+            freed = update([Action("remove", one.path)], freed)
+    for start in (item, freed):
+        try:
+            fresh = update(made.meaning, start)
+        except Refused:
+            continue
+        return fresh, fresh, ""
+    return item, freed, "refused"
+
+
+def _own(wire: dict[str, Any]) -> Item:
+    """The item without what the library keeps beside it."""
+    found = read_item(wire)
+    found.pop("_wt", None)
+    return found
 
 
 def _codes(fault: Any, _: bool, __: dict[str, Any]) -> dict[str, Any]:

@@ -115,7 +115,9 @@ def random_value(rng: random.Random, world: World, kind: str, depth: int = 0) ->
     if kind == "text":
         return rng.choice(TEXTS) if rng.random() < 0.999 else rng.choice(("x", "é", "ab")) * (HUGE // 2)
     if kind == "whole":
-        return rng.choice([one for one in NUMBERS if isinstance(one, int)]) if rng.random() < 0.2 else rng.randint(-2, 5)
+        return (
+            rng.choice([one for one in NUMBERS if isinstance(one, int)]) if rng.random() < 0.2 else rng.randint(-2, 5)
+        )
     if kind == "exact":
         return Decimal(str(rng.choice(NUMBERS)))
     if kind == "blob":
@@ -198,7 +200,9 @@ def plain(world: World, value: Value, kind: str) -> Any:
         found = {field: plain(world, one, field) for field, one in fields.items()}
         return world.inner(**{field: one for field, one in found.items() if one is not None})
     if tag == "N":
-        return int(payload) if kind == "whole" or (payload == payload.to_integral() and abs(payload) < 10**9) else payload
+        return (
+            int(payload) if kind == "whole" or (payload == payload.to_integral() and abs(payload) < 10**9) else payload
+        )
     if tag == "L" and kind == "inners":
         return [plain(world, one, "inner") for one in payload if one[0] == "M"]
     if tag == "L":
@@ -212,4 +216,3 @@ _KIND_TAGS = {
     "text": "S", "whole": "N", "exact": "N", "blob": "B", "flag": "BOOL", "words": "SS", "figures": "NS", "blobs": "BS",
     "inner": "M", "inners": "L", "lines": "L", "entries": "M",
 }  # fmt: skip
-

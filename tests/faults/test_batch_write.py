@@ -126,9 +126,7 @@ def test_b01_what_is_left_undone_for_a_while_is_written_in_the_end(
 
 
 @pytest.mark.parametrize("places", [[0], [24], [12], [3, 4], [0, 11, 12, 24], list(range(25))])
-def test_b01_poison_items_are_isolated(
-    scripted: Callable[..., Scripted], service: Service, places: list[int]
-) -> None:
+def test_b01_poison_items_are_isolated(scripted: Callable[..., Scripted], service: Service, places: list[int]) -> None:
     """Everything else is written; each poison item is named by the service's own words."""
     some = payments(25)
     service.poison = lambda name: int(name[1:]) in places
@@ -139,9 +137,7 @@ def test_b01_poison_items_are_isolated(
     assert len(service.sent) <= 1 + 10 * len(places)
 
 
-def test_b01_a_request_whose_answer_is_lost_is_sent_again(
-    scripted: Callable[..., Scripted], service: Service
-) -> None:
+def test_b01_a_request_whose_answer_is_lost_is_sent_again(scripted: Callable[..., Scripted], service: Service) -> None:
     """A batch is unconditional, so the same bytes may be applied twice."""
     some = payments(30)
     service.fault = lambda turn: "lost" if turn in {0, 1} else None

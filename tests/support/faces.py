@@ -68,7 +68,7 @@ class _Mirror:
         return self._wrap(self._loop.run(self._subject.__aenter__()))
 
     def __exit__(self, *error: object) -> Any:
-        return self._loop.run(self._subject.__aexit__(*error))
+        return self._loop.run(_settling(self._subject.__aexit__(*error), self._loop))
 
     def __iter__(self) -> Iterator[Any]:
         return _drain(self._subject.__aiter__(), self._loop)
@@ -112,7 +112,7 @@ class Face:
     def run(self, flow: Any) -> Any:
         """Drive a flow on this face's driver."""
         found = self.inner._io.run(flow)
-        return found if self._loop is None else self._loop.run(found)
+        return found if self._loop is None else self._loop.run(_settling(found, self._loop))
 
     def concurrently(self, work: Callable[[int], Any], count: int) -> list[Any]:
         """Run ``work(0) ... work(count - 1)`` at once: threads here, tasks on the asyncio face."""

@@ -112,7 +112,19 @@ _ROLES: dict[str, Role] = {
     "ttl": "ttl",
 }
 _FLAGS = ("secret", "immutable", "omit_empty", "allow_float")
-_SETTINGS = {*_ROLES, *_FLAGS, "table", "indexes", "names", "naming", "discriminator", "tag", "write_tokens", "settings", "options"}
+_SETTINGS = {
+    *_ROLES,
+    *_FLAGS,
+    "table",
+    "indexes",
+    "names",
+    "naming",
+    "discriminator",
+    "tag",
+    "write_tokens",
+    "settings",
+    "options",
+}
 
 
 def _register(cls: Any, settings: dict[str, Any], local: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ which means that there is none. An item nobody asked for, and one that comes twi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -49,10 +50,8 @@ class Asked:
     def find(self, item: bytes) -> int:
         """The position of the key that the JSON of an item, or of a key, holds. Raises: MalformedResponse."""
         parts: tuple[bytes, ...] | None = None
-        try:
+        with suppress(DecodeError):
             parts = self._parts(item)
-        except DecodeError:
-            pass
         found = None if parts is None else self._at.get(parts)
         if found is None and parts is not None:  # the same key may be written in another way: an escape, 1.0 for 1
             if self._exact is None:
@@ -128,7 +127,7 @@ class BatchReading:
             reply.Responses.items = []
             if sum(map(len, raws)) + max(len(raws) - 1, 0) + len(dumps(reply)) != len(body):
                 return None
-            make = self._reading._make  # noqa: SLF001 - as above
+            make = self._reading._make
             items = [(asked.find(raw), make(wire, raw)) for wire, raw in zip(wires, raws, strict=True)]
         except DynamORMError:
             raise
@@ -143,14 +142,14 @@ class BatchReading:
             raise malformed("it has members that this operation does not answer with")
         left = _unread(found.get("UnprocessedKeys", {}), self._table, asked)
         tables = found.get("Responses")
-        if tables.__class__ is not dict:
+        if not isinstance(tables, dict):
             raise malformed("it holds no Responses")
         if tables.keys() - {self._table}:
             raise malformed("it holds items of another table")
         wires = tables.get(self._table)
         if wires is None and len(left) == len(asked):
             return [], left  # nothing was processed, so nothing is said of the table
-        if wires.__class__ is not list:
+        if not isinstance(wires, list):
             raise malformed("it does not tell of the table that was asked")
         items = []
         for raw, wire in zip(_raw_responses(body).Responses[self._table], wires, strict=True):
@@ -194,7 +193,7 @@ def read_unprocessed(body: bytes, asked: dict[str, dict[str, Asked]]) -> list[tu
     if reply.keys() - _WRITE_REPLY:
         raise malformed("it has members that this operation does not answer with")
     tables = reply.get("UnprocessedItems")
-    if tables.__class__ is not dict:
+    if not isinstance(tables, dict):
         raise malformed("it holds no UnprocessedItems")
     left: list[tuple[str, str, int]] = []
     for table, requests in tables.items():

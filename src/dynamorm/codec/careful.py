@@ -123,7 +123,7 @@ def _compile(title: str, kind: str, plan: FieldPlan) -> Any:
     if kind == "decode":
         source.define(name, "x", [f"return {plan.decode_text(source, 'x')}"])
     else:
-        source.define(name, "v", plan.encode_lines(source, "v", "return {x}", checks=kind == "encode"))
+        source.define(name, "v", plan.encode_lines(source, "v", "return", checks=kind == "encode"))
     source.compile(f"{title} {kind} {plan.name}")
     return source.names[name]
 

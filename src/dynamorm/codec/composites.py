@@ -114,6 +114,16 @@ def computed_of(owner: str, computed: Iterable[FieldPlan], plans: Mapping[str, F
     return {plan.name: Computed(owner, plan, plans) for plan in computed}
 
 
+def mark_sparse(computed: Mapping[str, Computed], plans: Mapping[str, FieldPlan]) -> None:
+    """Say of each key of an index whether items may lack it: when they may lack one of its components."""
+    for name, one in computed.items():
+        parts = [plans[part] for part in one.made.components]
+        plans[name].nullable = not one.primary and any(
+            part.field.omit_empty or (part.nullable and part.field.role not in {"created_at", "updated_at"})
+            for part in parts
+        )
+
+
 def _check_shape(where: str, slot: Slot, plan: FieldPlan) -> None:
     shape = plan.shape
     if isinstance(shape, CustomShape):  # only its values tell

@@ -129,7 +129,7 @@ class FieldPlan:
         return self.hook is None and not self._constrained
 
     def encode_lines(self, source: Source, v: str, store: str, *, checks: bool = True) -> list[str]:
-        """The lines that work out the wire value of variable ``v`` and run ``store`` with it, unless it is left out.
+        """The lines that work out the wire value of variable ``v``, each end put behind ``store``, unless it is left out.
 
         Without ``checks`` the value may break the field's constraints, as the operand of a condition may.
         """
@@ -143,13 +143,13 @@ class FieldPlan:
         )
         if self.hook is not None:
             tail += [f"x = {source.bind(f'seal_{self.name}', self.hook[0])}(x)"]
-        tail += [store.format(x="x")]
+        tail += [f"{store} x"]
         lines += tail if condition is None else [f"if {condition}:", *(f"    {line}" for line in tail)]
         if not self.nullable:
             return lines
         inner = [f"if {v} is not None:", *(f"    {line}" for line in lines)]
         if self.keep_none and not field.omit_empty:
-            inner += ["else:", "    " + store.format(x='{"NULL": True}')]
+            inner += ["else:", f'    {store} {{"NULL": True}}']
         return inner
 
     def _key_guard(self, v: str) -> str:

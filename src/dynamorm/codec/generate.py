@@ -87,6 +87,7 @@ class Codec:
             from . import composites  # only models with composite keys need it
 
             self.composites = composites.computed_of(schema.name, self.record.computed, self.plans)
+            composites.mark_sparse(self.composites, self.plans)
             self.key_of = partial(composites.key_of, self)
             self.compose = partial(composites.compose, self)
         self.reading = Reading(self)

@@ -7,6 +7,7 @@ none is among those selected, one is fetched beside them. This module must not k
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -48,12 +49,13 @@ class Narrowed(NamedTuple):
 class PartialRecord(Record):
     """A model of which some fields are read; its objects are partial."""
 
-    def __init__(self, record: Record, plans: list[FieldPlan]) -> None:
+    def __init__(self, record: Record, plans: list[FieldPlan], computed: Iterable[FieldPlan] = ()) -> None:
         assert record.schema is not None  # only models are narrowed
         self.partial = partial_class(record.schema.model, tuple(plan.name for plan in plans))
         # Without a table: no write tokens come, and nothing is kept of the stored item.
         super().__init__(open_class(self.partial), SLOTS, schema=replace(record.schema, table=None))
         self.plans = plans
+        self.computed = list(computed)
 
     def sealed(self, source: Source, made: str) -> str:
         """The expression of the finished object from that of the filled one."""
@@ -94,16 +96,17 @@ def plan_of(record: Record, part: Part, place: Location) -> FieldPlan:
     """The plan of a part of a place. Raises: ValidationError, naming the nearest field."""
     name = part.name if isinstance(part, Field) else part
     plan = record.plan(name) if isinstance(name, str) else None
+    if isinstance(part, Field) and (plan is None or not _same(part, plan.field)):
+        raise refuse(place, f"is an attribute of {part.owner or 'the library'}, not of {record.expected}")
     if plan is None:
         hint = did_you_mean(str(name), [one.name for one in record.plans])
         raise ValidationError(f"{record.expected} has no field {name!r}{hint}", field=place.name)
-    if (
-        isinstance(part, Field)
-        and part is not plan.field
-        and (part.stored, part.owner) != (plan.stored, plan.field.owner)
-    ):
-        raise refuse(place, f"is an attribute of {part.owner or 'the library'}, not of {record.expected}")
     return plan
+
+
+def _same(part: Field, field: Field) -> bool:
+    # A field may be described anew by a subclass or a plugin; owner and stored name then still agree.
+    return part is field or (part.stored, part.owner) == (field.stored, field.owner)
 
 
 def _narrows(shape: Shape) -> bool:

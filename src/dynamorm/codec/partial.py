@@ -7,6 +7,7 @@ know verbs: it says which places to fetch, and reads what comes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from linecache import cache as shown_sources
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from .partial_class import open_class, seal
 from .reading import Reading
 from .source import Source
 from .state import Access
+from .system import key_json_of
 
 MAX_READERS: Final = 256
 """Selections of one model whose readers are kept. A program has a few; one that lets its users choose has any number."""
@@ -39,11 +41,12 @@ class PartialReader:
     Example: ``reader(codec, [Payment.amount]).read_item(b'{"Item":{"id":{"S":"p1"},"amount":{"N":"5"}}}')``
     """
 
-    def __init__(self, codec: Codec, wanted: dict[str, Wanted]) -> None:
+    def __init__(self, codec: Codec, wanted: dict[str, Wanted], computed: tuple[str, ...] = ()) -> None:
         found = narrow(codec.record, wanted)
-        self.codec = _PartialCodec(codec, found.plans, wanted)
+        self.codec = _PartialCodec(codec, found.plans, wanted, computed)
         self.names = tuple(plan.name for plan in found.plans)
-        self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in found.places)
+        places = [*found.places, *((codec.field(name),) for name in computed)]
+        self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in places)
         if codec.schema.discriminator is not None:
             self.projection += (_attribute(codec.schema, codec.schema.discriminator),)
         self.reading = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
@@ -60,18 +63,26 @@ class PartialReader:
 class _PartialCodec:
     """As much of a `Codec` as `Reading` and `Careful` ask for, of some of the fields."""
 
-    def __init__(self, codec: Codec, plans: list[FieldPlan], wanted: dict[str, Wanted]) -> None:
+    def __init__(
+        self, codec: Codec, plans: list[FieldPlan], wanted: dict[str, Wanted], computed: tuple[str, ...]
+    ) -> None:
         self.schema = codec.schema
+        self.composites = {name: codec.composites[name] for name in computed}
+        # A component that is no attribute of its own is read out of the key, which the careful path does.
+        components = {name for one in self.composites.values() for name in one.made.fields}
+        plans = [_demanding(plan) if plan.name in components else plan for plan in plans]
         self.model = codec.model
         self.table = codec.table
-        self.record = PartialRecord(codec.record, plans)
+        self.record = PartialRecord(codec.record, plans, [codec.plans[name] for name in computed])
         self.plans = {plan.name: plan for plan in plans}
         self.codec_of = codec.codec_of
-        self.family = None if codec.family is None else _PartialFamily(codec.family, wanted)
-        self.access = Access(self._construct, lambda _: None, lambda _, __: None)
+        self.family = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
+        # The text of a composite key may hold less than it is made of, so such an object keeps what it was read from.
+        self.access = Access(self._construct, lambda _: None, _keep if computed else lambda _, __: None)
         self.careful = Careful(self)  # type: ignore[arg-type] # has what it asks of a codec
         source = Source()
-        source.define("read", "w, raw", [f"return {self.record.sealed(source, f'{self.record.decoder(source)}(w)')}"])
+        filled = f"{self.record.decoder(source)}(w{', raw' if computed else ''})"
+        source.define("read", "w, raw", [f"return {self.record.sealed(source, filled)}"])
         source.compile(f"{codec.schema.name} partial")
         self._decode = source.names["read"]
 
@@ -88,12 +99,17 @@ class _PartialCodec:
         return seal(obj, self.record.partial)
 
 
+def _keep(obj: Any, raw: bytes | None) -> None:
+    object.__setattr__(obj, "__loaded__", raw)
+
+
 class _PartialFamily:
     """Finds the partial reader of an item's class."""
 
-    def __init__(self, family: Any, wanted: dict[str, Wanted]) -> None:
+    def __init__(self, family: Any, wanted: dict[str, Wanted], computed: tuple[str, ...]) -> None:
         self._family = family
         self._wanted = wanted
+        self._computed = computed
         self._readers: dict[Any, PartialReader] = {}
 
     def codec(self, item: dict[str, Any]) -> Any | None:
@@ -102,8 +118,15 @@ class _PartialFamily:
         if found is None:
             return None
         if found not in self._readers:
-            self._readers[found] = PartialReader(found, self._wanted)
+            self._readers[found] = PartialReader(found, self._wanted, self._computed)
         return self._readers[found]
+
+
+def _demanding(plan: FieldPlan) -> FieldPlan:
+    """The plan of a field that must be there."""
+    found = copy(plan)
+    found.missing = lambda: None  # type: ignore[method-assign] # of this one field only
+    return found
 
 
 def reader(codec: Codec, select: Sequence[str | Location], also: Iterable[str] = ()) -> PartialReader:
@@ -118,7 +141,7 @@ def reader(codec: Codec, select: Sequence[str | Location], also: Iterable[str] =
     """
     if isinstance(select, (str, Location)):
         select = (select,)
-    known = codec.partials
+    known: dict[Any, PartialReader] = codec.partials
     key = (tuple([one.parts if isinstance(one, Location) else one for one in select]), tuple(also))
     try:
         return known[key]
@@ -128,7 +151,8 @@ def reader(codec: Codec, select: Sequence[str | Location], also: Iterable[str] =
         raise ValidationError("nothing was selected: name at least one attribute, or leave select out")
     places = [_place(codec, one) for one in select]
     names = dict.fromkeys((*(field.name for field in codec.keys.fields), *also))
-    made = PartialReader(codec, want(codec.record, [*places, *(_place(codec, name) for name in names)]))
+    places += [_place(codec, name) for name in names]
+    made = PartialReader(codec, *_expanded(codec, places))
     if len(known) >= MAX_READERS:
         for one in known.values():
             shown_sources.pop(one.codec.file, None)
@@ -157,9 +181,25 @@ def index_fields(schema: Schema, index: Index) -> tuple[str, ...]:
     return tuple(name for name in schema.fields if name in held)
 
 
+def _expanded(codec: Codec, places: list[Location]) -> tuple[dict[str, Wanted], tuple[str, ...]]:
+    """What is wanted, and the names of the composites among it, for which their components are read."""
+    if not codec.composites:
+        return want(codec.record, places), ()
+    plain: list[Location] = []
+    computed: dict[str, None] = {}
+    for place in places:
+        one = codec.composites.get(place.field.name)
+        if one is None or len(place.parts) > 1:
+            plain.append(place)
+        else:
+            computed[one.field.name] = None
+            plain += [_place(codec, name) for name in one.made.fields]
+    return want(codec.record, plain), tuple(computed)
+
+
 def place_of(codec: Codec, name: str) -> Location:
     """The place of a field, by its own or its stored name. Raises: ValidationError, naming the nearest."""
-    plan = codec.record.plan(name)
+    plan = codec.record.plan(name) or codec.plans.get(name)
     if plan is None:
         schema = codec.schema
         if "." in name or "[" in name:
@@ -170,6 +210,17 @@ def place_of(codec: Codec, name: str) -> Location:
             )
         raise ValidationError(f"{schema.name} has no field {name!r}{did_you_mean(name, schema.fields)}", field=name)
     return _location((plan.field,))
+
+
+def key_values(codec: Codec, obj: Any) -> tuple[Any, ...]:
+    """The values of an object's key, partial or whole, in order.
+
+    Example: ``key_values(codec, payment) == ("p1",)``
+    """
+    if codec.composites:
+        raw = codec.loaded(obj)
+        return codec.key_values(codec.key_of(obj) if raw is None else key_json_of(raw, codec.key_names))
+    return tuple([getattr(obj, field.name) for field in codec.keys.fields])
 
 
 def _place(codec: Codec, one: Any) -> Location:

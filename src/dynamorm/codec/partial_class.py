@@ -68,10 +68,6 @@ def _init(self: Any, *_: Any, **__: Any) -> NoReturn:
     raise PartialItem(f"a {type(self).__name__} is only made by reading with select()")
 
 
-def _init_subclass(cls: Any, **_: Any) -> NoReturn:
-    raise PartialItem(f"{cls.__name__}: a partial object's class cannot be subclassed; subclass the model")
-
-
 def _getattr(self: Any, name: str) -> Any:
     """Asked only for what is not there."""
     model = self.__partial_of__
@@ -135,7 +131,6 @@ class _SelectedFields:
 
 _METHODS: Final[dict[str, Any]] = {
     "__init__": _init,
-    "__init_subclass__": classmethod(_init_subclass),
     "__getattr__": _getattr,
     "__setattr__": _setattr,
     "__delattr__": _setattr,

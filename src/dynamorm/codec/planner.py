@@ -60,11 +60,10 @@ class Planner:
         return record
 
     def _computed_field(self, schema: Schema, field: Field) -> FieldPlan:
-        """A composite: text that is missing while one of its components is."""
+        """A composite: text made of other fields."""
         plan = self._model_field(schema, field)
         if plan.shape is not SCALARS[str]:
             raise ModelError(f"{schema.name}.{field.name}: a composite is stored as text: annotate it as Attr[str]")
-        plan.nullable = field.role not in {"partition", "sort"}
         return plan
 
     def _model_field(self, schema: Schema, field: Field) -> FieldPlan:

@@ -148,7 +148,7 @@ class Record(Shape):
             always.append(f"{plan.stored!r}: {text}")
         lines.append(f"w = {{{', '.join(always)}}}")
         for plan in rest:
-            some = [f"v = {self._read(plan)}", *plan.encode_lines(source, "v", f"w[{plan.stored!r}] = {{x}}")]
+            some = [f"v = {self._read(plan)}", *plan.encode_lines(source, "v", f"w[{plan.stored!r}] =")]
             if plan.name in self.optional:
                 some = [f"if {plan.name!r} in o:", *(f"    {line}" for line in some)]
             lines += some

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from .replies import dumps, parts_of, raw_item, raw_page, read_object
@@ -66,6 +67,20 @@ def is_key(value: Any, types: dict[str, str]) -> bool:
             for name, one in value.items()
         )
     )
+
+
+def is_above(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether DynamoDB orders a wire value behind another; False for types without an order, or two types.
+
+    Texts are ordered by their UTF-8 bytes, numbers by value.
+    """
+    for tag, order in _ORDERS.items():
+        if tag in one and tag in other:
+            return bool(order(one[tag]) > order(other[tag]))
+    return False
+
+
+_ORDERS: Final[dict[str, Callable[[str], Any]]] = {"N": Decimal, "S": str.encode, "B": b64decode}
 
 
 def sorted_sets(value: Any) -> Any:

@@ -25,7 +25,9 @@ from dynamorm.errors import ValidationError
 from dynamorm.expression_tree import Location, refuse
 from dynamorm.schema import Field
 
-from .query import Turn
+from . import textual
+from .plan import Plan
+from .query import turn_of
 from .request import Request
 
 if TYPE_CHECKING:
@@ -63,8 +65,9 @@ def greatest(session: Session, request: Request, field: str | Location) -> Flow[
 
 
 def _numbers(session: Session, request: Request, field: Any, end: Callable[[Any, int], Any]) -> Flow[Any]:
-    codec = session.plan(request.model).codec
-    place = _place(codec, field)
+    plan = session.plan(request.model)
+    codec = plan.codec
+    place = _place(plan, field)
     if _shape(codec, place) not in _NUMBERS and not _open(_shape(codec, place)):
         raise refuse(place, "is no number, so it has no sum and no average")
     steps = _steps(codec, place)
@@ -94,8 +97,9 @@ def _mean(found: Any, count: int) -> Any:
 
 
 def _extreme(session: Session, request: Request, field: Any, better: Callable[[Any, Any], bool]) -> Flow[Any]:
-    codec = session.plan(request.model).codec
-    place = _place(codec, field)
+    plan = session.plan(request.model)
+    codec = plan.codec
+    place = _place(plan, field)
     shape = _shape(codec, place)
     if not (isinstance(shape, Scalar) and shape.tag in ("S", "N", "B")) and not _open(shape):
         raise refuse(
@@ -131,15 +135,15 @@ def _ordered(value: Any) -> Any:
 _NUMBERS: Final = (SCALARS[int], SCALARS[Decimal], SCALARS[float])
 
 
-def _place(codec: Codec, field: Any) -> Location:
+def _place(plan: Plan, field: Any) -> Location:
     """The place that is aggregated. Raises: ValidationError when the model does not have it."""
-    place = partial.place_of(codec, field) if isinstance(field, str) else field
+    place = textual.place(plan, field) if isinstance(field, str) else field
     if not isinstance(place, Location):
         raise ValidationError(
-            f"an aggregate takes one attribute such as {codec.schema.name}.amount or its name, got"
+            f"an aggregate takes one attribute such as {plan.codec.schema.name}.amount or its name, got"
             f" {type(field).__name__}"
         )
-    partial.reader(codec, [place])
+    partial.reader(plan.codec, [place])
     return place
 
 
@@ -160,15 +164,6 @@ def _open(shape: Shape) -> bool:
 def _only(request: Request, place: Location) -> Request:
     """The same request, of this attribute alone."""
     return replace(request, select=(place,), hydrate=False)
-
-
-def turn_of(request: Request) -> Turn:
-    """The reader of the pages of a request: of one scan after the other, or of all its segments."""
-    if request.segments is None or request.segment is not None:
-        return Turn(request)
-    from .scan import ScanTurn
-
-    return ScanTurn(request)
 
 
 def _values(items: list[Any], steps: list[Step]) -> Iterator[Any]:

@@ -105,7 +105,8 @@ class Attempts:
             if result is UNSETTLED:
                 self.unknown(None, "what is stored now does not tell")
             return result
-        error = failure.from_fault(kind, fault, self.info())
+        info = self.info()
+        error = failure.of_index(fault, op.body, info) or failure.from_fault(kind, fault, info)
         if self.ambiguous and kind is not Kind.MISMATCH:
             self.unknown(error, "then the service refused it")
         raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.batches import Asked
@@ -30,9 +31,7 @@ def get(session: Session, model: Any, keys: Iterable[Any], *, consistent: bool, 
     plan = session.plan(model)
     limit = workers(session, concurrency)
     wanted = _keys(plan, keys)
-    places: dict[bytes, int] = {key: 0 for key in wanted}
-    for place, key in enumerate(places):
-        places[key] = place
+    places = {key: place for place, key in enumerate(dict.fromkeys(wanted))}
     return _all(session, plan, wanted, places, limit=limit, consistent=consistent)
 
 
@@ -78,7 +77,6 @@ def _chunk(
     consistent: bool,
 ) -> Flow[None]:
     """Read the keys from ``start`` on into ``found``, and add to ``read`` how many were answered for."""
-    codec = plan.codec
     pace = Pace(session)
     left = list(range(start, min(start + MAX_KEYS, len(keys))))
     head = b'{"RequestItems":{' + dumps(plan.table) + b':{"Keys":['
@@ -90,7 +88,7 @@ def _chunk(
             "BatchGetItem",
             plan.table,
             head + b",".join(asked_for) + tail,
-            lambda reply, asked=asked: codec.reading.batch.read(reply, asked),
+            partial(plan.codec.reading.batch.read, asked=asked),
             timeout=pace.left(),
         )
         items, again = yield from session.call(op)

@@ -48,9 +48,22 @@ class Entry:
     ``doubt``: an answer that told of this item was lost.
     """
 
-    __slots__ = ("address", "done", "doubt", "error", "heir", "item", "key", "kind", "place", "plan", "request", "state")
+    __slots__ = (
+        "address",
+        "done",
+        "doubt",
+        "error",
+        "heir",
+        "item",
+        "key",
+        "kind",
+        "place",
+        "plan",
+        "request",
+        "state",
+    )
 
-    def __init__(  # noqa: PLR0917 - plain data; made for every item
+    def __init__(
         self, item: Any, plan: Plan, kind: str, key: bytes, request: bytes, done: Callable[[bytes | None], Any]
     ) -> None:
         self.item = item
@@ -87,8 +100,7 @@ class Load:
     def send(self, entries: list[Entry]) -> Flow[None]:
         """Bring each entry to its end."""
         if self.stopped is not None:
-            for entry in entries:
-                _fail(entry, self._unsent(self.stopped))
+            self.refuse(entries)
             return
         yield from self._chunk(entries)
         if any(entry.state == WRITTEN for entry in entries):
@@ -99,6 +111,13 @@ class Load:
             self._strikes += 1
             if self._strikes >= self._limit:
                 self.stopped = error
+
+    def refuse(self, entries: list[Entry]) -> None:
+        """Let what is left fail, unsent."""
+        assert self.stopped is not None  # asked for only then
+        for entry in entries:
+            if not entry.state:
+                _fail(entry, self._unsent(self.stopped))
 
     def _unsent(self, error: DynamORMError) -> DynamORMError:
         kind = type(error) if error.outcome is Outcome.NOT_APPLIED else Unavailable
@@ -142,13 +161,13 @@ class Load:
                 delay = pace.unprocessed(progress=len(again) < len(left))
                 left = again
                 if delay is None:
-                    error = Throttled(
+                    tired = Throttled(
                         f"DynamoDB left the item undone in {pace.requests} requests; {pace.why}",
                         operation=op.name,
                         table=op.table,
                         attempts=pace.requests,
                     )
-                    self._end(left, error, pace, lost)
+                    self._end(left, tired, pace, lost)
                     return
             yield Sleep(delay)
 
@@ -161,9 +180,7 @@ class Load:
             entry.state = UNKNOWN
             entry.error = self._unknown(entry, error, pace, lost)
 
-    def _unknown(
-        self, entry: Entry, error: DynamORMError, pace: Pace, lost: list[DynamORMError]
-    ) -> OutcomeUnknown:
+    def _unknown(self, entry: Entry, error: DynamORMError, pace: Pace, lost: list[DynamORMError]) -> OutcomeUnknown:
         resolve = self.session.resolver(lambda op, deadline: _resolve(self.session, entry, op, deadline))
         op = _request([entry], 0.001)
         why = pace.why or "then the service refused it"
@@ -228,9 +245,7 @@ def _undone(reply: bytes, tables: dict[str, list[Entry]]) -> list[Entry]:
         for entry in entries:
             kinds.setdefault(entry.kind, []).append(entry)
     asked = {
-        table: {
-            kind: Asked(some[0].plan.key_names, [entry.key for entry in some]) for kind, some in kinds.items()
-        }
+        table: {kind: Asked(some[0].plan.key_names, [entry.key for entry in some]) for kind, some in kinds.items()}
         for table, kinds in sent.items()
     }
     return [sent[table][kind][position] for table, kind, position in read_unprocessed(reply, asked)]

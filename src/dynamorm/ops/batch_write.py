@@ -59,14 +59,20 @@ def write(
     if isinstance(puts, Collection):  # everything is checked, and duplicates are found, before anything is sent
         every = [*_put_entries(session, puts, removed, strict=True), *removals]
         _supersede(every)
-        return _all(session, iter(every), limit, keep=keep, progress=progress)
+        return _all(session, iter(every), limit, stream=False, keep=keep, progress=progress)
     _supersede(removals)
     entries = chain(removals, _put_entries(session, puts, removed, strict=False))
-    return _all(session, entries, limit, keep=keep, progress=progress)
+    return _all(session, entries, limit, stream=True, keep=keep, progress=progress)
 
 
 def _all(
-    session: Session, entries: Iterator[Entry], limit: int, *, keep: bool, progress: Callable[[int], Any] | None
+    session: Session,
+    entries: Iterator[Entry],
+    limit: int,
+    *,
+    stream: bool,
+    keep: bool,
+    progress: Callable[[int], Any] | None,
 ) -> Flow[BatchResult]:
     load = Load(session, limit)
     result = BatchResult()
@@ -82,14 +88,14 @@ def _all(
         done += len(wave)
         if progress is not None:
             progress(done)
-        if load.stopped is not None and not isinstance(entries, _LIST):
+        if load.stopped is not None and stream:
             # Whatever is left is refused too: an endless stream must not be read to its end for that.
-            result.unread = True
+            if (more := next(entries, None)) is not None:
+                load.refuse([more])
+                _account(result, more, keep=keep)
+                result.unread = True
             break
     return result
-
-
-_LIST: Final = type(iter([]))
 
 
 def _next(waves: Iterator[list[Entry]], done: int) -> list[Entry] | None:
@@ -157,9 +163,7 @@ def _supersede(entries: list[Entry]) -> None:
         last[entry.address] = entry
 
 
-def _put_entries(
-    session: Session, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool
-) -> Iterator[Entry]:
+def _put_entries(session: Session, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool) -> Iterator[Entry]:
     """The entries of the objects to store. What cannot be stored raises if ``strict``, else it is an entry that failed."""
     for place, obj in enumerate(puts):
         error: Exception
@@ -197,7 +201,7 @@ def _removal(session: Session, given: Any, place: str) -> Entry:
     try:
         if given.__class__ is tuple:
             if len(given) < 2:
-                raise ValidationError("a delete is an object, or a tuple of a model and its key")  # noqa: TRY301 - placed below
+                raise ValidationError("a delete is an object, or a tuple of a model and its key")
             model, *key = given
             plan = session.plan(model)
             parts = key[0] if len(key) == 1 and key[0].__class__ is dict else {}
@@ -235,4 +239,3 @@ def _together(plan: Plan) -> ValidationError:
         f"each write of a {name} must be applied together with others (a unique attribute, for one), which a batch"
         " cannot do: use db.create, db.put and db.delete, or a transaction"
     )
-

@@ -13,8 +13,12 @@ from .write import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
     from .write import Write
+
+    Parts: TypeAlias = Sequence[tuple[int, Write]]
+    """What is sent, in order: each write with the position of the operation it belongs to."""
 
 _VERBS: Final = {"Put": "put", "Update": "update", "Delete": "delete", "ConditionCheck": "check"}
 _PASSING: Final = {Kind.CONFLICT, Kind.THROTTLE}
@@ -24,7 +28,7 @@ _IN_FULL: Final = 10
 
 def told(
     operations: Sequence[Write | None],
-    parts: Sequence[tuple[int, Write]],
+    parts: Parts,
     fault: ServiceFault,
     info: dict[str, Any],
 ) -> TransactionCancelled:
@@ -46,7 +50,7 @@ def told(
     return TransactionCancelled(_text(operations, found), reasons=found, **info)
 
 
-def fits(parts: Sequence[tuple[int, Write]], fault: ServiceFault) -> bool:
+def fits(parts: Parts, fault: ServiceFault) -> bool:
     """Whether the answer has one reason for everything that was sent, and blames any of it."""
     reasons = fault.cancellation
     return len(reasons) == len(parts) and any(one.code is not None for one in reasons)

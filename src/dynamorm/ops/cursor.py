@@ -11,6 +11,7 @@ import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from threading import Lock
@@ -174,19 +175,16 @@ def _keys(session: Session) -> CursorKeys:
 @lru_cache(maxsize=16)
 def _sealers(keys: CursorKeys) -> tuple[Any, ...]:
     """AES-GCM with a key derived from each secret for this one purpose."""
-    try:
+    with suppress(ImportError):
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-    except ImportError:
-        missing = True
-    else:
-        missing = False
-    if missing:
-        raise ConfigError("cursors are sealed by the package cryptography: pip install 'dynamorm-py[secure]'")
-    return tuple(
-        AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret)) for secret in keys.secrets
-    )
+
+        return tuple(
+            AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret))
+            for secret in keys.secrets
+        )
+    raise ConfigError("cursors are sealed by the package cryptography: pip install 'dynamorm-py[secure]'")
 
 
 # ---------------------------------------------------------------------------------------------- cursors of the Go library
@@ -197,6 +195,11 @@ _ESCAPES: Final = {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e", "\u2028": "\\
 
 def _plain(ready: Ready, key: bytes) -> str:
     """A v0.1 cursor: padded base64url of JSON that anybody can read and change."""
+    if ready.request.segments is not None or ready.chosen.partitions:
+        raise ValidationError(
+            "a v0.1 cursor holds one position; a scan in segments and a query over shards have several: leave out"
+            " cursor_format()"
+        )
     index, order = ready.chosen.index, ready.request.order
     found: dict[str, Any] = {"lastKey": dict(sorted(msgspec.json.decode(key).items()))}
     if index is not None:

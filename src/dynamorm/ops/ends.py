@@ -13,7 +13,7 @@ from dynamorm.codec.replies import read_count
 from dynamorm.effects import Flow
 from dynamorm.errors import MultipleFound, NotFound
 
-from .query import MOST, Turn
+from .query import MOST, Turn, turn_of
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def first(session: Session, request: Request) -> Flow[Any]:
     """The first item that matches, or None."""
-    turn = Turn(replace(request, limit=1))
+    turn = turn_of(replace(request, limit=1))
     while not turn.done:
         found = yield from turn.next(session)
         if found:
@@ -34,7 +34,7 @@ def first(session: Session, request: Request) -> Flow[Any]:
 
 def one(session: Session, request: Request) -> Flow[Any]:
     """The only item that matches. Raises: NotFound, MultipleFound."""
-    turn = Turn(replace(request, limit=2))
+    turn = turn_of(replace(request, limit=2))
     found: list[Any] = []
     while not turn.done:
         found += yield from turn.next(session)
@@ -53,7 +53,7 @@ def one(session: Session, request: Request) -> Flow[Any]:
 
 def page(session: Session, request: Request) -> Flow[Page[Any]]:
     """One page, full unless it is the last or time ran out."""
-    return Turn(_paged(request), fill=True).page(session)
+    return turn_of(_paged(request), fill=True).page(session)
 
 
 def _paged(request: Request) -> Request:
@@ -64,14 +64,25 @@ def _paged(request: Request) -> Request:
 
 def count(session: Session, request: Request) -> Flow[int]:
     """How many items match, up to the limit."""
+    if request.segments is not None and request.segment is None:
+        from . import scan
+
+        in_all: int = yield from scan.count(session, request)
+        return in_all
     turn = Turn(request)
     ready = turn.begin(session)
     if ready.chosen.family:
         return (yield from _counted_whole(session, turn))
+    if ready.chosen.partitions:
+        from . import shards
+
+        return (yield from shards.count(session, turn))
     counting = ready.counting()
-    start, left, look, total = turn.start, request.limit, turn.look, 0
+    start, left, look = turn.start, request.limit, turn.look
+    total: int = 0
     while True:
         limit = left if left is None or not ready.filtered else max(left, look)
+        found: int
         found, _, start = yield from session.call(counting.op(start, limit, read_count, b',"Select":"COUNT"'))
         total += found
         if left is not None:
@@ -92,5 +103,3 @@ def _counted_whole(session: Session, turn: Turn) -> Flow[int]:
 def exists(session: Session, request: Request) -> Flow[bool]:
     """Whether any item matches."""
     return (yield from count(session, replace(request, limit=1))) > 0
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dynamorm.codec.replies import read_object
 from dynamorm.effects import TransportError
 from dynamorm.errors import (
     AccessDenied,
@@ -14,6 +15,7 @@ from dynamorm.errors import (
     DeadlineExceeded,
     DynamORMError,
     ExpressionTooLarge,
+    IndexUnavailable,
     ItemTooLarge,
     PoolTimeout,
     ServerError,
@@ -52,6 +54,23 @@ def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamOR
             " earlier one was, or is being; use one token for one piece of work"
         )
     return ClientError(text, code=fault.code or None, **info)
+
+
+def of_index(fault: ServiceFault, body: bytes, info: dict[str, Any]) -> DynamORMError | None:
+    """The error for a refused read of an index that is missing or still being made; None for any other refusal.
+
+    The service says both with a plain ValidationException. Its words are the same on both engines; the name of the index
+    stands in the request only.
+    """
+    missing, filling = "does not have the specified index" in fault.message, "backfilling" in fault.message
+    if b'"IndexName"' not in body or not (missing or filling):
+        return None
+    index, table = read_object(body).get("IndexName"), info.get("table")
+    if missing:
+        text = f"table {table!r} has no index {index!r}: add it with db.tables.apply(db.tables.plan(Model))"
+    else:
+        text = f"index {index!r} of table {table!r} is still being made: wait for it with db.tables.wait(Model)"
+    return IndexUnavailable(text, index=index, retryable=not missing, **info)
 
 
 _PLAIN: dict[Kind, type[DynamORMError]] = {

@@ -10,12 +10,14 @@ from base64 import b64decode
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from dynamorm.codec.partial import key_values
 from dynamorm.effects import Flow
 from dynamorm.expression_tree import Comparison, Wire
 from dynamorm.schema import SCHEMAS
 
 from .batch_get import get
 from .choose import choose
+from .parts import Spread
 from .plan import Plan
 from .request import Request
 
@@ -33,10 +35,7 @@ def page(session: Session, request: Request, found: Page) -> Flow[Page]:
         return found
     plan = session.plan(request.model)
     chosen = choose(plan, request)
-    schema = plan.codec.schema
-    assert schema.key is not None  # a plan is made only for a model with a key
-    names = schema.key.fields
-    keys = [tuple([getattr(one, name) for name in names]) for one in found.items]
+    keys = [key_values(plan.codec, one) for one in found.items]
     # The index does not hold what tells the classes of a family apart, so there may be siblings among the items.
     model = _root(request.model) if chosen.family else request.model
     whole = yield from get(session, model, keys, consistent=request.consistent, concurrency=CONCURRENCY)
@@ -56,9 +55,11 @@ def _root(model: Any) -> Any:
 
 def _fits(plan: Plan, term: Comparison, obj: Any) -> bool:
     """Whether a term of the key condition is true of an object, by what is stored."""
-    stored = session_value(plan, obj, term.path.field.stored)
+    stored = plan.codec.stored(obj, term.path.field.stored)
     if stored is None:
         return False
+    if isinstance(term, Spread):
+        return stored.get("S") in term.texts
     operands = []
     for one in term.operands:
         wire = (
@@ -70,11 +71,6 @@ def _fits(plan: Plan, term: Comparison, obj: Any) -> bool:
             return False
         operands.append(_ordered(wire))
     return _true(term.op, _ordered(stored), operands)
-
-
-def session_value(plan: Plan, obj: Any, stored: str) -> dict[str, Any] | None:
-    """The wire value of an attribute as it was read."""
-    return plan.codec.stored(obj, stored)
 
 
 def _true(op: str, value: Any, operands: list[Any]) -> bool:

@@ -7,16 +7,21 @@ is not known is refused before anything is sent. It must not know how a write is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.composites import Computed, recovered
 from dynamorm.codec.replies import read_object
-from dynamorm.errors import ValidationError
+from dynamorm.errors import DynamORMError, ValidationError, VersionConflict
 from dynamorm.expression import Update, system_path
 from dynamorm.expression_compile import Placeholders
 from dynamorm.expression_tree import Location, Node, Wire
 
+from .guard import unguarded
 from .plan import Plan
+from .write import Write, refusal
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
 
 Wires = dict[str, dict[str, Any] | None]
 """Wire values by stored name; None is an attribute that is not there."""
@@ -54,10 +59,43 @@ class Known:
             for name, wire in self.relied.items()
         ]
 
+    def protect(self, session: Session, write: Write) -> None:
+        """Make it a conditional write: sent again, it could meet its condition no more although it was applied."""
+        write.transact, write.safety, write.single = unguarded(session, write.plan, guarded=True, returning=None)
+        write.token = session.random_bytes(16)
+        self.explain(write)
 
-def known_of(plan: Plan, key: bytes, loaded: bytes | None, given: Mapping[str, dict[str, Any]]) -> Known:
-    """What is known of an item from its loaded state, or from its key and the parts of the key that were ``given``."""
-    of_key = _key_items(plan, key) | dict(given)
+    def explain(self, write: Write) -> None:
+        """Say of a write that was refused because of what was relied on that the item was changed."""
+
+        def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+            stored = None if raw is None else read_object(raw)
+            if stored is not None and any(stored.get(name) != wire for name, wire in self.relied.items()):
+                codec = write.plan.codec
+                return VersionConflict(
+                    f"the {codec.schema.name} was changed since it was loaded, and a key of an index is made of what"
+                    " changed; load it again",
+                    old=lambda: codec.decode(raw or b"{}"),
+                    **info,
+                )
+            write.refused_as = None
+            return refusal(write, raw, info)
+
+        write.refused_as = refused
+
+
+def known_of(plan: Plan, key: bytes, loaded: bytes | None, obj: Any = None, parts: Mapping[str, Any] = {}) -> Known:  # noqa: B006 - never changed
+    """What is known of an item from its loaded state; or from its key and the object or the parts that gave the key."""
+    codec = plan.codec
+    of_key = _key_items(plan, key)
+    names = [name for name in parts if name not in codec.composites]
+    if obj is not None and loaded is None:
+        names = [name for one in codec.composites.values() if one.primary for name, _ in one.sources]
+        parts = {name: getattr(obj, name) for name in names}
+    for name in names:
+        wire = codec.encode_field(name, parts[name])
+        if wire is not None:
+            of_key[codec.field(name).stored] = wire
     if loaded is None:
         return Known(of_key, of_key, whole=False)
     return Known(of_key | read_object(loaded), of_key, whole=True)
@@ -78,7 +116,9 @@ def after_save(plan: Plan, changes: Wires, stamped: Mapping[str, Any], known: Kn
     return found
 
 
-def after_update(plan: Plan, updates: Iterable[Update], stamps: list[Update], known: Known, *, upsert: bool) -> list[Update]:
+def after_update(
+    plan: Plan, updates: Iterable[Update], stamps: list[Update], known: Known, *, upsert: bool
+) -> list[Update]:
     """The updates of every index key that changes with these updates; an upsert also sets the parts of the key.
 
     Stamps that would set a part of the key anew are taken out of ``stamps``.
@@ -117,7 +157,8 @@ def _check(plan: Plan, update: Update) -> None:
         parts = ", ".join(one.made.components)
         if one.field.name == name:
             raise ValidationError(
-                f"{codec.schema.name}.{name} is computed from {parts}: update those, and it changes with them", field=name
+                f"{codec.schema.name}.{name} is computed from {parts}: update those, and it changes with them",
+                field=name,
             )
         if one.primary and name in one.made.components:
             raise ValidationError(

@@ -12,24 +12,64 @@ from .op import Op
 from .plan import Plan, finish
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dynamorm.expression_tree import Location
     from dynamorm.session import Session
 
 
-def get(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool) -> Flow[Any]:
-    """The object stored under the key, or None."""
+def get(
+    session: Session,
+    model: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    consistent: bool,
+    select: Sequence[str | Location] | None = None,
+) -> Flow[Any]:
+    """The object stored under the key, or None; with ``select`` a partial one."""
     plan = session.plan(model)
     if parts:
         key = key_from_parts(plan, key, parts)
     tail = b',"ConsistentRead":true}' if consistent else b"}"
     codec = plan.codec
+    if select is not None:
+        return _part(session, plan, codec.key_json(key), select, consistent=consistent)
     return session.call(Op("GetItem", plan.table, plan.key_head + codec.key_json(key) + tail, codec.read_item))
 
 
+def _part(session: Session, plan: Plan, key: bytes, select: Sequence[str | Location], *, consistent: bool) -> Flow[Any]:
+    """Some attributes of the object stored under the key, or None."""
+    from dynamorm.codec.partial import reader
+    from dynamorm.expression_compile import Placeholders, projection_text
+    from dynamorm.expression_tree import Location
+
+    from .guard import names
+    from .textual import place
+
+    named = (select,) if isinstance(select, (str, Location)) else select
+    known = plan.codec.plans
+    chosen = reader(
+        plan.codec, [place(plan, one) if isinstance(one, str) and one not in known else one for one in named]
+    )
+    places = Placeholders()
+    rest: dict[str, Any] = {"ProjectionExpression": projection_text(chosen.projection, places), **names(places)}
+    if consistent:
+        rest["ConsistentRead"] = True
+    return session.call(Op("GetItem", plan.table, finish(plan.key_head, key, rest), chosen.read_item))
+
+
 def require(
-    session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool
+    session: Session,
+    model: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    consistent: bool,
+    select: Sequence[str | Location] | None = None,
 ) -> Flow[Any]:
     """The object stored under the key. Raises NotFound when there is none."""
-    found = yield from get(session, model, key, parts, consistent=consistent)
+    found = yield from get(session, model, key, parts, consistent=consistent, select=select)
     if found is None:
         plan = session.plan(model)
         names = ", ".join(plan.key_names)

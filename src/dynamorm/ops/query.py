@@ -14,15 +14,15 @@ from msgspec.structs import replace
 from dynamorm.codec.system import key_json_of, raw_items
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
-from dynamorm.expression_compile import Placeholders, condition_text, key_condition_text, projection_text
+from dynamorm.expression_compile import Placeholders, condition_text, key_terms_text, projection_text
 from dynamorm.expression_tree import Condition
 
 from . import pages
 from .choose import Chosen, choose
-from .guard import names
 from .op import Op
-from .plan import Plan, encode, finish
+from .plan import Plan, encode
 from .request import Request
+from .terms import check_bounds
 
 if TYPE_CHECKING:
     from dynamorm.codec.generate import Page
@@ -47,7 +47,7 @@ class Ready:
         self.filtered = bool(chosen.filters)
         self.hydrates = request.hydrate and chosen.holds is not None
         rest, self.read = _rest(plan, request, chosen)
-        self.head = finish(b'{"TableName":', encode(plan.table), rest)[:-1]
+        self.head = encode(rest)[:-1]
 
     def op(self, start: bytes | None, limit: int | None, decode: Callable[[bytes], Any], more: bytes = b"") -> Op:
         """One call: from behind ``start``, looking at ``limit`` items at most."""
@@ -111,11 +111,7 @@ def _hydrated(session: Session, ready: Ready, found: Flow[Page]) -> Flow[Page]:
     """A page of an index that holds only part of each item, as whole items; those gone meanwhile are left out."""
     from . import hydrate
 
-    page = yield from found
-    page = yield from hydrate.page(session, ready.request, page)
-    if ready.chosen.family:
-        page.items = [one for one in page.items if isinstance(one, ready.plan.model)]
-    return page
+    return (yield from hydrate.page(session, ready.request, (yield from found)))
 
 
 class Turn:
@@ -125,7 +121,7 @@ class Turn:
     is full, the end is reached, or the time of one operation is over.
     """
 
-    __slots__ = ("done", "fill", "left", "look", "ready", "request", "start")
+    __slots__ = ("done", "fill", "left", "look", "ready", "request", "shards", "start")
 
     def __init__(self, request: Request, *, fill: bool = False) -> None:
         self.request = request
@@ -135,12 +131,14 @@ class Turn:
         self.fill = fill
         self.look = FEWEST
         self.ready: Ready | None = None
+        self.shards: Any = None  # kept by `dynamorm.ops.shards`, for a partition that is spread
 
     def begin(self, session: Session) -> Ready:
         """Plan the request and open its cursor, once."""
         ready = self.ready
         if ready is None:
-            ready = prepare(session, self.request)
+            plan = session.plan(self.request.model)
+            ready = Ready(plan, self.request, choose(plan, self.request))
             if self.request.cursor is not None:
                 from . import cursor
 
@@ -153,10 +151,10 @@ class Turn:
         ready = self.ready or self.begin(session)
         size = self._size()
         items = yield from self._step(session, ready, size)
-        if self.fill and not self.done:
-            clock = session.channel.clock
-            end = clock.monotonic() + session.config.operation_timeout
-            while not self.done and (len(items) < size if size is not None else not items) and clock.monotonic() < end:
+        if self.fill:
+            monotonic = session.channel.clock.monotonic
+            end = monotonic() + session.config.operation_timeout
+            while not self.done and len(items) < (size or 1) and monotonic() < end:
                 items += yield from self._step(session, ready, None if size is None else size - len(items))
         return items
 
@@ -184,6 +182,10 @@ class Turn:
 
     def _step(self, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
         """One call; ``left`` and ``start`` move on."""
+        if ready.chosen.partitions:
+            from . import shards
+
+            return (yield from shards.step(self, session, ready, size))
         got = yield from read(session, ready, self.start, size, self.look)
         self.start = got.last_key
         if ready.filtered and self.look < MOST:
@@ -195,9 +197,18 @@ class Turn:
         return items
 
 
+def turn_of(request: Request, *, fill: bool = False) -> Turn:
+    """The reader of the pages of a request: one after the other, or those of all segments of a scan side by side."""
+    if request.segments is None or request.segment is not None:
+        return Turn(request, fill=fill)
+    from .scan import ScanTurn
+
+    return ScanTurn(request, fill=fill)
+
+
 def everything(session: Session, request: Request) -> Flow[list[Any]]:
     """Every item that matches, up to the limit."""
-    turn = Turn(request)
+    turn = turn_of(request)
     found: list[Any] = yield from turn.next(session)
     while not turn.done:
         found += yield from turn.next(session)
@@ -205,14 +216,14 @@ def everything(session: Session, request: Request) -> Flow[list[Any]]:
 
 
 def _rest(plan: Plan, request: Request, chosen: Chosen) -> tuple[dict[str, Any], Callable[[bytes], Page]]:
-    """What the body says besides the table, and the reader of the answer."""
-    rest: dict[str, Any] = {}
+    """What every body of the request says, and the reader of the answers."""
+    rest: dict[str, Any] = {"TableName": plan.table}
     places = Placeholders()
     index = chosen.index
+    if chosen.filters or len(chosen.terms) > 1:
+        check_bounds(plan, (*chosen.terms, *chosen.filters))
     if not chosen.scan:
-        key = plan.codec.schema.key if index is None else index
-        assert key is not None  # a plan is made only for a model with a key
-        rest["KeyConditionExpression"] = key_condition_text(key, chosen.terms, places, plan.operand)
+        rest["KeyConditionExpression"] = key_terms_text(chosen.terms, places, plan.operand)
     if chosen.filters:
         joined = chosen.filters[0] if len(chosen.filters) == 1 else Condition("AND", chosen.filters)
         rest["FilterExpression"] = condition_text(joined, places, plan.operand)
@@ -227,8 +238,11 @@ def _rest(plan: Plan, request: Request, chosen: Chosen) -> tuple[dict[str, Any],
     reader: Callable[[bytes], Page] = plan.codec.read_page
     if request.select or chosen.holds is not None:
         reader = _partly(plan, request, chosen, places, rest)
+    # DynamoDB refuses an empty map.
     if places.names:
-        rest.update(names(places))
+        rest["ExpressionAttributeNames"] = places.names
+    if places.values:
+        rest["ExpressionAttributeValues"] = places.values
     return rest, reader
 
 

@@ -89,6 +89,7 @@ class ScanState:
         Raises: ValidationError when it is none of a scan in so many segments.
         """
         stored: _Stored | None = None
+        known: dict[int, bytes | None] = {}
         try:
             stored = _decode(text)
             known = {int(segment): _key(bytes(raw)) for segment, raw in stored.at.items()}

@@ -10,10 +10,10 @@ from dynamorm.effects import Flow
 from dynamorm.errors import CancellationReason, TransactionCancelled, ValidationError
 from dynamorm.wire.reply import ServiceFault
 
+from .bounds import MAX_OPERATIONS
 from .items import key_from_parts
 from .op import Op
 from .plan import Plan
-from .transact import MAX_OPERATIONS
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from dynamorm.codec.replies import malformed, read_object
-from dynamorm.codec.stream_records import StreamRecord, read_records
+from dynamorm.codec.stream_record import StreamRecord
+from dynamorm.codec.stream_records import read_records
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import ClientError, StreamNotFound, TableNotFound, Throttled
 from dynamorm.wire.reply import Kind
@@ -79,7 +80,8 @@ def iterator(streams: Session, plan: Plan, arn: str, shard: str, kind: str, afte
     request = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": kind}
     if after is not None:
         request["SequenceNumber"] = after
-    return (yield from _ask(streams, plan, "GetShardIterator", request, _read_iterator))
+    found: str = yield from _ask(streams, plan, "GetShardIterator", request, _read_iterator)
+    return found
 
 
 def records(
@@ -88,7 +90,10 @@ def records(
     """The next records of a shard, and the iterator behind them: None at the shard's end."""
     request = {"ShardIterator": position, "Limit": most}
     codec = plan.codec
-    return (yield from _ask(streams, plan, "GetRecords", request, lambda body: read_records(body, codec, shard)))
+    found: tuple[list[StreamRecord[Any]], str | None] = yield from _ask(
+        streams, plan, "GetRecords", request, lambda body: read_records(body, codec, shard)
+    )
+    return found
 
 
 def _ask(streams: Session, plan: Plan, name: str, request: dict[str, Any], decode: Callable[[bytes], Any]) -> Flow[Any]:

@@ -5,6 +5,7 @@ It must not know how records are read. Every item is written under its version, 
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,6 @@ from . import verbs
 from .op import Op
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from dynamorm.session import Session
 
 

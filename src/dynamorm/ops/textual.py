@@ -98,7 +98,9 @@ def compare(path: Path[Any], operator: str, values: tuple[Any, ...]) -> Conditio
         return path.in_(wanted) if known == "IN" else ~path.in_(wanted)
     spoken = [one.replace(" ", "_") if one[0].isalpha() and one[-1].isalpha() else one for one in _NAMES]
     hint = did_you_mean(operator.upper(), spoken)
-    raise ValidationError(f"{path.name}: no operator {operator[:40]!r}{hint}", field=path.name, code="ErrInvalidOperator")
+    raise ValidationError(
+        f"{path.name}: no operator {operator[:40]!r}{hint}", field=path.name, code="ErrInvalidOperator"
+    )
 
 
 _MANY: Final = (list, tuple, set, frozenset)

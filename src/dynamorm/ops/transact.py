@@ -10,26 +10,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.replies import expect_empty, json_of, read_object
-from dynamorm.codec.size import item_size, value_size
+from dynamorm.codec.replies import expect_empty, json_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, Outcome, OutcomeUnknown, TransactionCancelled, ValidationError
 from dynamorm.wire.reply import ServiceFault
 
-from .blame import fits, named, told
+from .blame import fits, told
+from .bounds import check_parts, check_token
 from .op import UNSETTLED, Op, Safety
+from .update import remove_null
 from .write import TOKEN_LIFE, Limit, Write, applied, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
-
-MAX_OPERATIONS: Final = 100
-MAX_BYTES: Final = 4 * 1024 * 1024
-MAX_TOKEN: Final = 36
-"""Limits of TransactWriteItems: operations, bytes of their items together, characters of a client request token.
-
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-"""
 
 READS_AT_ONCE: Final = 4
 """Objects that are read back at the same time after a commit."""
@@ -46,8 +39,16 @@ def commit(
     Raises: ValidationError before anything is sent, TransactionCancelled, OutcomeUnknown.
     """
     operations = (*writes, *checks)
-    if any(one is not None for one in operations):
+    if all(one is None for one in operations):
+        return
+    try:
         yield from Commit(session, operations, token).run()
+    except (TransactionCancelled, ValidationError) as error:
+        if not (yield from _over_nulls(session, operations, error)):
+            raise
+    else:
+        return
+    yield from Commit(session, operations, token).run()
 
 
 def together(session: Session, write: Write) -> Flow[Any]:
@@ -60,6 +61,20 @@ def together(session: Session, write: Write) -> Flow[Any]:
         )
     results = yield from Commit(session, (write,), None, alone=True).run()
     return results[0]
+
+
+def _over_nulls(session: Session, operations: Sequence[Write | None], error: DynamORMError) -> Flow[bool]:
+    """Whether it may have failed for sets stored as NULL, which DynamoDB cannot add to; they are taken away.
+
+    Such a set reads as an empty one, and so does none: nobody can see the difference.
+    """
+    codes = {one.code for one in error.reasons if one is not None} if isinstance(error, TransactionCancelled) else set()
+    freed = False
+    if error.request_id is not None and codes <= {"ValidationError"}:  # the service's own, and nothing but that
+        for write in filter(None, operations):
+            for path in write.sets:
+                freed |= yield from remove_null(session, write, path)
+    return freed
 
 
 class Commit:
@@ -159,7 +174,8 @@ class Commit:
             raw = yield from self._session.call(op if limit is None else limit.within(op))
             result = applied(write, raw)
         except DynamORMError as error:
-            return _after(error)
+            _after(error)
+            return error
         assert self.results is not None  # made before anything is read back
         if write is self.operations[position]:
             self.results[position] = result
@@ -185,71 +201,6 @@ class Commit:
             with suppress(DynamORMError):  # the outcome is known; only an object in memory stays as it was
                 yield from self._finish(limit)
         return outcome
-
-
-def check_token(token: str | None) -> str | None:
-    """The caller's token. Raises: ValidationError."""
-    if token is not None and (
-        not isinstance(token, str) or not 1 <= len(token) <= MAX_TOKEN or not (token.isascii() and token.isprintable())
-    ):
-        got = f"{len(token)} characters" if isinstance(token, str) else type(token).__name__
-        raise ValidationError(
-            f"the token of a transaction is a text of 1 to {MAX_TOKEN} printable ASCII characters, got {got};"
-            " a UUID fits: str(uuid4())",
-            field="token",
-        )
-    return token
-
-
-Parts = tuple[tuple[int, Write], ...]
-
-
-def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
-    """Refuse what DynamoDB would refuse as a whole. Raises: ValidationError."""
-    if len(parts) > MAX_OPERATIONS:
-        more = len(parts) - sum(one is not None for one in operations)
-        come = f", {more} of which come with others (guards of unique attributes)" if more else ""
-        raise ValidationError(
-            f"a transaction takes at most {MAX_OPERATIONS} operations and this one has {len(parts)}{come}; it is never"
-            " split: use db.batch_write for writes that need not be applied together, or several transactions"
-        )
-    seen: dict[tuple[str, bytes], tuple[int, Write]] = {}
-    for position, write in parts:
-        other = seen.setdefault((write.plan.table, write.key), (position, write))
-        if other[1] is not write:
-            raise _twice(operations, other, (position, write))
-    if sum(len(write.body) for _, write in parts) > MAX_BYTES:  # JSON is never shorter than what it stands for
-        size = sum(_size(write) for _, write in parts)
-        if size > MAX_BYTES:
-            raise ValidationError(
-                f"a transaction takes at most {MAX_BYTES} bytes of items and this one has {size}: use several"
-                " transactions, or keep large values elsewhere"
-            )
-
-
-def _twice(operations: tuple[Write | None, ...], one: tuple[int, Write], two: tuple[int, Write]) -> ValidationError:
-    name, other = named(operations, one[0]), named(operations, two[0])
-    if "ConditionCheck" in {one[1].kind, two[1].kind}:
-        fix = "give the write the condition of the check"
-    elif one[1] is operations[one[0]] and two[1] is operations[two[0]]:
-        fix = "make one operation of them"
-    else:
-        fix = "it is one that must be applied with them, like the guard of a unique attribute: use two transactions"
-    return ValidationError(
-        f"two operations of a transaction cannot be on one item, and {name} and {other} are (table"
-        f" {one[1].plan.table!r}): {fix}"
-    )
-
-
-def _size(write: Write) -> int:
-    """The bytes of what is sent for one write: its item, or its key and values."""
-    body = read_object(write.body)
-    values: dict[str, Any] = body.get("ExpressionAttributeValues", {})
-    return (
-        item_size(body["Item"])
-        if write.kind == "Put"
-        else item_size(body["Key"]) + sum(map(value_size, values.values()))
-    )
 
 
 def _with_others(write: Write) -> Iterator[Write]:
@@ -283,8 +234,7 @@ def _all(flows: list[Flow[DynamORMError | None]]) -> Flow[list[DynamORMError | N
     return found
 
 
-def _after(error: Any) -> Any:
-    """The same error, saying that the transaction was applied before it."""
+def _after(error: Any) -> None:
+    """Say that the transaction was applied before this error."""
     error.outcome = Outcome.APPLIED
     error.add_note("The transaction was applied; only reading an object back failed.")
-    return error

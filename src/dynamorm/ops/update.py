@@ -23,7 +23,10 @@ from .write import NOT_READ, MustRead, Write, perform
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
+    from .index_keys import Known
+
 _ALL_NEW = {"ReturnValues": "ALL_NEW"}
+_SET_CHANGES = frozenset({"add_to_set", "delete_from_set"})
 
 
 def update(
@@ -100,10 +103,21 @@ def update_write(
     else:
         terms = [] if upsert else [f"attribute_exists({places.name(plan.partition.stored)})"]
         stamps = _by_key_stamps(session, plan, upsert=upsert)
+    known: Known | None = None
+    relied = False
+    more: list[Update] = []
+    if codec.composites:
+        from .index_keys import after_update, known_of
+
+        known = known_of(plan, key_json, loaded, None if by_key else subject, parts)
+        more = after_update(plan, updates, stamps, known, upsert=upsert)
+        relied = plan.version is None and bool(known.relied)
+        if relied:
+            terms += known.condition(places)
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
-    rest: dict[str, Any] = {"UpdateExpression": update_text((*updates, *stamps), places, plan.update_operand)}
+    rest: dict[str, Any] = {"UpdateExpression": update_text((*updates, *more, *stamps), places, plan.update_operand)}
     if terms:
         rest["ConditionExpression"] = " AND ".join(terms)
         rest.update(OLD_ON_FAILURE)
@@ -130,7 +144,7 @@ def update_write(
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
         write.also = also
         return write, updates
-    repeatable = plan.version is None and condition is None and all(one.absolute for one in updates)
+    repeatable = plan.version is None and condition is None and not relied and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
     write = Write(
         plan, "Update", key_json, body, done,
@@ -143,13 +157,20 @@ def update_write(
     )  # fmt: skip
     write.also = also
     write.pinned = pinned
+    if relied and known is not None:
+        known.explain(write)
     return write, updates
 
 
 def _performed(session: Session, write: Write, updates: tuple[Update, ...]) -> Flow[Any]:
     """Send the update. An empty set is stored as NULL, which DynamoDB cannot add to: it is taken away first, if need be."""
-    sets = [one.path for one in updates if one.kind in {"add_to_set", "delete_from_set"}]
+    sets = [one.path for one in updates if one.kind in _SET_CHANGES]
     return _over_nulls(session, write, sets) if sets else perform(session, write)
+
+
+def sets_of(updates: tuple[Update, ...]) -> list[Location]:
+    """The sets that are added to or deleted from."""
+    return [one.path for one in updates if one.kind in _SET_CHANGES]
 
 
 def _over_nulls(session: Session, write: Write, sets: list[Location]) -> Flow[Any]:
@@ -160,13 +181,13 @@ def _over_nulls(session: Session, write: Write, sets: list[Location]) -> Flow[An
             raise
         freed = False
         for path in sets:
-            freed |= yield from _remove_null(session, write, path)
+            freed |= yield from remove_null(session, write, path)
         if not freed:
             raise
     return (yield from perform(session, write))
 
 
-def _remove_null(session: Session, write: Write, path: Location) -> Flow[bool]:
+def remove_null(session: Session, write: Write, path: Location) -> Flow[bool]:
     """Remove an attribute that is NULL, which reads the same as none. Whether it was, or may have been, there."""
     plan, places = write.plan, Placeholders()
     text = update_text([Update("remove", path)], places, plan.operand)

@@ -28,6 +28,8 @@ from .write import NOT_READ, MustRead, Write, perform
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
+    from .index_keys import Known
+
 
 def create(session: Session, obj: Any) -> Flow[Any]:
     """Store a new item. Raises AlreadyExists when there is one under the key."""
@@ -128,19 +130,24 @@ def save_write(session: Session, obj: Any) -> Write | None:
     if loaded is None:
         return create_write(session, obj)
     changes = codec.changes(obj)
+    if codec.composites:
+        codec.key_of(obj)  # names the part of the key that was changed
     if plan.created is not None:
         changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
     _refuse_frozen(plan, changes)
     if not changes:
         return None
+    key = codec.key_of(obj)
     guard = Guard(session, plan, loaded)
     places = Placeholders()
     sets, removes = [], []
     stamped, stamps = guard.stamps()
     known: Known | None = None
     if codec.composites:
-        known = index_keys.known_of(plan, codec.key_of(obj), loaded, {})
-        changes |= index_keys.after_save(plan, changes, stamped, known)
+        from .index_keys import after_save, known_of
+
+        known = known_of(plan, key, loaded)
+        changes |= after_save(plan, changes, stamped, known)
     for name, wire in {**changes, **stamped}.items():
         if wire is None:
             removes.append(places.name(name))
@@ -155,17 +162,20 @@ def save_write(session: Session, obj: Any) -> Write | None:
         from .unique import moves, pinned, values_in, values_of
 
         old = values_in(plan, loaded)
-        also = moves(session, plan, codec.key_of(obj), old, values_of(plan, obj))
+        also = moves(session, plan, key, old, values_of(plan, obj))
         if also and plan.version is None and (pins := pinned(plan, old, None)) is not None:
             demanded += f" AND ({condition_text(pins, places, plan.operand)})"
+    if known is not None and plan.version is None:
+        demanded = " AND ".join((demanded, *known.condition(places)))
     rest = {"UpdateExpression": text, "ConditionExpression": demanded, **OLD_ON_FAILURE, **names(places)}
     item = merged(loaded, {**changes, **stamped})
     if len(item) > MAX_ITEM:
         codec.item_bytes(read_object(item))
 
-    key = codec.key_of(obj)
     write = guard.write("Update", key, finish(plan.key_head, key, rest), _refresh(codec, obj, item, stamps))
     write.also = also
+    if known is not None and plan.version is None and known.relied:
+        known.protect(session, write)
     return write
 
 

@@ -7,7 +7,7 @@ how requests are signed or retried.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ from .plan import Plan
 from .ring import created_by, verdict
 
 if TYPE_CHECKING:
+    from dynamorm.expression_tree import Location
     from dynamorm.session import Session
 
 TOKEN_LIFE = 540.0
@@ -58,7 +59,8 @@ class Write:
     ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``also`` holds writes
     that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
     for it in a transaction's report, ``verb`` the verb that made it. ``refused_as(raw, info)`` makes the error for a
-    failed condition, from the JSON of the stored item when it came; None: the error of the verb.
+    failed condition, from the JSON of the stored item when it came; None: the error of the verb. ``sets`` are those that
+    a transaction adds to: they may be stored as NULL (see `dynamorm.ops.update`).
 
     ``pinned`` says that the condition holds only while unique attributes are as they were read.
 
@@ -69,7 +71,7 @@ class Write:
     __slots__ = (
         "also", "body", "done", "expects", "key", "kind", "known_ring", "known_version", "label", "pinned", "plan",
         "refresh",
-        "refused_as", "safety", "single", "token", "transact", "verb",
+        "refused_as", "safety", "sets", "single", "token", "transact", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +108,7 @@ class Write:
         self.label: str | None = None
         self.pinned = False
         self.verb = ""
+        self.sets: Sequence[Location] = ()
         self.refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
 
@@ -201,6 +204,8 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
         token=write.token,
         key=plan.key_names,
     )
+    # After that DynamoDB may have forgotten the token, and would apply the same request once more.
+    op.timeout = TOKEN_LIFE if session.config.operation_timeout > TOKEN_LIFE else None
     started = session.channel.clock.monotonic()
     op.resolver = session.resolver(
         lambda one, deadline: _resend(session, write, one, started, Limit(session, deadline))
@@ -341,9 +346,12 @@ def _untouched(write: Write, raw: bytes | None) -> bool:
 
 def _resend(session: Session, write: Write, op: Op, sent_at: float, limit: Limit) -> Flow[Outcome]:
     """Settle a token transaction: the same token again gives the same answer, as long as DynamoDB remembers it."""
-    if session.channel.clock.monotonic() - sent_at > TOKEN_LIFE:
+    left = TOKEN_LIFE - (session.channel.clock.monotonic() - sent_at)
+    if left <= 0:
         return Outcome.UNKNOWN
-    outcome = yield from again(session, limit.within(op), proof=True)
+    repeated = limit.within(op)
+    repeated.timeout = min(repeated.timeout or left, left)
+    outcome = yield from again(session, repeated, proof=True)
     if outcome is Outcome.APPLIED and write.refresh:
         with suppress(DynamORMError):  # the outcome is known; only the object in memory stays as it was
             applied(write, (yield from session.call(limit.within(read_back(write.plan, write.key)))))

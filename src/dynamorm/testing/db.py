@@ -9,18 +9,18 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Self
 
-import msgspec
-
 from dynamorm.async_db import AsyncDB
-from dynamorm.codec.replies import read_object
 from dynamorm.config import Config, Presets
 from dynamorm.db import DB
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
-from dynamorm.ops.op import Op, Safety
+from dynamorm.ops.tables.changes import remove
+from dynamorm.ops.tables.look import Patience, names
 from dynamorm.session import Session
 
 ENGINE_VARIABLE = "DYNAMORM_TEST_ENGINE"
+
+_PATIENCE = 60.0  # seconds for a table that is busy with something else
 
 _lock = threading.Lock()
 _local: Any = None
@@ -55,7 +55,7 @@ class TestDB(DB):
 
     def __enter__(self) -> Self:
         for model in self._models:
-            self.tables.ensure(model)
+            self.tables.ensure(model, skip_unavailable=True)
         return self
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class AsyncTestDB(AsyncDB):
 
     async def __aenter__(self) -> Self:
         for model in self._models:
-            await self.tables.ensure(model)
+            await self.tables.ensure(model, skip_unavailable=True)
         return self
 
     async def close(self) -> None:
@@ -161,22 +161,14 @@ def _dynamodb_local() -> str:
 
 
 def drop_tables(session: Session) -> Flow[int]:
-    """Delete every table with the session's prefix, whoever made it. Returns how many there were.
+    """Delete every table with the session's prefix, whoever made it, protected or not. Returns how many there were.
 
     Raises: ConfigError without a prefix, which would mean every table there is.
     """
     prefix = session.config.table_prefix
     if not prefix:
         raise ConfigError("a test database deletes the tables with its table_prefix: give it one")
-    found: list[str] = []
-    request: dict[str, Any] = {}
-    while True:
-        reply = yield from session.call(Op("ListTables", prefix, msgspec.json.encode(request), read_object))
-        found += [name for name in reply["TableNames"] if name.startswith(prefix)]
-        if not reply.get("LastEvaluatedTableName"):
-            break
-        request["ExclusiveStartTableName"] = reply["LastEvaluatedTableName"]
+    found: list[str] = yield from names(session)
     for name in found:
-        body = msgspec.json.encode({"TableName": name})
-        yield from session.call(Op("DeleteTable", name, body, read_object, Safety.RESEND))
+        yield from remove(session, name, Patience(session, _PATIENCE), force=True)
     return len(found)

@@ -1,0 +1,93 @@
+"""`AsyncStreamReader`, the part of the asyncio face that reads a table's stream."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from .codec.stream_record import StreamRecord
+from .io.aio import Aio
+from .ops.streams import Consumer
+from .session import Session
+from .stream_link import StreamLink
+
+M = TypeVar("M")
+
+
+def link_of(session: Session) -> StreamLink:
+    """The way to DynamoDB Streams on this face."""
+    return StreamLink(session, Aio)
+
+
+class AsyncStreamReader(Generic[M]):
+    """Reads a stream, made by `AsyncDB.stream`. Use it in an ``async with`` block: its end remembers how far the work has come.
+
+    It belongs to one task; only `stop` may be called from another. A `Retryable` error leaves it usable: iterate again.
+
+    Example::
+
+        async with db.stream(Payment, checkpoint=Checkpoint) as stream:
+            async for kind, old, new in stream:
+                ...
+    """
+
+    def __init__(self, run: Callable[[Any], Any], consumer: Consumer) -> None:
+        self._run = run
+        self._consumer = consumer
+
+    async def __aiter__(self) -> AsyncIterator[StreamRecord[M]]:
+        """The records, one page in memory at a time; waits for more until `stop` or ``idle_timeout``."""
+        consumer = self._consumer
+        consumer.begin()
+        while (record := await self._run(consumer.next())) is not None:
+            yield record
+
+    async def run(self, handler: Callable[[StreamRecord[M]], Any], /) -> int:
+        """Call ``handler(record)`` for each record until reading is over; returns how many it was called for.
+
+        A record whose handler raises is not worked off: it comes again. On the asyncio face the handler may be a
+        coroutine function.
+
+        Example: ``db.stream(Payment, checkpoint=Checkpoint).run(handle)``
+        """
+        count = 0
+        async with self:
+            async for record in self:
+                result = handler(record)
+                if inspect.isawaitable(result):
+                    await result
+                count += 1
+        return count
+
+    async def commit(self) -> None:
+        """Count the record handed out last as worked off, and remember the position now.
+
+        Call it before leaving the loop early, or the record comes again.
+
+        Example: ``stream.commit(); break``
+        """
+        await self._run(self._consumer.commit())
+
+    def stop(self) -> None:
+        """Let the loop end before the next record. May be called from anywhere, a signal handler too.
+
+        Example: ``signal.signal(signal.SIGTERM, lambda *_: stream.stop())``
+        """
+        self._consumer.stopping = True
+
+    async def close(self) -> None:
+        """Remember what was worked off and give the leases back. The end of a ``with`` block does it.
+
+        Example: ``stream.close()``
+        """
+        await self._run(self._consumer.close())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,78 @@
+"""delete_all: removes everything that a query matches, page by page, in batches. Returns a flow.
+
+Only keys are read, and items are deleted by them without a condition. It must not know how a request is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from dynamorm.codec.partial import key_values, place_of
+from dynamorm.effects import Flow
+from dynamorm.errors import DynamORMError, Outcome, ValidationError
+
+from .batch_write import write
+from .plan import Plan
+from .query import turn_of
+from .request import Request
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+CONCURRENCY: Final = 4
+"""Requests of 25 deletes under way at once, as in `DB.batch_write`."""
+
+
+def delete_all(
+    session: Session, request: Request, *, confirm: bool, progress: Callable[[int], Any] | None
+) -> Flow[int]:
+    """Delete everything that matches and return how many items that was."""
+    plan = session.plan(request.model)
+    name = plan.codec.schema.name
+    if confirm is not True:
+        raise ValidationError(
+            f"delete_all deletes every {name} that the query matches: say delete_all(confirm=True)", field="confirm"
+        )
+    if progress is not None and not callable(progress):
+        raise ValidationError("progress is a function that takes the number of items deleted so far", field="progress")
+    _refuse_guarded(plan)
+    codec = plan.codec
+    keys = tuple(place_of(codec, field.name) for field in codec.keys.fields)
+    return _pages(session, plan, replace(request, select=keys, hydrate=False), progress)
+
+
+def _refuse_guarded(plan: Plan) -> None:
+    """Refuse models whose deletes need a transaction each."""
+    if getattr(plan, "uniques", ()):
+        schema = plan.codec.schema
+        raise ValidationError(
+            f"each {schema.name} has guards of its unique attributes, which delete_all would leave behind:"
+            " delete the items one by one with db.delete"
+        )
+
+
+def _pages(session: Session, plan: Plan, request: Request, progress: Callable[[int], Any] | None) -> Flow[int]:
+    deleted = 0
+    turn = turn_of(request)
+    try:
+        while not turn.done:
+            found = yield from turn.next(session)
+            if not found:
+                continue
+            keys = [(plan.model, *key_values(plan.codec, one)) for one in found]
+            result = yield from write(session, (), keys, concurrency=CONCURRENCY, keep=False, progress=None)
+            deleted += result.count
+            for failure in (*result.unknown, *result.failed):
+                raise failure.error
+            if progress is not None:
+                progress(deleted)
+    except DynamORMError as error:
+        if deleted:
+            # The call as a whole was not without effect, whatever became of its last request.
+            error.outcome = Outcome.UNKNOWN
+            error.add_note(f"delete_all had deleted {deleted} items before; calling it again goes on with the rest.")
+        raise
+    return deleted

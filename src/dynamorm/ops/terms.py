@@ -1,0 +1,121 @@
+"""The terms of a request: taken apart, joined where they say the same, and asked what they say of an item.
+
+It must not know which table or index is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from dynamorm.codec.system import is_above, text_wire
+from dynamorm.expression_compile import check_paths
+from dynamorm.expression_tree import Comparison, Condition, Location, Node, Wire, paths, refuse, terms
+from dynamorm.schema import Schema, Unique
+
+from .plan import Plan
+
+RANGES: Final = frozenset({"<", "<=", ">", ">=", "BETWEEN", "begins_with"})
+"""The operators that a sort key takes besides ``=``."""
+PRESENT: Final = frozenset({"attribute_exists", "not null"})
+"""The operators that say no more of an attribute than that it is there."""
+MAX_IN: Final = 100
+"""Operands of IN. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+
+def flat(schema: Schema, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """The terms that must all be true, whether they were given apart or joined with &."""
+    found: list[Condition] = []
+    for condition in conditions:
+        several = terms(condition)
+        check_paths(schema, condition)
+        found += several if len(several) == 1 else _flattened(several)
+    return tuple(found)
+
+
+def _flattened(several: tuple[Condition, ...]) -> list[Condition]:
+    flat: list[Condition] = []
+    for one in several:
+        flat += _flattened(one.operands) if one.op == "AND" else [one]
+    return flat
+
+
+def joined(first: Comparison, second: Comparison) -> Comparison | None:
+    """Two terms on one attribute as one, where that says the same: ``>=`` with ``<=``, or the same term twice."""
+    if first.op == second.op:
+        # An operand may be of any class; only what is surely the same is one term.
+        same = all(
+            one.__class__ is two.__class__ and one == two
+            for one, two in zip(first.operands, second.operands, strict=True)
+        )
+        return first if same else None
+    if (first.op, second.op) == (">=", "<="):
+        return Comparison("BETWEEN", (first.operands[0], second.operands[0]), first.path)
+    if (first.op, second.op) == ("<=", ">="):
+        return Comparison("BETWEEN", (second.operands[0], first.operands[0]), first.path)
+    return None
+
+
+def named_in(conditions: Iterable[Condition], fields: Iterable[str]) -> set[str]:
+    """Which of the fields the conditions name."""
+    wanted = set(fields)
+    return {path.field.name for condition in conditions for path in paths(condition)} & wanted
+
+
+def outside(conditions: Iterable[Condition], holds: frozenset[str]) -> set[str]:
+    """The fields that the conditions name and an index does not hold."""
+    return {path.field.name for condition in conditions for path in paths(condition) if path.field.owner} - holds
+
+
+def always_stored(plan: Plan, name: str) -> bool:
+    """Whether every item has the attribute, as far as the model tells.
+
+    The library's own have no value only until the first write. An empty text is left out of an index's key, so a field
+    that is empty by default may be missing.
+    """
+    made = plan.codec.composites.get(name)
+    if made is not None:
+        return all(always_stored(plan, source) for source, _ in made.sources)
+    found = plan.codec.plans[name]
+    field = found.field
+    if field.role in {"version", "created_at", "updated_at"}:
+        return True
+    empty = (isinstance(field.default, (str, bytes)) and not field.default) or field.default_factory in {str, bytes}
+    return not (found.nullable or field.omit_empty or empty)
+
+
+def check_bounds(plan: Plan, conditions: Iterable[Condition]) -> None:
+    """Refuse a BETWEEN whose bounds are the wrong way round: DynamoDB does, with their values in its message."""
+    for one in conditions:
+        if not isinstance(one, Comparison):
+            check_bounds(plan, one.operands)
+        elif one.op == "BETWEEN" and not any(isinstance(value, Node) for value in one.operands):
+            low, high = (plan.operand(one.path, value, "value") for value in one.operands)
+            if low is not None and high is not None and is_above(low, high):
+                raise refuse(one.path, "between takes the lower bound first")
+
+
+def without_guards(plan: Plan) -> tuple[Condition, ...]:
+    """The filter of a scan that leaves out the guards of unique attributes, which are stored in the same table."""
+    if all(field.option(Unique) is None for field in plan.codec.schema.fields.values()):
+        return ()
+    from .unique_flows import no_guards
+
+    return (no_guards(plan),)
+
+
+def sibling_filter(schema: Schema) -> Condition | None:
+    """The filter that keeps the siblings of a class out; None for the root of a family."""
+    from dynamorm.codec.family import tags_of  # only for models that share a table
+
+    tags = tags_of(schema)
+    if not tags:
+        return None
+    from dynamorm.expression import system_path
+
+    path = system_path(schema.discriminator or "")
+    wires = [Wire(text_wire(tag)) for tag in tags]
+    if len(wires) == 1:
+        return Comparison("=", (wires[0],), path)
+    parts = [Comparison("IN", tuple(wires[at : at + MAX_IN]), path) for at in range(0, len(wires), MAX_IN)]
+    return parts[0] if len(parts) == 1 else Condition("OR", tuple(parts))

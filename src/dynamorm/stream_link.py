@@ -1,0 +1,121 @@
+"""What both faces share of a stream's reader: its checked options, and the way to the endpoint of DynamoDB Streams.
+
+It must not know how a face iterates.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from .effects import Call, Flow
+from .errors import ValidationError
+from .opening import tls_settings
+from .ops.op import Op
+from .ops.stream_checkpoint import check_checkpoint
+from .ops.streams import ROUNDED, Consumer, Options
+from .session import Session
+
+_DAY = 86_400.0
+
+
+class StreamLink:
+    """The session over DynamoDB Streams and, where that is another host, the driver to it. Made once per face."""
+
+    def __init__(self, session: Session, driver: Callable[..., Any]) -> None:
+        self.session = session.streams()
+        self._driver: Any = None
+        if self.session.endpoint == session.endpoint:
+            return
+        limits = session.config.performance
+        self._driver = driver(
+            self.session.endpoint,
+            max_connections=limits.max_connections,
+            max_idle=limits.max_idle_connections,
+            max_age=limits.max_age,
+            max_quiet=limits.idle_timeout,
+            connection_timeout=limits.connection_timeout,
+            tls=tls_settings(self.session),
+        )
+        self.session.call = partial(_elsewhere, self._driver.run, self.session.call)
+
+    def close(self) -> Any:
+        """Close the driver; an awaitable on the asyncio face, None when there is none."""
+        return None if self._driver is None else self._driver.close()
+
+
+def _elsewhere(run: Callable[[Flow[Any]], Any], call: Callable[[Op], Flow[Any]], op: Op) -> Flow[Any]:
+    """One call on the other driver, as a step of a flow on this one."""
+
+    def perform() -> Any:
+        return run(call(op))
+
+    return (yield Call(perform, perform))
+
+
+def consumer_of(
+    session: Session,
+    link: StreamLink,
+    model: Any,
+    *,
+    checkpoint: Any,
+    start: Any,
+    consumer: str | None,
+    worker: str | None,
+    arn: str | None,
+    poll_interval: Any,
+    idle_timeout: Any,
+    page_size: int,
+    save_every: int,
+    lease: Any,
+    on_data_loss: Any,
+) -> Consumer:
+    """A consumer with checked options. Raises: ValidationError, ModelError."""
+    plan = session.plan(model)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint)
+    text: Any
+    for name, text in (("consumer", consumer), ("worker", worker), ("arn", arn)):
+        if text is not None and not (isinstance(text, str) and 0 < len(text) <= 256):
+            raise ValidationError(f"{name} must be a text of 1 to 256 characters", field=name)
+    if on_data_loss not in {"raise", "continue"}:
+        raise ValidationError("on_data_loss must be 'raise' or 'continue'", field="on_data_loss")
+    options = Options(
+        consumer=consumer or plan.table,
+        worker=worker or uuid.uuid4().hex,
+        checkpoint=checkpoint,
+        start=_start(start),
+        arn=arn,
+        poll_interval=_seconds("poll_interval", poll_interval, 0.0, 60.0),
+        idle_timeout=None if idle_timeout is None else _seconds("idle_timeout", idle_timeout, 0.0, 366 * _DAY),
+        page_size=_count("page_size", page_size, 1000),
+        save_every=_count("save_every", save_every, 1_000_000),
+        lease=_seconds("lease", lease, 2.0, _DAY),
+        on_data_loss=on_data_loss,
+    )
+    return Consumer(session, link.session, model, options)
+
+
+def _start(start: Any) -> Any:
+    if isinstance(start, datetime) and start.tzinfo is not None:
+        return start.timestamp() // ROUNDED * ROUNDED
+    if start not in {"earliest", "latest"}:
+        raise ValidationError("start must be 'earliest', 'latest', or a datetime with a time zone", field="start")
+    return start
+
+
+def _count(name: str, value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ValidationError(f"{name} must be a whole number from 1 to {most}", field=name)
+    return value
+
+
+def _seconds(name: str, value: Any, low: float, high: float) -> float:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValidationError(f"{name} must be {low:g} to {high:g} seconds, or a timedelta of that", field=name)
+    return float(value)

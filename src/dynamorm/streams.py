@@ -1,0 +1,142 @@
+"""DynamoDB Streams: records decoded into models, Lambda events, and the checkpoint table of `DB.stream`.
+
+`decode` and its company need no database: they work in a Lambda function that gets its records handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .codec.registry import Registry
+from .codec.stream_record import ChangeKind, StreamRecord
+from .codec.stream_records import named, read_record, table_of
+from .errors import ModelError, ValidationError
+from .ops.stream_checkpoint import StreamCheckpoint
+
+if TYPE_CHECKING:
+    from .async_db import AsyncDB
+    from .codec.generate import Codec
+    from .db import DB
+
+M = TypeVar("M")
+
+__all__ = ["ChangeKind", "StreamCheckpoint", "StreamRecord", "decode", "decode_event", "process"]
+
+_registry = Registry()
+
+
+def decode(record: Mapping[str, Any], model: type[M], *, db: DB | AsyncDB | None = None) -> StreamRecord[M]:
+    """Decode one stream record: of the DynamoDB Streams API, of a Lambda event, or as boto3 hands it out.
+
+    ``kind, old, new = decode(...)``; an image that the stream's view leaves out is None, and ``keys`` is always there.
+    ``db`` is needed when plugins change how the model is stored (encryption, tenants), or table names have a prefix
+    that is to be checked.
+
+    Raises: ValidationError for what is no stream record, a record of another table or key, and an item that does not
+    fit the model; ModelError for a model whose options need a plugin.
+
+    Example::
+
+        kind, old, new = decode(record, Payment)
+    """
+    return read_record(record, _codec(model, db), prefix=_prefix(db))
+
+
+def decode_event(
+    event: Mapping[str, Any], model: type[M] | Mapping[str, type[Any]], *, db: DB | AsyncDB | None = None
+) -> Iterator[StreamRecord[M]]:
+    """The records of a Lambda event (``{"Records": [...]}``), decoded one by one as they are asked for.
+
+    ``model`` may be a mapping from table name to model, for a function that serves several tables.
+
+    Raises: as `decode`; ValidationError for a table that the mapping does not name.
+
+    Example::
+
+        def handler(event, context):
+            for kind, old, new in decode_event(event, Payment):
+                ...
+    """
+    for record in _records(event):
+        yield decode(record, _model_of(record, model, _prefix(db)), db=db)
+
+
+def process(
+    event: Mapping[str, Any],
+    model: type[M] | Mapping[str, type[Any]],
+    handler: Callable[[StreamRecord[M]], Any],
+    *,
+    db: DB | AsyncDB | None = None,
+    on_error: Callable[[Mapping[str, Any], Exception], Any] | None = None,
+) -> dict[str, list[dict[str, str]]]:
+    """Call ``handler(record)`` for each record of a Lambda event; returns the partial batch response for Lambda.
+
+    It ends at the first record that fails, for the later ones of a shard must not overtake it: Lambda sends that record
+    and all after it again. Turn on ``ReportBatchItemFailures`` in the event source mapping, or Lambda ignores the
+    response and takes the failed records for done. ``on_error(record, error)`` is told of the failure; without it the
+    failure is logged to the logger ``dynamorm``.
+
+    Raises: ValidationError for what is no event, or when the record that failed has no sequence number, so that Lambda
+    sends the whole batch again.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+
+    Example::
+
+        def handler(event, context):
+            return process(event, Payment, publish)
+    """
+    for record in _records(event):
+        try:
+            found: StreamRecord[M] = decode(record, _model_of(record, model, _prefix(db)), db=db)
+            if hasattr(handler(found), "__await__"):
+                raise TypeError("the handler of process() is a plain function: run a coroutine yourself")  # noqa: TRY301 - told like any other failure
+        except Exception as error:  # noqa: BLE001 - whatever it is, Lambda must send the record again
+            return _failed(record, error, on_error)
+    return {"batchItemFailures": []}
+
+
+def _failed(record: Any, error: Exception, on_error: Callable[..., Any] | None) -> dict[str, list[dict[str, str]]]:
+    change = record.get("dynamodb") if isinstance(record, Mapping) else None
+    number = change.get("SequenceNumber") if isinstance(change, Mapping) else None
+    if not isinstance(number, str) or not number:
+        raise ValidationError("a stream record without a sequence number has failed, so the whole batch has") from error
+    if on_error is not None:
+        on_error(record, error)
+    else:
+        from logging import getLogger  # costs milliseconds at import, and is needed for a failure only
+
+        getLogger("dynamorm").error("stream record %s failed and will come again", number, exc_info=error)
+    return {"batchItemFailures": [{"itemIdentifier": number}]}
+
+
+def _records(event: Any) -> list[Any]:
+    found = event.get("Records") if isinstance(event, Mapping) else None
+    if not isinstance(found, list):
+        raise ValidationError('a Lambda event of a stream is a mapping with a list of "Records"')
+    return found
+
+
+def _model_of(record: Any, model: Any, prefix: str | None) -> Any:
+    if not isinstance(model, Mapping):
+        return model
+    source = record.get("eventSourceARN") if isinstance(record, Mapping) else None
+    table = table_of(source if isinstance(source, str) else None)
+    if table is None:
+        raise ValidationError("the record does not tell its table (eventSourceARN): pass the model itself")
+    fitting = [name for name in model if named(table, name, prefix)]
+    if not fitting:
+        raise ValidationError(f"no model is given for table {table!r}: there are {', '.join(sorted(model)) or 'none'}")
+    return model[max(fitting, key=len)]
+
+
+def _codec(model: Any, db: Any) -> Codec:
+    codec = _registry.codec(model) if db is None else db._session.registry.codec(model)  # noqa: SLF001 - the faces' own seam
+    if not codec.key_names:
+        raise ModelError(f"{codec.schema.name} has no key, so no table and no stream")
+    return codec
+
+
+def _prefix(db: Any) -> str | None:
+    return None if db is None else db._session.config.table_prefix  # noqa: SLF001 - as above

@@ -1,0 +1,112 @@
+"""Random expressions mean on the engine what they mean to the evaluator: not one difference, values exact.
+
+``make test-local`` compares some thousands, ``make soak`` with DYNAMORM_TEST_ENGINE=local a hundred thousand. The seed
+is in the report of a failure; ``DYNAMORM_TEST_SEED`` sets another.
+"""
+
+import asyncio
+import os
+import uuid
+
+import pytest
+
+from dynamorm import AsyncDB, Attr, HighThroughput, Model, Presets, partition_key, sort_key
+from tests.conftest import ENGINE
+
+from . import runner
+from .runner import KINDS, Run
+from .worlds import TABLE
+
+SEED = int(os.environ.get("DYNAMORM_TEST_SEED", "20240501"))
+needs_local = pytest.mark.skipif(ENGINE != "local", reason="the embedded engine differs too much (docs/engines.md)")
+
+
+class Plain(Model, table=TABLE):
+    pk: Attr[str] = partition_key()
+    sk: Attr[int] = sort_key()
+
+
+def compare(engine, count, seed, *, gentle=False):
+    """Compare so many expressions."""
+
+    async def run():
+        config = Presets.local_development(
+            endpoint=engine.endpoint,
+            table_prefix=f"{uuid.uuid4().hex}-",  # every comparison has a table of its own
+            # A busy machine takes its time; nothing is lost here that would have to be found soon.
+            operation_timeout=100,
+            performance=HighThroughput(request_timeout=60),
+        )
+        async with AsyncDB(config) as db:
+            await db.tables.create(Plain)
+            found = Run(db, seed, gentle=gentle)
+            await found.until(count)
+            return found
+
+    found = asyncio.run(run())
+    print(f"seed {seed}: {found.compared} expressions, {dict(found.counts)}")  # noqa: T201 - shown with a failure, or by -s
+    return found
+
+
+def check(found, count):
+    assert not found.differences, f"{len(found.differences)} differences:\n" + "\n".join(found.differences[:5])
+    assert found.compared >= count
+    # A run in which nothing is ever true, or nothing refused, would compare little.
+    counts = found.counts
+    assert 0.2 < counts["true conditions"] / counts["conditions"] < 0.8
+    assert 0.1 < counts["items found"] / counts["items filtered"] < 0.9
+    assert counts["attributes found"] > counts["projections"] / 2
+    if not found.gentle:
+        assert all(counts[kind] for kind in KINDS)
+        assert 0.05 < counts["refused updates"] / counts["updates"] < 0.5
+
+
+@needs_local
+@pytest.mark.local
+@pytest.mark.timeout(600)
+def test_twenty_thousand_random_expressions_mean_what_they_say(engine):
+    check(compare(engine, 20_000, SEED), 20_000)
+
+
+@needs_local
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_a_hundred_thousand_random_expressions_mean_what_they_say(engine):
+    check(compare(engine, 100_000, SEED + 1), 100_000)
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(ENGINE == "local", reason="a part of what is compared with DynamoDB Local")
+def test_random_expressions_mean_what_they_say_as_far_as_the_embedded_engine_understands_them(engine):
+    check(compare(engine, 2_000, SEED, gentle=True), 2_000)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Worlds of few expressions."""
+    for name, size in (("CONDITIONS", 200), ("FILTERS", 20), ("PROJECTIONS", 20)):
+        monkeypatch.setattr(runner, name, size)
+
+
+@pytest.mark.engine
+def test_a_compiler_that_mixes_up_or_and_and_is_found_out(engine, small, monkeypatch):
+    honest = runner.condition_text
+    monkeypatch.setattr(runner, "condition_text", lambda *args: honest(*args).replace(" OR ", " AND "))
+    assert compare(engine, 100, SEED, gentle=True).differences
+
+
+@pytest.mark.engine
+def test_placeholders_that_ignore_letter_case_are_found_out(engine, small, monkeypatch):
+    honest = runner.Placeholders.name
+    monkeypatch.setattr(runner.Placeholders, "name", lambda self, stored: honest(self, stored.lower()))
+    assert compare(engine, 100, SEED, gentle=True).differences
+
+
+@pytest.mark.engine
+def test_values_that_overwrite_one_another_are_found_out(engine, small, monkeypatch):
+    def value(self, wire):
+        self.values[":v0"] = wire
+        return ":v0"
+
+    monkeypatch.setattr(runner.Placeholders, "value", value)
+    assert compare(engine, 100, SEED, gentle=True).differences

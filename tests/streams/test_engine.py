@@ -1,0 +1,180 @@
+"""Streams of the engine under test, on both faces."""
+
+import contextlib
+import time
+import uuid
+
+import pytest
+
+from dynamorm import Attr, Model, Presets, attr, errors, partition_key, sort_key, version
+from dynamorm.codec.replies import dumps, read_object
+from dynamorm.ops.op import Op, Safety
+from dynamorm.streams import ChangeKind, StreamCheckpoint, decode
+from tests.behaviour.kit import ask
+from tests.support.faces import Face
+
+pytestmark = pytest.mark.engine
+
+
+class Trade(Model, table="trades"):
+    book: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+    price: Attr[int] = attr(default=0)
+    proof: Attr[bytes | None] = attr(default=None)
+    tags: Attr[set[str]] = attr(default_factory=set)
+    version: Attr[int] = version()
+
+
+class Checkpoint(Model, StreamCheckpoint, table="checkpoints"):
+    pass
+
+
+@pytest.fixture
+def db(face_kind, engine):
+    """Tables of one's own, for a stream is a table's; the table of the trades has none yet."""
+    face = Face(face_kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=f"s{uuid.uuid4().hex}-"))
+    face.tables.create(Trade)
+    face.tables.create(Checkpoint)
+    yield face
+    for model in (Trade, Checkpoint):
+        face.tables.delete(model)
+    face.close()
+
+
+def turn(db, view):
+    """Switch the stream on with a view, or off (None), and wait until that is done."""
+    setting = {"StreamEnabled": False} if view is None else {"StreamEnabled": True, "StreamViewType": view}
+    table = db.inner._session.plan(Trade).table
+    ask(db, "UpdateTable", {"TableName": table, "StreamSpecification": setting})
+    for _ in range(100):
+        found = ask(db, "DescribeTable", {"TableName": table})["Table"]
+        if found["TableStatus"] == "ACTIVE" and (found.get("StreamSpecification") or {}).get(
+            "StreamEnabled", False
+        ) is (view is not None):
+            return found.get("LatestStreamArn")
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def write(db):
+    """An insert, a change, an insert in another partition, a removal; and a put that changes nothing."""
+    db.create(Trade(book="a", number=1, price=5, proof=b"\xff", tags={"x"}))
+    db.update(Trade, "a", 1, Trade.price.add(2))
+    db.create(Trade(book="b", number=1))
+    db.delete(Trade, "a", 1)
+
+
+def read(db, **options):
+    with db.stream(Trade, idle_timeout=0, **options) as stream:
+        return list(stream)
+
+
+def test_every_change_of_an_item_comes_in_order(db):
+    turn(db, "NEW_AND_OLD_IMAGES")
+    write(db)
+    found = [record for record in read(db) if record.keys[0] == "a"]
+    assert [record.kind for record in found] == [ChangeKind.INSERT, ChangeKind.MODIFY, ChangeKind.REMOVE]
+    assert [record.old and record.old.price for record in found] == [None, 5, 7]
+    assert [record.new and record.new.price for record in found] == [5, 7, None]
+    assert found[0].keys == ("a", 1)
+    assert (found[0].new.proof, found[0].new.tags) == (b"\xff", {"x"})
+    assert (found[0].view, found[0].is_ttl_expiry) == ("NEW_AND_OLD_IMAGES", False)
+    assert abs(found[0].created_at.timestamp() - time.time()) < 120
+
+
+@pytest.mark.parametrize(
+    ("view", "old", "new"),
+    [("KEYS_ONLY", False, False), ("NEW_IMAGE", False, True), ("OLD_IMAGE", True, False)],
+)
+def test_a_view_has_the_images_it_says(db, view, old, new):
+    turn(db, view)
+    write(db)
+    record = next(record for record in read(db) if record.kind == "modify")
+    assert (record.old is not None, record.new is not None) == (old, new)
+    assert record.keys == ("a", 1)
+    assert record.view == view
+
+
+def test_a_checkpoint_goes_on_behind_what_was_worked_off(db):
+    turn(db, "NEW_AND_OLD_IMAGES")
+    for number in range(25):
+        db.create(Trade(book="a", number=number))
+    seen = []
+    options = {"checkpoint": Checkpoint, "page_size": 10, "save_every": 4}
+    with contextlib.suppress(ZeroDivisionError), db.stream(Trade, **options) as stream:
+        for record in stream:
+            seen.append(record.keys[1])
+            if len(seen) == 13:
+                raise ZeroDivisionError
+    again = [record.keys[1] for record in read(db, **options)]
+    assert seen[:12] + again == list(range(25))
+    assert read(db, **options) == []
+    db.create(Trade(book="b", number=1))
+    assert [record.keys for record in read(db, **options)] == [("b", 1)]
+
+
+def test_two_workers_do_not_read_one_shard_at_once(db):
+    turn(db, "KEYS_ONLY")
+    write(db)
+    first = iter(db.stream(Trade, checkpoint=Checkpoint))
+    next(first)
+    assert read(db, checkpoint=Checkpoint) == []
+
+
+def test_latest_begins_behind_what_is_there(db):
+    turn(db, "NEW_IMAGE")
+    write(db)
+    stream = db.stream(Trade, start="latest", idle_timeout=0)
+    assert list(stream) == []
+    db.create(Trade(book="c", number=3))
+    assert [record.keys for record in stream] == [("c", 3)]
+
+
+def test_a_disabled_stream_is_read_to_its_end(db):
+    arn = turn(db, "NEW_AND_OLD_IMAGES")
+    write(db)
+    turn(db, None)
+    with db.stream(Trade, checkpoint=Checkpoint, arn=arn) as stream:
+        assert len(list(stream)) == 4
+
+
+def test_a_decoded_object_counts_as_loaded(db):
+    turn(db, "NEW_AND_OLD_IMAGES")
+    db.create(Trade(book="a", number=1, price=5))
+    (record,) = read(db)
+    record.new.price = 6
+    db.save(record.new)
+    assert db.get(Trade, "a", 1).price == 6
+    late = decode(_raw(db), Trade, db=db.inner).new
+    late.price = 7
+    with pytest.raises(errors.VersionConflict):
+        db.save(late)
+
+
+def _raw(db):
+    """The first record as the API gives it."""
+    streams = db.inner._session.streams()
+
+    def call(operation, **request):
+        return db.run(streams.call(Op(operation, "-", dumps(request), read_object, Safety.READ)))
+
+    table = ask(db, "DescribeTable", {"TableName": db.inner._session.plan(Trade).table})["Table"]
+    arn = table["LatestStreamArn"]
+    shard = call("DescribeStream", StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+    start = call("GetShardIterator", StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    return call("GetRecords", ShardIterator=start)["Records"][0]
+
+
+def test_a_table_without_a_stream_says_so(db):
+    with pytest.raises(errors.StreamNotFound, match="has no stream"):
+        read(db)
+
+
+def test_streams_of_another_host_are_read_over_a_driver_of_their_own(db, engine, monkeypatch):
+    turn(db, "NEW_AND_OLD_IMAGES")
+    write(db)
+    other = engine.endpoint.replace("127.0.0.1", "localhost")
+    monkeypatch.setattr("dynamorm.session.streams_endpoint", lambda url: other)
+    assert len(read(db, checkpoint=Checkpoint)) == 4
+    assert db.inner.__dict__["_streams"]._driver is not None
+    assert read(db, checkpoint=Checkpoint) == []
