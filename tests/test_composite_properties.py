@@ -3,12 +3,16 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamorm import ValidationError, composite
+from dynamorm import Attr, Model, ValidationError, composite, partition_key, sort_key
+from dynamorm.codec.registry import Registry
 from dynamorm.composite import escape, unescape
 from dynamorm.errors import ModelError
+from dynamorm.expression_tree import Comparison
+from dynamorm.ops.parts import rewrite
+from dynamorm.ops.plan import Plan
 
 PIECES = (
     "", "#", "%", "$", "%2", "%23", "&", "!", " ", "\0", "\x01", "\x1f", "\x7f", "\n", "a", "b", "ab", "A", "0", "é", "~",
@@ -138,3 +142,96 @@ def test_the_shard_of_an_item_never_changes():
 def test_a_form_that_could_not_be_read_back_is_refused(make, word):
     with pytest.raises(ModelError, match=word.replace("{", r"\{").replace("}", r"\}")):
         make()
+
+
+# ------------------------------------------------------------------------------------------------ conditions on parts
+
+
+class Row(Model, table="rows"):
+    pk: Attr[str] = partition_key(composite("home"))
+    sk: Attr[str] = sort_key(composite("R-{a}#{n:02d}-{m:02d}#{b}"))
+    home: Attr[str]
+    a: Attr[str]
+    n: Attr[int]
+    m: Attr[int]
+    b: Attr[str]
+
+
+class Open(Model, table="open"):
+    pk: Attr[str] = partition_key(composite("home"))
+    sk: Attr[str] = sort_key(composite("{a}#{b}#{n:02d}"))
+    home: Attr[str]
+    a: Attr[str]
+    n: Attr[int]
+    b: Attr[str]
+
+
+SHORT = st.text(st.sampled_from("#%$ab"), max_size=2)
+SMALL = st.one_of(st.integers(0, 3), st.integers(97, 99))
+BEYOND = st.one_of(SMALL, st.sampled_from([-1, 100, 12345]))
+ORDERS = {
+    "=": lambda value, given: value == given[0],
+    "<": lambda value, given: value < given[0],
+    "<=": lambda value, given: value <= given[0],
+    ">": lambda value, given: value > given[0],
+    ">=": lambda value, given: value >= given[0],
+    "BETWEEN": lambda value, given: given[0] <= value <= given[1],
+    "begins_with": lambda value, given: value.startswith(given[0]),
+}
+
+
+@st.composite
+def conditions(draw, obj, names):
+    """Some terms on the parts, many of them about the object's own values: equal ones from the left, then anything."""
+    found = []
+    for name in names[: draw(st.integers(0, len(names)))]:
+        found.append(Comparison("=", (getattr(obj, name),), getattr(type(obj), name)))
+    for name in draw(st.lists(st.sampled_from(names), min_size=1, max_size=3)):
+        op = draw(st.sampled_from([one for one in ORDERS if not (name in {"n", "m"} and one == "begins_with")]))
+        value = SHORT if name not in {"n", "m"} else SMALL if op == "=" else BEYOND
+        value = st.one_of(st.just(getattr(obj, name)), value)
+        given = tuple(draw(value) for _ in range(2 if op == "BETWEEN" else 1))
+        found.append(Comparison(op, given, getattr(type(obj), name)))
+    return draw(st.permutations(found))
+
+
+def true_of(term, obj):
+    """Whether a term on a part is true of an object."""
+    return ORDERS[term.op](getattr(obj, term.path.name), term.operands)
+
+
+def is_selected(plan, given, obj):
+    """Whether the object is found by what the terms are rewritten to, and the terms that are left."""
+    rewritten = rewrite(plan, plan.codec.schema.key, given)
+    covered = set().union(*(numbers for _, numbers in rewritten)) if rewritten else set()
+    for term, _ in rewritten:
+        texts = [one.value["S"].encode() for one in term.operands]
+        assert term.op != "BETWEEN" or texts[0] <= texts[1], "DynamoDB refuses such a range"
+        assert all(texts), "DynamoDB refuses an empty key"
+        if not ORDERS[term.op](getattr(obj, term.path.name).encode(), texts):
+            return False
+    return all(true_of(term, obj) for number, term in enumerate(given) if number not in covered)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data(), st.sampled_from([(Row, ("a", "n", "m", "b")), (Open, ("a", "b", "n"))]))
+def test_terms_on_parts_select_just_what_they_say(data, kind):
+    model, names = kind
+    values = {"n": SMALL, "m": SMALL}
+    objects = [
+        model(home="h", **{name: data.draw(values.get(name, SHORT)) for name in names}) for _ in range(3)
+    ]
+    given = data.draw(conditions(objects[0], names))
+    for obj in objects:
+        assert is_selected(PLANS[model], given, obj) == all(true_of(term, obj) for term in given)
+
+
+PLANS = {model: Plan(Registry().codec(model)) for model in (Row, Open)}
+
+
+@pytest.mark.parametrize("op", [one for one in ORDERS if one not in {"BETWEEN", "begins_with"}])
+@pytest.mark.parametrize("last", ["x", "x#", "x%", "xa", ""])
+def test_a_range_of_the_last_part_is_exact_at_its_edge(op, last):
+    given = [Row.a == "a", Row.n == 1, Row.m == 2, Comparison(op, ("x",), Row.b)]
+    obj = Row(home="h", a="a", n=1, m=2, b=last)
+    assert is_selected(PLANS[Row], given, obj) == true_of(given[-1], obj)

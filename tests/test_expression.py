@@ -152,6 +152,9 @@ SET = "attribute_exists(#n0) AND NOT attribute_type(#n0, :v0)"
         (~(P.note == ""), f"NOT ({NULL})"),
         (~(P.note != None), f"NOT ({SET})"),  # noqa: E711
         ((P.note == None) & (P.amount > 5), f"({NULL}) AND #n1 > :v1"),  # noqa: E711
+        (P.note == set(), NULL),  # an empty set is stored as NULL
+        (P.note != frozenset(), SET),
+        (P.note.in_([set(), {"a"}]), f"({NULL}) OR #n0 IN (:v1)"),
         (P.note.in_([None]), NULL),
         (P.note.in_(["a", None]), f"({NULL}) OR #n0 IN (:v1)"),
     ],

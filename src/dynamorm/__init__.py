@@ -54,7 +54,7 @@ from .errors import (
 )
 from .expression import Condition, Update
 from .model import Mixin, Model
-from .schema import Codec, Json, Unique
+from .schema import AppendOnly, Codec, Json, Unique
 
 if TYPE_CHECKING:
     from .async_db import AsyncDB
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DB",
     "AlreadyExists",
+    "AppendOnly",
     "AsyncDB",
     "Attr",
     "BatchFailure",

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 from .async_query import AsyncQuery
 from .async_tables import AsyncTables
 from .io.aio import Aio
-from .opening import open_session, tls_settings
+from .opening import driver_options, open_session
 from .ops import items, update, verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime, timedelta
+    from decimal import Decimal
     from types import TracebackType
 
     from .async_leases import AsyncLease
@@ -49,16 +50,7 @@ class AsyncDB:
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
-        limits = session.config.performance
-        self._io = Aio(
-            session.endpoint,
-            max_connections=limits.max_connections,
-            max_idle=limits.max_idle_connections,
-            max_age=limits.max_age,
-            max_quiet=limits.idle_timeout,
-            connection_timeout=limits.connection_timeout,
-            tls=tls_settings(session),
-        )
+        self._io = Aio(session.endpoint, **driver_options(session))
         session.run = self._io.run
 
     @property
@@ -432,7 +424,8 @@ class AsyncDB:
         Example::
 
             async with db.stream(Payment, checkpoint=Checkpoint) as stream:
-                async for kind, old, new in stream: ...
+                async for kind, old, new in stream:
+                    ...
         """
         from .async_stream_reader import AsyncStreamReader, link_of
         from .stream_link import consumer_of
@@ -468,7 +461,99 @@ class AsyncDB:
         from .async_leases import AsyncLease
         from .ops.lease import Claim
 
-        return AsyncLease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
+        return AsyncLease(
+            self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait)
+        )
+
+    async def increment(
+        self,
+        subject: Any,
+        /,
+        *key_and_field: Any,
+        by: int | Decimal = 1,
+        minimum: int | Decimal | None = None,
+        maximum: int | Decimal | None = None,
+        upsert: bool = False,
+        **parts: Any,
+    ) -> Any:
+        """Add to a number, exactly once, and return it as this increment left it: no two calls get the same one.
+
+        The subject is a loaded object (its version is checked), or a model followed by the key; the attribute stands
+        last. A missing attribute counts as 0; a missing item only with ``upsert``. By key it costs a consistent read and
+        a transaction, and is tried again while others change the number: for a number that hundreds write each second and
+        nobody reads back, use `update` with ``add``.
+
+        Raises: OutOfBounds, when nothing was changed, for a result past ``minimum`` or ``maximum``; MissingItem;
+        VersionConflict; TransactionConflict when others changed it for a whole ``operation_timeout``.
+
+        Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
+        """
+        from .ops import counter
+
+        flow = counter.increment(
+            self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
+        )
+        return await self._io.run(flow)
+
+    @overload
+    async def partiql(
+        self,
+        statement: str,
+        /,
+        *parameters: Any,
+        model: type[M],
+        consistent: bool = ...,
+        limit: int | None = ...,
+    ) -> list[M]: ...
+    @overload
+    async def partiql(
+        self,
+        statement: str,
+        /,
+        *parameters: Any,
+        model: None = ...,
+        consistent: bool = ...,
+        limit: int | None = ...,
+    ) -> list[dict[str, Any]]: ...
+    async def partiql(
+        self,
+        statement: str,
+        /,
+        *parameters: Any,
+        model: type[Any] | None = None,
+        consistent: bool = False,
+        limit: int | None = None,
+    ) -> list[Any]:
+        """Run a PartiQL statement. Returns all that a SELECT finds, as objects of ``model`` or as dicts; else nothing.
+
+        Each ``?`` takes a parameter: values are bound by their type and are never part of the text. ``{table}`` stands for
+        the table of ``model``. Pages are followed to the end, or to ``limit`` items; without a key in its WHERE a SELECT
+        reads the whole table. INSERT, UPDATE and DELETE are applied exactly once, as a transaction of one statement; they
+        check no versions and keep no library-owned attributes.
+
+        Raises: ValidationError for a statement that cannot be, or ``model`` with anything but whole items;
+        AlreadyExists, ConditionFailed, OutcomeUnknown.
+
+        Example: ``db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
+        """
+        from .ops import partiql
+
+        flow = partiql.execute(self._session, statement, parameters, model=model, consistent=consistent, limit=limit)
+        return await self._io.run(flow)
+
+    async def partiql_transaction(self, statements: Iterable[Any], /, *, token: str | None = None) -> list[Any]:
+        """Run up to 100 PartiQL statements together, all or nothing, exactly once.
+
+        Each is a tuple of a statement and its parameters. They either all write or all read: one item each, None where
+        there is none. ``token`` is as in `transaction`.
+
+        Raises: TransactionCancelled, ConditionFailed, ValidationError, OutcomeUnknown.
+
+        Example: ``db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
+        """
+        from .ops import partiql
+
+        return await self._io.run(partiql.transaction(self._session, statements, token=token))
 
     async def close(self) -> None:
         """Close the connections. A call after that raises.

@@ -10,6 +10,7 @@ from .query import Builder
 
 if TYPE_CHECKING:
     from .expression import Path
+    from .ops.collect import Buckets
     from .ops.explain import Explain
     from .ops.pages import Page
 
@@ -141,10 +142,15 @@ class AsyncQuery(Builder[M]):
 
         return await self._run(purge.delete_all(self._session, self._request, confirm=confirm, progress=progress))
 
-    async def collect(self, *models: type[Any]) -> Any:
+    async def collect(self, *models: type[Any]) -> Buckets:
         """Read items of several models that share the table by one query, into a bucket for each model.
 
-        Example: ``db.model(Customer).where(Customer.pk == "c1").collect(Customer, Order)``
+        The models are subclasses of the one that is queried; or of its family, when only the partition key is given.
+        ``buckets[Order]`` is the list of orders, ``buckets.other`` what is of no model named here.
+
+        Raises: ValidationError for a model that does not share the items.
+
+        Example: ``db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order)[Order]``
         """
         from .ops import collect
 
@@ -159,7 +165,7 @@ class AsyncQuery(Builder[M]):
         """
         from .ops import explain
 
-        turn = query.Turn(self._request)
+        turn = query.turn_of(self._request)
         return await self._run(explain.explained(self._session, turn.next, values=values))
 
     async def __aiter__(self) -> AsyncIterator[M]:

@@ -78,7 +78,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
       makes exactly once, at twice the write units. ``"raise"``: sent plain, and `OutcomeUnknown` when no answer comes.
     * ``cursor_key``: the secret that seals cursors, 32 or more random bytes or their base64 text, the same in every
       process; or a list of them, of which the first seals and all open. Left out: a key of the process.
-    * ``trust_env`` (False): True obeys the proxy variables of the environment.
+    * ``trust_env`` (False): True reaches https endpoints through the HTTP proxy that HTTPS_PROXY (or ALL_PROXY) names,
+      but for the hosts in NO_PROXY; TLS is spoken with DynamoDB itself, through the tunnel. Never to this machine.
 
     ``preset`` names where the settings came from; ``"production"`` forbids loosening what keeps payments safe.
     ``embedded`` asks for an engine started as a child process in place of an endpoint.

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from .io.blocking import Blocking
-from .opening import open_session, tls_settings
+from .opening import driver_options, open_session
 from .ops import items, update, verbs
 from .query import Query
 from .tables import Tables
@@ -17,6 +17,7 @@ from .tables import Tables
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime, timedelta
+    from decimal import Decimal
     from types import TracebackType
 
     from .batch_result import BatchResult
@@ -48,16 +49,7 @@ class DB:
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
-        limits = session.config.performance
-        self._io = Blocking(
-            session.endpoint,
-            max_connections=limits.max_connections,
-            max_idle=limits.max_idle_connections,
-            max_age=limits.max_age,
-            max_quiet=limits.idle_timeout,
-            connection_timeout=limits.connection_timeout,
-            tls=tls_settings(session),
-        )
+        self._io = Blocking(session.endpoint, **driver_options(session))
         session.run = self._io.run
 
     @property
@@ -427,7 +419,8 @@ class DB:
         Example::
 
             with db.stream(Payment, checkpoint=Checkpoint) as stream:
-                for kind, old, new in stream: ...
+                for kind, old, new in stream:
+                    ...
         """
         from .stream_link import consumer_of
         from .stream_reader import StreamReader, link_of
@@ -464,6 +457,96 @@ class DB:
         from .ops.lease import Claim
 
         return Lease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
+
+    def increment(
+        self,
+        subject: Any,
+        /,
+        *key_and_field: Any,
+        by: int | Decimal = 1,
+        minimum: int | Decimal | None = None,
+        maximum: int | Decimal | None = None,
+        upsert: bool = False,
+        **parts: Any,
+    ) -> Any:
+        """Add to a number, exactly once, and return it as this increment left it: no two calls get the same one.
+
+        The subject is a loaded object (its version is checked), or a model followed by the key; the attribute stands
+        last. A missing attribute counts as 0; a missing item only with ``upsert``. By key it costs a consistent read and
+        a transaction, and is tried again while others change the number: for a number that hundreds write each second and
+        nobody reads back, use `update` with ``add``.
+
+        Raises: OutOfBounds, when nothing was changed, for a result past ``minimum`` or ``maximum``; MissingItem;
+        VersionConflict; TransactionConflict when others changed it for a whole ``operation_timeout``.
+
+        Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
+        """
+        from .ops import counter
+
+        flow = counter.increment(
+            self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
+        )
+        return self._io.run(flow)
+
+    @overload
+    def partiql(
+        self,
+        statement: str,
+        /,
+        *parameters: Any,
+        model: type[M],
+        consistent: bool = ...,
+        limit: int | None = ...,
+    ) -> list[M]: ...
+    @overload
+    def partiql(
+        self,
+        statement: str,
+        /,
+        *parameters: Any,
+        model: None = ...,
+        consistent: bool = ...,
+        limit: int | None = ...,
+    ) -> list[dict[str, Any]]: ...
+    def partiql(
+        self,
+        statement: str,
+        /,
+        *parameters: Any,
+        model: type[Any] | None = None,
+        consistent: bool = False,
+        limit: int | None = None,
+    ) -> list[Any]:
+        """Run a PartiQL statement. Returns all that a SELECT finds, as objects of ``model`` or as dicts; else nothing.
+
+        Each ``?`` takes a parameter: values are bound by their type and are never part of the text. ``{table}`` stands for
+        the table of ``model``. Pages are followed to the end, or to ``limit`` items; without a key in its WHERE a SELECT
+        reads the whole table. INSERT, UPDATE and DELETE are applied exactly once, as a transaction of one statement; they
+        check no versions and keep no library-owned attributes.
+
+        Raises: ValidationError for a statement that cannot be, or ``model`` with anything but whole items;
+        AlreadyExists, ConditionFailed, OutcomeUnknown.
+
+        Example: ``db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
+        """
+        from .ops import partiql
+
+        flow = partiql.execute(self._session, statement, parameters, model=model, consistent=consistent, limit=limit)
+        return self._io.run(flow)
+
+    def partiql_transaction(self, statements: Iterable[Any], /, *, token: str | None = None) -> list[Any]:
+        """Run up to 100 PartiQL statements together, all or nothing, exactly once.
+
+        Each is a tuple of a statement and its parameters. They either all write or all read: one item each, None where
+        there is none. ``token`` is as in `transaction`.
+
+        Raises: TransactionCancelled, ConditionFailed, ValidationError, OutcomeUnknown.
+
+        Example: ``db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
+        """
+        from .ops import partiql
+
+        return self._io.run(partiql.transaction(self._session, statements, token=token))
 
     def close(self) -> None:
         """Close the connections. A call after that raises.

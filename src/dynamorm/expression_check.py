@@ -10,7 +10,7 @@ from typing import Final
 
 from .errors import ExpressionTooLarge
 from .expression_tree import Comparison, Condition, Location, Update, not_an_update, paths, refuse
-from .schema import Field, Schema
+from .schema import AppendOnly, Field, Schema
 
 MAX_TEXT: Final = 4096
 """Bytes of one expression. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
@@ -42,6 +42,9 @@ def check_paths(schema: Schema, expression: Condition | Update) -> None:
         _check_owner(schema, path)
 
 
+_GROWING: Final = frozenset({"append", "append_or_create"})
+
+
 def check_updates(schema: Schema, updates: Sequence[Update]) -> None:
     """Refuse updates by a caller of what a caller may not update: keys, library-owned and immutable fields, other models.
 
@@ -61,6 +64,8 @@ def check_updates(schema: Schema, updates: Sequence[Update]) -> None:
         problem = _LIBRARY_OWNED.get("partition" if field.name in keys else field.role)
         if problem is not None:
             raise refuse(path, problem)
+        if field.options and update.kind not in _GROWING and field.option(AppendOnly):
+            raise refuse(path, "is append-only: it takes .append(x) and .append_or_create(x)")
         if any(isinstance(part, Field) and part.immutable for part in path.parts):
             raise refuse(path, "is declared immutable: it keeps the value the item was created with")
 

@@ -41,7 +41,29 @@ def _embedded_endpoint() -> str:
     return str(_engine.endpoint)
 
 
-def tls_settings(session: Session) -> TLSSettings | None:
+def driver_options(session: Session) -> dict[str, Any]:
+    """What the driver of a session is made with, beside its endpoint. Raises: ConfigError for a proxy it cannot use."""
+    limits = session.config.performance
+    return {
+        "max_connections": limits.max_connections,
+        "max_idle": limits.max_idle_connections,
+        "max_age": limits.max_age,
+        "max_quiet": limits.idle_timeout,
+        "connection_timeout": limits.connection_timeout,
+        "tls": _tls(session),
+        "proxy": _proxy(session),
+    }
+
+
+def _proxy(session: Session) -> Any:
+    if not session.config.trust_env:
+        return None
+    from .io.proxy import proxy_for  # only for who asks for proxies
+
+    return proxy_for(session.endpoint)
+
+
+def _tls(session: Session) -> TLSSettings | None:
     """What the driver needs to speak TLS, None for a plain loopback endpoint."""
     config = session.config
     if not session.endpoint.secure:

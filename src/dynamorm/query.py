@@ -14,6 +14,7 @@ from .schema import Index
 
 if TYPE_CHECKING:
     from .expression import Condition, Path
+    from .ops.collect import Buckets
     from .ops.explain import Explain
     from .ops.pages import Page
     from .session import Session
@@ -54,7 +55,8 @@ class Builder(Generic[M]):
         """
         if conditions and conditions[0].__class__ is str:
             conditions = self._textual(conditions)
-        return self._with(conditions=(*self._request.conditions, *conditions))
+        request = replace(self._request, conditions=(*self._request.conditions, *conditions))
+        return type(self)(self._session, self._run, request.model, request)
 
     @overload
     def filter(self, *conditions: Condition) -> Self: ...
@@ -315,10 +317,15 @@ class Query(Builder[M]):
 
         return self._run(purge.delete_all(self._session, self._request, confirm=confirm, progress=progress))
 
-    def collect(self, *models: type[Any]) -> Any:
+    def collect(self, *models: type[Any]) -> Buckets:
         """Read items of several models that share the table by one query, into a bucket for each model.
 
-        Example: ``db.model(Customer).where(Customer.pk == "c1").collect(Customer, Order)``
+        The models are subclasses of the one that is queried; or of its family, when only the partition key is given.
+        ``buckets[Order]`` is the list of orders, ``buckets.other`` what is of no model named here.
+
+        Raises: ValidationError for a model that does not share the items.
+
+        Example: ``db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order)[Order]``
         """
         from .ops import collect
 
@@ -333,7 +340,7 @@ class Query(Builder[M]):
         """
         from .ops import explain
 
-        turn = query.Turn(self._request)
+        turn = query.turn_of(self._request)
         return self._run(explain.explained(self._session, turn.next, values=values))
 
     def __iter__(self) -> Iterator[M]:

@@ -58,6 +58,18 @@ class Codec:
         self.decode = decode
 
 
+class AppendOnly:
+    """Field option, of a list: it grows at its end and changes in no other way.
+
+    Updates may ``append`` and ``append_or_create``; `save` of a loaded object sends what the list has gained, and refuses
+    a list that was changed elsewhere; `put`, which replaces, is refused.
+
+    Example: ``entries: Attr[list[str]] = attr(AppendOnly(), default_factory=list)``
+    """
+
+    __slots__ = ()
+
+
 class Unique:
     """Field option: no two items of the model have the same value, kept by guard items in the same transaction.
 
@@ -77,7 +89,7 @@ class Unique:
         self.guards = guards
 
 
-CORE_OPTIONS: Final = (Json, Codec, Unique)
+CORE_OPTIONS: Final = (Json, Codec, AppendOnly, Unique)
 """Options the core understands. Any other must be claimed by a plugin, or the model is refused."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from .effects import Call, Flow
 from .errors import ValidationError
-from .opening import tls_settings
+from .opening import driver_options
 from .ops.op import Op
 from .ops.stream_checkpoint import check_checkpoint
 from .ops.streams import ROUNDED, Consumer, Options
@@ -30,16 +30,7 @@ class StreamLink:
         self._driver: Any = None
         if self.session.endpoint == session.endpoint:
             return
-        limits = session.config.performance
-        self._driver = driver(
-            self.session.endpoint,
-            max_connections=limits.max_connections,
-            max_idle=limits.max_idle_connections,
-            max_age=limits.max_age,
-            max_quiet=limits.idle_timeout,
-            connection_timeout=limits.connection_timeout,
-            tls=tls_settings(self.session),
-        )
+        self._driver = driver(self.session.endpoint, **driver_options(self.session))
         self.session.call = partial(_elsewhere, self._driver.run, self.session.call)
 
     def close(self) -> Any:

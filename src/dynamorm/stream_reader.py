@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from .codec.stream_record import StreamRecord
+from .codec.stream_record import StreamRecord, refuse_awaitable
 from .io.blocking import Blocking
 from .ops.streams import Consumer
 from .session import Session
@@ -54,7 +54,7 @@ class StreamReader(Generic[M]):
         count = 0
         with self:
             for record in self:
-                handler(record)
+                refuse_awaitable(handler(record))
                 count += 1
         return count
 

@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .codec.registry import Registry
-from .codec.stream_record import ChangeKind, StreamRecord
+from .codec.stream_record import ChangeKind, StreamRecord, refuse_awaitable
 from .codec.stream_records import named, read_record, table_of
 from .errors import ModelError, ValidationError
 from .ops.stream_checkpoint import StreamCheckpoint
 
 if TYPE_CHECKING:
-    from .async_db import AsyncDB
     from .codec.generate import Codec
-    from .db import DB
+    from .session import Session
 
 M = TypeVar("M")
 
@@ -26,7 +25,19 @@ __all__ = ["ChangeKind", "StreamCheckpoint", "StreamRecord", "decode", "decode_e
 _registry = Registry()
 
 
-def decode(record: Mapping[str, Any], model: type[M], *, db: DB | AsyncDB | None = None) -> StreamRecord[M]:
+class Database(Protocol):
+    """A `DB` or an `AsyncDB`, whose plugins and table names count.
+
+    Example: ``decode(record, Payment, db=db)``
+    """
+
+    @property
+    def _session(self) -> Session:
+        """What both faces have in common."""
+        ...
+
+
+def decode(record: Mapping[str, Any], model: type[M], *, db: Database | None = None) -> StreamRecord[M]:
     """Decode one stream record: of the DynamoDB Streams API, of a Lambda event, or as boto3 hands it out.
 
     ``kind, old, new = decode(...)``; an image that the stream's view leaves out is None, and ``keys`` is always there.
@@ -44,7 +55,7 @@ def decode(record: Mapping[str, Any], model: type[M], *, db: DB | AsyncDB | None
 
 
 def decode_event(
-    event: Mapping[str, Any], model: type[M] | Mapping[str, type[Any]], *, db: DB | AsyncDB | None = None
+    event: Mapping[str, Any], model: type[M] | Mapping[str, type[Any]], *, db: Database | None = None
 ) -> Iterator[StreamRecord[M]]:
     """The records of a Lambda event (``{"Records": [...]}``), decoded one by one as they are asked for.
 
@@ -67,7 +78,7 @@ def process(
     model: type[M] | Mapping[str, type[Any]],
     handler: Callable[[StreamRecord[M]], Any],
     *,
-    db: DB | AsyncDB | None = None,
+    db: Database | None = None,
     on_error: Callable[[Mapping[str, Any], Exception], Any] | None = None,
 ) -> dict[str, list[dict[str, str]]]:
     """Call ``handler(record)`` for each record of a Lambda event; returns the partial batch response for Lambda.
@@ -90,8 +101,7 @@ def process(
     for record in _records(event):
         try:
             found: StreamRecord[M] = decode(record, _model_of(record, model, _prefix(db)), db=db)
-            if hasattr(handler(found), "__await__"):
-                raise TypeError("the handler of process() is a plain function: run a coroutine yourself")  # noqa: TRY301 - told like any other failure
+            refuse_awaitable(handler(found))
         except Exception as error:  # noqa: BLE001 - whatever it is, Lambda must send the record again
             return _failed(record, error, on_error)
     return {"batchItemFailures": []}
@@ -131,12 +141,12 @@ def _model_of(record: Any, model: Any, prefix: str | None) -> Any:
     return model[max(fitting, key=len)]
 
 
-def _codec(model: Any, db: Any) -> Codec:
+def _codec(model: Any, db: Database | None) -> Codec:
     codec = _registry.codec(model) if db is None else db._session.registry.codec(model)  # noqa: SLF001 - the faces' own seam
     if not codec.key_names:
         raise ModelError(f"{codec.schema.name} has no key, so no table and no stream")
     return codec
 
 
-def _prefix(db: Any) -> str | None:
+def _prefix(db: Database | None) -> str | None:
     return None if db is None else db._session.config.table_prefix  # noqa: SLF001 - as above

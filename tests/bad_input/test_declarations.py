@@ -101,6 +101,21 @@ def token_name():
         a: Attr[str] = attr(name="_wt")
 
 
+def quoted_name():
+    class M(Model):
+        a: Attr[str] = attr(name='say "x"')
+
+
+def broken_name():
+    class M(Model):
+        a: Attr[str] = attr(name="x\ny")
+
+
+def half_a_character():
+    class M(Model):
+        a: Attr[str] = attr(name="\ud800")
+
+
 def index_of_no_field():
     class M(Model, table="some-table"):
         id: Attr[str] = partition_key()
@@ -152,6 +167,9 @@ DECLARATIONS = {
     positional_default: ("default=",),
     same_stored_name: ("M", "a and b", "'x'"),
     token_name: ("M.a", "_wt"),
+    quoted_name: ("M.a", "quotes"),
+    broken_name: ("M.a", "control characters"),
+    half_a_character: ("M.a", "Unicode"),
     index_of_no_field: ("M", "by-status", "'stauts'", "did you mean 'status'"),
     local_index_without_sort_key: ("M", "by-total", "sort key"),
     same_index_name: ("M", "'same'", "a and b"),

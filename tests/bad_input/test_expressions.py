@@ -209,3 +209,17 @@ def test_expressions_over_the_limits_are_refused_with_the_limit(db, refused):
     for number in range(400):
         long |= T.doc[f"{number:0200d}"]["x"]["y"]["z"] == number
     refused(ExpressionTooLarge, lambda: db.delete(Thing, "x", 1, condition=long), "limit")
+
+
+def test_values_of_over_two_megabytes_are_refused_together(db, refused):
+    texts = [f"{number:04d}" * 2**16 for number in range(9)]  # of 256 KB each
+    enormous = T.text.in_(texts)
+    thing = Thing(id="x", at=1, needed="n")
+    for call in (
+        lambda: db.update(Thing, "x", 1, T.number.set(1), condition=enormous),
+        lambda: db.put(thing, condition=enormous),
+        lambda: db.delete(Thing, "x", 1, condition=enormous),
+        lambda: db.update(Thing, "x", 1, *(T.doc[f"k{at}"].set(text) for at, text in enumerate(texts))),
+        lambda: db.model(Thing).where(T.id == "x").filter(enormous).all(),
+    ):
+        refused(ExpressionTooLarge, call, "2097152")

@@ -10,6 +10,8 @@ import pytest
 
 from dynamorm import DB, Attr, Model, Presets, ValidationError, attr, gsi, partition_key, sort_key
 
+from .kit import change, stored
+
 pytestmark = pytest.mark.engine
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -38,6 +40,7 @@ class Sale(Model, table="sales"):
     counts: Attr[dict[str, int]] = attr(default_factory=dict)
     scores: Attr[list[int]] = attr(default_factory=list)
     pair: Attr[tuple[int, str]] = attr(default=(0, ""))
+    bonus: Attr[int] = attr(default=0, omit_empty=True)
     free: Attr[Any] = attr(default=None)
     tags: Attr[set[str]] = attr(default_factory=set)
     by_note = gsi("by-note", partition="note", sort="number", projection=("cents",))
@@ -105,6 +108,18 @@ def test_nothing_sums_to_zero_and_has_no_mean(query):
     assert (none.average("cents"), none.min("cents"), none.max("cents")) == (None, None, None)
     unpriced = query.where(Sale.number == 0)
     assert (unpriced.sum("price"), unpriced.average("price"), unpriced.max("price")) == (0, None, None)
+
+
+def test_an_item_without_the_attribute_counts_as_its_object_has_it(db, key):
+    """With 0 where 0 is left out of the item, with the default where there is one, not at all where that is None."""
+    db.create(Sale(shop=key, number=1, bonus=0, cents=8))
+    db.create(Sale(shop=key, number=2, bonus=10, cents=4))
+    change(db, Sale, (key, 1), "REMOVE cents")
+    query = db.model(Sale).where(Sale.shop == key).consistent()
+    assert "bonus" not in stored(db, Sale, key, 1)
+    assert (query.average("bonus"), query.min("bonus")) == (5, 0)
+    assert query.average("cents") == 2
+    assert query.average("price") is None
 
 
 def test_thirty_eight_digits_and_more_are_exact(db, key):

@@ -1,5 +1,7 @@
 """Scans in segments: everything once, bounded memory, resumed exactly, through every end of a query."""
 
+import gc
+
 import pytest
 
 from dynamorm import DB, Attr, Model, Presets, ValidationError, attr, gsi, partition_key, sort_key
@@ -162,6 +164,27 @@ def _two_connections():
 
     default = Config().performance
     return type(default)(max_connections=2, max_idle_connections=2)
+
+
+def test_no_more_than_a_page_of_each_segment_is_in_memory(open_db):
+    """Ten rounds of a page of 50 items of each of four segments; looked at while a round is handed out."""
+    pages = {}
+
+    def answer(request):
+        segment = request.json["Segment"]
+        number = pages[segment] = pages.get(segment, 0) + 1
+        items = [{"id": {"S": f"{segment}-{number}-{n}"}, "number": {"N": "1"}} for n in range(50)]
+        reply = {"Items": items, "Count": 50, "ScannedCount": 50}
+        return answers.json(reply if number == 10 else reply | {"LastEvaluatedKey": {"id": items[-1]["id"]}})
+
+    with FaultServer(answer) as server:
+        seen, most = 0, 0
+        for _ in open_db(server.endpoint).model(Row).allow_scan().segments(4):
+            seen += 1
+            if seen in {1900, 1990}:
+                most = max(most, sum(type(one) is Row for one in gc.get_objects()))
+    assert seen == 2000
+    assert 200 <= most <= 400
 
 
 def test_a_round_that_failed_is_read_again(open_db):

@@ -144,7 +144,7 @@ def test_a_selection_gives_partial_objects_that_cannot_be_saved(db, query):
     with pytest.raises(ValidationError):
         db.save(partial)
     with pytest.raises(AttributeError):
-        partial.body  # noqa: B018 - the error is what is tested
+        partial.body
 
 
 def test_an_index_that_holds_only_keys_gives_partial_or_whole_objects(db, readings):
@@ -152,7 +152,7 @@ def test_an_index_that_holds_only_keys_gives_partial_or_whole_objects(db, readin
     partial = query.all()
     assert [one.number for one in partial] == [0, 1, 2]
     with pytest.raises(AttributeError):
-        partial[0].body  # noqa: B018 - as above
+        partial[0].body
     whole = query.hydrate().all()
     assert [one.body for one in whole] == ["x" * 20] * 3
     assert query.page_size(2).hydrate().count() == 3

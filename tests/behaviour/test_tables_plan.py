@@ -367,18 +367,22 @@ def test_maximum_and_warm_throughput(db):
     db.tables.create(Indexed)
     plan = db.tables.plan(Indexed, settings=settings)
     assert kinds(plan) == ["index throughput", "index throughput", "throughput", "throughput"]
-    db.tables.delete(Indexed)  # the embedded engine ignores a change of an index's, but not what it was made with
+    # The embedded engine ignores the table's warm throughput, and any change of an index's numbers.
+    db.tables.delete(Indexed)
+    settings = TableSettings(max_throughput=Throughput(100, 50), indexes=settings.indexes)
     db.tables.create(Narrow, settings=TableSettings(indexes=settings.indexes))
     plan = db.tables.plan(Narrow, settings=settings)
-    assert kinds(plan) == ["throughput", "throughput"]
+    assert [step.text for step in plan.steps] == ["limit the table to 100 read, 50 write units per second"]
     db.tables.apply(plan)
     live = db.tables.describe(Narrow)
     assert live.max_throughput == Throughput(100, 50)
-    assert live.warm_throughput == Throughput(13_000, 5_000)
     assert live.indexes["by-year"].max_throughput == Throughput(10)
+    assert live.indexes["by-year"].warm_throughput == Throughput(14_000, 5_000)
     assert not db.tables.plan(Narrow, settings=settings)
-    less = TableSettings(warm_throughput=Throughput(12_000, 4_000))
-    assert not db.tables.plan(Narrow, settings=less)  # it can only be raised
+    unlimited = TableSettings(max_throughput=Throughput(-1, 50))
+    db.tables.apply(db.tables.plan(Narrow, settings=unlimited))
+    assert db.tables.describe(Narrow).max_throughput == Throughput(None, 50)
+    assert not db.tables.plan(Narrow, settings=unlimited)
 
 
 @local_ignores

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dynamorm import Attr, Model, ValidationError, attr, partition_key
+from dynamorm import Attr, ConditionFailed, Model, ValidationError, attr, partition_key
 
 from .kit import store, stored
 
@@ -170,6 +170,17 @@ def test_an_empty_set_is_stored_as_null_by_an_update(db, key):
 def test_elements_can_be_added_to_a_set_that_is_empty(db, key):
     box = db.create(Box(id=key))
     assert db.update(box, Box.flags.add({"a"})).flags == {"a"}
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_a_set_is_found_empty_whether_it_is_null_or_not_there(db, key, absent):
+    db.create(Box(id=key))
+    if absent:
+        db.update(Box, key, Box.flags.remove())
+    assert db.update(Box, key, Box.note.set("n"), condition=Box.flags == set()).note == "n"
+    assert db.update(Box, key, Box.flags.add({"a"}), condition=Box.flags == set()).flags == {"a"}
+    with pytest.raises(ConditionFailed):
+        db.update(Box, key, Box.flags.add({"b"}), condition=Box.flags == set())
 
 
 def test_an_element_can_be_appended_to_a_list_that_is_empty(db, key):

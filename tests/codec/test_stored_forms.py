@@ -322,3 +322,20 @@ def test_a_codec_of_ones_own():
     assert item["other"] == {"L": [{"N": "1"}, {"N": "2"}]}
     assert codec.decode_wire(item) == obj
     assert codec.decode_wire(codec.encode(Hex(id="h", value=1))).other is None
+
+
+@pytest.mark.parametrize("name", ["{x}", "a{x}b", "{}", "{0}", "{{x}}", "${v.__class__}", "%s", "'", "]", "#{", "}"])
+def test_a_stored_name_is_written_as_it_is_whatever_it_looks_like(name):
+    class Odd(Model, table="odd-names"):
+        id: Attr[str] = partition_key()
+        plain: Attr[str] = attr(name=f"1{name}")
+        left_out: Attr[str | None] = attr(default=None, name=f"2{name}")
+        free: Attr[Any] = attr(default=None, name=f"3{name}")
+        empty: Attr[str] = attr(default="", name=f"4{name}", omit_empty=True)
+
+    codec = Registry().codec(Odd)
+    obj = Odd(id="x", plain="a", left_out="b", free=["c"], empty="d")
+    item = codec.encode(obj)
+    assert set(item) == {"id", f"1{name}", f"2{name}", f"3{name}", f"4{name}"}
+    assert codec.decode_wire(item) == obj
+    assert codec.decode_wire(codec.encode(Odd(id="x", plain="a"))).free is None

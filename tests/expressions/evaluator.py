@@ -120,13 +120,21 @@ ORDERED = frozenset({"S", "N", "B"})
 SIZED = frozenset({"S", "B", "SS", "NS", "BS", "L", "M"})
 
 
+MAX_VALUES = 2 * 1024 * 1024
+"""Bytes of all values of a request. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+
 def check(test: Test) -> None:
     """What DynamoDB refuses of a condition without looking at an item. Raises: Refused."""
+    if _check(test) > MAX_VALUES:
+        raise Refused("the values are too large")
+
+
+def _check(test: Test) -> int:
+    """The bytes of the values of a condition, which is checked."""
     op, operands = test
     if op in {"AND", "OR", "NOT"}:
-        for one in operands:
-            check(one)
-        return
+        return sum(_check(one) for one in operands)
     values = [one.value if isinstance(one, Literal) else None for one in operands]
     if op in ORDER or op == "BETWEEN":
         if any(one is not None and one[0] not in ORDERED for one in values):
@@ -138,6 +146,19 @@ def check(test: Test) -> None:
             raise Refused("both ends are of one type")
         if _sortable(values[1]) > _sortable(values[2]):
             raise Refused("the lower end is not above the upper one")
+    return sum(_bytes(one) for one in values if one is not None)
+
+
+def _bytes(value: Value) -> int:
+    """About the bytes of a value."""
+    tag, payload = value
+    if tag == "M":
+        return sum(len(name.encode()) + _bytes(one) for name, one in payload.items())
+    if tag == "L":
+        return sum(map(_bytes, payload))
+    if tag in {"SS", "NS", "BS"}:
+        return sum(_bytes((tag[0], one)) for one in payload)
+    return len(payload.encode() if tag == "S" else payload) if tag in {"S", "B"} else 20
 
 
 def holds(test: Test, item: Item) -> bool:

@@ -123,6 +123,13 @@ class Expression:
             other = self._operand()
             self._take(")")
             return other if found is None else found
+        if token == "list_append":
+            self._take("(")
+            first = self._operand()
+            self._take(",")
+            second = self._operand()
+            self._take(")")
+            return {"L": first["L"] + second["L"]}
         return self._values[token] if token.startswith(":") else self._item.get(self._names[token])
 
 

@@ -13,9 +13,9 @@ import pytest
 from dynamorm import AsyncDB, Presets
 from dynamorm.errors import Outcome
 from dynamorm.testing import FaultServer, ScriptedDriver, answers
-from tests.faults.certificates import Authority
 from tests.faults.scripted import Scripted
 from tests.faults.verbs import KEYS, VERBS, WRITES, Payment, Verb, memory, seed
+from tests.support.certificates import Authority
 from tests.support.faults import Store
 
 

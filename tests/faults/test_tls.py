@@ -18,9 +18,9 @@ import pytest
 from dynamorm import Presets
 from dynamorm.errors import ConfigError, ConnectFailed, DynamORMError, MalformedResponse, Outcome, OutcomeUnknown
 from dynamorm.testing import answers
-from tests.faults.certificates import Authority
 from tests.faults.stage import Stage
 from tests.faults.verbs import AGAIN, READS, VERBS, Payment, some
+from tests.support.certificates import Authority
 
 Make = Callable[..., Stage]
 honest = answers.honest()

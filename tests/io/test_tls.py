@@ -1,7 +1,5 @@
 """TLS on both drivers (W23), with certificates made for the occasion."""
 
-import datetime as dt
-import ipaddress
 import re
 import socket
 import ssl
@@ -15,57 +13,9 @@ from dynamorm.errors import ConfigError
 from dynamorm.io.tls import TLSSettings, odd_protocol
 from dynamorm.wire.endpoint import Endpoint
 from tests.io.kit import answer, ask, echo, lateness, read_request, request
+from tests.support.certificates import Authority
 
-x509 = pytest.importorskip("cryptography.x509")
-from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
-
-DAY = dt.timedelta(days=1)
-
-
-class Authority:
-    def __init__(self, folder):
-        self.folder = folder
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
-        self.certificate = self._sign(self.name, self.key.public_key(), [], authority=True)
-        self.bundle = folder / "ca.pem"
-        self.bundle.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
-
-    def _sign(self, name, public_key, names, *, authority=False, expired=False, key=None):
-        now = dt.datetime.now(dt.UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self.name if key is None else name)
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 9 * DAY)
-            .not_valid_after(now - 2 * DAY if expired else now + 9 * DAY)
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        )
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return builder.sign(key or self.key, hashes.SHA256())
-
-    def context(self, host="localhost", *, expired=False, self_signed=False):
-        """A server's context with a certificate for this host."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName(host)]
-        if host == "localhost":
-            names += [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-        certificate = self._sign(subject, key.public_key(), names, expired=expired, key=key if self_signed else None)
-        path = self.folder / f"{host}-{expired}-{self_signed}.pem"
-        path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+HERE = ("localhost", "127.0.0.1")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +37,7 @@ def failing(driver, **options):
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_requests_pass_and_connections_are_used_again(serve, face, authority, trusted, version, host):
-    context = authority.context()
+    context = authority.context(*HERE)
     context.minimum_version = context.maximum_version = version
     server = serve(echo, context=context)
     driver = face(server.endpoint(host, "https"), tls=trusted)
@@ -98,27 +48,28 @@ def test_requests_pass_and_connections_are_used_again(serve, face, authority, tr
 
 
 def test_a_large_request_and_a_large_answer_pass(serve, face, authority, trusted):
-    driver = face(serve(echo, context=authority.context()).endpoint("localhost", "https"), tls=trusted)
+    driver = face(serve(echo, context=authority.context(*HERE)).endpoint("localhost", "https"), tls=trusted)
     body = bytes(range(256)) * 20_000
     assert driver.run(ask(request(body), 20)).body == body
     assert driver.run(ask()).body == b"{}"
 
 
 @pytest.mark.parametrize(
-    ("options", "why"),
+    ("hosts", "options", "why"),
     [
-        ({"expired": True}, "expired"),
-        ({"host": "other.example"}, "mismatch|not valid for"),
-        ({"self_signed": True}, "self"),
+        (HERE, {"expired": True}, "expired"),
+        (["other.example"], {}, "mismatch|not valid for"),
+        (HERE, {"self_signed": True}, "self"),
     ],
 )
-def test_a_bad_certificate_is_final_and_nothing_is_sent(serve, face, authority, trusted, options, why):
+def test_a_bad_certificate_is_final_and_nothing_is_sent(serve, face, authority, trusted, hosts, options, why):
     got = []
 
     def handle(sock, _number):
         got.append(sock.recv(1000))
 
-    driver = face(serve(handle, context=authority.context(**options)).endpoint("localhost", "https"), tls=trusted)
+    context = authority.context(*hosts, **options)
+    driver = face(serve(handle, context=context).endpoint("localhost", "https"), tls=trusted)
     error = failing(driver)
     assert (error.stage, error.sent, error.fatal) == ("certificate", False, True)
     assert re.search(why, error.detail)
@@ -128,12 +79,12 @@ def test_a_bad_certificate_is_final_and_nothing_is_sent(serve, face, authority, 
 
 
 def test_an_unknown_authority_is_refused(serve, face, authority):
-    driver = face(serve(echo, context=authority.context()).endpoint("localhost", "https"))
+    driver = face(serve(echo, context=authority.context(*HERE)).endpoint("localhost", "https"))
     assert failing(driver).stage == "certificate"
 
 
 def test_verification_can_be_switched_off_for_loopback_only(serve, face, authority):
-    server = serve(echo, context=authority.context(self_signed=True))
+    server = serve(echo, context=authority.context(*HERE, self_signed=True))
     unverified = TLSSettings(verify=False)
     assert face(server.endpoint("localhost", "https"), tls=unverified).run(ask()).status == 200
     with pytest.raises(ConfigError, match="verification"):
@@ -141,7 +92,7 @@ def test_verification_can_be_switched_off_for_loopback_only(serve, face, authori
 
 
 def test_an_old_version_is_refused_without_a_fall_back(serve, face, authority, trusted):
-    context = authority.context()
+    context = authority.context(*HERE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = ssl.TLSVersion.TLSv1_1
@@ -154,7 +105,7 @@ def test_an_old_version_is_refused_without_a_fall_back(serve, face, authority, t
 
 
 def test_a_minimum_of_1_3_is_kept(serve, face, authority):
-    context = authority.context()
+    context = authority.context(*HERE)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     settings = TLSSettings(ca_bundle=str(authority.bundle), min_version="TLSv1.3")
     assert failing(face(serve(echo, context=context).endpoint("localhost", "https"), tls=settings)).stage == "tls"
@@ -188,7 +139,7 @@ def test_an_end_without_close_notify_is_an_error(serve, face, authority, trusted
         time.sleep(0.02)
         sock.shutdown(socket.SHUT_RDWR)
 
-    driver = face(serve(handle, context=authority.context()).endpoint("localhost", "https"), tls=trusted)
+    driver = face(serve(handle, context=authority.context(*HERE)).endpoint("localhost", "https"), tls=trusted)
     error = failing(driver)
     assert error.stage in ("receive", "protocol")
     assert error.sent
@@ -202,7 +153,7 @@ def test_a_drip_ends_at_the_deadline(serve, face, authority, trusted):
                 sock.sendall(bytes([byte]))
                 time.sleep(0.02)
 
-    driver = face(serve(drip, context=authority.context()).endpoint("localhost", "https"), tls=trusted)
+    driver = face(serve(drip, context=authority.context(*HERE)).endpoint("localhost", "https"), tls=trusted)
     assert lateness(lambda: failing(driver, timeout=0.5).stage == "timeout", 0.5) < 0.05
 
 
@@ -211,7 +162,7 @@ def test_bytes_in_the_same_record_as_the_answer_never_meet_the_next_request(serv
         while (body := read_request(sock)) is not None:
             sock.sendall(answer(body) + answer(b"stale"))
 
-    driver = face(serve(handle, context=authority.context()).endpoint("localhost", "https"), tls=trusted)
+    driver = face(serve(handle, context=authority.context(*HERE)).endpoint("localhost", "https"), tls=trusted)
     for number in range(5):
         assert driver.run(ask(request(b"%d" % number))).body == b"%d" % number
 
@@ -221,7 +172,7 @@ def test_keys_are_not_logged(serve, face, authority, tmp_path, monkeypatch):
     monkeypatch.setenv("SSLKEYLOGFILE", str(log))
     settings = TLSSettings(ca_bundle=str(authority.bundle))
     assert settings.context().keylog_filename is None
-    face(serve(echo, context=authority.context()).endpoint("localhost", "https"), tls=settings).run(ask())
+    face(serve(echo, context=authority.context(*HERE)).endpoint("localhost", "https"), tls=settings).run(ask())
     assert not log.exists()
 
 
@@ -232,7 +183,7 @@ def test_http_1_1_is_offered_and_nothing_else_is_accepted(serve, face, authority
         chosen.append(sock.selected_alpn_protocol())
         echo(sock, number)
 
-    context = authority.context()
+    context = authority.context(*HERE)
     context.set_alpn_protocols(["h2", "http/1.1"])
     face(serve(handle, context=context).endpoint("localhost", "https"), tls=trusted).run(ask())
     assert chosen == ["http/1.1"]

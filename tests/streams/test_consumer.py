@@ -185,6 +185,22 @@ def test_run_gives_every_record_to_the_handler_and_leaves_the_failed_one(db, ser
     assert seen == [1, 2, 2, 3]
 
 
+def test_the_handler_of_the_asyncio_face_may_be_a_coroutine_function(db, service, face_kind):
+    service.shard("a", None, 1, 2)
+    seen = []
+
+    async def handle(record):
+        seen.append(record.new.amount)
+
+    if face_kind == "asyncio":
+        assert db.stream(Order, idle_timeout=0).run(handle) == 2
+        assert seen == [1, 2]
+    else:
+        with pytest.raises(TypeError, match="AsyncDB"):
+            db.stream(Order, idle_timeout=0).run(handle)
+        assert seen == []
+
+
 def test_a_parent_that_is_not_worked_off_keeps_its_children_back(db, service):
     service.shard("a", None, 1, 2)
     service.end("a")
@@ -408,6 +424,29 @@ def test_a_new_stream_of_the_table_is_a_loss_unless_the_old_one_was_read_to_its_
     service.shard("z", None, 2)
     assert 2 in read(db, checkpoint=Checkpoint)
     assert service.store.item("checkpoints", "orders", f"{old}#") is None
+
+
+def test_an_older_stream_is_read_to_its_end_beside_the_new_one(db, service):
+    new, old = service.arn, service.arn.replace("2026", "2025")
+    service.shard("a", None, 1)
+    assert read(db, checkpoint=Checkpoint) == [1]
+    service.arn = old
+    service.end("a")
+    service.status = "DISABLED"
+    assert read(db, checkpoint=Checkpoint, arn=old, idle_timeout=None) == [1]
+    service.arn, service.status = new, "ENABLED"
+    service.put("a", 2)
+    service.shards["a"].closed = False
+    assert read(db, checkpoint=Checkpoint) == [2]
+
+
+def test_passing_over_a_replaced_stream_is_logged(db, service, caplog):
+    service.shard("a", None, 1)
+    assert read(db, checkpoint=Checkpoint) == [1]
+    service.arn = service.arn.replace("2026", "2027")
+    with caplog.at_level(logging.WARNING, "dynamorm"):
+        assert read(db, checkpoint=Checkpoint, on_data_loss="continue") == [1]
+    assert "new stream" in caplog.text
 
 
 def test_a_refusal_for_the_rate_is_waited_out(scripted, service):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dynamorm import DB, Attr, Condition, Model, attr, partition_key, version
+from dynamorm import DB, Attr, Condition, Model, attr, composite, partition_key, version
 
 
 class Payment(Model, table="payments"):
@@ -22,6 +22,15 @@ class Wrong(Model):
     o: Attr[int] = 5  # E bare default is not an Attr
 
 
+class Entry(Model, table="ledger"):
+    pk: Attr[str] = partition_key(composite("tenant_id"))
+    tenant_id: Attr[str]
+
+
+Entry(tenant_id="t", pk="t")  # E a composite is no argument
+Entry(pk="t")  # E a composite is no argument
+Entry(tenant_id="t").pk.add(1)  # E instance is a str
+partition_key(composite(5))  # E names are text
 Payment()  # E missing
 Payment(id="x")  # E missing amount
 Payment("x", 5)  # E positional
@@ -56,3 +65,9 @@ def f(db: DB, when: datetime) -> None:
     db.model(Payment).where(Payment.amount == "5")  # E operand type of ==
     db.put(p, condition=True)  # E bool, not Condition
     z: Payment | None = db.model(Payment).all()  # E a list
+    with db.transaction() as tx:
+        tx.create()  # E no object
+        tx.update(p, Payment.amount > 5)  # E Condition, not Update
+        tx.put(p, condition=True)  # E bool, not Condition
+        tx.create(p, label=5)  # E a label is a str
+    db.transaction(token=5)  # E a token is a str

@@ -20,6 +20,7 @@ from dynamorm import (
     Presets,
     Update,
     attr,
+    composite,
     created_at,
     gsi,
     lsi,
@@ -75,6 +76,26 @@ class Document(Model, Owned, table="documents", naming="camelCase"):
     id: Attr[str] = partition_key(default_factory=str)
 
 
+class Entry(Model, table="ledger"):
+    pk: Attr[str] = partition_key(composite("tenant_id", "entry_id"))
+    sk: Attr[str] = sort_key(composite("ENTRY#{number:08d}"), name="SK")
+    state_key: Attr[str] = attr(composite("state", "number"), init=False)
+    tenant_id: Attr[str]
+    entry_id: Attr[str] = attr(Json())
+    number: Attr[int]
+    state: Attr[str] = attr(default="open")
+    by_state = gsi("by-state", partition="state_key")
+
+
+class Correction(Entry):
+    pk: Attr[str] = partition_key(composite("FIX#{tenant_id}#{entry_id}"))
+    reason: Attr[str]
+
+
+class Optioned(Model, table="optioned"):
+    id: Attr[str] = partition_key(Json(), init=True)
+
+
 class Event(Model, Generic[T]):
     id: Attr[str] = partition_key()
     payload: Attr[T]
@@ -115,6 +136,11 @@ p.note = None
 r = Refund(id="r1", created=datetime.now(UTC), amount=1, reason="dup", currency="EUR")
 assert_type(r.reason, str)
 assert_type(Refund.amount, Attr[int])
+entry = Entry(tenant_id="t", entry_id="e", number=1)
+assert_type(entry.pk, str)
+assert_type(Entry.state_key.begins_with("x"), Condition)
+Correction(tenant_id="t", entry_id="e", number=1, reason="typo")
+Optioned(id="x")
 e = Event(id="e", payload=3)
 assert_type(e, "Event[int]")
 assert_type(e.payload, int)
@@ -127,6 +153,9 @@ def blocking(db: DB) -> None:
     assert_type(db.get(Payment, id="p1", created=datetime.now(UTC)), "Payment | None")
     assert_type(db.require(Payment, "p1", consistent=True), Payment)
     assert_type(db.exists(Payment, "p1"), bool)
+    assert_type(db.get(Entry, tenant_id="t", entry_id="e", number=1), "Entry | None")
+    buckets = db.model(Entry).where(Entry.tenant_id == "t", Entry.entry_id == "e").collect(Entry, Correction)
+    assert_type(buckets[Correction], "list[Correction]")
     assert_type(db.create(p), Payment)
     assert_type(db.put(p), Payment)
     assert_type(db.put(p, condition=Payment.amount > 5), Payment)
@@ -142,6 +171,18 @@ def blocking(db: DB) -> None:
     for one in query:
         assert_type(one, Payment)
     assert_type(db.tables.ensure(Payment).status, str)
+    with db.transaction(token="t1") as tx:
+        tx.create(p, label="first")
+        tx.put(p, condition=Payment.amount > 5)
+        tx.save(r)
+        tx.update(p, Payment.amount.set(7), upsert=True)
+        tx.update(Payment, "p1", Payment.amount.set(7), condition=Payment.amount > 5, label="by key")
+        tx.update(Payment, Payment.amount.set(7), id="p1")
+        tx.delete(p)
+        tx.delete(Payment, "p1", must_exist=True)
+        tx.check(p)
+        tx.check(Payment, "p1", Payment.amount > 5, label="enough")
+    assert_type(len(db.transact_get([(Payment, "p1"), (Payment, {"id": "p2"})])), int)
 
 
 async def aio(db: AsyncDB) -> None:
@@ -150,6 +191,9 @@ async def aio(db: AsyncDB) -> None:
     assert_type(await db.model(Payment).where(Payment.id == "p1").all(), "list[Payment]")
     async for one in db.model(Payment).where(Payment.id == "p1"):
         assert_type(one, Payment)
+    async with db.transaction() as tx:
+        tx.update(p, Payment.amount.set(7))
+    assert_type(len(await db.transact_get([(Payment, "p1")])), int)
     async with AsyncDB(Presets.local_development()) as other:
         assert_type(await other.exists(Payment, "p1"), bool)
 

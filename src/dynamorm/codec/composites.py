@@ -247,7 +247,8 @@ def text_of(obj: Any, name: str) -> str | None:
 
     Example: ``text_of(transaction, "pk")``
     """
-    codec = _bare_codec(type(obj))
+    model: Any = getattr(obj, "__partial_of__", type(obj))
+    codec = _bare_codec(model)
     one = codec.composites[name]
     item = {stored: codec.encode_operand((codec.field(part),), getattr(obj, part)) for part, stored in one.sources}
     return one.text(item)

@@ -213,4 +213,4 @@ class Record(Shape):
 
     def plan(self, name: str) -> FieldPlan | None:
         """The plan of a field, by its own or its stored name."""
-        return next((plan for plan in self.plans if name in (plan.name, plan.stored)), None)
+        return next((plan for plan in (*self.plans, *self.computed) if name in (plan.name, plan.stored)), None)

@@ -125,3 +125,12 @@ class StreamRecord(Generic[M]):
 
     def __repr__(self) -> str:
         return f"<StreamRecord {self.kind} {self._codec.schema.name} {self.sequence_number}>"
+
+
+def refuse_awaitable(result: Any) -> None:
+    """Raise TypeError for what a coroutine function returned where a plain function is expected: nothing was done."""
+    if hasattr(result, "__await__"):
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()  # or Python would warn of it a second time
+        raise TypeError("the handler is a coroutine function: use AsyncDB, or run the coroutine yourself")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from .document import bytes_of
 from .replies import dumps, parts_of, raw_item, raw_page, read_object
 from .times import instant_text
 
@@ -80,7 +81,7 @@ def is_above(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return False
 
 
-_ORDERS: Final[dict[str, Callable[[str], Any]]] = {"N": Decimal, "S": str.encode, "B": b64decode}
+_ORDERS: Final[dict[str, Callable[[Any], Any]]] = {"N": Decimal, "S": str.encode, "B": bytes_of}
 
 
 def sorted_sets(value: Any) -> Any:

@@ -20,6 +20,7 @@ from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Gr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dynamorm.io.proxy import Proxy
     from dynamorm.io.tls import TLSSettings
     from dynamorm.wire.endpoint import Endpoint
     from dynamorm.wire.pool import Wake
@@ -47,12 +48,14 @@ class Aio:
         connection_timeout: float = 5.0,
         tls: TLSSettings | None = None,
         resolver: net.Resolve | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._limits = max_connections, max_idle, max_age, max_quiet
         self._patience = connection_timeout
         self._tls = settings_for(endpoint, tls)
-        self._names = net.Names(endpoint, resolver, connection_timeout)
+        self._proxy = proxy
+        self._names = net.Names(endpoint if proxy is None else proxy.endpoint, resolver, connection_timeout)
         self._live: set[Connection] = set()
         self._inherited: list[Connection] = []
         self._start()
@@ -135,7 +138,7 @@ class Aio:
         elif got is Grant.CLOSED:
             raise ConfigError("this database was closed")
         try:
-            connection = await dial(self._endpoint, self._names, self._tls, limit)
+            connection = await dial(self._endpoint, self._names, self._tls, limit, self._proxy)
         except BaseException:
             self._free()
             raise

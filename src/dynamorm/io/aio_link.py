@@ -19,6 +19,7 @@ from dynamorm.wire.http1 import Exchange
 if TYPE_CHECKING:
     import socket
 
+    from dynamorm.io.proxy import Proxy
     from dynamorm.io.tls import TLSSettings
     from dynamorm.wire.endpoint import Endpoint
 
@@ -148,12 +149,19 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(TransportError("timeout", "no complete answer in time", sent=True))
 
 
-async def dial(endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, limit: float) -> Connection:
-    """Look up, connect, shake hands. Raises: `TransportError`, always with ``sent=False``."""
+async def dial(
+    endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, limit: float, proxy: Proxy | None = None
+) -> Connection:
+    """Look up, connect, shake hands; ``names`` are the proxy's where there is one.
+
+    Raises: `TransportError`, always with ``sent=False``.
+    """
     loop = asyncio.get_running_loop()
     context = None if tls is None else tls.context()
     addresses = await _look_up(loop, names, limit)
-    sock = await _connect(loop, addresses.ips, endpoint.port, limit)
+    sock = await _connect(loop, addresses.ips, endpoint.port if proxy is None else proxy.endpoint.port, limit)
+    if proxy is not None:
+        await _open_tunnel(loop, sock, proxy, endpoint, limit)
     connection = Connection(loop, addresses.born)
     host = endpoint.host if context is not None else None
     try:
@@ -168,6 +176,24 @@ async def dial(endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, li
             raise handshake_failure(error, endpoint.host) from error
         raise
     return connection
+
+
+async def _open_tunnel(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, proxy: Proxy, endpoint: Endpoint, limit: float
+) -> None:
+    from dynamorm.io.proxy import Tunnel  # only with a proxy
+
+    tunnel = Tunnel(proxy, endpoint)
+    try:
+        async with asyncio.timeout(limit - monotonic()):
+            await loop.sock_sendall(sock, tunnel.question)
+            while not tunnel.feed(await loop.sock_recv(sock, 4096)):
+                pass
+    except BaseException as error:
+        sock.close()
+        if isinstance(error, OSError):  # TimeoutError is one
+            raise tunnel.failed(f"did not answer ({str(error) or 'timed out'})") from error
+        raise
 
 
 def _check_protocol(connection: Connection) -> None:

@@ -20,6 +20,7 @@ from dynamorm.wire.http1 import Exchange
 from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Grant, Pool
 
 if TYPE_CHECKING:
+    from dynamorm.io.proxy import Proxy
     from dynamorm.io.tls import TLSSettings
     from dynamorm.wire.endpoint import Endpoint
     from dynamorm.wire.pool import Wake
@@ -44,7 +45,7 @@ class Blocking:
     """Performs flows for any number of threads over one pool of connections to one endpoint.
 
     ``connection_timeout`` (seconds) covers waiting for a slot, the name look-up, TCP and TLS. ``resolver`` replaces
-    the system's name look-up. Safe to use from threads; a child process starts with an empty pool.
+    the system's name look-up. With a ``proxy`` the endpoint is reached through its tunnel. Safe to use from threads; a child process starts with an empty pool.
 
     Example: ``Blocking(Endpoint.parse("https://dynamodb.eu-west-1.amazonaws.com")).run(flow)``
     """
@@ -60,12 +61,14 @@ class Blocking:
         connection_timeout: float = 5.0,
         tls: TLSSettings | None = None,
         resolver: net.Resolve | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._limits = max_connections, max_idle, max_age, max_quiet
         self._patience = connection_timeout
         self._tls = settings_for(endpoint, tls)
-        self._names = net.Names(endpoint, resolver, connection_timeout)
+        self._proxy = proxy
+        self._names = net.Names(endpoint if proxy is None else proxy.endpoint, resolver, connection_timeout)
         self._live: set[Connection] = set()
         self._start()
         net.watch_forks(self)
@@ -160,7 +163,7 @@ class Blocking:
         elif got is Grant.CLOSED:
             raise ConfigError("this database was closed")
         try:
-            connection = dial(self._endpoint, self._names, self._tls, limit)
+            connection = dial(self._endpoint, self._names, self._tls, limit, self._proxy)
         except BaseException:
             self._free()
             raise

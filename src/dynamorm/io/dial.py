@@ -16,6 +16,7 @@ from dynamorm.io.tls import handshake_failure, odd_protocol
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from dynamorm.io.proxy import Proxy
     from dynamorm.io.tls import TLSSettings
     from dynamorm.wire.endpoint import Endpoint
 
@@ -76,12 +77,19 @@ class Connection:
         raise TransportError("receive", detail, sent=True, fresh=fresh) from error
 
 
-def dial(endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, deadline: float) -> Connection:
-    """Look up, connect, shake hands. Raises: `TransportError`, always with ``sent=False``."""
+def dial(
+    endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, deadline: float, proxy: Proxy | None = None
+) -> Connection:
+    """Look up, connect, shake hands; ``names`` are the proxy's where there is one.
+
+    Raises: `TransportError`, always with ``sent=False``.
+    """
     context = None if tls is None else tls.context()  # reads files: before there is anything to clean up
     addresses = _look_up(names, deadline)
-    sock = _connect(addresses.ips, endpoint.port, deadline)
+    sock = _connect(addresses.ips, endpoint.port if proxy is None else proxy.endpoint.port, deadline)
     try:
+        if proxy is not None:
+            _open_tunnel(sock, proxy, endpoint, deadline)
         if context is not None:
             sock = _shake_hands(sock, context, endpoint.host, deadline)
         sock.setblocking(False)
@@ -90,6 +98,19 @@ def dial(endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, deadline
     except BaseException:
         sock.close()
         raise
+
+
+def _open_tunnel(sock: socket.socket, proxy: Proxy, endpoint: Endpoint, deadline: float) -> None:
+    from dynamorm.io.proxy import Tunnel  # only with a proxy
+
+    tunnel = Tunnel(proxy, endpoint)
+    try:
+        sock.settimeout(max(0.001, deadline - monotonic()))
+        sock.sendall(tunnel.question)
+        while not tunnel.feed(sock.recv(4096)):
+            sock.settimeout(max(0.001, deadline - monotonic()))
+    except OSError as error:
+        raise tunnel.failed(f"did not answer ({error})") from error
 
 
 def _shake_hands(sock: socket.socket, context: SSLContext, host: str, deadline: float) -> socket.socket:

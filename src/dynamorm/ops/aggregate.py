@@ -1,7 +1,8 @@
 """sum, average, min and max of one attribute over everything that a query matches, page by page. Each returns a flow.
 
 Nothing is rounded on the way: ints are added as ints, decimals in a context that holds every digit DynamoDB can store.
-Items without the attribute, or with None, do not count. It must not know how a request is planned.
+None does not count; an item without the attribute counts with the field's default, as its object has it. This module
+must not know how a request is planned.
 """
 
 from __future__ import annotations

@@ -204,14 +204,15 @@ def _removal(session: Session, given: Any, place: str) -> Entry:
                 raise ValidationError("a delete is an object, or a tuple of a model and its key")
             model, *key = given
             plan = session.plan(model)
+            _check(plan)
             parts = key[0] if len(key) == 1 and key[0].__class__ is dict else {}
             write = delete_write(
                 session, model, () if parts else tuple(key), parts, condition=None, must_exist=False, returning=None
             )
         else:
             plan = session.plan(type(given))
+            _check(plan)
             write = delete_write(session, given, (), {}, condition=None, must_exist=False, returning=None)
-        _check(plan)
         entry = _entry(given, plan, write, b'{"DeleteRequest":{"Key":' + write.key + b"}}")
     except (DynamORMError, TypeError) as found:
         error = found

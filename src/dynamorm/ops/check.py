@@ -10,7 +10,7 @@ from dynamorm.expression_compile import Placeholders, check_paths, condition_tex
 
 from .guard import OLD_ON_FAILURE, Guard, names
 from .items import key_from_parts
-from .plan import finish
+from .plan import check_values, finish
 from .write import Write
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ def check_write(
         check_paths(codec.schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
     rest = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)}
+    body = finish(plan.key_head, key_json, rest)
+    check_values(body, rest)
     return Write(
-        plan, "ConditionCheck", key_json, finish(plan.key_head, key_json, rest), _nothing,
+        plan, "ConditionCheck", key_json, body, _nothing,
         token=b"",
         expects=expects,
         known_version=known,

@@ -62,7 +62,10 @@ def choose(plan: Plan, request: Request) -> Chosen:
         and len(used[1]) == len(found)
         and ((request.order is None and not asked.filters) or asked.sound(schema.key, used))
     ):
-        return asked.chosen(None, used, "the table's key takes every term")
+        why = "the table's key takes every term"
+        if not asked.filters and not plan.codec.composites:
+            return Chosen(None, used[0], why=why)
+        return asked.chosen(None, used, why)
     return asked.best(used)
 
 
@@ -89,7 +92,7 @@ class _Asked:
         self.ranges: dict[str, tuple[Comparison, frozenset[int]]] = {}
         self.present: dict[str, set[int]] = {}
         for number, term in enumerate(found):
-            if term.__class__ is Comparison and len(term.path.parts) == 1:
+            if isinstance(term, Comparison) and len(term.path.parts) == 1:
                 self._sort(number, term)
 
     def _sort(self, number: int, term: Comparison) -> None:
@@ -213,7 +216,8 @@ class _Asked:
             return self.chosen(best[1], best[2], _reason(best[0], len(sound)))
         if self.request.scan_allowed:
             return self.scanned()
-        raise refusals.no_plan(self.schema, self.request, self.found, [one[0] for one in fitting], problems)
+        near = (fitting[0][0], self.rest(fitting[0][1])) if fitting else None
+        raise refusals.no_plan(self.schema, self.request, self.found, near, problems)
 
     def _rank(self, index: Index | None, used: Used) -> tuple[Any, ...]:
         key = self.schema.key if index is None else index

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from dynamorm.codec.generate import Codec
 from dynamorm.codec.money import says_money
-from dynamorm.errors import ModelError
+from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.expression_tree import Location
-from dynamorm.schema import Field, Unique
+from dynamorm.schema import AppendOnly, Field, Unique
 
 if TYPE_CHECKING:
     from .unique import Constraint
@@ -22,7 +22,7 @@ class Plan:
     """One model on one session: its codec and the constant parts of its requests."""
 
     __slots__ = (
-        "_operand", "codec", "create_tail", "created", "key_head", "key_names", "model", "partition", "put_head",
+        "_operand", "append_only", "codec", "create_tail", "created", "key_head", "key_names", "model", "partition", "put_head",
         "sort", "table", "tokens", "uniques", "updated", "version",
     )  # fmt: skip
 
@@ -42,6 +42,11 @@ class Plan:
         self.created: Field | None = schema.role("created_at")
         self.updated: Field | None = schema.role("updated_at")
         self.tokens = tokens and schema.write_tokens
+        self.append_only: tuple[str, ...] = ()
+        if any(field.options and field.option(AppendOnly) for field in schema.fields.values()):
+            from .append_only import names_of
+
+            self.append_only = names_of(self)
         self.uniques: tuple[Constraint, ...] = ()
         if any(field.options and field.option(Unique) for field in schema.fields.values()):
             from .unique import constraints
@@ -98,6 +103,28 @@ def check_production(plan: Plan) -> None:
     )
 
 
+MAX_VALUES: Final = 2 * 1024 * 1024
+"""Bytes of all names and values of a request's expressions.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+
 def finish(head: bytes, subject: bytes, rest: dict[str, Any]) -> bytes:
     """A request body from its head, its item or key, and what else it says."""
     return head + subject + (b"," + encode(rest)[1:] if rest else b"}")
+
+
+def check_values(body: bytes, rest: dict[str, Any]) -> None:
+    """Refuse a request whose expressions have names and values of over 2 MB together. Raises: ExpressionTooLarge."""
+    if len(body) <= MAX_VALUES:  # which is never shorter than what it holds
+        return
+    from dynamorm.codec.size import item_size  # only for what is large
+
+    names, values = (rest.get(f"ExpressionAttribute{which}", {}) for which in ("Names", "Values"))
+    size = item_size(values) + sum(len(name) + len(stored.encode()) for name, stored in names.items())
+    if size > MAX_VALUES:
+        raise ExpressionTooLarge(
+            f"the values of the expressions have {size} bytes together, the limit is {MAX_VALUES}: compare with less,"
+            " or split the operation"
+        )

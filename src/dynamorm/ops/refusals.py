@@ -19,22 +19,24 @@ def no_plan(
     schema: Schema,
     request: Request,
     found: tuple[Condition, ...],
-    fitting: Iterable[Index | None],
+    near: tuple[Index | None, tuple[Condition, ...]] | None,
     problems: list[tuple[Index, str]],
 ) -> ValidationError:
-    """No table or index answers the request: what comes closest, and what would."""
+    """No table or index answers the request: what comes closest, and what would.
+
+    ``near`` is where the partition is given, with the terms that are left; ``problems`` says what each index lacks.
+    """
     if problems:
         if request.consistent and all(problem == "is only eventually consistent" for _, problem in problems):
             return _not_consistent(schema, problems[0][0])
-        near = "; ".join(f"index {index.name!r} {problem}" for index, problem in problems)
+        lacking = "; ".join(f"index {index.name!r} {problem}" for index, problem in problems)
         names = " or ".join(f".index({index.name!r})" for index, _ in problems)
         hydrate = (
             ", with .hydrate() to read whole items" if any(index.projection != "ALL" for index, _ in problems) else ""
         )
-        return ValidationError(f"{schema.name}: {near}; if that is what you want, say {names}{hydrate}")
-    near_misses = list(fitting)
-    if near_misses:
-        return _nearly(schema, request, found, near_misses)
+        return ValidationError(f"{schema.name}: {lacking}; if that is what you want, say {names}{hydrate}")
+    if near is not None:
+        return _nearly(schema, request, found, *near)
     in_key = _partition_in(schema, found)
     if in_key is not None:
         return ValidationError(
@@ -49,22 +51,24 @@ def no_plan(
 
 
 def _nearly(
-    schema: Schema, request: Request, found: tuple[Condition, ...], near: list[Index | None]
+    schema: Schema,
+    request: Request,
+    found: tuple[Condition, ...],
+    index: Index | None,
+    rest: tuple[Condition, ...],
 ) -> ValidationError:
     """The partition is given, but the order or a term on the key is not possible."""
-    first = near[0]
-    key = schema.key if first is None else first
+    key = schema.key if index is None else index
     assert key is not None  # a plan is made only for a model with a key
     sort = key_parts(key)[1]
     if request.order is not None and request.order not in sort:
-        where = "the table" if first is None else f"index {first.name!r}"
+        where = "the table" if index is None else f"index {index.name!r}"
         return ValidationError(
             f"{schema.name}: {where} is sorted by {', '.join(sort) or 'nothing'}, so it cannot be ordered by"
             f" {request.order!r}{_known_field(schema, request.order)}; {_suggestion(schema, request, found)}",
             field=request.order,
         )
-    rest = (*found, *request.filters)
-    return on_key(schema, first, rest, {path.field.name for one in rest for path in paths(one)} & set(key.fields))
+    return on_key(schema, index, rest, {path.field.name for one in rest for path in paths(one)} & set(key.fields))
 
 
 def on_key(schema: Schema, index: Index | None, rest: Iterable[Condition], names: set[str]) -> ValidationError:
@@ -73,8 +77,8 @@ def on_key(schema: Schema, index: Index | None, rest: Iterable[Condition], names
     blamed = next((path.field.name for one in rest for path in paths(one) if path.field.name in names), "")
     return ValidationError(
         f"{schema.name}.{blamed}: a query of {where} takes one condition on each attribute of its key, == or, on the last"
-        " one named, a range (< <= > >= between begins_with), and no filter on it; leave the others to the program, or"
-        " say .allow_scan() without the partition key",
+        " one named, a range (< <= > >= between begins_with), and no filter on it: leave the rest to the program, or say"
+        " .allow_scan() to read everything",
         field=blamed or None,
     )
 

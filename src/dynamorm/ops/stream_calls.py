@@ -56,8 +56,8 @@ def latest_stream(session: Session, plan: Plan) -> Flow[str]:
     arn = (reply.get("Table") or {}).get("LatestStreamArn")
     if not isinstance(arn, str) or not arn:
         raise StreamNotFound(
-            f"table {plan.table!r} has no stream: enable one on the table (with the view NEW_AND_OLD_IMAGES, if old and"
-            " new are both wanted)",
+            f"table {plan.table!r} has no stream: give its model settings=TableSettings(stream='NEW_AND_OLD_IMAGES'), and"
+            " make the difference with db.tables.plan and db.tables.apply",
             table=plan.table,
         )
     return arn

@@ -202,7 +202,8 @@ class Shards:
         """The table may have had another stream before: its end must have been read, or said to be lost."""
         assert self._store is not None  # it has the items
         table = self.arn.rpartition("/")[0] + "/"
-        old = {name: item for name, item in items.items() if name.startswith(table)}
+        # The label at the end of an ARN is the time when the stream was enabled.
+        old = {name: item for name, item in items.items() if name.startswith(table) and name < self.arn}
         if any(name.endswith("#") and not item.done for name, item in old.items()):
             text = f"table {self.plan.table!r} has a new stream, and its old one was not read to the end"
             if self._options.on_data_loss == "raise":

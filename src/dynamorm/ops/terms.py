@@ -10,7 +10,7 @@ from typing import Final
 
 from dynamorm.codec.system import is_above, text_wire
 from dynamorm.expression_compile import check_paths
-from dynamorm.expression_tree import Comparison, Condition, Location, Node, Wire, paths, refuse, terms
+from dynamorm.expression_tree import Comparison, Condition, Node, Wire, paths, refuse, terms
 from dynamorm.schema import Schema, Unique
 
 from .plan import Plan

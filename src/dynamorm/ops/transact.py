@@ -18,8 +18,9 @@ from dynamorm.wire.reply import ServiceFault
 from .blame import fits, told
 from .bounds import check_parts, check_token
 from .op import UNSETTLED, Op, Safety
+from .settle import Limit
 from .update import remove_null
-from .write import TOKEN_LIFE, Limit, Write, applied, read_back
+from .write import TOKEN_LIFE, Write, applied, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

@@ -17,7 +17,7 @@ from dynamorm.schema import Field
 from .guard import OLD_ON_FAILURE, Guard, names
 from .items import key_from_parts
 from .op import Safety
-from .plan import Plan, finish
+from .plan import Plan, check_values, finish
 from .write import NOT_READ, MustRead, Write, perform
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def update_write(
     body = finish(plan.key_head, key_json, rest)
 
     if len(body) > MAX_ITEM:
-        _check_sizes(plan, updates)
+        _check_sizes(plan, updates, body, rest)
 
     def done(raw: bytes | None) -> Any:
         if raw is None:
@@ -203,8 +203,8 @@ def remove_null(session: Session, write: Write, path: Location) -> Flow[bool]:
         return True  # of the removal, not of the caller's write: that one was refused, and tells when it is sent again
 
 
-def _check_sizes(plan: Plan, updates: tuple[Update, ...]) -> None:
-    """Refuse a single value that cannot be in any item."""
+def _check_sizes(plan: Plan, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:
+    """Refuse a single value that cannot be in any item, and too many large ones."""
     schema = plan.codec.schema
     for one in updates:
         if one.value is None or isinstance(one.value, Location):
@@ -220,6 +220,7 @@ def _check_sizes(plan: Plan, updates: tuple[Update, ...]) -> None:
                 limit=MAX_ITEM,
                 table=plan.table,
             )
+    check_values(body, rest)
 
 
 def _set(stored: str, wire: dict[str, Any]) -> Update:

@@ -22,7 +22,7 @@ from dynamorm.schema import TOKEN_ATTRIBUTE
 from . import ring
 from .guard import OLD_ON_FAILURE, Guard, names, unguarded
 from .items import key_from_parts
-from .plan import Plan, finish
+from .plan import Plan, check_values, finish
 from .write import NOT_READ, MustRead, Write, perform
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ def put_write(
     plan = session.plan(type(obj))
     codec = plan.codec
     token = session.random_bytes(16)
+    if plan.append_only:
+        from .append_only import no_put
+
+        raise no_put(plan)
     loaded = codec.loaded(obj)
     also: tuple[Write, ...] = ()
     if plan.uniques:
@@ -104,9 +108,12 @@ def put_write(
             **OLD_ON_FAILURE,
             **names(places),
         }
+    body = finish(plan.put_head, item, rest)
+    if rest:
+        check_values(body, rest)
     transact, safety, single = unguarded(session, plan, guarded=condition is not None, returning=returning)
     write = Write(
-        plan, "Put", key, finish(plan.put_head, item, rest), _returning(done, codec, returning),
+        plan, "Put", key, body, _returning(done, codec, returning),
         token=token,
         single=single,
         safety=safety,
@@ -137,6 +144,11 @@ def save_write(session: Session, obj: Any) -> Write | None:
     _refuse_frozen(plan, changes)
     if not changes:
         return None
+    tails: dict[str, Any] = {}
+    if plan.append_only:
+        from .append_only import tails_of
+
+        tails = tails_of(plan, obj, changes)
     key = codec.key_of(obj)
     guard = Guard(session, plan, loaded)
     places = Placeholders()
@@ -151,6 +163,8 @@ def save_write(session: Session, obj: Any) -> Write | None:
     for name, wire in {**changes, **stamped}.items():
         if wire is None:
             removes.append(places.name(name))
+        elif name in tails:
+            sets.append(f"{places.name(name)} = list_append({places.name(name)}, {places.value(tails[name])})")
         else:
             sets.append(f"{places.name(name)} = {places.value(wire)}")
     text = " ".join(
@@ -258,6 +272,8 @@ def delete_write(
         terms.append(f"({condition_text(condition, places, plan.operand)})")
     rest = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)} if terms else {}
     body = finish(plan.key_head, key_json, rest)
+    if condition is not None:
+        check_values(body, rest)
     if guard is not None and condition is None and not must_exist and returning is None:
         write = guard.write("Delete", key_json, body, done)
         write.also = also

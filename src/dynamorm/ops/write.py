@@ -8,8 +8,6 @@ how requests are signed or retried.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +24,6 @@ from dynamorm.errors import (
     MalformedResponse,
     MissingItem,
     Outcome,
-    OutcomeUnknown,
     TransactionCancelled,
     ValidationError,
     VersionConflict,
@@ -151,14 +148,22 @@ def _single(session: Session, write: Write) -> Flow[Any]:
         body,
         lambda reply: decode(write, reply),
         write.safety,
-        lambda fault, ambiguous, info: _refused(write, fault.item, info, ambiguous=ambiguous),
+        lambda fault, ambiguous, info: refused(write, fault.item, info, ambiguous=ambiguous),
         token=write.token,
         key=plan.key_names,
     )
     op.hurried = write.expects == "version"
     # Not a closure over the op: that would be a cycle for the collector with every write.
-    op.resolver = session.resolver(lambda one, deadline: _resolve(session, write, one, Limit(session, deadline)))
+    op.resolver = session.resolver(lambda one, deadline: _settling(session, write, one, deadline, None))
     return session.call(op)
+
+
+def _settling(session: Session, write: Write, op: Op, deadline: float | None, sent_at: float | None) -> Flow[Outcome]:
+    """Settle a write whose replies were lost; ``sent_at`` is when the token of a transaction was sent first."""
+    from .settle import Limit, resend, resolve  # needed after a failure only
+
+    limit = Limit(session, deadline)
+    return resolve(session, write, op, limit) if sent_at is None else resend(session, write, op, sent_at, limit)
 
 
 def _read_empty(write: Write, reply: bytes) -> Any:
@@ -207,9 +212,7 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
     # After that DynamoDB may have forgotten the token, and would apply the same request once more.
     op.timeout = TOKEN_LIFE if session.config.operation_timeout > TOKEN_LIFE else None
     started = session.channel.clock.monotonic()
-    op.resolver = session.resolver(
-        lambda one, deadline: _resend(session, write, one, started, Limit(session, deadline))
-    )
+    op.resolver = session.resolver(lambda one, deadline: _settling(session, write, one, deadline, started))
     yield from session.call(op)
     raw = None
     if write.refresh:
@@ -232,7 +235,7 @@ def read_back(plan: Plan, key: bytes) -> Op:
 def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     """A one-item transaction was refused. Its token proves that no earlier attempt was applied."""
     if fault.code == "ConditionalCheckFailedException":
-        return _refused(write, fault.item, info, ambiguous=False)
+        return refused(write, fault.item, info, ambiguous=False)
     reasons = fault.cancellation
     if len(reasons) != 1 or reasons[0].code is None:
         # Not an answer about the one operation that was sent: nothing is laid at its door.
@@ -240,7 +243,7 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
         raise TransactionCancelled(fault.message, reasons=told, **info)
     reason = reasons[0]
     if reason.code == "ConditionalCheckFailed":
-        return _refused(write, reason.item, info, ambiguous=False)
+        return refused(write, reason.item, info, ambiguous=False)
     text = reason.message or fault.message
     raise (
         ValidationError(text, **info)
@@ -249,9 +252,9 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     )
 
 
-def _refused(write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
+def refused(write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
     """The condition failed: either an earlier attempt of this very write was applied, or the condition does not hold."""
-    outcome = _settle(write, raw)
+    outcome = settle(write, raw)
     if outcome is Outcome.APPLIED:
         return applied(write, None if write.kind == "Delete" else raw)
     if ambiguous and outcome is Outcome.UNKNOWN:
@@ -281,7 +284,7 @@ def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMEr
     return ConditionFailed(f"the condition does not hold for this {name}", old=old, **info)
 
 
-def _settle(write: Write, raw: bytes | None) -> Outcome:
+def settle(write: Write, raw: bytes | None) -> Outcome:
     """What the stored item (``raw``, None when there is none) proves about this write."""
     codec = write.plan.codec
     if write.transact:
@@ -300,72 +303,3 @@ def _settle(write: Write, raw: bytes | None) -> Outcome:
             return Outcome.NOT_APPLIED if ring == write.known_ring else Outcome.UNKNOWN
         return verdict(write.token, known, write.known_ring, version, ring)
     return Outcome.UNKNOWN
-
-
-class Limit:
-    """The time that settling may take, shared by its requests."""
-
-    def __init__(self, session: Session, deadline: float | None) -> None:
-        self._now = session.channel.clock.monotonic
-        self._end = self._now() + (session.config.operation_timeout if deadline is None else deadline)
-
-    def within(self, op: Op) -> Op:
-        """The same request, to be answered in the time that is left."""
-        again = copy(op)
-        again.timeout = max(self._end - self._now(), 0.001)
-        return again
-
-
-def _resolve(session: Session, write: Write, op: Op, limit: Limit) -> Flow[Outcome]:
-    """Settle a write of class I or C: look for its token, and finish it if it was never applied."""
-    if write.safety is Safety.ONCE:
-        return Outcome.UNKNOWN
-    guarded = write.expects in {"absent", "version"}
-    if guarded:
-        try:
-            raw = yield from session.call(limit.within(read_back(write.plan, write.key)))
-        except DynamORMError:
-            return Outcome.UNKNOWN
-        if not _untouched(write, raw):
-            outcome = _settle(write, raw)
-            if outcome is Outcome.APPLIED:
-                applied(write, None if write.kind == "Delete" else raw)
-            return outcome
-    repeated = limit.within(op)
-    # An earlier attempt may still be on its way, so a refusal is as ambiguous here as it was then.
-    repeated.refused = lambda fault, _, info: _refused(write, fault.item, info, ambiguous=True)
-    return (yield from again(session, repeated, proof=guarded))
-
-
-def _untouched(write: Write, raw: bytes | None) -> bool:
-    """Whether the item is still as the write expects it, so that sending it again is safe and tells."""
-    if write.expects == "absent" or raw is None:
-        return raw is None and write.expects == "absent"
-    return write.plan.codec.reading.version(raw) == write.known_version
-
-
-def _resend(session: Session, write: Write, op: Op, sent_at: float, limit: Limit) -> Flow[Outcome]:
-    """Settle a token transaction: the same token again gives the same answer, as long as DynamoDB remembers it."""
-    left = TOKEN_LIFE - (session.channel.clock.monotonic() - sent_at)
-    if left <= 0:
-        return Outcome.UNKNOWN
-    repeated = limit.within(op)
-    repeated.timeout = min(repeated.timeout or left, left)
-    outcome = yield from again(session, repeated, proof=True)
-    if outcome is Outcome.APPLIED and write.refresh:
-        with suppress(DynamORMError):  # the outcome is known; only the object in memory stays as it was
-            applied(write, (yield from session.call(limit.within(read_back(write.plan, write.key)))))
-    return outcome
-
-
-def again(session: Session, op: Op, *, proof: bool) -> Flow[Outcome]:
-    """Send the same request once more; ``proof`` says whether a refusal proves that it was never applied."""
-    try:
-        yield from session.call(op)
-    except OutcomeUnknown:
-        return Outcome.UNKNOWN
-    except DynamORMError as error:
-        if isinstance(error, ConditionFailed) and proof:
-            return Outcome.NOT_APPLIED
-        return Outcome.APPLIED if error.outcome is Outcome.APPLIED else Outcome.UNKNOWN
-    return Outcome.APPLIED

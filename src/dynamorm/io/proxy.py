@@ -1,0 +1,107 @@
+"""Proxies that the environment names: which one an endpoint is reached through, and the two lines of HTTP CONNECT.
+
+TLS is spoken with the endpoint itself, through the tunnel: a proxy sees its name and nothing of a request. Loaded only
+with ``Config(trust_env=True)``. It moves no bytes and must not know sockets.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Final, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from dynamorm.effects import TransportError
+from dynamorm.errors import ConfigError
+from dynamorm.wire.endpoint import Endpoint
+
+MAX_HEAD: Final = 16 * 1024
+"""Bytes of a proxy's answer that are read before it is given up."""
+
+_FORM: Final = "write HTTPS_PROXY as http://host:port or http://user:password@host:port"
+
+
+class Proxy(NamedTuple):
+    """An HTTP proxy. ``credentials`` is the value of the header, a secret, or empty.
+
+    Example: ``Proxy(Endpoint.parse("http://proxy.internal:3128"))``
+    """
+
+    endpoint: Endpoint
+    credentials: str = ""
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.endpoint.host_header})"
+
+
+def proxy_for(endpoint: Endpoint) -> Proxy | None:
+    """The proxy of HTTPS_PROXY (or ALL_PROXY) for an endpoint; None for this machine and for hosts in NO_PROXY.
+
+    Variables in lower case go before those in upper case. Raises: `ConfigError` for a proxy of another kind than HTTP.
+    """
+    from urllib.request import getproxies_environment, proxy_bypass_environment  # slow to import, and seldom needed
+
+    if not endpoint.secure or endpoint.is_loopback:
+        return None
+    proxies = getproxies_environment()
+    url = proxies.get("https") or proxies.get("all")
+    if not url or proxy_bypass_environment(f"{endpoint.host}:{endpoint.port}", proxies):
+        return None
+    return parse(url)
+
+
+def parse(url: str) -> Proxy:
+    """Split a proxy's URL. Raises: `ConfigError`, without the credentials in its text."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme != "http":
+        raise ConfigError(f"a proxy spoken to by {parts.scheme} is not supported: {_FORM}")
+    user, at, place = parts.netloc.rpartition("@")
+    try:
+        endpoint = Endpoint.parse(f"http://{place}")
+    except ConfigError as error:
+        raise ConfigError(f"the proxy of the environment: {error.message}; {_FORM}") from None
+    if not at:
+        return Proxy(endpoint)
+    return Proxy(endpoint, "Basic " + b64encode(unquote(user).encode()).decode())
+
+
+class Tunnel:
+    """One tunnel: send `question`, then `feed` the answer until it returns True; the endpoint is behind it then."""
+
+    __slots__ = ("_head", "_proxy", "question")
+
+    def __init__(self, proxy: Proxy, endpoint: Endpoint) -> None:
+        named = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        place = f"{named}:{endpoint.port}"
+        lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+        if proxy.credentials:
+            lines.append(f"Proxy-Authorization: {proxy.credentials}")
+        self._proxy = proxy
+        self._head = b""
+        self.question = "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+
+    def feed(self, data: bytes) -> bool:
+        """Take bytes of the answer; whether the tunnel is open. Raises: `TransportError`."""
+        self._head += data
+        head, end, rest = self._head.partition(b"\r\n\r\n")
+        if not end:
+            if not data:
+                raise self.failed("closed the connection instead of an answer")
+            if len(head) > MAX_HEAD:
+                raise self.failed("sent no end of its answer")
+            return False
+        version, _, status = head.partition(b"\r\n")[0].partition(b" ")
+        code = status[:3].decode("latin-1")
+        if version not in (b"HTTP/1.1", b"HTTP/1.0") or not code.isdecimal():
+            raise self.failed("sent no HTTP answer")
+        if code == "407":
+            raise self.failed(f"wants other credentials (407): {_FORM}", fatal=True)
+        if code[0] != "2":
+            raise self.failed(f"answered {code}", fatal=code[0] == "4")
+        if rest:  # nobody has spoken to the endpoint yet
+            raise self.failed("sent more than its answer")
+        return True
+
+    def failed(self, problem: str, *, fatal: bool = False) -> TransportError:
+        """The error of a tunnel that was not opened: nothing of the request was sent."""
+        where = self._proxy.endpoint.host_header
+        return TransportError("connect", f"the proxy {where} {problem}", sent=False, fatal=fatal)

@@ -1,0 +1,231 @@
+"""increment: add to a number within bounds, exactly once, and give the number as this very increment left it.
+
+A plain ADD answers with the number, but whether it was applied when the answer is lost nobody can tell; as a token
+transaction it is applied once, but answers with nothing. So the number is read and replaced on condition that it has
+not changed, by a token transaction: applied once, and its result is known. An object of a versioned model needs no read.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.replies import read_object
+from dynamorm.codec.system import item_of, merged
+from dynamorm.effects import Flow, Sleep
+from dynamorm.errors import (
+    ConditionFailed,
+    MissingItem,
+    OutOfBounds,
+    TransactionConflict,
+    ValidationError,
+    VersionConflict,
+)
+from dynamorm.expression import Path
+from dynamorm.expression_compile import check_updates
+from dynamorm.expression_tree import Comparison, Condition
+from dynamorm.wire.reply import Kind
+
+from .items import key_from_parts
+from .op import Op
+from .plan import Plan, finish
+from .update import update_write
+from .write import perform
+
+if TYPE_CHECKING:
+    from dynamorm.schema import Field
+    from dynamorm.session import Session
+
+Number = int | Decimal
+
+_EXACT: Final = Context(prec=400)
+"""Adds any two numbers of DynamoDB's without rounding; a sum of more than 38 digits is refused when it is encoded."""
+
+
+class Step:
+    """One increment as it was asked for: by how much, and between which bounds."""
+
+    __slots__ = ("by", "field", "maximum", "minimum", "name", "path")
+
+    def __init__(self, plan: Plan, path: Any, by: Any, minimum: Any, maximum: Any) -> None:
+        name = plan.codec.schema.name
+        if not isinstance(path, Path):
+            raise ValidationError(f"increment needs the attribute to count, behind the key: {name}.<field>")
+        self.path: Path[Any] = path
+        self.field: Field = path.field
+        self.name = f"{name}.{path.name}"
+        if len(path.parts) > 1:
+            raise ValidationError(
+                f"{self.name} lies inside another attribute, and increment counts whole attributes: use update(... .add(n))",
+                field=path.name,
+            )
+        self.by = _number(path.name, "by", by)
+        self.minimum = None if minimum is None else _number(path.name, "minimum", minimum)
+        self.maximum = None if maximum is None else _number(path.name, "maximum", maximum)
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValidationError(f"{self.name}: the minimum lies above the maximum", field=path.name)
+        if self.by == 0:
+            raise ValidationError(f"{self.name}: an increment by 0 changes nothing", field=path.name)
+
+    def after(self, value: Number) -> Number:
+        """The number afterwards. Raises: OutOfBounds."""
+        if isinstance(value, int) and isinstance(self.by, int):
+            found: Number = value + self.by
+        else:
+            found = _EXACT.add(Decimal(value), Decimal(self.by))
+        for bound, crossed in (
+            ("minimum", self.minimum is not None and found < self.minimum),
+            ("maximum", self.maximum is not None and found > self.maximum),
+        ):
+            # The way back into the bounds is never barred.
+            if crossed and (self.by < 0) == (bound == "minimum"):
+                raise OutOfBounds(
+                    f"{self.name} would be {'below' if bound == 'minimum' else 'above'} its {bound}", bound=bound
+                )
+        return found
+
+
+def _number(field: str, what: str, value: Any) -> Number:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise ValidationError(f"{what} of an increment is an int or a Decimal, not {type(value).__name__}", field=field)
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise ValidationError(f"{what} of an increment is a finite number", field=field)
+    return value
+
+
+def increment(
+    session: Session,
+    subject: Any,
+    args: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    by: Any,
+    minimum: Any,
+    maximum: Any,
+    upsert: bool,
+) -> Flow[Number]:
+    """Add to one attribute of one item; the number as it is right after."""
+    by_key = isinstance(subject, type)
+    plan = session.plan(subject if by_key else type(subject))
+    step = Step(plan, args[-1] if args else None, by, minimum, maximum)
+    codec = plan.codec
+    check_updates(codec.schema, [step.path.set(step.by)])
+    if codec.plans[step.field.name].shape.tag != "N":
+        raise ValidationError(f"{step.name} is no number of {codec.schema.name}", field=step.path.name)
+    if by_key:
+        key = key_from_parts(plan, args[:-1], parts) if parts else args[:-1]
+        codec.key_json(key)  # refused now, and not in the middle
+        return _counted(session, plan, key, step, upsert=upsert)
+    if len(args) > 1 or parts:
+        raise ValidationError("increment takes an object and an attribute, or a model, a key and an attribute")
+    if codec.loaded(subject) is not None and plan.version is not None:
+        return _guarded(session, plan, subject, step)
+    return _of_object(session, plan, subject, step, upsert=upsert)
+
+
+def _guarded(session: Session, plan: Plan, obj: Any, step: Step) -> Flow[Number]:
+    """Of a loaded object: its version says that the number is as it was loaded."""
+    codec = plan.codec
+    known = codec.stored(obj, step.field.stored)
+    value = _value(plan, step, known)
+    try:
+        after = step.after(value)
+    except OutOfBounds as error:
+        # It may only seem so, to whoever loaded the object long ago.
+        raw = yield from session.call(_read(plan, codec.key_of(obj)))
+        found = None if raw is None else read_object(raw).get(step.field.stored)
+        if raw is not None and _value(plan, step, found) == value:
+            raise
+        raise VersionConflict(
+            f"the {codec.schema.name} was changed since it was loaded: load it again",
+            operation="GetItem",
+            table=plan.table,
+        ) from error
+    write, _ = update_write(session, obj, (step.path.set(after),), {}, condition=None, upsert=False)
+    yield from perform(session, write)
+    return after
+
+
+def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bool) -> Flow[Number]:
+    """Of an object without a known version: by its key, and then the object has the number too."""
+    codec = plan.codec
+    key = codec.key_values(codec.key_of(obj))
+    after = yield from _counted(session, plan, key, step, upsert=upsert)
+    codec.set_value(obj, step.field.name, after)
+    loaded = codec.loaded(obj)
+    if loaded is not None:
+        codec.mark(obj, merged(loaded, {step.field.stored: codec.encode_field(step.field.name, after)}))
+    return after
+
+
+def _counted(session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, upsert: bool) -> Flow[Number]:
+    """Read the number and replace it, until nobody came between."""
+    channel = session.channel
+    end = channel.clock.monotonic() + session.config.operation_timeout
+    key_json = plan.codec.key_json(key)
+    turn = 0
+    while True:
+        raw = yield from session.call(_read(plan, key_json, step.field.stored))
+        if raw is None and not upsert:
+            raise MissingItem(
+                f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table
+            )
+        wire = None if raw is None else read_object(raw).get(step.field.stored)
+        after = step.after(_value(plan, step, wire))
+        condition = _unchanged(plan, step, wire, exists=raw is not None)
+        write, _ = update_write(
+            session, plan.model, (*key, step.path.set(after)), {}, condition=condition, upsert=raw is None
+        )
+        write.refresh, write.single, write.done = False, None, _nothing  # the result is known
+        try:
+            yield from perform(session, write)
+        except (ConditionFailed, TransactionConflict):
+            delay = channel.retry.delay(Kind.CONFLICT, min(turn, 4), channel.random())
+            if channel.clock.monotonic() + delay >= end:
+                raise TransactionConflict(
+                    f"{step.name} was changed by others each time, in {turn + 1} attempts",
+                    operation="UpdateItem",
+                    table=plan.table,
+                    attempts=turn + 1,
+                ) from None
+            yield Sleep(delay)
+            turn += 1
+        else:
+            return after
+
+
+def _nothing(_: bytes | None) -> None:
+    """There is no object to bring up to date."""
+
+
+def _value(plan: Plan, step: Step, wire: dict[str, Any] | None) -> Number:
+    """The number that is stored; a missing one counts as 0."""
+    if wire is None or "NULL" in wire:
+        return 0
+    found: Any = plan.codec.decode_field(step.field.name, wire)
+    if isinstance(found, bool) or not isinstance(found, (int, Decimal)):
+        raise ValidationError(
+            f"{step.name} is no int or Decimal, so it cannot be counted exactly: use update(... .add(n))",
+            field=step.path.name,
+        )
+    return found
+
+
+def _unchanged(plan: Plan, step: Step, wire: dict[str, Any] | None, *, exists: bool) -> Condition:
+    """The condition that nobody has changed the number since it was read."""
+    if not exists:
+        return Comparison("attribute_not_exists", (), Path(plan.partition))
+    if wire is None or "NULL" in wire:
+        return Comparison("null", (), step.path)
+    return Comparison("=", (plan.codec.decode_field(step.field.name, wire),), step.path)
+
+
+def _read(plan: Plan, key: bytes, stored: str | None = None) -> Op:
+    """A consistent read of the item, or of its key and one attribute."""
+    rest: dict[str, Any] = {"ConsistentRead": True}
+    if stored is not None:
+        rest |= {
+            "ProjectionExpression": "#k, #n",
+            "ExpressionAttributeNames": {"#k": plan.partition.stored, "#n": stored},
+        }
+    return Op("GetItem", plan.table, finish(plan.key_head, key, rest), item_of)

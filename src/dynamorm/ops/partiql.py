@@ -1,0 +1,241 @@
+"""PartiQL statements: bound parameters, whole results, writes exactly once. Returns flows.
+
+A write is sent as a transaction of one statement, whose token makes every attempt the same write. Versions, unique
+attributes and everything else the library keeps are not looked after: a statement does what it says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.replies import json_of
+from dynamorm.codec.statements import parameter, plain_item, read_responses, read_statement
+from dynamorm.effects import Flow
+from dynamorm.errors import (
+    AlreadyExists,
+    CancellationReason,
+    ConditionFailed,
+    DynamORMError,
+    MalformedResponse,
+    Outcome,
+    TransactionCancelled,
+    ValidationError,
+)
+from dynamorm.wire.reply import ServiceFault
+
+from .op import Op, Safety
+from .plan import Plan
+from .write import TOKEN_LIFE
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+MAX_STATEMENT: Final = 8192
+"""Characters. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ExecuteStatement.html"""
+MAX_STATEMENTS: Final = 100
+"""Of one transaction. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ExecuteTransaction.html"""
+
+_GROWTH: Final = 4
+"""By how much more each page looks at, while a limit is not reached: a filter may leave little of it."""
+
+_PARTS: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\{table\}|\?""")
+_TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+(?:"([^"]+)"|([\w.-]+))(?:\."([^"]+)")?', re.IGNORECASE)
+_WHOLE: Final = re.compile(r"\s*SELECT\s+\*\s+FROM\b", re.IGNORECASE)
+_VERBS: Final = {"SELECT": True, "EXISTS": True, "INSERT": False, "UPDATE": False, "DELETE": False}
+
+
+class Statement:
+    """One statement with its parameters, checked: ``reads`` or writes, of which ``table`` and ``index``."""
+
+    __slots__ = ("index", "plan", "reads", "table", "text", "values")
+
+    def __init__(self, session: Session, text: Any, values: tuple[Any, ...], model: Any) -> None:
+        self.plan: Plan | None = None if model is None else session.plan(model)
+        if not isinstance(text, str) or not text.strip():
+            raise ValidationError("a PartiQL statement is a text, such as 'SELECT * FROM \"payments\" WHERE id = ?'")
+        verb = text.split(None, 1)[0].upper()
+        if verb not in _VERBS:
+            raise ValidationError("a PartiQL statement begins with SELECT, INSERT, UPDATE or DELETE")
+        self.reads = _VERBS[verb]
+        count = 0
+
+        def part(match: re.Match[str]) -> str:
+            nonlocal count
+            found = match.group()
+            count += found == "?"
+            if found != "{table}":
+                return found
+            if self.plan is None:
+                raise ValidationError("{table} stands for the table of a model: give model=", field="model")
+            return f'"{self.plan.table}"'
+
+        self.text = _PARTS.sub(part, text)
+        if len(self.text) > MAX_STATEMENT:
+            raise ValidationError(f"the statement has {len(self.text)} characters, the limit is {MAX_STATEMENT}")
+        if count != len(values):
+            raise ValidationError(f"the statement has {count} times ?, and {len(values)} parameters were given")
+        self.values = [parameter(value, place) for place, value in enumerate(values)]
+        named = _TABLE.search(self.text)
+        self.table = "" if named is None else named[1] or named[2]
+        self.index = None if named is None else named[3]
+
+    def check_model(self) -> None:
+        """Refuse a result that would make objects of a part of an item, or of another model's."""
+        plan = self.plan
+        if plan is None:
+            return
+        name = plan.codec.schema.name
+        if self.table != plan.table:
+            raise ValidationError(
+                f"the statement is about another table than {name}'s: write {{table}} in its place", field="model"
+            )
+        index = plan.codec.schema.indexes.get(self.index) if self.index else None
+        index = index or next((one for one in plan.codec.schema.indexes.values() if one.name == self.index), None)
+        if not _WHOLE.match(self.text) or (self.index and (index is None or index.projection != "ALL")):
+            raise ValidationError(
+                f"objects of {name} need whole items, that is * of the table, or of an index that projects ALL; without model="
+                " there are dicts",
+                field="model",
+            )
+
+    def request(self) -> dict[str, Any]:
+        """As it is sent."""
+        return {"Statement": self.text, **({"Parameters": self.values} if self.values else {})}
+
+    def result(self, raw: bytes) -> Any:
+        """One item, as an object of the model or a dict."""
+        return plain_item(raw) if self.plan is None else self.plan.codec.decode(raw)
+
+
+def execute(
+    session: Session, text: Any, values: tuple[Any, ...], *, model: Any, consistent: bool, limit: Any
+) -> Flow[list[Any]]:
+    """Run one statement; everything it finds."""
+    statement = Statement(session, text, values, model)
+    if not statement.reads:
+        if consistent or limit is not None:
+            raise ValidationError("consistent and limit are for SELECT")
+        return _written(session, [statement], None)
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise ValidationError("limit is a whole number of 1 or more", field="limit")
+    statement.check_model()
+    return _found(session, statement, consistent=consistent, limit=limit)
+
+
+def _found(session: Session, statement: Statement, *, consistent: bool, limit: int | None) -> Flow[list[Any]]:
+    request = statement.request()
+    if consistent:
+        request["ConsistentRead"] = True
+    found: list[Any] = []
+    seen: set[str] = set()
+    size = limit
+    while True:
+        if size is not None:
+            request["Limit"] = size
+            size *= _GROWTH
+        raws, token = yield from session.call(Op("ExecuteStatement", statement.table, _json(request), read_statement))
+        for raw in raws:
+            found.append(statement.result(raw))
+            if len(found) == limit:
+                return found
+        if token is None:
+            return found
+        if token in seen:
+            raise MalformedResponse(
+                "the same page was given twice", operation="ExecuteStatement", table=statement.table
+            )
+        seen.add(token)
+        request["NextToken"] = token
+
+
+def transaction(session: Session, statements: Any, *, token: str | None) -> Flow[list[Any]]:
+    """Run several statements, all of them or none; for reads, what each found."""
+    if isinstance(statements, (str, bytes)) or not isinstance(statements, Iterable):
+        raise ValidationError('partiql_transaction takes a list of tuples: [("UPDATE ...", parameter, ...)]')
+    made = []
+    for place, one in enumerate(statements):
+        text, *values = one if isinstance(one, tuple) and len(one) else (one,)
+        try:
+            made.append(Statement(session, text, tuple(values), None))
+        except ValidationError as error:
+            error.message = f"statements[{place}]: {error.message}"
+            error.args = (error.message,)
+            raise
+    if not 1 <= len(made) <= MAX_STATEMENTS:
+        raise ValidationError(f"a transaction has 1 to {MAX_STATEMENTS} statements, this one has {len(made)}")
+    if len({one.reads for one in made if not _is_check(one)}) > 1:
+        raise ValidationError("a PartiQL transaction either reads or writes: DynamoDB does not take both in one")
+    if token is not None and not (isinstance(token, str) and 1 <= len(token) <= 36):
+        raise ValidationError("a token is a text of 1 to 36 characters", field="token")
+    return _written(session, made, token)
+
+
+def _is_check(statement: Statement) -> bool:
+    return statement.text.lstrip()[:6].upper() == "EXISTS"
+
+
+def _written(session: Session, statements: list[Statement], given: str | None) -> Flow[list[Any]]:
+    """One ExecuteTransaction, sent again with the same token until it is answered."""
+    reads = all(one.reads for one in statements)
+    token = session.random_bytes(16).hex() if given is None else given
+    body = _json({"TransactStatements": [one.request() for one in statements], "ClientRequestToken": token})
+    op = Op(
+        "ExecuteTransaction",
+        ", ".join(sorted({one.table for one in statements})),
+        body,
+        lambda reply: read_responses(reply, len(statements), reads=reads),
+        Safety.READ if reads else Safety.RESEND,
+        lambda fault, _, info: _refused(fault, info),
+        token=token.encode(),
+    )
+    began = session.channel.clock.monotonic()
+    op.resolver = session.resolver(lambda one, deadline: _resolve(session, one, began, deadline))
+    raws = yield from session.call(op)
+    if not reads:
+        return []
+    return [None if raw is None else one.result(raw) for one, raw in zip(statements, raws, strict=True)]
+
+
+_CODES: Final = re.compile(r"\[([A-Za-z, ]+)\]")
+
+
+def _refused(fault: ServiceFault, info: dict[str, Any]) -> Any:
+    """The transaction was cancelled; its token proves that nothing of it was applied."""
+    codes = [(one.code or "", one.message) for one in fault.cancellation]
+    if not codes and (listed := _CODES.search(fault.message)):  # the engines name them in the text only
+        codes = [(code.strip(), "") for code in listed[1].split(",")]
+    if fault.code == "ConditionalCheckFailedException":
+        codes = [("ConditionalCheckFailed", fault.message)]
+    if len(codes) == 1:
+        code, text = codes[0][0].removesuffix("Exception"), codes[0][1] or fault.message
+        if code == "ConditionalCheckFailed":
+            raise ConditionFailed("the item is not there, or not as the statement demands", **info)
+        if code == "DuplicateItem":
+            raise AlreadyExists("an item with this key exists already", **info)
+        if code == "ValidationError":
+            raise ValidationError(text, **info)
+    reasons = [None if code in ("", "None") else CancellationReason(code, text) for code, text in codes]
+    raise TransactionCancelled(fault.message or "the transaction was cancelled", reasons=reasons, **info)
+
+
+def _resolve(session: Session, op: Op, began: float, deadline: float | None) -> Flow[Outcome]:
+    """Settle after lost answers: the same token gives the same answer, as long as DynamoDB remembers it."""
+    if session.channel.clock.monotonic() - began > TOKEN_LIFE:
+        return Outcome.UNKNOWN
+    op.timeout = session.config.operation_timeout if deadline is None else deadline
+    try:
+        yield from session.call(op)
+    except (ConditionFailed, TransactionCancelled):
+        return Outcome.NOT_APPLIED
+    except DynamORMError:
+        return Outcome.UNKNOWN
+    return Outcome.APPLIED
+
+
+def _json(request: dict[str, Any]) -> bytes:
+    raw = json_of(request)
+    if raw is None:
+        raise ValidationError("the statement or one of its parameters is not valid Unicode")
+    return raw
