@@ -1,6 +1,7 @@
 """The text of a composite key: injective, in the order of its parts, and readable back, whatever the parts are."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -35,7 +36,7 @@ def test_random_keys_are_distinct_sorted_as_their_parts_and_readable_back(tuples
     # Python compares texts by code points, which is the order of their UTF-8 bytes.
     order = sorted(range(tuples), key=keys.__getitem__)
     in_order = [rows[number] for number in order]
-    assert all(one <= other for one, other in zip(in_order, in_order[1:], strict=False))
+    assert all(one <= other for one, other in pairwise(in_order))
 
 
 def utf8(parts):
@@ -83,7 +84,7 @@ def test_what_was_never_written_is_not_read(text):
     assert escape(found) == text
 
 
-@pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\udc80"])
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff"])
 def test_lone_surrogates_are_refused(text):
     with pytest.raises(ValidationError):
         escape(text)
@@ -91,7 +92,7 @@ def test_lone_surrogates_are_refused(text):
         composite("a", "b").join(["x", text])
 
 
-@pytest.mark.parametrize("text", ["", "a", "a#b#c", "a#%41", "a#$", "a#%2", "a#%23%", "a#%2a"])
+@pytest.mark.parametrize("text", ["", "one", "a#b#c", "a#%41", "a#$", "a#%2", "a#%23%", "a#%2a"])
 def test_a_text_of_another_form_is_not_split(text):
     with pytest.raises(ValidationError):
         composite("a", "b").split(text)
@@ -213,14 +214,12 @@ def is_selected(plan, given, obj):
     return all(true_of(term, obj) for number, term in enumerate(given) if number not in covered)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.data(), st.sampled_from([(Row, ("a", "n", "m", "b")), (Open, ("a", "b", "n"))]))
 def test_terms_on_parts_select_just_what_they_say(data, kind):
     model, names = kind
     values = {"n": SMALL, "m": SMALL}
-    objects = [
-        model(home="h", **{name: data.draw(values.get(name, SHORT)) for name in names}) for _ in range(3)
-    ]
+    objects = [model(home="h", **{name: data.draw(values.get(name, SHORT)) for name in names}) for _ in range(3)]
     given = data.draw(conditions(objects[0], names))
     for obj in objects:
         assert is_selected(PLANS[model], given, obj) == all(true_of(term, obj) for term in given)

@@ -103,7 +103,7 @@ class AsyncQuery(Builder[M]):
         return await self._run(aggregate.total(self._session, self._request, field))
 
     async def average(self, field: str | Path[Any]) -> Any:
-        """The mean of a number as a Decimal, None of nothing. Items without the attribute do not count.
+        """The mean of a number as a Decimal, None of nothing. Items whose value is None do not count.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
         """

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -231,10 +232,8 @@ def composite(*parts: str, shards: int = 0, by: str | Sequence[str] = ()) -> Com
     for one in parts:
         if not isinstance(one, str):
             raise ModelError(f"composite() takes names of fields as text, or one template, not a {type(one).__name__}")
-    if len(parts) == 1 and not parts[0].isidentifier():
-        pieces = _template(parts[0])
-    else:
-        pieces = _joined(parts)
+    is_template = len(parts) == 1 and not parts[0].isidentifier()
+    pieces = _template(parts[0]) if is_template else _joined(parts)
     names = [one.name for one in pieces if isinstance(one, Slot)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -267,7 +266,7 @@ def _template(text: str) -> tuple[str | Slot, ...]:
     for one in pieces:
         if isinstance(one, str) and ("{" in one or "}" in one or not _is_unicode(one)):
             raise ModelError("composite(): a literal in a template holds neither { nor } nor anything but Unicode")
-    for one, after in zip(pieces, pieces[1:], strict=False):
+    for one, after in pairwise(pieces):
         ends = isinstance(after, str) and after.startswith(END)
         if isinstance(one, Slot) and not one.width and not ends:
             raise ModelError(

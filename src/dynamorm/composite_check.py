@@ -38,7 +38,9 @@ def check_composites(schema: Schema) -> None:
         for component in made.components:
             _check_component(schema, field, made, component, found)
         if made.shards and field.role != "partition" and name not in partitions:
-            raise ModelError(f"{where}: shards are for a partition key; this is none, neither of the table nor of an index")
+            raise ModelError(
+                f"{where}: shards are for a partition key; this is none, neither of the table nor of an index"
+            )
 
 
 def _check_component(schema: Schema, field: Field, made: Composite, name: str, found: dict[str, Composite]) -> None:

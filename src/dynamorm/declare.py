@@ -98,7 +98,9 @@ def _check_composite(spec: Spec, init: Any) -> None:
     made = [one for one in spec.options if isinstance(one, Composite)]
     if not made:
         if init is not True:
-            raise ModelError("init=False is for composite(...): every other attribute is an argument of the constructor")
+            raise ModelError(
+                "init=False is for composite(...): every other attribute is an argument of the constructor"
+            )
         return
     if len(spec.options) > 1:
         raise ModelError("a composite(...) stands alone: it takes no other options")
@@ -262,7 +264,8 @@ if TYPE_CHECKING:
         allow_float: bool = ...,
         init: Literal[True] = ...,
     ) -> Any: ...
-    def partition_key(*options: object, **settings: Any) -> Any: ...
+    def partition_key(*options: object, **settings: Any) -> Any:
+        """As below."""
 
     sort_key = partition_key
     ttl = attr

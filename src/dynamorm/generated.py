@@ -13,7 +13,7 @@ from .schema import MISSING, SCHEMAS, Field, Schema
 
 def methods(schema: Schema) -> dict[str, Any]:
     """``__init__``, ``__eq__`` and ``__repr__`` for a model."""
-    names: dict[str, Any] = {"MISSING": MISSING, "_refuse": _refuse, "_shown": _shown}
+    names: dict[str, Any] = {"MISSING": MISSING, "_absent": _absent, "_refuse": _refuse, "_shown": _shown}
     source = "\n".join((_init(schema, names), _eq(schema), _repr(schema)))
     filename = f"<dynamorm model {schema.name} {id(schema):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -42,7 +42,13 @@ def _init(schema: Schema, names: dict[str, Any]) -> str:
                 names[f"_default_{key}"] = field.default
                 optional.append(f"{key}=_default_{key}")
             body.append(f" self.{key} = {key}")
-    arguments = ", ".join(["self", *(["*", *required, *optional] if required or optional else []), "**_unknown"])
+    if required:
+        # Required arguments have a default too: Python itself would name a missing one before the typo that caused it.
+        absent = " or ".join(f"{key} is MISSING" for key in required)
+        given = ", ".join(f"{key!r}: {key}" for key in required)
+        body.insert(0, f" if {absent}: _absent(self, {{{given}}})")
+    named = [*(f"{key}=MISSING" for key in required), *optional]
+    arguments = ", ".join(["self", *(["*", *named] if named else []), "**_unknown"])
     return f"def __init__({arguments}):\n if _unknown: _refuse(self, _unknown)\n" + "\n".join(body) + "\n"
 
 
@@ -99,3 +105,10 @@ def _refuse(self: Any, unknown: dict[str, Any]) -> None:
         raise UnknownArgument(f"{cls.__name__}.{first} is no argument: it is {of}", field=first)
     fields = [name for name in dir(type(cls)) if not name.startswith("_")]
     raise UnknownArgument(f"{cls.__name__} has no field {first!r}{did_you_mean(first, fields)}", field=first)
+
+
+def _absent(self: Any, required: dict[str, Any]) -> None:
+    """Name the required arguments that were not given, in Python's own words."""
+    missing = [repr(name) for name, value in required.items() if value is MISSING]
+    some = f"argument{'s' if len(missing) > 1 else ''}: {' and '.join(missing)}"
+    raise TypeError(f"{type(self).__name__}.__init__() missing {len(missing)} required keyword-only {some}")

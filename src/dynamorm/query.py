@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 from msgspec.structs import replace
 
 from .errors import ValidationError
+from .expression_compile import check_paths
 from .ops import query
 from .ops.request import Request
 from .schema import Index
@@ -90,6 +91,8 @@ class Builder(Generic[M]):
         if turned not in ("asc", "desc"):
             raise ValidationError(f"a direction is 'asc' or 'desc', not {direction!r}", field="direction")
         name = self._place(field).name if isinstance(field, str) else field.name
+        if not isinstance(field, str):
+            check_paths(self._session.plan(self._request.model).codec.schema, field.exists())
         return self._with(order=name, descending=turned == "desc")
 
     def limit(self, count: int) -> Self:
@@ -167,11 +170,13 @@ class Builder(Generic[M]):
         return self._with(scan_allowed=True)
 
     def segments(self, count: int) -> Self:
-        """Scan in ``count`` segments side by side; this allows the scan too. Items come in no order.
+        """Scan in ``count`` segments side by side (1 to 1,000,000). Items come in no order.
 
-        Example: ``for payment in db.model(Payment).segments(4): ...``
+        Raises (when the query ends): ValidationError without `allow_scan`.
+
+        Example: ``for payment in db.model(Payment).allow_scan().segments(4): ...``
         """
-        return self._with(segments=_positive("segments", count), scan_allowed=True)
+        return self._with(segments=_positive("segments", count))
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
         from .ops import textual
@@ -278,7 +283,7 @@ class Query(Builder[M]):
         return self._run(aggregate.total(self._session, self._request, field))
 
     def average(self, field: str | Path[Any]) -> Any:
-        """The mean of a number as a Decimal, None of nothing. Items without the attribute do not count.
+        """The mean of a number as a Decimal, None of nothing. Items whose value is None do not count.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
         """

@@ -1,5 +1,6 @@
 """Mistakes with composite keys: refused when the class is made, with the field and the fix in the message."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
@@ -22,6 +23,7 @@ from dynamorm import (
     updated_at,
     version,
 )
+from dynamorm.adapters import register
 from dynamorm.codec.registry import Registry
 from dynamorm.errors import ModelError, ValidationError
 
@@ -227,7 +229,7 @@ class Level(IntEnum):
 def test_what_text_annotations_hid_is_found_with_the_first_use():
     class Late(Model, table="some-table"):
         pk: Attr[str] = partition_key(composite("{a:04d}"))
-        a: "Attr[Hidden]"
+        a: "Attr[Hidden]"  # noqa: F821 - what it means is said later
 
     globals()["Hidden"] = Decimal
     assert "Late" in Registry().codec(Late).source
@@ -269,9 +271,9 @@ def test_a_protected_part_never_shows_in_a_key():
         a: Attr[str] = attr(Hidden())
 
     hook = (lambda wire: {"M": {"ct": wire}}, lambda wire: wire["M"]["ct"])
-    codec = Registry(
-        field_hooks=(lambda _, field: hook if field.option(Hidden) else None,), claimed=(Hidden,)
-    ).codec(Safe)
+    codec = Registry(field_hooks=(lambda _, field: hook if field.option(Hidden) else None,), claimed=(Hidden,)).codec(
+        Safe
+    )
     with pytest.raises(ValidationError, match=r"Safe\.a is stored as M"):
         codec.key_of(Safe(a="secret"))
 
@@ -286,3 +288,13 @@ def test_a_model_without_composites_has_the_code_it_always_had():
     assert "pk" not in codec.source
     assert codec.key_of.__name__ == "of"
     assert codec.record.computed == []
+
+
+def test_a_registered_class_takes_no_composite():
+    @dataclass
+    class Order:
+        pk: str
+        a: str
+
+    with pytest.raises(ModelError, match=r"Order\.pk: a composite key needs a class that is a dynamorm\.Model"):
+        register(Order, table="some-table", partition="pk", options={"pk": [composite("a")]})

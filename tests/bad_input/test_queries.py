@@ -27,6 +27,7 @@ class Bill(Model, table="bills"):
 
 class Other(Model, table="others"):
     id: Attr[str] = partition_key()
+    number: Attr[int] = attr(default=0)
 
 
 CASES = {
@@ -52,7 +53,8 @@ CASES = {
     "consistent on a global index": (lambda q: q.where(Bill.status == SECRET).consistent(), "eventually consistent"),
     "an order of nothing": (lambda q: q.where(Bill.owner == SECRET).order_by("note"), "note"),
     "an order of a scan": (lambda q: q.allow_scan().order_by("number"), "no order"),
-    "segments and an order": (lambda q: q.segments(2).order_by("number"), "no order"),
+    "segments and an order": (lambda q: q.allow_scan().segments(2).order_by("number"), "no order"),
+    "segments without a scan": (lambda q: q.segments(2), "allow_scan"),
     "another model": (lambda q: q.where(Other.id == SECRET), "Other"),
     "no condition": (lambda q: q.where(True), "condition"),
     "an attribute alone": (lambda q: q.where(Bill.owner), "owner"),
@@ -60,6 +62,7 @@ CASES = {
     "bounds of a filter the wrong way round": (
         lambda q: q.where(Bill.owner == "b").filter(Bill.note.between("z" + SECRET, "a")), "note",
     ),
+    "a prefix of a number": (lambda q: q.where(Bill.owner == "b", Bill.number.begins_with("1")), "number", "prefix"),
     "an empty key": (lambda q: q.where(Bill.owner == ""), "owner"),
     "a key of another type": (lambda q: q.where(Bill.owner == "b", Bill.number == SECRET), "number"),
 }  # fmt: skip
@@ -96,6 +99,10 @@ def test_a_number_of_items_is_one_or_more(db, refused, method, count):
 )
 def test_a_wrong_name_is_refused_where_it_is_written(db, refused, build, words):
     refused(ValidationError, lambda: build(db.model(Bill)), *words)
+
+
+def test_an_order_of_another_model_is_refused(db, refused):
+    refused(ValidationError, lambda: db.model(Bill).order_by(Other.number), "Other")
 
 
 def test_a_selection_of_another_model_is_refused(db, refused):

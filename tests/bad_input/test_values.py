@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from dynamorm import Attr, Json, Model, ValidationError, attr, partition_key, ttl, version
-from dynamorm.errors import ItemTooLarge, NumberPrecision
+from dynamorm.errors import ItemTooLarge, NumberPrecision, UnknownArgument
 
 from .conftest import SECRET
 
@@ -21,6 +21,12 @@ class Mood(Enum):
 
 class Inner(Model):
     city: Attr[str]
+
+
+class Line(Model):
+    id: Attr[str]
+    order: Attr[str]
+    amount: Attr[int]
 
 
 @dataclass
@@ -218,8 +224,14 @@ def test_unknown_arguments_of_a_constructor_are_refused_with_the_nearest_name(re
     assert error.field == "txt"
 
 
+def test_a_typo_is_named_before_the_argument_it_was_meant_for(refused):
+    refused(UnknownArgument, lambda: Line(id="x", order=SECRET, amuont=4), "'amuont'", "did you mean 'amount'")
+    with pytest.raises(TypeError, match="missing 2 required keyword-only arguments: 'id' and 'order'"):
+        Line(amount=1)
+
+
 def test_missing_and_positional_arguments_of_a_constructor_are_type_errors():
-    with pytest.raises(TypeError, match="id"):
+    with pytest.raises(TypeError, match=r"Thing\.__init__\(\) missing 1 required keyword-only argument: 'id'"):
         Thing()
     with pytest.raises(TypeError, match="positional"):
         Thing("x")

@@ -9,7 +9,9 @@ import pytest
 from dynamorm import (
     AlreadyExists,
     Attr,
+    DuplicateKey,
     Model,
+    Unique,
     ValidationError,
     attr,
     composite,
@@ -259,7 +261,9 @@ def test_text_that_cannot_be_in_a_key_is_refused(db, wire, text):
 
 
 def test_the_key_of_an_object_that_has_none_yet_is_refused_by_name(db, wire, key):
-    with pytest.raises(ValidationError, match=r"Transaction\.sk is computed from created_at, and created_at has no value"):
+    with pytest.raises(
+        ValidationError, match=r"Transaction\.sk is computed from created_at, and created_at has no value"
+    ):
         db.delete(Transaction(tenant_id="t", transaction_id=key))
     assert wire.names == []
 
@@ -293,3 +297,27 @@ def test_a_composite_of_a_secret_field_is_masked():
 def test_repr_of_an_object_that_cannot_be_stored_does_not_fail():
     order = Order(customer="c", number=-1)
     assert "sk=?" in repr(order)
+
+
+class Account(Model, table="accounts"):
+    pk: Attr[str] = partition_key(composite("ACCOUNT#{tenant}#{number}"))
+    tenant: Attr[str]
+    number: Attr[int]
+    email: Attr[str] = attr(Unique())
+    version: Attr[int] = version()
+
+
+MODELS.append(Account)
+
+
+def test_unique_attributes_go_with_composite_keys(db, key):
+    account = db.create(Account(tenant=key, number=1, email=f"{key}@x"))
+    with pytest.raises(DuplicateKey):
+        db.create(Account(tenant=key, number=2, email=f"{key}@x"))
+    assert db.find_by_unique(Account, email=f"{key}@x") == account
+    db.update(account, Account.email.set(f"{key}@y"))
+    assert db.find_by_unique(Account, email=f"{key}@x") is None
+    account.email = f"{key}@z"
+    db.save(account)
+    db.delete(Account, tenant=key, number=1)
+    assert db.find_by_unique(Account, email=f"{key}@z") is None

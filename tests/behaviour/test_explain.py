@@ -35,6 +35,13 @@ SECRET = "4111111111111111"
         ("DeleteItem", lambda db, card: db.delete(card)),
         ("Query", lambda db, card: db.model(Card).where(Card.id == SECRET).all()),
         ("Query", lambda db, card: db.model(Card).where(Card.id == SECRET).first()),
+        ("Query", lambda db, card: db.model(Card).where(Card.id == SECRET).count()),
+        ("Scan", lambda db, card: db.model(Card).filter(Card.limit > 3).allow_scan().segments(2).all()),
+        ("BatchGetItem", lambda db, card: db.batch_get(Card, [SECRET, "x"])),
+        ("BatchWriteItem", lambda db, card: db.batch_write(puts=[Card(id=SECRET)], deletes=[(Card, "x")])),
+        ("TransactGetItems", lambda db, card: db.transact_get([(Card, SECRET), (Card, "x")])),
+        ("GetItem", lambda db, card: db.increment(Card, SECRET, Card.limit, by=1, minimum=0)),
+        ("ExecuteStatement", lambda db, card: db.partiql('SELECT * FROM "{table}" WHERE id = ?', SECRET, model=Card)),
         ("DescribeTable", lambda db, card: db.tables.ensure(Card)),
     ],
 )
@@ -48,6 +55,42 @@ def test_every_operation_is_explained_and_nothing_is_sent(db, wire, name, operat
     assert SECRET not in repr(explained.requests)
     assert card.version == 0
     db.delete(card)
+
+
+def test_a_query_explains_itself(db, wire):
+    wire.clear()
+    explained = db.model(Card).where(Card.holder == SECRET).index("by-holder").explain()
+    assert explained.request["IndexName"] == "by-holder"
+    assert "asked for by name" in explained.why
+    assert SECRET not in str(explained)
+    assert not wire.names
+
+
+def test_a_transaction_is_explained_as_a_whole(db, wire, face_kind):
+    def blocking(view):
+        with view.transaction() as tx:
+            tx.create(Card(id=SECRET))
+            tx.delete(Card, "x")
+
+    async def asyncio(view):
+        async with view.transaction() as tx:
+            tx.create(Card(id=SECRET))
+            tx.delete(Card, "x")
+
+    wire.clear()
+    explained = db.explain(blocking if face_kind == "blocking" else asyncio)
+    assert [next(iter(one)) for one in explained.request["TransactItems"]] == ["Put", "Delete"]
+    assert explained.capacity.least == 4.0
+    assert SECRET not in str(explained)
+    assert not wire.names
+
+
+def test_every_request_of_a_batch_is_shown(db, wire):
+    wire.clear()
+    explained = db.explain(lambda view: view.batch_write(puts=[Card(id=str(number)) for number in range(60)]))
+    assert [len(next(iter(one.body["RequestItems"].values()))) for one in explained.requests] == [25, 25, 10]
+    assert explained.capacity.least == 60.0
+    assert not wire.names
 
 
 def test_values_are_shown_when_asked_for(db):

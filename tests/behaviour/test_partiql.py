@@ -166,6 +166,8 @@ SELECT = "SELECT * FROM {table} WHERE id = ?"
         (lambda db: db.partiql_transaction([]), "1 to 100"),
         (lambda db: db.partiql_transaction(['DELETE FROM "t"'] * 101), "1 to 100"),
         (lambda db: db.partiql_transaction("DELETE"), "list of tuples"),
+        (lambda db: db.partiql_transaction([()]), r"statements\[0\]: .*is a text"),
+        (lambda db: db.partiql_transaction(['DELETE FROM "t"'], token="x" * 37), "36"),
         (lambda db: db.partiql_transaction([('DELETE FROM "t" WHERE a = ?',)]), r"statements\[0\]"),
         (lambda db: db.partiql_transaction(['DELETE FROM "t"', 'SELECT * FROM "t"']), "either reads or writes"),
     ],

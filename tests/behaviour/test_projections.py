@@ -10,7 +10,7 @@ import pytest
 
 from dynamorm import Attr, Mixin, Model, ValidationError, attr, composite, gsi, partition_key, sort_key, version
 from dynamorm.adapters import fields, register
-from dynamorm.errors import DynamORMError, NotFound, PartialItem
+from dynamorm.errors import NotFound, PartialItem
 from dynamorm.schema import SCHEMAS
 
 from .kit import change, store
@@ -401,13 +401,3 @@ def test_a_composite_key_comes_with_its_components(db, key):
     assert by_index.select("pk").one().number == 7
     assert by_index.hydrate().one().number == 7
     assert by_index.delete_all(confirm=True) == 1
-
-
-def test_many_selections_do_not_pile_up(db, paid):
-    codec = db.inner._session.plan(Payment).codec
-    from dynamorm.codec.partial import MAX_READERS, reader
-
-    for number in range(2 * MAX_READERS):
-        reader(codec, [Payment.tags[number]])
-    assert len(codec.partials) <= MAX_READERS
-    assert isinstance(PartialItem("x"), DynamORMError)

@@ -58,6 +58,17 @@ class Refunded(Paid, tag="refunded"):
     pass
 
 
+class Note(Model, table="notes", discriminator="type"):
+    id: Attr[str] = partition_key()
+    owner: Attr[str]
+    rank: Attr[int]
+    by_owner = gsi("gsi-owner", partition="owner", sort="rank")
+
+
+class Draft(Note):
+    rank: Attr[int | None] = attr(default=None)
+
+
 @pytest.fixture
 def chosen(db):
     """The plan of a query, and the same for every order of its terms."""
@@ -199,6 +210,14 @@ def test_the_siblings_of_a_class_are_filtered_out(chosen, problem):
     assert chosen(Paid, scan_allowed=True) == (None, True, (), 1)
     assert "hydrate" in problem(Paid, Paid.day == "d", index="gsi-day").message
     assert chosen(Paid, Paid.day == "d", index="gsi-day", hydrate=True) == ("gsi-day", False, ("day",), 0)
+
+
+def test_an_index_that_lacks_the_items_of_a_subclass_is_not_taken_silently(problem):
+    assert "leaves out items without rank" in problem(Note, Note.owner == "o").message
+
+
+def test_in_with_one_value_is_an_equality(chosen):
+    assert chosen(P, P.id.in_(["a"])) == (None, False, ("id",), 0)
 
 
 def test_or_and_not_are_never_key_conditions(chosen, problem):

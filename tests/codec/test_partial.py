@@ -7,11 +7,11 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamorm import Attr, Model, attr, partition_key, sort_key
-from dynamorm.codec.partial import index_fields, reader
+from dynamorm import Attr, Model, attr, gsi, partition_key, sort_key
+from dynamorm.codec.partial import MAX_READERS, index_fields, reader
 from dynamorm.codec.registry import Registry
 from dynamorm.errors import MalformedResponse, PartialItem, ValidationError
 
@@ -47,14 +47,17 @@ WIRE = json.loads(json.dumps(CODEC.encode(OBJECT)))
 
 
 def project(wire, places):
-    """What DynamoDB answers with for these places: attributes and entries of maps."""
+    """What DynamoDB answers with for these places: attributes and entries of maps; nothing of what is not there."""
     found = {}
     for place in places:
-        source, target = wire, found
+        source = wire
         *outer, last = place.stored
         for name in outer:
-            source, target = source.get(name, {}).get("M", {}), target.setdefault(name, {"M": {}})["M"]
+            source = source.get(name, {}).get("M", {})
         if last in source:
+            target = found
+            for name in outer:
+                target = target.setdefault(name, {"M": {}})["M"]
             target[last] = source[last]
     return found
 
@@ -63,6 +66,7 @@ def packed(value):
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.sets(st.sampled_from(sorted(CODEC.plans)), min_size=1), st.booleans())
 def test_what_is_selected_is_as_in_the_whole_object(names, tight):
     part = reader(CODEC, sorted(names))
@@ -78,6 +82,7 @@ def test_what_is_selected_is_as_in_the_whole_object(names, tight):
                 getattr(found, name)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.sets(st.sampled_from(["must", "may", "deep", "deep a", "deep z"]), min_size=1))
 def test_what_is_selected_inside_is_as_in_the_whole_object(inside):
     paths = {
@@ -161,8 +166,6 @@ def test_an_index_holds_both_keys_and_what_is_projected():
         kind: Attr[str]
         text: Attr[str]
         rest: Attr[str]
-        from dynamorm import gsi
-
         keys = gsi("keys", partition="kind", projection="KEYS_ONLY")
         some = gsi("some", partition="kind", projection=("text",))
         every = gsi("every", partition="kind")
@@ -174,3 +177,10 @@ def test_an_index_holds_both_keys_and_what_is_projected():
         "some": ("id", "kind", "text"),
         "every": ("id", "kind", "text", "rest"),
     }
+
+
+def test_many_selections_do_not_pile_up():
+    codec = Registry().codec(Whole)
+    for number in range(MAX_READERS + 50):
+        reader(codec, [Whole.inner[Inner.deep][str(number)]])
+    assert len(codec.partials) == 50

@@ -49,7 +49,10 @@ class _Shard:
 
 
 class Service:
-    """Answers requests. ``faults`` are answered first, one per request of the streams API; None lets it pass."""
+    """Answers requests. ``faults`` are answered first, one per request of the streams API; None lets it pass.
+
+    ``store_faults`` are the answers to updates of the checkpoint table.
+    """
 
     def __init__(self):
         self.clock = None
@@ -58,6 +61,7 @@ class Service:
         self.shards = {}
         self.store = Store({"checkpoints": ("consumer", "shard"), "orders": ("id",)})
         self.faults = []
+        self.store_faults = []
         self.calls = []
         self.most = 100
         self._iterators = {}
@@ -108,6 +112,8 @@ class Service:
         assert target == "DynamoDB_20120810"
         if operation == "DescribeTable":
             return reply({"Table": {"TableName": "orders", **({"LatestStreamArn": self.arn} if self.arn else {})}})
+        if operation == "UpdateItem" and self.store_faults:
+            return self.store_faults.pop(0)
         status, answer = self.store(operation, body)
         return reply(answer, status)
 

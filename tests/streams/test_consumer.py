@@ -160,6 +160,23 @@ def test_without_closing_what_was_remembered_last_is_where_it_goes_on(db, servic
     assert read(db, checkpoint=Checkpoint, worker="w") == [3, 4, 5, 6, 7, 8, 9]
 
 
+def test_a_page_that_was_worked_off_is_remembered(db, service):
+    service.shard("a", None, *range(6))
+    crashed = iter(db.stream(Order, checkpoint=Checkpoint, worker="w", page_size=2))
+    assert [next(crashed).new.amount for _ in range(4)] == [0, 1, 2, 3]
+    assert read(db, checkpoint=Checkpoint, worker="w") == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("checkpoint", [None, Checkpoint])
+def test_a_loop_begun_anew_over_the_same_reader_has_the_failed_record_again(db, service, checkpoint):
+    service.shard("a", None, 1, 2, 3)
+    stream = db.stream(Order, checkpoint=checkpoint, idle_timeout=0)
+    for record in stream:
+        if record.new.amount == 2:
+            break
+    assert amounts(stream) == [2, 3]
+
+
 def test_commit_counts_the_record_at_hand(db, service):
     service.shard("a", None, 1, 2, 3)
     with db.stream(Order, checkpoint=Checkpoint) as stream:
@@ -299,6 +316,19 @@ def test_a_worker_that_lost_its_lease_drops_what_it_holds(scripted, service):
     assert [next(second).new.amount for _ in range(4)] == [0, 1, 2, 3]
     assert list(first) == []
     assert next(second).new.amount == 4
+
+
+def test_what_was_held_of_a_lost_shard_is_not_mixed_into_another(scripted, service):
+    one, two = scripted(), scripted()
+    service.shard("a", None, 0, 1, 2)
+    first = iter(one.db.stream(Order, checkpoint=Checkpoint, lease=60, idle_timeout=0))
+    assert next(first).new.amount == 0
+    one.clock.advance(61)
+    second = iter(two.db.stream(Order, checkpoint=Checkpoint, lease=60))
+    assert [next(second).new.amount for _ in range(2)] == [0, 1]
+    service.shard("b", None, 7)
+    assert [record.new.amount for record in first] == [7]
+    assert service.position("b")["position"] == {"S": f"{4:021d}"}
 
 
 def test_two_workers_share_the_shards_and_a_child_waits_for_the_other_workers_parent(scripted, service):
@@ -533,6 +563,17 @@ def test_an_iterator_that_is_none_is_not_used(db, service):
     service.faults = [None, *[reply({"ShardIterator": ""})] * 4]
     with pytest.raises(errors.MalformedResponse):
         read(db)
+
+
+def test_a_position_that_cannot_be_remembered_is_an_error_and_no_record_is_lost(db, service):
+    service.shard("a", None, *range(6))
+    service.store_faults = [failure("ThrottlingException")] * 4
+    stream = db.stream(Order, checkpoint=Checkpoint, save_every=2, idle_timeout=0)
+    seen = []
+    with pytest.raises(errors.Throttled):
+        seen.extend(record.new.amount for record in stream)
+    assert amounts(stream) == [2, 3, 4, 5]
+    assert read(db, checkpoint=Checkpoint) == []
 
 
 def test_a_table_without_a_stream_says_so(db, service):

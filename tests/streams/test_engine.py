@@ -10,7 +10,7 @@ from dynamorm import Attr, Model, Presets, attr, errors, partition_key, sort_key
 from dynamorm.codec.replies import dumps, read_object
 from dynamorm.ops.op import Op, Safety
 from dynamorm.streams import ChangeKind, StreamCheckpoint, decode
-from tests.behaviour.kit import ask
+from tests.behaviour.kit import Recorder, ask
 from tests.support.faces import Face
 
 pytestmark = pytest.mark.engine
@@ -178,3 +178,13 @@ def test_streams_of_another_host_are_read_over_a_driver_of_their_own(db, engine,
     assert len(read(db, checkpoint=Checkpoint)) == 4
     assert db.inner.__dict__["_streams"]._driver is not None
     assert read(db, checkpoint=Checkpoint) == []
+
+
+def test_extensions_see_the_calls_of_streams(open_db, engine, db):
+    turn(db, "KEYS_ONLY")
+    write(db)
+    seen = Recorder()
+    prefix = db.inner._session.config.table_prefix
+    other = open_db(engine.endpoint, table_prefix=prefix, extensions=(seen,))
+    assert len(read(other)) == 4
+    assert seen.names[:4] == ["DescribeTable", "DescribeStream", "GetShardIterator", "GetRecords"]

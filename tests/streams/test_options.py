@@ -1,5 +1,6 @@
 """Bad options of a reader, where streams are read, and what the two readers have in common."""
 
+import asyncio
 import inspect
 from datetime import datetime, timedelta
 
@@ -7,7 +8,7 @@ import pytest
 
 import dynamorm.async_stream_reader
 import dynamorm.stream_reader
-from dynamorm import DB, Attr, Config, Credentials, Model, errors, partition_key
+from dynamorm import DB, AsyncDB, Attr, Config, Credentials, Model, errors, partition_key
 from dynamorm.config_endpoint import streams_endpoint
 from dynamorm.effects import Call
 from dynamorm.ops.op import Op
@@ -122,6 +123,31 @@ def test_on_aws_streams_have_a_driver_of_their_own_signed_for_their_host():
             flow.send("answer")
         link.close()
         assert driver.closed
+
+
+def test_the_driver_of_streams_is_closed_with_the_database():
+    config = Config(region="eu-west-1", credentials=Credentials("AKID", "secret"))
+    with DB(config) as db:
+        db.stream(Order)
+        link = db.__dict__["_streams"]
+        db.stream(Order)
+        assert db.__dict__["_streams"] is link
+        assert not link._driver._pool.closed
+    assert link._driver._pool.closed
+
+    async def program():
+        async with AsyncDB(config) as db:
+            db.stream(Order)
+            link = db.__dict__["_streams"]
+            assert not link._driver._pool.closed
+        assert link._driver._pool.closed
+
+    asyncio.run(program())
+
+
+def test_a_database_that_reads_no_stream_has_no_second_driver():
+    with DB(Config(region="eu-west-1", credentials=Credentials("AKID", "secret"))) as db:
+        assert "_streams" not in db.__dict__
 
 
 def test_another_host_serves_both_over_one_driver(db):

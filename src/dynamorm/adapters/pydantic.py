@@ -27,6 +27,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from dynamorm.codec.hints import field_context, resolved
 from dynamorm.codec.state import construct_slots
+from dynamorm.composite import composites_of
 from dynamorm.generated import masked
 from dynamorm.schema import MISSING, Codec, Field, Schema, schema_of
 
@@ -69,7 +70,10 @@ def core_schema_of_model(source: Any, handler: Any) -> Any:
         return core_schema.definition_reference_schema(reference)
     token = _under_way.set(under_way | {cls})
     try:
-        fields = {field.name: _field(schema, field, handler) for field in schema.fields.values()}
+        computed = composites_of(schema)
+        fields = {
+            field.name: _field(schema, field, handler) for field in schema.fields.values() if field.name not in computed
+        }
     finally:
         _under_way.reset(token)
     inner = core_schema.typed_dict_schema(fields, cls=cls, cls_name=schema.name, config=_CONFIG)
@@ -93,7 +97,8 @@ def _maker(cls: type) -> Callable[[Any, Any], Any]:
 
 
 def _reader(schema: Schema) -> Callable[[Any, Any], Any]:
-    names = tuple(schema.fields)
+    computed = composites_of(schema)  # neither taken nor given: it says nothing that its fields do not
+    names = tuple(name for name in schema.fields if name not in computed)
 
     def read(value: Any, serialize: Any) -> Any:
         # A value of another class is left to pydantic, which warns about it, or tries the next member of a union.

@@ -10,6 +10,7 @@ from dynamorm.adapters.foreign import Foreign, Member, bases_of, read_class
 from dynamorm.adapters.states import access_for
 from dynamorm.build import complete, naming_of, table_settings
 from dynamorm.codec.state import ACCESS
+from dynamorm.composite import Composite
 from dynamorm.declare import did_you_mean
 from dynamorm.errors import ModelError
 from dynamorm.schema import MISSING, SCHEMAS, Field, Index, Role, Schema
@@ -205,6 +206,8 @@ def _field(
     if default is MISSING and factory is None and role in _LIBRARY_DEFAULTS:
         default = _LIBRARY_DEFAULTS[role]
     options = tuple((settings.get("options") or {}).get(member.name, inherited.options if inherited else ()))
+    if any(isinstance(option, Composite) for option in options):
+        raise ModelError(f"{member.owner}.{member.name}: a composite key needs a class that is a dynamorm.Model")
     flags: dict[str, Any] = {
         flag: member.name in settings.get(flag, ()) or getattr(inherited, flag, False) for flag in _FLAGS
     }

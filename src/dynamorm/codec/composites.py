@@ -196,7 +196,7 @@ def key_of(codec: Codec, obj: Any) -> bytes:
         if one.primary:
             item[one.stored] = {"S": one.text(item) or ""}
     if any(item[name] != stored[name] for name in codec.key_names):
-        _refuse_changed(codec, obj, item, loaded)
+        _refuse_changed(codec, item, loaded)
     return key
 
 
@@ -207,7 +207,7 @@ def _key_item(codec: Codec, obj: Any) -> dict[str, Any]:
     return {codec.plans[name].stored: codec.encode_field(name, getattr(obj, name)) for name in names}
 
 
-def _refuse_changed(codec: Codec, obj: Any, item: dict[str, Any], loaded: bytes) -> None:
+def _refuse_changed(codec: Codec, item: dict[str, Any], loaded: bytes) -> None:
     """Name what was changed of a key. Another program's form of the same value (a time, say) is no change."""
     before = _key_item(codec, codec.decode(loaded))
     for field in codec.schema.fields.values():

@@ -63,6 +63,13 @@ def tags_of(schema: Schema) -> tuple[str, ...]:
     return tuple(sorted({one.tag for one in found if one is not None and one.tag is not None}))
 
 
+def codecs_of(codec: Any) -> Iterator[Any]:
+    """The codecs of a class and of its subclasses."""
+    for cls in with_subclasses(codec.schema.model):
+        if cls in SCHEMAS:
+            yield codec if cls is codec.schema.model else codec.codec_of(cls)
+
+
 def with_subclasses(cls: type) -> Iterator[type]:
     """A class and all classes below it that have been defined so far."""
     yield cls

@@ -6,6 +6,7 @@ with ``Config(trust_env=True)``. It moves no bytes and must not know sockets.
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -36,29 +37,41 @@ class Proxy(NamedTuple):
 def proxy_for(endpoint: Endpoint) -> Proxy | None:
     """The proxy of HTTPS_PROXY (or ALL_PROXY) for an endpoint; None for this machine and for hosts in NO_PROXY.
 
-    Variables in lower case go before those in upper case. Raises: `ConfigError` for a proxy of another kind than HTTP.
+    A variable in lower case goes before the one in upper case. Raises: `ConfigError` for a proxy that is not HTTP's.
     """
-    from urllib.request import getproxies_environment, proxy_bypass_environment  # slow to import, and seldom needed
-
     if not endpoint.secure or endpoint.is_loopback:
         return None
-    proxies = getproxies_environment()
-    url = proxies.get("https") or proxies.get("all")
-    if not url or proxy_bypass_environment(f"{endpoint.host}:{endpoint.port}", proxies):
-        return None
-    return parse(url)
+    url = _variable("https_proxy") or _variable("all_proxy")
+    return None if not url or _is_excepted(endpoint, _variable("no_proxy")) else parse(url)
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name, os.environ.get(name.upper(), "")).strip()
+
+
+def _is_excepted(endpoint: Endpoint, listed: str) -> bool:
+    """Whether NO_PROXY has the host, a domain it is in, one of them with the port, or ``*``."""
+    for one in listed.lower().split(","):
+        name, _, port = one.strip().removeprefix("*.").removeprefix(".").partition(":")
+        if one.strip() == "*" or (
+            name and (endpoint.host == name or endpoint.host.endswith(f".{name}")) and port in {"", str(endpoint.port)}
+        ):
+            return True
+    return False
 
 
 def parse(url: str) -> Proxy:
     """Split a proxy's URL. Raises: `ConfigError`, without the credentials in its text."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http":
-        raise ConfigError(f"a proxy spoken to by {parts.scheme} is not supported: {_FORM}")
-    user, at, place = parts.netloc.rpartition("@")
     try:
-        endpoint = Endpoint.parse(f"http://{place}")
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        user, at, place = parts.netloc.rpartition("@")
+        endpoint = Endpoint.parse(f"http://{place}") if parts.scheme == "http" else None
+    except ValueError:
+        raise ConfigError(f"the proxy of the environment has no valid address: {_FORM}") from None
     except ConfigError as error:
         raise ConfigError(f"the proxy of the environment: {error.message}; {_FORM}") from None
+    if endpoint is None:
+        raise ConfigError(f"a proxy spoken to by {parts.scheme} is not supported: {_FORM}")
     if not at:
         return Proxy(endpoint)
     return Proxy(endpoint, "Basic " + b64encode(unquote(user).encode()).decode())

@@ -53,6 +53,7 @@ def choose(plan: Plan, request: Request) -> Chosen:
     tagged = sibling_filter(schema) if schema.discriminator is not None else None
     asked = _Asked(plan, request, found, filters if tagged is None else (*filters, tagged), tagged)
     if request.segments is not None:
+        refusals.check_scan_allowed(schema, request)
         return asked.scanned()
     if request.index is not None:
         return asked.named(_named(schema, request.index))
@@ -97,6 +98,8 @@ class _Asked:
 
     def _sort(self, number: int, term: Comparison) -> None:
         name, op = term.path.field.name, term.op
+        if op == "IN" and len(term.operands) == 1:
+            term, op = Comparison("=", term.operands, term.path), "="
         if op == "=":
             known = self.equals
         elif op in RANGES:
@@ -157,11 +160,20 @@ class _Asked:
     def sound(self, key: Key | Index | None, used: Used) -> bool:
         """Whether the order is right and no filter names an attribute of the key, which DynamoDB refuses."""
         assert key is not None  # as in `fits`
-        if self.request.order is not None and self.request.order not in _order(key, used):
+        if self.request.order is not None and self.request.order not in self.orders(key, used):
             return False
         if not self.filters and len(used[1]) == len(self.found):
             return True
         return not named_in(self.rest(used), key.fields)
+
+    def orders(self, key: Key | Index, used: Used) -> tuple[str, ...]:
+        """The fields that the items may be asked to be sorted by."""
+        found = _order(key, used)
+        if self.plan.codec.composites:
+            from . import parts
+
+            found += parts.orders(self.plan, key, self.found)
+        return found
 
     def whole(self, index: Index, used: Used) -> str | None:
         """What an index may lack, in words; None when it answers just as the table would."""
@@ -213,7 +225,7 @@ class _Asked:
             if best is None or rank < best[0]:
                 best = rank, one, used
         if best is not None:
-            return self.chosen(best[1], best[2], _reason(best[0], len(sound)))
+            return self.chosen(best[1], best[2], _reason(best[0], len(sound), ordered=self.request.order is not None))
         if self.request.scan_allowed:
             return self.scanned()
         near = (fitting[0][0], self.rest(fitting[0][1])) if fitting else None
@@ -251,7 +263,7 @@ class _Asked:
                 return self.scanned(index)
             raise refusals.unfit(self.schema, index, self.found)
         refusals.check_consistent(self.schema, self.request, index)
-        refusals.check_order(self.schema, self.request, index, _order(index, used))
+        refusals.check_order(self.schema, self.request, index, self.orders(index, used))
         self._check_held(index, self.rest(used))
         on_key = named_in(self.rest(used), index.fields)
         if on_key:
@@ -293,9 +305,9 @@ def _order(key: Key | Index, used: Used) -> tuple[str, ...]:
     return sort
 
 
-def _reason(rank: tuple[Any, ...], candidates: int) -> str:
+def _reason(rank: tuple[Any, ...], candidates: int, *, ordered: bool) -> str:
     if candidates == 1:
-        return "the only one whose key the terms give"
+        return "the only one whose key the terms give" + (" and that is in the order asked for" if ordered else "")
     if not rank[0]:
         return "the terms give its whole key" + ("" if rank[1] else ", and the table goes before its indexes")
     return "the table goes before its indexes" if not rank[1] else "the terms give the most of its key"

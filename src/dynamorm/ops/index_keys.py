@@ -33,7 +33,10 @@ class Known:
     ``whole``: the loaded item is known, so what is not in it is not there.
     """
 
-    def __init__(self, item: Mapping[str, dict[str, Any] | None], fixed: Iterable[str], *, whole: bool) -> None:
+    def __init__(
+        self, plan: Plan, item: Mapping[str, dict[str, Any] | None], fixed: Iterable[str], *, whole: bool
+    ) -> None:
+        self.versioned = plan.version is not None
         self.item = item
         self.fixed = frozenset(fixed)
         self.whole = whole
@@ -50,8 +53,15 @@ class Known:
             self.relied[stored] = found
         return found
 
+    @property
+    def unprotected(self) -> Known | None:
+        """This, when something was relied on that no version protects; else None."""
+        return None if self.versioned or not self.relied else self
+
     def condition(self, places: Placeholders) -> list[str]:
-        """The terms that say that what was relied on is still so."""
+        """The terms that say that what was relied on, and is not protected by a version, is still so."""
+        if self.versioned:
+            return []
         return [
             f"attribute_not_exists({places.name(name)})"
             if wire is None
@@ -84,7 +94,7 @@ class Known:
         write.refused_as = refused
 
 
-def known_of(plan: Plan, key: bytes, loaded: bytes | None, obj: Any = None, parts: Mapping[str, Any] = {}) -> Known:  # noqa: B006 - never changed
+def known_of(plan: Plan, key: bytes, loaded: bytes | None, obj: Any = None, parts: Mapping[str, Any] = {}) -> Known:
     """What is known of an item from its loaded state; or from its key and the object or the parts that gave the key."""
     codec = plan.codec
     of_key = _key_items(plan, key)
@@ -97,8 +107,11 @@ def known_of(plan: Plan, key: bytes, loaded: bytes | None, obj: Any = None, part
         if wire is not None:
             of_key[codec.field(name).stored] = wire
     if loaded is None:
-        return Known(of_key, of_key, whole=False)
-    return Known(of_key | read_object(loaded), of_key, whole=True)
+        return Known(plan, of_key, of_key, whole=False)
+    never_changed = [
+        field.stored for field in codec.schema.fields.values() if field.immutable or field.role == "created_at"
+    ]
+    return Known(plan, of_key | read_object(loaded), (*of_key, *never_changed), whole=True)
 
 
 def _key_items(plan: Plan, key: bytes) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from dynamorm.errors import (
 )
 from dynamorm.wire.reply import ServiceFault
 
+from .bounds import check_token
 from .op import Op, Safety
 from .plan import Plan
 from .write import TOKEN_LIFE
@@ -156,9 +157,9 @@ def transaction(session: Session, statements: Any, *, token: str | None) -> Flow
         raise ValidationError('partiql_transaction takes a list of tuples: [("UPDATE ...", parameter, ...)]')
     made = []
     for place, one in enumerate(statements):
-        text, *values = one if isinstance(one, tuple) and len(one) else (one,)
+        given = one if isinstance(one, tuple) else (one,)
         try:
-            made.append(Statement(session, text, tuple(values), None))
+            made.append(Statement(session, given[0] if given else None, given[1:], None))
         except ValidationError as error:
             error.message = f"statements[{place}]: {error.message}"
             error.args = (error.message,)
@@ -167,9 +168,7 @@ def transaction(session: Session, statements: Any, *, token: str | None) -> Flow
         raise ValidationError(f"a transaction has 1 to {MAX_STATEMENTS} statements, this one has {len(made)}")
     if len({one.reads for one in made if not _is_check(one)}) > 1:
         raise ValidationError("a PartiQL transaction either reads or writes: DynamoDB does not take both in one")
-    if token is not None and not (isinstance(token, str) and 1 <= len(token) <= 36):
-        raise ValidationError("a token is a text of 1 to 36 characters", field="token")
-    return _written(session, made, token)
+    return _written(session, made, check_token(token))
 
 
 def _is_check(statement: Statement) -> bool:

@@ -1,5 +1,4 @@
-"""Keys by their parts: the key of an item from the fields it is made of, and conditions on those fields as conditions
-on the key.
+"""Keys by their parts: the key of an item from its fields, and conditions on these as conditions on the key.
 
 It must not know how a query is planned or sent.
 """
@@ -308,3 +307,23 @@ def _behind(prefix: str) -> str | None:
 
 def _on_key(one: Computed, op: str, *texts: str) -> Comparison:
     return Comparison(op, tuple(Wire({"S": text}) for text in texts), Path(one.field))
+
+
+def orders(plan: Plan, key: Key | Index, terms: Sequence[Condition]) -> tuple[str, ...]:
+    """The fields by which a query's items come sorted, because the sort key is made of them in this order.
+
+    Those are the ones with ``==``, and the next, if its texts sort as its values do.
+    """
+    sort = key_parts(key)[1]
+    one = plan.codec.composites.get(sort[0]) if len(sort) == 1 else None
+    if one is None or not _same_in_subclasses(plan, sort[0]):
+        return ()
+    asked = _Asked(plan, terms)
+    found: list[str] = []
+    for slot in one.made.slots:
+        fixed = asked.equal(slot.name) is not None
+        if fixed or _is_ordered(plan, slot):
+            found.append(slot.name)
+        if not fixed:
+            break
+    return tuple(found)

@@ -22,7 +22,7 @@ from .choose import Chosen, choose
 from .op import Op
 from .plan import Plan, check_values, encode
 from .request import Request
-from .terms import check_bounds
+from .terms import check_bounds, check_prefix
 
 if TYPE_CHECKING:
     from dynamorm.codec.generate import Page
@@ -226,6 +226,8 @@ def _rest(plan: Plan, request: Request, chosen: Chosen) -> tuple[dict[str, Any],
     index = chosen.index
     if chosen.filters or len(chosen.terms) > 1:
         check_bounds(plan, (*chosen.terms, *chosen.filters))
+        if chosen.terms:
+            check_prefix(plan, chosen.terms[-1])  # only the last one may be a range
     if not chosen.scan:
         rest["KeyConditionExpression"] = key_terms_text(chosen.terms, places, plan.operand)
     if chosen.filters:

@@ -122,6 +122,16 @@ def check_order(schema: Schema, request: Request, index: Index, order: tuple[str
         )
 
 
+def check_scan_allowed(schema: Schema, request: Request) -> None:
+    """A scan in segments reads a whole table, which must be said."""
+    if not request.scan_allowed:
+        raise ValidationError(
+            f"{schema.name}: segments({request.segments}) reads the whole table: say .allow_scan() too, if that is what"
+            " you want",
+            field="segments",
+        )
+
+
 def check_scan_order(schema: Schema, request: Request) -> None:
     """Refuse an order of a scan, which has none."""
     if request.order is not None or request.descending:

@@ -195,14 +195,13 @@ def _ordered(wire: dict[str, Any]) -> Any:
 
 def step(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
     """One step of a reader of pages: read where nothing is left, and hand out what comes next."""
-    found = turn.shards
+    found: Shards | None = turn.shards
     if found is None:
         found = turn.shards = Shards(ready, turn.start)
     count = len(found.shards)
-    if size is None:
-        most = max(IN_MEMORY // count, _FEWEST)
-    else:
-        most = min(size, max(2 * -(-size // count), _FEWEST))
+    ahead = IN_MEMORY if size is None else 2 * size  # a shard may have more than its share of what comes next
+    most = max(ahead // count, _FEWEST)
+    most = most if size is None else min(size, most)
     if ready.filtered:
         most = max(most, turn.look)
         turn.look = min(turn.look * 2, MOST)
@@ -211,7 +210,7 @@ def step(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow[l
     if ready.hydrates:
         from . import hydrate
 
-        page = yield from hydrate.page(session, ready.request, Page(items, None, len(items), len(items)))
+        page: Page = yield from hydrate.page(session, ready.request, Page(items, None, len(items), len(items)))
         items = page.items
     if turn.left is not None:
         turn.left -= len(items)

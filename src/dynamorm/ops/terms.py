@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from dynamorm.codec.family import codecs_of, tags_of
+from dynamorm.codec.generate import Codec
 from dynamorm.codec.system import is_above, text_wire
 from dynamorm.expression_compile import check_paths
 from dynamorm.expression_tree import Comparison, Condition, Node, Wire, paths, refuse, terms
@@ -68,15 +70,20 @@ def outside(conditions: Iterable[Condition], holds: frozenset[str]) -> set[str]:
 
 
 def always_stored(plan: Plan, name: str) -> bool:
-    """Whether every item has the attribute, as far as the model tells.
+    """Whether every item has the attribute, as far as the model and its subclasses tell.
 
     The library's own have no value only until the first write. An empty text is left out of an index's key, so a field
     that is empty by default may be missing.
     """
-    made = plan.codec.composites.get(name)
+    codec = plan.codec
+    return all(_stores(one, name) for one in ((codec,) if codec.family is None else codecs_of(codec)))
+
+
+def _stores(codec: Codec, name: str) -> bool:
+    made = codec.composites.get(name)
     if made is not None:
-        return all(always_stored(plan, source) for source, _ in made.sources)
-    found = plan.codec.plans[name]
+        return all(_stores(codec, source) for source, _ in made.sources)
+    found = codec.plans[name]
     field = found.field
     if field.role in {"version", "created_at", "updated_at"}:
         return True
@@ -95,6 +102,15 @@ def check_bounds(plan: Plan, conditions: Iterable[Condition]) -> None:
                 raise refuse(one.path, "between takes the lower bound first")
 
 
+def check_prefix(plan: Plan, term: Comparison) -> None:
+    """Refuse a prefix that is not of the key attribute's type; of an item's other attributes it is just false."""
+    if term.op == "begins_with" and not isinstance(term.operands[0], Node):
+        tag = plan.key_type(term.path.field.name)
+        if tag != ("S" if isinstance(term.operands[0], str) else "B"):
+            kind = {"S": "a text takes a text", "B": "bytes take bytes"}.get(tag, "a number has none")
+            raise refuse(term.path, f"begins_with() takes a prefix of the key's own type: {kind}")
+
+
 def without_guards(plan: Plan) -> tuple[Condition, ...]:
     """The filter of a scan that leaves out the guards of unique attributes, which are stored in the same table."""
     if all(field.option(Unique) is None for field in plan.codec.schema.fields.values()):
@@ -106,8 +122,6 @@ def without_guards(plan: Plan) -> tuple[Condition, ...]:
 
 def sibling_filter(schema: Schema) -> Condition | None:
     """The filter that keeps the siblings of a class out; None for the root of a family."""
-    from dynamorm.codec.family import tags_of  # only for models that share a table
-
     tags = tags_of(schema)
     if not tags:
         return None

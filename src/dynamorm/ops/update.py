@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.size import MAX_ITEM, item_size
@@ -103,17 +104,15 @@ def update_write(
     else:
         terms = [] if upsert else [f"attribute_exists({places.name(plan.partition.stored)})"]
         stamps = _by_key_stamps(session, plan, upsert=upsert)
-    known: Known | None = None
-    relied = False
     more: list[Update] = []
+    relied: Known | None = None
     if codec.composites:
         from .index_keys import after_update, known_of
 
         known = known_of(plan, key_json, loaded, None if by_key else subject, parts)
         more = after_update(plan, updates, stamps, known, upsert=upsert)
-        relied = plan.version is None and bool(known.relied)
-        if relied:
-            terms += known.condition(places)
+        relied = known.unprotected
+        terms += known.condition(places)
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
@@ -126,25 +125,12 @@ def update_write(
 
     if len(body) > MAX_ITEM:
         _check_sizes(plan, updates, body, rest)
-
-    def done(raw: bytes | None) -> Any:
-        if raw is None:
-            raise NotFound(
-                f"the {schema.name} was updated, and gone when it was read back",
-                outcome=Outcome.APPLIED,
-                table=plan.table,
-            )
-        fresh = codec.decode(raw)
-        if by_key:
-            return fresh
-        codec.assign(subject, fresh)
-        return subject
-
+    done = _updated(plan, None if by_key else subject)
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
         write.also = also
         return write, updates
-    repeatable = plan.version is None and condition is None and not relied and all(one.absolute for one in updates)
+    repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
     write = Write(
         plan, "Update", key_json, body, done,
@@ -157,9 +143,29 @@ def update_write(
     )  # fmt: skip
     write.also = also
     write.pinned = pinned
-    if relied and known is not None:
-        known.explain(write)
+    if relied is not None:
+        relied.explain(write)
     return write, updates
+
+
+def _updated(plan: Plan, subject: Any) -> Callable[[bytes | None], Any]:
+    """What gives the item as it is afterwards: the object that was updated, or a new one for an update by key."""
+    codec = plan.codec
+
+    def done(raw: bytes | None) -> Any:
+        if raw is None:
+            raise NotFound(
+                f"the {codec.schema.name} was updated, and gone when it was read back",
+                outcome=Outcome.APPLIED,
+                table=plan.table,
+            )
+        fresh = codec.decode(raw)
+        if subject is None:
+            return fresh
+        codec.assign(subject, fresh)
+        return subject
+
+    return done
 
 
 def _performed(session: Session, write: Write, updates: tuple[Update, ...]) -> Flow[Any]:

@@ -179,7 +179,7 @@ def save_write(session: Session, obj: Any) -> Write | None:
         also = moves(session, plan, key, old, values_of(plan, obj))
         if also and plan.version is None and (pins := pinned(plan, old, None)) is not None:
             demanded += f" AND ({condition_text(pins, places, plan.operand)})"
-    if known is not None and plan.version is None:
+    if known is not None:
         demanded = " AND ".join((demanded, *known.condition(places)))
     rest = {"UpdateExpression": text, "ConditionExpression": demanded, **OLD_ON_FAILURE, **names(places)}
     item = merged(loaded, {**changes, **stamped})
@@ -188,7 +188,7 @@ def save_write(session: Session, obj: Any) -> Write | None:
 
     write = guard.write("Update", key, finish(plan.key_head, key, rest), _refresh(codec, obj, item, stamps))
     write.also = also
-    if known is not None and plan.version is None and known.relied:
+    if known is not None and known.unprotected:
         known.protect(session, write)
     return write
 

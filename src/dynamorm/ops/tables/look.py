@@ -163,10 +163,11 @@ def wait_active(session: Session, table: str, patience: Patience) -> Flow[TableD
 
 
 def _waits_for(found: TableDescription) -> str:
+    if found.status in ("ACTIVE", "UPDATING"):  # an index under way says more than the table does
+        for index in found.indexes.values():
+            if index.kind == "GSI" and index.status != "ACTIVE":
+                filling = ", items are being copied into it" if index.backfilling else ""
+                return f"index {index.name!r} of table {found.name!r} is still {index.status}{filling}"
     if found.status != "ACTIVE":
         return f"table {found.name!r} is still {found.status}"
-    for index in found.indexes.values():
-        if index.kind == "GSI" and index.status != "ACTIVE":
-            filling = ", items are being copied into it" if index.backfilling else ""
-            return f"index {index.name!r} of table {found.name!r} is still {index.status}{filling}"
     return f"the change of table {found.name!r} does not show yet"
