@@ -41,12 +41,12 @@ SECRET = "4111111111111111"
         ("BatchWriteItem", lambda db, card: db.batch_write(puts=[Card(id=SECRET)], deletes=[(Card, "x")])),
         ("TransactGetItems", lambda db, card: db.transact_get([(Card, SECRET), (Card, "x")])),
         ("GetItem", lambda db, card: db.increment(Card, SECRET, Card.limit, by=1, minimum=0)),
-        ("ExecuteStatement", lambda db, card: db.partiql('SELECT * FROM "{table}" WHERE id = ?', SECRET, model=Card)),
+        ("ExecuteStatement", lambda db, card: db.partiql("SELECT * FROM {table} WHERE id = ?", SECRET, model=Card)),
         ("DescribeTable", lambda db, card: db.tables.ensure(Card)),
     ],
 )
-def test_every_operation_is_explained_and_nothing_is_sent(db, wire, name, operation):
-    card = db.create(Card(id="known"))
+def test_every_operation_is_explained_and_nothing_is_sent(db, wire, key, name, operation):
+    card = db.create(Card(id=key))
     wire.clear()
     explained = db.explain(lambda view: operation(view, card))
     assert not wire.names

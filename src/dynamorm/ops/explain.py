@@ -158,7 +158,7 @@ def _intercepted(flow: Flow[Any]) -> Flow[Any]:
             if effect.__class__ is not Gather:
                 value = yield effect
                 continue
-            value = yield Gather([_guarded(one) for one in effect.flows], effect.limit)
+            value = yield Gather([_guarded(one) for one in effect.flows], 1)  # one by one: requests are shown in order
         except BaseException as failed:  # noqa: BLE001 - the flow decides, as with any driver
             error = failed
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.size import MAX_ITEM, item_size
@@ -56,7 +55,7 @@ def update(
     return reading_first(session, plan, key, build, known)
 
 
-def update_write(
+def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     session: Session,
     subject: Any,
     args: tuple[Any, ...],
@@ -125,7 +124,20 @@ def update_write(
 
     if len(body) > MAX_ITEM:
         _check_sizes(plan, updates, body, rest)
-    done = _updated(plan, None if by_key else subject)
+
+    def done(raw: bytes | None) -> Any:
+        if raw is None:
+            raise NotFound(
+                f"the {schema.name} was updated, and gone when it was read back",
+                outcome=Outcome.APPLIED,
+                table=plan.table,
+            )
+        fresh = codec.decode(raw)
+        if by_key:
+            return fresh
+        codec.assign(subject, fresh)
+        return subject
+
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
         write.also = also
@@ -146,26 +158,6 @@ def update_write(
     if relied is not None:
         relied.explain(write)
     return write, updates
-
-
-def _updated(plan: Plan, subject: Any) -> Callable[[bytes | None], Any]:
-    """What gives the item as it is afterwards: the object that was updated, or a new one for an update by key."""
-    codec = plan.codec
-
-    def done(raw: bytes | None) -> Any:
-        if raw is None:
-            raise NotFound(
-                f"the {codec.schema.name} was updated, and gone when it was read back",
-                outcome=Outcome.APPLIED,
-                table=plan.table,
-            )
-        fresh = codec.decode(raw)
-        if subject is None:
-            return fresh
-        codec.assign(subject, fresh)
-        return subject
-
-    return done
 
 
 def _performed(session: Session, write: Write, updates: tuple[Update, ...]) -> Flow[Any]:
