@@ -39,6 +39,7 @@ OUTSIDE = (
     "dynamorm.adapters",
     "dynamorm.cli",
     "dynamorm.demo",
+    "dynamorm.export",
     "dynamorm.payments",
     "dynamorm.plugins",
     "dynamorm.testing",

@@ -1,0 +1,58 @@
+"""From models to the tables they want, without a database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from dynamorm.codec.registry import Registry
+from dynamorm.ops.plan import Plan
+from dynamorm.ops.tables.wanted import WantedTable, wanted
+from dynamorm.table_settings import TableSettings
+
+
+class _Models:
+    """Plans of models as a session has them, with nothing behind it."""
+
+    def __init__(self, table_prefix: str, extensions: tuple[Any, ...]) -> None:
+        self._registry = Registry(
+            field_hooks=[one.field for one in extensions if hasattr(one, "field")],
+            model_hooks=[one.model for one in extensions if hasattr(one, "model")],
+            claimed=[option for one in extensions for option in getattr(one, "options", ())],
+            table_prefix=table_prefix,
+        )
+        self._plans: dict[Any, Plan] = {}
+
+    def plan(self, model: Any) -> Plan:
+        """The plan of a model."""
+        codec = self._registry.codec(model)
+        return self._plans.setdefault(codec, Plan(codec))
+
+
+def tables_of(
+    models: Any, settings: TableSettings | None, table_prefix: str, extensions: tuple[Any, ...]
+) -> list[WantedTable]:
+    """The tables of a model or of several."""
+    several = models if isinstance(models, Iterable) and not isinstance(models, type) else (models,)
+    return wanted(_Models(table_prefix, extensions), tuple(several), settings)
+
+
+def identifiers(tables: list[WantedTable], style: str) -> dict[str, str]:
+    """A name inside the template for each table: ``PaymentEvents`` (``"camel"``) or ``payment_events`` (``"snake"``)."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for table in tables:
+        words = re.findall(r"[A-Za-z0-9]+", table.name) or ["table"]
+        if style == "camel":
+            name = "".join(word[0].upper() + word[1:] for word in words)
+            name = name if name[0].isalpha() else f"Table{name}"
+        else:
+            name = "_".join(words).lower()
+            name = name if name[0].isalpha() else f"table_{name}"
+        number, unique = 2, name
+        while unique in taken:  # two tables whose names differ in punctuation only
+            unique, number = f"{name}{number}", number + 1
+        taken.add(unique)
+        found[table.name] = unique
+    return found

@@ -1,0 +1,165 @@
+"""Tables as Terraform resources of type ``aws_dynamodb_table``.
+
+Source: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/dynamodb_table
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from dynamorm.errors import ModelError
+from dynamorm.ops.tables.definition import index_units
+from dynamorm.ops.tables.wanted import WantedIndex, WantedTable
+from dynamorm.table_settings import IndexSettings, TableSettings, Throughput
+
+from .models import identifiers, tables_of
+
+
+def terraform(
+    models: Any,
+    *,
+    settings: TableSettings | None = None,
+    table_prefix: str = "",
+    extensions: tuple[Any, ...] = (),
+    retain: bool = True,
+) -> str:
+    """The tables of models as Terraform text, formatted as ``terraform fmt`` would.
+
+    The arguments are those of `cloudformation`; with ``retain`` Terraform refuses to destroy a table. An index whose key
+    has several attributes is written with ``key_schema`` blocks, which the provider hashicorp/aws has since 6.29.
+
+    Raises: ModelError when models of one table contradict each other, or an encryption key is not named by its ARN.
+
+    Example: ``Path("tables.tf").write_text(terraform([Payment, Order], table_prefix="prod-"))``
+    """
+    tables = tables_of(models, settings, table_prefix, extensions)
+    names = identifiers(tables, "snake")
+    return "\n".join(_resource(names[table.name], table, retain=retain).text() for table in tables)
+
+
+class _Block:
+    """A block of HCL: arguments first, aligned, then inner blocks."""
+
+    def __init__(self, head: str) -> None:
+        self.head = head
+        self.arguments: list[tuple[str, str]] = []
+        self.blocks: list[_Block] = []
+
+    def set(self, name: str, value: Any) -> None:
+        """Add an argument unless it is None."""
+        if value is not None:
+            self.arguments.append((name, _value(value)))
+
+    def block(self, head: str, **arguments: Any) -> _Block:
+        """Add an inner block."""
+        inner = _Block(head)
+        for name, value in arguments.items():
+            inner.set(name, value)
+        self.blocks.append(inner)
+        return inner
+
+    def lines(self, indent: str = "") -> Iterable[str]:
+        """The text, line by line."""
+        yield f"{indent}{self.head} {{"
+        width = max((len(name) for name, _ in self.arguments), default=0)
+        for name, value in self.arguments:
+            yield f"{indent}  {name:<{width}} = {value}"
+        for number, inner in enumerate(self.blocks):
+            if number or self.arguments:
+                yield ""
+            yield from inner.lines(indent + "  ")
+        yield f"{indent}}}"
+
+    def text(self) -> str:
+        """The whole block."""
+        return "\n".join(self.lines()) + "\n"
+
+
+def _value(value: Any) -> str:
+    """A literal; ``${`` and ``%{`` would begin a template in HCL, so they are doubled."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_value(one) for one in value)}]"
+    return json.dumps(value)
+
+
+def _resource(name: str, table: WantedTable, *, retain: bool) -> _Block:
+    settings = table.settings
+    found = _Block(f'resource "aws_dynamodb_table" "{name}"')
+    found.set("name", table.name)
+    found.set("billing_mode", "PROVISIONED" if settings.provisioned else "PAY_PER_REQUEST")
+    _units(found, settings.throughput)
+    found.set("hash_key", table.partition)
+    found.set("range_key", table.sort)
+    found.set("table_class", settings.table_class)
+    found.set("deletion_protection_enabled", settings.deletion_protection)
+    if settings.stream is not None:
+        found.set("stream_enabled", bool(settings.stream))
+        found.set("stream_view_type", settings.stream or None)
+    for attribute, kind in table.key_types.items():
+        found.block("attribute", name=attribute, type=kind)
+    for index in table.indexes.values():
+        _index(found, table, index)
+    _throughputs(found, settings.max_throughput, settings.warm_throughput)
+    _features(found, table)
+    if settings.tags:
+        tags = _Block("tags =")
+        for tag in sorted(settings.tags):
+            tags.set(_value(tag), settings.tags[tag])
+        found.blocks.append(tags)
+    if retain:
+        found.block("lifecycle", prevent_destroy=True)
+    return found
+
+
+def _index(found: _Block, table: WantedTable, index: WantedIndex) -> None:
+    is_global = index.kind == "GSI"
+    block = found.block("global_secondary_index" if is_global else "local_secondary_index", name=index.name)
+    several = max(len(index.partition), len(index.sort)) > 1
+    if not several:
+        block.set("hash_key", index.partition[0] if is_global else None)
+        block.set("range_key", index.sort[0] if index.sort else None)
+    block.set("projection_type", index.projection)
+    block.set("non_key_attributes", list(index.projected) or None)
+    if several:
+        for kind, names in (("HASH", index.partition), ("RANGE", index.sort)):
+            for name in names:
+                block.block("key_schema", attribute_name=name, key_type=kind)
+    if is_global:
+        own = table.settings.indexes.get(index.name, IndexSettings())
+        if table.settings.provisioned:
+            _units(block, index_units(table.settings, index.name))
+        _throughputs(block, own.max_throughput, own.warm_throughput)
+
+
+def _units(found: _Block, units: Throughput | None) -> None:
+    if units is not None:
+        found.set("read_capacity", units.read)
+        found.set("write_capacity", units.write)
+
+
+def _throughputs(found: _Block, most: Throughput | None, warm: Throughput | None) -> None:
+    if most is not None:
+        found.block("on_demand_throughput", max_read_request_units=most.read, max_write_request_units=most.write)
+    if warm is not None:
+        found.block("warm_throughput", read_units_per_second=warm.read, write_units_per_second=warm.write)
+
+
+def _features(found: _Block, table: WantedTable) -> None:
+    settings = table.settings
+    if table.expires is not None:
+        found.block("ttl", attribute_name=table.expires, enabled=True)
+    recovery = settings.point_in_time_recovery
+    if recovery is not None:
+        days = settings.recovery_days
+        found.block("point_in_time_recovery", enabled=recovery is not False, recovery_period_in_days=days)
+    key = settings.encryption
+    if key == "AWS_MANAGED":
+        found.block("server_side_encryption", enabled=True)
+    elif key not in (None, "AWS_OWNED"):
+        if not key.startswith("arn:"):
+            raise ModelError(f"table {table.name!r}: Terraform wants the ARN of a KMS key, not its id or alias")
+        found.block("server_side_encryption", enabled=True, kms_key_arn=key)
