@@ -103,7 +103,10 @@ def conforms(value, shape, where=""):
     if isinstance(shape, dict):
         unknown = [f"{where}.{name}" for name in value if name not in shape]
         return unknown + [
-            wrong for name, inner in value.items() if name in shape for wrong in conforms(inner, shape[name], f"{where}.{name}")
+            wrong
+            for name, inner in value.items()
+            if name in shape
+            for wrong in conforms(inner, shape[name], f"{where}.{name}")
         ]
     if isinstance(shape, list):
         return [wrong for one in value for wrong in conforms(one, shape[0], where)]
@@ -220,7 +223,9 @@ def test_the_three_forms_of_a_template_say_the_same():
     assert yaml.safe_load(cloudformation_yaml(ALL)) == template
 
 
-@pytest.mark.parametrize("text", ["yes", "NO", "null", "1", "1e3", "a: b", "- a", "", " a", "a #b", "é\U0001f600", "a\nb"])
+@pytest.mark.parametrize(
+    "text", ["yes", "NO", "null", "1", "1e3", "a: b", "- a", "", " a", "a #b", "é\U0001f600", "a\nb"]
+)
 def test_text_stays_text_in_yaml(text):
     yaml = pytest.importorskip("yaml")
     settings = TableSettings(tags={"t": text})

@@ -11,7 +11,14 @@ import types
 import pytest
 
 # Where a user's names come from; whatever can be reached from them by public names is public.
-PUBLIC_MODULES = ("dynamorm", "dynamorm.errors", "dynamorm.config", "dynamorm.testing", "dynamorm.adapters")
+PUBLIC_MODULES = (
+    "dynamorm",
+    "dynamorm.errors",
+    "dynamorm.config",
+    "dynamorm.testing",
+    "dynamorm.adapters",
+    "dynamorm.export",
+)
 
 
 def is_ours(thing):

@@ -23,7 +23,7 @@ class Twin(Model, table="things"):
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: Throughput(), ["read, write or both"]),
+        (Throughput, ["read, write or both"]),
         (lambda: Throughput(0, 5), ["read", "from 1 up"]),
         (lambda: Throughput(5, 1.5), ["write", "whole number"]),
         (lambda: Throughput(True, 5), ["read", "whole number"]),
@@ -76,7 +76,7 @@ def test_settings_of_a_call_are_a_table_settings(db, refused, verb):
 
 @pytest.mark.parametrize("verb", ["create", "ensure", "plan", "wait", "check", "delete"])
 def test_a_call_without_a_model_is_refused(db, refused, verb):
-    refused(TypeError, lambda: getattr(db.tables, verb)(), "name the model")
+    refused(TypeError, getattr(db.tables, verb), "name the model")
 
 
 @pytest.mark.parametrize("verb", ["create", "ensure", "plan"])

@@ -1,8 +1,11 @@
 """Tables with settings, tables of several models, and the check at start-up."""
 
+from dataclasses import dataclass
+
 import pytest
 
 from dynamorm import Attr, Model, TableSettings, Throughput, attr, gsi, partition_key, sort_key, ttl
+from dynamorm.adapters import register
 from dynamorm.errors import ClientError, IndexUnavailable, ModelError, Outcome, ValidationError
 from dynamorm.table_settings import IndexSettings
 from tests.conftest import ENGINE
@@ -13,9 +16,7 @@ local_ignores = pytest.mark.skipif(ENGINE == "local", reason="DynamoDB Local acc
 local_lacks = pytest.mark.skipif(ENGINE == "local", reason="DynamoDB Local has neither tags nor point-in-time recovery")
 
 
-class Protected(
-    Model, table="vault", settings=TableSettings(deletion_protection=True, stream="NEW_AND_OLD_IMAGES")
-):
+class Protected(Model, table="vault", settings=TableSettings(deletion_protection=True, stream="NEW_AND_OLD_IMAGES")):
     id: Attr[str] = partition_key()
     owner: Attr[str | None] = attr(default=None)
     until: Attr[int | None] = ttl(default=None, name="u")
@@ -80,6 +81,22 @@ def test_the_settings_of_the_class_make_the_table(db):
     assert live.stream_arn is not None
     assert live.billing_mode == "PAY_PER_REQUEST"
     assert not db.tables.plan(Protected)
+
+
+def test_a_registered_class_has_settings_too(db):
+    @register(table="vault", partition="id", settings=TableSettings(deletion_protection=True))
+    @dataclass
+    class Registered:
+        id: str
+
+    assert db.tables.create(Registered).deletion_protection is True
+
+
+def test_a_subclass_inherits_the_settings_of_its_base(db):
+    class Child(Protected):
+        extra: Attr[str] = attr(default="")
+
+    assert db.tables.create(Child).deletion_protection is True
 
 
 def test_settings_of_the_call_replace_those_of_the_class(db):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dynamorm import Attr, Model, TableSettings, Throughput, attr, gsi, partition_key, ttl
-from dynamorm.errors import ClientError, DeadlineExceeded, ModelError, Outcome, OutcomeUnknown, ValidationError
 from dynamorm.effects import TransportError
+from dynamorm.errors import ClientError, DeadlineExceeded, ModelError, Outcome, OutcomeUnknown, ValidationError
 from dynamorm.testing import FakeClock, failure
 from tests.faults.scripted import Scripted
 from tests.support.control_plane import ControlPlane, busy, lost, swallowed
@@ -121,7 +121,7 @@ def test_check_names_an_index_that_is_still_being_made(here: Setting) -> None:
 def test_a_wait_that_is_too_short_says_for_what(here: Setting) -> None:
     here.tables.create(Plain)
     plan = here.tables.plan(Indexed)
-    with pytest.raises(DeadlineExceeded, match="by-status.* is still CREATING") as caught:
+    with pytest.raises(DeadlineExceeded, match=r"by-status.* is still CREATING") as caught:
         here.tables.apply(plan, timeout=1)
     assert caught.value.outcome is Outcome.APPLIED  # it was accepted
     assert len(here.tables.apply(plan)) == 1  # and is not asked for again

@@ -136,7 +136,8 @@ class ControlPlane:
             live["SSEDescription"] = {
                 "Status": "ENABLED" if asked["Enabled"] else "DISABLED",
                 "SSEType": "KMS",
-                "KMSMasterKeyArn": "arn:aws:kms:eu-west-1:1:key/" + asked.get("KMSMasterKeyId", "own").rpartition("/")[2],
+                "KMSMasterKeyArn": "arn:aws:kms:eu-west-1:1:key/"
+                + asked.get("KMSMasterKeyId", "own").rpartition("/")[2],
             }
         for update in body.get("GlobalSecondaryIndexUpdates", ()):
             self.under_way += 1
@@ -145,7 +146,9 @@ class ControlPlane:
                 self._busy_until(table, update["Create"]["IndexName"])
             else:
                 name = update["Delete"]["IndexName"]
-                next(one for one in live["GlobalSecondaryIndexes"] if one["IndexName"] == name)["IndexStatus"] = "DELETING"
+                next(one for one in live["GlobalSecondaryIndexes"] if one["IndexName"] == name)["IndexStatus"] = (
+                    "DELETING"
+                )
                 self._busy_until(table, name)
         live["TableStatus"] = "UPDATING"
         self._busy_until(table)

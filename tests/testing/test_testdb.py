@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dynamorm import DB, Attr, Model, Presets, partition_key
+from dynamorm import DB, Attr, Model, Presets, TableSettings, partition_key
 from dynamorm.errors import ConfigError, TableNotFound
 from dynamorm.testing import AsyncTestDB, EmbeddedEngine, TestDB
 from dynamorm.testing.db import drop_tables, local_settings
@@ -48,6 +48,19 @@ def test_its_tables_are_gone_after_a_failure_too():
         1 / 0
     with DB(db._session.config) as later, pytest.raises(TableNotFound):
         later.tables.describe(Coin)
+
+
+def test_a_protected_table_and_settings_that_the_engine_lacks_are_no_hindrance():
+    settings = TableSettings(deletion_protection=True, point_in_time_recovery=True)
+
+    class Safe(Model, table="safes", settings=settings):
+        id: Attr[str] = partition_key()
+
+    with TestDB(models=[Safe]) as db:
+        assert db.tables.describe(Safe).deletion_protection is True
+        config = db._session.config
+    with DB(config) as later:
+        assert later.tables.names() == []
 
 
 def test_two_testdbs_never_meet():

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dynamorm.ops.tables.definition import create_request
+from dynamorm.ops.tables.definition import create_request, recovery_specification
 from dynamorm.ops.tables.wanted import WantedTable
 from dynamorm.table_settings import UNLIMITED, TableSettings
 
@@ -86,9 +86,7 @@ def _properties(table: WantedTable) -> dict[str, Any]:
         found["SSESpecification"] = {"SSEEnabled": asked.pop("Enabled"), **asked}
     recovery = settings.point_in_time_recovery
     if recovery is not None:
-        found["PointInTimeRecoverySpecification"] = {"PointInTimeRecoveryEnabled": recovery is not False}
-        if settings.recovery_days is not None:
-            found["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"] = settings.recovery_days
+        found["PointInTimeRecoverySpecification"] = recovery_specification(recovery)
     if table.expires is not None:
         found["TimeToLiveSpecification"] = {"AttributeName": table.expires, "Enabled": True}
     if settings.deletion_protection is not None:

@@ -6,7 +6,7 @@ Plain data made from plans. It must not know DynamoDB's requests.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -16,9 +16,6 @@ from dynamorm.errors import ModelError
 from dynamorm.ops.plan import Plan
 from dynamorm.schema import SCHEMAS, Index, key_parts
 from dynamorm.table_settings import TableSettings
-
-if TYPE_CHECKING:
-    from dynamorm.session import Session
 
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 MAX_LOCAL_INDEXES = 5
@@ -54,7 +51,15 @@ class WantedTable(Struct, frozen=True, kw_only=True):
         return None if self.settings.time_to_live is False else self.ttl
 
 
-def wanted(session: Session, models: Sequence[Any], settings: TableSettings | None = None) -> list[WantedTable]:
+class Plans(Protocol):
+    """Where the plans of models come from: a session, or an export that has none."""
+
+    def plan(self, model: Any) -> Plan:
+        """The plan of a model."""
+        ...
+
+
+def wanted(session: Plans, models: Sequence[Any], settings: TableSettings | None = None) -> list[WantedTable]:
     """The tables of the models, in order of first mention. ``settings`` replaces those of the classes.
 
     A model with a discriminator stands for its subclasses too, as far as they have been defined.
