@@ -19,6 +19,7 @@ from dynamorm.expression_tree import Condition
 from .plan import Plan
 
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_NAME_LIKE: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,39}")
 
 
 def place(plan: Plan, name: Any) -> Path[Any]:
@@ -44,7 +45,8 @@ def place(plan: Plan, name: Any) -> Path[Any]:
             inner = shape.plan(step) if isinstance(step, str) else None
             if inner is None:
                 hint = did_you_mean(str(step), [one.name for one in shape.plans])
-                raise ValidationError(f"{shape.expected} has no field {step!r}{hint}", field=name)
+                shown = _shown(name)
+                raise ValidationError(f"{shape.expected} has no field {_shown(str(step))}{hint}", field=shown)
             key, shape = Path(inner.field), inner.shape
         else:
             shape = shape.part(step)
@@ -63,8 +65,13 @@ def _steps(model: str, name: str) -> list[str | int]:
         found.append(match[1] if match[1] is not None else int(match[2]))
         end = match.end()
     if not found or end < len(name):
-        raise ValidationError(f"{model}: {name!r} names no field", field=name)
+        raise ValidationError(f"{model}: {_shown(name)} names no field", field=_shown(name))
     return found
+
+
+def _shown(text: str) -> str:
+    """A wrong name, for a message; what may be a value that stands in the wrong place is not repeated."""
+    return repr(text) if _NAME_LIKE.fullmatch(text) else "of that text"
 
 
 def condition(plan: Plan, name: str, rest: tuple[Any, ...]) -> Condition:
@@ -74,8 +81,13 @@ def condition(plan: Plan, name: str, rest: tuple[Any, ...]) -> Condition:
 
     Example: ``condition(plan, "amount", ("between", 1, 5))``
     """
+    if not rest:
+        raise ValidationError(
+            f"{plan.codec.schema.name}: expected a condition such as {plan.codec.schema.name}.<field> == value, or a field,"
+            " an operator and a value; got a str alone"
+        )
     path = place(plan, name)
-    if not rest or not isinstance(rest[0], str):
+    if not isinstance(rest[0], str):
         raise ValidationError(f'{path.name}: say how to compare it, as in where("{name}", "=", value)', field=path.name)
     return compare(path, rest[0], rest[1:])
 
@@ -98,11 +110,11 @@ def compare(path: Path[Any], operator: str, values: tuple[Any, ...]) -> Conditio
         return path.in_(wanted) if known == "IN" else ~path.in_(wanted)
     spoken = [one.replace(" ", "_") if one[0].isalpha() and one[-1].isalpha() else one for one in _NAMES]
     hint = did_you_mean(operator.upper(), spoken)
-    raise ValidationError(
-        f"{path.name}: no operator {operator[:40]!r}{hint}", field=path.name, code="ErrInvalidOperator"
-    )
+    shown = repr(operator) if _OPERATOR_LIKE.fullmatch(operator) else "of that text"
+    raise ValidationError(f"{path.name}: no operator {shown}{hint}", field=path.name, code="ErrInvalidOperator")
 
 
+_OPERATOR_LIKE: Final = re.compile(r"[A-Za-z_ ]{1,20}|[=<>!&|~]{1,3}")
 _MANY: Final = (list, tuple, set, frozenset)
 
 
