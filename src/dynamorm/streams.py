@@ -70,7 +70,9 @@ def decode_event(
                 ...
     """
     for record in _records(event):
-        yield decode(record, _model_of(record, model, _prefix(db)), db=db)
+        found = decode(record, _model_of(record, model, _prefix(db)), db=db)
+        if not found.is_guard:
+            yield found
 
 
 def process(
@@ -101,7 +103,8 @@ def process(
     for record in _records(event):
         try:
             found: StreamRecord[M] = decode(record, _model_of(record, model, _prefix(db)), db=db)
-            refuse_awaitable(handler(found))
+            if not found.is_guard:
+                refuse_awaitable(handler(found))
         except Exception as error:  # noqa: BLE001 - whatever it is, Lambda must send the record again
             return _failed(record, error, on_error)
     return {"batchItemFailures": []}

@@ -118,10 +118,5 @@ def test_delete_all_without_saying_so(query, refused):
     refused(ValidationError, lambda: query.delete_all(confirm=True, progress="print"), "progress")
 
 
-def test_delete_all_of_what_has_guards(db, refused):
-    guarded = db.model(Guarded).where(Guarded.id == SECRET)
-    refused(ValidationError, lambda: guarded.delete_all(confirm=True), "Guarded", "unique")
-
-
 def test_delete_all_of_a_table_without_allowing_the_scan(db, refused):
     refused(ValidationError, lambda: db.model(Payment).delete_all(confirm=True), "allow_scan")

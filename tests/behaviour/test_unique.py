@@ -40,7 +40,21 @@ class Device(Model, table="devices"):
     serial: Attr[bytes] = attr(Unique(guards=Holds))
 
 
-MODELS = [Payment, User, Holds, Device]
+class Party(Model, table="parties", discriminator="kind"):
+    """The root of a family, of which one class has a unique attribute."""
+
+    id: Attr[str] = partition_key()
+
+
+class Person(Party):
+    email: Attr[str] = attr(Unique())
+
+
+class Company(Party):
+    name: Attr[str] = attr(default="")
+
+
+MODELS = [Payment, User, Holds, Device, Party]
 
 
 def items(db, model):
@@ -277,6 +291,37 @@ def test_returning_the_old_item_is_refused(db):
         db.delete(Payment, "p1", returning="old")
     with pytest.raises(ValidationError, match="returning"):
         db.put(Payment(id="p1", idempotency_key="a"), returning="old")
+
+
+def test_delete_all_takes_the_guards_along(db):
+    for number in range(7):
+        db.create(User(org="a", number=number, email=f"e{number}"))
+    db.create(User(org="b", number=1, email="other"))
+    seen = []
+    assert db.model(User).where(User.org == "a").delete_all(confirm=True, progress=seen.append) == 7
+    assert seen[-1] == 7
+    assert len(items(db, User)) == 2
+    assert db.find_by_unique(User, email="other").org == "b"
+
+
+def test_a_batch_is_refused(db, wire):
+    for batch in ({"puts": [User(org="a", number=1)]}, {"deletes": [(User, "a", 1)]}, {"deletes": [(Party, "a")]}):
+        with pytest.raises(ValidationError, match="unique"):
+            db.batch_write(**batch)
+    assert not wire.names
+
+
+def test_guards_follow_items_that_are_met_under_the_name_of_a_base_class(db):
+    db.create(Person(id="p1", email="a"))
+    db.create(Person(id="p2", email="b"))
+    db.create(Company(id="c1"))
+    assert {one.id for one in db.model(Party).allow_scan()} == {"p1", "p2", "c1"}
+    db.delete(Party, "p1")
+    db.delete(Party, "none")
+    assert db.find_by_unique(Person, email="a") is None
+    assert len(guards(db, Party)) == 1
+    assert db.model(Party).allow_scan().delete_all(confirm=True) == 2
+    assert not items(db, Party)
 
 
 # --------------------------------------------------------------------------------------------------------------- races

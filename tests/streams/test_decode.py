@@ -1,12 +1,13 @@
 """Records of the API, of Lambda events and of boto3, decoded without a database."""
 
 import logging
+from base64 import b64encode
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
-from dynamorm import Attr, Model, attr, errors, partition_key, sort_key
+from dynamorm import Attr, Model, Unique, attr, errors, partition_key, sort_key
 from dynamorm.streams import ChangeKind, StreamRecord, decode, decode_event, process
 
 from .service import ARN, Order, change, image
@@ -30,6 +31,11 @@ class Charged(Event, tag="charged"):
 
 class Refunded(Event, tag="refunded"):
     reason: Attr[str]
+
+
+class Ticket(Model, table="tickets"):
+    id: Attr[bytes] = partition_key()
+    seat: Attr[str] = attr(Unique())
 
 
 AT = "2026-01-02T03:04:05.000000000Z"
@@ -336,3 +342,21 @@ def test_an_interrupted_handler_is_not_reported_as_a_failed_record():
 
     with pytest.raises(KeyboardInterrupt):
         process(event(lambda_record(1)), Order, handle)
+
+
+def test_records_of_guards_are_told_apart_and_left_out():
+    def record(number, key, **attributes):
+        key = {"id": {"B": b64encode(key).decode()}}
+        return {
+            "eventName": "INSERT",
+            "dynamodb": {"Keys": key, "NewImage": {**key, **attributes}, "SequenceNumber": str(number)},
+        }
+
+    guard, ticket = record(1, b"~U#Ticket#seat#hash", t={"S": "U"}), record(2, b"t1", seat={"S": "a1"})
+    assert decode(guard, Ticket).is_guard
+    assert not decode(ticket, Ticket).is_guard
+    event = {"Records": [guard, ticket]}
+    assert [one.new.seat for one in decode_event(event, Ticket)] == ["a1"]
+    seen = []
+    assert process(event, Ticket, lambda one: seen.append(one.new.seat)) == {"batchItemFailures": []}
+    assert seen == ["a1"]

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from dynamorm import Attr, Model, Presets, attr, errors, partition_key, sort_key, version
+from dynamorm import Attr, Model, Presets, TableSettings, Unique, attr, errors, partition_key, sort_key, version
 from dynamorm.codec.replies import dumps, read_object
 from dynamorm.ops.op import Op, Safety
 from dynamorm.streams import ChangeKind, StreamCheckpoint, decode
@@ -27,6 +27,11 @@ class Trade(Model, table="trades"):
 
 class Checkpoint(Model, StreamCheckpoint, table="checkpoints"):
     pass
+
+
+class Seat(Model, table="seats", settings=TableSettings(stream="NEW_AND_OLD_IMAGES")):
+    id: Attr[str] = partition_key()
+    place: Attr[str] = attr(Unique())
 
 
 @pytest.fixture
@@ -188,3 +193,16 @@ def test_extensions_see_the_calls_of_streams(open_db, engine, db):
     other = open_db(engine.endpoint, table_prefix=prefix, extensions=(seen,))
     assert len(read(other)) == 4
     assert seen.names[:4] == ["DescribeTable", "DescribeStream", "GetShardIterator", "GetRecords"]
+
+
+def test_guards_of_unique_attributes_are_no_changes_of_items(db):
+    db.tables.ensure(Seat)
+    for number in range(3):
+        db.create(Seat(id=f"s{number}", place=f"p{number}"))
+    db.update(Seat, "s0", Seat.place.set("p9"))
+    db.delete(Seat, "s1")
+    records = list(db.stream(Seat, idle_timeout=1.5, poll_interval=0.2))
+    assert sorted((record.keys[0], str(record.kind)) for record in records) == [
+        ("s0", "insert"), ("s0", "modify"), ("s1", "insert"), ("s1", "remove"), ("s2", "insert"),
+    ]  # fmt: skip
+    db.tables.delete(Seat)

@@ -7,6 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .replies import read_object
+from .system import is_guard_key
+
 if TYPE_CHECKING:
     from .generate import Codec
 
@@ -89,6 +92,16 @@ class StreamRecord(Generic[M]):
         Example: ``db.get(Payment, *record.keys)``
         """
         return self._once("keys", self._codec.key_values)  # type: ignore[no-any-return] # the codec's own values
+
+    @property
+    def is_guard(self) -> bool:
+        """Whether it is of a guard that the library keeps for a unique attribute, and of no item of the model.
+
+        Readers of whole streams and events leave such records out; what they hold is no object.
+
+        Example: ``if not record.is_guard: publish(record.new)``
+        """
+        return is_guard_key(read_object(self._raw["keys"]).get(self._codec.key_names[0]))
 
     @property
     def new(self) -> M | None:

@@ -106,7 +106,7 @@ def read_record(record: Any, codec: Codec, *, prefix: str | None = None) -> Stre
             f"the record is of table {table!r}, and {codec.schema.name} is stored in {codec.table!r}", table=table
         )
     made = _made(found, codec, None)
-    for name in _IMAGES:
+    for name in () if made.is_guard else _IMAGES:
         getattr(made, name)  # what does not fit is told here, not somewhere later
     return made
 

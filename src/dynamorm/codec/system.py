@@ -103,3 +103,13 @@ def item_of(body: bytes) -> bytes | None:
 def has_item(body: bytes) -> bool:
     """Whether a GetItem reply holds an item. Raises: MalformedResponse."""
     return raw_item(body, "Item") is not None
+
+
+def is_guard_key(wire: dict[str, Any] | None) -> bool:
+    """Whether the value of a partition key is that of a unique attribute's guard."""
+    if not wire:
+        return False
+    if "B" in wire:
+        return bytes_of(wire["B"]).startswith(GUARD_PREFIX.encode())
+    text: str = wire.get("S", "")
+    return text.startswith(GUARD_PREFIX)

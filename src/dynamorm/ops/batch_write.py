@@ -230,7 +230,7 @@ def _entry(item: Any, plan: Plan, write: Write, request: bytes) -> Entry:
 
 def _check(plan: Plan) -> None:
     """Refuse models whose writes need a transaction."""
-    if getattr(plan, "uniques", ()):
+    if plan.guarded:
         raise _together(plan)
 
 

@@ -10,7 +10,7 @@ from dynamorm.codec.generate import Codec
 from dynamorm.codec.money import says_money
 from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.expression_tree import Location
-from dynamorm.schema import AppendOnly, Field, Unique
+from dynamorm.schema import SCHEMAS, AppendOnly, Field, Schema, Unique
 
 if TYPE_CHECKING:
     from .unique import Constraint
@@ -22,8 +22,8 @@ class Plan:
     """One model on one session: its codec and the constant parts of its requests."""
 
     __slots__ = (
-        "_operand", "append_only", "codec", "create_tail", "created", "key_head", "key_names", "model", "partition", "put_head",
-        "sort", "table", "tokens", "uniques", "updated", "version",
+        "_operand", "append_only", "codec", "create_tail", "created", "guarded", "key_head", "key_names", "model",
+        "partition", "put_head", "sort", "table", "tokens", "uniques", "updated", "version",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, *, tokens: bool = True) -> None:
@@ -52,6 +52,7 @@ class Plan:
             from .unique import constraints
 
             self.uniques = constraints(self)
+        self.guarded = bool(self.uniques) or (schema.discriminator is not None and _has_guarded_class(schema))
         head = b'{"TableName":' + encode(codec.table)
         self.key_head = head + b',"Key":'
         self.put_head = head + b',"Item":'
@@ -78,6 +79,14 @@ class Plan:
     def key_type(self, name: str) -> str:
         """The wire type of a key attribute: S, N or B."""
         return self.codec.key_type(name)
+
+
+def _has_guarded_class(schema: Schema) -> bool:
+    """Whether a class below this one, whose items may be met under this one's name, has unique attributes."""
+    from dynamorm.codec.family import with_subclasses  # only models that share a table
+
+    below = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
+    return any(field.option(Unique) for one in below if one is not None for field in one.fields.values())
 
 
 def check_production(plan: Plan) -> None:

@@ -1,6 +1,7 @@
 """delete_all: removes everything that a query matches, page by page, in batches. Returns a flow.
 
-Only keys are read, and items are deleted by them without a condition. It must not know how a request is planned.
+Only keys are read, and items are deleted by them without a condition; those with unique attributes one by one, since their
+guards go in the same transaction. It must not know how a request is planned.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from dynamorm.codec.partial import key_values, place_of
-from dynamorm.effects import Flow
+from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, Outcome, ValidationError
 
+from . import verbs
 from .batch_write import write
 from .plan import Plan
 from .query import turn_of
@@ -38,20 +40,9 @@ def delete_all(
         )
     if progress is not None and not callable(progress):
         raise ValidationError("progress is a function that takes the number of items deleted so far", field="progress")
-    _refuse_guarded(plan)
     codec = plan.codec
     keys = tuple(place_of(codec, field.name) for field in codec.keys.fields)
     return _pages(session, plan, replace(request, select=keys, hydrate=False), progress)
-
-
-def _refuse_guarded(plan: Plan) -> None:
-    """Refuse models whose deletes need a transaction each."""
-    if getattr(plan, "uniques", ()):
-        schema = plan.codec.schema
-        raise ValidationError(
-            f"each {schema.name} has guards of its unique attributes, which delete_all would leave behind:"
-            " delete the items one by one with db.delete"
-        )
 
 
 def _pages(session: Session, plan: Plan, request: Request, progress: Callable[[int], Any] | None) -> Flow[int]:
@@ -62,11 +53,16 @@ def _pages(session: Session, plan: Plan, request: Request, progress: Callable[[i
             found = yield from turn.next(session)
             if not found:
                 continue
-            keys = [(plan.model, *key_values(plan.codec, one)) for one in found]
-            result = yield from write(session, (), keys, concurrency=CONCURRENCY, keep=False, progress=None)
-            deleted += result.count
-            for failure in (*result.unknown, *result.failed):
-                raise failure.error
+            keys = [key_values(plan.codec, one) for one in found]
+            if plan.guarded:
+                counts = yield Gather([_one(session, plan, key) for key in keys], CONCURRENCY)
+                deleted += sum(counts)
+            else:
+                named = [(plan.model, *key) for key in keys]
+                result = yield from write(session, (), named, concurrency=CONCURRENCY, keep=False, progress=None)
+                deleted += result.count
+                for failure in (*result.unknown, *result.failed):
+                    raise failure.error
             if progress is not None:
                 progress(deleted)
     except DynamORMError as error:
@@ -76,3 +72,9 @@ def _pages(session: Session, plan: Plan, request: Request, progress: Callable[[i
             error.add_note(f"delete_all had deleted {deleted} items before; calling it again goes on with the rest.")
         raise
     return deleted
+
+
+def _one(session: Session, plan: Plan, key: tuple[Any, ...]) -> Flow[int]:
+    """Delete one item with its guards."""
+    yield from verbs.delete(session, plan.model, key, {}, condition=None, must_exist=False, returning=None)
+    return 1

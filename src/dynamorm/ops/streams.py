@@ -61,8 +61,10 @@ class Consumer:
                 self._buffer.clear()  # another worker has it now, and hands these out
                 self._current = None
             elif self._buffer:
-                self._handed = self._buffer.popleft()
-                return self._handed
+                self._handed = record = self._buffer.popleft()
+                if not record.is_guard:
+                    return record
+                yield from self._worked_off()
             else:
                 self._current = None
                 yield from (self._shards.finish(shard) if shard.ended else self._shards.save(shard))

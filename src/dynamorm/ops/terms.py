@@ -13,7 +13,7 @@ from dynamorm.codec.generate import Codec
 from dynamorm.codec.system import is_above, text_wire
 from dynamorm.expression_compile import check_paths
 from dynamorm.expression_tree import Comparison, Condition, Node, Wire, paths, refuse, terms
-from dynamorm.schema import Schema, Unique
+from dynamorm.schema import Schema
 
 from .plan import Plan
 
@@ -113,7 +113,7 @@ def check_prefix(plan: Plan, term: Comparison) -> None:
 
 def without_guards(plan: Plan) -> tuple[Condition, ...]:
     """The filter of a scan that leaves out the guards of unique attributes, which are stored in the same table."""
-    if all(field.option(Unique) is None for field in plan.codec.schema.fields.values()):
+    if not plan.guarded:
         return ()
     from .unique_flows import no_guards
 

@@ -241,6 +241,16 @@ def known_state(
     return values_in(plan, loaded)
 
 
+def class_of(plan: Plan, key: bytes, stored: bytes | None) -> Any:
+    """The class whose guards an item has that was read under the name of a base class. Raises MustRead."""
+    if stored is NOT_READ:
+        raise MustRead(plan, key)
+    codec = plan.codec
+    assert codec.family is not None  # asked for models with a discriminator only
+    found = None if stored is None else codec.family.codec(read_object(stored))
+    return codec.model if found is None else found.model
+
+
 def values_of(plan: Plan, obj: Any) -> Wires:
     """The unique attributes of an object as they will be stored."""
     codec = plan.codec

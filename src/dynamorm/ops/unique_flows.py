@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from dynamorm.codec.replies import dumps, raw_page
-from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, text_wire
+from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_guard_key, text_wire
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, DuplicateKey, ValidationError
 from dynamorm.expression_tree import Comparison, Condition, Location, Wire
 
 from .op import Op
 from .plan import Plan, encode
-from .unique import Constraint, Guards, fields_of, key_text, values_in
+from .unique import Constraint, Guards, fields_of, values_in
 from .write import NOT_READ, Write, perform, read_back
 
 if TYPE_CHECKING:
@@ -49,10 +49,15 @@ def reading_first(
             raise
         except ConditionFailed:
             found = yield from session.call(read_back(plan, key))
-            if tried == TRIES - 1 or values_in(plan, found) == values_in(plan, raw):
+            if tried == TRIES - 1 or _same(plan, found, raw):
                 raise  # the values are as they were, so it was the caller's condition
             raw = found
     raise AssertionError("the last try returns or raises")
+
+
+def _same(plan: Plan, one: bytes | None, other: bytes | None) -> bool:
+    """Whether two states of an item have the same unique values, as far as its class is known here."""
+    return one == other or bool(plan.uniques and values_in(plan, one) == values_in(plan, other))
 
 
 def find(session: Session, model: Any, values: dict[str, Any]) -> Flow[Any]:
@@ -219,7 +224,7 @@ class _Repair:
 
 def is_guard(plan: Plan, item: dict[str, Any]) -> bool:
     """Whether a stored item is a guard and no item of the model."""
-    return key_text(plan, item).startswith(GUARD_PREFIX)
+    return is_guard_key(item.get(plan.partition.stored))
 
 
 def repair(session: Session, model: Any, *, apply: bool, progress: Callable[[int], None] | None) -> Flow[UniqueReport]:

@@ -241,6 +241,15 @@ def delete_write(
     if by_key:
         key_json = codec.key_json(key_from_parts(plan, key, parts) if parts else key)
         loaded = None
+        if plan.guarded and codec.family is not None:
+            from .unique import class_of
+
+            real = class_of(plan, key_json, stored)
+            if real is not plan.model:
+                return delete_write(
+                    session, real, codec.key_values(key_json), {},
+                    condition=condition, must_exist=must_exist, returning=returning, stored=stored,
+                )  # fmt: skip
     else:
         if key or parts:
             raise ValidationError("delete takes an object, or a model and a key, not both")
