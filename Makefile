@@ -24,7 +24,7 @@ MATRIX ?= 3.12 3.13
 # What needs neither Java nor a long time. `make test-local` and `make soak` run the rest.
 NO_JAVA := not local and not soak
 # The unit suites: no engine is started and no checker is run, so another Python is tested within seconds.
-UNIT    := $(NO_JAVA) and not engine and not typing and not bench
+UNIT    := $(NO_JAVA) and not engine and not typing and not bench and not once
 
 .PHONY: help
 help:  ## show this list
