@@ -6,10 +6,9 @@ A session does no I/O. The face that owns it sets `Session.run`, through which a
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Iterator
 from copy import copy
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from .codec.registry import Registry
@@ -26,8 +25,6 @@ from .wire.credentials import CredentialSource
 from .wire.endpoint import Endpoint
 from .wire.retry import RetryPolicy, bucket_for
 from .wire.sigv4 import STREAMS_TARGET_PREFIX, Signer, Unsigned
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Session:
@@ -83,7 +80,7 @@ class Session:
     def now(self) -> datetime:
         """The time for stored timestamps: UTC, corrected by what the service's clock has shown."""
         channel = self.channel
-        return _EPOCH + timedelta(seconds=channel.clock.time() + channel.skew.skew)
+        return datetime.fromtimestamp(channel.clock.time() + channel.skew.skew, UTC)
 
     def resolver(self, flow: Callable[[Op, float | None], Flow[Any]]) -> Callable[[Op, float | None], Any]:
         """What an `OutcomeUnknown` calls to settle itself: runs ``flow(op, deadline)`` on the face's driver."""
@@ -94,6 +91,13 @@ class Session:
             return self.run(flow(op, deadline))
 
         return resolve
+
+
+def _dice() -> float:
+    """A random number from 0 to 1, for the delay before another attempt; the first one pays for the import."""
+    from random import random
+
+    return random()  # noqa: S311 - jitter is no secret
 
 
 def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:
@@ -137,6 +141,6 @@ def _channel(config: Config, endpoint: Endpoint, clock: Clock, observers: tuple[
         bucket=bucket_for(f"{endpoint.scheme}://{endpoint.host_header}"),
         is_aws=endpoint.is_aws,
         is_secure=endpoint.secure,
-        random=random.random,
+        random=_dice,
         observers=observers,
     )

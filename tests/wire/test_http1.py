@@ -13,6 +13,7 @@ PLAIN = OK + (
     b"Content-Length: 13\r\nConnection: keep-alive\r\nx-amzn-RequestId: ABC123\r\nX-Amz-Crc32: 2745614147\r\n\r\n"
     b'{"Item":null}'
 )
+USUAL = PLAIN.replace(b"X-Amz-Crc32", b"x-amz-crc32")  # to the letter what AWS sends: read without the parser
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\nx-amz-crc32: 7\r\n\r\n5\r\n{'a':\r\n3\r\n1 }\r\n0\r\n\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\nx-amz-crc32: 1\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + PLAIN
 EMPTY = OK + b"Content-Length: 0\r\n\r\n"
@@ -22,7 +23,20 @@ OLD = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 TRAILING_LINE = OK + b"Content-Length: 2\r\n\r\n{}\r\n"
 TRAILER = OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-amz-crc32: 9\r\n\r\n"
 CHUNKED_TRAILING_LINE = CHUNKED + b"\r\n"
-WHOLE = (PLAIN, CHUNKED, INTERIM, EMPTY, NO_CONTENT, CLOSING, OLD, TRAILING_LINE, TRAILER, CHUNKED_TRAILING_LINE)
+WHOLE = (
+    PLAIN,
+    USUAL,
+    USUAL.replace(b"200 OK", b"400 Bad Request"),
+    CHUNKED,
+    INTERIM,
+    EMPTY,
+    NO_CONTENT,
+    CLOSING,
+    OLD,
+    TRAILING_LINE,
+    TRAILER,
+    CHUNKED_TRAILING_LINE,
+)
 
 
 def fed(*pieces):
@@ -77,6 +91,65 @@ def test_a_chunked_answer_is_put_together():
 
 def test_retry_after_is_given_as_received():
     assert fed(OK + b"x-amz-retry-after: -1 \r\nContent-Length: 0\r\n\r\n").retry_after == b"-1"
+
+
+def outcome(*pieces):
+    """What becomes of an answer that came in these pieces."""
+    answer = Exchange()
+    try:
+        for piece in pieces:
+            if answer.feed(piece):
+                return seen(answer)
+    except TransportError as error:
+        return error.stage
+    return "unfinished"
+
+
+def parsed(wire):
+    """What the parser makes of it: an answer that comes in two pieces is never read in another way."""
+    return outcome(wire[:1], wire[1:])
+
+
+def test_the_usual_answer_is_read_as_the_parser_reads_it():
+    assert seen(fed(USUAL)) == parsed(USUAL) == seen(fed(PLAIN))
+
+
+@pytest.mark.parametrize("byte", [0, 9, 10, 13, 32, 48, 58, 65, 88, 127, 128, 255])
+def test_a_changed_byte_in_the_usual_head_is_read_as_the_parser_reads_it(byte):
+    for position in range(len(USUAL)):
+        wire = USUAL[:position] + bytes([byte]) + USUAL[position + 1 :]
+        assert outcome(wire) == parsed(wire), position
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"200 OK", b"204 No Content"),
+        (b"200 OK", b"304 Not Modified"),
+        (b"200 OK", b"100 Continue"),
+        (b"200 OK", b"500 Internal Server Error"),
+        (b"200 OK", b"200 "),
+        (b"200 OK", b"200"),
+        (b"HTTP/1.1", b"HTTP/1.0"),
+        (b"keep-alive", b"close"),
+        (b"Length: 13", b"Length: 12"),
+        (b"Length: 13", b"Length: 14"),
+        (b"Length: 13", b"Length: 0013"),
+        (b"Length: 13", b"Length: +13"),
+        (b"Length: 13", b"Length: 13, 13"),
+        (b"Length: 13", b"Length: 13\r\nContent-Length: 13"),
+        (b"Length: 13", b"Length: 13\r\nTransfer-Encoding: chunked"),
+        (b"Server: Server\r\n", b""),
+        (b"x-amz-crc32: 2745614147", b"x-amz-crc32: 1\r\nx-amz-crc32: 2"),
+        (b"x-amz-crc32: 2745614147", b"x-amz-crc32: 27456141470"),
+        (b'{"Item":null}', b'{"Item":null}HTTP/1.1 200 OK'),
+        (b'{"Item":null}', b'{"Item":null}' + USUAL),
+    ],
+)
+def test_what_is_nearly_usual_is_read_as_the_parser_reads_it(old, new):
+    wire = USUAL.replace(old, new)
+    assert wire != USUAL
+    assert outcome(wire) == parsed(wire)
 
 
 @pytest.mark.parametrize("wire", WHOLE)

@@ -5,7 +5,6 @@ It must not know models.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
@@ -60,7 +59,9 @@ def read_object(body: bytes) -> dict[str, Any]:
 def _refuse_duplicates(body: bytes) -> None:
     """The final verdict, for JSON that is written in another style than ours (white space, escapes, exponents)."""
     try:
-        json.loads(bytes(body).decode(), object_pairs_hook=_pairs, parse_float=str, parse_int=str, parse_constant=str)
+        from json import loads  # only where the fast path was not sure: it costs a millisecond at import
+
+        loads(bytes(body).decode(), object_pairs_hook=_pairs, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError):
         reason = "it is not valid JSON"
     except _SameKey:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -28,7 +28,7 @@ def text_wire(value: str) -> dict[str, Any]:
 
 def bytes_wire(value: bytes) -> dict[str, Any]:
     """``{"B": base64}``."""
-    return {"B": b64encode(value).decode()}
+    return {"B": b2a_base64(value, newline=False).decode()}
 
 
 def time_wire(value: datetime) -> dict[str, Any]:

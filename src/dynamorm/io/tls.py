@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dynamorm.effects import TransportError
@@ -67,6 +66,8 @@ class TLSSettings:
     @staticmethod
     def _load_bundle(context: SSLContext, path: str) -> None:
         try:
+            from pathlib import Path  # only for authorities of one's own: it costs milliseconds at import
+
             if Path(path).is_dir():
                 context.load_verify_locations(capath=path)
             else:

@@ -46,7 +46,7 @@ def unguarded(
 class Guard:
     """What protects a write of a loaded object: its version, and the token ring that goes with it."""
 
-    __slots__ = ("now", "plan", "ring", "session", "token", "version")
+    __slots__ = ("plan", "ring", "session", "token", "version")
 
     def __init__(self, session: Session, plan: Plan, loaded: bytes) -> None:
         self.session = session
@@ -54,7 +54,6 @@ class Guard:
         self.version = plan.codec.reading.version(loaded)
         self.ring = plan.codec.ring(loaded)
         self.token = session.random_bytes(ring.TOKEN)
-        self.now = session.now()
 
     @property
     def next_version(self) -> int:
@@ -77,8 +76,9 @@ class Guard:
         wires: dict[str, Any] = {}
         values: dict[str, Any] = {}
         if plan.updated is not None:
-            wires[plan.updated.stored] = time_wire(self.now)
-            values[plan.updated.name] = self.now
+            now = self.session.now()
+            wires[plan.updated.stored] = time_wire(now)
+            values[plan.updated.name] = now
         if plan.version is not None:
             wires[plan.version.stored] = number_wire(self.next_version)
             values[plan.version.name] = self.next_version

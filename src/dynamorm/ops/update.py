@@ -229,11 +229,13 @@ def _by_key_stamps(session: Session, plan: Plan, *, upsert: bool) -> list[Update
     """The library-owned attributes when the stored version is not known: it is raised by one, whatever it is."""
     codec = plan.codec
     found: list[Update] = []
-    now = time_wire(session.now())
-    if plan.updated is not None:
-        found.append(_set(plan.updated.stored, now))
-    if upsert and plan.created is not None:
-        found.append(_if_missing(plan.created, now))
+    created = plan.created if upsert else None
+    if plan.updated is not None or created is not None:
+        now = time_wire(session.now())
+        if plan.updated is not None:
+            found.append(_set(plan.updated.stored, now))
+        if created is not None:
+            found.append(_if_missing(created, now))
     if upsert and codec.schema.discriminator is not None and codec.schema.tag is not None:
         found.append(_set(codec.schema.discriminator, text_wire(codec.schema.tag)))
     if plan.version is not None:

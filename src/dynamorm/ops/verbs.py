@@ -310,19 +310,21 @@ def _item(
     """The key and the item to store, with the library-owned attributes of this write, and what to do once it is stored."""
     codec = plan.codec
     wire = codec.encode(obj)
-    now = session.now()
     values: dict[str, Any] = {}
     if plan.version is not None:
         wire[plan.version.stored] = number_wire(number)
         values[plan.version.name] = number
-    created = plan.created
-    if created is not None:
-        known = None if fresh else codec.stored(obj, created.stored)
-        wire[created.stored] = time_wire(now) if known is None else known
-        values[created.name] = now if known is None else codec.decode_field(created.name, known)
-    if plan.updated is not None:
-        wire[plan.updated.stored] = time_wire(now)
-        values[plan.updated.name] = now
+    created, updated = plan.created, plan.updated
+    if created is not None or updated is not None:
+        now = session.now()
+        stamp = time_wire(now)
+        if created is not None:
+            known = None if fresh else codec.stored(obj, created.stored)
+            wire[created.stored] = stamp if known is None else known
+            values[created.name] = now if known is None else codec.decode_field(created.name, known)
+        if updated is not None:
+            wire[updated.stored] = stamp
+            values[updated.name] = now
     if plan.tokens:
         wire[TOKEN_ATTRIBUTE] = bytes_wire(tokens)
     if not fresh:

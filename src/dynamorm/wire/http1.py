@@ -1,11 +1,13 @@
 """One HTTP/1.1 answer, byte for byte: `httptools` parses, this module refuses whatever is not exact.
 
 Here live the framing rules: where an answer ends, how large it may be, and whether its connection may be used again.
-It must not know sockets, time or DynamoDB.
+An answer that comes in one piece with just the head that AWS sends is read by one regular expression, which accepts
+nothing else. It must not know sockets, time or DynamoDB.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -36,6 +38,14 @@ _REQUEST_ID: Final = b"\r\nx-amzn-requestid:"
 _DATE: Final = b"\r\ndate:"
 _RETRY_AFTER: Final = b"\r\nx-amz-retry-after:"
 
+# The head of AWS's answers, name by name: no header twice, none that changes where the answer ends. A status of 204 or
+# 304 has no body, and 1xx is not the answer yet: those are for the parser.
+_usual: Final = re.compile(
+    rb"HTTP/1\.1 (200|4\d\d|5\d\d) [ -~]{0,64}+\r\nServer: [!-~]{0,64}+\r\nDate: ([!-~][ -~]{27}[!-~])\r\n"
+    rb"Content-Type: application/x-amz-json-1\.0\r\nContent-Length: (\d{1,8}+)\r\nConnection: keep-alive\r\n"
+    rb"x-amzn-RequestId: ([0-9A-Za-z-]{1,128}+)\r\nx-amz-crc32: (\d{1,10}+)\r\n\r\n"
+).match
+
 
 class Exchange:
     """The answer to one request: `feed` bytes until it returns True, then read the attributes of a `Reply`.
@@ -56,6 +66,7 @@ class Exchange:
         "_chunks",
         "_complete",
         "_end",
+        "_found",
         "_head",
         "_head_done",
         "_interim",
@@ -73,22 +84,39 @@ class Exchange:
         "status",
     )
 
+    _chunked: bool
+    _chunks: bytearray | None
+    _complete: bool
+    _end: int
     _head: bytes
+    _head_done: bool
+    _interim: int
     _keep_alive: bool
     _low: bytes
     _parser: HttpResponseParser
+    _problem: str | None
+    _raw: bytes
+    _size: int
+    _start: int
+    _tail: bytes
+    body: bytes
+    reusable: bool
     status: int
 
     def __init__(self) -> None:
+        self._received = 0  # bytes fed
+        self._found: re.Match[bytes] | None = None
+
+    def _begin(self) -> None:
+        """Make ready to parse."""
         self._parser = HttpResponseParser(self)
         self._raw = b""  # what has come until the head is complete
-        self._received = 0  # bytes fed
-        self._size = 0  # bytes of body among them
+        self._size = 0  # bytes of body among what was fed
         self._start = self._end = 0  # where the head lies, interim answers before it
         self._interim = 0
         self._complete = self._head_done = self._chunked = self.reusable = False
-        self._chunks: bytearray | None = None
-        self._problem: str | None = None
+        self._chunks = None
+        self._problem = None
         self._tail = self.body = b""
 
     @property
@@ -99,22 +127,25 @@ class Exchange:
     @property
     def crc(self) -> bytes | None:
         """The checksum of the body, as text."""
-        return self._field(_CRC)
+        found = self._found
+        return self._field(_CRC) if found is None else found[5]
 
     @property
     def date(self) -> bytes | None:
         """The server's clock."""
-        return self._field(_DATE)
+        found = self._found
+        return self._field(_DATE) if found is None else found[2]
 
     @property
     def retry_after(self) -> bytes | None:
         """How many milliseconds to wait before the next attempt."""
-        return self._field(_RETRY_AFTER)
+        return self._field(_RETRY_AFTER) if self._found is None else None
 
     @property
     def request_id(self) -> str | None:
         """The service's name for this request."""
-        value = self._field(_REQUEST_ID)
+        found = self._found
+        value = self._field(_REQUEST_ID) if found is None else found[4]
         return None if value is None else value.decode("latin-1")
 
     def feed(self, data: bytes) -> bool:
@@ -122,6 +153,16 @@ class Exchange:
 
         Raises: `TransportError` with stage ``protocol`` when the bytes are not one well-framed answer.
         """
+        if self._received == 0:
+            found = _usual(data)
+            if found is not None and len(data) == found.end() + int(found[3]):
+                self._received = len(data)
+                self._found = found
+                self.status = int(found[1])
+                self.body = data[found.end() :]
+                self.reusable = True
+                return True
+            self._begin()
         if not self._head_done:
             self._raw += data
         self._received += len(data)
