@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks import payload, sample
 from benchmarks.libraries.dynamorm_models import payment, payment_model, settings
+from benchmarks.libraries.dynamorm_plugins import Around, Observing
 from dynamorm import DB
 from dynamorm.effects import Call, Flow, Reply, Send
 from dynamorm.testing import reply
@@ -126,7 +127,11 @@ def verbs() -> dict[str, Counts]:
         "delete, key": (empty, lambda db: lambda: db.delete(model, *key)),
         f"query of {ITEMS}": (page, lambda db: lambda: db.model(model).where(model.merchant_id == key[0]).all()),
     }
-    return {name: _fewest(answer, prepare) for name, (answer, prepare) in plans.items()}
+    found = {name: _fewest(answer, prepare) for name, (answer, prepare) in plans.items()}
+    for title, plugin in (("observed", Observing), ("surrounded", Around)):
+        for verb in ("get", "put, new"):
+            found[f"{verb}, {title}"] = _fewest(*plans[verb], extensions=(plugin(),))
+    return found
 
 
 def _with(db: DB, answer: Any) -> DB:
@@ -135,9 +140,9 @@ def _with(db: DB, answer: Any) -> DB:
     return db
 
 
-def _fewest(answer: Any, prepare: Callable[[DB], Callable[[], Any]]) -> Counts:
+def _fewest(answer: Any, prepare: Callable[[DB], Callable[[], Any]], extensions: tuple[Any, ...] = ()) -> Counts:
     """The fewest calls of several runs, each on an object of its own; the first run warms up."""
-    with DB(settings("http://127.0.0.1:9")) as db:
+    with DB(settings("http://127.0.0.1:9"), extensions=extensions) as db:
         runs = []
         for _ in range(REPEATS):
             operation = prepare(db)
@@ -155,14 +160,15 @@ def main() -> None:
     """Run as a command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calls", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--update", action="store_true", help="store what is counted now")
+    parser.add_argument("--add", action="store_true", help="store what has no number yet, and leave the others")
     asked = parser.parse_args()
     now, known = verbs(), stored()
     for name, counts in now.items():
         before = known.get(VERSION, {}).get(name)
         change = "" if before is None else f"   stored: {before['python']:4} Python, {before['c']:4} C"
-        print(f"{name:16} {counts['python']:4} Python, {counts['c']:4} C{change}")
-    if asked.update:
-        known[VERSION] = now
+        print(f"{name:21} {counts['python']:4} Python, {counts['c']:4} C{change}")
+    if asked.update or asked.add:
+        known[VERSION] = now if asked.update else now | known.get(VERSION, {})
         STORE.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n")
 
 

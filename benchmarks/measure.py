@@ -21,8 +21,8 @@ HOLD = 20
 """Results of 1,000 items that are held at once to see what one takes."""
 MANY, FEW = 10_000, 2
 """Rounds of a query of so many items: the largest takes some libraries 20 seconds, long enough to be steady."""
-PATIENCE = 120
-"""Seconds for one round of one piece of work; the longest takes about ten."""
+PATIENCE = 300
+"""Seconds for one round of one piece of work; the longest is a whole scan, more than a minute."""
 
 Figures = dict[str, dict[str, dict[str, Any]]]
 """By work and library: the figure of each round under ``cpu`` and ``wall``, or a reason under ``error``."""
@@ -47,13 +47,18 @@ def environment(source: Path | None = None) -> dict[str, str]:
 class Worker:
     """A child that measures one library. ``problem`` says why it cannot, if it cannot.
 
-    ``source`` is a folder to import from before all others.
+    ``source`` is a folder to import from before all others, ``interpreter`` another Python, which finds us in the
+    source tree.
     """
 
-    def __init__(self, library: str, endpoint: str, *, source: Path | None = None) -> None:
+    def __init__(
+        self, library: str, endpoint: str, *, source: Path | None = None, interpreter: Path | None = None
+    ) -> None:
+        if interpreter is not None:
+            source = ROOT / "src"
         self.problem: str | None = None
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.worker", library, endpoint],
+            [str(interpreter or sys.executable), "-W", "ignore", "-m", "benchmarks.worker", library, endpoint],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -65,10 +70,14 @@ class Worker:
 
     def ask(self, work: Work, **order: Any) -> dict[str, Any]:
         """Have it do a piece of work."""
+        return self.order({"work": work.name, "items": work.items, **order})
+
+    def order(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Have it do something."""
         if self.problem is not None:
             return {"error": self.problem}
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"work": work.name, **order}) + "\n")
+        self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return self._answer()
 
@@ -101,10 +110,17 @@ class Worker:
 
 
 def operations(
-    endpoint: str, libraries: list[str], works: Iterable[Work], *, rounds: int, seconds: float, tell: Tell
+    endpoint: str,
+    libraries: list[str],
+    works: Iterable[Work],
+    *,
+    rounds: int,
+    seconds: float,
+    tell: Tell,
+    interpreter: Path | None = None,
 ) -> Figures:
     """Every work with every library, round after round, each round in another order."""
-    workers = {library: Worker(library, endpoint) for library in libraries}
+    workers = {library: Worker(library, endpoint, interpreter=interpreter) for library in libraries}
     figures: Figures = {}
     try:
         for work in works:

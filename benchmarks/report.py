@@ -8,7 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from benchmarks import engines, plugins
+from benchmarks.libraries import BY_NAME
 from benchmarks.work import ALL
+from benchmarks.work import BY_NAME as WORKS
 
 BASE = "dynamorm"
 """What the others are compared with."""
@@ -16,6 +19,7 @@ BASE = "dynamorm"
 
 RANGE = ", and the range."
 """The end of a note; the terminal has no room for ranges beside many columns."""
+SCAN_NOTE = "aiodynamo and dyntastic know no segments: they read one segment's worth. pydynox gives all items at once."
 
 
 class Table(NamedTuple):
@@ -44,20 +48,25 @@ def tables(results: dict[str, Any]) -> Iterator[Table]:
     """Every table of the report."""
     titles = {name: one["title"] for name, one in results["libraries"].items()}
     works = [work for work in ALL if work.name in results["works"]]
-    for group, what in (("core", "Operations"), ("sizes", "Item sizes"), ("growth", "Growing queries")):
+    for group, what in (
+        ("core", "Operations"),
+        ("sizes", "Item sizes"),
+        ("growth", "Growing queries"),
+        ("scan", "Parallel scan"),
+    ):
         some = [work for work in works if work.group == group]
         if some:
             for figure, label in (("cpu", "CPU"), ("wall", "wall clock")):
                 yield Table(
-                    f"{what}: {label}, µs per operation",
-                    f"Median of {results['rounds']} rounds{RANGE}",
+                    f"{what}: {label}, µs per {'item' if group == 'scan' else 'operation'}",
+                    f"Median of {results['rounds']} rounds{RANGE}" if group != "scan" else SCAN_NOTE,
                     ["", *(titles.values())],
                     [
                         [work.title, *(_cell(results["works"][work.name].get(name), figure) for name in titles)]
                         for work in some
                     ],
                 )
-    if BASE in titles and len(titles) > 1:
+    if works and BASE in titles and any(not name.startswith(BASE) for name in titles):
         yield _ratios(results, works, titles)
     yield from _beside(results, titles)
 
@@ -117,6 +126,25 @@ def _beside(results: dict[str, Any], titles: dict[str, str]) -> Iterator[Table]:
             ["", "held", "peak"],
             [[titles[name], number(one["held"] / 1e3), number(one["peak"] / 1e3)] for name, one in memory.items()],
         )
+    if results.get("newer"):
+        yield _newer(results["newer"])
+    if results.get("plugins"):
+        yield Table(
+            "Plugins: µs of CPU that one adds to an operation",
+            "Differences of pairs of rounds with and without it: the median, and the middle half of them.",
+            ["", *results["plugins"]],
+            plugins.rows(results["plugins"]),
+        )
+    for found in filter(None, [results.get("engines")]):
+        names = next(iter(next(iter(found.values())).values()))
+        yield Table(
+            "End to end: operations per second, one at a time",
+            "The engine does nearly all of the work, on the same machine.",
+            ["", *(titles[name] for name in names)],
+            list(engines.rows(found, spread)),
+        )
+    if results.get("faults"):
+        yield _faults(results["faults"])
     if results.get("size"):
         yield Table(
             "Installed size: MB",
@@ -124,6 +152,42 @@ def _beside(results: dict[str, Any], titles: dict[str, str]) -> Iterator[Table]:
             ["", "size"],
             [[titles[name], number(size / 1e6)] for name, size in results["size"].items()],
         )
+
+
+def _newer(found: dict[str, Any]) -> Table:
+    """The libraries that need a newer Python, beside DynamORM on the same."""
+    names = list(dict.fromkeys(name for figures in found["works"].values() for name in figures))
+    versions = ", ".join(f"{title} {version}" for title, version in found["versions"].items())
+    return Table(
+        f"On CPython {found['python']}: CPU, µs per operation",
+        f"{versions}, beside DynamORM on the same interpreter. Medians{RANGE}",
+        ["", *(BY_NAME[name].title for name in names)],
+        [
+            [WORKS[work].title, *(_cell(figures.get(name), "cpu") for name in names)]
+            for work, figures in found["works"].items()
+        ],
+    )
+
+
+def _faults(found: dict[str, Any]) -> Table:
+    """What came of lost and wrong replies. Capitals: what was told is not what was done."""
+    heads = {
+        "add": "add 1; reply lost",
+        "create": "create; reply 500",
+        "read": "get; wrong checksum",
+    }
+    return Table(
+        "Lost and wrong replies: what came of it, and how often",
+        "The engine applies the write, but its reply is lost; or a reply carries another value than its checksum says.",
+        ["", *heads.values()],
+        [
+            [
+                BY_NAME[name].title,
+                *(", ".join(f"{what}: {count}" for what, count in one[kind].items()) for kind in heads),
+            ]
+            for name, one in found.items()
+        ],
+    )
 
 
 def show(results: dict[str, Any]) -> None:

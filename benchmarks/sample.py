@@ -15,12 +15,23 @@ MERCHANT = "merchant-0042"
 WIDE_TEXTS, WIDE_NUMBERS, WIDE_FLAGS = 29, 20, 10
 """Attributes of the wide item beside its key: 60 in all."""
 
+SEGMENTS = 4
+"""Segments of the parallel scan."""
+
+
+def name(number: int) -> str:
+    """The sort key of payment ``number``.
+
+    Example: ``name(7) == "payment-00000007"``
+    """
+    return f"payment-{number:08d}"
+
 
 def payment(number: int) -> dict[str, Any]:
     """The ten attributes of payment ``number``: texts, whole numbers, a time, a list and a map."""
     return {
         "merchant_id": MERCHANT,
-        "id": f"payment-{number:08d}",
+        "id": name(number),
         "idempotency_key": f"1f0c7a52-6d5e-4b8e-9a61-{number:012d}",
         "amount": 1000 + number * 7,
         "currency": "EUR",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.libraries.base import Unsupported
-from benchmarks.payload import BLOB_SIZES, QUERY_SIZES
+from benchmarks.payload import BLOB_SIZES, QUERY_SIZES, SCAN_ITEMS
 
 if TYPE_CHECKING:
     from benchmarks.libraries.base import Library, Operation
@@ -25,6 +25,8 @@ class Work(NamedTuple):
     argument: int | None = None
     items: int = 0
     tasks: int = 1
+    each: bool = False
+    """Whether the figure is of one item, of as many as the work says it has dealt with."""
 
     def prepare(self, library: Library) -> Operation:
         """The call to measure. Raises Unsupported."""
@@ -39,6 +41,8 @@ class Work(NamedTuple):
             raise ValueError(f"{self.name}: {self.items} items were expected, not {result!r:.80}")
         if self.method.endswith("get") and not result:
             raise ValueError(f"{self.name}: nothing was read")
+        if not getattr(result, "ok", True):  # DynamORM's report of a batch; the others raise, or say nothing
+            raise ValueError(f"{self.name}: {result!r:.80}")
 
 
 def query(count: int, group: str) -> Work:
@@ -65,5 +69,6 @@ SIZES = tuple(
     for size in BLOB_SIZES
 )
 GROWTH = tuple(query(count, "growth") for count in QUERY_SIZES if count not in (100, 1_000))
-ALL = (*CORE, *SIZES, *GROWTH)
+SCAN = Work("scan", "parallel scan", "scan", "scan", items=SCAN_ITEMS, each=True)
+ALL = (*CORE, *SIZES, *GROWTH, SCAN)
 BY_NAME = {work.name: work for work in ALL}

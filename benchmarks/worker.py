@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import memory
 from benchmarks.libraries import BY_NAME
 from benchmarks.libraries.base import Library, Unsupported
+from benchmarks.sample import SEGMENTS
 from benchmarks.work import BY_NAME as WORKS
 from benchmarks.work import Work
 
@@ -69,6 +70,7 @@ class Face:
     def close(self) -> None:
         """End what was started."""
         self.pool.shutdown()
+        self.library.close()
 
 
 class AsyncFace(Face):
@@ -113,7 +115,7 @@ class AsyncFace(Face):
     def close(self) -> None:
         self.runner.run(self.library.stop())
         self.runner.close()
-        super().close()
+        self.pool.shutdown()
 
 
 def measure(timed: Timed, tasks: int, seconds: float) -> dict[str, float]:
@@ -132,23 +134,70 @@ def measure(timed: Timed, tasks: int, seconds: float) -> dict[str, float]:
     return {"cpu": cpu / count * 1e6, "wall": wall / count * 1e6, "count": count}
 
 
+def counted(face: Face, operation: Operation, items: int) -> dict[str, float]:
+    """CPU and wall µs per item of work done once that says with how many items it has dealt.
+
+    Libraries without segments read one segment's worth. Raises ValueError when items are missing.
+    """
+    gc.collect()
+    wall, cpu = perf_counter(), process_time()
+    count = face.once(operation)
+    cpu, wall = process_time() - cpu, perf_counter() - wall
+    if count not in (items, items // SEGMENTS):
+        raise ValueError(f"{items} items were expected, not {count}")
+    return {"cpu": cpu / count * 1e6, "wall": wall / count * 1e6, "count": count}
+
+
+def tried(face: Face, order: dict[str, Any]) -> dict[str, Any]:
+    """Do a thing once, over a server that misbehaves: what it returned, or the whole story of what it raised."""
+    operation = getattr(face.library, order["try"])(order["number"])
+    try:
+        value = face.once(operation)
+    except Exception as error:  # noqa: BLE001 - what is raised is the answer
+        return {"raised": story(error)}
+    return {"value": value if isinstance(value, (int, float)) else str(value)}
+
+
+def story(error: BaseException | None) -> str:
+    """An error and what it came from."""
+    told = []
+    while error is not None:
+        told.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or error.__context__
+    return "\n".join(told)
+
+
+class Desk:
+    """Takes orders for one library."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        self._ready: dict[str, tuple[Operation, Timed]] = {}
+
+    def answer(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Do what is asked for. Raises Unsupported."""
+        if "try" in order:
+            return tried(self._face, order)
+        work, face = WORKS[order["work"]], self._face
+        if work.name not in self._ready:
+            operation = work.prepare(face.library)
+            if "hold" not in order and not work.each:  # what this took would be at hand again; or take too long
+                work.check(face.once(operation))
+            self._ready[work.name] = operation, face.timed(work, operation)
+        operation, timed = self._ready[work.name]
+        if "hold" in order:
+            return memory.held(partial(face.once, operation), order["hold"])
+        if work.each:
+            return counted(face, operation, order["items"])
+        return measure(timed, work.tasks, order["seconds"])
+
+
 def serve(face: Face) -> None:
     """Answer orders until there are no more."""
-    ready: dict[str, tuple[Operation, Timed]] = {}
+    desk = Desk(face)
     for line in sys.stdin:
-        order = json.loads(line)
-        work = WORKS[order["work"]]
         try:
-            if work.name not in ready:
-                operation = work.prepare(face.library)
-                if "hold" not in order:  # what this took would be at hand again
-                    work.check(face.once(operation))
-                ready[work.name] = operation, face.timed(work, operation)
-            operation, timed = ready[work.name]
-            if "hold" in order:
-                answer: dict[str, Any] = memory.held(partial(face.once, operation), order["hold"])
-            else:
-                answer = measure(timed, work.tasks, order["seconds"])
+            answer = desk.answer(json.loads(line))
         except Unsupported:
             answer = {"unsupported": True}
         except Exception as error:  # noqa: BLE001 - the report says it; the others go on
@@ -159,8 +208,9 @@ def serve(face: Face) -> None:
 def main() -> None:
     """Connect the library named on the command line."""
     name, endpoint = sys.argv[1:3]
-    module = importlib.import_module(f"benchmarks.libraries.{BY_NAME[name].module}")
-    library: Library = module.connect(endpoint)
+    entry = BY_NAME[name]
+    module = importlib.import_module(f"benchmarks.libraries.{entry.module}")
+    library: Library = getattr(module, entry.connect)(endpoint)
     face = AsyncFace(library) if library.face == "async" else Face(library)
     print(json.dumps({"ready": True}), flush=True)
     try:

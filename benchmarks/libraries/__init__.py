@@ -16,6 +16,8 @@ class Entry(NamedTuple):
     module: str
     statement: str
     distributions: tuple[str, ...]
+    connect: str = "connect"
+    """What of the module makes the adapter from the address."""
 
 
 ENTRIES = (
@@ -61,4 +63,11 @@ ENTRIES = (
         ("aiodynamo", "aiohttp"),
     ),
 )
-BY_NAME = {entry.name: entry for entry in ENTRIES}
+PLUGGED = (
+    Entry("observed", "a plugin that observes", "dynamorm_plugins", "", (), "observed"),
+    Entry("surrounded", "a plugin around each call", "dynamorm_plugins", "", (), "surrounded"),
+)
+"""DynamORM with a plugin: measured beside DynamORM alone."""
+NEWER = (Entry("dynamoxy", "dynamoxy", "dynamoxy_", "import asyncio, dynamoxy", ("dynamoxy",)),)
+"""Libraries that need a newer Python, and are measured on it."""
+BY_NAME = {entry.name: entry for entry in (*ENTRIES, *PLUGGED, *NEWER)}

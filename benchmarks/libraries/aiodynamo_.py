@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
     from benchmarks.libraries.base import Operation
 
-KEY = {"merchant_id": sample.MERCHANT, "id": "payment-00000001"}
+
+def key(number: int) -> dict[str, Any]:
+    """The key of a payment."""
+    return {"merchant_id": sample.MERCHANT, "id": sample.name(number)}
+
+
+KEY = key(1)
 
 
 def item(value: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +114,28 @@ class Aiodynamo(Library):
     def blob_put(self, size: int) -> Operation:
         table, stored = self.client.table(f"iso-blob-{size}"), sample.blob(size)
         return lambda: table.put_item(stored)
+
+    def scan(self) -> Operation:  # it knows no segments
+        async def scan() -> int:
+            count = 0
+            async for _ in self.table.scan():
+                count += 1
+            return count
+
+        return scan
+
+    def read(self, number: int) -> Operation:
+        async def read() -> Any:
+            return (await self.table.get_item(key(number)))["amount"]
+
+        return read
+
+    def add(self, number: int) -> Operation:
+        return lambda: self.table.update_item(key(number), F("amount").add(1))
+
+    def create(self, number: int) -> Operation:
+        stored = item(sample.payment(number))
+        return lambda: self.table.put_item(stored, condition=F("id").does_not_exist())
 
 
 connect = Aiodynamo

@@ -36,6 +36,9 @@ class Library:
     async def stop(self) -> None:
         """Close what `start` opened."""
 
+    def close(self) -> None:
+        """Close what a blocking library has opened."""
+
     def get(self) -> Operation:
         """Read one payment."""
         raise Unsupported
@@ -81,5 +84,31 @@ class Library:
         raise Unsupported
 
     def scan(self) -> Operation:
-        """Read a whole table in 4 segments at a time."""
+        """Read a whole table, its 4 segments side by side where the library can, and return how many items came."""
         raise Unsupported
+
+    def read(self, number: int) -> Operation:  # noqa: ARG002 - what the others take
+        """The amount of payment ``number``."""
+        raise Unsupported
+
+    def add(self, number: int) -> Operation:  # noqa: ARG002 - likewise
+        """Add 1 to the amount of payment ``number``, whatever it is."""
+        raise Unsupported
+
+    def create(self, number: int) -> Operation:  # noqa: ARG002 - likewise
+        """Store payment ``number`` unless there is one."""
+        raise Unsupported
+
+
+class Threaded(Library):
+    """A blocking library whose users start the threads of a parallel scan themselves."""
+
+    def together(self, segment: Callable[[int], int], segments: range) -> Operation:
+        """Every segment in a thread of its own; the sum of what they return."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        def run() -> int:
+            with ThreadPoolExecutor(len(segments)) as pool:
+                return sum(pool.map(segment, segments))
+
+        return run

@@ -5,7 +5,8 @@ from __future__ import annotations
 import boto3
 
 from benchmarks import sample
-from benchmarks.libraries.base import Library
+from benchmarks.libraries.base import Threaded
+from benchmarks.sample import SEGMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
 
     from benchmarks.libraries.base import Operation
 
-KEY = {"merchant_id": {"S": sample.MERCHANT}, "id": {"S": "payment-00000001"}}
+
+def key(number: int) -> dict[str, Any]:
+    """The key of a payment."""
+    return {"merchant_id": {"S": sample.MERCHANT}, "id": {"S": sample.name(number)}}
+
+
+KEY = key(1)
 
 
 def item(value: dict[str, Any]) -> dict[str, Any]:
@@ -23,7 +30,7 @@ def item(value: dict[str, Any]) -> dict[str, Any]:
     return wire_item(value, "iso")
 
 
-class Boto3Client(Library):
+class Boto3Client(Threaded):
     """``boto3.client("dynamodb")`` with its defaults, but for a pool as large as the 64 threads need."""
 
     def __init__(self, endpoint: str) -> None:
@@ -31,6 +38,9 @@ class Boto3Client(Library):
         from botocore.config import Config
 
         self.client = boto3.client("dynamodb", endpoint_url=endpoint, config=Config(max_pool_connections=64))
+
+    def close(self) -> None:
+        self.client.close()
 
     def get(self) -> Operation:
         return lambda: self.client.get_item(TableName="iso-payments", Key=KEY)["Item"]
@@ -96,6 +106,32 @@ class Boto3Client(Library):
     def blob_put(self, size: int) -> Operation:
         stored = item(sample.blob(size))
         return lambda: self.client.put_item(TableName=f"iso-blob-{size}", Item=stored)
+
+    def scan(self) -> Operation:
+        pages = self.client.get_paginator("scan")
+
+        def segment(number: int) -> int:
+            found = pages.paginate(TableName="iso-payments", Segment=number, TotalSegments=SEGMENTS)
+            return sum(1 for page in found for _ in page["Items"])
+
+        return self.together(segment, range(SEGMENTS))
+
+    def read(self, number: int) -> Operation:
+        return lambda: int(self.client.get_item(TableName="iso-payments", Key=key(number))["Item"]["amount"]["N"])
+
+    def add(self, number: int) -> Operation:
+        return lambda: self.client.update_item(
+            TableName="iso-payments",
+            Key=key(number),
+            UpdateExpression="ADD amount :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+
+    def create(self, number: int) -> Operation:
+        stored = item(sample.payment(number))
+        return lambda: self.client.put_item(
+            TableName="iso-payments", Item=stored, ConditionExpression="attribute_not_exists(id)"
+        )
 
 
 connect = Boto3Client

@@ -6,7 +6,8 @@ import boto3
 from boto3.dynamodb.conditions import Attr, Key
 
 from benchmarks import sample
-from benchmarks.libraries.base import Library
+from benchmarks.libraries.base import Threaded
+from benchmarks.sample import SEGMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
     from benchmarks.libraries.base import Operation
 
-KEY = {"merchant_id": sample.MERCHANT, "id": "payment-00000001"}
+
+def key(number: int) -> dict[str, Any]:
+    """The key of a payment."""
+    return {"merchant_id": sample.MERCHANT, "id": sample.name(number)}
+
+
+KEY = key(1)
 
 
 def item(value: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +31,7 @@ def item(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-class Boto3Resource(Library):
+class Boto3Resource(Threaded):
     """``boto3.resource("dynamodb")`` with its defaults, but for a pool as large as the 64 threads need."""
 
     def __init__(self, endpoint: str) -> None:
@@ -97,6 +104,31 @@ class Boto3Resource(Library):
     def blob_put(self, size: int) -> Operation:
         table, stored = self.resource.Table(f"iso-blob-{size}"), sample.blob(size)
         return lambda: table.put_item(Item=stored)
+
+    def scan(self) -> Operation:
+        def segment(number: int) -> int:
+            count = 0
+            more: dict[str, Any] = {}
+            while True:
+                page = self.table.scan(Segment=number, TotalSegments=SEGMENTS, **more)
+                count += len(page["Items"])
+                if "LastEvaluatedKey" not in page:
+                    return count
+                more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+        return self.together(segment, range(SEGMENTS))
+
+    def read(self, number: int) -> Operation:
+        return lambda: int(self.table.get_item(Key=key(number))["Item"]["amount"])
+
+    def add(self, number: int) -> Operation:
+        return lambda: self.table.update_item(
+            Key=key(number), UpdateExpression="ADD amount :one", ExpressionAttributeValues={":one": 1}
+        )
+
+    def create(self, number: int) -> Operation:
+        stored = item(sample.payment(number))
+        return lambda: self.table.put_item(Item=stored, ConditionExpression=Attr("id").not_exists())
 
 
 connect = Boto3Resource

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks import sample
 from benchmarks.libraries.dynamorm_models import payment, payment_model, settings
 from benchmarks.libraries.dynamorm_sync import DynamORM
+from benchmarks.sample import SEGMENTS
 from dynamorm import AsyncDB
 
 TYPE_CHECKING = False
@@ -41,7 +42,6 @@ class DynamORMAsync(DynamORM):
         return update
 
     def transaction(self) -> Operation:
-        self.needs("transaction")
         items = [payment(self.model, n) for n in range(10)]
 
         async def write() -> None:
@@ -50,6 +50,21 @@ class DynamORMAsync(DynamORM):
                     transaction.put(one)
 
         return write
+
+    def scan(self) -> Operation:
+        async def scan() -> int:
+            count = 0
+            async for _ in self.db.model(self.model).allow_scan().segments(SEGMENTS):
+                count += 1
+            return count
+
+        return scan
+
+    def read(self, number: int) -> Operation:
+        async def read() -> Any:
+            return (await self.db.get(self.model, sample.MERCHANT, sample.name(number))).amount
+
+        return read
 
 
 connect = DynamORMAsync

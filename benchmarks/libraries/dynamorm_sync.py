@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from benchmarks import sample
-from benchmarks.libraries.base import Library, Unsupported
+from benchmarks.libraries.base import Library
 from benchmarks.libraries.dynamorm_models import blob_model, payment, payment_model, settings, wide_model
+from benchmarks.sample import SEGMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +28,8 @@ class DynamORM(Library):
         self.db: Any = DB(settings(endpoint))
         self.model = payment_model("payments")
 
-    def needs(self, method: str) -> None:
-        """Refuse what this version cannot do yet."""
-        if not hasattr(self.db, method):
-            raise Unsupported
+    def close(self) -> None:
+        self.db.close()
 
     def get(self) -> Operation:
         return lambda: self.db.get(self.model, sample.MERCHANT, ID)
@@ -49,17 +48,14 @@ class DynamORM(Library):
         return lambda: self.db.model(model).where(model.merchant_id == sample.MERCHANT).all()
 
     def batch_get(self) -> Operation:
-        self.needs("batch_get")
         keys = [(sample.MERCHANT, f"payment-{n:08d}") for n in range(100)]
         return lambda: self.db.batch_get(self.model, keys)
 
     def batch_write(self) -> Operation:
-        self.needs("batch_write")
         items = [payment(self.model, n) for n in range(100)]
         return lambda: self.db.batch_write(puts=items)
 
     def transaction(self) -> Operation:
-        self.needs("transaction")
         items = [payment(self.model, n) for n in range(10)]
 
         def write() -> None:
@@ -84,6 +80,23 @@ class DynamORM(Library):
     def blob_put(self, size: int) -> Operation:
         one = blob_model(size)(**sample.blob(size))
         return lambda: self.db.put(one)
+
+    def scan(self) -> Operation:
+        def scan() -> int:
+            return sum(1 for _ in self.db.model(self.model).allow_scan().segments(SEGMENTS))
+
+        return scan
+
+    def read(self, number: int) -> Operation:
+        return lambda: self.db.get(self.model, sample.MERCHANT, sample.name(number)).amount
+
+    def add(self, number: int) -> Operation:
+        model = self.model
+        return lambda: self.db.update(model, sample.MERCHANT, sample.name(number), model.amount.add(1))
+
+    def create(self, number: int) -> Operation:
+        one = payment(self.model, number)
+        return lambda: self.db.create(one)
 
 
 connect = DynamORM

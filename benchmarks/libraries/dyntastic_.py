@@ -124,5 +124,19 @@ class DyntasticLibrary(Library):
         fields = sample.blob(size)
         return simple_model(f"blob-{size}", self.endpoint, fields)(**fields).save  # type: ignore[no-any-return]
 
+    def scan(self) -> Operation:  # it knows no segments
+        return lambda: sum(1 for _ in self.model.scan())
+
+    def read(self, number: int) -> Operation:
+        return lambda: self.model.get(sample.MERCHANT, sample.name(number)).amount
+
+    def add(self, number: int) -> Operation:
+        one = self.model(**sample.payment(number))
+        return lambda: one.update(A.amount.add(1))
+
+    def create(self, number: int) -> Operation:
+        one = self.model(**sample.payment(number))
+        return lambda: one.save(condition=A.id.not_exists())
+
 
 connect = DyntasticLibrary

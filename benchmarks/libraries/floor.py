@@ -127,6 +127,12 @@ class Found(msgspec.Struct):
     Items: list[Payment]
 
 
+class Batch(msgspec.Struct):
+    """BatchGetItem's answer."""
+
+    Responses: dict[str, list[Payment]]
+
+
 def item(value: dict[str, Any]) -> dict[str, Any]:
     """A sample as it goes over the wire."""
     from benchmarks.payload import wire_item
@@ -141,9 +147,14 @@ class Floor(Library):
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(endpoint)
-        self.call = Wire(endpoint).call
+        self.wire = Wire(endpoint)
+        self.call = self.wire.call
         self.got = msgspec.json.Decoder(Got, strict=False).decode
+        self.batch = msgspec.json.Decoder(Batch, strict=False).decode
         self.found = msgspec.json.Decoder(Found, strict=False).decode
+
+    def close(self) -> None:
+        self.wire.socket.close()
 
     def get(self) -> Operation:
         def get(merchant: str = sample.MERCHANT, key: str = "payment-00000001") -> Any:
@@ -191,6 +202,29 @@ class Floor(Library):
             return self.found(self.call("Query", encode(body))).Items
 
         return query
+
+    def batch_get(self) -> Operation:
+        keys = [{"merchant_id": {"S": sample.MERCHANT}, "id": {"S": sample.name(n)}} for n in range(100)]
+
+        def get() -> Any:
+            body = {"RequestItems": {"iso-payments": {"Keys": keys}}}
+            return self.batch(self.call("BatchGetItem", encode(body))).Responses["iso-payments"]
+
+        return get
+
+    def batch_write(self) -> Operation:
+        puts = [{"PutRequest": {"Item": item(sample.payment(n))}} for n in range(100)]
+
+        def write() -> None:
+            for at in range(0, 100, 25):
+                body = {"RequestItems": {"iso-payments": puts[at : at + 25]}}
+                decode(self.call("BatchWriteItem", encode(body)))
+
+        return write
+
+    def transaction(self) -> Operation:
+        puts = [{"Put": {"TableName": "iso-payments", "Item": item(sample.payment(n))}} for n in range(10)]
+        return lambda: decode(self.call("TransactWriteItems", encode({"TransactItems": puts})))
 
     def wide_get(self) -> Operation:
         return partial(self._get, "iso-wide", "wide-1")

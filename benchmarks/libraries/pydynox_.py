@@ -14,6 +14,7 @@ from pydynox.attributes import (
 
 from benchmarks import sample
 from benchmarks.libraries.base import Library
+from benchmarks.sample import SEGMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 
     from benchmarks.libraries.base import Operation
 
-KEY = {"merchant_id": sample.MERCHANT, "id": "payment-00000001"}
+
+def key(number: int) -> dict[str, Any]:
+    """The key of a payment."""
+    return {"merchant_id": sample.MERCHANT, "id": sample.name(number)}
+
+
+KEY = key(1)
 KEYS = [{"merchant_id": sample.MERCHANT, "id": f"payment-{n:08d}"} for n in range(100)]
 
 
@@ -144,6 +151,20 @@ class Pydynox(Library):
     def blob_put(self, size: int) -> Operation:
         one = blob_model(size, self.client)(**sample.blob(size))
         return lambda: one.sync_save(full_replace=True)
+
+    def scan(self) -> Operation:  # it returns all items at once
+        return lambda: len(self.model.sync_parallel_scan(SEGMENTS)[0])
+
+    def read(self, number: int) -> Operation:
+        return lambda: self.model.sync_get(**key(number)).amount
+
+    def add(self, number: int) -> Operation:
+        one = self.model(**sample.payment(number))
+        return lambda: one.sync_update(atomic=[self.model.amount.add(1)])
+
+    def create(self, number: int) -> Operation:
+        one = self.model(**sample.payment(number))
+        return lambda: one.sync_save(condition=self.model.id.not_exists(), full_replace=True)
 
 
 connect = Pydynox

@@ -6,7 +6,8 @@ from pydynox import DynamoDBClient
 
 from benchmarks import sample
 from benchmarks.libraries.base import Library
-from benchmarks.libraries.pydynox_ import KEY, KEYS, blob_model, payment_model, wide_model
+from benchmarks.libraries.pydynox_ import KEY, KEYS, blob_model, key, payment_model, wide_model
+from benchmarks.sample import SEGMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +95,26 @@ class PydynoxAsync(Library):
     def blob_put(self, size: int) -> Operation:
         one = blob_model(size, self.client)(**sample.blob(size))
         return lambda: one.save(full_replace=True)
+
+    def scan(self) -> Operation:  # it returns all items at once
+        async def scan() -> int:
+            return len((await self.model.parallel_scan(SEGMENTS))[0])
+
+        return scan
+
+    def read(self, number: int) -> Operation:
+        async def read() -> Any:
+            return (await self.model.get(**key(number))).amount
+
+        return read
+
+    def add(self, number: int) -> Operation:
+        one = self.model(**sample.payment(number))
+        return lambda: one.update(atomic=[self.model.amount.add(1)])
+
+    def create(self, number: int) -> Operation:
+        one = self.model(**sample.payment(number))
+        return lambda: one.save(condition=self.model.id.not_exists(), full_replace=True)
 
 
 connect = PydynoxAsync

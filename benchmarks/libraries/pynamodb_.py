@@ -13,7 +13,8 @@ from pynamodb.attributes import (
 from pynamodb.models import Model
 
 from benchmarks import sample
-from benchmarks.libraries.base import Library
+from benchmarks.libraries.base import Threaded
+from benchmarks.sample import SEGMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def blob_model(size: int, endpoint: str) -> Any:
     return Blob
 
 
-class PynamoDB(Library):
+class PynamoDB(Threaded):
     """PynamoDB with its defaults, but for a pool as large as the 64 threads need."""
 
     flavour = "offset"
@@ -138,6 +139,23 @@ class PynamoDB(Library):
 
     def blob_put(self, size: int) -> Operation:
         return blob_model(size, self.endpoint)(**sample.blob(size)).save  # type: ignore[no-any-return]
+
+    def scan(self) -> Operation:
+        def segment(number: int) -> int:
+            return sum(1 for _ in self.model.scan(segment=number, total_segments=SEGMENTS))
+
+        return self.together(segment, range(SEGMENTS))
+
+    def read(self, number: int) -> Operation:
+        return lambda: self.model.get(sample.MERCHANT, sample.name(number)).amount
+
+    def add(self, number: int) -> Operation:
+        one = self.model(sample.MERCHANT, sample.name(number))
+        return lambda: one.update([self.model.amount.add(1)])
+
+    def create(self, number: int) -> Operation:
+        one = self.model(**sample.payment(number))
+        return lambda: one.save(self.model.id.does_not_exist())
 
 
 connect = PynamoDB
