@@ -42,6 +42,13 @@ class Made(NamedTuple):
     meaning: Any
 
 
+def _possible(place: Place, value: Any) -> Any:
+    """The value; for the partition key one that a key can have, since the library compares a key with no other."""
+    if place.path != ("pk",) or not isinstance(value, str):
+        return value
+    return value.encode()[:2000].decode(errors="ignore") or "a"
+
+
 class Generator:
     """Draws expressions over the items of one world.
 
@@ -109,10 +116,8 @@ class Generator:
         if found is not None and rng.random() < 0.7:
             value = plain(self.world, found, wanted)
             if value is not None:
-                return self._close_to(value)
-        value = random_value(rng, self.world, wanted)
-        # The library compares a key only with what can be one.
-        return (value[:2000] or "a") if place.path == ("pk",) and isinstance(value, str) else value
+                return _possible(place, self._close_to(value))
+        return _possible(place, random_value(rng, self.world, wanted))
 
     def _close_to(self, value: Any) -> Any:
         chance = self.rng.random()
