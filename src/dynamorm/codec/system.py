@@ -105,11 +105,12 @@ def has_item(body: bytes) -> bool:
     return raw_item(body, "Item") is not None
 
 
-def is_guard_key(wire: dict[str, Any] | None) -> bool:
-    """Whether the value of a partition key is that of a unique attribute's guard."""
+def is_guard_key(wire: dict[str, Any] | None, constraint: str = "") -> bool:
+    """Whether the value of a partition key is that of a unique attribute's guard: of any, or of one ``constraint``."""
     if not wire:
         return False
+    start = GUARD_PREFIX + constraint
     if "B" in wire:
-        return bytes_of(wire["B"]).startswith(GUARD_PREFIX.encode())
+        return bytes_of(wire["B"]).startswith(start.encode())
     text: str = wire.get("S", "")
-    return text.startswith(GUARD_PREFIX)
+    return text.startswith(start)

@@ -7,7 +7,7 @@ It must not know how a transaction is sent.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode, urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from dynamorm.codec.replies import dumps, read_object
-from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, number_wire, text_wire
+from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_guard_key, number_wire, text_wire
 from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
+from dynamorm.expression import Path
 from dynamorm.expression_tree import Comparison, Condition, Location, Update, Wire
 from dynamorm.schema import Field, Unique
 
@@ -193,18 +194,11 @@ class Guards:
 
     def made(self, item: dict[str, Any]) -> bool:
         """Whether a stored item is a guard of this constraint."""
-        return key_text(self.plan, item).startswith(f"{GUARD_PREFIX}{self.constraint.title}#")
+        return is_guard_key(item.get(self.plan.partition.stored), f"{self.constraint.title}#")
 
     def is_for(self, item: dict[str, Any], value: str) -> bool:
         """Whether a guard of this constraint is that of the value."""
         return all(item.get(name) == wire for name, wire in self.key(value).items())
-
-
-def key_text(plan: Plan, item: dict[str, Any]) -> str:
-    """The partition key of a stored item as text; empty when it is none."""
-    wire = item.get(plan.partition.stored) or {}
-    text: str = wire.get("S", "")
-    return b64decode(wire["B"]).decode("utf-8", "replace") if "B" in wire else text
 
 
 def moves(session: Session, plan: Plan, key: bytes, old: Wires, new: Wires) -> tuple[Write, ...]:
@@ -316,8 +310,7 @@ def joined(
 def pinned(plan: Plan, old: Wires, condition: Condition | None) -> Condition | None:
     """The condition with which a write happens only while the unique attributes are still as they were."""
     for field in fields_of(plan):
-        path = Location.__new__(Location)
-        path.field, path.parts = field, (field,)
+        path: Path[Any] = Path(field)
         wire = old.get(field.stored)
         pin: Condition = Comparison("null", (), path) if wire is None else Comparison("=", (Wire(wire),), path)
         condition = pin if condition is None else pin & condition

@@ -15,7 +15,8 @@ from dynamorm.codec.replies import dumps, raw_page
 from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_guard_key, text_wire
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, DuplicateKey, ValidationError
-from dynamorm.expression_tree import Comparison, Condition, Location, Wire
+from dynamorm.expression import Path
+from dynamorm.expression_tree import Comparison, Condition, Wire
 
 from .op import Op
 from .plan import Plan, encode
@@ -35,7 +36,6 @@ def reading_first(
     key: bytes,
     build: Callable[[bytes | None], Write],
     known: bytes | None = NOT_READ,
-    send: Callable[[Session, Write], Flow[Any]] = perform,
 ) -> Flow[Any]:
     """Read what is stored, write on that condition, and begin again when the unique values have changed meanwhile.
 
@@ -44,7 +44,7 @@ def reading_first(
     raw = known if known is not NOT_READ else (yield from session.call(read_back(plan, key)))
     for tried in range(TRIES):
         try:
-            return (yield from send(session, build(raw)))
+            return (yield from perform(session, build(raw)))
         except DuplicateKey:
             raise
         except ConditionFailed:
@@ -99,10 +99,8 @@ def _asked(plan: Plan, values: dict[str, Any]) -> Constraint:
 
 def no_guards(plan: Plan) -> Condition:
     """What is true of every item that is no guard: a scan meets both."""
-    path = Location.__new__(Location)
-    path.field, path.parts = plan.partition, (plan.partition,)
     wire = bytes_wire(GUARD_PREFIX.encode()) if plan.key_type(plan.partition.name) == "B" else text_wire(GUARD_PREFIX)
-    return ~Comparison("begins_with", (Wire(wire),), path)
+    return ~Comparison("begins_with", (Wire(wire),), Path(plan.partition))
 
 
 # ------------------------------------------------------------------------------------------------------------- repair
@@ -142,21 +140,19 @@ class _Repair:
         self.plan = plan
         self.apply = apply
         self.progress = progress
+        self.makers = [Guards(session, plan, one) for one in plan.uniques]
         self.items = self.guarded = self.repaired = 0
         self.faults: list[UniqueFault] = []
 
     def run(self) -> Flow[UniqueReport]:
         """Look at every item, then at every guard."""
         yield from self._scan(self.plan, self._item)
-        tables = {one.plan.table: one.plan for one in self._all_guards()}
+        tables = {one.plan.table: one.plan for one in self.makers}
         for plan in tables.values():
             yield from self._scan(plan, self._guard)
         return UniqueReport(
             items=self.items, guards=self.guarded, faults=tuple(self.faults), repaired=self.repaired
         )  # fmt: skip
-
-    def _all_guards(self) -> list[Guards]:
-        return [Guards(self.session, self.plan, one) for one in self.plan.uniques]
 
     def _scan(self, plan: Plan, look: Callable[[dict[str, Any], bytes], Flow[None]]) -> Flow[None]:
         request: dict[str, Any] = {"TableName": plan.table, "ConsistentRead": True}
@@ -176,12 +172,13 @@ class _Repair:
 
     def _item(self, item: dict[str, Any], raw: bytes) -> Flow[None]:
         """An item must have its guards."""
-        if is_guard(self.plan, item) or not self._ours(item):
+        if is_guard_key(item.get(self.plan.partition.stored)) or not self._ours(item):
             return
         self.items += 1
         owner = {name: item[name] for name in self.plan.key_names}
-        for guards in self._all_guards():
-            value = guards.constraint.value(values_in(self.plan, raw))
+        values = values_in(self.plan, raw)
+        for guards in self.makers:
+            value = guards.constraint.value(values)
             if value is None:
                 continue
             found = yield from self.session.call(read_back(guards.plan, dumps(guards.key(value))))
@@ -197,7 +194,7 @@ class _Repair:
 
     def _guard(self, item: dict[str, Any], raw: bytes) -> Flow[None]:
         """A guard must have its item."""
-        for guards in self._all_guards():
+        for guards in self.makers:
             if not guards.made(item):
                 continue
             self.guarded += 1
@@ -220,11 +217,6 @@ class _Repair:
         except ConditionFailed:
             return  # somebody was quicker
         self.repaired += 1
-
-
-def is_guard(plan: Plan, item: dict[str, Any]) -> bool:
-    """Whether a stored item is a guard and no item of the model."""
-    return is_guard_key(item.get(plan.partition.stored))
 
 
 def repair(session: Session, model: Any, *, apply: bool, progress: Callable[[int], None] | None) -> Flow[UniqueReport]:
