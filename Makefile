@@ -96,7 +96,7 @@ soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose
 	$(PY) -m pytest -m soak --timeout 0 $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.installed-bench  ## CPU per operation, beside boto3 and the peers
+bench: $(VENV)/.installed-bench  ## speed, memory and lost replies, beside boto3 and the peers (half an hour)
 	$(PY) -m benchmarks $(BENCH_ARGS)
 
 # ---------------------------------------------------------------------------------------------------------------- lint

@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from benchmarks import payload
-from benchmarks.measure import ROOT, Worker
+from benchmarks.child import ROOT, Worker
+from benchmarks.cores import Cores
 from benchmarks.server import Server
 from benchmarks.work import ALL, BY_NAME
 
@@ -33,12 +34,16 @@ def main() -> None:
         here, there = (
             Worker(asked.library, server.endpoint, source=folder) for folder in (ROOT / "src", asked.other.resolve())
         )
+        cores = Cores(server.pid)
         try:
             for work in works:
                 pairs = []
                 for turn in range(asked.rounds):  # who begins takes turns, for the second may find a warmer machine
                     order = (here, there) if turn % 2 else (there, here)
-                    cpu = {worker: worker.ask(work, seconds=asked.seconds)["cpu"] for worker in order}
+                    cpu = {}
+                    for worker in order:
+                        cores.place(worker.pid, work)
+                        cpu[worker] = worker.ask(work, seconds=asked.seconds)["cpu"]
                     pairs.append((cpu[here], cpu[there]))
                 ours, others = (median(values) for values in zip(*pairs, strict=True))
                 low, middle, high = quantiles([one / other for one, other in pairs], n=4)

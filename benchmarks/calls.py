@@ -21,7 +21,7 @@ from benchmarks import payload, sample
 from benchmarks.libraries.dynamorm_models import payment, payment_model, settings
 from benchmarks.libraries.dynamorm_plugins import Around, Observing
 from dynamorm import DB
-from dynamorm.effects import Call, Flow, Reply, Send
+from dynamorm.effects import Call, Flow, Gather, Reply, Send
 from dynamorm.testing import reply
 
 STORE = Path(__file__).parent.parent / "tests" / "call_budget.json"
@@ -47,6 +47,8 @@ class Scripted:
             while True:
                 if effect.__class__ is Send:
                     effect = flow.send(self.answer)
+                elif isinstance(effect, Gather):  # one after the other: threads would count for the driver
+                    effect = flow.send([self.run(one) for one in effect.flows])
                 elif isinstance(effect, Call):  # the first call of a database loads its credentials
                     effect = flow.send(effect.sync())
                 else:
@@ -84,6 +86,8 @@ def verbs() -> dict[str, Counts]:
     found = reply({"Item": stored})
     empty = reply({})
     page = reply({"Items": [payload.stored_payment(n, "nanos") for n in range(ITEMS)], "Count": ITEMS})
+    items = [payload.stored_payment(n, "nanos") for n in range(ITEMS)]
+    many = reply({"Responses": {"nanos-payments": items}, "UnprocessedKeys": {}})
     key = (sample.MERCHANT, "payment-00000001")
 
     def loaded(db: DB) -> Any:
@@ -114,6 +118,24 @@ def verbs() -> dict[str, Counts]:
         one = loaded(db)
         return lambda: db.put(one)
 
+    def batch_get(db: DB) -> Callable[[], Any]:
+        keys = [(sample.MERCHANT, sample.name(n)) for n in range(ITEMS)]
+        return lambda: db.batch_get(model, keys)
+
+    def batch_write(db: DB) -> Callable[[], Any]:
+        items = [payment(model, n) for n in range(ITEMS)]
+        return lambda: db.batch_write(puts=items)
+
+    def transaction(db: DB) -> Callable[[], Any]:
+        items = [payment(model, n) for n in range(ITEMS)]
+
+        def write() -> None:
+            with db.transaction() as one:
+                for item in items:
+                    one.put(item)
+
+        return write
+
     plans: dict[str, tuple[Any, Callable[[DB], Callable[[], Any]]]] = {
         "get": (found, lambda db: lambda: db.get(model, *key)),
         "require": (found, lambda db: lambda: db.require(model, *key)),
@@ -125,6 +147,13 @@ def verbs() -> dict[str, Counts]:
         "update, object": (reply({"Attributes": stored}), update),
         "delete, object": (empty, delete),
         "delete, key": (empty, lambda db: lambda: db.delete(model, *key)),
+        f"batch get of {ITEMS}": (many, batch_get),
+        f"batch write of {ITEMS}": (reply({"UnprocessedItems": {}}), batch_write),
+        f"transaction of {ITEMS}": (empty, transaction),
+        "count": (
+            reply({"Count": ITEMS, "ScannedCount": ITEMS}),
+            lambda db: lambda: db.model(model).where(model.merchant_id == key[0]).count(),
+        ),
         f"query of {ITEMS}": (page, lambda db: lambda: db.model(model).where(model.merchant_id == key[0]).all()),
     }
     found = {name: _fewest(answer, prepare) for name, (answer, prepare) in plans.items()}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks import payload, sample
-from benchmarks.measure import ROOT, Worker
+from benchmarks.child import ROOT, Worker
 from benchmarks.work import BY_NAME
 from dynamorm.errors import ConfigError
 from dynamorm.testing import DynamoDBLocal, EmbeddedEngine
@@ -72,28 +72,31 @@ class Direct:
         self.ask("PutItem", {"TableName": f"{flavour}-payments", "Item": item})
 
 
-def measure(libraries: list[str], *, rounds: int, seconds: float, tell: Callable[[str], None]) -> PerSecond:
-    """Operations per second, one at a time, on every engine that this machine has."""
+def measure(
+    libraries: list[str], *, rounds: int, seconds: float, tell: Callable[[str], None]
+) -> tuple[PerSecond, dict[str, str]]:
+    """Operations per second, one at a time, on every engine that this machine has; and why an engine is left out."""
     libraries = [library for library in LIBRARIES if library in libraries]
     found: PerSecond = {}
-    if not libraries:
-        return found
-    for start in (lambda: EmbeddedEngine(services=("dynamodb",)), _local):
+    left_out: dict[str, str] = {}
+    engines = {"the embedded engine": lambda: EmbeddedEngine(services=("dynamodb",)), "DynamoDB Local": _local}
+    for title, start in engines.items() if libraries else ():
+        tell(title)
         try:
-            process = start()
-        except ConfigError as error:
-            print(f"an engine is left out: {error}", file=sys.stderr)
-            continue
-        tell(process.name)
-        with process:
-            found[process.name] = _measured(process.endpoint, libraries, rounds, seconds)
-    return found
+            with start() as process:
+                found[process.name] = _measured(process.endpoint, libraries, rounds, seconds)
+        except Exception as error:  # noqa: BLE001 - the other engine, and all that was measured before, must not be lost
+            left_out[title] = f"{type(error).__name__}: {error}"
+            print(f"{title} is left out: {left_out[title]}", file=sys.stderr)
+    return found, left_out
 
 
 def _local() -> DynamoDBLocal:
     """DynamoDB Local from where the project's script keeps it, or fetches it to. Raises ConfigError."""
     script = ROOT / "scripts" / "dynamodb_local.py"
-    ran = subprocess.run([sys.executable, str(script), "path"], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, str(script), "path"], capture_output=True, text=True, check=False, timeout=300
+    )
     if ran.returncode:
         raise ConfigError((ran.stderr.strip().splitlines() or ["DynamoDB Local was not found"])[-1])
     return DynamoDBLocal(ran.stdout.strip())

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import payload, sample
+from benchmarks.child import Worker
 from benchmarks.engines import Direct
 from benchmarks.libraries import BY_NAME
-from benchmarks.measure import Worker
 from dynamorm.testing import Answer, EmbeddedEngine, EngineBackend, FaultServer, Request, answers
 
 TRIALS = 3
@@ -154,7 +154,7 @@ def measure(libraries: list[str], *, tell: Callable[[str], None], pythons: dict[
         return {}
     plan = trials(libraries)
     spoiler = Spoiler(plan)
-    tell("lost and wrong replies")
+    tell("all libraries at the same time")
     with EmbeddedEngine(services=("dynamodb",)) as process:
         engine = Direct(process.endpoint)
         engine.create_tables()

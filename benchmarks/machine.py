@@ -12,7 +12,7 @@ from typing import Any
 
 SOURCE = Path(__file__).parent.parent / "src"
 OURS = "dynamorm-py"
-NEEDS = ["msgspec", "httptools", "typing-extensions", "botocore"]
+NEEDS = ["msgspec", "httptools", "botocore"]
 """What ours needs at run time; botocore, by far the largest, only for credentials beyond static ones."""
 
 

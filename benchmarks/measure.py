@@ -1,112 +1,30 @@
-"""Runs the workers in turn and gathers their figures."""
+"""Runs the workers in turn and gathers their figures, round by round."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from benchmarks import sample
+from benchmarks.child import ROOT, Worker, environment
+from benchmarks.cores import Cores
 from benchmarks.libraries import BY_NAME
 from benchmarks.work import Work
 
-ROOT = Path(__file__).parent.parent
 HOLD = 20
 """Results of 1,000 items that are held at once to see what one takes."""
-MANY, FEW = 10_000, 2
-"""Rounds of a query of so many items: the largest takes some libraries 20 seconds, long enough to be steady."""
-PATIENCE = 300
-"""Seconds for one round of one piece of work; the longest is a whole scan, more than a minute."""
+FEW, LONG = 3, 30.0
+"""Work on very many items has at most so many rounds, and a library no second one that would end after so many seconds
+of its own: the slowest need half a minute for one pass, which is long enough to be steady."""
+START_TIMEOUT = 60.0
 
 Figures = dict[str, dict[str, dict[str, Any]]]
-"""By work and library: the figure of each round under ``cpu`` and ``wall``, or a reason under ``error``."""
+"""By work and library: the figure of each round under ``cpu`` and ``wall``, or a reason under ``error``. Every library
+is measured in the first round and in each that follows until it stops, so figures at the same place are of one round."""
 Tell = Callable[[str], None]
-
-
-def environment(source: Path | None = None) -> dict[str, str]:
-    """What the children see: made-up credentials, and nothing of a real account."""
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DYNAMO"))}
-    paths = [*([str(source)] if source else []), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return keep | {
-        "AWS_ACCESS_KEY_ID": sample.KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": sample.SECRET,
-        "AWS_DEFAULT_REGION": sample.REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "PYTHONPATH": os.pathsep.join(paths),
-    }
-
-
-class Worker:
-    """A child that measures one library. ``problem`` says why it cannot, if it cannot.
-
-    ``source`` is a folder to import from before all others, ``interpreter`` another Python, which finds us in the
-    source tree.
-    """
-
-    def __init__(
-        self, library: str, endpoint: str, *, source: Path | None = None, interpreter: Path | None = None
-    ) -> None:
-        if interpreter is not None:
-            source = ROOT / "src"
-        self.problem: str | None = None
-        self._process = subprocess.Popen(
-            [str(interpreter or sys.executable), "-W", "ignore", "-m", "benchmarks.worker", library, endpoint],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=environment(source),
-        )
-        self._answer()
-
-    def ask(self, work: Work, **order: Any) -> dict[str, Any]:
-        """Have it do a piece of work."""
-        return self.order({"work": work.name, "items": work.items, **order})
-
-    def order(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have it do something."""
-        if self.problem is not None:
-            return {"error": self.problem}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        watchdog = threading.Timer(PATIENCE, self._process.kill)
-        watchdog.daemon = True
-        watchdog.start()
-        line = self._process.stdout.readline()
-        watchdog.cancel()
-        if line:
-            return json.loads(line)  # type: ignore[no-any-return]
-        last = self._process.stderr.read().strip().splitlines()
-        self.problem = last[-1] if last else f"it ended, or gave no answer within {PATIENCE} s"
-        return {"error": self.problem}
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
 
 
 def operations(
@@ -118,74 +36,126 @@ def operations(
     seconds: float,
     tell: Tell,
     interpreter: Path | None = None,
+    into: Figures | None = None,
+    cores: Cores | None = None,
 ) -> Figures:
-    """Every work with every library, round after round, each round in another order."""
-    workers = {library: Worker(library, endpoint, interpreter=interpreter) for library in libraries}
-    figures: Figures = {}
+    """Every work with every library, round after round, each round in another order.
+
+    A round goes through all works, so that what disturbs the machine for a while falls on one round of each, not on all
+    rounds of one. ``into`` is filled while it goes on. ``cores`` tells client and server where to run.
+    """
+    works = list(works)
+    figures: Figures = {} if into is None else into
+    for work in works:
+        figures[work.name] = {library: {"cpu": [], "wall": []} for library in libraries}
+    most = min(rounds, FEW) if any(work.big for work in works) else rounds
+    workers: dict[str, Worker] = {}
+    spent: dict[tuple[str, str], list[float]] = {}
     try:
-        for work in works:
-            tell(work.title)
-            found = figures[work.name] = {library: {"cpu": [], "wall": []} for library in libraries}
-            for turn in range(min(rounds, FEW if work.items >= MANY else rounds)):
-                at = turn % len(libraries)
-                for library in libraries[at:] + libraries[:at]:
-                    _add(found[library], workers[library].ask(work, seconds=seconds) if _going(found[library]) else {})
+        for library in libraries:
+            tell(f"starting {library}")
+            workers[library] = Worker(library, endpoint, interpreter=interpreter)
+        for turn in range(most):
+            for at, work in enumerate(works, turn):
+                tell(f"round {turn + 1} of {most}: {work.title}")
+                for library in _turned(libraries, at):
+                    figure, took = figures[work.name][library], spent.setdefault((work.name, library), [])
+                    if "error" in figure or "unsupported" in figure or (work.big and not _affordable(took)):
+                        continue
+                    if cores is not None:
+                        cores.place(workers[library].pid, work)
+                    start = time.monotonic()
+                    _add(figure, workers[library].ask(work, seconds=seconds * (2 if work.tasks > 1 else 1)))
+                    took.append(time.monotonic() - start)
     finally:
         for worker in workers.values():
             worker.close()
-    return {
-        work: {name: one for name, one in found.items() if "unsupported" not in one} for work, found in figures.items()
-    }
+    for work in works:
+        known = figures[work.name]
+        figures[work.name] = {name: one for name, one in known.items() if "unsupported" not in one}
+    return figures
 
 
-def _going(figure: dict[str, Any]) -> bool:
-    return "error" not in figure and "unsupported" not in figure
+def _turned(libraries: list[str], at: int) -> list[str]:
+    at %= len(libraries) or 1
+    return libraries[at:] + libraries[:at]
+
+
+def _affordable(took: list[float]) -> bool:
+    """Whether another round of a long work still fits."""
+    return not took or sum(took) + took[-1] <= LONG
 
 
 def _add(figure: dict[str, Any], answer: dict[str, Any]) -> None:
     for name, value in answer.items():
-        if name in ("cpu", "wall"):
-            figure[name].append(value)
+        if name in ("cpu", "wall", "held", "peak"):
+            figure.setdefault(name, []).append(value)
         elif name in ("error", "unsupported"):
             figure[name] = value
 
 
-def memory(endpoint: str, libraries: list[str], work: Work, *, warm: Work, tell: Tell) -> dict[str, dict[str, Any]]:
+def memory(
+    endpoint: str,
+    libraries: list[str],
+    work: Work,
+    *,
+    warm: Work,
+    runs: int,
+    tell: Tell,
+    interpreter: Path | None = None,
+) -> dict[str, dict[str, Any]]:
     """Bytes per result of ``work``, each library in a fresh process that has done ``warm`` before."""
-    found = {}
-    for library in libraries:
-        tell(f"memory, {library}")
-        worker = Worker(library, endpoint)
-        try:
-            worker.ask(warm, seconds=0.1)
-            found[library] = worker.ask(work, hold=HOLD)
-        finally:
-            worker.close()
+    found: dict[str, dict[str, Any]] = {library: {} for library in libraries}
+    for turn in range(runs):
+        for library in _turned(libraries, turn):
+            if "error" in found[library] or "unsupported" in found[library]:
+                continue
+            tell(f"run {turn + 1} of {runs}: {library}")
+            worker = Worker(library, endpoint, interpreter=interpreter)
+            try:
+                worker.ask(warm, seconds=0.1)
+                _add(found[library], worker.ask(work, hold=HOLD))
+            finally:
+                worker.close()
     return {library: one for library, one in found.items() if "unsupported" not in one}
 
 
-def startup(endpoint: str, libraries: list[str], *, runs: int, tell: Tell) -> dict[str, dict[str, list[float]]]:
+def startup(
+    endpoint: str, libraries: list[str], *, runs: int, tell: Tell, interpreter: Path | None = None
+) -> dict[str, dict[str, Any]]:
     """Milliseconds of import, and of import and first get, in fresh interpreters; one unmeasured run comes first."""
-    found: dict[str, dict[str, list[float]]] = {library: {} for library in libraries}
+    found: dict[str, dict[str, Any]] = {library: {} for library in libraries}
     for turn in range(runs + 1):
-        tell(f"start, run {turn}")
-        for library in libraries:
-            entry = BY_NAME[library]
-            command = [sys.executable, "-W", "ignore", str(ROOT / "benchmarks" / "startup_child.py")]
-            arguments = [entry.statement, f"benchmarks.libraries.{entry.module}", endpoint, str(ROOT)]
-            ran = subprocess.run(
-                [*command, *arguments], capture_output=True, text=True, env=environment(), timeout=60, check=False
-            )
-            for line in ran.stdout.splitlines() if turn and not ran.returncode else ():
-                label, wall, cpu = line.rsplit(" ", 2)
-                found[library].setdefault(f"{label}, wall", []).append(float(wall))
-                found[library].setdefault(f"{label}, cpu", []).append(float(cpu))
-    return {library: one for library, one in found.items() if one}
+        tell(f"run {turn} of {runs}")
+        for library in _turned(libraries, turn):
+            if "error" in found[library]:
+                continue
+            told = _started(library, endpoint, interpreter)
+            if isinstance(told, str):
+                found[library]["error"] = told
+                continue
+            for label, value in told.items() if turn else ():
+                found[library].setdefault(label, []).append(value)
+    return found
 
 
-def middle(values: list[float]) -> float:
-    """The median.
-
-    Example: ``middle([3.0, 1.0, 2.0]) == 2.0``
-    """
-    return median(values)
+def _started(library: str, endpoint: str, interpreter: Path | None) -> dict[str, float] | str:
+    """What one fresh interpreter tells: milliseconds by label, or what went wrong."""
+    entry = BY_NAME[library]
+    # -P: the script lies among modules of ours that would hide some of the standard library's.
+    command = [str(interpreter or sys.executable), "-P", "-W", "ignore", str(ROOT / "benchmarks" / "startup_child.py")]
+    command += [entry.statement, f"benchmarks.libraries.{entry.module}", endpoint, str(ROOT)]
+    source = None if interpreter is None else ROOT / "src"
+    try:
+        ran = subprocess.run(
+            command, capture_output=True, text=True, env=environment(source), timeout=START_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end within {START_TIMEOUT:.0f} s"
+    if ran.returncode:
+        return (ran.stderr.strip().splitlines() or [f"it ended with status {ran.returncode}"])[-1]
+    figures = {}
+    for line in ran.stdout.splitlines():
+        label, wall, cpu = line.rsplit(" ", 2)
+        figures[f"{label}, wall"], figures[f"{label}, cpu"] = float(wall), float(cpu)
+    return figures

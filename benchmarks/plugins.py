@@ -13,12 +13,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from itertools import repeat
-from statistics import median
 from time import process_time
 from typing import Any
 
-from benchmarks import measure as measuring
+from benchmarks.child import ROOT, environment
 from benchmarks.libraries import PLUGGED
+from benchmarks.ratios import sure
 
 PLAIN = "dynamorm"
 WORKS = ("get", "put")
@@ -29,19 +29,24 @@ Extra = dict[str, dict[str, list[float]]]
 """By work and plugin: the µs of CPU more per operation, pair by pair."""
 
 
-def measure(endpoint: str, *, rounds: int, tell: Callable[[str], None]) -> Extra:
-    """So many pairs of blocks, in a child. Nothing when the child fails."""
-    tell("plugins")
+def measure(endpoint: str, *, rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """So many pairs of blocks, in a child: what is added under ``extra``, and whether the generated code is the same.
+
+    Raises RuntimeError with the end of what the child complains of.
+    """
+    tell(f"{rounds} pairs")
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "benchmarks.plugins", endpoint, str(rounds)],
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
-        cwd=measuring.ROOT,
-        env=measuring.environment(),
+        cwd=ROOT,
+        env=environment(),
         timeout=TIMEOUT,
         check=False,
     )
-    return json.loads(ran.stdout) if ran.returncode == 0 else {}
+    if ran.returncode:
+        raise RuntimeError((ran.stderr.strip().splitlines() or [f"it ended with status {ran.returncode}"])[-1])
+    return json.loads(ran.stdout)  # type: ignore[no-any-return]
 
 
 def pairs(operations: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
@@ -72,14 +77,18 @@ def _block(operation: Callable[[], Any]) -> float:
 
 
 def rows(extra: Extra) -> list[list[str]]:
-    """The table's rows: the median of the differences and the middle half of them."""
+    """The table's rows: the median of the differences, and how sure it is."""
     return [[entry.title, *(_cell(extra[work][entry.name]) for work in extra)] for entry in PLUGGED]
 
 
 def _cell(values: list[float]) -> str:
-    ordered = sorted(values)
-    quarter = len(ordered) // 4
-    return f"{median(ordered):+.1f} ({ordered[quarter]:+.1f}…{ordered[-1 - quarter]:+.1f})"
+    low, middle, high = sure(values)
+    return f"{middle:+.1f} ({low:+.1f}…{high:+.1f})"
+
+
+def source(library: Any) -> str:
+    """The code that is generated for the payment, with whatever plugins the library's database has."""
+    return library.db._session.registry.codec(library.model).source  # type: ignore[no-any-return]  # noqa: SLF001 - its text is not exported
 
 
 def main() -> None:
@@ -91,7 +100,7 @@ def main() -> None:
     extra = {
         work: pairs({name: getattr(library, work)() for name, library in libraries.items()}, rounds) for work in WORKS
     }
-    print(json.dumps(extra))
+    print(json.dumps({"extra": extra, "same_source": len({source(one) for one in libraries.values()}) == 1}))
     for library in libraries.values():
         library.close()
 

@@ -1,95 +1,162 @@
-"""From figures to tables: in the terminal, and as a Markdown page beside the JSON and the plots."""
+"""From figures to tables of texts, for the terminal and the page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks import engines, plugins
+from benchmarks import engines, growth, plugins, targets
 from benchmarks.libraries import BY_NAME
-from benchmarks.work import ALL
-from benchmarks.work import BY_NAME as WORKS
+from benchmarks.ratios import number, ratio, spread
+from benchmarks.work import ALL, Work
 
-BASE = "dynamorm"
-"""What the others are compared with."""
-
-
+BASE = {"sync": "dynamorm", "async": "dynamorm-async"}
+"""What the others are compared with: our face of the same kind."""
 RANGE = ", and the range."
 """The end of a note; the terminal has no room for ranges beside many columns."""
-SCAN_NOTE = "aiodynamo and dyntastic know no segments: they read one segment's worth. pydynox gives all items at once."
+SCAN_NOTE = (
+    "Per item, of {:,}. aiodynamo and dyntastic know no segments: they read one segment's worth. pydynox gives all items "
+    "at once. A library that needs more than half of 30 s for one pass has one round."
+)
+LONG_NOTE = "A library that needs more than 15 s for one query of 100,000 has one round."
 
 
 class Table(NamedTuple):
-    """A table of texts. The first column names the row."""
+    """A table of texts. The first column names the row. ``aside`` is left out in the terminal."""
 
     title: str
     note: str
     head: list[str]
     rows: list[list[str]]
-
-
-def number(value: float) -> str:
-    """Three digits at least, thousands apart.
-
-    Example: ``number(1234.5) == "1,234"``, ``number(56.78) == "56.8"``
-    """
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
-
-
-def spread(values: list[float]) -> str:
-    """The median, and the range around it."""
-    return f"{number(median(values))} ({number(min(values))}…{number(max(values))})"
+    aside: bool = False
 
 
 def tables(results: dict[str, Any]) -> Iterator[Table]:
     """Every table of the report."""
+    promised = targets.targets(results)
+    if promised:
+        yield _targets(promised)
+    yield from _measured(results)
+    if results.get("newer"):
+        python = f"CPython {results['newer']['python']}"
+        for table in _measured(results["newer"]):
+            yield table._replace(title=f"{python}: {table.title}")
+    if results.get("plugins"):
+        yield Table(
+            "Plugins: µs of CPU that one adds to an operation",
+            "Differences of pairs of blocks with and without it: the median, and between what it lies with 95 % certainty.",
+            ["", *results["plugins"]],
+            plugins.rows(results["plugins"]),
+        )
+    if results.get("engines"):
+        yield _engines(results)
+    if results.get("faults"):
+        yield _faults(results["faults"])
+    problems = list(_problems(results))
+    if problems:
+        yield Table("Left out", "What could not be measured, and why.", ["", "what", "reason"], problems)
+
+
+def _targets(promised: list[targets.Target]) -> Table:
+    return Table(
+        f"Targets: {targets.summary(promised)}",
+        "The ratios of this run's medians decide. In brackets the middle half of the ratios round by round, whose figures "
+        "are taken within seconds of each other: how far the ratio can be trusted. Of a plugin, between what its median lies.",
+        ["", "compared", "measured", "target", "verdict"],
+        targets.rows(promised),
+    )
+
+
+def _measured(results: dict[str, Any]) -> Iterator[Table]:
+    """What each Python measures: operations, growth, start, memory, size."""
     titles = {name: one["title"] for name, one in results["libraries"].items()}
     works = [work for work in ALL if work.name in results["works"]]
-    for group, what in (
-        ("core", "Operations"),
-        ("sizes", "Item sizes"),
-        ("growth", "Growing queries"),
-        ("scan", "Parallel scan"),
-    ):
-        some = [work for work in works if work.group == group]
-        if some:
-            for figure, label in (("cpu", "CPU"), ("wall", "wall clock")):
-                yield Table(
-                    f"{what}: {label}, µs per {'item' if group == 'scan' else 'operation'}",
-                    f"Median of {results['rounds']} rounds{RANGE}" if group != "scan" else SCAN_NOTE,
-                    ["", *(titles.values())],
-                    [
-                        [work.title, *(_cell(results["works"][work.name].get(name), figure) for name in titles)]
-                        for work in some
-                    ],
-                )
-    if works and BASE in titles and any(not name.startswith(BASE) for name in titles):
+    core, scan = ([work for work in works if work.group == group] for group in ("core", "scan"))
+    rounds = f"Median of {results['rounds']} rounds"
+    if core:
+        note = f"{rounds}."
+        yield _overview("CPU: µs per operation", note, core, results, titles, lambda one: number(median(one["cpu"])))
+        yield _overview(
+            "Operations per second and core",
+            "How many a core does that does nothing else: a second by the CPU of one.",
+            core,
+            results,
+            titles,
+            lambda one: number(1e6 / median(one["cpu"])),
+        )
+    if works and any(name not in BASE.values() for name in titles):
         yield _ratios(results, works, titles)
+    for group, what in (("sizes", "Item sizes"), ("growth", "Growing queries")):
+        some = [work for work in works if work.group == group]
+        for figure, label in (("cpu", "CPU"), ("wall", "wall clock")) if some else ():
+            note = rounds + (RANGE if group == "sizes" else f"{RANGE} {LONG_NOTE}")
+            title = f"{what}: {label}, µs per operation"
+            table = _overview(title, note, some, results, titles, lambda one, figure=figure: spread(one[figure]))
+            yield table._replace(aside=figure == "wall")
+    for work in core + scan:
+        yield _work(work, results, titles)
+    for kind in growth.KINDS:
+        yield from _grown(kind, results, titles)
     yield from _beside(results, titles)
 
 
-def _cell(figure: dict[str, Any] | None, which: str) -> str:
-    if figure is None:
-        return "-"
-    return spread(figure[which]) if figure.get(which) else "failed"
+def _overview(title: str, note: str, works: list[Work], results: dict[str, Any], titles: Any, cell: Any) -> Table:
+    """Pieces of work as rows, libraries as columns."""
+
+    def text(figure: dict[str, Any] | None) -> str:
+        if figure is None or "unsupported" in figure:
+            return "-"
+        return cell(figure) if figure.get("cpu") else "failed"
+
+    return Table(
+        title,
+        note,
+        ["", *titles.values()],
+        [[work.title, *(text(results["works"][work.name].get(name)) for name in titles)] for work in works],
+    )
 
 
-def _ratios(results: dict[str, Any], works: list[Any], titles: dict[str, str]) -> Table:
+def _work(work: Work, results: dict[str, Any], titles: dict[str, str]) -> Table:
+    """All figures of one piece of work, libraries as rows."""
+    found = results["works"][work.name]
+    rows = []
+    for name, title in titles.items():
+        figure = found.get(name)
+        if figure is None or not figure.get("cpu"):
+            if figure is not None and "unsupported" not in figure:
+                rows.append([title, "failed", *["-"] * 5])
+            continue
+        base = found.get(base_of(name, titles), {})
+        beside = None if name in BASE.values() else ratio(figure["cpu"], base.get("cpu", []))
+        rows.append([
+            title,
+            spread(figure["cpu"]),
+            spread(figure["wall"]),
+            number(1e6 / median(figure["cpu"])),
+            number(1e6 / median(figure["wall"])),
+            f"{beside.medians:.1f} x" if beside else "-",
+            f"{beside.low:.1f} … {beside.high:.1f}" if beside else "-",
+        ])  # fmt: skip
+    of = "items" if work.each else "operations"
+    note = (
+        SCAN_NOTE.format(results.get("scan_items", 0)) if work.each else f"Median of {results['rounds']} rounds{RANGE}"
+    )
+    head = ["", "CPU, µs", "wall, µs", f"{of} / s and core", f"{of} / s", "CPU, DynamORM = 1", "round by round"]
+    return Table(work.title[0].upper() + work.title[1:], note, head, rows, aside=work.group == "core")
+
+
+def _ratios(results: dict[str, Any], works: list[Work], titles: dict[str, str]) -> Table:
     """How many times DynamORM's CPU each library takes; its asyncio face is the base of the asyncio libraries."""
-    others = [name for name in titles if not name.startswith(BASE)]
+    others = [name for name in titles if name not in BASE.values()]
     rows = []
     for work in works:
         found = results["works"][work.name]
-        row = [work.title]
-        for name in others:
-            base = found.get(base_of(name, titles))
-            one = found.get(name)
-            both = base and one and base["cpu"] and one["cpu"]
-            row.append(f"{median(one['cpu']) / median(base['cpu']):.1f} x" if both else "-")
-        rows.append(row)
+        both = [
+            ratio(found.get(o, {}).get("cpu", []), found.get(base_of(o, titles), {}).get("cpu", [])) for o in others
+        ]
+        rows.append([work.title, *("-" if one is None else f"{one.medians:.1f} x" for one in both)])
     return Table(
         "Ratios: how many times DynamORM's CPU each one takes",
         "asyncio libraries beside DynamORM's asyncio face, the others beside its blocking face.",
@@ -99,52 +166,80 @@ def _ratios(results: dict[str, Any], works: list[Any], titles: dict[str, str]) -
 
 
 def base_of(library: str, present: dict[str, str]) -> str:
-    """DynamORM's face of the same kind.
+    """DynamORM's face of the same kind, if it was measured, else the other one.
 
     Example: ``base_of("aiodynamo", titles) == "dynamorm-async"``
     """
-    asynchronous = library in ("aiodynamo", "pydynox-async", "dynamoxy")
-    return f"{BASE}-async" if asynchronous and f"{BASE}-async" in present else BASE
+    face = BASE[BY_NAME[library].face]
+    return face if face in present else BASE["sync"]
+
+
+def _grown(kind: growth.Kind, results: dict[str, Any], titles: dict[str, str]) -> Iterator[Table]:
+    """How the cost of an item or byte changes with size."""
+    found = {name: one for name in titles if (one := growth.growth(kind, results["works"], name)) is not None}
+    if not found:
+        return
+    sizes = list(kind.works)
+    each = []
+    for name, one in found.items():
+        by_size = dict(zip(one.sizes, one.each, strict=True))
+        cells = (number(by_size[size]) if size in by_size else "-" for size in sizes)
+        each.append([titles[name], *cells, f"{max(one.each) / min(one.each):.1f}"])
+    yield Table(
+        f"Growth of a {kind.title}: CPU, {kind.measure} per {kind.unit}",
+        f"The whole call divided by its {kind.unit}s: small ones bear the cost of the call alone.",
+        ["", *(f"{size:,}" for size in sizes), "largest / smallest"],
+        each,
+    )
+    steps = list(pairwise(sizes))
+    rows = []
+    for name, one in found.items():
+        more = dict(zip(pairwise(one.sizes), one.more, strict=True))
+        rows.append([
+            titles[name],
+            *(f"{more[step]:.2f}" if step in more else "-" for step in steps),
+            "not clear" if one.ratio is None else f"{one.ratio:.2f}",
+            f"{number(one.fixed)} µs + {one.slope:.2f} {kind.measure}",
+            f"{one.off:.0%} ({one.low:.0%}…{one.high:.0%})",
+        ])  # fmt: skip
+    yield Table(
+        f"Growth of a {kind.title}: CPU of each {kind.unit} more, {kind.measure}",
+        "From one size to the next, so what a call costs at all drops out; `not clear` where a larger size came out cheaper. "
+        f"`line`: what a call costs and each {kind.unit}, as fits all sizes best. `off`: the farthest figure from that line "
+        f"(middle half of the rounds); up to {growth.CONSTANT:.0%} we call the cost per {kind.unit} constant.",
+        ["", *(f"{small:,} to {large:,}" for small, large in steps), "largest / smallest", "line", "off"],
+        rows,
+    )
 
 
 def _beside(results: dict[str, Any], titles: dict[str, str]) -> Iterator[Table]:
     """Start, memory and size."""
-    startup = results.get("startup", {})
+    labels = ("import, wall", "import, cpu", "first get, wall", "first get, cpu")
+    startup = {name: one for name, one in results.get("startup", {}).items() if labels[-1] in one}
     if startup:
-        labels = ("import, wall", "import, cpu", "first get, wall", "first get, cpu")
+        rows = []
+        for name, one in startup.items():
+            base = startup.get(base_of(name, titles), {})
+            beside = None if name in BASE.values() else ratio(one[labels[2]], base.get(labels[2], []))
+            cells = [spread(one[label]) for label in labels]
+            rows.append([titles[name], *cells, f"{beside.medians:.1f} x" if beside else "-"])
         yield Table(
             "Start in a fresh interpreter: ms",
             "`first get` counts from the start of the import to the answer of the first get.",
-            ["", *labels],
-            [[titles[name], *(spread(one[label]) for label in labels)] for name, one in startup.items()],
+            ["", *labels, "first get, DynamORM = 1"],
+            rows,
         )
-    memory = {name: one for name, one in results.get("memory", {}).items() if "held" in one}
+    memory = {name: one for name, one in results.get("memory", {}).items() if one.get("held")}
     if memory:
         yield Table(
             "Memory of a query of 1,000 items: KB",
             "`held`: one result kept; `peak`: the most that was needed at one moment to get it.",
             ["", "held", "peak"],
-            [[titles[name], number(one["held"] / 1e3), number(one["peak"] / 1e3)] for name, one in memory.items()],
+            [
+                [titles[name], *(spread([value / 1e3 for value in one[which]]) for which in ("held", "peak"))]
+                for name, one in memory.items()
+            ],
         )
-    if results.get("newer"):
-        yield _newer(results["newer"])
-    if results.get("plugins"):
-        yield Table(
-            "Plugins: µs of CPU that one adds to an operation",
-            "Differences of pairs of rounds with and without it: the median, and the middle half of them.",
-            ["", *results["plugins"]],
-            plugins.rows(results["plugins"]),
-        )
-    for found in filter(None, [results.get("engines")]):
-        names = next(iter(next(iter(found.values())).values()))
-        yield Table(
-            "End to end: operations per second, one at a time",
-            "The engine does nearly all of the work, on the same machine.",
-            ["", *(titles[name] for name in names)],
-            list(engines.rows(found, spread)),
-        )
-    if results.get("faults"):
-        yield _faults(results["faults"])
     if results.get("size"):
         yield Table(
             "Installed size: MB",
@@ -154,18 +249,13 @@ def _beside(results: dict[str, Any], titles: dict[str, str]) -> Iterator[Table]:
         )
 
 
-def _newer(found: dict[str, Any]) -> Table:
-    """The libraries that need a newer Python, beside DynamORM on the same."""
-    names = list(dict.fromkeys(name for figures in found["works"].values() for name in figures))
-    versions = ", ".join(f"{title} {version}" for title, version in found["versions"].items())
+def _engines(results: dict[str, Any]) -> Table:
+    names = next(iter(next(iter(results["engines"].values())).values()))
     return Table(
-        f"On CPython {found['python']}: CPU, µs per operation",
-        f"{versions}, beside DynamORM on the same interpreter. Medians{RANGE}",
+        "End to end: operations per second, one at a time",
+        "The engine does nearly all of the work, on the same machine.",
         ["", *(BY_NAME[name].title for name in names)],
-        [
-            [WORKS[work].title, *(_cell(figures.get(name), "cpu") for name in names)]
-            for work, figures in found["works"].items()
-        ],
+        list(engines.rows(results["engines"], spread)),
     )
 
 
@@ -190,66 +280,21 @@ def _faults(found: dict[str, Any]) -> Table:
     )
 
 
-def show(results: dict[str, Any]) -> None:
-    """Print the tables: libraries as rows, and at most five columns beside each other."""
-    print(about(results))
-    for table in tables(results):
-        columns = [list(column) for column in zip(table.head, *table.rows, strict=True)]
-        if table.head[1] in (one["title"] for one in results["libraries"].values()):
-            columns = [table.head, *table.rows]
-        names, rest = columns[0], columns[1:]
-        print(f"\n{table.title}\n{table.note if len(rest) < 4 else table.note.replace(RANGE, '.')}")
-        for at in range(0, len(rest), 5):
-            some = [names, *rest[at : at + 5]]
-            short = [[cell.partition(" (")[0] for cell in column] if len(some) > 4 else column for column in some[1:]]
-            _print([list(row) for row in zip(names, *short, strict=True)])
-
-
-def _print(rows: list[list[str]]) -> None:
-    """A table of rows, of which the first is the head."""
-    try:
-        from rich.console import Console
-        from rich.table import Table as RichTable
-    except ImportError:
-        widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-        for row in rows:
-            print(
-                "  ".join(
-                    cell.rjust(width) if at else cell.ljust(width)
-                    for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+def _problems(results: dict[str, Any], where: str = "") -> Iterator[list[str]]:
+    """Who could not be measured, with what, and why: what failed for the same reason is one row."""
+    found: dict[tuple[str, str], list[str]] = {}
+    named = [(work.title, results["works"].get(work.name, {})) for work in ALL]
+    named += [(what, results.get(what, {})) for what in ("startup", "memory")]
+    for what, figures in named:
+        for name, one in figures.items():
+            if "error" in one:
+                done = len(one.get("cpu", ()))
+                found.setdefault((BY_NAME[name].title + where, one["error"]), []).append(
+                    f"{what}, after {done} rounds" if done else what
                 )
-            )
-        return
-    shown = RichTable(show_edge=False)
-    for at, name in enumerate(rows[0]):
-        shown.add_column(name, justify="right" if at else "left", no_wrap=at == 0)
-    for row in rows[1:]:
-        shown.add_row(*row, style="bold green" if row[0].startswith("DynamORM") else None)
-    Console().print(shown)
-
-
-def about(results: dict[str, Any]) -> str:
-    """A line on the machine."""
-    machine = results["machine"]
-    return (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, {machine['python']}; "
-        f"canned server: {machine['server']}; load at the start {machine['load']}; {results['date']}"
-    )
-
-
-def write(results: dict[str, Any], folder: Path) -> None:
-    """Write the JSON, the page and the plots."""
-    from benchmarks import plots
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    lines = ["# Measured", "", "Made by `make bench`; [how it is measured](README.md).", "", about(results) + ".", ""]
-    versions = (f"{one['title']} {one['version']}" for one in results["libraries"].values() if one["version"])
-    lines += ["Versions: " + ", ".join(versions) + ".", ""]
-    for name, title in plots.draw(results, folder):
-        lines += [f"![{title}]({name})", ""]
-    for table in tables(results):
-        lines += [f"## {table.title}", "", table.note, ""]
-        lines += ["| " + " | ".join(table.head) + " |", "|---|" + "---:|" * (len(table.head) - 1)]
-        lines += ["| " + " | ".join(row) + " |" for row in table.rows] + [""]
-    (folder / "results.md").write_text("\n".join(lines))
+    for (who, why), titles in found.items():
+        yield [who, ", ".join(titles), why]
+    for who, why in results.get("problems", {}).items():
+        yield [who, "all of it", why]
+    if results.get("newer"):
+        yield from _problems(results["newer"], f", CPython {results['newer']['python']}")

@@ -75,6 +75,11 @@ class Server:
             paths.append(str(path))
         return "\t".join([route.operation, route.table, *paths]) + "\n"
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     def close(self) -> None:
         """End the server and remove its files."""
         assert self._process.stdin is not None

@@ -10,6 +10,9 @@ from benchmarks.payload import BLOB_SIZES, QUERY_SIZES, SCAN_ITEMS
 if TYPE_CHECKING:
     from benchmarks.libraries.base import Library, Operation
 
+MANY = 10_000
+"""Items of a work whose single pass is a round: it takes between a tenth of a second and a minute."""
+
 
 class Work(NamedTuple):
     """A piece of work: the adapter's method that prepares it, and what its result must hold.
@@ -27,6 +30,11 @@ class Work(NamedTuple):
     tasks: int = 1
     each: bool = False
     """Whether the figure is of one item, of as many as the work says it has dealt with."""
+
+    @property
+    def big(self) -> bool:
+        """Whether it is long enough for one pass to be a round."""
+        return self.each or self.items >= MANY
 
     def prepare(self, library: Library) -> Operation:
         """The call to measure. Raises Unsupported."""

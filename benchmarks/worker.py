@@ -118,20 +118,42 @@ class AsyncFace(Face):
         self.pool.shutdown()
 
 
-def measure(timed: Timed, tasks: int, seconds: float) -> dict[str, float]:
-    """CPU and wall µs per operation, over about so many seconds."""
+def measure(timed: Timed, tasks: int, seconds: float, count: int = 0) -> dict[str, float]:
+    """CPU and wall µs per operation, over about so many seconds.
+
+    ``count`` is how many operations fill that time, if it is known from before.
+    """
     step = tasks
-    while True:  # as many as fill the time; doubling ends soon
+    while not count:  # doubling ends soon
         cpu, wall = timed(step)
         if wall >= seconds:  # long enough to count
             return {"cpu": cpu / step * 1e6, "wall": wall / step * 1e6, "count": step}
         if wall >= seconds / 8:
-            break
+            count = filling(seconds, wall / step, tasks)
         step *= 2
-    count = max(tasks, int(step * seconds / wall) // tasks * tasks)
     gc.collect()
     cpu, wall = timed(count)
     return {"cpu": cpu / count * 1e6, "wall": wall / count * 1e6, "count": count}
+
+
+def filling(seconds: float, each: float, tasks: int) -> int:
+    """How many operations fill the time, as many for each task."""
+    return max(tasks, int(seconds / each) // tasks * tasks)
+
+
+def passed(face: Face, work: Work, operation: Operation) -> dict[str, float]:
+    """CPU and wall µs of work that is long enough to be done once, giving its result back included.
+
+    Raises ValueError when the result is not what it should be.
+    """
+    gc.collect()
+    wall, cpu = perf_counter(), process_time()
+    result = face.once(operation)
+    cpu, wall = process_time() - cpu, perf_counter() - wall
+    work.check(result)
+    more, start = process_time(), perf_counter()
+    del result  # repeated work drops each result too
+    return {"cpu": (cpu + process_time() - more) * 1e6, "wall": (wall + perf_counter() - start) * 1e6, "count": 1}
 
 
 def counted(face: Face, operation: Operation, items: int) -> dict[str, float]:
@@ -173,6 +195,8 @@ class Desk:
     def __init__(self, face: Face) -> None:
         self._face = face
         self._ready: dict[str, tuple[Operation, Timed]] = {}
+        self._counts: dict[tuple[str, float], int] = {}
+        """By work and seconds: how many operations fill the time, as the last round has shown."""
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
         """Do what is asked for. Raises Unsupported."""
@@ -181,15 +205,22 @@ class Desk:
         work, face = WORKS[order["work"]], self._face
         if work.name not in self._ready:
             operation = work.prepare(face.library)
-            if "hold" not in order and not work.each:  # what this took would be at hand again; or take too long
+            if "hold" not in order and not work.big:  # what this took would be at hand again; or take too long
                 work.check(face.once(operation))
             self._ready[work.name] = operation, face.timed(work, operation)
+            if work.tasks > 1:
+                self._ready[work.name][1](work.tasks)  # opens a connection for each
         operation, timed = self._ready[work.name]
         if "hold" in order:
             return memory.held(partial(face.once, operation), order["hold"])
         if work.each:
             return counted(face, operation, order["items"])
-        return measure(timed, work.tasks, order["seconds"])
+        if work.big:
+            return passed(face, work, operation)
+        seconds = order["seconds"]
+        answer = measure(timed, work.tasks, seconds, self._counts.get((work.name, seconds), 0))
+        self._counts[work.name, seconds] = filling(seconds, answer["wall"] / 1e6, work.tasks)
+        return answer
 
 
 def serve(face: Face) -> None:
@@ -205,13 +236,17 @@ def serve(face: Face) -> None:
         print(json.dumps(answer), flush=True)
 
 
-def main() -> None:
-    """Connect the library named on the command line."""
-    name, endpoint = sys.argv[1:3]
+def connected(name: str, endpoint: str) -> Face:
+    """A library, connected; the caller closes it."""
     entry = BY_NAME[name]
     module = importlib.import_module(f"benchmarks.libraries.{entry.module}")
     library: Library = getattr(module, entry.connect)(endpoint)
-    face = AsyncFace(library) if library.face == "async" else Face(library)
+    return AsyncFace(library) if library.face == "async" else Face(library)
+
+
+def main() -> None:
+    """Measure the library named on the command line."""
+    face = connected(*sys.argv[1:3])
     print(json.dumps({"ready": True}), flush=True)
     try:
         serve(face)

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
-from benchmarks import faults, newer, payload, plugins, report, sample, worker
+from benchmarks import (
+    child,
+    cores,
+    faults,
+    growth,
+    measure,
+    newer,
+    output,
+    payload,
+    plugins,
+    progress,
+    ratios,
+    report,
+    run,
+    sample,
+    stacks,
+    targets,
+    worker,
+)
+from benchmarks import profile as profiling
 from benchmarks.libraries import BY_NAME, ENTRIES, NEWER, PLUGGED
 from benchmarks.libraries.base import Unsupported
 from benchmarks.work import ALL, SCAN
@@ -40,10 +62,8 @@ def server():
 
 def connected(name, endpoint):
     """A library's face, connected; the caller closes it."""
-    entry = BY_NAME[name]
-    module = pytest.importorskip(f"benchmarks.libraries.{entry.module}", exc_type=ImportError)
-    library = getattr(module, entry.connect)(endpoint)
-    return worker.AsyncFace(library) if library.face == "async" else worker.Face(library)
+    pytest.importorskip(f"benchmarks.libraries.{BY_NAME[name].module}", exc_type=ImportError)
+    return worker.connected(name, endpoint)
 
 
 @pytest.fixture
@@ -158,28 +178,340 @@ def test_without_the_newer_python_the_reason_is_said(monkeypatch, tmp_path):
         newer.interpreter()
 
 
+STARTS = ("import, wall", "import, cpu", "first get, wall", "first get, cpu")
+FIGURE = {"cpu": [1.0, 2.0, 3.0], "wall": [2.0, 3.0, 4.0]}
+
+
 def test_the_report_shows_plugins_faults_engines_and_the_newer_python():
-    figure = {"cpu": [1.0, 2.0, 3.0], "wall": [2.0, 3.0, 4.0]}
     results = {
         "libraries": {"dynamorm": {"title": "DynamORM", "version": "1"}},
         "rounds": 3,
-        "works": {"scan": {"dynamorm": figure}},
+        "scan_items": 8,
+        "works": {"scan": {"dynamorm": FIGURE}},
         "plugins": {work: {entry.name: [1.0, 2.0, 3.0, 4.0] for entry in PLUGGED} for work in plugins.WORKS},
         "faults": {"dynamorm": {kind: {"applied once": 3} for kind in faults.KINDS}},
         "engines": {"an engine": {"get": {"dynamorm": [100.0]}}},
         "newer": {
             "python": "3.12.1",
-            "versions": {"dynamoxy": "0.3.0"},
-            "works": {"get": {"dynamorm": figure, "dynamoxy": {"cpu": [], "wall": [], "error": "gone"}}},
+            "libraries": {name: {"title": BY_NAME[name].title, "version": "1"} for name in ("dynamorm", "dynamoxy")},
+            "rounds": 3,
+            "works": {"get": {"dynamorm": FIGURE, "dynamoxy": {"cpu": [], "wall": [], "error": "gone"}}},
+            "startup": {"dynamoxy": dict.fromkeys(STARTS, (9.0,))},
+            "memory": {"dynamoxy": {"held": [2e6], "peak": [3e6]}},
+            "size": {"dynamoxy": 16e6},
         },
     }
     shown = {table.title: table for table in report.tables(results)}
-    assert len(shown) == 6
     cells = {table.title: table.rows[0] for table in shown.values()}
-    assert cells["Parallel scan: CPU, µs per item"] == ["parallel scan", "2.0 (1.0…3.0)"]
-    assert cells["On CPython 3.12.1: CPU, µs per operation"] == ["get", "2.0 (1.0…3.0)", "failed"]
+    assert cells["Parallel scan"][:4] == ["DynamORM", "2.0 (1.0…3.0)", "3.0 (2.0…4.0)", "500,000"]
+    assert cells["CPython 3.12.1: CPU: µs per operation"] == ["get", "2.0", "failed"]
+    assert cells["CPython 3.12.1: Start in a fresh interpreter: ms"][:2] == ["dynamoxy", "9.0 (9.0…9.0)"]
+    assert cells["CPython 3.12.1: Memory of a query of 1,000 items: KB"][1] == "2,000 (2,000…2,000)"
+    assert cells["CPython 3.12.1: Installed size: MB"] == ["dynamoxy", "16.0"]
     assert cells["End to end: operations per second, one at a time"] == ["get, an engine", "100 (100…100)"]
+    assert cells["Left out"] == ["dynamoxy, CPython 3.12.1", "get", "gone"]
     assert any("applied once: 3" in row for table in shown.values() for row in table.rows)
+
+
+def made_up(**cpu):
+    """Results of works in which every library has the same figure in three rounds, given as CPU µs."""
+    names = sorted({name for by_library in cpu.values() for name in by_library})
+    return {
+        "date": "2026-01-01",
+        "machine": {"processor": "p", "cores": 2, "system": "s", "python": "3", "server": "C", "load": 0.0},
+        "libraries": {name: {"title": BY_NAME[name].title, "version": "1"} for name in names},
+        "rounds": 3,
+        "problems": {},
+        "works": {
+            work.replace("_", "-"): {
+                name: {"cpu": [value * 0.9, value, value * 1.1], "wall": [value] * 3}
+                for name, value in by_library.items()
+            }
+            for work, by_library in cpu.items()
+        },
+    }
+
+
+class TestTargets:
+    def verdicts(self, results):
+        return {(one.work, one.compared): one for one in targets.targets(results)}
+
+    def test_a_ratio_is_judged_by_the_medians(self):
+        found = self.verdicts(made_up(get={"dynamorm": 80, "boto3": 1600, "pydynox": 200, "floor": 50}))
+        boto3 = found["get: CPU", "DynamORM / boto3 client"]
+        assert (boto3.measured, boto3.met, boto3.verdict) == (1 / 20, True, "met")
+        assert found["get: CPU", "DynamORM / pydynox"].verdict == "MISSED"
+        assert found["get: CPU", "DynamORM / hand-written floor"].verdict == "met, but within the spread"
+
+    def test_an_asyncio_peer_is_beside_the_asyncio_face(self):
+        found = self.verdicts(made_up(query_100={"dynamorm": 1, "dynamorm-async": 100, "aiodynamo": 300}))
+        assert [compared for _, compared in found] == ["DynamORM (asyncio) / aiodynamo (dicts)"]
+
+    def test_the_best_peer_of_each_face_is_found_in_the_run(self):
+        results = made_up(
+            gets_64={"dynamorm": 50, "boto3": 900, "pydynox": 200, "dynamorm-async": 100, "aiodynamo": 250}
+        )
+        results["newer"] = made_up(gets_64={"dynamorm-async": 100, "dynamoxy": 160}) | {"python": "3.12.1"}
+        work = "64 concurrent gets: operations per second"
+        found = {
+            compared: (one.measured, one.met)
+            for (name, compared), one in self.verdicts(results).items()
+            if name == work
+        }
+        assert found == {
+            "DynamORM / best peer, pydynox": (4.0, True),
+            "DynamORM (asyncio) / best peer, aiodynamo (dicts)": (2.5, False),
+            "DynamORM (asyncio) / best peer, dynamoxy, CPython 3.12.1": (1.6, False),
+        }
+
+    def test_start_is_scaled_to_a_machine_where_boto3_takes_280_ms(self):
+        results = made_up(get={"dynamorm": 1, "boto3": 20, "pydynox": 4})
+        starts = {"dynamorm": [100.0, 100.0], "boto3": [400.0, 400.0], "pydynox": [120.0, 120.0]}
+        results["startup"] = {name: {"first get, wall": values} for name, values in starts.items()}
+        found = [(one.measured, one.met) for one in targets.targets(results) if one.work == "import + first get"]
+        assert found == [(1 / 4, True), (100 / 120, True), (70.0, True)]
+
+    def test_memory_plugins_and_generated_code(self):
+        results = made_up(get={"dynamorm": 1, "pynamodb": 20})
+        results["memory"] = {"dynamorm": {"held": [2.0], "peak": [2.0]}, "pynamodb": {"held": [3.0], "peak": [8.0]}}
+        results |= {"plugins": {"get": {"observed": [1.0, 1.5, 3.0] * 100}}, "same_source": True}
+        found = {(one.work, one.compared): one.verdict for one in targets.targets(results)}
+        assert found["query of 1,000: memory, held", "DynamORM / PynamoDB"] == "MISSED"
+        assert found["query of 1,000: memory, peak", "DynamORM / PynamoDB"] == "met"
+        assert found["a plugin that observes", "DynamORM, get: CPU added"] == "met"
+        assert found["a plugin that observes", "DynamORM: generated source with and without it"] == "met"
+
+    def test_what_failed_is_not_measured(self):
+        results = made_up(get={"dynamorm": 80, "boto3": 1600})
+        results["works"]["get"]["boto3"] = {"cpu": [], "wall": [], "error": "broken"}
+        found = self.verdicts(results)["get: CPU", "DynamORM / boto3 client"]
+        assert (found.met, found.verdict) == (None, "not measured")
+
+    def test_they_can_be_stored_as_json(self):
+        stored = json.loads(json.dumps(targets.plain(targets.targets(made_up(get={"dynamorm": 80, "boto3": 1600})))))
+        assert stored[0]["met"] is True
+
+
+class TestRatios:
+    def test_the_spread_is_that_of_the_rounds(self):
+        found = ratios.ratio([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])  # both slow down together
+        assert found == (0.5, 0.5, 0.5, 0.5, 3)
+
+    def test_a_library_that_stopped_early_is_compared_over_its_rounds(self):
+        assert ratios.ratio([1.0, 9.0], [2.0]).rounds == 1
+        assert ratios.ratio([], [2.0]) is None
+
+
+class TestGrowth:
+    def grown(self, cost):
+        works = {name: {"dynamorm": {"cpu": [cost(size)] * 2}} for size, name in growth.KINDS[0].works.items()}
+        return growth.growth(growth.KINDS[0], works, "dynamorm")
+
+    def test_a_call_and_so_much_for_each_item_is_constant(self):
+        found = self.grown(lambda size: 80 + 7.0 * size)
+        assert found.more == pytest.approx([7.0] * 4)
+        assert found.ratio == pytest.approx(1.0)
+        assert (found.fixed, found.slope) == pytest.approx((80, 7.0))
+        assert found.off < 0.001
+        assert found.each[0] == pytest.approx(15.0)
+
+    def test_items_that_become_half_as_dear_again_are_not(self):
+        found = self.grown(lambda size: 80 + 7.0 * size * (1.6 if size > 10_000 else 1))
+        assert found.off > growth.CONSTANT
+
+    def test_a_larger_size_that_came_out_cheaper_is_not_clear(self):
+        assert self.grown(lambda size: 80.0 if size < 1000 else 7.0 * size).ratio is None
+
+    def test_the_tables_say_it_for_items_and_bytes(self):
+        results = made_up(
+            **{name: {"dynamorm": 80 + 7.0 * size} for size, name in growth.KINDS[0].works.items()},
+            **{name: {"dynamorm": 80 + 0.002 * size} for size, name in growth.KINDS[1].works.items()},
+        )
+        shown = {table.title: table.rows[0] for table in report.tables(results)}
+        assert shown["Growth of a query: CPU, µs per item"][-1] == "2.1"
+        assert shown["Growth of a query: CPU of each item more, µs"][-3:-1] == ["1.00", "80.0 µs + 7.00 µs"]
+        assert shown["Growth of a get: CPU of each byte more, ns"][1] == "2.00"
+
+
+def test_the_page_begins_with_the_targets_and_hides_no_cell(tmp_path):
+    results = made_up(get={"dynamorm": 80, "boto3": 1600})
+    results["works"]["get"]["boto3"] |= {"error": "it printed 'a|b'"}
+    lines = output.page(results, [("cpu.svg", "CPU")])
+    assert (
+        lines.index("## Targets: 1 of 1 met") < lines.index("![CPU](cpu.svg)") < lines.index("## CPU: µs per operation")
+    )
+    assert "| boto3 client | get, after 3 rounds | it printed 'a\\|b' |" in lines
+
+
+def test_results_are_stored_and_drawn_again(tmp_path, capsys):
+    results = made_up(get={"dynamorm": 80, "boto3": 1600})
+    output.write(results, tmp_path)
+    stored = json.loads((tmp_path / "results.json").read_text())
+    assert stored["targets"][0]["verdict"] == "met"
+    page = (tmp_path / "results.md").read_text()
+    output.write({name: value for name, value in stored.items() if name != "targets"}, tmp_path)
+    assert (tmp_path / "results.md").read_text() == page
+    output.show(stored)
+    assert "1/20.0" in capsys.readouterr().out
+
+
+class TestChildren:
+    def script(self, monkeypatch, text):
+        """Children run this text instead of a library."""
+        popen = child.subprocess.Popen
+        monkeypatch.setattr(
+            child.subprocess, "Popen", lambda command, **more: popen([sys.executable, "-c", text], **more)
+        )
+
+    def test_a_library_that_cannot_start_says_why(self, monkeypatch):
+        self.script(monkeypatch, "raise ImportError('no such library')")
+        worker = child.Worker("dynamorm", "http://127.0.0.1:9")
+        assert worker.order({}) == {"error": "ImportError: no such library"}
+        worker.close()
+
+    def test_a_library_that_hangs_is_killed_and_begins_anew(self, monkeypatch):
+        text = "import time\nprint('{}', flush=True)\nif input() == '{\"hang\": true}': time.sleep(60)\nprint('{\"cpu\": 1}')"
+        self.script(monkeypatch, text)
+        worker = child.Worker("dynamorm", "http://127.0.0.1:9")
+        assert worker.order({"hang": True}, patience=0.3) == {"error": "no answer within 0 s"}
+        assert worker.order({}) == {"cpu": 1}
+        worker.close()
+
+    def test_bytecode_may_be_kept_and_no_real_credentials_are_seen(self, monkeypatch):
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        monkeypatch.setenv("AWS_PROFILE", "real")
+        found = child.environment()
+        assert "PYTHONDONTWRITEBYTECODE" not in found
+        assert "AWS_PROFILE" not in found
+
+
+class Answering:
+    """Stands in for a worker: answers each order with the next of these."""
+
+    def __init__(self, answers):
+        self.answers = iter(answers)
+
+    def ask(self, work, **order):
+        return next(self.answers)
+
+    def close(self):
+        """Nothing to end."""
+
+
+def operations(monkeypatch, answers, works, rounds):
+    made = {name: Answering(some) for name, some in answers.items()}
+    monkeypatch.setattr(measure, "Worker", lambda library, endpoint, interpreter: made[library])
+    return measure.operations(
+        "", list(answers), [WORKS[name] for name in works], rounds=rounds, seconds=0.1, tell=lambda text: None
+    )
+
+
+def test_a_library_that_fails_is_a_row_with_its_reason_and_the_others_go_on(monkeypatch):
+    good, bad = {"cpu": 1.0, "wall": 2.0}, {"error": "broken"}
+    found = operations(
+        monkeypatch, {"dynamorm": [good] * 3, "boto3": [good, bad], "floor": [{"unsupported": True}]}, ["get"], 3
+    )
+    assert found["get"] == {
+        "dynamorm": {"cpu": [1.0] * 3, "wall": [2.0] * 3},
+        "boto3": {"cpu": [1.0], "wall": [2.0], "error": "broken"},
+    }
+
+
+def test_long_work_ends_when_another_round_would_take_too_long(monkeypatch):
+    now = iter(range(0, 1000, 20))  # each pass takes 20 s
+    monkeypatch.setattr(measure.time, "monotonic", lambda: next(now))
+    found = operations(monkeypatch, {"boto3": [{"cpu": 1.0, "wall": 2.0}] * 9}, ["query-100000"], 9)
+    assert len(found["query-100000"]["boto3"]["cpu"]) == 1
+
+
+def test_a_phase_that_fails_is_noted_and_the_rest_goes_on(monkeypatch, capsys):
+    results = {"problems": {}}
+    tell = progress.Progress({"one": 1.0}, print)
+    with run.phase("one", results, tell):
+        raise RuntimeError("no luck")
+    assert results["problems"] == {"one": "RuntimeError: no luck"}
+
+
+def test_the_time_left_follows_the_pace_of_the_phases_behind():
+    now = [0.0]
+    told = []
+    tell = progress.Progress({"one": 60.0, "two": 60.0, "three": 120.0}, told.append, clock=lambda: now[0])
+    tell.phase("one")
+    assert tell.left() == 240.0
+    now[0] = 120.0  # twice as long as planned
+    tell.phase("two")
+    assert tell.left() == 360.0
+    now[0] = 180.0
+    tell("get")
+    assert told == ["about 5 min left · two · get"]
+
+
+def test_every_phase_of_a_run_is_planned():
+    plan = run.Plan(["dynamorm", "boto3"], list(ALL), set(run.EXTRAS), 9, 0.2)
+    phases = run.all_phases(plan)
+    assert {"operations", "query of 100,000", "parallel scan", "start", "memory", "real engines"} <= set(phases)
+    assert sum(phases.values()) < 30 * 60
+
+
+def test_an_operation_that_is_long_enough_is_done_once_and_checked(server):
+    face = connected("dynamorm", server.endpoint)
+    try:
+        work = WORKS["query-10000"]._replace(items=100)
+        found = worker.passed(face, work, face.library.batch_get())
+        assert found["cpu"] > 0
+        with pytest.raises(ValueError, match="7 items were expected"):
+            worker.passed(face, work._replace(items=7), face.library.batch_get())
+    finally:
+        face.close()
+
+
+def test_a_round_does_as_many_operations_as_filled_the_last_one():
+    asked = []
+
+    def timed(count):
+        asked.append(count)
+        return count * 0.001, count * 0.001
+
+    first = worker.measure(timed, 1, 0.1)
+    assert first["count"] == 100
+    asked.clear()
+    assert worker.measure(timed, 1, 0.1, worker.filling(0.1, first["wall"] / 1e6, 1))["cpu"] == pytest.approx(1000)
+    assert asked == [100]
+
+
+class TestProfile:
+    def test_own_time_goes_to_the_layer_of_the_innermost_function(self):
+        shares = stacks.sort([
+            "0x7f (libc.so.6);DB.put (dynamorm/db.py:1);put (dynamorm/ops/verbs.py:2) 3",
+            "DB.put (dynamorm/db.py:1);json_of (dynamorm/codec/replies.py:9);json_skip (msgspec/_core.cpython-311.so) 2",
+            "DB.put (dynamorm/db.py:1);encode (<dynamorm codec Payment 1>:12);unicode_hash (libpython3.11.so.1.0) 5",
+            "Blocking.exchange (dynamorm/io/blocking.py:1);sock_send (socketmodule.c:4);send (libc.so.6) 7",
+            "Blocking.exchange (dynamorm/io/blocking.py:1);select_poll_poll (selectmodule.c.h:2);poll (libc.so.6) 11",
+            "f (dynamorm/io/gather.py:1);sock_send (socketmodule.c:9);pthread_cond_timedwait (libc.so.6);0x7f (libc.so.6) 13",
+            "run (benchmarks/worker.py:3) 1",
+        ])  # fmt: skip
+        assert shares.layers == {
+            "ops": 3, "msgspec": 2, "codec": 5, "system calls": 7, stacks.MEASURING: 1,
+        }  # fmt: skip
+        assert shares.waiting == 24
+        assert shares.functions["encode (generated codec of Payment)", "codec"] == 5
+        assert shares.functions["send, called by Blocking.exchange (dynamorm/io/blocking.py)", "system calls"] == 7
+
+    def test_the_note_shows_layers_functions_and_system_calls(self):
+        shares = stacks.sort(["put (dynamorm/ops/verbs.py:2) 3", "DB.put (dynamorm/db.py:1) 1"])
+        found = profiling.Profile("dynamorm-async", "get", shares, 80.0, {"sendto": 1.0, "poll": 2.0})
+        lines = profiling.page([found], made_up()["machine"], "before")
+        assert "# Where the time goes: before" in lines
+        assert "| ops | 75.0 |" in lines
+        assert "| get (asyncio) | 3.0 | sendto 1.0, poll 2.0 |" in lines
+        assert "| 75.0 | ops | `put (dynamorm/ops/verbs.py)` |" in lines
+
+    def test_straces_table_is_read(self):
+        table = " 50.00    0.000071           1        70           recvfrom\n  1.00    0.000001           1         9         3 open\n"
+        assert profiling.counted(table + "100.00    0.000072           1        79         3 total\n") == {
+            "recvfrom": 70,
+            "open": 9,
+        }
 
 
 def test_the_scan_is_the_only_work_measured_by_the_item():
@@ -193,3 +525,22 @@ def test_what_a_plugin_adds_is_measured_pair_by_pair():
     assert list(found) == ["observed"]
     assert len(found["observed"]) == 4
     assert calls.count("plain") == calls.count("observed") == 5 * plugins.BLOCK  # the first block warms up
+
+
+@pytest.mark.skipif(not cores.POSSIBLE, reason="this system does not let us choose cores")
+def test_a_client_shares_the_servers_core_where_they_take_turns_only():
+    every = os.sched_getaffinity(0)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as server:
+        client = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        try:
+            placed = cores.Cores(server.pid)
+            for work, wanted in (("get", 1), ("gets-64", len(every)), ("scan", len(every)), ("batch-write-100", 1)):
+                placed.place(client.pid, WORKS[work] if work != "scan" else SCAN)
+                assert len(os.sched_getaffinity(client.pid)) == wanted
+                assert os.sched_getaffinity(server.pid) == os.sched_getaffinity(client.pid)
+            cores.Cores(server.pid, shared=False).place(client.pid, WORKS["get"])
+            assert os.sched_getaffinity(client.pid) == os.sched_getaffinity(server.pid)
+        finally:
+            for one in (client, server):
+                one.communicate(b"\n", timeout=10)
+    assert os.sched_getaffinity(0) == every

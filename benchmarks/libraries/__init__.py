@@ -18,6 +18,8 @@ class Entry(NamedTuple):
     distributions: tuple[str, ...]
     connect: str = "connect"
     """What of the module makes the adapter from the address."""
+    face: str = "sync"
+    """``sync`` or ``async``: with which face of DynamORM it is compared."""
 
 
 ENTRIES = (
@@ -36,6 +38,7 @@ ENTRIES = (
         "import asyncio\n"
         "from dynamorm import AsyncDB, Attr, Config, Credentials, Model, attr, partition_key, sort_key, version",
         ("dynamorm-py",),
+        face="async",
     ),
     Entry("boto3", "boto3 client", "boto3_client", "import boto3", ("boto3",)),
     Entry("boto3-resource", "boto3 resource", "boto3_resource", "import boto3, boto3.dynamodb.conditions", ("boto3",)),
@@ -53,6 +56,7 @@ ENTRIES = (
         "pydynox_async",
         "import asyncio, pydynox, pydynox.attributes",
         ("pydynox",),
+        face="async",
     ),
     Entry("dyntastic", "dyntastic", "dyntastic_", "import dyntastic", ("dyntastic",)),
     Entry(
@@ -61,6 +65,7 @@ ENTRIES = (
         "aiodynamo_",
         "import asyncio, aiohttp, aiodynamo.client, aiodynamo.http.aiohttp",
         ("aiodynamo", "aiohttp"),
+        face="async",
     ),
 )
 PLUGGED = (
@@ -68,6 +73,6 @@ PLUGGED = (
     Entry("surrounded", "a plugin around each call", "dynamorm_plugins", "", (), "surrounded"),
 )
 """DynamORM with a plugin: measured beside DynamORM alone."""
-NEWER = (Entry("dynamoxy", "dynamoxy", "dynamoxy_", "import asyncio, dynamoxy", ("dynamoxy",)),)
+NEWER = (Entry("dynamoxy", "dynamoxy", "dynamoxy_", "import asyncio, dynamoxy", ("dynamoxy",), face="async"),)
 """Libraries that need a newer Python, and are measured on it."""
 BY_NAME = {entry.name: entry for entry in (*ENTRIES, *PLUGGED, *NEWER)}
