@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dynamorm import config_endpoint
 from dynamorm.config import (
     Config,
     Credentials,
@@ -23,6 +25,7 @@ from dynamorm.config_endpoint import (
     EndpointURL,
     forbidden_address,
     host_allowed,
+    ipv4_octets,
     is_aws_host,
     parse_endpoint,
     region_of,
@@ -31,6 +34,21 @@ from dynamorm.errors import ConfigError
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 LOCAL: dict[str, Any] = {"endpoint": "http://localhost:8000", "allow_insecure_local": True}
+
+
+METADATA = ("100.100.100.200", "168.63.129.16", "192.0.0.192")
+
+
+def _address_in(network):
+    return st.ip_addresses(network=network)
+
+
+def _parsed(url):
+    """What becomes of an endpoint's URL: its parts, or the error's text."""
+    try:
+        return parse_endpoint(url)
+    except ConfigError as error:
+        return error.message
 
 
 @pytest.fixture(autouse=True)
@@ -368,6 +386,39 @@ def test_this_machine_is_refused_where_it_was_not_asked_for():
     assert forbidden_address("nonsense", loopback_ok=True)
 
 
+@given(
+    st.ip_addresses(v=4).map(str)
+    | st.from_regex(r"[0-9]{1,4}(\.[0-9]{1,4}){2,4}", fullmatch=True)
+    | st.text(max_size=16)
+)
+def test_an_ipv4_address_is_what_the_standard_library_says(text):
+    try:
+        known = list(IPv4Address(text).packed)
+    except ValueError:
+        known = None
+    assert ipv4_octets(text) == known
+
+
+@given(
+    st.ip_addresses(v=4)
+    | st.sampled_from(["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "0.0.0.0/8"]).flatmap(_address_in)
+)
+def test_the_ranges_of_ipv4_are_those_of_the_standard_library(ip):
+    refused = ip.is_link_local or ip.is_multicast or int(ip) >> 24 == 0 or str(ip) in METADATA
+    assert (forbidden_address(str(ip), loopback_ok=True) is not None) == refused
+    assert (forbidden_address(str(ip), loopback_ok=False) is not None) == (refused or ip.is_loopback)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTP", "ftp", ""])
+@pytest.mark.parametrize("host", ["localhost", "db.example.com", "127.0.0.1", "a_b", "a..b", ".", "", "Db.Example"])
+def test_the_short_way_through_a_url_says_what_the_parser_says(monkeypatch, scheme, host):
+    ports = ["", ":", ":0", ":1", ":080", ":65535", ":65536", ":00001", ":000001", ":8000"]
+    urls = [f"{scheme}://{host}{port}{rest}" for port in ports for rest in ("", "/", "//", "/x", "?", "#")]
+    found = [_parsed(url) for url in urls]
+    monkeypatch.setattr(config_endpoint, "_usual", lambda _: None)
+    assert found == [_parsed(url) for url in urls]
+
+
 @given(st.text("htps:/[]@.%0123456789abcdefx-_#?\\", max_size=40).map("http".__add__))
 def test_any_text_is_a_plain_endpoint_or_a_clear_error(text):
     try:
@@ -512,11 +563,11 @@ def test_every_scalar_setting_is_read_from_the_environment():
 
 
 def test_every_field_has_a_variable_or_is_no_scalar():
-    from dynamorm.config import _FORMS, _POOL_FORMS
+    from dynamorm.config_env import FORMS, POOL_FORMS
 
     no_scalars = {"credentials", "performance", "embedded"}
-    assert set(Config.__struct_fields__) - no_scalars == _FORMS.keys() - _POOL_FORMS.keys()
-    assert set(HighThroughput.__struct_fields__) == _POOL_FORMS.keys()
+    assert set(Config.__struct_fields__) - no_scalars == FORMS.keys() - POOL_FORMS.keys()
+    assert set(HighThroughput.__struct_fields__) == POOL_FORMS.keys()
 
 
 def test_an_empty_environment_gives_the_defaults():

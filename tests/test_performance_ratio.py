@@ -11,6 +11,7 @@ from statistics import median
 import pytest
 
 from benchmarks import measure, payload
+from benchmarks.cores import Cores
 from benchmarks.server import Server
 from benchmarks.work import BY_NAME
 
@@ -20,17 +21,18 @@ pytestmark = pytest.mark.bench
 TRIES = 3
 
 
-@pytest.fixture(scope="module")
-def endpoint():
+@pytest.fixture(name="server", scope="module")
+def a_server():
     with Server(payload.routes(largest_query=10)) as server:
-        yield server.endpoint
+        yield server
 
 
-def cpu(endpoint: str, work: str, libraries: list[str]) -> dict[str, float]:
+def cpu(server: Server, work: str, libraries: list[str]) -> dict[str, float]:
     """CPU µs per operation by library, measured in turn."""
-    figures = measure.operations(endpoint, libraries, [BY_NAME[work]], rounds=5, seconds=0.12, tell=lambda text: None)[
-        work
-    ]
+    figures = measure.operations(
+        server.endpoint, libraries, [BY_NAME[work]],
+        rounds=5, seconds=0.12, tell=lambda text: None, cores=Cores(server.pid),
+    )[work]  # fmt: skip
     problems = {name: one["error"] for name, one in figures.items() if "error" in one}
     assert not problems
     return {name: median(one["cpu"]) for name, one in figures.items()}
@@ -48,20 +50,20 @@ def best_of(measured: Callable[[], float], limit: float) -> float:
     ("work", "peer", "limit"),
     [("get", "boto3", 1 / 8), ("put", "boto3", 1 / 8), ("get", "pydynox", 1.0), ("put", "pydynox", 1.0)],
 )
-def test_an_operation_takes_a_fraction_of_a_peers_cpu(endpoint, work, peer, limit):
+def test_an_operation_takes_a_fraction_of_a_peers_cpu(server, work, peer, limit):
     if peer == "pydynox":
         pytest.importorskip("pydynox")
 
     def ratio() -> float:
-        found = cpu(endpoint, work, ["dynamorm", peer])
+        found = cpu(server, work, ["dynamorm", peer])
         return found["dynamorm"] / found[peer]
 
     assert best_of(ratio, limit) <= limit
 
 
-def test_import_and_first_get_take_at_most_half_of_boto3s(endpoint):
+def test_import_and_first_get_take_at_most_half_of_boto3s(server):
     def ratio() -> float:
-        found = measure.startup(endpoint, ["dynamorm", "boto3"], runs=5, tell=lambda text: None)
+        found = measure.startup(server.endpoint, ["dynamorm", "boto3"], runs=5, tell=lambda text: None)
         return median(found["dynamorm"]["first get, cpu"]) / median(found["boto3"]["first get, cpu"])
 
     assert best_of(ratio, 0.5) <= 0.5

@@ -9,13 +9,16 @@ import re
 import sys
 import typing
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
-_ATTR = re.compile(r"(?:\w+\.)*Attr\[(.*)\]", re.DOTALL)
-_CLASS_VAR = re.compile(r"(?:\w+\.)*ClassVar\b")
+from msgspec import Struct
+
+# As text, for `re` compiles and keeps a pattern with its first use: most programs need neither.
+_ATTR = r"(?s)(?:\w+\.)*Attr\[(.*)\]"
+_CLASS_VAR = r"(?:\w+\.)*ClassVar\b"
 
 
-class Scope(NamedTuple):
+class Scope(Struct, frozen=True):
     """Where a class body stands: its annotations, and the names it can see besides its module's."""
 
     annotations: dict[str, Any]
@@ -51,12 +54,12 @@ def attr_annotation(annotation: Any, scope: Scope) -> Any:
     Returns None for ``ClassVar``, and the annotation wrapped in `NotAttr` for anything else.
     """
     if isinstance(annotation, str):
-        if _CLASS_VAR.match(annotation):
+        if "ClassVar" in annotation and re.match(_CLASS_VAR, annotation):
             return None
         resolved = resolve(annotation, scope)
         if resolved is not None:
             return attr_annotation(resolved, scope)
-        match = _ATTR.fullmatch(annotation.strip())
+        match = re.fullmatch(_ATTR, annotation.strip())
         return match.group(1) if match else NotAttr(annotation)
     if typing.get_origin(annotation) is typing.ClassVar or annotation is typing.ClassVar:
         return None
@@ -67,7 +70,7 @@ def attr_annotation(annotation: Any, scope: Scope) -> Any:
     return NotAttr(annotation)
 
 
-class NotAttr(NamedTuple):
+class NotAttr(Struct, frozen=True):
     """An annotation that is not ``Attr[...]``."""
 
     annotation: Any

@@ -8,12 +8,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
+import dynamorm  # `dynamorm.async_query` is loaded with its first use
+
+from . import ops
 from .async_many import AsyncMany
-from .async_query import AsyncQuery
-from .async_tables import AsyncTables
 from .io.aio import Aio
 from .opening import driver_options, open_session
-from .ops import items, update, verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .async_leases import AsyncLease
+    from .async_query import AsyncQuery
+    from .async_tables import AsyncTables
     from .config import Config
     from .expression import Condition, Path, Update
     from .face_view import DryRun, Explain
@@ -57,6 +59,8 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.tables.ensure(Payment)``
         """
+        from .async_tables import AsyncTables
+
         return AsyncTables(self._session, self._io.run)
 
     def model(self, model: type[M], /) -> AsyncQuery[M]:
@@ -64,7 +68,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return AsyncQuery(self._session, self._io.run, model)
+        return dynamorm.async_query.AsyncQuery(self._session, self._io.run, model)
 
     async def get(
         self,
@@ -85,7 +89,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return await self._io.run(items.get(self._session, model, key, parts, consistent=consistent, select=select))
+        return await self._io.run(ops.items.get(self._session, model, key, parts, consistent=consistent, select=select))
 
     async def require(
         self,
@@ -102,14 +106,16 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.require(Payment, "p1").amount``
         """
-        return await self._io.run(items.require(self._session, model, key, parts, consistent=consistent, select=select))
+        return await self._io.run(
+            ops.items.require(self._session, model, key, parts, consistent=consistent, select=select)
+        )
 
     async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item is stored under the key. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
-        return await self._io.run(items.exists(self._session, model, key, parts, consistent=consistent))
+        return await self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
 
     async def create(self, obj: M, /) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -119,7 +125,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return await self._io.run(verbs.create(self._session, obj))
+        return await self._io.run(ops.verbs.create(self._session, obj))
 
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -138,7 +144,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return await self._io.run(verbs.put(self._session, obj, condition=condition, returning=returning))
+        return await self._io.run(ops.verbs.put(self._session, obj, condition=condition, returning=returning))
 
     async def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -150,7 +156,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``payment.note = "checked"; db.save(payment)``
         """
-        return await self._io.run(verbs.save(self._session, obj))
+        return await self._io.run(ops.verbs.save(self._session, obj))
 
     @overload
     async def update(
@@ -179,7 +185,7 @@ class AsyncDB(AsyncMany):
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
         return await self._io.run(
-            update.update(self._session, subject, args, parts, condition=condition, upsert=upsert)
+            ops.update.update(self._session, subject, args, parts, condition=condition, upsert=upsert)
         )
 
     @overload
@@ -193,7 +199,9 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        return await self._io.run(update.update(self._session, subject, args, parts, condition=condition, upsert=True))
+        return await self._io.run(
+            ops.update.update(self._session, subject, args, parts, condition=condition, upsert=True)
+        )
 
     @overload
     async def delete(
@@ -241,7 +249,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = verbs.delete(
+        flow = ops.verbs.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return await self._io.run(flow)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec.structs import replace
 
 from .annotations import NotAttr, Scope, attr_annotation
-from .composite_check import check_composites
+from .composite import composites_of
 from .declare import Spec, did_you_mean
 from .errors import ModelError
 from .schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema
 
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-_NAME = re.compile(r"[A-Za-z0-9_.\-]{3,255}")
+_NAME_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _MAX_ATTRIBUTE_NAME = 65_535
-# A name that JSON has to escape cannot be recognised while a reply is read; half a surrogate pair cannot be sent.
-_UNESCAPED = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]*')
 _MAX_INDEX_ATTRIBUTES = 4
 
 Body = tuple[str, dict[str, Any], Any, Scope]
@@ -69,7 +66,7 @@ def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = Non
     _check_names(schema)
     key = _key(schema)
     if schema.table is not None:
-        if not _NAME.fullmatch(schema.table):
+        if not _is_name(schema.table):
             raise ModelError(f"{schema.name}: a table name has 3 to 255 of A-Z a-z 0-9 _ - . (got {schema.table!r})")
         if key is None:
             raise ModelError(
@@ -86,7 +83,10 @@ def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = Non
         taken[index.name] = attribute
     tag = (tag or schema.name) if schema.discriminator is not None else None
     schema = replace(schema, key=key, indexes=indexes, tag=tag)
-    check_composites(schema)
+    if composites_of(schema):
+        from .composite_check import check_composites  # only models with composite keys need it
+
+        check_composites(schema)
     return schema
 
 
@@ -137,7 +137,7 @@ def _refuse_bare_specs(owner: str, annotations: dict[str, Any], namespace: Any) 
 def _check_names(schema: Schema) -> None:
     stored: dict[str, str] = {}
     for field in schema.fields.values():
-        if not _UNESCAPED.fullmatch(field.stored):
+        if not field.stored.isidentifier() and _is_escaped(field.stored):
             raise ModelError(
                 f"{schema.name}.{field.name}: a stored name is Unicode text without quotes, backslashes and control"
                 f" characters (got {field.stored!r})"
@@ -151,6 +151,16 @@ def _check_names(schema: Schema) -> None:
                 f"{schema.name}: {stored[field.stored]} and {field.name} are both stored as {field.stored!r}"
             )
         stored[field.stored] = field.name
+
+
+def _is_name(text: str) -> bool:
+    """Whether a table or an index may be called so."""
+    return 3 <= len(text) <= 255 and _NAME_SIGNS.issuperset(text)
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether JSON has to escape this: it could not be recognised while a reply is read, or (a surrogate) not be sent."""
+    return any(sign in '"\\' or sign < " " or "\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _key(schema: Schema) -> Key | None:
@@ -174,7 +184,7 @@ def _key(schema: Schema) -> Key | None:
 
 def _index(schema: Schema, index: Index, key: Key | None) -> Index:
     """An index with its partition filled in, every name checked."""
-    if not _NAME.fullmatch(index.name):
+    if not _is_name(index.name):
         raise ModelError(f"{schema.name}: an index name has 3 to 255 of A-Z a-z 0-9 _ - . (got {index.name!r})")
     if index.kind == "LSI":
         if key is None or key.sort is None:

@@ -13,8 +13,10 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from zlib import crc32
+
+from msgspec import Struct
 
 from .errors import ModelError, ValidationError
 from .schema import Schema
@@ -26,11 +28,11 @@ AFTER: Final = "$"
 """The character behind `END`; no escaped text holds it."""
 
 _ESCAPED: Final = {number: f"%{number:02X}" for number in range(0x26)}
-_CODE: Final = re.compile("%([01][0-9A-F]|2[0-5])")
+# As text, for `re` compiles and keeps a pattern with its first use: models without composite keys need none.
+_CODE: Final = "%([01][0-9A-F]|2[0-5])"
 _ESCAPED_TEXT: Final = "(?:[^\0-%]++|%(?:[01][0-9A-F]|2[0-5]))*+"
-_is_escaped: Final = re.compile(_ESCAPED_TEXT).fullmatch
-_SLOT: Final = re.compile(r"\{([^{}]*)\}")
-_FORMAT: Final = re.compile(r"0([1-9]\d?)d")
+_SLOT: Final = r"\{([^{}]*)\}"
+_FORMAT: Final = r"0([1-9]\d?)d"
 _MAX_SHARDS: Final = 1000
 _MAX_DIGITS: Final = 38
 
@@ -56,13 +58,13 @@ def unescape(text: str) -> str:
 
     Example: ``unescape("50%25%20%231") == "50% #1"``
     """
-    if not _is_escaped(text):
+    if not re.fullmatch(_ESCAPED_TEXT, text):
         raise ValidationError("a part of a key is no text that the library has written")
     return _plain(text)
 
 
 def _plain(text: str) -> str:
-    return _CODE.sub(_character, text) if "%" in text else text
+    return re.sub(_CODE, _character, text) if "%" in text else text
 
 
 def _character(match: re.Match[str]) -> str:
@@ -77,7 +79,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-class Slot(NamedTuple):
+class Slot(Struct, frozen=True):
     """The place of a field in a key: its text, or with ``width`` its number, padded with zeros."""
 
     name: str
@@ -256,7 +258,7 @@ def _joined(names: tuple[str, ...]) -> tuple[str | Slot, ...]:
 
 
 def _template(text: str) -> tuple[str | Slot, ...]:
-    found = _SLOT.split(text)
+    found = re.split(_SLOT, text)
     pieces: list[str | Slot] = []
     for number, one in enumerate(found):
         if number % 2:
@@ -284,7 +286,7 @@ def _slot(text: str) -> Slot:
         raise ModelError(f"composite(): {{{text}}} does not start with the name of a field")
     if not colon:
         return Slot(name)
-    match = _FORMAT.fullmatch(form)
+    match = re.fullmatch(_FORMAT, form)
     if match is None or int(match[1]) > _MAX_DIGITS:
         raise ModelError(
             f"composite(): {{{text}}}: the only format is a zero-padded whole number of 1 to {_MAX_DIGITS} digits,"

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from dynamorm import config_endpoint, config_env
+from dynamorm import config_endpoint
 from dynamorm.config_cursor import CursorKeys
-from dynamorm.config_env import Form
 from dynamorm.config_parts import (
     MAX_SECONDS,
     Credentials,
@@ -25,6 +24,9 @@ from dynamorm.config_parts import (
     seconds,
 )
 from dynamorm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dynamorm.config_env import Found
 
 __all__ = [
     "Config",
@@ -297,40 +299,6 @@ class Presets:
         return _from_env(None, "aws_lambda", overrides)
 
 
-_POOL_FORMS = {
-    "max_connections": Form.WHOLE,
-    "max_idle_connections": Form.WHOLE,
-    "connection_timeout": Form.SECONDS,
-    "request_timeout": Form.SECONDS,
-    "idle_timeout": Form.SECONDS,
-    "max_age": Form.SECONDS,
-}
-_FORMS = {
-    "preset": Form.TEXT,
-    "region": Form.TEXT,
-    "endpoint": Form.TEXT,
-    "endpoint_allow_list": Form.LIST,
-    "profile": Form.TEXT,
-    "table_prefix": Form.TEXT,
-    "operation_timeout": Form.SECONDS,
-    "max_attempts": Form.WHOLE,
-    "retry_base": Form.SECONDS,
-    "throttle_base": Form.SECONDS,
-    "retry_cap": Form.SECONDS,
-    "conflict_tries": Form.WHOLE,
-    "require_https": Form.FLAG,
-    "min_tls_version": Form.TEXT,
-    "ca_bundle": Form.TEXT,
-    "verify_tls": Form.FLAG,
-    "sign_requests": Form.FLAG,
-    "allow_insecure_local": Form.FLAG,
-    "crc": Form.TEXT,
-    "write_tokens": Form.FLAG,
-    "on_ambiguous": Form.TEXT,
-    "cursor_key": Form.LIST,
-    "trust_env": Form.FLAG,
-    **_POOL_FORMS,
-}
 _PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "local_development": {"region": "us-east-1", "allow_insecure_local": True},
@@ -364,7 +332,9 @@ _CHOICES = {
 
 def _from_env(environ: Mapping[str, str] | None, preset: str | None, overrides: dict[str, Any]) -> Config:
     """Preset, then environment, then overrides: the later goes before the earlier."""
-    _check_names(overrides, extra=_POOL_FORMS)
+    from dynamorm.config_env import POOL_FORMS  # settings made in code need none of it
+
+    _check_names(overrides, extra=POOL_FORMS)
     if "preset" in overrides:
         raise ConfigError("preset cannot be passed here: call Presets.production() or another of the Presets")
     found = _read(os.environ if environ is None else environ, preset)
@@ -373,9 +343,9 @@ def _from_env(environ: Mapping[str, str] | None, preset: str | None, overrides: 
         overrides.setdefault("credentials", Credentials("local", "local"))
     if overrides.get("credentials") is not None and "profile" not in overrides:
         found.pop("profile", None)
-    settings = _PRESETS[chosen] | {name: value for name, (_, value) in found.items()} | overrides
-    pool = {name: settings.pop(name) for name in _POOL_FORMS if name in settings}
-    if "performance" in overrides and not _POOL_FORMS.keys().isdisjoint(overrides):
+    settings = _PRESETS[chosen] | {name: one.value for name, one in found.items()} | overrides
+    pool = {name: settings.pop(name) for name in POOL_FORMS if name in settings}
+    if "performance" in overrides and not POOL_FORMS.keys().isdisjoint(overrides):
         raise ConfigError("pass either performance=HighThroughput(...) or its single settings, not both")
     if chosen == "local_development" and not settings.get("endpoint"):
         settings.setdefault("embedded", True)
@@ -391,9 +361,11 @@ def _from_env(environ: Mapping[str, str] | None, preset: str | None, overrides: 
     raise ConfigError(message)
 
 
-def _read(environ: Mapping[str, str], preset: str | None) -> dict[str, config_env.Found]:
+def _read(environ: Mapping[str, str], preset: str | None) -> dict[str, Found]:
     """What the environment says, as far as the preset listens to it."""
-    found = config_env.read_settings(environ, _FORMS)
+    from dynamorm import config_env
+
+    found = config_env.read_settings(environ, config_env.FORMS)
     if preset is not None:
         found["preset"] = config_env.Found("", preset)
     chosen = found.setdefault("preset", config_env.Found("", "default")).value

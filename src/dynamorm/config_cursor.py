@@ -5,8 +5,6 @@ It must not know how a cursor is made (`dynamorm.ops.cursor`), nor `Config`.
 
 from __future__ import annotations
 
-from base64 import b64decode
-from binascii import Error
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
@@ -73,9 +71,11 @@ def _secret(given: Any) -> bytes:
 def _decoded(given: Any) -> bytes:
     if not isinstance(given, str):
         raise ConfigError(f"cursor_key must be bytes, base64 text, or a list of these, not {type(given).__name__}")
+    from base64 import b64decode  # only for secrets given as text
+
     text = given.strip().rstrip("=").replace("-", "+").replace("_", "/")
     found: bytes | None = None
-    with suppress(Error, ValueError):  # the exception may hold the secret, so ours is raised outside
+    with suppress(ValueError):  # the exception may hold the secret, so ours is raised outside
         found = b64decode(text + "=" * (-len(text) % 4), validate=True)
     if found is None:
         raise ConfigError(f"cursor_key is no base64 text (a secret that is not text is given as bytes); {_FIX}")

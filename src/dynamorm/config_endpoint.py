@@ -1,14 +1,15 @@
 """Where requests may be sent: the rules for endpoint URLs and addresses, as pure functions.
 
-It must not resolve names or open sockets; whoever does asks `forbidden_address` about each answer. URL and address
-parsers are imported when first needed, because most programs use the default endpoint and never need them.
+It must not resolve names or open sockets; whoever does asks `forbidden_address` about each answer. The parsers of the
+standard library cost milliseconds to import, so the usual forms (an IPv4 address, a plain URL) are read without them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from dynamorm.errors import ConfigError
 
@@ -19,12 +20,20 @@ METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-da
 """Names that clouds give to the service that hands out instance credentials. Never a database."""
 
 _SERVICE_LABELS = frozenset({"dynamodb", "dynamodb-fips", "ddb", "ddb-fips"})
-_METADATA_ADDRESSES = ("100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "fd00:ec2::/32")
-"""Metadata services outside the link-local range: Alibaba, Azure, Oracle, and AWS over IPv6."""
+_METADATA_ADDRESSES = ("100.100.100.200", "168.63.129.16", "192.0.0.192")
+"""Metadata services outside the link-local range: Alibaba, Azure, Oracle."""
+_METADATA_NETWORK = "fd00:ec2::/32"
+"""AWS's over IPv6."""
+_METADATA = "it belongs to a cloud's instance metadata service"
+_LINK_LOCAL = "it is link-local, where clouds keep the instance metadata service"
+_MULTICAST = "it is a multicast address"
+_UNSPECIFIED = "it is not a real address (for this machine use 127.0.0.1)"
+_THIS_MACHINE = "it is this machine itself"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
-class EndpointURL(NamedTuple):
+class EndpointURL(Struct, frozen=True):
     """A checked endpoint: ``scheme`` is http or https, ``host`` lower case without brackets, ``port`` always set."""
 
     scheme: str
@@ -39,8 +48,7 @@ class EndpointURL(NamedTuple):
         Example: ``parse_endpoint("HTTPS://Localhost:443/").url == "https://localhost"``
         """
         host = f"[{self.host}]" if ":" in self.host else self.host
-        default = 443 if self.scheme == "https" else 80
-        return f"{self.scheme}://{host}" if self.port == default else f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{host}{'' if self.port == _DEFAULT_PORTS[self.scheme] else f':{self.port}'}"
 
 
 def is_aws_host(host: str) -> bool:
@@ -76,29 +84,56 @@ def forbidden_address(address: str, *, loopback_ok: bool) -> str | None:
 
     Example: ``forbidden_address("169.254.169.254", loopback_ok=True)`` returns a text.
     """
-    import ipaddress  # 10 ms that programs on the default endpoint need not pay at import
+    plain = address.partition("%")[0]
+    octets = ipv4_octets(plain)
+    if octets is None:
+        return _forbidden_ipv6(plain, loopback_ok=loopback_ok)
+    if plain in _METADATA_ADDRESSES:
+        return _METADATA
+    first, second = octets[:2]
+    if (first, second) == (169, 254):
+        return _LINK_LOCAL
+    if 224 <= first < 240:
+        return _MULTICAST
+    if first == 0:
+        return _UNSPECIFIED
+    return _THIS_MACHINE if first == 127 and not loopback_ok else None
+
+
+def ipv4_octets(text: str) -> list[int] | None:
+    """The four numbers of an IPv4 address in its only canonical form, or None for any other text.
+
+    Example: ``ipv4_octets("127.0.0.1") == [127, 0, 0, 1]``; ``"127.1"``, ``"010.0.0.1"`` and names are None.
+    """
+    parts = text.split(".")
+    if len(parts) != 4 or not all(0 < len(one) <= 3 and one.isascii() and one.isdigit() for one in parts):
+        return None
+    octets = [int(one) for one in parts]
+    return octets if max(octets) < 256 and ".".join(map(str, octets)) == text else None
+
+
+def _forbidden_ipv6(address: str, *, loopback_ok: bool) -> str | None:
+    """As `forbidden_address`, for what is no IPv4 address."""
+    import ipaddress  # milliseconds that only IPv6 has to pay
 
     try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
+        ip = ipaddress.IPv6Address(address)
     except ValueError:
         return "it is not an IP address"
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in ipaddress.IPv6Network("64:ff9b::/96"):  # NAT64 (RFC 6052) reaches IPv4 through it
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return forbidden_address(str(inner), loopback_ok=loopback_ok)
-    if any(ip in ipaddress.ip_network(network) for network in _METADATA_ADDRESSES):
-        return "it belongs to a cloud's instance metadata service"
+    inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+    if inner is None and ip in ipaddress.IPv6Network("64:ff9b::/96"):  # NAT64 (RFC 6052) reaches IPv4 through it
+        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    if inner is not None:
+        return forbidden_address(str(inner), loopback_ok=loopback_ok)
+    if ip in ipaddress.IPv6Network(_METADATA_NETWORK):
+        return _METADATA
     if ip.is_link_local:
-        return "it is link-local, where clouds keep the instance metadata service"
+        return _LINK_LOCAL
     if ip.is_multicast:
-        return "it is a multicast address"
-    if ip.is_unspecified or (ip.version == 4 and int(ip) >> 24 == 0):
-        return "it is not a real address (for this machine use 127.0.0.1)"
-    if ip.is_loopback and not loopback_ok:
-        return "it is this machine itself"
-    return None
+        return _MULTICAST
+    if ip.is_unspecified:
+        return _UNSPECIFIED
+    return _THIS_MACHINE if ip.is_loopback and not loopback_ok else None
 
 
 def parse_endpoint(url: str) -> EndpointURL:
@@ -111,14 +146,18 @@ def parse_endpoint(url: str) -> EndpointURL:
 
     Example: ``parse_endpoint("http://localhost:8000") == EndpointURL("http", "localhost", 8000, True)``
     """
-    from urllib.parse import urlsplit  # 19 ms that programs on the default endpoint need not pay
-
     shown = "given" if "@" in url or len(url) > 300 else repr(url)
     if not url.isascii() or any(c <= " " or c in "\x7f\\" for c in url):
         raise _bad(shown, "holds a space, a control character, a backslash or a letter outside ASCII")
+    usual = _usual(url)
+    if usual is not None:
+        scheme, host, port = usual
+        return EndpointURL(scheme, host, port, _check_host(host, shown, bracketed=False))
+    from urllib.parse import urlsplit  # milliseconds that the usual form need not pay
+
     try:
         parts = urlsplit(url)
-        port = parts.port
+        number = parts.port
     except ValueError:
         raise _bad(shown, "is not a URL with a port from 1 to 65535") from None
     if parts.scheme not in {"http", "https"} or not url[len(parts.scheme) :].startswith("://"):
@@ -128,12 +167,23 @@ def parse_endpoint(url: str) -> EndpointURL:
     if parts.path not in {"", "/"} or "?" in url or "#" in url:
         raise _bad(shown, "has a path, query or fragment; DynamoDB has none")
     host = (parts.hostname or "").lower()
-    if not host or port == 0:
+    if not host or number == 0:
         raise _bad(shown, "needs a host, and a port from 1 to 65535 if any")
     if parts.netloc.endswith(":"):
         raise _bad(shown, "ends in a colon without a port")
     loopback = _check_host(host, shown, bracketed=parts.netloc.startswith("["))
-    return EndpointURL(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), loopback)
+    return EndpointURL(parts.scheme, host, number or _DEFAULT_PORTS[parts.scheme], loopback)
+
+
+def _usual(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of ``https://host``, ``https://host:port`` and the like; None for what needs a parser."""
+    scheme, _, rest = url.partition("://")
+    host, colon, port = rest.removesuffix("/").partition(":")
+    if scheme not in _DEFAULT_PORTS or not host or not _LABEL.issuperset(host.replace(".", "")):
+        return None
+    if not colon:
+        return scheme, host, _DEFAULT_PORTS[scheme]
+    return (scheme, host, int(port)) if port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536 else None
 
 
 def _check_host(host: str, shown: str, *, bracketed: bool) -> bool:

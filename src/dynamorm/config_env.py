@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from dynamorm.errors import ConfigError
 
@@ -16,7 +18,7 @@ TEST_PREFIX = "DYNAMORM_TEST_"
 """Names under this belong to the test tools and are not read here."""
 
 
-class Found(NamedTuple):
+class Found(Struct, frozen=True):
     """A value and the variable it stood in."""
 
     variable: str
@@ -32,6 +34,43 @@ class Form(Enum):
     FLAG = "true or false"
     LIST = "texts separated by commas"
 
+
+POOL_FORMS: Final = {
+    "max_connections": Form.WHOLE,
+    "max_idle_connections": Form.WHOLE,
+    "connection_timeout": Form.SECONDS,
+    "request_timeout": Form.SECONDS,
+    "idle_timeout": Form.SECONDS,
+    "max_age": Form.SECONDS,
+}
+"""The settings of `HighThroughput`."""
+FORMS: Final = {
+    "preset": Form.TEXT,
+    "region": Form.TEXT,
+    "endpoint": Form.TEXT,
+    "endpoint_allow_list": Form.LIST,
+    "profile": Form.TEXT,
+    "table_prefix": Form.TEXT,
+    "operation_timeout": Form.SECONDS,
+    "max_attempts": Form.WHOLE,
+    "retry_base": Form.SECONDS,
+    "throttle_base": Form.SECONDS,
+    "retry_cap": Form.SECONDS,
+    "conflict_tries": Form.WHOLE,
+    "require_https": Form.FLAG,
+    "min_tls_version": Form.TEXT,
+    "ca_bundle": Form.TEXT,
+    "verify_tls": Form.FLAG,
+    "sign_requests": Form.FLAG,
+    "allow_insecure_local": Form.FLAG,
+    "crc": Form.TEXT,
+    "write_tokens": Form.FLAG,
+    "on_ambiguous": Form.TEXT,
+    "cursor_key": Form.LIST,
+    "trust_env": Form.FLAG,
+    **POOL_FORMS,
+}
+"""Every setting that the environment may hold."""
 
 _FLAGS = {
     "true": True, "1": True, "yes": True, "on": True,

@@ -8,12 +8,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
+import dynamorm  # `dynamorm.query` is loaded with its first use
+
+from . import ops
 from .io.blocking import Blocking
 from .many import Many
 from .opening import driver_options, open_session
-from .ops import items, update, verbs
-from .query import Query
-from .tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .face_view import DryRun, Explain
     from .leases import Lease
     from .ops.unique_flows import UniqueReport
+    from .query import Query
+    from .tables import Tables
 
 M = TypeVar("M")
 
@@ -56,6 +58,8 @@ class DB(Many):
 
         Example: ``db.tables.ensure(Payment)``
         """
+        from .tables import Tables
+
         return Tables(self._session, self._io.run)
 
     def model(self, model: type[M], /) -> Query[M]:
@@ -63,7 +67,7 @@ class DB(Many):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return Query(self._session, self._io.run, model)
+        return dynamorm.query.Query(self._session, self._io.run, model)
 
     def get(
         self,
@@ -84,7 +88,7 @@ class DB(Many):
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return self._io.run(items.get(self._session, model, key, parts, consistent=consistent, select=select))
+        return self._io.run(ops.items.get(self._session, model, key, parts, consistent=consistent, select=select))
 
     def require(
         self,
@@ -101,14 +105,14 @@ class DB(Many):
 
         Example: ``db.require(Payment, "p1").amount``
         """
-        return self._io.run(items.require(self._session, model, key, parts, consistent=consistent, select=select))
+        return self._io.run(ops.items.require(self._session, model, key, parts, consistent=consistent, select=select))
 
     def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item is stored under the key. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
-        return self._io.run(items.exists(self._session, model, key, parts, consistent=consistent))
+        return self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
 
     def create(self, obj: M, /) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -118,7 +122,7 @@ class DB(Many):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return self._io.run(verbs.create(self._session, obj))
+        return self._io.run(ops.verbs.create(self._session, obj))
 
     @overload
     def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -135,7 +139,7 @@ class DB(Many):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return self._io.run(verbs.put(self._session, obj, condition=condition, returning=returning))
+        return self._io.run(ops.verbs.put(self._session, obj, condition=condition, returning=returning))
 
     def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -147,7 +151,7 @@ class DB(Many):
 
         Example: ``payment.note = "checked"; db.save(payment)``
         """
-        return self._io.run(verbs.save(self._session, obj))
+        return self._io.run(ops.verbs.save(self._session, obj))
 
     @overload
     def update(
@@ -175,7 +179,7 @@ class DB(Many):
         Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        return self._io.run(update.update(self._session, subject, args, parts, condition=condition, upsert=upsert))
+        return self._io.run(ops.update.update(self._session, subject, args, parts, condition=condition, upsert=upsert))
 
     @overload
     def upsert(
@@ -188,7 +192,7 @@ class DB(Many):
 
         Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        return self._io.run(update.update(self._session, subject, args, parts, condition=condition, upsert=True))
+        return self._io.run(ops.update.update(self._session, subject, args, parts, condition=condition, upsert=True))
 
     @overload
     def delete(
@@ -236,7 +240,7 @@ class DB(Many):
 
         Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = verbs.delete(
+        flow = ops.verbs.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return self._io.run(flow)

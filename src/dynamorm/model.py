@@ -7,10 +7,9 @@ know wire types, verbs or plugins. `Model` has no public method: the namespace b
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from msgspec.structs import replace
-from typing_extensions import dataclass_transform
 
 from .annotations import Scope, parameters_of, scope_of
 from .build import build_schema

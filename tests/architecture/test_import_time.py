@@ -32,6 +32,53 @@ AVOIDABLE = {
 }
 
 
+# What `import dynamorm` alone leaves out: it makes models, and each face is loaded with its first use.
+FOR_A_FACE = {
+    "dynamorm.codec": "the first face",
+    "dynamorm.io": "the first face",
+    "dynamorm.wire": "the first face",
+    "hashlib": "the signature",
+    "httptools": "replies",
+    "socket": "the first face",
+    "threading": "the first face",
+}
+
+# What a program does not load that connects and reads one item.
+FOR_OTHER_VERBS = {
+    "base64": "proxies and cursor keys given as text",
+    "ipaddress": "IPv6 addresses",
+    "dynamorm.codec.batches": "batches",
+    "dynamorm.codec.family": "models that share a table",
+    "dynamorm.composite_check": "composite keys",
+    "dynamorm.config_env": "settings in the environment",
+    "dynamorm.expression_compile": "conditions and updates",
+    "dynamorm.ops.query": "queries",
+    "dynamorm.ops.update": "updates",
+    "dynamorm.ops.verbs": "writes",
+    "dynamorm.plugin": "who writes a plugin",
+    "dynamorm.query": "queries",
+    "dynamorm.tables": "the administration of tables",
+    "urllib.parse": "odd forms of an endpoint's URL, and proxies",
+}
+
+FIRST_GET = """
+from dynamorm import DB, Attr, Config, Credentials, Model, partition_key
+
+class Payment(Model, table="payments"):
+    id: Attr[str] = partition_key()
+    amount: Attr[int]
+
+here = Config(
+    region="us-east-1", endpoint="http://127.0.0.1:8000", allow_insecure_local=True, credentials=Credentials("k", "s")
+)
+from dynamorm.ops import items
+with DB(here) as db:
+    flow = items.get(db._session, Payment, ("p1",), {}, consistent=False)
+    assert b"GetItem" in flow.send(next(flow).sync()).data  # the first effect fetches the credentials
+    assert db._session.plan(Payment).codec.read_item(b'{"Item":{"id":{"S":"p1"},"amount":{"N":"5"}}}').amount == 5
+"""
+
+
 def loaded_by(program):
     """Names of the modules that a new interpreter holds after ``program``, less those that it starts with."""
     listing = f"import sys; before = set(sys.modules)\n{program}\nimport json; print(json.dumps(list(set(sys.modules) - before)))"
@@ -48,6 +95,29 @@ def loaded():
 @pytest.mark.parametrize("name", sorted(AVOIDABLE))
 def test_import_does_not_load(name, loaded):
     assert name not in loaded, f"loaded by `import dynamorm`, but wanted for: {AVOIDABLE[name]}"
+
+
+@pytest.mark.parametrize("name", sorted(FOR_A_FACE))
+def test_models_do_not_load(name, loaded):
+    assert name not in loaded, f"loaded by `import dynamorm`, but wanted for: {FOR_A_FACE[name]}"
+
+
+@pytest.fixture(scope="module")
+def loaded_by_first_get():
+    return loaded_by(FIRST_GET)
+
+
+@pytest.mark.parametrize("name", sorted(AVOIDABLE | FOR_OTHER_VERBS))
+def test_the_first_get_does_not_load(name, loaded_by_first_get):
+    assert name not in loaded_by_first_get
+
+
+def test_the_first_get_loads_what_it_says(loaded_by_first_get):
+    assert {"dynamorm.db", "dynamorm.ops.items", "dynamorm.io.blocking"} <= loaded_by_first_get
+
+
+def test_the_asyncio_face_does_not_load_the_blocking_one():
+    assert "dynamorm.db" not in loaded_by("from dynamorm import AsyncDB")
 
 
 def test_the_blocking_face_does_not_load_asyncio():

@@ -8,16 +8,25 @@ import re
 import pytest
 
 import dynamorm.async_db
+import dynamorm.async_query
+import dynamorm.async_tables
 import dynamorm.db
+import dynamorm.query
+import dynamorm.tables
 
 # The one pair of names that Python itself spells differently.
 SPELLED = {"aclose": "close"}
 
 
 def pairs_of_classes():
-    """(blocking class, asyncio class) for DB and for every other class that exists as ``X`` and ``AsyncX``."""
-    for name, asynchronous in sorted(vars(dynamorm.async_db).items()):
-        blocking = vars(dynamorm.db).get(name.removeprefix("Async"))
+    """(blocking class, asyncio class) for DB and for every other class that exists as ``X`` and ``AsyncX``.
+
+    The classes that a face loads with their first use are looked for in the modules they are in.
+    """
+    blocking_names = vars(dynamorm.tables) | vars(dynamorm.query) | vars(dynamorm.db)
+    async_names = vars(dynamorm.async_tables) | vars(dynamorm.async_query) | vars(dynamorm.async_db)
+    for name, asynchronous in sorted(async_names.items()):
+        blocking = blocking_names.get(name.removeprefix("Async"))
         if name.startswith("Async") and isinstance(asynchronous, type) and isinstance(blocking, type):
             yield pytest.param(blocking, asynchronous, id=blocking.__name__)
 
@@ -55,7 +64,7 @@ def parameters(member):
 
 
 def test_both_faces_are_compared():
-    assert "DB" in {pair.id for pair in PAIRS}
+    assert {"DB", "Many", "Query", "Tables"} <= {pair.id for pair in PAIRS}
 
 
 @pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)

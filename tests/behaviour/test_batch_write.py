@@ -6,7 +6,7 @@ import pytest
 
 from dynamorm import Attr, BatchResult, Model, attr, created_at, partition_key, sort_key, updated_at, version
 
-from .kit import ask, stored, table_of
+from .kit import ask, store, stored, table_of
 
 pytestmark = pytest.mark.engine
 
@@ -58,6 +58,25 @@ def test_a_batch_stores_what_put_stores(db, key):
     assert len(right["_wt"]["B"]) == len(left["_wt"]["B"])
     assert other.version == 0
     assert other.made == other.changed == db.get(Payment, other.id).made
+
+
+@pytest.mark.parametrize("read", [list, iter])
+def test_each_item_has_a_token_of_its_own_and_all_of_a_list_one_time(db, key, read):
+    some = [Payment(id=f"{key}-{number:03d}", amount=number) for number in range(60)]
+    assert db.batch_write(puts=read(some)).count == 60
+    rings = {stored(db, Payment, one.id)["_wt"]["B"] for one in some}
+    assert len(rings) == 60
+    if read is list:
+        assert len({one.made for one in some}) == 1
+
+
+def test_attributes_that_the_model_does_not_know_are_kept(db, key):
+    one = db.create(Payment(id=f"{key}-kept", amount=5))
+    store(db, Payment, {**stored(db, Payment, one.id), "other": {"S": "kept"}})
+    found = db.get(Payment, one.id)
+    db.batch_write([found, Payment(id=f"{key}-new", amount=1)])
+    assert stored(db, Payment, one.id)["other"] == {"S": "kept"}
+    assert (found.version, found.made) == (1, one.made)
 
 
 def test_what_was_written_is_loaded_and_goes_on_under_its_version(db, key):

@@ -29,6 +29,24 @@ class User(Model, table="users"):
     note: Attr[str] = attr(default="")
 
 
+BUILT: list[str] = []
+"""What the validator of `Member.note` has seen: one for each time that the item is made."""
+
+
+def seen(value: str) -> str:
+    BUILT.append(value)
+    return value
+
+
+class Member(Model, table="members"):
+    """A set, which is stored as NULL while it is empty."""
+
+    id: Attr[str] = partition_key()
+    email: Attr[str] = attr(Unique())
+    tags: Attr[set[str]] = attr(default_factory=set)
+    note: Attr[str] = attr(default="", validators=(seen,))
+
+
 class Holds(Model, table="holds"):
     pk: Attr[str] = partition_key()
 
@@ -54,7 +72,7 @@ class Company(Party):
     name: Attr[str] = attr(default="")
 
 
-MODELS = [Payment, User, Holds, Device, Party]
+MODELS = [Payment, User, Member, Holds, Device, Party]
 
 
 def items(db, model):
@@ -245,7 +263,33 @@ def test_a_value_that_only_the_server_knows_is_refused(db, wire):
     assert not wire.names
 
 
+@pytest.mark.parametrize("by_key", [True, False])
+@pytest.mark.parametrize("email", ["y", "x"])
+def test_an_update_adds_to_an_empty_set_along_with_a_unique_value(db, email, by_key):
+    member = db.create(Member(id="m1", email="x"))
+    subject = (Member, "m1") if by_key else (member,)
+    found = db.update(*subject, Member.email.set(email), Member.tags.add({"a"}))
+    assert (found.email, found.tags) == (email, {"a"})
+    assert db.find_by_unique(Member, email=email) == found
+    assert len(guards(db, Member)) == 1
+
+
 # ------------------------------------------------------------------------------------------------------ put and delete
+
+
+def test_a_write_of_a_loaded_object_is_made_once(db, wire):
+    member = db.create(Member(id="m1", email="x"))
+    wire.clear()
+    BUILT.clear()
+    member.email = "y"
+    db.put(member)
+    assert (wire.names, len(BUILT)) == (["TransactWriteItems"], 1)
+    db.update(member, Member.email.set("z"), Member.note.set("n"))
+    assert wire.names[1:] == ["TransactWriteItems", "GetItem"]
+    assert len(BUILT) == 2
+    db.delete(member)
+    assert len(wire.names) == 4
+    assert not items(db, Member)
 
 
 def test_put_replaces_the_guards_of_what_was_there(db):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dynamorm import Attr, Model, Throttled, ValidationError, attr, partition_key
+from dynamorm import Attr, Model, Throttled, ValidationError, attr, partition_key, sort_key
 from dynamorm.effects import TransportError
 from dynamorm.errors import MalformedResponse, Outcome
 from dynamorm.testing import Late, SentRequest, failure, reply
@@ -154,3 +154,25 @@ def test_so_many_requests_are_under_way_at_once_as_were_allowed(scripted: Callab
         here = scripted(lambda request: Late(service(request), 1.0))
         here.db.batch_get(Thing, [f"t{number}" for number in range(600)], concurrency=concurrency)
         assert here.elapsed == pytest.approx(seconds)
+
+
+class Sized(Model, table="sized"):
+    """A key of a number and of bytes."""
+
+    size: Attr[int] = partition_key()
+    digest: Attr[bytes] = sort_key()
+
+
+def test_keys_of_numbers_and_bytes_are_found_again_however_they_are_written(scripted: Callable[..., Scripted]) -> None:
+    """Also in a reply that is otherwise as short as can be."""
+    body = (
+        b'{"Responses":{"sized":[{"digest":{"B":"YQ=="},"size":{"N":"20"}},{"digest":{"B":"YQ=="},"size":{"N":"%s"}}]},'
+        b'"UnprocessedKeys":{}}'
+    )
+    for written in (b"10", b"1E1", b"10.0"):
+        here = scripted(lambda _, written=written: reply(body % written))
+        found = here.db.batch_get(Sized, [(10, b"a"), (20, b"a")])
+        assert [(one.size, one.digest) for one in found] == [(10, b"a"), (20, b"a")]
+    here = scripted(lambda _: reply(body % b"30"))
+    with pytest.raises(MalformedResponse):
+        here.db.batch_get(Sized, [(10, b"a"), (20, b"a")])

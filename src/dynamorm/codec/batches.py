@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
@@ -20,7 +21,7 @@ from dynamorm.errors import DynamORMError
 
 from .document import bytes_of
 from .mismatch import Mismatch
-from .replies import check_item, decoded, dumps, malformed, read_object
+from .replies import check_item, decoded, dumps, dumps_each, malformed, read_object
 
 if TYPE_CHECKING:
     from .reading import Reading
@@ -39,13 +40,21 @@ class Asked:
     """
 
     def __init__(self, names: tuple[str, ...], keys: Sequence[bytes]) -> None:
-        self._read = _key_reader(names)
+        self.keys = keys
         self._names = names
-        self._at = {self._parts(key): position for position, key in enumerate(keys)}
         self._exact: dict[Any, int] | None = None
 
     def __len__(self) -> int:
         return len(self._at)
+
+    @cached_property
+    def _read(self) -> Any:
+        return _key_reader(self._names)
+
+    @cached_property
+    def _at(self) -> dict[tuple[bytes, ...], int]:
+        """Made when it is asked for: a usual reply never does."""
+        return {self._parts(key): position for position, key in enumerate(self.keys)}
 
     def find(self, item: bytes) -> int:
         """The position of the key that the JSON of an item, or of a key, holds. Raises: MalformedResponse."""
@@ -93,11 +102,12 @@ class BatchReading:
 
     def __init__(self, reading: Reading, table: str) -> None:
         self._reading = reading
+        self._codec = reading._codec  # noqa: SLF001 - one unit with its reading
         self._table = table
 
     @cached_property
     def _reply(self) -> Any:
-        items: Any = list[self._reading._codec.record.struct()]  # type: ignore[misc] # noqa: SLF001 - a type made at run time; one unit with its reading
+        items: Any = list[self._codec.record.struct()]  # type: ignore[misc] # a type made at run time
         table: Any = defstruct("Table", [("items", items | UnsetType, U)], rename={"items": self._table}, gc=False)
         fields: Any = [("Responses", table), ("UnprocessedKeys", Raw | UnsetType, U)]
         return Decoder(defstruct("BatchReply", fields, kw_only=True, gc=False)).decode
@@ -123,18 +133,40 @@ class BatchReading:
         try:
             reply = self._reply(body)
             wires = reply.Responses.items
-            raws = [dumps(wire) for wire in wires]
+            raws = dumps_each(wires)
             reply.Responses.items = []
             if sum(map(len, raws)) + max(len(raws) - 1, 0) + len(dumps(reply)) != len(body):
                 return None
-            make = self._reading._make
-            items = [(asked.find(raw), make(wire, raw)) for wire, raw in zip(wires, raws, strict=True)]
+            positions = self._positions(wires, raws, asked)
+            items = list(zip(positions, map(self._reading._make, wires, raws), strict=True))
         except DynamORMError:
             raise
         except Exception:  # noqa: BLE001 - the careful path says what is wrong
             return None
         rest = b"{}" if reply.UnprocessedKeys is U else bytes(reply.UnprocessedKeys)
         return items, _unread(read_object(rest), self._table, asked)
+
+    def _positions(self, wires: list[Any], raws: list[bytes], asked: Asked) -> list[int]:
+        """Where each item was asked for: by the texts of its key, which are read already. Raises: MalformedResponse."""
+        if self._by_texts is not None:
+            read, texts_of = self._by_texts
+            known = {texts_of(key): position for position, key in enumerate(read(b"[%b]" % b",".join(asked.keys)))}
+            with suppress(KeyError):  # a number, say, that is written in another way
+                return [known[texts_of(wire)] for wire in wires]
+        return list(map(asked.find, raws))
+
+    @cached_property
+    def _by_texts(self) -> tuple[Any, Any] | None:
+        """The reader of a list of keys, and what tells the texts of a key or an item; None where texts do not tell keys."""
+        plans = [self._codec.plans[field.name] for field in self._codec.keys.fields]
+        if self._codec.composites or any(
+            plan.hook is not None or plan.shape.tag not in ("S", "N", "B") or plan.shape.payload() not in (str, bytes)
+            for plan in plans
+        ):
+            return None
+        fields: Any = [(plan.name, plan.wire()) for plan in plans]
+        key: Any = defstruct("KeyTexts", fields, rename={plan.name: plan.stored for plan in plans}, gc=False)
+        return Decoder(list[key]).decode, attrgetter(*(f"{plan.name}.{plan.shape.tag}" for plan in plans))
 
     def _careful(self, body: bytes, asked: Asked) -> Found:
         found = read_object(body)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET as U
-from typing_extensions import override
+
+from dynamorm.overriding import override
 
 from .document import from_wire, key_text, set_to_wire
 from .mismatch import Mismatch, misfit
 from .shapes import ANY, Scalar, Shape, refuse_null
 from .source import Source
+
+_INLINED: Final = sys.version_info >= (3, 12)
+"""Whether a comprehension is no call of its own: then it is the fastest way to fill a list, else a loop is."""
 
 
 class ListShape(Shape):
@@ -42,6 +47,19 @@ class ListShape(Shape):
         y = f"{x.partition('.')[0]}_"
         values = f"[{self.item.decode(source, y)} for {y} in {x}.L]"
         return values if self.kind is list else f"{source.bind('tuple', tuple)}({values})"
+
+    @override
+    def decode_into(self, source: Source, x: str, y: str, last: str = "") -> list[str] | None:
+        shares = last and isinstance(self.item, Scalar) and self.item.is_text
+        if self.kind is not list or (_INLINED and not shares):
+            return None
+        each = f"{y}_"
+        lines = [f"{y} = []", f"for {each} in {x}.L: {y}.append({self.item.decode(source, each)})"]
+        if _INLINED:
+            lines = [f"{y} = {self.decode(source, x)}"]
+        if shares:
+            lines += [f"if {y} == {last}: {y} = {last}[:]", f"else: {last} = {y}"]
+        return lines
 
     @override
     def children(self) -> Iterator[Shape]:
@@ -196,6 +214,7 @@ class DictShape(Shape):
     """A dict: M. Its keys are stored as text."""
 
     tag = "M"
+    first = "{}"
     classes: tuple[type, ...] = (dict,)
 
     def __init__(self, key: Scalar, item: Shape) -> None:
@@ -226,6 +245,23 @@ class DictShape(Shape):
         key = "k" + y
         text = self.key.value_of(source, f"{self._key_reader(source)}({key})" if self.key.payload() is not str else key)
         return f"{{{text}: {self.item.decode(source, y)} for {key}, {y} in {x}.M.items()}}"
+
+    @override
+    def decode_into(self, source: Source, x: str, y: str, last: str = "") -> list[str] | None:
+        if not self.key.is_text:
+            return None
+        each, key = f"{y}_", f"k{y}_"
+        # The dict that msgspec made is nobody else's: its values are replaced where they are.
+        head = [f"{y} = {x}.M", f"for {key}, {each} in {y}.items():"]
+        value = self.item.decode(source, each)
+        if not last or not isinstance(self.item, Scalar) or not self.item.is_text:
+            return [*head, f"    {y}[{key}] = {value}"]
+        return [
+            *head,
+            f"    {each} = {value}",
+            f"    {y}[{key}] = {each} if {each} != (known := {last}.get({key})) else known",
+            f"{last} = {y}",
+        ]
 
     def _key_reader(self, source: Source) -> str:
         """A UUID is read by msgspec where it is a value; as a key it comes as text."""

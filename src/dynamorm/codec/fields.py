@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET as U
 from msgspec import convert
 
 from dynamorm.errors import ValidationError
-from dynamorm.plugin import FieldCodec
 from dynamorm.schema import MISSING, Field
 
 from .document import empty_wire, normal
@@ -19,6 +18,9 @@ from .shapes import GENERIC, Nullable, Shape
 from .size import check_key
 from .source import Source
 from .times import ZERO_TIME
+
+if TYPE_CHECKING:
+    from dynamorm.plugin import FieldCodec
 
 
 class FieldPlan:
@@ -102,6 +104,13 @@ class FieldPlan:
         if self.nullable and not shape.null:
             return Nullable(shape).decode(source, x)
         return shape.decode(source, x)
+
+    def decode_into(self, source: Source, x: str, y: str, last: str = "") -> list[str] | None:
+        """As `decode_text`, as the lines of `Shape.decode_into`."""
+        if self.hook is not None:
+            return None
+        shape = Nullable(self.shape) if self.nullable and not self.shape.null else self.shape
+        return shape.decode_into(source, x, y, last)
 
     def _opener(self) -> Callable[[Any], Any]:
         assert self.hook is not None

@@ -18,19 +18,19 @@ from dynamorm.schema import TOKEN_ATTRIBUTE, Field, Schema
 from . import operands
 from .careful import Careful
 from .changes import difference
-from .family import Family
 from .fields import FieldPlan
 from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
 from .planner import FieldHooks, Planner
 from .reading import Reading
-from .replies import decoded, dumps, json_of, parts_of, read_object
+from .replies import decoded, dumps, parts_of, read_object
 from .size import MAX_NAME
 from .source import Source
 from .state import ACCESS, SLOTS
 
 if TYPE_CHECKING:
     from .composites import Computed
+    from .family import Family
 
 
 class Page(Struct, gc=False):
@@ -49,6 +49,7 @@ class Codec:
     names of the key, partition first) and ``record`` (the shape) are plain attributes; so are the generated functions
     ``encode(obj) -> wire item`` (without the write tokens) and ``key_json(values) -> bytes``, and ``encode_field(name,
     value) -> wire value or None`` (None: it is left out of the item) with its reverse ``decode_field(name, wire)``.
+    ``loaded(obj)`` is the JSON of the stored item as last known, or None; ``mark(obj, raw)`` says what is stored now.
 
     Raises: ModelError when the model's types cannot be stored.
     """
@@ -62,11 +63,16 @@ class Codec:
         self.schema = schema
         self.model = schema.model
         self.table = None if schema.table is None else table_prefix + schema.table
-        self.access = ACCESS.get(schema.model, SLOTS)
+        self.access = access = ACCESS.get(schema.model, SLOTS)
+        self.loaded, self.mark = access.get_state, access.set_state
         self.record = Planner(hook_of, codec_of).model(schema)
         self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in (*self.record.plans, *self.record.computed)}
         self.codec_of = codec_of
-        self.family = Family(schema, codec_of) if schema.discriminator is not None else None
+        self.family: Family | None = None
+        if schema.discriminator is not None:
+            from .family import Family  # only models that share a table need it
+
+            self.family = Family(schema, codec_of)
         self._names = self.record.names() | {TOKEN_ATTRIBUTE}
         self._deep = may_nest(self.record)
         self.careful = Careful(self)
@@ -159,10 +165,13 @@ class Codec:
 
         Raises: ItemTooLarge; ValidationError for nesting, names and text that is not Unicode.
         """
-        raw = json_of(wire)
-        if raw is None:
-            raise ValidationError(f"a {self.schema.name} holds text that is not valid Unicode")
+        try:
+            raw = dumps(wire)
+        except UnicodeEncodeError:  # it would hold the text, so it ends here
+            raw = b""
         size = len(raw)
+        if not size:
+            raise ValidationError(f"a {self.schema.name} holds text that is not valid Unicode")
         if size > MAX_NAME or (self._deep and size > SURELY_FLAT):
             check_limits(self, wire, raw)
         return raw
@@ -191,14 +200,6 @@ class Codec:
         return Page(*self.reading.page(body))
 
     # ---------------------------------------------------------------------------------------------------------- state
-
-    def loaded(self, obj: Any) -> bytes | None:
-        """The JSON of the stored item as last known, or None."""
-        return self.access.get_state(obj)
-
-    def mark(self, obj: Any, raw: bytes | None) -> None:
-        """Say what is stored now."""
-        self.access.set_state(obj, raw)
 
     def assign(self, target: Any, source: Any) -> None:
         """Copy every field and the state of ``source`` into ``target``."""

@@ -6,7 +6,9 @@ import sys
 import types
 import typing
 from collections import abc
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from dynamorm.errors import ModelError
 from dynamorm.schema import Field, Schema
@@ -24,7 +26,7 @@ _ABSTRACT: Final[dict[Any, type]] = {
 _WRAPPERS: Final = ("Required", "NotRequired", "ReadOnly", "Final")
 
 
-class Context(NamedTuple):
+class Context(Struct, frozen=True):
     """Where an annotation stands: what it may name, and what type variables stand for."""
 
     where: str

@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, to_builtins
 from msgspec.json import Decoder, Encoder
-from typing_extensions import override
 
 from dynamorm.errors import ModelError, ValidationError
+from dynamorm.overriding import override
 
 from .mismatch import Mismatch
 from .shapes import ANY, Shape, refuse_null

@@ -12,11 +12,11 @@ from copy import copy
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
-from typing_extensions import override
 
 from dynamorm.declare import did_you_mean
 from dynamorm.errors import ValidationError
 from dynamorm.expression_tree import Location, Part, refuse
+from dynamorm.overriding import override
 from dynamorm.schema import MISSING, Field
 
 from .containers import DictShape, ListShape

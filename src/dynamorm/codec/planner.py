@@ -6,13 +6,12 @@ import typing
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec.structs import replace
 
 from dynamorm.composite import Composite
 from dynamorm.errors import ModelError
-from dynamorm.plugin import FieldCodec
 from dynamorm.schema import SCHEMAS, Codec, Field, Json, Schema
 
 from . import records
@@ -29,9 +28,11 @@ from .state import ACCESS, has_slot
 from .unions import FamilyShape, Union
 
 if TYPE_CHECKING:
+    from dynamorm.plugin import FieldCodec
+
     from .foreign import Members
 
-FieldHooks = Callable[[Schema, Field], FieldCodec | None]
+FieldHooks: TypeAlias = "Callable[[Schema, Field], FieldCodec | None]"
 
 
 class Planner:
@@ -227,7 +228,7 @@ class Planner:
         record.optional = members.optional
         record.arguments = members.arguments
         for field in members.fields:
-            where = context._replace(where=f"{context.where}.{field.name}")
+            where = replace(context, where=f"{context.where}.{field.name}")
             shape = self.shape(field.annotation, where)
             self._refuse_money(field, shape, where.where)
             keep = members.style == records.DICT

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
 from msgspec import Raw, UnsetType, defstruct
@@ -20,12 +20,16 @@ from dynamorm.errors import DynamORMError
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
 from .numbers import int_of
-from .replies import check_item, dumps, last_key, member_of, raw_item, raw_page, read_object, scanned
+from .replies import check_item, dumps, dumps_each, last_key, member_of, raw_item, raw_page, read_object, scanned
 from .shapes import wire_struct
+from .source import Source
 
 if TYPE_CHECKING:
     from .batches import BatchReading
     from .generate import Codec
+
+MANY: Final = 256
+"""Items of a page from which on equal texts are held once: it costs an eighth of the decoding, and saves a quarter of the memory."""
 
 PageParts = tuple[list[Any], bytes | None, int, int]
 
@@ -63,6 +67,18 @@ class Reading:
             ("LastEvaluatedKey", Raw | UnsetType, U),
         ]
         return Decoder(defstruct("PageReply", fields, kw_only=True, gc=False)).decode
+
+    @cached_property
+    def _make_many(self) -> Callable[[list[Any], list[bytes]], list[Any]]:
+        """Makes the objects of a large page, which hold each text once that comes in one item after the other."""
+        source = Source()
+        record, make = self._codec.record, self._make
+        name = record.page_decoder(source) if record.cls is self._codec.model else None  # not of partial objects
+        if name is None:
+            return lambda wires, raws: list(map(make, wires, raws))
+        source.compile(f"{self._codec.schema.name} pages")
+        found: Callable[[list[Any], list[bytes]], list[Any]] = source.names[name]
+        return found
 
     # ------------------------------------------------------------------------------------------------------ one item
 
@@ -159,13 +175,16 @@ class Reading:
                 reply = self._page(body)
                 items = reply.Items
                 count = reply.Count
-                raws = [dumps(wire) for wire in items]
+                raws = dumps_each(items)
                 reply.Items = []
                 # The items, the commas between them, and the rest of the reply.
                 length = sum(map(len, raws)) + max(len(raws) - 1, 0) + len(dumps(reply))
                 if length == len(body) and count == len(items):
-                    make = self._make
-                    found = [make(wire, raw) for wire, raw in zip(items, raws, strict=True)]
+                    if count >= MANY:
+                        found = self._make_many(items, raws)
+                    else:
+                        make = self._make
+                        found = [make(wire, raw) for wire, raw in zip(items, raws, strict=True)]
                     return found, last_key(reply.LastEvaluatedKey), count, scanned(reply)
             except DynamORMError:
                 raise

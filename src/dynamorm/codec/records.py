@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
-from typing_extensions import override
 
+from dynamorm.overriding import override
 from dynamorm.schema import TOKEN_ATTRIBUTE, Schema
 
 from .fields import FieldPlan
@@ -169,10 +169,7 @@ class Record(Shape):
         """The lines from the wire struct ``w`` to ``return`` of the object; ``raw`` becomes its state."""
         kind = source.bind(self.cls.__name__, self.cls)
         if self.style == SLOTS:
-            lines = [f"o = {source.bind('new', object.__new__)}({kind})"]
-            for plan in self.plans:
-                lines += self._decode_field(source, plan, f"o.{plan.name}")
-            return [*lines, "o.__loaded__ = raw", "return o"]
+            return [*self._slot_lines(source, kind), "return o"]
         lines = ["k = {}"]
         for plan in self.plans:
             target = f"k[{self.arguments.get(plan.name, plan.name)!r}]"
@@ -190,9 +187,44 @@ class Record(Shape):
             return [*lines, "return k"]
         return [*lines, f"return {source.bind(f'make_{self.cls.__name__}', self.make)}(k)"]
 
+    def page_decoder(self, source: Source) -> str | None:
+        """The name of the function from the wire structs of a page and their JSON to objects that share equal texts.
+
+        It empties the list of the structs. None for classes that are not made slot by slot.
+        """
+        if self.style != SLOTS:
+            return None
+        kind = source.bind(self.cls.__name__, self.cls)
+        lines = [
+            *(f"last_{at} = {plan.shape.first}" for at, plan in enumerate(self.plans)),
+            "found = []",
+            "ws.reverse()",
+            "for raw in raws:",
+            "    w = ws.pop()",  # so that its memory is there for what comes next
+            *(f"    {line}" for line in self._slot_lines(source, kind, "last_")),
+            "    found.append(o)",
+            "return found",
+        ]
+        hint = f"decode_page_{self.cls.__name__}"
+        return source.function((self, "page"), hint, lambda: ("ws, raws", lines))
+
+    def _slot_lines(self, source: Source, kind: str, last: str = "") -> list[str]:
+        """The lines that make object ``o`` of wire struct ``w``, without its constructor."""
+        lines = [f"o = {source.bind('new', object.__new__)}({kind})"]
+        for at, plan in enumerate(self.plans):
+            lines += self._decode_field(source, plan, f"o.{plan.name}", last and f"{last}{at}")
+        return [*lines, "o.__loaded__ = raw"]
+
     @staticmethod
-    def _decode_field(source: Source, plan: FieldPlan, target: str) -> list[str]:
+    def _decode_field(source: Source, plan: FieldPlan, target: str, last: str = "") -> list[str]:
         missing = plan.missing_text(source)
+        lines = plan.decode_into(source, "x", "y", last)
+        if lines is not None:
+            lines = [*lines, f"{target} = y"]
+            if missing is not None:
+                unset = source.bind("U", U)
+                lines = [f"if x is {unset}: {target} = {missing}", "else:", *(f"    {line}" for line in lines)]
+            return [f"x = w.{plan.name}", *lines]
         if missing is not None:
             unset = source.bind("U", U)
             return [f"x = w.{plan.name}", f"{target} = {missing} if x is {unset} else {plan.decode_text(source, 'x')}"]

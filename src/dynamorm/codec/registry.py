@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynamorm.composite import Composite
 from dynamorm.errors import ModelError
-from dynamorm.plugin import FieldCodec, FieldHook, ModelHook
 from dynamorm.schema import CORE_OPTIONS, Field, Schema, schema_of
 
 from .generate import Codec
+
+if TYPE_CHECKING:
+    from dynamorm.plugin import FieldCodec, FieldHook, ModelHook
 
 
 class Registry:

@@ -17,6 +17,7 @@ from msgspec.json import Decoder, Encoder
 from dynamorm.errors import MalformedResponse
 
 dumps: Final = Encoder().encode
+_dump_into: Final = Encoder().encode_into
 _parse: Final = Decoder().decode
 
 
@@ -26,6 +27,16 @@ def json_of(value: Any) -> bytes | None:
         return dumps(value)
     except UnicodeEncodeError:
         return None
+
+
+def dumps_each(values: list[Any]) -> list[bytes]:
+    """The JSON of each of many values, written into one buffer: none of them has to grow first."""
+    buffer = bytearray()
+    found = []
+    for value in values:
+        _dump_into(value, buffer)
+        found.append(bytes(buffer))
+    return found
 
 
 WRITE_REPLY: Final = frozenset({"ConsumedCapacity", "ItemCollectionMetrics"})

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
-from typing_extensions import override
 
 from dynamorm.errors import ValidationError
+from dynamorm.overriding import override
 from dynamorm.schema import Codec
 
 from .document import from_wire, to_wire
@@ -59,6 +59,8 @@ class Shape:
     """Whether DynamoDB removes the attribute when an update leaves it empty."""
     passes: bool = False
     """Whether decoding hands the payload on untouched, so that a missing one would go unnoticed."""
+    first: str = "None"
+    """What variable ``last`` of `decode_into` holds before the first value."""
 
     def payload(self) -> Any:
         """The msgspec type of what stands beside the tag."""
@@ -75,6 +77,14 @@ class Shape:
     def decode(self, source: Source, x: str) -> str:
         """The expression of the Python value of the wire value in variable ``x``."""
         raise NotImplementedError
+
+    def decode_into(self, source: Source, x: str, y: str, last: str = "") -> list[str] | None:
+        """As `decode`, as lines that leave the value in variable ``y``; None where the expression does as well.
+
+        ``last`` is the variable that holds the value of the item before: what is equal to it need not be held twice.
+        """
+        del source, x, y, last
+        return None
 
     def children(self) -> Iterator[Shape]:
         """The shapes inside, but not those of a record's fields."""
@@ -148,6 +158,17 @@ class Scalar(Shape):
     def decode(self, source: Source, x: str) -> str:
         return self.value_of(source, f"{x}.{self.tag}")
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is text that is handed on untouched."""
+        return self.passes and self._payload is str
+
+    @override
+    def decode_into(self, source: Source, x: str, y: str, last: str = "") -> list[str] | None:
+        if not last or not self.is_text:
+            return None
+        return [f"{y} = {x}.{self.tag}", f"if {y} == {last}: {y} = {last}", f"else: {last} = {y}"]
+
     @override
     def empty(self) -> Any:
         return self._empty
@@ -211,6 +232,7 @@ class Nullable(Shape):
     def __init__(self, inner: Shape) -> None:
         self.inner = inner
         self.tag = inner.tag
+        self.first = inner.first
         self.expected = f"{inner.expected} or None"
 
     @override
@@ -229,6 +251,18 @@ class Nullable(Shape):
         unset = source.bind("U", U)
         refuse = source.bind("refuse_null", refuse_null)
         return f"({inner} if {x}.NULL is {unset} and {x}.{self.tag} is not {unset} else {refuse}({x}))"
+
+    @override
+    def decode_into(self, source: Source, x: str, y: str, last: str = "") -> list[str] | None:
+        lines = self.inner.decode_into(source, x, y, last)
+        if lines is None:
+            return None
+        unset = source.bind("U", U)
+        return [
+            f"if {x}.NULL is {unset} and {x}.{self.tag} is not {unset}:",
+            *(f"    {line}" for line in lines),
+            f"else: {y} = {source.bind('refuse_null', refuse_null)}({x})",
+        ]
 
     @override
     def children(self) -> Iterator[Shape]:

@@ -10,6 +10,8 @@ from typing import Any
 
 _serial = count(1)
 _IDENTIFIER = re.compile(r"\W")
+_VARIABLE = re.compile(r"[a-z]\d*|raw")
+"""The variables of generated code, whose names no class may take from them."""
 
 
 class Source:
@@ -34,6 +36,8 @@ class Source:
         name = self._bound.get(key)
         if name is None:
             plain = _IDENTIFIER.sub("_", hint)
+            if _VARIABLE.fullmatch(plain):
+                plain += "_"
             name = plain
             serial = 2
             while name in self.names:

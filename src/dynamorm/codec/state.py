@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 
-class Access(NamedTuple):
+class Access(Struct, frozen=True):
     """How objects of a registered class that is no `Model` are made and keep their state.
 
     ``construct(cls, values)`` makes an object from a dict of field values, ``get_state(obj)`` returns the bytes that

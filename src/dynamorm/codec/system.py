@@ -6,11 +6,74 @@ from binascii import b2a_base64
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UNSET as U
+from msgspec import UnsetType, defstruct
+from msgspec.json import Decoder
+
+from dynamorm.schema import TOKEN_ATTRIBUTE
 
 from .document import bytes_of
-from .replies import dumps, parts_of, raw_item, raw_page, read_object
+from .numbers import int_of
+from .replies import dumps, parts_of, raw_item, raw_page
+from .shapes import wire_struct
 from .times import instant_text
+
+if TYPE_CHECKING:
+    from .generate import Codec
+
+
+class Own:
+    """Reads what a write must know of the item it changes: the version, the tokens, and what the model does not know.
+
+    Each is one decode, as long as the item is as expected; otherwise its attributes are looked at one by one.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._version = codec.schema.version
+
+    def version_and_rest(self, obj: Any, loaded: bytes) -> tuple[int | None, dict[str, Any]]:
+        """The version in an object's loaded state, and the attributes that the model does not know."""
+        try:
+            found = self._of_model(loaded)
+            version = U if self._version is None else found.version
+            return (None if version is U else int_of(version.N)), {}
+        except Exception:  # noqa: BLE001 - an unknown attribute, or a version of another form than ours
+            return self._codec.reading.version(loaded), self._codec.unknown(obj)
+
+    def version_and_ring(self, loaded: bytes) -> tuple[int | None, bytes]:
+        """The version and the write tokens in a loaded state."""
+        try:
+            found = self._of_guard(loaded)
+            version = U if self._version is None else found.version
+            return (None if version is U else int_of(version.N)), b"" if found.ring is U else found.ring.B
+        except Exception:  # noqa: BLE001 - one of them is somebody else's attribute of that name
+            return self._codec.reading.version(loaded), self._codec.ring(loaded)
+
+    @cached_property
+    def _of_model(self) -> Callable[[bytes], Any]:
+        """Reads the version, and fails for an item with an attribute that the model does not know."""
+        names = self._codec.record.names() | {TOKEN_ATTRIBUTE}
+        skipped = defstruct("Skipped", [], gc=False)
+        return self._reader({f"other{at}": (name, skipped) for at, name in enumerate(sorted(names))}, only=True)
+
+    @cached_property
+    def _of_guard(self) -> Callable[[bytes], Any]:
+        return self._reader({"ring": (TOKEN_ATTRIBUTE, wire_struct("B", bytes, null=False))}, only=False)
+
+    def _reader(self, wanted: dict[str, tuple[str, Any]], *, only: bool) -> Callable[[bytes], Any]:
+        """Decodes the version and the attributes given as name -> (stored name, type); ``only``: there is no other."""
+        if self._version is not None:
+            stored = self._version.stored
+            wanted = {name: one for name, one in wanted.items() if one[0] != stored}
+            wanted["version"] = stored, wire_struct("N", str, null=False)
+        fields: Any = [(name, kind | UnsetType, U) for name, (_, kind) in wanted.items()]
+        rename = {name: stored for name, (stored, _) in wanted.items()}
+        return Decoder(defstruct("Own", fields, rename=rename, forbid_unknown_fields=only, gc=False)).decode
+
 
 GUARD_PREFIX: Final = "~U#"
 """How the partition key of a unique attribute's guard begins; such items are the library's own."""
@@ -38,13 +101,13 @@ def time_wire(value: datetime) -> dict[str, Any]:
 
 def merged(raw: bytes, changes: dict[str, dict[str, Any] | None]) -> bytes:
     """The JSON of a stored item after changes to its attributes; None removes one."""
-    wire = read_object(raw)
+    parts: dict[str, Any] = parts_of(raw)  # what does not change is not decoded
     for name, value in changes.items():
         if value is None:
-            wire.pop(name, None)
+            parts.pop(name, None)
         else:
-            wire[name] = value
-    return dumps(wire)
+            parts[name] = value
+    return dumps(parts)
 
 
 def raw_items(body: bytes) -> list[bytes]:

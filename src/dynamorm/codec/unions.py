@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import convert
-from typing_extensions import override
+
+from dynamorm.overriding import override
 
 from .mismatch import Mismatch
 from .records import Record

@@ -14,7 +14,7 @@ from dynamorm.effects import Call, Flow, Gather, Reply, Send, Sleep, TransportEr
 from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.dial import Connection, dial
-from dynamorm.io.gather import gather
+from dynamorm.io.gather import Crew
 from dynamorm.io.tls import settings_for
 from dynamorm.wire.http1 import Exchange
 from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Grant, Pool
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_CALM: Final = 1.0  # seconds for which a look for handlers of signals is believed
+_ENOUGH: Final = 200  # exchanges after which it pays to look again: it costs 0.1 ms
 _CHUNK: Final = 65536  # a larger buffer comes from mmap, which costs more than the second read of a large answer
 
 
@@ -75,6 +77,10 @@ class Blocking:
 
     def _start(self) -> None:
         self._lock = threading.Lock()
+        self._main = threading.main_thread().ident
+        self._calm = 0.0  # until when nobody is believed to handle signals
+        self._unsure = 0  # exchanges since that ended
+        self._crew = Crew()
         self._pool: Pool[Connection, _Waiter] = Pool(*self._limits)
 
     def forked(self) -> None:
@@ -107,7 +113,7 @@ class Blocking:
         if effect.__class__ is Call:
             return effect.sync()
         if effect.__class__ is Gather:
-            return gather(self.run, effect)
+            return self._crew.gather(self.run, effect)
         raise TypeError(f"not an effect: {effect!r}")
 
     def exchange(self, send: Send) -> Reply:
@@ -118,23 +124,34 @@ class Blocking:
             got = self._pool.take(now)
         if not isinstance(got, Connection) or got.ready(0):
             got = self._obtain(got, now, deadline)
+            now = 0.0  # that may have taken any time
         connection = got
         answer = Exchange()
         try:
-            data = send.data
+            data, flags, timeout = send.data, connection.flags, send.timeout
             try:
-                count = connection.send(data)
+                count = connection.send(data, flags)
             except OSError:
                 count = 0  # met again in send_rest, which tells "not now" from "never"
             if count != len(data):
                 connection.send_rest(data, count, deadline)
+                now = 0.0
             ready, recv = connection.ready, connection.recv
+            # Only at first is all of the time left, for which the socket itself can wait.
+            alone = now and connection.used and (now < self._calm or self._undisturbed(now))
+            if alone and connection.patience != timeout:
+                alone = connection.wait_for(timeout)
             while True:
-                left = deadline - monotonic()
-                if left <= 0 or not ready(left * 1000):
-                    raise _late(send)  # noqa: TRY301 (a call less on the hot path)
+                if not alone:
+                    left = deadline - monotonic()
+                    if left <= 0 or not ready(left * 1000):
+                        raise _late(send)  # noqa: TRY301 (a call less on the hot path)
                 try:
-                    data = recv(_CHUNK)
+                    if alone:
+                        alone = False
+                        data = recv(_CHUNK)
+                    else:
+                        data = recv(_CHUNK, flags)
                 except OSError as error:
                     connection.not_received(error, deadline, started=answer.started)
                     continue
@@ -150,6 +167,19 @@ class Blocking:
         else:
             self._discard(connection)
         return answer
+
+    def _undisturbed(self, now: float) -> bool:
+        """Whether no signal can make this thread's calls of ``recv`` wait anew, each for the whole of their time."""
+        if threading.get_ident() != self._main:
+            return True  # the system gives signals to the main thread
+        self._unsure += 1
+        if self._unsure < _ENOUGH:
+            return False
+        self._unsure = 0
+        if net.handles_signals():
+            return False
+        self._calm = now + _CALM
+        return True
 
     def _obtain(self, got: Connection | Grant, now: float, deadline: float) -> Connection:
         """Whatever it takes to get a connection: waiting for a slot, opening one."""
@@ -232,6 +262,7 @@ class Blocking:
             for waiter in self._pool.close():
                 _ring((waiter, Grant.CLOSED))
         self._bury()
+        self._crew.dismiss()
 
 
 def _ring(wake: Wake[_Waiter, Connection]) -> None:

@@ -6,6 +6,7 @@ It must not know HTTP or the pool.
 from __future__ import annotations
 
 import socket
+import sys
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """One non-blocking socket. ``used`` tells that it has carried an exchange already."""
+    """One socket. ``used`` tells that it has carried an exchange already.
 
-    __slots__ = ("born", "fileno", "ready", "recv", "send", "since", "sock", "tls", "used", "want_read", "want_write")
+    With ``flags`` its calls do not block; ``recv`` without them waits for ``patience`` seconds where `wait_for` says so.
+    """
+
+    __slots__ = (
+        "born", "fileno", "flags", "patience", "ready", "recv", "send", "since", "sock", "tls", "used", "want_read",
+        "want_write",
+    )  # fmt: skip
 
     def __init__(self, sock: socket.socket, born: float) -> None:
         self.sock = sock
@@ -32,11 +39,32 @@ class Connection:
         self.recv = sock.recv
         self.fileno = sock.fileno()
         self.ready = net.readiness(self.fileno)
+        self.flags = 0
+        self.patience = 0.0  # seconds that `recv` waits by itself
         self.born = born
         self.since = 0.0
         self.used = self.tls = False
         self.want_read: tuple[type[OSError], ...] = ()
         self.want_write: tuple[type[OSError], ...] = (BlockingIOError,)
+
+    def waiting(self) -> Connection:
+        """Let the system do the waiting where it can: a call of `recv` is cheaper than one of `poll` and one of `recv`."""
+        # Not where a library has put its own sockets, which only seem to block, in place of the system's (gevent).
+        if sys.platform == "linux" and type(self.sock).__module__ == "socket":
+            self.flags = socket.MSG_DONTWAIT
+            self.sock.setblocking(True)
+        return self
+
+    def wait_for(self, seconds: float) -> bool:
+        """Have ``recv`` wait so long for the first byte; False where it cannot: then ask ``ready`` before it."""
+        if not self.flags:
+            return False
+        from struct import pack
+
+        micros = max(1, int(seconds * 1e6))  # zero would mean: for ever
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pack("ll", *divmod(micros, 1_000_000)))
+        self.patience = seconds
+        return True
 
     def over_tls(self) -> Connection:
         """Take into account that TLS may hold bytes back, and may have to read in order to write."""
@@ -58,7 +86,7 @@ class Connection:
             if left <= 0:
                 raise TransportError("timeout", "the request could not be sent in time", sent=sent)
             try:
-                count += self.send(view[count:])
+                count += self.send(view[count:], self.flags)
             except self.want_read:
                 self.ready(left * 1000)
             except self.want_write:
@@ -94,7 +122,7 @@ def dial(
             sock = _shake_hands(sock, context, endpoint.host, deadline)
         sock.setblocking(False)
         connection = Connection(sock, addresses.born)
-        return connection if context is None else connection.over_tls()
+        return connection.waiting() if context is None else connection.over_tls()
     except BaseException:
         sock.close()
         raise

@@ -11,7 +11,9 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from dynamorm.effects import TransportError
 from dynamorm.wire.endpoint import Endpoint, address_refused
@@ -29,7 +31,7 @@ Ready: TypeAlias = Callable[[float], Any]
 """Waits up to so many milliseconds; true when there is something to read, or the connection ended."""
 
 
-class Addresses(NamedTuple):
+class Addresses(Struct, frozen=True):
     """The addresses of a host, and the monotonic time at which they were asked for."""
 
     ips: tuple[str, ...]
@@ -185,6 +187,14 @@ def wait_writable(fileno: int, seconds: float) -> bool:
     poll = select.poll()
     poll.register(fileno, select.POLLOUT)
     return bool(poll.poll(seconds * 1000))
+
+
+def handles_signals() -> bool:
+    """Whether the program has a handler for any signal, but for Python's own of Ctrl-C, which ends what it interrupts."""
+    import signal  # a millisecond, which the first request need not pay
+
+    usual = {signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler}
+    return any(signal.getsignal(number) not in usual for number in signal.valid_signals())
 
 
 class Forkable(Protocol):

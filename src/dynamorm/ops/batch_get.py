@@ -46,7 +46,10 @@ def _all(
         for start in range(0, len(distinct), MAX_KEYS)
     ]
     try:
-        yield Gather(chunks, limit)
+        if len(chunks) == 1:
+            yield from chunks[0]
+        else:
+            yield Gather(chunks, limit)
     except (Throttled, DeadlineExceeded) as error:
         error.message = (
             f"{len(distinct) - sum(read)} of {len(distinct)} keys of {plan.codec.schema.name} were not read:"
@@ -54,6 +57,8 @@ def _all(
         )
         error.args = (error.message,)
         raise
+    if len(distinct) == len(wanted):
+        return found
     codec, seen = plan.codec, set[int]()
     result = []
     for key in wanted:
@@ -117,10 +122,11 @@ def _keys(plan: Plan, keys: Any) -> list[bytes]:
             f"batch_get takes a list of keys of {name}, not a {type(keys).__name__}: write [key]", field="keys"
         )
     found = []
+    key_json = plan.codec.key_json
     for position, key in enumerate(keys):
         wrong: DynamORMError
         try:
-            found.append(_key_json(plan, key))
+            found.append(key_json(key) if key.__class__ is tuple else _key_json(plan, key))
             continue
         except (DynamORMError, TypeError) as error:
             wrong = at(error, f"keys[{position}]")

@@ -5,8 +5,9 @@ A batch's puts and deletes are unconditional, so a request whose answer was lost
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from dynamorm.codec.batches import Asked, read_unprocessed
 from dynamorm.codec.replies import dumps
@@ -22,10 +23,12 @@ from dynamorm.errors import (
     Unavailable,
     ValidationError,
 )
+from dynamorm.overriding import override
 
 from .op import Op, Safety
 from .pace import Pace
 from .plan import Plan
+from .verbs import refresh
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -41,51 +44,49 @@ _POISON = (ValidationError, ClientError, AccessDenied)
 """Refusals that may be due to a single item of a request."""
 
 
-class Entry:
+_HEADS: Final = {"Put": b'{"PutRequest":{"Item":', "Delete": b'{"DeleteRequest":{"Key":'}
+OVERHEAD: Final = 26
+"""Bytes that a request says of an item beside it."""
+
+
+class Entry(Struct, eq=False):
     """One item of a batch: what the caller gave, how it is sent, and what became of it.
 
-    ``address`` names the item in the database. ``heir`` is a later entry for the same item, which is sent instead.
-    ``doubt``: an answer that told of this item was lost.
+    ``kind`` is ``Put`` or ``Delete``, ``content`` the JSON of the item or of the key. ``number`` and ``times`` are the
+    version and the times that a put stores. ``address`` names the item in the database. ``heir`` is a later entry for
+    the same item, which is sent instead. ``doubt``: an answer that told of this item was lost.
     """
 
-    __slots__ = (
-        "address",
-        "done",
-        "doubt",
-        "error",
-        "heir",
-        "item",
-        "key",
-        "kind",
-        "place",
-        "plan",
-        "request",
-        "state",
-    )
+    item: Any
+    plan: Plan
+    kind: str
+    key: bytes
+    content: bytes
+    address: Any
+    number: int = 0
+    times: dict[str, Any] | None = None
+    place: str = ""
+    state: str = ""
+    error: DynamORMError | None = None
+    heir: Entry | None = None
+    doubt: bool = False
 
-    def __init__(
-        self, item: Any, plan: Plan, kind: str, key: bytes, request: bytes, done: Callable[[bytes | None], Any]
-    ) -> None:
-        self.item = item
-        self.plan = plan
-        self.kind = kind
-        self.key = key
-        self.request = request
-        self.done = done
-        self.address: Any = (plan.table, key)
-        self.place = ""
-        self.state = ""
-        self.error: DynamORMError | None = None
-        self.heir: Entry | None = None
-        self.doubt = False
+    @override
+    def __repr__(self) -> str:
+        return f"<Entry {self.kind} {self.state}>"  # what is written is nobody's business
 
     @classmethod
     def refused(cls, item: Any, error: DynamORMError) -> Entry:
-        """An item that cannot be sent at all."""
-        entry = cls.__new__(cls)
-        entry.item, entry.request, entry.heir, entry.address = item, b"", None, None
-        entry.state, entry.error = FAILED, error
-        return entry
+        """An object that cannot be sent at all; it may be of no model."""
+        nothing: Any = None
+        return cls(item, nothing, "Put", b"", b"", None, state=FAILED, error=error)
+
+    def done(self) -> None:
+        """The item is written: bring the caller's object up to date."""
+        if self.kind == "Put":
+            refresh(self.plan, self.item, self.content, self.number, self.times, None)
+        elif self.item.__class__ is not tuple:
+            self.plan.codec.mark(self.item, None)
 
 
 class Load:
@@ -154,7 +155,7 @@ class Load:
                 undone = set(again)
                 for entry in left:
                     if entry not in undone:
-                        entry.done(None)
+                        entry.done()
                         entry.state = WRITTEN
                 if not again:
                     return
@@ -223,7 +224,10 @@ def _request(entries: list[Entry], timeout: float) -> Op:
     """The call that writes these entries. It gives those that DynamoDB left undone."""
     tables = _by_table(entries)
     body = b",".join(
-        dumps(table) + b":[" + b",".join([entry.request for entry in some]) + b"]" for table, some in tables.items()
+        [
+            dumps(table) + b":[" + b",".join([_HEADS[entry.kind] + entry.content + b"}}" for entry in some]) + b"]"
+            for table, some in tables.items()
+        ]
     )
     return Op(
         "BatchWriteItem",
@@ -260,5 +264,5 @@ def _resolve(session: Session, entry: Entry, op: Op, deadline: float | None) -> 
         return Outcome.UNKNOWN
     if undone:
         return Outcome.UNKNOWN
-    entry.done(None)
+    entry.done()
     return Outcome.APPLIED

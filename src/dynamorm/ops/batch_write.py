@@ -14,14 +14,17 @@ from dynamorm.batch_result import BatchFailure, BatchResult
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
 
+from . import ring
 from .batch_get import at
-from .batch_send import FAILED, WRITTEN, Entry, Load
+from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
+from .items import key_from_parts
 from .pace import workers
 from .plan import Plan
-from .verbs import delete_write, put_write
-from .write import Write
+from .verbs import item_of, next_version
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dynamorm.session import Session
 
 MAX_ITEMS: Final = 25
@@ -79,12 +82,12 @@ def _all(
     done = 0
     waves = _waves(entries, limit)
     while (wave := _next(waves, done)) is not None:
-        _supersede(wave)
+        if stream:
+            _supersede(wave)
         chunks = [load.send(chunk) for chunk in _chunks(wave)]
         if chunks:
             yield Gather(chunks, limit)
-        for entry in wave:
-            _account(result, entry, keep=keep)
+        _account(result, wave, keep=keep)
         done += len(wave)
         if progress is not None:
             progress(done)
@@ -92,7 +95,7 @@ def _all(
             # Whatever is left is refused too: an endless stream must not be read to its end for that.
             if (more := next(entries, None)) is not None:
                 load.refuse([more])
-                _account(result, more, keep=keep)
+                _account(result, [more], keep=keep)
                 result.unread = True
             break
     return result
@@ -112,7 +115,7 @@ def _waves(entries: Iterator[Entry], limit: int) -> Iterator[list[Entry]]:
     size = 0
     for entry in entries:
         wave.append(entry)
-        size += len(entry.request)
+        size += len(entry.content) + OVERHEAD
         if len(wave) >= limit * MAX_ITEMS * _TURNS or size >= _WAVE_BYTES:
             yield wave
             wave, size = [], 0
@@ -127,28 +130,30 @@ def _chunks(wave: list[Entry]) -> Iterator[list[Entry]]:
     for entry in wave:
         if entry.state or entry.heir is not None:
             continue
-        if len(chunk) >= MAX_ITEMS or (chunk and size + len(entry.request) > MAX_BYTES):
+        more = len(entry.content) + OVERHEAD
+        if len(chunk) >= MAX_ITEMS or (chunk and size + more > MAX_BYTES):
             yield chunk
             chunk, size = [], 0
         chunk.append(entry)
-        size += len(entry.request)
+        size += more
     if chunk:
         yield chunk
 
 
-def _account(result: BatchResult, entry: Entry, *, keep: bool) -> None:
-    """Put an entry into the list it belongs to. One that was superseded shares the fate of the one that took its place."""
-    last = entry
-    while last.heir is not None:
-        last = last.heir
-    if last.state == WRITTEN:
-        last.request = b""  # what a long list holds of it is not needed any more
-        result.count += 1
-        if keep:
-            result.written.append(entry.item)
-        return
-    assert last.error is not None  # whatever is not written says why
-    (result.failed if last.state == FAILED else result.unknown).append(BatchFailure(entry.item, last.error))
+def _account(result: BatchResult, wave: list[Entry], *, keep: bool) -> None:
+    """Put each entry into the list it belongs to. One that was superseded shares the fate of the one in its place."""
+    for entry in wave:
+        last = entry
+        while last.heir is not None:
+            last = last.heir
+        if last.state == WRITTEN:
+            last.content = b""  # what a long list holds of it is not needed any more
+            result.count += 1
+            if keep:
+                result.written.append(entry.item)
+            continue
+        assert last.error is not None  # whatever is not written says why
+        (result.failed if last.state == FAILED else result.unknown).append(BatchFailure(entry.item, last.error))
 
 
 def _supersede(entries: list[Entry]) -> None:
@@ -165,10 +170,17 @@ def _supersede(entries: list[Entry]) -> None:
 
 def _put_entries(session: Session, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool) -> Iterator[Entry]:
     """The entries of the objects to store. What cannot be stored raises if ``strict``, else it is an entry that failed."""
+    share = _Share(session, len(puts) if isinstance(puts, Collection) else MAX_ITEMS)
     for place, obj in enumerate(puts):
         error: Exception
         try:
-            yield _put(session, obj, f"puts[{place}]", removed)
+            entry = _put(share, obj)
+            if removed and (other := removed.get(entry.address)) is not None:
+                raise ValidationError(
+                    f"the {entry.plan.codec.schema.name} is also to be deleted, by {other.place}: a batch has no order,"
+                    " so name each item in one of the lists"
+                )
+            yield entry
             continue
         except (DynamORMError, TypeError) as found:
             error = found
@@ -178,21 +190,46 @@ def _put_entries(session: Session, puts: Iterable[Any], removed: dict[Any, Entry
         yield Entry.refused(obj, wrong)
 
 
-def _put(session: Session, obj: Any, place: str, removed: dict[Any, Entry]) -> Entry:
-    plan = session.plan(type(obj))
-    _check(plan)
-    write = put_write(session, obj, condition=None)
-    head = plan.put_head
-    assert write.body.startswith(head)  # without a condition a put says nothing but its item
-    entry = _entry(obj, plan, write, b'{"PutRequest":{"Item":' + write.body[len(head) : -1] + b"}}")
-    other = removed.get(entry.address)
-    if other is not None:
-        raise ValidationError(
-            f"the {plan.codec.schema.name} is also to be deleted, by {other.place}: a batch has no order,"
-            " so name each item in one of the lists"
-        )
-    entry.place = place
-    return entry
+class _Share:
+    """What the puts of one batch have in common: plans, the time, and random bytes drawn for ``count`` puts at once."""
+
+    def __init__(self, session: Session, count: int) -> None:
+        self.session = session
+        self.plans: dict[type, Plan] = {}
+        self._count = count
+        self._tokens: Iterator[bytes] = iter(())
+        self.now: datetime | None = None
+
+    def plan(self, model: type) -> Plan:
+        """The plan of a model whose objects a batch can store. Raises: ValidationError."""
+        plan = self.session.plan(model)
+        _check(plan)
+        if plan.append_only:
+            from .append_only import no_put
+
+            raise no_put(plan)
+        self.plans[model] = plan
+        return plan
+
+    def token(self) -> bytes:
+        """A new token for one write."""
+        token = next(self._tokens, None)
+        if token is None:
+            drawn, size = self.session.random_bytes(ring.TOKEN * self._count), ring.TOKEN
+            self._tokens = iter([drawn[start : start + size] for start in range(0, len(drawn), size)])
+            self.now = self.session.now()
+            token = next(self._tokens)
+        return token
+
+
+def _put(share: _Share, obj: Any) -> Entry:
+    kind = type(obj)
+    plan = share.plans.get(kind) or share.plan(kind)
+    loaded = plan.codec.loaded(obj)
+    number, rest = next_version(plan, obj, loaded)
+    tokens = ring.fresh(share.token())
+    key, content, times = item_of(share.session, plan, obj, number, tokens, loaded, rest=rest, now=share.now)
+    return Entry(obj, plan, "Put", key, content, (plan.table, key), number, times)
 
 
 def _removal(session: Session, given: Any, place: str) -> Entry:
@@ -206,26 +243,16 @@ def _removal(session: Session, given: Any, place: str) -> Entry:
             plan = session.plan(model)
             _check(plan)
             parts = key[0] if len(key) == 1 and key[0].__class__ is dict else {}
-            write = delete_write(
-                session, model, () if parts else tuple(key), parts, condition=None, must_exist=False, returning=None
-            )
+            json = plan.codec.key_json(key_from_parts(plan, (), parts) if parts else tuple(key))
         else:
             plan = session.plan(type(given))
             _check(plan)
-            write = delete_write(session, given, (), {}, condition=None, must_exist=False, returning=None)
-        entry = _entry(given, plan, write, b'{"DeleteRequest":{"Key":' + write.key + b"}}")
+            json = plan.codec.key_of(given)
     except (DynamORMError, TypeError) as found:
         error = found
     else:
-        entry.place = place
-        return entry
+        return Entry(given, plan, "Delete", json, json, (plan.table, json), place=place)
     raise at(error, place)
-
-
-def _entry(item: Any, plan: Plan, write: Write, request: bytes) -> Entry:
-    if write.also:
-        raise _together(plan)
-    return Entry(item, plan, write.kind, write.key, request, write.done)
 
 
 def _check(plan: Plan) -> None:

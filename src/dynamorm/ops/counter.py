@@ -141,7 +141,7 @@ def _guarded(session: Session, plan: Plan, obj: Any, step: Step) -> Flow[Number]
             operation="GetItem",
             table=plan.table,
         ) from error
-    write, _ = update_write(session, obj, (step.path.set(after),), {}, condition=None, upsert=False)
+    write = update_write(session, obj, (step.path.set(after),), {}, condition=None, upsert=False)
     yield from perform(session, write)
     return after
 
@@ -173,7 +173,7 @@ def _counted(session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, 
         wire = None if raw is None else read_object(raw).get(step.field.stored)
         after = step.after(_value(plan, step, wire))
         condition = _unchanged(plan, step, wire, exists=raw is not None)
-        write, _ = update_write(
+        write = update_write(
             session, plan.model, (*key, step.path.set(after)), {}, condition=condition, upsert=raw is None
         )
         write.refresh, write.single, write.done = False, None, _nothing  # the result is known

@@ -14,7 +14,7 @@ from . import verbs
 from .bounds import check_token
 from .check import check_write
 from .transact import commit
-from .update import sets_of, update_write
+from .update import update_write
 
 if TYPE_CHECKING:
     from dynamorm.expression import Condition
@@ -71,8 +71,7 @@ class Draft:
         label: str | None,
     ) -> None:
         """Change in place; an object is read back after the commit, an item given by its key is not."""
-        write, updates = update_write(self._session, subject, args, parts, condition=condition, upsert=upsert)
-        write.sets = sets_of(updates)
+        write = update_write(self._session, subject, args, parts, condition=condition, upsert=upsert)
         if isinstance(subject, type):
             write.refresh, write.single, write.done = False, None, _nothing
         self._add("update", label, write)

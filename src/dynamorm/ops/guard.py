@@ -51,8 +51,7 @@ class Guard:
     def __init__(self, session: Session, plan: Plan, loaded: bytes) -> None:
         self.session = session
         self.plan = plan
-        self.version = plan.codec.reading.version(loaded)
-        self.ring = plan.codec.ring(loaded)
+        self.version, self.ring = plan.own.version_and_ring(loaded)
         self.token = session.random_bytes(ring.TOKEN)
 
     @property
@@ -71,20 +70,19 @@ class Guard:
         return f"{places.name(field.stored)} = {places.value(number_wire(self.version))}"
 
     def stamps(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The library-owned attributes of this write: as wire values by stored name, and as values by field name."""
+        """The library-owned attributes of this write as wire values by stored name, and its times by field name."""
         plan = self.plan
         wires: dict[str, Any] = {}
-        values: dict[str, Any] = {}
+        times: dict[str, Any] = {}
         if plan.updated is not None:
             now = self.session.now()
             wires[plan.updated.stored] = time_wire(now)
-            values[plan.updated.name] = now
+            times[plan.updated.name] = now
         if plan.version is not None:
             wires[plan.version.stored] = number_wire(self.next_version)
-            values[plan.version.name] = self.next_version
             if plan.tokens:
                 wires[TOKEN_ATTRIBUTE] = bytes_wire(ring.prepend(self.token, self.ring))
-        return wires, values
+        return wires, times
 
     def write(self, kind: str, key: bytes, body: bytes, done: Any, single: dict[str, Any] | None = None) -> Write:
         """The guarded write: of class C with a version, of class I without."""

@@ -8,6 +8,7 @@ import msgspec
 
 from dynamorm.codec.generate import Codec
 from dynamorm.codec.money import says_money
+from dynamorm.codec.system import Own
 from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.expression_tree import Location
 from dynamorm.schema import SCHEMAS, AppendOnly, Field, Schema, Unique
@@ -23,7 +24,7 @@ class Plan:
 
     __slots__ = (
         "_operand", "append_only", "codec", "create_tail", "created", "guarded", "key_head", "key_names", "model",
-        "partition", "put_head", "sort", "table", "tokens", "uniques", "updated", "version",
+        "own", "partition", "put_head", "sort", "table", "tokens", "uniques", "updated", "version",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, *, tokens: bool = True) -> None:
@@ -33,6 +34,7 @@ class Plan:
                 f"{schema.name} has no table: give the class table=... and a partition_key(), or use it as a nested value"
             )
         self.codec = codec
+        self.own = Own(codec)
         self.model = codec.model
         self.table: str = codec.table
         self.key_names = tuple(schema.fields[name].stored for name in schema.key.fields)

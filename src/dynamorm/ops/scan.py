@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
-from typing_extensions import override
 
 from dynamorm.codec.replies import dumps, read_count, read_object
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.overriding import override
 
 from .query import MOST, Ready, Turn
 

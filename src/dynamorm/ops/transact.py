@@ -25,6 +25,8 @@ from .write import TOKEN_LIFE, Write, applied, read_back
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
+_KINDS: Final = {"Put": b"Put", "Update": b"Update", "Delete": b"Delete", "ConditionCheck": b"ConditionCheck"}
+
 READS_AT_ONCE: Final = 4
 """Objects that are read back at the same time after a commit."""
 
@@ -95,9 +97,12 @@ class Commit:
         self._token = session.random_bytes(16) if token is None else token.encode()
         self._started = 0.0
         self.operations = operations
-        self.parts = tuple(
-            (position, part) for position, one in enumerate(operations) if one is not None for part in _with_others(one)
-        )
+        self.parts: list[tuple[int, Write]] = []
+        for position, one in enumerate(operations):
+            if one is not None:
+                self.parts.append((position, one))
+                if one.also:
+                    self.parts += [(position, other) for other in _others(one)]
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
 
@@ -115,7 +120,7 @@ class Commit:
 
     def _op(self) -> Op:
         session, parts = self._session, self.parts
-        items = b",".join([b'{"%b":%b}' % (write.kind.encode(), write.body) for _, write in parts])
+        items = b",".join([b'{"%b":%b}' % (_KINDS[write.kind], write.body) for _, write in parts])
         text = self._token.hex() if self._given is None else self._given
         token = json_of(text)
         assert token is not None  # check_token has seen it
@@ -152,7 +157,7 @@ class Commit:
         failures: list[DynamORMError] = []
         wanted: list[Flow[DynamORMError | None]] = []
         for position, write in self.parts:
-            if _is_read_back(write):
+            if (write.refresh or write.single is not None) and _is_read_back(write):
                 wanted.append(self._refresh(position, write, limit))
                 continue
             try:
@@ -204,11 +209,11 @@ class Commit:
         return outcome
 
 
-def _with_others(write: Write) -> Iterator[Write]:
-    """A write, and all that must be applied with it."""
-    yield write
+def _others(write: Write) -> Iterator[Write]:
+    """All that must be applied with a write."""
     for other in write.also:
-        yield from _with_others(other)
+        yield other
+        yield from _others(other)
 
 
 def _is_read_back(write: Write) -> bool:

@@ -21,7 +21,7 @@ from dynamorm.expression_tree import Comparison, Condition, Wire
 from .op import Op
 from .plan import Plan, encode
 from .unique import Constraint, Guards, fields_of, values_in
-from .write import NOT_READ, Write, perform, read_back
+from .write import MustRead, Write, perform, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -30,28 +30,51 @@ TRIES: Final = 8
 """How often a write by key starts anew because somebody changed the unique values in between."""
 
 
-def reading_first(
+def guarded(
+    session: Session,
+    subject: Any,
+    build: Callable[..., Write],
+    send: Callable[[Session, Write], Flow[Any]] = perform,
+) -> Flow[Any]:
+    """Send the write of a model with unique attributes, which ``build(stored=...)`` makes of what is stored.
+
+    Where that is not known from ``subject``, an object or a class, it is read first; see `_while_unchanged`.
+    """
+    try:
+        write = build()
+    except MustRead as unread:
+        return _while_unchanged(session, unread.plan, unread.key, build, send, None, None)
+    if not write.pinned:
+        return send(session, write)
+    plan = write.plan
+    return _while_unchanged(session, plan, write.key, build, send, write, plan.codec.loaded(subject))
+
+
+def _while_unchanged(
     session: Session,
     plan: Plan,
     key: bytes,
-    build: Callable[[bytes | None], Write],
-    known: bytes | None = NOT_READ,
+    build: Callable[..., Write],
+    send: Callable[[Session, Write], Flow[Any]],
+    write: Write | None,
+    raw: bytes | None,
 ) -> Flow[Any]:
-    """Read what is stored, write on that condition, and begin again when the unique values have changed meanwhile.
+    """Write on the condition that the unique values are as in ``raw``, and begin again when they have changed meanwhile.
 
-    ``known`` is what was stored when the object was loaded; with it the first try needs no read.
+    ``write`` is the first try, made of ``raw``; without one the item is read before.
     """
-    raw = known if known is not NOT_READ else (yield from session.call(read_back(plan, key)))
+    if write is None:
+        raw = yield from session.call(read_back(plan, key))
     for tried in range(TRIES):
         try:
-            return (yield from perform(session, build(raw)))
+            return (yield from send(session, build(stored=raw) if write is None else write))
         except DuplicateKey:
             raise
         except ConditionFailed:
             found = yield from session.call(read_back(plan, key))
             if tried == TRIES - 1 or _same(plan, found, raw):
                 raise  # the values are as they were, so it was the caller's condition
-            raw = found
+            raw, write = found, None
     raise AssertionError("the last try returns or raises")
 
 

@@ -18,7 +18,7 @@ from .guard import OLD_ON_FAILURE, Guard, names
 from .items import key_from_parts
 from .op import Safety
 from .plan import Plan, check_values, finish
-from .write import NOT_READ, MustRead, Write, perform
+from .write import NOT_READ, Write, perform
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -39,20 +39,16 @@ def update(
     upsert: bool,
 ) -> Flow[Any]:
     """Apply updates to one item and return it as it is afterwards."""
-    known = NOT_READ
-    try:
-        write, updates = update_write(session, subject, args, parts, condition=condition, upsert=upsert)
-        if not write.pinned:
-            return _performed(session, write, updates)
-        plan, key, known = write.plan, write.key, write.plan.codec.loaded(subject)
-    except MustRead as unread:
-        plan, key = unread.plan, unread.key
-    from .unique_flows import reading_first
 
-    def build(raw: bytes | None) -> Write:
-        return update_write(session, subject, args, parts, condition=condition, upsert=upsert, stored=raw)[0]
+    def build(stored: bytes | None = NOT_READ) -> Write:
+        return update_write(session, subject, args, parts, condition=condition, upsert=upsert, stored=stored)
 
-    return reading_first(session, plan, key, build, known)
+    plan = session.plan(subject if isinstance(subject, type) else type(subject))
+    if plan.uniques:
+        from .unique_flows import guarded
+
+        return guarded(session, subject, build, _performed)
+    return _performed(session, build())
 
 
 def update_write(  # noqa: PLR0915 - the hot path stays in one frame
@@ -64,8 +60,8 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     condition: Condition | None,
     upsert: bool,
     stored: bytes | None = NOT_READ,
-) -> tuple[Write, tuple[Update, ...]]:
-    """The write of `update`, and the updates it was given.
+) -> Write:
+    """The write of `update`.
 
     ``stored`` is what is there now, where that matters: when a unique attribute is changed.
     """
@@ -122,6 +118,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     rest.update(names(places))
     body = finish(plan.key_head, key_json, rest)
 
+    sets = [one.path for one in updates if one.kind in _SET_CHANGES]
     if len(body) > MAX_ITEM:
         _check_sizes(plan, updates, body, rest)
 
@@ -132,7 +129,9 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
                 outcome=Outcome.APPLIED,
                 table=plan.table,
             )
-        fresh = codec.decode(raw)
+        return shown(codec.decode(raw))
+
+    def shown(fresh: Any) -> Any:
         if by_key:
             return fresh
         codec.assign(subject, fresh)
@@ -140,8 +139,8 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
 
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
-        write.also = also
-        return write, updates
+        write.also, write.shown, write.sets = also, shown, sets
+        return write
     repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
     write = Write(
@@ -153,32 +152,26 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         refresh=transact,
         expects="" if upsert else "exists",
     )  # fmt: skip
-    write.also = also
+    write.also, write.shown, write.sets = also, shown, sets
     write.pinned = pinned
     if relied is not None:
         relied.explain(write)
-    return write, updates
+    return write
 
 
-def _performed(session: Session, write: Write, updates: tuple[Update, ...]) -> Flow[Any]:
+def _performed(session: Session, write: Write) -> Flow[Any]:
     """Send the update. An empty set is stored as NULL, which DynamoDB cannot add to: it is taken away first, if need be."""
-    sets = [one.path for one in updates if one.kind in _SET_CHANGES]
-    return _over_nulls(session, write, sets) if sets else perform(session, write)
+    return _over_nulls(session, write) if write.sets else perform(session, write)
 
 
-def sets_of(updates: tuple[Update, ...]) -> list[Location]:
-    """The sets that are added to or deleted from."""
-    return [one.path for one in updates if one.kind in _SET_CHANGES]
-
-
-def _over_nulls(session: Session, write: Write, sets: list[Location]) -> Flow[Any]:
+def _over_nulls(session: Session, write: Write) -> Flow[Any]:
     try:
         return (yield from perform(session, write))
     except ValidationError as error:
         if error.request_id is None:  # not the service's
             raise
         freed = False
-        for path in sets:
+        for path in write.sets:
             freed |= yield from remove_null(session, write, path)
         if not freed:
             raise

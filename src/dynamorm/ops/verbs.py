@@ -6,13 +6,14 @@ The object in memory changes only once the write is known to be applied.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.generate import Codec
-from dynamorm.codec.replies import read_object
+from dynamorm.codec.replies import dumps, read_object
 from dynamorm.codec.size import MAX_ITEM
-from dynamorm.codec.system import bytes_wire, merged, number_wire, time_wire
+from dynamorm.codec.system import merged, time_wire
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expression import Condition
@@ -23,7 +24,7 @@ from . import ring
 from .guard import OLD_ON_FAILURE, Guard, names, unguarded
 from .items import key_from_parts
 from .plan import Plan, check_values, finish
-from .write import NOT_READ, MustRead, Write, perform
+from .write import NOT_READ, Write, perform
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -40,13 +41,9 @@ def create_write(session: Session, obj: Any) -> Write:
     """The write of `create`."""
     plan = session.plan(type(obj))
     token = session.random_bytes(ring.TOKEN)
-    key, item, done = _item(session, plan, obj, 0, ring.prepend(token, b""), fresh=True)
-    body = plan.put_head + item + plan.create_tail
-    write = Write(
-        plan, "Put", key, body, done,
-        token=token,
-        expects="absent",
-    )  # fmt: skip
+    key, item, times = item_of(session, plan, obj, 0, token, None)
+    done = partial(refresh, plan, obj, item, 0, times)
+    write = Write(plan, "Put", key, plan.put_head + item + plan.create_tail, done, token, expects="absent")
     if plan.uniques:
         from .unique import moves, values_of
 
@@ -56,19 +53,11 @@ def create_write(session: Session, obj: Any) -> Write:
 
 def put(session: Session, obj: Any, *, condition: Condition | None, returning: str | None) -> Flow[Any]:
     """Store an item, replacing whatever is there."""
-    known = NOT_READ
-    try:
-        write = put_write(session, obj, condition=condition, returning=returning)
-        if not write.plan.uniques:
-            return perform(session, write)
-        plan, key, known = write.plan, write.key, write.plan.codec.loaded(obj)
-    except MustRead as unread:
-        plan, key = unread.plan, unread.key
-    from .unique_flows import reading_first
+    if session.plan(type(obj)).guarded:
+        from .unique_flows import guarded
 
-    return reading_first(
-        session, plan, key, lambda raw: put_write(session, obj, condition=condition, stored=raw), known
-    )
+        return guarded(session, obj, partial(put_write, session, obj, condition=condition, returning=returning))
+    return perform(session, put_write(session, obj, condition=condition, returning=returning))
 
 
 def put_write(
@@ -96,30 +85,24 @@ def put_write(
         old = known_state(plan, key, stored, loaded, returning)
         also = moves(session, plan, key, old, values_of(plan, obj))
         condition = pinned(plan, old, condition)
-    known = None if loaded is None else codec.reading.version(loaded)
-    number = 0 if known is None else known + 1
-    key, item, done = _item(session, plan, obj, number, ring.fresh(token[: ring.TOKEN]), fresh=loaded is None)
-    rest: dict[str, Any] = {}
+    number, rest = next_version(plan, obj, loaded)
+    key, item, times = item_of(session, plan, obj, number, ring.fresh(token[: ring.TOKEN]), loaded, rest=rest)
+    done = partial(refresh, plan, obj, item, number, times)
+    write = Write(plan, "Put", key, plan.put_head + item + b"}", done, token)
     if condition is not None:
         check_paths(codec.schema, condition)
         places = Placeholders()
-        rest = {
-            "ConditionExpression": condition_text(condition, places, plan.operand),
-            **OLD_ON_FAILURE,
-            **names(places),
-        }
-    body = finish(plan.put_head, item, rest)
-    if rest:
-        check_values(body, rest)
-    transact, safety, single = unguarded(session, plan, guarded=condition is not None, returning=returning)
-    write = Write(
-        plan, "Put", key, body, _returning(done, codec, returning),
-        token=token,
-        single=single,
-        safety=safety,
-        transact=transact,
-    )  # fmt: skip
-    write.also = also
+        text = condition_text(condition, places, plan.operand)
+        said = {"ConditionExpression": text, **OLD_ON_FAILURE, **names(places)}
+        write.body = finish(plan.put_head, item, said)
+        check_values(write.body, said)
+    if condition is not None or returning is not None:
+        write.transact, write.safety, write.single = unguarded(
+            session, plan, guarded=condition is not None, returning=returning
+        )
+        write.done = _returning(write.done, codec, returning)
+    if plan.uniques:
+        write.also, write.pinned = also, True
     return write
 
 
@@ -153,7 +136,7 @@ def save_write(session: Session, obj: Any) -> Write | None:
     guard = Guard(session, plan, loaded)
     places = Placeholders()
     sets, removes = [], []
-    stamped, stamps = guard.stamps()
+    stamped, times = guard.stamps()
     known: Known | None = None
     if codec.composites:
         from .index_keys import after_save, known_of
@@ -186,7 +169,8 @@ def save_write(session: Session, obj: Any) -> Write | None:
     if len(item) > MAX_ITEM:
         codec.item_bytes(read_object(item))
 
-    write = guard.write("Update", key, finish(plan.key_head, key, rest), _refresh(codec, obj, item, stamps))
+    done = partial(refresh, plan, obj, item, guard.next_version, times)
+    write = guard.write("Update", key, finish(plan.key_head, key, rest), done)
     write.also = also
     if known is not None and known.unprotected:
         known.protect(session, write)
@@ -204,23 +188,17 @@ def delete(
     returning: str | None,
 ) -> Flow[Any]:
     """Remove an item; its version is checked when it is known."""
-    known = NOT_READ
-    try:
-        write = delete_write(
-            session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
-        )
-        plan, key_json = write.plan, write.key
-        if not plan.uniques or plan.version is not None:
-            return perform(session, write)
-        known = plan.codec.loaded(subject)
-    except MustRead as unread:
-        plan, key_json = unread.plan, unread.key
-    from .unique_flows import reading_first
+    plan = session.plan(subject if isinstance(subject, type) else type(subject))
+    if plan.guarded:
+        from .unique_flows import guarded
 
-    def build(raw: bytes | None) -> Write:
-        return delete_write(session, subject, key, parts, condition=condition, must_exist=must_exist, stored=raw)
-
-    return reading_first(session, plan, key_json, build, known)
+        build = partial(
+            delete_write, session, subject, key, parts,
+            condition=condition, must_exist=must_exist, returning=returning,
+        )  # fmt: skip
+        return guarded(session, subject, build)
+    write = delete_write(session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning)
+    return perform(session, write)
 
 
 def delete_write(
@@ -300,58 +278,82 @@ def delete_write(
         known_version=guard.version if guard else None,
         known_ring=guard.ring if guard else b"",
     )  # fmt: skip
-    write.also = also
+    write.also, write.pinned = also, bool(plan.uniques) and guard is None
     return write
 
 
-def _item(
-    session: Session, plan: Plan, obj: Any, number: int, tokens: bytes, *, fresh: bool
-) -> tuple[bytes, bytes, Any]:
-    """The key and the item to store, with the library-owned attributes of this write, and what to do once it is stored."""
+def next_version(plan: Plan, obj: Any, loaded: bytes | None) -> tuple[int, dict[str, Any]]:
+    """The version that a put stores, and the attributes it keeps of what was loaded: those the model does not know."""
+    if loaded is None:
+        return 0, {}
+    known, rest = plan.own.version_and_rest(obj, loaded)
+    return (0 if known is None else known + 1), rest
+
+
+def item_of(
+    session: Session,
+    plan: Plan,
+    obj: Any,
+    number: int,
+    tokens: bytes,
+    loaded: bytes | None,
+    *,
+    rest: dict[str, Any] | None = None,
+    now: datetime | None = None,
+) -> tuple[bytes, bytes, dict[str, Any] | None]:
+    """The key and the item to store, with the library-owned attributes of this write, and the times among them.
+
+    ``rest`` is what the item keeps of the one it was loaded from.
+    """
     codec = plan.codec
     wire = codec.encode(obj)
-    values: dict[str, Any] = {}
     if plan.version is not None:
-        wire[plan.version.stored] = number_wire(number)
-        values[plan.version.name] = number
-    created, updated = plan.created, plan.updated
-    if created is not None or updated is not None:
-        now = session.now()
-        stamp = time_wire(now)
-        if created is not None:
-            known = None if fresh else codec.stored(obj, created.stored)
-            wire[created.stored] = stamp if known is None else known
-            values[created.name] = now if known is None else codec.decode_field(created.name, known)
-        if updated is not None:
-            wire[updated.stored] = stamp
-            values[updated.name] = now
+        wire[plan.version.stored] = {"N": f"{number}"}
+    times: dict[str, Any] | None = None
+    if plan.created is not None or plan.updated is not None:
+        times = _stamp(plan, obj, wire, loaded, session.now() if now is None else now)
     if plan.tokens:
-        wire[TOKEN_ATTRIBUTE] = bytes_wire(tokens)
-    if not fresh:
-        wire = {**codec.unknown(obj), **wire}
+        wire[TOKEN_ATTRIBUTE] = {"B": tokens}
+    if rest:
+        wire = {**rest, **wire}
     if codec.composites:
-        key = codec.compose(wire, None if fresh else obj)
-        item = codec.item_bytes(wire)
-    else:
-        item = codec.item_bytes(wire)
-        key = codec.key_of(obj)
-
-    return key, item, _refresh(codec, obj, item, values)
+        key = codec.compose(wire, None if loaded is None else obj)
+        return key, codec.item_bytes(wire), times
+    item = codec.item_bytes(wire)
+    return dumps({name: wire[name] for name in plan.key_names}), item, times
 
 
-def _refresh(codec: Codec, obj: Any, item: bytes, values: dict[str, Any]) -> Callable[[bytes | None], Any]:
-    """What brings the object up to date once ``item`` is stored; ``values`` are the library-owned fields."""
+def _stamp(plan: Plan, obj: Any, wire: dict[str, Any], loaded: bytes | None, now: datetime) -> dict[str, Any]:
+    """Put the times of this write into the item. Returns them by the names of their fields."""
+    codec, created, updated = plan.codec, plan.created, plan.updated
+    stamp = time_wire(now)
+    times: dict[str, Any] = {}
+    if created is not None:
+        known = None if loaded is None else codec.stored(obj, created.stored)
+        wire[created.stored] = stamp if known is None else known
+        times[created.name] = now if known is None else codec.decode_field(created.name, known)
+    if updated is not None:
+        wire[updated.stored] = stamp
+        times[updated.name] = now
+    return times
 
-    def done(raw: bytes | None) -> Any:
-        if raw is not None:  # settled from what is stored, which may be newer than our write
-            codec.assign(obj, codec.decode(raw))
-            return obj
-        for name, value in values.items():
-            codec.set_value(obj, name, value)
-        codec.mark(obj, item)
+
+def refresh(plan: Plan, obj: Any, item: bytes, number: int, times: dict[str, Any] | None, raw: bytes | None) -> Any:
+    """Bring the object up to date once ``item`` is stored, under this version and with these times. Returns it.
+
+    ``raw`` is the item where the write was settled from what is stored, which may be newer.
+    """
+    codec = plan.codec
+    if raw is not None:
+        codec.assign(obj, codec.decode(raw))
         return obj
-
-    return done
+    if plan.version is not None:
+        codec.set_value(obj, plan.version.name, number)
+    if times:
+        for name, value in times.items():
+            codec.set_value(obj, name, value)
+    codec.mark(obj, item)
+    return obj
 
 
 def _returning(done: Any, codec: Codec, returning: str | None) -> Any:

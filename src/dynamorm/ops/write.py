@@ -8,11 +8,11 @@ how requests are signed or retried.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
+from msgspec import Struct
 
-from dynamorm.codec.replies import expect_empty
+from dynamorm.codec.replies import dumps, expect_empty
 from dynamorm.codec.system import item_of
 from dynamorm.effects import Flow
 from dynamorm.errors import (
@@ -28,6 +28,7 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
+from dynamorm.overriding import override
 from dynamorm.wire.reply import ServiceFault
 
 from .op import UNSETTLED, Op, Safety
@@ -44,15 +45,14 @@ TOKEN_LIFE = 540.0
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """
 
-dumps = msgspec.json.encode
 
-
-class Write:
+class Write(Struct, eq=False):
     """A single write.
 
     ``kind`` is ``Put``, ``Update`` or ``Delete``; ``body`` the request as the single verb takes it, without the fields
     in ``single`` that a transaction does not know. ``done(raw)`` is called once it is certain that the write was
-    applied, with the JSON of the stored item when that is known, and gives the verb's result.
+    applied, with the JSON of the stored item when that is known, and gives the verb's result; ``shown(fresh)`` is called
+    instead, if there is one, when the answer showed the item, with an object made of it.
     ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``also`` holds writes
     that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
     for it in a transaction's report, ``verb`` the verb that made it. ``refused_as(raw, info)`` makes the error for a
@@ -65,48 +65,30 @@ class Write:
     and ``transact`` have no meaning.
     """
 
-    __slots__ = (
-        "also", "body", "done", "expects", "key", "kind", "known_ring", "known_version", "label", "pinned", "plan",
-        "refresh",
-        "refused_as", "safety", "sets", "single", "token", "transact", "verb",
-    )  # fmt: skip
+    plan: Plan
+    kind: str
+    key: bytes
+    body: bytes
+    done: Callable[[bytes | None], Any]
+    token: bytes
+    shown: Callable[[Any], Any] | None = None
+    single: dict[str, Any] | None = None
+    safety: Safety = Safety.RESEND
+    transact: bool = False
+    refresh: bool = False
+    expects: str = ""
+    known_version: int | None = None
+    known_ring: bytes = b""
+    also: tuple[Write, ...] = ()
+    label: str | None = None
+    pinned: bool = False
+    verb: str = ""
+    sets: Sequence[Location] = ()
+    refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
-    def __init__(
-        self,
-        plan: Plan,
-        kind: str,
-        key: bytes,
-        body: bytes,
-        done: Callable[[bytes | None], Any],
-        *,
-        token: bytes,
-        single: dict[str, Any] | None = None,
-        safety: Safety = Safety.RESEND,
-        transact: bool = False,
-        refresh: bool = False,
-        expects: str = "",
-        known_version: int | None = None,
-        known_ring: bytes = b"",
-    ) -> None:
-        self.plan = plan
-        self.kind = kind
-        self.key = key
-        self.body = body
-        self.done = done
-        self.token = token
-        self.single = single
-        self.safety = safety
-        self.transact = transact
-        self.refresh = refresh
-        self.expects = expects
-        self.known_version = known_version
-        self.known_ring = known_ring
-        self.also: tuple[Write, ...] = ()
-        self.label: str | None = None
-        self.pinned = False
-        self.verb = ""
-        self.sets: Sequence[Location] = ()
-        self.refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
+    @override
+    def __repr__(self) -> str:
+        return f"<Write {self.kind} to {self.plan.table}>"  # what it writes is nobody's business
 
 
 NOT_READ: Any = object()
@@ -136,25 +118,25 @@ def perform(session: Session, write: Write) -> Flow[Any]:
 
 def _single(session: Session, write: Write) -> Flow[Any]:
     """Send the write as its own verb."""
-    plan = write.plan
-    body = write.body
-    if write.single:
+    plan, body, returns = write.plan, write.body, None
+    if write.single is not None:
+        returns = write.single.get("ReturnValues")
         body = body[:-1] + b"," + dumps(write.single)[1:]
-    returns = None if write.single is None else write.single.get("ReturnValues")
-    decode = {None: _read_empty, "ALL_NEW": _read_new, "ALL_OLD": _read_old}[returns]
+    decode = _READERS[returns]
     op = Op(
-        f"{write.kind}Item",
+        _OPERATIONS[write.kind],
         plan.table,
         body,
         lambda reply: decode(write, reply),
         write.safety,
         lambda fault, ambiguous, info: refused(write, fault.item, info, ambiguous=ambiguous),
-        token=write.token,
-        key=plan.key_names,
+        # Not a closure over the op: that would be a cycle for the collector with every write.
+        session.resolver(lambda one, deadline: _settling(session, write, one, deadline, None)),
+        write.token,
+        plan.key_names,
     )
-    op.hurried = write.expects == "version"
-    # Not a closure over the op: that would be a cycle for the collector with every write.
-    op.resolver = session.resolver(lambda one, deadline: _settling(session, write, one, deadline, None))
+    if write.expects == "version":
+        op.hurried = True
     return session.call(op)
 
 
@@ -167,7 +149,8 @@ def _settling(session: Session, write: Write, op: Op, deadline: float | None, se
 
 
 def _read_empty(write: Write, reply: bytes) -> Any:
-    expect_empty(reply)
+    if reply != b"{}":
+        expect_empty(reply)
     return applied(write, None)
 
 
@@ -176,10 +159,21 @@ def _read_old(write: Write, reply: bytes) -> Any:
 
 
 def _read_new(write: Write, reply: bytes) -> Any:
-    raw = write.plan.codec.reading.attributes_json(reply)
-    if raw is None:  # an update always leaves an item: this answer is not to what was asked
+    try:
+        fresh = write.plan.codec.read_attributes(reply)
+    except MalformedResponse:
+        raise
+    except DynamORMError as error:  # it does not fit the model, and is stored all the same
+        error.outcome = Outcome.APPLIED
+        raise
+    if fresh is None:  # an update always leaves an item: this answer is not to what was asked
         raise MalformedResponse("the answer lacks the attributes that were asked for")
-    return applied(write, raw)
+    assert write.shown is not None  # whoever asks for the new item
+    return write.shown(fresh)
+
+
+_READERS: Final = {None: _read_empty, "ALL_NEW": _read_new, "ALL_OLD": _read_old}
+_OPERATIONS: Final = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
 
 
 def applied(write: Write, raw: bytes | None) -> Any:
