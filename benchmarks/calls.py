@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from benchmarks import payload, sample
-from benchmarks.libraries.dynamorm_models import payment, payment_model, settings
+from benchmarks.libraries.dynamorm_models import payment_model, settings
 from benchmarks.libraries.dynamorm_plugins import Around, Observing
 from dynamorm import DB
 from dynamorm.effects import Call, Flow, Gather, Reply, Send
@@ -107,11 +107,11 @@ def verbs() -> dict[str, Counts]:
         return lambda: db.delete(one)
 
     def create(db: DB) -> Callable[[], Any]:
-        one = payment(model, 1)
+        one = sample.payment_of(model, 1)
         return lambda: db.create(one)
 
     def put(db: DB) -> Callable[[], Any]:
-        one = payment(model, 1)
+        one = sample.payment_of(model, 1)
         return lambda: db.put(one)
 
     def put_again(db: DB) -> Callable[[], Any]:
@@ -123,11 +123,11 @@ def verbs() -> dict[str, Counts]:
         return lambda: db.batch_get(model, keys)
 
     def batch_write(db: DB) -> Callable[[], Any]:
-        items = [payment(model, n) for n in range(ITEMS)]
+        items = [sample.payment_of(model, n) for n in range(ITEMS)]
         return lambda: db.batch_write(puts=items)
 
     def transaction(db: DB) -> Callable[[], Any]:
-        items = [payment(model, n) for n in range(ITEMS)]
+        items = [sample.payment_of(model, n) for n in range(ITEMS)]
 
         def write() -> None:
             with db.transaction() as one:

@@ -43,6 +43,13 @@ def payment(number: int) -> dict[str, Any]:
     }
 
 
+def payment_of(model: Any, number: int) -> Any:
+    """Payment ``number`` as an object of a model whose version belongs to the library."""
+    values = payment(number)
+    del values["version"]
+    return model(**values)
+
+
 def wide() -> dict[str, Any]:
     """An item of 60 attributes."""
     item: dict[str, Any] = {"id": "wide-1"}
@@ -50,6 +57,15 @@ def wide() -> dict[str, Any]:
     item.update({f"number_{at:02d}": 10_007 * at for at in range(WIDE_NUMBERS)})
     item.update({f"flag_{at:02d}": at % 2 == 0 for at in range(WIDE_FLAGS)})
     return item
+
+
+def wide_members(attr: Any, key: Any, module: str) -> dict[str, Any]:
+    """The body of a class for the wide item, whose attributes are declared as ``attr[type]``, with this ``key``."""
+    return {
+        "__annotations__": {name: attr[type(value)] for name, value in wide().items()},
+        "__module__": module,
+        "id": key,
+    }
 
 
 def blob(size: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import sample
-from benchmarks.libraries.dynamorm_models import payment, payment_model, settings
+from benchmarks.libraries.dynamorm_models import payment_model, settings
 from benchmarks.libraries.dynamorm_sync import DynamORM
 from benchmarks.sample import SEGMENTS
 from dynamorm import AsyncDB
@@ -42,7 +42,7 @@ class DynamORMAsync(DynamORM):
         return update
 
     def transaction(self) -> Operation:
-        items = [payment(self.model, n) for n in range(10)]
+        items = [sample.payment_of(self.model, n) for n in range(10)]
 
         async def write() -> None:
             async with self.db.transaction() as transaction:

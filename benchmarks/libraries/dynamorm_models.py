@@ -41,21 +41,9 @@ def payment_model(name: str) -> Any:
     return Payment
 
 
-def payment(model: Any, number: int) -> Any:
-    """A sample as an object; its version belongs to the library."""
-    values = sample.payment(number)
-    del values["version"]
-    return model(**values)
-
-
 def wide_model() -> Any:
     """The item of 60 attributes."""
-    values = sample.wide()
-    members: dict[str, Any] = {
-        "__annotations__": {name: Attr[type(value)] for name, value in values.items()},  # type: ignore[misc]
-        "__module__": __name__,
-        "id": partition_key(),
-    }
+    members = sample.wide_members(Attr, partition_key(), __name__)
     metaclass: Any = type(Model)
     return metaclass("Wide", (Model,), members, table="nanos-wide")
 

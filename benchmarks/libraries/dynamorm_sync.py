@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import sample
 from benchmarks.libraries.base import Library
-from benchmarks.libraries.dynamorm_models import blob_model, payment, payment_model, settings, wide_model
+from benchmarks.libraries.dynamorm_models import blob_model, payment_model, settings, wide_model
 from benchmarks.sample import SEGMENTS
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ class DynamORM(Library):
         return lambda: self.db.get(self.model, sample.MERCHANT, ID)
 
     def put(self) -> Operation:
-        one = payment(self.model, 1)
+        one = sample.payment_of(self.model, 1)
         return lambda: self.db.put(one)
 
     def update(self) -> Operation:
@@ -52,11 +52,11 @@ class DynamORM(Library):
         return lambda: self.db.batch_get(self.model, keys)
 
     def batch_write(self) -> Operation:
-        items = [payment(self.model, n) for n in range(100)]
+        items = [sample.payment_of(self.model, n) for n in range(100)]
         return lambda: self.db.batch_write(puts=items)
 
     def transaction(self) -> Operation:
-        items = [payment(self.model, n) for n in range(10)]
+        items = [sample.payment_of(self.model, n) for n in range(10)]
 
         def write() -> None:
             with self.db.transaction() as transaction:
@@ -95,7 +95,7 @@ class DynamORM(Library):
         return lambda: self.db.update(model, sample.MERCHANT, sample.name(number), model.amount.add(1))
 
     def create(self, number: int) -> Operation:
-        one = payment(self.model, number)
+        one = sample.payment_of(self.model, number)
         return lambda: self.db.create(one)
 
 

@@ -38,20 +38,9 @@ def payment_model(table: str) -> Any:
     return Payment
 
 
-def payment(model: Any, number: int) -> Any:
-    """A sample as an object."""
-    values = sample.payment(number)
-    del values["version"]
-    return model(**values)
-
-
 def wide_model() -> Any:
     """The item of 60 attributes."""
-    members: dict[str, Any] = {
-        "__annotations__": {name: Attr[type(value)] for name, value in sample.wide().items()},
-        "__module__": __name__,
-        "id": partition_key(),
-    }
+    members = sample.wide_members(Attr, partition_key(), __name__)
     metaclass: Any = type(dynamoxy.Model)
     return metaclass("Wide", (dynamoxy.Model,), members, table="iso-wide")
 
@@ -85,7 +74,7 @@ class Dynamoxy(Library):
         return lambda: self.payments.get(sample.MERCHANT, sample.name(1))
 
     def put(self) -> Operation:
-        one = payment(self.model, 1)
+        one = sample.payment_of(self.model, 1)
         return lambda: self.payments.put(one)
 
     def update(self) -> Operation:
@@ -108,11 +97,11 @@ class Dynamoxy(Library):
         return lambda: self.payments.batch_get(KEYS)
 
     def batch_write(self) -> Operation:
-        items = [payment(self.model, n) for n in range(100)]
+        items = [sample.payment_of(self.model, n) for n in range(100)]
         return lambda: self.payments.batch_put(items)
 
     def transaction(self) -> Operation:
-        items = [payment(self.model, n) for n in range(10)]
+        items = [sample.payment_of(self.model, n) for n in range(10)]
 
         async def write() -> None:
             async with self.client.transaction() as transaction:
@@ -159,7 +148,7 @@ class Dynamoxy(Library):
         return lambda: self.payments.update(key, self.model.amount.add(1))
 
     def create(self, number: int) -> Operation:
-        one = payment(self.model, number)
+        one = sample.payment_of(self.model, number)
         return lambda: self.payments.create(one)
 
 

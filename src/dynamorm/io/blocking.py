@@ -138,9 +138,9 @@ class Blocking:
                 now = 0.0
             ready, recv = connection.ready, connection.recv
             # Only at first is all of the time left, for which the socket itself can wait.
-            alone = now and connection.used and (now < self._calm or self._undisturbed(now))
+            alone = flags and now and connection.used and (now < self._calm or self._undisturbed(now))
             if alone and connection.patience != timeout:
-                alone = connection.wait_for(timeout)
+                connection.wait_for(timeout)
             while True:
                 if not alone:
                     left = deadline - monotonic()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Connection:
     """One socket. ``used`` tells that it has carried an exchange already.
 
-    With ``flags`` its calls do not block; ``recv`` without them waits for ``patience`` seconds where `wait_for` says so.
+    With ``flags`` its calls do not block. Where there are any, ``recv`` without them waits for ``patience`` seconds.
     """
 
     __slots__ = (
@@ -55,16 +55,13 @@ class Connection:
             self.sock.setblocking(True)
         return self
 
-    def wait_for(self, seconds: float) -> bool:
-        """Have ``recv`` wait so long for the first byte; False where it cannot: then ask ``ready`` before it."""
-        if not self.flags:
-            return False
+    def wait_for(self, seconds: float) -> None:
+        """Have ``recv`` wait so long, on a connection with ``flags``."""
         from struct import pack
 
         micros = max(1, int(seconds * 1e6))  # zero would mean: for ever
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pack("ll", *divmod(micros, 1_000_000)))
         self.patience = seconds
-        return True
 
     def over_tls(self) -> Connection:
         """Take into account that TLS may hold bytes back, and may have to read in order to write."""

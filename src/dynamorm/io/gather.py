@@ -120,7 +120,7 @@ class Crew:
     """
 
     def __init__(self) -> None:
-        self._idle: list[_Hand] = []  # each append, pop and remove is one step
+        self._idle: list[_Hand] = []  # each append, extend, pop and remove is one step
 
     def gather(self, run: Callable[[Flow[Any]], Any], effect: Gather) -> list[Any]:
         """Return the results in order, or raise the first failure after every started flow has ended.
@@ -141,7 +141,7 @@ class Crew:
             raise
         finally:
             # Whoever has not come yet comes too late, and may be had again at once.
-            self._idle += [hand for hand in hands if hand.take() is not None]
+            self._idle.extend([hand for hand in hands if hand.take() is not None])
             work.wait()
         if work.failures:
             work.abandon()
