@@ -38,6 +38,7 @@ from .declare import (
     updated_at,
     version,
 )
+from .deadlines import deadline
 from .errors import (
     AlreadyExists,
     ConditionFailed,
@@ -101,6 +102,7 @@ __all__ = [
     "composite",
     "config_from_env",
     "created_at",
+    "deadline",
     "env_or_default",
     "gsi",
     "lsi",

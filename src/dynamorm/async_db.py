@@ -117,15 +117,19 @@ class AsyncDB(AsyncMany):
         """
         return await self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
 
-    async def create(self, obj: M, /) -> M:
+    async def create(self, obj: M, /, *, strict: bool | None = None) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
+
+        With ``strict`` it is sent as a transaction with a token, at twice the write units (None: as the model or the
+        `Config` says). Without it, an AlreadyExists after a lost answer has the outcome UNKNOWN until ``settled_by``,
+        for a copy of the request may come late, and find that the item was deleted meanwhile.
 
         Raises: AlreadyExists when there is an item under the key; ValidationError, before anything is sent, for a value
         that cannot be stored; OutcomeUnknown when the outcome could not be settled.
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return await self._io.run(ops.verbs.create(self._session, obj))
+        return await self._io.run(ops.verbs.create(self._session, obj, strict=strict))
 
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...

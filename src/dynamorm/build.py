@@ -43,6 +43,7 @@ def build_schema(
         fields=fields,
         discriminator=settings["discriminator"] or parent.discriminator,
         write_tokens=parent.write_tokens if settings["write_tokens"] is None else settings["write_tokens"],
+        strict_creates=parent.strict_creates if settings["strict_creates"] is None else settings["strict_creates"],
         settings=table_settings(name, settings["settings"], parent),
         namespace=parent.namespace,
         typevars=typevars,

@@ -78,6 +78,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     * ``write_tokens`` (True): versioned writes carry a token, so that a lost answer can be settled afterwards.
     * ``on_ambiguous`` (``"transact"``): writes that are not repeatable go as one-item transactions, which DynamoDB
       makes exactly once, at twice the write units. ``"raise"``: sent plain, and `OutcomeUnknown` when no answer comes.
+    * ``strict_creates`` (False): every `create` goes as a transaction with a token, so that a refusal after a lost answer
+      is certain too, at twice the write units. In production it is so for models with money or a `Unique` attribute.
     * ``cursor_key``: the secret that seals cursors, 32 or more random bytes or their base64 text, the same in every
       process; or a list of them, of which the first seals and all open. Left out: a key of the process.
     * ``trust_env`` (False): True reaches https endpoints through the HTTP proxy that HTTPS_PROXY (or ALL_PROXY) names,
@@ -124,6 +126,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             crc: Literal["auto", "require", "off"] = "auto",
             write_tokens: bool = True,
             on_ambiguous: Literal["transact", "raise"] = "transact",
+            strict_creates: bool = False,
             cursor_key: bytes | str | Iterable[bytes | str] | CursorKeys | None = None,
             trust_env: bool = False,
             preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default",
@@ -152,6 +155,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     crc: Literal["auto", "require", "off"] = "auto"
     write_tokens: bool = True
     on_ambiguous: Literal["transact", "raise"] = "transact"
+    strict_creates: bool = False
     cursor_key: CursorKeys | None = None
     trust_env: bool = False
     preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default"
@@ -318,6 +322,7 @@ _FLAGS = (
     "sign_requests",
     "allow_insecure_local",
     "write_tokens",
+    "strict_creates",
     "trust_env",
     "embedded",
 )

@@ -65,6 +65,7 @@ FORMS: Final = {
     "allow_insecure_local": Form.FLAG,
     "crc": Form.TEXT,
     "write_tokens": Form.FLAG,
+    "strict_creates": Form.FLAG,
     "on_ambiguous": Form.TEXT,
     "cursor_key": Form.LIST,
     "trust_env": Form.FLAG,

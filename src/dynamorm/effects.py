@@ -101,6 +101,10 @@ class Reply(Protocol):
         """``x-amz-retry-after``."""
         ...
 
+    def distrust(self) -> None:
+        """Say that this was no answer to what was asked: its connection is not used for another request."""
+        ...
+
 
 class TransportError(Exception):
     """No complete answer came. ``sent`` is False only when it is certain that no byte of the request left.

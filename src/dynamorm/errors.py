@@ -28,6 +28,7 @@ stable ``code``. Messages never hold an attribute's value.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -47,7 +48,9 @@ class DynamORMError(Exception):
     """Base of every error the library raises on purpose.
 
     Attributes: ``code`` (stable text), ``outcome``, ``retryable``, ``operation`` (``"PutItem"``), ``table``,
-    ``request_id`` (AWS's), ``attempts`` (requests sent), ``earlier`` (the errors of the earlier attempts).
+    ``request_id`` (AWS's), ``attempts`` (requests sent), ``earlier`` (the errors of the earlier attempts),
+    ``settled_by`` (a datetime in UTC, when the outcome is UNKNOWN only because a copy of the request may still be on its
+    way: after that time none is accepted any more; else None).
 
     Example: ``except DynamORMError as error: log.warning("%s after %d attempts", error.code, error.attempts)``
     """
@@ -55,6 +58,7 @@ class DynamORMError(Exception):
     code: str = "ErrDynamORM"
     outcome: Outcome = Outcome.NOT_APPLIED
     retryable: bool = False
+    settled_by: datetime | None = None
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from .schema import SCHEMAS, Index, Schema
 
 M = TypeVar("M", bound="Model")
 
-_CLASS_SETTINGS = frozenset({"table", "naming", "discriminator", "tag", "write_tokens", "omit_empty", "settings"})
+_CLASS_SETTINGS = frozenset({"table", "naming", "discriminator", "tag", "write_tokens", "strict_creates", "omit_empty", "settings"})
 
 
 @dataclass_transform(
@@ -80,6 +80,7 @@ class ModelMeta(MixinMeta):
         discriminator: str | None = None,
         tag: str | None = None,
         write_tokens: bool | None = None,
+        strict_creates: bool | None = None,
         omit_empty: bool | None = None,
         settings: Any = None,
         **unknown: Any,
@@ -99,6 +100,7 @@ class ModelMeta(MixinMeta):
             "discriminator": discriminator,
             "tag": tag,
             "write_tokens": write_tokens,
+            "strict_creates": strict_creates,
             "omit_empty": omit_empty,
             "settings": settings,
         }
@@ -220,6 +222,7 @@ class Model(metaclass=ModelMeta):
     Class settings: ``table`` (physical name, without the session's prefix), ``naming`` (``"snake_case"``,
     ``"camelCase"``, ``"PascalCase"``, ``"kebab-case"`` or a function from field name to stored name),
     ``discriminator`` (stored attribute that tells subclasses apart), ``tag`` (this class's value of it),
+    ``strict_creates=True`` (create each item by a transaction with a token, see `DB.create`),
     ``write_tokens=False`` (do not store `_wt`: an ambiguous write is then reported as `OutcomeUnknown`),
     ``omit_empty`` (for every field), ``settings`` (a `TableSettings`: billing, backups, ...). A model without a table is
     used as a nested value.

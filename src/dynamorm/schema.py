@@ -188,6 +188,7 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     discriminator: str | None = None
     tag: str | None = None
     write_tokens: bool = True
+    strict_creates: bool | None = None
     settings: Any = None
     namespace: dict[str, Any] = {}
     typevars: dict[Any, Any] = {}

@@ -14,6 +14,7 @@ from typing import Any
 from .codec.registry import Registry
 from .config import Config
 from .config_endpoint import streams_endpoint
+from .deadlines import USE, remaining
 from .effects import Flow
 from .ops.call import caller
 from .ops.op import Op
@@ -61,7 +62,7 @@ class Session:
         try:
             return self._plans[model]
         except (KeyError, TypeError):  # an object is not hashable; the registry says what is wrong with it
-            plan = Plan(self.registry.codec(model), tokens=self.config.write_tokens)
+            plan = Plan(self.registry.codec(model), tokens=self.config.write_tokens, strict=self.config.strict_creates)
             if self.config.preset == "production":
                 check_production(plan)
             self._plans[model] = plan
@@ -72,6 +73,23 @@ class Session:
         other = copy(self)
         other.call = call
         return other
+
+    def end(self) -> float:
+        """The monotonic time by which a verb that begins now must be done."""
+        limit = self.config.operation_timeout
+        left = remaining() if USE.ever else None
+        return self.channel.clock.monotonic() + (limit if left is None else min(limit, left))
+
+    def bounded(self) -> Session:
+        """The same session for one verb that sends several requests: ``operation_timeout`` holds for all of them."""
+        inner, end = self.call, self.end()
+
+        def call(op: Op) -> Flow[Any]:
+            if op.end is None or op.end > end:
+                op.end = end
+            return inner(op)
+
+        return self.view(call)
 
     def schemas(self, table: str) -> Iterator[Schema]:
         """The models in use that are stored in a table."""

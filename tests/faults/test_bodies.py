@@ -71,7 +71,7 @@ def _for_ever(here: Stage, answer: Answer, verbs: tuple[Verb, ...] = VERBS) -> N
     for verb in verbs:
         run = here.run(verb, forever=answer.applied(verb.safety != "read"))
         if verb.safety == "read":
-            run.failed(MalformedResponse, Outcome.UNKNOWN, attempts=4, retryable=True)
+            run.failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=4, retryable=True)
         else:
             run.failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1 if verb.safety == "once" else 4)
         assert run.elapsed < 1.0 * len(run.requests)
@@ -163,7 +163,7 @@ def test_w11_seventeen_megabytes_are_refused_within_a_second(stage: Make, answer
     here = stage(max_attempts=1, request_timeout=10.0, operation_timeout=20.0)
     took: list[float] = []
     while len(took) < 5 and min(took, default=9.9) >= 1.0:  # another process may have taken the processor
-        took.append(here.run(READS[0], answer).failed(MalformedResponse, Outcome.UNKNOWN, attempts=1).elapsed)
+        took.append(here.run(READS[0], answer).failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=1).elapsed)
     assert min(took) < 1.0
 
 
@@ -174,7 +174,7 @@ def test_w11_memory_is_bounded(stage: Make, name: str) -> None:
     here.run(READS[0]).succeeded(1)
     tracemalloc.start()
     try:
-        here.run(READS[0], LARGE[name]).failed(MalformedResponse, Outcome.UNKNOWN, attempts=1)
+        here.run(READS[0], LARGE[name]).failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=1)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

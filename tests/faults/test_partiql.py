@@ -68,12 +68,24 @@ def test_a_write_whose_answer_cannot_be_believed_is_sent_again_with_its_token(sc
 
 
 def test_a_write_that_is_never_answered_is_unknown_and_can_be_settled(scripted):
-    lost = [TransportError("receive", "reset", sent=True)] * 4
     cancelled = failure("TransactionCanceledException", CancellationReasons=[{"Code": "ConditionalCheckFailed"}])
-    for last, outcome in ((reply({"Responses": []}), Outcome.APPLIED), (cancelled, Outcome.NOT_APPLIED)):
-        here = scripted([*lost, last])
+    table = {"TableName": "payments", "TableStatus": "ACTIVE"}
+    table["KeySchema"] = [{"AttributeName": "id", "KeyType": "HASH"}]
+    table["AttributeDefinitions"] = [{"AttributeName": "id", "AttributeType": "S"}]
+    for answers, outcome in (
+        ({"ExecuteTransaction": reply({"Responses": []})}, Outcome.APPLIED),
+        ({"ExecuteTransaction": cancelled}, Outcome.NOT_APPLIED),  # and the token is spent
+    ):
+        later = {"DescribeTable": reply({"Table": table}), "TransactWriteItems": reply(), **answers}
+        down = [True]
+
+        def service(request):
+            return TransportError("receive", "reset", sent=True) if down[0] else later[request.operation]
+
+        here = scripted(service)
         with pytest.raises(OutcomeUnknown) as caught:
             here.db.partiql(*WRITE)
+        down[0] = False
         assert caught.value.resolve(5) is outcome
 
 

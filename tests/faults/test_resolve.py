@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dynamorm.errors import Outcome, OutcomeUnknown
-from dynamorm.testing import Answer, FakeClock, answers, failure, reply
+from dynamorm.testing import Answer, FakeClock, FakeReply, SentRequest, answers, failure, reply
 from tests.faults.scripted import Scripted
 from tests.faults.stage import Run, Stage
 from tests.faults.verbs import CLASS_C, CLASS_I, CLASS_N, ONCE, SETTLED, Payment, Verb, amount, memory
@@ -17,12 +17,13 @@ from tests.support.faults import Store
 
 Make = Callable[..., Stage]
 FIVE = answers.error("InternalServerError", 500)
+SOON = {"operation_timeout": 0.25}
 settled = pytest.mark.parametrize("verb", SETTLED, ids=lambda verb: verb.name)
 
 
 def unknown(here: Stage, verb: Verb, *, applied: bool) -> Run:
-    """The verb's outcome is unknown, after every attempt was answered with a 500."""
-    run = here.run(verb, *[FIVE.applied(applied)] * 4).failed(OutcomeUnknown, Outcome.UNKNOWN)
+    """The verb's outcome is unknown, after everything it sent was answered with a 500; ``applied`` is the first attempt."""
+    run = here.run(verb, FIVE.applied(applied), forever=FIVE).failed(OutcomeUnknown, Outcome.UNKNOWN)
     here.bucket.tokens = here.bucket.capacity
     return run
 
@@ -37,7 +38,7 @@ def resolve(run: Run, deadline: float | None = None) -> Any:
 @pytest.mark.parametrize("applied", [True, False], ids=["applied", "lost"])
 def test_w12_resolve_finishes_the_write_exactly_once(stage: Make, verb: Verb, applied: bool) -> None:
     """APPLIED, the object is as stored, and asking again changes nothing."""
-    here = stage()
+    here = stage(**SOON)
     run = unknown(here, verb, applied=applied)
     assert run.changes == applied
     assert resolve(run) is Outcome.APPLIED
@@ -54,7 +55,7 @@ def test_w12_resolve_finishes_the_write_exactly_once(stage: Make, verb: Verb, ap
 @pytest.mark.parametrize("verb", CLASS_I, ids=lambda verb: verb.name)
 def test_w12_resolve_repeats_what_may_be_repeated(stage: Make, verb: Verb) -> None:
     """The same twice is the same as once."""
-    here = stage()
+    here = stage(**SOON)
     assert resolve(unknown(here, verb, applied=True)) is Outcome.APPLIED
     assert amount(here.store) == verb.after
 
@@ -62,23 +63,23 @@ def test_w12_resolve_repeats_what_may_be_repeated(stage: Make, verb: Verb) -> No
 @pytest.mark.parametrize("verb", ONCE, ids=lambda verb: verb.name)
 @pytest.mark.parametrize("applied", [True, False], ids=["applied", "lost"])
 def test_w12_resolve_never_repeats_what_may_not_be(stage: Make, verb: Verb, applied: bool) -> None:
-    """It stays unknown."""
-    here = stage()
+    """It looks at what is stored, which shows the token of a put, or that nothing is left to delete."""
+    here = stage(**SOON)
     run = here.run(verb, FIVE.applied(applied)).failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1)
-    assert resolve(run) is Outcome.UNKNOWN
+    assert resolve(run) is (Outcome.APPLIED if applied else Outcome.UNKNOWN)
     assert run.changes == applied
 
 
 @pytest.mark.parametrize("verb", CLASS_C, ids=lambda verb: verb.name)
 def test_w13_resolve_sees_that_others_came_first(stage: Make, verb: Verb) -> None:
-    """NOT_APPLIED, and nothing is changed any more."""
-    here = stage()
+    """NOT_APPLIED, and nothing is changed any more; a create cannot tell, for the others may have deleted its item."""
+    here = stage(**SOON)
     run = unknown(here, verb, applied=False)
     if verb.name == "create":
         here.store.seed("payments", id="p1", amount=7, version=0, _wt=b"otherone")
     else:
         here.store.stranger_writes("payments", "p1", times=2, amount=7)
-    assert resolve(run) is Outcome.NOT_APPLIED
+    assert resolve(run) is (Outcome.UNKNOWN if verb.name == "create" else Outcome.NOT_APPLIED)
     assert amount(here.store) == 7
     assert memory(run.subject) == run.before
 
@@ -86,7 +87,7 @@ def test_w13_resolve_sees_that_others_came_first(stage: Make, verb: Verb) -> Non
 @settled
 def test_w12_resolve_is_unknown_while_the_service_is_down(stage: Make, verb: Verb) -> None:
     """It does not raise, least of all an error that says NOT_APPLIED."""
-    here = stage()
+    here = stage(**SOON)
     run = unknown(here, verb, applied=True)
     for fault in (FIVE, answers.reset(), answers.html(), answers.error("AccessDeniedException")):
         here.bucket.tokens = here.bucket.capacity
@@ -99,7 +100,7 @@ def test_w12_resolve_is_unknown_while_the_service_is_down(stage: Make, verb: Ver
 @settled
 def test_w12_resolve_keeps_its_deadline(stage: Make, verb: Verb) -> None:
     """While the server says nothing at all."""
-    here = stage()
+    here = stage(**SOON)
     run = unknown(here, verb, applied=True)
     here._forever = answers.silence("stall")
     start = time.monotonic()
@@ -113,7 +114,7 @@ def test_w12_resolve_keeps_its_deadline(stage: Make, verb: Verb) -> None:
 @pytest.mark.parametrize("verb", CLASS_C[1:3], ids=lambda verb: verb.name)
 def test_w21_resolve_does_not_trust_a_refusal_of_its_own_resend(stage: Make, verb: Verb) -> None:
     """It reads "untouched"; then the held-up attempt arrives, somebody puts the item whole, and the resend is refused."""
-    here = stage()
+    here = stage(**SOON)
     run = unknown(here, verb, applied=False)
     held = run.requests[0]
 
@@ -128,7 +129,7 @@ def test_w21_resolve_does_not_trust_a_refusal_of_its_own_resend(stage: Make, ver
 
 def test_w12_resolve_of_a_transaction_does_not_need_its_result(stage: Make) -> None:
     """The token says APPLIED; that the item cannot be read back takes nothing from it."""
-    here = stage()
+    here = stage(**SOON)
     run = unknown(here, CLASS_N[1], applied=True)
     here._steps, here._forever = [None], FIVE
     try:
@@ -140,7 +141,7 @@ def test_w12_resolve_of_a_transaction_does_not_need_its_result(stage: Make) -> N
 
 def test_w12_a_result_that_cannot_be_read_back_is_an_error_that_says_applied(stage: Make) -> None:
     """The update by key was applied; only its result is missing."""
-    here = stage()
+    here = stage(**SOON)
     for fault in (FIVE, answers.reset(), answers.html(), answers.error("ThrottlingException")):
         run = here.run(CLASS_N[1], None, forever=fault)
         assert run.error is not None
@@ -152,14 +153,24 @@ def test_w20_a_token_that_dynamodb_may_have_forgotten_is_not_sent_again(scripted
     """After nine minutes the answer is: unknown."""
     clock = FakeClock()
     item = {"id": {"S": "p1"}, "amount": {"N": "105"}, "version": {"N": "3"}}
-    here = scripted([failure("InternalServerError", 500)] * 4 + [reply(), reply({"Item": item})], clock=clock)
-    with pytest.raises(OutcomeUnknown) as caught:
+    began = clock.monotonic()
+
+    def service(request: SentRequest) -> FakeReply:
+        if clock.monotonic() - began < 20:
+            return failure("InternalServerError", 500)
+        return reply({"Item": item} if request.operation == "GetItem" else {})
+
+    here = scripted(service, clock=clock)
+    with pytest.raises(OutcomeUnknown) as lost:
+        here.db.update(Payment, "p1", Payment.amount.add(5))
+    with pytest.raises(OutcomeUnknown) as forgotten:
         here.db.update(Payment, "p1", Payment.amount.add(5))
     clock.advance(500)
-    assert caught.value.resolve() is Outcome.APPLIED
+    assert lost.value.resolve() is Outcome.APPLIED
     clock.advance(60)
-    assert caught.value.resolve() is Outcome.UNKNOWN
-    assert len(here.driver.requests) == 6
+    sent = len(here.driver.requests)
+    assert forgotten.value.resolve() is Outcome.UNKNOWN
+    assert len(here.driver.requests) == sent
 
 
 ODD: dict[str, Any] = {
@@ -178,7 +189,7 @@ ODD: dict[str, Any] = {
 @pytest.mark.parametrize("applied", [True, False], ids=["applied", "lost"])
 def test_w13_an_odd_item_with_a_refusal_proves_nothing(stage: Make, item: Any, applied: bool) -> None:
     """After a lost reply: whatever is raised is one of the library's errors, and does not say NOT_APPLIED wrongly."""
-    here = stage()
+    here = stage(**SOON)
     refusal = answers.error("ConditionalCheckFailedException", Item=item)
     for verb in CLASS_C:
         here.run(verb, answers.reset().applied(applied), forever=refusal).honest()
@@ -187,7 +198,7 @@ def test_w13_an_odd_item_with_a_refusal_proves_nothing(stage: Make, item: Any, a
 def test_w13_a_database_that_is_closed_meanwhile_leaves_it_unknown(stage: Make) -> None:
     """The second attempt cannot be made any more; the first may have been applied."""
     for verb in SETTLED:
-        here = stage()
+        here = stage(**SOON)
 
         def close(_: Store, here: Stage = here) -> Answer:
             here.db.inner._io._pool.closed = True

@@ -15,18 +15,18 @@ from dynamorm.errors import (
     ClientError,
     ConditionFailed,
     DynamORMError,
+    MalformedResponse,
     MissingItem,
     Outcome,
     OutcomeUnknown,
     Throttled,
-    TransactionCancelled,
     TransactionConflict,
     ValidationError,
 )
 from dynamorm.testing import Answer, answers, failure, reply
 from tests.faults.scripted import Scripted
 from tests.faults.stage import Run, Stage
-from tests.faults.verbs import CLASS_N, Payment
+from tests.faults.verbs import AFTER, CLASS_N, Payment, Verb
 from tests.support.faces import FACES, Face
 
 Make = Callable[..., Stage]
@@ -35,6 +35,16 @@ CONDITION = {"Code": "ConditionalCheckFailed", "Message": "The conditional reque
 NONE = {"Code": "None"}
 CONFLICT = {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}
 UPDATE_KEY = CLASS_N[1]
+SOON = {"operation_timeout": 0.25}
+
+
+def _two(db: Face, _: Any) -> None:
+    with db.transaction() as tx:
+        tx.update(Payment, "p1", Payment.amount.add(5))
+        tx.update(Payment, "p2", Payment.amount.set(5), upsert=True)
+
+
+TWO = Verb("two", "TransactWriteItems", "both", _two, AFTER, mutates=False)
 
 
 def cancelled(*reasons: dict[str, Any]) -> Answer:
@@ -122,36 +132,36 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("reasons", UNFIT.values(), ids=list(UNFIT))
-def test_w15_reasons_that_do_not_fit_the_request_blame_nobody(stage: Make, reasons: list[Any]) -> None:
-    """A list of another length is not laid at the door of the one operation there was."""
-    here = stage()
+def test_w15_reasons_that_do_not_fit_the_request_are_not_believed(stage: Make, reasons: list[Any]) -> None:
+    """A list of another length, or that blames nobody, is no answer to the one operation there was: it is asked again."""
+    here = stage(**SOON)
     for verb in CLASS_N:
-        run = here.run(verb, cancelled(*reasons))
-        run.failed(TransactionCancelled, Outcome.NOT_APPLIED, attempts=1, retryable=False)
-        assert isinstance(run.error, TransactionCancelled)
-        assert len(run.error.reasons) == len(reasons)
-        assert [one is None for one in run.error.reasons] == [one == NONE for one in reasons]
+        here.run(verb, cancelled(*reasons)).succeeded(2)
+        run = here.run(verb, forever=cancelled(*reasons)).failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=4)
+        assert run.error is not None
+        assert isinstance(run.error.earlier[0], MalformedResponse)
 
 
 def test_w15_mixed_reasons_are_retried_only_when_all_may_pass(stage: Make) -> None:
     """Conflict and throttle: again. Conflict and a condition: the end."""
     here = stage()
-    passing = cancelled(CONFLICT, NONE, {"Code": "ThrottlingError"})
-    lasting = cancelled(CONFLICT, NONE, CONDITION)
-    for verb in CLASS_N:
-        here.run(verb, passing).succeeded(2)
-        run = here.run(verb, lasting)
-        assert run.error is not None
-        assert (run.error.attempts, run.error.outcome) == (1, Outcome.NOT_APPLIED)
+    passing = cancelled(CONFLICT, {"Code": "ThrottlingError"})
+    lasting = cancelled(CONDITION, CONFLICT)
+    for lists, attempts in ((passing, 2), (lasting, 1)):
+        run = here.run(TWO, lists)
+        assert len(run.requests) == attempts
+        assert run.changes == (2 if run.error is None else 0)
+        if run.error is not None:
+            assert (run.error.attempts, run.error.outcome) == (1, Outcome.NOT_APPLIED)
 
 
-def test_w15_an_answer_without_reasons_is_still_an_error(stage: Make) -> None:
+def test_w15_an_answer_without_reasons_is_not_believed(stage: Make) -> None:
     """Or with something else in their place."""
     here = stage()
     for fields in ({}, {"CancellationReasons": None}, {"CancellationReasons": "x"}):
         answer = answers.error("TransactionCanceledException", message="cancelled", **fields)
         for verb in CLASS_N:
-            here.run(verb, answer).failed(TransactionCancelled, Outcome.NOT_APPLIED, attempts=1, retryable=False)
+            here.run(verb, answer).succeeded(2)
 
 
 IN_PROGRESS = "TransactionInProgressException"
@@ -176,7 +186,8 @@ def test_w16_a_transaction_that_stays_in_progress_is_unknown(scripted: Callable[
     here = scripted(lambda _: failure(IN_PROGRESS))
     with pytest.raises(OutcomeUnknown) as caught:
         here.db.update(Payment, "p1", Payment.amount.add(5))
-    assert (caught.value.outcome, caught.value.attempts) == (Outcome.UNKNOWN, 4)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert caught.value.attempts >= 4
     assert here.elapsed < 8.0
 
 

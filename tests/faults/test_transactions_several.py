@@ -95,7 +95,7 @@ def test_w12_lost_for_ever_is_unknown_and_resolve_finishes_it(bank: Bank, answer
     bank.forever = lost(answer)
     error = bank.failed(OutcomeUnknown)
     assert error.outcome is Outcome.UNKNOWN
-    assert error.attempts == 4
+    assert error.attempts >= 4
     assert bytes.fromhex(error.token)
     assert error.resolve(5) is Outcome.UNKNOWN
     bank.honest(error)
@@ -111,8 +111,9 @@ def test_w12_lost_for_ever_is_unknown_and_resolve_finishes_it(bank: Bank, answer
 
 
 def test_w12_resolve_finds_that_it_cannot_be_applied_any_more(bank: Bank) -> None:
-    bank.faults = [lost(LOST["reset"])] * 4
+    bank.forever = lost(LOST["reset"])
     error = bank.failed(OutcomeUnknown)
+    bank.forever = None
     bank.store.stranger_writes("payments", "p1")
     bank.store.changes.clear()
     assert error.resolve() is Outcome.NOT_APPLIED
@@ -121,7 +122,7 @@ def test_w12_resolve_finds_that_it_cannot_be_applied_any_more(bank: Bank) -> Non
 
 
 def test_w12_a_reason_list_that_does_not_fit_proves_nothing_to_resolve(bank: Bank) -> None:
-    bank.faults = [lost(LOST["reset"])] * 4
+    bank.forever = lost(LOST["reset"])
     error = bank.failed(OutcomeUnknown)
     for answer in (
         cancelled(CONDITION),
@@ -224,7 +225,8 @@ TYPED = (VersionConflict, MissingItem, AlreadyExists, VersionConflict, MissingIt
 
 @pytest.mark.parametrize("position", range(5))
 def test_w15_a_failed_condition_is_the_error_of_the_operation_at_its_place(bank: Bank, position: int) -> None:
-    item = {"Item": OLD} if position in {0, 2, 3} else {}
+    keys = {0: "p1", 2: "p3", 3: "p9"}
+    item = {"Item": OLD | {"id": {"S": keys[position]}}} if position in keys else {}
     reasons = [CONDITION | item if number == position else NONE for number in range(5)]
     bank.forever = cancelled(*reasons)
     error = bank.failed(TransactionCancelled)
@@ -303,14 +305,14 @@ UNFIT: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("reasons", UNFIT.values(), ids=list(UNFIT))
-def test_w15_a_list_that_does_not_fit_blames_no_operation(bank: Bank, reasons: list[Any]) -> None:
+def test_w15_a_list_that_does_not_fit_is_not_believed(bank: Bank, reasons: list[Any]) -> None:
+    """It is asked again; and whoever answers only so says nothing of the transaction."""
     bank.forever = cancelled(*reasons)
-    error = bank.failed(TransactionCancelled)
-    assert [one is None for one in error.reasons] == [one == NONE for one in reasons]
-    for one in error.reasons:
-        if one is not None:
-            assert (one.position, one.operation, one.label, one.error, one.item) == (None, "", None, None, None)
-    assert "operation 0" not in error.message
+    error = bank.failed(OutcomeUnknown)
+    assert isinstance(error.earlier[0], MalformedResponse)
+    bank.forever = None
+    assert error.resolve() is Outcome.APPLIED
+    bank.settled()
 
 
 def test_w15_a_hundred_reasons_are_a_hundred_operations(bank: Bank) -> None:
@@ -348,7 +350,7 @@ def test_w16_a_transaction_in_progress_is_waited_for_with_one_token(bank: Bank) 
 
 def test_w16_a_transaction_that_stays_in_progress_is_unknown(bank: Bank) -> None:
     bank.forever = lost(failure("TransactionInProgressException"))
-    assert bank.failed(OutcomeUnknown).attempts == 4
+    assert bank.failed(OutcomeUnknown).attempts >= 4
 
 
 def test_w17_a_token_of_another_request_is_told_and_never_retried(bank: Bank) -> None:
@@ -360,8 +362,9 @@ def test_w17_a_token_of_another_request_is_told_and_never_retried(bank: Bank) ->
 
 
 def test_a_token_of_the_callers_own_is_sent_and_named(bank: Bank) -> None:
-    bank.faults = [lost(LOST["reset"])] * 4
+    bank.forever = lost(LOST["reset"])
     error = bank.failed(OutcomeUnknown, token="mine-1")
+    bank.forever = None
     assert (error.token, bank.tokens) == ("mine-1", {"mine-1"})
     assert error.resolve() is Outcome.APPLIED
     bank.settled()
@@ -370,8 +373,9 @@ def test_a_token_of_the_callers_own_is_sent_and_named(bank: Bank) -> None:
 def test_w20_a_token_that_dynamodb_may_have_forgotten_is_not_sent_again(scripted: Make) -> None:
     clock = FakeClock()
     bank = Bank(scripted, clock=clock)
-    bank.faults = [lost(LOST["reset"])] * 4
+    bank.forever = lost(LOST["reset"])
     error = bank.failed(OutcomeUnknown)
+    bank.forever = None
     sent = len(bank.sent)
     clock.advance(541)
     assert error.resolve() is Outcome.UNKNOWN
@@ -441,22 +445,23 @@ def test_a_refused_guard_is_its_own_error_and_a_refused_verb_the_verbs(bank: Ban
 
 
 def test_a_lasting_reason_of_a_guard_comes_before_a_passing_one_of_the_verb(bank: Bank) -> None:
-    bank.forever = cancelled(CONFLICT, CONDITION)
+    bank.forever = cancelled(CONFLICT, CONDITION | {"Item": {"id": {"S": "guard"}}})
     with pytest.raises(Taken):
         perform_on(bank, guarded(bank))
 
 
-def test_reasons_that_do_not_fit_a_guarded_write_blame_nobody(bank: Bank) -> None:
+def test_reasons_that_do_not_fit_a_guarded_write_are_not_believed(bank: Bank) -> None:
     for reasons in ([CONDITION], [NONE, NONE], [NONE, CONDITION, NONE]):
         bank.forever = cancelled(*reasons)
-        with pytest.raises(TransactionCancelled):
+        with pytest.raises(OutcomeUnknown):
             perform_on(bank, guarded(bank))
 
 
 def test_a_guarded_write_whose_replies_are_lost_can_be_resolved(bank: Bank) -> None:
-    bank.faults = [applied(LOST["reset"])] * 4
+    bank.faults, bank.forever = [applied(LOST["reset"])], lost(LOST["reset"])
     with pytest.raises(OutcomeUnknown) as caught:
         perform_on(bank, guarded(bank))
+    bank.forever = None
     assert caught.value.resolve() is Outcome.APPLIED
     assert bank.new.__loaded__ is not None
     assert len(bank.store.changes) == 2
@@ -540,9 +545,9 @@ def test_a_snapshot_that_is_refused_says_which_request(bank: Bank) -> None:
         bank.db.transact_get([(Payment, "p1"), (Counter, "c1"), (Payment, "p1"), (Counter, "c1")])
     assert [one and one.position for one in caught.value.reasons] == [None, 1, None, 3]
     bank.reads = cancelled({"Code": "ValidationError"})
-    with pytest.raises(TransactionCancelled) as caught:
+    with pytest.raises(MalformedResponse) as wrong:
         bank.db.transact_get([(Payment, "p1"), (Counter, "c1")])
-    assert [one and one.position for one in caught.value.reasons] == [None]
+    assert wrong.value.outcome is Outcome.NOT_APPLIED
 
 
 ITEM = {"id": {"S": "p1"}, "amount": {"N": "1"}, "version": {"N": "0"}}

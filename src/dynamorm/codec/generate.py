@@ -96,7 +96,7 @@ class Codec:
             composites.mark_sparse(self.composites, self.plans)
             self.key_of = partial(composites.key_of, self)
             self.compose = partial(composites.compose, self)
-        self.reading = Reading(self)
+        self.reading = Reading(self, self.key_names)
         self.read_item = self.reading.item
         self.read_attributes = self.reading.attributes
         self.attributes_json = self.reading.attributes_json

@@ -19,6 +19,7 @@ from msgspec.json import Decoder
 from dynamorm.errors import DynamORMError
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
+from . import address
 from .numbers import int_of
 from .replies import check_item, dumps, dumps_each, last_key, member_of, raw_item, raw_page, read_object, scanned
 from .shapes import wire_struct
@@ -37,11 +38,13 @@ PageParts = tuple[list[Any], bytes | None, int, int]
 class Reading:
     """The readers of one codec. Decoders are made on first use: most models need only some of them."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, key_names: tuple[str, ...] = ()) -> None:
         self._codec = codec
         self._family = codec.family
         self._names = codec.record.wire_names()
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
+        self.starts = address.leads(key_names)
+        self._start = self.starts[0] if len(self.starts) == 1 else None
 
     @cached_property
     def _item(self) -> Callable[[bytes], Any]:
@@ -112,8 +115,8 @@ class Reading:
         check_item(item)
         return self._codec.careful.decode(item, raw)
 
-    def item(self, body: bytes) -> Any:
-        """The object in a reply to GetItem, or None when the reply says there is none.
+    def item(self, body: bytes, key: bytes | None = None) -> Any:
+        """The object in a reply to GetItem, or None when the reply says there is none; ``key`` is the JSON of its key.
 
         Raises: MalformedResponse for any other body; ValidationError when the item does not fit the model.
         """
@@ -123,14 +126,18 @@ class Reading:
                 wire = reply.Item
                 if wire is not U and len(dumps(reply)) == len(body):
                     # Nothing but {"Item": ...} has this length.
+                    if key is not None and (
+                        self._start is None or key[1:-1] not in body or body.count(self._start) != 1
+                    ):
+                        address.check(body[8:-1], key, self.starts)
                     return self._make(wire, body[8:-1])
             except DynamORMError:
                 raise
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass
-        return self._careful_reply(body, "Item")
+        return self._careful_reply(body, "Item", key)
 
-    def attributes(self, body: bytes) -> Any:
+    def attributes(self, body: bytes, key: bytes | None = None) -> Any:
         """The object in the ``Attributes`` of a write's reply, or None when it has none.
 
         Raises: as `item`.
@@ -140,15 +147,25 @@ class Reading:
                 reply = self._attributes_reply(body)
                 wire = reply.Attributes
                 if wire is not U and len(dumps(reply)) == len(body):
+                    if key is not None and (
+                        self._start is None or key[1:-1] not in body or body.count(self._start) != 1
+                    ):
+                        address.check(body[14:-1], key, self.starts)
                     return self._make(wire, body[14:-1])
             except DynamORMError:
                 raise
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass
-        return self._careful_reply(body, "Attributes")
+        return self._careful_reply(body, "Attributes", key)
 
-    def attributes_json(self, body: bytes) -> bytes | None:
+    def attributes_json(self, body: bytes, key: bytes) -> bytes | None:
         """The JSON of the attributes in a write's reply, or None. Raises: MalformedResponse."""
+        raw = self._attributes_json(body)
+        if raw is not None:
+            address.check(raw, key, self.starts)
+        return raw
+
+    def _attributes_json(self, body: bytes) -> bytes | None:
         if self._family is None:
             try:
                 reply = self._attributes_reply(body)
@@ -160,11 +177,15 @@ class Reading:
                 pass
         return raw_item(body, "Attributes")
 
-    def _careful_reply(self, body: bytes, member: str) -> Any:
+    def _careful_reply(self, body: bytes, member: str, key: bytes | None) -> Any:
         if body == b"{}":
             return None
         found = member_of(body, member)
-        return None if found is None else self._proven(*found)
+        if found is None:
+            return None
+        if key is not None:
+            address.check(found[0], key, self.starts)
+        return self._proven(*found)
 
     # --------------------------------------------------------------------------------------------------------- pages
 

@@ -15,9 +15,11 @@ from msgspec.json import Decoder
 
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
+from .address import check as check_address
+from .address import leads
 from .document import bytes_of
 from .numbers import int_of
-from .replies import dumps, parts_of, raw_item, raw_page
+from .replies import dumps, parts_of, raw_item, raw_page, read_object
 from .shapes import wire_struct
 from .times import instant_text
 
@@ -158,14 +160,24 @@ def sorted_sets(value: Any) -> Any:
     return {name: sorted_sets(value[name]) for name in sorted(value)}
 
 
-def item_of(body: bytes) -> bytes | None:
-    """The JSON of the item in a GetItem reply, or None. Raises: MalformedResponse."""
-    return raw_item(body, "Item")
+def item_of(body: bytes, key: bytes) -> bytes | None:
+    """The JSON of the item in a GetItem reply, or None; ``key`` is the JSON of the key that was asked for.
+
+    Raises: MalformedResponse, also for an item with another key.
+    """
+    raw = raw_item(body, "Item")
+    if raw is not None:
+        check_address(raw, key, leads(read_object(key)))
+    return raw
 
 
-def has_item(body: bytes) -> bool:
-    """Whether a GetItem reply holds an item. Raises: MalformedResponse."""
-    return raw_item(body, "Item") is not None
+def has_item(body: bytes, key: bytes) -> bool:
+    """Whether a GetItem reply holds an item; of the key what was asked for is compared. Raises: MalformedResponse."""
+    raw = raw_item(body, "Item")
+    if raw is not None:
+        shown = {name: wire for name, wire in read_object(key).items() if name in read_object(raw)}
+        check_address(raw, dumps(shown), leads(shown))
+    return raw is not None
 
 
 def is_guard_key(wire: dict[str, Any] | None, constraint: str = "") -> bool:

@@ -115,6 +115,7 @@ class Aio:
         except BaseException:
             self._discard(connection)
             raise
+        answer.origin = connection
         if answer.reusable and not connection.closed:
             self._give(connection)
         else:

@@ -162,6 +162,7 @@ class Blocking:
         except BaseException:
             self._discard(connection)
             raise
+        answer.origin = connection
         if answer.reusable:
             self._give(connection)
         else:

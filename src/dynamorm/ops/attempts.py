@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Reply, TransportError
-from dynamorm.errors import IntegrityError, MalformedResponse, OutcomeUnknown
+from dynamorm.errors import DynamORMError, IntegrityError, MalformedResponse, Outcome, OutcomeUnknown
 from dynamorm.wire.reply import Kind, ServiceFault, cancellation_kind, parse_error
 
 from . import failure
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 RETRY_MARGIN = 0.05
 """Seconds that must be left after a delay for another attempt to be worth starting."""
+
+FARTHEST_STEP = 5
+"""Up to here delays double while it is found out what became of a write: a later look is worth more than a rarer one."""
+
+SHORTEST = 0.005
+"""Seconds between two looks: the number of those is not bounded."""
 
 FINAL = frozenset(
     {
@@ -38,12 +44,13 @@ FINAL = frozenset(
 class Attempts:
     """The attempts of one call. Each method that reports a failure returns the delay before the next attempt, or raises.
 
-    ``ambiguous`` is True once an attempt may have been applied without our knowing.
+    ``ambiguous`` is True once an attempt may have been applied without our knowing. ``parked`` is True while the next
+    attempt may not be sent, because the retry budget is used up and no other call has been answered: see `resumed`.
     """
 
     __slots__ = (
-        "ambiguous", "attempts", "corrected", "counts", "errors", "limit", "op", "refreshed", "request_id", "start",
-        "taken", "wire",
+        "ambiguous", "attempts", "corrected", "counts", "errors", "heard", "limit", "op", "parked", "refreshed",
+        "request_id", "start", "taken", "wire",
     )  # fmt: skip
 
     def __init__(self, op: Op, wire: Channel, start: float, limit: float) -> None:
@@ -53,7 +60,8 @@ class Attempts:
         self.limit = limit
         self.attempts = 0
         self.errors: list[BaseException] = []
-        self.ambiguous = False
+        self.ambiguous = self.parked = False
+        self.heard = wire.bucket.answers
         self.taken = 0
         self.counts: dict[Any, int] = {}
         self.corrected = self.refreshed = False
@@ -81,16 +89,23 @@ class Attempts:
     def unbelievable(self, error: IntegrityError, reply: Reply) -> float:
         """An answer came that cannot be believed, so nothing is known of what it answers."""
         self.attempts += 1
+        return self.disbelieved(error, reply)
+
+    def disbelieved(self, error: IntegrityError, reply: Reply) -> float:
+        """As `unbelievable`, of an answer that has been counted already. Its connection is not used again."""
         self.request_id = reply.request_id
         self.errors.append(error)
+        reply.distrust()
         return self._maybe_sent()
 
     def fault(self, reply: Reply) -> tuple[Kind, ServiceFault]:
-        """The service's own refusal, read and classified."""
+        """The service's own refusal, read and classified: MALFORMED when it cannot be about this request."""
         self.attempts += 1
         self.request_id = reply.request_id
         fault = parse_error(reply.status, reply.body)
         kind = fault.kind
+        if not _can_answer(self.op, kind, fault):
+            return Kind.MALFORMED, fault
         if kind is Kind.CANCELLED:
             kind = cancellation_kind(fault.cancellation)
         return kind, fault
@@ -101,21 +116,27 @@ class Attempts:
         # A clear answer, even a refusal, shows that the service is well: what the retries cost is given back.
         self.wire.bucket.success(self.taken)
         if op.refused is not None and (kind is Kind.CONDITION or kind is Kind.CANCELLED):
-            result = op.refused(fault, self.ambiguous, self.info())
+            try:
+                result = op.refused(fault, self.ambiguous, self.info())
+            except DynamORMError as error:
+                raise undecided(error) if self.ambiguous and op.finds_out else error
             if result is UNSETTLED:
+                op.untold = True
                 self.unknown(None, "what is stored now does not tell")
             return result
         info = self.info()
         error = failure.of_index(fault, op.body, info) or failure.from_fault(kind, fault, info)
         if self.ambiguous and kind is not Kind.MISMATCH:
+            if op.finds_out:
+                raise undecided(error)
             self.unknown(error, "then the service refused it")
         raise error
 
     def service(self, kind: Kind, fault: ServiceFault, reply: Reply) -> float:
         """A refusal that may pass."""
         if kind is Kind.MALFORMED:
-            self.errors.append(MalformedResponse(f"HTTP {reply.status} without a DynamoDB error in it"))
-            return self._maybe_sent()
+            what = "a refusal that cannot be about this request" if fault.code else "no DynamoDB error in it"
+            return self.disbelieved(MalformedResponse(f"HTTP {reply.status} with {what}"), reply)
         self.errors.append(failure.from_fault(kind, fault, self.info()))
         if kind is Kind.TRANSIENT:
             return self._maybe_sent()
@@ -161,22 +182,57 @@ class Attempts:
 
     def _again(self, kind: Kind, retry_after: bytes | None = None, *, free: bool = False) -> float:
         """The delay before another attempt, or the end: attempts, retry budget and time are all bounded."""
-        wire = self.wire
+        wire, settling = self.wire, self._settling
         seen = self._count(kind)
         conflicts = self.counts.get(Kind.CONFLICT, 0)
         tried = seen + 1 if kind is Kind.CONFLICT else self.attempts - conflicts
-        if tried >= wire.retry.tries(kind):
+        if tried >= wire.retry.tries(kind) and not settling:
             self.give_up(f"{self.attempts} attempts were made")
         # While a token ring has to tell what became of a write, waiting longer each time would let it move on.
         step = 0 if self.ambiguous and self.op.hurried and kind is Kind.TRANSIENT else seen
+        if settling:
+            step = min(step, FARTHEST_STEP)
         delay = 0.0 if free else wire.retry.delay(kind, step, wire.random(), retry_after)
-        if self.start + self.limit - wire.clock.monotonic() < delay + RETRY_MARGIN:
+        left = self._left()
+        if settling:  # the last look is worth taking, however little time is left for it
+            delay = max(min(delay, left - 2 * RETRY_MARGIN), SHORTEST)
+        if left < delay + RETRY_MARGIN:
             self.give_up("the operation's time ran out")
-        if not free:
-            cost = wire.bucket.take(kind)
-            if not cost:
+        if not free and not self._afford(kind):
+            if not self.ambiguous and not settling:
                 self.give_up("the retry budget of this endpoint is used up")
-            self.taken += cost
+            self.parked = True
+        return delay
+
+    @property
+    def _settling(self) -> bool:
+        """Whether another attempt only finds out what became of a write."""
+        return self.op.finds_out and (self.ambiguous or self.op.safety is Safety.READ)
+
+    def _left(self) -> float:
+        return self.start + self.limit - self.wire.clock.monotonic()
+
+    def _afford(self, kind: Kind) -> bool:
+        """Whether another attempt may be sent: an ambiguous write costs nothing while the endpoint answers other calls."""
+        bucket = self.wire.bucket
+        if (self.ambiguous or self._settling) and bucket.answers != self.heard:
+            self.heard = bucket.answers
+            return True
+        cost = bucket.take(kind)
+        self.taken += cost
+        return cost > 0
+
+    def resumed(self) -> float:
+        """Seconds to wait before looking again whether the next attempt may be sent; 0 when it may be. Or the end."""
+        if not self.parked:
+            return 0.0
+        if self._afford(Kind.TRANSIENT):
+            self.parked = False
+            return 0.0
+        wire = self.wire
+        delay = wire.retry.delay(Kind.TRANSIENT, FARTHEST_STEP, wire.random()) + 0.001
+        if self._left() < delay + RETRY_MARGIN:
+            self.give_up("the retry budget of this endpoint is used up, and it answered no other call meanwhile")
         return delay
 
     def give_up(self, why: str) -> None:
@@ -188,15 +244,8 @@ class Attempts:
 
     def unknown(self, cause: BaseException | None, why: str) -> None:
         """End with `OutcomeUnknown`. Always raises."""
-        op = self.op
-        resolver = op.resolver
-        raise OutcomeUnknown(
-            f"{op.name} was sent and its answer was lost; {why}: it may or may not have been applied",
-            token=None if op.token is None else op.token.hex(),
-            key=op.key,
-            resolver=None if resolver is None else lambda deadline: resolver(op, deadline),
-            **self.info(),
-        ) from cause
+        self.op.end = self.start + self.limit
+        raise unknown_of(self.op, why, self.info()) from cause
 
     def info(self) -> dict[str, Any]:
         """What every error carries."""
@@ -207,3 +256,34 @@ class Attempts:
             "attempts": self.attempts,
             "earlier": tuple(self.errors),
         }
+
+
+def unknown_of(op: Op, why: str, info: dict[str, Any]) -> OutcomeUnknown:
+    """The error for a write whose answer was lost and of which nobody can tell what became."""
+    resolver = op.resolver
+    return OutcomeUnknown(
+        f"{op.name} was sent and its answer was lost; {why}: it may or may not have been applied",
+        token=None if op.token is None else op.token.hex(),
+        key=op.key,
+        resolver=None if resolver is None else lambda deadline: resolver(op, deadline),
+        **info,
+    )
+
+
+def undecided(error: DynamORMError) -> DynamORMError:
+    """The refusal of a write of which an earlier attempt may still be under way, or may have been applied."""
+    error.outcome = Outcome.UNKNOWN
+    return error
+
+
+def _can_answer(op: Op, kind: Kind, fault: ServiceFault) -> bool:
+    """Whether a refusal can be about this request at all."""
+    if kind is Kind.CONDITION:
+        # An attribute of that name is followed by an object, not by a text.
+        return op.parts == 0 and b'"ConditionExpression":"' in op.body or op.name.startswith("Execute")
+    if kind is Kind.CANCELLED:
+        reasons = fault.cancellation
+        return len(reasons) == op.parts > 0 and any(reason.code is not None for reason in reasons)
+    if kind is Kind.MISMATCH or kind is Kind.IN_PROGRESS:
+        return op.parts > 0
+    return True

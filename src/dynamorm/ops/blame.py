@@ -33,12 +33,6 @@ def told(
     info: dict[str, Any],
 ) -> TransactionCancelled:
     """The error for a cancelled transaction, one reason per operation; what came with an operation counts as its own."""
-    if not fits(parts, fault):
-        # Not an answer about what was sent: nothing is laid at anybody's door.
-        reasons = [
-            None if one.code is None else CancellationReason(one.code, one.message) for one in fault.cancellation
-        ]
-        return TransactionCancelled(fault.message, reasons=reasons, **info)
     worst: dict[int, tuple[Write, Reason]] = {}
     for (position, write), reason in zip(parts, fault.cancellation, strict=True):
         # The first lasting reason of an operation says more than one that passes.
@@ -48,12 +42,6 @@ def told(
     for position, (write, reason) in worst.items():
         found[position] = _reason(operations, position, write, reason, info)
     return TransactionCancelled(_text(operations, found), reasons=found, **info)
-
-
-def fits(parts: Parts, fault: ServiceFault) -> bool:
-    """Whether the answer has one reason for everything that was sent, and blames any of it."""
-    reasons = fault.cancellation
-    return len(reasons) == len(parts) and any(one.code is not None for one in reasons)
 
 
 def named(operations: Sequence[Write | None], position: int) -> str:

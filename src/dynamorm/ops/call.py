@@ -8,12 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from dynamorm.deadlines import USE, remaining
 from dynamorm.effects import Call, Flow, Reply, Send, Sleep, TransportError
-from dynamorm.errors import ChecksumMismatch, ConfigError, DynamORMError, MalformedResponse, Outcome
+from dynamorm.errors import (
+    ChecksumMismatch,
+    ConfigError,
+    DeadlineExceeded,
+    DynamORMError,
+    MalformedResponse,
+    Outcome,
+)
 from dynamorm.wire.reply import Kind, verify_crc
 
 from .attempts import FINAL, RETRY_MARGIN, Attempts
-from .op import Op, Safety
+from .op import UNBELIEVABLE, Op, Safety
 
 if TYPE_CHECKING:
     from dynamorm.wire.channel import Channel
@@ -32,6 +40,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
         start = monotonic()
         run: Attempts | None = None  # bookkeeping is made with the first failure only
         left = limit = op.timeout or operation_timeout
+        if op.end is not None or USE.ever:
+            left = limit = _bounded(op, limit, start)
         sent = False
         try:
             while True:
@@ -80,8 +90,11 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                             _tell(observers, op, reply)
                         kind, fault = run.fault(reply)
                         if kind in FINAL:
-                            return run.final(kind, fault)
-                        if kind is Kind.SKEW:
+                            result = run.final(kind, fault)
+                            if result is not UNBELIEVABLE:
+                                return result
+                            delay = run.disbelieved(MalformedResponse(_STRANGE), reply)
+                        elif kind is Kind.SKEW:
                             run.skewed(fault, corrected=skew.correct(reply.date, wall(), applied_skew))
                             delay = 0.0
                         elif kind is Kind.EXPIRED_CREDENTIALS:
@@ -91,8 +104,9 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         else:
                             delay = run.service(kind, fault, reply)
                 sent = run.ambiguous
-                if delay:
+                while delay or run.parked:
                     yield Sleep(delay)
+                    delay = run.resumed()
                 left = start + limit - monotonic()
                 if left <= RETRY_MARGIN:
                     run.give_up("the operation's time ran out")
@@ -106,6 +120,27 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
             raise
 
     return call
+
+
+_STRANGE = "the refusal cannot be about this request"
+
+
+def _bounded(op: Op, limit: float, now: float) -> float:
+    """The seconds this call may take: also those that are left of its verb's time and of the caller's deadline.
+
+    Raises: DeadlineExceeded when nothing is left.
+    """
+    if op.end is not None:
+        limit = min(limit, op.end - now)
+    if USE.ever:
+        left = remaining()
+        if left is not None and left < limit:
+            limit = left
+    if limit <= 0:
+        raise DeadlineExceeded(
+            f"the time for {op.name} was over before it was sent", operation=op.name, table=op.table
+        )
+    return limit
 
 
 def _tell(observers: tuple[Callable[..., None], ...], op: Op, reply: Reply) -> None:

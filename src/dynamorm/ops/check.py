@@ -42,11 +42,11 @@ def check_write(
         loaded = codec.loaded(subject)
     places = Placeholders()
     terms = []
-    expects, known = "", None
+    expects, known, tokens = "", None, b""
     if loaded is not None and plan.version is not None:
         guard = Guard(session, plan, loaded)
         terms.append(guard.condition(places))
-        expects, known = "version", guard.version
+        expects, known, tokens = "version", guard.version, guard.ring
     elif condition is None and by_key:
         terms.append(f"attribute_exists({places.name(plan.partition.stored)})")
         expects = "exists"
@@ -65,6 +65,8 @@ def check_write(
         token=b"",
         expects=expects,
         known_version=known,
+        known_ring=tokens,
+        checked=condition is not None,
     )  # fmt: skip
 
 

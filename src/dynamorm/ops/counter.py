@@ -8,6 +8,7 @@ not changed, by a token transaction: applied once, and its result is known. An o
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.replies import read_object
@@ -106,6 +107,7 @@ def increment(
 ) -> Flow[Number]:
     """Add to one attribute of one item; the number as it is right after."""
     by_key = isinstance(subject, type)
+    session = session.bounded()
     plan = session.plan(subject if by_key else type(subject))
     step = Step(plan, args[-1] if args else None, by, minimum, maximum)
     codec = plan.codec
@@ -161,7 +163,7 @@ def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bo
 def _counted(session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, upsert: bool) -> Flow[Number]:
     """Read the number and replace it, until nobody came between."""
     channel = session.channel
-    end = channel.clock.monotonic() + session.config.operation_timeout
+    end = session.end()
     key_json = plan.codec.key_json(key)
     turn = 0
     while True:
@@ -224,8 +226,6 @@ def _read(plan: Plan, key: bytes, stored: str | None = None) -> Op:
     """A consistent read of the item, or of its key and one attribute."""
     rest: dict[str, Any] = {"ConsistentRead": True}
     if stored is not None:
-        rest |= {
-            "ProjectionExpression": "#k, #n",
-            "ExpressionAttributeNames": {"#k": plan.partition.stored, "#n": stored},
-        }
-    return Op("GetItem", plan.table, finish(plan.key_head, key, rest), item_of)
+        named = {f"#{at}": name for at, name in enumerate(dict.fromkeys((*plan.key_names, stored)))}
+        rest |= {"ProjectionExpression": ", ".join(named), "ExpressionAttributeNames": named}
+    return Op("GetItem", plan.table, finish(plan.key_head, key, rest), partial(item_of, key=key))

@@ -17,6 +17,7 @@ from dynamorm.errors import (
     ExpressionTooLarge,
     IndexUnavailable,
     ItemTooLarge,
+    Outcome,
     PoolTimeout,
     ServerError,
     TableNotFound,
@@ -115,5 +116,6 @@ def exhausted(errors: Sequence[BaseException], why: str, info: dict[str, Any]) -
     if isinstance(last, Throttled):
         return Throttled(f"{last.message}; {why}", reasons=last.reasons, resource=last.resource, **info)
     if isinstance(last, DynamORMError):
-        return type(last)(f"{last.message}; {why}", **info)
+        # Nothing was changed, for otherwise this would not be asked for: also by an answer that cannot be believed.
+        return type(last)(f"{last.message}; {why}", outcome=Outcome.NOT_APPLIED, **info)
     return DeadlineExceeded(why, **info)

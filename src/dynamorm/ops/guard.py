@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.replies import decoded, parts_of
 from dynamorm.codec.system import bytes_wire, number_wire, time_wire
 from dynamorm.errors import ValidationError
 from dynamorm.expression_compile import Placeholders
@@ -46,11 +47,12 @@ def unguarded(
 class Guard:
     """What protects a write of a loaded object: its version, and the token ring that goes with it."""
 
-    __slots__ = ("plan", "ring", "session", "token", "version")
+    __slots__ = ("loaded", "plan", "ring", "session", "token", "version")
 
     def __init__(self, session: Session, plan: Plan, loaded: bytes) -> None:
         self.session = session
         self.plan = plan
+        self.loaded = loaded
         self.version, self.ring = plan.own.version_and_ring(loaded)
         self.token = session.random_bytes(ring.TOKEN)
 
@@ -66,8 +68,19 @@ class Guard:
             return f"attribute_exists({places.name(self.plan.partition.stored)})"
         if self.version is None:
             name = places.name(self.plan.partition.stored)
-            return f"attribute_exists({name}) AND attribute_not_exists({places.name(field.stored)})"
-        return f"{places.name(field.stored)} = {places.value(number_wire(self.version))}"
+            text = f"attribute_exists({name}) AND attribute_not_exists({places.name(field.stored)})"
+        else:
+            text = f"{places.name(field.stored)} = {places.value(number_wire(self.version))}"
+        return text + self._same_ring(places) if self.plan.tokens else text
+
+    def _same_ring(self, places: Placeholders) -> str:
+        """A version alone may come back, of an item that was made again or replaced; with its tokens it does not."""
+        if self.ring:
+            return f" AND {places.name(TOKEN_ATTRIBUTE)} = {places.value(bytes_wire(self.ring))}"
+        stored = parts_of(self.loaded).get(TOKEN_ATTRIBUTE)
+        if stored is None:
+            return f" AND attribute_not_exists({places.name(TOKEN_ATTRIBUTE)})"
+        return f" AND {places.name(TOKEN_ATTRIBUTE)} = {places.value(decoded(stored))}"  # it is not ours
 
     def stamps(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The library-owned attributes of this write as wire values by stored name, and its times by field name."""

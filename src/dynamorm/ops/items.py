@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.system import has_item
@@ -35,12 +36,13 @@ def get(
     codec = plan.codec
     if select is not None:
         return _part(session, plan, codec.key_json(key), select, consistent=consistent)
-    return session.call(Op("GetItem", plan.table, plan.key_head + codec.key_json(key) + tail, codec.read_item))
+    asked = codec.key_json(key)
+    return session.call(Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item, key=asked)))
 
 
 def _part(session: Session, plan: Plan, key: bytes, select: Sequence[str | Location], *, consistent: bool) -> Flow[Any]:
     """Some attributes of the object stored under the key, or None."""
-    from dynamorm.codec.partial import reader
+    from dynamorm.codec import partial as partials
     from dynamorm.expression_compile import Placeholders, projection_text
     from dynamorm.expression_tree import Location
 
@@ -49,7 +51,7 @@ def _part(session: Session, plan: Plan, key: bytes, select: Sequence[str | Locat
 
     named = (select,) if isinstance(select, (str, Location)) else select
     known = plan.codec.plans
-    chosen = reader(
+    chosen = partials.reader(
         plan.codec, [place(plan, one) if isinstance(one, str) and one not in known else one for one in named]
     )
     places = Placeholders()
@@ -87,8 +89,9 @@ def exists(
     rest: dict[str, Any] = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": plan.partition.stored}}
     if consistent:
         rest["ConsistentRead"] = True
-    body = finish(plan.key_head, plan.codec.key_json(key), rest)
-    return session.call(Op("GetItem", plan.table, body, has_item))
+    asked = plan.codec.key_json(key)
+    body = finish(plan.key_head, asked, rest)
+    return session.call(Op("GetItem", plan.table, body, partial(has_item, key=asked)))
 
 
 def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:

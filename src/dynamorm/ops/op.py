@@ -12,6 +12,10 @@ UNSETTLED: Any = object()
 """What ``refused`` returns when the stored item does not tell whether an earlier attempt was applied."""
 
 
+UNBELIEVABLE: Any = object()
+"""What ``refused`` returns when the refusal cannot be an answer to this request."""
+
+
 class Safety(Enum):
     """What may be done when a request was sent and no answer came."""
 
@@ -31,20 +35,31 @@ class Op:
     ``resolver(op, deadline)`` is behind `OutcomeUnknown.resolve`. ``key`` holds key names for messages.
     ``why`` tells `explain` why the request is as it is.
     ``hurried``: what became of it is told by a ring of tokens, so it is asked again soon after a lost reply.
+
+    ``timeout`` bounds the call in seconds, instead of ``operation_timeout``; ``end`` is the monotonic time by which the
+    verb that it belongs to must be done. After an `OutcomeUnknown` it holds the time at which this call had to end.
+    ``finds_out``: repeating it only finds out what became of a write, so neither the number of attempts nor, while
+    the endpoint answers other calls, the retry budget bounds it; a write does so once an attempt of it is ambiguous.
+    ``parts`` is how many operations a transaction has; 0 for what is none. ``untold`` is set when the service's answer
+    showed what is stored and that does not tell.
     """
 
     __slots__ = (
         "body",
         "decode",
+        "end",
+        "finds_out",
         "hurried",
         "key",
         "name",
+        "parts",
         "refused",
         "resolver",
         "safety",
         "table",
         "timeout",
         "token",
+        "untold",
         "why",
     )
 
@@ -71,5 +86,7 @@ class Op:
         self.token = token
         self.key = key
         self.timeout = timeout
-        self.hurried = False
+        self.end: float | None = None
+        self.hurried = self.finds_out = self.untold = False
+        self.parts = 0
         self.why: str | None = None

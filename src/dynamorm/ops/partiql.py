@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.replies import json_of
+from dynamorm.codec.replies import dumps, json_of
 from dynamorm.codec.statements import parameter, plain_item, read_responses, read_statement
 from dynamorm.effects import Flow
 from dynamorm.errors import (
     AlreadyExists,
     CancellationReason,
     ConditionFailed,
-    DynamORMError,
     MalformedResponse,
-    Outcome,
     TransactionCancelled,
     ValidationError,
 )
@@ -28,7 +27,7 @@ from dynamorm.wire.reply import ServiceFault
 from .bounds import check_token
 from .op import Op, Safety
 from .plan import Plan
-from .write import TOKEN_LIFE
+from .tokened import Tokened, spending
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -179,22 +178,53 @@ def _written(session: Session, statements: list[Statement], given: str | None) -
     """One ExecuteTransaction, sent again with the same token until it is answered."""
     reads = all(one.reads for one in statements)
     token = session.random_bytes(16).hex() if given is None else given
-    body = _json({"TransactStatements": [one.request() for one in statements], "ClientRequestToken": token})
     op = Op(
         "ExecuteTransaction",
         ", ".join(sorted({one.table for one in statements})),
-        body,
+        _json({"TransactStatements": [one.request() for one in statements], "ClientRequestToken": token}),
         lambda reply: read_responses(reply, len(statements), reads=reads),
         Safety.READ if reads else Safety.RESEND,
         lambda fault, _, info: _refused(fault, info),
         token=token.encode(),
     )
-    began = session.channel.clock.monotonic()
-    op.resolver = session.resolver(lambda one, deadline: _resolve(session, one, began, deadline))
-    raws = yield from session.call(op)
+    op.parts = len(statements)
     if not reads:
+        spend = partial(_spending, session, statements[0], token)
+        yield from Tokened(session, op, spend, _nothing_more, given=given is not None).send()
         return []
+    raws = yield from session.call(op)
     return [None if raw is None else one.result(raw) for one, raw in zip(statements, raws, strict=True)]
+
+
+def _nothing_more(_: float) -> Flow[None]:
+    """A statement changes no object in memory."""
+    return
+    yield
+
+
+_ANY_KEY: Final = {"S": {"S": "~spent"}, "N": {"N": "0"}, "B": {"B": "AA=="}}
+"""The item that is looked at to spend a token. It need not exist, and a statement does not tell which one it writes."""
+
+
+def _spending(session: Session, statement: Statement, token: str) -> Flow[Op]:
+    """The call that spends the token. A token is one for statements and other transactions."""
+    plan = statement.plan
+    if plan is None:
+        types = yield from _key_types(session, statement.table)
+    else:
+        fields = (plan.partition,) if plan.sort is None else (plan.partition, plan.sort)
+        types = {field.stored: plan.key_type(field.name) for field in fields}
+    key = dumps({name: _ANY_KEY[kind] for name, kind in types.items()})
+    return spending(statement.table, key, tuple(types), token)
+
+
+def _key_types(session: Session, table: str) -> Flow[dict[str, str]]:
+    """The stored names and types of a table's key, in order."""
+    from .tables.description import read_table  # after a failure only
+
+    found = yield from session.call(Op("DescribeTable", table, _json({"TableName": table}), read_table))
+    names = [found.partition] if found.sort is None else [found.partition, found.sort]
+    return {name: found.key_types[name] for name in names}
 
 
 _CODES: Final = re.compile(r"\[([A-Za-z, ]+)\]")
@@ -217,20 +247,6 @@ def _refused(fault: ServiceFault, info: dict[str, Any]) -> Any:
             raise ValidationError(text, **info)
     reasons = [None if code in ("", "None") else CancellationReason(code, text) for code, text in codes]
     raise TransactionCancelled(fault.message or "the transaction was cancelled", reasons=reasons, **info)
-
-
-def _resolve(session: Session, op: Op, began: float, deadline: float | None) -> Flow[Outcome]:
-    """Settle after lost answers: the same token gives the same answer, as long as DynamoDB remembers it."""
-    if session.channel.clock.monotonic() - began > TOKEN_LIFE:
-        return Outcome.UNKNOWN
-    op.timeout = session.config.operation_timeout if deadline is None else deadline
-    try:
-        yield from session.call(op)
-    except (ConditionFailed, TransactionCancelled):
-        return Outcome.NOT_APPLIED
-    except DynamORMError:
-        return Outcome.UNKNOWN
-    return Outcome.APPLIED
 
 
 def _json(request: dict[str, Any]) -> bytes:

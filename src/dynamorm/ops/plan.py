@@ -24,10 +24,10 @@ class Plan:
 
     __slots__ = (
         "_operand", "append_only", "codec", "create_tail", "created", "guarded", "key_head", "key_names", "model",
-        "own", "partition", "put_head", "sort", "table", "tokens", "uniques", "updated", "version",
+        "own", "partition", "put_head", "sort", "starts", "strict", "table", "tokens", "uniques", "updated", "version",
     )  # fmt: skip
 
-    def __init__(self, codec: Codec, *, tokens: bool = True) -> None:
+    def __init__(self, codec: Codec, *, tokens: bool = True, strict: bool = False) -> None:
         schema = codec.schema
         if schema.key is None or not codec.table:
             raise ModelError(
@@ -44,6 +44,7 @@ class Plan:
         self.created: Field | None = schema.role("created_at")
         self.updated: Field | None = schema.role("updated_at")
         self.tokens = tokens and schema.write_tokens
+        self.strict = strict if schema.strict_creates is None else schema.strict_creates
         self.append_only: tuple[str, ...] = ()
         if any(field.options and field.option(AppendOnly) for field in schema.fields.values()):
             from .append_only import names_of
@@ -58,6 +59,7 @@ class Plan:
         head = b'{"TableName":' + encode(codec.table)
         self.key_head = head + b',"Key":'
         self.put_head = head + b',"Item":'
+        self.starts = codec.reading.starts
         self._operand = codec.encode_operand
         self.create_tail = (
             b","
@@ -94,12 +96,16 @@ def _has_guarded_class(schema: Schema) -> bool:
 def check_production(plan: Plan) -> None:
     """What the production preset demands of a model: a version, where it holds money; a warning where it does not.
 
+    A model with money is created by transactions, unless it says otherwise; one with unique attributes is anyway.
+
     Raises: ModelError.
     """
-    if plan.version is not None:
-        return
     name, plans = plan.codec.schema.name, plan.codec.plans.values()
     money = next((one.name for one in plans if one.shape.tag == "N" and says_money(one.name)), None)
+    if money is not None and plan.codec.schema.strict_creates is None:
+        plan.strict = True
+    if plan.version is not None:
+        return
     if money is not None:
         raise ModelError(
             f"Presets.production() demands a version of models that hold money, and {name}.{money} is money:"

@@ -1,8 +1,9 @@
 """The ring of write tokens in `_wt`, and what it proves after a reply was lost. Pure functions over bytes.
 
 Every versioned write of the library puts its own random token in front of the ring and cuts the ring to `RING` tokens.
-An unconditional put starts a new ring that ends in a cut, for it cannot know what it overwrites. So when a conditional
-write is refused after an attempt whose reply was lost, the stored ring tells which of the two happened.
+An unconditional put starts a new ring that ends in a cut, for it cannot know what it overwrites. A versioned write
+also demands the ring as it was loaded. So when it is refused after an attempt whose reply was lost, the stored ring
+tells which of the two happened.
 """
 
 from __future__ import annotations
@@ -41,34 +42,15 @@ def tokens(ring: bytes) -> tuple[bytes, ...]:
 def verdict(token: bytes, known_version: int, known_ring: bytes, version: int | None, ring: bytes) -> Outcome:
     """What became of a write that expected ``known_version`` and ``known_ring``, given what is stored now.
 
-    APPLIED: the token is there. NOT_APPLIED: it is not, and it can neither have been pushed out nor wiped: the known
-    ring still stands in the stored one with new tokens in front of it only; or, where there was none or nothing is left
-    of it, there is a token for each version since. UNKNOWN otherwise.
+    APPLIED: the token is there. NOT_APPLIED: it is not, and the stored ring goes on from the known one: just as many
+    tokens stand in front of it as there were versions since, and ours would stand directly in front of it. Nor will it
+    be applied by a copy that comes late: tokens are random, so the pair of version and ring never comes back.
+    UNKNOWN otherwise: the item may have been replaced, made again, or written more often than a ring can tell.
     """
     stored, known = tokens(ring), tokens(known_ring)
     if token in stored:
         return Outcome.APPLIED
     moved = 0 if version is None else version - known_version
-    if moved <= 0:
+    if moved <= 0 or not known or known[0] not in stored or stored.index(known[0]) != moved:
         return Outcome.UNKNOWN
-    if known and known[0] in stored:
-        new = stored.index(known[0])
-        continued = (stored[:new] + known)[:RING] == stored
-    elif known:
-        # Every token comes with a new version, so just `RING` of them have pushed all known ones out, and ours not.
-        continued = moved == RING == len(stored) and CUT not in stored
-    else:
-        continued = moved <= len(stored) and CUT not in stored  # one token for each version since
-    return Outcome.NOT_APPLIED if continued else Outcome.UNKNOWN
-
-
-def created_by(token: bytes, version: int | None, ring: bytes) -> Outcome:
-    """What became of a create with this token, given the item that is stored under its key.
-
-    NOT_APPLIED needs the proof that another write made the item: a ring that still holds all its tokens since then.
-    """
-    stored = tokens(ring)
-    if token in stored:
-        return Outcome.APPLIED
-    whole = bool(stored) and CUT not in stored and (version is None or version < len(stored) or len(stored) < RING)
-    return Outcome.NOT_APPLIED if whole else Outcome.UNKNOWN
+    return Outcome.NOT_APPLIED if (stored[:moved] + known)[:RING] == stored else Outcome.UNKNOWN

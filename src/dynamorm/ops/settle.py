@@ -1,88 +1,106 @@
-"""What became of a write whose replies were lost: look for its token, or send it once more. Behind ``OutcomeUnknown.resolve``.
+"""What became of a single write whose answers were lost: look for its token, until it tells or the time is over.
 
 It must not know which verb made the write.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dynamorm.effects import Flow
+from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, OutcomeUnknown
+from dynamorm.wire.reply import Kind
 
+from .attempts import FARTHEST_STEP, RETRY_MARGIN
 from .op import Op, Safety
-from .write import TOKEN_LIFE, Write, applied, read_back, refused, settle
+from .write import Write, applied, is_untouched, may_come_late, read_back, refusal, refused, settle
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
 
-class Limit:
-    """The time that settling may take, shared by its requests."""
+def found_out(session: Session, write: Write, op: Op, unknown: OutcomeUnknown) -> Flow[Any]:
+    """Look at what is stored until it tells, or the time of the verb is over. Returns the verb's result.
 
-    def __init__(self, session: Session, deadline: float | None) -> None:
-        self._now = session.channel.clock.monotonic
-        self._end = self._now() + (session.config.operation_timeout if deadline is None else deadline)
-
-    def within(self, op: Op) -> Op:
-        """The same request, to be answered in the time that is left."""
-        again = copy(op)
-        again.timeout = max(self._end - self._now(), 0.001)
-        return again
-
-
-def resolve(session: Session, write: Write, op: Op, limit: Limit) -> Flow[Outcome]:
-    """Settle a write of class I or C: look for its token, and finish it if it was never applied."""
-    if write.safety is Safety.ONCE:
-        return Outcome.UNKNOWN
-    guarded = write.expects in {"absent", "version"}
-    if guarded:
+    Raises: ``unknown``, or the refusal of a write that certainly was not applied and will not be.
+    """
+    if not _tells(write):
+        raise unknown
+    channel, end = session.channel, op.end
+    assert end is not None  # set with every OutcomeUnknown
+    turn = 0
+    while True:
         try:
-            raw = yield from session.call(limit.within(read_back(write.plan, write.key)))
+            raw = yield from session.call(_look(write, end))
         except DynamORMError:
-            return Outcome.UNKNOWN
-        if not _untouched(write, raw):
-            outcome = settle(write, raw)
-            if outcome is Outcome.APPLIED:
-                applied(write, None if write.kind == "Delete" else raw)
-            return outcome
-    repeated = limit.within(op)
-    # An earlier attempt may still be on its way, so a refusal is as ambiguous here as it was then.
-    repeated.refused = lambda fault, _, info: refused(write, fault.item, info, ambiguous=True)
-    return (yield from _again(session, repeated, proof=guarded))
+            raise unknown from unknown.__cause__
+        outcome = settle(write, raw)
+        if outcome is Outcome.APPLIED:
+            return applied(write, None if write.kind == "Delete" else raw)
+        info = {name: getattr(unknown, name) for name in ("operation", "table", "request_id", "attempts", "earlier")}
+        if outcome is Outcome.NOT_APPLIED:
+            raise refusal(write, raw, info) from unknown
+        if write.expects == "absent" and raw is not None:
+            raise may_come_late(session, refusal(write, raw, info)) from unknown
+        delay = channel.retry.delay(Kind.TRANSIENT, min(turn, FARTHEST_STEP), channel.random())
+        # What is as it was when the write was made may still change, by a copy of it that comes late.
+        if not _is_open(write, raw) or channel.clock.monotonic() + delay + RETRY_MARGIN >= end:
+            raise unknown from unknown.__cause__
+        yield Sleep(delay)
+        turn += 1
 
 
-def _untouched(write: Write, raw: bytes | None) -> bool:
-    """Whether the item is still as the write expects it, so that sending it again is safe and tells."""
-    if write.expects == "absent" or raw is None:
-        return raw is None and write.expects == "absent"
-    return write.plan.codec.reading.version(raw) == write.known_version
+def _tells(write: Write) -> bool:
+    """Whether what is stored can tell: the write leaves its token there, or nothing."""
+    return write.kind == "Delete" or (write.plan.tokens and (write.kind == "Put" or write.expects == "version"))
 
 
-def resend(session: Session, write: Write, op: Op, sent_at: float, limit: Limit) -> Flow[Outcome]:
-    """Settle a token transaction: the same token again gives the same answer, as long as DynamoDB remembers it."""
-    left = TOKEN_LIFE - (session.channel.clock.monotonic() - sent_at)
-    if left <= 0:
+def _is_open(write: Write, raw: bytes | None) -> bool:
+    """Whether another look may tell more than this one."""
+    return is_untouched(write, raw) or (write.expects == "absent" and raw is None) or not write.expects
+
+
+def _look(write: Write, end: float) -> Op:
+    look = read_back(write.plan, write.key)
+    look.end, look.finds_out = end, True
+    return look
+
+
+def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> Flow[Outcome]:
+    """Settle a single write when its error is asked to: look first, and finish what certainly can be finished."""
+    if not _tells(write):
         return Outcome.UNKNOWN
-    repeated = limit.within(op)
-    repeated.timeout = min(repeated.timeout or left, left)
-    outcome = yield from _again(session, repeated, proof=True)
-    if outcome is Outcome.APPLIED and write.refresh:
-        with suppress(DynamORMError):  # the outcome is known; only the object in memory stays as it was
-            applied(write, (yield from session.call(limit.within(read_back(write.plan, write.key)))))
-    return outcome
-
-
-def _again(session: Session, op: Op, *, proof: bool) -> Flow[Outcome]:
-    """Send the same request once more; ``proof`` says whether a refusal proves that it was never applied."""
+    limit = session.config.operation_timeout if deadline is None else deadline
+    end = session.channel.clock.monotonic() + limit
     try:
-        yield from session.call(op)
-    except OutcomeUnknown:
+        raw = yield from session.call(_look(write, end))
+    except DynamORMError:
         return Outcome.UNKNOWN
+    outcome = settle(write, raw)
+    if outcome is Outcome.APPLIED:
+        if write.safety is not Safety.ONCE:
+            applied(write, None if write.kind == "Delete" else raw)
+        return outcome
+    if outcome is Outcome.NOT_APPLIED or not _may_finish(write, raw):
+        return outcome
+    repeated = copy(op)
+    repeated.end, repeated.timeout = end, limit
+    if not write.expects:  # a put of whatever was there: not over what somebody writes meanwhile
+        repeated.body = op.body[:-1] + write.plan.create_tail
+    # An earlier attempt may still be on its way, so a refusal is as ambiguous here as it was then.
+    repeated.refused = lambda fault, _, info: refused(session, write, fault.item, info, ambiguous=True)
+    try:
+        yield from session.call(repeated)
+    except ConditionFailed as error:
+        return error.outcome
     except DynamORMError as error:
-        if isinstance(error, ConditionFailed) and proof:
-            return Outcome.NOT_APPLIED
         return Outcome.APPLIED if error.outcome is Outcome.APPLIED else Outcome.UNKNOWN
     return Outcome.APPLIED
+
+
+def _may_finish(write: Write, raw: bytes | None) -> bool:
+    """Whether sending the write again can overwrite nothing that was written after it."""
+    if write.safety is Safety.ONCE:
+        return False
+    return is_untouched(write, raw) or (raw is None and write.kind == "Put")

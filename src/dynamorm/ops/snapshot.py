@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dynamorm.codec.address import check as check_address
 from dynamorm.codec.snapshot import read_responses
 from dynamorm.effects import Flow
 from dynamorm.errors import CancellationReason, TransactionCancelled, ValidationError
@@ -48,6 +49,9 @@ def get(session: Session, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
 
     def decode(body: bytes) -> list[Any]:
         raws = read_responses(body, len(places))
+        for at, raw in enumerate(raws):
+            if raw is not None:
+                check_address(raw, first[at].key, first[at].plan.starts)
         found: list[Any] = []
         for at, one in zip(where, asked, strict=True):
             raw = raws[at]
@@ -62,6 +66,7 @@ def get(session: Session, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
         decode,
         refused=lambda fault, _, info: _refused(asked, where, fault, info),
     )
+    op.parts = len(places)
     found: list[Any] = yield from session.call(op)
     return found
 
@@ -82,9 +87,6 @@ def _asked(session: Session, number: int, request: Any) -> _Asked:
 def _refused(asked: list[_Asked], where: list[int], fault: ServiceFault, info: dict[str, Any]) -> Any:
     """The read was cancelled for a reason that lasts."""
     blamed = fault.cancellation
-    if len(blamed) != len(set(where)):
-        told = [None if one.code is None else CancellationReason(one.code, one.message) for one in blamed]
-        raise TransactionCancelled(fault.message, reasons=told, **info)
     reasons: list[CancellationReason | None] = []
     for position, (at, one) in enumerate(zip(where, asked, strict=True)):
         code, message, _ = blamed[at]

@@ -95,7 +95,7 @@ class Checkpoints:
         """Make the item of a shard; None when another worker has just done so."""
         item = self._plan.codec.new(consumer=self._consumer, shard=shard, **values)
         try:
-            return (yield from verbs.create(self._session, item))
+            return (yield from verbs.create(self._session, item, strict=None))
         except AlreadyExists:
             return None
 

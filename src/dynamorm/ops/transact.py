@@ -15,12 +15,12 @@ from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, Outcome, OutcomeUnknown, TransactionCancelled, ValidationError
 from dynamorm.wire.reply import ServiceFault
 
-from .blame import fits, told
+from .blame import told
 from .bounds import check_parts, check_token
-from .op import UNSETTLED, Op, Safety
-from .settle import Limit
+from .op import UNBELIEVABLE, Op, Safety
+from .tokened import Tokened, spending
 from .update import remove_null
-from .write import TOKEN_LIFE, Write, applied, read_back
+from .write import Write, applied, believable, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -44,9 +44,12 @@ def commit(
     operations = (*writes, *checks)
     if all(one is None for one in operations):
         return
+    first = Commit(session, operations, token)
     try:
-        yield from Commit(session, operations, token).run()
+        yield from first.run()
     except (TransactionCancelled, ValidationError) as error:
+        if first.tokened.is_spent and token is not None:
+            raise  # the caller's token is used up
         if not (yield from _over_nulls(session, operations, error)):
             raise
     else:
@@ -86,16 +89,16 @@ class Commit:
     ``parts`` is what is sent, in order: each write with the position of the operation it belongs to.
     """
 
-    __slots__ = ("_alone", "_given", "_session", "_started", "_token", "operations", "parts", "results")
+    __slots__ = ("_alone", "_session", "_text", "_token", "operations", "parts", "results", "tokened")
 
     def __init__(
         self, session: Session, operations: tuple[Write | None, ...], token: str | None, *, alone: bool = False
     ) -> None:
         self._session = session
         self._alone = alone
-        self._given = check_token(token)
-        self._token = session.random_bytes(16) if token is None else token.encode()
-        self._started = 0.0
+        given = check_token(token)
+        self._token = session.random_bytes(16) if given is None else given.encode()
+        self._text = self._token.hex() if given is None else given
         self.operations = operations
         self.parts: list[tuple[int, Write]] = []
         for position, one in enumerate(operations):
@@ -105,24 +108,21 @@ class Commit:
                     self.parts += [(position, other) for other in _others(one)]
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
+        self.tokened = Tokened(session, self._op(), self._spending, self._applied, given=given is not None)
 
     def run(self) -> Flow[list[Any]]:
         """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
-        session = self._session
-        self._started = session.channel.clock.monotonic()
         try:
-            yield from session.call(self._op())
+            yield from self.tokened.send()
         except OutcomeUnknown as error:
-            if self._given is not None:
-                error.token = self._given
+            error.token = self._text
             raise
-        return (yield from self._finish(None))
+        return (yield from self._finish(self.tokened.end))
 
     def _op(self) -> Op:
-        session, parts = self._session, self.parts
+        parts = self.parts
         items = b",".join([b'{"%b":%b}' % (_KINDS[write.kind], write.body) for _, write in parts])
-        text = self._token.hex() if self._given is None else self._given
-        token = json_of(text)
+        token = json_of(self._text)
         assert token is not None  # check_token has seen it
         op = Op(
             "TransactWriteItems",
@@ -134,14 +134,27 @@ class Commit:
             token=self._token,
             key=parts[0][1].plan.key_names if self._alone or len(parts) == 1 else None,
         )
-        # After that DynamoDB may have forgotten the token, and would apply the same request once more.
-        op.timeout = TOKEN_LIFE if session.config.operation_timeout > TOKEN_LIFE else None
-        # Not a closure over the op: that would be a cycle for the collector with every transaction.
-        op.resolver = session.resolver(lambda one, deadline: self._resolve(one, Limit(session, deadline)))
+        op.parts = len(parts)
         return op
+
+    def _spending(self) -> Flow[Op]:
+        first = self.parts[0][1]
+        return spending(first.plan.table, first.key, first.plan.key_names, self._text)
+        yield
+
+    def _applied(self, end: float) -> Flow[None]:
+        """It was found out that it was applied."""
+        with suppress(DynamORMError):  # that is certain; only an object in memory stays as it was
+            yield from self._finish(end)
 
     def _refused(self, fault: ServiceFault, info: dict[str, Any]) -> Any:
         """The transaction was cancelled. Its token proves that no earlier attempt was applied."""
+        if not all(
+            believable(write, reason.item)
+            for (_, write), reason in zip(self.parts, fault.cancellation, strict=True)
+            if reason.code == "ConditionalCheckFailed"
+        ):
+            return UNBELIEVABLE
         error = told(self.operations, self.parts, fault, info)
         if self._alone and isinstance(error, TransactionCancelled):
             first = error.reasons[0] if error.reasons else None
@@ -149,8 +162,8 @@ class Commit:
                 raise first.error
         raise error
 
-    def _finish(self, limit: Limit | None) -> Flow[list[Any]]:
-        """Tell every write that it was applied, once; those that need it are read back first."""
+    def _finish(self, end: float) -> Flow[list[Any]]:
+        """Tell every write that it was applied, once; those that need it are read back first, until the time ``end``."""
         if self.results is not None:
             return self.results
         self.results = results = [None] * len(self.operations)
@@ -158,7 +171,7 @@ class Commit:
         wanted: list[Flow[DynamORMError | None]] = []
         for position, write in self.parts:
             if (write.refresh or write.single is not None) and _is_read_back(write):
-                wanted.append(self._refresh(position, write, limit))
+                wanted.append(self._refresh(position, write, end))
                 continue
             try:
                 result = applied(write, None)
@@ -173,11 +186,12 @@ class Commit:
             raise failures[0]
         return results
 
-    def _refresh(self, position: int, write: Write, limit: Limit | None) -> Flow[DynamORMError | None]:
+    def _refresh(self, position: int, write: Write, end: float) -> Flow[DynamORMError | None]:
         """Read one object back. An error is returned, so that it does not keep the others from being read."""
         op = read_back(write.plan, write.key)
+        op.end = end
         try:
-            raw = yield from self._session.call(op if limit is None else limit.within(op))
+            raw = yield from self._session.call(op)
             result = applied(write, raw)
         except DynamORMError as error:
             _after(error)
@@ -186,27 +200,6 @@ class Commit:
         if write is self.operations[position]:
             self.results[position] = result
         return None
-
-    def _resolve(self, op: Op, limit: Limit) -> Flow[Outcome]:
-        """Settle after lost replies: the same token again gives the same answer, as long as DynamoDB remembers it."""
-        if self.results is not None:
-            return Outcome.APPLIED
-        left = TOKEN_LIFE - (self._session.channel.clock.monotonic() - self._started)
-        if left <= 0:
-            return Outcome.UNKNOWN
-        repeated = limit.within(op)
-        repeated.timeout = min(repeated.timeout or left, left)
-        repeated.decode = _is_applied
-        # A list of reasons that does not fit the request proves nothing.
-        repeated.refused = lambda fault, _, __: Outcome.NOT_APPLIED if fits(self.parts, fault) else UNSETTLED
-        try:
-            outcome: Outcome = yield from self._session.call(repeated)
-        except DynamORMError:
-            return Outcome.UNKNOWN
-        if outcome is Outcome.APPLIED:
-            with suppress(DynamORMError):  # the outcome is known; only an object in memory stays as it was
-                yield from self._finish(limit)
-        return outcome
 
 
 def _others(write: Write) -> Iterator[Write]:
@@ -219,11 +212,6 @@ def _others(write: Write) -> Iterator[Write]:
 def _is_read_back(write: Write) -> bool:
     """Whether the write's result is the item as it is afterwards, which a transaction does not return."""
     return write.refresh or (write.single is not None and write.single.get("ReturnValues") == "ALL_NEW")
-
-
-def _is_applied(reply: bytes) -> Outcome:
-    expect_empty(reply)
-    return Outcome.APPLIED
 
 
 def _all(flows: list[Flow[DynamORMError | None]]) -> Flow[list[DynamORMError | None]]:

@@ -63,6 +63,7 @@ def _while_unchanged(
 
     ``write`` is the first try, made of ``raw``; without one the item is read before.
     """
+    session = session.bounded()
     if write is None:
         raw = yield from session.call(read_back(plan, key))
     for tried in range(TRIES):
@@ -96,6 +97,7 @@ def find(session: Session, model: Any, values: dict[str, Any]) -> Flow[Any]:
             f"{plan.codec.schema.name}.{constraint.name}: None is not guarded, so nothing is found by it; use a query",
             field=constraint.name,
         )
+    session = session.bounded()
     guards = Guards(session, plan, constraint)
     for _ in range(2):  # the value may move from one item to another between the two reads
         guard = yield from session.call(read_back(guards.plan, dumps(guards.key(value))))

@@ -139,7 +139,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
 
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
-        write.also, write.shown, write.sets = also, shown, sets
+        write.also, write.shown, write.sets, write.checked = also, shown, sets, len(terms) > 1
         return write
     repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
@@ -165,6 +165,7 @@ def _performed(session: Session, write: Write) -> Flow[Any]:
 
 
 def _over_nulls(session: Session, write: Write) -> Flow[Any]:
+    session = session.bounded()
     try:
         return (yield from perform(session, write))
     except ValidationError as error:
@@ -175,6 +176,8 @@ def _over_nulls(session: Session, write: Write) -> Flow[Any]:
             freed |= yield from remove_null(session, write, path)
         if not freed:
             raise
+    if write.transact:
+        write.token = session.random_bytes(16)  # the first one may have been spent
     return (yield from perform(session, write))
 
 

@@ -32,16 +32,19 @@ if TYPE_CHECKING:
     from .index_keys import Known
 
 
-def create(session: Session, obj: Any) -> Flow[Any]:
+def create(session: Session, obj: Any, *, strict: bool | None) -> Flow[Any]:
     """Store a new item. Raises AlreadyExists when there is one under the key."""
-    return perform(session, create_write(session, obj))
+    write = create_write(session, obj)
+    if session.plan(type(obj)).strict if strict is None else strict:
+        write.transact = True
+    return perform(session, write)
 
 
 def create_write(session: Session, obj: Any) -> Write:
     """The write of `create`."""
     plan = session.plan(type(obj))
-    token = session.random_bytes(ring.TOKEN)
-    key, item, times = item_of(session, plan, obj, 0, token, None)
+    token = session.random_bytes(16)
+    key, item, times = item_of(session, plan, obj, 0, token[: ring.TOKEN], None)
     done = partial(refresh, plan, obj, item, 0, times)
     write = Write(plan, "Put", key, plan.put_head + item + plan.create_tail, done, token, expects="absent")
     if plan.uniques:
@@ -109,7 +112,11 @@ def put_write(
 def save(session: Session, obj: Any) -> Flow[Any]:
     """Create a new object; write only what changed of a loaded one."""
     write = save_write(session, obj)
-    return _nothing(obj) if write is None else perform(session, write)
+    if write is None:
+        return _nothing(obj)
+    if write.expects == "absent" and write.plan.strict:
+        write.transact = True
+    return perform(session, write)
 
 
 def save_write(session: Session, obj: Any) -> Write | None:
@@ -153,7 +160,7 @@ def save_write(session: Session, obj: Any) -> Write | None:
     text = " ".join(
         [*(["SET " + ", ".join(sets)] if sets else []), *(["REMOVE " + ", ".join(removes)] if removes else [])]
     )
-    demanded = guard.condition(places)
+    demanded = alone = guard.condition(places)
     also: tuple[Write, ...] = ()
     if plan.uniques:
         from .unique import moves, pinned, values_in, values_of
@@ -171,7 +178,7 @@ def save_write(session: Session, obj: Any) -> Write | None:
 
     done = partial(refresh, plan, obj, item, guard.next_version, times)
     write = guard.write("Update", key, finish(plan.key_head, key, rest), done)
-    write.also = also
+    write.also, write.checked = also, demanded != alone
     if known is not None and known.unprotected:
         known.protect(session, write)
     return write
@@ -278,7 +285,7 @@ def delete_write(
         known_version=guard.version if guard else None,
         known_ring=guard.ring if guard else b"",
     )  # fmt: skip
-    write.also, write.pinned = also, bool(plan.uniques) and guard is None
+    write.also, write.pinned, write.checked = also, bool(plan.uniques) and guard is None, condition is not None
     return write
 
 

@@ -8,41 +8,46 @@ how requests are signed or retried.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from dynamorm.codec.address import is_of
 from dynamorm.codec.replies import dumps, expect_empty
 from dynamorm.codec.system import item_of
 from dynamorm.effects import Flow
 from dynamorm.errors import (
     AlreadyExists,
-    CancellationReason,
     ClientError,
     ConditionFailed,
     DynamORMError,
     MalformedResponse,
     MissingItem,
     Outcome,
-    TransactionCancelled,
+    OutcomeUnknown,
     ValidationError,
     VersionConflict,
 )
 from dynamorm.overriding import override
 from dynamorm.wire.reply import ServiceFault
 
-from .op import UNSETTLED, Op, Safety
+from .op import UNBELIEVABLE, UNSETTLED, Op, Safety
 from .plan import Plan
-from .ring import created_by, verdict
+from .ring import TOKEN, tokens, verdict
+from .tokened import Tokened, spending
 
 if TYPE_CHECKING:
     from dynamorm.expression_tree import Location
     from dynamorm.session import Session
 
-TOKEN_LIFE = 540.0
-"""Seconds for which a client request token is sent again: DynamoDB remembers it for ten minutes.
+LATEST: Final = timedelta(seconds=300 + 240)
+"""After that no copy of a request is accepted any more: AWS takes a signature for five minutes, and the library's clock
+is at most four minutes off, since it is corrected from there on.
 
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
 """
 
 
@@ -59,6 +64,7 @@ class Write(Struct, eq=False):
     failed condition, from the JSON of the stored item when it came; None: the error of the verb. ``sets`` are those that
     a transaction adds to: they may be stored as NULL (see `dynamorm.ops.update`).
 
+    ``checked``: there is a condition beside the library's own, on the version and the tokens.
     ``pinned`` says that the condition holds only while unique attributes are as they were read.
 
     In a transaction (`dynamorm.ops.transact`) there is a fourth ``kind``, ``ConditionCheck``, and ``single``, ``safety``
@@ -82,6 +88,7 @@ class Write(Struct, eq=False):
     also: tuple[Write, ...] = ()
     label: str | None = None
     pinned: bool = False
+    checked: bool = False
     verb: str = ""
     sets: Sequence[Location] = ()
     refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
@@ -117,7 +124,7 @@ def perform(session: Session, write: Write) -> Flow[Any]:
 
 
 def _single(session: Session, write: Write) -> Flow[Any]:
-    """Send the write as its own verb."""
+    """Send the write as its own verb; where no answer tells what became of it, look at what is stored."""
     plan, body, returns = write.plan, write.body, None
     if write.single is not None:
         returns = write.single.get("ReturnValues")
@@ -129,23 +136,30 @@ def _single(session: Session, write: Write) -> Flow[Any]:
         body,
         lambda reply: decode(write, reply),
         write.safety,
-        lambda fault, ambiguous, info: refused(write, fault.item, info, ambiguous=ambiguous),
+        lambda fault, ambiguous, info: refused(session, write, fault.item, info, ambiguous=ambiguous),
         # Not a closure over the op: that would be a cycle for the collector with every write.
-        session.resolver(lambda one, deadline: _settling(session, write, one, deadline, None)),
+        session.resolver(lambda one, deadline: _settling(session, write, one, deadline)),
         write.token,
         plan.key_names,
     )
     if write.expects == "version":
         op.hurried = True
-    return session.call(op)
+    try:
+        return (yield from session.call(op))
+    except OutcomeUnknown as error:
+        if op.untold or returns == "ALL_OLD":
+            raise
+        unknown = error
+    from .settle import found_out  # needed after a failure only
+
+    return (yield from found_out(session, write, op, unknown))
 
 
-def _settling(session: Session, write: Write, op: Op, deadline: float | None, sent_at: float | None) -> Flow[Outcome]:
-    """Settle a write whose replies were lost; ``sent_at`` is when the token of a transaction was sent first."""
-    from .settle import Limit, resend, resolve  # needed after a failure only
+def _settling(session: Session, write: Write, op: Op, deadline: float | None) -> Flow[Outcome]:
+    """Settle a write whose answers were lost, when its error is asked to."""
+    from .settle import resolve
 
-    limit = Limit(session, deadline)
-    return resolve(session, write, op, limit) if sent_at is None else resend(session, write, op, sent_at, limit)
+    return resolve(session, write, op, deadline)
 
 
 def _read_empty(write: Write, reply: bytes) -> Any:
@@ -155,12 +169,12 @@ def _read_empty(write: Write, reply: bytes) -> Any:
 
 
 def _read_old(write: Write, reply: bytes) -> Any:
-    return applied(write, write.plan.codec.reading.attributes_json(reply))
+    return applied(write, write.plan.codec.reading.attributes_json(reply, write.key))
 
 
 def _read_new(write: Write, reply: bytes) -> Any:
     try:
-        fresh = write.plan.codec.read_attributes(reply)
+        fresh = write.plan.codec.read_attributes(reply, write.key)
     except MalformedResponse:
         raise
     except DynamORMError as error:  # it does not fit the model, and is stored all the same
@@ -187,11 +201,10 @@ def applied(write: Write, raw: bytes | None) -> Any:
 
 def _transaction(session: Session, write: Write) -> Flow[Any]:
     """Send the write as a one-item transaction: its token makes every attempt the same write."""
-    plan = write.plan
-    # A hex token of 16 bytes is within the 36 characters DynamoDB takes.
+    plan, token = write.plan, write.token.hex()  # of 16 bytes: within the 36 characters that DynamoDB takes
     body = (
         b'{"TransactItems":[{"' + write.kind.encode() + b'":' + write.body + b'}],"ClientRequestToken":"'
-        + write.token.hex().encode() + b'"}'
+        + token.encode() + b'"}'
     )  # fmt: skip
     op = Op(
         "TransactWriteItems",
@@ -203,41 +216,50 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
         token=write.token,
         key=plan.key_names,
     )
-    # After that DynamoDB may have forgotten the token, and would apply the same request once more.
-    op.timeout = TOKEN_LIFE if session.config.operation_timeout > TOKEN_LIFE else None
-    started = session.channel.clock.monotonic()
-    op.resolver = session.resolver(lambda one, deadline: _settling(session, write, one, deadline, started))
-    yield from session.call(op)
-    raw = None
-    if write.refresh:
-        try:
-            raw = yield from session.call(read_back(plan, write.key))
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # a cancellation too: whoever catches it must know
-            error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
-            error.add_note("The write was applied; only reading its result back failed.")
-            raise
+    op.parts = 1
+
+    def spend() -> Flow[Op]:
+        return spending(plan.table, write.key, plan.key_names, token)
+        yield
+
+    def finish(end: float) -> Flow[None]:
+        with suppress(DynamORMError):  # the outcome is known; only an object in memory stays as it was
+            applied(write, (yield from _look(session, write, end)))
+
+    tokened = Tokened(session, op, spend, finish)
+    yield from tokened.send()
+    try:
+        raw = yield from _look(session, write, tokened.end)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # a cancellation too: whoever catches it must know
+        error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+        error.add_note("The write was applied; only reading its result back failed.")
+        raise
     return applied(write, raw)
+
+
+def _look(session: Session, write: Write, end: float) -> Flow[bytes | None]:
+    """What is stored after a transaction, where its result is wanted: it returns none itself."""
+    if not write.refresh:
+        return None
+    look = read_back(write.plan, write.key)
+    look.end = end
+    return (yield from session.call(look))
 
 
 def read_back(plan: Plan, key: bytes) -> Op:
     """The call that reads what is stored under a key."""
-    return Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', item_of)
+    return Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', partial(item_of, key=key))
 
 
 def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
-    """A one-item transaction was refused. Its token proves that no earlier attempt was applied."""
-    if fault.code == "ConditionalCheckFailedException":
-        return refused(write, fault.item, info, ambiguous=False)
-    reasons = fault.cancellation
-    if len(reasons) != 1 or reasons[0].code is None:
-        # Not an answer about the one operation that was sent: nothing is laid at its door.
-        told = [None if one.code is None else CancellationReason(one.code, one.message) for one in reasons]
-        raise TransactionCancelled(fault.message, reasons=told, **info)
-    reason = reasons[0]
+    """The refusal of a one-item transaction, told as the single verb would. Nothing was applied: its token proves it."""
+    reason = fault.cancellation[0]
     if reason.code == "ConditionalCheckFailed":
-        return refused(write, reason.item, info, ambiguous=False)
+        if not believable(write, reason.item):
+            return UNBELIEVABLE
+        raise refusal(write, reason.item, info)
     text = reason.message or fault.message
     raise (
         ValidationError(text, **info)
@@ -246,14 +268,27 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     )
 
 
-def refused(write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
-    """The condition failed: either an earlier attempt of this very write was applied, or the condition does not hold."""
+def refused(session: Session, write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
+    """The condition failed: an earlier attempt of this very write was applied, or the condition does not hold."""
+    if not believable(write, raw):
+        return UNBELIEVABLE
     outcome = settle(write, raw)
     if outcome is Outcome.APPLIED:
+        if write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
+            return UNSETTLED  # what was stored before is lost: no result can be given
         return applied(write, None if write.kind == "Delete" else raw)
-    if ambiguous and outcome is Outcome.UNKNOWN:
-        return UNSETTLED
-    raise refusal(write, raw, info)
+    if not ambiguous or outcome is Outcome.NOT_APPLIED:
+        raise refusal(write, raw, info)
+    if write.expects == "absent" or is_untouched(write, raw):
+        raise may_come_late(session, refusal(write, raw, info))
+    return UNSETTLED
+
+
+def may_come_late(session: Session, error: DynamORMError) -> DynamORMError:
+    """The refusal of a write, when an earlier attempt of it may still be on its way and be applied when it arrives."""
+    error.outcome = Outcome.UNKNOWN
+    error.settled_by = session.now() + LATEST
+    return error
 
 
 def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
@@ -278,22 +313,36 @@ def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMEr
     return ConditionFailed(f"the condition does not hold for this {name}", old=old, **info)
 
 
+def believable(write: Write, raw: bytes | None) -> bool:
+    """Whether a failed condition that came with this item (None: with none) can be about the write at all."""
+    if b'"ConditionExpression":"' not in write.body:
+        return False
+    if raw is None:
+        return write.expects != "absent"
+    return is_of(raw, write.key, write.plan.starts) and (write.checked or not is_untouched(write, raw))
+
+
+def is_untouched(write: Write, raw: bytes | None) -> bool:
+    """Whether the item is still as a versioned write was made for: its version and its tokens are those loaded."""
+    if write.expects != "version" or raw is None:
+        return False
+    codec = write.plan.codec
+    return codec.reading.version(raw) == write.known_version and (
+        not write.plan.tokens or codec.ring(raw) == write.known_ring
+    )
+
+
 def settle(write: Write, raw: bytes | None) -> Outcome:
     """What the stored item (``raw``, None when there is none) proves about this write."""
-    codec = write.plan.codec
-    if write.transact:
-        return Outcome.NOT_APPLIED
     if raw is None:
         return Outcome.APPLIED if write.kind == "Delete" else Outcome.UNKNOWN
     if not write.plan.tokens:
         return Outcome.UNKNOWN
-    ring, version = codec.ring(raw), codec.reading.version(raw)
-    if write.expects == "absent":
-        return created_by(write.token, version, ring)
-    if write.expects == "version":
-        known = -1 if write.known_version is None else write.known_version
-        if version == write.known_version:
-            # Nothing was written since, so it is a user's condition that failed; unless a put set the version back.
-            return Outcome.NOT_APPLIED if ring == write.known_ring else Outcome.UNKNOWN
-        return verdict(write.token, known, write.known_ring, version, ring)
-    return Outcome.UNKNOWN
+    codec = write.plan.codec
+    stored = codec.ring(raw)
+    if write.token[:TOKEN] in tokens(stored):
+        return Outcome.APPLIED
+    if write.expects != "version" or write.kind == "ConditionCheck":
+        return Outcome.UNKNOWN
+    known = -1 if write.known_version is None else write.known_version
+    return verdict(write.token, known, write.known_ring, codec.reading.version(raw), stored)

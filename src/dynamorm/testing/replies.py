@@ -21,6 +21,9 @@ class FakeReply:
     date: bytes | None = None
     retry_after: bytes | None = None
 
+    def distrust(self) -> None:
+        """Do nothing: a reply of a script has no connection."""
+
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:

@@ -8,7 +8,8 @@ nothing else. It must not know sockets, time or DynamoDB.
 from __future__ import annotations
 
 import re
-from typing import Final
+from math import inf
+from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -80,6 +81,7 @@ class Exchange:
         "_start",
         "_tail",
         "body",
+        "origin",
         "reusable",
         "status",
     )
@@ -105,6 +107,7 @@ class Exchange:
 
     def __init__(self) -> None:
         self._received = 0  # bytes fed
+        self.origin: Any = None  # the connection it came over, once it is whole
         self._found: re.Match[bytes] | None = None
 
     def _begin(self) -> None:
@@ -184,6 +187,11 @@ class Exchange:
         del self._parser  # it refers to us: the cycle would keep the body alive
         self._raw = b""
         return True
+
+    def distrust(self) -> None:
+        """See `dynamorm.effects.Reply`: a connection that was never young is not taken from the pool again."""
+        if self.origin is not None:
+            self.origin.born = -inf
 
     def eof(self) -> None:
         """Tell that the connection ended. An answer's end is never told by that, so this always raises."""

@@ -106,7 +106,8 @@ def cost_of(kind: Kind) -> int:
 class TokenBucket:
     """What keeps retries from turning an outage into a flood: retries take, successes give back.
 
-    Shared by all threads and both faces. The usual case, a success while it is full, takes no lock.
+    Shared by all threads and both faces. The usual case, a success while it is full, takes no lock. ``answers`` grows
+    with every clear answer of the endpoint; whether it has grown is all that may be asked of it.
 
     Example::
 
@@ -115,11 +116,12 @@ class TokenBucket:
         bucket.success(sum_of_costs)  # after a success; without an argument after a first try
     """
 
-    __slots__ = ("_lock", "capacity", "tokens")
+    __slots__ = ("_lock", "answers", "capacity", "tokens")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
         self.tokens = capacity
+        self.answers = 0
         self._lock = threading.Lock()
 
     def take(self, kind: Kind) -> int:
@@ -132,7 +134,8 @@ class TokenBucket:
             return cost
 
     def success(self, taken: int = 0) -> None:
-        """A call succeeded: give back what its retries took, or one token when it took none."""
+        """A call got a clear answer: give back what its retries took, or one token when it took none."""
+        self.answers += 1
         if self.tokens >= self.capacity:  # also true for a stale read that is one take behind: one token is lost
             return
         with self._lock:

@@ -1,0 +1,177 @@
+"""The one path of a request with a client request token: sent, asked for again, and its token spent when it is refused.
+
+DynamoDB applies all attempts with one token once, and remembers that for ten minutes. It does not remember a token whose
+request it refused: an earlier attempt that is still under way may then be applied later, when its conditions have come
+true. So after such a refusal the token is spent: a transaction that changes nothing is sent with it. From then on
+DynamoDB refuses the earlier attempt; or it refuses the spending, because the earlier attempt was applied.
+It must not know models, nor what the request does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.replies import dumps, expect_empty
+from dynamorm.effects import Flow
+from dynamorm.errors import ClientError, DynamORMError, Outcome, OutcomeUnknown, Rejected
+
+from .attempts import unknown_of
+from .op import Op, Safety
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+TOKEN_LIFE: Final = 540.0
+"""Seconds for which a client request token is sent again: DynamoDB remembers it for ten minutes.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+"""
+_MISMATCH: Final = "IdempotentParameterMismatchException"
+
+
+class Tokened:
+    """One such request. ``op`` is the call, ``token`` the text in it, and ``spending()`` makes the call that spends it.
+
+    ``applied(end)`` is a flow that `resolve` runs once it is known that the request was applied, until the monotonic
+    time ``end``. ``given``: the token is the caller's. ``end`` is when the verb must be done.
+    """
+
+    __slots__ = ("_applied", "_given", "_outcome", "_session", "_spending", "_started", "end", "op")
+
+    def __init__(
+        self,
+        session: Session,
+        op: Op,
+        spending: Callable[[], Flow[Op]],
+        applied: Callable[[float], Flow[Any]],
+        *,
+        given: bool = False,
+    ) -> None:
+        self._session = session
+        self._spending = spending
+        self._applied = applied
+        self._given = given
+        self._outcome = Outcome.UNKNOWN
+        self._started = self.end = 0.0
+        self.op = op
+        op.finds_out = True
+        op.resolver = session.resolver(lambda _, deadline: self.resolve(deadline))
+
+    def send(self) -> Flow[Any]:
+        """Send it until it is answered. Returns what ``op.decode`` makes of the answer; None when only the spending told.
+
+        Raises: what ``op.refused`` raises, or the service's other refusals, when no attempt was or can be applied;
+        OutcomeUnknown.
+        """
+        session, op = self._session, self.op
+        self._started = now = session.channel.clock.monotonic()
+        # Behind that DynamoDB may have forgotten the token, and would apply the same request once more.
+        op.timeout = min(session.config.operation_timeout, TOKEN_LIFE)
+        self.end = now + op.timeout
+        try:
+            found = yield from session.call(op)
+        except OutcomeUnknown:
+            raise
+        except DynamORMError as error:
+            if error.outcome is not Outcome.UNKNOWN:
+                raise
+            refusal = error
+        else:
+            self._outcome = Outcome.APPLIED
+            return found
+        return (yield from self._refused(refusal))
+
+    def _refused(self, error: DynamORMError) -> Flow[None]:
+        """It was refused, and an earlier attempt is still under way or was applied."""
+        outcome = yield from self._spend(self.end)
+        if outcome is Outcome.APPLIED:
+            return
+        if outcome is Outcome.NOT_APPLIED:
+            error.outcome = outcome
+            raise error
+        why = "then the service refused it, and its token could not be spent"
+        raise unknown_of(self.op, why, _info_of(error)) from error
+
+    def resolve(self, deadline: float | None) -> Flow[Outcome]:
+        """Settle it: the same request again has the same answer, and a refusal spends the token. See `OutcomeUnknown`."""
+        session = self._session
+        now = session.channel.clock.monotonic()
+        end = min(now + (session.config.operation_timeout if deadline is None else deadline), self._dead)
+        if self._outcome is not Outcome.UNKNOWN or end <= now:
+            return self._outcome
+        again = copy(self.op)
+        again.end, again.timeout = end, end - now
+        again.resolver = None
+        try:
+            yield from session.call(again)
+        except Rejected as error:
+            if _is_mismatch(error) and self._given:  # another request with the caller's token went before
+                self._outcome = Outcome.NOT_APPLIED
+            elif error.request_id is not None or error.outcome is Outcome.UNKNOWN:
+                yield from self._spend(end)
+        except DynamORMError:
+            return Outcome.UNKNOWN
+        else:
+            self._outcome = Outcome.APPLIED
+        if self._outcome is Outcome.APPLIED:
+            yield from self._applied(end)
+        return self._outcome
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the token has been used up without anything being applied."""
+        return self._outcome is Outcome.NOT_APPLIED
+
+    @property
+    def _dead(self) -> float:
+        """The monotonic time from which on the token must not be sent any more."""
+        return self._started + TOKEN_LIFE
+
+    def _spend(self, end: float) -> Flow[Outcome]:
+        """Use the token up, so that no attempt can be applied any more, unless one was: that is what the answer tells."""
+        session = self._session
+        end = min(end, self._dead)
+        now = session.channel.clock.monotonic()
+        if end <= now:
+            return Outcome.UNKNOWN
+        try:
+            op = yield from self._spending()
+            op.end, op.timeout = end, end - now
+            yield from session.call(op)
+        except ClientError as error:
+            if _is_mismatch(error):
+                self._outcome = Outcome.APPLIED
+        except DynamORMError:
+            return Outcome.UNKNOWN
+        else:
+            self._outcome = Outcome.NOT_APPLIED
+        return self._outcome
+
+
+def spending(table: str, key: bytes, names: tuple[str, ...], token: str) -> Op:
+    """The call that spends a token: a transaction of one check that always holds. It costs two write units."""
+    check = b'{"TableName":%b,"Key":%b,"ConditionExpression":"attribute_exists(#k) OR attribute_not_exists(#k)",' % (
+        dumps(table),
+        key,
+    )
+    body = b'{"TransactItems":[{"ConditionCheck":%b"ExpressionAttributeNames":{"#k":%b}}}],"ClientRequestToken":%b}' % (
+        check,
+        dumps(names[0]),
+        dumps(token),
+    )
+    op = Op("TransactWriteItems", table, body, expect_empty, Safety.RESEND, key=names)
+    op.parts = 1
+    op.finds_out = True
+    return op
+
+
+def _is_mismatch(error: DynamORMError) -> bool:
+    """Whether the token belongs to another request."""
+    return isinstance(error, ClientError) and error.code == _MISMATCH
+
+
+def _info_of(error: DynamORMError) -> dict[str, Any]:
+    names = ("operation", "table", "request_id", "attempts", "earlier")
+    return {name: getattr(error, name) for name in names}
