@@ -356,3 +356,11 @@ def test_resolve_of_a_taking_tells_what_it_was_pinned_to(db, service, clock):
     service.rival()
     assert caught.value.resolve(5) is Outcome.NOT_APPLIED
     assert not service.deliver(2)
+
+
+def test_of_a_request_that_was_delivered_twice_the_second_answer_tells_the_same(db, service):
+    lease = db.lease(Lock, "x", duration=30)
+    for step in (lease.acquire, lease.refresh, lease.release):
+        service.before[len(service.requests) + 1] = lambda: service.deliver(-1)
+        assert step() is not False
+    assert "lease_token" not in service.store.item("locks", "x", "LOCK")

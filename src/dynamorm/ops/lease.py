@@ -231,10 +231,10 @@ def release(session: Session, claim: Claim) -> Flow[bool]:
         return True
 
     def refused(fault: ServiceFault, ambiguous: bool, _: dict[str, Any]) -> bool:
-        """After a lost answer: given back by an earlier attempt, unless it had run out and been lost before."""
+        """Given back by another copy of this request; after a lost answer by an earlier attempt, if it still ran then."""
         state = claim.state(fault)
         free = state is not None and state.token is None and state.fence_number == fence
-        return ambiguous and (free or running)
+        return free or (ambiguous and running)
 
     op = operation(
         session, claim, body, decode, refused, token, lambda ours: Outcome.APPLIED if ours else Outcome.UNKNOWN
