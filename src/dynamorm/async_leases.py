@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from .leases import Held
 from .ops import lease as flows
+from .ops import lease_taking
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,11 +30,12 @@ class AsyncLease(Held):
     async def acquire(self) -> Self:
         """Take the lease, waiting for it as long as ``wait`` says.
 
-        Raises: LeaseHeld when somebody else has it; OutcomeUnknown when no answer came.
+        Raises: LeaseHeld when somebody else has it; LeaseLost when the answer came too late, after its end;
+        OutcomeUnknown when no answer came.
 
         Example: ``lease = await db.lease(Lock, "settlement").acquire()``
         """
-        await self._run(flows.acquire(self._session, self._claim))
+        await self._run(lease_taking.acquire(self._session, self._claim))
         return self
 
     async def refresh(self) -> Self:

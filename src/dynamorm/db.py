@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .expression import Condition, Path, Update
     from .face_view import DryRun, Explain
     from .leases import Lease
-    from .ops.unique_flows import UniqueReport
+    from .ops.unique_repair import UniqueReport
     from .query import Query
     from .tables import Tables
 
@@ -268,13 +268,14 @@ class DB(Many):
         """Compare a whole table with the guards of its unique attributes, and with ``apply`` mend what is wrong.
 
         Needed only after something was written past the library. ``progress`` is called with the number of items and
-        guards looked at so far. It reads every item, consistently.
+        guards looked at so far. It reads every item, consistently. The table may be in use: what is mended is mended only
+        while item and guard are as they were read.
 
         Example: ``db.repair_unique(Payment).faults``
         """
-        from .ops import unique_flows
+        from .ops import unique_repair
 
-        return self._io.run(unique_flows.repair(self._session, model, apply=apply, progress=progress))
+        return self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
 
     def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.

@@ -123,6 +123,14 @@ class TransportError(Exception):
         self.fatal = fatal
         self.fresh = fresh
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is unpickled with its args alone, which are not those of __init__.
+        return (_transport_error, (self.stage, self.detail), self.__dict__)
+
+
+def _transport_error(stage: str, detail: str) -> TransportError:
+    return TransportError(stage, detail, sent=True)  # what it really was follows with the attributes
+
 
 class Driver(Protocol):
     """What performs effects. ``run`` returns the flow's result, or a coroutine of it on the asyncio face."""

@@ -1,4 +1,4 @@
-"""Every exception of the library: plain data. It must not import anything of ours.
+"""Every exception of the library: plain data. It must not import anything of ours but how an exception is copied.
 
 They split by what a payment may do next::
 
@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Outcome(StrEnum):
@@ -102,16 +102,23 @@ class DynamORMError(Exception):
         )
         return f"{self.message} ({where})" if where else self.message
 
+    _stays: ClassVar[frozenset[str]] = frozenset()
+    """Attributes that a pickle leaves behind: they may hold protected values, or work in this process only."""
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
+        from .pickling import luggage, rebuild
 
+        return (rebuild, (type(self), self.args, luggage(self, self._stays)))
 
-def _rebuild(cls: type[DynamORMError], args: tuple[Any, ...], state: dict[str, Any]) -> DynamORMError:
-    """Unpickle without calling __init__, whose arguments differ between the classes."""
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+    def __copy__(self) -> Any:
+        from .pickling import copied
+
+        return copied(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        from .pickling import deep_copied
+
+        return deep_copied(self, self._stays, memo)
 
 
 class Retryable(DynamORMError):
@@ -278,10 +285,12 @@ class IndexUnavailable(TableNotFound):
 class ConditionFailed(Rejected):
     """The item was not as the condition demands. Nothing was changed.
 
-    ``item`` is what is stored, as an object of the model (None when there is no item), decoded when first asked for.
+    ``item`` is what is stored, as an object of the model (None when there is no item), decoded when first asked for. It
+    may hold protected values, so a pickled error leaves it behind.
     """
 
     code = "ErrConditionFailed"
+    _stays = frozenset({"_old"})
 
     def __init__(self, message: str, *, old: Callable[[], Any] | None = None, **info: Any) -> None:
         super().__init__(message, **info)
@@ -291,10 +300,6 @@ class ConditionFailed(Rejected):
     def item(self) -> Any:
         """The stored item, as an object of the model, or None."""
         return None if self._old is None else self._old()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        state = self.__dict__ | {"_old": None}  # the item may hold protected values: it does not travel
-        return (_rebuild, (type(self), self.args, state))
 
 
 class AlreadyExists(ConditionFailed):
@@ -311,19 +316,17 @@ class VersionConflict(ConditionFailed):
 class DuplicateKey(ConditionFailed):
     """Another item has this value of a unique attribute. Nothing was changed.
 
-    ``field`` names the attribute (or the constraint of several); ``existing`` is the key of the item that has it.
+    ``field`` names the attribute (or the constraint of several); ``existing`` is the key of the item that has it, which
+    a pickled error leaves behind, as the item.
     """
 
     code = "ErrDuplicateKey"
+    _stays = frozenset({"_old", "existing"})
 
     def __init__(self, message: str, *, field: str | None = None, existing: Any = None, **info: Any) -> None:
         super().__init__(message, **info)
         self.field = field
         self.existing = existing
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A key may hold protected values: it does not travel, as the item does not.
-        return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": None, "existing": None}))
 
 
 class OutOfBounds(ConditionFailed):
@@ -404,8 +407,29 @@ class CancellationReason:
         return f"<CancellationReason {self.code}{self.operation and f' of {self.operation}'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        from .pickling import packed
+
         # The item may hold protected values: it does not travel, nor does it with the error.
-        return (_reason, (self.code, self.message, self.position, self.operation, self.label, self.error))
+        return (_reason, (self.code, self.message, self.position, self.operation, self.label, packed(self.error)))
+
+    def __copy__(self) -> CancellationReason:
+        return self._twin(self.error)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CancellationReason:
+        from copy import deepcopy
+
+        return self._twin(deepcopy(self.error, memo))
+
+    def _twin(self, error: DynamORMError | None) -> CancellationReason:
+        return CancellationReason(
+            self.code,
+            self.message,
+            old=self._old,
+            position=self.position,
+            operation=self.operation,
+            label=self.label,
+            error=error,
+        )
 
 
 def _reason(
@@ -453,7 +477,7 @@ class OutcomeUnknown(DynamORMError):
     """A write was sent, no answer came, and what became of it could not be settled in time.
 
     Treat it as neither done nor failed. ``token`` identifies the write (hex) and ``key`` is the item's key names.
-    `resolve` asks again, and may be called as often as needed.
+    `resolve` asks again, and may be called as often as needed, in the process that made the write.
 
     Example::
 
@@ -465,6 +489,7 @@ class OutcomeUnknown(DynamORMError):
 
     code = "ErrOutcomeUnknown"
     outcome = Outcome.UNKNOWN
+    _stays = frozenset({"_resolver"})
 
     def __init__(
         self,
@@ -485,13 +510,24 @@ class OutcomeUnknown(DynamORMError):
 
         Returns `Outcome.APPLIED`, `Outcome.NOT_APPLIED`, or `Outcome.UNKNOWN` when it still cannot be told; an
         awaitable of it when the write was made on `AsyncDB`.
-        """
-        if self._resolver is None:
-            return self.outcome
-        return self._resolver(deadline)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.args, self.__dict__ | {"_resolver": None}))
+        Raises: OutcomeUnknown when there is nothing to ask: the error was unpickled, so that its database is in another
+        process, or its operation has no way of asking. Resolve it before it leaves its process, or read the item.
+        """
+        if self._resolver is not None:
+            return self._resolver(deadline)
+        # No value would do on both faces: the one awaits it and the other does not, and here neither is known.
+        raise OutcomeUnknown(
+            "this error cannot ask any more what became of the write: it was unpickled, or its operation cannot be asked"
+            " about; call resolve() in the process that made the write, or read the item with consistent=True and decide"
+            " from what is stored",
+            token=self.token,
+            key=self.key,
+            operation=self.operation,
+            table=self.table,
+            request_id=self.request_id,
+            attempts=self.attempts,
+        ) from self
 
 
 class DeadlineExceeded(DynamORMError):

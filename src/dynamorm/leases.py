@@ -14,6 +14,7 @@ from .declare import Attr, attr, partition_key, sort_key, ttl
 from .expression import Condition
 from .model import Mixin
 from .ops import lease as flows
+from .ops import lease_taking
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -71,7 +72,10 @@ class Held:
 
     @property
     def remaining(self) -> float:
-        """Seconds until it runs out, 0.0 when it is not ours or has run out; by the clock as corrected by the service's.
+        """Seconds until it runs out, 0.0 when it is not ours or has run out.
+
+        Never more than the duration less the time since it was asked for, wherever the wall clock was set meanwhile, and
+        never past the stored end by the wall clock as corrected by the service's.
 
         Example: ``if lease.remaining < 10: lease.refresh()``
         """
@@ -121,11 +125,12 @@ class Lease(Held):
     def acquire(self) -> Self:
         """Take the lease, waiting for it as long as ``wait`` says.
 
-        Raises: LeaseHeld when somebody else has it; OutcomeUnknown when no answer came.
+        Raises: LeaseHeld when somebody else has it; LeaseLost when the answer came too late, after its end;
+        OutcomeUnknown when no answer came.
 
         Example: ``lease = db.lease(Lock, "settlement").acquire()``
         """
-        self._run(flows.acquire(self._session, self._claim))
+        self._run(lease_taking.acquire(self._session, self._claim))
         return self
 
     def refresh(self) -> Self:

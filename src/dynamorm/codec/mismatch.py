@@ -15,6 +15,10 @@ class Mismatch(Exception):
         self.found = type(value).__name__ if found is None else found
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The value may be protected: it does not travel.
+        return (Mismatch, (self.expected, None, self.found, self.hint), self.__dict__ | {"value": None})
+
     @property
     def text(self) -> str:
         """The sentence about the value, to follow the name of a field."""

@@ -1,7 +1,10 @@
-"""Taking, keeping and giving back a lease: one conditional UpdateItem each. Returns flows.
+"""Keeping a lease and giving it back: one conditional UpdateItem each. Taking one is in `dynamorm.ops.lease_taking`.
 
 The stored form is that of the Go library: it acquires when the item is absent or ``lease_expires_at <= now``, refreshes
 while the token matches and the time has not come, and takes any other item for somebody's lease.
+
+A request that the network has held may arrive at any later time, so no condition may hold again once it has passed:
+a taking is pinned to the very state that was seen, an end is never set back, and a token is never used twice.
 """
 
 from __future__ import annotations
@@ -9,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.replies import expect_empty
+from dynamorm.codec.replies import expect_empty, read_object
 from dynamorm.codec.system import number_wire, text_wire
-from dynamorm.effects import Flow, Sleep
+from dynamorm.effects import Flow
 from dynamorm.errors import (
     DynamORMError,
     LeaseHeld,
     LeaseLost,
-    MalformedResponse,
     ModelError,
     Outcome,
     OutcomeUnknown,
@@ -28,7 +31,7 @@ from dynamorm.wire.reply import ServiceFault
 
 from .guard import OLD_ON_FAILURE
 from .op import Op, Safety
-from .plan import Plan, finish
+from .plan import finish
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -39,14 +42,49 @@ MAX_DURATION: Final = 86_400.0
 """Seconds. Whoever needs a lease for longer refreshes it: a holder that died would block the others for a day."""
 
 _FIELDS: Final = ("lease_token", "lease_expires_at", "lease_fence", "ttl")
-_TURN: Final = 0.25
-"""Seconds between two looks at a lease that is waited for: on average half of it, and never past its end."""
+
+
+class State:
+    """The lease as an item stores it: wire values, None for what is absent."""
+
+    __slots__ = ("expires_at", "fence", "token")
+
+    def __init__(self, names: dict[str, str], raw: bytes) -> None:
+        item = read_object(raw)
+        self.token: dict[str, Any] | None = item.get(names["#token"])
+        self.expires_at: dict[str, Any] | None = item.get(names["#expires_at"])
+        self.fence: dict[str, Any] | None = item.get(names["#fence"])
+
+    def is_of(self, token: str) -> bool:
+        """Whether this token holds it."""
+        return self.token == text_wire(token)
+
+    @property
+    def end(self) -> int | None:
+        """Epoch seconds; None where no number says it: such an item is taken for somebody's lease."""
+        return _whole(self.expires_at)
+
+    @property
+    def fence_number(self) -> int | None:
+        """The fence; None in an item of the Go library."""
+        return _whole(self.fence)
+
+
+def _whole(wire: dict[str, Any] | None) -> int | None:
+    return None if wire is None or "N" not in wire else int(Decimal(wire["N"]))
 
 
 class Claim:
-    """A lease as one process sees it: what it wants, and what it has."""
+    """A lease as one process sees it: what it wants, and what it has.
 
-    __slots__ = ("duration", "expires_at", "fence", "key", "key_json", "name", "names", "plan", "token", "wait")
+    ``expires_at`` is the stored end in epoch seconds, ``until`` the monotonic time at which it has run out however the
+    wall clock was moved.
+    """
+
+    __slots__ = (
+        "_monotonic", "_wall", "duration", "expires_at", "fence", "key", "key_json", "name", "names", "plan", "token",
+        "until", "wait",
+    )  # fmt: skip
 
     def __init__(self, session: Session, model: Any, name: Any, sort: Any, *, duration: Any, wait: Any) -> None:
         self.plan = plan = session.plan(model)
@@ -65,10 +103,36 @@ class Claim:
         self.token: str | None = None
         self.fence: int | None = None
         self.expires_at = 0
+        self.until = self._wall = self._monotonic = 0.0
 
     def remaining(self, session: Session) -> float:
-        """Seconds until it runs out."""
-        return 0.0 if self.token is None else max(0.0, self.expires_at - session.now().timestamp())
+        """Seconds until it runs out, by whichever clock comes first."""
+        if self.token is None:
+            return 0.0
+        left = self.until - session.channel.clock.monotonic()
+        return max(0.0, min(left, self.expires_at - session.now().timestamp()))
+
+    def now(self, session: Session) -> tuple[float, float]:
+        """The wall time in epoch seconds, and the monotonic time. While the lease is held the first never goes back.
+
+        The stored end was set by the time of then: with a clock set back since, a refresh would ask for an earlier end.
+        """
+        monotonic, wall = session.channel.clock.monotonic(), session.now().timestamp()
+        if self.token is not None:
+            wall = max(wall, self._wall + monotonic - self._monotonic)
+        return wall, monotonic
+
+    def taken(self, token: str, state: State, wall: float, monotonic: float) -> None:
+        """It is ours, by a request that was made at that time."""
+        self.token, self.fence, self.expires_at = token, state.fence_number, 0
+        self.extended(state.end or 0, wall, monotonic)
+
+    def extended(self, expires_at: int, wall: float, monotonic: float) -> None:
+        """It runs until then, by a request that was made at that time and asked for the whole duration."""
+        # Of two refreshes at once the earlier may be answered last.
+        self.until = max(monotonic + int(wall + self.duration) - wall, self.until if self.expires_at else 0.0)
+        self.expires_at = max(expires_at, self.expires_at)
+        self._wall, self._monotonic = wall, monotonic
 
     def guard(self) -> tuple[Any, ...]:
         """The model, the key and the condition that the lease is still ours."""
@@ -81,6 +145,14 @@ class Claim:
         self.token = self.fence = None
         self.expires_at = 0
 
+    def may_have_run_out(self, session: Session, monotonic: float) -> bool:
+        """Whether a lease asked for at that time can have been applied and be over: ends are rounded down to seconds."""
+        return session.channel.clock.monotonic() - monotonic >= self.duration - 1
+
+    def state(self, fault: ServiceFault) -> State | None:
+        """What a refusal shows."""
+        return None if fault.item is None else State(self.names, fault.item)
+
 
 def _seconds(name: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, timedelta):
@@ -90,111 +162,63 @@ def _seconds(name: str, value: Any, low: float, high: float) -> float:
     return float(value)
 
 
-def acquire(session: Session, claim: Claim) -> Flow[None]:
-    """Take the lease; wait for it, if that was asked for."""
-    if claim.token is not None:
-        raise ValidationError(f"this lease of {claim.name} was acquired before: refresh it, or release it first")
-    clock, rand = session.channel.clock.monotonic, session.channel.random
-    end = clock() + claim.wait
-    while True:
-        try:
-            yield from session.call(_acquisition(session, claim))
-        except LeaseHeld as error:
-            left = end - clock()
-            if left <= 0:
-                raise
-            yield Sleep(min(left, max(0.05, min(error.retry_after, _TURN * 2 * rand()))))
-        else:
-            return
-
-
-def _acquisition(session: Session, claim: Claim) -> Op:
-    plan = claim.plan
-    token = session.random_bytes(16).hex()
-    began = session.channel.clock.monotonic()
-    now = session.now().timestamp()
-    expires = int(now + claim.duration)
-    body = _body(
-        claim,
-        # A new fence starts from the clock, in milliseconds: also where a Go service or DynamoDB's own deletion has taken
-        # the last one away, it is not smaller.
-        "SET #token = :token, #expires_at = :expires, #ttl = :ttl, #fence = if_not_exists(#fence, :start) + :one",
-        "attribute_not_exists(#key) OR #expires_at <= :now",
-        {"#key": plan.partition.stored, **claim.names},
-        {
-            ":token": text_wire(token),
-            ":expires": number_wire(expires),
-            ":ttl": number_wire(expires + TTL_AFTER),
-            ":start": number_wire(int(now * 1000)),
-            ":one": number_wire(1),
-            ":now": number_wire(int(now)),
-        },
-        returning=True,
-    )
-
-    def ours(raw: bytes) -> bool:
-        record = plan.codec.decode(raw)
-        if record.lease_token != token:
-            return False
-        claim.token, claim.fence, claim.expires_at = token, record.lease_fence, expires
-        return True
-
-    def decode(reply: bytes) -> None:
-        raw = plan.codec.reading.attributes_json(reply)
-        if raw is None or not ours(raw):
-            raise MalformedResponse("the answer does not hold the lease that was taken")
-
-    def refused(fault: ServiceFault, ambiguous: bool, info: dict[str, Any]) -> None:
-        if fault.item is not None and ours(fault.item):
-            return  # an earlier attempt took it; only its answer was lost
-        until = None if fault.item is None else plan.codec.decode(fault.item).lease_expires_at
-        # An earlier attempt can have taken it and lost it again only after the whole time has passed.
-        late = ambiguous and session.channel.clock.monotonic() - began >= claim.duration
-        raise LeaseHeld(
-            f"the lease of {claim.name} is held by somebody else",
-            retry_after=0.0 if until is None else max(0.0, until - session.now().timestamp()),
-            outcome=Outcome.UNKNOWN if late else Outcome.NOT_APPLIED,
-            **info,
-        )
-
-    return _op(session, claim, body, decode, refused, token)
-
-
 def refresh(session: Session, claim: Claim) -> Flow[None]:
-    """Let it run for another duration from now."""
+    """Let it run for another duration from now. Its end is never set back, by no late request either."""
     token = _token(claim)
-    now = session.now().timestamp()
-    expires = int(now + claim.duration)
-    body = _body(
+    wall, monotonic = claim.now(session)
+    expires = int(wall + claim.duration)
+    body = request(
         claim,
         "SET #expires_at = :expires, #ttl = :ttl",
-        "#token = :token AND #expires_at > :now",
+        "#token = :token AND #expires_at > :now AND #expires_at <= :expires",
         {name: claim.names[name] for name in ("#token", "#expires_at", "#ttl")},
         {
             ":token": text_wire(token),
             ":expires": number_wire(expires),
             ":ttl": number_wire(expires + TTL_AFTER),
-            ":now": number_wire(int(now)),
+            ":now": number_wire(int(wall)),
         },
     )
 
     def decode(reply: bytes) -> None:
         expect_empty(reply)
-        claim.expires_at = expires
+        claim.extended(expires, wall, monotonic)
 
-    def refused(_: ServiceFault, __: bool, info: dict[str, Any]) -> None:
+    def refused(fault: ServiceFault, ambiguous: bool, info: dict[str, Any]) -> None:
+        state = claim.state(fault)
+        end = (state.end or 0) if state is not None and state.is_of(token) else None
+        if end is not None and end >= expires:
+            claim.extended(end, wall, monotonic)  # a later refresh came first
+            return
+        # With our token, a request still under way may pass once another one under way has moved the end.
+        doubt = ambiguous and (end is not None or claim.may_have_run_out(session, monotonic))
         claim.dropped()
-        raise LeaseLost(f"the lease of {claim.name} ran out, or was taken by somebody else", **info)
+        raise LeaseLost(
+            f"the lease of {claim.name} ran out, or was taken by somebody else",
+            outcome=Outcome.UNKNOWN if doubt else Outcome.NOT_APPLIED,
+            **info,
+        )
 
-    yield from session.call(_op(session, claim, body, decode, refused, token))
+    yield from session.call(operation(session, claim, body, decode, refused, token, lambda _: Outcome.APPLIED))
+    if claim.token is not None and claim.remaining(session) <= 0:
+        raise ran_out(claim)
+
+
+def ran_out(claim: Claim) -> LeaseLost:
+    """The error for a lease that had run out when the answer came. It is dropped."""
+    claim.dropped()
+    return LeaseLost(
+        f"the answer came after the lease of {claim.name} had run out: ask for a longer duration",
+        outcome=Outcome.APPLIED,
+    )
 
 
 def release(session: Session, claim: Claim) -> Flow[bool]:
     """Give it back; whether it was still ours. The item is kept, without a token, for its fence."""
     if claim.token is None:
         return False
-    token = claim.token
-    body = _body(
+    token, fence, running = claim.token, claim.fence, claim.remaining(session) > 0
+    body = request(
         claim,
         "SET #expires_at = :zero REMOVE #token",
         "#token = :token",
@@ -206,8 +230,15 @@ def release(session: Session, claim: Claim) -> Flow[bool]:
         expect_empty(reply)
         return True
 
-    # Refused after a lost answer: an earlier attempt gave it back, or it had been lost before; it is not ours either way.
-    op = _op(session, claim, body, decode, lambda _, ambiguous, __: ambiguous, token)
+    def refused(fault: ServiceFault, ambiguous: bool, _: dict[str, Any]) -> bool:
+        """Given back by another copy of this request; after a lost answer by an earlier attempt, if it still ran then."""
+        state = claim.state(fault)
+        free = state is not None and state.token is None and state.fence_number == fence
+        return free or (ambiguous and running)
+
+    op = operation(
+        session, claim, body, decode, refused, token, lambda ours: Outcome.APPLIED if ours else Outcome.UNKNOWN
+    )
     try:
         found: bool = yield from session.call(op)
     except OutcomeUnknown:
@@ -241,7 +272,7 @@ def _token(claim: Claim) -> str:
     return claim.token
 
 
-def _body(
+def request(
     claim: Claim,
     update: str,
     condition: str,
@@ -250,6 +281,7 @@ def _body(
     *,
     returning: bool = False,
 ) -> bytes:
+    """The body of an UpdateItem of the lease's item."""
     rest: dict[str, Any] = {
         "UpdateExpression": update,
         "ConditionExpression": condition,
@@ -262,34 +294,44 @@ def _body(
     return finish(claim.plan.key_head, claim.key_json, rest)
 
 
-def _op(
+def operation(
     session: Session,
     claim: Claim,
     body: bytes,
     decode: Callable[[bytes], Any],
     refused: Callable[[ServiceFault, bool, dict[str, Any]], Any],
     token: str,
+    outcome: Callable[[Any], Outcome],
 ) -> Op:
-    """The call. Its token in the stored item tells what became of an attempt whose answer was lost: it is sent again."""
-    plan: Plan = claim.plan
+    """The call. Its token in the stored item tells what became of an attempt whose answer was lost: it is sent again.
+
+    ``outcome(result)`` says what the result of the call means for an `OutcomeUnknown` that asks again.
+    """
     op = Op(
-        "UpdateItem", plan.table, body, decode, Safety.RESEND, refused, token=bytes.fromhex(token), key=plan.key_names
+        "UpdateItem",
+        claim.plan.table,
+        body,
+        decode,
+        Safety.RESEND,
+        refused,
+        token=bytes.fromhex(token),
+        key=claim.plan.key_names,
     )
-    op.resolver = session.resolver(lambda one, deadline: _resolve(session, one, deadline))
+    op.resolver = session.resolver(lambda one, deadline: _resolve(session, one, deadline, outcome))
     return op
 
 
-def _resolve(session: Session, op: Op, deadline: float | None) -> Flow[Outcome]:
+def _resolve(session: Session, op: Op, deadline: float | None, outcome: Callable[[Any], Outcome]) -> Flow[Outcome]:
     """Settle by asking again: the same token makes it the same acquisition, refresh or release."""
     op.timeout = session.config.operation_timeout if deadline is None else deadline
     op.refused = _as_after_loss(op.refused)
     try:
-        yield from session.call(op)
+        result = yield from session.call(op)
     except (LeaseHeld, LeaseLost) as error:
         return error.outcome
     except DynamORMError:
         return Outcome.UNKNOWN
-    return Outcome.APPLIED
+    return outcome(result)
 
 
 def _as_after_loss(refused: Any) -> Any:

@@ -135,9 +135,7 @@ class Guards:
 
     def free(self, value: str, owner: dict[str, Any]) -> Write:
         """Delete the guard of a value that this item has; one that is missing does no harm."""
-        return self._freeing(self.key(value), owner)
-
-    def _freeing(self, key: dict[str, Any], owner: dict[str, Any]) -> Write:
+        key = self.key(value)
         body = {
             "TableName": self.plan.table,
             "Key": key,
@@ -177,9 +175,27 @@ class Guards:
             **info,
         )
 
-    def drop(self, item: dict[str, Any], owner: dict[str, Any]) -> Write:
-        """Delete a guard that was read, while it is still for this item."""
-        return self._freeing({name: item[name] for name in self.plan.key_names}, owner)
+    def drop(self, item: dict[str, Any]) -> Write:
+        """Delete the very guard that was read: not one that was made since for the same value and the same item."""
+        key = {name: item[name] for name in self.plan.key_names}
+        terms, values = [], {}
+        for name, wire in zip(("#ref", "#wt"), self.identity(item), strict=True):
+            terms.append(f"attribute_not_exists({name})" if wire is None else f"{name} = :{name[1:]}")
+            if wire is not None:
+                values[f":{name[1:]}"] = wire
+        body = {
+            "TableName": self.plan.table,
+            "Key": key,
+            "ConditionExpression": " AND ".join(terms),
+            "ExpressionAttributeNames": {"#ref": self.names["ref"], "#wt": self.names["wt"]},
+            "ExpressionAttributeValues": values,
+            **OLD_ON_FAILURE,
+        }
+        return self._write("Delete", key, body, b"", self._strange)
+
+    def identity(self, item: dict[str, Any]) -> tuple[Any, Any]:
+        """What tells a guard from every other one: whose it is, and the token of the write that made it."""
+        return item.get(self.names["ref"]), item.get(self.names["wt"])
 
     def reference(self, raw: bytes | None) -> tuple[Any, ...] | None:
         """The key of the item that a guard stands for, as Python values."""
