@@ -16,7 +16,7 @@ from dynamorm.wire.reply import ServiceFault
 
 from .attempts import RETRY_MARGIN
 from .lease import TTL_AFTER, Claim, State, operation, ran_out, request
-from .op import Op
+from .op import UNBELIEVABLE, Op
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -41,7 +41,8 @@ def acquire(session: Session, claim: Claim) -> Flow[None]:
             left = end - clock()
             if left <= 0:
                 raise
-            yield Sleep(min(left, max(0.05, min(error.retry_after, _TURN * 2 * rand()))))
+            delay = min(left, max(0.05, min(error.retry_after, _TURN * 2 * rand())))
+            yield Sleep(max(min(delay, session.end() - clock()), 0.0))
         else:
             return
 
@@ -61,7 +62,7 @@ class _Pursuit:
     def once(self) -> Flow[None]:
         """Take it if it is free. Raises LeaseHeld, or LeaseLost when it had run out with each answer."""
         claim, clock = self.claim, self.session.channel.clock.monotonic
-        end = clock() + self.session.config.operation_timeout
+        end = self.session.end()
         pin = self._ended()
         for tried in range(1, _TRIES + 1):
             yield from self._send(_Taking(self, pin).op(), end - clock())
@@ -151,7 +152,7 @@ class _Taking:
 
     def _decode(self, reply: bytes) -> None:
         claim = self.pursuit.claim
-        raw = claim.plan.codec.reading.attributes_json(reply)
+        raw = claim.plan.codec.reading.attributes_json(reply, claim.key_json)
         if raw is None or not self._ours(State(claim.names, raw)):
             raise MalformedResponse("the answer does not hold the lease that was taken")
 
@@ -162,18 +163,19 @@ class _Taking:
         self.pursuit.claim.taken(self.token, state, self.wall, self.monotonic)
         return True
 
-    def _refused(self, fault: ServiceFault, ambiguous: bool, info: dict[str, Any]) -> None:
+    def _refused(self, fault: ServiceFault, ambiguous: bool, info: dict[str, Any]) -> Any:
         pursuit = self.pursuit
         state = pursuit.claim.state(fault)
         if state is not None and self._ours(state):
-            return  # an earlier attempt took it; only its answer was lost
+            return None  # an earlier attempt took it; only its answer was lost
         if state is None and self.pin is None:
-            raise MalformedResponse("the lease was refused because its item exists, and the answer shows none", **info)
+            return UNBELIEVABLE  # it was refused because its item exists, and the answer shows none
         pursuit.seen = state
         if ambiguous and not self._settled(state):
             pursuit.doubt = True
         if state is not None and (left := pursuit.left(state)) > 0:
             raise pursuit.held("is held by somebody else", info, 0.0 if state.end is None else left)
+        return None
 
     def _settled(self, state: State | None) -> bool:
         """Whether a refusal proves that no earlier attempt was applied, nor ever will be."""
