@@ -24,7 +24,7 @@ def test_w24_a_redirect_is_not_followed(stage: Make, status: int) -> None:
         for verb in VERBS if status == 307 else some(f"{status}"):
             run = here.run(verb, forever=answers.redirect(elsewhere.endpoint + "/", status))
             if verb.safety == "read":
-                run.failed(MalformedResponse, Outcome.UNKNOWN, attempts=4)
+                run.failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=4)
             else:
                 run.failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1 if verb.safety == "once" else 4)
             assert run.changes == 0
@@ -57,7 +57,7 @@ def test_w24_a_storm_of_interim_answers_is_malformed(stage: Make, status: int, t
     for verb in some(f"{status} {times}"):
         run = here.run(verb, forever=honest.preceded_by(status, times))
         if verb.safety == "read":
-            run.failed(MalformedResponse, Outcome.UNKNOWN, attempts=4)
+            run.failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=4)
         else:
             run.failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1 if verb.safety == "once" else 4)
         assert len(set(run.connections)) == len(run.connections)
@@ -68,7 +68,7 @@ def test_w24_interim_answers_for_ever_run_into_the_same_wall(stage: Make) -> Non
     """Without an end of their own: the server only ever says 100."""
     here = stage(request_timeout=0.2)
     storm = answers.raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 50).then("stall")
-    run = here.run(READS[0], forever=storm).failed(MalformedResponse, Outcome.UNKNOWN, attempts=4)
+    run = here.run(READS[0], forever=storm).failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=4)
     assert run.elapsed < 1.0
 
 

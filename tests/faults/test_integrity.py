@@ -54,7 +54,7 @@ def test_w07_a_badly_framed_answer_for_ever_is_malformed(stage: Make, name: str)
     for verb in VERBS if name == "too_long" else some(name):
         run = here.run(verb, forever=FRAMES[name])
         if verb.safety == "read":
-            run.failed(MalformedResponse, Outcome.UNKNOWN, attempts=4, retryable=True)
+            run.failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=4, retryable=True)
         else:
             _unknown(run)
         assert len(set(run.connections)) == len(run.connections)
@@ -103,7 +103,7 @@ def test_w08_a_shortened_body_fails_its_checksum(stage: Make, missing: int) -> N
 def test_w08_a_shortened_body_without_a_checksum_is_malformed(stage: Make, verb: Verb, missing: int) -> None:
     """Never "not found"."""
     run = stage().run(verb, forever=honest.shorten(missing).checksum(False))
-    run.failed(MalformedResponse, Outcome.UNKNOWN, attempts=4)
+    run.failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=4)
 
 
 @pytest.mark.parametrize("verb", [*READS, *AGAIN], ids=lambda verb: verb.name)
@@ -199,7 +199,7 @@ def _checksum_for_ever(here: Stage, answer: Answer, verbs: tuple[Verb, ...]) -> 
     for verb in verbs:
         run = here.run(verb, forever=answer)
         if verb.safety == "read":
-            run.failed(ChecksumMismatch, Outcome.UNKNOWN, attempts=4, retryable=True)
+            run.failed(ChecksumMismatch, Outcome.NOT_APPLIED, attempts=4, retryable=True)
         else:
             _unknown(run)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Call, Flow, Reply, Send, Sleep, TransportError
 from dynamorm.errors import ChecksumMismatch, ConfigError, DynamORMError, MalformedResponse, Outcome
+from dynamorm.wire.largest import LARGEST
 from dynamorm.wire.reply import Kind, verify_crc
 
 from .attempts import FINAL, RETRY_MARGIN, Attempts
@@ -49,7 +50,11 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                 sent = True
                 reply: Reply | Any = None
                 try:
-                    reply = yield Send(data, request_timeout if request_timeout < left else left)  # noqa: FURB136 - twice as fast as min()
+                    reply = yield Send(
+                        data,
+                        request_timeout if request_timeout < left else left,  # noqa: FURB136 - twice as fast as min()
+                        LARGEST[op.name],
+                    )
                     trouble = verify_crc(reply.body, reply.crc, policy, is_aws)
                     if trouble is None and reply.status == 200:
                         result = op.decode(reply.body)

@@ -16,7 +16,9 @@ from dynamorm.errors import (
     DynamORMError,
     ExpressionTooLarge,
     IndexUnavailable,
+    IntegrityError,
     ItemTooLarge,
+    Outcome,
     PoolTimeout,
     ServerError,
     TableNotFound,
@@ -114,6 +116,8 @@ def exhausted(errors: Sequence[BaseException], why: str, info: dict[str, Any]) -
         return kind(f"no answer came: {last.detail}; {why}", **info)
     if isinstance(last, Throttled):
         return Throttled(f"{last.message}; {why}", reasons=last.reasons, resource=last.resource, **info)
+    if isinstance(last, IntegrityError):  # of a read: that of a write would be unknown
+        return type(last)(f"{last.message}; {why}", outcome=Outcome.NOT_APPLIED, **info)
     if isinstance(last, DynamORMError):
         return type(last)(f"{last.message}; {why}", **info)
     return DeadlineExceeded(why, **info)
