@@ -3,7 +3,7 @@
 DynamoDB's limits count stored bytes, JSON needs more of them: 4/3 for binary values, 7 for ``true`` in a list (2 stored
 bytes, 14 of JSON), 9 for an empty text in a list (1 stored byte, 9 of JSON). Only numbers with an exponent need more
 still: ``1E-130`` in a list takes 3 stored bytes and 141 of JSON. So an answer may have 9 times its limit, and beside
-that one item of the greatest possible size that is made of such numbers.
+that the room for 90,000 such numbers.
 
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html (sizes),
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (limits).
@@ -17,8 +17,8 @@ from dynamorm.effects import MAX_BODY
 
 GROWTH: Final = 9
 """Bytes of JSON for each stored byte."""
-SLACK: Final = 20 * 1024 * 1024
-"""Bytes beside: an item of 400 KB full of ``1E-130`` is 18.4 MiB of JSON."""
+SLACK: Final = 12 * 1024 * 1024
+"""Bytes beside: for numbers with exponents, the names around the items, and keys that were left undone."""
 
 _ITEM: Final = 400 * 1024
 _PAGE: Final = 1024 * 1024 + _ITEM  # the item that goes beyond 1 MB may still be in the page
@@ -51,5 +51,5 @@ class _Largest(dict[str, int]):
 LARGEST: Final[dict[str, int]] = _Largest({name: GROWTH * stored + SLACK for name, stored in _STORED.items()})
 """The greatest body of each operation's answer, in bytes; what is about tables and shards has the usual cap.
 
-Example: ``LARGEST["BatchGetItem"] == 9 * 16 * 1024 * 1024 + 20 * 1024 * 1024``
+Example: ``LARGEST["BatchGetItem"] == 9 * 16 * 1024 * 1024 + 12 * 1024 * 1024``
 """
