@@ -404,7 +404,7 @@ def test_an_ipv4_address_is_what_the_standard_library_says(text):
     | st.sampled_from(["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "0.0.0.0/8"]).flatmap(_address_in)
 )
 def test_the_ranges_of_ipv4_are_those_of_the_standard_library(ip):
-    refused = ip.is_link_local or ip.is_multicast or int(ip) >> 24 == 0 or str(ip) in METADATA
+    refused = ip.is_link_local or ip.is_multicast or ip.is_reserved or int(ip) >> 24 == 0 or str(ip) in METADATA
     assert (forbidden_address(str(ip), loopback_ok=True) is not None) == refused
     assert (forbidden_address(str(ip), loopback_ok=False) is not None) == (refused or ip.is_loopback)
 
