@@ -207,6 +207,16 @@ def test_the_files_are_read_as_aws_writes_them():
     }
 
 
+def test_a_file_that_cannot_be_read_is_refused_and_one_that_is_not_there_is_none(files, tmp_path, monkeypatch):
+    files("", AWS_REGION="eu-west-1")
+    (tmp_path / "config").write_bytes(b"[default]\nregion = \xff\n")
+    with pytest.raises(ConfigError, match=r"config cannot be read \(UnicodeDecodeError\)"):
+        Config.from_env()
+    for missing in (tmp_path / "none", tmp_path, tmp_path / "config" / "below"):
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(missing))
+        assert resolved().region == "eu-west-1"
+
+
 def test_the_home_folder_is_that_of_the_environment(tmp_path):
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "config").write_text("[default]\nregion = eu-west-1\n")

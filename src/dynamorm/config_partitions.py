@@ -77,7 +77,10 @@ def is_aws_host(host: str) -> bool:
 
     Example: ``is_aws_host("dynamodb.eu-west-1.amazonaws.com")`` is True; ``"amazonaws.com.evil.io"`` is not one.
     """
-    return host.endswith(_SUFFIXES) or ("." in host and host.endswith(_newer_suffixes()))
+    if host.endswith(_SUFFIXES):
+        return True
+    last = host.rpartition(".")[2]
+    return last != host and not last.isdigit() and host.endswith(_newer_suffixes())  # neither a label nor an address
 
 
 def dynamodb_host(region: str, *, fips: bool = False, dual_stack: bool = False, account_id: str | None = None) -> str:

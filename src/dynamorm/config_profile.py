@@ -107,6 +107,8 @@ def _read(path: str) -> dict[str, Section]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
+        if not os.path.isfile(path):  # noqa: PTH113 - as above; a home folder that this user may not enter has no files
+            return {}
         reason = type(error).__name__
     raise ConfigError(f"{path} cannot be read ({reason}): correct it, or set AWS_CONFIG_FILE to another file")
 
