@@ -1,5 +1,6 @@
 import os
 import pickle
+import ssl
 import subprocess
 import sys
 from datetime import timedelta
@@ -31,6 +32,7 @@ from dynamorm.config_endpoint import (
     region_of,
 )
 from dynamorm.errors import ConfigError
+from dynamorm.wire.endpoint import Endpoint
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 LOCAL: dict[str, Any] = {"endpoint": "http://localhost:8000", "allow_insecure_local": True}
@@ -160,11 +162,35 @@ def test_a_bad_value_names_the_setting(name, bad):
         Config(**{name: bad})
 
 
-def test_an_unknown_argument_is_an_error():
-    with pytest.raises(TypeError):
-        Config(regoin="eu-west-1")  # type: ignore[call-arg]
-    with pytest.raises(TypeError):
-        Config("eu-west-1")  # type: ignore[call-arg]
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Config(regoin="eu-west-1"), "regoin is not a setting of Config: did you mean region?"),
+        (lambda: Config(max_conections=5), "max_conections is not a setting of Config: known are region, endpoint"),
+        (lambda: HighThroughput(max_conections=5), "did you mean max_connections?"),
+        (lambda: Credentials(key="AKID", secret=SECRET), "key is not a setting of Credentials: did you mean key_id?"),
+        (lambda: Config("eu-west-1"), "Config: "),
+        (lambda: Credentials("AKID"), "secret"),
+    ],
+)
+def test_an_unknown_argument_is_an_error_that_names_the_nearest_setting(make, said):
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert isinstance(caught.value, TypeError)
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["TLSv1.3", "1.3", ssl.TLSVersion.TLSv1_3])
+def test_a_version_of_tls_may_be_written_as_pythons_own(given):
+    assert Config(min_tls_version=given).min_tls_version == "TLSv1.3"
+    assert Config.from_env({"DYNAMORM_MIN_TLS_VERSION": "1.3"}).min_tls_version == "TLSv1.3"
+
+
+@pytest.mark.parametrize("given", ["1.1", "", ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.MINIMUM_SUPPORTED, 771, [], None])
+def test_an_older_version_of_tls_is_refused_however_it_is_written(given):
+    with pytest.raises(ConfigError, match=r"min_tls_version=.*'TLSv1\.2', 'TLSv1\.3'"):
+        Config(min_tls_version=given)
 
 
 def test_a_config_is_frozen_and_compares_by_value():
@@ -404,7 +430,7 @@ def test_an_ipv4_address_is_what_the_standard_library_says(text):
     | st.sampled_from(["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "0.0.0.0/8"]).flatmap(_address_in)
 )
 def test_the_ranges_of_ipv4_are_those_of_the_standard_library(ip):
-    refused = ip.is_link_local or ip.is_multicast or int(ip) >> 24 == 0 or str(ip) in METADATA
+    refused = ip.is_link_local or ip.is_multicast or ip.is_reserved or int(ip) >> 24 == 0 or str(ip) in METADATA
     assert (forbidden_address(str(ip), loopback_ok=True) is not None) == refused
     assert (forbidden_address(str(ip), loopback_ok=False) is not None) == (refused or ip.is_loopback)
 
@@ -497,7 +523,101 @@ def test_unverified_tls_to_this_machine_must_be_allowed():
         Config(endpoint="https://localhost", verify_tls=False)
 
 
+EMULATOR = "http://dynamodb-local:8000"
+
+
+@pytest.mark.parametrize("make", [Config, Presets.local_development, Config.from_env, Presets.high_throughput])
+def test_plain_http_reaches_a_host_that_was_named_for_it(make):
+    config = make(endpoint=EMULATOR, allow_insecure_hosts=["DynamoDB-Local"], region="us-east-1")
+    assert (config.endpoint, config.allow_insecure_hosts) == (EMULATOR, ("dynamodb-local",))
+    assert config.resolve() == config
+    for other in ("http://dynamodb-local.evil.io:8000", "http://x-dynamodb-local", "http://db.example.com"):
+        with pytest.raises(ConfigError, match="plain http"):
+            make(endpoint=other, allow_insecure_hosts=("dynamodb-local",))
+
+
+def test_the_remedy_for_plain_http_names_the_setting():
+    for make in (Config, Presets.local_development):
+        with pytest.raises(ConfigError, match=r"allow_insecure_hosts=\('dynamodb-local',\)"):
+            make(endpoint=EMULATOR)
+    with pytest.raises(ConfigError) as caught:
+        Config(endpoint="http://dynamodb.eu-west-1.amazonaws.com")
+    assert "allow_insecure_hosts" not in str(caught.value)
+
+
+def test_an_emulator_in_a_container_is_named_by_the_environment(monkeypatch):
+    monkeypatch.setenv("DYNAMODB_ENDPOINT", EMULATOR)
+    monkeypatch.setenv("DYNAMORM_ALLOW_INSECURE_HOSTS", "dynamodb-local, other")
+    config = Presets.local_development()
+    assert (config.endpoint, config.embedded) == (EMULATOR, False)
+    assert isinstance(config.credentials, Credentials)
+    with pytest.raises(ConfigError, match="DYNAMORM_ALLOW_INSECURE_HOSTS: production requires allow_insecure_hosts"):
+        Presets.production()
+
+
+def test_production_has_no_insecure_hosts():
+    with pytest.raises(ConfigError, match="production requires allow_insecure_hosts"):
+        Presets.production(allow_insecure_hosts=("dynamodb-local",))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "dynamodb-local",
+        5,
+        (5,),
+        ("",),
+        ("*",),
+        ("*.local",),
+        ("http://dynamodb-local",),
+        ("dynamodb-local:8000",),
+        ("dynamodb-local:80",),
+        ("dynamodb.eu-west-1.amazonaws.com",),
+        ("169.254.169.254",),
+        ("metadata.google.internal",),
+        ("a/b",),
+    ],
+)
+def test_an_entry_that_is_no_emulators_host_is_refused(bad):
+    with pytest.raises(ConfigError, match="allow_insecure_hosts"):
+        Config(allow_insecure_hosts=bad)
+
+
+def test_there_is_one_parser_of_endpoints():
+    for url in ("https://db.example.com.", "http://db.localhost:1", "https://[::1]", "http://127.9.9.9:80"):
+        parts, endpoint = parse_endpoint(url), Endpoint.parse(url)
+        assert (endpoint.scheme, endpoint.host, endpoint.port) == (parts.scheme, parts.host, parts.port)
+        assert endpoint.is_loopback is parts.loopback
+    for url in ("https://a.b:0", "https://host.", "http://-a", "http://a-", "http://250.1.1.1", "http://127.1"):
+        for parse in (parse_endpoint, Endpoint.parse, lambda text: Config(endpoint=text, allow_insecure_local=True)):
+            with pytest.raises(ConfigError, match="endpoint"):
+                parse(url)
+
+
 # -------------------------------------------------------------------------------------------------------- environment
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "remedy"),
+    [
+        (
+            "DYNAMODB_ENDPOINT",
+            "localhost:8000",
+            "Example: DYNAMODB_ENDPOINT='https://dynamodb.eu-west-1.amazonaws.com'",
+        ),
+        ("AWS_ENDPOINT_URL", "https://db.example.com/x", "Example: AWS_ENDPOINT_URL='https://"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "https://db.example.com", "correct or unset AWS_ENDPOINT_URL_DYNAMODB"),
+        ("DYNAMODB_ENDPOINT", EMULATOR, "correct or unset DYNAMODB_ENDPOINT"),
+        ("DYNAMORM_ENDPOINT", "http://0.0.0.0:8000", "correct or unset DYNAMORM_ENDPOINT"),
+    ],
+)
+def test_the_remedy_for_a_bad_endpoint_names_the_variable(monkeypatch, variable, url, remedy):
+    monkeypatch.setenv(variable, url)
+    for make in (Config.from_env, Presets.production):
+        with pytest.raises(ConfigError) as caught:
+            make()
+        assert remedy in str(caught.value)
+        assert str(caught.value).startswith(variable)
 
 
 def test_every_scalar_setting_is_read_from_the_environment():

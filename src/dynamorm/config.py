@@ -12,21 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from dynamorm import config_endpoint
+from dynamorm.config_checks import check, check_names
 from dynamorm.config_cursor import CursorKeys
-from dynamorm.config_parts import (
-    MAX_SECONDS,
-    Credentials,
-    CredentialsProvider,
-    HighThroughput,
-    check_whole,
-    force_set,
-    seconds,
-)
+from dynamorm.config_endpoint import parse_endpoint, region_of
+from dynamorm.config_parts import Credentials, CredentialsProvider, HighThroughput, Settings
 from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dynamorm.config_env import Found
+    from enum import IntEnum
 
 __all__ = [
     "Config",
@@ -39,16 +32,22 @@ __all__ = [
 ]
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     """Everything a database object needs to know. Frozen; checked when made; safe by default.
 
     Where and who:
 
-    * ``region``: e.g. ``"eu-west-1"``. Taken from an AWS endpoint's name when left out.
+    * ``region``: e.g. ``"eu-west-1"``. Left out: the one in an AWS endpoint's name, then AWS's settings.
     * ``endpoint``: e.g. ``"https://dynamodb.eu-west-1.amazonaws.com"``, which is also the default for that Region.
       AWS's hosts are always allowed, others only when named in ``endpoint_allow_list`` (exact names, or
       ``"*.suffix"``): a request carries data and a signature, so a changed variable must not choose who gets it.
       This machine needs no entry. Link-local and metadata addresses are refused whatever is listed.
+    * ``streams_endpoint``: where streams are read. Left out: DynamoDB Streams in the Region, or ``endpoint`` itself
+      when that is not AWS's.
+    * ``use_fips_endpoint``, ``use_dualstack_endpoint``: which of the Region's hosts; with an ``endpoint`` that is none
+      of these they are refused.
+    * ``account_id``, ``account_id_endpoint_mode`` (``"preferred"``, ``"disabled"``, ``"required"``): the account's own
+      host, where its number is known.
     * ``credentials``: `Credentials`, or a function that returns them. Left out: the environment, then ``profile``,
       SSO, assumed roles, container and instance roles (through botocore).
     * ``profile``: a name in ``~/.aws/config``.
@@ -60,6 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     * ``operation_timeout`` (8.0): for a whole operation with its retries. A transaction that DynamoDB recovers by
       itself is settled about 6.5 s after the first attempt, so less than 7.5 s turns some of them into unknowns.
     * ``max_attempts`` (4): requests per operation, the first included, as in AWS's SDKs for DynamoDB.
+    * ``retry_mode``: ``"standard"``, the only one there is: AWS's other modes are refused wherever they are set.
     * ``retry_base`` (0.025): the wait before retry i is random * min(base * 2**i, cap); AWS's figure for DynamoDB.
     * ``throttle_base`` (1.0): the same after throttling; AWS's figure. Payments may prefer 0.1 with ``retry_cap=1.0``.
     * ``retry_cap`` (20.0): the longest wait before jitter; AWS's figure.
@@ -69,10 +69,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     Safety:
 
     * ``require_https`` (True): plain http is refused, except to this machine with ``allow_insecure_local=True``.
-    * ``min_tls_version`` (``"TLSv1.2"``, or ``"TLSv1.3"``): AWS's own minimum; older ones are broken.
-    * ``ca_bundle``: a PEM file of additional authorities. ``verify_tls=False`` is for this machine only.
+    * ``min_tls_version`` (``"TLSv1.2"``, or ``"TLSv1.3"``): AWS's own minimum; older ones are broken. Also accepted
+      are ``"1.2"`` and ``ssl.TLSVersion.TLSv1_2``.
+    * ``ca_bundle``: a PEM file of authorities, trusted in place of the system's. ``verify_tls=False`` is for this
+      machine only.
     * ``sign_requests`` (True): False is for emulators on this machine.
     * ``allow_insecure_local`` (False): lets http (and unverified TLS) reach this machine.
+    * ``allow_insecure_hosts``: hosts that http may reach besides, such as ``("dynamodb-local",)`` for an emulator in a
+      container of its own: whole names, never AWS's, never in production.
     * ``crc`` (``"auto"``): every answer's checksum is verified; one without a checksum is accepted only from hosts
       that are not AWS's. ``"require"``: never. ``"off"``: no checks, refused in production.
     * ``write_tokens`` (True): versioned writes carry a token, so that a lost answer can be settled afterwards.
@@ -84,6 +88,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
       process; or a list of them, of which the first seals and all open. Left out: a key of the process.
     * ``trust_env`` (False): True reaches https endpoints through the HTTP proxy that HTTPS_PROXY (or ALL_PROXY) names,
       but for the hosts in NO_PROXY; TLS is spoken with DynamoDB itself, through the tunnel. Never to this machine.
+
+    Where ``region``, ``endpoint``, ``streams_endpoint``, ``ca_bundle``, ``retry_mode`` and the four settings of AWS's
+    hosts are left out, AWS's own settings decide when a database is opened, as in AWS's SDKs: variables such as
+    ``AWS_ENDPOINT_URL``, then the profile (`resolve`).
 
     ``preset`` names where the settings came from; ``"production"`` forbids loosening what keeps payments safe.
     ``embedded`` asks for an engine started as a child process in place of an endpoint.
@@ -107,22 +115,29 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             region: str | None = None,
             endpoint: str | None = None,
             endpoint_allow_list: Iterable[str] = (),
+            streams_endpoint: str | None = None,
+            use_fips_endpoint: bool | None = None,
+            use_dualstack_endpoint: bool | None = None,
+            account_id: str | None = None,
+            account_id_endpoint_mode: Literal["preferred", "disabled", "required"] | None = None,
             credentials: Credentials | CredentialsProvider | None = None,
             profile: str | None = None,
             table_prefix: str = "",
             performance: HighThroughput = ...,
             operation_timeout: float | timedelta = 8.0,
             max_attempts: int = 4,
+            retry_mode: Literal["standard"] | None = None,
             retry_base: float | timedelta = 0.025,
             throttle_base: float | timedelta = 1.0,
             retry_cap: float | timedelta = 20.0,
             conflict_tries: int = 8,
             require_https: bool = True,
-            min_tls_version: Literal["TLSv1.2", "TLSv1.3"] = "TLSv1.2",
+            min_tls_version: Literal["TLSv1.2", "TLSv1.3", "1.2", "1.3"] | IntEnum = "TLSv1.2",
             ca_bundle: str | os.PathLike[str] | None = None,
             verify_tls: bool = True,
             sign_requests: bool = True,
             allow_insecure_local: bool = False,
+            allow_insecure_hosts: Iterable[str] = (),
             crc: Literal["auto", "require", "off"] = "auto",
             write_tokens: bool = True,
             on_ambiguous: Literal["transact", "raise"] = "transact",
@@ -136,12 +151,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     region: str | None = None
     endpoint: str | None = None
     endpoint_allow_list: tuple[str, ...] = ()
+    streams_endpoint: str | None = None
+    use_fips_endpoint: bool | None = None
+    use_dualstack_endpoint: bool | None = None
+    account_id: str | None = None
+    account_id_endpoint_mode: Literal["preferred", "disabled", "required"] | None = None
     credentials: Credentials | CredentialsProvider | None = None
     profile: str | None = None
     table_prefix: str = ""
     performance: HighThroughput = HighThroughput()
     operation_timeout: float = 8.0
     max_attempts: int = 4
+    retry_mode: Literal["standard"] | None = None
     retry_base: float = 0.025
     throttle_base: float = 1.0
     retry_cap: float = 20.0
@@ -152,6 +173,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     verify_tls: bool = True
     sign_requests: bool = True
     allow_insecure_local: bool = False
+    allow_insecure_hosts: tuple[str, ...] = ()
     crc: Literal["auto", "require", "off"] = "auto"
     write_tokens: bool = True
     on_ambiguous: Literal["transact", "raise"] = "transact"
@@ -162,16 +184,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     embedded: bool = False
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_ranges(self)
-        url = _check_endpoint(self)
-        if self.preset == "production":
-            _check_production(self, url)
-        if self.preset == "local_development" and not self.embedded and (url is None or not url.loopback):
-            raise ConfigError(
-                "the local_development preset talks to this machine only: set DYNAMODB_ENDPOINT to something like "
-                "http://localhost:8000, or use Presets.production() for AWS"
-            )
+        check(self)
 
     def __repr__(self) -> str:
         shown = []
@@ -196,52 +209,69 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
         Example: ``config.replace(operation_timeout=15)``
         """
-        _check_names(changes)
+        check_names(changes, self.__struct_fields__)
         return msgspec.structs.replace(self, **changes)
 
+    def resolve(self, environ: Mapping[str, str] | None = None) -> Config:
+        """The same settings with Region and endpoint worked out, as a database does it when it is opened.
+
+        What is left open is taken from AWS's variables in ``environ`` (default: ``os.environ``) and from the profile in
+        ``~/.aws/config`` and ``~/.aws/credentials``; then comes DynamoDB's own host in the Region. Where ``endpoint``
+        is this machine or one of ``allow_insecure_hosts``, only a missing Region is looked up.
+
+        Raises `ConfigError` when no Region is set, and for a setting of AWS's that is wrong, unsafe or not supported,
+        with the place where it was found.
+
+        Example: ``Config(profile="dev").resolve().endpoint``
+        """
+        from dynamorm.config_load import resolved  # with a complete endpoint nothing is looked up
+
+        return resolved(self, os.environ if environ is None else environ)
+
     def resolve_region(self) -> str:
-        """The Region to sign for: ``region``, or the one in an AWS endpoint's name.
+        """The Region to sign for: ``region``, or the one in an AWS endpoint's name, or that of AWS's settings.
 
         Raises `ConfigError` when there is none.
         """
-        if self.region is not None:
-            return self.region
-        if self.endpoint is not None:
-            found = config_endpoint.region_of(config_endpoint.parse_endpoint(self.endpoint).host)
-            if found is not None:
-                return found
-        raise ConfigError(
-            "no AWS Region is set: pass Config(region='eu-west-1'), or set AWS_REGION or DYNAMORM_REGION "
-            "(for an emulator any Region will do, e.g. 'us-east-1')"
-        )
+        found = self.region or (self.endpoint and region_of(parse_endpoint(self.endpoint).host))
+        if not found:
+            from dynamorm.config_load import NO_REGION
+
+            found = self.resolve().region
+            if found is None:
+                raise ConfigError(NO_REGION)
+        return found
 
     def resolve_endpoint(self) -> str:
-        """The URL to send requests to: ``endpoint``, or DynamoDB's public one in the Region.
+        """The URL to send requests to: ``endpoint``, or that of AWS's settings, or DynamoDB's public one in the Region.
 
         Raises `ConfigError` when neither an endpoint nor a Region is set, and for ``embedded`` settings, which have
         none until the engine has been started and ``replace(embedded=False, endpoint=...)`` has named it.
         """
         if self.embedded:
             raise ConfigError("the embedded engine is not started yet, so it has no endpoint")
-        return self.endpoint or config_endpoint.default_endpoint(self.resolve_region())
+        return self.endpoint or str(self.resolve().endpoint)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
         """The settings in the environment (default: ``os.environ``); ``overrides`` go before them.
 
         Read are ``DYNAMORM_<SETTING>`` for every scalar setting of `Config` and `HighThroughput`, e.g.
-        ``DYNAMORM_OPERATION_TIMEOUT=10``; ``DYNAMORM_PRESET`` to start from one of the `Presets`; ``AWS_REGION``,
-        ``AWS_DEFAULT_REGION``, ``AWS_PROFILE``; and for the endpoint ``DYNAMODB_ENDPOINT``,
-        ``AWS_ENDPOINT_URL_DYNAMODB``, ``AWS_ENDPOINT_URL``. ``DYNAMORM_TEST_*`` belongs to the test tools.
+        ``DYNAMORM_OPERATION_TIMEOUT=10``; ``DYNAMORM_PRESET`` to start from one of the `Presets`;
+        ``DYNAMODB_ENDPOINT``; and AWS's own settings of host, Region, authorities and retries: ``AWS_PROFILE``,
+        ``AWS_REGION``, ``AWS_ENDPOINT_URL_DYNAMODB``, ``AWS_ENDPOINT_URL``, ``AWS_USE_FIPS_ENDPOINT``,
+        ``AWS_CA_BUNDLE``, ``AWS_MAX_ATTEMPTS`` and so on, each followed by the profile's line of that meaning.
+        ``DYNAMORM_TEST_*`` belongs to the test tools.
 
-        Raises `ConfigError` for an unknown ``DYNAMORM_*`` name, with the nearest known one, and for a bad value.
+        Raises `ConfigError` for an unknown ``DYNAMORM_*`` name, with the nearest known one, for a bad value, for a
+        setting of AWS's that is not supported, and for a profile that is not there.
         """
-        return _from_env(environ, None, overrides)
+        return _load(environ, None, overrides)
 
 
 def config_from_env(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
     """The same as `Config.from_env`."""
-    return _from_env(environ, None, overrides)
+    return _load(environ, None, overrides)
 
 
 def env_or_default(name: str, default: str) -> str:
@@ -265,10 +295,12 @@ class Presets:
     def local_development(**overrides: Any) -> Config:
         """For a developer's machine: an emulator at ``DYNAMODB_ENDPOINT``, else the embedded engine (``embedded``).
 
-        Plain http to this machine is allowed, anything that is not this machine is refused, the credentials are
-        made up (real ones never leave for an emulator) and the Region defaults to ``us-east-1``.
+        Plain http to this machine is allowed, anything that is not this machine or one of ``allow_insecure_hosts`` is
+        refused, the credentials are made up (real ones never leave for an emulator) and the Region defaults to
+        ``us-east-1``. An endpoint in AWS's own settings counts when it is an emulator of that kind; else it is left
+        alone, for nothing is sent there.
         """
-        return _from_env(None, "local_development", overrides)
+        return _load(None, "local_development", overrides)
 
     @staticmethod
     def production(**overrides: Any) -> Config:
@@ -277,7 +309,7 @@ class Presets:
         Endpoints outside AWS must be https and named in ``endpoint_allow_list`` (this machine too); those found in
         the environment only count when the list is given in code.
         """
-        return _from_env(None, "production", overrides)
+        return _load(None, "production", overrides)
 
     @staticmethod
     def high_throughput(**overrides: Any) -> Config:
@@ -286,7 +318,7 @@ class Presets:
         A TLS handshake costs about a hundred times the CPU of a call, so under a load that comes in waves it pays to
         close nothing between them; 256 stays well below the usual limit of 1,024 open files.
         """
-        return _from_env(None, "high_throughput", overrides)
+        return _load(None, "high_throughput", overrides)
 
     @staticmethod
     def aws_lambda(**overrides: Any) -> Config:
@@ -300,241 +332,10 @@ class Presets:
         Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html,
         https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
         """
-        return _from_env(None, "aws_lambda", overrides)
+        return _load(None, "aws_lambda", overrides)
 
 
-_PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "local_development": {"region": "us-east-1", "allow_insecure_local": True},
-    "production": {"crc": "require"},
-    "high_throughput": {"max_connections": 256, "max_idle_connections": 256},
-    "aws_lambda": {
-        "max_connections": 10,
-        "max_idle_connections": 4,
-        "connection_timeout": 2.0,
-        "idle_timeout": 20.0,
-    },
-}
-_TEXTS = ("region", "endpoint", "profile", "table_prefix")
-_FLAGS = (
-    "require_https",
-    "verify_tls",
-    "sign_requests",
-    "allow_insecure_local",
-    "write_tokens",
-    "strict_creates",
-    "trust_env",
-    "embedded",
-)
-_NAME_SIGNS = dict.fromkeys(map(ord, "-_."))
-_CHOICES = {
-    "min_tls_version": ("TLSv1.2", "TLSv1.3"),
-    "crc": ("auto", "require", "off"),
-    "on_ambiguous": ("transact", "raise"),
-    "preset": tuple(_PRESETS),
-}
+def _load(environ: Mapping[str, str] | None, preset: str | None, overrides: dict[str, Any]) -> Config:
+    from dynamorm.config_load import from_env  # settings made in code need none of it
 
-
-def _from_env(environ: Mapping[str, str] | None, preset: str | None, overrides: dict[str, Any]) -> Config:
-    """Preset, then environment, then overrides: the later goes before the earlier."""
-    from dynamorm.config_env import POOL_FORMS  # settings made in code need none of it
-
-    _check_names(overrides, extra=POOL_FORMS)
-    if "preset" in overrides:
-        raise ConfigError("preset cannot be passed here: call Presets.production() or another of the Presets")
-    found = _read(os.environ if environ is None else environ, preset)
-    chosen: str = found["preset"].value
-    if chosen == "local_development" and "profile" not in overrides:
-        overrides.setdefault("credentials", Credentials("local", "local"))
-    if overrides.get("credentials") is not None and "profile" not in overrides:
-        found.pop("profile", None)
-    settings = _PRESETS[chosen] | {name: one.value for name, one in found.items()} | overrides
-    pool = {name: settings.pop(name) for name in POOL_FORMS if name in settings}
-    if "performance" in overrides and not POOL_FORMS.keys().isdisjoint(overrides):
-        raise ConfigError("pass either performance=HighThroughput(...) or its single settings, not both")
-    if chosen == "local_development" and not settings.get("endpoint"):
-        settings.setdefault("embedded", True)
-    try:
-        if "performance" not in overrides:
-            settings["performance"] = HighThroughput(**pool)
-        return Config(**settings)
-    except ConfigError as error:
-        blamed = _variable_of(error.message, {name: found[name].variable for name in found.keys() - overrides.keys()})
-        if not blamed:
-            raise
-        message = f"{blamed}: {error.message}"
-    raise ConfigError(message)
-
-
-def _read(environ: Mapping[str, str], preset: str | None) -> dict[str, Found]:
-    """What the environment says, as far as the preset listens to it."""
-    from dynamorm import config_env
-
-    found = config_env.read_settings(environ, config_env.FORMS)
-    if preset is not None:
-        found["preset"] = config_env.Found("", preset)
-    chosen = found.setdefault("preset", config_env.Found("", "default")).value
-    if chosen not in _PRESETS:
-        raise ConfigError(f"DYNAMORM_PRESET={chosen[:60]!r} is not one of {', '.join(_PRESETS)}")
-    local = chosen == "local_development"
-    others = {
-        "region": config_env.aws_region(environ),
-        "endpoint": config_env.local_endpoint(environ) if local else config_env.aws_endpoint(environ),
-        "profile": None if local else config_env.aws_profile(environ),
-    }
-    for name, value in others.items():
-        if value is not None:
-            found.setdefault(name, value)
-    if chosen == "production":
-        found.pop("endpoint_allow_list", None)  # the environment must not vouch for what the environment says
-    return found
-
-
-def _variable_of(message: str, variables: Mapping[str, str]) -> str:
-    """The variable of the first setting that a message names, if it came from one: that is what has to be mended."""
-    words = "".join(sign if sign.isalnum() or sign == "_" else " " for sign in message).split()
-    return next((variables[word] for word in words if word in variables), "")
-
-
-def _check_names(given: Mapping[str, Any], *, extra: Mapping[str, Any] | None = None) -> None:
-    known = (*Config.__struct_fields__, *(extra or ()))
-    for name in given:
-        if name not in known:
-            from difflib import get_close_matches  # only for this message
-
-            near = get_close_matches(name, known, n=1)
-            raise ConfigError(f"{name} is not a setting" + (f": did you mean {near[0]}?" if near else ""))
-
-
-def _check_types(config: Config) -> None:
-    for name in _TEXTS:
-        value = getattr(config, name)
-        if value is not None or name == "table_prefix":
-            _check_text(name, value)
-    for name in ("region", "endpoint", "profile"):
-        if not getattr(config, name):
-            force_set(config, name, None)  # env_or_default(..., "") means: not set
-    for name in _FLAGS:
-        if not isinstance(getattr(config, name), bool):
-            raise ConfigError(f"{name} must be True or False, not {type(getattr(config, name)).__name__}")
-    for name, choices in _CHOICES.items():
-        value = getattr(config, name)
-        if not isinstance(value, str) or value not in choices:
-            raise ConfigError(f"{name}={str(value)[:60]!r} is not one of {', '.join(map(repr, choices))}")
-    if not isinstance(config.performance, HighThroughput):
-        raise ConfigError(f"performance must be HighThroughput(...), not {type(config.performance).__name__}")
-    if config.cursor_key is not None:
-        force_set(config, "cursor_key", CursorKeys.of(config.cursor_key))
-    _check_who(config)
-    _check_containers(config)
-
-
-def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise ConfigError(f"{name} must be a text, not {type(value).__name__}")
-    if not value.isprintable() or (" " in value and name != "profile"):  # a profile's name may hold spaces
-        raise ConfigError(f"{name} holds a space or a control character")
-
-
-def _check_who(config: Config) -> None:
-    given = config.credentials
-    if given is not None and not isinstance(given, Credentials) and not callable(given):
-        raise ConfigError("credentials must be Credentials(key_id, secret), a function returning them, or None")
-    if given is not None and config.profile is not None:
-        raise ConfigError("credentials and profile are both set: leave one out")
-
-
-def _check_containers(config: Config) -> None:
-    """Bring a path and a collection into the form the attributes promise."""
-    if config.ca_bundle is not None:
-        try:
-            force_set(config, "ca_bundle", os.fspath(config.ca_bundle) or None)
-        except TypeError:
-            raise ConfigError(f"ca_bundle must be a path, not {type(config.ca_bundle).__name__}") from None
-    allowed: Any = config.endpoint_allow_list
-    if not isinstance(allowed, tuple | list | set | frozenset):
-        raise ConfigError("endpoint_allow_list must be a tuple of host names, e.g. ('db.example.com', '*.example.com')")
-    force_set(config, "endpoint_allow_list", tuple(_check_entry(entry) for entry in allowed))
-
-
-def _check_entry(entry: Any) -> str:
-    text = entry.lower() if isinstance(entry, str) else ""
-    host = text.removeprefix("*.")
-    if not host or any(c in host for c in "*/@ ") or (":" in host and not host.startswith("[") and host.count(":") < 2):
-        raise ConfigError(
-            "endpoint_allow_list: each entry is a host name such as 'db.example.com' or '*.example.com', "
-            "without scheme, port or path"
-        )
-    if text.startswith("*.") and "." not in host:
-        raise ConfigError("endpoint_allow_list: '*.' needs at least two labels after it, e.g. '*.example.com'")
-    return text.strip("[]")
-
-
-def _check_ranges(config: Config) -> None:
-    force_set(config, "operation_timeout", seconds("operation_timeout", config.operation_timeout, 0.001, MAX_SECONDS))
-    for name in ("retry_base", "throttle_base", "retry_cap"):
-        force_set(config, name, seconds(name, getattr(config, name), 0.0, 300.0))
-    check_whole("max_attempts", config.max_attempts, 1, 20)
-    check_whole("conflict_tries", config.conflict_tries, 1, 100)
-    region = config.region
-    if region is not None and not (len(region) <= 32 and region.isascii() and region.replace("-", "").isalnum()):
-        raise ConfigError(f"region={region[:60]!r} is not a Region's name such as 'eu-west-1'")
-    prefix = config.table_prefix
-    if len(prefix) > 200 or not prefix.isascii() or not (prefix.translate(_NAME_SIGNS) or "a").isalnum():
-        raise ConfigError("table_prefix may hold letters, digits, '-', '_' and '.' only, at most 200 of them")
-
-
-def _check_endpoint(config: Config) -> config_endpoint.EndpointURL | None:
-    """The rules that keep data and signatures from the wrong host. None for the default endpoint."""
-    if config.embedded:
-        if config.endpoint is not None:
-            raise ConfigError("embedded=True starts its own engine: leave endpoint out")
-        return None
-    url = None if config.endpoint is None else config_endpoint.parse_endpoint(config.endpoint)
-    local = url is not None and url.loopback
-    lax = local and config.allow_insecure_local
-    if url is not None:
-        force_set(config, "endpoint", url.url)
-        if url.scheme == "http" and not lax and (config.require_https or not local):
-            fix = "allow_insecure_local=True" if local else "https://"
-            raise ConfigError(f"endpoint {url.url} is plain http, which anybody on the way can read: use {fix}")
-        if not local and not config_endpoint.host_allowed(url.host, config.endpoint_allow_list):
-            raise ConfigError(
-                f"endpoint host {url.host} is not AWS's: if requests shall go there, pass "
-                f"endpoint_allow_list=({url.host!r},)"
-            )
-        found = config_endpoint.region_of(url.host)
-        if found is not None and config.region is not None and found != config.region:
-            raise ConfigError(
-                f"endpoint {url.url} is in Region {found}, but region={config.region!r} (or AWS_REGION): leave one out"
-            )
-    if not config.require_https and not local:
-        raise ConfigError("require_https=False is for an endpoint on this machine only")
-    if not config.verify_tls and not lax:
-        raise ConfigError(
-            "verify_tls=False is for an endpoint on this machine with allow_insecure_local=True only; "
-            "for a private authority use ca_bundle="
-        )
-    if not config.sign_requests and not local:
-        raise ConfigError("sign_requests=False is for an endpoint on this machine only")
-    return url
-
-
-def _check_production(config: Config, url: config_endpoint.EndpointURL | None) -> None:
-    """Refuse what loosens the safety of payments; each of these has a place in the other presets."""
-    demands = {
-        "crc": "require",
-        "require_https": True,
-        "verify_tls": True,
-        "sign_requests": True,
-        "allow_insecure_local": False,
-        "embedded": False,
-    }
-    for name, value in demands.items():
-        if getattr(config, name) != value:
-            raise ConfigError(f"production requires {name}={value!r}; for anything else use another preset")
-    if url is not None and not config_endpoint.host_allowed(url.host, config.endpoint_allow_list):
-        raise ConfigError(
-            f"endpoint host {url.host} is not allowed in production: unset the variable that names it, or pass "
-            f"Presets.production(endpoint_allow_list=({url.host!r},))"
-        )
+    return from_env(Config, environ, preset, overrides)

@@ -11,15 +11,28 @@ from itertools import pairwise
 
 from msgspec import Struct
 
+from dynamorm.config_partitions import dynamodb_host, is_aws_host, is_dual_stack, streams_host
 from dynamorm.errors import ConfigError
 
-AWS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
-"""Hosts under these are AWS's own: always allowed, and their answers must carry a checksum."""
+__all__ = [
+    "METADATA_HOSTS",
+    "EndpointURL",
+    "default_endpoint",
+    "forbidden_address",
+    "host_allowed",
+    "ipv4_octets",
+    "is_aws_host",
+    "parse_endpoint",
+    "region_of",
+    "streams_endpoint",
+]
 
 METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
 """Names that clouds give to the service that hands out instance credentials. Never a database."""
 
-_SERVICE_LABELS = frozenset({"dynamodb", "dynamodb-fips", "ddb", "ddb-fips"})
+_SERVICE_LABELS = frozenset(
+    {"dynamodb", "dynamodb-fips", "ddb", "ddb-fips", "streams-dynamodb", "streams-dynamodb-fips"}
+)
 _METADATA_ADDRESSES = ("100.100.100.200", "168.63.129.16", "192.0.0.192")
 """Metadata services outside the link-local range: Alibaba, Azure, Oracle."""
 _METADATA_NETWORK = "fd00:ec2::/32"
@@ -27,6 +40,7 @@ _METADATA_NETWORK = "fd00:ec2::/32"
 _METADATA = "it belongs to a cloud's instance metadata service"
 _LINK_LOCAL = "it is link-local, where clouds keep the instance metadata service"
 _MULTICAST = "it is a multicast address"
+_RESERVED = "it is a reserved address"
 _UNSPECIFIED = "it is not a real address (for this machine use 127.0.0.1)"
 _THIS_MACHINE = "it is this machine itself"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -51,14 +65,6 @@ class EndpointURL(Struct, frozen=True):
         return f"{self.scheme}://{host}{'' if self.port == _DEFAULT_PORTS[self.scheme] else f':{self.port}'}"
 
 
-def is_aws_host(host: str) -> bool:
-    """Whether ``host`` (lower case, no port) is one of AWS's own.
-
-    Example: ``is_aws_host("dynamodb.eu-west-1.amazonaws.com")`` is True; ``"amazonaws.com.evil.io"`` is not one.
-    """
-    return host.endswith(AWS_SUFFIXES)
-
-
 def host_allowed(host: str, allow_list: Sequence[str]) -> bool:
     """Whether ``host`` is AWS's, or named in ``allow_list`` (exact names, or ``*.suffix`` for names below a suffix).
 
@@ -76,8 +82,8 @@ def forbidden_address(address: str, *, loopback_ok: bool) -> str | None:
     """Why an IP address must never be contacted, or None when it may be.
 
     Ask this about every address a name resolves to: a name that suddenly points at the metadata service or at the
-    own machine is an attack on the credentials (DNS rebinding). Link-local, multicast, unspecified and metadata
-    addresses are always refused; loopback ones unless ``loopback_ok``.
+    own machine is an attack on the credentials (DNS rebinding). Link-local, multicast, reserved, unspecified and
+    metadata addresses are always refused; loopback ones unless ``loopback_ok``.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html (169.254.169.254 and
     fd00:ec2::254), https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html (169.254.170.2).
@@ -97,6 +103,8 @@ def forbidden_address(address: str, *, loopback_ok: bool) -> str | None:
         return _MULTICAST
     if first == 0:
         return _UNSPECIFIED
+    if first >= 240:  # the broadcast address too
+        return _RESERVED
     return _THIS_MACHINE if first == 127 and not loopback_ok else None
 
 
@@ -152,6 +160,7 @@ def parse_endpoint(url: str) -> EndpointURL:
     usual = _usual(url)
     if usual is not None:
         scheme, host, port = usual
+        host = _without_root(host)
         return EndpointURL(scheme, host, port, _check_host(host, shown, bracketed=False))
     from urllib.parse import urlsplit  # milliseconds that the usual form need not pay
 
@@ -166,7 +175,7 @@ def parse_endpoint(url: str) -> EndpointURL:
         raise _bad(shown, "holds a user name or password; requests are signed instead, so pass credentials=")
     if parts.path not in {"", "/"} or "?" in url or "#" in url:
         raise _bad(shown, "has a path, query or fragment; DynamoDB has none")
-    host = (parts.hostname or "").lower()
+    host = _without_root((parts.hostname or "").lower())
     if not host or number == 0:
         raise _bad(shown, "needs a host, and a port from 1 to 65535 if any")
     if parts.netloc.endswith(":"):
@@ -186,6 +195,11 @@ def _usual(url: str) -> tuple[str, str, int] | None:
     return (scheme, host, int(port)) if port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536 else None
 
 
+def _without_root(host: str) -> str:
+    """The name without the dot of DNS's root: ``db.example.com.`` is ``db.example.com``."""
+    return host[:-1] if host.endswith(".") and "." in host[:-1] else host
+
+
 def _check_host(host: str, shown: str, *, bracketed: bool) -> bool:
     """Refuse what is not a plain name or address; say whether it is this machine."""
     last = host.rpartition(".")[2]
@@ -197,11 +211,15 @@ def _check_host(host: str, shown: str, *, bracketed: bool) -> bool:
             raise _bad(shown, f"is never contacted: {reason}")
         return forbidden_address(host, loopback_ok=False) is not None
     labels = host.split(".")
-    if len(host) > 253 or any(not label or len(label) > 63 or not _LABEL.issuperset(label) for label in labels):
+    if len(host) > 253 or not all(map(_is_label, labels)):
         raise _bad(shown, "does not name a host")
     if host in METADATA_HOSTS:
         raise _bad(shown, "is never contacted: it is the name of an instance metadata service")
-    return host == "localhost"
+    return last == "localhost"  # also with labels before it (RFC 6761)
+
+
+def _is_label(label: str) -> bool:
+    return 0 < len(label) <= 63 and _LABEL.issuperset(label) and "-" not in {label[0], label[-1]}
 
 
 def region_of(host: str) -> str | None:
@@ -227,7 +245,7 @@ def default_endpoint(region: str) -> str:
 
     Example: ``default_endpoint("cn-north-1") == "https://dynamodb.cn-north-1.amazonaws.com.cn"``
     """
-    return f"https://dynamodb.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+    return f"https://{dynamodb_host(region)}"
 
 
 def streams_endpoint(url: str) -> str:
@@ -242,10 +260,7 @@ def streams_endpoint(url: str) -> str:
     region = region_of(host)
     if region is None:
         return url
-    service = "dynamodb-fips" if "dynamodb-fips" in host.split(".") or "ddb-fips" in host.split(".") else "dynamodb"
-    if host.endswith(".api.aws"):
-        return f"https://streams-{service}.{region}.api.aws"
-    return f"https://streams.{service}.{region}.amazonaws.com{'.cn' if host.endswith('.cn') else ''}"
+    return f"https://{streams_host(region, fips='-fips' in host, dual_stack=is_dual_stack(host))}"
 
 
 def _bad(shown: str, why: str) -> ConfigError:

@@ -49,10 +49,16 @@ FORMS: Final = {
     "region": Form.TEXT,
     "endpoint": Form.TEXT,
     "endpoint_allow_list": Form.LIST,
+    "streams_endpoint": Form.TEXT,
+    "use_fips_endpoint": Form.FLAG,
+    "use_dualstack_endpoint": Form.FLAG,
+    "account_id": Form.TEXT,
+    "account_id_endpoint_mode": Form.TEXT,
     "profile": Form.TEXT,
     "table_prefix": Form.TEXT,
     "operation_timeout": Form.SECONDS,
     "max_attempts": Form.WHOLE,
+    "retry_mode": Form.TEXT,
     "retry_base": Form.SECONDS,
     "throttle_base": Form.SECONDS,
     "retry_cap": Form.SECONDS,
@@ -63,6 +69,7 @@ FORMS: Final = {
     "verify_tls": Form.FLAG,
     "sign_requests": Form.FLAG,
     "allow_insecure_local": Form.FLAG,
+    "allow_insecure_hosts": Form.LIST,
     "crc": Form.TEXT,
     "write_tokens": Form.FLAG,
     "strict_creates": Form.FLAG,
@@ -97,16 +104,8 @@ def read_settings(environ: Mapping[str, str], forms: Mapping[str, Form]) -> dict
             raise _unknown(variable, forms)
         text = environ[variable].strip()
         if text:
-            found[name] = Found(variable, _value(variable, text, form))
+            found[name] = Found(variable, value_of(variable, text, form))
     return found
-
-
-def aws_region(environ: Mapping[str, str]) -> Found | None:
-    """The Region the AWS variables name. ``AWS_REGION`` goes first, as in every AWS SDK but boto3's oldest.
-
-    Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
-    """
-    return _first(environ, "AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 def aws_profile(environ: Mapping[str, str]) -> Found | None:
@@ -114,27 +113,21 @@ def aws_profile(environ: Mapping[str, str]) -> Found | None:
 
     Source: https://docs.aws.amazon.com/boto3/latest/guide/credentials.html
     """
-    return None if environ.get("AWS_ACCESS_KEY_ID", "").strip() else _first(environ, "AWS_PROFILE")
+    return None if environ.get("AWS_ACCESS_KEY_ID", "").strip() else first(environ, "AWS_PROFILE")
 
 
-def aws_endpoint(environ: Mapping[str, str]) -> Found | None:
-    """The endpoint that ``DYNAMODB_ENDPOINT`` or AWS's own variables name, the most specific first.
-
-    ``AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true`` silences AWS's two.
-    Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-    """
-    own = local_endpoint(environ)
-    if own or environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true":
-        return own
-    return _first(environ, "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
+def aws_profile_name(environ: Mapping[str, str]) -> Found | None:
+    """The profile whose settings count, also beside access keys; ``AWS_DEFAULT_PROFILE`` is boto3's older name for it."""
+    return first(environ, "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 
 
-def local_endpoint(environ: Mapping[str, str]) -> Found | None:
+def emulator_endpoint(environ: Mapping[str, str]) -> Found | None:
     """The endpoint in ``DYNAMODB_ENDPOINT``, by which emulators are commonly named."""
-    return _first(environ, "DYNAMODB_ENDPOINT")
+    return first(environ, "DYNAMODB_ENDPOINT")
 
 
-def _first(environ: Mapping[str, str], *names: str) -> Found | None:
+def first(environ: Mapping[str, str], *names: str) -> Found | None:
+    """The first of the variables that is set to something."""
     for name in names:
         text = environ.get(name, "").strip()
         if text:
@@ -142,7 +135,8 @@ def _first(environ: Mapping[str, str], *names: str) -> Found | None:
     return None
 
 
-def _value(variable: str, text: str, form: Form) -> Any:
+def value_of(variable: str, text: str, form: Form) -> Any:
+    """The value of a text in this form. Raises: ConfigError, which names ``variable`` as where the text stands."""
     if form is Form.TEXT:
         return text
     if form is Form.LIST:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from dynamorm.errors import ConfigError
+from dynamorm.errors import ConfigError, UnknownSetting
 
 force_set = msgspec.structs.force_setattr
 """Assign to a frozen struct while it is being made."""
@@ -25,7 +25,30 @@ MAX_CONNECTIONS = 10_000
 """The most connections a pool may be given: more is a slip of the finger, and beyond the usual file limits."""
 
 
-class Credentials(msgspec.Struct, frozen=True):
+class Settings(type(msgspec.Struct)):  # type: ignore[misc] # the metaclass of msgspec's structs
+    """Makes the classes of settings: what is no setting is refused with the nearest name that is one."""
+
+    if not TYPE_CHECKING:  # a checker takes the arguments from the class
+
+        def __call__(cls, *args: Any, **given: Any) -> Any:
+            """Make settings. Raises: UnknownSetting for a name, or a number of arguments, that the class does not have."""
+            problem = ""
+            try:
+                return super().__call__(*args, **given)
+            except TypeError as error:
+                problem = str(error)
+            known = cls.__struct_fields__
+            strange = next((name for name in given if name not in known), None)
+            if strange is None:
+                raise UnknownSetting(f"{cls.__name__}: {problem}; its settings are {', '.join(known)}")
+            from difflib import get_close_matches  # only for this message
+
+            near = get_close_matches(strange, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise UnknownSetting(f"{strange} is not a setting of {cls.__name__}: {hint}")
+
+
+class Credentials(msgspec.Struct, frozen=True, metaclass=Settings):
     """An AWS access key. ``expires_at`` is in Unix seconds, None for one that does not expire.
 
     The secret and the token never appear in ``repr``. Raises `ConfigError` for text that cannot be a key: such text
@@ -71,7 +94,7 @@ CredentialsProvider: TypeAlias = Callable[[], Credentials]
 """A function that fetches credentials; it may block, and is called again before they expire or when refused."""
 
 
-class HighThroughput(msgspec.Struct, frozen=True, kw_only=True):
+class HighThroughput(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     """The connection pool. Times are float seconds or a timedelta.
 
     * ``max_connections`` (100): the hard cap per pool. At 5 ms a call it carries 20,000 calls a second, more than one

@@ -7,7 +7,10 @@ driven twice (blocking and asyncio). This module holds plain data; it must not k
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
+
+MAX_BODY: Final = 17 * 1024 * 1024
+"""Bytes of an answer's body that are accepted when the request does not say how large its answer can be."""
 
 T = TypeVar("T")
 
@@ -19,14 +22,16 @@ class Send:
     """One HTTP exchange. Answered with a `Reply`; a failure is thrown in as a `TransportError`.
 
     ``data`` is the whole request (head and body); ``timeout`` the wall-clock seconds this attempt may take,
-    from asking the pool for a connection to the last byte of the answer.
+    from asking the pool for a connection to the last byte of the answer; ``largest`` the bytes that the body of the
+    answer may have.
     """
 
-    __slots__ = ("data", "timeout")
+    __slots__ = ("data", "largest", "timeout")
 
-    def __init__(self, data: bytes, timeout: float) -> None:
+    def __init__(self, data: bytes, timeout: float, largest: int = MAX_BODY) -> None:
         self.data = data
         self.timeout = timeout
+        self.largest = largest
 
 
 class Sleep:

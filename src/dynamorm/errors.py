@@ -8,7 +8,7 @@ They split by what a payment may do next::
     │   ├── Unavailable             PoolTimeout, ConnectFailed, ServerError
     │   └── TransactionConflict
     ├── Rejected                    nothing happened, and the same call will fail again
-    │   ├── ConfigError
+    │   ├── ConfigError             UnknownSetting
     │   ├── ModelError
     │   ├── ValidationError         ItemTooLarge, ExpressionTooLarge, NumberPrecision, UnknownArgument, PartialItem
     │   ├── NotFound, TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
@@ -568,6 +568,17 @@ class TamperedCursor(IntegrityError):
     code = "ErrTamperedCursor"
     outcome = Outcome.NOT_APPLIED
     retryable = False
+
+
+class UnknownSetting(ConfigError, TypeError):
+    """`Config`, `HighThroughput` or `Credentials` was given what is no setting of it.
+
+    Also a TypeError, as Python's own would be.
+
+    Example: ``Config(regoin="eu-west-1")`` says: did you mean region?
+    """
+
+    code = "ErrUnknownSetting"
 
 
 class UnknownArgument(ValidationError, TypeError):

@@ -27,7 +27,7 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
         raise ConfigError(f"two extensions are called {', '.join(sorted(map(str, twice)))}")
     if config.embedded:
         config = config.replace(endpoint=_embedded_endpoint(), embedded=False)
-    return Session(config, time, extensions)
+    return Session(config.resolve(), time, extensions)
 
 
 def _embedded_endpoint() -> str:

@@ -52,7 +52,9 @@ class Session:
     def streams(self) -> Session:
         """This session over the DynamoDB Streams API, which for AWS has an endpoint of its own."""
         other = copy(self)
-        other.endpoint = endpoint = Endpoint.parse(streams_endpoint(self.config.resolve_endpoint()))
+        other.endpoint = endpoint = Endpoint.parse(
+            self.config.streams_endpoint or streams_endpoint(self.config.resolve_endpoint())
+        )
         other.channel = _streams_channel(self.channel, self.config, endpoint)
         other.call = _composed(other.channel, self._around)
         return other

@@ -36,8 +36,9 @@ def test_pages_are_followed_to_the_end(scripted):
 
 def test_pages_that_go_in_a_circle_are_not_followed(scripted):
     here = scripted(lambda _: reply({"Items": [ITEM], "NextToken": "a"}))
-    with pytest.raises(MalformedResponse, match="twice"):
+    with pytest.raises(MalformedResponse, match="twice") as caught:
         here.db.partiql(SELECT, "p1", model=Payment)
+    assert caught.value.outcome is Outcome.NOT_APPLIED
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from dynamorm import Attr, Model, attr, partition_key, sort_key
 from dynamorm.effects import TransportError
-from dynamorm.errors import DynamORMError, MalformedResponse
+from dynamorm.errors import DynamORMError, MalformedResponse, Outcome
 from dynamorm.testing import FakeClock, failure, reply
 from tests.faults.scripted import Scripted
 
@@ -105,15 +105,17 @@ def test_after_a_page_that_failed_the_cursor_of_the_last_one_goes_on(face_kind):
 @pytest.mark.parametrize("end", ["all", "first", "one", "page"])
 def test_an_answer_that_is_no_page_never_ends_a_query_quietly(face_kind, body, end):
     here = Scripted(face_kind, Service(lambda _: reply(body)), max_attempts=2)
-    with pytest.raises(MalformedResponse):
+    with pytest.raises(MalformedResponse) as caught:
         getattr(query(here), end)()
+    assert caught.value.outcome is Outcome.NOT_APPLIED
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"Items":[],"Count":0}', b'{"Count":-1}', b'{"Count":"1"}'])
 def test_an_answer_that_is_no_count_is_not_counted(face_kind, body):
     here = Scripted(face_kind, Service(lambda _: reply(body)), max_attempts=2)
-    with pytest.raises(MalformedResponse):
+    with pytest.raises(MalformedResponse) as caught:
         query(here).count()
+    assert caught.value.outcome is Outcome.NOT_APPLIED
 
 
 def test_a_page_that_finds_nothing_for_long_ends_with_its_time_and_can_be_gone_on_from(face_kind):

@@ -191,6 +191,25 @@ def test_hosts_in_no_proxy_are_reached_directly(clean, skipped):
     assert proxy_for(AWS) is None
 
 
+@pytest.mark.parametrize(
+    ("url", "skipped"),
+    [
+        ("https://10.1.2.3", "10.0.0.0/8"),
+        ("https://10.1.2.3", "10.1.2.3"),
+        ("https://10.1.2.3:8443", "example.com 10.1.2.3:8443"),
+        ("https://[fd00::5]", "fd00::/8"),
+        ("https://[fd00::5]", "fd00::5"),
+        ("https://[fd00::5]:8443", "[fd00::5]:8443"),
+    ],
+)
+def test_addresses_in_no_proxy_are_reached_directly(clean, url, skipped):
+    clean.setenv("HTTPS_PROXY", "http://proxy.internal:3128")
+    clean.setenv("NO_PROXY", "10.2.0.0/16, fd01::/16, [fd00::5]:1, 10.1.2.3:1, 10.1.2.0/x")
+    assert proxy_for(Endpoint.parse(url)) is not None
+    clean.setenv("NO_PROXY", skipped)
+    assert proxy_for(Endpoint.parse(url)) is None
+
+
 @pytest.mark.parametrize("url", ["https://localhost:8000", "https://127.0.0.1", "http://localhost:8000", "http://h:1"])
 def test_this_machine_and_plain_http_are_reached_directly(clean, url):
     clean.setenv("HTTPS_PROXY", "http://proxy.internal:3128")

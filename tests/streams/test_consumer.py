@@ -530,8 +530,9 @@ def test_a_page_that_is_none_is_no_end_of_the_shard(db, service, body):
     service.end("a")
     service.faults = [None, None, *[reply(body)] * 4]
     stream = db.stream(Order, checkpoint=Checkpoint, idle_timeout=0)
-    with pytest.raises(errors.MalformedResponse):
+    with pytest.raises(errors.MalformedResponse) as caught:
         amounts(stream)
+    assert caught.value.outcome is errors.Outcome.NOT_APPLIED
     assert amounts(stream) == [1]
 
 
@@ -553,16 +554,18 @@ def test_a_listing_that_is_none_is_no_stream_without_shards(db, service, body):
     service.shard("a", None, 1)
     service.faults = [reply(body)] * 4
     stream = db.stream(Order, idle_timeout=0)
-    with pytest.raises(errors.MalformedResponse):
+    with pytest.raises(errors.MalformedResponse) as caught:
         amounts(stream)
+    assert caught.value.outcome is errors.Outcome.NOT_APPLIED
     assert amounts(stream) == [1]
 
 
 def test_an_iterator_that_is_none_is_not_used(db, service):
     service.shard("a", None, 1)
     service.faults = [None, *[reply({"ShardIterator": ""})] * 4]
-    with pytest.raises(errors.MalformedResponse):
+    with pytest.raises(errors.MalformedResponse) as caught:
         read(db)
+    assert caught.value.outcome is errors.Outcome.NOT_APPLIED
 
 
 def test_a_position_that_cannot_be_remembered_is_an_error_and_no_record_is_lost(db, service):

@@ -277,6 +277,9 @@ def test_an_end_of_stream_before_the_end_of_the_answer_raises(wire):
 def test_a_body_too_large_is_refused_before_it_is_read():
     assert "body" in refused(OK + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1))
     assert not Exchange().feed(OK + b"Content-Length: %d\r\n\r\n" % MAX_BODY)
+    with pytest.raises(TransportError, match="more than 100 bytes"):
+        Exchange(100).feed(OK + b"Content-Length: 101\r\n\r\n")
+    assert not Exchange(3 * MAX_BODY).feed(OK + b"Content-Length: %d\r\n\r\n" % (3 * MAX_BODY))
 
 
 def test_a_chunked_body_too_large_is_refused_while_it_is_read():

@@ -111,7 +111,7 @@ class Aio:
         else:
             connection = await self._obtain(got, now, now + send.timeout)
         try:
-            answer = await connection.ask(send.data, now + send.timeout)
+            answer = await connection.ask(send.data, now + send.timeout, send.largest)
         except BaseException:
             self._discard(connection)
             raise

@@ -71,11 +71,11 @@ class Connection(asyncio.BufferedProtocol):
         self.fileno = transport.get_extra_info("socket").fileno()
         self.ready = net.readiness(self.fileno)
 
-    def ask(self, data: bytes, deadline: float) -> asyncio.Future[Exchange]:
+    def ask(self, data: bytes, deadline: float, largest: int) -> asyncio.Future[Exchange]:
         """Send a request; the future is the answer. Whoever stops waiting for it must `abort` the connection."""
         if self._transport.is_closing():
             raise TransportError("send", "the connection was closed", sent=False, fresh=not self.used)
-        self._answer = Exchange()
+        self._answer = Exchange(largest)
         self._future = future = self._loop.create_future()
         self._deadline = deadline
         if deadline < self._alarm:  # else the timer of an earlier exchange goes off in time to be set anew

@@ -126,7 +126,7 @@ class Blocking:
             got = self._obtain(got, now, deadline)
             now = 0.0  # that may have taken any time
         connection = got
-        answer = Exchange()
+        answer = Exchange(send.largest)
         try:
             data, flags, timeout = send.data, connection.flags, send.timeout
             try:

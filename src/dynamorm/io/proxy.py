@@ -50,14 +50,37 @@ def _variable(name: str) -> str:
 
 
 def _is_excepted(endpoint: Endpoint, listed: str) -> bool:
-    """Whether NO_PROXY has the host, a domain it is in, one of them with the port, or ``*``."""
-    for one in listed.lower().split(","):
-        name, _, port = one.strip().removeprefix("*.").removeprefix(".").partition(":")
-        if one.strip() == "*" or (
-            name and (endpoint.host == name or endpoint.host.endswith(f".{name}")) and port in {"", str(endpoint.port)}
-        ):
+    """Whether NO_PROXY has the host, a domain or network it is in, one of them with the port, or ``*``."""
+    for one in listed.lower().replace(",", " ").split():
+        name, port = _entry(one)
+        if one == "*" or (name and port in {"", str(endpoint.port)} and _covers(name, endpoint)):
             return True
     return False
+
+
+def _entry(one: str) -> tuple[str, str]:
+    """Name and port of an entry; an IPv6 address has a port only behind brackets."""
+    if one.startswith("["):
+        address, _, port = one[1:].partition("]")
+        return address, port.removeprefix(":")
+    if one.count(":") > 1:
+        return one, ""
+    name, _, port = one.removeprefix("*.").removeprefix(".").partition(":")
+    return name, port
+
+
+def _covers(name: str, endpoint: Endpoint) -> bool:
+    """Whether an entry is the host, a domain it is in, its address, or a network that has its address (10.0.0.0/8)."""
+    if endpoint.host == name or endpoint.host.endswith(f".{name}"):
+        return True
+    if not endpoint.is_address:
+        return False
+    from ipaddress import ip_address, ip_network  # only for an endpoint that is an address
+
+    try:
+        return ip_address(endpoint.host) in ip_network(name, strict=False)
+    except ValueError:
+        return False
 
 
 def parse(url: str) -> Proxy:

@@ -73,7 +73,9 @@ class TLSSettings:
             else:
                 context.load_verify_locations(cafile=path)
         except OSError as error:  # ssl.SSLError is one
-            raise ConfigError(f"the CA bundle {path!r} cannot be used: {error}") from error
+            raise ConfigError(
+                f"the CA bundle {path!r} cannot be used: {error}; correct ca_bundle, or AWS_CA_BUNDLE where that is set"
+            ) from error
 
 
 def handshake_failure(error: BaseException, host: str) -> TransportError:

@@ -257,7 +257,7 @@ def _undone(reply: bytes, tables: dict[str, list[Entry]]) -> list[Entry]:
 
 def _resolve(session: Session, entry: Entry, op: Op, deadline: float | None) -> Flow[Outcome]:
     """Settle an item whose outcome is unknown: an unconditional write may be sent again."""
-    op.timeout = session.config.operation_timeout if deadline is None else deadline
+    op.end, op.timeout = None, session.config.operation_timeout if deadline is None else deadline
     try:
         undone = yield from session.call(op)
     except DynamORMError:

@@ -18,6 +18,7 @@ from dynamorm.errors import (
     MalformedResponse,
     Outcome,
 )
+from dynamorm.wire.largest import LARGEST
 from dynamorm.wire.reply import Kind, verify_crc
 
 from .attempts import FINAL, RETRY_MARGIN, Attempts
@@ -59,7 +60,11 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                 sent = True
                 reply: Reply | Any = None
                 try:
-                    reply = yield Send(data, request_timeout if request_timeout < left else left)  # noqa: FURB136 - twice as fast as min()
+                    reply = yield Send(
+                        data,
+                        request_timeout if request_timeout < left else left,  # noqa: FURB136 - twice as fast as min()
+                        LARGEST[op.name],
+                    )
                     trouble = verify_crc(reply.body, reply.crc, policy, is_aws)
                     if trouble is None and reply.status == 200:
                         result = op.decode(reply.body)

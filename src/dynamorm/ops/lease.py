@@ -323,7 +323,7 @@ def operation(
 
 def _resolve(session: Session, op: Op, deadline: float | None, outcome: Callable[[Any], Outcome]) -> Flow[Outcome]:
     """Settle by asking again: the same token makes it the same acquisition, refresh or release."""
-    op.timeout = session.config.operation_timeout if deadline is None else deadline
+    op.end, op.timeout = None, session.config.operation_timeout if deadline is None else deadline
     op.refused = _as_after_loss(op.refused)
     try:
         result = yield from session.call(op)

@@ -144,7 +144,10 @@ def _found(session: Session, statement: Statement, *, consistent: bool, limit: i
             return found
         if token in seen:
             raise MalformedResponse(
-                "the same page was given twice", operation="ExecuteStatement", table=statement.table
+                "the same page was given twice",
+                outcome=Outcome.NOT_APPLIED,
+                operation="ExecuteStatement",
+                table=statement.table,
             )
         seen.add(token)
         request["NextToken"] = token

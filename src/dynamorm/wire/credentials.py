@@ -22,8 +22,6 @@ RETRY_REFRESH = 30.0
 """Seconds until the next attempt after a failed refresh, as long as the old credentials still work."""
 RECHECK = 300.0
 """Seconds after which temporary credentials that hide their expiry are asked for again."""
-METADATA_TIMEOUT = 1
-"""Seconds (and one attempt) for the instance metadata service: it is one hop away or not there at all."""
 
 _NEVER = float("inf")
 _FIX = (
@@ -225,12 +223,14 @@ def _expiry(text: str) -> float | None:
 
 
 def _botocore_chain(profile: str | None, region: str | None, environ: Mapping[str, str]) -> Any:
-    """Build botocore's credentials object, or None. Metadata look-ups fail fast, or are left out when they are disabled."""
+    """Build botocore's credentials object, or None.
+
+    How long and how often it asks the metadata service is AWS's setting (``AWS_METADATA_SERVICE_TIMEOUT``: once, for a
+    second).
+    """
     from botocore.session import Session  # costs over 100 ms: only when nothing simpler is set
 
     session = Session(profile=profile)
-    session.set_config_variable("metadata_service_timeout", METADATA_TIMEOUT)
-    session.set_config_variable("metadata_service_num_attempts", 1)
     if region is not None:
         session.set_config_variable("region", region)
     resolver = session.get_component("credential_provider")

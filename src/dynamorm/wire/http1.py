@@ -13,16 +13,10 @@ from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from dynamorm.effects import TransportError
+from dynamorm.effects import MAX_BODY, TransportError
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of status line and headers that are accepted, interim answers included."""
-
-MAX_BODY: Final = 17 * 1024 * 1024
-"""Bytes of body that are accepted: DynamoDB's largest answer is 16 MB (BatchGetItem), and some slack.
-
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
-"""
 
 MAX_INTERIM: Final = 8
 """1xx answers that are skipped before the final one."""
@@ -53,6 +47,7 @@ class Exchange:
 
     ``reusable`` is True when the connection may carry another request: HTTP/1.1, kept alive, nothing irregular and
     not one byte after the end. Headers are looked up when they are asked for: no Python code runs for each of them.
+    A body of more than ``largest`` bytes is refused.
 
     Example::
 
@@ -72,6 +67,7 @@ class Exchange:
         "_head_done",
         "_interim",
         "_keep_alive",
+        "_largest",
         "_low",
         "_parser",
         "_problem",
@@ -105,7 +101,8 @@ class Exchange:
     reusable: bool
     status: int
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = MAX_BODY) -> None:
+        self._largest = largest
         self._received = 0  # bytes fed
         self.origin: Any = None  # the connection it came over, once it is whole
         self._found: re.Match[bytes] | None = None
@@ -258,8 +255,8 @@ class Exchange:
         elif start >= 0:
             start += 17
             end = low.find(b"\r\n", start)
-            if low.find(_LENGTH, end) >= 0 or int(low[start:end]) > MAX_BODY:
-                raise self._stop(f"more than one length, or a body of more than {MAX_BODY} bytes")
+            if low.find(_LENGTH, end) >= 0 or int(low[start:end]) > self._largest:
+                raise self._stop(f"more than one length, or a body of more than {self._largest} bytes")
         elif status >= 200 and status not in _BODILESS:
             raise self._stop("neither Content-Length nor chunked")
 
@@ -272,8 +269,8 @@ class Exchange:
             self._chunks = bytearray(self.body)
         self._chunks += data
         self._size += len(data)
-        if self._size > MAX_BODY:
-            raise self._stop(f"a body of more than {MAX_BODY} bytes")
+        if self._size > self._largest:
+            raise self._stop(f"a body of more than {self._largest} bytes")
 
     def on_message_complete(self) -> None:
         """The answer is whole, unless it was an interim one."""
