@@ -26,6 +26,7 @@ from .config import (
     config_from_env,
     env_or_default,
 )
+from .deadlines import deadline
 from .declare import (
     Attr,
     attr,
@@ -38,7 +39,6 @@ from .declare import (
     updated_at,
     version,
 )
-from .deadlines import deadline
 from .errors import (
     AlreadyExists,
     ConditionFailed,

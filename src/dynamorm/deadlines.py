@@ -43,7 +43,8 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
     def __init__(self, seconds: float | timedelta) -> None:
         if isinstance(seconds, timedelta):
             seconds = seconds.total_seconds()
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < 1e9:
+        known: Any = seconds  # whatever a caller without a type checker gives
+        if isinstance(known, bool) or not isinstance(known, (int, float)) or not 0 < known < 1e9:
             raise ValidationError("a deadline is a positive number of seconds, or a timedelta", field="seconds")
         self._seconds = float(seconds)
         self._tokens: list[Token[float | None]] = []

@@ -21,7 +21,9 @@ from .schema import SCHEMAS, Index, Schema
 
 M = TypeVar("M", bound="Model")
 
-_CLASS_SETTINGS = frozenset({"table", "naming", "discriminator", "tag", "write_tokens", "strict_creates", "omit_empty", "settings"})
+_CLASS_SETTINGS = frozenset(
+    {"table", "naming", "discriminator", "tag", "write_tokens", "strict_creates", "omit_empty", "settings"}
+)
 
 
 @dataclass_transform(

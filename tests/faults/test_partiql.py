@@ -80,7 +80,7 @@ def test_a_write_that_is_never_answered_is_unknown_and_can_be_settled(scripted):
         later = {"DescribeTable": reply({"Table": table}), "TransactWriteItems": reply(), **answers}
         down = [True]
 
-        def service(request):
+        def service(request, down=down, later=later):
             return TransportError("receive", "reset", sent=True) if down[0] else later[request.operation]
 
         here = scripted(service)

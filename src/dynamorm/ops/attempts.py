@@ -118,8 +118,10 @@ class Attempts:
         if op.refused is not None and (kind is Kind.CONDITION or kind is Kind.CANCELLED):
             try:
                 result = op.refused(fault, self.ambiguous, self.info())
-            except DynamORMError as error:
-                raise undecided(error) if self.ambiguous and op.finds_out else error
+            except DynamORMError as refusal:
+                if self.ambiguous and op.finds_out:
+                    undecided(refusal)
+                raise
             if result is UNSETTLED:
                 op.untold = True
                 self.unknown(None, "what is stored now does not tell")
@@ -280,7 +282,7 @@ def _can_answer(op: Op, kind: Kind, fault: ServiceFault) -> bool:
     """Whether a refusal can be about this request at all."""
     if kind is Kind.CONDITION:
         # An attribute of that name is followed by an object, not by a text.
-        return op.parts == 0 and b'"ConditionExpression":"' in op.body or op.name.startswith("Execute")
+        return (op.parts == 0 and b'"ConditionExpression":"' in op.body) or op.name.startswith("Execute")
     if kind is Kind.CANCELLED:
         reasons = fault.cancellation
         return len(reasons) == op.parts > 0 and any(reason.code is not None for reason in reasons)

@@ -142,9 +142,7 @@ def _bounded(op: Op, limit: float, now: float) -> float:
         if left is not None and left < limit:
             limit = left
     if limit <= 0:
-        raise DeadlineExceeded(
-            f"the time for {op.name} was over before it was sent", operation=op.name, table=op.table
-        )
+        raise DeadlineExceeded(f"the time for {op.name} was over before it was sent", operation=op.name, table=op.table)
     return limit
 
 

@@ -19,6 +19,7 @@ from dynamorm.errors import (
     CancellationReason,
     ConditionFailed,
     MalformedResponse,
+    Outcome,
     TransactionCancelled,
     ValidationError,
 )

@@ -245,7 +245,8 @@ def _look(session: Session, write: Write, end: float) -> Flow[bytes | None]:
         return None
     look = read_back(write.plan, write.key)
     look.end = end
-    return (yield from session.call(look))
+    found: bytes | None = yield from session.call(look)
+    return found
 
 
 def read_back(plan: Plan, key: bytes) -> Op:
