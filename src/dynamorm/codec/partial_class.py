@@ -8,6 +8,7 @@ schema, so no verb takes it. This module must not know wire types.
 from __future__ import annotations
 
 import threading
+from abc import ABCMeta
 from typing import Any, Final, NoReturn
 from weakref import WeakValueDictionary
 
@@ -56,7 +57,7 @@ def _make(model: Any, names: tuple[str, ...]) -> Any:
     }
     if has_slot(model):
         # Past the metaclass's own constructor, which would build a schema and so make a model of it.
-        return type.__new__(type(model), name, (model,), namespace)
+        return ABCMeta.__new__(type(model), name, (model,), namespace)
     filled: Any = type(name, (), {"__slots__": (*names, "__loaded__")})
     return type(name, (filled,), namespace)
 
