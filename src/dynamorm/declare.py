@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .composite import Composite
-from .errors import ModelError
+from .errors import InvalidAttribute, ModelError
 from .expression import Path
 from .schema import MISSING, Index, Role
 
@@ -53,7 +53,11 @@ class Attr(Path[T]):
             return self
 
         def __set__(self, cls: type, value: object) -> None:
-            raise AttributeError(f"{cls.__name__}.{self.name} is an attribute of the model and cannot be replaced")
+            raise InvalidAttribute(
+                f"{cls.__name__}.{self.name} is an attribute of the model and cannot be replaced: set it on an object, or"
+                f" in the database with the update {cls.__name__}.{self.name}.set(value)",
+                field=self.name,
+            )
 
 
 class Spec:

@@ -10,7 +10,8 @@ They split by what a payment may do next::
     ├── Rejected                    nothing happened, and the same call will fail again
     │   ├── ConfigError
     │   ├── ModelError
-    │   ├── ValidationError         ItemTooLarge, ExpressionTooLarge, NumberPrecision, UnknownArgument, PartialItem
+    │   ├── ValidationError         ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
+    │   │                           MissingArgument, InvalidUse, InvalidAttribute
     │   ├── NotFound, TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
     │   ├── ConditionFailed         AlreadyExists, VersionConflict, MissingItem, DuplicateKey    (.item: what is stored),
     │   │                           OutOfBounds, LeaseHeld, LeaseLost
@@ -271,6 +272,28 @@ class IndexUnavailable(TableNotFound):
         self.retryable = retryable
 
 
+class _Kept:
+    """An item that travels with its error."""
+
+    def __init__(self, item: Any) -> None:
+        self._item = item
+
+    def __call__(self) -> Any:
+        return self._item
+
+
+def _kept(item: Callable[[], Any]) -> _Kept | None:
+    """The item of an error that is pickled; None when there is none, or it cannot travel: the error still must."""
+    import pickle  # only for errors that leave the process
+
+    try:
+        found = item()
+        pickle.dumps(found)
+    except Exception:  # noqa: BLE001 - of a class without a module, or of whatever a field holds
+        return None
+    return None if found is None else _Kept(found)
+
+
 class ConditionFailed(Rejected):
     """The item was not as the condition demands. Nothing was changed.
 
@@ -289,8 +312,7 @@ class ConditionFailed(Rejected):
         return None if self._old is None else self._old()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = self.__dict__ | {"_old": None}  # the item may hold protected values: it does not travel
-        return (_rebuild, (type(self), self.args, state))
+        return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": _kept(lambda: self.item)}))
 
 
 class AlreadyExists(ConditionFailed):
@@ -316,10 +338,6 @@ class DuplicateKey(ConditionFailed):
         super().__init__(message, **info)
         self.field = field
         self.existing = existing
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A key may hold protected values: it does not travel, as the item does not.
-        return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": None, "existing": None}))
 
 
 class OutOfBounds(ConditionFailed):
@@ -400,14 +418,22 @@ class CancellationReason:
         return f"<CancellationReason {self.code}{self.operation and f' of {self.operation}'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The item may hold protected values: it does not travel, nor does it with the error.
-        return (_reason, (self.code, self.message, self.position, self.operation, self.label, self.error))
+        old = _kept(lambda: self.item)
+        return (_reason, (self.code, self.message, self.position, self.operation, self.label, self.error, old))
 
 
 def _reason(
-    code: str, message: str, position: int | None, operation: str, label: str | None, error: DynamORMError | None
+    code: str,
+    message: str,
+    position: int | None,
+    operation: str,
+    label: str | None,
+    error: DynamORMError | None,
+    old: Callable[[], Any] | None,
 ) -> CancellationReason:
-    return CancellationReason(code, message, position=position, operation=operation, label=label, error=error)
+    return CancellationReason(
+        code, message, old=old, position=position, operation=operation, label=label, error=error
+    )
 
 
 class TransactionCancelled(Rejected):
@@ -534,6 +560,38 @@ class UnknownArgument(ValidationError, TypeError):
     """A constructor was given a name that is no field of the model. Also a TypeError, as Python's own would be."""
 
     code = "ErrUnknownArgument"
+
+
+class MissingArgument(ValidationError, TypeError):
+    """A constructor was not given a field that has no default. Also a TypeError, as Python's own would be.
+
+    ``field`` is the first that is missing.
+
+    Example: ``except MissingArgument as error: return {"missing": error.field}``
+    """
+
+    code = "ErrMissingArgument"
+
+
+class InvalidUse(ValidationError, TypeError):
+    """Something of the library was used in a way that Python knows and the library does not.
+
+    A condition in an ``if``, an attribute in a sum, an object where its class belongs, ``with`` for ``async with``.
+    The message names the way. Also a TypeError, as Python's own would be.
+
+    Example: ``except InvalidUse as error: print(error)``
+    """
+
+    code = "ErrInvalidUse"
+
+
+class InvalidAttribute(ValidationError, AttributeError):
+    """An attribute of a model has no method of this name, or may not be replaced or removed. Also an AttributeError.
+
+    Example: ``Payment.id.startswith("p")`` raises it, and names ``begins_with``
+    """
+
+    code = "ErrInvalidAttribute"
 
 
 class PartialItem(ValidationError, AttributeError):

@@ -12,6 +12,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, ClassVar, Generic, Literal, Never, NoReturn, TypeVar, overload
 
+from .errors import InvalidUse
+from .expression_mistakes import teach
 from .expression_tree import (
     Comparison,
     Condition,
@@ -88,12 +90,13 @@ class Path(Holds[T]):
     __iter__: ClassVar[None] = None
 
     def __contains__(self, item: Never) -> NoReturn:
-        raise TypeError(f"use {self.name}.contains(value), not `in`")
+        raise InvalidUse(f"use {self.name}.contains(value), not `in`", field=self.name)
 
     def __bool__(self) -> NoReturn:
         # `P.active and (P.amount > 5)` would silently drop the first condition.
-        raise TypeError(
-            f"{self.name} is an attribute of the model, not a value: compare it, as in `== True` or .exists()"
+        raise InvalidUse(
+            f"{self.name} is an attribute of the model, not a value: compare it, as in `== True` or .exists()",
+            field=self.name,
         )
 
     def __repr__(self) -> str:
@@ -318,6 +321,9 @@ class Path(Holds[T]):
         return Update("append_or_create", self, value)
 
 
+teach(Path)
+
+
 class Size:
     """The size of an attribute, in a condition. Compared with an int, or with a path that holds one.
 
@@ -363,7 +369,7 @@ class Size:
         return Comparison(op, operands, self.path)
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"the size of {self.path.name} is not known here: compare it, as in .size() > 0")
+        raise InvalidUse(f"the size of {self.path.name} is not known here: compare it, as in .size() > 0")
 
     def __repr__(self) -> str:
         return f"<Size of {self.path.name}>"

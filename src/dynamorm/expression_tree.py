@@ -10,7 +10,7 @@ from typing import Any, Literal, Never, NoReturn, TypeAlias
 
 from msgspec import Struct
 
-from .errors import ValidationError
+from .errors import InvalidUse, ValidationError
 from .schema import Field
 
 UpdateKind: TypeAlias = Literal[
@@ -86,7 +86,7 @@ class Condition(Struct, Node, frozen=True, eq=False):
 
     ``op`` is AND, OR or NOT here and ``operands`` are conditions; a leaf of the tree is a `Comparison`.
 
-    Raises: TypeError when used as a bool, since ``and``, ``or`` and ``not`` cannot be overloaded.
+    Raises: InvalidUse when used as a bool, since ``and``, ``or`` and ``not`` cannot be overloaded.
 
     Example: ``(Payment.amount > 5) & ~(Payment.currency == "USD")``
     """
@@ -110,7 +110,7 @@ class Condition(Struct, Node, frozen=True, eq=False):
     __ror__ = __rand__
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"a condition is neither true nor false until DynamoDB has seen the item: {_COMBINE}")
+        raise InvalidUse(f"a condition is neither true nor false until DynamoDB has seen the item: {_COMBINE}")
 
     def __repr__(self) -> str:
         return f"<Condition {_show(self)}>"
@@ -184,8 +184,9 @@ def not_a_condition(found: object) -> ValidationError:
     """The error for something that stands where a condition belongs."""
     if isinstance(found, bool):
         return ValidationError(
-            "expected a condition, got a bool: you compared an attribute of an instance (payment.amount > 5); "
-            "compare the attribute of the class (Payment.amount > 5)"
+            "expected a condition, got a bool, which Python made at once: compare the attribute of the class"
+            " (Payment.amount > 5), not of an object (payment.amount > 5); with `== None` in place of `is None`, and"
+            " .in_([...]) in place of `in`"
         )
     if isinstance(found, Update):
         return ValidationError(f"expected a condition, got an update of {found.path.name}: pass it to update()")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from .composite import Composite, composites_of
 from .declare import did_you_mean
-from .errors import DynamORMError, UnknownArgument
+from .errors import DynamORMError, MissingArgument, UnknownArgument
 from .schema import MISSING, SCHEMAS, Field, Schema
 
 SOURCE: Final = "__replaced__"
@@ -161,4 +161,7 @@ def _absent(self: Any, required: dict[str, Any]) -> None:
     """Name the required arguments that were not given, in Python's own words."""
     missing = [repr(name) for name, value in required.items() if value is MISSING]
     some = f"argument{'s' if len(missing) > 1 else ''}: {' and '.join(missing)}"
-    raise TypeError(f"{type(self).__name__}.__init__() missing {len(missing)} required keyword-only {some}")
+    raise MissingArgument(
+        f"{type(self).__name__}.__init__() missing {len(missing)} required keyword-only {some}",
+        field=next(name for name, value in required.items() if value is MISSING),
+    )

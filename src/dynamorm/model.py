@@ -17,7 +17,7 @@ from .build import build_schema
 from .class_body import CachedInSlot, cached_properties, has_post_init, refuse_constructor, slot_of
 from .composite import composites_of
 from .declare import Attr, Spec, attr, created_at, partition_key, sort_key, ttl, updated_at, version
-from .errors import ModelError
+from .errors import InvalidAttribute, ModelError
 from .generated import methods
 from .schema import SCHEMAS, Index, Schema
 
@@ -118,7 +118,9 @@ class ModelMeta(MixinMeta):
 
     def __delattr__(cls, name: str) -> None:
         if name in SCHEMAS[cls].fields:
-            raise AttributeError(f"{cls.__name__}.{name} is an attribute of the model and cannot be removed")
+            raise InvalidAttribute(
+                f"{cls.__name__}.{name} is an attribute of the model and cannot be removed", field=name
+            )
         super().__delattr__(name)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, overload
 
 from msgspec.structs import replace
 
-from .errors import ValidationError
+from .errors import InvalidUse, ValidationError
 from .expression_compile import check_paths
 from .ops import query
 from .ops.request import Request
@@ -39,7 +39,7 @@ class Builder(Generic[M]):
     def where(self, *conditions: Condition) -> Self: ...
     @overload
     def where(self, field: str, operator: str, /, *values: Any) -> Self: ...
-    def where(self, *conditions: Any) -> Self:
+    def where(self, *conditions: Any, **named: Any) -> Self:
         """Add what must be true of the items: conditions, or a field's name, an operator and its values.
 
         Terms on the key of the table or of an index become the key condition, the others a filter; the order in which
@@ -54,6 +54,8 @@ class Builder(Generic[M]):
         Example: ``db.model(Order).where(Order.customer == "c1", Order.number > 100)``
         or ``db.model(Order).where("customer", "=", "c1").where("number", ">", 100)``
         """
+        if named:
+            raise self._named(named)
         if conditions and conditions[0].__class__ is str:
             conditions = self._textual(conditions)
         request = replace(self._request, conditions=(*self._request.conditions, *conditions))
@@ -63,11 +65,13 @@ class Builder(Generic[M]):
     def filter(self, *conditions: Condition) -> Self: ...
     @overload
     def filter(self, field: str, operator: str, /, *values: Any) -> Self: ...
-    def filter(self, *conditions: Any) -> Self:
+    def filter(self, *conditions: Any, **named: Any) -> Self:
         """As `where`, but never a key condition: DynamoDB looks at the items that were read and leaves some out.
 
         Example: ``db.model(Order).where(Order.customer == "c1").filter(Order.total > 5)``
         """
+        if named:
+            raise self._named(named)
         if conditions and conditions[0].__class__ is str:
             conditions = self._textual(conditions)
         return self._with(filters=(*self._request.filters, *conditions))
@@ -178,6 +182,18 @@ class Builder(Generic[M]):
         """
         return self._with(segments=_positive("segments", count))
 
+    def _named(self, given: dict[str, Any]) -> ValidationError:
+        from .ops import textual
+
+        name = next(iter(given)).split("__")[0]  # name__gt=... is Django's way
+        found = textual.place(self._session.plan(self._request.model), name)  # raises for a name that is no field
+        model = self._request.model.__name__
+        return InvalidUse(
+            f"conditions are no keyword arguments: write .where({model}.{found.name} == value), or"
+            f' .where("{found.name}", "=", value)',
+            field=found.name,
+        )
+
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
         from .ops import textual
 
@@ -191,10 +207,16 @@ class Builder(Generic[M]):
     def _with(self, **changes: Any) -> Self:
         return type(self)(self._session, self._run, self._request.model, replace(self._request, **changes))
 
+    def __bool__(self) -> NoReturn:
+        raise InvalidUse("a query has read nothing yet, so it is neither true nor false: say .exists() or .first()")
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidUse("a query belongs to its DB and cannot be pickled: send what it is made of, or page().cursor")
+
     def __repr__(self) -> str:
         request = self._request
         count = len(request.conditions) + len(request.filters)
-        return f"<{type(self).__name__} {request.model.__name__}: {count} conditions>"
+        return f"<{type(self).__name__} {getattr(request.model, '__name__', '?')}: {count} conditions>"
 
 
 class Query(Builder[M]):

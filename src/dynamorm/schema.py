@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from .errors import PartialItem
+from .errors import InvalidUse, PartialItem
 
 
 class _Missing:
@@ -214,7 +214,7 @@ SCHEMAS: Final[dict[type, Schema]] = {}
 def schema_of(model: Any) -> Schema:
     """The schema of a model class (or of a class registered as one).
 
-    Raises: TypeError when the class is not a model; PartialItem for that of a partial object.
+    Raises: InvalidUse when the class is not a model; PartialItem for that of a partial object.
     """
     try:
         return SCHEMAS[model]
@@ -231,11 +231,11 @@ def schema_of(model: Any) -> Schema:
         return SCHEMAS[origin]
     if isinstance(model, type) and issubclass(model, type):
         name = model.__name__.removesuffix("Meta")
-        raise TypeError(f"got the class {name} itself: pass an object, {name}(...)")
+        raise InvalidUse(f"got the class {name} itself: pass an object, {name}(...)")
     if not isinstance(model, type) and type(model) in SCHEMAS:
         name = type(model).__name__
-        raise TypeError(f"got an object of {name} where the model belongs: pass {name} and the key")
+        raise InvalidUse(f"got an object of {name} where the model belongs: pass {name} and the key")
     shown = model.__name__ if isinstance(model, type) else repr(type(model))
-    raise TypeError(
+    raise InvalidUse(
         f"{shown} is not a model: subclass dynamorm.Model, or register it with dynamorm.adapters.register()"
     )

@@ -111,7 +111,7 @@ def _reduce(self: Any, *_: Any) -> tuple[Any, ...]:
 def restore(model: Any, names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
     """A partial object again, of what a pickle or a copy holds.
 
-    Raises: ModelError or TypeError when ``model`` is no model any more.
+    Raises: ModelError or InvalidUse when ``model`` is no model any more.
     """
     schema_of(model)
     partial = partial_class(model, names)

@@ -43,7 +43,7 @@ class Registry:
     def codec(self, model: Any) -> Codec:
         """The codec of a model.
 
-        Raises: ModelError when a type cannot be stored or an option has no plugin; TypeError when it is no model.
+        Raises: ModelError when a type cannot be stored or an option has no plugin; InvalidUse when it is no model.
         """
         try:
             return self._codecs[model]

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from dynamorm.errors import InvalidUse
+
 from .replies import read_object
 from .system import is_guard_key
 
@@ -141,9 +143,9 @@ class StreamRecord(Generic[M]):
 
 
 def refuse_awaitable(result: Any) -> None:
-    """Raise TypeError for what a coroutine function returned where a plain function is expected: nothing was done."""
+    """Raise InvalidUse for what a coroutine function returned where a plain function is expected: nothing was done."""
     if hasattr(result, "__await__"):
         close = getattr(result, "close", None)
         if close is not None:
             close()  # or Python would warn of it a second time
-        raise TypeError("the handler is a coroutine function: use AsyncDB, or run the coroutine yourself")
+        raise InvalidUse("the handler is a coroutine function: use AsyncDB, or run the coroutine yourself")

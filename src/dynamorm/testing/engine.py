@@ -53,6 +53,7 @@ class Engine:
 
     def __init__(self, *, start_timeout: float = 30.0) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
         self._identity = secrets.token_hex(8)
         self.port = 0
@@ -82,6 +83,9 @@ class Engine:
     def stop(self) -> None:
         """End the engine and delete its temporary folder. Calling it again does nothing."""
         process, self._process = self._process, None
+        if self._owner != os.getpid():
+            _forget(process)  # a forked child: the engine is its parent's
+            return
         if process is not None:
             process.terminate()
             try:
@@ -166,6 +170,14 @@ class Engine:
                 return True
             time.sleep(_POLL)
         return False
+
+
+def _forget(process: subprocess.Popen[bytes] | None) -> None:
+    """Let go of another process's child, without the warning that it still runs."""
+    if process is not None:
+        process.returncode = 0
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def _free_port() -> int:

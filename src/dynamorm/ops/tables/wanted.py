@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dynamorm.codec.family import with_subclasses
 from dynamorm.declare import did_you_mean
-from dynamorm.errors import ModelError
+from dynamorm.errors import InvalidUse, ModelError
 from dynamorm.ops.plan import Plan
 from dynamorm.schema import SCHEMAS, Index, key_parts
 from dynamorm.table_settings import TableSettings
@@ -64,10 +64,10 @@ def wanted(session: Plans, models: Sequence[Any], settings: TableSettings | None
 
     A model with a discriminator stands for its subclasses too, as far as they have been defined.
 
-    Raises: ModelError when the models of one table contradict each other; TypeError without a model.
+    Raises: ModelError when the models of one table contradict each other; InvalidUse without a model.
     """
     if not models:
-        raise TypeError("name the model of the table: db.tables.ensure(Payment)")
+        raise InvalidUse("name the model of the table: db.tables.ensure(Payment)")
     plans: dict[Plan, None] = {}
     for model in models:
         plan = session.plan(model)
