@@ -12,6 +12,7 @@ import dynamorm  # `dynamorm.async_query` is loaded with its first use
 
 from . import ops
 from .async_many import AsyncMany
+from .face import wrong_block
 from .io.aio import Aio
 from .opening import driver_options, open_session
 
@@ -383,6 +384,9 @@ class AsyncDB(AsyncMany):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    if not TYPE_CHECKING:
+        __enter__ = __exit__ = wrong_block("a {name} is for asyncio: `async with {name}(...)`; blocking code has DB")
 
     def __repr__(self) -> str:
         return f"<AsyncDB {self._session.endpoint.host_header}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .face import wrong_block
 from .ops import query
 from .query import Builder
 
@@ -167,6 +168,9 @@ class AsyncQuery(Builder[M]):
 
         turn = query.turn_of(self._request)
         return await self._run(explain.explained(self._session, turn.next, values=values))
+
+    if not TYPE_CHECKING:
+        __iter__ = wrong_block("an {name} of an AsyncDB is read by `async for`; `for` is for DB")
 
     async def __aiter__(self) -> AsyncIterator[M]:
         turn = query.turn_of(self._request)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 import dynamorm  # `dynamorm.query` is loaded with its first use
 
 from . import ops
-from .io.blocking import Blocking
+from .face import wrong_block
 from .many import Many
-from .opening import driver_options, open_session
+from .opening import blocking_driver, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ class DB(Many):
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
-        self._io = Blocking(session.endpoint, **driver_options(session))
+        self._io = blocking_driver(session)
         session.run = self._io.run
 
     @property
@@ -372,6 +372,9 @@ class DB(Many):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    if not TYPE_CHECKING:
+        __aenter__ = __aexit__ = wrong_block("a {name} is for blocking code: `with {name}(...)`; asyncio has AsyncDB")
 
     def __repr__(self) -> str:
         return f"<DB {self._session.endpoint.host_header}>"

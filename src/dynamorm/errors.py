@@ -32,6 +32,9 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
+from .cancellation import CancellationReason as CancellationReason
+from .cancellation import kept
+
 
 class Outcome(StrEnum):
     """What became of a write: it was applied, it was not, or nobody can tell.
@@ -272,28 +275,6 @@ class IndexUnavailable(TableNotFound):
         self.retryable = retryable
 
 
-class _Kept:
-    """An item that travels with its error."""
-
-    def __init__(self, item: Any) -> None:
-        self._item = item
-
-    def __call__(self) -> Any:
-        return self._item
-
-
-def _kept(item: Callable[[], Any]) -> _Kept | None:
-    """The item of an error that is pickled; None when there is none, or it cannot travel: the error still must."""
-    import pickle  # only for errors that leave the process
-
-    try:
-        found = item()
-        pickle.dumps(found)
-    except Exception:  # noqa: BLE001 - of a class without a module, or of whatever a field holds
-        return None
-    return None if found is None else _Kept(found)
-
-
 class ConditionFailed(Rejected):
     """The item was not as the condition demands. Nothing was changed.
 
@@ -312,7 +293,7 @@ class ConditionFailed(Rejected):
         return None if self._old is None else self._old()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": _kept(lambda: self.item)}))
+        return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": kept(lambda: self.item)}))
 
 
 class AlreadyExists(ConditionFailed):
@@ -370,70 +351,6 @@ class MissingItem(NotFound, ConditionFailed):
     """An update, save or strict delete found no item under the key. Both a `NotFound` and a `ConditionFailed`."""
 
     code = "ErrItemNotFound"
-
-
-class CancellationReason:
-    """Why one operation of a transaction was refused.
-
-    ``code`` is AWS's, e.g. ``"ConditionalCheckFailed"``; ``position`` the operation's index in the transaction (None when
-    it cannot be told), ``operation`` what it was (``"create Payment"``) and ``label`` the name the caller gave it.
-    ``error`` is what the verb alone would have raised: `AlreadyExists`, `VersionConflict`, `MissingItem`, ...
-
-    Example::
-
-        except TransactionCancelled as error:
-            for reason in filter(None, error.reasons):
-                log.warning("%s %s: %s", reason.operation, reason.label, reason.code)
-    """
-
-    __slots__ = ("_old", "code", "error", "label", "message", "operation", "position")
-
-    def __init__(
-        self,
-        code: str,
-        message: str = "",
-        *,
-        old: Callable[[], Any] | None = None,
-        position: int | None = None,
-        operation: str = "",
-        label: str | None = None,
-        error: DynamORMError | None = None,
-    ) -> None:
-        self.code = code
-        self.message = message
-        self.position = position
-        self.operation = operation
-        self.label = label
-        self.error = error
-        self._old = old
-
-    @property
-    def item(self) -> Any:
-        """The stored item as an object of the model, or None, where a condition failed."""
-        if self._old is not None:
-            return self._old()
-        return self.error.item if isinstance(self.error, ConditionFailed) else None
-
-    def __repr__(self) -> str:
-        return f"<CancellationReason {self.code}{self.operation and f' of {self.operation}'}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        old = _kept(lambda: self.item)
-        return (_reason, (self.code, self.message, self.position, self.operation, self.label, self.error, old))
-
-
-def _reason(
-    code: str,
-    message: str,
-    position: int | None,
-    operation: str,
-    label: str | None,
-    error: DynamORMError | None,
-    old: Callable[[], Any] | None,
-) -> CancellationReason:
-    return CancellationReason(
-        code, message, old=old, position=position, operation=operation, label=label, error=error
-    )
 
 
 class TransactionCancelled(Rejected):

@@ -37,6 +37,12 @@ H_co = TypeVar("H_co", covariant=True)
 MAX_IN = 100
 """Operands of IN. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
+MAX_DEPTH = 32
+"""Levels of a path. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+MAX_INDEX = 2**31 - 1
+"""The last list element that a path can name, as DynamoDB says when it refuses a larger one."""
+
 _TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "BOOL", "NULL", "L", "M"})
 
 
@@ -84,6 +90,8 @@ class Path(Holds[T]):
         inner: Path[Any] = Path.__new__(Path)
         inner.field = self.field
         inner.parts = self.parts + _inner_parts(self, key)
+        if len(inner.parts) > MAX_DEPTH:
+            raise refuse(self, f"a path has {MAX_DEPTH} levels at most: read and set what lies deeper as a whole")
         return inner
 
     # Without these, Python's fallback to __getitem__ makes `for x in path` and `x in path` endless.
@@ -394,6 +402,8 @@ def _inner_parts(path: Path[Any], key: object) -> tuple[Part, ...]:
     if isinstance(key, int) and not isinstance(key, bool):
         if key < 0:
             raise refuse(path, "DynamoDB counts list elements from the front only: use an index of 0 or more")
+        if key > MAX_INDEX:
+            raise refuse(path, f"no list has so many elements: an index is {MAX_INDEX} at most")
         return (key,)
     if isinstance(key, slice):
         raise refuse(path, "DynamoDB has no slices: name single elements, or set the whole list")

@@ -184,9 +184,8 @@ def not_a_condition(found: object) -> ValidationError:
     """The error for something that stands where a condition belongs."""
     if isinstance(found, bool):
         return ValidationError(
-            "expected a condition, got a bool, which Python made at once: compare the attribute of the class"
-            " (Payment.amount > 5), not of an object (payment.amount > 5); with `== None` in place of `is None`, and"
-            " .in_([...]) in place of `in`"
+            "expected a condition, got a bool: you compared an attribute of an instance (payment.amount > 5), or by `is`"
+            " or `in`; compare the attribute of the class (Payment.amount > 5), by == None and .in_([...])"
         )
     if isinstance(found, Update):
         return ValidationError(f"expected a condition, got an update of {found.path.name}: pass it to update()")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .face import Face
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
-
-    from dynamorm.session import Session
 
     from .batch_result import BatchResult
     from .stream_reader import StreamReader
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 
-class Many:
+class Many(Face):
     """What `DB` does with many items at once."""
-
-    _io: Any
-    _session: Session
 
     def transaction(self, *, token: str | None = None) -> Transaction:
         """A block whose writes are applied together at its end, or not at all: one TransactWriteItems, exactly once.

@@ -41,6 +41,15 @@ def _embedded_endpoint() -> str:
     return str(_engine.endpoint)
 
 
+def blocking_driver(session: Session) -> Any:
+    """The driver of a blocking face; on a development machine one that tells when it holds up an event loop."""
+    if session.config.preset == "local_development":
+        from .io.watchful import Watchful as Driver
+    else:
+        from .io.blocking import Blocking as Driver
+    return Driver(session.endpoint, **driver_options(session))
+
+
 def driver_options(session: Session) -> dict[str, Any]:
     """What the driver of a session is made with, beside its endpoint. Raises: ConfigError for a proxy it cannot use."""
     limits = session.config.performance

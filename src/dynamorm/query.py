@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from .errors import InvalidUse, ValidationError
 from .expression_compile import check_paths
+from .face import wrong_block
 from .ops import query
 from .ops.request import Request
 from .schema import Index
@@ -369,6 +370,9 @@ class Query(Builder[M]):
 
         turn = query.turn_of(self._request)
         return self._run(explain.explained(self._session, turn.next, values=values))
+
+    if not TYPE_CHECKING:
+        __aiter__ = wrong_block("a {name} of a blocking DB is read by `for`; `async for` is for AsyncDB")
 
     def __iter__(self) -> Iterator[M]:
         turn = query.turn_of(self._request)

@@ -231,11 +231,11 @@ def schema_of(model: Any) -> Schema:
         return SCHEMAS[origin]
     if isinstance(model, type) and issubclass(model, type):
         name = model.__name__.removesuffix("Meta")
-        raise InvalidUse(f"got the class {name} itself: pass an object, {name}(...)")
+        raise InvalidUse(f"got the class {name} itself: pass an object, {name}(...)") from None
     if not isinstance(model, type) and type(model) in SCHEMAS:
         name = type(model).__name__
-        raise InvalidUse(f"got an object of {name} where the model belongs: pass {name} and the key")
+        raise InvalidUse(f"got an object of {name} where the model belongs: pass {name} and the key") from None
     shown = model.__name__ if isinstance(model, type) else repr(type(model))
     raise InvalidUse(
         f"{shown} is not a model: subclass dynamorm.Model, or register it with dynamorm.adapters.register()"
-    )
+    ) from None  # whoever looked it up knows no more than that a value, which may be anybody's, is no key

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from .face import wrong_block
 from .ops.draft import Draft
 
 if TYPE_CHECKING:
@@ -161,3 +162,6 @@ class Transaction(Operations):
             self._run(self._draft.commit())
         else:
             self._draft.drop()
+
+    if not TYPE_CHECKING:
+        __aenter__ = __aexit__ = wrong_block("this is the transaction of a blocking DB: `with db.transaction() as tx`")

@@ -36,9 +36,15 @@ def not_an_argument(schema: Schema, name: str) -> ValidationError:
     """The error for a keyword argument that names what is no part of the key."""
     if name not in schema.fields:
         hint = did_you_mean(name, schema.fields)
-        return ValidationError(f"{schema.name} has no field {name!r}, so no argument {name}={hint}", field=name)
+        key = ", ".join(schema.key.fields if schema.key else ())
+        return ValidationError(
+            f"{name}= is no argument: the key of {schema.name} is {key}, and it has no field {name!r}{hint}", field=name
+        )
     if name in _key_names(schema):
-        return ValidationError(f"{name}= is part of the key, which an object brings along: leave it out", field=name)
+        return ValidationError(
+            f"{name}= is part of the key, which an object brings along: give an object, or a model and a key, not both",
+            field=name,
+        )
     return ValidationError(
         f"{name}= is no argument, for {name} is no part of the key of {schema.name}: {_written(schema, name)}", field=name
     )

@@ -1,0 +1,98 @@
+"""`CancellationReason`: why one operation of a transaction was refused; and how an item travels with its error.
+
+Plain data, like `dynamorm.errors`, which it belongs to. It must not import anything of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import DynamORMError
+
+
+class _Kept:
+    """Gives an item that travels with its error."""
+
+    def __init__(self, item: Any) -> None:
+        self._item = item
+
+    def __call__(self) -> Any:
+        return self._item
+
+
+def kept(item: Callable[[], Any]) -> _Kept | None:
+    """The item of an error that is pickled; None when there is none, or it cannot travel: the error still must."""
+    import pickle  # only for errors that leave the process
+
+    try:
+        found = item()
+        pickle.dumps(found)
+    except Exception:  # noqa: BLE001 - of a class without a module, or of whatever a field holds
+        return None
+    return None if found is None else _Kept(found)
+
+
+class CancellationReason:
+    """Why one operation of a transaction was refused.
+
+    ``code`` is AWS's, e.g. ``"ConditionalCheckFailed"``; ``position`` the operation's index in the transaction (None when
+    it cannot be told), ``operation`` what it was (``"create Payment"``) and ``label`` the name the caller gave it.
+    ``error`` is what the verb alone would have raised: `AlreadyExists`, `VersionConflict`, `MissingItem`, ...
+
+    Example::
+
+        except TransactionCancelled as error:
+            for reason in filter(None, error.reasons):
+                log.warning("%s %s: %s", reason.operation, reason.label, reason.code)
+    """
+
+    __slots__ = ("_old", "code", "error", "label", "message", "operation", "position")
+
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        *,
+        old: Callable[[], Any] | None = None,
+        position: int | None = None,
+        operation: str = "",
+        label: str | None = None,
+        error: DynamORMError | None = None,
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.position = position
+        self.operation = operation
+        self.label = label
+        self.error = error
+        self._old = old
+
+    @property
+    def item(self) -> Any:
+        """The stored item as an object of the model, or None, where a condition failed."""
+        if self._old is not None:
+            return self._old()
+        return getattr(self.error, "item", None)
+
+    def __repr__(self) -> str:
+        return f"<CancellationReason {self.code}{self.operation and f' of {self.operation}'}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        old = kept(lambda: self.item)
+        return (_reason, (self.code, self.message, self.position, self.operation, self.label, self.error, old))
+
+
+def _reason(
+    code: str,
+    message: str,
+    position: int | None,
+    operation: str,
+    label: str | None,
+    error: DynamORMError | None,
+    old: Callable[[], Any] | None,
+) -> CancellationReason:
+    return CancellationReason(
+        code, message, old=old, position=position, operation=operation, label=label, error=error
+    )
