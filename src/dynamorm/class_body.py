@@ -24,7 +24,7 @@ def refuse_constructor(name: str, bases: tuple[type, ...], namespace: dict[str, 
             continue
         for one in base.__mro__:
             if callable(vars(one).get("__init__")) and one is not object and not getattr(one, "_is_protocol", False):
-                raise ModelError(_no_constructor(name if one is base else f"{name}, of {one.__name__}"))
+                raise ModelError(_no_constructor(f"{name}, base {one.__name__}"))
 
 
 def _no_constructor(name: str) -> str:

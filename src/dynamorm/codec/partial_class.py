@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 from weakref import WeakValueDictionary
 
 from dynamorm.errors import PartialItem
-from dynamorm.generated import masked
+from dynamorm.generated import shown_value
 from dynamorm.schema import SCHEMAS, schema_of
 
 from .state import has_slot
@@ -91,9 +91,7 @@ def _setattr(self: Any, name: str, _: Any = None) -> NoReturn:
 
 def _repr(self: Any) -> str:
     fields = SCHEMAS[self.__partial_of__].fields
-    shown = ", ".join(
-        f"{name}=***" if masked(fields[name]) else f"{name}={getattr(self, name)!r}" for name in self.__selected__
-    )
+    shown = ", ".join(f"{name}={shown_value(self, fields[name])}" for name in self.__selected__)
     return f"{type(self).__name__}({shown})"
 
 
@@ -132,6 +130,7 @@ class _SelectedFields:
 
 _METHODS: Final[dict[str, Any]] = {
     "__init__": _init,
+    "__replace__": _init,
     "__getattr__": _getattr,
     "__setattr__": _setattr,
     "__delattr__": _setattr,
