@@ -63,7 +63,12 @@ def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
 
 def _eq(schema: Schema) -> str:
     mine, theirs = (_tuple(schema, who) for who in ("self", "other"))
-    return f"def __eq__(self, other):\n return {mine} == {theirs} if other.__class__ is self.__class__ else NotImplemented\n"
+    return (
+        "def __eq__(self, other):\n"
+        " if other.__class__ is not self.__class__: return NotImplemented\n"
+        f" try: return {mine} == {theirs}\n"
+        " except AttributeError: return self is other\n"  # one of them is not whole
+    )
 
 
 def _tuple(schema: Schema, who: str) -> str:
