@@ -293,8 +293,9 @@ class AsyncDB(AsyncMany):
 
         Example: ``print(await db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from .face_view import Explain, Planned, Recorder, face_on
+        from .face_view import Explain, Planned, Recorder, check_operation, face_on
 
+        check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
         with suppress(Planned):
             await operation(face_on(self, recorder, through=True))

@@ -44,9 +44,7 @@ class AsyncTransaction(Operations):
                 ) from error
 
     if not TYPE_CHECKING:
-        __enter__ = __exit__ = wrong_block(
-            "this is the transaction of an AsyncDB: `async with db.transaction() as tx`"
-        )
+        __enter__ = __exit__ = wrong_block("this is the transaction of an AsyncDB: `async with db.transaction() as tx`")
 
 
 def _awaited_nothing(error: BaseException | None) -> bool:

@@ -137,7 +137,7 @@ _KEYS = ("partition", "sort")
 
 
 def _check_none(owner: str, key: str, annotation: Any, declared: Spec) -> None:
-    """Refuse None as a default where it has no place. (The times of the library are None before the first write.)"""
+    """Refuse None as a default where it has no place; the times of the library are None before the first write."""
     if declared.default is not None or declared.role in ("created_at", "updated_at"):
         return
     if declared.role in _KEYS:

@@ -93,6 +93,4 @@ def _reason(
     error: DynamORMError | None,
     old: Callable[[], Any] | None,
 ) -> CancellationReason:
-    return CancellationReason(
-        code, message, old=old, position=position, operation=operation, label=label, error=error
-    )
+    return CancellationReason(code, message, old=old, position=position, operation=operation, label=label, error=error)

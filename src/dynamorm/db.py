@@ -283,8 +283,9 @@ class DB(Many):
 
         Example: ``print(db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from .face_view import Explain, Planned, Recorder, face_on
+        from .face_view import Explain, Planned, Recorder, check_operation, face_on
 
+        check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
         with suppress(Planned):
             operation(face_on(self, recorder, through=True))

@@ -346,7 +346,10 @@ def lsi(name: str, *, sort: str, projection: str | tuple[str, ...] = "ALL") -> I
 
 
 def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    found: Any = () if names is None else (names,) if isinstance(names, str) else names
+    if not isinstance(found, (tuple, list)) or not all(isinstance(name, str) for name in found):
+        raise ModelError("the key of an index is the name of a field, or a tuple of names")
+    return tuple(found)
 
 
 _SETTINGS = frozenset(

@@ -32,7 +32,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from .cancellation import CancellationReason as CancellationReason
+from .cancellation import CancellationReason as CancellationReason  # noqa: PLC0414 - it belongs to this module
 from .cancellation import kept
 
 

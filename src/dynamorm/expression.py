@@ -223,7 +223,7 @@ class Path(Holds[T]):
 
         Example: ``Payment.note.attribute_type("NULL")``
         """
-        if name not in _TYPES:
+        if name not in tuple(_TYPES):  # of a list too, which has no hash
             raise refuse(self, f"attribute_type() takes one of {', '.join(sorted(_TYPES))}")
         return Comparison("attribute_type", (name,), self)
 
@@ -398,6 +398,8 @@ def _inner_parts(path: Path[Any], key: object) -> tuple[Part, ...]:
     if isinstance(key, str):
         if not key:
             raise refuse(path, "an empty map key cannot be named in an expression; set the whole map")
+        if not key.isascii() and any("\ud800" <= sign <= "\udfff" for sign in key):
+            raise refuse(path, "the key of a map is text that is valid Unicode")
         return (key,)
     if isinstance(key, int) and not isinstance(key, bool):
         if key < 0:

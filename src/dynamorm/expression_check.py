@@ -96,7 +96,9 @@ def check_overlap(places: Sequence[Location]) -> None:
                 raise refuse(one, f"lies inside {outer.name}, which is named too: keep one of them")
             other = inside.setdefault(stored[:length], one)
             if isinstance(other.stored[length], int) != isinstance(stored[length], int):
-                raise refuse(one, f"takes for a list what {other.name} takes for a map, or the reverse: keep one of them")
+                raise refuse(
+                    one, f"takes for a list what {other.name} takes for a map, or the reverse: keep one of them"
+                )
 
 
 def check_size(what: str, text: str, nodes: Sequence[Condition | Update]) -> None:

@@ -102,7 +102,7 @@ def _arithmetic(sign: str, *, turned: bool = False) -> Callable[[Any, Any], Any]
 
 
 def _combined(sign: str) -> Callable[[Any, Any], Any]:
-    def refused(path: Any, other: Any) -> Any:
+    def refused(path: Any, _: Any) -> Any:
         where = f"{path.field.owner}.{path.name}"
         raise InvalidUse(
             f"{sign} joins conditions, and binds tighter than a comparison: put each in parentheses, as in"
@@ -123,7 +123,7 @@ def _negated(path: Any) -> Any:
     raise InvalidUse(f'-{where} means nothing here: .order_by({where}, "desc") sorts downwards', field=path.name)
 
 
-def teach(path: type) -> None:
+def teach(path: Any) -> None:
     """Give a class of paths an answer to each of the mistakes."""
     for name, remedy in INSTEAD.items():
         setattr(path, name, _Instead(name, remedy))
@@ -133,8 +133,8 @@ def teach(path: type) -> None:
     for name, sign in {"and": "&", "or": "|"}.items():
         setattr(path, f"__{name}__", _combined(sign))
         setattr(path, f"__r{name}__", _combined(sign))
-    path.__invert__ = _inverted  # type: ignore[attr-defined] # a method for everybody but type checkers
-    path.__neg__ = _negated  # type: ignore[attr-defined] # as above
+    path.__invert__ = _inverted
+    path.__neg__ = _negated
 
 
 _ARITHMETIC: Final = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**"}

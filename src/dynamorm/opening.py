@@ -22,6 +22,9 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
     config = Config.from_env() if config is None else config
     if not isinstance(config, Config):
         raise ConfigError(f"expected a Config, got {type(config).__name__}: write Config(endpoint=...) or a preset")
+    if not isinstance(extensions, (tuple, list)):
+        raise ConfigError(f"extensions is a tuple of plugins, not {type(extensions).__name__}: extensions=(plugin,)")
+    extensions = tuple(extensions)
     named = [name for one in extensions if (name := getattr(one, "name", None)) is not None]
     if twice := {name for name in named if named.count(name) > 1}:
         raise ConfigError(f"two extensions are called {', '.join(sorted(map(str, twice)))}")
@@ -44,10 +47,12 @@ def _embedded_endpoint() -> str:
 def blocking_driver(session: Session) -> Any:
     """The driver of a blocking face; on a development machine one that tells when it holds up an event loop."""
     if session.config.preset == "local_development":
-        from .io.watchful import Watchful as Driver
-    else:
-        from .io.blocking import Blocking as Driver
-    return Driver(session.endpoint, **driver_options(session))
+        from .io.watchful import Watchful
+
+        return Watchful(session.endpoint, **driver_options(session))
+    from .io.blocking import Blocking
+
+    return Blocking(session.endpoint, **driver_options(session))
 
 
 def driver_options(session: Session) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from .errors import InvalidUse, ValidationError
 from .expression_compile import check_paths
+from .expression_tree import Location
 from .face import wrong_block
 from .ops import query
 from .ops.request import Request
@@ -85,6 +86,12 @@ class Builder(Generic[M]):
 
         Example: ``db.model(Payment).index(Payment.by_status).where(Payment.status == "held")``
         """
+        if not isinstance(index, (str, Index)):
+            model = self._request.model.__name__
+            raise ValidationError(
+                f"index takes a name, or an index as declared ({model}.<index>), got {type(index).__name__}",
+                field="index",
+            )
         return self._with(index=index.name if isinstance(index, Index) else index)
 
     def order_by(self, field: str | Path[Any], direction: Literal["asc", "desc"] = "asc") -> Self:
@@ -95,6 +102,11 @@ class Builder(Generic[M]):
         turned = str(direction).lower()
         if turned not in ("asc", "desc"):
             raise ValidationError(f"a direction is 'asc' or 'desc', not {direction!r}", field="direction")
+        if not isinstance(field, (str, Location)):
+            raise ValidationError(
+                f"order_by takes an attribute or its name, got {type(field).__name__}; an index is chosen by index()",
+                field="order_by",
+            )
         name = self._place(field).name if isinstance(field, str) else field.name
         if not isinstance(field, str):
             check_paths(self._session.plan(self._request.model).codec.schema, field.exists())

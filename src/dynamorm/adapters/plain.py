@@ -34,7 +34,7 @@ def fields_of(cls: type) -> dict[str, dataclasses.Field[Any]]:
 
 
 @cache
-def _shown_fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
+def _shown_fields(cls: Any) -> dict[str, dataclasses.Field[Any]]:
     return {
         name: _field(name, field.annotation, dataclasses._FIELD)  # type: ignore[attr-defined]  # noqa: SLF001 - the standard library's own mark
         for name, field in _stored_fields(cls).items()
@@ -43,7 +43,7 @@ def _shown_fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
 
 
 @cache
-def _all_fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
+def _all_fields(cls: Any) -> dict[str, dataclasses.Field[Any]]:
     found = {name: _field(name, field.annotation, _KEPT) for name, field in _stored_fields(cls).items()}
     return {**found, SOURCE: _field(SOURCE, Any, _KEPT)}
 
@@ -89,7 +89,7 @@ _OF_THE_LIBRARY: Final = frozenset({"version", "created_at", "updated_at"})
 
 
 @cache
-def signature_of(cls: type) -> inspect.Signature:
+def signature_of(cls: Any) -> inspect.Signature:
     """The arguments of a model's constructor, for ``__signature__``.
 
     Example: ``str(signature_of(Payment)) == "(*, id: str, amount: int)"``
@@ -121,6 +121,6 @@ def replaced(obj: Any, changes: dict[str, Any]) -> Any:
 
     Example: ``replaced(payment, {"amount": 5}).card == payment.card``
     """
-    cls = type(obj)
+    cls: Any = type(obj)
     kept = {one.name: getattr(obj, one.name) for one in _all_fields(cls).values() if one.name not in changes}
     return cls(**kept, **changes)

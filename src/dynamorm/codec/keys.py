@@ -47,7 +47,9 @@ class KeyCodec:
             return self.json(values)
         if isinstance(missing, DynamORMError):
             raise missing
-        raise ValidationError(f"this {self._schema.name} has no value of a key attribute, so it has no key: load it anew")
+        raise ValidationError(
+            f"this {self._schema.name} has no value of a key attribute, so it has no key: load it anew"
+        )
 
     def _one_text(self) -> Callable[[tuple[Any, ...]], bytes]:
         (head,) = self._parts

@@ -49,8 +49,9 @@ def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamOR
         which = f"table {tables[0]!r}" if len(tables) == 1 else f"one of the tables {', '.join(map(repr, tables))}"
         return TableNotFound(
             f"{which} does not exist: create it with db.tables.ensure(Model), or look whether the Region, the account and"
-            " the table_prefix are the right ones"
-        , **info)
+            " the table_prefix are the right ones",
+            **info,
+        )
     if kind is Kind.MISMATCH:
         text = (
             "this token belongs to another request of the last ten minutes, so nothing of this one was applied: the"

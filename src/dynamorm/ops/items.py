@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.system import has_item
@@ -48,6 +49,10 @@ def _part(session: Session, plan: Plan, key: bytes, select: Sequence[str | Locat
     from .textual import place
 
     named = (select,) if isinstance(select, (str, Location)) else select
+    if not isinstance(named, Iterable):
+        raise ValidationError(
+            f"select takes a list of attributes or of their names, got {type(named).__name__}", field="select"
+        )
     known = plan.codec.plans
     chosen = reader(
         plan.codec, [place(plan, one) if isinstance(one, str) and one not in known else one for one in named]

@@ -46,7 +46,8 @@ def not_an_argument(schema: Schema, name: str) -> ValidationError:
             field=name,
         )
     return ValidationError(
-        f"{name}= is no argument, for {name} is no part of the key of {schema.name}: {_written(schema, name)}", field=name
+        f"{name}= is no argument, for {name} is no part of the key of {schema.name}: {_written(schema, name)}",
+        field=name,
     )
 
 

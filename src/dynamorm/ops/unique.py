@@ -59,9 +59,20 @@ class Constraint(Struct, frozen=True, eq=False):
             if wire is None or "NULL" in wire:
                 return None
             ((tag, payload),) = wire.items()
-            text = (tag + (b64encode(payload).decode() if isinstance(payload, bytes) else payload)).encode()
+            text = _bytes_of(tag + (b64encode(payload).decode() if isinstance(payload, bytes) else payload))
+            if text is None:
+                raise ValidationError(
+                    f"{field.owner}.{field.name} holds text that is not valid Unicode", field=field.name
+                )
             found.append(b"%d:" % len(text) + text)
         return urlsafe_b64encode(sha256(b"".join(found)).digest()).decode().rstrip("=")
+
+
+def _bytes_of(text: str) -> bytes | None:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # it holds the text, so it ends here
+        return None
 
 
 def constraints(plan: Plan) -> tuple[Constraint, ...]:

@@ -18,6 +18,7 @@ from dynamorm.errors import ConditionFailed, DuplicateKey, ValidationError
 from dynamorm.expression import Path
 from dynamorm.expression_tree import Comparison, Condition, Wire
 
+from .callbacks import check_progress
 from .op import Op
 from .plan import Plan, encode
 from .unique import Constraint, Guards, fields_of, values_in
@@ -247,4 +248,5 @@ def repair(session: Session, model: Any, *, apply: bool, progress: Callable[[int
     plan = session.plan(model)
     if not fields_of(plan):
         raise ValidationError(f"{plan.codec.schema.name} has no unique attribute: declare one with attr(Unique())")
+    check_progress(progress, "the number of items and guards looked at so far")
     return _Repair(session, plan, apply=apply, progress=progress).run()

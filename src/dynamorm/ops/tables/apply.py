@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from dynamorm.effects import Flow
 from dynamorm.errors import InvalidUse, ModelError, TableNotFound
+from dynamorm.ops.callbacks import check_progress
 
 from .aspects import EXISTENCE, WARM, aspects, reached
 from .changes import change, switch
@@ -53,6 +54,7 @@ def apply(
     """Make a plan. Returns the steps that were made, not those that had been made before."""
     if not isinstance(plan, TablePlan):
         raise InvalidUse("apply takes what db.tables.plan(Model) returns")
+    check_progress(progress, "a Progress")
     if plan.problems:
         raise ModelError(f"this plan cannot be made: {'; '.join(plan.problems)}")
     return (yield from _Run(session, plan, progress, timeout, skip_unavailable=skip_unavailable).run())
