@@ -166,7 +166,7 @@ class Engine:
 
     def _answers(self, deadline: float) -> bool:
         while time.monotonic() < deadline and not self._ended():
-            if _lists_tables(self.port) and self._is_ours() and not self._ended():
+            if lists_tables(self.port) and self._is_ours() and not self._ended():
                 return True
             time.sleep(_POLL)
         return False
@@ -204,7 +204,8 @@ def ask(
         connection.close()
 
 
-def _lists_tables(port: int) -> bool:
+def lists_tables(port: int) -> bool:
+    """Whether an engine answers at a port of this machine."""
     scope = "AWS4-HMAC-SHA256 Credential=local/20200101/us-east-1/dynamodb/aws4_request"
     headers = {
         "Content-Type": "application/x-amz-json-1.0",
