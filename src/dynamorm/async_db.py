@@ -17,7 +17,7 @@ from .io.aio import Aio
 from .opening import driver_options, open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from datetime import timedelta
     from decimal import Decimal
     from types import TracebackType
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from .async_query import AsyncQuery
     from .async_tables import AsyncTables
     from .config import Config
-    from .expression import Condition, Path, Update
+    from .expression import Condition, Holds, Path, Update
     from .face_view import DryRun, Explain
     from .ops.unique_flows import UniqueReport
 
 M = TypeVar("M")
+N = TypeVar("N", int, "Decimal")
 
 
 class AsyncDB(AsyncMany):
@@ -164,7 +165,7 @@ class AsyncDB(AsyncMany):
         self,
         model: type[M],
         /,
-        *key_and_updates: Any,
+        *key_and_updates: Hashable,
         condition: Condition | None = ...,
         upsert: bool = ...,
         **parts: Any,
@@ -191,7 +192,7 @@ class AsyncDB(AsyncMany):
 
     @overload
     async def upsert(
-        self, model: type[M], /, *key_and_updates: Any, condition: Condition | None = ..., **parts: Any
+        self, model: type[M], /, *key_and_updates: Hashable, condition: Condition | None = ..., **parts: Any
     ) -> M: ...
     @overload
     async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
@@ -338,6 +339,58 @@ class AsyncDB(AsyncMany):
             self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait)
         )
 
+    @overload
+    async def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key
+        self,
+        obj: object,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    async def increment(
+        self,
+        model: type[Any],
+        key: Hashable,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    async def increment(
+        self,
+        model: type[Any],
+        partition: Hashable,
+        sort: Hashable,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    async def increment(
+        self,
+        model: type[Any],
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+        **parts: Any,
+    ) -> N: ...
     async def increment(
         self,
         subject: Any,

@@ -44,7 +44,7 @@ class AsyncMany(Face):
 
         return AsyncTransaction(self._session, self._io.run, token)
 
-    async def transact_get(self, requests: Iterable[tuple[Any, ...]], /) -> list[Any]:
+    async def transact_get(self, requests: Iterable[tuple[type[M], *tuple[Any, ...]]], /) -> list[M | None]:
         """Read up to 100 items of any models as they were at one moment. Returns them in order, None where missing.
 
         Each request is a model followed by its key, or by a dict of its key fields. Costs twice what `get` costs with

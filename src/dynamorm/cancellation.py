@@ -70,7 +70,7 @@ class CancellationReason:
         self._old = old
 
     @property
-    def item(self) -> Any:
+    def item(self) -> Any | None:
         """The stored item as an object of the model, or None, where a condition failed."""
         if self._old is not None:
             return self._old()

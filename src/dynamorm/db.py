@@ -16,13 +16,13 @@ from .many import Many
 from .opening import blocking_driver, open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from datetime import timedelta
     from decimal import Decimal
     from types import TracebackType
 
     from .config import Config
-    from .expression import Condition, Path, Update
+    from .expression import Condition, Holds, Path, Update
     from .face_view import DryRun, Explain
     from .leases import Lease
     from .ops.unique_flows import UniqueReport
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .tables import Tables
 
 M = TypeVar("M")
+N = TypeVar("N", int, "Decimal")
 
 
 class DB(Many):
@@ -158,7 +159,7 @@ class DB(Many):
         self,
         model: type[M],
         /,
-        *key_and_updates: Any,
+        *key_and_updates: Hashable,
         condition: Condition | None = ...,
         upsert: bool = ...,
         **parts: Any,
@@ -183,7 +184,7 @@ class DB(Many):
 
     @overload
     def upsert(
-        self, model: type[M], /, *key_and_updates: Any, condition: Condition | None = ..., **parts: Any
+        self, model: type[M], /, *key_and_updates: Hashable, condition: Condition | None = ..., **parts: Any
     ) -> M: ...
     @overload
     def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
@@ -326,6 +327,58 @@ class DB(Many):
 
         return Lease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
 
+    @overload
+    def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key
+        self,
+        obj: object,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    def increment(
+        self,
+        model: type[Any],
+        key: Hashable,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    def increment(
+        self,
+        model: type[Any],
+        partition: Hashable,
+        sort: Hashable,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    def increment(
+        self,
+        model: type[Any],
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+        **parts: Any,
+    ) -> N: ...
     def increment(
         self,
         subject: Any,

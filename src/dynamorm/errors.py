@@ -30,10 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from .cancellation import CancellationReason as CancellationReason  # noqa: PLC0414 - it belongs to this module
 from .cancellation import kept
+
+M = TypeVar("M")
 
 
 class Outcome(StrEnum):
@@ -288,9 +290,21 @@ class ConditionFailed(Rejected):
         self._old = old
 
     @property
-    def item(self) -> Any:
-        """The stored item, as an object of the model, or None."""
+    def item(self) -> Any | None:
+        """The stored item, as an object of the model, or None. `item_as` tells type checkers of which."""
         return None if self._old is None else self._old()
+
+    def item_as(self, model: type[M]) -> M | None:
+        """The stored item, as what it is: an object of ``model``.
+
+        Raises: InvalidUse when it is of another class.
+
+        Example: ``except ConditionFailed as error: stored = error.item_as(Payment)``
+        """
+        found = self.item
+        if found is None or isinstance(found, model):
+            return found
+        raise InvalidUse(f"the item is a {type(found).__name__}, not a {model.__name__}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": kept(lambda: self.item)}))

@@ -6,7 +6,7 @@ neither wire types nor DynamoDB's grammar.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Never, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, TypeAlias
 
 from msgspec import Struct
 
@@ -93,6 +93,10 @@ class Condition(Struct, Node, frozen=True, eq=False):
 
     op: str
     operands: tuple[Any, ...]
+
+    if TYPE_CHECKING:
+        # What may be a key is hashable: so type checkers tell a condition from the key and the updates of `update`.
+        __hash__: ClassVar[None]  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __and__(self, other: Condition) -> Condition:
         return _group("AND", self, other)

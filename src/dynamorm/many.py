@@ -44,7 +44,7 @@ class Many(Face):
 
         return Transaction(self._session, self._io.run, token)
 
-    def transact_get(self, requests: Iterable[tuple[Any, ...]], /) -> list[Any]:
+    def transact_get(self, requests: Iterable[tuple[type[M], *tuple[Any, ...]]], /) -> list[M | None]:
         """Read up to 100 items of any models as they were at one moment. Returns them in order, None where missing.
 
         Each request is a model followed by its key, or by a dict of its key fields. Costs twice what `get` costs with

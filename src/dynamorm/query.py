@@ -16,13 +16,17 @@ from .ops.request import Request
 from .schema import Index
 
 if TYPE_CHECKING:
-    from .expression import Condition, Path
+    from decimal import Decimal
+
+    from .expression import Condition, Holds, Path
     from .ops.collect import Buckets
     from .ops.explain import Explain
     from .ops.pages import Page
     from .session import Session
 
 M = TypeVar("M")
+N = TypeVar("N", int, "Decimal")
+V = TypeVar("V")
 
 
 class Builder(Generic[M]):
@@ -308,7 +312,13 @@ class Query(Builder[M]):
         while not turn.done:
             yield self._run(turn.page(self._session))
 
-    def sum(self, field: str | Path[Any]) -> Any:
+    @overload
+    def sum(self, field: Holds[N | None]) -> N: ...  # type: ignore[overload-overlap] # an int passes for a float
+    @overload
+    def sum(self, field: Holds[float | None]) -> Decimal: ...
+    @overload
+    def sum(self, field: str) -> int | Decimal: ...
+    def sum(self, field: Any) -> Any:
         """The sum of a number over all items that match: exact, an int or a Decimal; 0 of nothing.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
@@ -317,7 +327,7 @@ class Query(Builder[M]):
 
         return self._run(aggregate.total(self._session, self._request, field))
 
-    def average(self, field: str | Path[Any]) -> Any:
+    def average(self, field: str | Holds[int | None] | Holds[Decimal | None] | Holds[float | None]) -> Decimal | None:
         """The mean of a number as a Decimal, None of nothing. Items whose value is None do not count.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
@@ -326,7 +336,11 @@ class Query(Builder[M]):
 
         return self._run(aggregate.average(self._session, self._request, field))
 
-    def min(self, field: str | Path[Any]) -> Any:
+    @overload
+    def min(self, field: Holds[V | None]) -> V | None: ...
+    @overload
+    def min(self, field: str) -> Any: ...
+    def min(self, field: Any) -> Any:
         """The smallest value of an attribute, None of nothing.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
@@ -335,7 +349,11 @@ class Query(Builder[M]):
 
         return self._run(aggregate.least(self._session, self._request, field))
 
-    def max(self, field: str | Path[Any]) -> Any:
+    @overload
+    def max(self, field: Holds[V | None]) -> V | None: ...
+    @overload
+    def max(self, field: str) -> Any: ...
+    def max(self, field: Any) -> Any:
         """The largest value of an attribute, None of nothing.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``

@@ -11,7 +11,7 @@ from .face import wrong_block
 from .ops.draft import Draft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from types import TracebackType
 
     from .expression import Condition, Update
@@ -67,7 +67,7 @@ class Operations:
         self,
         model: type[Any],
         /,
-        *key_and_updates: Any,
+        *key_and_updates: Hashable,
         condition: Condition | None = ...,
         upsert: bool = ...,
         label: str | None = ...,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from dynamorm.errors import InvalidUse
 
@@ -29,7 +29,20 @@ class ChangeKind(StrEnum):
     REMOVE = "remove"
 
 
-class StreamRecord(Generic[M]):
+if TYPE_CHECKING:
+
+    class _Unpacked(tuple[ChangeKind, M | None, M | None], Generic[M]):
+        """What a record is to a type checker, so that ``kind, old, new = record`` has three types."""
+
+        __slots__ = ()
+
+        def __new__(cls, *_: Any, **__: Any) -> Self: ...
+
+else:
+    _Unpacked = Generic
+
+
+class StreamRecord(_Unpacked[M]):
     """One change of one item, unpacked as ``kind, old, new = record``.
 
     ``kind`` is a `ChangeKind`. ``sequence_number`` orders the records of one shard, ``event_id`` is DynamoDB's id of the
@@ -134,9 +147,17 @@ class StreamRecord(Generic[M]):
             self._known[name] = decode(self._raw[name])
         return self._known[name]
 
-    def __iter__(self) -> Iterator[Any]:
-        """``kind, old, new = record``."""
-        return iter((self.kind, self.old, self.new))
+    if not TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[Any]:
+            """``kind, old, new = record``."""
+            return iter((self.kind, self.old, self.new))
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, at: Any) -> Any:
+            return (self.kind, self.old, self.new)[at]
 
     def __repr__(self) -> str:
         return f"<StreamRecord {self.kind} {self._codec.schema.name} {self.sequence_number}>"

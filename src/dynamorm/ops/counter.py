@@ -11,6 +11,7 @@ from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.replies import read_object
+from dynamorm.codec.scalars import SCALARS
 from dynamorm.codec.system import item_of, merged
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import (
@@ -199,9 +200,9 @@ def _nothing(_: bytes | None) -> None:
 
 
 def _value(plan: Plan, step: Step, wire: dict[str, Any] | None) -> Number:
-    """The number that is stored; a missing one counts as 0."""
+    """The number that is stored; a missing one counts as 0, of the field's own type."""
     if wire is None or "NULL" in wire:
-        return 0
+        return Decimal(0) if plan.codec.plans[step.field.name].shape is SCALARS[Decimal] else 0
     found: Any = plan.codec.decode_field(step.field.name, wire)
     if isinstance(found, bool) or not isinstance(found, (int, Decimal)):
         raise ValidationError(
