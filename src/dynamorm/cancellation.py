@@ -61,12 +61,12 @@ class CancellationReason:
         label: str | None = None,
         error: DynamORMError | None = None,
     ) -> None:
-        self.code = code
-        self.message = message
-        self.position = position
-        self.operation = operation
-        self.label = label
-        self.error = error
+        self.code: str = code
+        self.message: str = message
+        self.position: int | None = position
+        self.operation: str = operation
+        self.label: str | None = label
+        self.error: DynamORMError | None = error
         self._old = old
 
     @property

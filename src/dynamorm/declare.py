@@ -67,12 +67,12 @@ class Spec:
 
     def __init__(self, role: Role, options: tuple[Any, ...], settings: dict[str, Any]) -> None:
         self.role: Role = role
-        self.options = options
+        self.options: tuple[Any, ...] = options
         self.default: Any = settings.pop("default", MISSING)
         self.default_factory: Callable[[], Any] | None = settings.pop("default_factory", None)
         self.name: str | None = settings.pop("name", None)
         init = settings.pop("init", None)
-        self.limits = settings
+        self.limits: dict[str, Any] = settings
         if init is not None or any(isinstance(one, Composite) for one in options):
             _check_composite(self, init)
         _check(self)

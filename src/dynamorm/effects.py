@@ -25,8 +25,8 @@ class Send:
     __slots__ = ("data", "timeout")
 
     def __init__(self, data: bytes, timeout: float) -> None:
-        self.data = data
-        self.timeout = timeout
+        self.data: bytes = data
+        self.timeout: float = timeout
 
 
 class Sleep:
@@ -35,7 +35,7 @@ class Sleep:
     __slots__ = ("seconds",)
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+        self.seconds: float = seconds
 
 
 class Call:
@@ -48,8 +48,8 @@ class Call:
     __slots__ = ("async_", "sync")
 
     def __init__(self, sync: Callable[[], Any], async_: Callable[[], Coroutine[Any, Any, Any]] | None = None) -> None:
-        self.sync = sync
-        self.async_ = async_
+        self.sync: Callable[[], Any] = sync
+        self.async_: Callable[[], Coroutine[Any, Any, Any]] | None = async_
 
 
 class Gather:
@@ -61,8 +61,8 @@ class Gather:
     __slots__ = ("flows", "limit")
 
     def __init__(self, flows: Sequence[Flow[Any]], limit: int) -> None:
-        self.flows = flows
-        self.limit = limit
+        self.flows: Sequence[Flow[Any]] = flows
+        self.limit: int = limit
 
 
 class Reply(Protocol):

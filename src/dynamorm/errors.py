@@ -84,7 +84,7 @@ class DynamORMError(Exception):
         self.table = table
         self.request_id = request_id
         self.attempts = attempts
-        self.earlier = tuple(earlier)
+        self.earlier: tuple[BaseException, ...] = tuple(earlier)
 
     @property
     def safe(self) -> str:
@@ -132,7 +132,7 @@ class Throttled(Retryable):
 
     def __init__(self, message: str, *, reasons: Sequence[str] = (), resource: str | None = None, **info: Any) -> None:
         super().__init__(message, **info)
-        self.reasons = tuple(reasons)
+        self.reasons: tuple[str, ...] = tuple(reasons)
         self.resource = resource
 
 

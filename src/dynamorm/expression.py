@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import cache
-from typing import Any, ClassVar, Generic, Literal, Never, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, NoReturn, TypeVar, overload
 
 from .errors import InvalidUse
 from .expression_mistakes import teach
@@ -71,7 +71,7 @@ class Path(Holds[T]):
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self.parts = (field,)
+        self.parts: tuple[Part, ...] = (field,)
 
     @overload
     def __getitem__(self, key: Path[U]) -> Path[U]: ...
@@ -112,7 +112,12 @@ class Path(Holds[T]):
 
     # Conditions
 
-    __hash__ = object.__hash__
+    if TYPE_CHECKING:
+
+        def __hash__(self) -> int: ...
+
+    else:
+        __hash__ = object.__hash__
 
     def __eq__(self, other: T | Path[T] | Path[T | None]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         return Comparison("null", (), self) if _is_nothing(other) else Comparison("=", (other,), self)
@@ -341,9 +346,14 @@ class Size:
     __slots__ = ("path",)
 
     def __init__(self, path: Path[Any]) -> None:
-        self.path = path
+        self.path: Path[Any] = path
 
-    __hash__ = object.__hash__
+    if TYPE_CHECKING:
+
+        def __hash__(self) -> int: ...
+
+    else:
+        __hash__ = object.__hash__
 
     def __eq__(self, other: int | Path[int]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         return self._compare("size =", other)

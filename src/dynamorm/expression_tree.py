@@ -47,7 +47,7 @@ class Wire(Node):
     __slots__ = ("value",)
 
     def __init__(self, value: dict[str, Any]) -> None:
-        self.value = value
+        self.value: dict[str, Any] = value
 
     def __repr__(self) -> str:
         return "<Wire ?>"

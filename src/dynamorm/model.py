@@ -253,7 +253,7 @@ class Model(metaclass=ModelMeta):
     __slots__ = ("__loaded__", "__weakref__")
     __loaded__: ClassVar[Any]
     __dataclass_fields__ = _Plain("fields_of")
-    __dataclass_params__ = _Plain("params_of")
+    __dataclass_params__: _Plain = _Plain("params_of")
     if not TYPE_CHECKING:
         __signature__ = _Plain("signature_of")
 

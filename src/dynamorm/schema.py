@@ -54,8 +54,8 @@ class Codec:
     __slots__ = ("decode", "encode")
 
     def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
-        self.encode = encode
-        self.decode = decode
+        self.encode: Callable[[Any], Any] = encode
+        self.decode: Callable[[Any], Any] = decode
 
 
 class AppendOnly:
@@ -85,8 +85,8 @@ class Unique:
     __slots__ = ("guards", "name")
 
     def __init__(self, name: str | None = None, *, guards: type | None = None) -> None:
-        self.name = name
-        self.guards = guards
+        self.name: str | None = name
+        self.guards: type[Any] | None = guards
 
 
 CORE_OPTIONS: Final = (Json, Codec, AppendOnly, Unique)

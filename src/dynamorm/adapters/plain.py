@@ -15,8 +15,8 @@ from dynamorm.schema import MISSING, SCHEMAS, Field
 _KEPT: Final = object()
 """Marks a field that is no dataclass field, so that `fields` and `asdict` pass over it."""
 
-_REPLACE: Final = tuple(
-    function.__code__ for name in ("replace", "_replace") if (function := getattr(dataclasses, name, None)) is not None
+_REPLACE: Final[tuple[Any, ...]] = tuple(
+    getattr(dataclasses, name).__code__ for name in ("replace", "_replace") if hasattr(dataclasses, name)
 )
 """The functions of the standard library that copy an object: the second one does the work in newer versions."""
 

@@ -25,7 +25,7 @@ class KeyCodec:
         self._schema = schema
         self._encode = encode
         self.fields: tuple[Field, ...] = () if key is None else tuple(schema.fields[name] for name in key.fields)
-        self.names = tuple(field.stored for field in self.fields)
+        self.names: tuple[str, ...] = tuple(field.stored for field in self.fields)
         # Only these have a text that needs no hook and no careful look.
         plain = [plans[field.name].shape is SCALARS[str] and plans[field.name].plain_key for field in self.fields]
         self._parts = [

@@ -86,17 +86,17 @@ class StreamRecord(_Unpacked[M]):
         self._codec = codec
         self._raw = raw
         self._known: dict[str, Any] = {}
-        self.kind = kind
-        self.sequence_number = sequence_number
-        self.event_id = event_id
-        self.created_at = created_at
-        self.size_bytes = size_bytes
-        self.view = view
-        self.region = region
-        self.table = table
-        self.is_ttl_expiry = is_ttl_expiry
+        self.kind: ChangeKind = kind
+        self.sequence_number: str | None = sequence_number
+        self.event_id: str | None = event_id
+        self.created_at: datetime | None = created_at
+        self.size_bytes: int = size_bytes
+        self.view: str | None = view
+        self.region: str | None = region
+        self.table: str | None = table
+        self.is_ttl_expiry: bool = is_ttl_expiry
         """Whether DynamoDB removed the item because its time to live was over, rather than somebody's delete."""
-        self.shard = shard
+        self.shard: str | None = shard
 
     @property
     def keys(self) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ class Watchful(Blocking):
     A notebook runs its cells inside a loop of its own, where nothing else waits: there it says nothing.
     """
 
-    told = False
+    told: bool = False
 
     @override
     def run(self, flow: Flow[T]) -> T:

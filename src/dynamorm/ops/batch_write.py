@@ -53,7 +53,8 @@ def write(
 ) -> Flow[BatchResult]:
     """Write everything and account for it."""
     limit = workers(session, concurrency)
-    check_progress(progress, "the number of items dealt with so far")
+    if progress is not None:
+        check_progress(progress, "the number of items dealt with so far")
     for name, given in (("puts", puts), ("deletes", deletes)):
         if isinstance(given, (str, bytes, dict)) or not isinstance(given, Iterable):
             raise ValidationError(

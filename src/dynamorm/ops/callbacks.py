@@ -9,7 +9,7 @@ from dynamorm.errors import ValidationError
 
 def check_progress(progress: Any, what: str) -> None:
     """Refuse a ``progress`` that cannot be called. ``what`` is its argument, in words. Raises: ValidationError."""
-    if progress is not None and not callable(progress):
+    if not callable(progress):
         raise ValidationError(
             f"progress is a function that takes {what}, not {type(progress).__name__}", field="progress"
         )

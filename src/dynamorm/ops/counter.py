@@ -54,15 +54,15 @@ class Step:
             raise ValidationError(f"increment needs the attribute to count, behind the key: {name}.<field>")
         self.path: Path[Any] = path
         self.field: Field = path.field
-        self.name = f"{name}.{path.name}"
+        self.name: str = f"{name}.{path.name}"
         if len(path.parts) > 1:
             raise ValidationError(
                 f"{self.name} lies inside another attribute, and increment counts whole attributes: use update(... .add(n))",
                 field=path.name,
             )
-        self.by = _number(path.name, "by", by)
-        self.minimum = None if minimum is None else _number(path.name, "minimum", minimum)
-        self.maximum = None if maximum is None else _number(path.name, "maximum", maximum)
+        self.by: Number = _number(path.name, "by", by)
+        self.minimum: Number | None = None if minimum is None else _number(path.name, "minimum", minimum)
+        self.maximum: Number | None = None if maximum is None else _number(path.name, "maximum", maximum)
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValidationError(f"{self.name}: the minimum lies above the maximum", field=path.name)
         if self.by == 0:

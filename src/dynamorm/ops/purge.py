@@ -39,7 +39,8 @@ def delete_all(
         raise ValidationError(
             f"delete_all deletes every {name} that the query matches: say delete_all(confirm=True)", field="confirm"
         )
-    check_progress(progress, "the number of items deleted so far")
+    if progress is not None:
+        check_progress(progress, "the number of items deleted so far")
     codec = plan.codec
     keys = tuple(place_of(codec, field.name) for field in codec.keys.fields)
     return _pages(session, plan, replace(request, select=keys, hydrate=False), progress)

@@ -96,7 +96,7 @@ class Commit:
         self._given = check_token(token)
         self._token = session.random_bytes(16) if token is None else token.encode()
         self._started = 0.0
-        self.operations = operations
+        self.operations: tuple[Write | None, ...] = operations
         self.parts: list[tuple[int, Write]] = []
         for position, one in enumerate(operations):
             if one is not None:

@@ -105,16 +105,16 @@ class Guards:
         self.session = session
         self.owner = plan
         self.constraint = constraint
-        self.plan = plan if constraint.guards is None else session.plan(constraint.guards)
+        self.plan: Plan = plan if constraint.guards is None else session.plan(constraint.guards)
         schema = self.plan.codec.schema
         assert schema.key is not None  # a plan is made only for a model with a key
-        self.types = [self.plan.key_type(name) for name in schema.key.fields]
+        self.types: list[str] = [self.plan.key_type(name) for name in schema.key.fields]
         if self.types[0] == "N":
             raise ModelError(
                 f"{plan.codec.schema.name}.{constraint.name}: a guard's key is text, and the partition key is a number: "
                 "give Unique(guards=...) a model with a text partition key"
             )
-        self.names = {name: name if name not in self.plan.key_names else f"_{name}" for name in _NAMES}
+        self.names: dict[str, str] = {name: name if name not in self.plan.key_names else f"_{name}" for name in _NAMES}
 
     def key(self, value: str) -> dict[str, dict[str, Any]]:
         """The wire key of the guard of a value."""

@@ -248,5 +248,6 @@ def repair(session: Session, model: Any, *, apply: bool, progress: Callable[[int
     plan = session.plan(model)
     if not fields_of(plan):
         raise ValidationError(f"{plan.codec.schema.name} has no unique attribute: declare one with attr(Unique())")
-    check_progress(progress, "the number of items and guards looked at so far")
+    if progress is not None:
+        check_progress(progress, "the number of items and guards looked at so far")
     return _Repair(session, plan, apply=apply, progress=progress).run()

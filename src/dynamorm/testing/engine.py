@@ -56,7 +56,7 @@ class Engine:
         self._owner = os.getpid()
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
         self._identity = secrets.token_hex(8)
-        self.port = 0
+        self.port: int = 0
         try:
             self._start(time.monotonic() + start_timeout)
         except BaseException:

@@ -118,8 +118,8 @@ class TokenBucket:
     __slots__ = ("_lock", "capacity", "tokens")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self.capacity = capacity
-        self.tokens = capacity
+        self.capacity: int = capacity
+        self.tokens: int = capacity
         self._lock = threading.Lock()
 
     def take(self, kind: Kind) -> int:

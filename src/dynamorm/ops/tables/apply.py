@@ -54,7 +54,8 @@ def apply(
     """Make a plan. Returns the steps that were made, not those that had been made before."""
     if not isinstance(plan, TablePlan):
         raise InvalidUse("apply takes what db.tables.plan(Model) returns")
-    check_progress(progress, "a Progress")
+    if progress is not None:
+        check_progress(progress, "a Progress")
     if plan.problems:
         raise ModelError(f"this plan cannot be made: {'; '.join(plan.problems)}")
     return (yield from _Run(session, plan, progress, timeout, skip_unavailable=skip_unavailable).run())

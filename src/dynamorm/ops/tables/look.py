@@ -104,7 +104,7 @@ class Patience:
         self._clock = session.channel.clock
         self._end = self._clock.monotonic() + timeout
         self._quiet: float | None = None
-        self.changed = False
+        self.changed: bool = False
         """Whether a change was asked for: running out of time then does not mean that nothing happened."""
 
     def unseen(self, what: str, *, ready: bool) -> None:
