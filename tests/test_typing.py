@@ -68,9 +68,11 @@ def test_every_public_symbol_of_the_installed_package_has_a_known_type(tmp_path:
     (site,) = tmp_path.glob("lib/python*/site-packages")
     shutil.copytree(SOURCE / "dynamorm", site / "dynamorm", ignore=shutil.ignore_patterns("__pycache__"))
     (site / "others.pth").write_text(sysconfig.get_path("purelib"))
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env["PATH"] = f"{tmp_path / 'bin'}:{env['PATH']}"
     done = subprocess.run(
         [sys.executable, "-m", "pyright", "--outputjson", "--ignoreexternal", "--verifytypes", "dynamorm"],
-        cwd=tmp_path, env={**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"},
+        cwd=tmp_path, env=env,
         capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
     report = json.loads(done.stdout)["typeCompleteness"]
