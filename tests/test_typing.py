@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ import pytest
 pytestmark = pytest.mark.typing
 
 HERE = Path(__file__).parent / "typing"
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 
 def _mypy(name: str) -> list[tuple[int, str]]:
@@ -55,3 +60,29 @@ def test_exactly_the_marked_lines_are_refused(checker: str) -> None:
     found = CHECKERS[checker]("bad.py")
     assert marked == {line for line, _ in found}, found
     assert len(marked) >= 30
+
+
+def test_every_public_symbol_of_the_installed_package_has_a_known_type(tmp_path: Path) -> None:
+    """What a user's editor knows of the library, and what a strict checker says of code that uses it."""
+    venv.EnvBuilder(symlinks=True).create(tmp_path)
+    (site,) = tmp_path.glob("lib/python*/site-packages")
+    shutil.copytree(SOURCE / "dynamorm", site / "dynamorm", ignore=shutil.ignore_patterns("__pycache__"))
+    (site / "others.pth").write_text(sysconfig.get_path("purelib"))
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env["PATH"] = f"{tmp_path / 'bin'}:{env['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "--ignoreexternal", "--verifytypes", "dynamorm"],
+        cwd=tmp_path, env=env,
+        capture_output=True, text=True, check=False, timeout=110,
+    )  # fmt: skip
+    report = json.loads(done.stdout)["typeCompleteness"]
+    assert Path(report["packageRootDirectory"]) == site / "dynamorm"
+    told = [
+        f"{symbol['name']}: {one['message']}"
+        for symbol in report["symbols"]
+        if symbol["isExported"] and (symbol["isTypeAmbiguous"] or not symbol["isTypeKnown"])
+        for one in symbol["diagnostics"]
+    ]
+    assert not told, "\n".join(told)
+    assert report["completenessScore"] == 1
+    assert report["exportedSymbolCounts"]["withKnownType"] > 3000

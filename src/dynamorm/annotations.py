@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 import typing
 from types import FrameType
 from typing import Any
@@ -92,6 +93,26 @@ def resolve(text: str, scope: Scope) -> Any:
         return eval(text, names, scope.local)
     except (NameError, AttributeError):
         return None
+
+
+def forbids_none(annotation: Any) -> bool:
+    """Whether an annotation surely has no place for None; False while it cannot be resolved yet.
+
+    Example: ``forbids_none(str) and not forbids_none(str | None)``
+    """
+    if annotation is None or isinstance(annotation, (str, typing.ForwardRef, typing.TypeVar)):
+        return False
+    inner = getattr(annotation, "__supertype__", None) or getattr(annotation, "__value__", None)
+    if inner is not None:  # a NewType, or an alias that was made by ``type X = ...``
+        return forbids_none(inner)
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return forbids_none(typing.get_args(annotation)[0])
+    if origin is typing.Literal:
+        return None not in typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return all(forbids_none(one) for one in typing.get_args(annotation))
+    return annotation not in (typing.Any, object, types.NoneType)
 
 
 def parameters_of(base: Any) -> dict[Any, Any]:

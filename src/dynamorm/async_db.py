@@ -12,11 +12,12 @@ import dynamorm  # `dynamorm.async_query` is loaded with its first use
 
 from . import ops
 from .async_many import AsyncMany
+from .face import wrong_block
 from .io.aio import Aio
 from .opening import driver_options, open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from datetime import timedelta
     from decimal import Decimal
     from types import TracebackType
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from .async_query import AsyncQuery
     from .async_tables import AsyncTables
     from .config import Config
-    from .expression import Condition, Path, Update
+    from .expression import Condition, Holds, Path, Update
     from .face_view import DryRun, Explain
     from .ops.unique_repair import UniqueReport
 
 M = TypeVar("M")
+N = TypeVar("N", int, "Decimal")
 
 
 class AsyncDB(AsyncMany):
@@ -167,7 +169,7 @@ class AsyncDB(AsyncMany):
         self,
         model: type[M],
         /,
-        *key_and_updates: Any,
+        *key_and_updates: Hashable,
         condition: Condition | None = ...,
         upsert: bool = ...,
         **parts: Any,
@@ -194,7 +196,7 @@ class AsyncDB(AsyncMany):
 
     @overload
     async def upsert(
-        self, model: type[M], /, *key_and_updates: Any, condition: Condition | None = ..., **parts: Any
+        self, model: type[M], /, *key_and_updates: Hashable, condition: Condition | None = ..., **parts: Any
     ) -> M: ...
     @overload
     async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
@@ -297,8 +299,9 @@ class AsyncDB(AsyncMany):
 
         Example: ``print(await db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from .face_view import Explain, Planned, Recorder, face_on
+        from .face_view import Explain, Planned, Recorder, check_operation, face_on
 
+        check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
         with suppress(Planned):
             await operation(face_on(self, recorder, through=True))
@@ -341,6 +344,58 @@ class AsyncDB(AsyncMany):
             self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait)
         )
 
+    @overload
+    async def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key
+        self,
+        obj: object,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    async def increment(
+        self,
+        model: type[Any],
+        key: Hashable,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    async def increment(
+        self,
+        model: type[Any],
+        partition: Hashable,
+        sort: Hashable,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    async def increment(
+        self,
+        model: type[Any],
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+        **parts: Any,
+    ) -> N: ...
     async def increment(
         self,
         subject: Any,
@@ -388,6 +443,9 @@ class AsyncDB(AsyncMany):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    if not TYPE_CHECKING:
+        __enter__ = __exit__ = wrong_block("a {name} is for asyncio: `async with {name}(...)`; blocking code has DB")
 
     def __repr__(self) -> str:
         return f"<AsyncDB {self._session.endpoint.host_header}>"

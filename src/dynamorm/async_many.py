@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .face import Face
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
-
-    from dynamorm.session import Session
 
     from .async_stream_reader import AsyncStreamReader
     from .async_transaction import AsyncTransaction
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 
-class AsyncMany:
+class AsyncMany(Face):
     """What `AsyncDB` does with many items at once."""
-
-    _io: Any
-    _session: Session
 
     def transaction(self, *, token: str | None = None) -> AsyncTransaction:
         """A block whose writes are applied together at its end, or not at all: one TransactWriteItems, exactly once.
@@ -47,7 +44,7 @@ class AsyncMany:
 
         return AsyncTransaction(self._session, self._io.run, token)
 
-    async def transact_get(self, requests: Iterable[tuple[Any, ...]], /) -> list[Any]:
+    async def transact_get(self, requests: Iterable[tuple[type[M], *tuple[Any, ...]]], /) -> list[M | None]:
         """Read up to 100 items of any models as they were at one moment. Returns them in order, None where missing.
 
         Each request is a model followed by its key, or by a dict of its key fields. Costs twice what `get` costs with

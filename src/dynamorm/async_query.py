@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from .face import wrong_block
 from .ops import query
 from .query import Builder
 
 if TYPE_CHECKING:
-    from .expression import Path
+    from decimal import Decimal
+
+    from .expression import Holds
     from .ops.collect import Buckets
     from .ops.explain import Explain
     from .ops.pages import Page
 
 M = TypeVar("M")
+N = TypeVar("N", int, "Decimal")
+V = TypeVar("V")
 
 
 class AsyncQuery(Builder[M]):
@@ -93,7 +98,13 @@ class AsyncQuery(Builder[M]):
         while not turn.done:
             yield await self._run(turn.page(self._session))
 
-    async def sum(self, field: str | Path[Any]) -> Any:
+    @overload
+    async def sum(self, field: Holds[N | None]) -> N: ...  # type: ignore[overload-overlap] # an int passes for a float
+    @overload
+    async def sum(self, field: Holds[float | None]) -> Decimal: ...
+    @overload
+    async def sum(self, field: str) -> int | Decimal: ...
+    async def sum(self, field: Any) -> Any:
         """The sum of a number over all items that match: exact, an int or a Decimal; 0 of nothing.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
@@ -102,7 +113,9 @@ class AsyncQuery(Builder[M]):
 
         return await self._run(aggregate.total(self._session, self._request, field))
 
-    async def average(self, field: str | Path[Any]) -> Any:
+    async def average(
+        self, field: str | Holds[int | None] | Holds[Decimal | None] | Holds[float | None]
+    ) -> Decimal | None:
         """The mean of a number as a Decimal, None of nothing. Items whose value is None do not count.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
@@ -111,7 +124,11 @@ class AsyncQuery(Builder[M]):
 
         return await self._run(aggregate.average(self._session, self._request, field))
 
-    async def min(self, field: str | Path[Any]) -> Any:
+    @overload
+    async def min(self, field: Holds[V | None]) -> V | None: ...
+    @overload
+    async def min(self, field: str) -> Any: ...
+    async def min(self, field: Any) -> Any:
         """The smallest value of an attribute, None of nothing.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
@@ -120,7 +137,11 @@ class AsyncQuery(Builder[M]):
 
         return await self._run(aggregate.least(self._session, self._request, field))
 
-    async def max(self, field: str | Path[Any]) -> Any:
+    @overload
+    async def max(self, field: Holds[V | None]) -> V | None: ...
+    @overload
+    async def max(self, field: str) -> Any: ...
+    async def max(self, field: Any) -> Any:
         """The largest value of an attribute, None of nothing.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
@@ -167,6 +188,9 @@ class AsyncQuery(Builder[M]):
 
         turn = query.turn_of(self._request)
         return await self._run(explain.explained(self._session, turn.next, values=values))
+
+    if not TYPE_CHECKING:
+        __iter__ = wrong_block("an {name} of an AsyncDB is read by `async for`; `for` is for DB")
 
     async def __aiter__(self) -> AsyncIterator[M]:
         turn = query.turn_of(self._request)

@@ -61,7 +61,7 @@ class AsyncTables:
         """Create the model's table with its indexes and settings, and wait until it is ready. Items expire by its ttl field.
 
         Several models may share a table: it gets the keys and indexes of all, and a list of the tables is returned. A
-        model with a discriminator stands for its subclasses too. ``settings`` replaces the class setting of that name;
+        model with a discriminator stands for its whole family. ``settings`` replaces the class setting of that name;
         without either the table is billed on demand. ``skip_unavailable`` passes over what a local engine lacks.
 
         Raises: ClientError with code ``ResourceInUseException`` when it exists; ModelError when models of one table
@@ -172,8 +172,9 @@ class AsyncTables:
     ) -> TablePlan:
         """Compare the models with the live tables: what would have to be done, what cannot be, and what is worth knowing.
 
-        Name all models of a table: an index that none of them has is not theirs. ``allow_delete`` plans to delete such
-        indexes, and to make those anew that cannot be changed. ``settings`` replaces the class setting of that name.
+        Name all models of a table: an index that none of them, or of the families of those with a discriminator, has is
+        not theirs. ``allow_delete`` plans to delete such indexes, and to make those anew that cannot be changed.
+        ``settings`` replaces the class setting of that name.
 
         Raises: ModelError when models of one table contradict each other.
 

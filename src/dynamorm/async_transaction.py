@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from .errors import InvalidUse
+from .face import wrong_block
 from .transaction import Operations
 
 if TYPE_CHECKING:
@@ -35,3 +37,16 @@ class AsyncTransaction(Operations):
             await self._run(self._draft.commit())
         else:
             self._draft.drop()
+            if kind is TypeError and traceback is not None and traceback.tb_next is None and _awaited_nothing(error):
+                raise InvalidUse(
+                    "an operation of a transaction is written down, not sent: call tx.create(...) and the others without"
+                    " await; the end of the `async with` block sends them all"
+                ) from error
+
+    if not TYPE_CHECKING:
+        __enter__ = __exit__ = wrong_block("this is the transaction of an AsyncDB: `async with db.transaction() as tx`")
+
+
+def _awaited_nothing(error: BaseException | None) -> bool:
+    """Whether the block awaited None, which is what the operations return."""
+    return "NoneType" in str(error) and "await" in str(error)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from .annotations import NotAttr, Scope, attr_annotation
+from .annotations import NotAttr, Scope, attr_annotation, forbids_none
 from .composite import composites_of
 from .declare import Spec, did_you_mean
 from .errors import ModelError
@@ -114,7 +114,12 @@ def _field(
         declared = Spec("", (), {})
     if not isinstance(declared, Spec):
         raise ModelError(f"{owner}.{key}: a default is written attr(default=...)")
-    omit_empty = declared.limits.pop("omit_empty", settings["omit_empty"] or False)
+    _check_none(owner, key, inner, declared)
+    omit_empty = declared.limits.pop("omit_empty", None)
+    if declared.role in _KEYS and omit_empty:
+        raise ModelError(f"{owner}.{key}: a key attribute is always stored: leave out omit_empty")
+    if omit_empty is None:
+        omit_empty = bool(settings["omit_empty"]) and declared.role not in _KEYS
     return Field(
         name=key,
         stored=naming(key) if declared.name is None else declared.name,
@@ -127,6 +132,20 @@ def _field(
         omit_empty=omit_empty,
         **declared.limits,
     )
+
+
+_KEYS = ("partition", "sort")
+
+
+def _check_none(owner: str, key: str, annotation: Any, declared: Spec) -> None:
+    """Refuse None as a default where it has no place; the times of the library are None before the first write."""
+    if declared.default is not None or declared.role in ("created_at", "updated_at"):
+        return
+    if declared.role in _KEYS:
+        raise ModelError(f"{owner}.{key}: a key attribute cannot be None: leave out default=None")
+    if forbids_none(annotation):
+        shown = getattr(annotation, "__name__", "...") if isinstance(annotation, type) else str(annotation)
+        raise ModelError(f"{owner}.{key}: the default is None, which its type has no place for: Attr[{shown} | None]")
 
 
 def _refuse_bare_specs(owner: str, annotations: dict[str, Any], namespace: Any) -> None:

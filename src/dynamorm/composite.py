@@ -97,11 +97,11 @@ class Composite:
 
     def __init__(self, pieces: tuple[str | Slot, ...], shards: int = 0, by: tuple[str, ...] = ()) -> None:
         self.pieces = pieces
-        self.slots = tuple(one for one in pieces if isinstance(one, Slot))
-        self.fields = tuple(one.name for one in self.slots)
+        self.slots: tuple[Slot, ...] = tuple(one for one in pieces if isinstance(one, Slot))
+        self.fields: tuple[str, ...] = tuple(one.name for one in self.slots)
         self.shards = shards
         self.by = by
-        self.components = (*self.fields, *(name for name in by if name not in self.fields))
+        self.components: tuple[str, ...] = (*self.fields, *(name for name in by if name not in self.fields))
 
     def __repr__(self) -> str:
         text = "".join(one if isinstance(one, str) else f"{{{one.name}}}" for one in self.pieces)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
 from dynamorm.errors import ConfigError, UnknownSetting
 
-force_set = msgspec.structs.force_setattr
+force_set: Final[Callable[[Any, str, Any], None]] = msgspec.structs.force_setattr
 """Assign to a frozen struct while it is being made."""
 
 MAX_SECONDS = 900.0

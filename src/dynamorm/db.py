@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 import dynamorm  # `dynamorm.query` is loaded with its first use
 
 from . import ops
-from .io.blocking import Blocking
+from .face import wrong_block
 from .many import Many
-from .opening import driver_options, open_session
+from .opening import blocking_driver, open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from datetime import timedelta
     from decimal import Decimal
     from types import TracebackType
 
     from .config import Config
-    from .expression import Condition, Path, Update
+    from .expression import Condition, Holds, Path, Update
     from .face_view import DryRun, Explain
     from .leases import Lease
     from .ops.unique_repair import UniqueReport
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .tables import Tables
 
 M = TypeVar("M")
+N = TypeVar("N", int, "Decimal")
 
 
 class DB(Many):
@@ -49,7 +50,7 @@ class DB(Many):
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
-        self._io = Blocking(session.endpoint, **driver_options(session))
+        self._io = blocking_driver(session)
         session.run = self._io.run
 
     @property
@@ -162,7 +163,7 @@ class DB(Many):
         self,
         model: type[M],
         /,
-        *key_and_updates: Any,
+        *key_and_updates: Hashable,
         condition: Condition | None = ...,
         upsert: bool = ...,
         **parts: Any,
@@ -187,7 +188,7 @@ class DB(Many):
 
     @overload
     def upsert(
-        self, model: type[M], /, *key_and_updates: Any, condition: Condition | None = ..., **parts: Any
+        self, model: type[M], /, *key_and_updates: Hashable, condition: Condition | None = ..., **parts: Any
     ) -> M: ...
     @overload
     def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
@@ -288,8 +289,9 @@ class DB(Many):
 
         Example: ``print(db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from .face_view import Explain, Planned, Recorder, face_on
+        from .face_view import Explain, Planned, Recorder, check_operation, face_on
 
+        check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
         with suppress(Planned):
             operation(face_on(self, recorder, through=True))
@@ -330,6 +332,58 @@ class DB(Many):
 
         return Lease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
 
+    @overload
+    def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key
+        self,
+        obj: object,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    def increment(
+        self,
+        model: type[Any],
+        key: Hashable,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    def increment(
+        self,
+        model: type[Any],
+        partition: Hashable,
+        sort: Hashable,
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+    ) -> N: ...
+    @overload
+    def increment(
+        self,
+        model: type[Any],
+        field: Holds[N | None],
+        /,
+        *,
+        by: int | Decimal = ...,
+        minimum: int | Decimal | None = ...,
+        maximum: int | Decimal | None = ...,
+        upsert: bool = ...,
+        **parts: Any,
+    ) -> N: ...
     def increment(
         self,
         subject: Any,
@@ -377,6 +431,9 @@ class DB(Many):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    if not TYPE_CHECKING:
+        __aenter__ = __aexit__ = wrong_block("a {name} is for blocking code: `with {name}(...)`; asyncio has AsyncDB")
 
     def __repr__(self) -> str:
         return f"<DB {self._session.endpoint.host_header}>"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .composite import Composite
-from .errors import ModelError
+from .errors import InvalidAttribute, ModelError
 from .expression import Path
 from .schema import MISSING, Index, Role
 
@@ -53,7 +53,11 @@ class Attr(Path[T]):
             return self
 
         def __set__(self, cls: type, value: object) -> None:
-            raise AttributeError(f"{cls.__name__}.{self.name} is an attribute of the model and cannot be replaced")
+            raise InvalidAttribute(
+                f"{cls.__name__}.{self.name} is an attribute of the model and cannot be replaced: set it on an object, or"
+                f" in the database with the update {cls.__name__}.{self.name}.set(value)",
+                field=self.name,
+            )
 
 
 class Spec:
@@ -63,12 +67,12 @@ class Spec:
 
     def __init__(self, role: Role, options: tuple[Any, ...], settings: dict[str, Any]) -> None:
         self.role: Role = role
-        self.options = options
+        self.options: tuple[Any, ...] = options
         self.default: Any = settings.pop("default", MISSING)
         self.default_factory: Callable[[], Any] | None = settings.pop("default_factory", None)
         self.name: str | None = settings.pop("name", None)
         init = settings.pop("init", None)
-        self.limits = settings
+        self.limits: dict[str, Any] = settings
         if init is not None or any(isinstance(one, Composite) for one in options):
             _check_composite(self, init)
         _check(self)
@@ -342,7 +346,10 @@ def lsi(name: str, *, sort: str, projection: str | tuple[str, ...] = "ALL") -> I
 
 
 def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    found: Any = () if names is None else (names,) if isinstance(names, str) else names
+    if not isinstance(found, (tuple, list)) or not all(isinstance(name, str) for name in found):
+        raise ModelError("the key of an index is the name of a field, or a tuple of names")
+    return tuple(found)
 
 
 _SETTINGS = frozenset(

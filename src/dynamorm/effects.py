@@ -29,9 +29,9 @@ class Send:
     __slots__ = ("data", "largest", "timeout")
 
     def __init__(self, data: bytes, timeout: float, largest: int = MAX_BODY) -> None:
-        self.data = data
-        self.timeout = timeout
-        self.largest = largest
+        self.data: bytes = data
+        self.timeout: float = timeout
+        self.largest: int = largest
 
 
 class Sleep:
@@ -40,7 +40,7 @@ class Sleep:
     __slots__ = ("seconds",)
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+        self.seconds: float = seconds
 
 
 class Call:
@@ -53,8 +53,8 @@ class Call:
     __slots__ = ("async_", "sync")
 
     def __init__(self, sync: Callable[[], Any], async_: Callable[[], Coroutine[Any, Any, Any]] | None = None) -> None:
-        self.sync = sync
-        self.async_ = async_
+        self.sync: Callable[[], Any] = sync
+        self.async_: Callable[[], Coroutine[Any, Any, Any]] | None = async_
 
 
 class Gather:
@@ -66,8 +66,8 @@ class Gather:
     __slots__ = ("flows", "limit")
 
     def __init__(self, flows: Sequence[Flow[Any]], limit: int) -> None:
-        self.flows = flows
-        self.limit = limit
+        self.flows: Sequence[Flow[Any]] = flows
+        self.limit: int = limit
 
 
 class Reply(Protocol):

@@ -10,7 +10,8 @@ They split by what a payment may do next::
     ├── Rejected                    nothing happened, and the same call will fail again
     │   ├── ConfigError             UnknownSetting
     │   ├── ModelError
-    │   ├── ValidationError         ItemTooLarge, ExpressionTooLarge, NumberPrecision, UnknownArgument, PartialItem
+    │   ├── ValidationError         ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
+    │   │                           MissingArgument, InvalidUse, InvalidAttribute
     │   ├── NotFound, TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
     │   ├── ConditionFailed         AlreadyExists, VersionConflict, MissingItem, DuplicateKey    (.item: what is stored),
     │   │                           OutOfBounds, LeaseHeld, LeaseLost
@@ -30,7 +31,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
+
+from .cancellation import CancellationReason as CancellationReason  # noqa: PLC0414 - it belongs to this module
+
+M = TypeVar("M")
 
 
 class Outcome(StrEnum):
@@ -82,7 +87,7 @@ class DynamORMError(Exception):
         self.table = table
         self.request_id = request_id
         self.attempts = attempts
-        self.earlier = tuple(earlier)
+        self.earlier: tuple[BaseException, ...] = tuple(earlier)
 
     @property
     def safe(self) -> str:
@@ -103,7 +108,7 @@ class DynamORMError(Exception):
         return f"{self.message} ({where})" if where else self.message
 
     _stays: ClassVar[frozenset[str]] = frozenset()
-    """Attributes that a pickle leaves behind: they may hold protected values, or work in this process only."""
+    """Attributes that a pickle leaves behind, since they work in this process only."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         from .pickling import luggage, rebuild
@@ -137,7 +142,7 @@ class Throttled(Retryable):
 
     def __init__(self, message: str, *, reasons: Sequence[str] = (), resource: str | None = None, **info: Any) -> None:
         super().__init__(message, **info)
-        self.reasons = tuple(reasons)
+        self.reasons: tuple[str, ...] = tuple(reasons)
         self.resource = resource
 
 
@@ -286,7 +291,7 @@ class ConditionFailed(Rejected):
     """The item was not as the condition demands. Nothing was changed.
 
     ``item`` is what is stored, as an object of the model (None when there is no item), decoded when first asked for. It
-    may hold protected values, so a pickled error leaves it behind.
+    travels with a pickled error, with all that it holds, unless it cannot be pickled itself.
     """
 
     code = "ErrConditionFailed"
@@ -297,9 +302,26 @@ class ConditionFailed(Rejected):
         self._old = old
 
     @property
-    def item(self) -> Any:
-        """The stored item, as an object of the model, or None."""
+    def item(self) -> Any | None:
+        """The stored item, as an object of the model, or None. `item_as` tells type checkers of which."""
         return None if self._old is None else self._old()
+
+    def item_as(self, model: type[M]) -> M | None:
+        """The stored item, as what it is: an object of ``model``.
+
+        Raises: InvalidUse when it is of another class.
+
+        Example: ``except ConditionFailed as error: stored = error.item_as(Payment)``
+        """
+        found = self.item
+        if found is None or isinstance(found, model):
+            return found
+        raise InvalidUse(f"the item is a {type(found).__name__}, not a {model.__name__}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .pickling import kept, luggage, rebuild
+
+        return (rebuild, (type(self), self.args, luggage(self, self._stays) | {"_old": kept(lambda: self.item)}))
 
 
 class AlreadyExists(ConditionFailed):
@@ -316,12 +338,10 @@ class VersionConflict(ConditionFailed):
 class DuplicateKey(ConditionFailed):
     """Another item has this value of a unique attribute. Nothing was changed.
 
-    ``field`` names the attribute (or the constraint of several); ``existing`` is the key of the item that has it, which
-    a pickled error leaves behind, as the item.
+    ``field`` names the attribute (or the constraint of several); ``existing`` is the key of the item that has it.
     """
 
     code = "ErrDuplicateKey"
-    _stays = frozenset({"_old", "existing"})
 
     def __init__(self, message: str, *, field: str | None = None, existing: Any = None, **info: Any) -> None:
         super().__init__(message, **info)
@@ -359,83 +379,6 @@ class MissingItem(NotFound, ConditionFailed):
     """An update, save or strict delete found no item under the key. Both a `NotFound` and a `ConditionFailed`."""
 
     code = "ErrItemNotFound"
-
-
-class CancellationReason:
-    """Why one operation of a transaction was refused.
-
-    ``code`` is AWS's, e.g. ``"ConditionalCheckFailed"``; ``position`` the operation's index in the transaction (None when
-    it cannot be told), ``operation`` what it was (``"create Payment"``) and ``label`` the name the caller gave it.
-    ``error`` is what the verb alone would have raised: `AlreadyExists`, `VersionConflict`, `MissingItem`, ...
-
-    Example::
-
-        except TransactionCancelled as error:
-            for reason in filter(None, error.reasons):
-                log.warning("%s %s: %s", reason.operation, reason.label, reason.code)
-    """
-
-    __slots__ = ("_old", "code", "error", "label", "message", "operation", "position")
-
-    def __init__(
-        self,
-        code: str,
-        message: str = "",
-        *,
-        old: Callable[[], Any] | None = None,
-        position: int | None = None,
-        operation: str = "",
-        label: str | None = None,
-        error: DynamORMError | None = None,
-    ) -> None:
-        self.code = code
-        self.message = message
-        self.position = position
-        self.operation = operation
-        self.label = label
-        self.error = error
-        self._old = old
-
-    @property
-    def item(self) -> Any:
-        """The stored item as an object of the model, or None, where a condition failed."""
-        if self._old is not None:
-            return self._old()
-        return self.error.item if isinstance(self.error, ConditionFailed) else None
-
-    def __repr__(self) -> str:
-        return f"<CancellationReason {self.code}{self.operation and f' of {self.operation}'}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        from .pickling import packed
-
-        # The item may hold protected values: it does not travel, nor does it with the error.
-        return (_reason, (self.code, self.message, self.position, self.operation, self.label, packed(self.error)))
-
-    def __copy__(self) -> CancellationReason:
-        return self._twin(self.error)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> CancellationReason:
-        from copy import deepcopy
-
-        return self._twin(deepcopy(self.error, memo))
-
-    def _twin(self, error: DynamORMError | None) -> CancellationReason:
-        return CancellationReason(
-            self.code,
-            self.message,
-            old=self._old,
-            position=self.position,
-            operation=self.operation,
-            label=self.label,
-            error=error,
-        )
-
-
-def _reason(
-    code: str, message: str, position: int | None, operation: str, label: str | None, error: DynamORMError | None
-) -> CancellationReason:
-    return CancellationReason(code, message, position=position, operation=operation, label=label, error=error)
 
 
 class TransactionCancelled(Rejected):
@@ -585,6 +528,38 @@ class UnknownArgument(ValidationError, TypeError):
     """A constructor was given a name that is no field of the model. Also a TypeError, as Python's own would be."""
 
     code = "ErrUnknownArgument"
+
+
+class MissingArgument(ValidationError, TypeError):
+    """A constructor was not given a field that has no default. Also a TypeError, as Python's own would be.
+
+    ``field`` is the first that is missing.
+
+    Example: ``except MissingArgument as error: return {"missing": error.field}``
+    """
+
+    code = "ErrMissingArgument"
+
+
+class InvalidUse(ValidationError, TypeError):
+    """Something of the library was used in a way that Python knows and the library does not.
+
+    A condition in an ``if``, an attribute in a sum, an object where its class belongs, ``with`` for ``async with``.
+    The message names the way. Also a TypeError, as Python's own would be.
+
+    Example: ``except InvalidUse as error: print(error)``
+    """
+
+    code = "ErrInvalidUse"
+
+
+class InvalidAttribute(ValidationError, AttributeError):
+    """An attribute of a model has no method of this name, or may not be replaced or removed. Also an AttributeError.
+
+    Example: ``Payment.id.startswith("p")`` raises it, and names ``begins_with``
+    """
+
+    code = "ErrInvalidAttribute"
 
 
 class PartialItem(ValidationError, AttributeError):

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import cache
-from typing import Any, ClassVar, Generic, Literal, Never, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, NoReturn, TypeVar, overload
 
+from .errors import InvalidUse
+from .expression_mistakes import teach
 from .expression_tree import (
     Comparison,
     Condition,
@@ -34,6 +36,12 @@ H_co = TypeVar("H_co", covariant=True)
 
 MAX_IN = 100
 """Operands of IN. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+MAX_DEPTH = 32
+"""Levels of a path. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+MAX_INDEX = 2**31 - 1
+"""The last list element that a path can name, as DynamoDB says when it refuses a larger one."""
 
 _TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "BOOL", "NULL", "L", "M"})
 
@@ -63,7 +71,7 @@ class Path(Holds[T]):
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self.parts = (field,)
+        self.parts: tuple[Part, ...] = (field,)
 
     @overload
     def __getitem__(self, key: Path[U]) -> Path[U]: ...
@@ -82,18 +90,21 @@ class Path(Holds[T]):
         inner: Path[Any] = Path.__new__(Path)
         inner.field = self.field
         inner.parts = self.parts + _inner_parts(self, key)
+        if len(inner.parts) > MAX_DEPTH:
+            raise refuse(self, f"a path has {MAX_DEPTH} levels at most: read and set what lies deeper as a whole")
         return inner
 
     # Without these, Python's fallback to __getitem__ makes `for x in path` and `x in path` endless.
     __iter__: ClassVar[None] = None
 
     def __contains__(self, item: Never) -> NoReturn:
-        raise TypeError(f"use {self.name}.contains(value), not `in`")
+        raise InvalidUse(f"use {self.name}.contains(value), not `in`", field=self.name)
 
     def __bool__(self) -> NoReturn:
         # `P.active and (P.amount > 5)` would silently drop the first condition.
-        raise TypeError(
-            f"{self.name} is an attribute of the model, not a value: compare it, as in `== True` or .exists()"
+        raise InvalidUse(
+            f"{self.name} is an attribute of the model, not a value: compare it, as in `== True` or .exists()",
+            field=self.name,
         )
 
     def __repr__(self) -> str:
@@ -101,7 +112,12 @@ class Path(Holds[T]):
 
     # Conditions
 
-    __hash__ = object.__hash__
+    if TYPE_CHECKING:
+
+        def __hash__(self) -> int: ...
+
+    else:
+        __hash__ = object.__hash__
 
     def __eq__(self, other: T | Path[T] | Path[T | None]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         return Comparison("null", (), self) if _is_nothing(other) else Comparison("=", (other,), self)
@@ -212,7 +228,7 @@ class Path(Holds[T]):
 
         Example: ``Payment.note.attribute_type("NULL")``
         """
-        if name not in _TYPES:
+        if name not in tuple(_TYPES):  # of a list too, which has no hash
             raise refuse(self, f"attribute_type() takes one of {', '.join(sorted(_TYPES))}")
         return Comparison("attribute_type", (name,), self)
 
@@ -318,6 +334,9 @@ class Path(Holds[T]):
         return Update("append_or_create", self, value)
 
 
+teach(Path)
+
+
 class Size:
     """The size of an attribute, in a condition. Compared with an int, or with a path that holds one.
 
@@ -327,9 +346,14 @@ class Size:
     __slots__ = ("path",)
 
     def __init__(self, path: Path[Any]) -> None:
-        self.path = path
+        self.path: Path[Any] = path
 
-    __hash__ = object.__hash__
+    if TYPE_CHECKING:
+
+        def __hash__(self) -> int: ...
+
+    else:
+        __hash__ = object.__hash__
 
     def __eq__(self, other: int | Path[int]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         return self._compare("size =", other)
@@ -363,7 +387,7 @@ class Size:
         return Comparison(op, operands, self.path)
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"the size of {self.path.name} is not known here: compare it, as in .size() > 0")
+        raise InvalidUse(f"the size of {self.path.name} is not known here: compare it, as in .size() > 0")
 
     def __repr__(self) -> str:
         return f"<Size of {self.path.name}>"
@@ -384,10 +408,14 @@ def _inner_parts(path: Path[Any], key: object) -> tuple[Part, ...]:
     if isinstance(key, str):
         if not key:
             raise refuse(path, "an empty map key cannot be named in an expression; set the whole map")
+        if not key.isascii() and any("\ud800" <= sign <= "\udfff" for sign in key):
+            raise refuse(path, "the key of a map is text that is valid Unicode")
         return (key,)
     if isinstance(key, int) and not isinstance(key, bool):
         if key < 0:
             raise refuse(path, "DynamoDB counts list elements from the front only: use an index of 0 or more")
+        if key > MAX_INDEX:
+            raise refuse(path, f"no list has so many elements: an index is {MAX_INDEX} at most")
         return (key,)
     if isinstance(key, slice):
         raise refuse(path, "DynamoDB has no slices: name single elements, or set the whole list")

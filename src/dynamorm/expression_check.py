@@ -88,11 +88,17 @@ def check_overlap(places: Sequence[Location]) -> None:
         if one.stored in seen:
             raise refuse(one, "is named twice; DynamoDB takes one action for each place: join them into one")
         seen[one.stored] = one
+    inside: dict[tuple[str | int, ...], Location] = {}
     for stored, one in seen.items():
         for length in range(1, len(stored)):
             outer = seen.get(stored[:length])
             if outer is not None:
                 raise refuse(one, f"lies inside {outer.name}, which is named too: keep one of them")
+            other = inside.setdefault(stored[:length], one)
+            if isinstance(other.stored[length], int) != isinstance(stored[length], int):
+                raise refuse(
+                    one, f"takes for a list what {other.name} takes for a map, or the reverse: keep one of them"
+                )
 
 
 def check_size(what: str, text: str, nodes: Sequence[Condition | Update]) -> None:

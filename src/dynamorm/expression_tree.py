@@ -6,11 +6,11 @@ neither wire types nor DynamoDB's grammar.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Never, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, TypeAlias
 
 from msgspec import Struct
 
-from .errors import ValidationError
+from .errors import InvalidUse, ValidationError
 from .schema import Field
 
 UpdateKind: TypeAlias = Literal[
@@ -47,7 +47,7 @@ class Wire(Node):
     __slots__ = ("value",)
 
     def __init__(self, value: dict[str, Any]) -> None:
-        self.value = value
+        self.value: dict[str, Any] = value
 
     def __repr__(self) -> str:
         return "<Wire ?>"
@@ -86,13 +86,17 @@ class Condition(Struct, Node, frozen=True, eq=False):
 
     ``op`` is AND, OR or NOT here and ``operands`` are conditions; a leaf of the tree is a `Comparison`.
 
-    Raises: TypeError when used as a bool, since ``and``, ``or`` and ``not`` cannot be overloaded.
+    Raises: InvalidUse when used as a bool, since ``and``, ``or`` and ``not`` cannot be overloaded.
 
     Example: ``(Payment.amount > 5) & ~(Payment.currency == "USD")``
     """
 
     op: str
     operands: tuple[Any, ...]
+
+    if TYPE_CHECKING:
+        # What may be a key is hashable: so type checkers tell a condition from the key and the updates of `update`.
+        __hash__: ClassVar[None]  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __and__(self, other: Condition) -> Condition:
         return _group("AND", self, other)
@@ -110,7 +114,7 @@ class Condition(Struct, Node, frozen=True, eq=False):
     __ror__ = __rand__
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"a condition is neither true nor false until DynamoDB has seen the item: {_COMBINE}")
+        raise InvalidUse(f"a condition is neither true nor false until DynamoDB has seen the item: {_COMBINE}")
 
     def __repr__(self) -> str:
         return f"<Condition {_show(self)}>"
@@ -184,8 +188,8 @@ def not_a_condition(found: object) -> ValidationError:
     """The error for something that stands where a condition belongs."""
     if isinstance(found, bool):
         return ValidationError(
-            "expected a condition, got a bool: you compared an attribute of an instance (payment.amount > 5); "
-            "compare the attribute of the class (Payment.amount > 5)"
+            "expected a condition, got a bool: you compared an attribute of an instance (payment.amount > 5), or by `is`"
+            " or `in`; compare the attribute of the class (Payment.amount > 5), by == None and .in_([...])"
         )
     if isinstance(found, Update):
         return ValidationError(f"expected a condition, got an update of {found.path.name}: pass it to update()")

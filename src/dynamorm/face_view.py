@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from .effects import Flow
+from .errors import ValidationError
 from .ops.explain import Explain, Planned, PlannedRequest, Recorder, stopping
 
-__all__ = ["DryRun", "Explain", "Planned", "Recorder", "Watched", "face_on"]
+__all__ = ["DryRun", "Explain", "Planned", "Recorder", "Watched", "check_operation", "face_on"]
 
 F = TypeVar("F")
 
@@ -28,6 +29,14 @@ class Watched:
     def run(self, flow: Flow[Any]) -> Any:
         """Drive a flow of a recording session; an awaitable of its result on the asyncio face."""
         return self._run(_ending(stopping(flow)) if self._through else stopping(flow))
+
+
+def check_operation(operation: object) -> None:
+    """Refuse what cannot be explained. Raises: ValidationError."""
+    if not callable(operation):
+        raise ValidationError(
+            f"explain takes a function of the database, not {type(operation).__name__}: db.explain(lambda db: db.save(obj))"
+        )
 
 
 def _ending(flow: Flow[Any]) -> Flow[Any]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import linecache
-from typing import Any
+from typing import Any, Final
 
 from .composite import Composite, composites_of
 from .declare import did_you_mean
-from .errors import DynamORMError, UnknownArgument
+from .errors import DynamORMError, MissingArgument, UnknownArgument
 from .schema import MISSING, SCHEMAS, Field, Schema
 
+SOURCE: Final = "__replaced__"
+"""The argument by which `dataclasses.replace` names the object that is replaced; the one name that is no field."""
 
-def methods(schema: Schema) -> dict[str, Any]:
-    """``__init__``, ``__eq__`` and ``__repr__`` for a model."""
-    names: dict[str, Any] = {"MISSING": MISSING, "_absent": _absent, "_refuse": _refuse, "_shown": _shown}
-    source = "\n".join((_init(schema, names), _eq(schema), _repr(schema)))
+
+def methods(schema: Schema, *, after: bool = False) -> dict[str, Any]:
+    """``__init__``, ``__eq__`` and ``__repr__`` for a model. ``after``: the constructor calls ``__post_init__``."""
+    names: dict[str, Any] = {
+        "MISSING": MISSING, "_absent": _absent, "_refuse": _refuse, "_shown": _shown, "_carefully": _carefully,
+        "_take_state": _take_state,
+    }  # fmt: skip
+    source = "\n".join((_init(schema, names, after=after), _eq(schema), _repr(schema)))
     filename = f"<dynamorm model {schema.name} {id(schema):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(compile(source, filename, "exec"), names)
@@ -24,7 +30,7 @@ def methods(schema: Schema) -> dict[str, Any]:
     return found
 
 
-def _init(schema: Schema, names: dict[str, Any]) -> str:
+def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
     required, optional = [], []
     body = [" self.__loaded__ = None"]
     computed = composites_of(schema)
@@ -47,6 +53,9 @@ def _init(schema: Schema, names: dict[str, Any]) -> str:
         absent = " or ".join(f"{key} is MISSING" for key in required)
         given = ", ".join(f"{key!r}: {key}" for key in required)
         body.insert(0, f" if {absent}: _absent(self, {{{given}}})")
+    body.append(" if _unknown: _take_state(self, _unknown)")
+    if after:
+        body.append(" self.__post_init__()")
     named = [*(f"{key}=MISSING" for key in required), *optional]
     arguments = ", ".join(["self", *(["*", *named] if named else []), "**_unknown"])
     return f"def __init__({arguments}):\n if _unknown: _refuse(self, _unknown)\n" + "\n".join(body) + "\n"
@@ -54,7 +63,12 @@ def _init(schema: Schema, names: dict[str, Any]) -> str:
 
 def _eq(schema: Schema) -> str:
     mine, theirs = (_tuple(schema, who) for who in ("self", "other"))
-    return f"def __eq__(self, other):\n return {mine} == {theirs} if other.__class__ is self.__class__ else NotImplemented\n"
+    return (
+        "def __eq__(self, other):\n"
+        " if other.__class__ is not self.__class__: return NotImplemented\n"
+        f" try: return {mine} == {theirs}\n"
+        " except AttributeError: return self is other\n"  # one of them is not whole
+    )
 
 
 def _tuple(schema: Schema, who: str) -> str:
@@ -72,7 +86,33 @@ def _repr(schema: Schema) -> str:
         else f"{key}={{self.{key}!r}}"
         for key, field in schema.fields.items()
     )
-    return f"def __repr__(self):\n return f'{schema.name}({shown})'\n"
+    return (
+        "def __repr__(self):\n"
+        f" try: return f'{schema.name}({shown})'\n"
+        f" except Exception: return _carefully(self, {schema.name!r})\n"
+    )
+
+
+def _carefully(self: Any, name: str) -> str:
+    """As ``repr`` shows an object of which something is missing, or cannot be shown."""
+    fields = SCHEMAS[getattr(type(self), "__partial_of__", type(self))].fields
+    return f"{name}({', '.join(f'{key}={shown_value(self, field)}' for key, field in fields.items())})"
+
+
+def shown_value(self: Any, field: Field) -> str:
+    """The value of a field as repr shows it. It never raises: an object may be half made, and a value anything."""
+    try:
+        value = getattr(self, field.name)
+    except AttributeError:
+        return "<unset>"
+    except DynamORMError:
+        return "?"  # a composite of which a component cannot be stored
+    if masked(field) or _shows_masked(SCHEMAS[getattr(type(self), "__partial_of__", type(self))], field):
+        return "***"
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - whatever the value's own repr raises
+        return "<not shown>"
 
 
 def masked(field: Field) -> bool:
@@ -97,18 +137,36 @@ def _shows_masked(schema: Schema, field: Field) -> bool:
 def _refuse(self: Any, unknown: dict[str, Any]) -> None:
     """Explain an unknown constructor argument; the names only, never the values."""
     cls = type(self)
-    first = next(iter(unknown))
-    made = composites_of(SCHEMAS[cls]).get(first)
+    first = next((name for name in unknown if name != SOURCE), None)
+    if first is None:
+        return
+    computed = composites_of(SCHEMAS[cls])
+    made = computed.get(first)
     if made is not None:
         parts = ", ".join(made.components)
         of = f"computed from {parts}: give those" if parts else "the same for every object"
         raise UnknownArgument(f"{cls.__name__}.{first} is no argument: it is {of}", field=first)
-    fields = [name for name in dir(type(cls)) if not name.startswith("_")]
+    fields = [name for name in SCHEMAS[cls].fields if name not in computed]
     raise UnknownArgument(f"{cls.__name__} has no field {first!r}{did_you_mean(first, fields)}", field=first)
+
+
+def _take_state(self: Any, unknown: dict[str, Any]) -> None:
+    """Know of the stored item what the replaced object knows, unless the key is another: then this one is new."""
+    schema = SCHEMAS[type(self)]
+    source = unknown[SOURCE]
+    computed = composites_of(schema)
+    names: set[str] = set()
+    for name in schema.key.fields if schema.key else ():
+        names.update(computed[name].fields if name in computed else (name,))
+    if all(getattr(self, name) == getattr(source, name) for name in names):
+        self.__loaded__ = source.__loaded__
 
 
 def _absent(self: Any, required: dict[str, Any]) -> None:
     """Name the required arguments that were not given, in Python's own words."""
     missing = [repr(name) for name, value in required.items() if value is MISSING]
     some = f"argument{'s' if len(missing) > 1 else ''}: {' and '.join(missing)}"
-    raise TypeError(f"{type(self).__name__}.__init__() missing {len(missing)} required keyword-only {some}")
+    raise MissingArgument(
+        f"{type(self).__name__}.__init__() missing {len(missing)} required keyword-only {some}",
+        field=next(name for name, value in required.items() if value is MISSING),
+    )

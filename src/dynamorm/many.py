@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .face import Face
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
-
-    from dynamorm.session import Session
 
     from .batch_result import BatchResult
     from .stream_reader import StreamReader
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 
-class Many:
+class Many(Face):
     """What `DB` does with many items at once."""
-
-    _io: Any
-    _session: Session
 
     def transaction(self, *, token: str | None = None) -> Transaction:
         """A block whose writes are applied together at its end, or not at all: one TransactWriteItems, exactly once.
@@ -47,7 +44,7 @@ class Many:
 
         return Transaction(self._session, self._io.run, token)
 
-    def transact_get(self, requests: Iterable[tuple[Any, ...]], /) -> list[Any]:
+    def transact_get(self, requests: Iterable[tuple[type[M], *tuple[Any, ...]]], /) -> list[M | None]:
         """Read up to 100 items of any models as they were at one moment. Returns them in order, None where missing.
 
         Each request is a model followed by its key, or by a dict of its key fields. Costs twice what `get` costs with

@@ -7,15 +7,17 @@ know wire types, verbs or plugins. `Model` has no public method: the namespace b
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from abc import ABCMeta
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from msgspec.structs import replace
 
 from .annotations import Scope, parameters_of, scope_of
 from .build import build_schema
+from .class_body import CachedInSlot, cached_properties, has_post_init, refuse_constructor, slot_of
 from .composite import composites_of
 from .declare import Attr, Spec, attr, created_at, partition_key, sort_key, ttl, updated_at, version
-from .errors import ModelError
+from .errors import InvalidAttribute, ModelError
 from .generated import methods
 from .schema import SCHEMAS, Index, Schema
 
@@ -31,8 +33,11 @@ _CLASS_SETTINGS = frozenset(
     eq_default=False,
     field_specifiers=(attr, partition_key, sort_key, ttl, version, created_at, updated_at),
 )
-class MixinMeta(type):
-    """Keeps a mixin's declarations aside, so that its fields become slots of the models that use it."""
+class MixinMeta(ABCMeta):
+    """Keeps a mixin's declarations aside, so that its fields become slots of the models that use it.
+
+    It is an `ABCMeta`, so that models and mixins may have abstract methods and an `abc.ABC` among their bases.
+    """
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, _scope: Scope | None = None, **_: Any
@@ -45,7 +50,7 @@ class MixinMeta(type):
             del namespace[key]
         # Without empty slots a mixin would give every instance a __dict__.
         namespace.setdefault("__slots__", ())
-        return type.__new__(mcls, name, bases, namespace)
+        return ABCMeta.__new__(mcls, name, bases, namespace)
 
 
 class Mixin(metaclass=MixinMeta):
@@ -106,6 +111,7 @@ class ModelMeta(MixinMeta):
             "omit_empty": omit_empty,
             "settings": settings,
         }
+        refuse_constructor(name, bases, namespace, ModelMeta)
         bodies = [*_mixin_bodies(bases), _body_of(name, namespace, scope)]
         parent = _parent_schema(name, bases)
         schema = build_schema(name, bodies, parent, class_settings, _typevars(parent, namespace))
@@ -116,7 +122,9 @@ class ModelMeta(MixinMeta):
 
     def __delattr__(cls, name: str) -> None:
         if name in SCHEMAS[cls].fields:
-            raise AttributeError(f"{cls.__name__}.{name} is an attribute of the model and cannot be removed")
+            raise InvalidAttribute(
+                f"{cls.__name__}.{name} is an attribute of the model and cannot be removed", field=name
+            )
         super().__delattr__(name)
 
 
@@ -143,12 +151,16 @@ def _finish(
         key: Attr(field) for key, field in schema.fields.items() if inherited.get(key) is not field
     }
     computed, before = composites_of(schema), composites_of(parent)
+    kept = dict(cached_properties(bases, namespace))
+    given = namespace.get("__slots__", ())
     namespace["__slots__"] = (
         *(key for key in own if key not in computed and (key not in inherited or key in before)),
-        *namespace.get("__slots__", ()),
+        *((given,) if isinstance(given, str) else given),
+        *map(slot_of, kept),
     )
     namespace.update({key: property(_Computed(key)) for key in own if key in computed})
-    for key, value in methods(schema).items():
+    namespace.update({key: CachedInSlot(key, one.func) for key, one in kept.items()})
+    for key, value in methods(schema, after=has_post_init(bases, namespace)).items():
         namespace.setdefault(key, value)
     namespace.setdefault("__hash__", None)
     metas = tuple(dict.fromkeys([*(type(base) for base in bases if isinstance(base, ModelMeta)), mcls]))
@@ -209,13 +221,18 @@ class _Computed:
         return text
 
 
-class _AsDataclass:
-    """Lets FastAPI and others see a model as the plain data it is; the work is done by the adapter."""
+class _Plain:
+    """Lets FastAPI, `dataclasses` and `inspect` see a model as the plain data it is; the work is done by the adapter."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
 
     def __get__(self, obj: Any, cls: type) -> Any:
         from importlib import import_module  # by name: nothing below the faces may depend on an adapter
 
-        return import_module("dynamorm.adapters.plain").fields_of(cls)
+        return getattr(import_module("dynamorm.adapters.plain"), self._what)(cls)
 
 
 class Model(metaclass=ModelMeta):
@@ -238,9 +255,23 @@ class Model(metaclass=ModelMeta):
             version: Attr[int] = version()
     """
 
-    __slots__ = ("__loaded__",)
+    __slots__ = ("__loaded__", "__weakref__")
     __loaded__: ClassVar[Any]
-    __dataclass_fields__ = _AsDataclass()
+    __dataclass_fields__ = _Plain("fields_of")
+    __dataclass_params__: _Plain = _Plain("params_of")
+    if not TYPE_CHECKING:
+        __signature__ = _Plain("signature_of")
+
+    @property
+    def __replaced__(self) -> Self:
+        return self  # handed to the constructor by `dataclasses.replace`, as what a new object is made of
+
+    def __replace__(self, /, **changes: Any) -> Self:
+        """What `copy.replace` does, and `dataclasses.replace` with it: all but the changes is kept."""
+        from importlib import import_module  # by name, as above
+
+        replaced: Self = import_module("dynamorm.adapters.plain").replaced(self, changes)
+        return replaced
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

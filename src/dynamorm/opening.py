@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 from importlib import import_module
@@ -14,7 +15,11 @@ from .io.tls import TLSSettings
 from .session import Session
 
 _engine: Any = None
+_parents = ""
 _starting = threading.Lock()
+
+_INHERITED = "_DYNAMORM_EMBEDDED_ENGINE"
+"""The environment variable by which a child process finds the engine of its parent. Of no meaning to `Config`."""
 
 
 def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
@@ -22,6 +27,9 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
     config = Config.from_env() if config is None else config
     if not isinstance(config, Config):
         raise ConfigError(f"expected a Config, got {type(config).__name__}: write Config(endpoint=...) or a preset")
+    if not isinstance(extensions, (tuple, list)):
+        raise ConfigError(f"extensions is a tuple of plugins, not {type(extensions).__name__}: extensions=(plugin,)")
+    extensions = tuple(extensions)
     named = [name for one in extensions if (name := getattr(one, "name", None)) is not None]
     if twice := {name for name in named if named.count(name) > 1}:
         raise ConfigError(f"two extensions are called {', '.join(sorted(map(str, twice)))}")
@@ -31,14 +39,40 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
 
 
 def _embedded_endpoint() -> str:
-    """Where the embedded engine of this process answers. It is started once, and ends with the process."""
-    global _engine  # noqa: PLW0603 - one engine for the whole process
+    """Where the embedded engine of this process answers: its parent's, or one that is started once and ends with it."""
+    global _engine, _parents  # noqa: PLW0603 - one engine for the whole process
     with _starting:
+        inherited = os.environ.get(_INHERITED, "")
+        if _engine is None and inherited and (inherited == _parents or _answers(inherited)):
+            _parents = inherited
+            return inherited
         if _engine is None:
             # By name: the engine is a development tool, and nothing of the library depends on it.
             _engine = import_module("dynamorm.testing.engines").EmbeddedEngine()
             atexit.register(_engine.stop)
+            # Read at the start of the process: a child that is spawned, and has the local preset, meets the same tables.
+            os.environ[_INHERITED] = str(_engine.endpoint)
     return str(_engine.endpoint)
+
+
+def _answers(endpoint: str) -> bool:
+    """Whether there is an engine at the endpoint: that of a parent may have ended."""
+    try:
+        answers: bool = import_module("dynamorm.testing.engine").lists_tables(int(endpoint.rpartition(":")[2]))
+    except ValueError:
+        return False
+    return answers
+
+
+def blocking_driver(session: Session) -> Any:
+    """The driver of a blocking face; on a development machine one that tells when it holds up an event loop."""
+    if session.config.preset == "local_development":
+        from .io.watchful import Watchful
+
+        return Watchful(session.endpoint, **driver_options(session))
+    from .io.blocking import Blocking
+
+    return Blocking(session.endpoint, **driver_options(session))
 
 
 def driver_options(session: Session) -> dict[str, Any]:

@@ -6,6 +6,7 @@ of a worker waits for ever, so nothing that an error carries may keep it from ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -27,7 +28,7 @@ def rebuild(cls: type[E], args: tuple[Any, ...], state: dict[str, Any]) -> E:
 def luggage(error: BaseException, stays: frozenset[str]) -> dict[str, Any]:
     """The attributes that a pickle takes along, None for those of ``stays`` and those that cannot be pickled.
 
-    Bytes never travel: they are keys and items as they are stored, which may be protected.
+    Bytes never travel: they are keys and items in their stored form.
     """
     state: dict[str, Any] = {}
     for name, value in error.__dict__.items():
@@ -35,6 +36,25 @@ def luggage(error: BaseException, stays: frozenset[str]) -> dict[str, Any]:
         if taken is not None or value is None or not hasattr(type(error), name):
             state[name] = taken
     return state
+
+
+class _Kept:
+    """Gives an item that travels with its error."""
+
+    def __init__(self, item: Any) -> None:
+        self._item = item
+
+    def __call__(self) -> Any:
+        return self._item
+
+
+def kept(item: Callable[[], Any]) -> _Kept | None:
+    """The item of an error that is pickled; None when there is none, or it cannot travel: the error still must."""
+    try:
+        found = item()
+    except Exception:  # noqa: BLE001 - it does not fit the model, or a validator of the program refuses it
+        return None
+    return _Kept(found) if found is not None and _arrives(found) else None
 
 
 def packed(value: Any) -> Any:

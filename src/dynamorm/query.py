@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, overload
 
 from msgspec.structs import replace
 
-from .errors import ValidationError
+from .errors import InvalidUse, ValidationError
 from .expression_compile import check_paths
+from .expression_tree import Location
+from .face import wrong_block
 from .ops import query
 from .ops.request import Request
 from .schema import Index
 
 if TYPE_CHECKING:
-    from .expression import Condition, Path
+    from decimal import Decimal
+
+    from .expression import Condition, Holds, Path
     from .ops.collect import Buckets
     from .ops.explain import Explain
     from .ops.pages import Page
     from .session import Session
 
 M = TypeVar("M")
+N = TypeVar("N", int, "Decimal")
+V = TypeVar("V")
 
 
 class Builder(Generic[M]):
@@ -39,7 +45,7 @@ class Builder(Generic[M]):
     def where(self, *conditions: Condition) -> Self: ...
     @overload
     def where(self, field: str, operator: str, /, *values: Any) -> Self: ...
-    def where(self, *conditions: Any) -> Self:
+    def where(self, *conditions: Any, **named: Any) -> Self:
         """Add what must be true of the items: conditions, or a field's name, an operator and its values.
 
         Terms on the key of the table or of an index become the key condition, the others a filter; the order in which
@@ -54,6 +60,8 @@ class Builder(Generic[M]):
         Example: ``db.model(Order).where(Order.customer == "c1", Order.number > 100)``
         or ``db.model(Order).where("customer", "=", "c1").where("number", ">", 100)``
         """
+        if named:
+            raise self._named(named)
         if conditions and conditions[0].__class__ is str:
             conditions = self._textual(conditions)
         request = replace(self._request, conditions=(*self._request.conditions, *conditions))
@@ -63,11 +71,13 @@ class Builder(Generic[M]):
     def filter(self, *conditions: Condition) -> Self: ...
     @overload
     def filter(self, field: str, operator: str, /, *values: Any) -> Self: ...
-    def filter(self, *conditions: Any) -> Self:
+    def filter(self, *conditions: Any, **named: Any) -> Self:
         """As `where`, but never a key condition: DynamoDB looks at the items that were read and leaves some out.
 
         Example: ``db.model(Order).where(Order.customer == "c1").filter(Order.total > 5)``
         """
+        if named:
+            raise self._named(named)
         if conditions and conditions[0].__class__ is str:
             conditions = self._textual(conditions)
         return self._with(filters=(*self._request.filters, *conditions))
@@ -80,6 +90,12 @@ class Builder(Generic[M]):
 
         Example: ``db.model(Payment).index(Payment.by_status).where(Payment.status == "held")``
         """
+        if not isinstance(index, (str, Index)):
+            model = self._request.model.__name__
+            raise ValidationError(
+                f"index takes a name, or an index as declared ({model}.<index>), got {type(index).__name__}",
+                field="index",
+            )
         return self._with(index=index.name if isinstance(index, Index) else index)
 
     def order_by(self, field: str | Path[Any], direction: Literal["asc", "desc"] = "asc") -> Self:
@@ -90,6 +106,11 @@ class Builder(Generic[M]):
         turned = str(direction).lower()
         if turned not in ("asc", "desc"):
             raise ValidationError(f"a direction is 'asc' or 'desc', not {direction!r}", field="direction")
+        if not isinstance(field, (str, Location)):
+            raise ValidationError(
+                f"order_by takes an attribute or its name, got {type(field).__name__}; an index is chosen by index()",
+                field="order_by",
+            )
         name = self._place(field).name if isinstance(field, str) else field.name
         if not isinstance(field, str):
             check_paths(self._session.plan(self._request.model).codec.schema, field.exists())
@@ -178,6 +199,18 @@ class Builder(Generic[M]):
         """
         return self._with(segments=_positive("segments", count))
 
+    def _named(self, given: dict[str, Any]) -> ValidationError:
+        from .ops import textual
+
+        name = next(iter(given)).split("__")[0]  # name__gt=... is Django's way
+        found = textual.place(self._session.plan(self._request.model), name)  # raises for a name that is no field
+        model = self._request.model.__name__
+        return InvalidUse(
+            f"conditions are no keyword arguments: write .where({model}.{found.name} == value), or"
+            f' .where("{found.name}", "=", value)',
+            field=found.name,
+        )
+
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
         from .ops import textual
 
@@ -191,10 +224,16 @@ class Builder(Generic[M]):
     def _with(self, **changes: Any) -> Self:
         return type(self)(self._session, self._run, self._request.model, replace(self._request, **changes))
 
+    def __bool__(self) -> NoReturn:
+        raise InvalidUse("a query has read nothing yet, so it is neither true nor false: say .exists() or .first()")
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidUse("a query belongs to its DB and cannot be pickled: send what it is made of, or page().cursor")
+
     def __repr__(self) -> str:
         request = self._request
         count = len(request.conditions) + len(request.filters)
-        return f"<{type(self).__name__} {request.model.__name__}: {count} conditions>"
+        return f"<{type(self).__name__} {getattr(request.model, '__name__', '?')}: {count} conditions>"
 
 
 class Query(Builder[M]):
@@ -273,7 +312,13 @@ class Query(Builder[M]):
         while not turn.done:
             yield self._run(turn.page(self._session))
 
-    def sum(self, field: str | Path[Any]) -> Any:
+    @overload
+    def sum(self, field: Holds[N | None]) -> N: ...  # type: ignore[overload-overlap] # an int passes for a float
+    @overload
+    def sum(self, field: Holds[float | None]) -> Decimal: ...
+    @overload
+    def sum(self, field: str) -> int | Decimal: ...
+    def sum(self, field: Any) -> Any:
         """The sum of a number over all items that match: exact, an int or a Decimal; 0 of nothing.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
@@ -282,7 +327,7 @@ class Query(Builder[M]):
 
         return self._run(aggregate.total(self._session, self._request, field))
 
-    def average(self, field: str | Path[Any]) -> Any:
+    def average(self, field: str | Holds[int | None] | Holds[Decimal | None] | Holds[float | None]) -> Decimal | None:
         """The mean of a number as a Decimal, None of nothing. Items whose value is None do not count.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
@@ -291,7 +336,11 @@ class Query(Builder[M]):
 
         return self._run(aggregate.average(self._session, self._request, field))
 
-    def min(self, field: str | Path[Any]) -> Any:
+    @overload
+    def min(self, field: Holds[V | None]) -> V | None: ...
+    @overload
+    def min(self, field: str) -> Any: ...
+    def min(self, field: Any) -> Any:
         """The smallest value of an attribute, None of nothing.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
@@ -300,7 +349,11 @@ class Query(Builder[M]):
 
         return self._run(aggregate.least(self._session, self._request, field))
 
-    def max(self, field: str | Path[Any]) -> Any:
+    @overload
+    def max(self, field: Holds[V | None]) -> V | None: ...
+    @overload
+    def max(self, field: str) -> Any: ...
+    def max(self, field: Any) -> Any:
         """The largest value of an attribute, None of nothing.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
@@ -347,6 +400,9 @@ class Query(Builder[M]):
 
         turn = query.turn_of(self._request)
         return self._run(explain.explained(self._session, turn.next, values=values))
+
+    if not TYPE_CHECKING:
+        __aiter__ = wrong_block("a {name} of a blocking DB is read by `for`; `async for` is for AsyncDB")
 
     def __iter__(self) -> Iterator[M]:
         turn = query.turn_of(self._request)

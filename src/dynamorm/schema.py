@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from .errors import PartialItem
+from .errors import InvalidUse, PartialItem
 
 
 class _Missing:
@@ -54,8 +54,8 @@ class Codec:
     __slots__ = ("decode", "encode")
 
     def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
-        self.encode = encode
-        self.decode = decode
+        self.encode: Callable[[Any], Any] = encode
+        self.decode: Callable[[Any], Any] = decode
 
 
 class AppendOnly:
@@ -85,8 +85,8 @@ class Unique:
     __slots__ = ("guards", "name")
 
     def __init__(self, name: str | None = None, *, guards: type | None = None) -> None:
-        self.name = name
-        self.guards = guards
+        self.name: str | None = name
+        self.guards: type[Any] | None = guards
 
 
 CORE_OPTIONS: Final = (Json, Codec, AppendOnly, Unique)
@@ -215,7 +215,7 @@ SCHEMAS: Final[dict[type, Schema]] = {}
 def schema_of(model: Any) -> Schema:
     """The schema of a model class (or of a class registered as one).
 
-    Raises: TypeError when the class is not a model; PartialItem for that of a partial object.
+    Raises: InvalidUse when the class is not a model; PartialItem for that of a partial object.
     """
     try:
         return SCHEMAS[model]
@@ -232,11 +232,11 @@ def schema_of(model: Any) -> Schema:
         return SCHEMAS[origin]
     if isinstance(model, type) and issubclass(model, type):
         name = model.__name__.removesuffix("Meta")
-        raise TypeError(f"got the class {name} itself: pass an object, {name}(...)")
+        raise InvalidUse(f"got the class {name} itself: pass an object, {name}(...)") from None
     if not isinstance(model, type) and type(model) in SCHEMAS:
         name = type(model).__name__
-        raise TypeError(f"got an object of {name} where the model belongs: pass {name} and the key")
+        raise InvalidUse(f"got an object of {name} where the model belongs: pass {name} and the key") from None
     shown = model.__name__ if isinstance(model, type) else repr(type(model))
-    raise TypeError(
+    raise InvalidUse(
         f"{shown} is not a model: subclass dynamorm.Model, or register it with dynamorm.adapters.register()"
-    )
+    ) from None  # whoever looked it up knows no more than that a value, which may be anybody's, is no key

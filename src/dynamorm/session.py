@@ -34,19 +34,19 @@ class Session:
     __slots__ = ("_around", "_plans", "call", "channel", "config", "endpoint", "random_bytes", "registry", "run")
 
     def __init__(self, config: Config, clock: Clock, extensions: tuple[Any, ...] = ()) -> None:
-        self.config = config
-        self.endpoint = Endpoint.parse(config.resolve_endpoint())
+        self.config: Config = config
+        self.endpoint: Endpoint = Endpoint.parse(config.resolve_endpoint())
         self.random_bytes: Callable[[int], bytes] = os.urandom
         self.run: Callable[[Flow[Any]], Any] | None = None
-        self.channel = _channel(config, self.endpoint, clock, _members(extensions, "observe"))
-        self.registry = Registry(
+        self.channel: Channel = _channel(config, self.endpoint, clock, _members(extensions, "observe"))
+        self.registry: Registry = Registry(
             field_hooks=_members(extensions, "field"),
             model_hooks=_members(extensions, "model"),
             claimed=tuple(option for one in extensions for option in getattr(one, "options", ())),
             table_prefix=config.table_prefix,
         )
         self._around = _members(extensions, "around")
-        self.call = _composed(self.channel, self._around)
+        self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
         self._plans: dict[Any, Plan] = {}
 
     def streams(self) -> Session:

@@ -26,7 +26,7 @@ class StreamLink:
     """The session over DynamoDB Streams and, where that is another host, the driver to it. Made once per face."""
 
     def __init__(self, session: Session, driver: Callable[..., Any]) -> None:
-        self.session = session.streams()
+        self.session: Session = session.streams()
         self._driver: Any = None
         if self.session.endpoint == session.endpoint:
             return

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from .face import wrong_block
 from .ops.draft import Draft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from types import TracebackType
 
     from .expression import Condition, Update
@@ -66,7 +67,7 @@ class Operations:
         self,
         model: type[Any],
         /,
-        *key_and_updates: Any,
+        *key_and_updates: Hashable,
         condition: Condition | None = ...,
         upsert: bool = ...,
         label: str | None = ...,
@@ -161,3 +162,6 @@ class Transaction(Operations):
             self._run(self._draft.commit())
         else:
             self._draft.drop()
+
+    if not TYPE_CHECKING:
+        __aenter__ = __aexit__ = wrong_block("this is the transaction of a blocking DB: `with db.transaction() as tx`")

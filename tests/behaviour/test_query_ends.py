@@ -71,6 +71,16 @@ def test_one_is_the_only_item(query):
         query.one()
 
 
+def test_one_of_a_limit_of_one_is_the_first_item(query, wire):
+    assert query.limit(1).one().number == 0
+    assert [request["Limit"] for _, request in wire.calls] == [1]
+    assert query.where(Reading.number > 5).limit(1).one().number == 6
+    with pytest.raises(NotFound):
+        query.where(Reading.number > 1000).limit(1).one()
+    with pytest.raises(MultipleFound):
+        query.limit(2).one()
+
+
 def test_one_reads_two_items_at_most(query, wire):
     with pytest.raises(MultipleFound):
         query.one()

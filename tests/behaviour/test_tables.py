@@ -147,6 +147,8 @@ def test_ensure_says_in_what_a_live_table_does_not_fit(db, key_schema, definitio
     with pytest.raises(ModelError) as caught:
         db.tables.ensure(Order)
     assert "does not fit Order" in str(caught.value)
+    assert "print(db.tables.plan(Order))" in str(caught.value)
+    assert "db.tables.apply(plan)" in str(caught.value)
     for word in words:
         assert word in str(caught.value)
 

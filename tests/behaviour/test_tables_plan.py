@@ -432,3 +432,38 @@ def test_the_indexes_of_all_models_of_a_table_are_planned(db):
     assert set(live.indexes) == {"by-year"}
     assert live.ttl == "u"
     assert table_of(db, Plain) == live.name
+
+
+class Party(Model, table="parties", discriminator="kind"):
+    id: Attr[str] = partition_key()
+
+
+class Customer(Party):
+    email: Attr[str | None] = attr(default=None)
+    by_email = gsi("by-email", partition="email")
+
+
+class Visitor(Party):
+    badge: Attr[str | None] = attr(default=None)
+    by_badge = gsi("by-badge", partition="badge")
+
+
+@pytest.mark.parametrize("model", [Party, Customer, Visitor])
+def test_a_subclass_counts_its_family_and_deletes_no_index_of_a_sibling(db, model):
+    db.tables.create(Party)
+    try:
+        plan = db.tables.plan(model, allow_delete=True)
+        assert not plan, str(plan)
+        db.tables.apply(plan)
+        assert set(db.tables.describe(model).indexes) == {"by-email", "by-badge"}
+    finally:
+        db.tables.delete(Party)
+
+
+@pytest.mark.parametrize("model", [Customer, Visitor])
+def test_a_subclass_makes_the_table_of_its_family(db, model):
+    db.tables.ensure(model)
+    try:
+        assert set(db.tables.describe(Party).indexes) == {"by-email", "by-badge"}
+    finally:
+        db.tables.delete(Party)

@@ -272,8 +272,8 @@ def test_each_reason_says_which_operation_and_holds_the_verbs_own_error(db, key)
     assert db.get(Entry, key, 3, consistent=True) is None
 
 
-def test_the_error_travels_without_the_items(db, key):
-    db.create(Account(id=key))
+def test_the_error_travels_with_the_items(db, key):
+    stored = db.create(Account(id=key, balance=5))
 
     def work():
         with db.transaction() as tx:
@@ -284,7 +284,7 @@ def test_the_error_travels_without_the_items(db, key):
     reason = only(error)
     assert (reason.code, reason.label, reason.operation) == ("ConditionalCheckFailed", "open", "create Account")
     assert isinstance(reason.error, AlreadyExists)
-    assert reason.item is None
+    assert reason.item == reason.error.item == stored
 
 
 def test_a_loaded_object_is_checked_to_be_unchanged(db, key):

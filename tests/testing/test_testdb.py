@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
+import threading
+import warnings
 
 import pytest
 
-from dynamorm import DB, Attr, Model, Presets, TableSettings, partition_key
+from dynamorm import DB, AsyncDB, Attr, Model, Presets, TableSettings, partition_key
 from dynamorm.errors import ConfigError, TableNotFound
 from dynamorm.testing import AsyncTestDB, EmbeddedEngine, TestDB
 from dynamorm.testing.db import drop_tables, local_settings
@@ -186,3 +189,102 @@ def test_loading_the_plugin_loads_nothing_heavy(name):
     program = f"import sys, pytest; known = set(sys.modules); import dynamorm.testing.pytest_plugin; print({name!r} in set(sys.modules) - known)"
     ran = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+def test_a_cursor_comes_without_a_warning():
+    with TestDB(models=[Coin]) as db, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for number in range(3):
+            db.create(Coin(id=f"c{number}", worth=number))
+        page = db.model(Coin).allow_scan().limit(2).page()
+        rest = db.model(Coin).allow_scan().limit(2).cursor(page.cursor).page()
+        assert {coin.id for coin in (*page.items, *rest.items)} == {"c0", "c1", "c2"}
+    one, two = local_settings(), local_settings()
+    assert one.cursor_key != two.cursor_key
+
+
+def test_a_cursor_key_of_ones_own_is_kept():
+    key = b"k" * 32
+    with TestDB(cursor_key=key) as db:
+        assert db.config.cursor_key.secrets == (key,)
+
+
+def test_an_app_in_another_loop_opens_the_same_tables_with_its_settings():
+    async def app(config):
+        async with AsyncDB(config) as db:
+            await db.create(Coin(id="c1", worth=5))
+
+    with TestDB(models=[Coin]) as db:
+        thread = threading.Thread(target=lambda: asyncio.run(app(db.config)))
+        thread.start()
+        thread.join()
+        assert db.require(Coin, "c1").worth == 5
+
+
+CHILD = """
+from dynamorm import DB, Attr, Model, Presets, partition_key
+
+class Coin(Model, table="coins-of-a-child"):
+    id: Attr[str] = partition_key()
+    worth: Attr[int]
+
+db = DB(Presets.local_development())
+db.tables.ensure(Coin)
+db.create(Coin(id="c1", worth=5))
+print(db.config.endpoint)
+"""
+
+
+def test_a_child_process_with_the_local_preset_meets_the_same_engine():
+    class Coin(Model, table="coins-of-a-child"):
+        id: Attr[str] = partition_key()
+        worth: Attr[int]
+
+    with DB(Presets.local_development()) as db:
+        ran = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=False, timeout=60)
+        assert ran.stdout.strip() == db.config.endpoint, ran.stderr
+        assert db.require(Coin, "c1").worth == 5
+        db.tables.delete(Coin)
+
+
+def test_an_engine_that_has_ended_is_not_waited_for(monkeypatch):
+    env = {**os.environ, "_DYNAMORM_EMBEDDED_ENGINE": "http://127.0.0.1:9"}
+    ran = subprocess.run(
+        [sys.executable, "-c", CHILD], env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.stdout.startswith("http://127.0.0.1:"), ran.stderr
+    assert ran.stdout.strip() != "http://127.0.0.1:9"
+
+
+FORKING = """
+import os, sys
+from dynamorm import DB, Attr, Model, Presets, partition_key
+
+class Coin(Model, table="coins-of-a-fork"):
+    id: Attr[str] = partition_key()
+
+db = DB(Presets.local_development())
+db.tables.ensure(Coin)
+db.create(Coin(id="c1"))
+for call in (True, False):
+    child = os.fork()
+    if child == 0:
+        if call:
+            assert db.exists(Coin, "c1")
+            db.close()
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert db.exists(Coin, "c1")
+db.tables.delete(Coin)
+db.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this system")
+def test_forked_children_leave_no_warning_and_do_not_end_the_engine():
+    env = {name: value for name, value in os.environ.items() if name != "_DYNAMORM_EMBEDDED_ENGINE"}
+    ran = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", FORKING], env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "ResourceWarning" not in ran.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dynamorm import DB, Attr, Condition, Model, attr, composite, partition_key, version
+from dynamorm import DB, AsyncDB, Attr, Condition, Model, attr, composite, partition_key, version
 
 
 class Payment(Model, table="payments"):
@@ -58,6 +58,25 @@ def f(db: DB, when: datetime) -> None:
     db.model(Payment).where(p.id == "x")  # E bool, not Condition
     db.model(Payment).where(True)  # E
     db.update(p, Payment.amount > 5)  # E Condition, not Update
+    db.update(Payment, "x", Payment.amount == 5)  # E Condition, not Update
+    db.update(Payment, Payment.amount == 5, id="x")  # E Condition, not Update
+    db.upsert(Payment, "x", Payment.amount == 5)  # E Condition, not Update
+    db.update(Payment, "x", {"amount": 5})  # E a dict, not updates
+    db.model(Payment).where(id="x")  # E no keywords
+    db.model(Payment).filter(amount=5)  # E no keywords
+    db.model(Payment).sum(Payment.id)  # E not a number
+    db.model(Payment).average(Payment.tags)  # E not a number
+    db.increment(Payment, "x", Payment.note)  # E not a number
+    total: str = db.model(Payment).sum(Payment.amount)  # E an int
+    least: int = db.model(Payment).min(Payment.amount)  # E may be None
+    left: str = db.increment(Payment, "x", Payment.amount)  # E an int
+    db.transact_get([("x", Payment)])  # E the model comes first
+    Payment.amount + 1  # E no arithmetic
+    Payment.id.startswith("x")  # E begins_with
+    Payment.tags.extend(["x"])  # E append
+    Payment.id == "x" & Payment.amount  # E parentheses
+    with AsyncDB() as wrong:  # E async with
+        wrong.close
     x: int = db.get(Payment, "x")  # E
     y: Condition = Payment.amount  # E
     db.get(Payment, "x").amount  # E may be None

@@ -13,6 +13,7 @@ from dynamorm import (
     AsyncDB,
     Attr,
     Condition,
+    ConditionFailed,
     Config,
     Json,
     Mixin,
@@ -30,6 +31,7 @@ from dynamorm import (
     updated_at,
     version,
 )
+from dynamorm.streams import ChangeKind
 
 T = TypeVar("T")
 
@@ -182,7 +184,31 @@ def blocking(db: DB) -> None:
         tx.delete(Payment, "p1", must_exist=True)
         tx.check(p)
         tx.check(Payment, "p1", Payment.amount > 5, label="enough")
-    assert_type(len(db.transact_get([(Payment, "p1"), (Payment, {"id": "p2"})])), int)
+    assert_type(db.transact_get([(Payment, "p1"), (Payment, {"id": "p2"})]), "list[Payment | None]")
+    for kind, old, new in db.stream(Payment):
+        assert_type(kind, ChangeKind)
+        assert_type(old, "Payment | None")
+        assert_type(new, "Payment | None")
+    assert_type(query.sum(Payment.amount), int)
+    assert_type(query.sum(Payment.fee), Decimal)
+    assert_type(query.sum("amount"), "int | Decimal")
+    assert_type(query.average(Payment.amount), "Decimal | None")
+    assert_type(query.average("amount"), "Decimal | None")
+    assert_type(query.min(Payment.amount), "int | None")
+    assert_type(query.max(Payment.note), "str | None")
+    assert_type(query.max(Payment.created), "datetime | None")
+    assert_type(db.increment(p, Payment.amount), int)
+    assert_type(db.increment(Payment, "p1", Payment.amount, by=-1, minimum=0), int)
+    assert_type(db.increment(Payment, "p1", datetime.now(UTC), Payment.fee, by=Decimal("0.5")), Decimal)
+    assert_type(db.increment(Payment, Payment.amount, id="p1", created=datetime.now(UTC), upsert=True), int)
+    db.update(Payment, Payment.amount.set(7), id="p1")
+    assert_type(db.config, Config)
+    try:
+        db.create(p)
+    except ConditionFailed as error:
+        assert_type(error.item_as(Payment), "Payment | None")
+        if error.item is not None:
+            error.item.amount
 
 
 async def aio(db: AsyncDB) -> None:
@@ -193,7 +219,14 @@ async def aio(db: AsyncDB) -> None:
         assert_type(one, Payment)
     async with db.transaction() as tx:
         tx.update(p, Payment.amount.set(7))
-    assert_type(len(await db.transact_get([(Payment, "p1")])), int)
+    assert_type(await db.transact_get([(Payment, "p1")]), "list[Payment | None]")
+    assert_type(await db.model(Payment).sum(Payment.amount), int)
+    assert_type(await db.model(Payment).min(Payment.created), "datetime | None")
+    assert_type(await db.increment(Payment, "p1", Payment.amount), int)
+    async for kind, old, new in db.stream(Payment):
+        assert_type(kind, ChangeKind)
+        assert_type(new, "Payment | None")
+        assert old is None
     async with AsyncDB(Presets.local_development()) as other:
         assert_type(await other.exists(Payment, "p1"), bool)
 

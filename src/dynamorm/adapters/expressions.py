@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from dynamorm.declare import Attr, did_you_mean
+from dynamorm.errors import InvalidAttribute
 from dynamorm.schema import Index, Schema, schema_of
 
 M = TypeVar("M")
@@ -34,7 +35,7 @@ class Fields(Generic[M]):
             return self.__found__[name]  # type: ignore[no-any-return]  # an Attr; an Index where one is asked for
         except KeyError:
             hint = did_you_mean(name, self.__found__)
-            raise AttributeError(f"{self.__schema__.name} has no field {name!r}{hint}") from None
+            raise InvalidAttribute(f"{self.__schema__.name} has no field {name!r}{hint}") from None
 
     def __getitem__(self, name: str) -> Attr[Any]:
         return getattr(self, name)  # type: ignore[no-any-return]  # as above
@@ -58,7 +59,7 @@ def _fields_of(model: Any) -> Fields[Any]:
 def fields(model: type[M], /) -> Fields[M]:
     """The attributes of a registered class, for conditions and updates.
 
-    Raises: TypeError when the class is neither registered nor a Model.
+    Raises: InvalidUse when the class is neither registered nor a Model.
 
     Example: ``db.update(order, fields(Order).total.add(5))``
     """

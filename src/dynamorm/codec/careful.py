@@ -52,7 +52,11 @@ class Careful:
         for plan in self._codec.record.plans:
             value = getattr(obj, plan.name, U)
             if value is U:
-                raise ValidationError(f"{self._name}.{plan.name} has no value", field=plan.name)
+                raise ValidationError(
+                    f"{self._name}.{plan.name} has no value: a field of an object is never deleted; set it to None, or take the attribute"
+                    f" away with the update {self._name}.{plan.name}.remove()",
+                    field=plan.name,
+                )
             stored = self.encode_field(plan.name, value)
             if stored is not None:
                 wire[plan.stored] = stored

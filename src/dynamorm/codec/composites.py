@@ -35,13 +35,13 @@ class Computed:
     def __init__(self, owner: str, plan: FieldPlan, plans: Mapping[str, FieldPlan]) -> None:
         made = plan.field.option(Composite)
         assert made is not None  # as the planner has seen
-        self.owner = owner
+        self.owner: str = owner
         self.field: Field = plan.field
         self.made: Composite = made
-        self.primary = plan.field.role in {"partition", "sort"}
-        self.limit = plan.key_limit
-        self.sources = tuple((name, plans[name].stored) for name in made.components)
-        self.tags = {name: plans[name].shape.tag for name in made.components}
+        self.primary: bool = plan.field.role in {"partition", "sort"}
+        self.limit: int = plan.key_limit
+        self.sources: tuple[tuple[Any, str], ...] = tuple((name, plans[name].stored) for name in made.components)
+        self.tags: dict[Any, str] = {name: plans[name].shape.tag for name in made.components}
         for slot in made.slots:
             _check_shape(f"{owner}.{plan.name}", slot, plans[slot.name])
         for name in made.by:

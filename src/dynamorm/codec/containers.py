@@ -27,8 +27,8 @@ class ListShape(Shape):
     def __init__(self, item: Shape, kind: type) -> None:
         self.item = item
         self.kind = kind
-        self.expected = f"{kind.__name__}[{item.expected}]"
-        self.classes = (kind,)
+        self.expected: str = f"{kind.__name__}[{item.expected}]"
+        self.classes: tuple[type, ...] = (kind,)
 
     @override
     def payload(self) -> Any:
@@ -86,7 +86,7 @@ class TupleShape(Shape):
 
     def __init__(self, items: tuple[Shape, ...]) -> None:
         self.items = items
-        self.expected = f"tuple[{', '.join(one.expected for one in items) or '()'}]"
+        self.expected: str = f"tuple[{', '.join(one.expected for one in items) or '()'}]"
 
     @override
     def payload(self) -> Any:
@@ -137,9 +137,9 @@ class SetShape(Shape):
     def __init__(self, item: Scalar, kind: type) -> None:
         self.item = item
         self.kind = kind
-        self.tag = f"{item.tag}S"
-        self.expected = f"{kind.__name__}[{item.expected}]"
-        self.classes = (kind,)
+        self.tag: str = f"{item.tag}S"
+        self.expected: str = f"{kind.__name__}[{item.expected}]"
+        self.classes: tuple[type, ...] = (kind,)
 
     @override
     def payload(self) -> Any:
@@ -183,8 +183,8 @@ class AnySetShape(Shape):
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
-        self.expected = kind.__name__
-        self.classes = (kind,)
+        self.expected: str = kind.__name__
+        self.classes: tuple[type, ...] = (kind,)
 
     @override
     def encode(self, source: Source, v: str) -> str:
@@ -220,7 +220,7 @@ class DictShape(Shape):
     def __init__(self, key: Scalar, item: Shape) -> None:
         self.key = key
         self.item = item
-        self.expected = f"dict[{key.expected}, {item.expected}]"
+        self.expected: str = f"dict[{key.expected}, {item.expected}]"
 
     @override
     def payload(self) -> Any:

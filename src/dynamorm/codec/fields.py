@@ -38,18 +38,18 @@ class FieldPlan:
         keep_none: bool = False,
     ) -> None:
         self.field = field
-        self.name = field.name
-        self.stored = field.stored
+        self.name: str = field.name
+        self.stored: str = field.stored
         self.owner = owner
         self.hook = hook
         self.key_limit = key_limit
         self.sparse = sparse
-        self.optional = isinstance(shape, Nullable)
-        self.shape = shape.inner if isinstance(shape, Nullable) else shape
+        self.optional: bool = isinstance(shape, Nullable)
+        self.shape: Shape = shape.inner if isinstance(shape, Nullable) else shape
         # The times that the library sets are declared without Optional, and are None until the first write.
-        self.nullable = self.optional or (field.default is None and not shape.null)
+        self.nullable: bool = self.optional or (field.default is None and not shape.null)
         # None is left out and read back as the default; where the default is another value, NULL must say so.
-        self.keep_none = self.optional and not sparse and (keep_none or not self._none_by_default)
+        self.keep_none: bool = self.optional and not sparse and (keep_none or not self._none_by_default)
 
     @property
     def _none_by_default(self) -> bool:

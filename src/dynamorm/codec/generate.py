@@ -26,11 +26,12 @@ from .reading import Reading
 from .replies import decoded, dumps, parts_of, read_object
 from .size import MAX_NAME
 from .source import Source
-from .state import ACCESS, SLOTS
+from .state import ACCESS, SLOTS, Access
 
 if TYPE_CHECKING:
     from .composites import Computed
     from .family import Family
+    from .records import Record
 
 
 class Page(Struct, gc=False):
@@ -54,6 +55,10 @@ class Codec:
     Raises: ModelError when the model's types cannot be stored.
     """
 
+    access: Access
+    loaded: Callable[[Any], bytes | None]
+    mark: Callable[[Any, bytes | None], None]
+
     encode: Callable[[Any], dict[str, Any]]
     key_json: Callable[[tuple[Any, ...]], bytes]
 
@@ -61,11 +66,11 @@ class Codec:
         self, schema: Schema, hook_of: FieldHooks, codec_of: Callable[[Any], Codec], table_prefix: str = ""
     ) -> None:
         self.schema = schema
-        self.model = schema.model
-        self.table = None if schema.table is None else table_prefix + schema.table
+        self.model: type[Any] = schema.model
+        self.table: str | None = None if schema.table is None else table_prefix + schema.table
         self.access = access = ACCESS.get(schema.model, SLOTS)
         self.loaded, self.mark = access.get_state, access.set_state
-        self.record = Planner(hook_of, codec_of).model(schema)
+        self.record: Record = Planner(hook_of, codec_of).model(schema)
         self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in (*self.record.plans, *self.record.computed)}
         self.codec_of = codec_of
         self.family: Family | None = None
@@ -75,19 +80,19 @@ class Codec:
             self.family = Family(schema, codec_of)
         self._names = self.record.names() | {TOKEN_ATTRIBUTE}
         self._deep = may_nest(self.record)
-        self.careful = Careful(self)
-        self.encode_field = self.careful.encode_field
-        self.decode_field = self.careful.decode_field
+        self.careful: Careful = Careful(self)
+        self.encode_field: Callable[[str, Any], dict[str, Any] | None] = self.careful.encode_field
+        self.decode_field: Callable[[str, dict[str, Any]], Any] = self.careful.decode_field
         source = Source()
         self._build(source)
-        self.source = source.compile(schema.name)
+        self.source: str = source.compile(schema.name)
         self.encode = source.names["encode"]
         self._decode = source.names[self._decoder]
-        self.keys = KeyCodec(schema, self.plans, self.encode_key_field)
-        self.key_names = self.keys.names
+        self.keys: KeyCodec = KeyCodec(schema, self.plans, self.encode_key_field)
+        self.key_names: tuple[str, ...] = self.keys.names
         self.key_json = self.keys.json
-        self.encode_key = self.keys.encode
-        self.key_of = self.keys.of
+        self.encode_key: Callable[[dict[str, Any]], bytes] = self.keys.encode
+        self.key_of: Callable[[Any], bytes] = self.keys.of
         self.composites: dict[str, Computed] = {}
         if self.record.computed:
             from . import composites  # only models with composite keys need it
@@ -95,11 +100,11 @@ class Codec:
             self.composites = composites.computed_of(schema.name, self.record.computed, self.plans)
             composites.mark_sparse(self.composites, self.plans)
             self.key_of = partial(composites.key_of, self)
-            self.compose = partial(composites.compose, self)
-        self.reading = Reading(self, self.key_names)
-        self.read_item = self.reading.item
-        self.read_attributes = self.reading.attributes
-        self.attributes_json = self.reading.attributes_json
+            self.compose: Callable[..., bytes] = partial(composites.compose, self)
+        self.reading: Reading = Reading(self, self.key_names)
+        self.read_item: Callable[..., Any] = self.reading.item
+        self.read_attributes: Callable[..., Any] = self.reading.attributes
+        self.attributes_json: Callable[..., bytes | None] = self.reading.attributes_json
         self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial`
 
     def _build(self, source: Source) -> None:

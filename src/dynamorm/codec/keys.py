@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dynamorm.errors import ValidationError
+from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.schema import Field, Schema
 
 from .fields import FieldPlan
@@ -25,7 +25,7 @@ class KeyCodec:
         self._schema = schema
         self._encode = encode
         self.fields: tuple[Field, ...] = () if key is None else tuple(schema.fields[name] for name in key.fields)
-        self.names = tuple(field.stored for field in self.fields)
+        self.names: tuple[str, ...] = tuple(field.stored for field in self.fields)
         # Only these have a text that needs no hook and no careful look.
         plain = [plans[field.name].shape is SCALARS[str] and plans[field.name].plain_key for field in self.fields]
         self._parts = [
@@ -39,7 +39,17 @@ class KeyCodec:
 
     def of(self, obj: Any) -> bytes:
         """The JSON of an object's key. Raises: ValidationError."""
-        return self.json(tuple([getattr(obj, field.name) for field in self.fields]))
+        try:
+            values = tuple([getattr(obj, field.name) for field in self.fields])
+        except AttributeError as error:
+            missing = error
+        else:
+            return self.json(values)
+        if isinstance(missing, DynamORMError):
+            raise missing
+        raise ValidationError(
+            f"this {self._schema.name} has no value of a key attribute, so it has no key: load it anew"
+        )
 
     def _one_text(self) -> Callable[[tuple[Any, ...]], bytes]:
         (head,) = self._parts

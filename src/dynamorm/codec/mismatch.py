@@ -12,7 +12,7 @@ class Mismatch(Exception):
         super().__init__()
         self.expected = expected
         self.value = value
-        self.found = type(value).__name__ if found is None else found
+        self.found: str = type(value).__name__ if found is None else found
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -33,7 +33,7 @@ class Wanted:
     __slots__ = ("elements", "fields", "whole")
 
     def __init__(self) -> None:
-        self.whole = False
+        self.whole: bool = False
         self.fields: dict[str, Wanted] = {}
         self.elements: list[tuple[Part, ...]] = []
 
@@ -51,11 +51,11 @@ class PartialRecord(Record):
 
     def __init__(self, record: Record, plans: list[FieldPlan], computed: Iterable[FieldPlan] = ()) -> None:
         assert record.schema is not None  # only models are narrowed
-        self.partial = partial_class(record.schema.model, tuple(plan.name for plan in plans))
+        self.partial: Any = partial_class(record.schema.model, tuple(plan.name for plan in plans))
         # Without a table: no write tokens come, and nothing is kept of the stored item.
         super().__init__(open_class(self.partial), SLOTS, schema=replace(record.schema, table=None))
         self.plans = plans
-        self.computed = list(computed)
+        self.computed: list[FieldPlan] = list(computed)
 
     def sealed(self, source: Source, made: str) -> str:
         """The expression of the finished object from that of the filled one."""

@@ -6,10 +6,10 @@ know verbs: it says which places to fetch, and reads what comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from linecache import cache as shown_sources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -28,6 +28,9 @@ from .source import Source
 from .state import Access
 from .system import key_json_of
 
+if TYPE_CHECKING:
+    from .composites import Computed
+
 MAX_READERS: Final = 256
 """Selections of one model whose readers are kept. A program has a few; one that lets its users choose has any number."""
 
@@ -43,14 +46,14 @@ class PartialReader:
 
     def __init__(self, codec: Codec, wanted: dict[str, Wanted], computed: tuple[str, ...] = ()) -> None:
         found = narrow(codec.record, wanted)
-        self.codec = _PartialCodec(codec, found.plans, wanted, computed)
-        self.names = tuple(plan.name for plan in found.plans)
+        self.codec: _PartialCodec = _PartialCodec(codec, found.plans, wanted, computed)
+        self.names: tuple[str, ...] = tuple(plan.name for plan in found.plans)
         places = [*found.places, *((codec.field(name),) for name in computed)]
         self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in places)
         if codec.schema.discriminator is not None:
             self.projection += (_attribute(codec.schema, codec.schema.discriminator),)
-        self.reading = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
-        self.read_item = self.reading.item
+        self.reading: Reading = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
+        self.read_item: Callable[[bytes], Any] = self.reading.item
 
     def read_page(self, body: bytes) -> Page:
         """The reply to Query or Scan. Raises: MalformedResponse, ValidationError."""
@@ -66,20 +69,20 @@ class _PartialCodec:
     def __init__(
         self, codec: Codec, plans: list[FieldPlan], wanted: dict[str, Wanted], computed: tuple[str, ...]
     ) -> None:
-        self.schema = codec.schema
-        self.composites = {name: codec.composites[name] for name in computed}
+        self.schema: Schema = codec.schema
+        self.composites: dict[str, Computed] = {name: codec.composites[name] for name in computed}
         # A component that is no attribute of its own is read out of the key, which the careful path does.
         components = {name for one in self.composites.values() for name in one.made.fields}
         plans = [_demanding(plan) if plan.name in components else plan for plan in plans]
-        self.model = codec.model
-        self.table = codec.table
-        self.record = PartialRecord(codec.record, plans, [codec.plans[name] for name in computed])
-        self.plans = {plan.name: plan for plan in plans}
-        self.codec_of = codec.codec_of
-        self.family = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
+        self.model: type[Any] = codec.model
+        self.table: str | None = codec.table
+        self.record: PartialRecord = PartialRecord(codec.record, plans, [codec.plans[name] for name in computed])
+        self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in plans}
+        self.codec_of: Callable[[Any], Codec] = codec.codec_of
+        self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
         # The text of a composite key may hold less than it is made of, so such an object keeps what it was read from.
-        self.access = Access(self._construct, lambda _: None, _keep if computed else lambda _, __: None)
-        self.careful = Careful(self)  # type: ignore[arg-type] # has what it asks of a codec
+        self.access: Access = Access(self._construct, lambda _: None, _keep if computed else lambda _, __: None)
+        self.careful: Careful = Careful(self)  # type: ignore[arg-type] # has what it asks of a codec
         source = Source()
         filled = f"{self.record.decoder(source)}(w{', raw' if computed else ''})"
         source.define("read", "w, raw", [f"return {self.record.sealed(source, filled)}"])

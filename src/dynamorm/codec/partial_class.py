@@ -8,11 +8,12 @@ schema, so no verb takes it. This module must not know wire types.
 from __future__ import annotations
 
 import threading
+from abc import ABCMeta
 from typing import Any, Final, NoReturn
 from weakref import WeakValueDictionary
 
 from dynamorm.errors import PartialItem
-from dynamorm.generated import masked
+from dynamorm.generated import shown_value
 from dynamorm.schema import SCHEMAS, schema_of
 
 from .state import has_slot
@@ -56,7 +57,7 @@ def _make(model: Any, names: tuple[str, ...]) -> Any:
     }
     if has_slot(model):
         # Past the metaclass's own constructor, which would build a schema and so make a model of it.
-        return type.__new__(type(model), name, (model,), namespace)
+        return ABCMeta.__new__(type(model), name, (model,), namespace)
     filled: Any = type(name, (), {"__slots__": (*names, "__loaded__")})
     return type(name, (filled,), namespace)
 
@@ -90,9 +91,7 @@ def _setattr(self: Any, name: str, _: Any = None) -> NoReturn:
 
 def _repr(self: Any) -> str:
     fields = SCHEMAS[self.__partial_of__].fields
-    shown = ", ".join(
-        f"{name}=***" if masked(fields[name]) else f"{name}={getattr(self, name)!r}" for name in self.__selected__
-    )
+    shown = ", ".join(f"{name}={shown_value(self, fields[name])}" for name in self.__selected__)
     return f"{type(self).__name__}({shown})"
 
 
@@ -110,7 +109,7 @@ def _reduce(self: Any, *_: Any) -> tuple[Any, ...]:
 def restore(model: Any, names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
     """A partial object again, of what a pickle or a copy holds.
 
-    Raises: ModelError or TypeError when ``model`` is no model any more.
+    Raises: ModelError or InvalidUse when ``model`` is no model any more.
     """
     schema_of(model)
     partial = partial_class(model, names)
@@ -131,6 +130,7 @@ class _SelectedFields:
 
 _METHODS: Final[dict[str, Any]] = {
     "__init__": _init,
+    "__replace__": _init,
     "__getattr__": _getattr,
     "__setattr__": _setattr,
     "__delattr__": _setattr,

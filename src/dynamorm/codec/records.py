@@ -37,8 +37,8 @@ class Record(Shape):
         self.style = style
         self.schema = schema
         self.access = access
-        self.expected = cls.__name__
-        self.classes = (dict,) if style == DICT else (cls,)
+        self.expected: str = cls.__name__
+        self.classes: tuple[Any, ...] = (dict,) if style == DICT else (cls,)
         self.plans: list[FieldPlan] = []
         self.computed: list[FieldPlan] = []
         self.optional: frozenset[str] = frozenset()

@@ -43,7 +43,7 @@ class Registry:
     def codec(self, model: Any) -> Codec:
         """The codec of a model.
 
-        Raises: ModelError when a type cannot be stored or an option has no plugin; TypeError when it is no model.
+        Raises: ModelError when a type cannot be stored or an option has no plugin; InvalidUse when it is no model.
         """
         try:
             return self._codecs[model]
@@ -57,6 +57,7 @@ class Registry:
             for hook in self._model_hooks:
                 schema = hook(schema)
             known = Codec(schema, self._hook_of, self.codec, self._table_prefix)
+            _check_none(known)
             self._codecs[schema.model] = known
         return known
 
@@ -71,3 +72,15 @@ class Registry:
             if found is not None:
                 return found
         return None
+
+
+def _check_none(codec: Codec) -> None:
+    """Refuse None as the default of a field whose type, a text until now, has no place for it. Raises: ModelError."""
+    for name, field in codec.schema.fields.items():
+        if field.default is None and isinstance(field.annotation, str) and not field.role:
+            plan = codec.plans[name]
+            if not (plan.optional or plan.shape.null):
+                raise ModelError(
+                    f"{field.owner}.{name}: the default is None, which its type has no place for:"
+                    f" Attr[{field.annotation} | None]"
+                )

@@ -126,9 +126,9 @@ class Scalar(Shape):
         self.text = text
         self.parse = parse
         self.names = names
-        self.careful = careful or {}
+        self.careful: dict[str, Any] = careful or {}
         self.classes = classes
-        self.passes = parse == "{x}"
+        self.passes: bool = parse == "{x}"
         self.lenient = lenient
         self.key_of = key_of
         self._payload = payload
@@ -231,9 +231,9 @@ class Nullable(Shape):
 
     def __init__(self, inner: Shape) -> None:
         self.inner = inner
-        self.tag = inner.tag
-        self.first = inner.first
-        self.expected = f"{inner.expected} or None"
+        self.tag: str = inner.tag
+        self.first: str = inner.first
+        self.expected: str = f"{inner.expected} or None"
 
     @override
     def payload(self) -> Any:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from dynamorm.errors import ValidationError
+
 
 class Access(Struct, frozen=True):
     """How objects of a registered class that is no `Model` are made and keep their state.
@@ -30,7 +32,12 @@ def has_slot(cls: type) -> bool:
 
 
 def construct_slots(cls: Any, values: dict[str, Any]) -> Any:
-    """Make a Model from its field values, without its constructor."""
+    """Make a Model from its field values, without its constructor. Raises: ValidationError for an abstract class."""
+    if cls.__abstractmethods__:
+        raise ValidationError(
+            f"a stored item is of the class {cls.__name__}, which is abstract, so no object can be made of it: give each"
+            " item a class that is not"
+        )
     obj = object.__new__(cls)
     obj.__loaded__ = None
     for name, value in values.items():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from dynamorm.errors import InvalidUse
 
 from .replies import read_object
 from .system import is_guard_key
@@ -27,7 +29,20 @@ class ChangeKind(StrEnum):
     REMOVE = "remove"
 
 
-class StreamRecord(Generic[M]):
+if TYPE_CHECKING:
+
+    class _Unpacked(tuple[ChangeKind, M | None, M | None], Generic[M]):
+        """What a record is to a type checker, so that ``kind, old, new = record`` has three types."""
+
+        __slots__ = ()
+
+        def __new__(cls, *_: Any, **__: Any) -> Self: ...
+
+else:
+    _Unpacked = Generic
+
+
+class StreamRecord(_Unpacked[M]):
     """One change of one item, unpacked as ``kind, old, new = record``.
 
     ``kind`` is a `ChangeKind`. ``sequence_number`` orders the records of one shard, ``event_id`` is DynamoDB's id of the
@@ -71,17 +86,17 @@ class StreamRecord(Generic[M]):
         self._codec = codec
         self._raw = raw
         self._known: dict[str, Any] = {}
-        self.kind = kind
-        self.sequence_number = sequence_number
-        self.event_id = event_id
-        self.created_at = created_at
-        self.size_bytes = size_bytes
-        self.view = view
-        self.region = region
-        self.table = table
-        self.is_ttl_expiry = is_ttl_expiry
+        self.kind: ChangeKind = kind
+        self.sequence_number: str | None = sequence_number
+        self.event_id: str | None = event_id
+        self.created_at: datetime | None = created_at
+        self.size_bytes: int = size_bytes
+        self.view: str | None = view
+        self.region: str | None = region
+        self.table: str | None = table
+        self.is_ttl_expiry: bool = is_ttl_expiry
         """Whether DynamoDB removed the item because its time to live was over, rather than somebody's delete."""
-        self.shard = shard
+        self.shard: str | None = shard
 
     @property
     def keys(self) -> tuple[Any, ...]:
@@ -132,18 +147,26 @@ class StreamRecord(Generic[M]):
             self._known[name] = decode(self._raw[name])
         return self._known[name]
 
-    def __iter__(self) -> Iterator[Any]:
-        """``kind, old, new = record``."""
-        return iter((self.kind, self.old, self.new))
+    if not TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[Any]:
+            """``kind, old, new = record``."""
+            return iter((self.kind, self.old, self.new))
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, at: Any) -> Any:
+            return (self.kind, self.old, self.new)[at]
 
     def __repr__(self) -> str:
         return f"<StreamRecord {self.kind} {self._codec.schema.name} {self.sequence_number}>"
 
 
 def refuse_awaitable(result: Any) -> None:
-    """Raise TypeError for what a coroutine function returned where a plain function is expected: nothing was done."""
+    """Raise InvalidUse for what a coroutine function returned where a plain function is expected: nothing was done."""
     if hasattr(result, "__await__"):
         close = getattr(result, "close", None)
         if close is not None:
             close()  # or Python would warn of it a second time
-        raise TypeError("the handler is a coroutine function: use AsyncDB, or run the coroutine yourself")
+        raise InvalidUse("the handler is a coroutine function: use AsyncDB, or run the coroutine yourself")

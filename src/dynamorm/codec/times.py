@@ -6,6 +6,7 @@ Source: https://www.rfc-editor.org/rfc/rfc3339
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ _LENGTH_WITH_FRACTION = 27
 ZERO_TIME: Final = "0001-01-01T00:00:00.000000000Z"
 """The zero time of the Go original, which counts as empty."""
 
-fromisoformat = datetime.fromisoformat
+fromisoformat: Final[Callable[[str], datetime]] = datetime.fromisoformat
 
 
 def instant_text(value: Any) -> str:

@@ -23,8 +23,8 @@ class FamilyShape(Shape):
     def __init__(self, cls: Any, codec_of: Callable[[Any], Any]) -> None:
         self.cls = cls
         self.codec_of = codec_of
-        self.expected = cls.__name__
-        self.classes = ()
+        self.expected: str = cls.__name__
+        self.classes: tuple[type, ...] = ()
 
     @override
     def payload(self) -> Any:
@@ -57,8 +57,8 @@ class Union(Shape):
 
     def __init__(self, members: list[Shape]) -> None:
         self.members = members
-        self.expected = " | ".join(member.expected for member in members)
-        self.null = any(member.null for member in members)
+        self.expected: str = " | ".join(member.expected for member in members)
+        self.null: bool = any(member.null for member in members)
 
     @override
     def children(self) -> Any:

@@ -71,5 +71,4 @@ def digits_of(currency: str) -> int:
 
 
 if __name__ == "__main__":
-    for payment in make_payments():
-        sys.stdout.write(json.dumps(payment, ensure_ascii=False) + "\n")
+    sys.stdout.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in make_payments())

@@ -12,6 +12,7 @@ from typing import Literal
 
 from dynamorm import Attr, Model, attr, created_at, gsi, partition_key, updated_at, version
 from dynamorm.demo.make_payments import make_payments
+from dynamorm.schema import Index
 
 
 class Status(Enum):
@@ -39,7 +40,7 @@ class Payment(Model, table="payments"):
     created_at: Attr[datetime] = created_at()
     updated_at: Attr[datetime] = updated_at()
     version: Attr[int] = version()
-    by_merchant = gsi("by-merchant", partition="merchant", sort="placed_at")
+    by_merchant: Index = gsi("by-merchant", partition="merchant", sort="placed_at")
 
 
 def shipped_payments(count: int) -> list[Payment]:

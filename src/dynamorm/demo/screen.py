@@ -58,7 +58,9 @@ class Screen:
     def __init__(self, *, plain: bool = False) -> None:
         console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False)
         width = min(console.width, _WIDEST) if console.is_terminal else _PLAIN_WIDTH
-        self.console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False, width=width)
+        self.console: Console = Console(
+            no_color=plain, force_terminal=False if plain else None, highlight=False, width=width
+        )
 
     def title(self, text: str, under: str) -> None:
         """Show the opening panel."""

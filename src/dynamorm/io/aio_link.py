@@ -49,6 +49,9 @@ class Connection(asyncio.BufferedProtocol):
         "used",
     )
 
+    used: bool
+    closed: bool
+
     _transport: asyncio.Transport
     _future: asyncio.Future[Exchange]
     _deadline: float
@@ -60,9 +63,9 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = memoryview(bytearray(_BUFFER))
         self._alarm = inf  # when the timer goes off
         self._timer: asyncio.TimerHandle | None = None
-        self.fileno = -1
-        self.born = born
-        self.since = 0.0
+        self.fileno: int = -1
+        self.born: float = born
+        self.since: float = 0.0
         self.used = self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -88,6 +88,7 @@ class Blocking:
         closed = self._pool.closed
         for connection in self._live:
             net.disown(connection.fileno)
+            connection.sock.close()  # of the copy that leads nowhere: else it is closed with a ResourceWarning
         self._live.clear()
         self._names.reset()
         self._start()

@@ -15,6 +15,7 @@ from dynamorm.io import net
 from dynamorm.io.tls import handshake_failure, odd_protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from ssl import SSLContext
 
     from dynamorm.io.proxy import Proxy
@@ -33,16 +34,19 @@ class Connection:
         "want_write",
     )  # fmt: skip
 
+    used: bool
+    tls: bool
+
     def __init__(self, sock: socket.socket, born: float) -> None:
-        self.sock = sock
-        self.send = sock.send
-        self.recv = sock.recv
-        self.fileno = sock.fileno()
-        self.ready = net.readiness(self.fileno)
-        self.flags = 0
-        self.patience = 0.0  # seconds that `recv` waits by itself
-        self.born = born
-        self.since = 0.0
+        self.sock: socket.socket = sock
+        self.send: Callable[..., int] = sock.send
+        self.recv: Callable[..., bytes] = sock.recv
+        self.fileno: int = sock.fileno()
+        self.ready: net.Ready = net.readiness(self.fileno)
+        self.flags: int = 0
+        self.patience: float = 0.0  # seconds that `recv` waits by itself
+        self.born: float = born
+        self.since: float = 0.0
         self.used = self.tls = False
         self.want_read: tuple[type[OSError], ...] = ()
         self.want_write: tuple[type[OSError], ...] = (BlockingIOError,)

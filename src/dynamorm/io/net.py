@@ -50,7 +50,7 @@ class Lookup:
     __slots__ = ("_callbacks", "_lock", "_outcome", "started")
 
     def __init__(self, started: float) -> None:
-        self.started = started
+        self.started: float = started
         self._lock = threading.Lock()
         self._outcome: Addresses | TransportError | None = None
         self._callbacks: list[Callable[[], object]] = []

@@ -113,7 +113,7 @@ class Tunnel:
             lines.append(f"Proxy-Authorization: {proxy.credentials}")
         self._proxy = proxy
         self._head = b""
-        self.question = "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+        self.question: bytes = "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
     def feed(self, data: bytes) -> bool:
         """Take bytes of the answer; whether the tunnel is open. Raises: `TransportError`."""

@@ -32,9 +32,9 @@ class TLSSettings:
     def __init__(self, verify: bool = True, min_version: str = "TLSv1.2", ca_bundle: str | None = None) -> None:  # noqa: FBT001, FBT002 (a value object's field)
         if min_version not in _VERSIONS:
             raise ConfigError(f"TLS version {min_version!r} is not one of {', '.join(_VERSIONS)}")
-        self.verify = verify
-        self.min_version = min_version
-        self.ca_bundle = ca_bundle
+        self.verify: bool = verify
+        self.min_version: str = min_version
+        self.ca_bundle: str | None = ca_bundle
         self._context: SSLContext | None = None
 
     def __repr__(self) -> str:

@@ -46,7 +46,7 @@ _DIVIDE: Final = decimal.Context(prec=QUOTIENT, Emin=-999, Emax=999, rounding=de
 
 
 def total(session: Session, request: Request, field: str | Location) -> Flow[Any]:
-    """The sum of a number, 0 of nothing: an int where all are ints, else a Decimal."""
+    """The sum of a number, 0 of nothing: an int of ints, else a Decimal."""
     return _numbers(session, request, field, lambda found, _: found)
 
 
@@ -72,7 +72,7 @@ def _numbers(session: Session, request: Request, field: Any, end: Callable[[Any,
     if _shape(codec, place) not in _NUMBERS and not _open(_shape(codec, place)):
         raise refuse(place, "is no number, so it has no sum and no average")
     steps = _steps(codec, place)
-    found: Any = 0
+    found: Any = Decimal(0) if _shape(codec, place) in _NUMBERS[1:] else 0
     count = 0
     turn = turn_of(_only(request, place))
     while not turn.done:

@@ -53,16 +53,20 @@ class Attempts:
         "request_id", "start", "taken", "wire",
     )  # fmt: skip
 
+    corrected: bool
+    refreshed: bool
+
     def __init__(self, op: Op, wire: Channel, start: float, limit: float) -> None:
-        self.op = op
-        self.wire = wire
-        self.start = start
-        self.limit = limit
-        self.attempts = 0
+        self.op: Op = op
+        self.wire: Channel = wire
+        self.start: float = start
+        self.limit: float = limit
+        self.attempts: int = 0
         self.errors: list[BaseException] = []
-        self.ambiguous = self.parked = False
-        self.heard = wire.bucket.answers
-        self.taken = 0
+        self.ambiguous: bool = False
+        self.parked: bool = False
+        self.heard: int = wire.bucket.answers
+        self.taken: int = 0
         self.counts: dict[Any, int] = {}
         self.corrected = self.refreshed = False
         self.request_id: str | None = None

@@ -17,6 +17,7 @@ from dynamorm.errors import DynamORMError, ValidationError
 from . import ring
 from .batch_get import at
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
+from .callbacks import check_progress
 from .items import key_from_parts
 from .pace import workers
 from .plan import Plan
@@ -52,6 +53,8 @@ def write(
 ) -> Flow[BatchResult]:
     """Write everything and account for it."""
     limit = workers(session, concurrency)
+    if progress is not None:
+        check_progress(progress, "the number of items dealt with so far")
     for name, given in (("puts", puts), ("deletes", deletes)):
         if isinstance(given, (str, bytes, dict)) or not isinstance(given, Iterable):
             raise ValidationError(

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.replies import read_object
+from dynamorm.codec.scalars import SCALARS
 from dynamorm.codec.system import item_of, merged
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import (
@@ -54,15 +55,15 @@ class Step:
             raise ValidationError(f"increment needs the attribute to count, behind the key: {name}.<field>")
         self.path: Path[Any] = path
         self.field: Field = path.field
-        self.name = f"{name}.{path.name}"
+        self.name: str = f"{name}.{path.name}"
         if len(path.parts) > 1:
             raise ValidationError(
                 f"{self.name} lies inside another attribute, and increment counts whole attributes: use update(... .add(n))",
                 field=path.name,
             )
-        self.by = _number(path.name, "by", by)
-        self.minimum = None if minimum is None else _number(path.name, "minimum", minimum)
-        self.maximum = None if maximum is None else _number(path.name, "maximum", maximum)
+        self.by: Number = _number(path.name, "by", by)
+        self.minimum: Number | None = None if minimum is None else _number(path.name, "minimum", minimum)
+        self.maximum: Number | None = None if maximum is None else _number(path.name, "maximum", maximum)
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValidationError(f"{self.name}: the minimum lies above the maximum", field=path.name)
         if self.by == 0:
@@ -201,9 +202,9 @@ def _nothing(_: bytes | None) -> None:
 
 
 def _value(plan: Plan, step: Step, wire: dict[str, Any] | None) -> Number:
-    """The number that is stored; a missing one counts as 0."""
+    """The number that is stored; a missing one counts as 0, of the field's own type."""
     if wire is None or "NULL" in wire:
-        return 0
+        return Decimal(0) if plan.codec.plans[step.field.name].shape is SCALARS[Decimal] else 0
     found: Any = plan.codec.decode_field(step.field.name, wire)
     if isinstance(found, bool) or not isinstance(found, (int, Decimal)):
         raise ValidationError(

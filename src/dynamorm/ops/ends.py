@@ -34,7 +34,7 @@ def first(session: Session, request: Request) -> Flow[Any]:
 
 def one(session: Session, request: Request) -> Flow[Any]:
     """The only item that matches. Raises: NotFound, MultipleFound."""
-    turn = turn_of(replace(request, limit=2))
+    turn = turn_of(replace(request, limit=2 if request.limit is None else min(request.limit, 2)))
     found: list[Any] = []
     while not turn.done:
         found += yield from turn.next(session)

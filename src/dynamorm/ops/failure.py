@@ -48,7 +48,11 @@ def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamOR
     if kind is Kind.NOT_FOUND_TABLE:
         tables = str(info.get("table")).split(", ")  # of a transaction; no name holds a comma
         which = f"table {tables[0]!r}" if len(tables) == 1 else f"one of the tables {', '.join(map(repr, tables))}"
-        return TableNotFound(f"{which} does not exist: create it with db.tables.ensure(Model)", **info)
+        return TableNotFound(
+            f"{which} does not exist: create it with db.tables.ensure(Model), or look whether the Region, the account and"
+            " the table_prefix are the right ones",
+            **info,
+        )
     if kind is Kind.MISMATCH:
         text = (
             "this token belongs to another request of the last ten minutes, so nothing of this one was applied: the"
@@ -104,13 +108,24 @@ _STAGES: dict[str, tuple[type[DynamORMError], str]] = {
 }
 
 
+def _region(error: TransportError) -> str:
+    """Of an endpoint of AWS whose name nobody knows: that its Region may be misspelled."""
+    if error.stage != "dns":
+        return ""
+    labels = [label for label in error.detail.replace(" ", ".").split(".") if label]
+    at = labels.index("dynamodb") if "dynamodb" in labels else -1
+    if at < 0 or not any(label.startswith(("amazonaws", "api")) for label in labels[at:]):
+        return ""
+    return f"; is there a Region {labels[at + 1]!r}? They are spelled like 'us-east-1' and 'eu-central-1'"
+
+
 def exhausted(errors: Sequence[BaseException], why: str, info: dict[str, Any]) -> DynamORMError:
     """The error for a call that was given up, when it is certain that it changed nothing."""
     last = errors[-1] if errors else None
     if isinstance(last, TransportError):
         if last.stage in _STAGES:
             kind, what = _STAGES[last.stage]
-            return kind(f"{what}: {last.detail}; {why}", **info)
+            return kind(f"{what}: {last.detail}{_region(last)}; {why}", **info)
         kind = DeadlineExceeded if last.stage == "timeout" or "time ran out" in why else Unavailable
         return kind(f"no answer came: {last.detail}; {why}", **info)
     if isinstance(last, Throttled):

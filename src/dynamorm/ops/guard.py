@@ -49,12 +49,15 @@ class Guard:
 
     __slots__ = ("loaded", "plan", "ring", "session", "token", "version")
 
+    ring: bytes
+    version: int | None
+
     def __init__(self, session: Session, plan: Plan, loaded: bytes) -> None:
-        self.session = session
-        self.plan = plan
-        self.loaded = loaded
+        self.session: Session = session
+        self.plan: Plan = plan
+        self.loaded: bytes = loaded
         self.version, self.ring = plan.own.version_and_ring(loaded)
-        self.token = session.random_bytes(ring.TOKEN)
+        self.token: bytes = session.random_bytes(ring.TOKEN)
 
     @property
     def next_version(self) -> int:

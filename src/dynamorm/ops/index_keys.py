@@ -36,9 +36,9 @@ class Known:
     def __init__(
         self, plan: Plan, item: Mapping[str, dict[str, Any] | None], fixed: Iterable[str], *, whole: bool
     ) -> None:
-        self.versioned = plan.version is not None
+        self.versioned: bool = plan.version is not None
         self.item = item
-        self.fixed = frozenset(fixed)
+        self.fixed: frozenset[str] = frozenset(fixed)
         self.whole = whole
         self.relied: Wires = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,10 @@ def _part(session: Session, plan: Plan, key: bytes, select: Sequence[str | Locat
     from .textual import place
 
     named = (select,) if isinstance(select, (str, Location)) else select
+    if not isinstance(named, Iterable):
+        raise ValidationError(
+            f"select takes a list of attributes or of their names, got {type(named).__name__}", field="select"
+        )
     known = plan.codec.plans
     chosen = partials.reader(
         plan.codec, [place(plan, one) if isinstance(one, str) and one not in known else one for one in named]
@@ -104,8 +109,11 @@ def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> t
         return composed.key_from_parts(plan, key, parts)
     wanted = schema.key.fields
     if key or set(parts) != set(wanted):
+        other = next((name for name in parts if name not in wanted), None)
+        hint = "" if other is None else f"; other attributes are asked for with db.model({schema.name}).where(...)"
         raise ValidationError(
             f"{schema.name} is found by its key: give {', '.join(wanted)}, either all in order or all by name"
-            f" (got {', '.join([*('a value' for _ in key), *sorted(parts)])})"
+            f" (got {', '.join([*('a value' for _ in key), *sorted(parts)])}){hint}",
+            field=other,
         )
     return tuple(parts[name] for name in wanted)

@@ -36,6 +36,8 @@ from .plan import finish
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
+    from .plan import Plan
+
 TTL_AFTER: Final = 3600
 """Seconds after its end for which the item is kept, as the Go library does."""
 MAX_DURATION: Final = 86_400.0
@@ -86,6 +88,8 @@ class Claim:
         "until", "wait",
     )  # fmt: skip
 
+    plan: Plan
+
     def __init__(self, session: Session, model: Any, name: Any, sort: Any, *, duration: Any, wait: Any) -> None:
         self.plan = plan = session.plan(model)
         fields = plan.codec.plans
@@ -94,16 +98,17 @@ class Claim:
                 f"{plan.codec.schema.name} is no model of leases: class Lock(Model, LeaseRecord, table=...),"
                 " with LeaseRecord from dynamorm.leases"
             )
-        self.key = (name, sort)
-        self.key_json = plan.codec.key_json(self.key)
-        self.name = f"{plan.codec.schema.name}"
-        self.names = {"#" + one.removeprefix("lease_"): plan.codec.field(one).stored for one in _FIELDS}
-        self.duration = _seconds("duration", duration, 1.0, MAX_DURATION)
-        self.wait = _seconds("wait", wait, 0.0, MAX_DURATION)
+        self.key: tuple[Any, Any] = (name, sort)
+        self.key_json: bytes = plan.codec.key_json(self.key)
+        self.name: str = f"{plan.codec.schema.name}"
+        self.names: dict[str, str] = {"#" + one.removeprefix("lease_"): plan.codec.field(one).stored for one in _FIELDS}
+        self.duration: float = _seconds("duration", duration, 1.0, MAX_DURATION)
+        self.wait: float = _seconds("wait", wait, 0.0, MAX_DURATION)
         self.token: str | None = None
         self.fence: int | None = None
-        self.expires_at = 0
-        self.until = self._wall = self._monotonic = 0.0
+        self.expires_at: int = 0
+        self.until: float = 0.0
+        self._wall = self._monotonic = 0.0
 
     def remaining(self, session: Session) -> float:
         """Seconds until it runs out, by whichever clock comes first."""

@@ -76,17 +76,19 @@ class Op:
         key: Any = None,
         timeout: float | None = None,
     ) -> None:
-        self.name = name
-        self.table = table
-        self.body = body
-        self.decode = decode
-        self.safety = safety
-        self.refused = refused
-        self.resolver = resolver
-        self.token = token
-        self.key = key
-        self.timeout = timeout
+        self.name: str = name
+        self.table: str = table
+        self.body: bytes = body
+        self.decode: Callable[[bytes], Any] = decode
+        self.safety: Safety = safety
+        self.refused: Callable[[ServiceFault, bool, dict[str, Any]], Any] | None = refused
+        self.resolver: Callable[[Op, float | None], Any] | None = resolver
+        self.token: bytes | None = token
+        self.key: Any = key
+        self.timeout: float | None = timeout
         self.end: float | None = None
-        self.hurried = self.finds_out = self.untold = False
-        self.parts = 0
+        self.hurried: bool = False
+        self.finds_out: bool = False
+        self.untold: bool = False
+        self.parts: int = 0
         self.why: str | None = None

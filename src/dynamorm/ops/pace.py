@@ -30,8 +30,8 @@ class Pace:
         self._channel = channel = session.channel
         self._end = channel.clock.monotonic() + session.config.operation_timeout
         self._idle = self._lost = 0
-        self.requests = 0
-        self.why = ""
+        self.requests: int = 0
+        self.why: str = ""
 
     def left(self) -> float:
         """Seconds that are left for the next request."""

@@ -26,7 +26,7 @@ class Page(Sequence[M], Generic[M]):
     __slots__ = ("_cursor", "items")
 
     def __init__(self, items: list[M], cursor: str | Callable[[], str] | None = None) -> None:
-        self.items = items
+        self.items: list[M] = items
         self._cursor = cursor
 
     @property

@@ -59,7 +59,7 @@ class Statement:
         verb = text.split(None, 1)[0].upper()
         if verb not in _VERBS:
             raise ValidationError("a PartiQL statement begins with SELECT, INSERT, UPDATE or DELETE")
-        self.reads = _VERBS[verb]
+        self.reads: bool = _VERBS[verb]
         count = 0
 
         def part(match: re.Match[str]) -> str:
@@ -72,15 +72,15 @@ class Statement:
                 raise ValidationError("{table} stands for the table of a model: give model=", field="model")
             return f'"{self.plan.table}"'
 
-        self.text = _PARTS.sub(part, text)
+        self.text: str = _PARTS.sub(part, text)
         if len(self.text) > MAX_STATEMENT:
             raise ValidationError(f"the statement has {len(self.text)} characters, the limit is {MAX_STATEMENT}")
         if count != len(values):
             raise ValidationError(f"the statement has {count} times ?, and {len(values)} parameters were given")
-        self.values = [parameter(value, place) for place, value in enumerate(values)]
+        self.values: list[dict[str, Any]] = [parameter(value, place) for place, value in enumerate(values)]
         named = _TABLE.search(self.text)
-        self.table = "" if named is None else named[1] or named[2]
-        self.index = None if named is None else named[3]
+        self.table: str = "" if named is None else named[1] or named[2]
+        self.index: str | None = None if named is None else named[3]
 
     def check_model(self) -> None:
         """Refuse a result that would make objects of a part of an item, or of another model's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from dynamorm.schema import SCHEMAS, AppendOnly, Field, Schema, Unique
 if TYPE_CHECKING:
     from .unique import Constraint
 
-encode = msgspec.json.encode
+encode: Final[Callable[..., bytes]] = msgspec.json.encode
 
 
 class Plan:
@@ -33,18 +34,18 @@ class Plan:
             raise ModelError(
                 f"{schema.name} has no table: give the class table=... and a partition_key(), or use it as a nested value"
             )
-        self.codec = codec
-        self.own = Own(codec)
-        self.model = codec.model
+        self.codec: Codec = codec
+        self.own: Own = Own(codec)
+        self.model: type[Any] = codec.model
         self.table: str = codec.table
-        self.key_names = tuple(schema.fields[name].stored for name in schema.key.fields)
+        self.key_names: tuple[str, ...] = tuple(schema.fields[name].stored for name in schema.key.fields)
         self.partition: Field = schema.fields[schema.key.partition]
         self.sort: Field | None = None if schema.key.sort is None else schema.fields[schema.key.sort]
         self.version: Field | None = schema.version
         self.created: Field | None = schema.role("created_at")
         self.updated: Field | None = schema.role("updated_at")
-        self.tokens = tokens and schema.write_tokens
-        self.strict = strict if schema.strict_creates is None else schema.strict_creates
+        self.tokens: bool = tokens and schema.write_tokens
+        self.strict: bool = strict if schema.strict_creates is None else schema.strict_creates
         self.append_only: tuple[str, ...] = ()
         if any(field.options and field.option(AppendOnly) for field in schema.fields.values()):
             from .append_only import names_of
@@ -55,13 +56,13 @@ class Plan:
             from .unique import constraints
 
             self.uniques = constraints(self)
-        self.guarded = bool(self.uniques) or (schema.discriminator is not None and _has_guarded_class(schema))
+        self.guarded: bool = bool(self.uniques) or (schema.discriminator is not None and _has_guarded_class(schema))
         head = b'{"TableName":' + encode(codec.table)
-        self.key_head = head + b',"Key":'
-        self.put_head = head + b',"Item":'
-        self.starts = codec.reading.starts
+        self.key_head: bytes = head + b',"Key":'
+        self.put_head: bytes = head + b',"Item":'
+        self.starts: tuple[bytes, ...] = codec.reading.starts
         self._operand = codec.encode_operand
-        self.create_tail = (
+        self.create_tail: bytes = (
             b","
             + encode(
                 {

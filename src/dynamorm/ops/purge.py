@@ -17,6 +17,7 @@ from dynamorm.errors import DynamORMError, Outcome, ValidationError
 
 from . import verbs
 from .batch_write import write
+from .callbacks import check_progress
 from .plan import Plan
 from .query import turn_of
 from .request import Request
@@ -38,8 +39,8 @@ def delete_all(
         raise ValidationError(
             f"delete_all deletes every {name} that the query matches: say delete_all(confirm=True)", field="confirm"
         )
-    if progress is not None and not callable(progress):
-        raise ValidationError("progress is a function that takes the number of items deleted so far", field="progress")
+    if progress is not None:
+        check_progress(progress, "the number of items deleted so far")
     codec = plan.codec
     keys = tuple(place_of(codec, field.name) for field in codec.keys.fields)
     return _pages(session, plan, replace(request, select=keys, hydrate=False), progress)

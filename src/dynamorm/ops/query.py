@@ -39,18 +39,20 @@ class Ready:
 
     __slots__ = ("chosen", "filtered", "head", "hydrates", "name", "plan", "read", "request")
 
+    read: Callable[[bytes], Page]
+
     def __init__(self, plan: Plan, request: Request, chosen: Chosen) -> None:
-        self.plan = plan
-        self.request = request
-        self.chosen = chosen
+        self.plan: Plan = plan
+        self.request: Request = request
+        self.chosen: Chosen = chosen
         self.name = "Scan" if chosen.scan else "Query"
-        self.filtered = bool(chosen.filters)
-        self.hydrates = request.hydrate and chosen.holds is not None
+        self.filtered: bool = bool(chosen.filters)
+        self.hydrates: bool = request.hydrate and chosen.holds is not None
         rest, self.read = _rest(plan, request, chosen)
         body = encode(rest)
         if chosen.filters:
             check_values(body, rest)
-        self.head = body[:-1]
+        self.head: bytes = body[:-1]
 
     def op(self, start: bytes | None, limit: int | None, decode: Callable[[bytes], Any], more: bytes = b"") -> Op:
         """One call: from behind ``start``, looking at ``limit`` items at most."""
@@ -127,12 +129,12 @@ class Turn:
     __slots__ = ("done", "fill", "left", "look", "ready", "request", "shards", "start")
 
     def __init__(self, request: Request, *, fill: bool = False) -> None:
-        self.request = request
+        self.request: Request = request
         self.start: bytes | None = request.start
         self.left = request.limit
-        self.done = False
-        self.fill = fill
-        self.look = FEWEST
+        self.done: bool = False
+        self.fill: bool = fill
+        self.look: int = FEWEST
         self.ready: Ready | None = None
         self.shards: Any = None  # kept by `dynamorm.ops.shards`, for a partition that is spread
 

@@ -55,8 +55,8 @@ class ScanState:
     __slots__ = ("at", "begun", "segments")
 
     def __init__(self, segments: int) -> None:
-        self.segments = segments
-        self.begun = 0
+        self.segments: int = segments
+        self.begun: int = 0
         self.at: dict[int, bytes | None] = {}
 
     @property
@@ -130,6 +130,10 @@ class ScanTurn(Turn):
     """Where a reader of a parallel scan stands. A page holds what one round brought: up to a page of each segment."""
 
     __slots__ = ("state",)
+
+    done: bool
+    look: int
+    start: bytes | None
 
     def __init__(self, request: Request, *, fill: bool = False) -> None:
         super().__init__(request, fill=fill)

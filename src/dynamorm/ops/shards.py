@@ -76,14 +76,14 @@ class Shards:
 
     def __init__(self, ready: Ready, start: bytes | None) -> None:
         spread = next(term for term in ready.chosen.terms if isinstance(term, Spread))
-        self.shards = [
+        self.shards: list[_Shard] = [
             _Shard(number, Ready(ready.plan, ready.request, _of_one(ready, spread, number)))
             for number in range(len(spread.texts))
         ]
         key = ready.plan.codec.schema.key if ready.chosen.index is None else ready.chosen.index
         assert key is not None  # a plan is made only for a model with a key
-        self.sort = tuple(ready.plan.codec.field(name).stored for name in key_parts(key)[1])
-        self.down = ready.request.descending
+        self.sort: tuple[str, ...] = tuple(ready.plan.codec.field(name).stored for name in key_parts(key)[1])
+        self.down: bool = ready.request.descending
         if start is not None:
             self._open(start)
 

@@ -16,7 +16,11 @@ from . import stream_calls
 from .stream_checkpoint import Checkpoints
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dynamorm.session import Session
+
+    from .plan import Plan
 
 LOOK: Final = 30.0
 """Seconds between two looks for new shards. The end of a shard that is read here is noticed at once."""
@@ -47,14 +51,19 @@ class Shard:
 
     __slots__ = ("closed", "done", "ended", "id", "item", "iterator", "latest", "mine", "parent", "position", "unsaved")
 
+    done: bool
+    latest: bool
+    ended: bool
+    mine: bool
+
     def __init__(self, name: str, parent: str | None, *, closed: bool) -> None:
-        self.id = name
-        self.parent = parent
-        self.closed = closed
+        self.id: str = name
+        self.parent: str | None = parent
+        self.closed: bool = closed
         self.item: Any = None
         self.position: str | None = None
         self.iterator: str | None = None
-        self.unsaved = 0
+        self.unsaved: int = 0
         self.latest = self.mine = self.ended = self.done = False
 
     def lose(self) -> None:
@@ -77,10 +86,10 @@ class Shards:
         self._begun = self._ending = False
         self._shards: dict[str, Shard] = {}
         self._arn = options.arn
-        self.plan = session.plan(model)
-        self.now = session.channel.clock.monotonic
+        self.plan: Plan = session.plan(model)
+        self.now: Callable[[], float] = session.channel.clock.monotonic
         self.since: float | None = None
-        self.due = 0.0
+        self.due: float = 0.0
 
     @property
     def arn(self) -> str:

@@ -31,7 +31,7 @@ class Consumer:
         self._shards = Shards(session, streams, model, options)
         self._plan = self._shards.plan
         self._now = session.channel.clock.monotonic
-        self.stopping = False
+        self.stopping: bool = False
         self._buffer: deque[StreamRecord[Any]] = deque()
         self._current: Shard | None = None
         self._handed: StreamRecord[Any] | None = None

@@ -99,7 +99,7 @@ class Commit:
         given = check_token(token)
         self._token = session.random_bytes(16) if given is None else given.encode()
         self._text = self._token.hex() if given is None else given
-        self.operations = operations
+        self.operations: tuple[Write | None, ...] = operations
         self.parts: list[tuple[int, Write]] = []
         for position, one in enumerate(operations):
             if one is not None:

@@ -59,9 +59,20 @@ class Constraint(Struct, frozen=True, eq=False):
             if wire is None or "NULL" in wire:
                 return None
             ((tag, payload),) = wire.items()
-            text = (tag + (b64encode(payload).decode() if isinstance(payload, bytes) else payload)).encode()
+            text = _bytes_of(tag + (b64encode(payload).decode() if isinstance(payload, bytes) else payload))
+            if text is None:
+                raise ValidationError(
+                    f"{field.owner}.{field.name} holds text that is not valid Unicode", field=field.name
+                )
             found.append(b"%d:" % len(text) + text)
         return urlsafe_b64encode(sha256(b"".join(found)).digest()).decode().rstrip("=")
+
+
+def _bytes_of(text: str) -> bytes | None:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # it holds the text, so it ends here
+        return None
 
 
 def constraints(plan: Plan) -> tuple[Constraint, ...]:
@@ -94,16 +105,16 @@ class Guards:
         self.session = session
         self.owner = plan
         self.constraint = constraint
-        self.plan = plan if constraint.guards is None else session.plan(constraint.guards)
+        self.plan: Plan = plan if constraint.guards is None else session.plan(constraint.guards)
         schema = self.plan.codec.schema
         assert schema.key is not None  # a plan is made only for a model with a key
-        self.types = [self.plan.key_type(name) for name in schema.key.fields]
+        self.types: list[str] = [self.plan.key_type(name) for name in schema.key.fields]
         if self.types[0] == "N":
             raise ModelError(
                 f"{plan.codec.schema.name}.{constraint.name}: a guard's key is text, and the partition key is a number: "
                 "give Unique(guards=...) a model with a text partition key"
             )
-        self.names = {name: name if name not in self.plan.key_names else f"_{name}" for name in _NAMES}
+        self.names: dict[str, str] = {name: name if name not in self.plan.key_names else f"_{name}" for name in _NAMES}
 
     def key(self, value: str) -> dict[str, dict[str, Any]]:
         """The wire key of the guard of a value."""

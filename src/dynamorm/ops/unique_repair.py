@@ -20,6 +20,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, TransactionConflict, ValidationError
 from dynamorm.expression_compile import Placeholders
 
+from .callbacks import check_progress
 from .guard import OLD_ON_FAILURE, names
 from .op import Op
 from .plan import Plan, encode, finish
@@ -64,6 +65,8 @@ def repair(session: Session, model: Any, *, apply: bool, progress: Callable[[int
     plan = session.plan(model)
     if not fields_of(plan):
         raise ValidationError(f"{plan.codec.schema.name} has no unique attribute: declare one with attr(Unique())")
+    if progress is not None:
+        check_progress(progress, "the number of items and guards looked at so far")
     return _Repair(session, plan, apply=apply, progress=progress).run()
 
 

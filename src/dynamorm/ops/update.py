@@ -71,11 +71,17 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     if by_key:
         count = next((at for at, one in enumerate(args) if isinstance(one, Node)), len(args))
         key, updates = args[:count], args[count:]
+        if parts or not updates:
+            from .misuse import check_change
+
+            check_change(schema, key, parts, updates)
         key_json = codec.key_json(key_from_parts(plan, key, parts) if parts else key)
         loaded = None
     else:
         if parts:
-            raise ValidationError("update takes an object, or a model and a key, not both")
+            from .misuse import not_an_argument
+
+            raise not_an_argument(schema, next(iter(parts)))
         updates = args
         key_json = codec.key_of(subject)
         loaded = codec.loaded(subject)

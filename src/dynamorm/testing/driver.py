@@ -48,10 +48,10 @@ class ScriptedDriver:
     """
 
     def __init__(self, script: Script = (), *, clock: FakeClock | None = None) -> None:
-        self.clock = FakeClock() if clock is None else clock
+        self.clock: FakeClock = FakeClock() if clock is None else clock
         self.requests: list[SentRequest] = []
         self.sleeps: list[float] = []
-        self.closed = False
+        self.closed: bool = False
         self._decide = script if callable(script) else _in_turn(iter(script))
         self._queue: list[tuple[float, int, _Task, Any, BaseException | None]] = []
         self._order = 0

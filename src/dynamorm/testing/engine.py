@@ -53,9 +53,10 @@ class Engine:
 
     def __init__(self, *, start_timeout: float = 30.0) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
         self._identity = secrets.token_hex(8)
-        self.port = 0
+        self.port: int = 0
         try:
             self._start(time.monotonic() + start_timeout)
         except BaseException:
@@ -82,6 +83,9 @@ class Engine:
     def stop(self) -> None:
         """End the engine and delete its temporary folder. Calling it again does nothing."""
         process, self._process = self._process, None
+        if self._owner != os.getpid():
+            _forget(process)  # a forked child: the engine is its parent's
+            return
         if process is not None:
             process.terminate()
             try:
@@ -162,10 +166,18 @@ class Engine:
 
     def _answers(self, deadline: float) -> bool:
         while time.monotonic() < deadline and not self._ended():
-            if _lists_tables(self.port) and self._is_ours() and not self._ended():
+            if lists_tables(self.port) and self._is_ours() and not self._ended():
                 return True
             time.sleep(_POLL)
         return False
+
+
+def _forget(process: subprocess.Popen[bytes] | None) -> None:
+    """Let go of another process's child, without the warning that it still runs."""
+    if process is not None:
+        process.returncode = 0
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def _free_port() -> int:
@@ -192,7 +204,8 @@ def ask(
         connection.close()
 
 
-def _lists_tables(port: int) -> bool:
+def lists_tables(port: int) -> bool:
+    """Whether an engine answers at a port of this machine."""
     scope = "AWS4-HMAC-SHA256 Credential=local/20200101/us-east-1/dynamodb/aws4_request"
     headers = {
         "Content-Type": "application/x-amz-json-1.0",

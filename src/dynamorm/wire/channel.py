@@ -46,14 +46,14 @@ class Channel:
         random: Callable[[], float],
         observers: tuple[Callable[..., None], ...] = (),
     ) -> None:
-        self.config = config
-        self.signer = signer
-        self.credentials = credentials
-        self.clock = clock
-        self.skew = skew
-        self.retry = retry
-        self.bucket = bucket
-        self.is_aws = is_aws
-        self.is_secure = is_secure
-        self.random = random
-        self.observers = observers
+        self.config: Config = config
+        self.signer: Any = signer
+        self.credentials: CredentialSource = credentials
+        self.clock: Clock = clock
+        self.skew: SkewClock = skew
+        self.retry: RetryPolicy = retry
+        self.bucket: TokenBucket = bucket
+        self.is_aws: bool = is_aws
+        self.is_secure: bool = is_secure
+        self.random: Callable[[], float] = random
+        self.observers: tuple[Callable[..., None], ...] = observers

@@ -84,7 +84,7 @@ class SkewClock:
     __slots__ = ("_last", "_offset", "_samples", "skew")
 
     def __init__(self) -> None:
-        self.skew = 0.0
+        self.skew: float = 0.0
         self._last: bytes | None = None
         self._offset: float | None = None
         self._samples: tuple[float, ...] = ()

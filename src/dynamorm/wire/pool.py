@@ -63,15 +63,15 @@ class Pool(Generic[C, W]):
         max_age: float = MAX_AGE,
         max_quiet: float = MAX_QUIET,
     ) -> None:
-        self.max_connections = max_connections
-        self.max_idle = max_idle
-        self.max_age = max_age
-        self.max_quiet = max_quiet
-        self.size = 0
+        self.max_connections: int = max_connections
+        self.max_idle: int = max_idle
+        self.max_age: float = max_age
+        self.max_quiet: float = max_quiet
+        self.size: int = 0
         self.idle: deque[C] = deque()
         self.waiters: deque[W] = deque()
         self.doomed: list[C] = []
-        self.closed = False
+        self.closed: bool = False
 
     @property
     def busy(self) -> int:

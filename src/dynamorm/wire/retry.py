@@ -119,9 +119,9 @@ class TokenBucket:
     __slots__ = ("_lock", "answers", "capacity", "tokens")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self.capacity = capacity
-        self.tokens = capacity
-        self.answers = 0
+        self.capacity: int = capacity
+        self.tokens: int = capacity
+        self.answers: int = 0
         self._lock = threading.Lock()
 
     def take(self, kind: Kind) -> int:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from dynamorm.effects import Flow
-from dynamorm.errors import ModelError, TableNotFound
+from dynamorm.errors import InvalidUse, ModelError, TableNotFound
+from dynamorm.ops.callbacks import check_progress
 
 from .aspects import EXISTENCE, WARM, aspects, reached
 from .changes import change, switch
@@ -52,7 +53,9 @@ def apply(
 ) -> Flow[tuple[Step, ...]]:
     """Make a plan. Returns the steps that were made, not those that had been made before."""
     if not isinstance(plan, TablePlan):
-        raise TypeError("apply takes what db.tables.plan(Model) returns")
+        raise InvalidUse("apply takes what db.tables.plan(Model) returns")
+    if progress is not None:
+        check_progress(progress, "a Progress")
     if plan.problems:
         raise ModelError(f"this plan cannot be made: {'; '.join(plan.problems)}")
     return (yield from _Run(session, plan, progress, timeout, skip_unavailable=skip_unavailable).run())

@@ -80,8 +80,11 @@ def _projections(table: WantedTable, index: WantedIndex, there: IndexDescription
 
 def misfit(table: WantedTable, wrong: list[str]) -> ModelError:
     """The error that says in what a live table does not fit."""
+    models = ", ".join(table.models)
     return ModelError(
-        f"table {table.name!r} does not fit {', '.join(table.models)}: {'; '.join(wrong)}", table=table.name
+        f"table {table.name!r} does not fit {models}: {'; '.join(wrong)}; print(db.tables.plan({models})) shows what"
+        " would have to be done, db.tables.apply(plan) does it",
+        table=table.name,
     )
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dynamorm.codec.replies import read_object
 from dynamorm.effects import Flow, Sleep
-from dynamorm.errors import AccessDenied, ClientError, DeadlineExceeded, Outcome, TableNotFound
+from dynamorm.errors import AccessDenied, ClientError, DeadlineExceeded, Outcome, TableNotFound, ValidationError
 from dynamorm.ops.op import Op
 from dynamorm.ops.plan import encode
 
@@ -98,11 +98,13 @@ class Patience:
 
     __slots__ = ("_clock", "_end", "_quiet", "changed")
 
-    def __init__(self, session: Session, timeout: float) -> None:
+    def __init__(self, session: Session, timeout: Any) -> None:
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:
+            raise ValidationError("timeout is a number of seconds, 0 or more", field="timeout")
         self._clock = session.channel.clock
         self._end = self._clock.monotonic() + timeout
         self._quiet: float | None = None
-        self.changed = False
+        self.changed: bool = False
         """Whether a change was asked for: running out of time then does not mean that nothing happened."""
 
     def unseen(self, what: str, *, ready: bool) -> None:

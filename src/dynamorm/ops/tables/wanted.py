@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dynamorm.codec.family import with_subclasses
 from dynamorm.declare import did_you_mean
-from dynamorm.errors import ModelError
+from dynamorm.errors import InvalidUse, ModelError
 from dynamorm.ops.plan import Plan
 from dynamorm.schema import SCHEMAS, Index, key_parts
 from dynamorm.table_settings import TableSettings
@@ -62,12 +62,13 @@ class Plans(Protocol):
 def wanted(session: Plans, models: Sequence[Any], settings: TableSettings | None = None) -> list[WantedTable]:
     """The tables of the models, in order of first mention. ``settings`` replaces those of the classes.
 
-    A model with a discriminator stands for its subclasses too, as far as they have been defined.
+    A model with a discriminator stands for its whole family, base, siblings and subclasses, as far as they have been
+    defined: they share the table, and so each other's indexes.
 
-    Raises: ModelError when the models of one table contradict each other; TypeError without a model.
+    Raises: ModelError when the models of one table contradict each other; InvalidUse without a model.
     """
     if not models:
-        raise TypeError("name the model of the table: db.tables.ensure(Payment)")
+        raise InvalidUse("name the model of the table: db.tables.ensure(Payment)")
     plans: dict[Plan, None] = {}
     for model in models:
         plan = session.plan(model)
@@ -78,8 +79,10 @@ def wanted(session: Plans, models: Sequence[Any], settings: TableSettings | None
 
 
 def _family(model: type) -> Iterable[type]:
-    table = SCHEMAS[model].table
-    return (one for one in with_subclasses(model) if one in SCHEMAS and SCHEMAS[one].table == table)
+    table, tells = SCHEMAS[model].table, SCHEMAS[model].discriminator
+    akin = [one for one in model.__mro__ if one in SCHEMAS and SCHEMAS[one].discriminator == tells]
+    root = [one for one in akin if SCHEMAS[one].table == table][-1]
+    return (one for one in with_subclasses(root) if one in SCHEMAS and SCHEMAS[one].table == table)
 
 
 def merged(plans: Iterable[Plan], settings: TableSettings | None = None) -> list[WantedTable]:

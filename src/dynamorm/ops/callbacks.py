@@ -1,0 +1,15 @@
+"""The functions that a program gives to be called: checked before the first request, not after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynamorm.errors import ValidationError
+
+
+def check_progress(progress: Any, what: str) -> None:
+    """Refuse a ``progress`` that cannot be called. ``what`` is its argument, in words. Raises: ValidationError."""
+    if not callable(progress):
+        raise ValidationError(
+            f"progress is a function that takes {what}, not {type(progress).__name__}", field="progress"
+        )
