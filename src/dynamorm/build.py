@@ -83,6 +83,8 @@ def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = Non
         taken[index.name] = attribute
     tag = (tag or schema.name) if schema.discriminator is not None else None
     schema = replace(schema, key=key, indexes=indexes, tag=tag)
+    if any(field.also_read for field in schema.fields.values()):
+        _check_other_names(schema)
     if composites_of(schema):
         from .composite_check import check_composites  # only models with composite keys need it
 
@@ -151,6 +153,29 @@ def _check_names(schema: Schema) -> None:
                 f"{schema.name}: {stored[field.stored]} and {field.name} are both stored as {field.stored!r}"
             )
         stored[field.stored] = field.name
+
+
+def _check_other_names(schema: Schema) -> None:
+    """Refuse names to read that belong to another attribute, and fields that cannot be read under several names."""
+    taken = {field.stored: field.name for field in schema.fields.values()}
+    taken |= {TOKEN_ATTRIBUTE: "the library", **({schema.discriminator: "the library"} if schema.discriminator else {})}
+    for field in schema.fields.values():
+        if not field.also_read:
+            continue
+        where = f"{schema.name}.{field.name}"
+        for name in field.also_read:
+            if name in taken:
+                raise ModelError(f"{where}: also_read names {name!r}, which is the stored name of {taken[name]}")
+            if _is_escaped(name):
+                raise ModelError(f"{where}: also_read holds a name with quotes, backslashes or control characters")
+            taken[name] = field.name
+        if field.role in ("partition", "sort") or any(field.name in index.fields for index in schema.indexes.values()):
+            raise ModelError(f"{where} is part of a key, which has one name: leave out also_read, or say name=")
+        if field.omit_empty:
+            raise ModelError(
+                f"{where}: with omit_empty an empty value is left out, and one stored under another name would be read"
+                " in its place: leave out also_read or omit_empty"
+            )
 
 
 def _is_name(text: str) -> bool:

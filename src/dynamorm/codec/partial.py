@@ -27,6 +27,7 @@ from .reading import Reading
 from .source import Source
 from .state import Access
 from .system import key_json_of
+from .updates import spellings
 
 MAX_READERS: Final = 256
 """Selections of one model whose readers are kept. A program has a few; one that lets its users choose has any number."""
@@ -46,6 +47,8 @@ class PartialReader:
         self.codec = _PartialCodec(codec, found.plans, wanted, computed)
         self.names = tuple(plan.name for plan in found.plans)
         places = [*found.places, *((codec.field(name),) for name in computed)]
+        if codec.renamed:
+            places = [other for place in places for other in spellings(place)]
         self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in places)
         if codec.schema.discriminator is not None:
             self.projection += (_attribute(codec.schema, codec.schema.discriminator),)
@@ -75,6 +78,7 @@ class _PartialCodec:
         self.table = codec.table
         self.record = PartialRecord(codec.record, plans, [codec.plans[name] for name in computed])
         self.plans = {plan.name: plan for plan in plans}
+        self.renamed = codec.renamed
         self.codec_of = codec.codec_of
         self.family = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
         # The text of a composite key may hold less than it is made of, so such an object keeps what it was read from.
