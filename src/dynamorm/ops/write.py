@@ -267,7 +267,9 @@ def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMEr
         return AlreadyExists(f"a {name} with this key exists already", old=old, **info)
     if raw is None:
         if write.expects:
-            return MissingItem(f"no {name} is stored under this key", **info)
+            # Whoever knew a version has been overtaken, by a delete.
+            codes = ("ErrVersionConflict",) if write.expects == "version" and write.known_version is not None else ()
+            return MissingItem(f"no {name} is stored under this key", codes=codes, **info)
     elif write.expects == "version" and (found := codec.reading.version(raw)) != write.known_version:
         return VersionConflict(
             f"the {name} was changed since it was loaded: version {write.known_version} was expected, {found} is stored;"
@@ -291,7 +293,7 @@ def settle(write: Write, raw: bytes | None) -> Outcome:
     if write.expects == "absent":
         return created_by(write.token, version, ring)
     if write.expects == "version":
-        known = -1 if write.known_version is None else write.known_version
+        known = write.known_version or 0  # none counts as 0, as in the next version
         if version == write.known_version:
             # Nothing was written since, so it is a user's condition that failed; unless a put set the version back.
             return Outcome.NOT_APPLIED if ring == write.known_ring else Outcome.UNKNOWN
