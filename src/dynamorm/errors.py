@@ -317,7 +317,7 @@ class VersionConflict(ConditionFailed):
     Its ``code`` is that of `ConditionFailed`, as in the Go library; ``ErrVersionConflict`` is among its ``codes``.
     """
 
-    _codes = ("ErrVersionConflict",)
+    _codes: tuple[str, ...] = ("ErrVersionConflict",)
 
 
 class DuplicateKey(ConditionFailed):
