@@ -11,7 +11,7 @@ from .annotations import NotAttr, Scope, attr_annotation
 from .composite import composites_of
 from .declare import Spec, did_you_mean
 from .errors import ModelError
-from .schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema
+from .schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema, Unique
 
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _NAME_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
@@ -158,6 +158,7 @@ def _check_names(schema: Schema) -> None:
 def _check_other_names(schema: Schema) -> None:
     """Refuse names to read that belong to another attribute, and fields that cannot be read under several names."""
     taken = {field.stored: field.name for field in schema.fields.values()}
+    keys = {*schema.index_fields, *(part for one in composites_of(schema).values() for part in one.fields)}
     taken |= {TOKEN_ATTRIBUTE: "the library", **({schema.discriminator: "the library"} if schema.discriminator else {})}
     for field in schema.fields.values():
         if not field.also_read:
@@ -169,7 +170,7 @@ def _check_other_names(schema: Schema) -> None:
             if _is_escaped(name):
                 raise ModelError(f"{where}: also_read holds a name with quotes, backslashes or control characters")
             taken[name] = field.name
-        if field.role in ("partition", "sort") or any(field.name in index.fields for index in schema.indexes.values()):
+        if field.role in ("partition", "sort") or field.name in keys or field.option(Unique) is not None:
             raise ModelError(f"{where} is part of a key, which has one name: leave out also_read, or say name=")
         if field.omit_empty:
             raise ModelError(

@@ -12,7 +12,7 @@ import msgspec
 import pydantic
 import pytest
 
-from dynamorm import Attr, Json, Model, attr, gsi, partition_key, ttl
+from dynamorm import Attr, Json, Model, Unique, attr, composite, gsi, partition_key, ttl
 from dynamorm.adapters import register
 from dynamorm.codec.partial import reader
 from dynamorm.codec.registry import Registry
@@ -493,6 +493,33 @@ def test_a_key_has_one_name():
             id: Attr[str] = partition_key()
             status: Attr[str] = attr(default="", also_read=("Status",))
             by_status = gsi("by-status", partition="status")
+
+
+def test_what_a_key_or_a_guard_is_made_of_has_one_name():
+    with pytest.raises(ModelError, match="one name"):
+
+        class Made(Model, table="made"):
+            id: Attr[str] = partition_key(composite("tenant"))
+            tenant: Attr[str] = attr(also_read=("Tenant",))
+
+    with pytest.raises(ModelError, match="one name"):
+
+        class Guarded(Model, table="guarded"):
+            id: Attr[str] = partition_key()
+            mail: Attr[str] = attr(Unique(), also_read=("Mail",))
+
+
+def test_the_metadata_of_a_dataclass_holds_several_names():
+    @dataclasses.dataclass
+    class Part:
+        a: str = dataclasses.field(metadata={"also_read": "A"})
+
+    class Whole(Model, table="wholes"):
+        id: Attr[str] = partition_key()
+        part: Attr[Part]
+
+    with pytest.raises(ModelError, match="several names"):
+        REGISTRY.codec(Whole)
 
 
 def test_an_attribute_that_is_left_out_when_empty_has_one_name():

@@ -13,7 +13,7 @@ from msgspec import NODEFAULT, Struct
 from msgspec import UNSET as U
 from msgspec.structs import replace
 
-from dynamorm.declare import Spec
+from dynamorm.declare import Spec, other_names
 from dynamorm.errors import ModelError
 from dynamorm.schema import MISSING, Field
 
@@ -107,7 +107,7 @@ def _dataclass(cls: Any) -> Members:
         if not one.init:
             continue
         has = one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
-        also = one.metadata.get("also_read", ())
+        also = other_names(one.metadata.get("also_read", ()))
         fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=one.default, also=also))
     return Members(records.CALL, fields, lambda values: cls(**values))
 
