@@ -122,6 +122,7 @@ class AsyncMany(Face):
         save_every: int = 100,
         lease: float | timedelta = 60.0,
         on_data_loss: Literal["raise", "continue"] = "raise",
+        on_unknown: Literal["raise", "skip"] = "raise",
     ) -> AsyncStreamReader[M]:
         """Read the table's stream: every change of every item, in order for each item, at least once.
 
@@ -136,6 +137,9 @@ class AsyncMany(Face):
         once. ``arn`` is for an older stream of the table (default: the latest). ``poll_interval`` is the wait when
         nothing came, ``idle_timeout`` ends reading when nothing came for so long (default: never). ``page_size`` is the
         number of records in memory, at most 1,000. Times are seconds or timedeltas.
+
+        Of a class with a discriminator come the records of its own items and its subclasses'. A kind that no class of
+        this program has is an error when ``old`` or ``new`` is asked for; ``on_unknown="skip"`` passes it over.
 
         Raises: StreamNotFound when the table has no stream; StreamDataLost when records were removed before they were
         read (``on_data_loss="continue"`` logs it and goes on); ValidationError, before anything is sent, for an option.
@@ -154,7 +158,7 @@ class AsyncMany(Face):
         made = consumer_of(
             self._session, link, model, checkpoint=checkpoint, start=start, consumer=consumer, worker=worker, arn=arn,
             poll_interval=poll_interval, idle_timeout=idle_timeout, page_size=page_size, save_every=save_every,
-            lease=lease, on_data_loss=on_data_loss,
+            lease=lease, on_data_loss=on_data_loss, on_unknown=on_unknown,
         )  # fmt: skip
         return AsyncStreamReader(self._io.run, made)
 

@@ -11,7 +11,7 @@ from .annotations import NotAttr, Scope, attr_annotation, forbids_none
 from .composite import composites_of
 from .declare import Spec, did_you_mean
 from .errors import ModelError
-from .schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema
+from .schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema, Unique
 
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _NAME_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
@@ -84,6 +84,8 @@ def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = Non
         taken[index.name] = attribute
     tag = (tag or schema.name) if schema.discriminator is not None else None
     schema = replace(schema, key=key, indexes=indexes, tag=tag)
+    if any(field.also_read for field in schema.fields.values()):
+        _check_other_names(schema)
     if composites_of(schema):
         from .composite_check import check_composites  # only models with composite keys need it
 
@@ -171,6 +173,30 @@ def _check_names(schema: Schema) -> None:
                 f"{schema.name}: {stored[field.stored]} and {field.name} are both stored as {field.stored!r}"
             )
         stored[field.stored] = field.name
+
+
+def _check_other_names(schema: Schema) -> None:
+    """Refuse names to read that belong to another attribute, and fields that cannot be read under several names."""
+    taken = {field.stored: field.name for field in schema.fields.values()}
+    keys = {*schema.index_fields, *(part for one in composites_of(schema).values() for part in one.fields)}
+    taken |= {TOKEN_ATTRIBUTE: "the library", **({schema.discriminator: "the library"} if schema.discriminator else {})}
+    for field in schema.fields.values():
+        if not field.also_read:
+            continue
+        where = f"{schema.name}.{field.name}"
+        for name in field.also_read:
+            if name in taken:
+                raise ModelError(f"{where}: also_read names {name!r}, which is the stored name of {taken[name]}")
+            if _is_escaped(name):
+                raise ModelError(f"{where}: also_read holds a name with quotes, backslashes or control characters")
+            taken[name] = field.name
+        if field.role in ("partition", "sort") or field.name in keys or field.option(Unique) is not None:
+            raise ModelError(f"{where} is part of a key, which has one name: leave out also_read, or say name=")
+        if field.omit_empty:
+            raise ModelError(
+                f"{where}: with omit_empty an empty value is left out, and one stored under another name would be read"
+                " in its place: leave out also_read or omit_empty"
+            )
 
 
 def _is_name(text: str) -> bool:

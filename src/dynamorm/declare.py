@@ -6,7 +6,7 @@ wire types or verbs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .composite import Composite
@@ -72,6 +72,8 @@ class Spec:
         self.default_factory: Callable[[], Any] | None = settings.pop("default_factory", None)
         self.name: str | None = settings.pop("name", None)
         init = settings.pop("init", None)
+        if "also_read" in settings:
+            settings["also_read"] = other_names(settings["also_read"])
         self.limits: dict[str, Any] = settings
         if init is not None or any(isinstance(one, Composite) for one in options):
             _check_composite(self, init)
@@ -92,6 +94,14 @@ def _check(spec: Spec) -> None:
         raise ModelError(f"a {kind} as default would be shared by all objects: use default_factory={kind}")
     if spec.default_factory is not None and not callable(spec.default_factory):
         raise ModelError("default_factory must be callable, e.g. default_factory=list")
+
+
+def other_names(names: Any) -> tuple[str, ...]:
+    """The names given as ``also_read``. Raises: ModelError."""
+    if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) and name for name in names):
+        shown = f"write also_read=({names!r},)" if isinstance(names, str) else "it is a tuple of stored names"
+        raise ModelError(f"also_read takes several names: {shown}")
+    return tuple(dict.fromkeys(names))
 
 
 _COMPOSITE_SETTINGS = frozenset({"secret", "omit_empty"})
@@ -139,6 +149,7 @@ def attr(
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
+    also_read: Iterable[str] = ...,
     init: Literal[True] = ...,
 ) -> Attr[T]: ...
 @overload
@@ -158,6 +169,7 @@ def attr(
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
+    also_read: Iterable[str] = ...,
     init: Literal[True] = ...,
 ) -> Attr[T]: ...
 @overload
@@ -176,6 +188,7 @@ def attr(
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
+    also_read: Iterable[str] = ...,
     init: Literal[True] = ...,
 ) -> Any: ...
 def attr(*options: object, **settings: Any) -> Any:
@@ -194,6 +207,8 @@ def attr(*options: object, **settings: Any) -> Any:
         omit_empty: an empty value (None, "", 0, False, [], {}) is left out of the stored item.
         secret: ``repr`` masks the value.
         allow_float: let a float be stored although the field's name says money.
+        also_read: other names under which it may be stored, by other programs or in former times: the first that is there
+            is read when the attribute's own name is not. It is written under its own name only.
         init: ``init=False`` tells type checkers that an index key made by `composite` is no argument of the
             constructor. They know it of a ``partition_key`` and a ``sort_key`` without it; for mypy, any key whose only
             argument is an option is such a key, unless it says ``init=True``.
@@ -369,6 +384,7 @@ _SETTINGS = frozenset(
         "omit_empty",
         "secret",
         "allow_float",
+        "also_read",
         "init",
     ]
 )

@@ -23,7 +23,8 @@ They split by what a payment may do next::
     └── IntegrityError              ChecksumMismatch, MalformedResponse: the answer cannot be believed; TamperedCursor
 
 Every error says what happened (``outcome``), whether the same call may succeed later (``retryable``), and carries a
-stable ``code``. Messages never hold an attribute's value.
+stable ``code``, and the portable ``codes`` that name it in the Go and TypeScript libraries too. Messages never hold an
+attribute's value.
 """
 
 from __future__ import annotations
@@ -64,12 +65,14 @@ class DynamORMError(Exception):
     outcome: Outcome = Outcome.NOT_APPLIED
     retryable: bool = False
     settled_by: datetime | None = None
+    _codes: tuple[str, ...] = ()
 
     def __init__(
         self,
         message: str,
         *,
         code: str | None = None,
+        codes: Sequence[str] = (),
         outcome: Outcome | None = None,
         operation: str | None = None,
         table: str | None = None,
@@ -81,6 +84,8 @@ class DynamORMError(Exception):
         self.message = message
         if code is not None:
             self.code = code
+        if codes:
+            self._codes = (*self._codes, *codes)
         if outcome is not None:
             self.outcome = outcome
         self.operation = operation
@@ -88,6 +93,15 @@ class DynamORMError(Exception):
         self.request_id = request_id
         self.attempts = attempts
         self.earlier: tuple[BaseException, ...] = tuple(earlier)
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """Every portable code of the error: its ``code``, those of the kinds it belongs to, and what else it is.
+
+        Example: ``if "ErrVersionConflict" in error.codes: load_again()``
+        """
+        kinds = (vars(kind).get("code") for kind in type(self).__mro__ if kind is not DynamORMError)
+        return frozenset({self.code, *self._codes, *filter(None, kinds)})
 
     @property
     def safe(self) -> str:
@@ -331,8 +345,10 @@ class AlreadyExists(ConditionFailed):
 class VersionConflict(ConditionFailed):
     """Somebody else wrote the item since it was loaded. Load it again and decide anew.
 
-    Its ``code`` is that of `ConditionFailed`, as in the Go library.
+    Its ``code`` is that of `ConditionFailed`, as in the Go library; ``ErrVersionConflict`` is among its ``codes``.
     """
+
+    _codes: tuple[str, ...] = ("ErrVersionConflict",)
 
 
 class DuplicateKey(ConditionFailed):
@@ -396,6 +412,14 @@ class TransactionCancelled(Rejected):
     def __init__(self, message: str, *, reasons: Sequence[CancellationReason | None] = (), **info: Any) -> None:
         super().__init__(message, **info)
         self.reasons: tuple[CancellationReason | None, ...] = tuple(reasons)
+        self._codes += tuple(code for reason in self.reasons if reason is not None for code in _codes_of(reason))
+
+
+def _codes_of(reason: CancellationReason) -> frozenset[str]:
+    """The portable codes of a condition that failed; none for another reason."""
+    if reason.code != "ConditionalCheckFailed":
+        return frozenset()
+    return reason.error.codes if isinstance(reason.error, ConditionFailed) else frozenset({ConditionFailed.code})
 
 
 class AccessDenied(Rejected):

@@ -63,11 +63,12 @@ def check_updates(schema: Schema, updates: Sequence[Update]) -> None:
             _check_owner(schema, update.value)
         problem = _LIBRARY_OWNED.get("partition" if field.name in keys else field.role)
         if problem is not None:
-            raise refuse(path, problem)
+            raise refuse(path, problem, *(("ErrInvalidModel",) if field.name not in keys else ()))
         if field.options and update.kind not in _GROWING and field.option(AppendOnly):
             raise refuse(path, "is append-only: it takes .append(x) and .append_or_create(x)")
         if any(isinstance(part, Field) and part.immutable for part in path.parts):
-            raise refuse(path, "is declared immutable: it keeps the value the item was created with")
+            problem = "is declared immutable: it keeps the value the item was created with"
+            raise refuse(path, problem, "ErrProtectedFieldMutation")
 
 
 def _check_owner(schema: Schema, path: Location) -> None:

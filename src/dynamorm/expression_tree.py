@@ -76,9 +76,12 @@ class Location(Node):
         return tuple(part.stored if isinstance(part, Field) else part for part in self.parts)
 
 
-def refuse(where: Location, problem: str) -> ValidationError:
-    """The error that says what is wrong with an expression on this place, without any value."""
-    return ValidationError(f"{where.name}: {problem}", field=where.name)
+def refuse(where: Location, problem: str, *codes: str) -> ValidationError:
+    """The error that says what is wrong with an expression on this place, without any value.
+
+    ``codes`` are the portable codes that it has besides its own.
+    """
+    return ValidationError(f"{where.name}: {problem}", field=where.name, codes=codes)
 
 
 class Condition(Struct, Node, frozen=True, eq=False):

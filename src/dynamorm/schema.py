@@ -96,6 +96,8 @@ CORE_OPTIONS: Final = (Json, Codec, AppendOnly, Unique)
 class Field(Struct, frozen=True, kw_only=True, eq=False):
     """One attribute of a model. ``stored`` is its name in DynamoDB; limits left at None do not apply.
 
+    ``also_read`` are other names under which it may be stored: it is read there when ``stored`` itself is not.
+
     ``annotation`` is the type inside ``Attr[...]``, or its text while it cannot be resolved yet.
     """
 
@@ -119,6 +121,7 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
     omit_empty: bool = False
     secret: bool = False
     allow_float: bool = False
+    also_read: tuple[str, ...] = ()
 
     @property
     def required(self) -> bool:

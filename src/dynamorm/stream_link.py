@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from .codec.stream_records import check_on_unknown
 from .effects import Call, Flow
 from .errors import ValidationError
 from .opening import driver_options
@@ -63,6 +64,7 @@ def consumer_of(
     save_every: int,
     lease: Any,
     on_data_loss: Any,
+    on_unknown: Any,
 ) -> Consumer:
     """A consumer with checked options. Raises: ValidationError, ModelError."""
     plan = session.plan(model)
@@ -74,6 +76,7 @@ def consumer_of(
             raise ValidationError(f"{name} must be a text of 1 to 256 characters", field=name)
     if on_data_loss not in {"raise", "continue"}:
         raise ValidationError("on_data_loss must be 'raise' or 'continue'", field="on_data_loss")
+    check_on_unknown(on_unknown)
     options = Options(
         consumer=consumer or plan.table,
         worker=worker or uuid.uuid4().hex,
@@ -86,6 +89,7 @@ def consumer_of(
         save_every=_count("save_every", save_every, 1_000_000),
         lease=_seconds("lease", lease, 2.0, _DAY),
         on_data_loss=on_data_loss,
+        on_unknown=on_unknown,
     )
     return Consumer(session, link.session, model, options)
 

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from .codec.registry import Registry
 from .codec.stream_record import ChangeKind, StreamRecord, refuse_awaitable
-from .codec.stream_records import named, read_record, table_of
+from .codec.stream_records import check_on_unknown, named, read_record, table_of
 from .errors import ModelError, ValidationError
 from .ops.stream_checkpoint import StreamCheckpoint
 
@@ -42,7 +42,8 @@ def decode(record: Mapping[str, Any], model: type[M], *, db: Database | None = N
 
     ``kind, old, new = decode(...)``; an image that the stream's view leaves out is None, and ``keys`` is always there.
     ``db`` is needed when plugins change how the model is stored (encryption, tenants), or table names have a prefix
-    that is to be checked.
+    that is to be checked. The record of a sibling, an item of another class in the same table, has neither image
+    (`StreamRecord.is_sibling`).
 
     Raises: ValidationError for what is no stream record, a record of another table or key, and an item that does not
     fit the model; ModelError for a model whose options need a plugin.
@@ -55,11 +56,17 @@ def decode(record: Mapping[str, Any], model: type[M], *, db: Database | None = N
 
 
 def decode_event(
-    event: Mapping[str, Any], model: type[M] | Mapping[str, type[Any]], *, db: Database | None = None
+    event: Mapping[str, Any],
+    model: type[M] | Mapping[str, type[Any]],
+    *,
+    db: Database | None = None,
+    on_unknown: Literal["raise", "skip"] = "raise",
 ) -> Iterator[StreamRecord[M]]:
     """The records of a Lambda event (``{"Records": [...]}``), decoded one by one as they are asked for.
 
-    ``model`` may be a mapping from table name to model, for a function that serves several tables.
+    ``model`` may be a mapping from table name to model, for a function that serves several tables. Of a class with a
+    discriminator come the records of its own items and its subclasses'; ``on_unknown="skip"`` passes over the kinds that
+    no class of this program has, which are an error otherwise.
 
     Raises: as `decode`; ValidationError for a table that the mapping does not name.
 
@@ -69,9 +76,10 @@ def decode_event(
             for kind, old, new in decode_event(event, Payment):
                 ...
     """
+    skip = check_on_unknown(on_unknown)
     for record in _records(event):
-        found = decode(record, _model_of(record, model, _prefix(db)), db=db)
-        if not found.is_guard:
+        found = _decoded(record, model, db, skip)
+        if not found.passed_over:
             yield found
 
 
@@ -82,13 +90,14 @@ def process(
     *,
     db: Database | None = None,
     on_error: Callable[[Mapping[str, Any], Exception], Any] | None = None,
+    on_unknown: Literal["raise", "skip"] = "raise",
 ) -> dict[str, list[dict[str, str]]]:
     """Call ``handler(record)`` for each record of a Lambda event; returns the partial batch response for Lambda.
 
     It ends at the first record that fails, for the later ones of a shard must not overtake it: Lambda sends that record
     and all after it again. Turn on ``ReportBatchItemFailures`` in the event source mapping, or Lambda ignores the
     response and takes the failed records for done. ``on_error(record, error)`` is told of the failure; without it the
-    failure is logged to the logger ``dynamorm``.
+    failure is logged to the logger ``dynamorm``. Siblings and kinds that are not known: as `decode_event`.
 
     Raises: ValidationError for what is no event, or when the record that failed has no sequence number, so that Lambda
     sends the whole batch again.
@@ -100,14 +109,20 @@ def process(
         def handler(event, context):
             return process(event, Payment, publish)
     """
+    skip = check_on_unknown(on_unknown)
     for record in _records(event):
         try:
-            found: StreamRecord[M] = decode(record, _model_of(record, model, _prefix(db)), db=db)
-            if not found.is_guard:
+            found: StreamRecord[M] = _decoded(record, model, db, skip)
+            if not found.passed_over:
                 refuse_awaitable(handler(found))
         except Exception as error:  # noqa: BLE001 - whatever it is, Lambda must send the record again
             return _failed(record, error, on_error)
     return {"batchItemFailures": []}
+
+
+def _decoded(record: Any, model: Any, db: Database | None, skip_unknown: bool) -> StreamRecord[Any]:  # noqa: FBT001 - the callers' own
+    prefix = _prefix(db)
+    return read_record(record, _codec(_model_of(record, model, prefix), db), prefix=prefix, skip_unknown=skip_unknown)
 
 
 def _failed(record: Any, error: Exception, on_error: Callable[..., Any] | None) -> dict[str, list[dict[str, str]]]:

@@ -280,6 +280,31 @@ def test_a_cursor_that_the_go_library_made_is_opened(db):
     assert cursors.seal(session, ready, b'{"PK":{"S":"USER#PAGE"},"SK":{"S":"ITEM#002"}}') == golden
 
 
+@pytest.mark.parametrize("sort", ["desc", "Desc", "DESC"])
+def test_the_direction_of_a_go_cursor_has_no_case(db, sort):
+    session = db.inner._session
+    key = {"PK": {"S": "USER#PAGE"}, "SK": {"S": "ITEM#002"}}
+    ready = cursors_ready(session, GOLDEN["the table, descending"][0](db).cursor_format("v0.1"))
+    assert json.loads(cursors.open_cursor(session, ready, plain({"lastKey": key, "sort": sort}))) == key
+
+
+@pytest.mark.parametrize("sort", ["asc", "Asc", "ASC"])
+def test_a_go_cursor_of_the_other_direction_is_refused_in_any_case(db, sort):
+    session = db.inner._session
+    key = {"PK": {"S": "USER#PAGE"}, "SK": {"S": "ITEM#002"}}
+    ready = cursors_ready(session, GOLDEN["the table, descending"][0](db).cursor_format("v0.1"))
+    with pytest.raises(TamperedCursor):
+        cursors.open_cursor(session, ready, plain({"lastKey": key, "sort": sort}))
+
+
+@pytest.mark.parametrize("sort", ["asc", "ASC", ""])
+def test_a_go_cursor_in_order_goes_on_behind_its_page(query, sort):
+    query = query.cursor_format("v0.1")
+    text = query.page().cursor
+    found = json.loads(base64.urlsafe_b64decode(text)) | {"sort": sort}
+    assert numbers(query.cursor(plain(found)).page()) == numbers(query.cursor(text).page())
+
+
 def cursors_ready(session, query):
     from dynamorm.ops.query import prepare
 
@@ -316,6 +341,8 @@ def plain(found):
         plain({"lastKey": {"PK": {"S": "c1"}, "SK": {"S": "n1"}, "more": {"S": "x"}}}),
         plain({"lastKey": {"PK": {"S": "c1"}, "SK": {"S": "n1"}}, "index": "gsi-email"}),
         plain({"lastKey": {"PK": {"S": "c1"}, "SK": {"S": "n1"}}, "sort": "DESC"}),
+        plain({"lastKey": {"PK": {"S": "c1"}, "SK": {"S": "n1"}}, "sort": "desc"}),
+        plain({"lastKey": {"PK": {"S": "c1"}, "SK": {"S": "n1"}}, "sort": ["asc"]}),
         plain({"lastKey": {"PK": {"S": "c1"}, "SK": {"S": "n1"}}, "extra": 1}),
         "c1.AAAA",
     ],

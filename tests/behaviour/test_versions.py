@@ -115,10 +115,49 @@ def test_an_item_without_a_version_can_be_taken_over_once(db, key):
     first, second = db.get(Account, key, consistent=True), db.get(Account, key, consistent=True)
     first.balance = 2
     db.save(first)
-    assert number(db, key) == {"N": "0"}
+    assert number(db, key) == {"N": "1"}
     second.balance = 3
     with pytest.raises(VersionConflict):
         db.save(second)
+
+
+def _raised_by_save(db, account):
+    account.balance = 9
+    db.save(account)
+
+
+def _raised_in_a_transaction(db, account):
+    account.balance = 9
+    with db.transaction() as tx:
+        tx.save(account)
+
+
+VERBS = {
+    "save": _raised_by_save,
+    "update of the object": lambda db, account: db.update(account, Account.balance.set(9)),
+    "update by key": lambda db, account: db.update(Account, account.id, Account.balance.set(9)),
+    "add by key": lambda db, account: db.update(Account, account.id, Account.balance.add(8)),
+    "put": lambda db, account: db.put(account),
+    "batch put": lambda db, account: db.batch_write(puts=[account]),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_takes_a_missing_version_for_zero(db, key, verb):
+    store(db, Account, {"id": {"S": key}, "balance": {"N": "1"}})
+    account = db.get(Account, key, consistent=True)
+    assert account.version == 0
+    VERBS[verb](db, account)
+    assert number(db, key) == {"N": "1"}
+
+
+@pytest.mark.parametrize("verb", ["save", "update of the object"])
+def test_an_item_without_a_version_that_another_program_took_over_is_a_conflict(db, key, verb):
+    store(db, Account, {"id": {"S": key}, "balance": {"N": "1"}})
+    account = db.get(Account, key, consistent=True)
+    change(db, Account, (key,), "ADD v :one", one={"N": "1"})
+    with pytest.raises(VersionConflict):
+        VERBS[verb](db, account)
 
 
 def test_save_and_update_of_an_item_that_is_gone(db, key):

@@ -243,7 +243,7 @@ class TestItemsThatDoNotFit:
             (b'{"id":{"S":"p"},"amount":{"N":"5.5"}}', "amount", "Payment.amount: the stored N must be int, got a number with a fraction"),
             (b'{"id":{"S":"p"},"amount":{"N":"five"}}', "amount", "Payment.amount: the stored N must be a number, got text that is no number"),
             (b'{"id":{"S":"p"},"amount":{"N":"1E+99999999"}}', "amount", "Payment.amount: the stored N must be a number, got text that is no number"),
-            (b'{"id":{"S":"p"},"amount":{"N":"5"},"tags":{"L":[]}}', "tags", "Payment.tags: the stored item has L where SS is expected"),
+            (b'{"id":{"S":"p"},"amount":{"N":"5"},"tags":{"L":[{"N":"1"}]}}', "tags", "Payment.tags: the stored item has L where SS is expected"),
             (b'{"id":{"S":"p"},"amount":{"N":"5"},"extra":{"L":[]}}', "extra", "Payment.extra: the stored item has L where M is expected"),
             (b'{"id":{"S":"p"},"amount":{"N":"5"},"at":{"S":"yesterday"}}', "at", "Payment.at: the stored S must be an RFC 3339 time with a time zone, got other text"),
             (b'{"id":{"S":"p"},"amount":{"N":"5"},"at":{"S":"2024-01-01T00:00:00"}}', "at", "Payment.at: the stored S must be an RFC 3339 time with a time zone, got other text"),

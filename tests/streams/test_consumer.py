@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from dynamorm import errors
+from dynamorm import Attr, Model, attr, errors, partition_key
 from dynamorm.testing import failure, reply
 
 from .service import Checkpoint, Order
@@ -236,6 +236,55 @@ def test_an_item_that_does_not_fit_can_be_passed_over(db, service):
         except errors.ValidationError as error:
             found.append((record.keys, error.field))
     assert found == [(("o1",), "amount"), 2]
+
+
+class Party(Model, table="orders", discriminator="kind"):
+    id: Attr[str] = partition_key()
+    amount: Attr[int] = attr(default=0)
+
+
+class Customer(Party, tag="customer"):
+    pass
+
+
+class Visitor(Party, tag="visitor"):
+    pass
+
+
+def tagged(service, *kinds):
+    """A shard with an insert of each kind, numbered from 1."""
+    service.shard("a", None, *range(1, len(kinds) + 1))
+    for record, kind in zip(service.shards["a"].records, kinds, strict=True):
+        record["dynamodb"]["NewImage"]["kind"] = {"S": kind}
+
+
+def test_the_stream_of_one_class_passes_over_its_siblings(db, service):
+    tagged(service, "visitor", "customer", "visitor", "visitor", "customer", "visitor")
+    options = {"checkpoint": Checkpoint, "idle_timeout": 0}
+    assert [record.new.amount for record in db.stream(Customer, **options)] == [2, 5]
+    assert service.position("a")["position"]["S"] == f"{6:021d}"
+    assert list(db.stream(Customer, **options)) == []
+    assert [type(record.new) for record in db.stream(Party, idle_timeout=0)][:2] == [Visitor, Customer]
+
+
+def test_a_kind_that_is_not_known_is_told_by_its_record(db, service):
+    tagged(service, "customer", "invented", "visitor", "customer")
+    for model, right in ((Customer, [1, ("o2",), 4]), (Party, [1, ("o2",), 3, 4])):
+        found = []
+        for record in db.stream(model, idle_timeout=0):
+            try:
+                found.append(record.new.amount)
+            except errors.ValidationError:
+                found.append(record.keys)
+        assert found == right
+
+
+def test_kinds_that_are_not_known_are_skipped_where_that_is_asked_for(db, service):
+    tagged(service, "invented", "customer", "invented", "visitor", "invented")
+    options = {"checkpoint": Checkpoint, "idle_timeout": 0, "on_unknown": "skip"}
+    assert [record.new.amount for record in db.stream(Party, **options)] == [2, 4]
+    assert [record.new.amount for record in db.stream(Customer, idle_timeout=0, on_unknown="skip")] == [2]
+    assert service.position("a")["position"]["S"] == f"{5:021d}"
 
 
 # ------------------------------------------------------------------------------------------------------------- start

@@ -360,3 +360,110 @@ def test_records_of_guards_are_told_apart_and_left_out():
     seen = []
     assert process(event, Ticket, lambda one: seen.append(one.new.seat)) == {"batchItemFailures": []}
     assert seen == ["a1"]
+
+
+# ------------------------------------------------------------------------------------------------- several classes
+
+
+class Late(Charged, tag="late"):
+    fee: Attr[int] = attr(default=0)
+
+
+def event_image(kind, **more):
+    found = {"id": {"S": "o1"}, "amount": {"N": "5"}, "reason": {"S": "late"}, **more}
+    return found if kind is None else {**found, "kind": {"S": kind}}
+
+
+def record_of(*kinds, number=1, **more):
+    """A change from an item of the first kind to one of the second; `...` stands for no image."""
+    old, new = (None if kind is ... else event_image(kind) for kind in kinds)
+    return change(number, kind="MODIFY", old=old, new=new, **more)
+
+
+CHARGED, LATE, REFUNDED, UNKNOWN, UNTAGGED = "charged", "late", "refunded", "invented", None
+
+
+@pytest.mark.parametrize(
+    ("model", "kinds", "classes"),
+    [
+        (Charged, (CHARGED, CHARGED), (Charged, Charged)),
+        (Charged, (..., LATE), (type(None), Late)),
+        (Charged, (REFUNDED, CHARGED), (type(None), Charged)),
+        (Charged, (CHARGED, REFUNDED), (Charged, type(None))),
+        (Charged, (..., ...), (type(None), type(None))),
+        (Late, (CHARGED, LATE), (type(None), Late)),
+        (Event, (REFUNDED, LATE), (Refunded, Late)),
+        (Event, (UNTAGGED, UNTAGGED), (Event, Event)),
+    ],
+)
+def test_a_record_of_a_class_holds_what_is_its_own(model, kinds, classes):
+    record = decode(record_of(*kinds), model)
+    assert not record.is_sibling
+    assert not record.passed_over
+    assert (type(record.old), type(record.new)) == classes
+    assert [one.keys for one in decode_event(event(record_of(*kinds)), model)] == [("o1",)]
+
+
+@pytest.mark.parametrize(
+    ("model", "kinds"),
+    [
+        (Charged, (REFUNDED, REFUNDED)),
+        (Charged, (..., REFUNDED)),
+        (Charged, (REFUNDED, ...)),
+        (Charged, (UNTAGGED, REFUNDED)),
+        (Charged, (..., UNTAGGED)),
+        (Late, (CHARGED, CHARGED)),
+        (Refunded, (CHARGED, LATE)),
+    ],
+)
+def test_the_record_of_a_sibling_is_passed_over_as_queries_do(model, kinds):
+    record = decode(record_of(*kinds), model)
+    assert record.is_sibling
+    assert (record.old, record.new, record.keys) == (None, None, ("o1",))
+    batch = event(record_of(*kinds), record_of(..., model.__name__.lower(), number=2))
+    assert [type(one.new) for one in decode_event(batch, model)] == [model]
+    seen = []
+    assert process(batch, model, lambda one: seen.append(type(one.new))) == {"batchItemFailures": []}
+    assert seen == [model]
+
+
+@pytest.mark.parametrize("model", [Event, Charged, Refunded])
+@pytest.mark.parametrize("kinds", [(..., UNKNOWN), (UNKNOWN, ...), (UNKNOWN, UNKNOWN)])
+def test_a_kind_that_is_not_known_is_an_error_unless_it_is_to_be_skipped(model, kinds):
+    record = record_of(*kinds)
+    with pytest.raises(errors.ValidationError, match="names no subclass"):
+        decode(record, model)
+    with pytest.raises(errors.ValidationError, match="names no subclass"):
+        list(decode_event(event(record), model))
+    told = []
+    failed = process(event(record), model, print, on_error=lambda _, error: told.append(error))
+    assert failed == {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
+    assert [type(one) for one in told] == [errors.ValidationError]
+    assert list(decode_event(event(record), model, on_unknown="skip")) == []
+    assert process(event(record), model, fail, on_unknown="skip") == {"batchItemFailures": []}
+
+
+def fail(_):
+    raise AssertionError
+
+
+def test_an_item_that_was_of_an_unknown_kind_and_is_the_models_now_is_handed_out():
+    record = record_of(UNKNOWN, CHARGED)
+    with pytest.raises(errors.ValidationError, match="names no subclass"):
+        list(decode_event(event(record), Charged))
+    (found,) = decode_event(event(record), Charged, on_unknown="skip")
+    assert (found.old, type(found.new)) == (None, Charged)
+
+
+@pytest.mark.parametrize("call", [lambda **more: list(decode_event(event(), Event, **more)),
+                                  lambda **more: process(event(), Event, print, **more)])  # fmt: skip
+def test_on_unknown_says_one_of_two(call):
+    with pytest.raises(errors.ValidationError) as caught:
+        call(on_unknown="ignore")
+    assert caught.value.field == "on_unknown"
+
+
+def test_a_model_without_a_discriminator_has_no_siblings():
+    record = decode(change(1, new={**image("o1", 5), "kind": {"S": "refunded"}}), Order)
+    assert not record.is_sibling
+    assert record.new.amount == 5

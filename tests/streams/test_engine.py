@@ -29,6 +29,19 @@ class Checkpoint(Model, StreamCheckpoint, table="checkpoints"):
     pass
 
 
+class Party(Model, table="parties", discriminator="kind", settings=TableSettings(stream="NEW_AND_OLD_IMAGES")):
+    id: Attr[str] = partition_key()
+    name: Attr[str] = attr(default="")
+
+
+class Customer(Party, tag="customer"):
+    pass
+
+
+class Visitor(Party, tag="visitor"):
+    pass
+
+
 class Seat(Model, table="seats", settings=TableSettings(stream="NEW_AND_OLD_IMAGES")):
     id: Attr[str] = partition_key()
     place: Attr[str] = attr(Unique())
@@ -206,3 +219,19 @@ def test_guards_of_unique_attributes_are_no_changes_of_items(db):
         ("s0", "insert"), ("s0", "modify"), ("s1", "insert"), ("s1", "remove"), ("s2", "insert"),
     ]  # fmt: skip
     db.tables.delete(Seat)
+
+
+def test_the_stream_of_one_class_has_what_its_queries_have(db):
+    db.tables.ensure(Party)
+    for number in range(3):
+        db.create(Visitor(id=f"v{number}"))
+        db.create(Customer(id=f"c{number}"))
+    db.delete(Visitor, "v0")
+    db.update(Customer, "c1", Customer.name.set("Ann"))
+    db.delete(db.get(Customer, "c2"))
+    records = list(db.stream(Customer, idle_timeout=1.5, poll_interval=0.2))
+    assert sorted((record.keys[0], str(record.kind)) for record in records) == [
+        ("c0", "insert"), ("c1", "insert"), ("c1", "modify"), ("c2", "insert"), ("c2", "remove"),
+    ]  # fmt: skip
+    assert {type(one) for record in records for one in (record.old, record.new)} == {Customer, type(None)}
+    db.tables.delete(Party)

@@ -26,6 +26,7 @@ from .service import Checkpoint, Order
         ("start", datetime(2026, 1, 1)),
         ("start", 5),
         ("on_data_loss", "ignore"),
+        ("on_unknown", "ignore"),
         ("page_size", 0),
         ("page_size", 1001),
         ("page_size", True),

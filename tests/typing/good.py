@@ -50,7 +50,7 @@ class Payment(Model, table="payments"):
     id: Attr[str] = partition_key()
     created: Attr[datetime] = sort_key()
     amount: Attr[int]
-    currency: Attr[str] = attr(default="USD")
+    currency: Attr[str] = attr(default="USD", also_read=("Currency",))
     note: Attr[str | None] = attr(default=None)
     tags: Attr[list[str]] = attr(default_factory=list)
     flags: Attr[set[str]] = attr(default_factory=set)

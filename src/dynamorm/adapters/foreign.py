@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dynamorm.codec.foreign import names_in
 from dynamorm.errors import ModelError
 from dynamorm.schema import MISSING
 
@@ -146,7 +147,9 @@ def _unwrapped(annotation: Any) -> tuple[Any, dict[str, Any]]:
 
 def _limits(metadata: Any) -> dict[str, Any]:
     """The bounds in an annotation's metadata: annotated_types, pydantic and msgspec.Meta name them alike."""
-    return {name: value for one in metadata for name in LIMITS if (value := getattr(one, name, None)) is not None}
+    found = {name: value for one in metadata for name in LIMITS if (value := getattr(one, name, None)) is not None}
+    also = names_in(metadata, "a field")
+    return found | {"also_read": also} if also else found
 
 
 def _owner(cls: type, name: str) -> str:

@@ -11,7 +11,7 @@ from dynamorm.adapters.states import access_for
 from dynamorm.build import complete, naming_of, table_settings
 from dynamorm.codec.state import ACCESS
 from dynamorm.composite import Composite
-from dynamorm.declare import did_you_mean
+from dynamorm.declare import did_you_mean, other_names
 from dynamorm.errors import ModelError
 from dynamorm.schema import MISSING, SCHEMAS, Field, Index, Role, Schema
 
@@ -47,6 +47,7 @@ def register(
     immutable: Iterable[str] = ...,
     omit_empty: Iterable[str] = ...,
     allow_float: Iterable[str] = ...,
+    also_read: Mapping[str, Iterable[str]] | None = ...,
 ) -> C: ...
 @overload
 def register(
@@ -70,6 +71,7 @@ def register(
     immutable: Iterable[str] = ...,
     omit_empty: Iterable[str] = ...,
     allow_float: Iterable[str] = ...,
+    also_read: Mapping[str, Iterable[str]] | None = ...,
 ) -> Callable[[C], C]: ...
 def register(cls: Any = None, /, **settings: Any) -> Any:
     """Make a pydantic v2 model, dataclass or msgspec Struct usable as a model, and return it. Also a decorator.
@@ -87,6 +89,7 @@ def register(cls: Any = None, /, **settings: Any) -> Any:
         settings: the table's, a `TableSettings`.
         options: option objects by field name, e.g. ``{"profile": [Json()]}``.
         secret, immutable, omit_empty, allow_float: fields that have that property of `attr`.
+        also_read: other stored names to read, by field name, e.g. ``{"name": ["Name"]}``.
 
     Bounds in annotations (``ge``, ``max_length``, ...) are checked again before each write. Objects are made from
     stored items without pydantic's validation; a dataclass's or Struct's constructor is called.
@@ -125,6 +128,7 @@ _SETTINGS = {
     "write_tokens",
     "settings",
     "options",
+    "also_read",
 }
 
 
@@ -185,7 +189,7 @@ def _roles(settings: dict[str, Any], parent: Schema | None) -> dict[str, Role]:
 def _check_names(cls: type, settings: dict[str, Any], known: set[str], roles: dict[str, Role]) -> None:
     """Every name in the settings must be a field's."""
     named: list[tuple[str, str]] = [(role, name) for name, role in roles.items()]
-    for setting in ("names", "options", *_FLAGS):
+    for setting in ("names", "options", "also_read", *_FLAGS):
         given = settings.get(setting) or ()
         if isinstance(given, str):
             raise ModelError(f"{cls.__name__}: {setting} takes several names: write [{given!r}]")
@@ -211,6 +215,12 @@ def _field(
     flags: dict[str, Any] = {
         flag: member.name in settings.get(flag, ()) or getattr(inherited, flag, False) for flag in _FLAGS
     }
+    limits = dict(member.limits)
+    given = (settings.get("also_read") or {}).get(member.name)
+    if given is not None:
+        limits["also_read"] = other_names(given)
+    elif inherited is not None and "also_read" not in limits:
+        limits["also_read"] = inherited.also_read
     return Field(
         name=member.name,
         stored=stored,
@@ -220,7 +230,7 @@ def _field(
         default_factory=factory,
         options=options,
         role=role,
-        **member.limits,
+        **limits,
         **flags,
     )
 

@@ -91,7 +91,7 @@ class Careful:
             wire = {**wire, **recovered(self._codec, wire)}
         values: dict[str, Any] = {}
         for plan in self._codec.record.plans:
-            found = wire.get(plan.stored, U)
+            found = plan.stored_in(wire)
             values[plan.name] = self._absent(plan) if found is U else self.decode_field(plan.name, found)
         obj = self._codec.access.construct(self._codec.model, values)
         self._codec.access.set_state(obj, raw)
@@ -133,8 +133,8 @@ def _compile(title: str, kind: str, plan: FieldPlan) -> Any:
 
 
 def _typed(plan: FieldPlan, wire: dict[str, Any]) -> Any:
-    """The stored attribute as the msgspec struct that decoding works on."""
-    return normal(wire) if plan.hook is not None else convert(normal(wire), plan.wire())
+    """The stored attribute, in whatever known form it has, as the msgspec struct that decoding works on."""
+    return normal(wire) if plan.hook is not None else convert(plan.canonical(normal(wire)), plan.wire())
 
 
 def _misread(owner: str, plan: FieldPlan, wire: Any, error: Exception) -> str:

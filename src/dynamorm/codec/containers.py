@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any, Final
 
 from msgspec import UNSET as U
@@ -12,7 +13,7 @@ from dynamorm.overriding import override
 
 from .document import from_wire, key_text, set_to_wire
 from .mismatch import Mismatch, misfit
-from .shapes import ANY, Scalar, Shape, refuse_null
+from .shapes import ANY, Scalar, Shape, canonical_each, refuse_null
 from .source import Source
 
 _INLINED: Final = sys.version_info >= (3, 12)
@@ -60,6 +61,15 @@ class ListShape(Shape):
         if shares:
             lines += [f"if {y} == {last}: {y} = {last}[:]", f"else: {last} = {y}"]
         return lines
+
+    @override
+    def canonical(self, wire: Any) -> Any:
+        if "NULL" in wire:
+            return {"L": []}
+        if "L" not in wire:
+            return wire
+        found = canonical_each(wire["L"], repeat(self.item))
+        return wire if found is wire["L"] else {"L": found}
 
     @override
     def children(self) -> Iterator[Shape]:
@@ -118,6 +128,15 @@ class TupleShape(Shape):
         return f"{source.function((self, 'decode'), 'decode_tuple', body)}({x}.L)"
 
     @override
+    def canonical(self, wire: Any) -> Any:
+        if "NULL" in wire and not self.items:
+            return {"L": []}
+        if "L" not in wire or len(wire["L"]) != len(self.items):
+            return wire
+        found = canonical_each(wire["L"], self.items)
+        return wire if found is wire["L"] else {"L": found}
+
+    @override
     def children(self) -> Iterator[Shape]:
         yield from self.items
 
@@ -163,6 +182,15 @@ class SetShape(Shape):
         return f"{kind}({values} if {x}.NULL is {unset} and {payload} is not {unset} else {refuse}({x}) or ())"
 
     @override
+    def canonical(self, wire: Any) -> Any:
+        if "L" not in wire:
+            return wire
+        found = [self.item.canonical(one) for one in wire["L"]]
+        if any(one.keys() != {self.item.tag} for one in found):
+            return wire
+        return {self.tag: [one[self.item.tag] for one in found]}
+
+    @override
     def children(self) -> Iterator[Shape]:
         yield self.item
 
@@ -195,7 +223,8 @@ class AnySetShape(Shape):
     def decode(self, source: Source, x: str) -> str:
         def read(wire: Any) -> Any:
             value = from_wire(wire)
-            if not isinstance(value, set) and value is not None:
+            listed = "L" in wire and all(one.keys() <= {"S", "N", "B"} for one in wire["L"])
+            if not isinstance(value, set) and value is not None and not listed:
                 raise Mismatch("SS, NS, BS or NULL", wire, next(iter(wire)))
             return self.kind(value or ())
 
@@ -262,6 +291,15 @@ class DictShape(Shape):
             f"    {y}[{key}] = {each} if {each} != (known := {last}.get({key})) else known",
             f"{last} = {y}",
         ]
+
+    @override
+    def canonical(self, wire: Any) -> Any:
+        if "NULL" in wire:
+            return {"M": {}}
+        if "M" not in wire:
+            return wire
+        found = {key: self.item.canonical(one) for key, one in wire["M"].items()}
+        return {"M": found} if any(one is not wire["M"][key] for key, one in found.items()) else wire
 
     def _key_reader(self, source: Source) -> str:
         """A UUID is read by msgspec where it is a value; as a key it comes as text."""

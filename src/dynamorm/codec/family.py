@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from dynamorm.errors import ModelError, ValidationError
 from dynamorm.schema import SCHEMAS, Schema
@@ -61,6 +61,33 @@ def tags_of(schema: Schema) -> tuple[str, ...]:
         return ()
     found = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
     return tuple(sorted({one.tag for one in found if one is not None and one.tag is not None}))
+
+
+Kind: TypeAlias = Literal["own", "sibling", "unknown"]
+"""What an item of a shared table is to one of the classes: its own, a sibling's, or of no class that is known."""
+
+
+def kind_of(schema: Schema, found: Any) -> Kind:
+    """What an item is to a class, by the wire value of its discriminator (None when it has none).
+
+    An item without one belongs to the root of the family, as it does in queries.
+    """
+    tags = tags_of(schema)
+    tag = found.get("S") if isinstance(found, dict) else None
+    if tag is None:
+        return "sibling" if tags else "own"
+    if tag in tags:
+        return "own"
+    if tag not in _known_tags(schema):
+        return "unknown"
+    return "sibling" if tags else "own"
+
+
+def _known_tags(schema: Schema) -> set[str | None]:
+    """The tags of all classes that share the table, as far as this program has defined them."""
+    shared = (cls for cls in schema.model.__mro__ if (one := SCHEMAS.get(cls)) is not None and one.discriminator)
+    *_, root = shared
+    return {SCHEMAS[cls].tag for cls in with_subclasses(root) if cls in SCHEMAS}
 
 
 def codecs_of(codec: Any) -> Iterator[Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET as U
+from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
 from dynamorm.errors import ValidationError
@@ -49,7 +51,9 @@ class FieldPlan:
         # The times that the library sets are declared without Optional, and are None until the first write.
         self.nullable: bool = self.optional or (field.default is None and not shape.null)
         # None is left out and read back as the default; where the default is another value, NULL must say so.
-        self.keep_none: bool = self.optional and not sparse and (keep_none or not self._none_by_default)
+        # So it must where an attribute of another name would be read in its place.
+        told = keep_none or bool(field.also_read) or not self._none_by_default
+        self.keep_none: bool = self.optional and not sparse and told
 
     @property
     def _none_by_default(self) -> bool:
@@ -116,7 +120,35 @@ class FieldPlan:
         assert self.hook is not None
         decode = self.hook[1]
         wire = self.shape.wire()
-        return lambda stored: convert(decode(normal(stored)), wire)
+
+        def open_(stored: Any) -> Any:
+            found = decode(normal(stored))
+            if self.renamed:
+                found = self.shape.canonical(normal(found))
+            try:
+                return convert(found, wire)
+            except ShapeError:
+                return convert(self.shape.canonical(normal(found)), wire)
+
+        return open_
+
+    @cached_property
+    def renamed(self) -> bool:
+        """Whether something inside the attribute is read under other names too."""
+        return has_other_names(self.shape)
+
+    def canonical(self, stored: Any) -> Any:
+        """As `Shape.canonical`, of the stored attribute."""
+        if self.hook is not None or (self.nullable and "NULL" in stored):
+            return stored
+        return self.shape.canonical(stored)
+
+    def stored_in(self, item: Mapping[str, Any]) -> Any:
+        """The attribute among those of an item, under its own name or another that is read; `U` when it is not there."""
+        found = item.get(self.stored, U)
+        if found is U:
+            return next((item[name] for name in self.field.also_read if name in item), U)
+        return found
 
     # ------------------------------------------------------------------------------------------------------- encoding
 
@@ -198,6 +230,17 @@ class FieldPlan:
             # A validator may change the value, so what is stored is worked out again.
             lines += [f"y = {run}({v})", f"if y is not {v}:", f"    {v} = y", f"    x = {self.shape.encode(source, v)}"]
         return lines
+
+
+def has_other_names(shape: Shape, above: frozenset[int] = frozenset()) -> bool:
+    """Whether a record inside the shape, or the shape itself, has fields that are read under other names too."""
+    if id(shape) in above:
+        return False
+    plans: list[FieldPlan] = getattr(shape, "plans", [])
+    if any(plan.field.also_read for plan in plans):
+        return True
+    inside = [plan.shape for plan in plans] or list(shape.children())
+    return any(has_other_names(one, above | {id(shape)}) for one in inside)
 
 
 def refuse(owner: str, name: str, rule: str) -> None:

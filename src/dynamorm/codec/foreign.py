@@ -11,12 +11,14 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct
 from msgspec import UNSET as U
+from msgspec.structs import replace
 
+from dynamorm.declare import Spec, other_names
 from dynamorm.errors import ModelError
 from dynamorm.schema import MISSING, Field
 
 from . import records
-from .hints import Context
+from .hints import WRAPPERS, Context, evaluate
 
 
 class Members(typing.NamedTuple):
@@ -53,11 +55,42 @@ def _named_tuple(cls: Any) -> Members:
     return Members(records.CALL, fields, lambda values: cls(**values))
 
 
-def _own(name: str, stored: str, hint: Any, cls: Any, *, has_default: bool, default: Any = U) -> Field:
-    """A field of a foreign class. Its own constructor fills in a default, marked here by `U`."""
+def _own(name: str, stored: str, hint: Any, cls: Any, *, has_default: bool, default: Any = U, also: Any = ()) -> Field:
+    """A field of a foreign class. Its own constructor fills in a default, marked here by `U`.
+
+    ``also`` are the other names it is read under that its class declares in a way of its own.
+    """
     none = has_default and default is None
     marked = None if none else U if has_default else MISSING
-    return Field(name=name, stored=stored, annotation=hint, owner=cls.__name__, default=marked)
+    also = tuple(name for name in also if name != stored)
+    return Field(name=name, stored=stored, annotation=hint, owner=cls.__name__, default=marked, also_read=also)
+
+
+def with_other_names(field: Field, context: Context) -> Field:
+    """The field with what ``Annotated[..., attr(also_read=...)]`` says of it. Raises: ModelError for more than that."""
+    hint: Any = evaluate(field.annotation, context) if isinstance(field.annotation, str) else field.annotation
+    also: tuple[str, ...] = ()
+    while typing.get_origin(hint) is not None and typing.get_args(hint):
+        if typing.get_origin(hint) is typing.Annotated:
+            also += names_in(hint.__metadata__, context.where)
+            hint = hint.__origin__
+        elif getattr(typing.get_origin(hint), "__name__", getattr(hint, "_name", "")) in WRAPPERS:
+            hint = typing.get_args(hint)[0]
+        else:
+            break
+    return replace(field, also_read=tuple(dict.fromkeys((*field.also_read, *also)))) if also else field
+
+
+def names_in(metadata: Any, where: str) -> tuple[str, ...]:
+    """The names of ``attr(also_read=...)`` in the metadata of an annotation. Raises: ModelError."""
+    found: tuple[str, ...] = ()
+    for spec in metadata:
+        if not isinstance(spec, Spec):
+            continue
+        if spec.limits.keys() - {"also_read"} or spec.options or spec.name or not spec.limits:
+            raise ModelError(f"{where}: in Annotated[...] attr() takes also_read and nothing else")
+        found += spec.limits["also_read"]
+    return found
 
 
 def _hints(cls: Any) -> dict[str, Any]:
@@ -74,7 +107,8 @@ def _dataclass(cls: Any) -> Members:
         if not one.init:
             continue
         has = one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
-        fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=one.default))
+        also = other_names(one.metadata.get("also_read", ()))
+        fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=one.default, also=also))
     return Members(records.CALL, fields, lambda values: cls(**values))
 
 
@@ -105,13 +139,22 @@ def _typed_dict(cls: Any, context: Context) -> Members:
     raise ModelError(f"{context.where}: an annotation names {missing!r}, which is not defined there")
 
 
+def _aliases(info: Any) -> tuple[str, ...]:
+    """The names under which pydantic itself would take a field's value."""
+    alias = info.validation_alias or info.alias
+    choices = getattr(alias, "choices", (alias,))
+    return tuple(one for one in choices if isinstance(one, str))
+
+
 def _pydantic(cls: Any) -> Members:
     fields = []
     arguments = {}
+    known = cls.model_fields.keys()
     for name, info in cls.model_fields.items():
         required = info.is_required()
-        fields.append(_own(name, name, info.annotation, cls, has_default=not required, default=info.default))
-        alias = info.validation_alias or info.alias
-        if isinstance(alias, str):
-            arguments[name] = alias
+        aliases = _aliases(info)
+        also = (*names_in(info.metadata, f"{cls.__name__}.{name}"), *(one for one in aliases if one not in known))
+        fields.append(_own(name, name, info.annotation, cls, has_default=not required, default=info.default, also=also))
+        if aliases:
+            arguments[name] = aliases[0]
     return Members(records.CALL, fields, cls.model_validate, frozenset(), arguments)

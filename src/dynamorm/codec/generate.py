@@ -18,7 +18,7 @@ from dynamorm.schema import TOKEN_ATTRIBUTE, Field, Schema
 from . import operands
 from .careful import Careful
 from .changes import difference
-from .fields import FieldPlan
+from .fields import FieldPlan, has_other_names
 from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
 from .planner import FieldHooks, Planner
@@ -50,7 +50,7 @@ class Codec:
     names of the key, partition first) and ``record`` (the shape) are plain attributes; so are the generated functions
     ``encode(obj) -> wire item`` (without the write tokens) and ``key_json(values) -> bytes``, and ``encode_field(name,
     value) -> wire value or None`` (None: it is left out of the item) with its reverse ``decode_field(name, wire)``.
-    ``loaded(obj)`` is the JSON of the stored item as last known, or None; ``mark(obj, raw)`` says what is stored now.
+    ``renamed`` says that attributes are read under other names too. ``loaded(obj)`` is the JSON of the stored item as last known, or None; ``mark(obj, raw)`` says what is stored now.
 
     Raises: ModelError when the model's types cannot be stored.
     """
@@ -80,6 +80,7 @@ class Codec:
             self.family = Family(schema, codec_of)
         self._names = self.record.names() | {TOKEN_ATTRIBUTE}
         self._deep = may_nest(self.record)
+        self.renamed: bool = has_other_names(self.record)
         self.careful: Careful = Careful(self)
         self.encode_field: Callable[[str, Any], dict[str, Any] | None] = self.careful.encode_field
         self.decode_field: Callable[[str, dict[str, Any]], Any] = self.careful.decode_field

@@ -23,7 +23,7 @@ _ABSTRACT: Final[dict[Any, type]] = {
     abc.Set: frozenset,
     abc.MutableSet: set,
 }
-_WRAPPERS: Final = ("Required", "NotRequired", "ReadOnly", "Final")
+WRAPPERS: Final = ("Required", "NotRequired", "ReadOnly", "Final")
 
 
 class Context(Struct, frozen=True):
@@ -98,7 +98,7 @@ def plain(hint: Any, context: Context) -> Any:
             origin = typing.get_origin(hint)
             if origin is typing.Annotated:
                 hint = hint.__origin__
-            elif getattr(origin, "_name", getattr(origin, "__name__", "")) in _WRAPPERS:
+            elif getattr(origin, "_name", getattr(origin, "__name__", "")) in WRAPPERS:
                 hint = typing.get_args(hint)[0]
             else:
                 return hint

@@ -12,19 +12,24 @@ from msgspec.json import Decoder, Encoder
 from dynamorm.errors import ModelError, ValidationError
 from dynamorm.overriding import override
 
-from .mismatch import Mismatch
+from .document import from_wire
+from .mismatch import Mismatch, misfit
 from .shapes import ANY, Shape, refuse_null
 from .source import Source
 
 
 class JsonShape(Shape):
-    """A value stored as JSON text: S. None is NULL."""
+    """A value stored as JSON text: S. None is NULL; a native M, L or other value of another program is read as well.
+
+    ``none`` tells what NULL is read as: None, what makes an empty value, or `U` where it is no value of the type.
+    """
 
     tag = "S"
     null = True
 
-    def __init__(self, annotation: Any, where: str, *, optional: bool) -> None:
+    def __init__(self, annotation: Any, where: str, *, optional: bool, none: Any = None) -> None:
         self.none_absent = optional
+        self.none = none
         self.expected = "a value that JSON can hold"
         try:
             self._decode = Decoder(annotation, float_hook=Decimal, dec_hook=_read).decode
@@ -37,14 +42,30 @@ class JsonShape(Shape):
 
     @override
     def encode(self, source: Source, v: str) -> str:
-        return f'({{"NULL": True}} if {v} is None else {{"S": {source.bind("json_text", json_text)}({v})}})'
+        null = '{"NULL": True}'
+        if self.none is not None:
+            null = f"{source.bind('misfit', misfit)}('a value other than None', {v})"
+        return f'({null} if {v} is None else {{"S": {source.bind("json_text", json_text)}({v})}})'
 
     @override
     def decode(self, source: Source, x: str) -> str:
         unset = source.bind("U", U)
-        refuse = source.bind("refuse_null", refuse_null)
+        null = source.bind("json_null", self._null)
         read = source.bind("json_of", self._read)
-        return f"({read}({x}.S) if {x}.NULL is {unset} and {x}.S is not {unset} else {refuse}({x}))"
+        return f"({read}({x}.S) if {x}.NULL is {unset} and {x}.S is not {unset} else {null}({x}))"
+
+    @override
+    def canonical(self, wire: Any) -> Any:
+        if "S" in wire or "NULL" in wire:
+            return wire
+        return {"S": json_text(_plain(from_wire(wire)))}
+
+    def _null(self, wire: Any) -> Any:
+        """The value of NULL: None where the type has it, an empty one where it has that."""
+        refuse_null(wire)
+        if self.none is U:
+            raise Mismatch("a value other than None", None, "NULL")
+        return None if self.none is None else self.none()
 
     def _read(self, text: str) -> Any:
         try:
@@ -67,6 +88,17 @@ def _read(kind: Any, value: Any) -> Any:
     if validate is None:
         raise NotImplementedError
     return validate(value)
+
+
+def _plain(value: Any) -> Any:
+    """A document with whole numbers as ints, however they were written: JSON's ``2E+1`` is no int to its readers."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, set)):
+        return [_plain(one) for one in value]
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    return value
 
 
 def json_text(value: Any) -> str:

@@ -27,6 +27,7 @@ from .reading import Reading
 from .source import Source
 from .state import Access
 from .system import key_json_of
+from .updates import spellings
 
 if TYPE_CHECKING:
     from .composites import Computed
@@ -49,6 +50,8 @@ class PartialReader:
         self.codec: _PartialCodec = _PartialCodec(codec, found.plans, wanted, computed)
         self.names: tuple[str, ...] = tuple(plan.name for plan in found.plans)
         places = [*found.places, *((codec.field(name),) for name in computed)]
+        if codec.renamed:
+            places = [other for place in places for other in spellings(place)]
         self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in places)
         if codec.schema.discriminator is not None:
             self.projection += (_attribute(codec.schema, codec.schema.discriminator),)
@@ -78,6 +81,7 @@ class _PartialCodec:
         self.table: str | None = codec.table
         self.record: PartialRecord = PartialRecord(codec.record, plans, [codec.plans[name] for name in computed])
         self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in plans}
+        self.renamed: bool = codec.renamed
         self.codec_of: Callable[[Any], Codec] = codec.codec_of
         self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
         # The text of a composite key may hold less than it is made of, so such an object keeps what it was read from.

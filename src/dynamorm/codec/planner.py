@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec import UNSET as U
 from msgspec.structs import replace
 
 from dynamorm.composite import Composite
@@ -89,7 +90,8 @@ class Planner:
             return Nullable(CustomShape(custom)) if _optional(field.annotation, context) else CustomShape(custom)
         if field.option(Json) is not None:
             optional = _optional(field.annotation, context)
-            return JsonShape(resolved(field.annotation, context), context.where, optional=optional)
+            none = None if optional or field.default is None else _emptied(field.annotation, context)
+            return JsonShape(resolved(field.annotation, context), context.where, optional=optional, none=none)
         shape = self.shape(field.annotation, context)
         if field.role == "ttl":
             inner = shape.inner if isinstance(shape, Nullable) else shape
@@ -223,17 +225,30 @@ class Planner:
         return record
 
     def _foreign(self, cls: Any, key: Any, members: Members, context: Context) -> Record:
+        from .foreign import with_other_names  # loaded by whoever found the members
+
         record = self._records[key] = Record(cls, members.style)
         record.make = members.make
         record.optional = members.optional
         record.arguments = members.arguments
-        for field in members.fields:
-            where = replace(context, where=f"{context.where}.{field.name}")
+        for own in members.fields:
+            where = replace(context, where=f"{context.where}.{own.name}")
+            field = with_other_names(own, where)
             shape = self.shape(field.annotation, where)
             self._refuse_money(field, shape, where.where)
             keep = members.style == records.DICT
             record.plans.append(FieldPlan(field, shape, owner=cls.__name__, keep_none=keep))
+        _check_other_names(record, context.where)
         return record
+
+
+def _check_other_names(record: Record, where: str) -> None:
+    """Refuse a name to read that belongs to another field of the class."""
+    own = record.names()
+    for plan in record.plans:
+        for name in plan.field.also_read:
+            if name in own:
+                raise ModelError(f"{where}.{plan.name}: also_read names {name!r}, which is the name of another field")
 
 
 def _optional(hint: Any, context: Context) -> bool:
@@ -241,6 +256,13 @@ def _optional(hint: Any, context: Context) -> bool:
     hint = plain(hint, context)
     origin, arguments = origin_of(hint)
     return hint is Any or hint is object or (origin is typing.Union and type(None) in flat_union(arguments, context))
+
+
+def _emptied(hint: Any, context: Context) -> Any:
+    """What makes the empty value that an annotation's NULL is read as, `U` where it has none."""
+    origin, arguments = origin_of(plain(hint, context))
+    fixed = origin is tuple and arguments and arguments[-1] is not ...
+    return origin if origin in (list, dict, set, frozenset, tuple, bytes) and not fixed else U
 
 
 def _holds_float(shape: Shape) -> bool:

@@ -42,6 +42,7 @@ class Reading:
         self._codec = codec
         self._family = codec.family
         self._names = codec.record.wire_names()
+        self._renamed = codec.renamed
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
         self.starts = address.leads(key_names)
         self._start = self.starts[0] if len(self.starts) == 1 else None
@@ -103,6 +104,10 @@ class Reading:
         codec = None if self._family is None else self._family.codec(item)
         if codec is not None:
             return codec.reading._proven(raw, item)  # noqa: SLF001 - the reader of a subclass
+        if self._renamed:
+            check_item(item)
+            if self._codec.record.members(item) is not item:
+                return self._codec.careful.decode(item, raw)
         try:
             wire = self._item(raw)
             # What the model knows is checked by decoding it.

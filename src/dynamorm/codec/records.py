@@ -59,6 +59,26 @@ class Record(Shape):
         extra = {self.tagged[0]} if self.tagged else set()
         return frozenset({plan.stored for plan in (*self.plans, *self.computed)} | extra)
 
+    def read_names(self) -> frozenset[str]:
+        """Every name under which an attribute of the class is read."""
+        return self.names() | {name for plan in self.plans for name in plan.field.also_read}
+
+    def members(self, item: dict[str, Any]) -> dict[str, Any]:
+        """The attributes of an item under their own names and in their canonical form; the very same dict if they are."""
+        changed: dict[str, Any] = {}
+        for plan in self.plans:
+            stored = plan.stored_in(item)
+            if stored is not U and (one := plan.canonical(stored)) is not item.get(plan.stored):
+                changed[plan.stored] = one
+        return {**item, **changed} if changed else item
+
+    @override
+    def canonical(self, wire: Any) -> Any:
+        if "M" not in wire:
+            return wire
+        found = self.members(wire["M"])
+        return wire if found is wire["M"] else {"M": found}
+
     def wire_names(self) -> frozenset[str]:
         """Every stored name that the msgspec type looks at."""
         return frozenset(self.struct().__struct_encode_fields__)

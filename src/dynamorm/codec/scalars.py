@@ -167,6 +167,7 @@ def enum_shape(cls: type[Enum]) -> Scalar:
     tag, payload_of = found
     payloads = {payload_of(member.value): member for member in cls}
     numeric = tag == "N"
+    floats = any(isinstance(member.value, float) for member in cls)
 
     def text(value: Any) -> Any:
         if not isinstance(value, cls):
@@ -174,7 +175,8 @@ def enum_shape(cls: type[Enum]) -> Scalar:
         return payload_of(value.value)
 
     def read(payload: Any) -> Any:
-        return cls(int_of(payload) if issubclass(cls, Flag) else decimal_of(payload) if numeric else payload)
+        number_of = int_of if issubclass(cls, Flag) else float_of if floats else decimal_of
+        return cls(number_of(payload) if numeric else payload)
 
     members = _Members(payloads, f"one of the values of {cls.__name__}", read)
     simple = tag == "S" and all(type(member.value) is str for member in cls)

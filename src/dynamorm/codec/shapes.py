@@ -5,7 +5,7 @@ Expressions take the name of a variable and work on it; a shape never knows whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from dynamorm.schema import Codec
 
 from .document import from_wire, to_wire
 from .mismatch import Mismatch, misfit
+from .numbers import int_of
 from .source import Source
 
 GENERIC: Final[Any] = dict[str, Any]
@@ -85,6 +86,13 @@ class Shape:
         """
         del source, x, y, last
         return None
+
+    def canonical(self, wire: Any) -> Any:
+        """A wire value (with bytes for B) in the form that is written here, where it has another form that is known.
+
+        Any other one is handed on as it is: the very same object, so that a change can be told.
+        """
+        return wire
 
     def children(self) -> Iterator[Shape]:
         """The shapes inside, but not those of a record's fields."""
@@ -170,12 +178,28 @@ class Scalar(Shape):
         return [f"{y} = {x}.{self.tag}", f"if {y} == {last}: {y} = {last}", f"else: {last} = {y}"]
 
     @override
+    def canonical(self, wire: Any) -> Any:
+        if self.tag != "B":
+            return wire
+        if "NULL" in wire and self.classes == (bytes,):
+            return {"B": b""}
+        return _bytes_of_numbers(wire) if "L" in wire else wire
+
+    @override
     def empty(self) -> Any:
         return self._empty
 
     @override
     def element(self) -> Shape:
         return self if self.tag in ("S", "B") else super().element()
+
+
+def _bytes_of_numbers(wire: Any) -> Any:
+    """B of a list of numbers from 0 to 255, which is how some verbs of the Go library store bytes."""
+    try:
+        return {"B": bytes([int_of(one["N"]) for one in wire["L"]])}
+    except (KeyError, TypeError, ValueError, Mismatch):
+        return wire
 
 
 class AnyShape(Shape):
@@ -203,6 +227,13 @@ class AnyShape(Shape):
 
 
 ANY: Final = AnyShape()
+
+
+def canonical_each(wires: list[Any], shapes: Iterable[Shape]) -> list[Any]:
+    """Each wire value in its canonical form; the very same list where none has another one."""
+    found = [shape.canonical(wire) for wire, shape in zip(wires, shapes, strict=False)]
+    same = len(found) == len(wires) and all(one is wire for one, wire in zip(found, wires, strict=True))
+    return wires if same else found
 
 
 class CustomShape(Shape):
@@ -263,6 +294,10 @@ class Nullable(Shape):
             *(f"    {line}" for line in lines),
             f"else: {y} = {source.bind('refuse_null', refuse_null)}({x})",
         ]
+
+    @override
+    def canonical(self, wire: Any) -> Any:
+        return wire if "NULL" in wire else self.inner.canonical(wire)
 
     @override
     def children(self) -> Iterator[Shape]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from msgspec import DecodeError
+
 from dynamorm.errors import InvalidUse
 
-from .replies import read_object
+from .replies import decoded, parts_of, read_object
 from .system import is_guard_key
 
 if TYPE_CHECKING:
+    from .family import Kind
     from .generate import Codec
 
 M = TypeVar("M")
@@ -63,7 +67,7 @@ class StreamRecord(_Unpacked[M]):
     """
 
     __slots__ = (
-        "_codec", "_known", "_raw", "created_at", "event_id", "is_ttl_expiry", "kind", "region", "sequence_number",
+        "_codec", "_known", "_raw", "_skip_unknown", "created_at", "event_id", "is_ttl_expiry", "kind", "region", "sequence_number",
         "shard", "size_bytes", "table", "view",
     )  # fmt: skip
 
@@ -82,6 +86,7 @@ class StreamRecord(_Unpacked[M]):
         table: str | None = None,
         is_ttl_expiry: bool = False,
         shard: str | None = None,
+        skip_unknown: bool = False,
     ) -> None:
         self._codec = codec
         self._raw = raw
@@ -97,6 +102,7 @@ class StreamRecord(_Unpacked[M]):
         self.is_ttl_expiry: bool = is_ttl_expiry
         """Whether DynamoDB removed the item because its time to live was over, rather than somebody's delete."""
         self.shard: str | None = shard
+        self._skip_unknown = skip_unknown
 
     @property
     def keys(self) -> tuple[Any, ...]:
@@ -119,6 +125,53 @@ class StreamRecord(_Unpacked[M]):
         return is_guard_key(read_object(self._raw["keys"]).get(self._codec.key_names[0]))
 
     @property
+    def is_sibling(self) -> bool:
+        """Whether it is of an item of another class that shares the table, and of none of the model's.
+
+        Only an image tells. Readers of whole streams and events leave such records out; `old` and `new` are None.
+
+        Example: ``if not record.is_sibling: publish(record.new)``
+        """
+        if self._codec.family is None:
+            return False
+        kinds = self._kinds()
+        return bool(kinds) and all(kind == "sibling" for kind in kinds)
+
+    @property
+    def passed_over(self) -> bool:
+        """Whether readers of whole streams and events leave it out: a guard, a sibling, a kind that is to be skipped.
+
+        Example: ``if not record.passed_over: handle(record)``
+        """
+        if self.is_guard:
+            return True
+        if self._codec.family is None:
+            return False
+        kinds = self._kinds()
+        return bool(kinds) and "own" not in kinds and (self._skip_unknown or "unknown" not in kinds)
+
+    def _kinds(self) -> set[Kind]:
+        """What the images are to the model: its own, a sibling's, or of no class that is known."""
+        return {self._kind_of(self._raw[name]) for name in ("new", "old") if name in self._raw}
+
+    def _kind_of(self, raw: bytes) -> Kind:
+        from .family import kind_of  # only models that share a table need it
+
+        schema = self._codec.schema
+        with suppress(DecodeError):  # what is no item is told by whoever decodes it
+            found = parts_of(raw).get(schema.discriminator or "")
+            return kind_of(schema, None if found is None else decoded(found))
+        return "own"
+
+    def _image(self, raw: bytes) -> Any:
+        """The object of an image; None for one of another class that is passed over."""
+        if self._codec.family is not None:
+            kind = self._kind_of(raw)
+            if kind == "sibling" or (kind == "unknown" and self._skip_unknown):
+                return None
+        return self._codec.decode(raw)
+
+    @property
     def new(self) -> M | None:
         """The item as it was after the change, or None: it was removed, or the stream's view does not hold it.
 
@@ -128,7 +181,7 @@ class StreamRecord(_Unpacked[M]):
 
         Example: ``record.new.status``
         """
-        return self._once("new", self._codec.decode)  # type: ignore[no-any-return] # the codec's own object
+        return self._once("new", self._image)  # type: ignore[no-any-return] # the codec's own object
 
     @property
     def old(self) -> M | None:
@@ -138,7 +191,7 @@ class StreamRecord(_Unpacked[M]):
 
         Example: ``record.old.status``
         """
-        return self._once("old", self._codec.decode)  # type: ignore[no-any-return] # the codec's own object
+        return self._once("old", self._image)  # type: ignore[no-any-return] # the codec's own object
 
     def _once(self, name: str, decode: Any) -> Any:
         if name not in self._raw:

@@ -62,8 +62,12 @@ _page: Final = Decoder(_Page).decode
 _record: Final = Decoder(_Record).decode
 
 
-def read_records(body: bytes, codec: Codec, shard: str) -> tuple[list[StreamRecord[Any]], str | None]:
+def read_records(
+    body: bytes, codec: Codec, shard: str, *, skip_unknown: bool = False
+) -> tuple[list[StreamRecord[Any]], str | None]:
     """The reply to GetRecords: the records in order, and the iterator to go on with (None: the shard is at its end).
+
+    ``skip_unknown``: items of kinds that no class is known for are passed over.
 
     Raises: MalformedResponse.
     """
@@ -75,15 +79,17 @@ def read_records(body: bytes, codec: Codec, shard: str) -> tuple[list[StreamReco
     if page is None or page.iterator == "" or any(not one.change.sequence_number for one in page.records):
         raise malformed("it is no page of stream records")
     try:
-        return [_made(one, codec, shard) for one in page.records], page.iterator
+        return [_made(one, codec, shard, skip_unknown=skip_unknown) for one in page.records], page.iterator
     except ValidationError as error:
         raise malformed(error.message) from None
 
 
-def read_record(record: Any, codec: Codec, *, prefix: str | None = None) -> StreamRecord[Any]:
+def read_record(
+    record: Any, codec: Codec, *, prefix: str | None = None, skip_unknown: bool = False
+) -> StreamRecord[Any]:
     """A record given as a mapping: of the API, of a Lambda event, or as boto3 hands it out.
 
-    ``prefix`` is that of the table names, None when it is not known.
+    ``prefix`` is that of the table names, None when it is not known; ``skip_unknown`` as in `read_records`.
 
     Raises: ValidationError when it is no record, or not one of the model's table.
     """
@@ -105,13 +111,13 @@ def read_record(record: Any, codec: Codec, *, prefix: str | None = None) -> Stre
         raise ValidationError(
             f"the record is of table {table!r}, and {codec.schema.name} is stored in {codec.table!r}", table=table
         )
-    made = _made(found, codec, None)
-    for name in () if made.is_guard else _IMAGES:
+    made = _made(found, codec, None, skip_unknown=skip_unknown)
+    for name in () if made.passed_over else _IMAGES:
         getattr(made, name)  # what does not fit is told here, not somewhere later
     return made
 
 
-def _made(one: _Record, codec: Codec, shard: str | None) -> StreamRecord[Any]:
+def _made(one: _Record, codec: Codec, shard: str | None, *, skip_unknown: bool) -> StreamRecord[Any]:
     change = one.change
     found = {"keys": change.keys, "new": change.new, "old": change.old}
     # Some serialisers write null or {} for an image that the view leaves out.
@@ -133,6 +139,7 @@ def _made(one: _Record, codec: Codec, shard: str | None) -> StreamRecord[Any]:
         table=table_of(one.source),
         is_ttl_expiry=identity == _EXPIRY,
         shard=shard,
+        skip_unknown=skip_unknown,
     )
 
 
@@ -161,6 +168,13 @@ def _check_keys(raw: dict[str, bytes], codec: Codec) -> None:
         raise ValidationError(
             f"the record is not of {codec.schema.name}'s table: its key is {got}, the model's is {wanted}"
         )
+
+
+def check_on_unknown(value: Any) -> bool:
+    """Whether kinds that no class is known for are skipped. Raises: ValidationError for what says neither."""
+    if value not in ("raise", "skip"):
+        raise ValidationError("on_unknown must be 'raise' or 'skip'", field="on_unknown")
+    return bool(value == "skip")
 
 
 def named(table: str, name: str, prefix: str | None) -> bool:

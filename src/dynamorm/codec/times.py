@@ -16,12 +16,16 @@ from .mismatch import Mismatch
 from .numbers import decimal_of, int_of, int_text
 
 _RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)",
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)",
     re.ASCII,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LENGTH_WITH_FRACTION = 27
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
+_TEN_DAYS = timedelta(days=10)
+_ZERO_DAYS = {"0000-12-31": -1, "0001-01-01": 0}
+"""The days that the zero time of Go may have in some zone, counted from the first one there is."""
 ZERO_TIME: Final = "0001-01-01T00:00:00.000000000Z"
 """The zero time of the Go original, which counts as empty."""
 
@@ -55,7 +59,8 @@ def _utc(value: datetime) -> datetime:
 def instant_of(text: str) -> datetime:
     """Read any RFC 3339 time, as UTC; digits beyond the microsecond are cut off.
 
-    Raises: Mismatch.
+    The colon of the offset may be missing, as PynamoDB stores it. The zero time of Go is read as the first instant
+    there is also where the clock of a western zone shows the year 0. Raises: Mismatch.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -64,10 +69,18 @@ def instant_of(text: str) -> datetime:
     leap = second == "60"
     micros = f"{fraction or '0':0<6}"[:6]
     try:
+        if day in _ZERO_DAYS:
+            return _near_zero(f"{minute}{second}.{micros}{zone.upper()}", _ZERO_DAYS[day])
         value = fromisoformat(f"{day}T{minute}{'59' if leap else second}.{micros}{zone.upper()}")
         return (value + timedelta(seconds=1) if leap else value).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Mismatch("an RFC 3339 time with a time zone", text, "an impossible time") from None
+
+
+def _near_zero(clock: str, days: int) -> datetime:
+    """An instant of a day around the zero time; one that lies before it is the zero time itself."""
+    later = fromisoformat(f"0001-01-{11 + days:02}T{clock}").astimezone(UTC)
+    return max(later, _FIRST + _TEN_DAYS) - _TEN_DAYS
 
 
 def date_text(value: Any) -> str:

@@ -9,6 +9,8 @@ from msgspec import convert
 
 from dynamorm.overriding import override
 
+from .document import normal
+from .fields import has_other_names
 from .mismatch import Mismatch
 from .records import Record
 from .shapes import GENERIC, Shape
@@ -94,7 +96,7 @@ class Union(Shape):
                 name = source.bind(f"decode_{number}", object())
                 source.define(name, "x", [f"return {member.decode(source, 'x')}"])
                 shape = source.bind(f"member_{number}", member)
-                tries.append(f"({shape}, {name}), ")
+                tries.append(f"({shape}, {name}, {has_other_names(member)}), ")
             return "x", [
                 f"return {source.bind('read_first_that_fits', _decode_first)}(({''.join(tries)}), x, {self.expected!r})"
             ]
@@ -117,18 +119,26 @@ def _encode_first(functions: tuple[Callable[[Any], Any], ...], value: Any, expec
     raise Mismatch(expected, value)
 
 
-def _decode_first(members: tuple[tuple[Shape, Any], ...], wire: Any, expected: str) -> Any:
-    """The value by the first member that fits; among records, one that knows every attribute comes first."""
+def _decode_first(members: tuple[tuple[Shape, Any, bool], ...], wire: Any, expected: str) -> Any:
+    """The value by the first member that fits; among records, one that knows every attribute comes first.
+
+    What no member stores is tried in the other forms that are known.
+    """
     if wire.__class__ is not dict or len(wire) != 1:
         raise Mismatch("an attribute value", wire, "something else")
     ((tag, payload),) = wire.items()
     fitting = [one for one in members if one[0].tag in (tag, "") or (tag == "NULL" and one[0].null)]
     if tag == "M" and len(fitting) > 1:
         fitting.sort(key=lambda one: not _knows_all(one[0], payload))
-    for shape, function in fitting:
+    for shape, function, renamed in fitting:
         try:
-            return function(convert(wire, shape.wire()))
+            return function(convert(shape.canonical(normal(wire)) if renamed else wire, shape.wire()))
         except Exception:  # noqa: BLE001, S112 - whatever the reason, the value does not fit this member
+            continue
+    for shape, function, _ in members:
+        try:
+            return function(convert(shape.canonical(normal(wire)), shape.wire()))
+        except Exception:  # noqa: BLE001, S112 - as above
             continue
     raise Mismatch(expected, wire, tag)
 
@@ -138,4 +148,4 @@ def _knows_all(shape: Shape, payload: Any) -> bool:
         return False
     if shape.tagged is not None and payload.get(shape.tagged[0]) == {"S": shape.tagged[1]}:
         return True
-    return shape.names().issuperset(payload)
+    return shape.read_names().issuperset(payload)

@@ -5,9 +5,13 @@ DynamoDB would accept most of what is refused here, and the item could then neve
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
+from msgspec.structs import replace
+
 from dynamorm.errors import ValidationError
+from dynamorm.expression_tree import Location, Update
 from dynamorm.schema import Field
 
 from .shapes import ANY, CustomShape, Nullable, Scalar, Shape
@@ -50,6 +54,37 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
         other = shape_at(codec, source)
         if other is not ANY and _stored_as(other) != _stored_as(shape):
             raise _refusal(codec, parts, f"cannot take over the value of {_name(source)}, which is of another type")
+
+
+def spellings(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """A place under every name that is read for its fields, its own first."""
+    return list(product(*(_names_of(part) for part in parts)))
+
+
+def _names_of(part: Any) -> list[Any]:
+    if not isinstance(part, Field) or not part.also_read:
+        return [part]
+    return [part, *(replace(part, stored=name, also_read=()) for name in part.also_read)]
+
+
+def location_of(parts: tuple[Any, ...]) -> Location:
+    """The place of these parts, the first of which is a field."""
+    place = Location()
+    place.field, place.parts = parts[0], parts
+    return place
+
+
+def with_other_names(updates: tuple[Update, ...]) -> tuple[Update, ...]:
+    """The updates, and with each removal that of the same attribute under its other names: it would be read there."""
+    return tuple(one for update in updates for one in _everywhere(update))
+
+
+def _everywhere(update: Update) -> list[Update]:
+    if update.kind != "remove":
+        return [update]
+    *outer, last = update.path.parts
+    others = [Update("remove", location_of((*outer, name))) for name in _names_of(last)[1:]]
+    return [update, *others]
 
 
 def addend_shape(codec: Any, parts: tuple[Any, ...]) -> Shape | None:

@@ -45,7 +45,8 @@ def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
         come = f", {more} of which come with others (guards of unique attributes)" if more else ""
         raise ValidationError(
             f"a transaction takes at most {MAX_OPERATIONS} operations and this one has {len(parts)}{come}; it is never"
-            " split: use db.batch_write for writes that need not be applied together, or several transactions"
+            " split: use db.batch_write for writes that need not be applied together, or several transactions",
+            codes=("ErrInvalidOperator",),
         )
     seen: dict[tuple[str, bytes], tuple[int, Write]] = {}
     for position, write in parts:

@@ -222,7 +222,8 @@ def _open_plain(ready: Ready, text: str) -> bytes | None:
         return None
     index = "" if ready.chosen.index is None else ready.chosen.index.name
     order = ("DESC",) if ready.request.descending else ("", "ASC")
-    if found.get("index", "") != index or found.get("sort", "") not in order:
+    sort = found.get("sort", "")  # the Go library stores the text of the caller, in whatever case
+    if found.get("index", "") != index or not isinstance(sort, str) or sort.upper() not in order:
         return None
     types = {name: ready.plan.key_type(field) for name, field in ready.key_fields()}
     key = found.get("lastKey")

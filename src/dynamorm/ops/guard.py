@@ -61,8 +61,8 @@ class Guard:
 
     @property
     def next_version(self) -> int:
-        """The version this write stores; an item of another writer may have none yet, which counts as -1."""
-        return 0 if self.version is None else self.version + 1
+        """The version this write stores; an item of another writer may have none yet, which is read, and counts, as 0."""
+        return (self.version or 0) + 1
 
     def condition(self, places: Placeholders) -> str:
         """The text that lets the write happen only to the item as it was loaded."""

@@ -108,7 +108,8 @@ def check_consistent(schema: Schema, request: Request, index: Index | None) -> N
 
 def _not_consistent(schema: Schema, index: Index) -> ValidationError:
     return ValidationError(
-        f"{schema.name}: index {index.name!r} is global, so it is only eventually consistent: leave out consistent()"
+        f"{schema.name}: index {index.name!r} is global, so it is only eventually consistent: leave out consistent()",
+        codes=("ErrInvalidOperator",),
     )
 
 

@@ -40,7 +40,8 @@ def get(session: Session, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
     if len(places) > MAX_OPERATIONS:
         raise ValidationError(
             f"transact_get reads at most {MAX_OPERATIONS} items at one moment and was asked for {len(places)}: use"
-            " db.batch_get where they need not be of one moment"
+            " db.batch_get where they need not be of one moment",
+            codes=("ErrInvalidOperator",),
         )
     if not asked:
         return []

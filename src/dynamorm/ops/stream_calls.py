@@ -85,13 +85,13 @@ def iterator(streams: Session, plan: Plan, arn: str, shard: str, kind: str, afte
 
 
 def records(
-    streams: Session, plan: Plan, shard: str, position: str, most: int
+    streams: Session, plan: Plan, shard: str, position: str, most: int, *, skip_unknown: bool
 ) -> Flow[tuple[list[StreamRecord[Any]], str | None]]:
     """The next records of a shard, and the iterator behind them: None at the shard's end."""
     request = {"ShardIterator": position, "Limit": most}
     codec = plan.codec
     found: tuple[list[StreamRecord[Any]], str | None] = yield from _ask(
-        streams, plan, "GetRecords", request, lambda body: read_records(body, codec, shard)
+        streams, plan, "GetRecords", request, lambda body: read_records(body, codec, shard, skip_unknown=skip_unknown)
     )
     return found
 

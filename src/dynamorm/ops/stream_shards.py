@@ -44,6 +44,7 @@ class Options(Struct, frozen=True, kw_only=True):
     save_every: int = 100
     lease: float = 60.0
     on_data_loss: Literal["raise", "continue"] = "raise"
+    on_unknown: Literal["raise", "skip"] = "raise"
 
 
 class Shard:

@@ -62,7 +62,7 @@ class Consumer:
                 self._current = None
             elif self._buffer:
                 self._handed = record = self._buffer.popleft()
-                if not record.is_guard:
+                if not record.passed_over:
                     return record
                 yield from self._worked_off()
             else:
@@ -163,8 +163,9 @@ class Consumer:
             if shard.iterator is None:
                 shard.iterator = yield from self._iterator(shard)
             found, shard.iterator = yield from stream_calls.records(
-                self._streams, self._plan, shard.id, shard.iterator, self._options.page_size
-            )
+                self._streams, self._plan, shard.id, shard.iterator, self._options.page_size,
+                skip_unknown=self._options.on_unknown == "skip",
+            )  # fmt: skip
         except StreamNotFound as error:
             self._lost(shard, error)
             shard.iterator = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.size import MAX_ITEM, item_size
 from dynamorm.codec.system import number_wire, text_wire, time_wire
-from dynamorm.codec.updates import check_update
+from dynamorm.codec.updates import check_update, with_other_names
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, ItemTooLarge, NotFound, Outcome, OutcomeUnknown, ValidationError
 from dynamorm.expression import Condition, Update, system_path
@@ -86,6 +86,8 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         key_json = codec.key_of(subject)
         loaded = codec.loaded(subject)
     check_updates(schema, updates)
+    if codec.renamed:
+        updates = with_other_names(updates)
     for one in updates:
         source = one.value.parts if isinstance(one.value, Location) else None
         check_update(codec, one.kind, one.path.parts, source)

@@ -294,7 +294,7 @@ def next_version(plan: Plan, obj: Any, loaded: bytes | None) -> tuple[int, dict[
     if loaded is None:
         return 0, {}
     known, rest = plan.own.version_and_rest(obj, loaded)
-    return (0 if known is None else known + 1), rest
+    return (known or 0) + 1, rest
 
 
 def item_of(
@@ -384,7 +384,9 @@ def _refuse_frozen(plan: Plan, changes: dict[str, Any]) -> None:
         if field.stored in changes and (field.role in ("partition", "sort") or field.immutable):
             what = "part of the key" if field.role else "immutable"
             raise ValidationError(
-                f"{schema.name}.{field.name} is {what} and was changed: create a new object instead", field=field.name
+                f"{schema.name}.{field.name} is {what} and was changed: create a new object instead",
+                field=field.name,
+                codes=() if field.role else ("ErrProtectedFieldMutation",),
             )
 
 

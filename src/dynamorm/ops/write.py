@@ -303,7 +303,9 @@ def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMEr
         return AlreadyExists(f"a {name} with this key exists already", old=old, **info)
     if raw is None:
         if write.expects:
-            return MissingItem(f"no {name} is stored under this key", **info)
+            # Whoever knew a version has been overtaken, by a delete.
+            codes = ("ErrVersionConflict",) if write.expects == "version" and write.known_version is not None else ()
+            return MissingItem(f"no {name} is stored under this key", codes=codes, **info)
     elif write.expects == "version" and (found := codec.reading.version(raw)) != write.known_version:
         return VersionConflict(
             f"the {name} was changed since it was loaded: version {write.known_version} was expected, {found} is stored;"
@@ -345,5 +347,5 @@ def settle(write: Write, raw: bytes | None) -> Outcome:
         return Outcome.APPLIED
     if write.expects != "version" or write.kind == "ConditionCheck":
         return Outcome.UNKNOWN
-    known = -1 if write.known_version is None else write.known_version
+    known = write.known_version or 0  # none counts as 0, as in the next version
     return verdict(write.token, known, write.known_ring, codec.reading.version(raw), stored)
