@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .composite import Composite
+from .defaults import factory_of
 from .errors import ModelError
 from .expression import Path
 from .schema import MISSING, Index, Role
@@ -83,9 +84,8 @@ def _check(spec: Spec) -> None:
             raise ModelError(f"a {type(option).__name__} is not a field option; a default is written default=...")
     if spec.default is not MISSING and spec.default_factory is not None:
         raise ModelError("give either default or default_factory, not both")
-    if isinstance(spec.default, (list, dict, set, bytearray)):
-        kind = type(spec.default).__name__
-        raise ModelError(f"a {kind} as default would be shared by all objects: use default_factory={kind}")
+    if spec.default is not MISSING and (factory := factory_of("", spec.default, shared=True)) is not None:
+        spec.default, spec.default_factory = MISSING, factory
     if spec.default_factory is not None and not callable(spec.default_factory):
         raise ModelError("default_factory must be callable, e.g. default_factory=list")
 

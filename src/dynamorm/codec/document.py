@@ -175,12 +175,10 @@ def _normal(tag: str, value: Any) -> Any:
 
 
 def empty_wire(wire: Wire) -> bool:
-    """Whether a wire value counts as empty for ``omit_empty``: the same function for create and update."""
+    """Whether a wire value counts as empty for ``omit_empty``. A map is empty when it has no entry."""
     ((tag, value),) = wire.items()
     if tag == "N":
         return bool(value == "0")
     if tag == "NULL":
         return True
-    if tag == "M":
-        return all(empty_wire(one) for one in value.values())
     return not value

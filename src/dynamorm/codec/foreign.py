@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import NODEFAULT, Struct
 from msgspec import UNSET as U
 
+from dynamorm.defaults import factory_of
 from dynamorm.errors import ModelError
 from dynamorm.schema import MISSING, Field
 
@@ -54,10 +55,19 @@ def _named_tuple(cls: Any) -> Members:
 
 
 def _own(name: str, stored: str, hint: Any, cls: Any, *, has_default: bool, default: Any = U) -> Field:
-    """A field of a foreign class. Its own constructor fills in a default, marked here by `U`."""
+    """A field of a foreign class. Its own constructor fills in a default, marked here by `U`, unless objects share it."""
     none = has_default and default is None
     marked = None if none else U if has_default else MISSING
-    return Field(name=name, stored=stored, annotation=hint, owner=cls.__name__, default=marked)
+    own = has_default and default is not U
+    factory = factory_of(f"{cls.__name__}.{name}: ", default, shared=False) if own else None
+    return Field(
+        name=name,
+        stored=stored,
+        annotation=hint,
+        owner=cls.__name__,
+        default=marked if factory is None else MISSING,
+        default_factory=factory,
+    )
 
 
 def _hints(cls: Any) -> dict[str, Any]:
@@ -73,8 +83,9 @@ def _dataclass(cls: Any) -> Members:
     for one in dataclasses.fields(cls):
         if not one.init:
             continue
-        has = one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
-        fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=one.default))
+        own = one.default is not dataclasses.MISSING
+        has = own or one.default_factory is not dataclasses.MISSING
+        fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=one.default if own else U))
     return Members(records.CALL, fields, lambda values: cls(**values))
 
 
@@ -84,9 +95,9 @@ def _struct(cls: Any) -> Members:
     fields = []
     for number, (name, stored) in enumerate(zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)):
         default = cls.__struct_defaults__[number - required] if number >= required else NODEFAULT
-        fields.append(
-            _own(name, stored, hints.get(name, Any), cls, has_default=default is not NODEFAULT, default=default)
-        )
+        has = default is not NODEFAULT
+        own = U if type(default).__module__ == "msgspec._core" else default  # a default factory
+        fields.append(_own(name, stored, hints.get(name, Any), cls, has_default=has, default=own))
     return Members(records.CALL, fields, lambda values: cls(**values))
 
 
@@ -110,7 +121,9 @@ def _pydantic(cls: Any) -> Members:
     arguments = {}
     for name, info in cls.model_fields.items():
         required = info.is_required()
-        fields.append(_own(name, name, info.annotation, cls, has_default=not required, default=info.default))
+        # Pydantic copies what may change by itself.
+        none = not required and info.default is None and info.default_factory is None
+        fields.append(_own(name, name, info.annotation, cls, has_default=not required, default=None if none else U))
         alias = info.validation_alias or info.alias
         if isinstance(alias, str):
             arguments[name] = alias

@@ -59,6 +59,7 @@ class Union(Shape):
         self.members = members
         self.expected = " | ".join(member.expected for member in members)
         self.null = any(member.null for member in members)
+        self.vanishes = any(member.vanishes for member in members)
 
     @override
     def children(self) -> Any:
