@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from decimal import Context, Decimal
+from typing import Any, Final
 
 from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, to_builtins
@@ -15,6 +15,10 @@ from dynamorm.overriding import override
 from .mismatch import Mismatch
 from .shapes import ANY, Shape, refuse_null
 from .source import Source
+
+
+_CONTEXT: Final = Context(capitals=1)
+"""Our own: the program's may write exponents in another way."""
 
 
 class JsonShape(Shape):
@@ -96,7 +100,7 @@ def _exact(value: Any) -> Any:
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise ValueError
-        return Raw(str(value).encode())
+        return Raw(_CONTEXT.to_sci_string(value).encode())
     if isinstance(value, float) and value - value != 0:
         raise ValueError
     return value

@@ -110,9 +110,10 @@ def duration_text(value: Any) -> str:
 
 def duration_of(text: str) -> timedelta:
     """Read a number of seconds, exact to the microsecond."""
-    micros = decimal_of(text).scaleb(6)
-    whole = int(micros)
-    if whole != micros:
+    # With ints: Decimal would round to the precision that the program has set for itself.
+    numerator, denominator = decimal_of(text).as_integer_ratio()
+    whole, rest = divmod(numerator * 1_000_000, denominator)
+    if rest:
         raise Mismatch("seconds exact to the microsecond", text, "a finer fraction")
     try:
         return timedelta(microseconds=whole)
