@@ -132,6 +132,8 @@ def attr(
     pattern: str | None = ...,
     validators: tuple[Callable[[Any], Any], ...] = ...,
     immutable: bool = ...,
+    write_once: bool = ...,
+    protected: bool = ...,
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
@@ -151,6 +153,8 @@ def attr(
     pattern: str | None = ...,
     validators: tuple[Callable[[Any], Any], ...] = ...,
     immutable: bool = ...,
+    write_once: bool = ...,
+    protected: bool = ...,
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
@@ -169,6 +173,8 @@ def attr(
     pattern: str | None = ...,
     validators: tuple[Callable[[Any], Any], ...] = ...,
     immutable: bool = ...,
+    write_once: bool = ...,
+    protected: bool = ...,
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
@@ -187,6 +193,8 @@ def attr(*options: object, **settings: Any) -> Any:
         pattern: a regular expression that the whole text must match.
         validators: functions that take the value and return the value to store, or raise ValueError.
         immutable: may be set on create, never changed afterwards.
+        write_once: gets its value from create or from the first write that has one, and keeps it.
+        protected: set on create, and changed only by an update that names it: ``db.update(..., allow=("status",))``.
         omit_empty: an empty value (None, "", 0, False, [], {}) is left out of the stored item.
         secret: ``repr`` masks the value.
         allow_float: let a float be stored although the field's name says money.
@@ -222,6 +230,8 @@ if TYPE_CHECKING:
         pattern: str | None = ...,
         validators: tuple[Callable[[Any], Any], ...] = ...,
         immutable: bool = ...,
+        write_once: bool = ...,
+        protected: bool = ...,
         omit_empty: bool = ...,
         secret: bool = ...,
         allow_float: bool = ...,
@@ -241,6 +251,8 @@ if TYPE_CHECKING:
         pattern: str | None = ...,
         validators: tuple[Callable[[Any], Any], ...] = ...,
         immutable: bool = ...,
+        write_once: bool = ...,
+        protected: bool = ...,
         omit_empty: bool = ...,
         secret: bool = ...,
         allow_float: bool = ...,
@@ -259,6 +271,8 @@ if TYPE_CHECKING:
         pattern: str | None = ...,
         validators: tuple[Callable[[Any], Any], ...] = ...,
         immutable: bool = ...,
+        write_once: bool = ...,
+        protected: bool = ...,
         omit_empty: bool = ...,
         secret: bool = ...,
         allow_float: bool = ...,
@@ -359,6 +373,8 @@ _SETTINGS = frozenset(
         "pattern",
         "validators",
         "immutable",
+        "write_once",
+        "protected",
         "omit_empty",
         "secret",
         "allow_float",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from .ops.draft import Draft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import TracebackType
 
     from .expression import Condition, Update
@@ -69,6 +69,7 @@ class Operations:
         *key_and_updates: Any,
         condition: Condition | None = ...,
         upsert: bool = ...,
+        allow: Collection[str] = ...,
         label: str | None = ...,
         **parts: Any,
     ) -> None: ...
@@ -80,6 +81,7 @@ class Operations:
         *updates: Update,
         condition: Condition | None = ...,
         upsert: bool = ...,
+        allow: Collection[str] = ...,
         label: str | None = ...,
     ) -> None: ...
     def update(
@@ -89,19 +91,20 @@ class Operations:
         *args: Any,
         condition: Condition | None = None,
         upsert: bool = False,
+        allow: Collection[str] = (),
         label: str | None = None,
         **parts: Any,
     ) -> None:
         """Change attributes of one item in place: of an object (its version is checked when it was loaded), or by key.
 
         After the commit an object is read back, with a consistent read; an item given by its key is not. The item must
-        exist unless ``upsert``.
+        exist unless ``upsert``. ``allow`` names the protected fields that this update may change.
 
-        Raises: ValidationError for an update of a key, a library-owned or an immutable field.
+        Raises: ValidationError for an update of a key, a library-owned, immutable or protected field.
 
         Example: ``tx.update(account, Account.balance.add(-5))`` or ``tx.update(Account, "a1", Account.balance.add(5))``
         """
-        self._draft.update(subject, args, parts, condition, upsert, label)
+        self._draft.update(subject, args, parts, condition, upsert, allow, label)
 
     def delete(
         self,

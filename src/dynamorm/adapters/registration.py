@@ -45,6 +45,8 @@ def register(
     options: Mapping[str, Iterable[object]] | None = ...,
     secret: Iterable[str] = ...,
     immutable: Iterable[str] = ...,
+    write_once: Iterable[str] = ...,
+    protected: Iterable[str] = ...,
     omit_empty: Iterable[str] = ...,
     allow_float: Iterable[str] = ...,
 ) -> C: ...
@@ -68,6 +70,8 @@ def register(
     options: Mapping[str, Iterable[object]] | None = ...,
     secret: Iterable[str] = ...,
     immutable: Iterable[str] = ...,
+    write_once: Iterable[str] = ...,
+    protected: Iterable[str] = ...,
     omit_empty: Iterable[str] = ...,
     allow_float: Iterable[str] = ...,
 ) -> Callable[[C], C]: ...
@@ -86,7 +90,7 @@ def register(cls: Any = None, /, **settings: Any) -> Any:
         write_tokens: False stores no write tokens.
         settings: the table's, a `TableSettings`.
         options: option objects by field name, e.g. ``{"profile": [Json()]}``.
-        secret, immutable, omit_empty, allow_float: fields that have that property of `attr`.
+        secret, immutable, write_once, protected, omit_empty, allow_float: fields that have that property of `attr`.
 
     Bounds in annotations (``ge``, ``max_length``, ...) are checked again before each write. Objects are made from
     stored items without pydantic's validation; a dataclass's or Struct's constructor is called.
@@ -112,7 +116,7 @@ _ROLES: dict[str, Role] = {
     "updated_at": "updated_at",
     "ttl": "ttl",
 }
-_FLAGS = ("secret", "immutable", "omit_empty", "allow_float")
+_FLAGS = ("secret", "immutable", "write_once", "protected", "omit_empty", "allow_float")
 _SETTINGS = {
     *_ROLES,
     *_FLAGS,

@@ -205,15 +205,16 @@ class FieldPlan:
         return U if make is None else make()
 
     @cached_property
+    def absent_wire(self) -> Any:
+        """What is read where the attribute is not stored, as a wire value; None when that is None, or not known."""
+        absent = self._absent()
+        return None if absent is U or (absent is None and self.nullable) else wire_of(self.shape, absent)
+
+    @property
     def left_out(self) -> Any:
         """The wire value that is left out, being empty and just what is read where there is none; None when none is."""
-        absent = self._absent()
-        if absent is U or (absent is None and self.nullable):
-            return None
-        wire = wire_of(self.shape, absent)
-        if wire is None or not (empty_wire(wire) or wire == _ZERO_WIRE):
-            return None
-        return wire
+        wire = self.absent_wire
+        return wire if wire is not None and (empty_wire(wire) or wire == _ZERO_WIRE) else None
 
     def _key_guard(self, v: str) -> str:
         """The test that spares most texts the look at their size in bytes; a number is never too long for a key."""
