@@ -61,9 +61,10 @@ def unchanging(value: object) -> bool:
     if isinstance(value, Struct):
         fields = value.__struct_fields__
         return value.__struct_config__.frozen and all(unchanging(getattr(value, name)) for name in fields)
-    settings = getattr(type(value), "__dataclass_params__", None)
+    kind: Any = type(value)
+    settings = getattr(kind, "__dataclass_params__", None)
     if settings is not None and settings.frozen:
-        return all(unchanging(getattr(value, name, None)) for name in type(value).__dataclass_fields__)
+        return all(unchanging(getattr(value, name, None)) for name in kind.__dataclass_fields__)
     return False
 
 

@@ -32,7 +32,7 @@ class Loose:
 
 class Line(NamedTuple):
     sku: str = ""
-    tags: list[str] = []  # noqa: RUF012 - what is tested
+    tags: list[str] = []
 
 
 class Point(msgspec.Struct):

@@ -175,7 +175,9 @@ WRITES = {
 
 
 @pytest.mark.parametrize("verb", WRITES)
-@pytest.mark.parametrize(("field", "value"), [("status", ""), ("maybe", ""), ("maybe", None), ("blob", b""), ("group", "")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("status", ""), ("maybe", ""), ("maybe", None), ("blob", b""), ("group", "")]
+)
 def test_an_empty_key_of_an_index_that_would_read_as_something_else_is_refused(db, wire, key, verb, field, value):
     if value is None and verb in {"update", "upsert"}:
         pytest.skip("set(None) is remove()")

@@ -152,7 +152,6 @@ class FieldPlan:
 
         Without ``checks`` the value may break the field's constraints, as the operand of a condition may.
         """
-        field = self.field
         lines = [f"x = {self.shape.encode(source, v)}", *(self._checks(source, v) if checks else ())]
         condition = self._kept(source)
         tail = (

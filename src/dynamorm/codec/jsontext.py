@@ -16,7 +16,6 @@ from .mismatch import Mismatch
 from .shapes import ANY, Shape, refuse_null
 from .source import Source
 
-
 _CONTEXT: Final = Context(capitals=1)
 """Our own: the program's may write exponents in another way."""
 

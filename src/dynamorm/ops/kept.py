@@ -102,8 +102,8 @@ def explain(write: Write, wires: Wires) -> None:
     plan, before = write.plan, write.refused_as
 
     def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
-        stored = None if raw is None else read_object(raw)
-        for field in plan.kept if stored is not None else ():
+        stored = {} if raw is None else read_object(raw)
+        for field in plan.kept if raw is not None else ():
             found = stored.get(field.stored)
             if field.stored in wires and _differs(plan, field, found, wires[field.stored]):
                 return ConditionFailed(
@@ -188,4 +188,6 @@ def _missing(field: Field) -> Condition:
 
 
 def _equal(field: Field, wire: dict[str, Any] | None) -> Condition:
-    return Comparison("=", (Wire(wire),), _path(field)) if _is_value(wire) else _missing(field)
+    if wire is None or not _is_value(wire):
+        return _missing(field)
+    return Comparison("=", (Wire(wire),), _path(field))

@@ -138,14 +138,9 @@ def save_write(session: Session, obj: Any) -> Write | None:
         codec.key_of(obj)  # names the part of the key that was changed
     if plan.created is not None:
         changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
-    _refuse_frozen(plan, changes)
     if not changes:
         return None
-    once: Condition | None = None
-    if plan.kept:
-        from .kept import check_save
-
-        once = check_save(plan, obj, changes)
+    once = _refuse_frozen(plan, obj, changes)
     tails: dict[str, Any] = {}
     if plan.append_only:
         from .append_only import tails_of
@@ -393,10 +388,8 @@ def _returning(done: Any, codec: Codec, returning: str | None) -> Any:
     return old
 
 
-def _refuse_frozen(plan: Plan, changes: dict[str, Any]) -> None:
-    """The key of a loaded object does not change."""
-    if not changes:
-        return
+def _refuse_frozen(plan: Plan, obj: Any, changes: dict[str, Any]) -> Condition | None:
+    """The key of a loaded object does not change, nor what keeps its value. The condition that goes with a first value."""
     schema = plan.codec.schema
     for field in schema.fields.values():
         if field.stored in changes and field.role in ("partition", "sort"):
@@ -404,6 +397,11 @@ def _refuse_frozen(plan: Plan, changes: dict[str, Any]) -> None:
                 f"{schema.name}.{field.name} is part of the key and was changed: create a new object instead",
                 field=field.name,
             )
+    if not plan.kept:
+        return None
+    from .kept import check_save
+
+    return check_save(plan, obj, changes)
 
 
 def _nothing(obj: Any) -> Flow[Any]:
