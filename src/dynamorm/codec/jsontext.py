@@ -15,6 +15,7 @@ from dynamorm.overriding import override
 from .mismatch import Mismatch
 from .shapes import ANY, Shape, refuse_null
 from .source import Source
+from .times import Real
 
 _CONTEXT: Final = Context(capitals=1)
 """Our own: the program's may write exponents in another way."""
@@ -84,6 +85,10 @@ _encode = Encoder(order="sorted").encode
 
 
 def _dump(value: Any) -> Any:
+    if isinstance(value, Real.datetime):  # of a class of another library's
+        return Real.datetime.combine(value.date(), value.timetz())
+    if isinstance(value, Real.date):
+        return Real.date(value.year, value.month, value.day)
     dump = getattr(value, "model_dump", None)
     if dump is None:
         raise TypeError
