@@ -96,5 +96,3 @@ def test_the_tools_themselves():
     pytest.importorskip("freezegun")
     pytest.importorskip("pendulum")
     subprocess.run([sys.executable, "-c", TOOLS], check=True, timeout=60)
-
-

@@ -21,6 +21,10 @@ _CONTEXT: Final = Context(capitals=1)
 """Our own: the program's may write exponents in another way."""
 
 
+_FREE: Final = (Any, dict, list, dict[str, Any], list[Any], Any | None, dict[str, Any] | None, list[Any] | None)
+"""Annotations under which plain JSON is read back as it is, so that nothing need be tried."""
+
+
 class JsonShape(Shape):
     """A value stored as JSON text: S. None is NULL."""
 
@@ -30,6 +34,7 @@ class JsonShape(Shape):
     def __init__(self, annotation: Any, where: str, *, optional: bool) -> None:
         self.none_absent = optional
         self.expected = "a value that JSON can hold"
+        self._free = annotation in _FREE
         try:
             self._decode = Decoder(annotation, float_hook=Decimal, dec_hook=_read).decode
         except TypeError as error:
@@ -41,7 +46,18 @@ class JsonShape(Shape):
 
     @override
     def encode(self, source: Source, v: str) -> str:
-        return f'({{"NULL": True}} if {v} is None else {{"S": {source.bind("json_text", json_text)}({v})}})'
+        return f'({{"NULL": True}} if {v} is None else {{"S": {source.bind("json_text", self._text)}({v})}})'
+
+    def _text(self, value: Any) -> str:
+        """The text of a value that is read back as it is. Raises Mismatch for any other."""
+        text = json_text(value)
+        if not (self._free and _is_plain(value)) and not _same(value, self._read(text)):
+            raise Mismatch(
+                "a value that JSON keeps",
+                value,
+                hint="; it would be read as another type: declare it in the annotation",
+            )
+        return text
 
     @override
     def decode(self, source: Source, x: str) -> str:
@@ -82,6 +98,46 @@ def json_text(value: Any) -> str:
 
 
 _encode = Encoder(order="sorted").encode
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of nothing but what JSON has."""
+    kind = value.__class__
+    if kind is dict:
+        return all(key.__class__ is str and _is_plain(one) for key, one in value.items())
+    if kind is list:
+        return all(map(_is_plain, value))
+    return kind in _PLAIN
+
+
+_PLAIN: Final = frozenset({str, int, bool, Decimal, type(None)})
+
+
+def _same(value: Any, back: Any) -> bool:
+    """Whether what is read back is what was written, down to the types that compare as equal only sometimes."""
+    if isinstance(value, dict):
+        return (
+            isinstance(back, dict)
+            and value.keys() == back.keys()
+            and all(_same(value[key], back[key]) for key in value)
+        )
+    if isinstance(value, (list, tuple)):
+        alike = isinstance(back, list if isinstance(value, list) else tuple) and len(value) == len(back)
+        return alike and all(map(_same, value, back))
+    names = _names(value)
+    if names is None:
+        return bool(value == back) and isinstance(value, float) == isinstance(back, float)
+    return type(back) is type(value) and all(_same(getattr(value, name), getattr(back, name)) for name in names)
+
+
+def _names(value: Any) -> Any:
+    """The fields of a Struct, dataclass or pydantic model; None for any other value."""
+    kind: Any = type(value)
+    for known in ("__struct_fields__", "__dataclass_fields__", "__pydantic_fields__"):
+        found = getattr(kind, known, None)
+        if found is not None:
+            return tuple(found)
+    return None
 
 
 def _dump(value: Any) -> Any:

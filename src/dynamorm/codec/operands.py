@@ -19,8 +19,10 @@ from .source import Source
 from .updates import addend_shape, takes_none
 
 
-def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any] | None:
-    """See `Codec.operand`."""
+def encode_operand(
+    codec: Any, parts: tuple[Any, ...], value: Any, what: str, *, exact: bool = False
+) -> dict[str, Any] | None:
+    """See `Codec.operand`. ``exact`` refuses what a document would give back as something else."""
     first, *rest = parts
     name = first.name if isinstance(first, Field) else first
     plan: FieldPlan | None = codec.plans.get(name)
@@ -28,10 +30,10 @@ def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) ->
         raise ValidationError(f"{codec.schema.name} has no field {name!r}", field=str(name))
     failed: Exception
     try:
-        if what == "value" and not rest:
+        if what == "value" and not rest and plan.shape is not ANY:
             found: dict[str, Any] | None = codec.careful.function(f"operand {plan.name}")(_lenient(plan.shape, value))
         else:
-            found = _part(plan.shape, rest, value, what)
+            found = _part(plan.shape, rest, value, what, exact=exact)
         return sendable(codec, plan.name, found)
     except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
         failed = error
@@ -56,7 +58,7 @@ def encode_addend(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> 
         place = (*parts, 0) if what == "element" else parts
         if not takes_none(codec, place):
             raise ValidationError(f"{codec.schema.name}.{first.name} holds no None inside", field=first.name)
-    return encode_operand(codec, parts, value, what)
+    return encode_operand(codec, parts, value, what, exact=True)
 
 
 def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -66,7 +68,7 @@ def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, An
     return wire
 
 
-def _part(shape: Shape, rest: list[Any], value: Any, what: str) -> dict[str, Any] | None:
+def _part(shape: Shape, rest: list[Any], value: Any, what: str, *, exact: bool) -> dict[str, Any] | None:
     if what == "number":
         return {"N": number_text(value)}
     if what == "string" and isinstance(value, (str, bytes, bytearray)) and not isinstance(value, Enum):
@@ -84,7 +86,8 @@ def _part(shape: Shape, rest: list[Any], value: Any, what: str) -> dict[str, Any
         return None
     if value is None and shape.null:
         return {"NULL": True}
-    return _encode(_inner(shape), value)
+    shape = _inner(shape)
+    return to_wire(value, 0, exact) if shape is ANY else _encode(shape, value)
 
 
 def _inner(shape: Shape) -> Shape:
@@ -103,8 +106,6 @@ def _lenient(shape: Shape, value: Any) -> Any:
 
 def _encode(shape: Shape, value: Any) -> dict[str, Any]:
     value = _lenient(shape, value)
-    if shape is ANY:
-        return to_wire(value)
     function = _functions.get(shape)
     if function is None:
         source = Source(careful=True)

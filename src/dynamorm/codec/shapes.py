@@ -194,7 +194,7 @@ class AnyShape(Shape):
 
     @override
     def encode(self, source: Source, v: str) -> str:
-        return f"{source.bind('to_wire', to_wire)}({v})"
+        return f"{source.bind('to_wire', to_wire)}({v}, 0, True)"
 
     @override
     def decode(self, source: Source, x: str) -> str:
@@ -224,7 +224,7 @@ class CustomShape(Shape):
     def encode(self, source: Source, v: str) -> str:
         made = f"{source.bind('custom_encode', self.custom.encode)}({v})"
         none = f"{source.bind('misfit', misfit)}({self.expected!r}, {v})"
-        return f"({ANY.encode(source, made)} if {v} is not None else {none})"
+        return f"({source.bind('to_wire', to_wire)}({made}) if {v} is not None else {none})"
 
     @override
     def decode(self, source: Source, x: str) -> str:

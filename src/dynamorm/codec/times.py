@@ -121,7 +121,9 @@ def duration_text(value: Any) -> str:
     if not isinstance(value, timedelta):
         raise Mismatch("timedelta", value)
     if value.__class__ is not timedelta:  # whose arithmetic may be another
-        days, seconds, micros = (one.__get__(value) for one in (timedelta.days, timedelta.seconds, timedelta.microseconds))
+        days, seconds, micros = (
+            one.__get__(value) for one in (timedelta.days, timedelta.seconds, timedelta.microseconds)
+        )
         value = timedelta(days, seconds, micros)
     whole, micros = divmod(abs(value // _MICROSECOND), 1_000_000)
     sign = "-" if value < timedelta(0) else ""
