@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar, overload
 
 from msgspec.structs import replace
 
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from .session import Session
 
 M = TypeVar("M")
+
+MAX_COUNT: Final = 2**31 - 1
+"""The largest count of DynamoDB's, which has 32 bits.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
+"""
+MAX_SEGMENTS: Final = 1_000_000
+"""Segments of a scan. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html"""
 
 
 class Builder(Generic[M]):
@@ -176,7 +184,7 @@ class Builder(Generic[M]):
 
         Example: ``for payment in db.model(Payment).allow_scan().segments(4): ...``
         """
-        return self._with(segments=_positive("segments", count))
+        return self._with(segments=_positive("segments", count, MAX_SEGMENTS))
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
         from .ops import textual
@@ -354,7 +362,9 @@ class Query(Builder[M]):
             yield from self._run(turn.next(self._session))
 
 
-def _positive(name: str, count: Any) -> int:
+def _positive(name: str, count: Any, most: int = MAX_COUNT) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValidationError(f"{name} is a whole number of 1 or more", field=name)
+    if count > most:
+        raise ValidationError(f"{name} is at most {most}, as DynamoDB counts", field=name)
     return count
