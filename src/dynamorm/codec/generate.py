@@ -136,8 +136,8 @@ class Codec:
         """The wire value of an operand of a condition; None for a value that is never stored, being left out.
 
         ``parts`` is the place in the item: a `Field`, then fields, names and indexes inside it. ``what`` tells what the
-        operand is: ``"value"`` (of the place's type), ``"element"`` (of the list, set or text there), ``"number"`` or
-        ``"string"``. The field's constraints do not apply: a condition may ask for what may not be stored.
+        operand is: ``"value"`` (of the place's type), ``"element"`` (of the list, set or text there), ``"number"``,
+        ``"string"``, or what `dynamorm.expression_compile.Encode` says besides. The field's constraints do not apply: a condition may ask for what may not be stored.
 
         Raises: ValidationError.
         """

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.expression_tree import Location, Node
 from dynamorm.schema import Field
 
 from .document import to_wire
 from .fields import FieldPlan, explain
+from .mismatch import Mismatch
 from .numbers import number_text
 from .records import Record
 from .replies import json_of
 from .shapes import ANY, Nullable, Scalar, Shape
 from .source import Source
-from .updates import addend_shape, takes_none
+from .updates import addend_shape, refusal, shape_at, takes_none
 
 
 def encode_operand(
@@ -28,6 +30,17 @@ def encode_operand(
     plan: FieldPlan | None = codec.plans.get(name)
     if plan is None:
         raise ValidationError(f"{codec.schema.name} has no field {name!r}", field=str(name))
+    if what in _CHECKED:
+        if plan.hook is None:
+            _CHECKED[what](codec, parts, value)
+        if what == "size":
+            if value is None:
+                return {"NULL": True} if shape_at(codec, parts).vanishes else None
+            what = "number"
+        elif what == "order":
+            what = "value"
+        if isinstance(value, Location):
+            return None
     failed: Exception
     try:
         if what == "value" and not rest and plan.shape is not ANY:
@@ -40,6 +53,54 @@ def encode_operand(
     if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
         raise failed
     raise explain(codec.schema.name, plan.name, failed, value)
+
+
+def _check_size(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
+    """Refuse the size of what has none, and a comparison of one with an attribute that is no number."""
+    shape = shape_at(codec, parts)
+    if shape.tag in {"N", "BOOL"}:
+        raise refusal(codec, parts, f"is {shape.expected}, which has no size")
+    if isinstance(value, Location) and shape_at(codec, value.parts).tag not in {"N", ""}:
+        raise refusal(codec, parts, f"has a size, which is compared with a number, and {value.name} is none")
+
+
+def _check_order(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
+    """Refuse an order of what has none; ``value`` may be the other attribute."""
+    shape = shape_at(codec, parts)
+    known = shape.tag or _tag_of(shape, value)
+    if known and known not in _ORDERED:
+        raise refusal(codec, parts, f"is {shape.expected}, which has no order: use == or !=")
+    if not isinstance(value, Location):
+        return
+    other = shape_at(codec, value.parts)
+    if other.tag and (other.tag not in _ORDERED or (shape.tag and shape.tag != other.tag)):
+        raise refusal(codec, parts, f"cannot be ordered by {value.name}, which is {other.expected}")
+
+
+def _tag_of(shape: Shape, value: Any) -> str:
+    """The wire type of a value that is compared with an attribute of no known type."""
+    if isinstance(value, Node) or shape is not ANY:
+        return ""
+    try:
+        return next(iter(to_wire(value)))
+    except Mismatch:
+        return ""  # refused below, in its own words
+
+
+def _check_prefix(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
+    """Refuse a prefix of what has none, and one of another type."""
+    shape = shape_at(codec, parts)
+    if not shape.tag:
+        return
+    if shape.tag not in {"S", "B"}:
+        raise refusal(codec, parts, f"is {shape.expected}, which has no prefix: begins_with() is for texts and bytes")
+    if isinstance(value, str) != (shape.tag == "S"):
+        kind = "text, so its prefix is a str" if shape.tag == "S" else "bytes, so their prefix is too"
+        raise refusal(codec, parts, f"is stored as {kind}")
+
+
+_ORDERED: Final = frozenset({"S", "N", "B"})
+_CHECKED: Final[dict[str, Any]] = {"size": _check_size, "order": _check_order, "prefix": _check_prefix}
 
 
 def encode_addend(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any] | None:
@@ -71,7 +132,7 @@ def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, An
 def _part(shape: Shape, rest: list[Any], value: Any, what: str, *, exact: bool) -> dict[str, Any] | None:
     if what == "number":
         return {"N": number_text(value)}
-    if what == "string" and isinstance(value, (str, bytes, bytearray)) and not isinstance(value, Enum):
+    if what in {"string", "prefix"} and isinstance(value, (str, bytes, bytearray)) and not isinstance(value, Enum):
         return to_wire(value)
     left_out = False
     for part in rest:
