@@ -166,6 +166,7 @@ class AsyncQuery(Builder[M]):
         from .ops import explain
 
         turn = query.turn_of(self._request)
+        turn.paged = True
         return await self._run(explain.explained(self._session, turn.next, values=values))
 
     async def __aiter__(self) -> AsyncIterator[M]:

@@ -47,7 +47,8 @@ class DynamORMError(Exception):
     """Base of every error the library raises on purpose.
 
     Attributes: ``code`` (stable text), ``outcome``, ``retryable``, ``operation`` (``"PutItem"``), ``table``,
-    ``request_id`` (AWS's), ``attempts`` (requests sent), ``earlier`` (the errors of the earlier attempts).
+    ``request_id`` (AWS's), ``attempts`` (requests sent), ``earlier`` (the errors of the earlier attempts), ``key`` (of the
+    item that cannot be read, as a tuple; never part of the text, and not pickled).
 
     Example: ``except DynamORMError as error: log.warning("%s after %d attempts", error.code, error.attempts)``
     """
@@ -55,6 +56,7 @@ class DynamORMError(Exception):
     code: str = "ErrDynamORM"
     outcome: Outcome = Outcome.NOT_APPLIED
     retryable: bool = False
+    key: tuple[Any, ...] | None = None
 
     def __init__(
         self,
@@ -99,7 +101,8 @@ class DynamORMError(Exception):
         return f"{self.message} ({where})" if where else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
+        # A key may hold protected values: it does not travel.
+        return (_rebuild, (type(self), self.args, {name: one for name, one in self.__dict__.items() if name != "key"}))
 
 
 def _rebuild(cls: type[DynamORMError], args: tuple[Any, ...], state: dict[str, Any]) -> DynamORMError:
@@ -289,7 +292,7 @@ class ConditionFailed(Rejected):
         return None if self._old is None else self._old()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = self.__dict__ | {"_old": None}  # the item may hold protected values: it does not travel
+        state = self.__dict__ | {"_old": None, "key": None}  # the item may hold protected values: it does not travel
         return (_rebuild, (type(self), self.args, state))
 
 
@@ -319,7 +322,7 @@ class DuplicateKey(ConditionFailed):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A key may hold protected values: it does not travel, as the item does not.
-        return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": None, "existing": None}))
+        return (_rebuild, (type(self), self.args, self.__dict__ | {"_old": None, "existing": None, "key": None}))
 
 
 class OutOfBounds(ConditionFailed):

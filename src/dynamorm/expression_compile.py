@@ -409,7 +409,7 @@ def _is_true(op: str, operands: tuple[Any, ...]) -> bool:
     if op == "BETWEEN":
         return bool(first <= 0 <= operands[1])
     return bool(
-        {"=": first == 0, "<>": first != 0, "<": 0 < first, "<=": 0 <= first, ">": 0 > first, ">=": 0 >= first}[op]
+        {"=": first == 0, "<>": first != 0, "<": first > 0, "<=": first >= 0, ">": first < 0, ">=": first <= 0}[op]
     )
 
 

@@ -27,8 +27,6 @@ MAX_COUNT: Final = 2**31 - 1
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
 """
-MAX_SEGMENTS: Final = 1_000_000
-"""Segments of a scan. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html"""
 
 
 class Builder(Generic[M]):
@@ -177,6 +175,18 @@ class Builder(Generic[M]):
         """
         return self._with(scan_allowed=True)
 
+    def on_misfit(self, what: Literal["raise", "skip", "collect"]) -> Self:
+        """Say what becomes of stored items that do not fit the model; without this the first one raises.
+
+        ``"skip"`` leaves them out; ``"collect"`` puts their errors into `Page.misfits`, each with the ``key`` of its item,
+        for `page` and `pages`. `count` and `exists` read no items, so they count them too.
+
+        Example: ``for page in db.model(Payment).allow_scan().on_misfit("collect").pages(): report(page.misfits)``
+        """
+        if what not in ("raise", "skip", "collect"):
+            raise ValidationError("on_misfit takes 'raise', 'skip' or 'collect'", field="on_misfit")
+        return self._with(misfit=what)
+
     def segments(self, count: int) -> Self:
         """Scan in ``count`` segments side by side (1 to 1,000,000). Items come in no order.
 
@@ -184,7 +194,7 @@ class Builder(Generic[M]):
 
         Example: ``for payment in db.model(Payment).allow_scan().segments(4): ...``
         """
-        return self._with(segments=_positive("segments", count, MAX_SEGMENTS))
+        return self._with(segments=_positive("segments", count))
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
         from .ops import textual
@@ -354,6 +364,7 @@ class Query(Builder[M]):
         from .ops import explain
 
         turn = query.turn_of(self._request)
+        turn.paged = True
         return self._run(explain.explained(self._session, turn.next, values=values))
 
     def __iter__(self) -> Iterator[M]:
@@ -362,9 +373,9 @@ class Query(Builder[M]):
             yield from self._run(turn.next(self._session))
 
 
-def _positive(name: str, count: Any, most: int = MAX_COUNT) -> int:
+def _positive(name: str, count: Any) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValidationError(f"{name} is a whole number of 1 or more", field=name)
-    if count > most:
-        raise ValidationError(f"{name} is at most {most}, as DynamoDB counts", field=name)
+    if count > MAX_COUNT:
+        raise ValidationError(f"{name} is at most {MAX_COUNT}, as DynamoDB counts", field=name)
     return count

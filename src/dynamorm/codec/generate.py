@@ -195,9 +195,12 @@ class Codec:
         self.access.set_state(obj, None)
         return obj
 
-    def read_page(self, body: bytes) -> Page:
-        """The reply to Query or Scan. Raises: MalformedResponse, ValidationError."""
-        return Page(*self.reading.page(body))
+    def read_page(self, body: bytes, *, lenient: bool = False) -> Page:
+        """The reply to Query or Scan; with ``lenient`` a `dynamorm.codec.reading.Misfit` for each item that is unreadable.
+
+        Raises: MalformedResponse, ValidationError.
+        """
+        return Page(*self.reading.page(body, lenient=lenient))
 
     # ---------------------------------------------------------------------------------------------------------- state
 
