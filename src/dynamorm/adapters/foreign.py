@@ -30,10 +30,11 @@ class Member(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """A foreign class: its fields, and ``construct(cls, values)`` for its objects."""
+    """A foreign class: its fields, ``construct(cls, values)`` for its objects, and whether they hold extra values."""
 
     members: list[Member]
     construct: Callable[[Any, dict[str, Any]], Any]
+    extras: bool = False
 
 
 def read_class(cls: Any, local: dict[str, Any]) -> Foreign:
@@ -75,7 +76,7 @@ def _pydantic(cls: Any) -> Foreign:
         limits = _limits(info.metadata)
         members.append(_member(cls, name, annotation, default, factory, limits, shared=False))
     _refuse_crossed_aliases(cls)
-    return Foreign(members, _construct_pydantic)
+    return Foreign(members, _construct_pydantic, extras=cls.model_config.get("extra") == "allow")
 
 
 def _member(

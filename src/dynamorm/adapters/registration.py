@@ -13,7 +13,7 @@ from dynamorm.codec.state import ACCESS
 from dynamorm.composite import Composite
 from dynamorm.declare import did_you_mean
 from dynamorm.errors import ModelError
-from dynamorm.schema import MISSING, SCHEMAS, Field, Index, Role, Schema
+from dynamorm.schema import MISSING, SCHEMAS, TOKEN_ATTRIBUTE, Field, Index, Role, Schema
 
 if TYPE_CHECKING:
     from dynamorm.table_settings import TableSettings
@@ -140,7 +140,8 @@ def _register(cls: Any, settings: dict[str, Any], local: dict[str, Any]) -> Any:
     foreign = read_class(cls, local)
     parent = next((SCHEMAS[base] for base in bases_of(cls) if base in SCHEMAS), None)
     schema = _schema(cls, foreign, parent, settings, local)
-    ACCESS[cls] = access_for(cls, foreign.construct)
+    known = {field.stored for field in schema.fields.values()} | {TOKEN_ATTRIBUTE, schema.discriminator or ""}
+    ACCESS[cls] = access_for(cls, foreign.construct, frozenset(known) if foreign.extras else None)
     SCHEMAS[cls] = schema
     return cls
 

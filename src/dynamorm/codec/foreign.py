@@ -28,6 +28,7 @@ class Members(typing.NamedTuple):
     make: Callable[[dict[str, Any]], Any]
     optional: frozenset[str] = frozenset()
     arguments: Mapping[str, str] = MappingProxyType({})
+    extras: bool = False
 
 
 def members_of(cls: Any, context: Context) -> Members | None:
@@ -127,4 +128,5 @@ def _pydantic(cls: Any) -> Members:
         alias = info.validation_alias or info.alias
         if isinstance(alias, str):
             arguments[name] = alias
-    return Members(records.CALL, fields, cls.model_validate, frozenset(), arguments)
+    extras = cls.model_config.get("extra") == "allow"
+    return Members(records.CALL, fields, cls.model_validate, frozenset(), arguments, extras)

@@ -245,7 +245,7 @@ class Codec:
     def unknown(self, obj: Any) -> dict[str, Any]:
         """The stored attributes of the loaded state that the model does not know, without the write tokens."""
         raw = self.access.get_state(obj)
-        if raw is None:
+        if raw is None or self.record.extras:  # then the object itself holds them
             return {}
         # Only the names are looked at: nearly always there is nothing to decode.
         known = self._names

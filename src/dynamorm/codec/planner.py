@@ -229,6 +229,7 @@ class Planner:
         record.make = members.make
         record.optional = members.optional
         record.arguments = members.arguments
+        record.extras = members.extras
         for field in members.fields:
             where = replace(context, where=f"{context.where}.{field.name}")
             shape = self.shape(field.annotation, where)
