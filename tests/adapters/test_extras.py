@@ -105,8 +105,8 @@ def test_a_save_writes_just_those_that_changed(db):
     del found.many
     db.put(found)
     assert "many" not in stored(db, Order, "o1")
+    order.note = "stale"
     with pytest.raises(VersionConflict):
-        order.note = "stale"
         db.save(order)
 
 

@@ -61,17 +61,17 @@ def fill(obj: Any, raw: bytes, names: Collection[str]) -> None:
     object.__setattr__(obj, "__pydantic_extra__", values_in(read_object(raw), names))
 
 
-def nested_reader(record: Record, decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The reader of a map inside an item; ``decode`` makes an object of its fields.
+def nested_reader(record: Record, decoder: Callable[[], Any]) -> Callable[[Any], Any]:
+    """The reader of a map inside an item; ``decoder()`` is what makes an object of its fields.
 
-    Example: ``nested_reader(record, decode)({"sku": {"S": "a"}, "tax": {"N": "1"}})``
+    Example: ``nested_reader(record, lambda: decode)({"sku": {"S": "a"}, "tax": {"N": "1"}})``
     """
     names = record.names()
     kind = record.struct()
 
     def read(wire: Any) -> Any:
         known = {name: normal(one) for name, one in wire.items() if name in names}
-        obj = decode(convert(known, kind))
+        obj = decoder()(convert(known, kind))
         object.__setattr__(obj, "__pydantic_extra__", values_in(wire, names))
         return obj
 

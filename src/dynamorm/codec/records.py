@@ -169,8 +169,7 @@ class Record(Shape):
             return f"{decoder}({x}.M)"
         from .extras import nested_reader
 
-        # The decoder is compiled later.
-        read = nested_reader(self, lambda wire: source.names[decoder](wire))
+        read = nested_reader(self, lambda: source.names[decoder])  # which is compiled later
         return f"{source.bind(f'read_{self.cls.__name__}', read)}({x}.M)"
 
     def decoder(self, source: Source) -> str:
