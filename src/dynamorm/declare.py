@@ -185,7 +185,8 @@ def attr(*options: object, **settings: Any) -> Any:
 
     Args:
         *options: option objects, e.g. `Json()`, `Codec(encode, decode)`.
-        default: the value when none is given. A mutable one is refused: use ``default_factory``.
+        default: the value when none is given. One that can change is refused, or copied for each object: use
+            ``default_factory``.
         default_factory: called without arguments for each new object.
         name: the stored name, when it is not the field's own (after the model's naming convention).
         ge, gt, le, lt: bounds, checked before a write.
@@ -195,7 +196,8 @@ def attr(*options: object, **settings: Any) -> Any:
         immutable: may be set on create, never changed afterwards.
         write_once: gets its value from create or from the first write that has one, and keeps it.
         protected: set on create, and changed only by an update that names it: ``db.update(..., allow=("status",))``.
-        omit_empty: an empty value (None, "", 0, False, [], {}) is left out of the stored item.
+        omit_empty: an empty value ("", 0, False, [], {}) is left out of the stored item where it is what is read without
+            the attribute: the default, or without one the type's own empty value.
         secret: ``repr`` masks the value.
         allow_float: let a float be stored although the field's name says money.
         init: ``init=False`` tells type checkers that an index key made by `composite` is no argument of the
