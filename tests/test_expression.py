@@ -67,7 +67,11 @@ SCHEMA = Schema(
 def encode(path, value, what):
     """Shows what was asked for; "" is a value that is never stored."""
     assert isinstance(path, Location)
-    return None if value == "" else {what: value}
+    if what == "size" and value is None:
+        return None
+    prefix = "string" if isinstance(value, str) else "value"
+    what = {"order": "value", "prefix": prefix, "size": "number"}.get(what, what)
+    return None if isinstance(value, str) and value == "" else {what: value}
 
 
 def condition(tree):

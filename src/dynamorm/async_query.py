@@ -187,6 +187,7 @@ class AsyncQuery(Builder[M]):
         from .ops import explain
 
         turn = query.turn_of(self._request)
+        turn.paged = True
         return await self._run(explain.explained(self._session, turn.next, values=values))
 
     if not TYPE_CHECKING:

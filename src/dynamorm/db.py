@@ -16,7 +16,7 @@ from .many import Many
 from .opening import blocking_driver, open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Sequence
     from datetime import timedelta
     from decimal import Decimal
     from types import TracebackType
@@ -166,25 +166,44 @@ class DB(Many):
         *key_and_updates: Hashable,
         condition: Condition | None = ...,
         upsert: bool = ...,
+        allow: Collection[str] = ...,
         **parts: Any,
     ) -> M: ...
     @overload
-    def update(self, obj: M, /, *updates: Update, condition: Condition | None = ..., upsert: bool = ...) -> M: ...
     def update(
-        self, subject: Any, /, *args: Any, condition: Condition | None = None, upsert: bool = False, **parts: Any
+        self,
+        obj: M,
+        /,
+        *updates: Update,
+        condition: Condition | None = ...,
+        upsert: bool = ...,
+        allow: Collection[str] = ...,
+    ) -> M: ...
+    def update(
+        self,
+        subject: Any,
+        /,
+        *args: Any,
+        condition: Condition | None = None,
+        upsert: bool = False,
+        allow: Collection[str] = (),
+        **parts: Any,
     ) -> Any:
         """Change attributes of one item in place, exactly once. Returns the object as it is afterwards.
 
         The subject is an object (its version is checked when it was loaded, and it is refreshed), or a model followed
-        by the key (the version is only raised). The item must exist unless ``upsert``.
+        by the key (the version is only raised). The item must exist unless ``upsert``. ``allow`` names the protected
+        fields that this update may change.
 
         Raises: VersionConflict, MissingItem, ConditionFailed; ValidationError, before anything is sent, for an update
-        of a key, a library-owned or an immutable field.
+        of a key, a library-owned, immutable or protected field.
 
         Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        return self._io.run(ops.update.update(self._session, subject, args, parts, condition=condition, upsert=upsert))
+        return self._io.run(
+            ops.update.update(self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
+        )
 
     @overload
     def upsert(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .composite import Composite
+from .defaults import factory_of
 from .errors import InvalidAttribute, ModelError
 from .expression import Path
 from .schema import MISSING, Index, Role
@@ -89,9 +90,8 @@ def _check(spec: Spec) -> None:
             raise ModelError(f"a {type(option).__name__} is not a field option; a default is written default=...")
     if spec.default is not MISSING and spec.default_factory is not None:
         raise ModelError("give either default or default_factory, not both")
-    if isinstance(spec.default, (list, dict, set, bytearray)):
-        kind = type(spec.default).__name__
-        raise ModelError(f"a {kind} as default would be shared by all objects: use default_factory={kind}")
+    if spec.default is not MISSING and (factory := factory_of("", spec.default, shared=True)) is not None:
+        spec.default, spec.default_factory = MISSING, factory
     if spec.default_factory is not None and not callable(spec.default_factory):
         raise ModelError("default_factory must be callable, e.g. default_factory=list")
 
@@ -146,6 +146,8 @@ def attr(
     pattern: str | None = ...,
     validators: tuple[Callable[[Any], Any], ...] = ...,
     immutable: bool = ...,
+    write_once: bool = ...,
+    protected: bool = ...,
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
@@ -166,6 +168,8 @@ def attr(
     pattern: str | None = ...,
     validators: tuple[Callable[[Any], Any], ...] = ...,
     immutable: bool = ...,
+    write_once: bool = ...,
+    protected: bool = ...,
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
@@ -185,6 +189,8 @@ def attr(
     pattern: str | None = ...,
     validators: tuple[Callable[[Any], Any], ...] = ...,
     immutable: bool = ...,
+    write_once: bool = ...,
+    protected: bool = ...,
     omit_empty: bool = ...,
     secret: bool = ...,
     allow_float: bool = ...,
@@ -196,7 +202,8 @@ def attr(*options: object, **settings: Any) -> Any:
 
     Args:
         *options: option objects, e.g. `Json()`, `Codec(encode, decode)`.
-        default: the value when none is given. A mutable one is refused: use ``default_factory``.
+        default: the value when none is given. One that can change is refused, or copied for each object: use
+            ``default_factory``.
         default_factory: called without arguments for each new object.
         name: the stored name, when it is not the field's own (after the model's naming convention).
         ge, gt, le, lt: bounds, checked before a write.
@@ -204,7 +211,10 @@ def attr(*options: object, **settings: Any) -> Any:
         pattern: a regular expression that the whole text must match.
         validators: functions that take the value and return the value to store, or raise ValueError.
         immutable: may be set on create, never changed afterwards.
-        omit_empty: an empty value (None, "", 0, False, [], {}) is left out of the stored item.
+        write_once: gets its value from create or from the first write that has one, and keeps it.
+        protected: set on create, and changed only by an update that names it: ``db.update(..., allow=("status",))``.
+        omit_empty: an empty value ("", 0, False, [], {}) is left out of the stored item where it is what is read without
+            the attribute: the default, or without one the type's own empty value.
         secret: ``repr`` masks the value.
         allow_float: let a float be stored although the field's name says money.
         also_read: other names under which it may be stored, by other programs or in former times: the first that is there
@@ -241,6 +251,8 @@ if TYPE_CHECKING:
         pattern: str | None = ...,
         validators: tuple[Callable[[Any], Any], ...] = ...,
         immutable: bool = ...,
+        write_once: bool = ...,
+        protected: bool = ...,
         omit_empty: bool = ...,
         secret: bool = ...,
         allow_float: bool = ...,
@@ -260,6 +272,8 @@ if TYPE_CHECKING:
         pattern: str | None = ...,
         validators: tuple[Callable[[Any], Any], ...] = ...,
         immutable: bool = ...,
+        write_once: bool = ...,
+        protected: bool = ...,
         omit_empty: bool = ...,
         secret: bool = ...,
         allow_float: bool = ...,
@@ -278,6 +292,8 @@ if TYPE_CHECKING:
         pattern: str | None = ...,
         validators: tuple[Callable[[Any], Any], ...] = ...,
         immutable: bool = ...,
+        write_once: bool = ...,
+        protected: bool = ...,
         omit_empty: bool = ...,
         secret: bool = ...,
         allow_float: bool = ...,
@@ -381,6 +397,8 @@ _SETTINGS = frozenset(
         "pattern",
         "validators",
         "immutable",
+        "write_once",
+        "protected",
         "omit_empty",
         "secret",
         "allow_float",

@@ -56,7 +56,8 @@ class DynamORMError(Exception):
     Attributes: ``code`` (stable text), ``outcome``, ``retryable``, ``operation`` (``"PutItem"``), ``table``,
     ``request_id`` (AWS's), ``attempts`` (requests sent), ``earlier`` (the errors of the earlier attempts),
     ``settled_by`` (a datetime in UTC, when the outcome is UNKNOWN only because a copy of the request may still be on its
-    way: after that time none is accepted any more; else None).
+    way: after that time none is accepted any more; else None), ``key`` (of the item that cannot be read, as a tuple; never
+    part of the text, and not pickled).
 
     Example: ``except DynamORMError as error: log.warning("%s after %d attempts", error.code, error.attempts)``
     """
@@ -65,6 +66,7 @@ class DynamORMError(Exception):
     outcome: Outcome = Outcome.NOT_APPLIED
     retryable: bool = False
     settled_by: datetime | None = None
+    key: tuple[Any, ...] | None = None
     _codes: tuple[str, ...] = ()
 
     def __init__(
@@ -121,8 +123,8 @@ class DynamORMError(Exception):
         )
         return f"{self.message} ({where})" if where else self.message
 
-    _stays: ClassVar[frozenset[str]] = frozenset()
-    """Attributes that a pickle leaves behind, since they work in this process only."""
+    _stays: ClassVar[frozenset[str]] = frozenset({"key"})
+    """Attributes that a pickle leaves behind: the key of what cannot be read, and what works in this process only."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         from .pickling import luggage, rebuild
@@ -309,7 +311,7 @@ class ConditionFailed(Rejected):
     """
 
     code = "ErrConditionFailed"
-    _stays = frozenset({"_old"})
+    _stays = frozenset({"_old", "key"})
 
     def __init__(self, message: str, *, old: Callable[[], Any] | None = None, **info: Any) -> None:
         super().__init__(message, **info)

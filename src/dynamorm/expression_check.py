@@ -5,7 +5,7 @@ It must not know wire types.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from .errors import ExpressionTooLarge
@@ -43,10 +43,16 @@ def check_paths(schema: Schema, expression: Condition | Update) -> None:
 
 
 _GROWING: Final = frozenset({"append", "append_or_create"})
+_FIRST: Final = frozenset({"set", "if_not_exists"})
+
+PROTECTED: Final = "ErrProtectedFieldMutation"
+"""The code of errors about an attribute that keeps its value."""
 
 
-def check_updates(schema: Schema, updates: Sequence[Update]) -> None:
-    """Refuse updates by a caller of what a caller may not update: keys, library-owned and immutable fields, other models.
+def check_updates(schema: Schema, updates: Sequence[Update], allow: Collection[str] = ()) -> None:
+    """Refuse updates by a caller of what a caller may not update: keys, library-owned and kept fields, other models.
+
+    ``allow`` are the names of the protected fields that may be changed.
 
     Raises: ValidationError naming the field and what to do instead.
 
@@ -66,9 +72,24 @@ def check_updates(schema: Schema, updates: Sequence[Update]) -> None:
             raise refuse(path, problem, *(("ErrInvalidModel",) if field.name not in keys else ()))
         if field.options and update.kind not in _GROWING and field.option(AppendOnly):
             raise refuse(path, "is append-only: it takes .append(x) and .append_or_create(x)")
-        if any(isinstance(part, Field) and part.immutable for part in path.parts):
-            problem = "is declared immutable: it keeps the value the item was created with"
-            raise refuse(path, problem, "ErrProtectedFieldMutation")
+        for part in path.parts:
+            if isinstance(part, Field) and (part.immutable or part.write_once or part.protected):
+                _check_kept(update, part, allow)
+
+
+def _check_kept(update: Update, field: Field, allow: Collection[str]) -> None:
+    """Refuse the change of an attribute that keeps its value."""
+    problem = ""
+    if field.immutable:
+        problem = "is declared immutable: it keeps the value the item was created with"
+    elif field.protected and field.name not in allow:
+        problem = f'is protected: it is changed only by an update that says allow=("{field.name}",)'
+    elif field.write_once and (update.kind not in _FIRST or len(update.path.parts) > 1):
+        problem = "is written once, as a whole: it takes .set(x) and .if_not_exists(x), and keeps its value"
+    if problem:
+        error = refuse(update.path, problem)
+        error.code = PROTECTED
+        raise error
 
 
 def _check_owner(schema: Schema, path: Location) -> None:

@@ -37,7 +37,7 @@ __all__ = [
     "update_text",
 ]
 
-What: TypeAlias = Literal["value", "element", "number", "string"]
+What: TypeAlias = Literal["value", "element", "number", "string", "order", "prefix", "size"]
 
 
 class Encode(Protocol):
@@ -45,7 +45,10 @@ class Encode(Protocol):
 
     ``what`` says what the value is to the attribute: ``"value"``: a value of the attribute itself; ``"element"``: an
     element of it (or a part of a string); ``"number"``: a number whatever the attribute is (sizes, what is added);
-    ``"string"``: a text whatever the attribute is. None as a result means: such a value is never stored (it is left
+    ``"string"``: a text whatever the attribute is; ``"order"``: a value of the attribute, to be compared by ``<`` and the
+    like; ``"prefix"``: what it may begin with; ``"size"``: a number that its size is compared with. The last three are
+    asked of an attribute that is compared with another too, for whether they can be; a size of None asks for the wire
+    value under which the attribute is empty, where that is no value with a size. None as a result means: such a value is never stored (it is left
     out), so setting it removes the attribute, and equal to it is what is missing.
 
     Example: ``encode(Payment.amount, 5, "value") == {"N": "5"}``
@@ -280,12 +283,18 @@ def _path(path: Location, placeholders: Placeholders) -> str:
     return text
 
 
+_OF_TYPES: Final = frozenset({"order", "size"})
+"""What can be said of values of some types only."""
+
+
 def _operand(path: Location, value: Any, what: What, placeholders: Placeholders, encode: Encode) -> str | None:
     """The text of an operand, or None when its value is one that is never stored."""
     if not isinstance(value, Node):
         wire = encode(path, value, what)
         return None if wire is None else placeholders.value(wire)
     if isinstance(value, Location):
+        if what in _OF_TYPES:
+            encode(path, value, what)
         return _path(value, placeholders)
     if isinstance(value, Wire):
         return placeholders.value(value.value)
@@ -319,13 +328,15 @@ def _condition(condition: Condition, placeholders: Placeholders, encode: Encode)
 
 
 _GROUPS: Final = frozenset({"AND", "OR"})
-_BINARY: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
+_EQUAL: Final = frozenset({"=", "<>"})
+_BINARY: Final = _EQUAL | {"<", "<=", ">", ">="}
 
 
 def _binary(term: Comparison, placeholders: Placeholders, encode: Encode) -> str:
     path, op = term.path, term.op
     left = placeholders.name(path.field.stored) if len(path.parts) == 1 else _path(path, placeholders)
-    right = _operand(path, term.operands[0], "value", placeholders, encode)
+    what: What = "value" if op in _EQUAL else "order"
+    right = _operand(path, term.operands[0], what, placeholders, encode)
     if right is not None:
         if right == left:
             raise _itself(path)
@@ -348,9 +359,13 @@ def _function(term: Comparison, placeholders: Placeholders, encode: Encode) -> s
         return f"{op}({left})"
     what: What = "value"
     if op.startswith("size "):
-        left, op, what = f"size({left})", op[5:], "number"
-    elif op == "contains":
+        return _size(term, left, op[5:], placeholders, encode)
+    if op == "contains":
         what = "element"
+    elif op == "BETWEEN":
+        what = "order"
+    elif op == "begins_with":
+        what = "prefix"
     elif isinstance(operands[0], str) and op not in {"BETWEEN", "IN"}:
         what = "string"
     right = [_needed(path, one, what, placeholders, encode) for one in operands]
@@ -360,9 +375,42 @@ def _function(term: Comparison, placeholders: Placeholders, encode: Encode) -> s
         return f"{left} BETWEEN {right[0]} AND {right[1]}"
     if op == "IN":
         return f"{left} IN ({', '.join(right)})"
-    if op in _BINARY:
-        return f"{left} {op} {right[0]}"
     return f"{op}({left}, {right[0]})"
+
+
+def _size(term: Comparison, left: str, op: str, placeholders: Placeholders, encode: Encode) -> str:
+    """The text of a comparison of a size. What is missing or NULL where NULL is the empty set has the size 0."""
+    path, operands = term.path, term.operands
+    right = [_needed(path, one, "size", placeholders, encode) for one in operands]
+    text = _compared(f"size({left})", op, right)
+    empty = encode(path, None, "size")
+    if empty is None:
+        return text
+    known = all(isinstance(one, int) for one in operands)
+    if known and op != "<>" and not _is_true(op, operands):
+        return text
+    kind = _needed(path, next(iter(empty)), "string", placeholders, encode)
+    if known and _is_true(op, operands):
+        return f"({text} OR attribute_not_exists({left}) OR attribute_type({left}, {kind}))"
+    if known:  # NULL has no size, and so another size than any
+        return f"({text} AND attribute_exists({left}) AND NOT attribute_type({left}, {kind}))"
+    zero = _compared(_needed(path, 0, "size", placeholders, encode), op, right)
+    there = f"attribute_exists({left}) AND NOT attribute_type({left}, {kind}) AND {text}"
+    return f"(({there}) OR ((attribute_not_exists({left}) OR attribute_type({left}, {kind})) AND {zero}))"
+
+
+def _compared(left: str, op: str, right: list[str]) -> str:
+    return f"{left} BETWEEN {right[0]} AND {right[1]}" if op == "BETWEEN" else f"{left} {op} {right[0]}"
+
+
+def _is_true(op: str, operands: tuple[Any, ...]) -> bool:
+    """Whether a comparison is true of a size of 0."""
+    first = operands[0]
+    if op == "BETWEEN":
+        return bool(first <= 0 <= operands[1])
+    return bool(
+        {"=": first == 0, "<>": first != 0, "<": first > 0, "<=": first >= 0, ">": first < 0, ">=": first <= 0}[op]
+    )
 
 
 def _itself(path: Location) -> ValidationError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Self, TypeVar, overload
 
 from msgspec.structs import replace
 
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
 V = TypeVar("V")
+
+MAX_COUNT: Final = 2**31 - 1
+"""The largest count of DynamoDB's, which has 32 bits.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
+"""
 
 
 class Builder(Generic[M]):
@@ -189,6 +195,18 @@ class Builder(Generic[M]):
         Example: ``db.model(Payment).where(Payment.note.contains("test")).allow_scan().count()``
         """
         return self._with(scan_allowed=True)
+
+    def on_misfit(self, what: Literal["raise", "skip", "collect"]) -> Self:
+        """Say what becomes of stored items that do not fit the model; without this the first one raises.
+
+        ``"skip"`` leaves them out; ``"collect"`` puts their errors into `Page.misfits`, each with the ``key`` of its item,
+        for `page` and `pages`. `count` and `exists` read no items, so they count them too.
+
+        Example: ``for page in db.model(Payment).allow_scan().on_misfit("collect").pages(): report(page.misfits)``
+        """
+        if what not in ("raise", "skip", "collect"):
+            raise ValidationError("on_misfit takes 'raise', 'skip' or 'collect'", field="on_misfit")
+        return self._with(misfit=what)
 
     def segments(self, count: int) -> Self:
         """Scan in ``count`` segments side by side (1 to 1,000,000). Items come in no order.
@@ -399,6 +417,7 @@ class Query(Builder[M]):
         from .ops import explain
 
         turn = query.turn_of(self._request)
+        turn.paged = True
         return self._run(explain.explained(self._session, turn.next, values=values))
 
     if not TYPE_CHECKING:
@@ -413,4 +432,6 @@ class Query(Builder[M]):
 def _positive(name: str, count: Any) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValidationError(f"{name} is a whole number of 1 or more", field=name)
+    if count > MAX_COUNT:
+        raise ValidationError(f"{name} is at most {MAX_COUNT}, as DynamoDB counts", field=name)
     return count

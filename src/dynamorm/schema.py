@@ -118,6 +118,8 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
     pattern: str | None = None
     validators: tuple[Callable[[Any], Any], ...] = ()
     immutable: bool = False
+    write_once: bool = False
+    protected: bool = False
     omit_empty: bool = False
     secret: bool = False
     allow_float: bool = False

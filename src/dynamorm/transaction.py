@@ -11,7 +11,7 @@ from .face import wrong_block
 from .ops.draft import Draft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Collection, Hashable
     from types import TracebackType
 
     from .expression import Condition, Update
@@ -70,6 +70,7 @@ class Operations:
         *key_and_updates: Hashable,
         condition: Condition | None = ...,
         upsert: bool = ...,
+        allow: Collection[str] = ...,
         label: str | None = ...,
         **parts: Any,
     ) -> None: ...
@@ -81,6 +82,7 @@ class Operations:
         *updates: Update,
         condition: Condition | None = ...,
         upsert: bool = ...,
+        allow: Collection[str] = ...,
         label: str | None = ...,
     ) -> None: ...
     def update(
@@ -90,19 +92,20 @@ class Operations:
         *args: Any,
         condition: Condition | None = None,
         upsert: bool = False,
+        allow: Collection[str] = (),
         label: str | None = None,
         **parts: Any,
     ) -> None:
         """Change attributes of one item in place: of an object (its version is checked when it was loaded), or by key.
 
         After the commit an object is read back, with a consistent read; an item given by its key is not. The item must
-        exist unless ``upsert``.
+        exist unless ``upsert``. ``allow`` names the protected fields that this update may change.
 
-        Raises: ValidationError for an update of a key, a library-owned or an immutable field.
+        Raises: ValidationError for an update of a key, a library-owned, immutable or protected field.
 
         Example: ``tx.update(account, Account.balance.add(-5))`` or ``tx.update(Account, "a1", Account.balance.add(5))``
         """
-        self._draft.update(subject, args, parts, condition, upsert, label)
+        self._draft.update(subject, args, parts, condition, upsert, allow, label)
 
     def delete(
         self,

@@ -81,6 +81,11 @@ def test_a_number_of_items_is_one_or_more(db, refused, method, count):
     refused(ValidationError, lambda: getattr(db.model(Bill), method)(count), method, "1 or more")
 
 
+@pytest.mark.parametrize(("method", "count"), [("limit", 2**31), ("limit", 10**12), ("page_size", 10**12)])
+def test_a_number_is_one_that_dynamodb_can_count_to(db, refused, method, count):
+    refused(ValidationError, lambda: getattr(db.model(Bill), method)(count), method, "at most")
+
+
 @pytest.mark.parametrize(
     ("build", "words"),
     [

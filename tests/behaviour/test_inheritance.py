@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 import pytest
 
 from dynamorm import Attr, Mixin, Model, ValidationError, VersionConflict, attr, gsi, partition_key, sort_key, version
+from dynamorm.errors import ModelError
 
 from .kit import store, stored
 
@@ -144,3 +145,45 @@ def test_nested_members_of_a_family_come_back_as_their_class(db, key):
     fresh = db.get(Holder, key, consistent=True)
     assert fresh == made
     assert [type(one) for one in fresh.events] == [Paid, PartlyRefunded]
+
+
+def _cell(**fields):
+    """The class that a notebook's cell defines; it may be run again."""
+
+    class Charged(Event, tag="charged"):
+        __annotations__ = {name: Attr[kind] for name, (kind, _) in fields.items()}
+        locals().update({name: attr(default=default) for name, (_, default) in fields.items()})
+
+    return Charged
+
+
+def test_a_class_that_is_defined_again_takes_the_place_of_the_former(db, key):
+    first = _cell(amount=(int, 0))
+    old = db.create(first(stream=key, number=1, amount=5))
+    assert type(db.get(Event, key, 1, consistent=True)) is first
+    second = _cell(amount=(int, 0), note=(str, "new"))
+    for found in (db.get(Event, key, 1, consistent=True), *db.model(Event).where(Event.stream == key).all()):
+        assert type(found) is second
+        assert (found.amount, found.note) == (5, "new")
+    assert [type(one) for one in db.model(second).where(second.stream == key).all()] == [second]
+    third = _cell(amount=(int, 0), note=(str, "newest"))
+    assert type(db.get(Event, key, 1, consistent=True)) is third
+    old.amount = 6
+    db.save(old)
+    assert db.get(Event, key, 1, consistent=True).amount == 6
+
+
+def test_two_classes_of_different_names_cannot_have_one_tag(db, key):
+    class Base(Model, table="family", discriminator="kind"):
+        stream: Attr[str] = partition_key()
+        number: Attr[int] = sort_key()
+
+    class One(Base, tag="same"):
+        pass
+
+    class Other(Base, tag="same"):
+        pass
+
+    store(db, Event, {"stream": {"S": key}, "number": {"N": "1"}, "kind": {"S": "same"}})
+    with pytest.raises(ModelError, match="One and Other have the same tag"):
+        db.get(Base, key, 1)

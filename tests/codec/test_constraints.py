@@ -1,5 +1,6 @@
 """Wrong values are refused before the wire, each with one clear error that names the field and shows no value."""
 
+import dataclasses
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -9,10 +10,10 @@ from uuid import UUID
 import pytest
 
 from dynamorm.codec import Registry
-from dynamorm.declare import Attr, attr, created_at, gsi, partition_key, sort_key, ttl, version
+from dynamorm.declare import Attr, Spec, attr, created_at, gsi, partition_key, sort_key, ttl, version
 from dynamorm.errors import ItemTooLarge, ModelError, NumberPrecision, ValidationError
 from dynamorm.model import Model
-from dynamorm.schema import Json
+from dynamorm.schema import MISSING, Json
 from tests.codec.holders import codec_of, holder, model_with
 
 SECRET = "s3cret-value"
@@ -261,7 +262,7 @@ class TestKeys:
             self.codec.encode(Keyed(pk="x" * 2049, sk=b"b"))
 
     def test_empty_index_keys_are_left_out(self):
-        assert self.codec.encode(Keyed(pk="a", sk=b"b", group="")) == {"PK": {"S": "a"}, "sk": {"B": b"b"}}
+        assert self.codec.encode(Keyed(pk="a", sk=b"b", group=None)) == {"PK": {"S": "a"}, "sk": {"B": b"b"}}
         assert self.codec.encode(Keyed(pk="a", sk=b"b", group="g", rank=0))["rank"] == {"N": "0"}
 
     def test_a_required_index_key_that_was_left_out_reads_back_empty(self):
@@ -280,8 +281,7 @@ class TestOmitEmpty:
         ("annotation", "empty"),
         [
             (str, ""), (int, 0), (Decimal, Decimal("0.0")), (float, 0.0), (bool, False), (bytes, b""), (list[int], []),
-            (dict[str, int], {}), (set[str], set()), (str | None, None), (str | None, ""),
-            (Any, None), (Any, {"a": ""}),
+            (dict[str, int], {}), (set[str], set()), (str | None, None), (Any, None),
         ],
     )  # fmt: skip
     def test_an_empty_value_is_left_out_on_create_and_on_update(self, annotation, empty):
@@ -292,17 +292,50 @@ class TestOmitEmpty:
         back = codec.decode(b'{"id":{"S":"p"}}')
         assert not back.value
 
-    def test_zero_times_and_empty_nested_values_count_as_empty(self):
-        class Inner(Model):
-            a: Attr[str] = attr(default="")
-            b: Attr[list[int]] = attr(default_factory=list)
+    @pytest.mark.parametrize(
+        ("annotation", "default", "value"),
+        [
+            (bool, True, False), (int, 1000, 0), (str, "x", ""), (bytes, b"x", b""), (Decimal, Decimal(1), Decimal(0)),
+            (list[int], attr(default_factory=lambda: [1]), []), (tuple[int, ...], (1,), ()),
+            (set[str], attr(default_factory=lambda: {"a"}), set()), (str | None, "x", None), (str | None, None, ""),
+            (int | None, None, 0), (bool | None, None, False), (list[int] | None, None, []), (Any, None, ""),
+            (Any, None, {"a": ""}), (dict[str, int], attr(default_factory=dict), {"k": 0}),
+            (datetime | None, None, datetime(1, 1, 1, tzinfo=UTC)), (datetime, MISSING, datetime(1, 1, 1, tzinfo=UTC)),
+        ],
+    )  # fmt: skip
+    def test_an_empty_value_is_stored_where_something_else_would_be_read(self, annotation, default, value):
+        given = {"default_factory": default.default_factory} if isinstance(default, Spec) else {"default": default}
+        codec = codec_of(annotation, omit_empty=True, **given)
+        wire = codec.encode(codec.model(id="p", value=value))
+        assert codec.decode_wire(wire).value == value
+        assert codec.encode_update((codec.schema.fields["value"],), value) == wire["value"]
 
-        codec = codec_of(Inner | None, omit_empty=True, default=None)
-        assert codec.encode_field("value", Inner()) is None
-        assert codec.encode_field("value", Inner(a="x")) is not None
-        times = codec_of(datetime | None, omit_empty=True, default=None)
-        assert times.encode_field("value", datetime(1, 1, 1, tzinfo=UTC)) is None
-        assert times.encode_field("value", datetime(1, 1, 1, 0, 0, 1, tzinfo=UTC)) is not None
+    def test_a_zero_time_is_left_out_where_it_is_the_default(self):
+        zero = datetime(1, 1, 1, tzinfo=UTC)
+        codec = codec_of(datetime, omit_empty=True, default=zero)
+        assert codec.encode_field("value", zero) is None
+        assert codec.encode_field("value", datetime(1, 1, 1, 0, 0, 1, tzinfo=UTC)) is not None
+
+    def test_a_map_is_empty_without_entries_only(self):
+        class Inner(Model):
+            a: Attr[int] = attr(default=0)
+
+        class Lean(Model, omit_empty=True):
+            a: Attr[int] = attr(default=0)
+
+        @dataclasses.dataclass
+        class Plain:
+            a: int = 0
+
+        for annotation, value in ((Inner, Inner()), (Plain, Plain()), (dict[str, Any], {"k": {}}), (Lean, Lean())):
+            codec = codec_of(annotation | None, omit_empty=True, default=None)
+            assert codec.decode_wire(codec.encode(codec.model(id="p", value=value))).value == value
+
+    def test_a_part_of_the_primary_key_is_never_left_out(self):
+        class Numbered(Model, table="numbered", omit_empty=True):
+            number: Attr[int] = partition_key(default=0)
+
+        assert Registry().codec(Numbered).encode(Numbered()) == {"number": {"N": "0"}}
 
 
 class TestSize:

@@ -285,12 +285,12 @@ def test_ttl_is_epoch_seconds_rounded_down():
 class TestJson:
     def test_is_compact_sorted_and_exact(self):
         codec = codec_of(dict[str, Any] | None, Json())
-        value = {"b": Decimal("1.10"), "a": [10**30, "ü", None, True], "t": INSTANT}
+        value = {"b": Decimal("1.10"), "a": [10**30, "ü", None, True], "t": "2024"}
         item = codec.encode(codec.model(id="p", value=value))
-        text = '{"a":[1000000000000000000000000000000,"ü",null,true],"b":1.10,"t":"2024-01-01T00:00:00.123000Z"}'
+        text = '{"a":[1000000000000000000000000000000,"ü",null,true],"b":1.10,"t":"2024"}'
         assert item["value"] == {"S": text}
         back = codec.decode_wire(item).value
-        assert back == {**value, "t": "2024-01-01T00:00:00.123000Z"}
+        assert back == value
         assert str(back["b"]) == "1.10"
         assert codec.encode(codec.model(id="p", value=None))["value"] == {"NULL": True}
         assert codec.decode_wire({"id": {"S": "p"}, "value": {"NULL": True}}).value is None

@@ -26,9 +26,10 @@ class Refused(Exception):
 
 
 class At(NamedTuple):
-    """An operand: what stands at a path."""
+    """An operand: what stands at a path; ``kind`` is what may stand there."""
 
     path: Path
+    kind: str = ""
 
 
 class Literal(NamedTuple):
@@ -38,9 +39,10 @@ class Literal(NamedTuple):
 
 
 class SizeOf(NamedTuple):
-    """An operand: the size of what stands at a path."""
+    """An operand: the size of what stands at a path; ``of_set``: where nothing, or NULL, is an empty set."""
 
     path: Path
+    of_set: bool = False
 
 
 Operand: TypeAlias = At | Literal | SizeOf
@@ -201,6 +203,8 @@ def _operand(operand: Operand, item: Item) -> Value | None:
     if isinstance(operand, Literal):
         return operand.value
     found = find(item, operand.path)
+    if isinstance(operand, SizeOf) and operand.of_set and (found is None or found[0] == "NULL"):
+        return "N", Decimal(0)
     if isinstance(operand, At) or found is None:
         return found
     if found[0] not in SIZED:

@@ -132,7 +132,7 @@ class Generator:
         if self.rng.random() < self.paths:
             other = self.place(item, keys=True)
             if other.path != place.path:
-                return Made(other.ours, At(other.path))
+                return Made(other.ours, At(other.path, other.kind))
         value = self.value(place, item)
         return Made(value, Literal(meaning(self.world, value)))
 
@@ -163,7 +163,7 @@ class Generator:
     def _compared(self, place: Place, item: Item) -> Made:
         operand = self.operand(place, item)
         ops = tuple(COMPARE)
-        if not _has_order(operand.meaning) and self.rng.random() >= self.wild:
+        if not _may_be_ordered(place, operand) or (not _has_order(operand.meaning) and self.rng.random() >= self.wild):
             ops = ("=", "<>")
         op = self.rng.choice(ops)
         if op in NULL_TESTS and isinstance(operand.ours, set) and not operand.ours:
@@ -176,6 +176,8 @@ class Generator:
 
     def _between(self, place: Place, item: Item) -> Made:
         low, high = self.operand(place, item), self.operand(place, item)
+        if not (_may_be_ordered(place, low) and _may_be_ordered(place, high)):
+            return self._compared(place, item)
         if not (_has_order(low.meaning) and _has_order(high.meaning)) and self.rng.random() >= self.wild:
             return self._compared(place, item)
         if isinstance(low.meaning, Literal) and isinstance(high.meaning, Literal) and self.rng.random() >= self.wild:
@@ -197,6 +199,8 @@ class Generator:
         return Made(place.ours.in_(values), test)
 
     def _begins_with(self, place: Place, item: Item) -> Made:
+        if place.kind not in {"free", "text", "blob"}:
+            return self._compared(place, item)
         kind = {"free": self.rng.choice(("text", "blob")), "blob": "blob"}.get(place.kind, "text")
         prefix = self.value(place, item, kind)
         if self.rng.random() < 0.5:
@@ -238,7 +242,9 @@ class Generator:
         return Made(place.ours.attribute_type(tag), Test("attribute_type", (At(place.path), Literal(("S", tag)))))
 
     def _size(self, place: Place, item: Item) -> Made:
-        size, left = place.ours.size(), SizeOf(place.path)
+        if place.kind in {"whole", "exact", "flag"}:
+            return self._compared(place, item)
+        size, left = place.ours.size(), SizeOf(place.path, place.kind in SETS)
         count = self._count(place, item)
         if self.rng.random() < 0.2:
             more = count + self.rng.choice((0, 0, 1, 3))
@@ -247,7 +253,8 @@ class Generator:
         op = self.rng.choice(tuple(COMPARE))
         if self.rng.random() < 0.15:
             other = self.place(item, keys=True)
-            return Made(COMPARE[op](size, other.ours), Test(op, (left, At(other.path))))
+            if _TAGS.get(other.kind, "N") == "N":
+                return Made(COMPARE[op](size, other.ours), Test(op, (left, At(other.path))))
         return Made(COMPARE[op](size, count), Test(op, (left, Literal(("N", Decimal(count))))))
 
     def _count(self, place: Place, item: Item) -> int:
@@ -362,6 +369,24 @@ def _apart(places: list[Place]) -> list[Place]:
         if not any(one.path[: len(other.path)] == other.path[: len(one.path)] for other in found):
             found.append(one)
     return found
+
+
+_TAGS = {
+    "text": "S", "whole": "N", "exact": "N", "blob": "B", "flag": "BOOL", "words": "SS", "figures": "NS", "blobs": "BS",
+    "lines": "L", "entries": "M", "inner": "M", "inners": "L",
+}  # fmt: skip
+"""How what is at a place is stored; of a free one only its value tells."""
+
+
+def _may_be_ordered(place: Place, operand: Made) -> bool:
+    """Whether the library orders what is at the place by such an operand."""
+    tag = _TAGS.get(place.kind, "")
+    if tag and tag not in ORDERED:
+        return False
+    if not isinstance(operand.meaning, At):
+        return True
+    other = _TAGS.get(operand.meaning.kind, "")
+    return not other or (other in ORDERED and tag in {"", other})
 
 
 def _has_order(operand: Any) -> bool:

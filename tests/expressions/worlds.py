@@ -108,10 +108,14 @@ def random_name(rng: random.Random) -> str:
 
 def random_value(rng: random.Random, world: World, kind: str, depth: int = 0) -> Any:
     """A Python value for a place of this kind; never None at its top."""
+    sizes = (0, 1, 1, 2, 3)
     if kind == "free":
         kind = rng.choice((*SCALARS, "text", "whole", *SETS, *(("lines", "entries") * 2 if depth < DEPTH else ())))
-        if kind == "whole":
-            return rng.choice(NUMBERS) if rng.random() < 0.5 else rng.randint(-2, 5)
+        if kind == "whole":  # a document takes no float
+            found = rng.choice(NUMBERS) if rng.random() < 0.5 else rng.randint(-2, 5)
+            return Decimal(str(found)) if isinstance(found, float) else found
+        if kind in SETS:  # nor an empty set
+            sizes = (1, 1, 2, 3)
     if kind == "text":
         return rng.choice(TEXTS) if rng.random() < 0.999 else rng.choice(("x", "é", "ab")) * (HUGE // 2)
     if kind == "whole":
@@ -126,10 +130,10 @@ def random_value(rng: random.Random, world: World, kind: str, depth: int = 0) ->
         return rng.random() < 0.5
     if kind in SETS:
         element = {"words": "text", "figures": "exact", "blobs": "blob"}[kind]
-        return {random_value(rng, world, element) for _ in range(rng.choice((0, 1, 1, 2, 3)))}
+        return {random_value(rng, world, element) for _ in range(rng.choice(sizes))}
     if kind == "inner":
         return world.inner(**{one: random_value(rng, world, one, depth + 1) for one in INNER if rng.random() < 0.6})
-    count = rng.choice((0, 1, 1, 2, 3))
+    count = rng.choice(sizes)
     if kind == "entries":
         return {random_name(rng): random_entry(rng, world, depth + 1) for _ in range(count)}
     return [

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynamorm.codec.foreign import names_in
+from dynamorm.defaults import factory_of
 from dynamorm.errors import ModelError
 from dynamorm.schema import MISSING
 
@@ -30,10 +31,11 @@ class Member(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """A foreign class: its fields, and ``construct(cls, values)`` for its objects."""
+    """A foreign class: its fields, ``construct(cls, values)`` for its objects, and whether they hold extra values."""
 
     members: list[Member]
     construct: Callable[[Any, dict[str, Any]], Any]
+    extras: bool = False
 
 
 def read_class(cls: Any, local: dict[str, Any]) -> Foreign:
@@ -73,9 +75,26 @@ def _pydantic(cls: Any) -> Foreign:
         default = MISSING if info.is_required() or factory is not None else info.default
         annotation, _ = _unwrapped(info.annotation)
         limits = _limits(info.metadata)
-        members.append(Member(name, annotation, default, factory, limits, _owner(cls, name)))
+        members.append(_member(cls, name, annotation, default, factory, limits, shared=False))
     _refuse_crossed_aliases(cls)
-    return Foreign(members, _construct_pydantic)
+    return Foreign(members, _construct_pydantic, extras=cls.model_config.get("extra") == "allow")
+
+
+def _member(
+    cls: type,
+    name: str,
+    annotation: Any,
+    default: Any,
+    factory: Callable[[], Any] | None,
+    limits: dict[str, Any],
+    *,
+    shared: bool,
+) -> Member:
+    """One field, whose default no two objects share; ``shared`` says that the class's own constructor would share it."""
+    if default is not MISSING:
+        factory = factory_of(f"{cls.__name__}.{name}: ", default, shared=shared)
+        default = default if factory is None else MISSING
+    return Member(name, annotation, default, factory, limits, _owner(cls, name))
 
 
 def _refuse_crossed_aliases(cls: Any) -> None:
@@ -98,7 +117,7 @@ def _dataclass(cls: Any, local: dict[str, Any]) -> Foreign:
         default = MISSING if one.default is dataclasses.MISSING else one.default
         factory = None if one.default_factory is dataclasses.MISSING else one.default_factory
         annotation, limits = _unwrapped(_resolved(cls, one.name, one.type, local))
-        members.append(Member(one.name, annotation, default, factory, limits, _owner(cls, one.name)))
+        members.append(_member(cls, one.name, annotation, default, factory, limits, shared=True))
         if not one.init:
             own.append(one.name)
 
@@ -119,7 +138,7 @@ def _struct(cls: Any) -> Foreign:
         default = MISSING if one.default is msgspec.NODEFAULT else one.default
         factory = None if one.default_factory is msgspec.NODEFAULT else one.default_factory
         annotation, limits = _unwrapped(one.type)
-        members.append(Member(one.name, annotation, default, factory, limits, _owner(cls, one.name)))
+        members.append(_member(cls, one.name, annotation, default, factory, limits, shared=True))
     return Foreign(members, lambda cls, values: cls(**values))
 
 

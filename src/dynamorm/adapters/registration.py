@@ -13,7 +13,7 @@ from dynamorm.codec.state import ACCESS
 from dynamorm.composite import Composite
 from dynamorm.declare import did_you_mean, other_names
 from dynamorm.errors import ModelError
-from dynamorm.schema import MISSING, SCHEMAS, Field, Index, Role, Schema
+from dynamorm.schema import MISSING, SCHEMAS, TOKEN_ATTRIBUTE, Field, Index, Role, Schema
 
 if TYPE_CHECKING:
     from dynamorm.table_settings import TableSettings
@@ -45,6 +45,8 @@ def register(
     options: Mapping[str, Iterable[object]] | None = ...,
     secret: Iterable[str] = ...,
     immutable: Iterable[str] = ...,
+    write_once: Iterable[str] = ...,
+    protected: Iterable[str] = ...,
     omit_empty: Iterable[str] = ...,
     allow_float: Iterable[str] = ...,
     also_read: Mapping[str, Iterable[str]] | None = ...,
@@ -69,6 +71,8 @@ def register(
     options: Mapping[str, Iterable[object]] | None = ...,
     secret: Iterable[str] = ...,
     immutable: Iterable[str] = ...,
+    write_once: Iterable[str] = ...,
+    protected: Iterable[str] = ...,
     omit_empty: Iterable[str] = ...,
     allow_float: Iterable[str] = ...,
     also_read: Mapping[str, Iterable[str]] | None = ...,
@@ -88,7 +92,7 @@ def register(cls: Any = None, /, **settings: Any) -> Any:
         write_tokens: False stores no write tokens.
         settings: the table's, a `TableSettings`.
         options: option objects by field name, e.g. ``{"profile": [Json()]}``.
-        secret, immutable, omit_empty, allow_float: fields that have that property of `attr`.
+        secret, immutable, write_once, protected, omit_empty, allow_float: fields that have that property of `attr`.
         also_read: other stored names to read, by field name, e.g. ``{"name": ["Name"]}``.
 
     Bounds in annotations (``ge``, ``max_length``, ...) are checked again before each write. Objects are made from
@@ -115,7 +119,7 @@ _ROLES: dict[str, Role] = {
     "updated_at": "updated_at",
     "ttl": "ttl",
 }
-_FLAGS = ("secret", "immutable", "omit_empty", "allow_float")
+_FLAGS = ("secret", "immutable", "write_once", "protected", "omit_empty", "allow_float")
 _SETTINGS = {
     *_ROLES,
     *_FLAGS,
@@ -140,7 +144,8 @@ def _register(cls: Any, settings: dict[str, Any], local: dict[str, Any]) -> Any:
     foreign = read_class(cls, local)
     parent = next((SCHEMAS[base] for base in bases_of(cls) if base in SCHEMAS), None)
     schema = _schema(cls, foreign, parent, settings, local)
-    ACCESS[cls] = access_for(cls, foreign.construct)
+    known = {field.stored for field in schema.fields.values()} | {TOKEN_ATTRIBUTE, schema.discriminator or ""}
+    ACCESS[cls] = access_for(cls, foreign.construct, frozenset(known) if foreign.extras else None)
     SCHEMAS[cls] = schema
     return cls
 

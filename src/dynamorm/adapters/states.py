@@ -10,20 +10,27 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
+from dynamorm.codec.extras import fill
 from dynamorm.codec.state import Access
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
 
 _KEY: Final = "__dynamorm_loaded__"
 
 
-def access_for(cls: type, construct: Callable[[Any, dict[str, Any]], Any]) -> Access:
+def access_for(
+    cls: type, construct: Callable[[Any, dict[str, Any]], Any], known: frozenset[str] | None = None
+) -> Access:
     """The access of a class, by what its objects have room for.
+
+    ``known`` are the stored names of a class whose objects hold extra values besides its fields.
 
     Raises: ModelError when they have neither a ``__dict__`` nor weak references.
 
     Example: ``ACCESS[Order] = access_for(Order, make_order)``
     """
     careful = _explained(construct)
+    if known is not None:
+        return Access(careful, _get_from_dict, _filling(known), extras=True)
     if cls.__dictoffset__:
         return Access(careful, _get_from_dict, _set_in_dict)
     if cls.__weakrefoffset__:
@@ -61,6 +68,17 @@ def _set_in_dict(obj: Any, raw: bytes | None) -> None:
         obj.__dict__.pop(_KEY, None)
     else:
         obj.__dict__[_KEY] = raw
+
+
+def _filling(known: frozenset[str]) -> Callable[[Any, bytes | None], None]:
+    """As `_set_in_dict`; what is known of the stored item tells the extra values too."""
+
+    def set_state(obj: Any, raw: bytes | None) -> None:
+        _set_in_dict(obj, raw)
+        if raw is not None:
+            fill(obj, raw, known)
+
+    return set_state
 
 
 class WeakStates:

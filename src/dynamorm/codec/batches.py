@@ -17,8 +17,6 @@ from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, Struct, UnsetType, defstruct
 from msgspec.json import Decoder
 
-from dynamorm.errors import DynamORMError
-
 from .document import bytes_of
 from .mismatch import Mismatch
 from .replies import check_item, decoded, dumps, dumps_each, malformed, read_object
@@ -139,9 +137,7 @@ class BatchReading:
                 return None
             positions = self._positions(wires, raws, asked)
             items = list(zip(positions, map(self._reading._make, wires, raws), strict=True))
-        except DynamORMError:
-            raise
-        except Exception:  # noqa: BLE001 - the careful path says what is wrong
+        except Exception:  # noqa: BLE001 - the careful path says what is wrong, and of which item
             return None
         rest = b"{}" if reply.UnprocessedKeys is U else bytes(reply.UnprocessedKeys)
         return items, _unread(read_object(rest), self._table, asked)

@@ -12,6 +12,7 @@ from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
 from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.schema import TOKEN_ATTRIBUTE
 
 from .document import normal
 from .fields import FieldPlan, explain
@@ -60,6 +61,10 @@ class Careful:
             stored = self.encode_field(plan.name, value)
             if stored is not None:
                 wire[plan.stored] = stored
+        if self._codec.record.extras:
+            from .extras import encoder
+
+            wire |= encoder(self._name, self._codec.record.names() | {TOKEN_ATTRIBUTE})(obj)
         return wire
 
     def encode_field(self, name: str, value: Any) -> dict[str, Any] | None:

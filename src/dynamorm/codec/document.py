@@ -22,8 +22,10 @@ MAX_DEPTH: Final = 32
 _SET_TAGS = {str: "SS", bytes: "BS", int: "NS", Decimal: "NS", float: "NS"}
 
 
-def to_wire(value: Any, depth: int = 0) -> Wire:
+def to_wire(value: Any, depth: int = 0, exact: bool = False) -> Wire:  # noqa: FBT001, FBT002 - positional, for speed
     """The wire value of a str, number, bytes, bool, None, list, tuple, dict or set.
+
+    With ``exact`` only of what is read back as it is: no float, tuple, empty set, nor an Enum that its value is not equal to.
 
     Raises: Mismatch for anything else, and for nesting deeper than 32 levels.
     """
@@ -36,37 +38,57 @@ def to_wire(value: Any, depth: int = 0) -> Wire:
         return {"BOOL": value}
     if value is None:
         return {"NULL": True}
-    if cls is list or cls is tuple:
+    if cls is list or (cls is tuple and not exact):
         if depth >= MAX_DEPTH:
             raise Mismatch(f"nested at most {MAX_DEPTH} levels deep", value, "deeper nesting")
-        return {"L": [to_wire(one, depth + 1) for one in value]}
+        return {"L": [to_wire(one, depth + 1, exact) for one in value]}
     if cls is dict:
         if depth >= MAX_DEPTH:
             raise Mismatch(f"nested at most {MAX_DEPTH} levels deep", value, "deeper nesting")
-        return {"M": {key_text(key): to_wire(one, depth + 1) for key, one in value.items()}}
+        return {"M": {key_text(key): to_wire(one, depth + 1, exact) for key, one in value.items()}}
     if cls is Decimal:
         return {"N": decimal_text(value)}
-    if cls is float:
-        return {"N": float_text(value)}
     if cls is bytes:
         return {"B": value}
+    if exact:
+        _refuse_changed(value)
+    if cls is float:
+        return {"N": float_text(value)}
     if isinstance(value, (bytearray, memoryview)):
         return {"B": bytes(value)}
     if isinstance(value, (set, frozenset)):
         return set_to_wire(value)
     if isinstance(value, Enum):
-        return to_wire(value.value, depth)
-    return _subclass(value, depth)
+        return to_wire(value.value, depth, exact)
+    return _subclass(value, depth, exact=exact)
 
 
-def _subclass(value: Any, depth: int) -> Wire:
+def _refuse_changed(value: Any) -> None:
+    """Raise Mismatch for what a document would give back as something else."""
+    expected, hint = "a value that a document keeps", ""
+    if isinstance(value, float):
+        hint = ", which would be read as a Decimal; write Decimal('0.1'), or declare the field as float"
+    elif isinstance(value, tuple):
+        hint = ", which would be read as a list; write a list, or declare the field as tuple[...]"
+    elif isinstance(value, (set, frozenset)):
+        if not value:
+            hint = ", an empty one, which would be read as None; declare the field as set[...]"
+        elif any(isinstance(one, float) for one in value):
+            hint = " with a float, which would be read as a Decimal; write Decimal('0.1')"
+    elif isinstance(value, Enum) and value != value.value:
+        hint = ", which would be read as its value; write its value, or declare the field with the Enum"
+    if hint:
+        raise Mismatch(expected, value, hint=hint)
+
+
+def _subclass(value: Any, depth: int, *, exact: bool) -> Wire:
     """The wire value of an instance of a subclass of a plain type, by its content."""
     plain: Any
     for plain in (str, int, float, Decimal, bytes, dict, list):
         if isinstance(value, plain):
-            return to_wire(plain(value) if plain is not str else str.__str__(value), depth)
+            return to_wire(plain(value) if plain is not str else str.__str__(value), depth, exact)
     raise Mismatch(
-        "a str, int, Decimal, float, bytes, bool, None, list, dict or set",
+        "a str, int, Decimal, bytes, bool, None, list, dict or set",
         value,
         hint="; declare the field with the value's own type, or give it a Codec(...)",
     )
@@ -175,12 +197,10 @@ def _normal(tag: str, value: Any) -> Any:
 
 
 def empty_wire(wire: Wire) -> bool:
-    """Whether a wire value counts as empty for ``omit_empty``: the same function for create and update."""
+    """Whether a wire value counts as empty for ``omit_empty``. A map is empty when it has no entry."""
     ((tag, value),) = wire.items()
     if tag == "N":
         return bool(value == "0")
     if tag == "NULL":
         return True
-    if tag == "M":
-        return all(empty_wire(one) for one in value.values())
     return not value

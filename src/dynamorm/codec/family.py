@@ -12,23 +12,27 @@ from .replies import check_item
 
 
 class Family:
-    """Finds the class of an item. Subclasses made after the codec are found when their tag first comes."""
+    """Finds the class of an item. Subclasses made after the codec are found too."""
 
     def __init__(self, schema: Schema, codec_of: Callable[[Any], Any]) -> None:
         assert schema.discriminator is not None
         self._schema = schema
         self._codec_of = codec_of
         self._classes: dict[str, type] = {}
+        self._known = 0
         self._refresh()
 
     def _refresh(self) -> None:
+        self._known = len(SCHEMAS)
+        found: dict[str, type] = {}
         for cls in with_subclasses(self._schema.model):
             schema = SCHEMAS.get(cls)
             if schema is None or schema.tag is None:
                 continue
-            known = self._classes.setdefault(schema.tag, cls)
-            if known is not cls and known.__qualname__ != cls.__qualname__:
+            known = found.setdefault(schema.tag, cls)
+            if known is not cls:
                 raise ModelError(f"{known.__name__} and {cls.__name__} have the same tag {schema.tag!r}")
+        self._classes = found
 
     def codec(self, item: dict[str, Any]) -> Any | None:
         """The codec of the item's class; None when it is the class itself, or the item has no tag.
@@ -41,11 +45,9 @@ class Family:
         if found is None or found == {"S": schema.tag}:
             return None
         check_item(item)
-        tag = found.get("S")
-        cls = self._classes.get(tag)
-        if cls is None:
+        if len(SCHEMAS) != self._known:  # a class may have come, or have taken the place of another
             self._refresh()
-            cls = self._classes.get(tag)
+        cls = self._classes.get(found.get("S"))
         if cls is None:
             raise ValidationError(
                 f"{schema.name}: the stored {schema.discriminator!r} names no subclass of it",
@@ -98,8 +100,12 @@ def codecs_of(codec: Any) -> Iterator[Any]:
 
 
 def with_subclasses(cls: type) -> Iterator[type]:
-    """A class and all classes below it that have been defined so far."""
+    """A class and all classes below it that have been defined so far.
+
+    Of a class that was defined again, as the cell of a notebook that is run twice does, only the last one counts.
+    """
     yield cls
     subclasses: list[type] = type.__subclasses__(cls)  # a model's attributes hide nothing here
-    for one in subclasses:
+    last = {(one.__module__, one.__qualname__): one for one in subclasses}
+    for one in last.values():
         yield from with_subclasses(one)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
 from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
+from dynamorm.defaults import constant_of
 from dynamorm.errors import ValidationError
 from dynamorm.schema import MISSING, Field
 
@@ -23,6 +24,9 @@ from .times import ZERO_TIME
 
 if TYPE_CHECKING:
     from dynamorm.plugin import FieldCodec
+
+
+_ZERO_WIRE: Final = {"S": ZERO_TIME}
 
 
 class FieldPlan:
@@ -54,15 +58,18 @@ class FieldPlan:
         # So it must where an attribute of another name would be read in its place.
         told = keep_none or bool(field.also_read) or not self._none_by_default
         self.keep_none: bool = self.optional and not sparse and told
+        # A part of the primary key is always stored.
+        self.omits: bool = field.omit_empty and (sparse or not key_limit)
 
     @property
     def _none_by_default(self) -> bool:
-        return self.field.default_factory is None and self.field.default in (MISSING, None)
+        default = self.field.default
+        return self.field.default_factory is None and (default is MISSING or default is None)
 
     @property
     def sure(self) -> bool:
         """Whether the field is always written."""
-        return (not self.nullable or self.keep_none) and not self.field.omit_empty and not self.sparse
+        return (not self.nullable or self.keep_none) and not self.omits and not self.sparse
 
     def wire(self) -> Any:
         """The msgspec type of the stored attribute."""
@@ -81,7 +88,7 @@ class FieldPlan:
             return lambda: field.default
         if self.nullable or self.shape.none_absent:
             return lambda: None
-        if (field.omit_empty or self.sparse or self.shape.vanishes) and self.shape.empty() is not U:
+        if (self.omits or self.sparse or self.shape.vanishes) and self.shape.empty() is not U:
             return self.shape.empty
         return None
 
@@ -156,6 +163,8 @@ class FieldPlan:
         """The expression of the wire value when the field needs no lines of its own, else None."""
         if not self.sure or self.hook is not None or self.key_limit or self._constrained:
             return None
+        if self.nullable and self.shape.vanishes:  # NULL is an empty set, so None is refused
+            return None
         return (Nullable(self.shape) if self.nullable else self.shape).encode(source, v)
 
     @property
@@ -174,7 +183,6 @@ class FieldPlan:
 
         Without ``checks`` the value may break the field's constraints, as the operand of a condition may.
         """
-        field = self.field
         lines = [f"x = {self.shape.encode(source, v)}", *(self._checks(source, v) if checks else ())]
         condition = self._kept(source)
         tail = (
@@ -186,12 +194,57 @@ class FieldPlan:
             tail += [f"x = {source.bind(f'seal_{self.name}', self.hook[0])}(x)"]
         tail += [f"{store} x"]
         lines += tail if condition is None else [f"if {condition}:", *(f"    {line}" for line in tail)]
+        if self.sparse and checks:
+            lines += self._empty_key(source)
         if not self.nullable:
             return lines
         inner = [f"if {v} is not None:", *(f"    {line}" for line in lines)]
-        if self.keep_none and not field.omit_empty:
-            inner += ["else:", f'    {store} {{"NULL": True}}']
-        return inner
+        otherwise = self._none_lines(source, store, checks=checks)
+        return [*inner, "else:", *(f"    {line}" for line in otherwise)] if otherwise else inner
+
+    def _none_lines(self, source: Source, store: str, *, checks: bool) -> list[str]:
+        """The lines for None: left out where absence reads back as None, else stored as NULL where that is None."""
+        if self.keep_none and not self.shape.vanishes:
+            return [f'{store} {{"NULL": True}}']
+        if not checks or self._absent() is None:
+            return []
+        rule = "be None: a key of an index takes no NULL" if self.sparse else "be None: NULL is the empty set there"
+        return [self._refusal(source, f"not {rule}, and without the attribute its default would be read")]
+
+    def _empty_key(self, source: Source) -> list[str]:
+        """The lines for an empty value in the key of an index, which DynamoDB refuses: left out where it is read back."""
+        stop = self._refusal(source, "not be empty: a key of an index takes no empty value, and without it " + (
+            "None would be read; use None" if self._absent() is None else "its default would be read"
+        ))  # fmt: skip
+        left_out = self.left_out
+        if left_out is None:
+            return [f"else: {stop}"]
+        return [f"elif x != {source.bind(f'empty_{self.name}', left_out)}: {stop}"]
+
+    def _refusal(self, source: Source, rule: str) -> str:
+        return f"{source.bind('refuse', refuse)}({self.owner!r}, {self.name!r}, {rule!r})"
+
+    def _absent(self) -> Any:
+        """What is read where the attribute is not stored; `U` when nothing can be, or only a call of a user's would tell."""
+        field = self.field
+        if field.default_factory is not None:
+            return constant_of(field.default_factory)
+        if field.default is not MISSING:
+            return field.default
+        make = self.missing()
+        return U if make is None else make()
+
+    @cached_property
+    def absent_wire(self) -> Any:
+        """What is read where the attribute is not stored, as a wire value; None when that is None, or not known."""
+        absent = self._absent()
+        return None if absent is U or (absent is None and self.nullable) else wire_of(self.shape, absent)
+
+    @property
+    def left_out(self) -> Any:
+        """The wire value that is left out, being empty and just what is read where there is none; None when none is."""
+        wire = self.absent_wire
+        return wire if wire is not None and (empty_wire(wire) or wire == _ZERO_WIRE) else None
 
     def _key_guard(self, v: str) -> str:
         """The test that spares most texts the look at their size in bytes; a number is never too long for a key."""
@@ -203,9 +256,8 @@ class FieldPlan:
         """The condition under which a value that is not None is stored; None when it always is."""
         if self.sparse:
             return '"NULL" not in x and x.get("S") != "" and x.get("B") != b""'
-        if self.field.omit_empty:
-            zero = f' and x.get("S") != {ZERO_TIME!r}' if self.shape.expected == "datetime" else ""
-            return f"not {source.bind('empty_wire', empty_wire)}(x){zero}"
+        if self.omits and self.left_out is not None:
+            return f"x != {source.bind(f'empty_{self.name}', self.left_out)}"
         return None
 
     def _checks(self, source: Source, v: str) -> list[str]:
@@ -241,6 +293,18 @@ def has_other_names(shape: Shape, above: frozenset[int] = frozenset()) -> bool:
         return True
     inside = [plan.shape for plan in plans] or list(shape.children())
     return any(has_other_names(one, above | {id(shape)}) for one in inside)
+
+
+def wire_of(shape: Shape, value: Any) -> Any:
+    """The wire value of a default; None for one that cannot be stored."""
+    source = Source(careful=True)
+    name = source.bind("encode_default", object())
+    source.define(name, "v", [f"return {shape.encode(source, 'v')}"])
+    source.compile("default")
+    try:
+        return source.names[name](value)
+    except Exception:  # noqa: BLE001 - a default is checked when it is written, and explained there
+        return None
 
 
 def refuse(owner: str, name: str, rule: str) -> None:

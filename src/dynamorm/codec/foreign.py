@@ -14,6 +14,7 @@ from msgspec import UNSET as U
 from msgspec.structs import replace
 
 from dynamorm.declare import Spec, other_names
+from dynamorm.defaults import factory_of
 from dynamorm.errors import ModelError
 from dynamorm.schema import MISSING, Field
 
@@ -29,6 +30,7 @@ class Members(typing.NamedTuple):
     make: Callable[[dict[str, Any]], Any]
     optional: frozenset[str] = frozenset()
     arguments: Mapping[str, str] = MappingProxyType({})
+    extras: bool = False
 
 
 def members_of(cls: Any, context: Context) -> Members | None:
@@ -56,14 +58,23 @@ def _named_tuple(cls: Any) -> Members:
 
 
 def _own(name: str, stored: str, hint: Any, cls: Any, *, has_default: bool, default: Any = U, also: Any = ()) -> Field:
-    """A field of a foreign class. Its own constructor fills in a default, marked here by `U`.
+    """A field of a foreign class. Its own constructor fills in a default, marked here by `U`, unless objects share it.
 
     ``also`` are the other names it is read under that its class declares in a way of its own.
     """
     none = has_default and default is None
     marked = None if none else U if has_default else MISSING
-    also = tuple(name for name in also if name != stored)
-    return Field(name=name, stored=stored, annotation=hint, owner=cls.__name__, default=marked, also_read=also)
+    own = has_default and default is not U
+    factory = factory_of(f"{cls.__name__}.{name}: ", default, shared=False) if own else None
+    return Field(
+        name=name,
+        stored=stored,
+        annotation=hint,
+        owner=cls.__name__,
+        default=marked if factory is None else MISSING,
+        default_factory=factory,
+        also_read=tuple(name for name in also if name != stored),
+    )
 
 
 def with_other_names(field: Field, context: Context) -> Field:
@@ -106,9 +117,11 @@ def _dataclass(cls: Any) -> Members:
     for one in dataclasses.fields(cls):
         if not one.init:
             continue
-        has = one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
+        own = one.default is not dataclasses.MISSING
+        has = own or one.default_factory is not dataclasses.MISSING
+        default = one.default if own else U
         also = other_names(one.metadata.get("also_read", ()))
-        fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=one.default, also=also))
+        fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=default, also=also))
     return Members(records.CALL, fields, lambda values: cls(**values))
 
 
@@ -118,9 +131,9 @@ def _struct(cls: Any) -> Members:
     fields = []
     for number, (name, stored) in enumerate(zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)):
         default = cls.__struct_defaults__[number - required] if number >= required else NODEFAULT
-        fields.append(
-            _own(name, stored, hints.get(name, Any), cls, has_default=default is not NODEFAULT, default=default)
-        )
+        has = default is not NODEFAULT
+        own = U if type(default).__module__ == "msgspec._core" else default  # a default factory
+        fields.append(_own(name, stored, hints.get(name, Any), cls, has_default=has, default=own))
     return Members(records.CALL, fields, lambda values: cls(**values))
 
 
@@ -152,9 +165,12 @@ def _pydantic(cls: Any) -> Members:
     known = cls.model_fields.keys()
     for name, info in cls.model_fields.items():
         required = info.is_required()
+        # Pydantic copies what may change by itself.
+        default = None if not required and info.default is None and info.default_factory is None else U
         aliases = _aliases(info)
         also = (*names_in(info.metadata, f"{cls.__name__}.{name}"), *(one for one in aliases if one not in known))
-        fields.append(_own(name, name, info.annotation, cls, has_default=not required, default=info.default, also=also))
+        fields.append(_own(name, name, info.annotation, cls, has_default=not required, default=default, also=also))
         if aliases:
             arguments[name] = aliases[0]
-    return Members(records.CALL, fields, cls.model_validate, frozenset(), arguments)
+    extras = cls.model_config.get("extra") == "allow"
+    return Members(records.CALL, fields, cls.model_validate, frozenset(), arguments, extras)

@@ -142,8 +142,8 @@ class Codec:
         """The wire value of an operand of a condition; None for a value that is never stored, being left out.
 
         ``parts`` is the place in the item: a `Field`, then fields, names and indexes inside it. ``what`` tells what the
-        operand is: ``"value"`` (of the place's type), ``"element"`` (of the list, set or text there), ``"number"`` or
-        ``"string"``. The field's constraints do not apply: a condition may ask for what may not be stored.
+        operand is: ``"value"`` (of the place's type), ``"element"`` (of the list, set or text there), ``"number"``,
+        ``"string"``, or what `dynamorm.expression_compile.Encode` says besides. The field's constraints do not apply: a condition may ask for what may not be stored.
 
         Raises: ValidationError.
         """
@@ -201,9 +201,12 @@ class Codec:
         self.access.set_state(obj, None)
         return obj
 
-    def read_page(self, body: bytes) -> Page:
-        """The reply to Query or Scan. Raises: MalformedResponse, ValidationError."""
-        return Page(*self.reading.page(body))
+    def read_page(self, body: bytes, *, lenient: bool = False) -> Page:
+        """The reply to Query or Scan; with ``lenient`` a `dynamorm.codec.reading.Misfit` for each item that is unreadable.
+
+        Raises: MalformedResponse, ValidationError.
+        """
+        return Page(*self.reading.page(body, lenient=lenient))
 
     # ---------------------------------------------------------------------------------------------------------- state
 
@@ -248,7 +251,7 @@ class Codec:
     def unknown(self, obj: Any) -> dict[str, Any]:
         """The stored attributes of the loaded state that the model does not know, without the write tokens."""
         raw = self.access.get_state(obj)
-        if raw is None:
+        if raw is None or self.record.extras:  # then the object itself holds them
             return {}
         # Only the names are looked at: nearly always there is nothing to decode.
         known = self._names

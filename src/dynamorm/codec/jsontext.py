@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from decimal import Context, Decimal
+from typing import Any, Final
 
 from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, to_builtins
@@ -16,6 +16,14 @@ from .document import from_wire
 from .mismatch import Mismatch, misfit
 from .shapes import ANY, Shape, refuse_null
 from .source import Source
+from .times import Real
+
+_CONTEXT: Final = Context(capitals=1)
+"""Our own: the program's may write exponents in another way."""
+
+
+_FREE: Final = (Any, dict, list, dict[str, Any], list[Any], Any | None, dict[str, Any] | None, list[Any] | None)
+"""Annotations under which plain JSON is read back as it is, so that nothing need be tried."""
 
 
 class JsonShape(Shape):
@@ -31,6 +39,7 @@ class JsonShape(Shape):
         self.none_absent = optional
         self.none = none
         self.expected = "a value that JSON can hold"
+        self._free = annotation in _FREE
         try:
             self._decode = Decoder(annotation, float_hook=Decimal, dec_hook=_read).decode
         except TypeError as error:
@@ -45,7 +54,18 @@ class JsonShape(Shape):
         null = '{"NULL": True}'
         if self.none is not None:
             null = f"{source.bind('misfit', misfit)}('a value other than None', {v})"
-        return f'({null} if {v} is None else {{"S": {source.bind("json_text", json_text)}({v})}})'
+        return f'({null} if {v} is None else {{"S": {source.bind("json_text", self._text)}({v})}})'
+
+    def _text(self, value: Any) -> str:
+        """The text of a value that is read back as it is. Raises Mismatch for any other."""
+        text = json_text(value)
+        if not (self._free and _is_plain(value)) and not _same(value, self._read(text)):
+            raise Mismatch(
+                "a value that JSON keeps",
+                value,
+                hint="; it would be read as another type: declare it in the annotation",
+            )
+        return text
 
     @override
     def decode(self, source: Source, x: str) -> str:
@@ -112,7 +132,51 @@ def json_text(value: Any) -> str:
 _encode = Encoder(order="sorted").encode
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of nothing but what JSON has."""
+    kind = value.__class__
+    if kind is dict:
+        return all(key.__class__ is str and _is_plain(one) for key, one in value.items())
+    if kind is list:
+        return all(map(_is_plain, value))
+    return kind in _PLAIN
+
+
+_PLAIN: Final = frozenset({str, int, bool, Decimal, type(None)})
+
+
+def _same(value: Any, back: Any) -> bool:
+    """Whether what is read back is what was written, down to the types that compare as equal only sometimes."""
+    if isinstance(value, dict):
+        return (
+            isinstance(back, dict)
+            and value.keys() == back.keys()
+            and all(_same(value[key], back[key]) for key in value)
+        )
+    if isinstance(value, (list, tuple)):
+        alike = isinstance(back, list if isinstance(value, list) else tuple) and len(value) == len(back)
+        return alike and all(map(_same, value, back))
+    names = _names(value)
+    if names is None:
+        return bool(value == back) and isinstance(value, float) == isinstance(back, float)
+    return type(back) is type(value) and all(_same(getattr(value, name), getattr(back, name)) for name in names)
+
+
+def _names(value: Any) -> Any:
+    """The fields of a Struct, dataclass or pydantic model; None for any other value."""
+    kind: Any = type(value)
+    for known in ("__struct_fields__", "__dataclass_fields__", "__pydantic_fields__"):
+        found = getattr(kind, known, None)
+        if found is not None:
+            return tuple(found)
+    return None
+
+
 def _dump(value: Any) -> Any:
+    if isinstance(value, Real.datetime):  # of a class of another library's
+        return Real.datetime.combine(value.date(), value.timetz())
+    if isinstance(value, Real.date):
+        return Real.date(value.year, value.month, value.day)
     dump = getattr(value, "model_dump", None)
     if dump is None:
         raise TypeError
@@ -128,7 +192,7 @@ def _exact(value: Any) -> Any:
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise ValueError
-        return Raw(str(value).encode())
+        return Raw(_CONTEXT.to_sci_string(value).encode())
     if isinstance(value, float) and value - value != 0:
         raise ValueError
     return value

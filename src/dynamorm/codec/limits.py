@@ -53,8 +53,8 @@ def _each(codec: Codec, check: Callable[[dict[str, Any]], None], wire: dict[str,
 
 
 def may_nest(shape: Shape, above: frozenset[int] = frozenset()) -> bool:
-    """Whether values may nest deeper than the types show: documents, custom codecs, and types that hold themselves."""
-    if id(shape) in above or isinstance(shape, FamilyShape):
+    """Whether values may nest deeper than the types show: documents, custom codecs, types that hold themselves."""
+    if id(shape) in above or isinstance(shape, FamilyShape) or (isinstance(shape, Record) and shape.extras):
         return True
     inside = [plan.shape for plan in shape.plans] if isinstance(shape, Record) else list(shape.children())
     if not shape.tag and not inside:

@@ -3,41 +3,104 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.expression_tree import Location, Node
 from dynamorm.schema import Field
 
 from .document import to_wire
 from .fields import FieldPlan, explain
+from .mismatch import Mismatch
 from .numbers import number_text
 from .records import Record
 from .replies import json_of
 from .shapes import ANY, Nullable, Scalar, Shape
 from .source import Source
-from .updates import addend_shape, takes_none
+from .updates import addend_shape, refusal, shape_at, takes_none
 
 
-def encode_operand(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any] | None:
-    """See `Codec.operand`."""
+def encode_operand(
+    codec: Any, parts: tuple[Any, ...], value: Any, what: str, *, exact: bool = False
+) -> dict[str, Any] | None:
+    """See `Codec.operand`. ``exact`` refuses what a document would give back as something else."""
     first, *rest = parts
     name = first.name if isinstance(first, Field) else first
     plan: FieldPlan | None = codec.plans.get(name)
     if plan is None:
         raise ValidationError(f"{codec.schema.name} has no field {name!r}", field=str(name))
+    if what in _CHECKED:
+        if plan.hook is None:
+            _CHECKED[what](codec, parts, value)
+        if what == "size":
+            if value is None:
+                return {"NULL": True} if shape_at(codec, parts).vanishes else None
+            what = "number"
+        elif what == "order":
+            what = "value"
+        if isinstance(value, Location):
+            return None
     failed: Exception
     try:
-        if what == "value" and not rest:
+        if what == "value" and not rest and plan.shape is not ANY:
             found: dict[str, Any] | None = codec.careful.function(f"operand {plan.name}")(_lenient(plan.shape, value))
         else:
-            found = _part(plan.shape, rest, value, what)
+            found = _part(plan.shape, rest, value, what, exact=exact)
         return sendable(codec, plan.name, found)
     except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
         failed = error
     if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
         raise failed
     raise explain(codec.schema.name, plan.name, failed, value)
+
+
+def _check_size(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
+    """Refuse the size of what has none, and a comparison of one with an attribute that is no number."""
+    shape = shape_at(codec, parts)
+    if shape.tag in {"N", "BOOL"}:
+        raise refusal(codec, parts, f"is {shape.expected}, which has no size")
+    if isinstance(value, Location) and shape_at(codec, value.parts).tag not in {"N", ""}:
+        raise refusal(codec, parts, f"has a size, which is compared with a number, and {value.name} is none")
+
+
+def _check_order(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
+    """Refuse an order of what has none; ``value`` may be the other attribute."""
+    shape = shape_at(codec, parts)
+    known = shape.tag or _tag_of(shape, value)
+    if known and known not in _ORDERED:
+        raise refusal(codec, parts, f"is {shape.expected}, which has no order: use == or !=")
+    if not isinstance(value, Location):
+        return
+    other = shape_at(codec, value.parts)
+    if other.tag and (other.tag not in _ORDERED or (shape.tag and shape.tag != other.tag)):
+        raise refusal(codec, parts, f"cannot be ordered by {value.name}, which is {other.expected}")
+
+
+def _tag_of(shape: Shape, value: Any) -> str:
+    """The wire type of a value that is compared with an attribute of no known type."""
+    if isinstance(value, Node) or shape is not ANY:
+        return ""
+    try:
+        return next(iter(to_wire(value)))
+    except Mismatch:
+        return ""  # refused below, in its own words
+
+
+def _check_prefix(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
+    """Refuse a prefix of what has none, and one of another type."""
+    shape = shape_at(codec, parts)
+    if not shape.tag:
+        return
+    if shape.tag not in {"S", "B"}:
+        raise refusal(codec, parts, f"is {shape.expected}, which has no prefix: begins_with() is for texts and bytes")
+    if isinstance(value, str) != (shape.tag == "S"):
+        kind = "text, so its prefix is a str" if shape.tag == "S" else "bytes, so their prefix is too"
+        raise refusal(codec, parts, f"is stored as {kind}")
+
+
+_ORDERED: Final = frozenset({"S", "N", "B"})
+_CHECKED: Final[dict[str, Any]] = {"size": _check_size, "order": _check_order, "prefix": _check_prefix}
 
 
 def encode_addend(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any] | None:
@@ -56,7 +119,7 @@ def encode_addend(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> 
         place = (*parts, 0) if what == "element" else parts
         if not takes_none(codec, place):
             raise ValidationError(f"{codec.schema.name}.{first.name} holds no None inside", field=first.name)
-    return encode_operand(codec, parts, value, what)
+    return encode_operand(codec, parts, value, what, exact=True)
 
 
 def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -66,10 +129,10 @@ def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, An
     return wire
 
 
-def _part(shape: Shape, rest: list[Any], value: Any, what: str) -> dict[str, Any] | None:
+def _part(shape: Shape, rest: list[Any], value: Any, what: str, *, exact: bool) -> dict[str, Any] | None:
     if what == "number":
         return {"N": number_text(value)}
-    if what == "string" and isinstance(value, (str, bytes, bytearray)) and not isinstance(value, Enum):
+    if what in {"string", "prefix"} and isinstance(value, (str, bytes, bytearray)) and not isinstance(value, Enum):
         return to_wire(value)
     left_out = False
     for part in rest:
@@ -84,7 +147,8 @@ def _part(shape: Shape, rest: list[Any], value: Any, what: str) -> dict[str, Any
         return None
     if value is None and shape.null:
         return {"NULL": True}
-    return _encode(_inner(shape), value)
+    shape = _inner(shape)
+    return to_wire(value, 0, exact) if shape is ANY else _encode(shape, value)
 
 
 def _inner(shape: Shape) -> Shape:
@@ -103,8 +167,6 @@ def _lenient(shape: Shape, value: Any) -> Any:
 
 def _encode(shape: Shape, value: Any) -> dict[str, Any]:
     value = _lenient(shape, value)
-    if shape is ANY:
-        return to_wire(value)
     function = _functions.get(shape)
     if function is None:
         source = Source(careful=True)

@@ -58,9 +58,9 @@ class PartialReader:
         self.reading: Reading = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
         self.read_item: Callable[[bytes], Any] = self.reading.item
 
-    def read_page(self, body: bytes) -> Page:
-        """The reply to Query or Scan. Raises: MalformedResponse, ValidationError."""
-        return Page(*self.reading.page(body))
+    def read_page(self, body: bytes, *, lenient: bool = False) -> Page:
+        """As `Codec.read_page`."""
+        return Page(*self.reading.page(body, lenient=lenient))
 
     def __repr__(self) -> str:
         return f"<PartialReader {self.codec.schema.name}: {', '.join(self.names)}>"

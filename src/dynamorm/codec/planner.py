@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,10 +21,11 @@ from .hints import Context, class_context, field_context, flat_union, origin_of,
 from .jsontext import JsonShape
 from .money import says_money
 from .records import Record
-from .scalars import EPOCH, SCALARS, enum_shape, literal_shape
+from .scalars import EPOCH, INSTANT, SCALARS, enum_shape, literal_shape
 from .shapes import ANY, CustomShape, Nullable, Scalar, Shape
 from .size import MAX_INDEX_NAME, MAX_PARTITION_KEY, MAX_SORT_KEY
 from .state import ACCESS, has_slot
+from .times import real
 from .unions import FamilyShape, Union
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Planner:
         shape = self.shape(field.annotation, context)
         if field.role == "ttl":
             inner = shape.inner if isinstance(shape, Nullable) else shape
-            if inner is SCALARS[datetime]:
+            if inner is INSTANT:
                 return Nullable(EPOCH) if isinstance(shape, Nullable) else EPOCH
             if inner.tag != "N":
                 raise ModelError(f"{context.where}: a ttl field is a datetime or an int of epoch seconds")
@@ -138,6 +138,8 @@ class Planner:
             return self._literal(arguments, context)
         if not isinstance(origin, type):
             raise ModelError(f"{context.where}: the type {hint!r} cannot be stored")
+        if origin.__module__.startswith("freezegun"):  # the class body was run while the clock stood still
+            origin = real(origin)
         if origin in SCALARS:
             return SCALARS[origin]
         if origin in (list, tuple, dict, set, frozenset):
@@ -231,6 +233,7 @@ class Planner:
         record.make = members.make
         record.optional = members.optional
         record.arguments = members.arguments
+        record.extras = members.extras
         for own in members.fields:
             where = replace(context, where=f"{context.where}.{own.name}")
             field = with_other_names(own, where)

@@ -16,10 +16,12 @@ from msgspec import UNSET as U
 from msgspec import Raw, UnsetType, defstruct
 from msgspec.json import Decoder
 
-from dynamorm.errors import DynamORMError
+from dynamorm.errors import DynamORMError, MalformedResponse
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
 from . import address
+from .document import from_wire
+from .mismatch import Mismatch
 from .numbers import int_of
 from .replies import check_item, dumps, dumps_each, last_key, member_of, raw_item, raw_page, read_object, scanned
 from .shapes import wire_struct
@@ -31,6 +33,16 @@ if TYPE_CHECKING:
 
 MANY: Final = 256
 """Items of a page from which on equal texts are held once: it costs an eighth of the decoding, and saves a quarter of the memory."""
+
+
+class Misfit:
+    """What stands in a page for an item that does not fit the model: why."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: DynamORMError) -> None:
+        self.error = error
+
 
 PageParts = tuple[list[Any], bytes | None, int, int]
 
@@ -93,14 +105,44 @@ class Reading:
                 wire = self._item(raw)
                 if len(dumps(wire)) == len(raw):
                     return self._make(wire, raw)
-            except DynamORMError:
-                raise
-            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
         return self._proven(raw, read_object(raw))
 
     def _proven(self, raw: bytes, item: dict[str, Any]) -> Any:
-        """Decode one item whose JSON is known to have no key twice; ``item`` is its plain value."""
+        """Decode one item whose JSON is known to have no key twice; ``item`` is its plain value. An error tells its key."""
+        try:
+            return self._read(raw, item)
+        except DynamORMError as error:
+            if error.key is None:
+                error.key = self._key(item)
+            raise
+
+    def _tried(self, raw: bytes, item: dict[str, Any]) -> Any:
+        """As `_proven`; of an item that does not fit the model, a `Misfit`."""
+        try:
+            return self._proven(raw, item)
+        except MalformedResponse:
+            raise
+        except DynamORMError as error:
+            return Misfit(error)
+
+    def _key(self, item: dict[str, Any]) -> tuple[Any, ...] | None:
+        """The key of an item that cannot be read, as far as that can."""
+        schema = self._codec.schema
+        found = []
+        for name in () if schema.key is None else schema.key.fields:
+            wire: Any = item.get(schema.fields[name].stored)
+            try:
+                found.append(self._codec.careful.decode_field(name, wire))
+            except (DynamORMError, KeyError):
+                try:
+                    found.append(from_wire(wire))
+                except Mismatch:
+                    return None
+        return tuple(found) or None
+
+    def _read(self, raw: bytes, item: dict[str, Any]) -> Any:
         codec = None if self._family is None else self._family.codec(item)
         if codec is not None:
             return codec.reading._proven(raw, item)  # noqa: SLF001 - the reader of a subclass
@@ -136,9 +178,7 @@ class Reading:
                     ):
                         address.check(body[8:-1], key, self.starts)
                     return self._make(wire, body[8:-1])
-            except DynamORMError:
-                raise
-            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
         return self._careful_reply(body, "Item", key)
 
@@ -157,9 +197,7 @@ class Reading:
                     ):
                         address.check(body[14:-1], key, self.starts)
                     return self._make(wire, body[14:-1])
-            except DynamORMError:
-                raise
-            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
         return self._careful_reply(body, "Attributes", key)
 
@@ -194,7 +232,7 @@ class Reading:
 
     # --------------------------------------------------------------------------------------------------------- pages
 
-    def page(self, body: bytes) -> PageParts:
+    def page(self, body: bytes, *, lenient: bool = False) -> PageParts:
         """See `Codec.read_page`."""
         if self._family is None:
             try:
@@ -212,15 +250,14 @@ class Reading:
                         make = self._make
                         found = [make(wire, raw) for wire, raw in zip(items, raws, strict=True)]
                     return found, last_key(reply.LastEvaluatedKey), count, scanned(reply)
-            except DynamORMError:
-                raise
-            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
         page = raw_page(body)
         for item in page.items:
             if item.__class__ is not dict:
                 check_item(item)
-        found = [self._proven(raw, item) for raw, item in zip(page.raws, page.items, strict=True)]
+        read = self._tried if lenient else self._proven
+        found = [read(raw, item) for raw, item in zip(page.raws, page.items, strict=True)]
         return found, page.last_key, page.count, page.scanned
 
     @cached_property

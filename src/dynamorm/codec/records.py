@@ -16,7 +16,7 @@ from dynamorm.schema import TOKEN_ATTRIBUTE, Schema
 
 from .fields import FieldPlan
 from .mismatch import misfit
-from .shapes import Nullable, Shape, wire_struct
+from .shapes import GENERIC, Nullable, Shape, wire_struct
 from .source import Source
 from .state import Access
 
@@ -44,6 +44,7 @@ class Record(Shape):
         self.optional: frozenset[str] = frozenset()
         self.arguments: Mapping[str, str] = {}
         self.make: Callable[..., Any] = cls
+        self.extras = access is not None and access.extras
         self._wire: Any = None
 
     @property
@@ -85,7 +86,7 @@ class Record(Shape):
 
     @override
     def payload(self) -> Any:
-        return self.struct()
+        return GENERIC if self.extras else self.struct()
 
     def struct(self) -> Any:
         """The msgspec type of the map. Annotations are filled in after it exists: they may refer to it."""
@@ -172,13 +173,24 @@ class Record(Shape):
             if plan.name in self.optional:
                 some = [f"if {plan.name!r} in o:", *(f"    {line}" for line in some)]
             lines += some
+        if self.extras:
+            from .extras import encoder
+
+            names = self.names() | {TOKEN_ATTRIBUTE}
+            lines.append(f"w.update({source.bind(f'extras_of_{self.cls.__name__}', encoder(self.expected, names))}(o))")
         return [*lines, "return w"]
 
     # ------------------------------------------------------------------------------------------------------- decoding
 
     @override
     def decode(self, source: Source, x: str) -> str:
-        return f"{self.decoder(source)}({x}.M)"
+        decoder = self.decoder(source)
+        if not self.extras:
+            return f"{decoder}({x}.M)"
+        from .extras import nested_reader
+
+        read = nested_reader(self, lambda: source.names[decoder])  # which is compiled later
+        return f"{source.bind(f'read_{self.cls.__name__}', read)}({x}.M)"
 
     def decoder(self, source: Source) -> str:
         """The name of the function from a wire struct to an object."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
 from typing import Any
@@ -27,6 +27,7 @@ from .numbers import (
 )
 from .shapes import Scalar
 from .times import (
+    Real,
     date_of,
     date_text,
     duration_of,
@@ -101,14 +102,14 @@ SCALARS: dict[Any, Scalar] = {
         "bytes", "B", _DIRECT + "bytes else {bytes_value}({v})", "{x}",
         names={"bytes_value": bytes_value}, payload=bytes, classes=(bytes,), empty=b"",
     ),
-    datetime: Scalar(
+    Real.datetime: Scalar(
         "datetime", "S", "{instant_text}({v})", "(d if (d := {fromisoformat}({x})).tzinfo is {UTC} else {instant_of}({x}))",
         names={"instant_text": instant_text, "fromisoformat": fromisoformat, "UTC": UTC, "instant_of": instant_of},
-        careful={"fromisoformat": instant_of}, classes=(datetime,),
+        careful={"fromisoformat": instant_of}, classes=(Real.datetime,),
     ),
-    date: Scalar(
+    Real.date: Scalar(
         "date", "S", "{v}.isoformat() if {v}.__class__ is {date} else {date_text}({v})", "{date_of}({x})",
-        names={"date": date, "date_text": date_text, "date_of": date_of}, classes=(date,),
+        names={"date": Real.date, "date_text": date_text, "date_of": date_of}, classes=(Real.date,),
     ),
     time: Scalar(
         "time", "S", "{time_text}({v})", "{time_of}({x})", names={"time_text": time_text, "time_of": time_of}, classes=(time,)
@@ -123,8 +124,11 @@ SCALARS: dict[Any, Scalar] = {
 }  # fmt: skip
 """By Python type. In the templates, ``v`` is the value, ``x`` the payload, and every other name is bound."""
 
+INSTANT = SCALARS[Real.datetime]
+"""A datetime as text."""
+
 EPOCH = Scalar(
-    "datetime", "N", "{epoch_text}({v})", "{epoch_of}({x})", names={"epoch_text": epoch_text, "epoch_of": epoch_of}, classes=(datetime,)
+    "datetime", "N", "{epoch_text}({v})", "{epoch_of}({x})", names={"epoch_text": epoch_text, "epoch_of": epoch_of}, classes=(Real.datetime,)
 )  # fmt: skip
 """A TTL declared as a datetime."""
 

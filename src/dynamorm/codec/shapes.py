@@ -43,6 +43,13 @@ def refuse_null(wire: Any) -> None:
         raise Mismatch("an attribute value", wire, "none")
 
 
+def refuse_empty(wire: Any, value: Any) -> Any:
+    """The wire value of a set that may also be None; raises Mismatch for an empty one, which is stored as None is."""
+    if "NULL" in wire:
+        raise Mismatch("None or a set that is not empty", value, "an empty one, which is stored as None is")
+    return wire
+
+
 class Shape:
     """How values of one Python type are stored."""
 
@@ -211,7 +218,7 @@ class AnyShape(Shape):
 
     @override
     def encode(self, source: Source, v: str) -> str:
-        return f"{source.bind('to_wire', to_wire)}({v})"
+        return f"{source.bind('to_wire', to_wire)}({v}, 0, True)"
 
     @override
     def decode(self, source: Source, x: str) -> str:
@@ -248,7 +255,7 @@ class CustomShape(Shape):
     def encode(self, source: Source, v: str) -> str:
         made = f"{source.bind('custom_encode', self.custom.encode)}({v})"
         none = f"{source.bind('misfit', misfit)}({self.expected!r}, {v})"
-        return f"({ANY.encode(source, made)} if {v} is not None else {none})"
+        return f"({source.bind('to_wire', to_wire)}({made}) if {v} is not None else {none})"
 
     @override
     def decode(self, source: Source, x: str) -> str:
@@ -272,7 +279,10 @@ class Nullable(Shape):
 
     @override
     def encode(self, source: Source, v: str) -> str:
-        return f'({{"NULL": True}} if {v} is None else {self.inner.encode(source, v)})'
+        inner = self.inner.encode(source, v)
+        if self.inner.vanishes:  # an empty one would be NULL too
+            inner = f"{source.bind('refuse_empty', refuse_empty)}({inner}, {v})"
+        return f'({{"NULL": True}} if {v} is None else {inner})'
 
     @override
     def decode(self, source: Source, x: str) -> str:

@@ -14,12 +14,13 @@ class Access(Struct, frozen=True):
     """How objects of a registered class that is no `Model` are made and keep their state.
 
     ``construct(cls, values)`` makes an object from a dict of field values, ``get_state(obj)`` returns the bytes that
-    ``set_state(obj, raw)`` kept, or None.
+    ``set_state(obj, raw)`` kept, or None. ``extras`` says that its objects hold values besides their fields.
     """
 
     construct: Callable[[Any, dict[str, Any]], Any]
     get_state: Callable[[Any], bytes | None]
     set_state: Callable[[Any, bytes | None], None]
+    extras: bool = False
 
 
 ACCESS: Final[dict[type, Access]] = {}

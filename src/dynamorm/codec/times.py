@@ -19,7 +19,24 @@ _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)",
     re.ASCII,
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def real(cls: Any) -> Any:
+    """The class of Python's own that a class of times is, or stands in for.
+
+    Tools that stop the clock put classes of their own into every module, in the place of Python's.
+    """
+    return next(one for one in cls.__mro__ if one.__module__ == "datetime")
+
+
+class Real:
+    """Python's own classes, where no such tool finds them."""
+
+    datetime: type[datetime] = real(datetime)
+    date: type[date] = real(date)
+
+
+_EPOCH = Real.datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LENGTH_WITH_FRACTION = 27
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
@@ -29,17 +46,17 @@ _ZERO_DAYS = {"0000-12-31": -1, "0001-01-01": 0}
 ZERO_TIME: Final = "0001-01-01T00:00:00.000000000Z"
 """The zero time of the Go original, which counts as empty."""
 
-fromisoformat: Final[Callable[[str], datetime]] = datetime.fromisoformat
+fromisoformat: Final[Callable[[str], datetime]] = Real.datetime.fromisoformat
 
 
-def instant_text(value: Any) -> str:
+def instant_text(value: Any, plain: type = Real.datetime) -> str:
     """``2024-01-01T00:00:00.123000000Z``: UTC with nine digits, so that text order is time order.
 
     Raises: Mismatch for anything but a datetime with a time zone.
     """
     if not isinstance(value, datetime):
         raise Mismatch("datetime", value)
-    if value.tzinfo is not UTC or value.__class__ is not datetime:
+    if value.tzinfo is not UTC or value.__class__ is not plain:
         value = _utc(value)
     text: str = to_builtins(value)  # the fastest way there is to a datetime's text
     return f"{text[:-1]}000Z" if len(text) == _LENGTH_WITH_FRACTION else f"{text[:-1]}.000000000Z"
@@ -53,7 +70,7 @@ def _utc(value: datetime) -> datetime:
         moved = value.astimezone(UTC)
     except OverflowError:
         raise Mismatch("a datetime between the years 1 and 9999 in UTC", value) from None
-    return datetime.combine(moved.date(), moved.time(), UTC)
+    return Real.datetime.combine(moved.date(), moved.time(), UTC)
 
 
 def instant_of(text: str) -> datetime:
@@ -93,7 +110,7 @@ def date_text(value: Any) -> str:
 def date_of(text: str) -> date:
     """Read ``2024-01-01``."""
     try:
-        return date.fromisoformat(text)
+        return Real.date.fromisoformat(text)
     except ValueError:
         raise Mismatch("a date such as 2024-01-01", text, "other text") from None
 
@@ -117,6 +134,11 @@ def duration_text(value: Any) -> str:
     """The number of seconds, exact to the microsecond."""
     if not isinstance(value, timedelta):
         raise Mismatch("timedelta", value)
+    if value.__class__ is not timedelta:  # whose arithmetic may be another
+        days, seconds, micros = (
+            one.__get__(value) for one in (timedelta.days, timedelta.seconds, timedelta.microseconds)
+        )
+        value = timedelta(days, seconds, micros)
     whole, micros = divmod(abs(value // _MICROSECOND), 1_000_000)
     sign = "-" if value < timedelta(0) else ""
     return f"{sign}{whole}.{micros:06d}".rstrip("0") if micros else f"{sign}{whole}"
@@ -124,9 +146,10 @@ def duration_text(value: Any) -> str:
 
 def duration_of(text: str) -> timedelta:
     """Read a number of seconds, exact to the microsecond."""
-    micros = decimal_of(text).scaleb(6)
-    whole = int(micros)
-    if whole != micros:
+    # With ints: Decimal would round to the precision that the program has set for itself.
+    numerator, denominator = decimal_of(text).as_integer_ratio()
+    whole, rest = divmod(numerator * 1_000_000, denominator)
+    if rest:
         raise Mismatch("seconds exact to the microsecond", text, "a finer fraction")
     try:
         return timedelta(microseconds=whole)

@@ -61,6 +61,7 @@ class Union(Shape):
         self.members = members
         self.expected: str = " | ".join(member.expected for member in members)
         self.null: bool = any(member.null for member in members)
+        self.vanishes: bool = any(member.vanishes for member in members)
 
     @override
     def children(self) -> Any:

@@ -37,23 +37,21 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
     last = parts[-1]
     if kind == "remove":
         if isinstance(last, Field) and _needed(codec, parts):
-            raise _refusal(
-                codec, parts, "must be there: an item without it could not be read; give the field a default"
-            )
+            raise refusal(codec, parts, "must be there: an item without it could not be read; give the field a default")
         return
     shape = shape_at(codec, parts)
     if shape is ANY or isinstance(shape, CustomShape) or not shape.tag:
         return
     if kind in _LISTS and shape.tag != "L":
-        raise _refusal(codec, parts, f"is no list, so nothing can be put into it with {kind}()")
+        raise refusal(codec, parts, f"is no list, so nothing can be put into it with {kind}()")
     if kind in _SETS and not shape.tag.endswith("S"):
-        raise _refusal(codec, parts, "is no set")
+        raise refusal(codec, parts, "is no set")
     if kind in {"add", "increment"} and shape.tag != "N":
-        raise _refusal(codec, parts, "is no number, so nothing can be added to it")
+        raise refusal(codec, parts, "is no number, so nothing can be added to it")
     if source is not None:
         other = shape_at(codec, source)
         if other is not ANY and _stored_as(other) != _stored_as(shape):
-            raise _refusal(codec, parts, f"cannot take over the value of {_name(source)}, which is of another type")
+            raise refusal(codec, parts, f"cannot take over the value of {_name(source)}, which is of another type")
 
 
 def spellings(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -120,5 +118,6 @@ def _name(parts: tuple[Any, ...]) -> str:
     return ".".join(part.name if isinstance(part, Field) else f"{part}" for part in parts)
 
 
-def _refusal(codec: Any, parts: tuple[Any, ...], problem: str) -> ValidationError:
+def refusal(codec: Any, parts: tuple[Any, ...], problem: str) -> ValidationError:
+    """The error about a place, named by the model and the path."""
     return ValidationError(f"{codec.schema.name}.{_name(parts)} {problem}", field=_name(parts))

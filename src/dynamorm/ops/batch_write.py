@@ -211,6 +211,10 @@ class _Share:
             from .append_only import no_put
 
             raise no_put(plan)
+        if plan.kept:
+            from .kept import no_batch
+
+            raise no_batch(plan)
         self.plans[model] = plan
         return plan
 

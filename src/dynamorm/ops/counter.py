@@ -112,7 +112,7 @@ def increment(
     plan = session.plan(subject if by_key else type(subject))
     step = Step(plan, args[-1] if args else None, by, minimum, maximum)
     codec = plan.codec
-    check_updates(codec.schema, [step.path.set(step.by)])
+    check_updates(codec.schema, [step.path.add(step.by)])
     if codec.plans[step.field.name].shape.tag != "N":
         raise ValidationError(f"{step.name} is no number of {codec.schema.name}", field=step.path.name)
     if by_key:

@@ -68,10 +68,11 @@ class Draft:
         parts: dict[str, Any],
         condition: Condition | None,
         upsert: bool,
+        allow: Any,
         label: str | None,
     ) -> None:
         """Change in place; an object is read back after the commit, an item given by its key is not."""
-        write = update_write(self._session, subject, args, parts, condition=condition, upsert=upsert)
+        write = update_write(self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
         if isinstance(subject, type):
             write.refresh, write.single, write.done = False, None, _nothing
         self._add("update", label, write)

@@ -6,7 +6,10 @@ It must not know requests; the cursor is sealed by a function it is given, when 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
+
+if TYPE_CHECKING:
+    from dynamorm.errors import DynamORMError
 
 M = TypeVar("M")
 
@@ -15,7 +18,8 @@ class Page(Sequence[M], Generic[M]):
     """One page of a query: a sequence of its ``items``, with the ``cursor`` to go on behind them.
 
     ``cursor`` is None at the end, and nowhere else. It is sealed when it is first asked for: give it back to the same
-    query with ``.cursor(text)``, here or in another process.
+    query with ``.cursor(text)``, here or in another process. ``misfits`` are the errors of stored items that do not fit
+    the model, each with its ``key``, where the query said ``on_misfit("collect")``.
 
     Raises: ConfigError, when the cursor is asked for, in production without ``cursor_key``; also without the extra
     ``secure``.
@@ -23,11 +27,17 @@ class Page(Sequence[M], Generic[M]):
     Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``, then ``page.cursor``
     """
 
-    __slots__ = ("_cursor", "items")
+    __slots__ = ("_cursor", "items", "misfits")
 
-    def __init__(self, items: list[M], cursor: str | Callable[[], str] | None = None) -> None:
+    def __init__(
+        self,
+        items: list[M],
+        cursor: str | Callable[[], str] | None = None,
+        misfits: Sequence[DynamORMError] = (),
+    ) -> None:
         self.items: list[M] = items
         self._cursor = cursor
+        self.misfits = list(misfits)
 
     @property
     def cursor(self) -> str | None:

@@ -121,14 +121,10 @@ def _same_in_subclasses(plan: Plan, name: str) -> bool:
     schema = plan.codec.schema
     if schema.discriminator is None:
         return True
-    waiting = [schema.model]
-    while waiting:
-        cls = waiting.pop()
-        theirs = SCHEMAS.get(cls)
-        if theirs is not None and theirs.fields[name].options != schema.fields[name].options:
-            return False
-        waiting += type.__subclasses__(cls)
-    return True
+    from dynamorm.codec.family import with_subclasses  # only models that share a table
+
+    every = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
+    return all(one is None or one.fields[name].options == schema.fields[name].options for one in every)
 
 
 class _Asked:

@@ -24,8 +24,9 @@ class Plan:
     """One model on one session: its codec and the constant parts of its requests."""
 
     __slots__ = (
-        "_operand", "append_only", "codec", "create_tail", "created", "guarded", "key_head", "key_names", "model",
-        "own", "partition", "put_head", "sort", "starts", "strict", "table", "tokens", "uniques", "updated", "version",
+        "_operand", "append_only", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names",
+        "model", "own", "partition", "put_head", "sort", "starts", "strict", "table", "tokens", "uniques", "updated",
+        "version",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, *, tokens: bool = True, strict: bool = False) -> None:
@@ -51,6 +52,9 @@ class Plan:
             from .append_only import names_of
 
             self.append_only = names_of(self)
+        self.kept: tuple[Field, ...] = tuple(
+            field for field in schema.fields.values() if field.immutable or field.write_once or field.protected
+        )
         self.uniques: tuple[Constraint, ...] = ()
         if any(field.options and field.option(Unique) for field in schema.fields.values()):
             from .unique import constraints

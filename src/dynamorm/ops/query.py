@@ -7,13 +7,15 @@ DynamoDB had read further. What ends a query with something else than items is i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from dynamorm.codec.reading import Misfit
 from dynamorm.codec.system import key_json_of, raw_items
 from dynamorm.effects import Flow
-from dynamorm.errors import ValidationError
+from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.expression_compile import Placeholders, condition_text, key_terms_text, projection_text
 from dynamorm.expression_tree import Condition
 
@@ -123,10 +125,11 @@ class Turn:
     """Where a reader of pages stands. ``next`` makes the flow of the next page; ``done`` says that there is none.
 
     ``fill`` makes full pages: a page of the size asked for, or of what is left of the limit, is read on for until it
-    is full, the end is reached, or the time of one operation is over.
+    is full, the end is reached, or the time of one operation is over. ``misfits`` are the errors of items that do not
+    fit the model, where they are collected, which only ``page`` hands out (``paged``).
     """
 
-    __slots__ = ("done", "fill", "left", "look", "ready", "request", "shards", "start")
+    __slots__ = ("done", "fill", "left", "look", "misfits", "paged", "ready", "request", "shards", "start")
 
     def __init__(self, request: Request, *, fill: bool = False) -> None:
         self.request: Request = request
@@ -136,12 +139,20 @@ class Turn:
         self.fill: bool = fill
         self.look: int = FEWEST
         self.ready: Ready | None = None
+        self.misfits: list[DynamORMError] = []
+        self.paged = False
         self.shards: Any = None  # kept by `dynamorm.ops.shards`, for a partition that is spread
 
     def begin(self, session: Session) -> Ready:
         """Plan the request and open its cursor, once."""
         ready = self.ready
         if ready is None:
+            if self.request.misfit == "collect" and not self.paged:
+                raise ValidationError(
+                    'on_misfit("collect") hands out what does not fit by page() and pages(): end the query with one of'
+                    ' them, or say on_misfit("skip")',
+                    field="on_misfit",
+                )
             plan = session.plan(self.request.model)
             ready = Ready(plan, self.request, choose(plan, self.request))
             if self.request.cursor is not None:
@@ -167,8 +178,18 @@ class Turn:
 
     def page(self, session: Session) -> Flow[pages.Page[Any]]:
         """Read one page and move on; the page can be gone on from."""
+        self.paged = True
         items = yield from self.next(session)
-        return pages.Page(items, self._cursor(session))
+        misfits, self.misfits = self.misfits, []
+        return pages.Page(items, self._cursor(session), misfits)
+
+    def kept(self, items: list[Any]) -> list[Any]:
+        """The items that fit the model. What does not is kept apart, or left out."""
+        if self.request.misfit == "raise":
+            return items
+        if self.request.misfit == "collect":
+            self.misfits += [one.error for one in items if one.__class__ is Misfit]
+        return [one for one in items if one.__class__ is not Misfit]
 
     def _cursor(self, session: Session) -> Callable[[], str] | None:
         ready, start = self.begin(session), self.start
@@ -195,12 +216,13 @@ class Turn:
         else:  # without a detour: this is what most queries are
             got = yield from session.call(ready.op(self.start, size, ready.read))
         self.start = got.last_key
+        items = got.items if self.request.misfit == "raise" else self.kept(got.items)
         if ready.filtered and self.look < MOST:
             self.look *= 2
         if self.left is not None:
-            self.left -= len(got.items)
+            self.left -= len(items)
         self.done = got.last_key is None or self.left == 0
-        return got.items
+        return items
 
 
 def turn_of(request: Request, *, fill: bool = False) -> Turn:
@@ -225,6 +247,11 @@ def _rest(plan: Plan, request: Request, chosen: Chosen) -> tuple[dict[str, Any],
     """What every body of the request says, and the reader of the answers."""
     rest: dict[str, Any] = {"TableName": plan.table}
     places = Placeholders()
+    if request.hydrate and request.misfit != "raise":
+        raise ValidationError(
+            f"{plan.codec.schema.name}: hydrate() reads items by their keys, and on_misfit() is of a query's own: say one",
+            field="on_misfit",
+        )
     index = chosen.index
     if chosen.filters or len(chosen.terms) > 1:
         check_bounds(plan, (*chosen.terms, *chosen.filters))
@@ -243,9 +270,11 @@ def _rest(plan: Plan, request: Request, chosen: Chosen) -> tuple[dict[str, Any],
         rest["ConsistentRead"] = True
     if request.segment is not None:
         rest["Segment"], rest["TotalSegments"] = request.segment, request.segments
-    reader: Callable[[bytes], Page] = plan.codec.read_page
+    reader: Callable[..., Page] = plan.codec.read_page
     if request.select or chosen.holds is not None:
         reader = _partly(plan, request, chosen, places, rest)
+    if request.misfit != "raise":
+        reader = partial(reader, lenient=True)
     # DynamoDB refuses an empty map.
     if places.names:
         rest["ExpressionAttributeNames"] = places.names
@@ -256,14 +285,14 @@ def _rest(plan: Plan, request: Request, chosen: Chosen) -> tuple[dict[str, Any],
 
 def _partly(
     plan: Plan, request: Request, chosen: Chosen, places: Placeholders, rest: dict[str, Any]
-) -> Callable[[bytes], Page]:
+) -> Callable[..., Page]:
     """Ask for the places selected, and read objects that hold no more than these or than the index does."""
-    from dynamorm.codec import partial
+    from dynamorm.codec import partial as partly
 
     codec, index = plan.codec, chosen.index
     if not request.select:
         assert index is not None  # only an index holds less than the item
-        return partial.index_reader(codec, index).read_page
+        return partly.index_reader(codec, index).read_page
     if request.hydrate:
         raise ValidationError(f"{codec.schema.name}: hydrate() reads whole items: leave out select()", field="select")
     holds = chosen.holds
@@ -274,7 +303,7 @@ def _partly(
             " leave it out of select(), or say .hydrate() in its place",
             field=missing[0],
         )
-    reader = partial.reader(codec, request.select, () if index is None else index.fields)
+    reader = partly.reader(codec, request.select, () if index is None else index.fields)
     # What tells the classes of a family apart, and the components of composite keys, may not be in the index.
     asked = [place for place in reader.projection if holds is None or place.field.name in holds]
     rest["ProjectionExpression"] = projection_text(asked, places)

@@ -156,6 +156,7 @@ class ScanTurn(Turn):
         for segment, page in zip(reading, pages, strict=True):
             state.move(segment, page.last_key)
             items += page.items
+        items = self.kept(items)
         if ready.filtered and self.look < MOST:
             self.look *= 2
         if self.left is not None:

@@ -212,6 +212,7 @@ def step(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow[l
 
         page: Page = yield from hydrate.page(session, ready.request, Page(items, None, len(items), len(items)))
         items = page.items
+    items = turn.kept(items)
     if turn.left is not None:
         turn.left -= len(items)
     over = found.done

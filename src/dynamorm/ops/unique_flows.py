@@ -40,7 +40,7 @@ def guarded(
     try:
         write = build()
     except MustRead as unread:
-        return _while_unchanged(session, unread.plan, unread.key, build, send, None, None)
+        return _while_unchanged(session, unread.plan, unread.under, build, send, None, None)
     if not write.pinned:
         return send(session, write)
     plan = write.plan

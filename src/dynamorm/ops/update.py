@@ -37,11 +37,14 @@ def update(
     *,
     condition: Condition | None,
     upsert: bool,
+    allow: Any = (),
 ) -> Flow[Any]:
     """Apply updates to one item and return it as it is afterwards."""
 
     def build(stored: bytes | None = NOT_READ) -> Write:
-        return update_write(session, subject, args, parts, condition=condition, upsert=upsert, stored=stored)
+        return update_write(
+            session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, stored=stored
+        )
 
     plan = session.plan(subject if isinstance(subject, type) else type(subject))
     if plan.uniques:
@@ -59,11 +62,13 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     *,
     condition: Condition | None,
     upsert: bool,
+    allow: Any = (),
     stored: bytes | None = NOT_READ,
 ) -> Write:
     """The write of `update`.
 
-    ``stored`` is what is there now, where that matters: when a unique attribute is changed.
+    ``allow`` are the protected fields that may be changed. ``stored`` is what is there now, where that matters: when a
+    unique attribute is changed.
     """
     by_key = isinstance(subject, type)
     plan = session.plan(subject if by_key else type(subject))
@@ -85,7 +90,11 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         updates = args
         key_json = codec.key_of(subject)
         loaded = codec.loaded(subject)
-    check_updates(schema, updates)
+    if allow != ():
+        from .kept import allowed
+
+        allow = allowed(schema, allow)
+    check_updates(schema, updates, allow)
     if codec.renamed:
         updates = with_other_names(updates)
     for one in updates:
@@ -116,6 +125,13 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         more = after_update(plan, updates, stamps, known, upsert=upsert)
         relied = known.unprotected
         terms += known.condition(places)
+    once: Condition | None = None
+    if plan.kept:
+        from .kept import check_update as check_once
+
+        once = check_once(plan, updates)
+        if once is not None:
+            terms.append(f"({condition_text(once, places, plan.operand)})")
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
@@ -148,6 +164,8 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
         write.also, write.shown, write.sets, write.checked = also, shown, sets, len(terms) > 1
+        if once is not None:
+            _explain_once(write, updates)
         return write
     repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
@@ -164,7 +182,15 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     write.pinned = pinned
     if relied is not None:
         relied.explain(write)
+    if once is not None:
+        _explain_once(write, updates)
     return write
+
+
+def _explain_once(write: Write, updates: tuple[Update, ...]) -> None:
+    from .kept import explain, wires_in
+
+    explain(write, wires_in(write.plan, updates))
 
 
 def _performed(session: Session, write: Write) -> Flow[Any]:

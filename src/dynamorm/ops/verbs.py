@@ -81,6 +81,11 @@ def put_write(
         raise no_put(plan)
     loaded = codec.loaded(obj)
     also: tuple[Write, ...] = ()
+    kept: Condition | None = None
+    if plan.kept:
+        from .kept import check_put
+
+        kept = check_put(plan, obj, loaded)
     if plan.uniques:
         from .unique import known_state, moves, pinned, values_of
 
@@ -92,10 +97,15 @@ def put_write(
     key, item, times = item_of(session, plan, obj, number, ring.fresh(token[: ring.TOKEN]), loaded, rest=rest)
     done = partial(refresh, plan, obj, item, number, times)
     write = Write(plan, "Put", key, plan.put_head + item + b"}", done, token)
-    if condition is not None:
-        check_paths(codec.schema, condition)
+    if condition is not None or kept is not None:
         places = Placeholders()
-        text = condition_text(condition, places, plan.operand)
+        text = ""
+        if condition is not None:
+            check_paths(codec.schema, condition)
+            text = condition_text(condition, places, plan.operand)
+        if kept is not None:
+            keeping = condition_text(kept, places, plan.operand)
+            text = f"({text}) AND ({keeping})" if text else keeping
         said = {"ConditionExpression": text, **OLD_ON_FAILURE, **names(places)}
         write.body = finish(plan.put_head, item, said)
         check_values(write.body, said)
@@ -106,6 +116,10 @@ def put_write(
         write.done = _returning(write.done, codec, returning)
     if plan.uniques:
         write.also, write.pinned = also, True
+    if kept is not None:
+        from .kept import explain, wires_of
+
+        explain(write, wires_of(plan, obj))
     return write
 
 
@@ -131,9 +145,9 @@ def save_write(session: Session, obj: Any) -> Write | None:
         codec.key_of(obj)  # names the part of the key that was changed
     if plan.created is not None:
         changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
-    _refuse_frozen(plan, changes)
     if not changes:
         return None
+    once = _refuse_frozen(plan, obj, changes)
     tails: dict[str, Any] = {}
     if plan.append_only:
         from .append_only import tails_of
@@ -169,6 +183,8 @@ def save_write(session: Session, obj: Any) -> Write | None:
         also = moves(session, plan, key, old, values_of(plan, obj))
         if also and plan.version is None and (pins := pinned(plan, old, None)) is not None:
             demanded += f" AND ({condition_text(pins, places, plan.operand)})"
+    if once is not None:
+        demanded += f" AND ({condition_text(once, places, plan.operand)})"
     if known is not None:
         demanded = " AND ".join((demanded, *known.condition(places)))
     rest = {"UpdateExpression": text, "ConditionExpression": demanded, **OLD_ON_FAILURE, **names(places)}
@@ -181,6 +197,10 @@ def save_write(session: Session, obj: Any) -> Write | None:
     write.also, write.checked = also, demanded != alone
     if known is not None and known.unprotected:
         known.protect(session, write)
+    if once is not None:
+        from .kept import explain, wires_of
+
+        explain(write, wires_of(plan, obj))
     return write
 
 
@@ -375,19 +395,20 @@ def _returning(done: Any, codec: Codec, returning: str | None) -> Any:
     return old
 
 
-def _refuse_frozen(plan: Plan, changes: dict[str, Any]) -> None:
-    """Keys and immutable fields of a loaded object do not change."""
-    if not changes:
-        return
+def _refuse_frozen(plan: Plan, obj: Any, changes: dict[str, Any]) -> Condition | None:
+    """The key of a loaded object does not change, nor what keeps its value. The condition that goes with a first value."""
     schema = plan.codec.schema
     for field in schema.fields.values():
-        if field.stored in changes and (field.role in ("partition", "sort") or field.immutable):
-            what = "part of the key" if field.role else "immutable"
+        if field.stored in changes and field.role in ("partition", "sort"):
             raise ValidationError(
-                f"{schema.name}.{field.name} is {what} and was changed: create a new object instead",
+                f"{schema.name}.{field.name} is part of the key and was changed: create a new object instead",
                 field=field.name,
-                codes=() if field.role else ("ErrProtectedFieldMutation",),
             )
+    if not plan.kept:
+        return None
+    from .kept import check_save
+
+    return check_save(plan, obj, changes)
 
 
 def _nothing(obj: Any) -> Flow[Any]:

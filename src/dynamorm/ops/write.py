@@ -103,7 +103,7 @@ NOT_READ: Any = object()
 
 
 class MustRead(ValidationError):
-    """A write cannot be built before what is stored under its key has been read. ``plan`` and ``key`` say where."""
+    """A write cannot be built before what is stored under its key has been read. ``plan`` and ``under`` say where."""
 
     def __init__(self, plan: Plan, key: bytes) -> None:
         super().__init__(
@@ -111,7 +111,7 @@ class MustRead(ValidationError):
             "in a transaction, load the object and pass it"
         )
         self.plan = plan
-        self.key = key
+        self.under = key
 
 
 def perform(session: Session, write: Write) -> Flow[Any]:

@@ -1,0 +1,175 @@
+"""Stored items that do not fit the model: errors carry their keys, and queries and scans raise, skip or collect them."""
+
+import pickle
+from datetime import UTC, datetime
+
+import pytest
+
+from dynamorm import Attr, Model, ValidationError, attr, gsi, partition_key, sort_key
+from dynamorm.errors import DynamORMError
+
+from .kit import store
+
+pytestmark = pytest.mark.engine
+
+
+class Line(Model, table="lines"):
+    bill: Attr[str] = partition_key()
+    at: Attr[datetime] = sort_key()
+    amount: Attr[int]
+    group: Attr[str | None] = attr(default=None)
+    by_group = gsi("by-group", partition="group", sort="at", projection=("amount",))
+
+
+class Shape(Model, table="shapes", discriminator="kind"):
+    id: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+
+
+class Circle(Shape, tag="circle"):
+    radius: Attr[int]
+
+
+MODELS = [Line, Shape]
+SETTINGS = {"cursor_key": b"k" * 32}
+DAYS = [datetime(2024, 1, day, tzinfo=UTC) for day in range(1, 9)]
+BAD = (1, 4, 5)
+
+
+@pytest.fixture
+def lines(db, key):
+    """Eight items, of which three cannot be read."""
+    for number, day in enumerate(DAYS):
+        wire = {"S": "no number"} if number in BAD else {"N": str(number)}
+        at = f"2024-01-0{day.day}T00:00:00.000000000Z"
+        store(db, Line, {"bill": {"S": key}, "at": {"S": at}, "amount": wire, "group": {"S": key}})
+    return key
+
+
+def query(db, key):
+    return db.model(Line).where(Line.bill == key)
+
+
+def numbers(items):
+    return sorted(one.amount for one in items)
+
+
+GOOD = [0, 2, 3, 6, 7]
+SOURCES = {
+    "query": query,
+    "filtered": lambda db, key: query(db, key).filter(Line.group == key),
+    "scan": lambda db, key: db.model(Line).allow_scan().filter(Line.bill == key),
+    "scan in segments": lambda db, key: db.model(Line).allow_scan().segments(3).filter(Line.bill == key),
+    "selected": lambda db, key: query(db, key).select(Line.amount),
+    "index": lambda db, key: db.model(Line).index(Line.by_group.name).where(Line.group == key).select(Line.amount),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_first_misfit_raises_with_its_key(db, lines, source):
+    for asked in (SOURCES[source](db, lines), SOURCES[source](db, lines).on_misfit("raise")):
+        with pytest.raises(ValidationError, match=r"Line\.amount") as caught:
+            asked.all()
+        assert caught.value.key in {(lines, DAYS[number]) for number in BAD}
+        assert lines not in str(caught.value) + caught.value.safe
+        assert "no number" not in str(caught.value)
+        assert pickle.loads(pickle.dumps(caught.value)).key is None
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_misfits_are_skipped(db, lines, source):
+    asked = SOURCES[source](db, lines).on_misfit("skip")
+    assert numbers(asked.all()) == GOOD
+    assert numbers(asked) == GOOD
+    assert numbers(asked.page_size(2).all()) == GOOD
+    assert [one for page in asked.page_size(2).pages() for one in page.misfits] == []
+    assert asked.sum(Line.amount) == sum(GOOD)
+    assert len(asked.limit(3).all()) == 3
+    assert asked.first().amount in GOOD
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("size", [None, 1, 2, 3, 100])
+def test_misfits_are_collected_each_once(db, lines, source, size):
+    asked = SOURCES[source](db, lines).on_misfit("collect")
+    pages = list((asked if size is None else asked.page_size(size)).pages())
+    assert numbers([one for page in pages for one in page]) == GOOD
+    misfits = [one for page in pages for one in page.misfits]
+    assert sorted(one.key for one in misfits) == [(lines, DAYS[number]) for number in BAD]
+    assert all(isinstance(one, ValidationError) and one.field == "amount" for one in misfits)
+
+
+def test_pages_with_cursors_hold_every_item_once(db, lines):
+    asked, cursor = query(db, lines).filter(Line.group == lines).limit(2).on_misfit("collect"), None
+    found, misfits = [], []
+    while True:
+        page = asked.cursor(cursor).page()
+        found += page
+        misfits += page.misfits
+        if page.last:
+            break
+        cursor = page.cursor
+    assert numbers(found) == GOOD
+    assert sorted(one.key[1] for one in misfits) == [DAYS[number] for number in BAD]
+
+
+def test_one_finds_the_one_that_fits(db, key):
+    for number, wire in enumerate([{"S": "x"}, {"N": "1"}]):
+        store(db, Line, {"bill": {"S": key}, "at": {"S": f"2024-01-0{number + 1}T00:00:00Z"}, "amount": wire})
+    assert query(db, key).on_misfit("skip").one().amount == 1
+    assert query(db, key).on_misfit("skip").first().amount == 1
+
+
+def test_kinds_that_this_program_does_not_know_are_misfits(db, key):
+    db.create(Circle(id=key, number=1, radius=2))
+    store(db, Shape, {"id": {"S": key}, "number": {"N": "2"}, "kind": {"S": "hexagon"}})
+    store(db, Shape, {"id": {"S": key}, "number": {"N": "3"}, "kind": {"S": "circle"}})
+    asked = db.model(Shape).where(Shape.id == key)
+    with pytest.raises(ValidationError) as caught:
+        asked.all()
+    assert caught.value.key == (key, 2)
+    assert [one.number for one in asked.on_misfit("skip").all()] == [1]
+    assert [one.key for one in asked.on_misfit("collect").page().misfits] == [(key, 2), (key, 3)]
+
+
+@pytest.mark.parametrize("end", ["all", "first", "one", "count", "exists"])
+def test_what_is_collected_needs_a_page(db, wire, end):
+    with pytest.raises(ValidationError, match="page") as caught:
+        getattr(query(db, "x").on_misfit("collect"), end)()
+    assert (caught.value.field, wire.calls) == ("on_misfit", [])
+
+
+@pytest.mark.parametrize("what", ["ignore", None, True])
+def test_what_is_done_is_one_of_three(db, what):
+    with pytest.raises(ValidationError, match="'raise', 'skip' or 'collect'"):
+        query(db, "x").on_misfit(what)
+
+
+def test_hydrate_is_another_way_of_reading(db, wire):
+    asked = db.model(Line).index(Line.by_group.name).where(Line.group == "x").hydrate().on_misfit("skip")
+    with pytest.raises(ValidationError, match="hydrate"):
+        asked.all()
+    assert wire.calls == []
+
+
+READS = {
+    "get": lambda db, key: db.get(Line, key, DAYS[1]),
+    "batch": lambda db, key: db.batch_get(Line, [(key, day) for day in DAYS[:3]]),
+    "snapshot": lambda db, key: db.transact_get([(Line, key, DAYS[0]), (Line, key, DAYS[1])]),
+    "update": lambda db, key: db.update(Line, key, DAYS[1], Line.group.set("x")),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_every_read_tells_the_key(db, lines, read):
+    with pytest.raises(DynamORMError) as caught:
+        READS[read](db, lines)
+    assert caught.value.key == (lines, DAYS[1])
+    assert lines not in str(caught.value)
+
+
+def test_a_key_that_cannot_be_read_is_told_as_it_is_stored(db, key):
+    store(db, Line, {"bill": {"S": key}, "at": {"S": "yesterday"}, "amount": {"N": "1"}})
+    with pytest.raises(ValidationError) as caught:
+        query(db, key).all()
+    assert caught.value.key == (key, "yesterday")
