@@ -10,6 +10,7 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import read_object
 from dynamorm.codec.system import item_of, merged
 from dynamorm.effects import Flow, Sleep
@@ -149,8 +150,8 @@ def _guarded(session: Session, plan: Plan, obj: Any, step: Step) -> Flow[Number]
 def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bool) -> Flow[Number]:
     """Of an object without a known version: by its key, and then the object has the number too."""
     codec = plan.codec
-    key = codec.key_values(codec.key_of(obj))
-    after = yield from _counted(session, plan, key, step, upsert=upsert)
+    key = StoredKey(codec.key_of(obj), codec.key_names)
+    after = yield from _counted(session, plan, (key,), step, upsert=upsert)
     codec.set_value(obj, step.field.name, after)
     loaded = codec.loaded(obj)
     if loaded is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from dynamorm.codec.partial import key_values, place_of
+from dynamorm.codec.partial import address, place_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, Outcome, ValidationError
 
@@ -53,7 +53,7 @@ def _pages(session: Session, plan: Plan, request: Request, progress: Callable[[i
             found = yield from turn.next(session)
             if not found:
                 continue
-            keys = [key_values(plan.codec, one) for one in found]
+            keys = [address(plan.codec, one) for one in found]
             if plan.guarded:
                 counts = yield Gather([_one(session, plan, key) for key in keys], CONCURRENCY)
                 deleted += sum(counts)

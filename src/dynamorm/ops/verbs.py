@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.generate import Codec
+from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import dumps, read_object
 from dynamorm.codec.size import MAX_ITEM
 from dynamorm.codec.system import merged, time_wire
@@ -225,7 +226,7 @@ def delete_write(
             real = class_of(plan, key_json, stored)
             if real is not plan.model:
                 return delete_write(
-                    session, real, codec.key_values(key_json), {},
+                    session, real, (StoredKey(key_json, codec.key_names),), {},
                     condition=condition, must_exist=must_exist, returning=returning, stored=stored,
                 )  # fmt: skip
     else:
@@ -318,6 +319,11 @@ def item_of(
         wire = {**rest, **wire}
     if codec.composites:
         key = codec.compose(wire, None if loaded is None else obj)
+        return key, codec.item_bytes(wire), times
+    if loaded is not None:
+        key = codec.keys.kept(obj, loaded)
+        if not codec.keys.exact:
+            wire |= read_object(key)
         return key, codec.item_bytes(wire), times
     item = codec.item_bytes(wire)
     return dumps({name: wire[name] for name in plan.key_names}), item, times
