@@ -167,6 +167,8 @@ def _counted(session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, 
     turn = 0
     while True:
         raw = yield from session.call(_read(plan, key_json, step.field.stored))
+        if raw is not None and plan.codec.family is not None and not plan.codec.family.owns(raw):
+            raise plan.codec.family.stranger(operation="GetItem", table=plan.table)
         if raw is None and not upsert:
             raise MissingItem(
                 f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table
@@ -229,4 +231,7 @@ def _read(plan: Plan, key: bytes, stored: str | None = None) -> Op:
             "ProjectionExpression": "#k, #n",
             "ExpressionAttributeNames": {"#k": plan.partition.stored, "#n": stored},
         }
+        if plan.codec.family is not None:
+            rest["ProjectionExpression"] += ", #t"
+            rest["ExpressionAttributeNames"]["#t"] = plan.codec.schema.discriminator
     return Op("GetItem", plan.table, finish(plan.key_head, key, rest), item_of)

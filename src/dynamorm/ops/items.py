@@ -80,15 +80,22 @@ def require(
 def exists(
     session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool
 ) -> Flow[bool]:
-    """Whether an item is stored under the key. Only its key is fetched."""
+    """Whether an item of the model is stored under the key. Only its key is fetched, and what tells its class."""
     plan = session.plan(model)
     if parts:
         key = key_from_parts(plan, key, parts)
     rest: dict[str, Any] = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": plan.partition.stored}}
+    read = has_item
+    if plan.codec.family is not None:
+        from .kin import has_owned
+
+        rest["ProjectionExpression"] = "#k, #t"
+        rest["ExpressionAttributeNames"]["#t"] = plan.codec.schema.discriminator
+        read = has_owned(plan)
     if consistent:
         rest["ConsistentRead"] = True
     body = finish(plan.key_head, plan.codec.key_json(key), rest)
-    return session.call(Op("GetItem", plan.table, body, has_item))
+    return session.call(Op("GetItem", plan.table, body, read))
 
 
 def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:

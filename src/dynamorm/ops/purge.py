@@ -16,7 +16,7 @@ from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, Outcome, ValidationError
 
 from . import verbs
-from .batch_write import write
+from .batch_write import remove
 from .plan import Plan
 from .query import turn_of
 from .request import Request
@@ -58,8 +58,7 @@ def _pages(session: Session, plan: Plan, request: Request, progress: Callable[[i
                 counts = yield Gather([_one(session, plan, key) for key in keys], CONCURRENCY)
                 deleted += sum(counts)
             else:
-                named = [(plan.model, *key) for key in keys]
-                result = yield from write(session, (), named, concurrency=CONCURRENCY, keep=False, progress=None)
+                result = yield from remove(session, plan, keys, concurrency=CONCURRENCY)
                 deleted += result.count
                 for failure in (*result.unknown, *result.failed):
                     raise failure.error

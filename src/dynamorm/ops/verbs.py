@@ -165,6 +165,10 @@ def save_write(session: Session, obj: Any) -> Write | None:
             demanded += f" AND ({condition_text(pins, places, plan.operand)})"
     if known is not None:
         demanded = " AND ".join((demanded, *known.condition(places)))
+    if codec.family is not None:
+        from .kin import class_terms
+
+        demanded = " AND ".join((demanded, *class_terms(plan, places, loaded, absent=False)))
     rest = {"UpdateExpression": text, "ConditionExpression": demanded, **OLD_ON_FAILURE, **names(places)}
     item = merged(loaded, {**changes, **stamped})
     if len(item) > MAX_ITEM:
@@ -255,6 +259,10 @@ def delete_write(
         terms.append(guard.condition(places))
     elif must_exist:
         terms.append(f"attribute_exists({places.name(plan.partition.stored)})")
+    if codec.family is not None:
+        from .kin import class_terms
+
+        terms += class_terms(plan, places, loaded, absent=not terms)
     if condition is not None:
         check_paths(codec.schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")

@@ -268,6 +268,8 @@ def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMEr
     if raw is None:
         if write.expects:
             return MissingItem(f"no {name} is stored under this key", **info)
+    elif codec.family is not None and not codec.family.owns(raw, untagged=write.expects == "version"):
+        return codec.family.stranger(**info)
     elif write.expects == "version" and (found := codec.reading.version(raw)) != write.known_version:
         return VersionConflict(
             f"the {name} was changed since it was loaded: version {write.known_version} was expected, {found} is stored;"

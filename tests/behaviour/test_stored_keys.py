@@ -1,0 +1,532 @@
+"""What is loaded is what is addressed: a key that another program spelled otherwise is kept, whatever the verb."""
+
+import json
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dynamorm import (
+    Attr,
+    Codec,
+    Model,
+    TransactionCancelled,
+    Unique,
+    ValidationError,
+    attr,
+    composite,
+    gsi,
+    partition_key,
+    sort_key,
+    version,
+)
+from dynamorm.errors import MissingItem
+from dynamorm.streams import decode
+
+from .kit import ask, table_of
+
+pytestmark = pytest.mark.engine
+
+
+class Color(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+    @classmethod
+    def _missing_(cls, value):
+        return next((one for one in cls if one.value == str(value).lower()), None)
+
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+def known(value):
+    """Refuses what an older program has stored."""
+    if not value.startswith("new-"):
+        raise ValueError(value)
+    return value
+
+
+PAIR = Codec(encode=lambda pair: "|".join(pair), decode=lambda text: tuple(part.strip() for part in text.split("|")))
+
+KINDS = {
+    "str": (str, {}, ["S:plain", "S:with \u00e9, \" and \\"]),
+    "int": (int, {}, ["N:7", "N:-12345678901234567890"]),
+    "Decimal": (Decimal, {}, ["N:1.5", "N:1E+30", "N:0.000001"]),
+    "float": (float, {}, ["N:0.5", "N:0.1000000000000000055511151231257827", "N:3"]),
+    "bytes": (bytes, {}, ["B:AQI=", "B:/+8="]),
+    "UUID": (
+        UUID,
+        {},
+        [
+            "S:6F9619FF-8B86-D011-B42D-00C04FC964FF",
+            "S:6f9619ff-8b86-d011-b42d-00c04fc964ff",
+            "S:6F9619FF8B86D011B42D00C04FC964FF",
+        ],
+    ),
+    "datetime": (
+        datetime,
+        {},
+        [
+            "S:2024-01-01T00:00:05.12Z",
+            "S:2024-01-01T00:00:05.120000000Z",
+            "S:2024-01-01T00:00:05.12+00:00",
+            "S:2024-01-01T02:00:05.12+02:00",
+            "S:2024-01-01 00:00:05.120z",
+            "S:2024-01-01T00:00:05.123456789Z",
+            "S:2024-01-01T00:00:05.123456788Z",
+        ],
+    ),
+    "date": (date, {}, ["S:20240103", "S:2024-W01-3", "S:2024-01-03"]),
+    "time": (time, {}, ["S:12:30", "S:123000", "S:T12:30:00.000000", "S:12:30:00"]),
+    "timedelta": (timedelta, {}, ["N:90", "N:1.5", "N:0.000001"]),
+    "Enum": (Color, {}, ["S:BLUE", "S:Blue", "S:blue"]),
+    "IntEnum": (Level, {}, ["N:1"]),
+    "stripped": (str, {"validators": (str.strip,)}, ["S: a", "S:a ", "S:a"]),
+    "lowered": (str, {"validators": (str.lower,)}, ["S:ABC", "S:abc"]),
+    "refused": (str, {"validators": (known,)}, ["S:old", "S:new-1"]),
+    "bounded": (str, {"max_length": 3}, ["S:longer", "S:abc"]),
+    "Codec": (tuple, {}, ["S:a | b", "S:a|b ", "S:a|b"]),
+}
+"""By kind of key: its type, its settings, and texts in which keys of it may be stored, several for one value."""
+
+VALIDATED = {"refused", "bounded"}
+"""Kinds of which an older key may break a rule of today: then a write may be refused, with nothing changed."""
+
+
+def made(kind, *, sort, hint=None):
+    """A model whose partition or sort key is of this kind; one has a version, the other has none."""
+    known_hint, settings, _ = KINDS[kind]
+    options = (PAIR,) if kind == "Codec" and hint is None else ()
+    declared = (sort_key if sort else partition_key)(*options, **settings)
+    fields = {"id": (hint or known_hint, declared)}
+    if sort:
+        fields = {"folder": (str, partition_key()), **fields}
+    else:
+        fields["version"] = (int, version())
+    fields |= {"group": (str, attr(default="")), "count": (int, attr(default=0)), "note": (str, attr(default=""))}
+    body = {
+        "__module__": __name__,
+        "__annotations__": {name: Attr[one] for name, (one, _) in fields.items()},
+        **{name: value for name, (_, value) in fields.items()},
+        "by_group": gsi("by-group", partition="group", projection="KEYS_ONLY"),
+    }
+    name = f"{'Sort' if sort else 'Partition'}{kind.title()}"
+    return type(Model)(name if hint is None else f"{name}Table", (Model,), body, table=name.lower())
+
+
+SORTED = ("str", "int", "float", "bytes", "UUID", "datetime", "stripped", "Codec")
+PLACES = {f"{kind}-partition": made(kind, sort=False) for kind in KINDS} | {
+    f"{kind}-sort": made(kind, sort=True) for kind in SORTED
+}
+
+
+class Ledger(Model, table="ledgers"):
+    pk: Attr[str] = partition_key(composite("ACCOUNT#{account}"))
+    id: Attr[datetime] = sort_key()
+    account: Attr[UUID]
+    group: Attr[str] = attr(default="")
+    count: Attr[int] = attr(default=0)
+    note: Attr[str] = attr(default="")
+    by_group = gsi("by-group", partition="group", projection="KEYS_ONLY")
+
+
+class Badge(Model, table="badges"):
+    id: Attr[UUID] = partition_key()
+    group: Attr[str] = attr(default="")
+    count: Attr[int] = attr(default=0)
+    note: Attr[str] = attr(default="")
+    number: Attr[str | None] = attr(Unique(), default=None)
+    by_group = gsi("by-group", partition="group", projection="KEYS_ONLY")
+
+
+class Tagged(Model, table="tagged", discriminator="kind"):
+    id: Attr[UUID] = partition_key()
+    group: Attr[str] = attr(default="")
+    count: Attr[int] = attr(default=0)
+    note: Attr[str] = attr(default="")
+    by_group = gsi("by-group", partition="group", projection="KEYS_ONLY")
+
+
+class TaggedMore(Tagged, tag="more"):
+    pass
+
+
+# The stored type of a Codec depends on its values, so that its table is made by another model.
+MODELS = [
+    *(model for name, model in PLACES.items() if not name.startswith("Codec")),
+    *(made("Codec", sort=sort, hint=str) for sort in (False, True)),
+    Ledger,
+    Badge,
+    Tagged,
+]
+PLACES |= {"composite": Ledger, "unique": Badge, "family": TaggedMore}
+
+
+def spelled(place, group):
+    """The items of a place as another program has stored them."""
+    kind = place.partition("-")[0]
+    texts = KINDS[{"composite": "datetime", "unique": "UUID", "family": "UUID"}.get(kind, kind)][2]
+    for number, text in enumerate(texts):
+        tag, _, value = text.partition(":")
+        item = {"id": {tag: value}, "group": {"S": group}, "count": {"N": str(number)}, "other": {"S": "kept"}}
+        if kind == "composite":
+            account = "6F9619FF-8B86-D011-B42D-00C04FC964FF"
+            item |= {"pk": {"S": f"ACCOUNT#{account}"}, "account": {"S": account}}
+        elif kind == "family":
+            item["kind"] = {"S": "more"}
+        elif place.endswith("sort"):
+            item["folder"] = {"S": group}
+        elif kind != "unique":
+            item["version"] = {"N": "0"}
+        yield item
+
+
+class Shelf:
+    """The items of one test in a table, past the model."""
+
+    def __init__(self, db, place):
+        self.db = db
+        self.model = PLACES[place]
+        self.table = table_of(db, self.model)
+        self.group = uuid4().hex
+        self.names = db.inner._session.plan(self.model).key_names
+        for item in self.all("Scan", {}):  # of other tests, whose keys are the same
+            self.remove(item)
+        for item in spelled(place, self.group):
+            ask(db, "PutItem", {"TableName": self.table, "Item": item})
+        # DynamoDB writes numbers in its own way.
+        self.items = sorted(self.now().values(), key=lambda item: int(item["count"]["N"]))
+
+    def remove(self, item):
+        ask(self.db, "DeleteItem", {"TableName": self.table, "Key": self.key(item)})
+
+    def key(self, item):
+        return {name: item[name] for name in self.names}
+
+    def all(self, operation, more):
+        return ask(self.db, operation, {"TableName": self.table, **more})["Items"]
+
+    def now(self):
+        """What is stored, by key."""
+        return {json.dumps(self.key(item)): item for item in self.all("Scan", {"ConsistentRead": True})}
+
+    def read(self, item, way):
+        """The object of an item, read in one way or another."""
+        count = int(item["count"]["N"])
+        query = self.db.model(self.model)
+        if way == "scan":
+            found = query.filter(self.model.group == self.group).allow_scan().all()
+        elif way == "hydrate":
+            found = query.index("by-group").where(self.model.group == self.group).hydrate().all()
+        else:
+            image = {"eventName": "INSERT", "dynamodb": {"Keys": self.key(item), "NewImage": item}}
+            record = decode(image, self.model)
+            return record.new if way == "stream" else self.db.get(self.model, record.stored_key, consistent=True)
+        (one,) = [one for one in found if one.count == count]
+        return one
+
+
+WAYS = ("scan", "hydrate", "stream", "stored key")
+
+
+def save(db, model, obj):
+    obj.note = "new"
+    db.save(obj)
+
+
+def put(db, model, obj):
+    obj.note = "new"
+    db.put(obj)
+
+
+def put_on_condition(db, model, obj):
+    obj.note = "new"
+    db.put(obj, condition=model.group != "")
+
+
+def batch_put(db, model, obj):
+    obj.note = "new"
+    result = db.batch_write(puts=[obj])
+    assert result.ok
+    assert result.count == 1
+
+
+def update(db, model, obj):
+    db.update(obj, model.note.set("new"))
+
+
+def upsert(db, model, obj):
+    db.upsert(obj, model.note.set("new"))
+
+
+def increment(db, model, obj):
+    db.increment(obj, model.count, by=100)
+
+
+def batch_delete(db, model, obj):
+    result = db.batch_write(deletes=[obj])
+    assert result.ok
+    assert result.count == 1
+
+
+def tx_save(db, model, obj):
+    obj.note = "new"
+    with db.transaction() as tx:
+        tx.save(obj)
+
+
+def tx_put(db, model, obj):
+    obj.note = "new"
+    with db.transaction() as tx:
+        tx.put(obj)
+
+
+def tx_update(db, model, obj):
+    with db.transaction() as tx:
+        tx.update(obj, model.note.set("new"))
+
+
+def tx_delete(db, model, obj):
+    with db.transaction() as tx:
+        tx.delete(obj)
+
+
+def tx_check(db, model, obj):
+    with db.transaction() as tx:
+        tx.check(obj, model.group == obj.group)
+
+
+def delete(db, model, obj):
+    db.delete(obj)
+
+
+def delete_strictly(db, model, obj):
+    db.delete(obj, must_exist=True)
+
+
+def by_stored_key(db, model, obj):
+    assert db.batch_get(model, [obj], consistent=True)[0].count == obj.count
+
+
+VERBS = (
+    save, put, put_on_condition, batch_put, update, upsert, increment, tx_save, tx_put, tx_update, tx_check, by_stored_key,
+    delete, delete_strictly, tx_delete, batch_delete,
+)  # fmt: skip
+DELETES = (delete, delete_strictly, tx_delete, batch_delete)
+READS = (tx_check, by_stored_key)
+UNIQUE_REFUSES = (batch_put, batch_delete)
+
+
+def meets(shelf, item, verb, obj, *, may_refuse):
+    """Use the verb, and say whether the very item was met: no other one changed, and none came."""
+    before = shelf.now()
+    key = json.dumps(shelf.key(item))
+    try:
+        verb(shelf.db, shelf.model, obj)
+    except ValidationError:
+        assert may_refuse
+        assert shelf.now() == before
+        return
+    after = shelf.now()
+    assert all(after[one] == before[one] for one in before.keys() - {key})
+    if verb in DELETES:
+        assert after.keys() == before.keys() - {key}
+    else:
+        assert after.keys() == before.keys()
+        assert after[key]["other"] == {"S": "kept"}
+        assert (after[key] != before[key]) == (verb not in READS)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize("place", PLACES)
+def test_every_verb_meets_the_item_that_was_loaded(db, place, verb):
+    shelf = Shelf(db, place)
+    for number, item in enumerate(shelf.items):
+        obj = shelf.read(item, WAYS[number % len(WAYS)])
+        refuses = (place.partition("-")[0] in VALIDATED) or (place == "unique" and verb in UNIQUE_REFUSES)
+        meets(shelf, item, verb, obj, may_refuse=refuses)
+
+
+@pytest.mark.parametrize("verb", [save, put, batch_put, update, tx_put, delete, batch_delete], ids=lambda one: one.__name__)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_what_is_loaded_is_addressed_twice_in_a_row(db, verb, data):
+    """Any key, any way to read it, and a second verb on the object that the first has brought up to date."""
+    place = data.draw(st.sampled_from([one for one in PLACES if one.partition("-")[0] not in (*VALIDATED, "unique")]))
+    shelf = Shelf(db, place)
+    item = data.draw(st.sampled_from(shelf.items))
+    obj = shelf.read(item, data.draw(st.sampled_from(WAYS)))
+    first = data.draw(st.sampled_from([save, put, batch_put, update, tx_put, tx_update, tx_save]))
+    meets(shelf, item, first, obj, may_refuse=False)
+    obj.note = "newer"
+    if verb is not save:
+        db.update(obj, shelf.model.note.set("between"))
+    meets(shelf, item, _newest if verb is save else verb, obj, may_refuse=False)
+
+
+def _newest(db, model, obj):
+    obj.note = "newest"
+    db.save(obj)
+
+
+@pytest.mark.parametrize("place", [one for one in PLACES if one.partition("-")[0] not in VALIDATED])
+def test_delete_all_deletes_all_and_counts_them(db, place):
+    shelf = Shelf(db, place)
+    query = db.model(shelf.model)
+    if place == "family":  # the index does not hold what tells its classes apart
+        query = query.filter(shelf.model.group == shelf.group).allow_scan()
+    else:
+        query = query.index("by-group").where(shelf.model.group == shelf.group)
+    assert query.delete_all(confirm=True) == len(shelf.items)
+    assert shelf.now() == {}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_hydrate_drops_no_item(db, place):
+    shelf = Shelf(db, place)
+    found = db.model(shelf.model).index("by-group").where(shelf.model.group == shelf.group).hydrate().all()
+    assert sorted(one.count for one in found) == list(range(len(shelf.items)))
+
+
+def test_the_key_of_an_object_stays_as_it_was_read_after_each_write(db):
+    shelf = Shelf(db, "UUID-partition")
+    item = shelf.items[0]
+    obj = shelf.read(item, "scan")
+    for note in ("one", "two"):
+        obj.note = note
+        db.save(obj)
+        db.put(obj)
+        db.update(obj, shelf.model.count.add(1))
+    db.delete(obj)
+    assert json.dumps(shelf.key(item)) not in shelf.now()
+    assert len(shelf.now()) == len(shelf.items) - 1
+
+
+def test_a_large_page_keeps_the_keys_as_they_are_stored(db, key):
+    """Objects of large pages are made by other code than those of small ones."""
+    model = PLACES["UUID-sort"]
+    table = table_of(db, model)
+    keys = {str(uuid4()).upper() for _ in range(300)}
+    for one in keys:
+        ask(db, "PutItem", {"TableName": table, "Item": {"folder": {"S": key}, "id": {"S": one}}})
+    found = db.model(model).where(model.folder == key).all()
+    assert db.batch_write(deletes=found).ok
+    assert db.model(model).where(model.folder == key).all() == []
+
+
+CHANGES = {
+    "str-partition": "other", "UUID-partition": uuid4(), "datetime-sort": datetime(2025, 1, 1, tzinfo=UTC), "int-sort": 5,
+    "stripped-partition": "b", "float-sort": 9.5, "Codec-sort": ("x", "y"), "bytes-partition": b"zz", "Enum-sort": Color.RED,
+    "composite": datetime(2025, 1, 1, tzinfo=UTC), "family": uuid4(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb is not tx_check], ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize("place", CHANGES)
+def test_a_changed_key_is_refused_by_name_and_nothing_is_sent(db, wire, place, verb):
+    shelf = Shelf(db, place)
+    obj = shelf.read(shelf.items[0], "scan")
+    obj.id = CHANGES[place]
+    before = shelf.now()
+    wire.clear()
+    with pytest.raises(ValidationError, match=r"\.id is part of the key and was changed") as caught:
+        verb(db, shelf.model, obj)
+    assert caught.value.field == "id"
+    assert wire.calls == []
+    assert shelf.now() == before
+
+
+def test_the_same_value_in_another_form_is_no_change(db):
+    shelf = Shelf(db, "datetime-partition")
+    obj = shelf.read(shelf.items[0], "scan")
+    obj.id = obj.id.astimezone(timezone(timedelta(hours=5)))
+    meets(shelf, shelf.items[0], save, obj, may_refuse=False)
+
+
+def test_a_new_object_is_stored_in_our_spelling_and_found_by_its_values(db, key):
+    model = PLACES["stripped-partition"]
+    obj = db.create(model(id=f" {key} "))
+    db.update(obj, model.note.set("new"))
+    obj.id = f" {key} "  # as it was given
+    db.save(obj)
+    assert db.get(model, key, consistent=True).note == "new"
+    assert ask(db, "GetItem", {"TableName": table_of(db, model), "Key": {"id": {"S": key}}})["Item"]["note"] == {"S": "new"}
+
+
+def test_a_key_of_values_finds_only_our_spelling(db):
+    """As the guide says: a call by key makes the key anew."""
+    shelf = Shelf(db, "UUID-partition")
+    for item in shelf.items:
+        if item["id"]["S"].islower():
+            shelf.remove(item)
+    value = UUID(shelf.items[0]["id"]["S"])
+    assert db.get(shelf.model, value, consistent=True) is None
+    assert not db.exists(shelf.model, value, consistent=True)
+    with pytest.raises(MissingItem):
+        db.update(shelf.model, value, shelf.model.note.set("new"))
+    assert len(shelf.now()) == 2
+
+
+def test_a_stored_key_is_taken_by_every_verb_that_takes_a_key(db):
+    shelf = Shelf(db, "datetime-sort")
+    model, item = shelf.model, shelf.items[0]
+    key = decode({"eventName": "REMOVE", "dynamodb": {"Keys": shelf.key(item)}}, model).stored_key
+    assert "2024" not in repr(key)
+    assert db.exists(model, key, consistent=True)
+    assert db.require(model, key, consistent=True).count == 0
+    assert db.batch_get(model, [key], consistent=True)[0].count == 0
+    assert db.transact_get([(model, key)])[0].count == 0
+    assert db.update(model, key, model.note.set("new")).note == "new"
+    assert db.increment(model, key, model.count, by=5) == 5
+    with db.transaction() as tx:
+        tx.check(model, key, model.count == 5)
+        tx.update(model, shelf_key(shelf, 1), model.note.set("x"))
+    assert db.batch_write(deletes=[(model, key)]).ok
+    db.delete(model, shelf_key(shelf, 1), must_exist=True)
+    assert len(shelf.now()) == len(shelf.items) - 2
+
+
+def shelf_key(shelf, number):
+    image = {"eventName": "REMOVE", "dynamodb": {"Keys": shelf.key(shelf.items[number])}}
+    return decode(image, shelf.model).stored_key
+
+
+def test_a_stored_key_of_another_table_is_refused(db, wire):
+    shelf = Shelf(db, "datetime-sort")
+    wire.clear()
+    with pytest.raises(ValidationError, match="the stored key is of folder and id"):
+        db.get(PLACES["UUID-partition"], shelf_key(shelf, 0))
+    assert wire.calls == []
+
+
+def test_a_lost_item_is_said_to_be_missing(db):
+    shelf = Shelf(db, "UUID-partition")
+    obj = shelf.read(shelf.items[0], "scan")
+    shelf.remove(shelf.items[0])
+    obj.note = "new"
+    with pytest.raises(MissingItem):
+        db.save(obj)
+    with pytest.raises(TransactionCancelled):
+        tx_save(db, shelf.model, obj)
+    assert len(shelf.now()) == len(shelf.items) - 1
+
+
+def test_the_guards_of_unique_attributes_name_the_item_as_it_is_stored(db):
+    shelf = Shelf(db, "unique")
+    obj = shelf.read(shelf.items[0], "scan")
+    number = uuid4().hex
+    db.update(obj, Badge.number.set(number))
+    assert db.find_by_unique(Badge, number=number).count == 0
+    obj.number = None
+    db.save(obj)
+    assert db.find_by_unique(Badge, number=number) is None
+    db.update(obj, Badge.number.set(number))
+    db.delete(obj)
+    db.create(Badge(id=uuid4(), number=number))  # its guard went with it
