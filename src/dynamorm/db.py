@@ -108,7 +108,7 @@ class DB(Many):
         return self._io.run(ops.items.require(self._session, model, key, parts, consistent=consistent, select=select))
 
     def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
-        """Whether an item is stored under the key. Only its key is fetched.
+        """Whether an item of the model is stored under the key; a sibling's is none. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """

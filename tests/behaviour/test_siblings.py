@@ -197,7 +197,9 @@ def test_a_base_meets_the_items_of_all_its_subclasses(db, family, key, verb, sto
         assert item is None
         return
     assert (item["note"], item["count"]) != ({"S": ""}, {"N": "0"})
-    assert item["kind"] == {"S": "visitor" if cls in {Visitor, PlainVisitor} else "guest" if cls is Guest else cls.__name__}
+    assert item["kind"] == {
+        "S": "visitor" if cls in {Visitor, PlainVisitor} else "guest" if cls is Guest else cls.__name__
+    }
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
@@ -262,7 +264,13 @@ def test_a_batch_deletes_no_item_of_a_sibling(db, wire, key, name, form):
     root, one, other, below = FAMILIES[name]
     db.create(one(id=key))
     mine = [db.create(cls(id=uuid4().hex)) for cls in (other, below, one, root)]
-    given = [DELETED[form](other, key), DELETED[form](other, mine[0].id), DELETED[form](other, mine[1].id), mine[2], (root, mine[3].id)]
+    given = [
+        DELETED[form](other, key),
+        DELETED[form](other, mine[0].id),
+        DELETED[form](other, mine[1].id),
+        mine[2],
+        (root, mine[3].id),
+    ]
     wire.clear()
     result = db.batch_write(deletes=given)
     names = sorted(wire.names)

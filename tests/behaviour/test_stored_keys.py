@@ -53,10 +53,10 @@ def known(value):
     return value
 
 
-PAIR = Codec(encode=lambda pair: "|".join(pair), decode=lambda text: tuple(part.strip() for part in text.split("|")))
+PAIR = Codec(encode="|".join, decode=lambda text: tuple(part.strip() for part in text.split("|")))
 
 KINDS = {
-    "str": (str, {}, ["S:plain", "S:with \u00e9, \" and \\"]),
+    "str": (str, {}, ["S:plain", 'S:with \u00e9, " and \\']),
     "int": (int, {}, ["N:7", "N:-12345678901234567890"]),
     "Decimal": (Decimal, {}, ["N:1.5", "N:1E+30", "N:0.000001"]),
     "float": (float, {}, ["N:0.5", "N:0.1000000000000000055511151231257827", "N:3"]),
@@ -354,7 +354,9 @@ def test_every_verb_meets_the_item_that_was_loaded(db, place, verb):
         meets(shelf, item, verb, obj, may_refuse=refuses)
 
 
-@pytest.mark.parametrize("verb", [save, put, batch_put, update, tx_put, delete, batch_delete], ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "verb", [save, put, batch_put, update, tx_put, delete, batch_delete], ids=lambda one: one.__name__
+)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_is_loaded_is_addressed_twice_in_a_row(db, verb, data):
@@ -423,7 +425,7 @@ def test_a_large_page_keeps_the_keys_as_they_are_stored(db, key):
 
 CHANGES = {
     "str-partition": "other", "UUID-partition": uuid4(), "datetime-sort": datetime(2025, 1, 1, tzinfo=UTC), "int-sort": 5,
-    "stripped-partition": "b", "float-sort": 9.5, "Codec-sort": ("x", "y"), "bytes-partition": b"zz", "Enum-sort": Color.RED,
+    "stripped-partition": "b", "float-sort": 9.5, "Codec-sort": ("x", "y"), "bytes-partition": b"zz", "Enum-partition": Color.RED,
     "composite": datetime(2025, 1, 1, tzinfo=UTC), "family": uuid4(),
 }  # fmt: skip
 
@@ -457,7 +459,9 @@ def test_a_new_object_is_stored_in_our_spelling_and_found_by_its_values(db, key)
     obj.id = f" {key} "  # as it was given
     db.save(obj)
     assert db.get(model, key, consistent=True).note == "new"
-    assert ask(db, "GetItem", {"TableName": table_of(db, model), "Key": {"id": {"S": key}}})["Item"]["note"] == {"S": "new"}
+    assert ask(db, "GetItem", {"TableName": table_of(db, model), "Key": {"id": {"S": key}}})["Item"]["note"] == {
+        "S": "new"
+    }
 
 
 def test_a_key_of_values_finds_only_our_spelling(db):

@@ -53,7 +53,6 @@ class Family:
             )
         return self._codec_of(cls)
 
-
     def owns(self, raw: bytes, *, untagged: bool = False) -> bool:
         """Whether an item's JSON is of this class or a subclass, as queries of the class see it.
 

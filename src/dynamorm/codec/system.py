@@ -47,8 +47,8 @@ class Own:
         """The version and the write tokens in a loaded state."""
         try:
             found = self._of_guard(loaded)
-            version = None if self._version is None else _number(found.version)
-            return version, b"" if found.ring is U else found.ring.B
+            tokens = b"" if found.ring is U else found.ring.B
+            return (None if self._version is None else _number(found.version)), tokens
         except Exception:  # noqa: BLE001 - one of them is somebody else's attribute of that name
             return self._codec.reading.version(loaded), self._codec.ring(loaded)
 

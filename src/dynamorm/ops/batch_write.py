@@ -262,9 +262,8 @@ def _removal(session: Session, given: Any, place: str) -> Entry:
     except (DynamORMError, TypeError) as found:
         error = found
     else:
-        found = Entry(given, plan, "Delete", json, json, (plan.table, json), place=place)
-        found.checked = not known and bool(tags_of(plan.codec.schema))
-        return found
+        checked = not known and bool(tags_of(plan.codec.schema))
+        return Entry(given, plan, "Delete", json, json, (plan.table, json), place=place, checked=checked)
     raise at(error, place)
 
 

@@ -12,7 +12,7 @@ from .op import Op
 from .plan import Plan, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dynamorm.expression_tree import Location
     from dynamorm.session import Session
@@ -85,7 +85,7 @@ def exists(
     if parts:
         key = key_from_parts(plan, key, parts)
     rest: dict[str, Any] = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": plan.partition.stored}}
-    read = has_item
+    read: Callable[[bytes], bool] = has_item
     if plan.codec.family is not None:
         from .kin import has_owned
 

@@ -8,6 +8,7 @@ Only models with a discriminator need this module. It must not know which verb a
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from dynamorm.codec.replies import parts_of
 from dynamorm.codec.system import item_of
 from dynamorm.expression_compile import Placeholders, condition_text
