@@ -1,6 +1,7 @@
 """What is loaded is what is addressed: a key that another program spelled otherwise is kept, whatever the verb."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -24,7 +25,9 @@ from dynamorm import (
     sort_key,
     version,
 )
+from dynamorm.adapters import register
 from dynamorm.errors import MissingItem
+from dynamorm.leases import LeaseRecord
 from dynamorm.streams import decode
 
 from .kit import ask, table_of
@@ -146,6 +149,17 @@ class Badge(Model, table="badges"):
     by_group = gsi("by-group", partition="group", projection="KEYS_ONLY")
 
 
+@register(table="registered", partition="id")
+@dataclass
+class Registered:
+    id: UUID
+    note: str = ""
+
+
+class Lock(Model, LeaseRecord, table="locks"):
+    pk: Attr[str] = partition_key(validators=(str.strip,))
+
+
 class Tagged(Model, table="tagged", discriminator="kind"):
     id: Attr[UUID] = partition_key()
     group: Attr[str] = attr(default="")
@@ -164,9 +178,12 @@ MODELS = [
     *(made("Codec", sort=sort, hint=str) for sort in (False, True)),
     Ledger,
     Badge,
+    Registered,
+    Lock,
     Tagged,
 ]
 PLACES |= {"composite": Ledger, "unique": Badge, "family": TaggedMore}
+SETTINGS = {"request_timeout": 10.0}
 
 
 def spelled(place, group):
@@ -534,3 +551,66 @@ def test_the_guards_of_unique_attributes_name_the_item_as_it_is_stored(db):
     db.update(obj, Badge.number.set(number))
     db.delete(obj)
     db.create(Badge(id=uuid4(), number=number))  # its guard went with it
+
+
+def test_a_key_that_would_be_stored_as_the_same_text_counts_as_changed(db):
+    shelf = Shelf(db, "stripped-partition")
+    obj = shelf.read(shelf.items[0], "scan")
+    assert obj.id == " a"
+    obj.id = "a"
+    before = shelf.now()
+    for verb in (save, put, update, delete):
+        with pytest.raises(ValidationError, match="was changed"):
+            verb(db, shelf.model, obj)
+    assert shelf.now() == before
+
+
+def test_a_lease_is_taken_under_a_stored_key(db, key):
+    """A lease by its name is that of the name in our spelling."""
+    table = table_of(db, Lock)
+    for name in (f" {key}", key):
+        ask(
+            db,
+            "PutItem",
+            {"TableName": table, "Item": {"pk": {"S": name}, "sk": {"S": "LOCK"}, "lease_expires_at": {"N": "1"}}},
+        )
+    image = {"eventName": "REMOVE", "dynamodb": {"Keys": {"pk": {"S": f" {key}"}, "sk": {"S": "LOCK"}}}}
+    with db.lease(Lock, decode(image, Lock).stored_key) as lease, db.transaction() as tx:
+        tx.check(*lease.guard())
+        held = db.lease(Lock, f" {key} ")
+        held.acquire()  # it is another one
+        tx.check(*held.guard())
+    held.release()
+
+
+@pytest.mark.parametrize("verb", ["save", "put", "delete", "batch put", "batch delete", "delete_all"])
+def test_objects_of_a_registered_class_keep_their_keys_too(db, verb):
+    table, key = table_of(db, Registered), {"id": {"S": str(uuid4()).upper()}}
+    ask(db, "PutItem", {"TableName": table, "Item": key})
+    query = db.model(Registered).allow_scan()
+    obj = query.one()
+    obj.note = "new"
+    {
+        "save": lambda: db.save(obj),
+        "put": lambda: db.put(obj),
+        "delete": lambda: db.delete(obj),
+        "batch put": lambda: db.batch_write(puts=[obj]),
+        "batch delete": lambda: db.batch_write(deletes=[obj]),
+        "delete_all": lambda: query.delete_all(confirm=True),
+    }[verb]()
+    items = ask(db, "Scan", {"TableName": table, "ConsistentRead": True})["Items"]
+    assert [one["id"] for one in items] == ([] if "delete" in verb else [key["id"]])
+    ask(db, "DeleteItem", {"TableName": table, "Key": key})
+
+
+class Lean(Model, table="lean", omit_empty=True):
+    id: Attr[str] = partition_key()
+
+
+@pytest.mark.parametrize("verb", ["create", "put", "save", "get"])
+def test_an_empty_key_that_would_be_left_out_is_refused_by_name(db, wire, verb):
+    wire.clear()
+    with pytest.raises(ValidationError, match=r"Lean\.id") as caught:
+        getattr(db, verb)(*((Lean, "") if verb == "get" else (Lean(id=""),)))
+    assert caught.value.field == "id"
+    assert wire.calls == []

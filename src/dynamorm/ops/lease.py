@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import expect_empty
 from dynamorm.codec.system import number_wire, text_wire
 from dynamorm.effects import Flow, Sleep
@@ -56,7 +57,7 @@ class Claim:
                 f"{plan.codec.schema.name} is no model of leases: class Lock(Model, LeaseRecord, table=...),"
                 " with LeaseRecord from dynamorm.leases"
             )
-        self.key = (name, sort)
+        self.key = (name,) if isinstance(name, StoredKey) else (name, sort)
         self.key_json = plan.codec.key_json(self.key)
         self.name = f"{plan.codec.schema.name}"
         self.names = {"#" + one.removeprefix("lease_"): plan.codec.field(one).stored for one in _FIELDS}

@@ -121,8 +121,8 @@ def save_write(session: Session, obj: Any) -> Write | None:
     if loaded is None:
         return create_write(session, obj)
     changes = codec.changes(obj)
-    if codec.composites:
-        codec.key_of(obj)  # names the part of the key that was changed
+    if codec.composites or not codec.keys.exact:
+        codec.key_of(obj)  # names the part of the key that was changed, though it may be stored as the same text
     if plan.created is not None:
         changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
     _refuse_frozen(plan, changes)
@@ -334,7 +334,10 @@ def item_of(
             wire |= read_object(key)
         return key, codec.item_bytes(wire), times
     item = codec.item_bytes(wire)
-    return dumps({name: wire[name] for name in plan.key_names}), item, times
+    try:
+        return dumps({name: wire[name] for name in plan.key_names}), item, times
+    except KeyError:  # a key attribute is empty, and left out: that is explained where a key is made
+        return codec.key_of(obj), item, times
 
 
 def _stamp(plan: Plan, obj: Any, wire: dict[str, Any], loaded: bytes | None, now: datetime) -> dict[str, Any]:
