@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .async_leases import AsyncLease
     from .async_query import AsyncQuery
     from .async_tables import AsyncTables
+    from .codec.keys import StoredKey
     from .config import Config
     from .expression import Condition, Holds, Path, Update
     from .face_view import DryRun, Explain
@@ -113,7 +114,7 @@ class AsyncDB(AsyncMany):
         )
 
     async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
-        """Whether an item is stored under the key. Only its key is fetched.
+        """Whether an item of the model is stored under the key; a sibling's is none. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
@@ -338,7 +339,7 @@ class AsyncDB(AsyncMany):
     def lease(
         self,
         model: type[Any],
-        name: str,
+        name: str | StoredKey,
         /,
         sort: str = "LOCK",
         *,
@@ -348,7 +349,8 @@ class AsyncDB(AsyncMany):
         """The right to do something alone for ``duration`` seconds, under a name. Nothing is sent before it is acquired.
 
         The item has the form of the Go library's leases, so both can compete for one. ``model`` has the mixin
-        `dynamorm.leases.LeaseRecord`. Acquiring waits up to ``wait`` seconds for one that is held.
+        `dynamorm.leases.LeaseRecord`. A stored key in the place of the name stands for the whole key. Acquiring waits up
+        to ``wait`` seconds for one that is held.
 
         Raises: ModelError for a model without the mixin; LeaseHeld (when acquired) while somebody else has it.
 

@@ -90,7 +90,9 @@ class AsyncMany(Face):
 
         ``puts`` are objects, stored as by `put`; ``deletes`` are objects, or tuples of a model and its key. No versions
         are checked. Of two objects with one key the last wins, and both share its fate. Up to 25 items make one request,
-        ``concurrency`` requests are under way at once. ``progress`` is called with the number of items dealt with so far.
+        ``concurrency`` requests are under way at once. A delete by key of a class with siblings in its table is a request
+        of its own, on condition that the item is of the class; a sibling's item is in ``failed``, with `MissingItem`.
+        ``progress`` is called with the number of items dealt with so far.
 
         A list is checked as a whole before anything is sent. An iterator may be endless, for it is read as items are
         written; an object in it that cannot be stored is in ``failed``. ``keep=False`` only counts what was written, so

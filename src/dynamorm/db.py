@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import TracebackType
 
+    from .codec.keys import StoredKey
     from .config import Config
     from .expression import Condition, Holds, Path, Update
     from .face_view import DryRun, Explain
@@ -109,7 +110,7 @@ class DB(Many):
         return self._io.run(ops.items.require(self._session, model, key, parts, consistent=consistent, select=select))
 
     def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
-        """Whether an item is stored under the key. Only its key is fetched.
+        """Whether an item of the model is stored under the key; a sibling's is none. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
@@ -330,7 +331,7 @@ class DB(Many):
     def lease(
         self,
         model: type[Any],
-        name: str,
+        name: str | StoredKey,
         /,
         sort: str = "LOCK",
         *,
@@ -340,7 +341,8 @@ class DB(Many):
         """The right to do something alone for ``duration`` seconds, under a name. Nothing is sent before it is acquired.
 
         The item has the form of the Go library's leases, so both can compete for one. ``model`` has the mixin
-        `dynamorm.leases.LeaseRecord`. Acquiring waits up to ``wait`` seconds for one that is held.
+        `dynamorm.leases.LeaseRecord`. A stored key in the place of the name stands for the whole key. Acquiring waits up
+        to ``wait`` seconds for one that is held.
 
         Raises: ModelError for a model without the mixin; LeaseHeld (when acquired) while somebody else has it.
 

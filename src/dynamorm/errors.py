@@ -394,7 +394,7 @@ class LeaseLost(ConditionFailed):
 
 
 class MissingItem(NotFound, ConditionFailed):
-    """An update, save or strict delete found no item under the key. Both a `NotFound` and a `ConditionFailed`."""
+    """A write found no item of its class under the key. Both a `NotFound` and a `ConditionFailed`."""
 
     code = "ErrItemNotFound"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from .codec.keys import StoredKey
 from .codec.registry import Registry
 from .codec.stream_record import ChangeKind, StreamRecord, refuse_awaitable
 from .codec.stream_records import check_on_unknown, named, read_record, table_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
-__all__ = ["ChangeKind", "StreamCheckpoint", "StreamRecord", "decode", "decode_event", "process"]
+__all__ = ["ChangeKind", "StoredKey", "StreamCheckpoint", "StreamRecord", "decode", "decode_event", "process"]
 
 _registry = Registry()
 

@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ class Payment(Model, table="payments"):
 
 
 CODEC = Registry().codec(Payment)
+KEY = b'{"id":{"S":"p"}}'
 ITEM = b'{"id":{"S":"p"},"amount":{"N":"5"}}'
 DEEP = (
     b'{"Item":{"id":{"S":"p"},"amount":{"N":"5"},"extra":'
@@ -84,7 +86,7 @@ def test_what_is_no_answer_to_a_read_is_malformed_and_never_nothing(body):
     for read, text in (
         (CODEC.read_item, body),
         (CODEC.read_attributes, body.replace(b'"Item"', b'"Attributes"')),
-        (CODEC.attributes_json, body.replace(b'"Item"', b'"Attributes"')),
+        (partial(CODEC.attributes_json, key=KEY), body.replace(b'"Item"', b'"Attributes"')),
     ):
         with pytest.raises(MalformedResponse) as caught:
             read(text)
@@ -118,7 +120,7 @@ class TestGoodAnswers:
         assert CODEC.read_item(b"{}") is None
         assert CODEC.read_item(b' { "ConsumedCapacity": {"TableName": "t"}} ') is None
         assert CODEC.read_attributes(b"{}") is None
-        assert CODEC.attributes_json(b"{}") is None
+        assert CODEC.attributes_json(b"{}", KEY) is None
 
     @pytest.mark.parametrize(
         "body",
@@ -141,7 +143,8 @@ class TestGoodAnswers:
         assert other == expected
         assert CODEC.loaded(other) == CODEC.loaded(obj)
         assert (
-            json.loads(CODEC.attributes_json(body.replace(b'"Item"', b'"Attributes"', 1))) == json.loads(body)["Item"]
+            json.loads(CODEC.attributes_json(body.replace(b'"Item"', b'"Attributes"', 1), KEY))
+            == json.loads(body)["Item"]
         )
 
     def test_text_that_json_must_escape(self):

@@ -19,7 +19,7 @@ from msgspec.json import Decoder
 
 from .document import bytes_of
 from .mismatch import Mismatch
-from .replies import check_item, decoded, dumps, dumps_each, malformed, read_object
+from .replies import as_sent, check_item, decoded, dumps, dumps_each, malformed, read_object
 
 if TYPE_CHECKING:
     from .reading import Reading
@@ -135,6 +135,8 @@ class BatchReading:
             reply.Responses.items = []
             if sum(map(len, raws)) + max(len(raws) - 1, 0) + len(dumps(reply)) != len(body):
                 return None
+            if raws and self._reading.respells:
+                raws = as_sent(body, b'"Responses":{' + dumps(self._table) + b":[", raws)
             positions = self._positions(wires, raws, asked)
             items = list(zip(positions, map(self._reading._make, wires, raws), strict=True))
         except Exception:  # noqa: BLE001 - the careful path says what is wrong, and of which item

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
-from dynamorm.errors import ModelError, ValidationError
+from dynamorm.errors import MissingItem, ModelError, ValidationError
 from dynamorm.schema import SCHEMAS, Schema
 
-from .replies import check_item
+from .replies import check_item, decoded, parts_of
 
 
 class Family:
@@ -54,6 +54,23 @@ class Family:
                 field=schema.discriminator,
             )
         return self._codec_of(cls)
+
+    def owns(self, raw: bytes, *, untagged: bool = False) -> bool:
+        """Whether an item's JSON is of this class or a subclass, as queries of the class see it.
+
+        An item without a tag is the root's alone, unless ``untagged``.
+        """
+        tags = tags_of(self._schema)
+        if not tags:
+            return True
+        found = parts_of(raw).get(self._schema.discriminator or "")
+        return untagged if found is None else decoded(found).get("S") in tags
+
+    def stranger(self, **info: Any) -> MissingItem:
+        """The error for a key under which there is an item that this class does not own."""
+        return MissingItem(
+            f"no {self._schema.name} is stored under this key: the item that is there is of another class", **info
+        )
 
 
 def tags_of(schema: Schema) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ class Codec:
         self.source: str = source.compile(schema.name)
         self.encode = source.names["encode"]
         self._decode = source.names[self._decoder]
-        self.keys: KeyCodec = KeyCodec(schema, self.plans, self.encode_key_field)
+        self.keys: KeyCodec = KeyCodec(self)
         self.key_names: tuple[str, ...] = self.keys.names
         self.key_json = self.keys.json
         self.encode_key: Callable[[dict[str, Any]], bytes] = self.keys.encode
@@ -133,9 +133,10 @@ class Codec:
     # ------------------------------------------------------------------------------------------------------- encoding
 
     def encode_key_field(self, name: str, value: Any) -> dict[str, Any]:
-        """The wire value of a key attribute. Raises: ValidationError."""
+        """The wire value of a key attribute. Raises: ValidationError, also for a value that is left out of items."""
         found = self.encode_field(name, value)
-        assert found is not None  # a key attribute is never left out
+        if found is None:
+            raise ValidationError(f"{self.schema.name}.{name} is part of the key, so it cannot be empty", field=name)
         return found
 
     def encode_operand(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:

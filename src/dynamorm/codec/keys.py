@@ -1,55 +1,102 @@
-"""Primary keys: from Python values to the JSON of a key."""
+"""Primary keys: from Python values to the JSON of a key, and the key that a loaded object has.
+
+A loaded object is stored under the key it was read with, which another program may have spelled otherwise than this
+library does (a UUID in capitals, a time of another length), so its key is taken from its loaded state.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
+from functools import cached_property
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import DecodeError, Raw, Struct, defstruct
+from msgspec.json import Decoder
 
 from dynamorm.errors import DynamORMError, ValidationError
-from dynamorm.schema import Field, Schema
+from dynamorm.overriding import override
+from dynamorm.schema import Field
 
-from .fields import FieldPlan
-from .replies import dumps, json_of
+from .document import normal
+from .numbers import decimal_of
+from .replies import dumps, json_of, read_object
 from .scalars import SCALARS
+from .shapes import wire_struct
+
+if TYPE_CHECKING:
+    from .generate import Codec
 
 _SURELY_SHORT = 256  # characters: at most 1024 bytes, which is within the limit of either key
 
+_EXACT: Final = (SCALARS[str], SCALARS[bytes], SCALARS[int], SCALARS[Decimal])
+"""Values from which the key is made again as DynamoDB has it: none of them has a second spelling."""
+
+
+class StoredKey(Struct, frozen=True):
+    """The key of an item in the spelling in which it is stored: verbs take it where they take a key, alone.
+
+    Example: ``db.delete(Payment, record.stored_key)``
+    """
+
+    raw: bytes
+    names: tuple[str, ...]
+
+    @override
+    def __repr__(self) -> str:
+        return f"<StoredKey {', '.join(self.names)}>"
+
 
 class KeyCodec:
-    """Makes keys of one model. ``json(values)`` is the function of the hot path."""
+    """Makes keys of one model. ``json(values)`` and ``kept(obj, loaded)`` are the functions of the hot path.
 
-    def __init__(
-        self, schema: Schema, plans: Mapping[str, FieldPlan], encode: Callable[[str, Any], dict[str, Any]]
-    ) -> None:
+    ``exact``: a key is told by its values, for their types have one spelling.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        schema, plans = codec.schema, codec.plans
         key = schema.key
+        self._codec = codec
         self._schema = schema
-        self._encode = encode
+        self._state = codec.access.get_state
         self.fields: tuple[Field, ...] = () if key is None else tuple(schema.fields[name] for name in key.fields)
         self.names: tuple[str, ...] = tuple(field.stored for field in self.fields)
+        plain = [plans[field.name] for field in self.fields if plans[field.name].plain_key]
         # Only these have a text that needs no hook and no careful look.
-        plain = [plans[field.name].shape is SCALARS[str] and plans[field.name].plain_key for field in self.fields]
+        texts = [plan for plan in plain if plan.shape is SCALARS[str]]
+        self.exact = len([plan for plan in plain if plan.shape in _EXACT]) == len(self.fields)
+        self._texts = len(texts) == len(self.fields) > 0
         self._parts = [
             b'%s%s:{"S":' % (b"{" if number == 0 else b",", dumps(name)) for number, name in enumerate(self.names)
         ]
         self.json: Callable[[tuple[Any, ...]], bytes] = self._general
-        if all(plain) and len(plain) == 1:
-            self.json = self._one_text()
-        elif all(plain) and len(plain) == 2:
-            self.json = self._two_texts()
+        self.kept: Callable[[Any, bytes], bytes] = self._kept
+        if self._texts:
+            self.kept = self._kept_texts()
+            if len(texts) <= 2:
+                self.json = self._one_text() if len(texts) == 1 else self._two_texts()
 
     def of(self, obj: Any) -> bytes:
-        """The JSON of an object's key. Raises: ValidationError."""
+        """The JSON of an object's key: of a loaded one, the key it was read with.
+
+        Raises: ValidationError, also for a loaded object whose key was changed.
+        """
+        loaded = self._state(obj)
         try:
-            values = tuple([getattr(obj, field.name) for field in self.fields])
+            return self._made(obj) if loaded is None else self.kept(obj, loaded)
         except AttributeError as error:
-            missing = error
-        else:
-            return self.json(values)
-        if isinstance(missing, DynamORMError):
-            raise missing
+            if isinstance(error, DynamORMError):
+                raise
         raise ValidationError(
             f"this {self._schema.name} has no value of a key attribute, so it has no key: load it anew"
         )
+
+    def _made(self, obj: Any) -> bytes:
+        return self.json(tuple([getattr(obj, field.name) for field in self.fields]))
+
+    # ------------------------------------------------------------------------------------------------- of new objects
 
     def _one_text(self) -> Callable[[tuple[Any, ...]], bytes]:
         (head,) = self._parts
@@ -88,12 +135,23 @@ class KeyCodec:
         name = self._schema.name
         if not self.fields:
             raise ValidationError(f"{name} has no key: it has no table")
+        if len(values) == 1 and values[0].__class__ is StoredKey:
+            return self._taken(values[0])
         if len(values) != len(self.fields):
             wanted = " and ".join(field.name for field in self.fields)
             raise ValidationError(f"the key of {name} is {wanted}: {len(self.fields)} values, got {len(values)}")
+        encode = self._codec.encode_key_field
         return self.encode(
-            {field.stored: self._encode(field.name, value) for field, value in zip(self.fields, values, strict=True)}
+            {field.stored: encode(field.name, value) for field, value in zip(self.fields, values, strict=True)}
         )
+
+    def _taken(self, key: StoredKey) -> bytes:
+        if key.names != self.names:
+            raise ValidationError(
+                f"the stored key is of {' and '.join(key.names)}, and that of {self._schema.name} is"
+                f" {' and '.join(self.names)}"
+            )
+        return key.raw
 
     def encode(self, wire: dict[str, Any]) -> bytes:
         """The JSON of a key's wire values. Raises: ValidationError for text that is not Unicode."""
@@ -101,3 +159,64 @@ class KeyCodec:
         if raw is None:
             raise ValidationError(f"a key of {self._schema.name} holds text that is not valid Unicode")
         return raw
+
+    # ---------------------------------------------------------------------------------------------- of loaded objects
+
+    @cached_property
+    def _stored(self) -> Callable[[bytes], Any]:
+        """Reads the key attributes of an item's JSON: of plain texts the text, of others what stands there."""
+        kind: Any = wire_struct("S", str, null=False) if self._texts else Raw
+        fields: Any = [(f"k{number}", kind) for number in range(len(self.names))]
+        rename = {f"k{number}": name for number, name in enumerate(self.names)}
+        return Decoder(defstruct("StoredKeyOf", fields, rename=rename, gc=False)).decode
+
+    def _kept_texts(self) -> Callable[[Any, bytes], bytes]:
+        of_object = attrgetter(*(field.name for field in self.fields))
+        of_stored = attrgetter(*(f"k{number}.S" for number in range(len(self.fields))))
+
+        def kept(obj: Any, loaded: bytes) -> bytes:
+            try:
+                stored = self._stored(loaded)
+            except DecodeError:  # it is not there, or of another type: this is no item of the table
+                return self._careful(obj, loaded)
+            return dumps(stored) if of_stored(stored) == of_object(obj) else self._careful(obj, loaded)
+
+        return kept
+
+    def _kept(self, obj: Any, loaded: bytes) -> bytes:
+        """The key of a loaded object. Raises: ValidationError when it was changed."""
+        with suppress(DecodeError, ValidationError):  # the careful way says what is wrong
+            key = dumps(self._stored(loaded))
+            if key == self._made(obj):
+                return key
+        return self._careful(obj, loaded)
+
+    def _careful(self, obj: Any, loaded: bytes) -> bytes:
+        """The key of a loaded object whose key is spelled otherwise than ours, or was changed."""
+        item = read_object(loaded)
+        if not item.keys() >= set(self.names):  # this is no item of the table
+            return self._made(obj)
+        return self.encode({field.stored: self._unchanged(field, obj, item[field.stored]) for field in self.fields})
+
+    def _unchanged(self, field: Field, obj: Any, stored: dict[str, Any]) -> dict[str, Any]:
+        """The wire value under which the item is stored. Raises: ValidationError when the object has another one."""
+        codec, value = self._codec, getattr(obj, field.name)
+        with suppress(ValidationError):  # it may break a constraint that its writer did not know
+            now = codec.encode_key_field(field.name, value)
+            if _same(now, normal(stored)):
+                return now
+        before = codec.decode_field(field.name, stored)
+        # Without the field's validators: what they make of two values may be the same.
+        if codec.encode_operand((field,), value) != codec.encode_operand((field,), before):
+            raise ValidationError(
+                f"{self._schema.name}.{field.name} is part of the key and was changed: create a new object instead",
+                field=field.name,
+            )
+        return stored
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two wire values are the same to DynamoDB, for which a number has no spelling."""
+    if "N" in one and "N" in other:
+        return decimal_of(one["N"]) == decimal_of(other["N"])
+    return one == other

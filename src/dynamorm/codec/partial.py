@@ -21,11 +21,12 @@ from dynamorm.schema import Index, Schema
 from .careful import Careful
 from .fields import FieldPlan
 from .generate import Codec, Page
+from .keys import StoredKey
 from .narrow import PartialRecord, Wanted, narrow, want
 from .partial_class import open_class, seal
 from .reading import Reading
 from .source import Source
-from .state import Access
+from .state import SLOTS, Access
 from .system import key_json_of
 from .updates import spellings
 
@@ -84,11 +85,12 @@ class _PartialCodec:
         self.renamed: bool = codec.renamed
         self.codec_of: Callable[[Any], Codec] = codec.codec_of
         self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
-        # The text of a composite key may hold less than it is made of, so such an object keeps what it was read from.
-        self.access: Access = Access(self._construct, lambda _: None, _keep if computed else lambda _, __: None)
+        # Its values may tell less than its key (a composite's components), or in another spelling: then it keeps that.
+        kept = bool(computed) or not codec.keys.exact
+        self.access: Access = Access(self._construct, lambda _: None, _keep if kept else lambda _, __: None)
         self.careful: Careful = Careful(self)  # type: ignore[arg-type] # has what it asks of a codec
         source = Source()
-        filled = f"{self.record.decoder(source)}(w{', raw' if computed else ''})"
+        filled = f"{self.record.decoder(source)}(w{', raw' if kept else ''})"
         source.define("read", "w, raw", [f"return {self.record.sealed(source, filled)}"])
         source.compile(f"{codec.schema.name} partial")
         self._decode = source.names["read"]
@@ -219,15 +221,15 @@ def place_of(codec: Codec, name: str) -> Location:
     return _location((plan.field,))
 
 
-def key_values(codec: Codec, obj: Any) -> tuple[Any, ...]:
-    """The values of an object's key, partial or whole, in order.
+def address(codec: Codec, obj: Any) -> tuple[Any, ...]:
+    """What verbs take as the key of an object that was read, partial or whole: the key in its stored spelling.
 
-    Example: ``key_values(codec, payment) == ("p1",)``
+    Example: ``address(codec, payment) == ("p1",)``
     """
-    if codec.composites:
-        raw = codec.loaded(obj)
-        return codec.key_values(codec.key_of(obj) if raw is None else key_json_of(raw, codec.key_names))
-    return tuple([getattr(obj, field.name) for field in codec.keys.fields])
+    raw = SLOTS.get_state(obj) if hasattr(obj, "__partial_of__") else codec.loaded(obj)
+    if raw is None:
+        return tuple([getattr(obj, field.name) for field in codec.keys.fields])
+    return (StoredKey(key_json_of(raw, codec.key_names), codec.key_names),)
 
 
 def _place(codec: Codec, one: Any) -> Location:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from msgspec import UNSET as U
 from msgspec import Raw, UnsetType, defstruct
@@ -23,8 +24,21 @@ from . import address
 from .document import from_wire
 from .mismatch import Mismatch
 from .numbers import int_of
-from .replies import check_item, dumps, dumps_each, last_key, member_of, raw_item, raw_page, read_object, scanned
-from .shapes import wire_struct
+from .records import Record
+from .replies import (
+    as_sent,
+    check_item,
+    dumps,
+    dumps_each,
+    last_key,
+    member_of,
+    raw_item,
+    raw_page,
+    read_object,
+    scanned,
+)
+from .scalars import SCALARS
+from .shapes import Shape, wire_struct
 from .source import Source
 
 if TYPE_CHECKING:
@@ -244,6 +258,8 @@ class Reading:
                 # The items, the commas between them, and the rest of the reply.
                 length = sum(map(len, raws)) + max(len(raws) - 1, 0) + len(dumps(reply))
                 if length == len(body) and count == len(items):
+                    if raws and self.respells:
+                        raws = as_sent(body, b'"Items":[', raws)
                     if count >= MANY:
                         found = self._make_many(items, raws)
                     else:
@@ -259,6 +275,11 @@ class Reading:
         read = self._tried if lenient else self._proven
         found = [read(raw, item) for raw, item in zip(page.raws, page.items, strict=True)]
         return found, page.last_key, page.count, page.scanned
+
+    @cached_property
+    def respells(self) -> bool:
+        """Whether an item that is written again may differ from what came, and be as long: a UUID in capitals does."""
+        return _holds_uuid(self._codec.record, set())
 
     @cached_property
     def batch(self) -> BatchReading:
@@ -301,3 +322,13 @@ class Reading:
             return b""
         ring: bytes = b"" if found is U else found.B
         return ring
+
+
+def _holds_uuid(shape: Shape, seen: set[int]) -> bool:
+    """Whether msgspec reads a UUID anywhere in values of this shape."""
+    if id(shape) in seen:
+        return False
+    seen.add(id(shape))
+    if isinstance(shape, Record):
+        return any(_holds_uuid(plan.shape, seen) for plan in shape.plans)
+    return shape is SCALARS[UUID] or any(_holds_uuid(inner, seen) for inner in shape.children())

@@ -39,6 +39,20 @@ def dumps_each(values: list[Any]) -> list[bytes]:
     return found
 
 
+def as_sent(body: bytes, head: bytes, raws: list[bytes]) -> list[bytes]:
+    """The JSON of the items behind ``head`` as it stands in ``body``.
+
+    ``raws`` are the items written again, each as long as it stands there. Raises: ValueError when ``head`` is not there.
+    """
+    start = body.index(head) + len(head)
+    found = []
+    for raw in raws:
+        end = start + len(raw)
+        found.append(body[start:end])
+        start = end + 1  # behind the comma
+    return found
+
+
 WRITE_REPLY: Final = frozenset({"ConsumedCapacity", "ItemCollectionMetrics"})
 """What may stand in a reply that holds no item."""
 

@@ -12,8 +12,9 @@ from msgspec import DecodeError
 
 from dynamorm.errors import InvalidUse
 
+from .keys import StoredKey
 from .replies import decoded, parts_of, read_object
-from .system import is_guard_key
+from .system import is_guard_key, key_json_of
 
 if TYPE_CHECKING:
     from .family import Kind
@@ -108,11 +109,22 @@ class StreamRecord(_Unpacked[M]):
     def keys(self) -> tuple[Any, ...]:
         """The item's key as Python values, partition first. Every view type has it.
 
+        To find the item, pass `stored_key`: of values, a key is made anew, in the spelling of this library.
+
         Raises: ValidationError when the key is not of the model's types.
 
-        Example: ``db.get(Payment, *record.keys)``
+        Example: ``merchant, number = record.keys``
         """
         return self._once("keys", self._codec.key_values)  # type: ignore[no-any-return] # the codec's own values
+
+    @property
+    def stored_key(self) -> StoredKey:
+        """The item's key as it is stored, which another program may spell otherwise; for every verb that takes a key.
+
+        Example: ``db.get(Payment, record.stored_key)``
+        """
+        names = self._codec.key_names
+        return StoredKey(key_json_of(self._raw["keys"], names), names)
 
     @property
     def is_guard(self) -> bool:

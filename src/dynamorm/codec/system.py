@@ -41,8 +41,7 @@ class Own:
         """The version in an object's loaded state, and the attributes that the model does not know."""
         try:
             found = self._of_model(loaded)
-            version = U if self._version is None else found.version
-            return (None if version is U else int_of(version.N)), {}
+            return (None if self._version is None else _number(found.version)), {}
         except Exception:  # noqa: BLE001 - an unknown attribute, or a version of another form than ours
             return self._codec.reading.version(loaded), self._codec.unknown(obj)
 
@@ -50,8 +49,8 @@ class Own:
         """The version and the write tokens in a loaded state."""
         try:
             found = self._of_guard(loaded)
-            version = U if self._version is None else found.version
-            return (None if version is U else int_of(version.N)), b"" if found.ring is U else found.ring.B
+            tokens = b"" if found.ring is U else found.ring.B
+            return (None if self._version is None else _number(found.version)), tokens
         except Exception:  # noqa: BLE001 - one of them is somebody else's attribute of that name
             return self._codec.reading.version(loaded), self._codec.ring(loaded)
 
@@ -75,6 +74,15 @@ class Own:
         fields: Any = [(name, kind | UnsetType, U) for name, (_, kind) in wanted.items()]
         rename = {name: stored for name, (stored, _) in wanted.items()}
         return Decoder(defstruct("Own", fields, rename=rename, forbid_unknown_fields=only, gc=False)).decode
+
+
+def _number(version: Any) -> int | None:
+    """The version in its wire struct, None where there is none."""
+    if version is U:
+        return None
+    text = version.N
+    number = int(text)  # a form that is not ours raises, and is read with more care
+    return number if f"{number}" == text else int_of(text)
 
 
 GUARD_PREFIX: Final = "~U#"
@@ -173,11 +181,19 @@ def item_of(body: bytes, key: bytes) -> bytes | None:
 
 def has_item(body: bytes, key: bytes) -> bool:
     """Whether a GetItem reply holds an item; of the key what was asked for is compared. Raises: MalformedResponse."""
+    return part_of(body, key) is not None
+
+
+def part_of(body: bytes, key: bytes) -> bytes | None:
+    """The JSON of what a GetItem reply shows of an item, or None; its key is compared as far as it is shown.
+
+    Raises: MalformedResponse.
+    """
     raw = raw_item(body, "Item")
     if raw is not None:
         shown = {name: wire for name, wire in read_object(key).items() if name in read_object(raw)}
         check_address(raw, dumps(shown), leads(shown))
-    return raw is not None
+    return raw
 
 
 def is_guard_key(wire: dict[str, Any] | None, constraint: str = "") -> bool:

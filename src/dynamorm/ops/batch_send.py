@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from dynamorm.codec.batches import Asked, read_unprocessed
+from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import dumps
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import (
     AccessDenied,
     ClientError,
     DynamORMError,
+    MissingItem,
     Outcome,
     OutcomeUnknown,
     TableNotFound,
@@ -28,7 +30,7 @@ from dynamorm.overriding import override
 from .op import Op, Safety
 from .pace import Pace
 from .plan import Plan
-from .verbs import refresh
+from .verbs import delete, refresh
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -54,7 +56,8 @@ class Entry(Struct, eq=False):
 
     ``kind`` is ``Put`` or ``Delete``, ``content`` the JSON of the item or of the key. ``number`` and ``times`` are the
     version and the times that a put stores. ``address`` names the item in the database. ``heir`` is a later entry for
-    the same item, which is sent instead. ``doubt``: an answer that told of this item was lost.
+    the same item, which is sent instead. ``doubt``: an answer that told of this item was lost. ``checked``: it is deleted
+    alone, on condition that what is stored is of the model's class, which a batch cannot say.
     """
 
     item: Any
@@ -70,6 +73,7 @@ class Entry(Struct, eq=False):
     error: DynamORMError | None = None
     heir: Entry | None = None
     doubt: bool = False
+    checked: bool = False
 
     @override
     def __repr__(self) -> str:
@@ -103,12 +107,12 @@ class Load:
         if self.stopped is not None:
             self.refuse(entries)
             return
-        yield from self._chunk(entries)
+        yield from _alone(self.session, entries[0]) if entries[0].checked else self._chunk(entries)
         if any(entry.state == WRITTEN for entry in entries):
             self._strikes = 0
             return
         error = entries[-1].error
-        if not isinstance(error, ValidationError):
+        if not isinstance(error, (ValidationError, MissingItem)):  # which say nothing of other items
             self._strikes += 1
             if self._strikes >= self._limit:
                 self.stopped = error
@@ -197,6 +201,21 @@ class Load:
         )
         found.__cause__ = error
         return found
+
+
+def _alone(session: Session, entry: Entry) -> Flow[None]:
+    """Delete one item, if it is of the model's class."""
+    plan = entry.plan
+    key = StoredKey(entry.key, plan.key_names)
+    try:
+        yield from delete(session, plan.model, (key,), {}, condition=None, must_exist=False, returning=None)
+    except OutcomeUnknown as error:
+        entry.state, entry.error = UNKNOWN, error
+    except DynamORMError as error:
+        _fail(entry, error)
+    else:
+        entry.done()
+        entry.state = WRITTEN
 
 
 def _fail(entry: Entry, error: DynamORMError) -> None:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.batch_result import BatchFailure, BatchResult
+from dynamorm.codec.family import tags_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
 
@@ -134,6 +135,9 @@ def _chunks(wave: list[Entry]) -> Iterator[list[Entry]]:
         if entry.state or entry.heir is not None:
             continue
         more = len(entry.content) + OVERHEAD
+        if entry.checked:  # a batch has no conditions
+            yield [entry]
+            continue
         if len(chunk) >= MAX_ITEMS or (chunk and size + more > MAX_BYTES):
             yield chunk
             chunk, size = [], 0
@@ -166,9 +170,14 @@ def _supersede(entries: list[Entry]) -> None:
         if entry.state:
             continue
         earlier = last.get(entry.address)
-        if earlier is not None and earlier is not entry:
+        if earlier is not None and earlier is not entry and _same_write(earlier, entry):
             earlier.heir = entry
         last[entry.address] = entry
+
+
+def _same_write(one: Entry, other: Entry) -> bool:
+    """Whether two writes to one item do the same: deletes of two classes, where one is checked, may end otherwise."""
+    return one.plan is other.plan or not (one.checked or other.checked)
 
 
 def _put_entries(session: Session, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool) -> Iterator[Entry]:
@@ -251,15 +260,27 @@ def _removal(session: Session, given: Any, place: str) -> Entry:
             _check(plan)
             parts = key[0] if len(key) == 1 and key[0].__class__ is dict else {}
             json = plan.codec.key_json(key_from_parts(plan, (), parts) if parts else tuple(key))
+            known = False
         else:
             plan = session.plan(type(given))
             _check(plan)
             json = plan.codec.key_of(given)
+            known = plan.codec.loaded(given) is not None
     except (DynamORMError, TypeError) as found:
         error = found
     else:
-        return Entry(given, plan, "Delete", json, json, (plan.table, json), place=place)
+        checked = not known and bool(tags_of(plan.codec.schema))
+        return Entry(given, plan, "Delete", json, json, (plan.table, json), place=place, checked=checked)
     raise at(error, place)
+
+
+def remove(session: Session, plan: Plan, keys: Iterable[tuple[Any, ...]], *, concurrency: int) -> Flow[BatchResult]:
+    """Delete the items of a model that have just been read, whose keys these are, without a condition."""
+    entries = []
+    for key in keys:
+        json = plan.codec.key_json(key)
+        entries.append(Entry((plan.model, *key), plan, "Delete", json, json, (plan.table, json)))
+    return _all(session, iter(entries), workers(session, concurrency), stream=False, keep=False, progress=None)
 
 
 def _check(plan: Plan) -> None:

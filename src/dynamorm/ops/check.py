@@ -54,6 +54,10 @@ def check_write(
         name = codec.schema.name
         why = f"{name} has no version" if plan.version is None else f"this {name} was not loaded"
         raise ValidationError(f"check has nothing to compare with, for {why}: give it a condition", field="condition")
+    if codec.family is not None:
+        from .kin import class_terms
+
+        terms += class_terms(plan, places, loaded, absent=not terms)
     if condition is not None:
         check_paths(codec.schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
@@ -66,7 +70,7 @@ def check_write(
         expects=expects,
         known_version=known,
         known_ring=tokens,
-        checked=condition is not None,
+        checked=len(terms) > 1 or condition is not None,
     )  # fmt: skip
 
 

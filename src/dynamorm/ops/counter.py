@@ -11,6 +11,7 @@ from decimal import Context, Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import read_object
 from dynamorm.codec.scalars import SCALARS
 from dynamorm.codec.system import item_of, merged
@@ -152,8 +153,8 @@ def _guarded(session: Session, plan: Plan, obj: Any, step: Step) -> Flow[Number]
 def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bool) -> Flow[Number]:
     """Of an object without a known version: by its key, and then the object has the number too."""
     codec = plan.codec
-    key = codec.key_values(codec.key_of(obj))
-    after = yield from _counted(session, plan, key, step, upsert=upsert)
+    key = StoredKey(codec.key_of(obj), codec.key_names)
+    after = yield from _counted(session, plan, (key,), step, upsert=upsert)
     codec.set_value(obj, step.field.name, after)
     loaded = codec.loaded(obj)
     if loaded is not None:
@@ -169,6 +170,8 @@ def _counted(session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, 
     turn = 0
     while True:
         raw = yield from session.call(_read(plan, key_json, step.field.stored))
+        if raw is not None and plan.codec.family is not None and not plan.codec.family.owns(raw):
+            raise plan.codec.family.stranger(operation="GetItem", table=plan.table)
         if raw is None and not upsert:
             raise MissingItem(
                 f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table
@@ -227,6 +230,9 @@ def _read(plan: Plan, key: bytes, stored: str | None = None) -> Op:
     """A consistent read of the item, or of its key and one attribute."""
     rest: dict[str, Any] = {"ConsistentRead": True}
     if stored is not None:
-        named = {f"#{at}": name for at, name in enumerate(dict.fromkeys((*plan.key_names, stored)))}
+        wanted = dict.fromkeys((*plan.key_names, stored))
+        if plan.codec.family is not None and plan.codec.schema.discriminator is not None:
+            wanted[plan.codec.schema.discriminator] = None
+        named = {f"#{at}": name for at, name in enumerate(wanted)}
         rest |= {"ProjectionExpression": ", ".join(named), "ExpressionAttributeNames": named}
     return Op("GetItem", plan.table, finish(plan.key_head, key, rest), partial(item_of, key=key))

@@ -10,7 +10,7 @@ from base64 import b64decode
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.codec.partial import key_values
+from dynamorm.codec.partial import address
 from dynamorm.effects import Flow
 from dynamorm.expression_tree import Comparison, Wire
 from dynamorm.schema import SCHEMAS
@@ -35,7 +35,7 @@ def page(session: Session, request: Request, found: Page) -> Flow[Page]:
         return found
     plan = session.plan(request.model)
     chosen = choose(plan, request)
-    keys = [key_values(plan.codec, one) for one in found.items]
+    keys = [address(plan.codec, one) for one in found.items]
     # The index does not hold what tells the classes of a family apart, so there may be siblings among the items.
     model = _root(request.model) if chosen.family else request.model
     whole = yield from get(session, model, keys, consistent=request.consistent, concurrency=CONCURRENCY)

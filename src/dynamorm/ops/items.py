@@ -14,7 +14,7 @@ from .op import Op
 from .plan import Plan, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dynamorm.expression_tree import Location
     from dynamorm.session import Session
@@ -87,16 +87,23 @@ def require(
 def exists(
     session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool
 ) -> Flow[bool]:
-    """Whether an item is stored under the key. Only its key is fetched."""
+    """Whether an item of the model is stored under the key. Only its key is fetched, and what tells its class."""
     plan = session.plan(model)
     if parts:
         key = key_from_parts(plan, key, parts)
     rest: dict[str, Any] = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": plan.partition.stored}}
+    read: Callable[..., bool] = has_item
+    if plan.codec.family is not None:
+        from .kin import has_owned
+
+        rest["ProjectionExpression"] = "#k, #t"
+        rest["ExpressionAttributeNames"]["#t"] = plan.codec.schema.discriminator
+        read = has_owned(plan)
     if consistent:
         rest["ConsistentRead"] = True
     asked = plan.codec.key_json(key)
     body = finish(plan.key_head, asked, rest)
-    return session.call(Op("GetItem", plan.table, body, partial(has_item, key=asked)))
+    return session.call(Op("GetItem", plan.table, body, partial(read, key=asked)))
 
 
 def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import expect_empty, read_object
 from dynamorm.codec.system import number_wire, text_wire
 from dynamorm.effects import Flow
@@ -98,7 +99,7 @@ class Claim:
                 f"{plan.codec.schema.name} is no model of leases: class Lock(Model, LeaseRecord, table=...),"
                 " with LeaseRecord from dynamorm.leases"
             )
-        self.key: tuple[Any, Any] = (name, sort)
+        self.key: tuple[Any, ...] = (name,) if isinstance(name, StoredKey) else (name, sort)
         self.key_json: bytes = plan.codec.key_json(self.key)
         self.name: str = f"{plan.codec.schema.name}"
         self.names: dict[str, str] = {"#" + one.removeprefix("lease_"): plan.codec.field(one).stored for one in _FIELDS}

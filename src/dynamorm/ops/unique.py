@@ -268,6 +268,8 @@ def class_of(plan: Plan, key: bytes, stored: bytes | None) -> Any:
         raise MustRead(plan, key)
     codec = plan.codec
     assert codec.family is not None  # asked for models with a discriminator only
+    if stored is not None and not codec.family.owns(stored):
+        raise codec.family.stranger(table=plan.table)
     found = None if stored is None else codec.family.codec(read_object(stored))
     return codec.model if found is None else found.model
 

@@ -116,6 +116,10 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     else:
         terms = [] if upsert else [f"attribute_exists({places.name(plan.partition.stored)})"]
         stamps = _by_key_stamps(session, plan, upsert=upsert)
+    if codec.family is not None:
+        from .kin import class_terms
+
+        terms += class_terms(plan, places, loaded, absent=upsert)
     more: list[Update] = []
     relied: Known | None = None
     if codec.composites:
@@ -267,7 +271,8 @@ def _by_key_stamps(session: Session, plan: Plan, *, upsert: bool) -> list[Update
         if created is not None:
             found.append(_if_missing(created, now))
     if upsert and codec.schema.discriminator is not None and codec.schema.tag is not None:
-        found.append(_set(codec.schema.discriminator, text_wire(codec.schema.tag)))
+        # An item that is there keeps its class, which may be a subclass.
+        found.append(system_path(codec.schema.discriminator).if_not_exists(Wire(text_wire(codec.schema.tag))))
     if plan.version is not None:
         # An item that is made by this very update gets 0, as one made by create does: it starts from -1.
         found.append(_raise_version(plan.version, number_wire(1), number_wire(-1) if upsert else None))

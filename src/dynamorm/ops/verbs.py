@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.generate import Codec
+from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import dumps, read_object
 from dynamorm.codec.size import MAX_ITEM
 from dynamorm.codec.system import merged, time_wire
@@ -141,8 +142,8 @@ def save_write(session: Session, obj: Any) -> Write | None:
     if loaded is None:
         return create_write(session, obj)
     changes = codec.changes(obj)
-    if codec.composites:
-        codec.key_of(obj)  # names the part of the key that was changed
+    if codec.composites or not codec.keys.exact:
+        codec.key_of(obj)  # names the part of the key that was changed, though it may be stored as the same text
     if plan.created is not None:
         changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
     if not changes:
@@ -187,6 +188,10 @@ def save_write(session: Session, obj: Any) -> Write | None:
         demanded += f" AND ({condition_text(once, places, plan.operand)})"
     if known is not None:
         demanded = " AND ".join((demanded, *known.condition(places)))
+    if codec.family is not None:
+        from .kin import class_terms
+
+        demanded = " AND ".join((demanded, *class_terms(plan, places, loaded, absent=False)))
     rest = {"UpdateExpression": text, "ConditionExpression": demanded, **OLD_ON_FAILURE, **names(places)}
     item = merged(loaded, {**changes, **stamped})
     if len(item) > MAX_ITEM:
@@ -252,7 +257,7 @@ def delete_write(
             real = class_of(plan, key_json, stored)
             if real is not plan.model:
                 return delete_write(
-                    session, real, codec.key_values(key_json), {},
+                    session, real, (StoredKey(key_json, codec.key_names),), {},
                     condition=condition, must_exist=must_exist, returning=returning, stored=stored,
                 )  # fmt: skip
     else:
@@ -281,6 +286,10 @@ def delete_write(
         terms.append(guard.condition(places))
     elif must_exist:
         terms.append(f"attribute_exists({places.name(plan.partition.stored)})")
+    if codec.family is not None:
+        from .kin import class_terms
+
+        terms += class_terms(plan, places, loaded, absent=not terms)
     if condition is not None:
         check_paths(codec.schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
@@ -290,7 +299,7 @@ def delete_write(
         check_values(body, rest)
     if guard is not None and condition is None and not must_exist and returning is None:
         write = guard.write("Delete", key_json, body, done)
-        write.also = also
+        write.also, write.checked = also, len(terms) > 1
         return write
     transact, safety, single = unguarded(
         session, plan, guarded=condition is not None or must_exist or guard is not None, returning=returning
@@ -305,7 +314,8 @@ def delete_write(
         known_version=guard.version if guard else None,
         known_ring=guard.ring if guard else b"",
     )  # fmt: skip
-    write.also, write.pinned, write.checked = also, bool(plan.uniques) and guard is None, condition is not None
+    write.also, write.pinned = also, bool(plan.uniques) and guard is None
+    write.checked = len(terms) > 1 or condition is not None
     return write
 
 
@@ -346,8 +356,16 @@ def item_of(
     if codec.composites:
         key = codec.compose(wire, None if loaded is None else obj)
         return key, codec.item_bytes(wire), times
+    if loaded is not None:
+        key = codec.keys.kept(obj, loaded)
+        if not codec.keys.exact:
+            wire |= read_object(key)
+        return key, codec.item_bytes(wire), times
     item = codec.item_bytes(wire)
-    return dumps({name: wire[name] for name in plan.key_names}), item, times
+    try:
+        return dumps({name: wire[name] for name in plan.key_names}), item, times
+    except KeyError:  # a key attribute is empty, and left out: that is explained where a key is made
+        return codec.key_of(obj), item, times
 
 
 def _stamp(plan: Plan, obj: Any, wire: dict[str, Any], loaded: bytes | None, now: datetime) -> dict[str, Any]:

@@ -306,6 +306,8 @@ def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMEr
             # Whoever knew a version has been overtaken, by a delete.
             codes = ("ErrVersionConflict",) if write.expects == "version" and write.known_version is not None else ()
             return MissingItem(f"no {name} is stored under this key", codes=codes, **info)
+    elif codec.family is not None and not codec.family.owns(raw, untagged=write.expects == "version"):
+        return codec.family.stranger(**info)
     elif write.expects == "version" and (found := codec.reading.version(raw)) != write.known_version:
         return VersionConflict(
             f"the {name} was changed since it was loaded: version {write.known_version} was expected, {found} is stored;"
