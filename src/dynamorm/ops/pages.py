@@ -37,7 +37,7 @@ class Page(Sequence[M], Generic[M]):
     ) -> None:
         self.items: list[M] = items
         self._cursor = cursor
-        self.misfits = list(misfits)
+        self.misfits: list[DynamORMError] = list(misfits)
 
     @property
     def cursor(self) -> str | None:
