@@ -19,7 +19,8 @@ from msgspec.json import Decoder
 from dynamorm.errors import DynamORMError
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
-from . import address
+from .address import check as check_address
+from .address import leads
 from .numbers import int_of
 from .replies import check_item, dumps, dumps_each, last_key, member_of, raw_item, raw_page, read_object, scanned
 from .shapes import wire_struct
@@ -43,7 +44,7 @@ class Reading:
         self._family = codec.family
         self._names = codec.record.wire_names()
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
-        self.starts = address.leads(key_names)
+        self.starts = leads(key_names)
         self._start = self.starts[0] if len(self.starts) == 1 else None
 
     @cached_property
@@ -129,7 +130,7 @@ class Reading:
                     if key is not None and (
                         self._start is None or key[1:-1] not in body or body.count(self._start) != 1
                     ):
-                        address.check(body[8:-1], key, self.starts)
+                        check_address(body[8:-1], key, self.starts)
                     return self._make(wire, body[8:-1])
             except DynamORMError:
                 raise
@@ -150,7 +151,7 @@ class Reading:
                     if key is not None and (
                         self._start is None or key[1:-1] not in body or body.count(self._start) != 1
                     ):
-                        address.check(body[14:-1], key, self.starts)
+                        check_address(body[14:-1], key, self.starts)
                     return self._make(wire, body[14:-1])
             except DynamORMError:
                 raise
@@ -162,7 +163,7 @@ class Reading:
         """The JSON of the attributes in a write's reply, or None. Raises: MalformedResponse."""
         raw = self._attributes_json(body)
         if raw is not None:
-            address.check(raw, key, self.starts)
+            check_address(raw, key, self.starts)
         return raw
 
     def _attributes_json(self, body: bytes) -> bytes | None:
@@ -184,7 +185,7 @@ class Reading:
         if found is None:
             return None
         if key is not None:
-            address.check(found[0], key, self.starts)
+            check_address(found[0], key, self.starts)
         return self._proven(*found)
 
     # --------------------------------------------------------------------------------------------------------- pages
