@@ -1,0 +1,281 @@
+"""One schedule: what the network does to each request of a verb, when others write, and what the verb said of it all.
+
+The judge knows the library's word on the write, and every answer that the engine gave to every copy of it.
+
+Schedules that nobody can tell apart are run once. Neither the engine nor the caller sees when a request is held, only when
+it is delivered and what is answered, and copies of one request are alike. So, of schedules that differ only in this:
+
+* a held copy is delivered at the earliest after something was answered since: before that, the same is the schedule in
+  which it is delivered at once and its answer is lost;
+* of two attempts of one request, one held and one with its answer lost, the latter is the first;
+* the foreign write does not follow a request that was held: it stands before it.
+
+By key, a foreign write before the first request is another start, and is run as that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from dynamorm import Outcome, OutcomeUnknown
+from dynamorm.errors import DynamORMError
+from dynamorm.testing.holding import Delivery, Fate, HoldingProxy
+from dynamorm.testing.request import Request
+from tests.held.cases import Case
+from tests.held.explore import Choices
+from tests.held.world import Outside
+
+FAULTS = 2
+"""Requests of a verb that may meet a fault, in one schedule."""
+FATES: Sequence[Fate] = (Fate.PASS, Fate.LOSE, Fate.HOLD, Fate.DOUBLE)
+WRITES = frozenset({
+    "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems", "ExecuteStatement",
+    "ExecuteTransaction",
+})  # fmt: skip
+DUPLICATED = "refused in a clear answer, and applied by a copy that the network had made"
+"""Nobody but the network can know of that copy: no answer was lost. HTTP itself does not repeat requests."""
+_ANSWERED = frozenset({Fate.PASS, Fate.DOUBLE})
+APPLIED, NOT_APPLIED, UNKNOWN = Outcome.APPLIED, Outcome.NOT_APPLIED, Outcome.UNKNOWN
+
+
+class Told(NamedTuple):
+    """What the library said: at first, and after `resolve` where that was asked for."""
+
+    outcome: Outcome
+    error: str = ""
+    resolved: Outcome | None = None
+
+    @property
+    def last(self) -> Outcome:
+        """The last word."""
+        return self.outcome if self.resolved is None else self.resolved
+
+
+class Record(NamedTuple):
+    """A schedule that was run: its events in order, what was told, how often the write was applied, what is wrong."""
+
+    start: str
+    kind: str
+    events: tuple[str, ...]
+    told: Told
+    applied: int
+    held: int
+    wrong: str | None
+
+    def __str__(self) -> str:
+        said = f"{self.told.outcome}{self.told.error and f' ({self.told.error})'}"
+        if self.told.resolved is not None:
+            said += f", resolved {self.told.resolved}"
+        return f"[{self.start}; {self.kind}] {' > '.join(self.events)}: {said}, applied {self.applied} times: {self.wrong}"
+
+
+class Stage(NamedTuple):
+    """What schedules run on: the database under test, the proxy before the engine, and everybody else."""
+
+    db: Any
+    proxy: HoldingProxy
+    outside: Outside
+
+
+class Schedule:
+    """One run of a verb. `decide` is asked by the proxy for each request, in its thread; the verb waits meanwhile."""
+
+    def __init__(self, stage: Stage, case: Case, choices: Choices, key: str, fates: Sequence[Fate] = FATES) -> None:
+        self.stage = stage
+        self.case = case
+        self.choices = choices
+        self.key = key
+        self.fates = fates
+        self.events: list[str] = []
+        self.start = self.kind = ""
+        self.foreign_left = False
+        self.faults = 0
+        self.running = False
+        self.resolving = False
+        self.loaded = False
+        self.numbers: dict[int, int] = {}
+        self.ripe: set[int] = set()
+
+    # What the network does
+
+    def decide(self, request: Request) -> Fate:
+        """The fate of one request, after what happens just before it."""
+        if not self.running:
+            return Fate.PASS
+        write = request.operation in WRITES
+        if write or self.faults:  # before the first fault a read meets what the write after it meets
+            self.between(may_stop=True)
+        if not write:
+            self.events.append(request.operation)
+            self._answered()
+            return Fate.PASS
+        self.numbers[request.index] = len(self.numbers) + 1
+        fate = self.choices.pick(self._fates(request))
+        self.faults += fate is not Fate.PASS
+        self.events.append(f"{_name(request)} {len(self.numbers)} {fate.name}")
+        if fate in _ANSWERED:
+            self._answered()
+        if fate is Fate.DOUBLE:
+            self.ripe.add(request.index)
+        return fate
+
+    def _fates(self, request: Request) -> Sequence[Fate]:
+        if self.faults >= FAULTS:
+            return self.fates[:1]
+        held = any(one.body == request.body and one.index not in self.ripe for one in self.stage.proxy.held)
+        return [fate for fate in self.fates if not (held and fate is Fate.LOSE)]
+
+    def _answered(self) -> None:
+        """What is held from before this answer may be delivered from now on."""
+        self.ripe |= {one.index for one in self.stage.proxy.held}
+
+    def _may_write(self) -> bool:
+        """Whether the foreign write has a place here."""
+        if not self.foreign_left:
+            return False
+        last = self.events[-1] if self.events else ""
+        return bool(last or self.loaded or not self.running) and not last.endswith(("HOLD", "STALL"))
+
+    def between(self, *, may_stop: bool, resolve: Any = None) -> None:
+        """Whatever may happen between two requests: nothing, the foreign write, the delivery of a held copy."""
+        while True:
+            options: list[Any] = [None] if may_stop else []
+            if resolve is not None and not self.resolving:
+                options.append(resolve)
+            if self._may_write():
+                options.append("foreign")
+            copies: dict[bytes, Request] = {}
+            for one in self.stage.proxy.held:
+                if one.index in self.ripe:
+                    copies.setdefault(one.body, one)  # copies of one request are all the same to the engine
+            options += copies.values()
+            if not options or (chosen := self.choices.pick(options)) is None:
+                return
+            if chosen == "foreign":
+                self.foreign_left = False
+                self.events.append(f"<{self.kind}>")
+                self.case.foreign[self.kind](self.stage.outside, self.case.model, self.key)
+            elif isinstance(chosen, Request):
+                message = self.stage.proxy.release(chosen)
+                self.events.append(f"late {self.numbers[chosen.index]}: {message.status}")
+            else:
+                self.resolving = True
+                chosen()
+
+    # What the caller does
+
+    def run(self, start: str, kind: str) -> Record:
+        """The whole schedule, to the delivery of the last copy."""
+        stage, case = self.stage, self.case
+        self.start = start
+        self.kind, self.foreign_left, self.resolving = kind, kind != "none", False
+        stage.proxy.clear()
+        subject = case.start(stage.outside, stage.db, self.key, start)
+        stage.proxy.clear()
+        self.loaded = hasattr(subject, "id")
+        self.running = True
+        outcome, error, unknown = self._verb(subject)
+        self.running = False
+        self.events.append(f"= {outcome}")
+        self._answered()
+        resolved: list[Outcome] = []
+
+        def resolve() -> None:
+            assert unknown is not None
+            resolved.append(unknown.resolve(5))
+            self.events.append(f"resolve = {resolved[0]}")
+
+        self.between(may_stop=False, resolve=None if unknown is None else resolve)
+        told = Told(outcome, error, resolved[0] if resolved else None)
+        deliveries = stage.proxy.deliveries
+        applied = effects(deliveries)
+        wrong = self._wrong(told, applied)
+        return Record(start, kind, tuple(self.events), told, applied, self.held_copies(), wrong)
+
+    def _verb(self, subject: Any) -> tuple[Outcome, str, OutcomeUnknown | None]:
+        try:
+            result = self.case.act(self.stage.db, subject, self.key)
+        except OutcomeUnknown as error:
+            return error.outcome, type(error).__name__, error
+        except DynamORMError as error:
+            return error.outcome, type(error).__name__, None
+        return result if isinstance(result, Outcome) else APPLIED, "", None
+
+    def held_copies(self) -> int:
+        """How many copies the network held."""
+        return sum(event.endswith(("HOLD", "STALL", "DOUBLE")) for event in self.events)
+
+    # What is right
+
+    def _wrong(self, told: Told, applied: int) -> str | None:
+        case, kind = self.case, self.kind
+        for said in (told.outcome, told.last):
+            if said is NOT_APPLIED and applied:
+                return DUPLICATED if self._clear() else "said to be not applied, and applied"
+            if said is APPLIED and not applied and not self._gone():
+                return "said to be applied, and missing"
+        # Documented: a late create after a delete, where the model is not strict.
+        promised = case.safety != "I" and not (case.name in {"create", "create_by_save"} and kind == "delete")
+        if applied > 1 and promised:
+            return DUPLICATED if self._clear() and case.safety == "N" else f"applied {applied} times"
+        return self._amount(applied) or case.check(self.stage.outside, self.key, kind)
+
+    def _clear(self) -> bool:
+        """Whether every request was answered, so that only the network knows of a further copy."""
+        return not any(event.endswith(("HOLD", "STALL", "LOSE", "DROP")) for event in self.events)
+
+    def _gone(self) -> bool:
+        """Whether somebody else has removed what was to be removed, which is as good."""
+        return "delete" in self.case.name and self.kind == "delete"
+
+    def _amount(self, applied: int) -> str | None:
+        """Where nobody else has touched the amount, it must tell the same as the engine's answers."""
+        if not self.case.adds or self.kind != "none":
+            return None
+        found = self.stage.outside.engine.item(_TABLES[self.case.model.__name__], id=self.key)
+        amount = 0 if found is None else int(found.get("amount", {"N": "0"})["N"])
+        first = 5 if self.start == "five" else 0
+        return None if amount == first + applied * self.case.adds else f"the amount is {amount} after {applied} applications"
+
+
+_TABLES = {"Payment": "payments", "Tally": "tallies"}
+
+
+def _name(request: Request) -> str:
+    return "spend" if not changes(request) else request.operation
+
+
+def changes(request: Request) -> bool:
+    """Whether the request asks for a change, rather than for a check that only uses up its token."""
+    if request.operation not in WRITES:
+        return False
+    body = request.json
+    if request.operation == "TransactWriteItems":
+        return any("ConditionCheck" not in part for part in body["TransactItems"])
+    statements = body.get("TransactStatements", [body]) if "Statement" in str(body)[:20_000] else []
+    verbs = [one["Statement"].split(None, 1)[0].upper() for one in statements if "Statement" in one]
+    return not verbs or any(verb not in {"SELECT", "EXISTS"} for verb in verbs)
+
+
+def effects(deliveries: Sequence[Delivery]) -> int:
+    """How often the engine applied what it was asked: every 200, once for each client request token."""
+    found = 0
+    tokens: set[str] = set()
+    for delivery in deliveries:
+        if delivery.message.status != 200 or not changes(delivery.request):
+            continue
+        token = delivery.request.json.get("ClientRequestToken")
+        if token is None:
+            found += 1
+        elif token not in tokens:
+            tokens.add(token)
+            found += 1
+    return found
+
+
+def code(delivery: Delivery) -> str:
+    """The engine's name for its refusal."""
+    found = json.loads(delivery.message.body or b"{}")
+    return str(found.get("__type", "")).rpartition("#")[2]
