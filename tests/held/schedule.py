@@ -8,7 +8,9 @@ it is delivered and what is answered, and copies of one request are alike. So, o
 * a held copy is delivered at the earliest after something was answered since: before that, the same is the schedule in
   which it is delivered at once and its answer is lost;
 * of two attempts of one request, one held and one with its answer lost, the latter is the first;
-* the foreign write does not follow a request that was held: it stands before it.
+* the foreign write does not follow a request that was held: it stands before it;
+* after the verb has returned, the foreign write is followed by the delivery of a held copy, or by `resolve`: with nothing
+  behind it, the schedule is the one in which nobody writes.
 
 By key, a foreign write before the first request is another start, and is run as that.
 """
@@ -17,19 +19,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+
+from typing_extensions import override
 
 from dynamorm import Outcome, OutcomeUnknown
 from dynamorm.errors import DynamORMError
 from dynamorm.testing.holding import Delivery, Fate, HoldingProxy
 from dynamorm.testing.request import Request
-from tests.held.cases import Case
+from tests.held.cases import Case, knowable
 from tests.held.explore import Choices
 from tests.held.world import Outside
 
-FAULTS = 2
-"""Requests of a verb that may meet a fault, in one schedule."""
-FATES: Sequence[Fate] = (Fate.PASS, Fate.LOSE, Fate.HOLD, Fate.DOUBLE)
 WRITES = frozenset({
     "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems", "ExecuteStatement",
     "ExecuteTransaction",
@@ -56,6 +57,7 @@ class Told(NamedTuple):
 class Record(NamedTuple):
     """A schedule that was run: its events in order, what was told, how often the write was applied, what is wrong."""
 
+    name: str
     start: str
     kind: str
     events: tuple[str, ...]
@@ -68,7 +70,7 @@ class Record(NamedTuple):
         said = f"{self.told.outcome}{self.told.error and f' ({self.told.error})'}"
         if self.told.resolved is not None:
             said += f", resolved {self.told.resolved}"
-        return f"[{self.start}; {self.kind}] {' > '.join(self.events)}: {said}, applied {self.applied} times: {self.wrong}"
+        return f"{self.name} [{self.start}; {self.kind}] {' > '.join(self.events)}: {said}, applied {self.applied} times: {self.wrong}"
 
 
 class Stage(NamedTuple):
@@ -82,19 +84,24 @@ class Stage(NamedTuple):
 class Schedule:
     """One run of a verb. `decide` is asked by the proxy for each request, in its thread; the verb waits meanwhile."""
 
-    def __init__(self, stage: Stage, case: Case, choices: Choices, key: str, fates: Sequence[Fate] = FATES) -> None:
+    fates: ClassVar[Sequence[Fate]] = (Fate.PASS, Fate.LOSE, Fate.HOLD, Fate.DOUBLE)
+    most: ClassVar[int] = 2
+    """Requests of a verb that may meet a fault."""
+
+    def __init__(self, stage: Stage, case: Case, choices: Choices, key: str) -> None:
         self.stage = stage
         self.case = case
         self.choices = choices
         self.key = key
-        self.fates = fates
         self.events: list[str] = []
         self.start = self.kind = ""
         self.foreign_left = False
         self.faults = 0
         self.running = False
+        self.over = False
         self.resolving = False
         self.loaded = False
+        self.stray: str | None = None
         self.numbers: dict[int, int] = {}
         self.ripe: set[int] = set()
 
@@ -103,7 +110,7 @@ class Schedule:
     def decide(self, request: Request) -> Fate:
         """The fate of one request, after what happens just before it."""
         if not self.running:
-            return Fate.PASS
+            return self.aside(request)
         write = request.operation in WRITES
         if write or self.faults:  # before the first fault a read meets what the write after it meets
             self.between(may_stop=True)
@@ -121,8 +128,17 @@ class Schedule:
             self.ripe.add(request.index)
         return fate
 
+    def aside(self, request: Request) -> Fate:
+        """What is sent while the verb is not running: by the start, by `resolve`, or by a verb that has given it up."""
+        if not self.over or self.resolving or request.operation not in WRITES:
+            return Fate.PASS
+        self.numbers[request.index] = len(self.numbers) + 1
+        self.ripe.add(request.index)
+        self.events.append(f"{_name(request)} {len(self.numbers)} HOLD")
+        return Fate.HOLD
+
     def _fates(self, request: Request) -> Sequence[Fate]:
-        if self.faults >= FAULTS:
+        if self.faults >= self.most:
             return self.fates[:1]
         held = any(one.body == request.body and one.index not in self.ripe for one in self.stage.proxy.held)
         return [fate for fate in self.fates if not (held and fate is Fate.LOSE)]
@@ -133,7 +149,7 @@ class Schedule:
 
     def _may_write(self) -> bool:
         """Whether the foreign write has a place here."""
-        if not self.foreign_left:
+        if not self.foreign_left or (not self.over and (self.start, self.kind) in self.case.after):
             return False
         last = self.events[-1] if self.events else ""
         return bool(last or self.loaded or not self.running) and not last.endswith(("HOLD", "STALL"))
@@ -142,15 +158,15 @@ class Schedule:
         """Whatever may happen between two requests: nothing, the foreign write, the delivery of a held copy."""
         while True:
             options: list[Any] = [None] if may_stop else []
-            if resolve is not None and not self.resolving:
+            asking = resolve is not None and not self.resolving
+            held = self.stage.proxy.held
+            if asking:
                 options.append(resolve)
-            if self._may_write():
+            if self._may_write() and (self.running or held or asking):
                 options.append("foreign")
-            copies: dict[bytes, Request] = {}
-            for one in self.stage.proxy.held:
-                if one.index in self.ripe:
-                    copies.setdefault(one.body, one)  # copies of one request are all the same to the engine
-            options += copies.values()
+            if self.running or not self.foreign_left or asking or len(held) > 1:
+                ripe = {one.body: one for one in reversed(held) if one.index in self.ripe}
+                options += ripe.values()  # copies of one request are all the same to the engine: the oldest
             if not options or (chosen := self.choices.pick(options)) is None:
                 return
             if chosen == "foreign":
@@ -163,6 +179,7 @@ class Schedule:
             else:
                 self.resolving = True
                 chosen()
+                self.stage.proxy.settle()
 
     # What the caller does
 
@@ -177,7 +194,8 @@ class Schedule:
         self.loaded = hasattr(subject, "id")
         self.running = True
         outcome, error, unknown = self._verb(subject)
-        self.running = False
+        self.running, self.over = False, True
+        stage.proxy.settle()
         self.events.append(f"= {outcome}")
         self._answered()
         resolved: list[Outcome] = []
@@ -191,8 +209,8 @@ class Schedule:
         told = Told(outcome, error, resolved[0] if resolved else None)
         deliveries = stage.proxy.deliveries
         applied = effects(deliveries)
-        wrong = self._wrong(told, applied)
-        return Record(start, kind, tuple(self.events), told, applied, self.held_copies(), wrong)
+        wrong = self.wrong(told, applied)
+        return Record(case.name, start, kind, tuple(self.events), told, applied, self.held_copies(), wrong)
 
     def _verb(self, subject: Any) -> tuple[Outcome, str, OutcomeUnknown | None]:
         try:
@@ -201,6 +219,9 @@ class Schedule:
             return error.outcome, type(error).__name__, error
         except DynamORMError as error:
             return error.outcome, type(error).__name__, None
+        except Exception as error:  # noqa: BLE001 - a verb raises nothing else: the record says so
+            self.stray = f"{type(error).__name__}: {error}"
+            return UNKNOWN, type(error).__name__, None
         return result if isinstance(result, Outcome) else APPLIED, "", None
 
     def held_copies(self) -> int:
@@ -209,18 +230,26 @@ class Schedule:
 
     # What is right
 
-    def _wrong(self, told: Told, applied: int) -> str | None:
+    def wrong(self, told: Told, applied: int) -> str | None:
         case, kind = self.case, self.kind
+        if self.stray is not None:
+            return f"raised {self.stray}"
         for said in (told.outcome, told.last):
             if said is NOT_APPLIED and applied:
                 return DUPLICATED if self._clear() else "said to be not applied, and applied"
             if said is APPLIED and not applied and not self._gone():
                 return "said to be applied, and missing"
+        if told.last is UNKNOWN and self.must_know(told):
+            return "said to be unknown, and can be known"
         # Documented: a late create after a delete, where the model is not strict.
         promised = case.safety != "I" and not (case.name in {"create", "create_by_save"} and kind == "delete")
         if applied > 1 and promised:
             return DUPLICATED if self._clear() and case.safety == "N" else f"applied {applied} times"
         return self._amount(applied) or case.check(self.stage.outside, self.key, kind)
+
+    def must_know(self, told: Told) -> bool:
+        """Whether the caller may ask for more than UNKNOWN."""
+        return knowable(self.case, self.start, self.kind)
 
     def _clear(self) -> bool:
         """Whether every request was answered, so that only the network knows of a further copy."""
@@ -238,6 +267,46 @@ class Schedule:
         amount = 0 if found is None else int(found.get("amount", {"N": "0"})["N"])
         first = 5 if self.start == "five" else 0
         return None if amount == first + applied * self.case.adds else f"the amount is {amount} after {applied} applications"
+
+
+class Silent(Schedule):
+    """One request of the verb is held, and its caller learns it from the clock."""
+
+    fates = (Fate.PASS, Fate.STALL)
+    most = 1
+
+
+class Dead(Schedule):
+    """After its first write nothing of the verb arrives any more, until it has given up; then the network is well."""
+
+    fates = (Fate.HOLD, Fate.LOSE)
+    most = 1
+
+    @override
+    def decide(self, request: Request) -> Fate:
+        if self.running and self.faults:
+            return Fate.DROP
+        return super().decide(request)
+
+    @override
+    def must_know(self, told: Told) -> bool:
+        """Unconditional writes may have been overwritten before anybody looks, and a batch cannot be asked."""
+        return told.resolved is not None and self.case.safety != "I" and super().must_know(told)
+
+    @override
+    def wrong(self, told: Told, applied: int) -> str | None:
+        asked = "resolve = " + str(told.resolved)
+        if self.case.name == "put" and self.kind == "save" and told.resolved is not None:
+            written = self.events.index("<save>") if "<save>" in self.events else len(self.events)
+            if written < self.events.index(asked) and self._overwritten():
+                return "asking has overwritten a newer write"
+        return super().wrong(told, applied)
+
+    def _overwritten(self) -> bool:
+        """Whether the item has lost what somebody else has saved, though no copy came late."""
+        found = self.stage.outside.engine.item("payments", id=self.key)
+        late = any(delivery.late for delivery in self.stage.proxy.deliveries)
+        return not late and found is not None and found.get("note", {}).get("S") == "mine"
 
 
 _TABLES = {"Payment": "payments", "Tally": "tallies"}

@@ -7,97 +7,72 @@ before and after the foreign write. NOT_APPLIED means that no copy was applied u
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from dynamorm import HighThroughput, Outcome, Presets
-from dynamorm.testing.engines import DynamoDBLocal
-from dynamorm.testing.holding import HoldingProxy
-from dynamorm.wire.retry import CAPACITY
+from tests.conftest import ENGINE
 from tests.held.cases import CASES, Case
-from tests.held.explore import every
-from tests.held.schedule import DUPLICATED, Record, Schedule, Stage
-from tests.held.world import PREFIX, Outside
-from tests.support.faces import FACES, Face
+from tests.held.schedule import Dead, Silent
+from tests.held.theatre import Theatre, pieces, row, told, wrong
+from tests.support.faces import FACES
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
 
-_names = itertools.count()
-
-
-class Theatre:
-    """One engine, one outside, and a face of each kind behind a proxy of its own; the schedule of the moment decides."""
-
-    def __init__(self, engine: Any) -> None:
-        self.outside = Outside(engine.endpoint)
-        self.now: dict[str, Schedule] = {}
-        self.proxies = {
-            kind: HoldingProxy(engine.endpoint, lambda request, kind=kind: self.now[kind].decide(request))
-            for kind in FACES
-        }
-        self.stages = {
-            kind: Stage(
-                Face(
-                    kind,
-                    Presets.local_development(
-                        endpoint=proxy.endpoint,
-                        table_prefix=PREFIX,
-                        retry_base=0.001,
-                        performance=HighThroughput(request_timeout=2.0),
-                    ),
-                ),
-                proxy,
-                self.outside,
-            )
-            for kind, proxy in self.proxies.items()
-        }
-
-    def explore(self, kind: str, case: Case) -> Iterator[Record]:
-        """Every schedule of a verb on one face."""
-        stage = self.stages[kind]
-        bucket = stage.db.inner._session.channel.bucket
-        for start, foreign in case.starts.items():
-            for one in foreign:
-
-                def run(choices: Any, start: str = start, one: str = one) -> Record:
-                    bucket.success(CAPACITY)
-                    schedule = self.now[kind] = Schedule(stage, case, choices, f"k{next(_names)}")
-                    return schedule.run(start, one)
-
-                yield from every(run)
-
-    def close(self) -> None:
-        for stage in self.stages.values():
-            stage.db.close()
-        for proxy in self.proxies.values():
-            proxy.stop()
-        self.outside.close()
-
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Theatre]:
-    with DynamoDBLocal() as engine:
-        made = Theatre(engine)
-        yield made
-        made.close()
+def theatre(engine: Any) -> Iterator[Callable[..., Theatre]]:
+    """Makes theatres, one for each face and purpose."""
+    if ENGINE != "local":
+        pytest.skip("on DynamoDB Local")
+    opened: dict[tuple[Any, ...], Theatre] = {}
+
+    def make(face: str, crews: int, **settings: Any) -> Theatre:
+        name = (face, crews, *settings.items())
+        if name not in opened:
+            opened[name] = Theatre(engine.endpoint, face, crews, **settings)
+        return opened[name]
+
+    yield make
+    for one in opened.values():
+        one.close()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_said_of_a_write_is_true_to_the_last_copy(theatre: Theatre, face_kind: str, case: Case) -> None:
+def test_what_is_said_of_a_write_is_true_to_the_last_copy(
+    theatre: Callable[..., Theatre], face_kind: str, figure: Callable[[str], None], case: Case
+) -> None:
     began = time.monotonic()
-    records = list(theatre.explore(face_kind, case))
-    assert not theatre.proxies[face_kind].problems
-    wrong = [record for record in records if record.wrong not in {None, DUPLICATED}]
-    copied = sum(record.wrong == DUPLICATED for record in records)
-    outcomes = Counter(record.told.last for record in records)
-    print(  # noqa: T201 - the proof
-        f"\nheld {case.name:24} {face_kind:9} {len(records):6} schedules, wrong {len(wrong):5}, "
-        f"copied by the network {copied:4}, unknown {outcomes[Outcome.UNKNOWN]:5} ({outcomes[Outcome.UNKNOWN] / len(records):.1%}), "
-        f"{time.monotonic() - began:.1f} s"
-    )
-    assert not wrong, "\n".join([f"{len(wrong)} of {len(records)} are wrong:", *map(str, wrong[:12])])
+    records = theatre(face_kind, 1).explore(pieces(case))
+    figure(row(case.name, face_kind, records, time.monotonic() - began))
+    broken = wrong(records)
+    assert not broken, told(broken, len(records))
+
+
+def test_a_request_that_ends_by_the_clock_is_as_one_that_was_reset(
+    theatre: Callable[..., Theatre], face_kind: str, figure: Callable[[str], None]
+) -> None:
+    """One held copy, whose caller has waited for its whole request_timeout; the last foreign write of each start."""
+    began = time.monotonic()
+    work = [(case, start, kinds[-1]) for case in CASES for start, kinds in case.starts.items()]
+    records = theatre(face_kind, 8, request_timeout=0.3).explore(work, Silent)
+    figure(row("(by the clock)", face_kind, records, time.monotonic() - began))
+    broken = wrong(records)
+    assert not broken, told(broken, len(records))
+
+
+def test_what_is_found_out_after_an_outage_is_true_to_the_last_copy(
+    theatre: Callable[..., Theatre], face_kind: str, figure: Callable[[str], None]
+) -> None:
+    """The network ends with the first write; `resolve`, the foreign write and the held copy come in every order.
+
+    The kinds of foreign writes take turns on the two faces: what is asked here is asked of one source.
+    """
+    began = time.monotonic()
+    work = [piece for case in CASES for piece in pieces(case)][FACES.index(face_kind) :: 2]
+    records = theatre(face_kind, 12, operation_timeout=0.4).explore(work, Dead)
+    figure(row("(after an outage)", face_kind, records, time.monotonic() - began))
+    broken = wrong(records)
+    assert not broken, told(broken, len(records))

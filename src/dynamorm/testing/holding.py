@@ -5,6 +5,7 @@ What a network may do to a request that its sender has given up: hold it, delive
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
 from collections import deque
@@ -18,6 +19,10 @@ from dynamorm.testing.answers import Answer, Message
 from dynamorm.testing.backend import EngineBackend
 from dynamorm.testing.request import Request
 from dynamorm.testing.server import FaultServer
+
+
+_TURNS = 10  # of the loop, until a request that waits in the system's buffer has been read
+_POLL = 0.002
 
 
 class Fate(StrEnum):
@@ -114,6 +119,13 @@ class HoldingProxy:
         self._deliveries.append(Delivery(request, message, late=True))
         return message
 
+    def settle(self, timeout: float = 30.0) -> None:
+        """Wait until nothing is on its way to the engine: a client may have given up what is still being delivered.
+
+        Not from ``decide``. Raises TimeoutError after ``timeout`` seconds.
+        """
+        self._server.run(lambda: self._settled(timeout))
+
     def clear(self) -> None:
         """Drop the held requests, the planned fates and the record of deliveries."""
         self._held.clear()
@@ -133,6 +145,13 @@ class HoldingProxy:
     ) -> None:
         """Stop the proxy."""
         self._server.__exit__(kind, error, trace)
+
+    async def _settled(self, timeout: float) -> None:
+        async with asyncio.timeout(timeout):
+            for _ in range(_TURNS):  # what was sent before its client gave up is read, and decided on
+                await asyncio.sleep(0)
+            while self._engine.busy:  # noqa: ASYNC110 - a test waits; an Event would cost every request
+                await asyncio.sleep(_POLL)
 
     def _script(self, request: Request) -> Answer:
         if self._decide is not None:
@@ -160,10 +179,15 @@ class _RecordingEngine(EngineBackend):
     def __init__(self, endpoint: str, deliveries: list[Delivery]) -> None:
         super().__init__(endpoint)
         self._deliveries = deliveries
+        self.busy = 0
 
     async def forward(self, request: Request) -> Message:
         """Forward the request, and note the answer."""
-        message = await super().forward(request)
+        self.busy += 1
+        try:
+            message = await super().forward(request)
+        finally:
+            self.busy -= 1
         self._deliveries.append(Delivery(request, message, late=False))
         return message
 
