@@ -37,7 +37,7 @@ WRITES = frozenset({
 })  # fmt: skip
 DUPLICATED = "refused in a clear answer, and applied by a copy that the network had made"
 """Nobody but the network can know of that copy: no answer was lost. HTTP itself does not repeat requests."""
-_ANSWERED = frozenset({Fate.PASS, Fate.DOUBLE})
+_ANSWERED = frozenset({Fate.DELIVER, Fate.DOUBLE})
 APPLIED, NOT_APPLIED, UNKNOWN = Outcome.APPLIED, Outcome.NOT_APPLIED, Outcome.UNKNOWN
 
 
@@ -84,7 +84,7 @@ class Stage(NamedTuple):
 class Schedule:
     """One run of a verb. `decide` is asked by the proxy for each request, in its thread; the verb waits meanwhile."""
 
-    fates: ClassVar[Sequence[Fate]] = (Fate.PASS, Fate.LOSE, Fate.HOLD, Fate.DOUBLE)
+    fates: ClassVar[Sequence[Fate]] = (Fate.DELIVER, Fate.LOSE, Fate.HOLD, Fate.DOUBLE)
     most: ClassVar[int] = 2
     """Requests of a verb that may meet a fault."""
 
@@ -117,10 +117,10 @@ class Schedule:
         if not write:
             self.events.append(request.operation)
             self._answered()
-            return Fate.PASS
+            return Fate.DELIVER
         self.numbers[request.index] = len(self.numbers) + 1
         fate = self.choices.pick(self._fates(request))
-        self.faults += fate is not Fate.PASS
+        self.faults += fate is not Fate.DELIVER
         self.events.append(f"{_name(request)} {len(self.numbers)} {fate.name}")
         if fate in _ANSWERED:
             self._answered()
@@ -131,7 +131,7 @@ class Schedule:
     def aside(self, request: Request) -> Fate:
         """What is sent while the verb is not running: by the start, by `resolve`, or by a verb that has given it up."""
         if not self.over or self.resolving or request.operation not in WRITES:
-            return Fate.PASS
+            return Fate.DELIVER
         self.numbers[request.index] = len(self.numbers) + 1
         self.ripe.add(request.index)
         self.events.append(f"{_name(request)} {len(self.numbers)} HOLD")
@@ -266,13 +266,17 @@ class Schedule:
         found = self.stage.outside.engine.item(_TABLES[self.case.model.__name__], id=self.key)
         amount = 0 if found is None else int(found.get("amount", {"N": "0"})["N"])
         first = 5 if self.start == "five" else 0
-        return None if amount == first + applied * self.case.adds else f"the amount is {amount} after {applied} applications"
+        return (
+            None
+            if amount == first + applied * self.case.adds
+            else f"the amount is {amount} after {applied} applications"
+        )
 
 
 class Silent(Schedule):
     """One request of the verb is held, and its caller learns it from the clock."""
 
-    fates = (Fate.PASS, Fate.STALL)
+    fates = (Fate.DELIVER, Fate.STALL)
     most = 1
 
 

@@ -34,7 +34,7 @@ class Crew:
         self.stage = Stage(Face(kind, config), self.proxy, Outside(endpoint))
 
     def _decide(self, request: Request) -> Fate:
-        return Fate.PASS if self.schedule is None else self.schedule.decide(request)
+        return Fate.DELIVER if self.schedule is None else self.schedule.decide(request)
 
     def run(self, make: type[Schedule], case: Case, start: str, kind: str) -> list[Record]:
         """Every schedule of a verb from one start, with one kind of foreign write."""

@@ -15,7 +15,6 @@ from typing import Final
 from dynamorm.errors import ConfigError
 from dynamorm.testing.engine import HOST, Engine, ask
 
-
 SHORT_RUN: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """Options of Java for a run of minutes: no time is spent on code that only a run of hours would repay.
 

@@ -20,7 +20,6 @@ from dynamorm.testing.backend import EngineBackend
 from dynamorm.testing.request import Request
 from dynamorm.testing.server import FaultServer
 
-
 _TURNS = 10  # of the loop, until a request that waits in the system's buffer has been read
 _POLL = 0.002
 
@@ -28,10 +27,10 @@ _POLL = 0.002
 class Fate(StrEnum):
     """What becomes of one request, and what its client sees.
 
-    Example: ``proxy.plan(Fate.HOLD, Fate.PASS)``
+    Example: ``proxy.plan(Fate.HOLD, Fate.DELIVER)``
     """
 
-    PASS = "delivered, answered"
+    DELIVER = "delivered, answered"
     HOLD = "held; the client sees a reset"
     STALL = "held; the client sees nothing until its own time limit"
     LOSE = "delivered; the client sees a reset"
@@ -157,14 +156,14 @@ class HoldingProxy:
         if self._decide is not None:
             fate = self._decide(request)
         else:
-            fate = self._planned.popleft() if self._planned else Fate.PASS
+            fate = self._planned.popleft() if self._planned else Fate.DELIVER
         if fate in HELD:
             self._held.append(request)
         return _ANSWERS[fate]
 
 
 _ANSWERS = {
-    Fate.PASS: answers.honest(),
+    Fate.DELIVER: answers.honest(),
     Fate.HOLD: answers.reset(),
     Fate.STALL: answers.silence("stall"),
     Fate.LOSE: answers.reset().applied(),
