@@ -40,7 +40,7 @@ def test_what_the_client_sees_and_what_was_applied(fate, applied, end, upstream,
 
 
 def test_a_held_request_is_delivered_byte_for_byte_when_it_is_released(upstream, connect):
-    server, engine = upstream
+    server, _ = upstream
     with HoldingProxy(server.endpoint) as proxy:
         proxy.plan(Fate.HOLD)
         connect(proxy.endpoint).send("UpdateItem", {"first": 1}).drain()
