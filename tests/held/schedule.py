@@ -8,6 +8,8 @@ it is delivered and what is answered, and copies of one request are alike. So, o
 * a held copy is delivered at the earliest after something was answered since: before that, the same is the schedule in
   which it is delivered at once and its answer is lost;
 * of two attempts of one request, one held and one with its answer lost, the latter is the first;
+* a copy that the network makes of a further attempt is a held attempt more;
+* a copy of a request that only uses up its token does nothing, so it is dropped instead of held;
 * the foreign write does not follow a request that was held: it stands before it;
 * after the verb has returned, the foreign write is followed by the delivery of a held copy, or by `resolve`: with nothing
   behind it, the schedule is the one in which nobody writes.
@@ -36,7 +38,7 @@ WRITES = frozenset({
     "ExecuteTransaction",
 })  # fmt: skip
 DUPLICATED = "refused in a clear answer, and applied by a copy that the network had made"
-"""Nobody but the network can know of that copy: no answer was lost. HTTP itself does not repeat requests."""
+"""Nobody but the network can know of that copy: no answer to its request was lost. HTTP itself repeats none."""
 _ANSWERED = frozenset({Fate.DELIVER, Fate.DOUBLE})
 APPLIED, NOT_APPLIED, UNKNOWN = Outcome.APPLIED, Outcome.NOT_APPLIED, Outcome.UNKNOWN
 
@@ -104,6 +106,7 @@ class Schedule:
         self.stray: str | None = None
         self.numbers: dict[int, int] = {}
         self.ripe: set[int] = set()
+        self.ambiguous: set[bytes] = set()
 
     # What the network does
 
@@ -124,6 +127,8 @@ class Schedule:
         self.events.append(f"{_name(request)} {len(self.numbers)} {fate.name}")
         if fate in _ANSWERED:
             self._answered()
+        else:
+            self.ambiguous.add(request.body)
         if fate is Fate.DOUBLE:
             self.ripe.add(request.index)
         return fate
@@ -140,8 +145,14 @@ class Schedule:
     def _fates(self, request: Request) -> Sequence[Fate]:
         if self.faults >= self.most:
             return self.fates[:1]
-        held = any(one.body == request.body and one.index not in self.ripe for one in self.stage.proxy.held)
-        return [fate for fate in self.fates if not (held and fate is Fate.LOSE)]
+        if not changes(request):
+            return [Fate.DROP if fate is Fate.HOLD else fate for fate in self.fates if fate is not Fate.DOUBLE]
+        left = set(self.fates)
+        if request.body in self.ambiguous:
+            left.discard(Fate.DOUBLE)
+        if any(one.body == request.body and one.index not in self.ripe for one in self.stage.proxy.held):
+            left.discard(Fate.LOSE)
+        return [fate for fate in self.fates if fate in left]
 
     def _answered(self) -> None:
         """What is held from before this answer may be delivered from now on."""
@@ -231,29 +242,36 @@ class Schedule:
     # What is right
 
     def wrong(self, told: Told, applied: int) -> str | None:
+        """Which promise was broken, if one was."""
         case, kind = self.case, self.kind
         if self.stray is not None:
             return f"raised {self.stray}"
-        for said in (told.outcome, told.last):
-            if said is NOT_APPLIED and applied:
-                return DUPLICATED if self._clear() else "said to be not applied, and applied"
-            if said is APPLIED and not applied and not self._gone():
-                return "said to be applied, and missing"
+        if untrue := self._untrue(told, applied):
+            copies = [one for one in self.stage.proxy.deliveries if one.late and one.request.body not in self.ambiguous]
+            known = effects([one for one in self.stage.proxy.deliveries if one not in copies])
+            # A lease that is taken twice is prevented by other means than by what is said of it.
+            counts = case.safety != "L" or told.last is NOT_APPLIED
+            return DUPLICATED if counts and not self._untrue(told, known) else untrue
         if told.last is UNKNOWN and self.must_know(told):
             return "said to be unknown, and can be known"
+        checked = case.check(self.stage.outside, self.key, kind) if f"<{kind}>" in self.events else None
+        return self._amount(applied) or checked
+
+    def _untrue(self, told: Told, applied: int) -> str | None:
+        for said in (told.outcome, told.last):
+            if said is NOT_APPLIED and applied:
+                return "said to be not applied, and applied"
+            if said is APPLIED and not applied and not self._gone():
+                return "said to be applied, and missing"
         # Documented: a late create after a delete, where the model is not strict.
-        promised = case.safety != "I" and not (case.name in {"create", "create_by_save"} and kind == "delete")
-        if applied > 1 and promised:
-            return DUPLICATED if self._clear() and case.safety == "N" else f"applied {applied} times"
-        return self._amount(applied) or case.check(self.stage.outside, self.key, kind)
+        documented = self.case.name in {"create", "create_by_save"} and self.kind == "delete"
+        if applied > 1 and self.case.safety != "I" and not documented:
+            return f"applied {applied} times"
+        return None
 
     def must_know(self, told: Told) -> bool:
         """Whether the caller may ask for more than UNKNOWN."""
         return knowable(self.case, self.start, self.kind)
-
-    def _clear(self) -> bool:
-        """Whether every request was answered, so that only the network knows of a further copy."""
-        return not any(event.endswith(("HOLD", "STALL", "LOSE", "DROP")) for event in self.events)
 
     def _gone(self) -> bool:
         """Whether somebody else has removed what was to be removed, which is as good."""
