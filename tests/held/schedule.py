@@ -317,11 +317,11 @@ class Dead(Schedule):
 
     @override
     def wrong(self, told: Told, applied: int) -> str | None:
-        asked = "resolve = " + str(told.resolved)
-        if self.case.name == "put" and self.kind == "save" and told.resolved is not None:
-            written = self.events.index("<save>") if "<save>" in self.events else len(self.events)
-            if written < self.events.index(asked) and self._overwritten():
-                return "asking has overwritten a newer write"
+        after = self.events[self.events.index(f"= {told.outcome}") :]
+        asked = f"resolve = {told.resolved}"
+        newer = "<save>" in after and asked in after and after.index("<save>") < after.index(asked)
+        if newer and self.case.name == "put" and self._overwritten():
+            return "asking has overwritten a newer write"
         return super().wrong(told, applied)
 
     def _overwritten(self) -> bool:
