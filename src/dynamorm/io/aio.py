@@ -66,6 +66,8 @@ class Aio:
     Example: ``await Aio(Endpoint.parse("https://dynamodb.eu-west-1.amazonaws.com")).run(flow)``
     """
 
+    _loop: asyncio.AbstractEventLoop | None = None  # of the class: an object whose making failed is freed too
+
     def __init__(
         self,
         endpoint: Endpoint,
@@ -90,7 +92,7 @@ class Aio:
         net.watch_forks(self)
 
     def _start(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = None
         self._open: set[Connection] = set()  # also those whose slot was lost
         self._pool: Pool[Connection] = Pool(*self._limits)
 
@@ -172,7 +174,7 @@ class Aio:
                     slot.since = now = monotonic()
                     held = False
                     pool.idle.append(slot)
-                    if len(pool.idle) > 1 or pool.waiters or pool.closed:
+                    if len(pool.idle) > pool.few or pool.waiters or pool.closed:
                         pool.settle(now)
                 else:
                     pool.drop(slot)

@@ -150,8 +150,8 @@ class Blocking:
                 connection: Any = slot.connection
                 answer = Exchange()
                 data = send.data
-                try:
-                    count = connection.send(data)
+                # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
+                try: count = connection.send(data)  # fmt: skip  # noqa: E701
                 except OSError as error:
                     count = connection.not_sent(error)
                 if count != len(data):
@@ -161,8 +161,7 @@ class Blocking:
                     left = deadline - monotonic()
                     if left <= 0 or not ready(left * 1000):
                         raise _late(send)  # noqa: TRY301 (a call less on the hot path)
-                    try:
-                        data = recv(_CHUNK)
+                    try: data = recv(_CHUNK)  # fmt: skip  # noqa: E701
                     except OSError as error:
                         connection.not_received(error, deadline, started=answer.started)
                         continue
@@ -179,7 +178,7 @@ class Blocking:
                     slot.since = now = monotonic()
                     held = False
                     pool.idle.append(slot)
-                    if len(pool.idle) > 1 or pool.waiters or pool.closed:
+                    if len(pool.idle) > pool.few or pool.waiters or pool.closed:
                         pool.settle(now)
                 else:
                     pool.drop(slot)

@@ -50,14 +50,15 @@ class _Work:
 class _Task:
     """The part of one thread in one gather: the thread does it, or the caller takes it back, whoever claims it first."""
 
-    __slots__ = ("_claimed", "_ended", "context", "work")
+    __slots__ = ("_bell", "_claimed", "_ended", "context", "work")
 
     def __init__(self, work: _Work) -> None:
         self.work = work
         self.context: Context = copy_context()
         self._claimed: dict[str, bool] = {}
-        self._ended = threading.Lock()
-        self._ended.acquire()
+        self._ended = False
+        self._bell = threading.Lock()
+        self._bell.acquire()
 
     def do(self) -> bool:
         """Take part, in the thread; False when the caller was first."""
@@ -66,15 +67,16 @@ class _Task:
         try:
             self.context.run(self.work.work)
         finally:
-            self._ended.release()
+            self._ended = True
+            self._bell.release()
         return True
 
     def take_back(self) -> bool:
         """In the caller: True when the thread has not begun and never will, else wait for its end. May be repeated."""
         if not self._claimed.setdefault("by thread", False):
             return True
-        self._ended.acquire()
-        self._ended.release()
+        while not self._ended:
+            self._bell.acquire(timeout=STAY)  # an exception may have come after the bell had rung
         return False
 
 

@@ -48,10 +48,9 @@ class Slot(Generic[C]):
 
     __slots__ = ("__weakref__", "born", "connection", "since")
 
-    def __init__(self, live: set[weakref.ref[Slot[C]]]) -> None:
+    def __init__(self) -> None:
         self.connection: C | None = None
         self.born = self.since = 0.0
-        live.add(weakref.ref(self, live.discard))  # last, and in one step: from here on it has a place
 
 
 class Waiter(Protocol[C]):
@@ -79,7 +78,7 @@ class Pool(Generic[C]):
         pool.settle(now)
     """
 
-    __slots__ = ("closed", "idle", "live", "max_age", "max_connections", "max_idle", "max_quiet", "waiters")
+    __slots__ = ("closed", "few", "idle", "live", "max_age", "max_connections", "max_idle", "max_quiet", "waiters")
 
     def __init__(
         self,
@@ -90,6 +89,7 @@ class Pool(Generic[C]):
     ) -> None:
         self.max_connections = max_connections
         self.max_idle = max_idle
+        self.few = min(1, max_idle)  # up to so many idle slots there is nothing to `settle`: the last one is not too old
         self.max_age = max_age
         self.max_quiet = max_quiet
         self.live: set[weakref.ref[Slot[C]]] = set()
@@ -124,14 +124,17 @@ class Pool(Generic[C]):
         """A new slot, unless there are as many as there may be."""
         if len(self.live) >= self.max_connections:
             return None
-        slot = Slot(self.live)
+        slot: Slot[C] | None = None
         try:
+            slot = Slot()
+            self.live.add(weakref.ref(slot, self.live.discard))
             if len(self.live) <= self.max_connections:
                 return slot
+            self._free(slot)  # another thread was in the same place: both stand back, and are served as they wait
         except BaseException:
-            self._free(slot)  # who keeps the exception keeps this frame, and with it the slot
+            if slot is not None:
+                self._free(slot)  # who keeps the exception keeps this frame, and with it the slot
             raise
-        self._free(slot)  # another thread was in the same place: both stand back, and are served as they wait
         return None
 
     def _free(self, slot: Slot[C]) -> None:
