@@ -94,7 +94,7 @@ def test_settle_waits_for_what_its_client_has_given_up(upstream, connect):
 
 
 def test_clear_drops_what_is_held(upstream, connect):
-    server, engine = upstream
+    server, _ = upstream
     with HoldingProxy(server.endpoint) as proxy:
         proxy.plan(Fate.HOLD, Fate.HOLD)
         connect(proxy.endpoint).send("UpdateItem").drain()
