@@ -92,8 +92,11 @@ test-on-%:
 	.venv-$*/bin/python -m pytest -m "$(UNIT)" $(PARALLEL) $(PYTEST_ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose
-	$(PY) -m pytest -m soak --timeout 0 $(PYTEST_ARGS)
+soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose (the last of them need Java)
+	$(PY) -m pytest -m "soak and not local" --timeout 0 $(PYTEST_ARGS)
+	$(PY) scripts/dynamodb_local.py check
+	DYNAMODB_LOCAL_HOME="$$($(PY) scripts/dynamodb_local.py path)" DYNAMORM_TEST_ENGINE=local \
+	    $(PY) -m pytest -m "soak and local" --timeout 0 $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.installed-bench  ## speed, memory and lost replies, beside boto3 and the peers (half an hour)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynamorm import Presets
-from dynamorm.testing.engines import DynamoDBLocal, EmbeddedEngine
+from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, EmbeddedEngine
 
 from .support.faces import FACES, Face
 
@@ -21,7 +21,7 @@ ENGINE = os.environ.get("DYNAMORM_TEST_ENGINE", "embedded")
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Any]:
     """The engine under test, one for the whole run."""
-    with DynamoDBLocal() if ENGINE == "local" else EmbeddedEngine() as running:
+    with DynamoDBLocal(jvm=SHORT_RUN) if ENGINE == "local" else EmbeddedEngine() as running:
         yield running
 
 
@@ -59,6 +59,22 @@ def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("AWS_", "DYNAMODB_END", "DYNAMORM_")) and not name.startswith("DYNAMORM_TEST_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Adds a line to the figures that are printed at the end of the run, also when the test has passed."""
+    return lambda line: record_property("figure", line)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the figures that tests have added."""
+    reports = [one for name in ("passed", "failed") for one in terminalreporter.stats.get(name, [])]
+    lines = [str(value) for one in reports for name, value in one.user_properties if name == "figure"]
+    if lines:
+        terminalreporter.section("figures")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

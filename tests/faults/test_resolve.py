@@ -17,7 +17,7 @@ from tests.support.faults import Store
 
 Make = Callable[..., Stage]
 FIVE = answers.error("InternalServerError", 500)
-SOON = {"operation_timeout": 0.25}
+SOON = {"operation_timeout": 0.3}
 settled = pytest.mark.parametrize("verb", SETTLED, ids=lambda verb: verb.name)
 
 

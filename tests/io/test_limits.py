@@ -191,10 +191,17 @@ def test_a_forked_child_starts_with_connections_of_its_own(serve, face):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_fork_while_another_thread_holds_the_lock_does_not_hang_the_child(serve):
-    driver = Blocking(serve().endpoint())
-    with driver._lock:
-        assert in_child(lambda: driver.run(ask()).status == 200) == 0
+def test_a_fork_while_another_thread_holds_every_slot_does_not_hang_the_child(serve):
+    release = threading.Event()
+    driver = Blocking(
+        serve(lambda sock, number: (stuck_until(release) if number == 1 else echo)(sock, number)).endpoint(),
+        max_connections=1,
+    )
+    threads = in_threads(1, lambda _: driver.run(ask(timeout=9)))
+    until(lambda: driver._pool.busy == 1)
+    assert in_child(lambda: driver.run(ask()).status == 200) == 0
+    release.set()
+    threads[0].join()
     driver.close()
 
 
@@ -342,10 +349,11 @@ def test_a_waiter_that_is_served_and_cancelled_in_one_turn_passes_its_slot_on(se
     async def main():
         driver = Aio(serve().endpoint(), max_connections=1)
         await driver.run(ask())
-        link = driver._pool.take(time.monotonic())
+        slot = driver._pool.take()
         waiting = [asyncio.ensure_future(driver.run(ask(request(b"%d" % n)))) for n in range(3)]
         await asyncio.sleep(0)
-        driver._give(link)
+        driver._pool.idle.append(slot)
+        driver._pool.settle(time.monotonic())
         waiting[0].cancel()  # has the connection already
         waiting[1].cancel()  # is next in the queue
         assert (await waiting[2]).body == b"2"

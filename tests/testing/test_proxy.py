@@ -129,6 +129,17 @@ def test_a_request_is_delivered_several_times(fault, least, most, upstream, conn
             assert before == 1
 
 
+def test_a_held_request_is_applied_after_its_client_saw_a_reset(upstream, connect):
+    server, engine = upstream
+    with LossyProxy(server.endpoint, loss=1.0, faults=[Fault.LATE], late=0.3) as proxy:
+        client = connect(proxy.endpoint).send("UpdateItem")
+        assert client.drain() == b""
+        assert client.end == "reset"
+        proxy.settle()
+        assert engine.count == 1
+        assert proxy.counts == {Fault.LATE: 1, "repeated": 1}
+
+
 def test_a_copy_arrives_after_another_clients_write(upstream, connect):
     server, _ = upstream
     with LossyProxy(

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from dynamorm.errors import MalformedResponse
+
 from .document import bytes_of
 from .replies import dumps, malformed, read_object
 
@@ -20,20 +22,37 @@ def is_of(raw: bytes, key: bytes, starts: tuple[bytes, ...]) -> bool:
 
     The usual case is a search for the bytes of the key: where its name stands once, it stands on the top level.
     """
-    parts = [key[1:-1]]
-    if len(starts) == 2:
-        first, _, second = key[1:-1].partition(b'},"')  # in a text the quotation mark would have a backslash before it
-        parts = [first + b"}", b'"' + second]
-    if all(part in raw and raw.count(start) == 1 for part, start in zip(parts, starts, strict=True)):
-        return True
-    item, wanted = read_object(raw), read_object(key)
-    return all(_same(item.get(name), value) for name, value in wanted.items())
+    inner = key[1:-1]
+    if len(starts) == 1:
+        if inner in raw and raw.count(starts[0]) == 1:
+            return True
+    else:
+        first, _, second = inner.partition(b'},"')  # in a text the quotation mark would have a backslash before it
+        if first + b"}" in raw and b'"' + second in raw and raw.count(starts[0]) == raw.count(starts[-1]) == 1:
+            return True
+    return _has(read_object(raw), read_object(key))
 
 
 def check(raw: bytes, key: bytes, starts: tuple[bytes, ...]) -> None:
     """Raise MalformedResponse when an item has another key than this one."""
     if not is_of(raw, key, starts):
-        raise malformed("it shows an item with another key than was asked for")
+        raise another()
+
+
+def another() -> MalformedResponse:
+    """The error for an item that nobody asked for."""
+    return malformed("it shows an item with another key than was asked for")
+
+
+def check_shown(raw: bytes, key: bytes) -> None:
+    """As `check`, of an item that may lack a part of its key: it was not asked for."""
+    shown, wanted = read_object(raw), read_object(key)
+    if not _has(shown, {name: value for name, value in wanted.items() if name in shown}):
+        raise another()
+
+
+def _has(item: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(_same(item.get(name), value) for name, value in wanted.items())
 
 
 def _same(one: Any, other: dict[str, Any]) -> bool:

@@ -20,7 +20,8 @@ from msgspec.json import Decoder
 from dynamorm.errors import DynamORMError, MalformedResponse
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
-from . import address
+from .address import check as check_address
+from .address import leads
 from .document import from_wire
 from .mismatch import Mismatch
 from .numbers import int_of
@@ -70,7 +71,7 @@ class Reading:
         self._names = codec.record.wire_names()
         self._renamed = codec.renamed
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
-        self.starts = address.leads(key_names)
+        self.starts = leads(key_names)
         self._start = self.starts[0] if len(self.starts) == 1 else None
 
     @cached_property
@@ -190,7 +191,7 @@ class Reading:
                     if key is not None and (
                         self._start is None or key[1:-1] not in body or body.count(self._start) != 1
                     ):
-                        address.check(body[8:-1], key, self.starts)
+                        check_address(body[8:-1], key, self.starts)
                     return self._make(wire, body[8:-1])
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
@@ -209,7 +210,7 @@ class Reading:
                     if key is not None and (
                         self._start is None or key[1:-1] not in body or body.count(self._start) != 1
                     ):
-                        address.check(body[14:-1], key, self.starts)
+                        check_address(body[14:-1], key, self.starts)
                     return self._make(wire, body[14:-1])
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
@@ -219,7 +220,7 @@ class Reading:
         """The JSON of the attributes in a write's reply, or None. Raises: MalformedResponse."""
         raw = self._attributes_json(body)
         if raw is not None:
-            address.check(raw, key, self.starts)
+            check_address(raw, key, self.starts)
         return raw
 
     def _attributes_json(self, body: bytes) -> bytes | None:
@@ -241,7 +242,7 @@ class Reading:
         if found is None:
             return None
         if key is not None:
-            address.check(found[0], key, self.starts)
+            check_address(found[0], key, self.starts)
         return self._proven(*found)
 
     # --------------------------------------------------------------------------------------------------------- pages

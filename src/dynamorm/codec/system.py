@@ -16,7 +16,7 @@ from msgspec.json import Decoder
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
 from .address import check as check_address
-from .address import leads
+from .address import check_shown, leads
 from .document import bytes_of
 from .numbers import int_of
 from .replies import dumps, parts_of, raw_item, raw_page, read_object
@@ -190,9 +190,8 @@ def part_of(body: bytes, key: bytes) -> bytes | None:
     Raises: MalformedResponse.
     """
     raw = raw_item(body, "Item")
-    if raw is not None:
-        shown = {name: wire for name, wire in read_object(key).items() if name in read_object(raw)}
-        check_address(raw, dumps(shown), leads(shown))
+    if raw is not None and key[1:-1] not in raw:
+        check_shown(raw, key)
     return raw
 
 

@@ -1,41 +1,72 @@
 """The asyncio driver: performs a flow's effects on one event loop. The only module that imports asyncio.
 
-It must not know DynamoDB. Everything runs in the loop's thread, so the pool needs no lock; what can be cancelled is
-written so that a cancellation at any ``await`` gives back exactly what was held.
+It must not know DynamoDB. What can be cancelled is written so that a cancellation at any ``await``, or an exception that a
+signal's handler raises anywhere, gives back exactly what was held.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import deque
+from contextlib import suppress
+from contextvars import copy_context
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dynamorm.effects import Call, Flow, Gather, Reply, Send, Sleep, TransportError
 from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.aio_link import Connection, dial
 from dynamorm.io.tls import settings_for
-from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Grant, Pool
+from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dynamorm.io.proxy import Proxy
     from dynamorm.io.tls import TLSSettings
     from dynamorm.wire.endpoint import Endpoint
-    from dynamorm.wire.pool import Wake
+    from dynamorm.wire.pool import Slot
 
 T = TypeVar("T")
-_Waiter: TypeAlias = "asyncio.Future[Connection | Grant]"
+
+
+class _Waiter:
+    """A task that waits for a slot."""
+
+    __slots__ = ("_bell", "_loop", "box")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._bell: asyncio.Future[None] | None = None
+        self.box: deque[Slot[Connection]] = deque()
+
+    def ring(self) -> None:
+        bell = self._bell
+        if bell is not None and not bell.done() and not self._loop.is_closed():
+            bell.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait to be rung, for so long."""
+        self._bell = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self.ring)
+        try:
+            await self._bell
+        finally:
+            timer.cancel()
 
 
 class Aio:
     """Performs flows for any number of tasks of one event loop, over one pool of connections to one endpoint.
 
-    The arguments are those of `dynamorm.io.blocking.Blocking`. The first use ties the driver to the running loop.
+    The arguments are those of `dynamorm.io.blocking.Blocking`. The first use ties the driver to the running loop; when
+    that is closed, the next use ties it to another one, with new connections.
 
     Example: ``await Aio(Endpoint.parse("https://dynamodb.eu-west-1.amazonaws.com")).run(flow)``
     """
+
+    _loop: asyncio.AbstractEventLoop | None = None  # of the class: an object whose making failed is freed too
 
     def __init__(
         self,
@@ -56,22 +87,26 @@ class Aio:
         self._tls = settings_for(endpoint, tls)
         self._proxy = proxy
         self._names = net.Names(endpoint if proxy is None else proxy.endpoint, resolver, connection_timeout)
-        self._live: set[Connection] = set()
         self._inherited: list[Connection] = []
         self._start()
         net.watch_forks(self)
 
     def _start(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pool: Pool[Connection, _Waiter] = Pool(*self._limits)
+        self._loop = None
+        self._open: set[Connection] = set()  # also those whose slot was lost
+        self._pool: Pool[Connection] = Pool(*self._limits)
+
+    @property
+    def _live(self) -> list[Connection]:
+        """The connections that are open."""
+        return [slot.connection for slot in self._pool.slots() if slot.connection is not None]
 
     def forked(self) -> None:
         """Start anew in a child process: the connections, and the loop, belong to the parent."""
         closed = self._pool.closed
-        for connection in self._live:
+        for connection in self._open:
             net.disown(connection.fileno)
-        self._inherited += self._live  # kept, so that no finaliser runs on a loop that never will
-        self._live.clear()
+        self._inherited += self._open  # kept, so that no finaliser runs on a loop that never will
         self._names.reset()
         self._start()
         self._pool.closed = closed
@@ -94,7 +129,7 @@ class Aio:
         if effect.__class__ is Sleep:
             return await asyncio.sleep(effect.seconds)
         if effect.__class__ is Call:
-            return await (asyncio.to_thread(effect.sync) if effect.async_ is None else effect.async_())
+            return await (_in_thread(effect.sync) if effect.async_ is None else effect.async_())
         if effect.__class__ is Gather:
             return await self._gather(effect)
         raise TypeError(f"not an effect: {effect!r}")
@@ -105,102 +140,97 @@ class Aio:
         if loop is not self._loop:
             self._adopt(loop)
         now = monotonic()
-        got = self._pool.take(now)
-        if isinstance(got, Connection) and not got.closed and not got.ready(0):
-            connection = got
-        else:
-            connection = await self._obtain(got, now, now + send.timeout)
-        try:
-            answer = await connection.ask(send.data, now + send.timeout, send.largest)
-        except BaseException:
-            self._discard(connection)
+        deadline = now + send.timeout
+        pool = self._pool
+        slot: Slot[Connection] | None = None
+        held = True  # False from when the slot goes back: if it does not get there, it is found missing
+        try:  # around both the taking and the giving, for a signal's handler may raise an exception anywhere
+            try:
+                try:
+                    if not pool.waiters:
+                        slot = pool.idle.pop()
+                except IndexError:
+                    pass
+                while (
+                    slot is None
+                    or now - slot.since >= pool.max_quiet
+                    or now - slot.born >= pool.max_age
+                    or slot.connection.closed  # type: ignore[union-attr]  # an idle slot has one
+                    or slot.connection.ready(0)  # type: ignore[union-attr]
+                ):
+                    if slot is not None:
+                        pool.drop(slot)  # readable without a question: closed by the other side, or not to be trusted
+                    limit = min(deadline, now + self._patience)
+                    slot = pool.take() or await self._wait(pool, limit)
+                    if slot.connection is None:
+                        slot.connection = Connection(loop, self._open)
+                        await dial(slot.connection, self._endpoint, self._names, self._tls, limit, self._proxy)
+                        slot.born = slot.connection.born
+                        break
+                connection: Any = slot.connection
+                answer: Any = await connection.ask(send.data, deadline, send.largest)
+                answer.origin = connection
+                if answer.reusable and not connection.closed:
+                    connection.used = True
+                    slot.since = now = monotonic()
+                    held = False
+                    pool.idle.append(slot)
+                    if len(pool.idle) > pool.few or pool.waiters or pool.closed:
+                        pool.settle(now)
+                else:
+                    pool.drop(slot)
+            except BaseException:
+                if held and slot is not None:
+                    pool.drop(slot)
+                raise
+        except BaseException:  # once more, if an exception came while the first was dealt with
+            if held and slot is not None:
+                pool.drop(slot)
+            held, slot = slot is not None and held, None
+            if not held:
+                self._sweep()
             raise
-        answer.origin = connection
-        if answer.reusable and not connection.closed:
-            self._give(connection)
-        else:
-            self._discard(connection)
-        return answer
+        return answer  # type: ignore[no-any-return]
+
+    def _sweep(self) -> None:
+        """End the connections whose slots were lost: the loop would keep them."""
+        held = {slot.connection for slot in self._pool.slots()}
+        for connection in self._open - held:
+            connection.close()
 
     def _adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None:
-            raise ConfigError("this AsyncDB is in use on another event loop: make one AsyncDB for each loop")
+            if not self._loop.is_closed():
+                raise ConfigError("this AsyncDB is in use on another event loop: make one AsyncDB for each loop")
+            for connection in self._open.copy():
+                connection.close()
+            closed = self._pool.closed
+            self._start()
+            self._pool.closed = closed
         self._loop = loop
 
-    async def _obtain(self, got: Connection | Grant, now: float, deadline: float) -> Connection:
-        """Whatever it takes to get a connection: waiting for a slot, opening one."""
-        limit = min(deadline, now + self._patience)
-        if got is Grant.WAIT:
-            got = await self._wait(limit)
-        if isinstance(got, Connection):
-            if not got.closed and not got.ready(0):
-                return got
-            self._close(got)  # readable without a question: closed by the other side, or not to be trusted
-        elif got is Grant.CLOSED:
-            raise ConfigError("this database was closed")
+    async def _wait(self, pool: Pool[Connection], limit: float) -> Slot[Connection]:
+        """Wait for a slot. Raises: `TransportError` when none came in time, `ConfigError` when the driver is closed."""
+        waiter = _Waiter(asyncio.get_running_loop())
         try:
-            connection = await dial(self._endpoint, self._names, self._tls, limit, self._proxy)
-        except BaseException:
-            self._free()
+            try:
+                pool.waiters.append(waiter)
+                pool.serve()  # something may have become free since
+                while not waiter.box:
+                    left = limit - monotonic()
+                    if pool.closed:
+                        raise ConfigError("this database was closed")
+                    if left <= 0:
+                        raise TransportError("pool", f"all {pool.max_connections} connections stayed busy", sent=False)
+                    await waiter.wait(min(left, pool.patience()))
+                    if not waiter.box:
+                        pool.look(waiter)
+                return waiter.box.pop()
+            finally:
+                pool.leave(waiter)
+        except BaseException:  # once more, if an exception came while it left
+            pool.leave(waiter)
             raise
-        self._live.add(connection)
-        return connection
-
-    async def _wait(self, limit: float) -> Connection | Grant:
-        loop = asyncio.get_running_loop()
-        waiter: _Waiter = loop.create_future()
-        self._pool.wait(waiter)
-        timer = loop.call_later(max(0.0, limit - monotonic()), self._expire, waiter)
-        try:
-            return await waiter
-        except BaseException:
-            if not self._pool.forget(waiter) and not waiter.cancelled() and waiter.exception() is None:
-                self._return(waiter.result())  # served and cancelled in the same turn of the loop
-            raise
-        finally:
-            timer.cancel()
-
-    def _expire(self, waiter: _Waiter) -> None:
-        if self._pool.forget(waiter) and not waiter.done():
-            detail = f"all {self._limits[0]} connections stayed busy"
-            waiter.set_exception(TransportError("pool", detail, sent=False))
-
-    def _return(self, grant: Connection | Grant) -> None:
-        if isinstance(grant, Connection):
-            self._give(grant)
-        elif grant is Grant.OPEN:
-            self._free()
-
-    def _give(self, connection: Connection) -> None:
-        connection.used = True
-        wake = self._pool.give(connection, monotonic())
-        if wake is not None:
-            self._ring(wake)
-        if self._pool.doomed:
-            self._bury()
-
-    def _free(self) -> None:
-        self._ring(self._pool.lost())
-
-    def _ring(self, wake: Wake[_Waiter, Connection]) -> None:
-        while wake is not None and wake[0].done():  # cancelled, but its task has had no turn yet: serve the next
-            got = wake[1]
-            wake = self._pool.give(got, monotonic()) if isinstance(got, Connection) else self._pool.lost()
-        if wake is not None:
-            wake[0].set_result(wake[1])
-
-    def _discard(self, connection: Connection) -> None:
-        self._close(connection)
-        self._free()
-
-    def _close(self, connection: Connection) -> None:
-        self._live.discard(connection)
-        connection.abort()
-
-    def _bury(self) -> None:
-        doomed, self._pool.doomed = self._pool.doomed, []
-        for connection in doomed:
-            self._close(connection)
 
     async def _gather(self, effect: Gather) -> list[Any]:
         results: list[Any] = [None] * len(effect.flows)
@@ -227,12 +257,44 @@ class Aio:
                 failures.append(error)
 
     async def close(self) -> None:
-        """Close what is idle; connections in use are closed after their exchange. Later use raises."""
-        for waiter in self._pool.close():
-            if not waiter.done():
-                waiter.set_result(Grant.CLOSED)
-        self._bury()
+        """Close what is idle; connections in use are closed after their exchange. Later use raises. It never fails."""
+        loop = self._loop
+        if loop is None or loop is asyncio.get_running_loop() or loop.is_closed():
+            self._pool.close()
+        else:  # it may run in another thread, and is not to be touched from here
+            with suppress(RuntimeError):  # closed in this very moment
+                loop.call_soon_threadsafe(self._pool.close)
+            self._pool.closed = True
         await asyncio.sleep(0)  # the loop closes sockets in its next turn
+
+    def __del__(self) -> None:
+        """Nobody is left to close the connections, and their loop would keep them or, closed, complain of them."""
+        loop = self._loop
+        if loop is not None and self._open and (loop.is_closed() or asyncio._get_running_loop() is loop):  # noqa: SLF001 - it does not raise without one
+            for connection in self._open.copy():
+                connection.close()
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    """Run what blocks in a thread, which ends quietly when the loop was closed meanwhile."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    context = copy_context()
+
+    def tell(tell_it: Callable[[Any], None], what: Any) -> None:
+        if not done.done():
+            tell_it(what)
+
+    def run() -> None:
+        try:
+            outcome = done.set_result, context.run(work)
+        except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
+            outcome = done.set_exception, error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, *outcome)
+
+    threading.Thread(target=run, name="dynamorm-call", daemon=True).start()
+    return await done
 
 
 async def _all_ended(tasks: list[asyncio.Task[None]], failures: list[BaseException]) -> None:

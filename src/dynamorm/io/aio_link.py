@@ -9,12 +9,12 @@ import asyncio
 from contextlib import suppress
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from dynamorm.effects import TransportError
 from dynamorm.io import net
 from dynamorm.io.tls import handshake_failure, odd_protocol
-from dynamorm.wire.http1 import Exchange
+from dynamorm.wire.http1 import Exchange, repeated
 
 if TYPE_CHECKING:
     import socket
@@ -30,7 +30,10 @@ _TICK: Final = 0.001  # a loop's clock may be that coarse: do not set a timer fo
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One transport. ``used`` tells that it has carried an exchange already, ``closed`` that it carries no more."""
+    """One transport. ``used`` tells that it has carried an exchange already, ``closed`` that it carries no more.
+
+    It stands in ``registry`` for as long as it has a transport. ``born`` is when its address was looked up.
+    """
 
     __slots__ = (
         "_alarm",
@@ -38,52 +41,58 @@ class Connection(asyncio.BufferedProtocol):
         "_buffer",
         "_deadline",
         "_future",
+        "_last_id",
         "_loop",
+        "_registry",
         "_timer",
         "_transport",
         "born",
         "closed",
         "fileno",
         "ready",
-        "since",
+        "sock",
         "used",
     )
 
     used: bool
     closed: bool
 
-    _transport: asyncio.Transport
     _future: asyncio.Future[Exchange]
     _deadline: float
     ready: net.Ready
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, born: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, registry: set[Connection]) -> None:
         self._loop = loop
+        self._registry = registry
+        self._transport: asyncio.Transport | None = None
+        self._last_id: bytes | None = None
         self._answer: Exchange | None = None  # set while an answer is awaited
         self._buffer = memoryview(bytearray(_BUFFER))
         self._alarm = inf  # when the timer goes off
         self._timer: asyncio.TimerHandle | None = None
         self.fileno: int = -1
-        self.born: float = born
-        self.since: float = 0.0
+        self.sock: socket.socket | None = None
+        self.born: float = 0.0
         self.used = self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
+        self._registry.add(self)
         self._transport = cast("asyncio.Transport", transport)
         self.fileno = transport.get_extra_info("socket").fileno()
         self.ready = net.readiness(self.fileno)
 
     def ask(self, data: bytes, deadline: float, largest: int) -> asyncio.Future[Exchange]:
-        """Send a request; the future is the answer. Whoever stops waiting for it must `abort` the connection."""
-        if self._transport.is_closing():
+        """Send a request; the future is the answer. Whoever stops waiting for it must `close` the connection."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
             raise TransportError("send", "the connection was closed", sent=False, fresh=not self.used)
         self._answer = Exchange(largest)
         self._future = future = self._loop.create_future()
         self._deadline = deadline
         if deadline < self._alarm:  # else the timer of an earlier exchange goes off in time to be set anew
             self._set_alarm()
-        self._transport.write(data)
+        transport.write(data)
         return future
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the loop's interface)
@@ -94,12 +103,19 @@ class Connection(asyncio.BufferedProtocol):
         """Called by the loop."""
         answer = self._answer
         if answer is None:  # bytes that nobody asked for must not meet the next question
-            self.abort()
+            self.close()
             return
         try:
             if not answer.feed(bytes(self._buffer[:nbytes])):
                 return
-        except TransportError as error:
+            if answer.raw_id is not None:
+                if answer.raw_id == self._last_id:
+                    raise repeated()  # noqa: TRY301 (both failures end alike)
+                self._last_id = answer.raw_id
+        except (KeyboardInterrupt, SystemExit) as error:
+            self._fail(error)
+            raise  # they end the loop
+        except BaseException as error:  # noqa: BLE001 (what a signal's handler raised goes to the task, not to the loop's log)
             self._fail(error)
             return
         self._answer = None
@@ -109,6 +125,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self.closed = True
+        self._registry.discard(self)
         answer = self._answer
         if answer is None:
             return
@@ -121,17 +138,27 @@ class Connection(asyncio.BufferedProtocol):
             detail = str(exc or "") or "the connection was closed before an answer"
             self._fail(TransportError("receive", detail, sent=True, fresh=answer.started or not self.used))
 
-    def abort(self) -> None:
-        """Close at once, whatever is under way."""
+    def close(self) -> None:
+        """Close at once, whatever is under way, also when the loop is closed already."""
         self.closed = True
         self._answer = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._transport.abort()
+        transport = self._transport
+        if transport is None:
+            if self.sock is not None:
+                self.sock.close()
+        elif self._loop.is_closed():
+            _abandon(transport)
+            if self.sock is not None:
+                self.sock.close()
+        else:
+            transport.abort()
+        self._registry.discard(self)
 
-    def _fail(self, error: TransportError) -> None:
-        self.abort()
+    def _fail(self, error: BaseException) -> None:
+        self.close()
         if not self._future.done():
             self._future.set_exception(error)
 
@@ -152,33 +179,50 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(TransportError("timeout", "no complete answer in time", sent=True))
 
 
+def _abandon(transport: asyncio.Transport) -> None:
+    """End a transport whose loop is closed: it can no longer do so by itself, and would warn of that when it is freed."""
+    with suppress(Exception):  # it reaches for its loop, if it is not asyncio's own
+        transport.abort()
+    inner = getattr(transport, "_ssl_protocol", None)
+    for one in (transport, getattr(inner, "_transport", None)):
+        if getattr(one, "_sock", None) is not None:
+            one._sock = None  # type: ignore[union-attr]  # noqa: SLF001 (asyncio has no other way)
+
+
 async def dial(
-    endpoint: Endpoint, names: net.Names, tls: TLSSettings | None, limit: float, proxy: Proxy | None = None
-) -> Connection:
-    """Look up, connect, shake hands; ``names`` are the proxy's where there is one.
+    connection: Connection,
+    endpoint: Endpoint,
+    names: net.Names,
+    tls: TLSSettings | None,
+    limit: float,
+    proxy: Proxy | None = None,
+) -> None:
+    """Look up, connect, shake hands; ``names`` are the proxy's where there is one. Who calls it closes the connection.
 
     Raises: `TransportError`, always with ``sent=False``.
     """
     loop = asyncio.get_running_loop()
     context = None if tls is None else tls.context()
     addresses = await _look_up(loop, names, limit)
-    sock = await _connect(loop, addresses.ips, endpoint.port if proxy is None else proxy.endpoint.port, limit)
+    port = endpoint.port if proxy is None else proxy.endpoint.port
+    connection.sock = sock = await _connect(loop, addresses.ips, port, limit)
+    connection.born = addresses.born
     if proxy is not None:
         await _open_tunnel(loop, sock, proxy, endpoint, limit)
-    connection = Connection(loop, addresses.born)
     host = endpoint.host if context is not None else None
     try:
         async with asyncio.timeout(limit - monotonic()):
-            await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=host)
+            transport, _ = await loop.create_connection(
+                lambda: connection, sock=sock, ssl=context, server_hostname=host
+            )
+            if connection._transport is None:  # noqa: SLF001 (the loop's call was interrupted, which it only notes)
+                connection.connection_made(transport)
         if context is not None:
             _check_protocol(connection)
-    except BaseException as error:
-        if connection.fileno >= 0:
-            connection.abort()
-        if isinstance(error, (OSError, ValueError)):
-            raise handshake_failure(error, endpoint.host) from error
-        raise
-    return connection
+    except (OSError, ValueError) as error:
+        if net.is_foreign(error, loop):
+            raise
+        raise handshake_failure(error, endpoint.host) from error
 
 
 async def _open_tunnel(
@@ -192,15 +236,14 @@ async def _open_tunnel(
             await loop.sock_sendall(sock, tunnel.question)
             while not tunnel.feed(await loop.sock_recv(sock, 4096)):
                 pass
-    except BaseException as error:
-        sock.close()
-        if isinstance(error, OSError):  # TimeoutError is one
-            raise tunnel.failed(f"did not answer ({str(error) or 'timed out'})") from error
-        raise
+    except OSError as error:  # TimeoutError is one
+        if net.is_foreign(error, loop):
+            raise
+        raise tunnel.failed(f"did not answer ({str(error) or 'timed out'})") from error
 
 
 def _check_protocol(connection: Connection) -> None:
-    secured = connection._transport.get_extra_info("ssl_object")  # noqa: SLF001 (this module's own class)
+    secured: Any = connection._transport.get_extra_info("ssl_object")  # type: ignore[union-attr]  # noqa: SLF001 (ours)
     odd = odd_protocol(secured.selected_alpn_protocol())
     if odd is not None:
         raise odd
@@ -220,9 +263,12 @@ async def _look_up(loop: asyncio.AbstractEventLoop, names: net.Names, limit: flo
             loop.call_soon_threadsafe(ended.set)
 
     lookup.when_done(tell)
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(limit - now):
             await ended.wait()
+    except TimeoutError as error:
+        if net.is_foreign(error, loop):
+            raise
     return lookup.result()
 
 
@@ -236,6 +282,8 @@ async def _connect(loop: asyncio.AbstractEventLoop, ips: tuple[str, ...], port: 
         try:
             return await _connect_one(loop, ip, port, net.share_of(left, len(ips) - index))
         except OSError as error:
+            if net.is_foreign(error, loop):
+                raise
             failure = error
     detail = f"{', '.join(ips)} port {port}: {str(failure) or 'timed out'}"
     raise TransportError("connect", detail, sent=False) from failure

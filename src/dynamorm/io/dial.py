@@ -5,8 +5,6 @@ It must not know HTTP or the pool.
 
 from __future__ import annotations
 
-import socket
-import sys
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,7 @@ from dynamorm.io import net
 from dynamorm.io.tls import handshake_failure, odd_protocol
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from ssl import SSLContext
 
@@ -24,14 +23,13 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """One socket. ``used`` tells that it has carried an exchange already.
+    """One socket, which never blocks. ``used`` tells that it has carried an exchange already.
 
-    With ``flags`` its calls do not block. Where there are any, ``recv`` without them waits for ``patience`` seconds.
+    ``last_id`` is the request id of its last answer that had one. ``born`` is when its address was looked up.
     """
 
     __slots__ = (
-        "born", "fileno", "flags", "patience", "ready", "recv", "send", "since", "sock", "tls", "used", "want_read",
-        "want_write",
+        "born", "fileno", "last_id", "ready", "recv", "send", "sock", "tls", "used", "want_read", "want_write",
     )  # fmt: skip
 
     used: bool
@@ -43,29 +41,15 @@ class Connection:
         self.recv: Callable[..., bytes] = sock.recv
         self.fileno: int = sock.fileno()
         self.ready: net.Ready = net.readiness(self.fileno)
-        self.flags: int = 0
-        self.patience: float = 0.0  # seconds that `recv` waits by itself
         self.born: float = born
-        self.since: float = 0.0
+        self.last_id: bytes | None = None
         self.used = self.tls = False
         self.want_read: tuple[type[OSError], ...] = ()
         self.want_write: tuple[type[OSError], ...] = (BlockingIOError,)
 
-    def waiting(self) -> Connection:
-        """Let the system do the waiting where it can: a call of `recv` is cheaper than one of `poll` and one of `recv`."""
-        # Not where a library has put its own sockets, which only seem to block, in place of the system's (gevent).
-        if sys.platform == "linux" and type(self.sock).__module__ == "socket":
-            self.flags = socket.MSG_DONTWAIT
-            self.sock.setblocking(True)
-        return self
-
-    def wait_for(self, seconds: float) -> None:
-        """Have ``recv`` wait so long, on a connection with ``flags``."""
-        from struct import pack
-
-        micros = max(1, int(seconds * 1e6))  # zero would mean: for ever
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, pack("ll", *divmod(micros, 1_000_000)))
-        self.patience = seconds
+    def close(self) -> None:
+        """End it at once."""
+        self.sock.close()
 
     def over_tls(self) -> Connection:
         """Take into account that TLS may hold bytes back, and may have to read in order to write."""
@@ -78,6 +62,16 @@ class Connection:
         self.tls = True
         return self
 
+    def not_sent(self, error: OSError) -> int:
+        """The bytes that a failed call has sent: none.
+
+        What failed is met again in `send_rest`, which tells "not now" from "never"; only what is no failure of the call
+        is raised.
+        """
+        if net.is_foreign(error):
+            raise error
+        return 0
+
     def send_rest(self, data: bytes, count: int, deadline: float) -> None:
         """Send what the first call left, for as long as there is time."""
         view = memoryview(data)
@@ -87,17 +81,23 @@ class Connection:
             if left <= 0:
                 raise TransportError("timeout", "the request could not be sent in time", sent=sent)
             try:
-                count += self.send(view[count:], self.flags)
+                count += self.send(view[count:])
             except self.want_read:
                 self.ready(left * 1000)
             except self.want_write:
                 net.wait_writable(self.fileno, left)
             except OSError as error:
+                if net.is_foreign(error):
+                    raise
                 raise TransportError("send", str(error), sent=sent, fresh=not self.used) from error
 
     def not_received(self, error: OSError, deadline: float, *, started: bool) -> None:
         """Return when ``recv`` only wants to be called again, else raise what happened."""
-        if isinstance(error, (*self.want_read, BlockingIOError)):
+        if isinstance(error, self.want_read):
+            return
+        if net.is_foreign(error):
+            raise error
+        if isinstance(error, BlockingIOError):
             return
         if isinstance(error, self.want_write):
             net.wait_writable(self.fileno, max(0.0, deadline - monotonic()))
@@ -123,7 +123,7 @@ def dial(
             sock = _shake_hands(sock, context, endpoint.host, deadline)
         sock.setblocking(False)
         connection = Connection(sock, addresses.born)
-        return connection.waiting() if context is None else connection.over_tls()
+        return connection if context is None else connection.over_tls()
     except BaseException:
         sock.close()
         raise
@@ -139,6 +139,8 @@ def _open_tunnel(sock: socket.socket, proxy: Proxy, endpoint: Endpoint, deadline
         while not tunnel.feed(sock.recv(4096)):
             sock.settimeout(max(0.001, deadline - monotonic()))
     except OSError as error:
+        if net.is_foreign(error):
+            raise
         raise tunnel.failed(f"did not answer ({error})") from error
 
 
@@ -147,11 +149,16 @@ def _shake_hands(sock: socket.socket, context: SSLContext, host: str, deadline: 
     try:
         secured = context.wrap_socket(sock, server_hostname=host)
     except (OSError, ValueError) as error:
+        if net.is_foreign(error):
+            raise
         raise handshake_failure(error, host) from error
-    odd = odd_protocol(secured.selected_alpn_protocol())
-    if odd is not None:
+    try:
+        odd = odd_protocol(secured.selected_alpn_protocol())
+        if odd is not None:
+            raise odd  # noqa: TRY301 - the socket is closed below, whatever is raised
+    except BaseException:
         secured.close()
-        raise odd
+        raise
     return secured
 
 
@@ -175,6 +182,8 @@ def _connect(ips: tuple[str, ...], port: int, deadline: float) -> socket.socket:
         try:
             return _connect_one(ip, port, net.share_of(left, len(ips) - index))
         except OSError as error:
+            if net.is_foreign(error):
+                raise
             failure = error
     raise TransportError("connect", f"{', '.join(ips)} port {port}: {failure}", sent=False) from failure
 

@@ -9,57 +9,37 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from dynamorm.effects import Flow, Gather
+from dynamorm.io.net import no_more_threads
 
 STAY: Final = 5.0
 """Seconds for which a thread waits for more work before it ends."""
 
 
-_Task: TypeAlias = "tuple[Context, _Work]"
-
-
 class _Work:
-    """The flows of one `Gather`, taken one by one by whichever thread is free."""
+    """The flows of one `Gather`, taken one by one by whichever thread is free.
+
+    There is no lock: an exception may come anywhere (a signal's handler raises it), and to take the next of an iterator
+    is one step.
+    """
 
     def __init__(self, run: Callable[[Flow[Any]], Any], effect: Gather) -> None:
         self._run = run
-        self._lock = threading.Lock()
         self._left = iter(enumerate(effect.flows))
-        self._running = 0
-        self._bell: threading.Lock | None = None  # rung when the last flow under way has ended
         self.results: list[Any] = [None] * len(effect.flows)
         self.failures: list[BaseException] = []
         self.stopped = False
 
-    def _take(self) -> tuple[int, Flow[Any]] | None:
-        with self._lock:
-            job = None if self.stopped else next(self._left, None)
-            self._running += job is not None
-            return job
-
     def work(self) -> None:
         """Run one flow after the other until none is left."""
-        while (job := self._take()) is not None:
+        while not self.stopped and (job := next(self._left, None)) is not None:
             try:
                 self.results[job[0]] = self._run(job[1])
             except BaseException as error:  # noqa: BLE001 (raised by the caller's thread, after all have ended)
                 self.failures.append(error)
                 self.stopped = True
-            with self._lock:
-                self._running -= 1
-                if self._running == 0 and self._bell is not None:
-                    self._bell.release()
-
-    def wait(self) -> None:
-        """Block until the flows that other threads have taken have ended. To be called when no more will be taken."""
-        with self._lock:
-            if self._running == 0:
-                return
-            self._bell = threading.Lock()
-            self._bell.acquire()
-        self._bell.acquire()
 
     def abandon(self) -> None:
         """Close what was not taken."""
@@ -67,8 +47,41 @@ class _Work:
             flow.close()
 
 
+class _Task:
+    """The part of one thread in one gather: the thread does it, or the caller takes it back, whoever claims it first."""
+
+    __slots__ = ("_bell", "_claimed", "_ended", "context", "work")
+
+    def __init__(self, work: _Work) -> None:
+        self.work = work
+        self.context: Context = copy_context()
+        self._claimed: dict[str, bool] = {}
+        self._ended = False
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    def do(self) -> bool:
+        """Take part, in the thread; False when the caller was first."""
+        if not self._claimed.setdefault("by thread", True):
+            return False
+        try:
+            self.context.run(self.work.work)
+        finally:
+            self._ended = True
+            self._bell.release()
+        return True
+
+    def take_back(self) -> bool:
+        """In the caller: True when the thread has not begun and never will, else wait for its end. May be repeated."""
+        if not self._claimed.setdefault("by thread", False):
+            return True
+        while not self._ended:
+            self._bell.acquire(timeout=STAY)  # an exception may have come after the bell had rung
+        return False
+
+
 class _Hand:
-    """A thread that takes part in one gather after the other. Whoever takes the task out of ``box`` answers for it."""
+    """A thread that takes part in one gather after the other."""
 
     __slots__ = ("bell", "box", "dismissed")
 
@@ -78,18 +91,6 @@ class _Hand:
         self.bell = threading.Lock()
         self.bell.acquire()
 
-    def hire(self, task: _Task) -> None:
-        """Give a thread that waits, or is about to, something to do."""
-        self.box.append(task)
-        self.ring()
-
-    def take(self) -> _Task | None:
-        """The task, for the one who asks first."""
-        try:
-            return self.box.pop()
-        except IndexError:
-            return None
-
     def ring(self) -> None:
         """Wake it up."""
         with suppress(RuntimeError):  # it was rung already, and has not woken up since
@@ -97,20 +98,14 @@ class _Hand:
 
     def live(self, idle: list[_Hand]) -> None:
         """Work, wait for more, and end when none comes."""
-        while True:
-            if (task := self.take()) is not None:
-                context, work = task
-                context.run(work.work)
-                del task, context, work  # a thread that waits must keep nothing alive
-                idle.append(self)
-            if self.dismissed:
-                return
-            if not self.bell.acquire(timeout=STAY):
-                try:
+        while not self.dismissed:
+            while self.box:
+                if self.box.pop().do():  # held by no variable: a thread that waits must keep nothing alive
+                    idle.append(self)
+            if not self.dismissed and not self.bell.acquire(timeout=STAY):  # type: ignore[redundant-expr] # others set it
+                self.dismissed = True
+                with suppress(ValueError):  # hired in this very moment: its caller takes the task back
                     idle.remove(self)
-                except ValueError:  # taken in this very moment
-                    continue
-                return
 
 
 class Crew:
@@ -128,39 +123,62 @@ class Crew:
         The caller's thread works too, so a gather within a gather cannot starve, and one flow needs no thread.
         """
         work = _Work(run, effect)
-        hands: list[_Hand] = []
+        tasks: list[tuple[_Task, list[_Hand]]] = []
         try:
             for _ in range(min(effect.limit, len(effect.flows)) - 1):
-                hand = self._hand((copy_context(), work))
-                if hand is None:
+                tasks.append((_Task(work), []))
+                if not self._hire(*tasks[-1]):
                     break
-                hands.append(hand)
             work.work()
         except BaseException:  # an interrupt outside any flow
             work.stopped = True
             raise
         finally:
-            # Whoever has not come yet comes too late, and may be had again at once.
-            self._idle.extend([hand for hand in hands if hand.take() is not None])
-            work.wait()
+            self._await(work, tasks)
         if work.failures:
             work.abandon()
             raise work.failures[0]
         return work.results
 
-    def _hand(self, task: _Task) -> _Hand | None:
-        """One more thread that takes part: one that waits, or a new one; None when there are no more threads."""
+    def _await(self, work: _Work, tasks: list[tuple[_Task, list[_Hand]]]) -> None:
+        """Wait until the flows that other threads have taken have ended; a second interrupt ends the waiting too."""
         try:
-            hand = self._idle.pop()
+            self._end(tasks)
+        except BaseException:
+            work.stopped = True
+            self._end(tasks)
+            raise
+
+    def _end(self, tasks: list[tuple[_Task, list[_Hand]]]) -> None:
+        while tasks:
+            task, hands = tasks[-1]
+            if task.take_back():
+                self._idle.extend([hand for hand in hands if not hand.dismissed])  # may be had again at once
+            tasks.pop()
+
+    def _hire(self, task: _Task, hands: list[_Hand]) -> bool:
+        """Have one more thread take part, one that waits, or a new one; False when there are no more threads.
+
+        It stands in ``hands`` before it is told anything.
+        """
+        try:
+            hands.append(self._idle.pop())
         except IndexError:
-            hand = _Hand(task)
-            try:
-                threading.Thread(target=hand.live, args=(self._idle,), name="dynamorm-gather", daemon=True).start()
-            except RuntimeError:
-                return None
-        else:
-            hand.hire(task)
-        return hand
+            hands.append(_Hand(task))
+            return self._start(hands[0])
+        hands[0].box.append(task)
+        hands[0].ring()
+        return True
+
+    def _start(self, hand: _Hand) -> bool:
+        try:
+            threading.Thread(target=hand.live, args=(self._idle,), name="dynamorm-gather", daemon=True).start()
+        except BaseException as error:
+            hand.dismissed = True
+            if no_more_threads(error):
+                return False
+            raise
+        return True
 
     def dismiss(self) -> None:
         """Let the threads that wait end."""

@@ -5,11 +5,13 @@ It must not know HTTP or the pool.
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 import socket
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -31,6 +33,13 @@ Ready: TypeAlias = Callable[[float], Any]
 """Waits up to so many milliseconds; true when there is something to read, or the connection ended."""
 
 
+class _Socket(socket.socket):
+    """A socket that closes itself, and without a warning, when an exception came before anybody could hold it."""
+
+    __slots__ = ()
+    __del__ = _socket.socket.close  # a built-in function: nothing can interrupt it
+
+
 class Addresses(Struct, frozen=True):
     """The addresses of a host, and the monotonic time at which they were asked for."""
 
@@ -47,13 +56,12 @@ def system_resolve(host: str, port: int) -> Sequence[str]:
 class Lookup:
     """One look-up in a daemon thread: a resolver that hangs holds up neither a caller's budget nor the exit."""
 
-    __slots__ = ("_callbacks", "_lock", "_outcome", "started")
+    __slots__ = ("_callbacks", "_outcome", "started")
 
     def __init__(self, started: float) -> None:
         self.started: float = started
-        self._lock = threading.Lock()
         self._outcome: Addresses | TransportError | None = None
-        self._callbacks: list[Callable[[], object]] = []
+        self._callbacks: deque[Callable[[], object]] = deque()
 
     def result(self) -> Addresses:
         """Return the addresses or raise what went wrong; only after the end."""
@@ -66,24 +74,29 @@ class Lookup:
 
     def when_done(self, callback: Callable[[], object]) -> None:
         """Call back, perhaps from the look-up's thread, perhaps at once."""
-        with self._lock:
-            if self._outcome is None:
-                self._callbacks.append(callback)
-                return
-        callback()
+        self._callbacks.append(callback)
+        if self._outcome is not None:
+            self._call_back()
 
     def wait(self, seconds: float) -> bool:
         """Block until the end; False when it did not come in time."""
-        ended = threading.Event()
-        self.when_done(ended.set)
-        return ended.wait(max(0.0, seconds))
+        bell = threading.Lock()
+        bell.acquire()
+        self.when_done(bell.release)
+        return bell.acquire(timeout=max(0.0, seconds))
 
     def finish(self, outcome: Addresses | TransportError) -> None:
         """Set the outcome and call back."""
-        with self._lock:
-            self._outcome = outcome
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+        self._outcome = outcome
+        self._call_back()
+
+    def _call_back(self) -> None:
+        """Each is called once, whichever thread comes first. No lock: an exception may come anywhere."""
+        while self._callbacks:
+            try:
+                callback = self._callbacks.popleft()
+            except IndexError:
+                return
             callback()
 
 
@@ -103,9 +116,8 @@ class Names:
 
     def reset(self) -> None:
         """Forget everything: look-ups under way in a parent process never end here."""
-        self._lock = threading.Lock()
         self._known: Addresses | None = None
-        self._lookup: Lookup | None = None
+        self._running: dict[str, Lookup] = {}  # by host: the one under way
 
     def known(self, now: float) -> Addresses | None:
         """Return what needs no look-up."""
@@ -116,15 +128,18 @@ class Names:
 
     def lookup(self, now: float) -> Lookup:
         """Join the look-up under way, or start one; one that has hung for too long is not joined."""
-        with self._lock:
-            running = self._lookup
-            if running is not None and now - running.started < self._patience:
-                return running
-            self._lookup = lookup = Lookup(now)
+        lookup, host = Lookup(now), self._endpoint.host
         try:
+            running = self._running.setdefault(host, lookup)  # one step: of all who come at once, one starts it
+            if running is not lookup:
+                if now - running.started < self._patience:
+                    return running
+                self._running[host] = lookup
             threading.Thread(target=self._run, args=(lookup,), name="dynamorm-dns", daemon=True).start()
-        except RuntimeError as error:  # no more threads
+        except BaseException as error:
             self._end(lookup, TransportError("dns", str(error), sent=False))
+            if not no_more_threads(error):
+                raise
         return lookup
 
     def _run(self, lookup: Lookup) -> None:
@@ -137,11 +152,10 @@ class Names:
         self._end(lookup, outcome)
 
     def _end(self, lookup: Lookup, outcome: Addresses | TransportError) -> None:
-        with self._lock:
-            if self._lookup is lookup:
-                self._lookup = None
-            if isinstance(outcome, Addresses) and (self._known is None or self._known.born <= outcome.born):
-                self._known = outcome
+        if self._running.get(self._endpoint.host) is lookup:
+            self._running.pop(self._endpoint.host, None)
+        if isinstance(outcome, Addresses) and (self._known is None or self._known.born <= outcome.born):
+            self._known = outcome
         lookup.finish(outcome)
 
     def _checked(self, found: Sequence[str], born: float) -> Addresses | TransportError:
@@ -157,13 +171,20 @@ class Names:
 
 def new_socket(ip: str) -> socket.socket:
     """Return a TCP socket for this address's family: no delay for small writes, probes for dead peers."""
-    sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+    # A library that has put its own sockets in place of the system's (gevent) is to get those.
+    kind = _Socket if issubclass(socket.socket, _socket.socket) else socket.socket
+    sock = kind(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):  # not everywhere
         if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), KEEPALIVE)
     return sock
+
+
+def no_more_threads(error: BaseException) -> bool:
+    """Whether the system refused to start a thread."""
+    return isinstance(error, RuntimeError) and "new thread" in str(error)
 
 
 def share_of(left: float, addresses_left: int) -> float:
@@ -189,12 +210,24 @@ def wait_writable(fileno: int, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
-def handles_signals() -> bool:
-    """Whether the program has a handler for any signal, but for Python's own of Ctrl-C, which ends what it interrupts."""
-    import signal  # a millisecond, which the first request need not pay
+_OWN: Final = frozenset({"dynamorm", "socket", "ssl", "asyncio", "selectors", "threading"})
 
-    usual = {signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler}
-    return any(signal.getsignal(number) not in usual for number in signal.valid_signals())
+
+def is_foreign(error: BaseException, *parts: object) -> bool:
+    """Whether a signal's handler raised it, or something else that interrupts a call, and not the call itself.
+
+    A handler may raise anything, a TimeoutError or another OSError too: it is no answer of the network, and is passed on.
+    It comes from code that is neither ours, nor the standard library's, nor that of ``parts`` (the event loop).
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    modules = [trace.tb_frame.f_globals.get("__name__") or "", socket.socket.__module__]
+    modules += [type(part).__module__ for part in parts]
+    origin, *others = (name.partition(".")[0] for name in modules)
+    return origin not in _OWN and origin not in others
 
 
 class Forkable(Protocol):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import _socket
 from typing import TYPE_CHECKING, Final
 
 from dynamorm.effects import TransportError
@@ -51,6 +52,8 @@ class TLSSettings:
 
         # Not create_default_context(): that one writes session keys to the file SSLKEYLOGFILE names.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if issubclass(ssl.SSLSocket, _socket.socket):  # else a library has put its own in place of the system's
+            context.sslsocket_class = type("SSLSocket", (ssl.SSLSocket,), {"__del__": _socket.socket.close})
         context.minimum_version = getattr(ssl.TLSVersion, _VERSIONS[self.min_version])
         context.options |= ssl.OP_NO_COMPRESSION | getattr(ssl, "OP_NO_RENEGOTIATION", 0)
         context.set_alpn_protocols([_ALPN])

@@ -24,11 +24,12 @@ class Pace:
     Without any progress the delays double from ``retry_base`` and each is paid for.
     """
 
-    __slots__ = ("_channel", "_end", "_idle", "_lost", "requests", "why")
+    __slots__ = ("_channel", "_end", "_heard", "_idle", "_lost", "requests", "why")
 
     def __init__(self, session: Session) -> None:
         self._channel = channel = session.channel
-        self._end = channel.clock.monotonic() + session.config.operation_timeout
+        self._end = session.end()
+        self._heard = channel.bucket.answers
         self._idle = self._lost = 0
         self.requests: int = 0
         self.why: str = ""
@@ -66,7 +67,13 @@ class Pace:
         return delay
 
     def _paid(self, kind: Kind, delay: float) -> float | None:
-        if not self._channel.bucket.take(kind):
+        bucket = self._channel.bucket
+        if (
+            kind is Kind.TRANSIENT and bucket.answers != self._heard
+        ):  # the endpoint answers others: as for single writes
+            self._heard = bucket.answers
+            return delay
+        if not bucket.take(kind):
             self.why = "the retry budget of this endpoint is used up"
             return None
         return delay

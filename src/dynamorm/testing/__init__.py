@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dynamorm.testing.driver import ScriptedDriver as ScriptedDriver
     from dynamorm.testing.engines import DynamoDBLocal as DynamoDBLocal
     from dynamorm.testing.engines import EmbeddedEngine as EmbeddedEngine
+    from dynamorm.testing.holding import Delivery as Delivery
+    from dynamorm.testing.holding import Fate as Fate
+    from dynamorm.testing.holding import HoldingProxy as HoldingProxy
     from dynamorm.testing.proxy import Fault as Fault
     from dynamorm.testing.proxy import LossyProxy as LossyProxy
     from dynamorm.testing.replies import FakeReply as FakeReply
@@ -32,13 +35,16 @@ _HOMES = {
     "Answer": "answers",
     "AsyncTestDB": "db",
     "Backend": "backend",
+    "Delivery": "holding",
     "DynamoDBLocal": "engines",
     "EmbeddedEngine": "engines",
     "EngineBackend": "backend",
     "FakeClock": "clock",
     "FakeReply": "replies",
+    "Fate": "holding",
     "Fault": "proxy",
     "FaultServer": "server",
+    "HoldingProxy": "holding",
     "Late": "driver",
     "LossyProxy": "proxy",
     "Message": "answers",
@@ -55,13 +61,16 @@ __all__ = [
     "Answer",
     "AsyncTestDB",
     "Backend",
+    "Delivery",
     "DynamoDBLocal",
     "EmbeddedEngine",
     "EngineBackend",
     "FakeClock",
     "FakeReply",
+    "Fate",
     "Fault",
     "FaultServer",
+    "HoldingProxy",
     "Late",
     "LossyProxy",
     "Message",

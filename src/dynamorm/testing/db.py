@@ -155,9 +155,9 @@ def _dynamodb_local() -> str:
     global _local  # noqa: PLW0603 - one engine for the whole process
     with _lock:
         if _local is None:
-            from dynamorm.testing.engines import DynamoDBLocal
+            from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal
 
-            _local = DynamoDBLocal()
+            _local = DynamoDBLocal(jvm=SHORT_RUN)
             atexit.register(_local.stop)
     return str(_local.endpoint)
 

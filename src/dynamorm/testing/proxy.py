@@ -49,14 +49,15 @@ class Fault(StrEnum):
     THROTTLE = "throttled, not applied"
     DUPLICATE = "delivered two to four times at once"
     LATE_DUPLICATE = "delivered once more, later"
+    LATE = "reset, delivered and applied later"
     DRIP = "reply byte by byte, applied"
     DELAY = "reply delayed, applied"
 
 
-QUICK_FAULTS = tuple(fault for fault in Fault if fault not in {Fault.DRIP, Fault.DELAY})
-"""Every fault that does not make the client wait for its time limit."""
+QUICK_FAULTS = tuple(fault for fault in Fault if fault not in {Fault.DRIP, Fault.DELAY, Fault.LATE})
+"""Every fault that is over at once: no client waits for its time limit, and no request is held back."""
 
-_DUPLICATES = {Fault.DUPLICATE, Fault.LATE_DUPLICATE}
+_COPIED = {Fault.DUPLICATE, Fault.LATE_DUPLICATE, Fault.LATE}
 
 
 class LossyProxy:
@@ -64,7 +65,7 @@ class LossyProxy:
 
     ``upstream`` is the engine's endpoint; ``loss`` the share of requests, 0 to 1, that meet one of ``faults``, chosen
     by a generator seeded with ``seed``; ``operations`` limits that to these operations (default: all; see `WRITES`).
-    ``delay`` (seconds) is what `Fault.DELAY` waits, ``late`` what `Fault.LATE_DUPLICATE` waits, ``drip`` the bytes per
+    ``delay`` (seconds) is what `Fault.DELAY` waits, ``late`` what `Fault.LATE_DUPLICATE` waits, and `Fault.LATE` waits at most, ``drip`` the bytes per
     second of `Fault.DRIP`. ``faults`` may name a fault several times to make it more frequent.
 
     Every other exchange passes through unchanged. The same seed gives the same decisions in the order of arrival; two
@@ -140,11 +141,11 @@ class LossyProxy:
         return paused
 
     def settle(self, timeout: float = 30.0) -> None:
-        """Wait until every late duplicate has reached the engine. Raises TimeoutError after ``timeout`` seconds."""
+        """Wait until every late request has reached the engine. Raises TimeoutError after ``timeout`` seconds."""
         self._server.run(lambda: self._settled(timeout))
 
     def stop(self) -> None:
-        """End the proxy and its connections. Late duplicates that are still on their way are dropped."""
+        """End the proxy and its connections. Late requests that are still on their way are dropped."""
         self._server.stop()
 
     def __enter__(self) -> Self:
@@ -164,9 +165,9 @@ class LossyProxy:
             return answers.honest()
         fault = self._random.choice(self._faults)
         self._counts[fault] += 1
-        if fault in _DUPLICATES:
+        if fault in _COPIED:
             self._repeat(fault, request)
-            return answers.honest()
+            return answers.reset() if fault is Fault.LATE else answers.honest()
         return self._answer(fault)
 
     def _answer(self, fault: Fault) -> Answer:
@@ -195,12 +196,16 @@ class LossyProxy:
         return broken.applied(fault is Fault.ERROR_APPLIED)
 
     def _repeat(self, fault: Fault, request: Request) -> None:
-        """Deliver copies beside the request itself; the client gets the answer to its own."""
-        copies = self._random.choice(_COPIES) if fault is Fault.DUPLICATE else 1
+        """Deliver copies beside the request itself, of which the client gets no answer."""
+        copies, delay = 1, self._late
+        if fault is Fault.DUPLICATE:
+            copies, delay = self._random.choice(_COPIES), 0.0
+        elif fault is Fault.LATE:
+            delay = self._random.uniform(0.0, self._late)
         for _ in range(copies):
             self._counts["repeated"] += 1
             self._late_copies += 1
-            self._server.spawn(self._deliver_again(request, self._late if fault is Fault.LATE_DUPLICATE else 0.0))
+            self._server.spawn(self._deliver_again(request, delay))
 
     async def _deliver_again(self, request: Request, delay: float) -> None:
         try:

@@ -8,7 +8,8 @@ nothing else. It must not know sockets, time or DynamoDB.
 from __future__ import annotations
 
 import re
-from math import inf
+from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -28,6 +29,7 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 # As they stand in a lower-cased head: the parser has made sure that each line of it is "name: value" and ends in CRLF.
 _LENGTH: Final = b"\r\ncontent-length:"
 _CODING: Final = b"\r\ntransfer-encoding:"
+_CONNECTION: Final = b"\r\nconnection:"
 _CRC: Final = b"\r\nx-amz-crc32:"
 _REQUEST_ID: Final = b"\r\nx-amzn-requestid:"
 _DATE: Final = b"\r\ndate:"
@@ -42,11 +44,43 @@ _usual: Final = re.compile(
 ).match
 
 
+def repeated() -> TransportError:
+    """What an answer is that has the request id of the one before it on the same connection."""
+    return TransportError("protocol", "the answer has the request id of the one before: it came twice", sent=True)
+
+
+def _always(_: float) -> bool:
+    """In the place of a connection's ``ready``."""
+    return True
+
+
+class _Mark(Enum):
+    HEAD = "the end of a head"
+    END = "the end of a message"
+
+
+class _Marks:
+    """What the parser tells, in its order: the end of a head, pieces of a body, the end of a message.
+
+    The parser hides whatever its callbacks raise, and a signal's handler may raise anything in any Python code: so its
+    callbacks are built-in functions, which no handler interrupts, and the rest is done afterwards.
+    """
+
+    __slots__ = ("on_body", "on_headers_complete", "on_message_complete", "seen")
+
+    def __init__(self) -> None:
+        self.seen: list[_Mark | bytes] = []
+        self.on_headers_complete = partial(self.seen.append, _Mark.HEAD)
+        self.on_body = self.seen.append
+        self.on_message_complete = partial(self.seen.append, _Mark.END)
+
+
 class Exchange:
     """The answer to one request: `feed` bytes until it returns True, then read the attributes of a `Reply`.
 
     ``reusable`` is True when the connection may carry another request: HTTP/1.1, kept alive, nothing irregular and
-    not one byte after the end. Headers are looked up when they are asked for: no Python code runs for each of them.
+    not one byte after the end. ``raw_id`` is the request id as it came, None without one: two answers with the same are
+    one answer. Other headers are looked up when they are asked for: no Python code runs for each of them.
     A body of more than ``largest`` bytes is refused.
 
     Example::
@@ -69,8 +103,8 @@ class Exchange:
         "_keep_alive",
         "_largest",
         "_low",
+        "_marks",
         "_parser",
-        "_problem",
         "_raw",
         "_received",
         "_size",
@@ -78,6 +112,7 @@ class Exchange:
         "_tail",
         "body",
         "origin",
+        "raw_id",
         "reusable",
         "status",
     )
@@ -91,13 +126,14 @@ class Exchange:
     _interim: int
     _keep_alive: bool
     _low: bytes
+    _marks: list[_Mark | bytes]
     _parser: HttpResponseParser
-    _problem: str | None
     _raw: bytes
     _size: int
     _start: int
     _tail: bytes
     body: bytes
+    raw_id: bytes | None
     reusable: bool
     status: int
 
@@ -109,14 +145,15 @@ class Exchange:
 
     def _begin(self) -> None:
         """Make ready to parse."""
-        self._parser = HttpResponseParser(self)
+        marks = _Marks()
+        self._marks = marks.seen
+        self._parser = HttpResponseParser(marks)
         self._raw = b""  # what has come until the head is complete
         self._size = 0  # bytes of body among what was fed
         self._start = self._end = 0  # where the head lies, interim answers before it
         self._interim = 0
         self._complete = self._head_done = self._chunked = self.reusable = False
         self._chunks = None
-        self._problem = None
         self._tail = self.body = b""
 
     @property
@@ -144,14 +181,14 @@ class Exchange:
     @property
     def request_id(self) -> str | None:
         """The service's name for this request."""
-        found = self._found
-        value = self._field(_REQUEST_ID) if found is None else found[4]
+        value = self.raw_id
         return None if value is None else value.decode("latin-1")
 
     def feed(self, data: bytes) -> bool:
         """Take bytes as received; True when the answer is complete.
 
-        Raises: `TransportError` with stage ``protocol`` when the bytes are not one well-framed answer.
+        Raises: `TransportError` with stage ``protocol`` when the bytes are not one well-framed answer. What a signal's
+        handler raises meanwhile is raised as it is.
         """
         if self._received == 0:
             found = _usual(data)
@@ -160,19 +197,21 @@ class Exchange:
                 self._found = found
                 self.status = int(found[1])
                 self.body = data[found.end() :]
+                self.raw_id = found[4]
                 self.reusable = True
                 return True
             self._begin()
         if not self._head_done:
             self._raw += data
         self._received += len(data)
-        regular = True
+        regular, problem = True, ""
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            if not self._complete:
-                raise self._refusal(self._problem or str(error) or type(error).__name__) from None
-            regular = False  # the answer is whole; what follows it is not for us
+            regular, problem = False, str(error) or type(error).__name__
+        regular &= self._heed()
+        if problem and not self._complete:
+            raise self._refusal(problem)
         if not self._complete:
             self._check_size(data)
             return False
@@ -181,14 +220,31 @@ class Exchange:
         else:
             ended = self._received == self._end + self._size
         self.reusable = regular and ended and self._keep_alive and self._head.startswith(b"HTTP/1.1")
-        del self._parser  # it refers to us: the cycle would keep the body alive
+        self.raw_id = self._field(_REQUEST_ID)
+        del self._parser, self._marks
         self._raw = b""
         return True
 
     def distrust(self) -> None:
-        """See `dynamorm.effects.Reply`: a connection that was never young is not taken from the pool again."""
+        """See `dynamorm.effects.Reply`: to the pool the connection looks like one with an answer that nobody asked for."""
         if self.origin is not None:
-            self.origin.born = -inf
+            self.origin.ready = _always
+
+    def _heed(self) -> bool:
+        """Go through what the parser told; False when there was more than one answer."""
+        marks = self._marks
+        for at, mark in enumerate(marks):
+            if self._complete:
+                del marks[at:]
+                return False  # the answer is whole; what follows it is not for us
+            if mark is _Mark.HEAD:
+                self.on_headers_complete()
+            elif mark is _Mark.END:
+                self.on_message_complete()
+            else:
+                self.on_body(mark)
+        marks.clear()
+        return True
 
     def eof(self) -> None:
         """Tell that the connection ended. An answer's end is never told by that, so this always raises."""
@@ -222,43 +278,34 @@ class Exchange:
         return value
 
     def _refusal(self, detail: str) -> TransportError:
-        if hasattr(self, "_parser"):
-            del self._parser
         return TransportError("protocol", detail, sent=True)
 
-    def _stop(self, problem: str) -> ValueError:
-        """Remember why, since the parser hides the exception that stops it."""
-        self._problem = problem
-        return ValueError(problem)
-
-    # What follows is called by the parser, in the order of the bytes.
+    # What follows is done in the order of the bytes.
 
     def on_headers_complete(self) -> None:
         """Decide whether the answer has an end that can be told and afforded."""
-        if self._complete:
-            raise self._stop("a second answer")
         end = self._raw.find(b"\r\n\r\n", self._start)
         self._head = head = self._raw[self._start : end + 2]
         self._low = low = head.lower()
         self._end = end + 4
         self._head_done = True
-        self.status = status = self._parser.get_status_code()
-        if end < 0 or head[:8] not in _VERSIONS or not 100 <= status <= 599:
-            raise self._stop("not an HTTP/1.x answer")
+        self.status = status = int(head[9:12]) if head[:8] in _VERSIONS else 0  # the parser saw three digits
+        if end < 0 or not 100 <= status <= 599:
+            raise self._refusal("not an HTTP/1.x answer")
         if end > MAX_HEAD - 4:
-            raise self._stop(f"more than {MAX_HEAD} bytes of headers")
+            raise self._refusal(f"more than {MAX_HEAD} bytes of headers")
         start = low.find(_LENGTH)
         if low.find(_CODING) >= 0:
             if start >= 0 or self._field(_CODING).lower() != b"chunked":  # type: ignore[union-attr]  # it was found
-                raise self._stop("a transfer coding other than chunked")
+                raise self._refusal("a transfer coding other than chunked")
             self._chunked = True
         elif start >= 0:
             start += 17
             end = low.find(b"\r\n", start)
             if low.find(_LENGTH, end) >= 0 or int(low[start:end]) > self._largest:
-                raise self._stop(f"more than one length, or a body of more than {self._largest} bytes")
+                raise self._refusal(f"more than one length, or a body of more than {self._largest} bytes")
         elif status >= 200 and status not in _BODILESS:
-            raise self._stop("neither Content-Length nor chunked")
+            raise self._refusal("neither Content-Length nor chunked")
 
     def on_body(self, data: bytes) -> None:
         """Collect the body; the usual answer comes in one piece and is not copied again."""
@@ -270,18 +317,18 @@ class Exchange:
         self._chunks += data
         self._size += len(data)
         if self._size > self._largest:
-            raise self._stop(f"a body of more than {self._largest} bytes")
+            raise self._refusal(f"a body of more than {self._largest} bytes")
 
     def on_message_complete(self) -> None:
         """The answer is whole, unless it was an interim one."""
         if self.status < 200:
             self._interim += 1
             if self._interim > MAX_INTERIM:
-                raise self._stop(f"more than {MAX_INTERIM} interim answers")
+                raise self._refusal(f"more than {MAX_INTERIM} interim answers")
             self._start = self._end
             self._head_done = self._chunked = False
             return
         self._complete = True
-        self._keep_alive = self._parser.should_keep_alive()
+        self._keep_alive = b"close" not in (self._field(_CONNECTION) or b"").lower()
         if self._chunks is not None:
             self.body, self._chunks = bytes(self._chunks), None

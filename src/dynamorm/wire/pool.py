@@ -1,16 +1,19 @@
-"""The connection pool as data: it counts, it remembers, it decides; it does no I/O and has no clock.
+"""The connection pool as data: slots, and who may have them next. It has no clock, no lock and no thread of its own.
 
-A driver asks with `take`, obeys the answer, and tells with `give` or `lost` how it went; both of these return whom to
-wake, and with what. What must be closed is put into ``doomed`` for the driver to empty. The pool is not thread-safe:
-the driver guards it. A *slot* is the right to one connection; a slot is held from `take` (or a wake-up) until `give`
-or `lost`, and idle connections hold one too, so that ``size`` never exceeds ``max_connections``.
+A *slot* is the right to one connection, and holds it. A slot lies in ``idle``, or in the ``box`` of somebody who waits,
+or is held by whoever took it, in a local variable of one frame. An exception may be raised between any two instructions
+(a signal's handler runs there), so nothing here counts: a slot that nobody refers to any more has given up its place by
+that, since `Pool.live` is a set of weak references that remove themselves. Each change is one call of a built-in
+function, which no other thread and no handler interrupts. So no lock can stay locked and no number can be wrong,
+wherever an exception comes. What it can cost is a wake-up, and therefore those who wait look again every `LOOK` seconds.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
-from enum import Enum
-from typing import Final, Generic, Protocol, TypeAlias, TypeVar
+from contextlib import suppress
+from typing import Final, Generic, Protocol, TypeVar
 
 MAX_CONNECTIONS: Final = 100
 """Connections at once, idle ones included."""
@@ -24,37 +27,59 @@ MAX_AGE: Final = 300.0
 MAX_QUIET: Final = 55.0
 """Seconds a connection may idle: below the 60 s after which load balancers commonly close silently."""
 
+LOOK: Final = 0.05
+"""Seconds after which those who wait look by themselves whether a slot is free."""
+
+_FEWER_LOOKS: Final = 20  # times `LOOK`, at most, where many wait: one look serves whoever is first
+
 
 class Pooled(Protocol):
-    """What the pool wants to know about a connection: when its address was looked up, and when it was last used."""
+    """What the pool wants of a connection."""
 
-    born: float
-    since: float
+    def close(self) -> None:
+        """End it, at once; does nothing the second time."""
+        ...
 
 
 C = TypeVar("C", bound=Pooled)
-W = TypeVar("W")
 
 
-class Grant(Enum):
-    """An answer that is not a connection."""
+class Slot(Generic[C]):
+    """The right to one connection. ``born`` is when its address was looked up, ``since`` when it was last used."""
 
-    OPEN = "a slot: open a connection"
-    WAIT = "every slot is taken: enqueue with `wait`"
-    CLOSED = "the pool was closed"
+    __slots__ = ("__weakref__", "born", "connection", "since")
 
-
-Wake: TypeAlias = "tuple[W, C | Grant] | None"
-"""Whom to wake and what he gets, or None."""
+    def __init__(self) -> None:
+        self.connection: C | None = None
+        self.born = self.since = 0.0
 
 
-class Pool(Generic[C, W]):
-    """Connections of type ``C``, and waiters of type ``W`` served in the order in which they came.
+class Waiter(Protocol[C]):
+    """Somebody who waits for a slot."""
 
-    Idle connections are reused last in, first out: the fewest stay warm, and the others grow old and are closed.
+    box: deque[Slot[C]]
+
+    def ring(self) -> None:
+        """Wake him up; harmless when he is awake."""
+        ...
+
+
+class Pool(Generic[C]):
+    """Connections of type ``C``. Safe to use from threads.
+
+    Idle connections are reused last in, first out: the fewest stay warm, and the others grow old and are closed. Whoever
+    finds nothing waits, and is served in the order in which he came: nobody takes a slot while others wait.
+
+    Example::
+
+        slot = pool.take()  # or None: then wait
+        ...
+        slot.since = now
+        pool.idle.append(slot)
+        pool.settle(now)
     """
 
-    __slots__ = ("closed", "doomed", "idle", "max_age", "max_connections", "max_idle", "max_quiet", "size", "waiters")
+    __slots__ = ("closed", "few", "idle", "live", "max_age", "max_connections", "max_idle", "max_quiet", "waiters")
 
     def __init__(
         self,
@@ -65,76 +90,149 @@ class Pool(Generic[C, W]):
     ) -> None:
         self.max_connections: int = max_connections
         self.max_idle: int = max_idle
+        # Up to so many idle slots there is nothing to `settle`: the last one is not too old.
+        self.few: int = min(1, max_idle)
         self.max_age: float = max_age
         self.max_quiet: float = max_quiet
-        self.size: int = 0
-        self.idle: deque[C] = deque()
-        self.waiters: deque[W] = deque()
-        self.doomed: list[C] = []
+        self.live: set[weakref.ref[Slot[C]]] = set()
+        self.idle: deque[Slot[C]] = deque()
+        self.waiters: deque[Waiter[C]] = deque()
         self.closed: bool = False
+
+    @property
+    def size(self) -> int:
+        """Slots that exist."""
+        return len(self.live)
 
     @property
     def busy(self) -> int:
         """Slots that somebody holds."""
-        return self.size - len(self.idle)
+        return len(self.live) - len(self.idle)
 
-    def take(self, now: float) -> C | Grant:
-        """Return an idle connection, or what to do instead."""
-        idle = self.idle
-        while idle:
-            connection = idle.pop()
-            if now - connection.since < self.max_quiet and now - connection.born < self.max_age:
-                return connection
-            self._doom(connection)
-        if self.closed:
-            return Grant.CLOSED
-        if self.size < self.max_connections:
-            self.size += 1
-            return Grant.OPEN
-        return Grant.WAIT
+    def slots(self) -> list[Slot[C]]:
+        """Every slot that exists."""
+        return [slot for ref in self.live.copy() if (slot := ref()) is not None]
 
-    def wait(self, waiter: W) -> None:
-        """Enqueue whoever was told to wait."""
-        self.waiters.append(waiter)
-
-    def forget(self, waiter: W) -> bool:
-        """Remove a waiter who gave up. False when he was served meanwhile: then he must give back what he got."""
+    def take(self) -> Slot[C] | None:
+        """An idle slot, or one without a connection, or None: then wait."""
+        if self.waiters or self.closed:
+            return None
         try:
-            self.waiters.remove(waiter)
-        except ValueError:
-            return False
-        return True
+            return self.idle.pop()
+        except IndexError:
+            return self._open()
 
-    def give(self, connection: C, now: float) -> Wake[W, C]:
-        """Take back a healthy connection."""
-        if self.closed or now - connection.born >= self.max_age:
-            self.doomed.append(connection)
-            return self.lost()
-        connection.since = now
+    def _open(self) -> Slot[C] | None:
+        """A new slot, unless there are as many as there may be."""
+        if len(self.live) >= self.max_connections:
+            return None
+        slot: Slot[C] | None = None
+        try:
+            slot = Slot()
+            self.live.add(weakref.ref(slot, self.live.discard))
+            if len(self.live) <= self.max_connections:
+                return slot
+            self._free(slot)  # another thread was in the same place: both stand back, and are served as they wait
+        except BaseException:
+            if slot is not None:
+                self._free(slot)  # who keeps the exception keeps this frame, and with it the slot
+            raise
+        return None
+
+    def _free(self, slot: Slot[C]) -> None:
+        self.live.discard(weakref.ref(slot))  # equal to the one within: both refer to the same slot
+
+    def fresh(self, slot: Slot[C], now: float) -> bool:
+        """Whether the connection has idled and lived for a short enough time to be used again."""
+        return now - slot.since < self.max_quiet and now - slot.born < self.max_age
+
+    def drop(self, slot: Slot[C]) -> None:
+        """End the connection and free the place; does nothing the second time."""
+        if slot.connection is not None:
+            slot.connection.close()
+        self._free(slot)
         if self.waiters:
-            return self.waiters.popleft(), connection
-        idle = self.idle
-        idle.append(connection)
-        if len(idle) > self.max_idle or now - idle[0].since >= self.max_quiet:
-            self._doom(idle.popleft())
-        return None
+            self.serve()
 
-    def lost(self) -> Wake[W, C]:
-        """Free a slot whose connection is gone or was never made."""
-        if self.waiters and not self.closed:
-            return self.waiters.popleft(), Grant.OPEN
-        self.size -= 1
-        return None
+    def settle(self, now: float) -> None:
+        """What is to be done after a slot was put into ``idle``: serve those who wait, end what is too many or too old."""
+        if self.closed:
+            self.clear()
+        elif self.waiters:
+            self.serve()
+        slot: Slot[C] | None = None
+        try:
+            while len(self.idle) > self.max_idle or now - self.idle[0].since >= self.max_quiet:
+                slot = self.idle.popleft()
+                self.drop(slot)
+        except IndexError:  # others took them
+            return
+        except BaseException:
+            if slot is not None:
+                self.drop(slot)
+            raise
 
-    def close(self) -> list[W]:
-        """Doom what is idle and let nobody in any more; returns the waiters, to be told `Grant.CLOSED`."""
+    def serve(self) -> None:
+        """Hand what is free to those who wait."""
+        while self.waiters and not self.closed and (self.idle or len(self.live) < self.max_connections):
+            try:
+                waiter = self.waiters.popleft()
+            except IndexError:
+                return
+            self._hand(waiter)
+            waiter.ring()
+
+    def _hand(self, waiter: Waiter[C]) -> None:
+        """Put a slot into his box, or him back into the queue."""
+        try:
+            waiter.box.append(self.idle.pop())
+        except IndexError:
+            waiter.box.extend(filter(None, (self._open(),)))
+            if not waiter.box:
+                self.waiters.appendleft(waiter)
+
+    def patience(self) -> float:
+        """Seconds for which somebody who waits does nothing."""
+        return LOOK * min(max(len(self.waiters), 1), _FEWER_LOOKS)
+
+    def look(self, waiter: Waiter[C]) -> None:
+        """See whether a slot is free for whoever waits first. His place in the queue, if it was lost, is the first."""
+        if not waiter.box and waiter not in self.waiters:
+            self.waiters.appendleft(waiter)
+        self.serve()
+
+    def leave(self, waiter: Waiter[C]) -> None:
+        """Wait no more; what is in the box goes to the next."""
+        if waiter in self.waiters:
+            with suppress(ValueError):  # served in this very moment
+                self.waiters.remove(waiter)
+        while waiter.box:
+            if waiter.box[0].connection is None:
+                waiter.box.popleft()  # nobody refers to it then: its place is free
+            else:
+                self.idle.append(waiter.box.popleft())
+        if self.closed:
+            self.clear()
+        elif self.waiters:
+            self.serve()
+
+    def close(self) -> None:
+        """End what is idle and let nobody in any more; those who wait are woken up."""
         self.closed = True
-        while self.idle:
-            self._doom(self.idle.pop())
-        waiters = list(self.waiters)
-        self.waiters.clear()
-        return waiters
+        self.clear()
+        for waiter in tuple(self.waiters):
+            waiter.ring()
 
-    def _doom(self, connection: C) -> None:
-        self.size -= 1
-        self.doomed.append(connection)
+    def clear(self) -> None:
+        """End what is idle."""
+        slot: Slot[C] | None = None
+        try:
+            while self.idle:
+                slot = self.idle.pop()
+                self.drop(slot)
+        except IndexError:  # others took it
+            return
+        except BaseException:
+            if slot is not None:
+                self.drop(slot)
+            raise

@@ -1,0 +1,179 @@
+"""``operation_timeout`` bounds a verb with all its requests; ``deadline`` bounds whatever is done inside its block."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dynamorm import Attr, DynamORMError, Model, Outcome, Unique, attr, deadline, partition_key
+from dynamorm.errors import DeadlineExceeded, OutcomeUnknown, ValidationError
+from dynamorm.testing import answers
+from tests.faults.stage import Stage
+from tests.faults.verbs import Counter, Payment, Verb
+
+Make = Callable[..., Stage]
+SLACK = 0.3
+
+
+class Named(Model, table="counters"):
+    """Its name is guarded."""
+
+    id: Attr[str] = partition_key()
+    count: Attr[int] = attr(default=0)
+    name: Attr[str] = attr(Unique(), default="x")
+
+
+SEVERAL = (
+    Verb("update_key", "", "N", lambda db, _: db.update(Payment, "p1", Payment.amount.add(5)), 105),
+    Verb("increment", "", "N", lambda db, _: db.increment(Payment, "p1", Payment.amount), 101),
+    Verb("unique", "", "N", lambda db, _: db.update(Named, "c1", Named.name.set("y")), 105),
+)
+
+
+@pytest.mark.parametrize("verb", SEVERAL, ids=lambda verb: verb.name)
+@pytest.mark.parametrize("by", ["operation_timeout", "deadline"])
+def test_a_verb_of_several_requests_has_one_limit(stage: Make, verb: Verb, by: str) -> None:
+    """Each answer comes within the limit, all of them together do not."""
+    here = stage(**({"operation_timeout": 0.5} if by == "operation_timeout" else {}))
+    subject = here.prepare(verb)
+    here.store.seed("counters", id="c1", count=1, name="x")
+    slow = answers.honest().delayed(0.35)
+
+    def act(db: Any, it: Any) -> Any:
+        if by == "operation_timeout":
+            return verb.act(db, it)
+        return _within(here, lambda inner: verb.act(inner, it))
+
+    run = here.act(verb._replace(act=act), subject, forever=slow)
+    assert run.elapsed < 0.5 + SLACK
+    assert run.error is not None
+    assert isinstance(run.error, DynamORMError)
+    if run.changes:
+        assert run.error.outcome is not Outcome.NOT_APPLIED
+
+
+def _within(here: Stage, act: Callable[[Any], Any]) -> Any:
+    """Act with half a second; a deadline belongs to the thread or task that set it."""
+    if here.db.kind == "blocking":
+        with deadline(0.5):
+            return act(here.db.inner)
+
+    async def outer() -> Any:
+        with deadline(0.5):
+            return await act(here.db.inner)
+
+    assert here.db._loop is not None
+    return here.db._loop.run(outer())
+
+
+def test_nothing_is_sent_after_the_deadline(scripted: Callable[..., Any]) -> None:
+    here = scripted(lambda _: pytest.fail("it was sent"))
+    if here.db.kind == "asyncio":
+        pytest.skip("the scripted driver of this face runs in another task")
+    with deadline(0.01):
+        time.sleep(0.02)
+        for act in (lambda: here.db.get(Payment, "p1"), lambda: here.db.put(Payment(id="p1", amount=1))):
+            with pytest.raises(DeadlineExceeded) as caught:
+                act()
+            assert caught.value.outcome is Outcome.NOT_APPLIED
+
+
+def test_a_lost_answer_ends_at_the_deadline_as_unknown(stage: Make) -> None:
+    here = stage()
+    here.prepare(SEVERAL[0])
+    here._forever = answers.silence("stall").applied()
+    began = time.monotonic()
+    with pytest.raises(OutcomeUnknown):
+        _within(here, lambda db: db.put(Payment(id="p1", amount=1)))
+    here._forever = None
+    assert time.monotonic() - began < 0.5 + SLACK
+
+
+def test_what_is_gathered_keeps_the_deadline(stage: Make) -> None:
+    """A large batch is read by several threads or tasks."""
+    here = stage()
+    here.prepare(SEVERAL[0])
+    here._forever = answers.silence("stall")
+    keys = [f"p{number}" for number in range(250)]
+    began = time.monotonic()
+    with pytest.raises(DynamORMError):
+        _within(here, lambda db: db.batch_get(Payment, keys))
+    here._forever = None
+    assert time.monotonic() - began < 0.5 + SLACK
+
+
+def test_the_shortest_deadline_wins_and_the_outer_one_comes_back() -> None:
+    from dynamorm.deadlines import remaining
+
+    assert remaining() is None
+    with deadline(timedelta(seconds=10)):
+        with deadline(1):
+            assert 0.5 < (remaining() or 0) <= 1
+            with deadline(60):
+                assert (remaining() or 0) <= 1
+        assert 9 < (remaining() or 0) <= 10
+        seen: list[Any] = []
+        thread = threading.Thread(target=lambda: seen.append(remaining()))
+        thread.start()
+        thread.join()
+        assert seen == [None]
+    assert remaining() is None
+
+
+def test_tasks_have_deadlines_of_their_own() -> None:
+    from dynamorm.deadlines import remaining
+
+    async def one(seconds: float) -> bool:
+        with deadline(seconds):
+            await asyncio.sleep(0.01)
+            return 0 < (remaining() or 0) <= seconds
+
+    async def both() -> list[bool]:
+        return list(await asyncio.gather(one(1), one(5)))
+
+    assert asyncio.run(both()) == [True, True]
+
+
+def test_lambda_gives_its_own_time() -> None:
+    from dynamorm.deadlines import remaining
+
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 3_000
+
+    with deadline.from_lambda(Context(), margin=0.5):
+        assert 2.0 < (remaining() or 0) <= 2.5
+    with deadline.from_lambda(Context(), margin=5):
+        assert (remaining() or 0) <= 0.001
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, "1", None, float("nan"), float("inf"), timedelta(0)])
+def test_a_deadline_is_a_positive_number_of_seconds(wrong: Any) -> None:
+    with pytest.raises(ValidationError, match="positive number of seconds"):
+        deadline(wrong)
+
+
+def test_an_object_of_a_lease_or_increment_that_waits_does_not_outlast_it(stage: Make) -> None:
+    """An increment that others disturb each time sleeps between its turns."""
+    here = stage()
+    here.prepare(SEVERAL[0])
+    here.store.seed("counters", id="c1", count=0)
+    turn = [0]
+
+    def disturbed(store: Any) -> None:
+        turn[0] += 1
+        store.seed("counters", id="c1", count=turn[0])
+
+    here._forever = disturbed
+    began = time.monotonic()
+    with pytest.raises(DynamORMError) as caught:
+        _within(here, lambda db: db.increment(Counter, "c1", Counter.count))
+    here._forever = None
+    assert time.monotonic() - began < 0.5 + SLACK
+    assert caught.value.outcome is Outcome.NOT_APPLIED
