@@ -31,7 +31,18 @@ from .wire.sigv4 import STREAMS_TARGET_PREFIX, Signer, Unsigned
 class Session:
     """One database as the operations see it: `plan`, `call`, and the time."""
 
-    __slots__ = ("_around", "_plans", "call", "channel", "config", "endpoint", "random_bytes", "registry", "run")
+    __slots__ = (
+        "_around",
+        "_end",
+        "_plans",
+        "call",
+        "channel",
+        "config",
+        "endpoint",
+        "random_bytes",
+        "registry",
+        "run",
+    )
 
     def __init__(self, config: Config, clock: Clock, extensions: tuple[Any, ...] = ()) -> None:
         self.config: Config = config
@@ -46,6 +57,7 @@ class Session:
             table_prefix=config.table_prefix,
         )
         self._around = _members(extensions, "around")
+        self._end: float | None = None  # by which a verb of several requests must be done
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
         self._plans: dict[Any, Plan] = {}
 
@@ -80,18 +92,21 @@ class Session:
         """The monotonic time by which a verb that begins now must be done."""
         limit = self.config.operation_timeout
         left = remaining() if USE.ever else None
-        return self.channel.clock.monotonic() + (limit if left is None else min(limit, left))
+        end = self.channel.clock.monotonic() + (limit if left is None else min(limit, left))
+        return end if self._end is None else min(end, self._end)
 
     def bounded(self) -> Session:
         """The same session for one verb that sends several requests: ``operation_timeout`` holds for all of them."""
         inner, end = self.call, self.end()
 
         def call(op: Op) -> Flow[Any]:
-            if op.end is None or op.end > end:
+            if op.end is None:  # else it belongs to what is found out after the verb
                 op.end = end
             return inner(op)
 
-        return self.view(call)
+        other = self.view(call)
+        other._end = end  # noqa: SLF001 - another session
+        return other
 
     def schemas(self, table: str) -> Iterator[Schema]:
         """The models in use that are stored in a table."""

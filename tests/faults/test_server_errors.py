@@ -74,10 +74,11 @@ def test_w12_a_write_that_may_not_be_repeated_is_sent_once(stage: Make, five: An
 
 def test_w12_the_error_tells_what_happened_before(stage: Make) -> None:
     """Each attempt's own error, in order; AWS's request id is the last one."""
-    error = stage().run(READS[0], answers.reset(), forever=FIVES["503"]).error
+    here = stage()
+    error = here.run(READS[0], answers.reset(), forever=FIVES["503"]).error
     assert error is not None
     assert [type(one).__name__ for one in error.earlier] == ["TransportError", *["ServerError"] * 3]
-    assert error.request_id == "TEST"
+    assert error.request_id == f"TEST-{here.server.requests[-1].index}"
     assert "4 attempts" in str(error)
 
 

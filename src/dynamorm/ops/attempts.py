@@ -5,6 +5,8 @@ It is the one place where a failure becomes "again", "certainly not applied" or 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Reply, TransportError
@@ -12,7 +14,7 @@ from dynamorm.errors import DynamORMError, IntegrityError, MalformedResponse, Ou
 from dynamorm.wire.reply import Kind, ServiceFault, cancellation_kind, parse_error
 
 from . import failure
-from .op import UNSETTLED, Op, Safety
+from .op import UNBELIEVABLE, UNSETTLED, Op, Safety
 
 if TYPE_CHECKING:
     from dynamorm.wire.channel import Channel
@@ -83,9 +85,13 @@ class Attempts:
         if error.sent:
             return self._maybe_sent(free=not error.fresh)
         # A name that is not found twice stays so; whoever has waited for the pool has waited long enough.
-        if error.fatal or error.stage == "pool" or (error.stage == "dns" and self._count("dns") > 0):
+        if error.fatal:
             self.give_up("trying again cannot help")
         wire = self.wire
+        if self._settling:  # only the time bounds it
+            return self._again(Kind.TRANSIENT)
+        if error.stage == "pool" or (error.stage == "dns" and self._count("dns") > 0):
+            self.give_up("trying again cannot help")
         if wire.clock.monotonic() - self.start + RETRY_MARGIN >= wire.config.performance.connection_timeout:
             self.give_up("no connection came about within connection_timeout")
         return self._again(Kind.TRANSIENT)
@@ -122,6 +128,8 @@ class Attempts:
         if op.refused is not None and (kind is Kind.CONDITION or kind is Kind.CANCELLED):
             try:
                 result = op.refused(fault, self.ambiguous, self.info())
+            except MalformedResponse:  # what came with the refusal cannot be read
+                return UNBELIEVABLE
             except DynamORMError as refusal:
                 if self.ambiguous and op.finds_out:
                     undecided(refusal)
@@ -262,6 +270,19 @@ class Attempts:
             "attempts": self.attempts,
             "earlier": tuple(self.errors),
         }
+
+
+@contextmanager
+def in_doubt() -> Iterator[None]:
+    """Mark whatever interrupts the finding out: the write may have been applied."""
+    try:
+        yield
+    except (DynamORMError, GeneratorExit):
+        raise
+    except BaseException as stop:
+        stop.outcome = Outcome.UNKNOWN  # type: ignore[attr-defined] # a note for the caller
+        stop.add_note("It was interrupted while it was found out what became of a write: its outcome is unknown")
+        raise
 
 
 def unknown_of(op: Op, why: str, info: dict[str, Any]) -> OutcomeUnknown:

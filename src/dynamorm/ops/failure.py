@@ -55,8 +55,8 @@ def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamOR
         )
     if kind is Kind.MISMATCH:
         text = (
-            "this token belongs to another request of the last ten minutes, so nothing of this one was applied: the"
-            " earlier one was, or is being; use one token for one piece of work"
+            "this token belongs to another request of the last ten minutes, so nothing of this one was applied; or it was"
+            " used up when an earlier attempt was settled: use one token for one piece of work, and a new one to try again"
         )
     return ClientError(text, code=fault.code or None, **info)
 

@@ -20,6 +20,7 @@ from dynamorm.errors import (
     ConditionFailed,
     MalformedResponse,
     Outcome,
+    OutcomeUnknown,
     TransactionCancelled,
     ValidationError,
 )
@@ -189,12 +190,16 @@ def _written(session: Session, statements: list[Statement], given: str | None) -
         lambda reply: read_responses(reply, len(statements), reads=reads),
         Safety.READ if reads else Safety.RESEND,
         lambda fault, _, info: _refused(fault, info),
-        token=token.encode(),
+        token=token.encode() if given else bytes.fromhex(token),
     )
     op.parts = len(statements)
     if not reads:
         spend = partial(_spending, session, statements[0], token)
-        yield from Tokened(session, op, spend, _nothing_more, given=given is not None).send()
+        try:
+            yield from Tokened(session, op, spend, _nothing_more, given=given is not None).send()
+        except OutcomeUnknown as error:
+            error.token = token
+            raise
         return []
     raws = yield from session.call(op)
     return [None if raw is None else one.result(raw) for one, raw in zip(statements, raws, strict=True)]

@@ -17,7 +17,7 @@ from dynamorm.codec.replies import dumps, expect_empty
 from dynamorm.effects import Flow
 from dynamorm.errors import ClientError, DynamORMError, Outcome, OutcomeUnknown, Rejected
 
-from .attempts import unknown_of
+from .attempts import in_doubt, unknown_of
 from .op import Op, Safety
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Tokened:
     time ``end``. ``given``: the token is the caller's. ``end`` is when the verb must be done.
     """
 
-    __slots__ = ("_applied", "_given", "_outcome", "_session", "_spending", "_started", "end", "op")
+    __slots__ = ("_applied", "_born", "_given", "_outcome", "_session", "_spending", "_started", "end", "op")
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Tokened:
         self._applied = applied
         self._given = given
         self._outcome = Outcome.UNKNOWN
-        self._started = self.end = 0.0
+        self._started = self._born = self.end = 0.0
         self.op = op
         op.finds_out = True
         op.resolver = session.resolver(lambda _, deadline: self.resolve(deadline))
@@ -67,9 +67,10 @@ class Tokened:
         """
         session, op = self._session, self.op
         self._started = now = session.channel.clock.monotonic()
+        self._born = session.now().timestamp()
         # Behind that DynamoDB may have forgotten the token, and would apply the same request once more.
         op.timeout = min(session.config.operation_timeout, TOKEN_LIFE)
-        self.end = now + op.timeout
+        self.end = min(now + op.timeout, session.end())
         try:
             found = yield from session.call(op)
         except OutcomeUnknown:
@@ -85,7 +86,8 @@ class Tokened:
 
     def _refused(self, error: DynamORMError) -> Flow[None]:
         """It was refused, and an earlier attempt is still under way or was applied."""
-        outcome = yield from self._spend(self.end)
+        with in_doubt():
+            outcome = yield from self._spend(self.end)
         if outcome is Outcome.APPLIED:
             return
         if outcome is Outcome.NOT_APPLIED:
@@ -107,9 +109,11 @@ class Tokened:
         try:
             yield from session.call(again)
         except Rejected as error:
-            if _is_mismatch(error) and self._given:  # another request with the caller's token went before
-                self._outcome = Outcome.NOT_APPLIED
-            elif error.request_id is not None or error.outcome is Outcome.UNKNOWN:
+            if _is_mismatch(
+                error
+            ):  # somebody else's request with the caller's token, of which nobody knows how it ends
+                return Outcome.UNKNOWN
+            if error.request_id is not None or error.outcome is Outcome.UNKNOWN:
                 yield from self._spend(end)
         except DynamORMError:
             return Outcome.UNKNOWN
@@ -126,8 +130,13 @@ class Tokened:
 
     @property
     def _dead(self) -> float:
-        """The monotonic time from which on the token must not be sent any more."""
-        return self._started + TOKEN_LIFE
+        """The monotonic time from which on the token must not be sent any more.
+
+        A machine that sleeps may stop that clock, but not the other one.
+        """
+        session = self._session
+        now = session.channel.clock.monotonic()
+        return now + TOKEN_LIFE - max(now - self._started, session.now().timestamp() - self._born)
 
     def _spend(self, end: float) -> Flow[Outcome]:
         """Use the token up, so that no attempt can be applied any more, unless one was: that is what the answer tells."""
@@ -141,7 +150,7 @@ class Tokened:
             op.end, op.timeout = end, end - now
             yield from session.call(op)
         except ClientError as error:
-            if _is_mismatch(error):
+            if _is_mismatch(error) and not self._given:  # with a caller's token it may be another request that was
                 self._outcome = Outcome.APPLIED
         except DynamORMError:
             return Outcome.UNKNOWN

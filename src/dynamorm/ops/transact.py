@@ -20,7 +20,7 @@ from .bounds import check_parts, check_token
 from .op import UNBELIEVABLE, Op, Safety
 from .tokened import Tokened, spending
 from .update import remove_null
-from .write import Write, applied, believable, read_back
+from .write import Write, applied, believable, is_conditional, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -150,7 +150,7 @@ class Commit:
     def _refused(self, fault: ServiceFault, info: dict[str, Any]) -> Any:
         """The transaction was cancelled. Its token proves that no earlier attempt was applied."""
         if not all(
-            believable(write, reason.item)
+            is_conditional(write) and believable(write, reason.item)
             for (_, write), reason in zip(self.parts, fault.cancellation, strict=True)
             if reason.code == "ConditionalCheckFailed"
         ):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.codec.replies import dumps
 from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, text_wire
 from dynamorm.effects import Flow
-from dynamorm.errors import ConditionFailed, DuplicateKey, ValidationError
+from dynamorm.errors import ConditionFailed, DuplicateKey, Outcome, ValidationError
 from dynamorm.expression import Path
 from dynamorm.expression_tree import Comparison, Condition, Wire
 
@@ -68,7 +68,9 @@ def _while_unchanged(
             return (yield from send(session, build(stored=raw) if write is None else write))
         except DuplicateKey:
             raise
-        except ConditionFailed:
+        except ConditionFailed as error:
+            if error.outcome is not Outcome.NOT_APPLIED:
+                raise
             found = yield from session.call(read_back(plan, key))
             if tried == TRIES - 1 or _same(plan, found, raw):
                 raise  # the values are as they were, so it was the caller's condition

@@ -178,12 +178,14 @@ class _Repair:
 def _both(guards: Plan, key: bytes, items: Plan, owner: bytes) -> Op:
     """The call that reads a guard and an item at one moment."""
     gets = guards.key_head + key + b'}},{"Get":' + items.key_head + owner
-    return Op(
+    op = Op(
         "TransactGetItems",
         ", ".join(sorted({guards.table, items.table})),
         b'{"TransactItems":[{"Get":' + gets + b"}}]}",
         lambda reply: read_responses(reply, 2),
     )
+    op.parts = 2
+    return op
 
 
 def _unchanged(plan: Plan, guards: Guards, owner: dict[str, Any], item: bytes | None) -> Write:

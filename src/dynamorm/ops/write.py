@@ -34,6 +34,7 @@ from dynamorm.errors import (
 from dynamorm.overriding import override
 from dynamorm.wire.reply import ServiceFault
 
+from .attempts import in_doubt
 from .op import UNBELIEVABLE, UNSETTLED, Op, Safety
 from .plan import Plan
 from .ring import TOKEN, tokens, verdict
@@ -152,7 +153,8 @@ def _single(session: Session, write: Write) -> Flow[Any]:
         unknown = error
     from .settle import found_out  # needed after a failure only
 
-    return (yield from found_out(session, write, op, unknown))
+    with in_doubt():
+        return (yield from found_out(session, write, op, unknown))
 
 
 def _settling(session: Session, write: Write, op: Op, deadline: float | None) -> Flow[Outcome]:
@@ -258,7 +260,7 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     """The refusal of a one-item transaction, told as the single verb would. Nothing was applied: its token proves it."""
     reason = fault.cancellation[0]
     if reason.code == "ConditionalCheckFailed":
-        if not believable(write, reason.item):
+        if not is_conditional(write) or not believable(write, reason.item):
             return UNBELIEVABLE
         raise refusal(write, reason.item, info)
     text = reason.message or fault.message
@@ -318,10 +320,13 @@ def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMEr
     return ConditionFailed(f"the condition does not hold for this {name}", old=old, **info)
 
 
+def is_conditional(write: Write) -> bool:
+    """Whether a part of a transaction can be refused for a condition: an attribute of that name is followed by an object."""
+    return b'"ConditionExpression":"' in write.body
+
+
 def believable(write: Write, raw: bytes | None) -> bool:
     """Whether a failed condition that came with this item (None: with none) can be about the write at all."""
-    if b'"ConditionExpression":"' not in write.body:
-        return False
     if raw is None:
         return write.expects != "absent"
     return is_of(raw, write.key, write.plan.starts) and (write.checked or not is_untouched(write, raw))

@@ -131,7 +131,7 @@ def json(
 ) -> Answer:
     """Answer with a JSON document: anything the json module can write, or bytes to be sent as they are.
 
-    The headers are AWS's. Put a clock into the answer with ``headers={"Date": ...}``; there is none otherwise.
+    The headers are AWS's; to the request id ``TEST`` the server adds the number of the request. Put a clock into the answer with ``headers={"Date": ...}``; there is none otherwise.
     Example: ``answers.json({"Item": {"id": {"S": "1"}}})``
     """
     data = body if isinstance(body, bytes) else _json.dumps(body, separators=(",", ":")).encode()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -214,11 +215,22 @@ class FaultServer:
 
     async def _message(self, answer: Answer, request: Request) -> Message:
         if answer.message is not None and not answer.apply:
-            return answer.message
+            return _numbered(answer.message, request.index)
         if self._backend is None:
             raise LookupError("the script asks for the backend's answer, but there is no backend")
         applied = await self._backend.forward(request)
-        return applied if answer.message is None else answer.message
+        return applied if answer.message is None else _numbered(answer.message, request.index)
+
+
+def _numbered(message: Message, index: int) -> Message:
+    """Give each scripted answer a request id of its own, as DynamoDB does; one that a test has chosen stays."""
+    chosen = ("x-amzn-requestid", "TEST")
+    if chosen not in message.headers:
+        return message
+    headers = tuple(
+        (name, f"TEST-{index}") if (name, value) == chosen else (name, value) for name, value in message.headers
+    )
+    return replace(message, headers=headers)
 
 
 async def _turns() -> None:
