@@ -277,10 +277,11 @@ def test_a_ring_proves_only_what_goes_on_from_the_known_one() -> None:
     for count in range(1, 8):
         assert said(count, (b"".join(new[:count]) + known)[:64]) is Outcome.NOT_APPLIED
         assert said(count, (b"".join(new[: count - 1]) + mine + known)[:64]) is Outcome.APPLIED
-        assert said(count + 1, (b"".join(new[:count]) + known)[:64]) is Outcome.UNKNOWN
+        assert said(count + 1, (b"".join(new[:count]) + known)[:64]) is Outcome.NOT_APPLIED  # one of them by key
+        assert said(count - 1, (b"".join(new[:count]) + known)[:64]) is Outcome.UNKNOWN
         assert said(count, b"".join(new[:count])) is Outcome.UNKNOWN
     assert said(8, b"".join(new[:8])) is Outcome.UNKNOWN
-    assert said(1, known) is Outcome.UNKNOWN
+    assert said(1, known) is Outcome.NOT_APPLIED
     assert said(0, new[0] + known[:56]) is Outcome.UNKNOWN
     assert said(-1, new[0] + known[:56]) is Outcome.UNKNOWN
     assert ring.verdict(mine, 5, b"", 6, new[0]) is Outcome.UNKNOWN

@@ -190,10 +190,11 @@ def test_reset_after_the_request(applied, count, connect):
 @pytest.mark.parametrize("ending", ["reset", "close"])
 @pytest.mark.parametrize("place", ["mid-headers", "after-headers", "mid-body", 17])
 def test_the_answer_ends_where_it_is_cut(place, ending, connect):
-    whole = answers.render(answers.json(ITEM), answers.json(ITEM).message)
+    sent = answers.json(ITEM, request_id="R1")  # a chosen id is sent as it is
+    whole = answers.render(sent, sent.message)
     head = whole.index(b"\r\n\r\n") + 4
     size = {"mid-headers": head // 2, "after-headers": head, "mid-body": head + len(BODY) // 2, 17: 17}[place]
-    data, end = received(answers.json(ITEM).cut(place).then(ending), connect)
+    data, end = received(sent.cut(place).then(ending), connect)
     assert (data, end) == (whole[:size], {"reset": "reset", "close": "eof"}[ending])
 
 

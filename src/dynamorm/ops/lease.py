@@ -196,12 +196,11 @@ def refresh(session: Session, claim: Claim) -> Flow[None]:
         if end is not None and end >= expires:
             claim.extended(end, wall, monotonic)  # a later refresh came first
             return
-        # With our token, a request still under way may pass once another one under way has moved the end.
-        doubt = ambiguous and (end is not None or claim.may_have_run_out(session, monotonic))
         claim.dropped()
         raise LeaseLost(
             f"the lease of {claim.name} ran out, or was taken by somebody else",
-            outcome=Outcome.UNKNOWN if doubt else Outcome.NOT_APPLIED,
+            # An earlier attempt may have been applied, and the lease been taken by a peer whose clock is ahead.
+            outcome=Outcome.UNKNOWN if ambiguous else Outcome.NOT_APPLIED,
             **info,
         )
 
@@ -232,18 +231,21 @@ def release(session: Session, claim: Claim) -> Flow[bool]:
         {":token": text_wire(token), ":zero": number_wire(0)},
     )
 
+    seen = [False]  # whether an answer has shown that it was given back
+
     def decode(reply: bytes) -> bool:
         expect_empty(reply)
+        seen[0] = True
         return True
 
     def refused(fault: ServiceFault, ambiguous: bool, _: dict[str, Any]) -> bool:
         """Given back by another copy of this request; after a lost answer by an earlier attempt, if it still ran then."""
         state = claim.state(fault)
-        free = state is not None and state.token is None and state.fence_number == fence
-        return free or (ambiguous and running)
+        seen[0] = state is not None and state.token is None and state.fence_number == fence
+        return seen[0] or (ambiguous and running)
 
     op = operation(
-        session, claim, body, decode, refused, token, lambda ours: Outcome.APPLIED if ours else Outcome.UNKNOWN
+        session, claim, body, decode, refused, token, lambda _: Outcome.APPLIED if seen[0] else Outcome.UNKNOWN
     )
     try:
         found: bool = yield from session.call(op)

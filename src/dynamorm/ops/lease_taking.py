@@ -182,8 +182,8 @@ class _Taking:
         if self.pin is None:
             return False  # somebody may delete the item while a copy is under way
         known, found = self.pin.fence_number, None if state is None else state.fence_number
-        if known is not None and found is not None and known <= found <= known + 1:
-            return True  # ours would have made it one more, and whoever took it from us another
+        if known is not None and known == found:
+            return True  # ours would have made it one more
         return not self.pursuit.claim.may_have_run_out(self.pursuit.session, self.monotonic)
 
     def _outcome(self, _: None) -> Outcome:
