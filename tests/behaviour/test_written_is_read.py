@@ -243,7 +243,7 @@ def refusable(model: Any, values: dict[str, Any]) -> bool:
 
 def _save_of_loaded(db, obj, base):
     found = db.create(base)
-    for name in _names(type(obj)):
+    for name in [*_names(type(obj)), *(["extra"] if type(obj) is Registered else [])]:
         setattr(found, name, getattr(obj, name))
     db.save(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 from dynamorm import DB, Attr, Model, Presets, partition_key
 from dynamorm.effects import TransportError
 from dynamorm.session import Session
-from dynamorm.testing import FakeClock, ScriptedDriver
+from dynamorm.testing import ScriptedDriver
 
 
 class Payment(Model, table="payments"):
@@ -21,7 +21,7 @@ def _scripted(**failure: Any) -> DB:
     config = Presets.local_development(endpoint="http://127.0.0.1:9")
     driver = ScriptedDriver(lambda _: TransportError("receive", "reset", **failure))
     db = DB(config)
-    db._session = Session(config, FakeClock())
+    db._session = Session(config, driver.clock)
     db._io = driver
     db._session.run = driver.run
     return db
