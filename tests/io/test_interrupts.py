@@ -24,9 +24,7 @@ from tests.io.kit import answer, ask, echo, read_request, request, until
 from tests.support.certificates import Authority
 
 ROOT = Path(dynamorm.__file__).parent
-TRACED = {
-    str(path) for path in [*(ROOT / "io").glob("*.py"), ROOT / "wire" / "pool.py", ROOT / "wire" / "http1.py"]
-}
+TRACED = {str(path) for path in [*(ROOT / "io").glob("*.py"), ROOT / "wire" / "pool.py", ROOT / "wire" / "http1.py"]}
 SLOTS = 2
 
 
@@ -174,7 +172,9 @@ def test_at_any_line_of_an_exchange_that_looks_up_a_name(serve, error):
 
 def test_at_any_line_while_the_pool_is_put_in_order(serve):
     server = serve()
-    at_every_line(lambda: exchange_over(Blocking(server.endpoint(), max_connections=SLOTS, max_idle=1), warm_twice), Interrupt)
+    at_every_line(
+        lambda: exchange_over(Blocking(server.endpoint(), max_connections=SLOTS, max_idle=1), warm_twice), Interrupt
+    )
 
 
 def test_at_any_line_of_an_exchange_whose_idle_connection_was_closed(serve):
@@ -309,7 +309,8 @@ def test_at_any_line_of_one_who_gives_to_those_who_wait(serve):
         driver.run(ask())
         got = []
         waiting = [
-            threading.Thread(target=lambda n=n: got.append(driver.run(ask(request(b"%d" % n), 5)).body)) for n in range(2)
+            threading.Thread(target=lambda n=n: got.append(driver.run(ask(request(b"%d" % n), 5)).body))
+            for n in range(2)
         ]
         later = list(waiting)
         connection = driver._pool.idle[0].connection
@@ -531,13 +532,14 @@ def test_at_any_line_of_an_asyncio_exchange_that_waits(serve, monkeypatch, error
     server = serve()
 
     async def during(driver):
+        slots = []
         try:
-            slots = [driver._pool.take() for _ in range(SLOTS)]
+            slots.extend(driver._pool.take() for _ in range(SLOTS))
             task = asyncio.ensure_future(driver.run(ask(timeout=2)))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         finally:
-            slots = None
+            slots.clear()  # forgotten
         await task
 
     aio_at_every_line(lambda: Aio(server.endpoint(), max_connections=SLOTS), error, during=during)

@@ -193,7 +193,10 @@ def test_a_forked_child_starts_with_connections_of_its_own(serve, face):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_fork_while_another_thread_holds_every_slot_does_not_hang_the_child(serve):
     release = threading.Event()
-    driver = Blocking(serve(lambda sock, number: (stuck_until(release) if number == 1 else echo)(sock, number)).endpoint(), max_connections=1)
+    driver = Blocking(
+        serve(lambda sock, number: (stuck_until(release) if number == 1 else echo)(sock, number)).endpoint(),
+        max_connections=1,
+    )
     threads = in_threads(1, lambda _: driver.run(ask(timeout=9)))
     until(lambda: driver._pool.busy == 1)
     assert in_child(lambda: driver.run(ask()).status == 200) == 0

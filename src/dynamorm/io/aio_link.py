@@ -211,7 +211,9 @@ async def dial(
     host = endpoint.host if context is not None else None
     try:
         async with asyncio.timeout(limit - monotonic()):
-            transport, _ = await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=host)
+            transport, _ = await loop.create_connection(
+                lambda: connection, sock=sock, ssl=context, server_hostname=host
+            )
             if connection._transport is None:  # noqa: SLF001 (the loop's call was interrupted, which it only notes)
                 connection.connection_made(transport)
         if context is not None:
