@@ -1,5 +1,6 @@
 """Framing (W04-W07, W11, W24): an answer is exact or it is refused, however its bytes are cut."""
 
+import linecache
 import sys
 
 import pytest
@@ -400,19 +401,16 @@ def test_what_a_signals_handler_raises_while_an_answer_is_read_is_raised_as_it_i
 
 def test_nothing_that_can_be_interrupted_runs_within_the_parser():
     """Its callbacks are built-in functions, for it hides what they raise."""
-    frames = []
+    within = []
 
-    def note(frame, event, argument):
-        if event == "c_call" and getattr(argument, "__name__", "") == "feed_data":
-            frames.append("in")
-        elif event == "c_return" and getattr(argument, "__name__", "") == "feed_data":
-            frames.append("out")
-        elif event == "call":
-            frames.append(frame.f_code.co_name)
+    def note(frame, event, _argument):
+        caller = frame.f_back
+        if event == "call" and "feed_data" in linecache.getline(caller.f_code.co_filename, caller.f_lineno):
+            within.append(frame.f_code.co_name)
 
     sys.setprofile(note)
     try:
-        Exchange().feed(PLAIN)
+        assert Exchange().feed(PLAIN)
     finally:
         sys.setprofile(None)
-    assert frames.index("out") == frames.index("in") + 1
+    assert not within

@@ -89,9 +89,7 @@ class Pool(Generic[C]):
     ) -> None:
         self.max_connections = max_connections
         self.max_idle = max_idle
-        self.few = min(
-            1, max_idle
-        )  # up to so many idle slots there is nothing to `settle`: the last one is not too old
+        self.few = min(1, max_idle)  # up to so many idle slots there is nothing to `settle`: the last one is not too old
         self.max_age = max_age
         self.max_quiet = max_quiet
         self.live: set[weakref.ref[Slot[C]]] = set()
