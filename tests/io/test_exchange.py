@@ -258,6 +258,70 @@ def test_bytes_nobody_asked_for_never_meet_the_next_request(serve, face, extra, 
     assert driver.run(ask()).body == b"next"
 
 
+def named(body, name):
+    """An answer with a request id, in the usual form that is read without the parser."""
+    return (
+        b"HTTP/1.1 200 OK\r\nServer: Server\r\nDate: Tue, 01 Oct 2024 12:00:00 GMT\r\n"
+        b"Content-Type: application/x-amz-json-1.0\r\nContent-Length: %d\r\nConnection: keep-alive\r\n"
+        b"x-amzn-RequestId: %s\r\nx-amz-crc32: 1\r\n\r\n" % (len(body), name)
+    ) + body
+
+
+def in_pieces(sock, data):
+    sock.sendall(data[:30])
+    time.sleep(0.01)
+    sock.sendall(data[30:])
+
+
+@pytest.mark.parametrize("send", [socket.socket.sendall, in_pieces], ids=["whole", "in pieces"])
+@pytest.mark.parametrize("when", ["with the answer", "with the next request"])
+def test_an_answer_that_comes_twice_is_never_the_answer_to_the_next_request(serve, face, when, send):
+    def handle(sock, number):
+        late, count = b"", 0
+        while (body := read_request(sock)) is not None:
+            if late:
+                send(sock, late)  # in the place of its own answer, which follows
+            count += 1
+            one = named(body, b"ID-%d-%d" % (number, count))
+            send(sock, one * 2 if when == "with the answer" else one)
+            late = one if when == "with the next request" else b""
+
+    driver = face(serve(handle).endpoint(), max_connections=1)
+    right, refused = 0, []
+    for number in range(20):
+        body = b"%d" % number
+        try:
+            assert driver.run(ask(request(body))).body == body
+            right += 1
+        except TransportError as error:
+            refused.append((error.stage, error.sent, error.fatal))
+    assert right >= 10
+    assert set(refused) <= {("protocol", True, False)}
+    assert driver.driver._pool.busy == 0
+
+
+def test_answers_without_a_request_id_are_not_compared(serve, face):
+    server = serve()
+    driver = face(server.endpoint())
+    for _ in range(3):
+        assert driver.run(ask()).body == b"{}"
+    assert server.accepted == 1
+
+
+def test_two_connections_may_have_the_same_request_id(serve, face):
+    """Each compares with its own last answer only."""
+
+    def handle(sock, _number):
+        while (body := read_request(sock)) is not None:
+            sock.sendall(named(body, b"CONSTANT"))
+
+    server = serve(handle)
+    driver = face(server.endpoint(), max_idle=0)
+    for _ in range(3):
+        assert driver.run(ask()).body == b"{}"
+    assert server.accepted == 3
+
+
 def test_redirects_are_not_followed(serve, face):
     server = serve(scripted(b"HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"))
     assert face(server.endpoint()).run(ask()).status == 307

@@ -19,6 +19,7 @@ from dynamorm.effects import Gather, Sleep, TransportError
 from dynamorm.io.aio import Aio
 from dynamorm.io.blocking import Blocking
 from dynamorm.io.tls import TLSSettings
+from dynamorm.wire import pool
 from tests.io.kit import answer, ask, echo, read_request, request, until
 from tests.support.certificates import Authority
 
@@ -99,12 +100,12 @@ def at_every_line(scenario, error, *, opcodes=False, step=1):
 
 def whole(driver, at):
     """Every slot can be had, and no more; and so many exchanges go on at once (which is tried now and then)."""
-    pool = driver._pool
-    assert (pool.busy, len(driver._live), len(pool.waiters)) == (0, len(pool.idle), 0), at
-    slots = [pool.take() for _ in range(SLOTS + 1)]
+    those = driver._pool
+    assert (those.busy, len(driver._live), len(those.waiters)) == (0, len(those.idle), 0), at
+    slots = [those.take() for _ in range(SLOTS + 1)]
     assert [slot is None for slot in slots] == [False] * SLOTS + [True], at
     for slot in slots[:-1]:
-        pool.drop(slot)
+        those.drop(slot)
     if at % 10:
         assert driver.run(ask(request(b"again"))).body == b"again", at
     else:
@@ -112,7 +113,7 @@ def whole(driver, at):
             bodies = [b"%d" % number for number in range(SLOTS)]
             replies = threads.map(lambda body: driver.run(ask(request(body), 5)), bodies)
             assert [reply.body for reply in replies] == bodies, at
-    assert pool.busy == 0, at
+    assert those.busy == 0, at
 
 
 def exchange_over(driver, before=None, after=None):
@@ -483,13 +484,13 @@ def aio_at_every_line(make, error, before=None, during=None):
             reached, caught = run_once(lambda w=work: noted.loop.run_until_complete(w), error, at)
             kept.append(caught)
             noted.settle()
-            if reached and caught is None:
-                assert any(type(context.get("exception")) is error for context in noted.noted), at
+            if reached and caught is None:  # the answer had come; the loop keeps quiet about an OSError of a transport
+                assert error is TimeLimit or any(type(context.get("exception")) is error for context in noted.noted), at
             elif reached:
                 assert type(caught) is error, (at, caught)
-            pool = driver._pool
-            assert (pool.busy, len(driver._live), len(pool.waiters)) == (0, len(pool.idle), 0), at
-            assert driver._open == set(driver._live), at
+            those = driver._pool
+            assert (those.busy, len(driver._live), len(those.waiters)) == (0, len(those.idle), 0), at
+            assert driver._open <= set(driver._live), at
             assert noted.loop.run_until_complete(many(driver, SLOTS + 1)) == [b"0", b"1", b"2"], at
             noted.loop.run_until_complete(driver.close())
             if not reached:
@@ -525,16 +526,20 @@ def test_at_any_line_of_an_asyncio_exchange_over_tls(serve, tmp_path):
 
 
 @pytest.mark.parametrize("error", [Interrupt, TimeLimit])
-def test_at_any_line_of_an_asyncio_exchange_that_waits(serve, error):
+def test_at_any_line_of_an_asyncio_exchange_that_waits(serve, monkeypatch, error):
+    """For slots that were lost: it sees by itself that they are free."""
+    monkeypatch.setattr(pool, "LOOK", 0.001)
     server = serve()
 
     async def during(driver):
-        slots = [driver._pool.take() for _ in range(SLOTS)]
-        task = asyncio.ensure_future(driver.run(ask(timeout=2)))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        driver._pool.drop(slots.pop())
-        del slots  # forgotten
+        slots = []
+        try:
+            slots.extend(driver._pool.take() for _ in range(SLOTS))
+            task = asyncio.ensure_future(driver.run(ask(timeout=2)))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        finally:
+            slots.clear()  # forgotten
         await task
 
     aio_at_every_line(lambda: Aio(server.endpoint(), max_connections=SLOTS), error, during=during)

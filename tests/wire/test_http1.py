@@ -1,5 +1,8 @@
 """Framing (W04-W07, W11, W24): an answer is exact or it is refused, however its bytes are cut."""
 
+import linecache
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -376,3 +379,41 @@ def test_a_finished_answer_holds_no_parser_that_would_keep_it_alive():
         assert watch() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, TimeoutError, ValueError])
+@pytest.mark.parametrize("step", ["on_headers_complete", "on_body", "on_message_complete"])
+@pytest.mark.parametrize("within", [True, False], ids=["while another is handled", "alone"])
+def test_what_a_signals_handler_raises_while_an_answer_is_read_is_raised_as_it_is(monkeypatch, error, step, within):
+    """It stops the call, and is no fault of the answer: whoever took it for one would ask again."""
+
+    def interrupted(*_):
+        raise error("by a handler")
+
+    monkeypatch.setattr(Exchange, step, interrupted)
+    for wire in (PLAIN, CHUNKED, INTERIM):
+        try:
+            if within:
+                raise LookupError("the caller's own")
+        except LookupError:
+            with pytest.raises(error, match="by a handler"):
+                Exchange().feed(wire)
+        with pytest.raises(error, match="by a handler"):
+            Exchange().feed(wire)
+
+
+def test_nothing_that_can_be_interrupted_runs_within_the_parser():
+    """Its callbacks are built-in functions, for it hides what they raise."""
+    within = []
+
+    def note(frame, event, _argument):
+        caller = frame.f_back
+        if event == "call" and "feed_data" in linecache.getline(caller.f_code.co_filename, caller.f_lineno):
+            within.append(frame.f_code.co_name)
+
+    sys.setprofile(note)
+    try:
+        assert Exchange().feed(PLAIN)
+    finally:
+        sys.setprofile(None)
+    assert not within

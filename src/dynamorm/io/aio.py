@@ -49,10 +49,15 @@ class _Waiter:
 
     async def wait(self, seconds: float) -> None:
         """Wait to be rung, for so long."""
-        self._bell = self._loop.create_future()
-        timer = self._loop.call_later(seconds, self.ring)
+        task = asyncio.current_task()
+        asked = 0 if task is None else task.cancelling()
+        self._bell = bell = self._loop.create_future()
+        timer = self._loop.call_later(seconds, bell.cancel)  # a built-in function: no handler interrupts it
         try:
-            await self._bell
+            await bell
+        except asyncio.CancelledError:
+            if task is None or task.cancelling() > asked or not bell.cancelled():
+                raise  # it was not the timer
         finally:
             timer.cancel()
 

@@ -78,9 +78,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._registry.add(self)
-        self._transport = cast("asyncio.Transport", transport)
         self.fileno = transport.get_extra_info("socket").fileno()
         self.ready = net.readiness(self.fileno)
+        self._transport = cast("asyncio.Transport", transport)  # last: with it the connection is complete
 
     def ask(self, data: bytes, deadline: float, largest: int) -> asyncio.Future[Exchange]:
         """Send a request; the future is the answer. Whoever stops waiting for it must `close` the connection."""
@@ -118,18 +118,20 @@ class Connection(asyncio.BufferedProtocol):
         except BaseException as error:  # noqa: BLE001 (what a signal's handler raised goes to the task, not to the loop's log)
             self._fail(error)
             return
-        self._answer = None
         if not self._future.done():
             self._future.set_result(answer)
+        self._answer = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self.closed = True
         self._registry.discard(self)
         answer = self._answer
-        if answer is None:
+        if answer is None or self._future.done():
             return
-        if exc is None and answer.started:
+        if exc is not None and (not isinstance(exc, OSError) or net.is_foreign(exc, self._loop)):
+            self._fail(exc)  # raised by a signal's handler in one of our calls, or in the loop's
+        elif exc is None and answer.started:
             try:
                 answer.eof()
             except TransportError as error:
