@@ -64,7 +64,7 @@ def test_an_extension_may_answer_in_place_of_the_table(open_db, engine, made, ke
         def around(self, call):
             def answered(op):
                 if op.name == "GetItem":
-                    return op.decode(b'{"Item":{"id":{"S":"made up"},"text":{"S":"hello"}}}')
+                    return op.decode(b'{"Item":{"id":{"S":"%b"},"text":{"S":"hello"}}}' % key.encode())
                 return (yield from call(op))
 
             return answered

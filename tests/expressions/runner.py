@@ -68,6 +68,7 @@ class Run:
     async def ask(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """One call of DynamoDB's own; of a cancelled transaction the ``codes``, one for each operation."""
         op = Op(operation, TABLE, dumps(request), read_object, Safety.ONCE, _codes)
+        op.parts = len(request.get("TransactItems", ()))
         async with self.gate:
             answer: dict[str, Any] = await self.drive(self.session.call(op))
             return answer

@@ -109,7 +109,7 @@ def test_a_checked_delete_of_a_batch_is_settled_alone(scene: Scene, how: str) ->
     assert scene.item() is None
 
 
-def test_an_open_delete_of_a_batch_is_unknown_and_can_be_resolved(scene: Scene) -> None:
+def test_an_open_delete_of_a_batch_is_unknown_and_deletes_nothing_newer(scene: Scene) -> None:
     scene.seed("visitor")
 
     def customer() -> None:
@@ -121,8 +121,8 @@ def test_an_open_delete_of_a_batch_is_unknown_and_can_be_resolved(scene: Scene) 
     assert isinstance(failure.error, OutcomeUnknown)
     scene.seed("visitor")
     outcome = failure.error.resolve()
-    assert (outcome if scene.db._loop is None else scene.db._loop.run(outcome)) is Outcome.APPLIED
-    assert scene.item() is None
+    assert (outcome if scene.db._loop is None else scene.db._loop.run(outcome)) is Outcome.UNKNOWN
+    assert scene.item() is not None
 
 
 def test_a_refusal_without_a_lost_reply_is_certain(scene: Scene) -> None:

@@ -129,7 +129,7 @@ def test_a_failed_start_shows_what_the_engine_said(monkeypatch):
 def test_an_engine_that_never_answers_is_given_up(monkeypatch, until):
     pids = []
     monkeypatch.setattr(EmbeddedEngine, "_command", lambda self: [sys.executable, "-c", "import time; time.sleep(60)"])
-    monkeypatch.setattr(engine_module, "_lists_tables", pids.append)
+    monkeypatch.setattr(engine_module, "lists_tables", pids.append)
     with pytest.raises(ConfigError, match="did not answer in time"):
         EmbeddedEngine(start_timeout=0.3)
     assert pids

@@ -161,7 +161,7 @@ class Aio:
                     or now - slot.since >= pool.max_quiet
                     or now - slot.born >= pool.max_age
                     or slot.connection.closed  # type: ignore[union-attr]  # an idle slot has one
-                    or slot.connection.ready(0)  # type: ignore[union-attr]
+                    or slot.connection.ready(0)  # type: ignore[union-attr]  # likewise
                 ):
                     if slot is not None:
                         pool.drop(slot)  # readable without a question: closed by the other side, or not to be trusted
@@ -195,7 +195,7 @@ class Aio:
             if not held:
                 self._sweep()
             raise
-        return answer  # type: ignore[no-any-return]
+        return answer  # type: ignore[no-any-return]  # the future of an answer
 
     def _sweep(self) -> None:
         """End the connections whose slots were lost: the loop would keep them."""

@@ -152,7 +152,7 @@ class Blocking:
                 answer = Exchange(send.largest)
                 data = send.data
                 # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
-                try: count = connection.send(data)  # fmt: skip  # noqa: E701
+                try: count = connection.send(data)  # fmt: skip  # noqa: E701 - see above
                 except OSError as error:
                     count = connection.not_sent(error)
                 if count != len(data):
@@ -162,7 +162,7 @@ class Blocking:
                     left = deadline - monotonic()
                     if left <= 0 or not ready(left * 1000):
                         raise _late(send)  # noqa: TRY301 (a call less on the hot path)
-                    try: data = recv(_CHUNK)  # fmt: skip  # noqa: E701
+                    try: data = recv(_CHUNK)  # fmt: skip  # noqa: E701 - see above
                     except OSError as error:
                         connection.not_received(error, deadline, started=answer.started)
                         continue

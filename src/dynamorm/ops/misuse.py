@@ -60,4 +60,5 @@ def _key_names(schema: Schema) -> frozenset[str]:
     """The fields by which an item is found: those of its key, and what these are made of."""
     names = schema.key.fields if schema.key else ()
     computed = composites_of(schema)
-    return frozenset([*names, *(part for name in names if name in computed for part in computed[name].fields)])
+    made_of = (part for name in names if name in computed for part in (*computed[name].fields, *computed[name].by))
+    return frozenset([*names, *made_of])
