@@ -20,6 +20,8 @@ from tests.histories import checker, journal
 from tests.histories.model import ACCOUNTS, MODELS, Account
 from tests.histories.supervisor import Supervisor
 
+pytestmark = pytest.mark.soak  # not shown yet on a quiet machine
+
 FAULTS = (*(fault for fault in Fault if fault is not Fault.DRIP), Fault.LATE)
 """Every fault but the drip, which differs from a delay only in how it looks; late requests twice as often."""
 
