@@ -5,7 +5,7 @@ It is the one place where a failure becomes "again", "certainly not applied" or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -273,7 +273,7 @@ class Attempts:
 
 
 @contextmanager
-def in_doubt() -> Iterator[None]:
+def in_doubt() -> Generator[None, None, None]:
     """Mark whatever interrupts the finding out: the write may have been applied."""
     try:
         yield

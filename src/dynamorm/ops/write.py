@@ -277,7 +277,7 @@ def refused(session: Session, write: Write, raw: bytes | None, info: dict[str, A
         return UNBELIEVABLE
     outcome = settle(write, raw)
     if outcome is Outcome.APPLIED:
-        if write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
+        if raw is not None and write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
             return UNSETTLED  # what was stored before is lost: no result can be given
         return applied(write, None if write.kind == "Delete" else raw)
     if not ambiguous or outcome is Outcome.NOT_APPLIED:
