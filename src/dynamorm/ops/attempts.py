@@ -297,6 +297,11 @@ def unknown_of(op: Op, why: str, info: dict[str, Any]) -> OutcomeUnknown:
     )
 
 
+def info_of(error: DynamORMError) -> dict[str, Any]:
+    """What every error carries, taken from one for another about the same call."""
+    return {name: getattr(error, name) for name in ("operation", "table", "request_id", "attempts", "earlier")}
+
+
 def undecided(error: DynamORMError) -> DynamORMError:
     """The refusal of a write of which an earlier attempt may still be under way, or may have been applied."""
     error.outcome = Outcome.UNKNOWN

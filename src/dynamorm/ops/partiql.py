@@ -20,7 +20,6 @@ from dynamorm.errors import (
     ConditionFailed,
     MalformedResponse,
     Outcome,
-    OutcomeUnknown,
     TransactionCancelled,
     ValidationError,
 )
@@ -194,12 +193,8 @@ def _written(session: Session, statements: list[Statement], given: str | None) -
     )
     op.parts = len(statements)
     if not reads:
-        spend = partial(_spending, session, statements[0], token)
-        try:
-            yield from Tokened(session, op, spend, _nothing_more, given=given is not None).send()
-        except OutcomeUnknown as error:
-            error.token = token
-            raise
+        spend = partial(_spending, session, statements[0])
+        yield from Tokened(session, op, token, spend, _nothing_more, given=given is not None).send()
         return []
     raws = yield from session.call(op)
     return [None if raw is None else one.result(raw) for one, raw in zip(statements, raws, strict=True)]
@@ -236,14 +231,9 @@ def _key_types(session: Session, table: str) -> Flow[dict[str, str]]:
     return {name: found.key_types[name] for name in names}
 
 
-_CODES: Final = re.compile(r"\[([A-Za-z, ]+)\]")
-
-
 def _refused(fault: ServiceFault, info: dict[str, Any]) -> Any:
-    """The transaction was cancelled; its token proves that nothing of it was applied."""
+    """The transaction was cancelled; its token proves that nothing of it was applied yet."""
     codes = [(one.code or "", one.message) for one in fault.cancellation]
-    if not codes and (listed := _CODES.search(fault.message)):  # the engines name them in the text only
-        codes = [(code.strip(), "") for code in listed[1].split(",")]
     if fault.code == "ConditionalCheckFailedException":
         codes = [("ConditionalCheckFailed", fault.message)]
     if len(codes) == 1:

@@ -12,7 +12,7 @@ from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, OutcomeUnknown
 from dynamorm.wire.reply import Kind
 
-from .attempts import FARTHEST_STEP, RETRY_MARGIN
+from .attempts import FARTHEST_STEP, RETRY_MARGIN, info_of
 from .op import Op, Safety
 from .write import Write, applied, is_untouched, may_come_late, read_back, refusal, refused, settle
 
@@ -38,7 +38,7 @@ def found_out(session: Session, write: Write, op: Op, unknown: OutcomeUnknown) -
         outcome = settle(write, raw)
         if outcome is Outcome.APPLIED:
             return applied(write, None if write.kind == "Delete" else raw)
-        info = {name: getattr(unknown, name) for name in ("operation", "table", "request_id", "attempts", "earlier")}
+        info = info_of(unknown)
         if outcome is Outcome.NOT_APPLIED:
             raise refusal(write, raw, info) from unknown
         if write.expects == "absent" and raw is not None:
@@ -62,8 +62,8 @@ def _is_open(write: Write, raw: bytes | None) -> bool:
 
 
 def _look(write: Write, end: float) -> Op:
-    look = read_back(write.plan, write.key)
-    look.end, look.finds_out = end, True
+    look = read_back(write.plan, write.key, end)
+    look.finds_out = True
     return look
 
 

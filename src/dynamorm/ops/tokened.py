@@ -17,7 +17,7 @@ from dynamorm.codec.replies import dumps, expect_empty
 from dynamorm.effects import Flow
 from dynamorm.errors import ClientError, DynamORMError, Outcome, OutcomeUnknown, Rejected
 
-from .attempts import in_doubt, unknown_of
+from .attempts import in_doubt, info_of, unknown_of
 from .op import Op, Safety
 
 if TYPE_CHECKING:
@@ -32,24 +32,26 @@ _MISMATCH: Final = "IdempotentParameterMismatchException"
 
 
 class Tokened:
-    """One such request. ``op`` is the call, ``token`` the text in it, and ``spending()`` makes the call that spends it.
+    """One such request. ``op`` is the call, ``token`` the text in it, and ``spending(token)`` makes the call that spends it.
 
     ``applied(end)`` is a flow that `resolve` runs once it is known that the request was applied, until the monotonic
     time ``end``. ``given``: the token is the caller's. ``end`` is when the verb must be done.
     """
 
-    __slots__ = ("_applied", "_born", "_given", "_outcome", "_session", "_spending", "_started", "end", "op")
+    __slots__ = ("_applied", "_born", "_given", "_outcome", "_session", "_spending", "_started", "_token", "end", "op")
 
     def __init__(
         self,
         session: Session,
         op: Op,
-        spending: Callable[[], Flow[Op]],
+        token: str,
+        spending: Callable[[str], Flow[Op]],
         applied: Callable[[float], Flow[Any]],
         *,
         given: bool = False,
     ) -> None:
         self._session = session
+        self._token = token
         self._spending = spending
         self._applied = applied
         self._given = given
@@ -73,7 +75,8 @@ class Tokened:
         self.end = min(now + op.timeout, session.end())
         try:
             found = yield from session.call(op)
-        except OutcomeUnknown:
+        except OutcomeUnknown as error:
+            error.token = self._token
             raise
         except DynamORMError as error:
             if error.outcome is not Outcome.UNKNOWN:
@@ -94,7 +97,9 @@ class Tokened:
             error.outcome = outcome
             raise error
         why = "then the service refused it, and its token could not be spent"
-        raise unknown_of(self.op, why, _info_of(error)) from error
+        unknown = unknown_of(self.op, why, info_of(error))
+        unknown.token = self._token
+        raise unknown from error
 
     def resolve(self, deadline: float | None) -> Flow[Outcome]:
         """Settle it: the same request again has the same answer, and a refusal spends the token. See `OutcomeUnknown`."""
@@ -109,10 +114,8 @@ class Tokened:
         try:
             yield from session.call(again)
         except Rejected as error:
-            if _is_mismatch(
-                error
-            ):  # somebody else's request with the caller's token, of which nobody knows how it ends
-                return Outcome.UNKNOWN
+            if _is_mismatch(error):
+                return Outcome.UNKNOWN  # it is another request's, and nobody knows how that one ends
             if error.request_id is not None or error.outcome is Outcome.UNKNOWN:
                 yield from self._spend(end)
         except DynamORMError:
@@ -146,7 +149,7 @@ class Tokened:
         if end <= now:
             return Outcome.UNKNOWN
         try:
-            op = yield from self._spending()
+            op = yield from self._spending(self._token)
             op.end, op.timeout = end, end - now
             yield from session.call(op)
         except ClientError as error:
@@ -179,8 +182,3 @@ def spending(table: str, key: bytes, names: tuple[str, ...], token: str) -> Op:
 def _is_mismatch(error: DynamORMError) -> bool:
     """Whether the token belongs to another request."""
     return isinstance(error, ClientError) and error.code == _MISMATCH
-
-
-def _info_of(error: DynamORMError) -> dict[str, Any]:
-    names = ("operation", "table", "request_id", "attempts", "earlier")
-    return {name: getattr(error, name) for name in names}

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.replies import expect_empty, json_of
 from dynamorm.effects import Flow, Gather
-from dynamorm.errors import DynamORMError, Outcome, OutcomeUnknown, TransactionCancelled, ValidationError
+from dynamorm.errors import DynamORMError, Outcome, TransactionCancelled, ValidationError
 from dynamorm.wire.reply import ServiceFault
 
 from .blame import told
 from .bounds import check_parts, check_token
 from .op import UNBELIEVABLE, Op, Safety
-from .tokened import Tokened, spending
+from .tokened import Tokened
 from .update import remove_null
-from .write import Write, applied, believable, is_conditional, read_back
+from .write import Write, applied, believable, is_conditional, read_back, spending_on
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -108,15 +109,12 @@ class Commit:
                     self.parts += [(position, other) for other in _others(one)]
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
-        self.tokened = Tokened(session, self._op(), self._spending, self._applied, given=given is not None)
+        spend = partial(spending_on, self.parts[0][1])
+        self.tokened = Tokened(session, self._op(), self._text, spend, self._applied, given=given is not None)
 
     def run(self) -> Flow[list[Any]]:
         """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
-        try:
-            yield from self.tokened.send()
-        except OutcomeUnknown as error:
-            error.token = self._text
-            raise
+        yield from self.tokened.send()
         return (yield from self._finish(self.tokened.end))
 
     def _op(self) -> Op:
@@ -137,18 +135,13 @@ class Commit:
         op.parts = len(parts)
         return op
 
-    def _spending(self) -> Flow[Op]:
-        first = self.parts[0][1]
-        return spending(first.plan.table, first.key, first.plan.key_names, self._text)
-        yield
-
     def _applied(self, end: float) -> Flow[None]:
         """It was found out that it was applied."""
         with suppress(DynamORMError):  # that is certain; only an object in memory stays as it was
             yield from self._finish(end)
 
     def _refused(self, fault: ServiceFault, info: dict[str, Any]) -> Any:
-        """The transaction was cancelled. Its token proves that no earlier attempt was applied."""
+        """The transaction was cancelled. Its token proves that no earlier attempt was applied yet."""
         if not all(
             is_conditional(write) and believable(write, reason.item)
             for (_, write), reason in zip(self.parts, fault.cancellation, strict=True)
@@ -188,10 +181,8 @@ class Commit:
 
     def _refresh(self, position: int, write: Write, end: float) -> Flow[DynamORMError | None]:
         """Read one object back. An error is returned, so that it does not keep the others from being read."""
-        op = read_back(write.plan, write.key)
-        op.end = end
         try:
-            raw = yield from self._session.call(op)
+            raw = yield from self._session.call(read_back(write.plan, write.key, end))
             result = applied(write, raw)
         except DynamORMError as error:
             _after(error)

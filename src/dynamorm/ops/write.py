@@ -220,15 +220,11 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
     )
     op.parts = 1
 
-    def spend() -> Flow[Op]:
-        return spending(plan.table, write.key, plan.key_names, token)
-        yield
-
     def finish(end: float) -> Flow[None]:
         with suppress(DynamORMError):  # the outcome is known; only an object in memory stays as it was
             applied(write, (yield from _look(session, write, end)))
 
-    tokened = Tokened(session, op, spend, finish)
+    tokened = Tokened(session, op, token, partial(spending_on, write), finish)
     yield from tokened.send()
     try:
         raw = yield from _look(session, write, tokened.end)
@@ -245,19 +241,25 @@ def _look(session: Session, write: Write, end: float) -> Flow[bytes | None]:
     """What is stored after a transaction, where its result is wanted: it returns none itself."""
     if not write.refresh:
         return None
-    look = read_back(write.plan, write.key)
-    look.end = end
-    found: bytes | None = yield from session.call(look)
+    found: bytes | None = yield from session.call(read_back(write.plan, write.key, end))
     return found
 
 
-def read_back(plan: Plan, key: bytes) -> Op:
-    """The call that reads what is stored under a key."""
-    return Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', partial(item_of, key=key))
+def spending_on(write: Write, token: str) -> Flow[Op]:
+    """The call that spends a token, by a check of the item that the write is about."""
+    return spending(write.plan.table, write.key, write.plan.key_names, token)
+    yield  # it needs no request to be made
+
+
+def read_back(plan: Plan, key: bytes, end: float | None = None) -> Op:
+    """The call that reads what is stored under a key, until the monotonic time ``end``."""
+    op = Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', partial(item_of, key=key))
+    op.end = end
+    return op
 
 
 def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
-    """The refusal of a one-item transaction, told as the single verb would. Nothing was applied: its token proves it."""
+    """The refusal of a one-item transaction, told as the single verb would. Its token proves that nothing was applied yet."""
     reason = fault.cancellation[0]
     if reason.code == "ConditionalCheckFailed":
         if not is_conditional(write) or not believable(write, reason.item):
