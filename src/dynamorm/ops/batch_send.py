@@ -30,7 +30,9 @@ from dynamorm.overriding import override
 from .op import Op, Safety
 from .pace import Pace
 from .plan import Plan
+from .ring import tokens
 from .verbs import delete, refresh
+from .write import read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -186,7 +188,7 @@ class Load:
             entry.error = self._unknown(entry, error, pace, lost)
 
     def _unknown(self, entry: Entry, error: DynamORMError, pace: Pace, lost: list[DynamORMError]) -> OutcomeUnknown:
-        resolve = self.session.resolver(lambda op, deadline: _resolve(self.session, entry, op, deadline))
+        resolve = self.session.resolver(lambda _, deadline: _resolve(self.session, entry, deadline))
         op = _request([entry], 0.001)
         why = pace.why or "then the service refused it"
         found = OutcomeUnknown(
@@ -274,14 +276,20 @@ def _undone(reply: bytes, tables: dict[str, list[Entry]]) -> list[Entry]:
     return [sent[table][kind][position] for table, kind, position in read_unprocessed(reply, asked)]
 
 
-def _resolve(session: Session, entry: Entry, op: Op, deadline: float | None) -> Flow[Outcome]:
-    """Settle an item whose outcome is unknown: an unconditional write may be sent again."""
-    op.end, op.timeout = None, session.config.operation_timeout if deadline is None else deadline
+def _resolve(session: Session, entry: Entry, deadline: float | None) -> Flow[Outcome]:
+    """Settle an item whose outcome is unknown by a look at it. It is not sent again: that could overwrite what is newer."""
+    plan = entry.plan
+    limit = session.config.operation_timeout if deadline is None else deadline
     try:
-        undone = yield from session.call(op)
+        raw = yield from session.call(read_back(plan, entry.key, session.channel.clock.monotonic() + limit))
     except DynamORMError:
         return Outcome.UNKNOWN
-    if undone:
+    if entry.kind == "Delete":
+        found = raw is None
+    else:
+        codec = plan.codec
+        found = raw is not None and plan.tokens and tokens(codec.ring(entry.content))[0] in tokens(codec.ring(raw))
+    if not found:
         return Outcome.UNKNOWN
     entry.done()
     return Outcome.APPLIED

@@ -1,6 +1,6 @@
 """One call to DynamoDB as a flow: sign, send, verify, classify, retry. It must not know models or expressions.
 
-A call ends in one of three ways: its decoded answer, an error that is certain nothing was applied, or `OutcomeUnknown`.
+A call ends with its decoded answer, with an error whose `outcome` says what is certain, or with `OutcomeUnknown`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.deadlines import USE, remaining
-from dynamorm.effects import Call, Flow, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Flow, Reply, Send, Sleep, TransportError
 from dynamorm.errors import (
     ChecksumMismatch,
     ConfigError,
@@ -51,11 +51,19 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                 keys = credentials.current(now + applied_skew)
                 if keys is None:
                     try:
-                        keys = yield Call(credentials.load)
-                    except DynamORMError as error:
+                        keys = yield credentials.fetch(left)
+                    except (DynamORMError, TimeoutError) as error:
                         if run is not None and run.ambiguous:
                             run.unknown(error, "then there were no credentials to ask again with")
-                        raise
+                        if isinstance(error, DynamORMError):
+                            raise
+                        run = run or Attempts(op, wire, start, limit)
+                        run.give_up(_FETCHING)
+                    left = start + limit - monotonic()
+                    if left <= 0.0:
+                        run = run or Attempts(op, wire, start, limit)
+                        run.give_up(_FETCHING)
+                    now = wall()
                 data = request(op.name, op.body, keys, now + applied_skew)
                 sent = True
                 reply: Reply | Any = None
@@ -127,6 +135,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
     return call
 
 
+_FETCHING = "the operation's time ran out while the credentials were fetched"
 _STRANGE = "the refusal cannot be about this request"
 
 

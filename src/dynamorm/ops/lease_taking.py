@@ -65,15 +65,16 @@ class _Pursuit:
         end = self.session.end()
         pin = self._ended()
         for tried in range(1, _TRIES + 1):
-            yield from self._send(_Taking(self, pin).op(), end - clock())
+            taking = _Taking(self, pin)
+            yield from self._send(taking.op(), end - clock())
             if claim.remaining(self.session) > 0:
                 return
             last = tried == _TRIES or end - clock() <= RETRY_MARGIN
             if last and claim.token is not None:
-                raise ran_out(claim)
+                raise ran_out(claim, taking.token)
             if last:
                 break
-            claim.dropped()
+            claim.dropped(taking.token)
             pin = self.seen
         raise self.held("has ended, but others were quicker to take it, or no time was left", {})
 

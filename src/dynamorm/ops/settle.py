@@ -82,12 +82,12 @@ def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> F
         if write.safety is not Safety.ONCE:
             applied(write, None if write.kind == "Delete" else raw)
         return outcome
-    if outcome is Outcome.NOT_APPLIED or not _may_finish(write, raw):
+    # Only what still is as the write was made for can be written now and overwrite nothing that is newer. Where no item
+    # is, the write may never have arrived, or somebody has deleted what it stored.
+    if outcome is Outcome.NOT_APPLIED or write.safety is Safety.ONCE or not is_untouched(write, raw):
         return outcome
     repeated = copy(op)
     repeated.end, repeated.timeout = end, limit
-    if not write.expects:  # a put of whatever was there: not over what somebody writes meanwhile
-        repeated.body = op.body[:-1] + write.plan.create_tail
     # An earlier attempt may still be on its way, so a refusal is as ambiguous here as it was then.
     repeated.refused = lambda fault, _, info: refused(session, write, fault.item, info, ambiguous=True)
     try:
@@ -98,9 +98,3 @@ def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> F
         return Outcome.APPLIED if error.outcome is Outcome.APPLIED else Outcome.UNKNOWN
     return Outcome.APPLIED
 
-
-def _may_finish(write: Write, raw: bytes | None) -> bool:
-    """Whether sending the write again can overwrite nothing that was written after it."""
-    if write.safety is Safety.ONCE:
-        return False
-    return is_untouched(write, raw) or (raw is None and write.kind == "Put")
