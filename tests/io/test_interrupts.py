@@ -78,7 +78,17 @@ def run_once(work, error, at, opcodes=False):
 
 
 def at_every_line(scenario, error, *, opcodes=False, step=1):
-    """Run a scenario again and again, until no line is left.
+    """Run a scenario again and again, until no line is left: in a thread of its own.
+
+    For where an exception comes between two instructions of a handler's end, Python itself forgets that the exception
+    before was dealt with, and every later exception of that thread has it as its context.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_at_every_line, scenario, error, opcodes, step).result()
+
+
+def _at_every_line(scenario, error, opcodes, step):
+    """As above, in this thread.
 
     Whoever caught the exception keeps it, and with it the frames it came through; but for one between two instructions,
     where no code could help: there the slot comes back when the exception goes.
