@@ -106,7 +106,9 @@ def test_credentials_that_take_longer_end_the_verb_and_serve_the_next_one(stage:
         may_end.wait(5)
         return Credentials("AKID", "secret")
 
-    here = stage(credentials=slowly, sign_requests=True, **({"operation_timeout": 0.5} if by == "operation_timeout" else {}))
+    here = stage(
+        credentials=slowly, sign_requests=True, **({"operation_timeout": 0.5} if by == "operation_timeout" else {})
+    )
     for act in (lambda db: db.get(Payment, "p1"), lambda db: db.put(Payment(id="p1", amount=1))):
         began, before = time.monotonic(), len(here.server.requests)
         with pytest.raises(DeadlineExceeded, match="credentials") as caught:

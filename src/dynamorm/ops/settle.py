@@ -97,4 +97,3 @@ def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> F
     except DynamORMError as error:
         return Outcome.APPLIED if error.outcome is Outcome.APPLIED else Outcome.UNKNOWN
     return Outcome.APPLIED
-
