@@ -110,7 +110,7 @@ class Commit:
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
         spend = partial(spending_on, self.parts[0][1])
-        self.tokened = Tokened(session, self._op(), self._text, spend, self._applied, given=given is not None)
+        self.tokened: Tokened = Tokened(session, self._op(), self._text, spend, self._applied, given=given is not None)
 
     def run(self) -> Flow[list[Any]]:
         """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
