@@ -64,8 +64,8 @@ def test_exactly_the_marked_lines_are_refused(checker: str) -> None:
 @pytest.mark.once  # the wheel is the same for every version
 def test_every_public_symbol_of_the_installed_package_has_a_known_type(tmp_path: Path) -> None:
     """What a user's editor knows of the library, and what a strict checker says of code that uses it."""
-    python, site = environment(tmp_path / "venv", with_pip=False)
-    pip("install", "--no-deps", "--no-compile", "--target", str(site), str(wheel(tmp_path)))
+    python, site = environment(tmp_path / "venv")
+    pip("--python", str(python), "install", "--no-deps", "--no-compile", str(wheel(tmp_path)))
     assert (site / "dynamorm" / "py.typed").exists()
     (site / "others.pth").write_text(sysconfig.get_path("purelib"))
     done = subprocess.run(

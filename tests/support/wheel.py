@@ -11,10 +11,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def pip(*arguments: str, python: str | Path = sys.executable) -> None:
+def pip(*arguments: str) -> None:
     """Call pip; what it says is shown when it fails."""
-    command = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, env=clean())
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, env=clean())
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -31,8 +31,8 @@ def wheel(into: Path) -> Path:
     return made
 
 
-def environment(path: Path, *, with_pip: bool) -> tuple[Path, Path]:
-    """Make a bare environment. Returns its Python and its ``site-packages``."""
-    venv.EnvBuilder(symlinks=True, with_pip=with_pip).create(path)
+def environment(path: Path) -> tuple[Path, Path]:
+    """Make a bare environment, without pip, which takes longest. Returns its Python and its ``site-packages``."""
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(path)
     (site,) = path.glob("lib/python*/site-packages")
     return path / "bin" / "python", site
