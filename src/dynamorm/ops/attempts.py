@@ -280,9 +280,15 @@ def in_doubt() -> Generator[None, None, None]:
     except (DynamORMError, GeneratorExit):
         raise
     except BaseException as stop:
-        stop.outcome = Outcome.UNKNOWN  # type: ignore[attr-defined] # a note for the caller
-        stop.add_note("It was interrupted while it was found out what became of a write: its outcome is unknown")
+        interrupted(stop, "It was interrupted while it was found out what became of a write: its outcome is unknown")
         raise
+
+
+def interrupted(stop: BaseException, note: str) -> None:
+    """Say of what stopped a write that its outcome is unknown; unless it came when the write was known to be applied."""
+    if getattr(stop, "outcome", None) is not Outcome.APPLIED:
+        stop.outcome = Outcome.UNKNOWN  # type: ignore[attr-defined] # a note for the caller
+        stop.add_note(note)
 
 
 def unknown_of(op: Op, why: str, info: dict[str, Any]) -> OutcomeUnknown:

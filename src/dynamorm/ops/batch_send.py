@@ -89,10 +89,18 @@ class Entry(Struct, eq=False):
 
     def done(self) -> None:
         """The item is written: bring the caller's object up to date."""
-        if self.kind == "Put":
-            refresh(self.plan, self.item, self.content, self.number, self.times, None)
-        elif self.item.__class__ is not tuple:
-            self.plan.codec.mark(self.item, None)
+        self.state = WRITTEN
+        try:
+            if self.kind == "Put":
+                refresh(self.plan, self.item, self.content, self.number, self.times, None)
+            elif self.item.__class__ is not tuple:
+                self.plan.codec.mark(self.item, None)
+        except Exception:  # what a setter of the object's own class raises: the batch must account for the others
+            from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
+
+            getLogger("dynamorm").exception(
+                "the item was written, and its %s refused to be brought up to date", self.plan.codec.schema.name
+            )
 
 
 class Load:
@@ -162,7 +170,6 @@ class Load:
                 for entry in left:
                     if entry not in undone:
                         entry.done()
-                        entry.state = WRITTEN
                 if not again:
                     return
                 delay = pace.unprocessed(progress=len(again) < len(left))
@@ -217,7 +224,6 @@ def _alone(session: Session, entry: Entry) -> Flow[None]:
         _fail(entry, error)
     else:
         entry.done()
-        entry.state = WRITTEN
 
 
 def _fail(entry: Entry, error: DynamORMError) -> None:

@@ -1,6 +1,14 @@
 """One call to DynamoDB as a flow: sign, send, verify, classify, retry. It must not know models or expressions.
 
-A call ends with its decoded answer, with an error whose `outcome` says what is certain, or with `OutcomeUnknown`.
+A call ends in one of four ways:
+
+- its decoded answer;
+- a refusal, or a failure to send at all, with which it is certain that nothing was applied;
+- a refusal with the outcome UNKNOWN: the service refused an attempt, while an earlier one may still be applied;
+- `OutcomeUnknown`: no attempt was answered by anything that tells.
+
+What interrupts a write in flight is marked with the outcome UNKNOWN, and passes as it is. An error of what is made of the
+answer, behind a write that was applied, carries the outcome APPLIED.
 """
 
 from __future__ import annotations
@@ -16,12 +24,11 @@ from dynamorm.errors import (
     DeadlineExceeded,
     DynamORMError,
     MalformedResponse,
-    Outcome,
 )
 from dynamorm.wire.largest import LARGEST
 from dynamorm.wire.reply import Kind, verify_crc
 
-from .attempts import FINAL, RETRY_MARGIN, Attempts
+from .attempts import FINAL, RETRY_MARGIN, Attempts, interrupted
 from .op import UNBELIEVABLE, Op, Safety
 
 if TYPE_CHECKING:
@@ -128,8 +135,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
         except BaseException as stop:
             # Cancelled or interrupted in flight: whoever catches it must know that the write may have been applied.
             if sent and op.safety is not Safety.READ:
-                stop.outcome = Outcome.UNKNOWN  # type: ignore[attr-defined] # a note for the caller
-                stop.add_note(f"{op.name} on {op.table} was interrupted in flight: its outcome is unknown")
+                interrupted(stop, f"{op.name} on {op.table} was interrupted in flight: its outcome is unknown")
             raise
 
     return call

@@ -5,6 +5,7 @@ It must not know which verb made the write.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,8 @@ def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> F
     outcome = settle(write, raw)
     if outcome is Outcome.APPLIED:
         if write.safety is not Safety.ONCE:
-            applied(write, None if write.kind == "Delete" else raw)
+            with suppress(Exception):  # that is certain; only an object in memory stays as it was
+                applied(write, None if write.kind == "Delete" else raw)
         return outcome
     # Only what still is as the write was made for can be written now and overwrite nothing that is newer. Where no item
     # is, the write may never have arrived, or somebody has deleted what it stored.
@@ -94,6 +96,10 @@ def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> F
         yield from session.call(repeated)
     except ConditionFailed as error:
         return error.outcome
-    except DynamORMError as error:
-        return Outcome.APPLIED if error.outcome is Outcome.APPLIED else Outcome.UNKNOWN
+    except Exception as error:
+        if getattr(error, "outcome", None) is Outcome.APPLIED:
+            return Outcome.APPLIED
+        if not isinstance(error, DynamORMError):
+            raise
+        return Outcome.UNKNOWN
     return Outcome.APPLIED
