@@ -442,6 +442,14 @@ def _if_not_exists(left: str, path: Location, value: Any, placeholders: Placehol
     return f"if_not_exists({left}, {_needed(path, value, 'value', placeholders, encode)})"
 
 
+def _first_of(left: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
+    others, last = value
+    text = _needed(path, last, "value", placeholders, encode)
+    for one in reversed(others):
+        text = f"if_not_exists({_path(one, placeholders)}, {text})"
+    return f"if_not_exists({left}, {text})"
+
+
 def _one(path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
     """A list of one element, as list_append needs it."""
     if isinstance(value, (Location, Condition, Update)):
@@ -469,6 +477,7 @@ _COMPUTED: Final[dict[str, Callable[[str, Location, Any, Placeholders, Encode], 
     "add": _add_inside,
     "increment": _increment,
     "if_not_exists": _if_not_exists,
+    "first_of": _first_of,
     "append": _append,
     "prepend": _prepend,
     "append_or_create": _append_or_create,

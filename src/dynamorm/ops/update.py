@@ -23,6 +23,7 @@ from .write import NOT_READ, Write, perform
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
+    from .completion import Completion
     from .index_keys import Known
 
 _ALL_NEW = {"ReturnValues": "ALL_NEW"}
@@ -64,11 +65,12 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     upsert: bool,
     allow: Any = (),
     stored: bytes | None = NOT_READ,
+    holder: Any = None,
 ) -> Write:
     """The write of `update`.
 
     ``allow`` are the protected fields that may be changed. ``stored`` is what is there now, where that matters: when a
-    unique attribute is changed.
+    unique attribute is changed. ``holder`` is the object that an upsert by key is of.
     """
     by_key = isinstance(subject, type)
     plan = session.plan(subject if by_key else type(subject))
@@ -102,11 +104,20 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         check_update(codec, one.kind, one.path.parts, source)
     if not updates:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
+    whole: Completion | None = None
+    if upsert and (loaded is None or plan.version is None):  # else the version demands that there is an item
+        from .completion import Completion
+
+        whole = Completion(plan, updates, holder if by_key else subject)
+        updates = whole.updates
     also: tuple[Write, ...] = ()
     pinned = False
     if plan.uniques:
         from .unique import joined
 
+        if whole is not None and whole.is_of_unique:
+            upsert = whole.has_no_item(key_json, stored)
+            updates += whole.of_unique(upsert)
         also, condition, pinned = joined(session, plan, key_json, updates, stored, loaded, condition)
     places = Placeholders()
     guard = None if loaded is None else Guard(session, plan, loaded)
@@ -129,6 +140,9 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         more = after_update(plan, updates, stamps, known, upsert=upsert)
         relied = known.unprotected
         terms += known.condition(places)
+        if whole is not None:
+            whole.with_index_keys(known, more)
+            terms += whole.condition(places)
     once: Condition | None = None
     if plan.kept:
         from .kept import check_update as check_once
@@ -139,7 +153,11 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
+    if whole is not None:
+        more += whole.more()
     rest: dict[str, Any] = {"UpdateExpression": update_text((*updates, *more, *stamps), places, plan.update_operand)}
+    if whole is not None:
+        whole.check()
     if terms:
         rest["ConditionExpression"] = " AND ".join(terms)
         rest.update(OLD_ON_FAILURE)
@@ -186,6 +204,8 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     write.pinned = pinned
     if relied is not None:
         relied.explain(write)
+    if whole is not None:
+        whole.explain(write)
     if once is not None:
         _explain_once(write, updates)
     return write
