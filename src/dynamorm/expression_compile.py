@@ -37,14 +37,14 @@ __all__ = [
     "update_text",
 ]
 
-What: TypeAlias = Literal["value", "element", "number", "string", "order", "prefix", "size"]
+What: TypeAlias = Literal["value", "element", "members", "number", "string", "order", "prefix", "size"]
 
 
 class Encode(Protocol):
     """How a codec gives this module its wire values.
 
     ``what`` says what the value is to the attribute: ``"value"``: a value of the attribute itself; ``"element"``: an
-    element of it (or a part of a string); ``"number"``: a number whatever the attribute is (sizes, what is added);
+    element of it (or a part of a string); ``"members"``: a set of elements that is added to it or taken out; ``"number"``: a number whatever the attribute is (sizes, what is added);
     ``"string"``: a text whatever the attribute is; ``"order"``: a value of the attribute, to be compared by ``<`` and the
     like; ``"prefix"``: what it may begin with; ``"size"``: a number that its size is compared with. The last three are
     asked of an attribute that is compared with another too, for whether they can be; a size of None asks for the wire
@@ -147,9 +147,9 @@ def update_text(updates: Sequence[Update], placeholders: Placeholders, encode: E
         elif kind == "add" and len(path.parts) == 1:
             adds.append(f"{left} {_needed(path, update.value, 'number', placeholders, encode)}")
         elif kind == "add_to_set":
-            adds.append(f"{left} {_needed(path, update.value, 'value', placeholders, encode)}")
+            adds.append(f"{left} {_needed(path, update.value, 'members', placeholders, encode)}")
         elif kind == "delete_from_set":
-            deletes.append(f"{left} {_needed(path, update.value, 'value', placeholders, encode)}")
+            deletes.append(f"{left} {_needed(path, update.value, 'members', placeholders, encode)}")
         else:
             sets.append(f"{left} = {_COMPUTED[kind](left, path, update.value, placeholders, encode)}")
     if not roots:

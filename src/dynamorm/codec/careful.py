@@ -30,6 +30,7 @@ class Careful:
         self._codec = codec
         self._name = codec.schema.name
         self._functions: dict[str, Any] = {}
+        self._inside: dict[FieldPlan, Any] = {}
 
     def function(self, which: str) -> Any:
         """``encode <name>``, ``operand <name>`` or ``decode <name>``, compiled when it is first needed."""
@@ -39,6 +40,13 @@ class Careful:
             kind, name = which.split()
             made = self._functions[which] = _compile(self._name, kind, self._codec.plans[name])
             return made
+
+    def inside(self, plan: FieldPlan) -> Any:
+        """The function that encodes a field of a record inside an attribute."""
+        found = self._inside.get(plan)
+        if found is None:
+            found = self._inside[plan] = _compile(plan.owner, "encode", plan)
+        return found
 
     def encode(self, obj: Any) -> dict[str, Any]:
         """Encode field by field, to name the one that does not fit."""
