@@ -145,6 +145,11 @@ def _compile(title: str, kind: str, plan: FieldPlan) -> Any:
     return source.names[name]
 
 
+def value_of(plan: FieldPlan, wire: dict[str, Any]) -> Any:
+    """The Python value of a wire value of a field, wherever that is in the item."""
+    return _compile(plan.owner, "decode", plan)(_typed(plan, wire))
+
+
 def _typed(plan: FieldPlan, wire: dict[str, Any]) -> Any:
     """The stored attribute, in whatever known form it has, as the msgspec struct that decoding works on."""
     return normal(wire) if plan.hook is not None else convert(plan.canonical(normal(wire)), plan.wire())

@@ -241,6 +241,13 @@ class Codec:
         """Set one field, as the library itself does for versions and times."""
         setattr(obj, name, value)
 
+    def as_stored(self, obj: Any, item: bytes) -> Any:
+        """Let an object hold its values as they are stored in an item's JSON: validators may have changed them."""
+        if self.changing:
+            from .normal_form import settle
+
+            settle(self, obj, item)
+
     def new(self, **values: Any) -> Any:
         """An object from field values; what is not given gets its default.
 

@@ -111,7 +111,7 @@ def encode_addend(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> 
         if shape is None:
             return encode_operand(codec, parts, value, what)
         try:
-            return sendable(codec, first.name, _encode(shape, value))
+            return sendable(codec, first.name, encode_shape(shape, value))
         except Exception as error:  # noqa: BLE001 - as in `encode_operand`
             failed = error
         raise explain(codec.schema.name, first.name, failed, value)
@@ -184,7 +184,7 @@ def _part(shape: Shape, rest: list[Any], value: Any, what: str, *, exact: bool) 
     if value is None and shape.null:
         return {"NULL": True}
     shape = _inner(shape)
-    return to_wire(value, 0, exact) if shape is ANY else _encode(shape, value)
+    return to_wire(value, 0, exact) if shape is ANY else encode_shape(shape, value)
 
 
 def _inner(shape: Shape) -> Shape:
@@ -201,7 +201,8 @@ def lenient(shape: Shape, value: Any) -> Any:
         return value
 
 
-def _encode(shape: Shape, value: Any) -> dict[str, Any]:
+def encode_shape(shape: Shape, value: Any) -> dict[str, Any]:
+    """The wire value of a value of a shape. Raises: Mismatch."""
     value = lenient(shape, value)
     function = _functions.get(shape)
     if function is None:

@@ -23,6 +23,7 @@ from .write import NOT_READ, Write, perform
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
+    from .bound import Bound
     from .completion import Completion
     from .index_keys import Known
 
@@ -99,9 +100,11 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     check_updates(schema, updates, allow)
     if codec.renamed:
         updates = with_other_names(updates)
+    computed = False
     for one in updates:
         source = one.value.parts if isinstance(one.value, Location) else None
         check_update(codec, one.kind, one.path.parts, source)
+        computed = computed or source is not None or one.kind != "set" or one.path.parts[1:] != ()
     if not updates:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
     whole: Completion | None = None
@@ -150,6 +153,12 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         once = check_once(plan, updates)
         if once is not None:
             terms.append(f"({condition_text(once, places, plan.operand)})")
+    bounds: list[Bound] = []
+    if codec.bounded and computed:
+        from .limited import bounds_of
+
+        bounds = bounds_of(plan, updates)
+        terms += [f"({condition_text(one.condition, places, plan.operand)})" for one in bounds]
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
@@ -186,8 +195,8 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
         write.also, write.shown, write.sets, write.checked = also, shown, sets, len(terms) > 1
-        if once is not None:
-            _explain_once(write, updates)
+        if once is not None or bounds:
+            _explain(write, updates, once, bounds)
         return write
     repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
@@ -206,15 +215,21 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         relied.explain(write)
     if whole is not None:
         whole.explain(write)
-    if once is not None:
-        _explain_once(write, updates)
+    if once is not None or bounds:
+        _explain(write, updates, once, bounds)
     return write
 
 
-def _explain_once(write: Write, updates: tuple[Update, ...]) -> None:
-    from .kept import explain, wires_in
+def _explain(write: Write, updates: tuple[Update, ...], once: Condition | None, bounds: list[Bound]) -> None:
+    """Let the error of a refused write name the attribute that it is about."""
+    if once is not None:
+        from .kept import explain, wires_in
 
-    explain(write, wires_in(write.plan, updates))
+        explain(write, wires_in(write.plan, updates))
+    if bounds:
+        from .limited import explain as explain_bounds
+
+        explain_bounds(write, bounds)
 
 
 def _performed(session: Session, write: Write) -> Flow[Any]:

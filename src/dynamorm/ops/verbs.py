@@ -147,7 +147,7 @@ def save_write(session: Session, obj: Any) -> Write | None:
     if plan.created is not None:
         changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
     if not changes:
-        return _as_stored(codec, obj, loaded)
+        return codec.as_stored(obj, loaded)
     once = _refuse_frozen(plan, obj, changes)
     tails: dict[str, Any] = {}
     if plan.append_only:
@@ -399,16 +399,8 @@ def refresh(plan: Plan, obj: Any, item: bytes, number: int, times: dict[str, Any
             codec.set_value(obj, name, value)
     codec.mark(obj, item)
     if codec.changing:
-        _as_stored(codec, obj, item)
+        codec.as_stored(obj, item)
     return obj
-
-
-def _as_stored(codec: Codec, obj: Any, item: bytes) -> None:
-    """Let the object hold what its validators have made of its values."""
-    if codec.changing:
-        from dynamorm.codec.normal_form import settle
-
-        settle(codec, obj, item)
 
 
 def _returning(done: Any, codec: Codec, returning: str | None) -> Any:
