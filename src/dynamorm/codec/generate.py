@@ -241,7 +241,7 @@ class Codec:
         """Set one field, as the library itself does for versions and times."""
         setattr(obj, name, value)
 
-    def as_stored(self, obj: Any, item: bytes) -> Any:
+    def as_stored(self, obj: Any, item: bytes) -> None:
         """Let an object hold its values as they are stored in an item's JSON: validators may have changed them."""
         if self.changing:
             from .normal_form import settle

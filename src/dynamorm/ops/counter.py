@@ -32,7 +32,7 @@ from dynamorm.wire.reply import Kind
 from .items import key_from_parts
 from .op import Op
 from .plan import Plan, finish
-from .update import update_write
+from .update import update_write, without_result
 from .write import NOT_READ, perform
 
 if TYPE_CHECKING:
@@ -192,9 +192,8 @@ def _counted(
             session, plan.model, (*key, step.path.set(after)), {},
             condition=condition, upsert=raw is None, stored=None if raw is None else NOT_READ, holder=holder,
         )  # fmt: skip
-        write.refresh, write.single, write.done = False, None, _nothing  # the result is known
         try:
-            yield from perform(session, write)
+            yield from perform(session, without_result(write))  # the result is known
         except (ConditionFailed, TransactionConflict):
             delay = channel.retry.delay(Kind.CONFLICT, min(turn, 4), channel.random())
             if channel.clock.monotonic() + delay >= end:
@@ -208,10 +207,6 @@ def _counted(
             turn += 1
         else:
             return after
-
-
-def _nothing(_: bytes | None) -> None:
-    """There is no object to bring up to date."""
 
 
 def _value(plan: Plan, step: Step, wire: dict[str, Any] | None) -> Number:

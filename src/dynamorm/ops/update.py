@@ -40,13 +40,17 @@ def update(
     condition: Condition | None,
     upsert: bool,
     allow: Any = (),
+    returning: str | None = "new",
 ) -> Flow[Any]:
-    """Apply updates to one item and return it as it is afterwards."""
+    """Apply updates to one item and return it as it is afterwards; by key, nothing with ``returning=None``."""
+    if returning != "new":
+        _check_returning(subject, returning)
 
     def build(stored: bytes | None = NOT_READ) -> Write:
-        return update_write(
+        write = update_write(
             session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, stored=stored
         )
+        return write if returning is not None else without_result(write)
 
     plan = session.plan(subject if isinstance(subject, type) else type(subject))
     if plan.uniques:
@@ -218,6 +222,25 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     if once is not None or bounds:
         _explain(write, updates, once, bounds)
     return write
+
+
+def _check_returning(subject: Any, returning: Any) -> None:
+    if returning is not None:
+        raise ValidationError(f"returning is 'new' or None, not {returning!r}", field="returning")
+    if not isinstance(subject, type):
+        raise ValidationError(
+            "returning=None is for a model and a key: an object is brought up to date by its update", field="returning"
+        )
+
+
+def without_result(write: Write) -> Write:
+    """The write, made so that it neither asks for the item nor reads it back."""
+    write.refresh, write.single, write.done, write.shown = False, None, _nothing, None
+    return write
+
+
+def _nothing(_: bytes | None) -> None:
+    """There is no object to bring up to date."""
 
 
 def _explain(write: Write, updates: tuple[Update, ...], once: Condition | None, bounds: list[Bound]) -> None:
