@@ -367,13 +367,13 @@ class DuplicateKey(ConditionFailed):
 
 
 class OutOfBounds(ConditionFailed):
-    """An increment would have led past its minimum or maximum. Nothing was changed. ``bound`` is which of the two."""
+    """A write would have led ``field`` past a bound, and changed nothing. ``bound`` is the bound's name: ``maximum``, ``le``."""
 
     code = "ErrOutOfBounds"
 
-    def __init__(self, message: str, *, bound: str = "", **info: Any) -> None:
+    def __init__(self, message: str, *, bound: str = "", field: str | None = None, **info: Any) -> None:
         super().__init__(message, **info)
-        self.bound = bound
+        self.bound, self.field = bound, field
 
 
 class LeaseHeld(ConditionFailed):

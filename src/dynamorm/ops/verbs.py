@@ -134,7 +134,7 @@ def save(session: Session, obj: Any) -> Flow[Any]:
     return perform(session, write)
 
 
-def save_write(session: Session, obj: Any) -> Write | None:
+def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - the hot path stays in one frame
     """The write of `save`; None when nothing changed."""
     plan = session.plan(type(obj))
     codec = plan.codec
@@ -147,6 +147,7 @@ def save_write(session: Session, obj: Any) -> Write | None:
     if plan.created is not None:
         changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
     if not changes:
+        codec.as_stored(obj, loaded)
         return None
     once = _refuse_frozen(plan, obj, changes)
     tails: dict[str, Any] = {}
@@ -398,6 +399,8 @@ def refresh(plan: Plan, obj: Any, item: bytes, number: int, times: dict[str, Any
         for name, value in times.items():
             codec.set_value(obj, name, value)
     codec.mark(obj, item)
+    if codec.changing:
+        codec.as_stored(obj, item)
     return obj
 
 
