@@ -183,9 +183,13 @@ class _Taking:
         if self.pin is None:
             return False  # somebody may delete the item while a copy is under way
         known, found = self.pin.fence_number, None if state is None else state.fence_number
-        if known is not None and known == found:
+        if known is None or found is None:
+            return False
+        if known == found:
             return True  # ours would have made it one more
-        return not self.pursuit.claim.may_have_run_out(self.pursuit.session, self.monotonic)
+        # One more: another has taken it in our place, or, after ours had run out, one that counts no fence. More than that:
+        # another may have taken it from us, whose clock is ahead of ours.
+        return found == self.fence and not self.pursuit.claim.may_have_run_out(self.pursuit.session, self.monotonic)
 
     def _outcome(self, _: None) -> Outcome:
         if self.pursuit.claim.token == self.token:
