@@ -286,8 +286,10 @@ def _resolve(session: Session, entry: Entry, deadline: float | None) -> Flow[Out
     """Settle an item whose outcome is unknown by a look at it. It is not sent again: that could overwrite what is newer."""
     plan = entry.plan
     limit = session.config.operation_timeout if deadline is None else deadline
+    look = read_back(plan, entry.key)
+    look.timeout = limit
     try:
-        raw = yield from session.call(read_back(plan, entry.key, session.channel.clock.monotonic() + limit))
+        raw = yield from session.call(look)
     except DynamORMError:
         return Outcome.UNKNOWN
     if entry.kind == "Delete":

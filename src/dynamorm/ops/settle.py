@@ -74,8 +74,10 @@ def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> F
         return Outcome.UNKNOWN
     limit = session.config.operation_timeout if deadline is None else deadline
     end = session.channel.clock.monotonic() + limit
+    look = _look(write, end)
+    look.timeout = limit
     try:
-        raw = yield from session.call(_look(write, end))
+        raw = yield from session.call(look)
     except DynamORMError:
         return Outcome.UNKNOWN
     outcome = settle(write, raw)
