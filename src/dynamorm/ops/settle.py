@@ -54,7 +54,9 @@ def found_out(session: Session, write: Write, op: Op, unknown: OutcomeUnknown) -
 
 def _tells(write: Write) -> bool:
     """Whether what is stored can tell: the write leaves its token there, or nothing."""
-    return write.kind == "Delete" or (write.plan.tokens and (write.kind == "Put" or write.expects == "version"))
+    if write.kind == "Put":
+        return write.plan.tokens and not write.traceless
+    return write.kind == "Delete" or (write.plan.tokens and write.expects == "version")
 
 
 def _is_open(write: Write, raw: bytes | None) -> bool:

@@ -95,9 +95,16 @@ def put_write(
         also = moves(session, plan, key, old, values_of(plan, obj))
         condition = pinned(plan, old, condition)
     number, rest = next_version(plan, obj, loaded)
-    key, item, times = item_of(session, plan, obj, number, ring.fresh(token[: ring.TOKEN]), loaded, rest=rest)
+    # A put without a version is sent again, or is a transaction that has a token of its own: one in the item would only
+    # make a change of it each time.
+    proven = plan.version is not None or (
+        session.config.on_ambiguous != "transact" and (condition is not None or kept is not None)
+    )
+    tokens = ring.fresh(token[: ring.TOKEN]) if proven else b""
+    key, item, times = item_of(session, plan, obj, number, tokens, loaded, rest=rest)
     done = partial(refresh, plan, obj, item, number, times)
     write = Write(plan, "Put", key, plan.put_head + item + b"}", done, token)
+    write.traceless = not proven
     if condition is not None or kept is not None:
         places = Placeholders()
         text = ""
@@ -341,7 +348,7 @@ def item_of(
 ) -> tuple[bytes, bytes, dict[str, Any] | None]:
     """The key and the item to store, with the library-owned attributes of this write, and the times among them.
 
-    ``rest`` is what the item keeps of the one it was loaded from.
+    Without ``tokens`` none are stored. ``rest`` is what the item keeps of the one it was loaded from.
     """
     codec = plan.codec
     wire = codec.encode(obj)
@@ -350,7 +357,7 @@ def item_of(
     times: dict[str, Any] | None = None
     if plan.created is not None or plan.updated is not None:
         times = _stamp(plan, obj, wire, loaded, session.now() if now is None else now)
-    if plan.tokens:
+    if tokens and plan.tokens:
         wire[TOKEN_ATTRIBUTE] = {"B": tokens}
     if rest:
         wire = {**rest, **wire}

@@ -66,6 +66,7 @@ class Write(Struct, eq=False):
     a transaction adds to: they may be stored as NULL (see `dynamorm.ops.update`).
 
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
+    ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
     ``pinned`` says that the condition holds only while unique attributes are as they were read.
 
     In a transaction (`dynamorm.ops.transact`) there is a fourth ``kind``, ``ConditionCheck``, and ``single``, ``safety``
@@ -89,6 +90,7 @@ class Write(Struct, eq=False):
     also: tuple[Write, ...] = ()
     label: str | None = None
     pinned: bool = False
+    traceless: bool = False
     checked: bool = False
     verb: str = ""
     sets: Sequence[Location] = ()
