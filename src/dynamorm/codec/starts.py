@@ -63,11 +63,16 @@ def start_of(plan: FieldPlan | None) -> dict[str, Any] | None:
     if plan is None or plan.hook is not None:
         return None
     factory = plan.field.default_factory
-    if factory is None or constant_of(factory) is not U:
+    if factory is None or not is_asked(plan):
         found: dict[str, Any] | None = plan.absent_wire
         return found
     one, other = (_encoded(plan, factory()) for _ in range(2))
     return one if one == other else None
+
+
+def is_asked(plan: FieldPlan | None) -> bool:
+    """Whether only a call of the field's ``default_factory`` tells its default."""
+    return plan is not None and plan.field.default_factory is not None and constant_of(plan.field.default_factory) is U
 
 
 def encoder_of(plan: FieldPlan) -> Callable[[Any], dict[str, Any] | None]:

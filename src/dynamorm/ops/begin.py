@@ -9,66 +9,55 @@ the update makes of the default. A form that was refused is followed by the othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
 from msgspec import Struct
 
 from dynamorm.codec.applied import NoPlace, applied
 from dynamorm.codec.mismatch import Mismatch
-from dynamorm.codec.replies import read_object
-from dynamorm.codec.starts import null_at, plan_at, start_of
+from dynamorm.codec.starts import is_asked, null_at, plan_at, start_of
 from dynamorm.codec.updates import location_of, refusal
-from dynamorm.effects import Flow
-from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, ValidationError
 from dynamorm.expression_tree import Comparison, Condition, Location, Part, Update, Wire
-from dynamorm.schema import Field
 
-from .write import Write, perform, read_back
+from .forms import RELATIVE, States, around, places, states_of
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
-
     from .plan import Plan
 
-States: TypeAlias = Mapping[tuple[str | int, ...], str]
-"""The places, in the words of the table, that are ``missing`` or ``null``; any other is taken to hold a value."""
-
-RELATIVE: Final = frozenset(
-    {"add", "add_to_set", "delete_from_set", "append", "prepend", "append_or_create", "if_not_exists"}
-)
-"""The kinds of updates that depend on what is stored at their place."""
-
+_NULL: Final = Wire({"S": "NULL"})
 _SETS: Final = frozenset({"add_to_set", "delete_from_set"})
 _ELEMENTS: Final = frozenset({"append", "prepend", "append_or_create"})
 
-TURNS: Final = 5
-"""How often an update changes its form, because what is stored was changed in between."""
+MAX_ENTRIES: Final = 1024
+"""Kinds and places of updates whose entries are kept, for each model: a program names a few, but maps have any keys."""
+
+
+class Entry(Struct, eq=False):
+    """What an update of one kind at one place begins from, in the form for what is stored.
+
+    ``start`` is what the place counts as while it is missing, where DynamoDB has to be told. ``demands`` is what must be
+    true for this form: that something is stored at a place, or is not NULL. ``other``: another form may be right, and
+    ``known`` that it may be seen from the loaded item.
+    """
+
+    start: Wire | None
+    demands: tuple[tuple[str, Location], ...]
+    other: bool
+    known: bool
 
 
 class Begun(Struct, eq=False):
-    """Updates in the form that is right for the ``states`` of the ``places`` they depend on, as far as they matter.
+    """Updates in the form that is right for the ``states`` of the places they depend on, as far as they matter.
 
-    ``terms`` is what must be true for that. Each place of ``states`` is set to what was computed here.
+    ``terms`` is what must be true for that. Each place of ``states`` is set to what was computed here. ``other``: another
+    form may be right.
     """
 
     updates: tuple[Update, ...]
     terms: list[Condition]
-    places: list[Location]
     states: States
-
-
-class Forms(Struct, eq=False):
-    """How a write is built again in another form: ``build(states=...)`` makes it anew.
-
-    ``conditional``: this form has a condition of its own, so a failed condition may be that one.
-    """
-
-    places: list[Location]
-    states: States
-    conditional: bool
-    build: Callable[..., Write]
+    other: bool
 
 
 def begin(plan: Plan, updates: tuple[Update, ...], loaded: bytes | None, states: States | None) -> Begun:
@@ -76,181 +65,148 @@ def begin(plan: Plan, updates: tuple[Update, ...], loaded: bytes | None, states:
 
     Raises: ValidationError for a change that cannot be computed here.
     """
-    form = _Form(plan, updates)
+    known = plan.begins
+    found: list[Entry | None] = []
+    other = looks = plain = False
+    for update in updates:
+        kind, parts = update.kind, update.path.parts
+        if kind not in RELATIVE and not parts[1:] and not isinstance(update.value, Location):
+            found.append(None)
+            continue
+        entry = known.get((kind, parts))
+        if entry is None:
+            entry = _entry(plan, update)
+        found.append(entry)
+        other |= entry.other
+        looks |= entry.known
+        plain |= entry.start is not None or bool(entry.demands) or isinstance(update.value, Location)
     if states is None:
-        states = {} if loaded is None else states_in(form.places, loaded)
-    return form.made(states)
+        states = states_of(updates, loaded) if looks and loaded is not None else {}
+    if not states and not plain:
+        return Begun(updates, [], {}, other)
+    return _formed(plan, updates, found, states, other=other)
 
 
-def states_in(places: list[Location], raw: bytes | None) -> States:
-    """The states of places in an item; in one that is not there all are missing."""
-    item = {"M": {} if raw is None else read_object(raw)}
-    found: dict[tuple[str | int, ...], str] = {}
-    for place in places:
-        wire = _at(item, place.parts)
-        if wire is U:
-            found[place.stored] = "missing"
-        elif "NULL" in wire:
-            found[place.stored] = "null"
+def _formed(
+    plan: Plan, updates: tuple[Update, ...], entries: list[Entry | None], states: States, *, other: bool
+) -> Begun:
+    """The updates in the form for these states."""
+    changes: list[Any] = []  # updates, and for each place that is set whole the place
+    terms: dict[tuple[Any, ...], Condition] = {}
+    whole: dict[tuple[Part, ...], list[Update]] = {}
+    for update, entry in zip(updates, entries, strict=True):
+        choice = [] if entry is None or not states else places(update)
+        root = next((one for one in choice if _is_root(plan, update, one, states)), None)
+        if root is None:
+            changes.append(update if entry is None else _told(plan, update, entry, terms))
+        elif root in whole:
+            whole[root].append(update)
+        else:
+            whole[root] = [update]
+            changes.append(root)
+    made = tuple([one if isinstance(one, Update) else _whole(plan, one, whole[one], states, terms) for one in changes])
+    used = {location_of(place).stored for place in whole}
+    return Begun(made, list(terms.values()), {place: states[place] for place in used}, other)
+
+
+def _is_root(plan: Plan, update: Update, place: tuple[Part, ...], states: States) -> bool:
+    """Whether a place must be set whole, for what an update of it, or of something inside it, begins from."""
+    state = states.get(location_of(place).stored)
+    if state is None:
+        return False
+    inside = len(place) < len(update.path.parts)
+    if state == "missing":
+        start = start_of(plan_at(plan.codec, place))
+        return _is_filled(start) if update.kind in _SETS and not inside else inside and start is not None
+    empty = isinstance(null_at(plan.codec, place), dict)
+    return empty or not (inside or update.kind in {"append", "prepend"})
+
+
+def _told(plan: Plan, update: Update, entry: Entry, terms: dict[tuple[Any, ...], Condition]) -> Update:
+    """The update in the form for what is stored, with what a missing attribute counts as where DynamoDB is told."""
+    for what, place in entry.demands:
+        term: Condition = Comparison("attribute_exists", (), place)
+        terms[what, place.parts] = term if what == "stored" else ~Comparison("attribute_type", (_NULL,), place)
+    start = entry.start
+    if isinstance(update.value, Location):
+        wire = start_of(plan_at(plan.codec, update.value.parts))
+        start = None if wire is None or "NULL" in wire else Wire(wire)
+    return update if start is None else Update(update.kind, update.path, update.value, start)
+
+
+def _entry(plan: Plan, update: Update) -> Entry:
+    """The entry of an update, kept for the next one unless a factory must be asked each time."""
+    codec, kind, parts = plan.codec, update.kind, update.path.parts
+    outer = around(parts)
+    starts = [start_of(plan_at(codec, place)) for place in outer]
+    demands = [("stored", location_of(place)) for place, one in zip(outer, starts, strict=True) if _is_filled(one)]
+    known = any(one is not None for one in starts)
+    other = known or any(isinstance(null_at(codec, place), dict) for place in outer)
+    start: dict[str, Any] | None = None
+    if kind in RELATIVE:
+        field = plan_at(codec, parts)
+        nothing = null_at(codec, parts)
+        other |= nothing is not U
+        start = None if kind == "if_not_exists" else start_of(field)
+        if kind in _SETS:
+            if _is_filled(start):
+                demands.append(("stored", update.path))
+                known = True
+            start = None
+        elif not _is_filled(start) and kind not in _ELEMENTS:
+            start = None
+        if nothing is not U and (kind == "if_not_exists" or (start and field is not None and field.keep_none)):
+            demands.append(("not NULL", update.path))
+    found = Entry(None if start is None else Wire(start), tuple(demands), other, known)
+    if not any(is_asked(plan_at(codec, place)) for place in (*outer, parts)) and len(plan.begins) < MAX_ENTRIES:
+        plan.begins[kind, parts] = found
     return found
 
 
-def _at(wire: Any, parts: tuple[Part, ...]) -> Any:
-    for part in parts:
-        if isinstance(part, Field):
-            inside = wire.get("M") or {}
-            name = next((one for one in (part.stored, *part.also_read) if one in inside), None)
-            wire = U if name is None else inside[name]
-        elif isinstance(part, str):
-            wire = (wire.get("M") or {}).get(part, U)
-        else:
-            elements = wire.get("L") or ()
-            wire = elements[part] if part < len(elements) else U
-        if wire is U:
-            break
-    return wire
-
-
-class _Form:
-    """The updates of one call, and the places on which their form depends."""
-
-    def __init__(self, plan: Plan, updates: tuple[Update, ...]) -> None:
-        self._plan = plan
-        self._codec = plan.codec
-        self._updates = updates
-        self._known: dict[tuple[Part, ...], Location] = {}
-        for update in updates:
-            for place in _places(update):
-                self._known.setdefault(place, location_of(place))
-
-    @property
-    def places(self) -> list[Location]:
-        return list(self._known.values())
-
-    def made(self, states: States) -> Begun:
-        """The updates in the form for these states."""
-        changes: list[Any] = []  # updates, and for each place that is set whole the list of its updates
-        terms: dict[tuple[Any, ...], Condition] = {}
-        whole: dict[tuple[Part, ...], list[Update]] = {}
-        for update in self._updates:
-            root = next((one for one in _places(update) if self._is_root(update, one, states)), None)
-            if root is None:
-                changes.append(self._begun(update, terms))
-            elif root in whole:
-                whole[root].append(update)
-            else:
-                whole[root] = [update]
-                changes.append(root)
-        updates = tuple(
-            one if isinstance(one, Update) else self._set(one, whole[one], states, terms) for one in changes
+def _whole(
+    plan: Plan,
+    place: tuple[Part, ...],
+    updates: list[Update],
+    states: States,
+    terms: dict[tuple[Any, ...], Condition],
+) -> Update:
+    """The one update that sets a place to what the given ones make of its default, or of NULL."""
+    codec, where = plan.codec, location_of(place)
+    missing = states[where.stored] == "missing"
+    held: Any = start_of(plan_at(codec, place)) if missing else null_at(codec, place)
+    held = None if held is U else held
+    for update in sorted(updates, key=_turn):
+        failed: Exception
+        try:
+            held = _applied(plan, held, len(place), update)
+            continue
+        except (NoPlace, Mismatch) as error:
+            failed = error
+        problem = (
+            f"would become a number that {failed.text}"
+            if isinstance(failed, Mismatch)
+            else f"lies inside what {where.name} holds nothing of: set {where.name} as a whole"
         )
-        states = {self._known[place].stored: states[self._known[place].stored] for place in whole}
-        return Begun(updates, list(terms.values()), self.places, states)
+        raise refusal(codec, update.path.parts, problem)
+    terms["is", place] = (
+        Comparison("attribute_not_exists", (), where) if missing else Comparison("attribute_type", (_NULL,), where)
+    )
+    return Update("remove", where) if held is None else Update("set", where, Wire(held))
 
-    def _is_root(self, update: Update, place: tuple[Part, ...], states: States) -> bool:
-        """Whether a place must be set whole, for what an update of it, or of something inside it, begins from."""
-        state = states.get(self._known[place].stored)
-        if state is None:
-            return False
-        inside = len(place) < len(update.path.parts)
-        if state == "missing":
-            start = start_of(plan_at(self._codec, place))
-            return _is_filled(start) if update.kind in _SETS and not inside else inside and start is not None
-        empty = isinstance(null_at(self._codec, place), dict)
-        return empty or not (inside or update.kind in {"append", "prepend"})
 
-    def _begun(self, update: Update, terms: dict[tuple[Any, ...], Condition]) -> Update:
-        """The update in the form for what is stored, with what a missing attribute counts as where DynamoDB can be told."""
-        codec, path = self._codec, update.path
-        for place in _around(path.parts):
-            if _is_filled(start_of(plan_at(codec, place))):
-                _demand(terms, "attribute_exists", self._known[place])
-        source = update.value
-        if isinstance(source, Location):
-            start = start_of(plan_at(codec, source.parts))
-            if start is not None and "NULL" not in start:
-                return Update(update.kind, path, source, Wire(start))
-            return update
-        if update.kind not in RELATIVE:
-            return update
-        plan = plan_at(codec, path.parts)
-        if update.kind == "if_not_exists":
-            if null_at(codec, path.parts) is not U:
-                _demand(terms, "NULL", path)
-            return update
-        start = start_of(plan)
-        if start is None or not (_is_filled(start) or update.kind in _ELEMENTS):
-            return update
-        if update.kind in _SETS:
-            _demand(terms, "attribute_exists", path)
-            return update
-        if plan is not None and plan.keep_none:
-            _demand(terms, "NULL", path)
-        return Update(update.kind, path, update.value, Wire(start))
-
-    def _set(
-        self,
-        place: tuple[Part, ...],
-        updates: list[Update],
-        states: States,
-        terms: dict[tuple[Any, ...], Condition],
-    ) -> Update:
-        """The one update that sets a place to what the given ones make of its default, or of NULL."""
-        codec, where = self._codec, self._known[place]
-        missing = states[where.stored] == "missing"
-        held: Any = start_of(plan_at(codec, place)) if missing else null_at(codec, place)
-        held = None if held is U else held
-        for update in sorted(updates, key=_turn):
-            failed: Exception
-            try:
-                held = self._applied(held, len(place), update)
-                continue
-            except (NoPlace, Mismatch) as error:
-                failed = error
-            problem = (
-                f"would become a number that {failed.text}"
-                if isinstance(failed, Mismatch)
-                else f"lies inside what {where.name} holds nothing of: set {where.name} as a whole"
-            )
-            raise refusal(codec, update.path.parts, problem)
-        terms[("is", place)] = (
-            Comparison("attribute_not_exists", (), where) if missing else Comparison("attribute_type", ("NULL",), where)
+def _applied(plan: Plan, held: Any, depth: int, update: Update) -> Any:
+    path, value = update.path, update.value
+    if isinstance(value, Location):
+        raise refusal(
+            plan.codec,
+            path.parts,
+            f"cannot take over {value.name} while what it lies in is not stored: load the object, and set it",
         )
-        return Update("remove", where) if held is None else Update("set", where, Wire(held))
-
-    def _applied(self, held: Any, depth: int, update: Update) -> Any:
-        path, value = update.path, update.value
-        if isinstance(value, Location):
-            raise refusal(
-                self._codec,
-                path.parts,
-                f"cannot take over {value.name} while the value that it lies in is not stored: load the object, and set it",
-            )
-        wire = value.value if isinstance(value, Wire) else None
-        if wire is None and update.kind != "remove":
-            wire = self._plan.update_operand(path, value, _WHAT.get(update.kind, "value"))
-        inner = start_of(plan_at(self._codec, path.parts)) if path.parts[depth:] else None
-        return applied(held, path.stored[depth:], update.kind, wire, inner)
-
-
-def _around(parts: tuple[Part, ...]) -> list[tuple[Part, ...]]:
-    """The fields that a place lies in, outermost first: each may have a default, or NULL may be read as an empty one."""
-    return [parts[:length] for length in range(1, len(parts)) if isinstance(parts[length - 1], Field)]
-
-
-def _places(update: Update) -> list[tuple[Part, ...]]:
-    """The places that may be set whole for an update, outermost first."""
-    parts = update.path.parts
-    around = _around(parts)
-    return [*around, parts] if update.kind in RELATIVE else around
-
-
-def _demand(terms: dict[tuple[Any, ...], Condition], what: str, place: Location) -> None:
-    """Add the condition that something is stored at a place, or that it is not NULL."""
-    term: Condition = Comparison("attribute_exists", (), place)
-    if what == "NULL":
-        term = ~Comparison("attribute_type", ("NULL",), place)
-    terms[what, place.parts] = term
+    wire = value.value if isinstance(value, Wire) else None
+    if wire is None and update.kind != "remove":
+        wire = plan.update_operand(path, value, _WHAT.get(update.kind, "value"))
+    inner = start_of(plan_at(plan.codec, path.parts)) if path.parts[depth:] else None
+    return applied(held, path.stored[depth:], update.kind, wire, inner)
 
 
 def _turn(update: Update) -> tuple[bool, int]:
@@ -270,44 +226,3 @@ def _is_filled(start: dict[str, Any] | None) -> bool:
         return False
     ((tag, value),) = start.items()
     return value != "0" if tag == "N" else tag != "NULL" and bool(value)
-
-
-def performed(session: Session, write: Write) -> Flow[Any]:
-    """Send an update, in the form that is right for what is stored."""
-    return perform(session, write) if write.forms is None else _in_turn(session, write)
-
-
-def _in_turn(session: Session, write: Write) -> Flow[Any]:
-    session = session.bounded()
-    for turn in range(TURNS):
-        try:
-            return (yield from perform(session, write))
-        except (ConditionFailed, ValidationError) as error:
-            if turn == TURNS - 1 or not may_be_the_form(write, error):
-                raise
-            other = yield from in_other_form(session, write)
-            if other is None:
-                raise
-            write = other
-    raise AssertionError("the last turn returns or raises")
-
-
-def may_be_the_form(write: Write, error: DynamORMError) -> bool:
-    """Whether a refusal may be due to the form of an update: it is the service's, of a type or of a plain condition."""
-    if write.forms is None or error.request_id is None or error.outcome is not Outcome.NOT_APPLIED:
-        return False
-    return type(error) is ValidationError or (write.forms.conditional and type(error) is ConditionFailed)
-
-
-def in_other_form(session: Session, write: Write) -> Flow[Write | None]:
-    """The write as is right for what is stored now; None when it has that form already, or the item cannot be read."""
-    forms = write.forms
-    if forms is None:
-        return None
-    try:
-        raw = yield from session.call(read_back(write.plan, write.key))
-    except DynamORMError:
-        return None  # what refused the write says more
-    other: Write = forms.build(states=states_in(forms.places, raw))
-    assert other.forms is not None  # it depends on the same places
-    return None if other.forms.states == forms.states else other

@@ -24,7 +24,7 @@ class Plan:
     """One model on one session: its codec and the constant parts of its requests."""
 
     __slots__ = (
-        "_operand", "append_only", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names",
+        "_operand", "append_only", "begins", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names",
         "model", "own", "partition", "put_head", "sort", "starts", "strict", "table", "tokens", "uniques", "updated",
         "version",
     )  # fmt: skip
@@ -66,6 +66,7 @@ class Plan:
         self.put_head: bytes = head + b',"Item":'
         self.starts: tuple[bytes, ...] = codec.reading.starts
         self._operand = codec.encode_operand
+        self.begins: dict[tuple[str, tuple[Any, ...]], Any] = {}  # kept and filled by `dynamorm.ops.begin`
         self.create_tail: bytes = (
             b","
             + encode(

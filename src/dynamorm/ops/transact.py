@@ -16,9 +16,9 @@ from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, Outcome, TransactionCancelled, ValidationError
 from dynamorm.wire.reply import ServiceFault
 
-from .begin import TURNS, in_other_form, may_be_the_form
 from .blame import told
 from .bounds import check_parts, check_token
+from .forms import TURNS, in_other_form, may_be_the_form
 from .op import UNBELIEVABLE, Op, Safety
 from .tokened import Tokened
 from .write import Write, applied, believable, is_conditional, read_back, spending_on

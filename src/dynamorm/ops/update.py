@@ -15,7 +15,8 @@ from dynamorm.expression_compile import Placeholders, check_paths, check_updates
 from dynamorm.expression_tree import Location, Node, Wire
 from dynamorm.schema import Field
 
-from .begin import RELATIVE, Begun, Forms, States, begin, performed
+from .begin import Begun, begin
+from .forms import RELATIVE, Forms, States, performed
 from .guard import OLD_ON_FAILURE, Guard, names
 from .items import key_from_parts
 from .op import Safety
@@ -165,11 +166,11 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     body = finish(plan.key_head, key_json, rest)
 
     forms: Forms | None = None
-    if begun is not None and begun.places:
+    if begun is not None and begun.other:
         build = partial(
             update_write, session, subject, args, parts, condition=asked, upsert=upsert, allow=allow, stored=stored
         )
-        forms = Forms(begun.places, begun.states, bool(begun.terms), build)
+        forms = Forms(updates, begun.states, bool(begun.terms), build)
     if len(body) > MAX_ITEM:
         _check_sizes(plan, updates, body, rest)
 

@@ -43,7 +43,7 @@ from .tokened import Tokened, spending
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
-    from .begin import Forms
+    from .forms import Forms
 
 LATEST: Final = timedelta(seconds=300 + 240)
 """After that no copy of a request is accepted any more: AWS takes a signature for five minutes, and the library's clock
@@ -64,7 +64,7 @@ class Write(Struct, eq=False):
     that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
     for it in a transaction's report, ``verb`` the verb that made it. ``refused_as(raw, info)`` makes the error for a
     failed condition, from the JSON of the stored item when it came; None: the error of the verb. ``forms`` says
-    how an update that depends on what is stored is built in another form (see `dynamorm.ops.begin`).
+    how an update that depends on what is stored is built in another form (see `dynamorm.ops.forms`).
 
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
     ``pinned`` says that the condition holds only while unique attributes are as they were read.
