@@ -283,6 +283,7 @@ NULLS = {
     "delete from a set": (lambda: [A.flags.delete({"x"})], {"flags": set()}),
     "set if missing": (lambda: [A.note.if_not_exists("n"), A.maybe.if_not_exists(3)], {"note": "n", "maybe": 3}),
     "set if missing, with a default": (lambda: [A.limit.if_not_exists(3)], {"limit": 3}),
+    "set if missing, from elsewhere": (lambda: [A.note.if_not_exists(A.other)], {"note": "other"}),
     "inside a document": (lambda: [A.extra["k"].if_not_exists("n")], {"extra": {"k": "n"}}),
     "both": (lambda: [A.note.set("n"), A.limit.add(2), A.credit.add(1)], {"note": "n", "limit": 2, "credit": 101}),
 }  # fmt: skip

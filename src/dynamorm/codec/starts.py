@@ -53,9 +53,9 @@ def _followed(codec: Any, parts: tuple[Any, ...]) -> tuple[FieldPlan | None, Sha
 
 
 def start_of(plan: FieldPlan | None) -> dict[str, Any] | None:
-    """What the field counts as where it is not stored, as a wire value; None when it has no fixed default but None.
+    """What the field counts as where it is not stored, as a wire value; None when it has no fixed default but nothing.
 
-    A ``default_factory`` is asked twice: one that makes another value each time has no value to begin from. What a
+    Nothing is None, and the empty set, which is stored as NULL. A ``default_factory`` is asked twice: one that makes another value each time has no value to begin from. What a
     plugin encodes cannot be computed with.
 
     Example: ``start_of(codec.plans["credit"]) == {"N": "100"}``
@@ -63,11 +63,11 @@ def start_of(plan: FieldPlan | None) -> dict[str, Any] | None:
     if plan is None or plan.hook is not None:
         return None
     factory = plan.field.default_factory
-    if factory is None or not is_asked(plan):
-        found: dict[str, Any] | None = plan.absent_wire
-        return found
-    one, other = (_encoded(plan, factory()) for _ in range(2))
-    return one if one == other else None
+    found: dict[str, Any] | None = plan.absent_wire
+    if factory is not None and is_asked(plan):
+        found, other = (_encoded(plan, factory()) for _ in range(2))
+        found = found if found == other else None
+    return None if found is None or "NULL" in found else found
 
 
 def is_asked(plan: FieldPlan | None) -> bool:

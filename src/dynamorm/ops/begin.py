@@ -47,6 +47,9 @@ class Entry(Struct, eq=False):
     known: bool
 
 
+_NO_ENTRY: Final = Entry(None, (), other=False, known=False)
+
+
 class Begun(Struct, eq=False):
     """Updates in the form that is right for the ``states`` of the places they depend on, as far as they matter.
 
@@ -130,7 +133,7 @@ def _told(plan: Plan, update: Update, entry: Entry, terms: dict[tuple[Any, ...],
     start = entry.start
     if isinstance(update.value, Location):
         wire = start_of(plan_at(plan.codec, update.value.parts))
-        start = None if wire is None or "NULL" in wire else Wire(wire)
+        start = None if wire is None else Wire(wire)
     return update if start is None else Update(update.kind, update.path, update.value, start)
 
 
@@ -173,6 +176,14 @@ def _whole(
     """The one update that sets a place to what the given ones make of its default, or of NULL."""
     codec, where = plan.codec, location_of(place)
     missing = states[where.stored] == "missing"
+    terms["is", place] = (
+        Comparison("attribute_not_exists", (), where) if missing else Comparison("attribute_type", (_NULL,), where)
+    )
+    first = updates[0]
+    if (
+        isinstance(first.value, Location) and first.path.parts == place
+    ):  # NULL, which is to become what is stored elsewhere
+        return _told(plan, Update("set", where, first.value), _NO_ENTRY, terms)
     held: Any = start_of(plan_at(codec, place)) if missing else null_at(codec, place)
     held = None if held is U else held
     for update in sorted(updates, key=_turn):
@@ -188,9 +199,6 @@ def _whole(
             else f"lies inside what {where.name} holds nothing of: set {where.name} as a whole"
         )
         raise refusal(codec, update.path.parts, problem)
-    terms["is", place] = (
-        Comparison("attribute_not_exists", (), where) if missing else Comparison("attribute_type", (_NULL,), where)
-    )
     return Update("remove", where) if held is None else Update("set", where, Wire(held))
 
 
@@ -225,4 +233,4 @@ def _is_filled(start: dict[str, Any] | None) -> bool:
     if start is None:
         return False
     ((tag, value),) = start.items()
-    return value != "0" if tag == "N" else tag != "NULL" and bool(value)
+    return value != "0" if tag == "N" else bool(value)
