@@ -154,7 +154,8 @@ def test_what_forbids_none_is_refused_with_the_remedy(db, key, wire, case, way):
     make, remedy = REFUSED[case]
     obj = db.create(thing(key))
     wire.clear()
-    with pytest.raises(ValidationError) as caught:
+
+    def refused():
         if way == "transaction":
             with db.transaction() as tx:
                 tx.update(obj, make().set(None))
@@ -162,6 +163,9 @@ def test_what_forbids_none_is_refused_with_the_remedy(db, key, wire, case, way):
             db.upsert(Thing, key, make().set(None))
         else:
             db.update(*((obj,) if way == "object" else (Thing, key)), make().set(None))
+
+    with pytest.raises(ValidationError) as caught:
+        refused()
     assert wire.names == []
     assert remedy in caught.value.message
     assert make().parts[-1].name in caught.value.message if hasattr(make().parts[-1], "name") else True

@@ -8,9 +8,9 @@ import pytest
 
 from dynamorm import Attr, ConditionFailed, Model, ValidationError, attr, partition_key, version
 from dynamorm.errors import TransactionCancelled
+from tests.conftest import ENGINE
 
 from .kit import change, store, stored
-from tests.conftest import ENGINE
 
 pytestmark = pytest.mark.engine
 
@@ -223,9 +223,14 @@ def test_a_condition_is_still_the_callers(db, key, wire):
 
 def test_an_update_in_a_transaction_that_is_refused_for_another_reason_changes_nothing(db, key):
     store(db, Account, {"id": {"S": key}})
-    with pytest.raises(TransactionCancelled) as caught, db.transaction() as tx:
-        tx.update(Account, key, A.flags.add({"z"}), label="flags")
-        tx.check(Account, key + "2", A.note.exists(), label="check")
+
+    def refused():
+        with db.transaction() as tx:
+            tx.update(Account, key, A.flags.add({"z"}), label="flags")
+            tx.check(Account, key + "2", A.note.exists(), label="check")
+
+    with pytest.raises(TransactionCancelled) as caught:
+        refused()
     assert [reason and reason.label for reason in caught.value.reasons] == [None, "check"]
     assert "flags" not in stored(db, Account, key)
 
@@ -315,9 +320,7 @@ def test_null_counts_as_missing(db, key, case, way):
         with db.transaction() as tx:
             tx.update(Account, key, *make())
     for name, value in values.items():
-        if name == "extra":
-            value = {"k": None, "n": None} | value
-        setattr(before, name, value)
+        setattr(before, name, {"k": None, "n": None} | value if name == "extra" else value)
     same(db.require(Account, key, consistent=True), before)
 
 
