@@ -207,19 +207,19 @@ def test_a_between_inside_and_needs_no_parentheses():
         (P.amount.set(6), "SET #n0 = :v0", {":v0": {"value": 6}}),
         (P.amount.set(P.fee), "SET #n0 = #n1", {}),
         (P.amount.set(Wire({"N": "1"})), "SET #n0 = :v0", {":v0": {"N": "1"}}),
-        (P.amount.set(None), "REMOVE #n0", {}),
+        (P.amount.set(None), "SET #n0 = :v0", {":v0": {"value": None}}),
         (P.note.set(""), "REMOVE #n0", {}),
         (P.settings.set(None), "SET #n0 = :v0", {":v0": {"value": None}}),
         (P.lines[0].set(None), "SET #n0[0] = :v0", {":v0": {"value": None}}),
         (P.doc["k"].set(None), "SET #n0.#n1 = :v0", {":v0": {"value": None}}),
-        (P.address[Address.city].set(None), "REMOVE #n0.#n1", {}),
+        (P.address[Address.city].set(None), "SET #n0.#n1 = :v0", {":v0": {"value": None}}),
         (P.amount.add(5), "ADD #n0 :v0", {":v0": {"number": 5}}),
         (P.amount.add(Decimal("-0.5")), "ADD #n0 :v0", {":v0": {"number": Decimal("-0.5")}}),
         (P.amount.add(Wire({"N": "1"})), "ADD #n0 :v0", {":v0": {"N": "1"}}),
         (
             P.doc["count"].add(2),
             "SET #n0.#n1 = if_not_exists(#n0.#n1, :v0) + :v1",
-            {":v0": {"number": 0}, ":v1": {"number": 2}},
+            {":v0": {"N": "0"}, ":v1": {"number": 2}},
         ),
         (P.flags.add({"x"}), "ADD #n0 :v0", {":v0": {"members": {"x"}}}),
         (P.flags.add(frozenset({"x"})), "ADD #n0 :v0", {":v0": {"members": {"x"}}}),
@@ -239,9 +239,24 @@ def test_a_between_inside_and_needs_no_parentheses():
             {":v0": {"L": []}, ":v1": {"L": [{"element": "x"}]}},
         ),
         (
-            Update("increment", P.version, (Wire({"N": "-1"}), Wire({"N": "1"}))),
+            Update("add", P.version, Wire({"N": "1"}), Wire({"N": "-1"})),
             "SET #n0 = if_not_exists(#n0, :v0) + :v1",
             {":v0": {"N": "-1"}, ":v1": {"N": "1"}},
+        ),
+        (
+            Update("append", P.tags, "x", Wire({"L": []})),
+            "SET #n0 = list_append(if_not_exists(#n0, :v0), :v1)",
+            {":v0": {"L": []}, ":v1": {"L": [{"element": "x"}]}},
+        ),
+        (
+            Update("set", P.amount, P.fee, Wire({"N": "7"})),
+            "SET #n0 = if_not_exists(#n1, :v0)",
+            {":v0": {"N": "7"}},
+        ),
+        (
+            Update("if_not_exists", P.amount, P.fee, Wire({"N": "7"})),
+            "SET #n0 = if_not_exists(#n0, if_not_exists(#n1, :v0))",
+            {":v0": {"N": "7"}},
         ),
     ],
 )
@@ -253,7 +268,7 @@ def test_updates_compile_to_exactly_this(one, text, values):
 
 def test_clauses_come_in_one_order_and_updates_in_the_order_given():
     text, names, values = update(
-        P.flags.delete({"x"}), P.fee.add(1), P.note.remove(), P.doc["b"].set(1), P.amount.set(2), P.tags.set(None)
+        P.flags.delete({"x"}), P.fee.add(1), P.note.remove(), P.doc["b"].set(1), P.amount.set(2), P.tags.remove()
     )
     assert text == "SET #n3.#n4 = :v2, #n5 = :v3 REMOVE #n2, #n6 ADD #n1 :v1 DELETE #n0 :v0"
     assert names == {"#n0": "flags", "#n1": "fee", "#n2": "n", "#n3": "doc", "#n4": "b", "#n5": "amount", "#n6": "tags"}
@@ -429,7 +444,7 @@ def test_absolute_updates_are_those_that_may_be_applied_twice(one, absolute):
 
 
 def test_kinds_tell_numbers_from_sets():
-    kinds = [one.kind for one in (P.amount.add(1), P.flags.add({"x"}), P.flags.delete({"x"}), P.note.set(None))]
+    kinds = [one.kind for one in (P.amount.add(1), P.flags.add({"x"}), P.flags.delete({"x"}), P.note.remove())]
     assert kinds == ["add", "add_to_set", "delete_from_set", "remove"]
 
 

@@ -242,14 +242,13 @@ class Path(Holds[T]):
     # Updates
 
     def set(self, value: T | Path[T] | Path[T | None]) -> Update:
-        """Replace the attribute by a value, or by what another attribute holds before the update. None removes it.
+        """Replace the attribute by a value, or by what another attribute holds before the update.
+
+        None is stored as `create` and `save` store it: left out where that is read as None, else as NULL. Where the type
+        does not allow it, the update is refused.
 
         Example: ``Payment.amount.set(6)``
         """
-        last = self.parts[-1]
-        # A list element or a document's entry may be None; removing a list element would move the others.
-        if value is None and isinstance(last, Field) and last.option(Json) is None:
-            return Update("remove", self)
         return Update("set", self, value)
 
     def remove(self) -> Update:
@@ -260,7 +259,7 @@ class Path(Holds[T]):
         return Update("remove", self)
 
     def if_not_exists(self, value: T | Path[T] | Path[T | None]) -> Update:
-        """Set the attribute unless it is there already.
+        """Set the attribute unless it is there already. NULL counts as missing; the field's default is not looked at.
 
         Raises: ValidationError for None, which is what a missing attribute is.
 
@@ -283,7 +282,7 @@ class Path(Holds[T]):
     @overload
     def add(self: Path[frozenset[U] | None], value: AbstractSet[U]) -> Update: ...
     def add(self, value: Any) -> Update:
-        """Add a number (which may be negative; a missing attribute counts as 0), or elements to a set.
+        """Add a number (which may be negative), or elements to a set. A missing attribute counts as its default, else as 0.
 
         Raises: ValidationError for an empty set, or what is neither a number nor a set.
 
@@ -302,7 +301,7 @@ class Path(Holds[T]):
     @overload
     def delete(self: Path[frozenset[U] | None], value: AbstractSet[U]) -> Update: ...
     def delete(self, value: Any) -> Update:
-        """Take elements out of a set; the last one takes the attribute with it.
+        """Take elements out of a set; the last one takes the attribute with it. A missing one counts as its default.
 
         Raises: ValidationError for an empty set, or what is not a set.
 
@@ -311,23 +310,23 @@ class Path(Holds[T]):
         return _set_update("delete_from_set", self, value)
 
     def append(self: Holds[list[U] | None], value: U) -> Update:
-        """Put ONE element at the end of a list that exists, as `list.append` does; a list becomes one nested element.
+        """Put ONE element at the end of a list, as `list.append` does; a list becomes one nested element.
 
-        DynamoDB refuses it when there is no list: see `append_or_create`.
+        A missing list counts as the field's default; without one DynamoDB refuses it: see `append_or_create`.
 
         Example: ``Payment.notes.append("checked")``
         """
         return Update("append", self, value)
 
     def prepend(self: Holds[list[U] | None], value: U) -> Update:
-        """Put one element at the beginning of a list that exists.
+        """Put one element at the beginning of a list; a missing one counts as with `append`.
 
         Example: ``Payment.notes.prepend("newest")``
         """
         return Update("prepend", self, value)
 
     def append_or_create(self: Holds[list[U] | None], value: U) -> Update:
-        """Put one element at the end of a list, which is created when it is missing.
+        """Put one element at the end of a list, which is created when it is missing, from its default if it has one.
 
         Example: ``Payment.notes.append_or_create("checked")``
         """

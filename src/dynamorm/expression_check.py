@@ -145,16 +145,19 @@ def too_long(what: str, text: str, last: Location) -> ExpressionTooLarge:
     )
 
 
-_UPDATE_OPERATORS: Final = {"increment": 2, "if_not_exists": 1, "append": 1, "prepend": 1, "append_or_create": 2}
+_UPDATE_OPERATORS: Final = {"if_not_exists": 1, "append": 1, "prepend": 1, "append_or_create": 2}
 
 
 def operators(expression: Condition | Update) -> int:
     """Operators and functions as DynamoDB counts them."""
     if isinstance(expression, Update):
-        nested_add = expression.kind == "add" and len(expression.path.parts) > 1
+        started = expression.start is not None
         if expression.kind == "first_of":
             return 1 + len(expression.value[0])
-        return 2 if nested_add else _UPDATE_OPERATORS.get(expression.kind, 0)
+        if expression.kind == "add":
+            return 2 if started or len(expression.path.parts) > 1 else 0
+        own = _UPDATE_OPERATORS.get(expression.kind, 0)
+        return own + (started and expression.kind != "append_or_create")
     count = 0
     waiting = [expression]
     while waiting:

@@ -136,6 +136,8 @@ def update_text(updates: Sequence[Update], placeholders: Placeholders, encode: E
             removes.append(left)
         elif kind == "set":
             value = _operand(path, update.value, "value", placeholders, encode)
+            if value is not None and update.start is not None:
+                value = _held(value, update.start, placeholders)
             if value is None:
                 if isinstance(path.parts[-1], int):
                     raise refuse(
@@ -144,14 +146,18 @@ def update_text(updates: Sequence[Update], placeholders: Placeholders, encode: E
                 removes.append(left)
             else:
                 sets.append(f"{left} = {value}")
-        elif kind == "add" and len(path.parts) == 1:
+        elif kind == "add" and update.start is None and len(path.parts) == 1:
             adds.append(f"{left} {_needed(path, update.value, 'number', placeholders, encode)}")
         elif kind == "add_to_set":
             adds.append(f"{left} {_needed(path, update.value, 'members', placeholders, encode)}")
         elif kind == "delete_from_set":
             deletes.append(f"{left} {_needed(path, update.value, 'members', placeholders, encode)}")
+        elif kind == "if_not_exists":
+            value = _needed(path, update.value, "value", placeholders, encode)
+            sets.append(f"{left} = if_not_exists({left}, {_held(value, update.start, placeholders)})")
         else:
-            sets.append(f"{left} = {_COMPUTED[kind](left, path, update.value, placeholders, encode)}")
+            held = _held(left, update.start or _STARTS.get(kind), placeholders)
+            sets.append(f"{left} = {_COMPUTED[kind](held, path, update.value, placeholders, encode)}")
     if not roots:
         raise ValidationError("no update was given: pass at least one, such as Payment.amount.set(6)")
     if len(roots) < len(updates):
@@ -427,19 +433,15 @@ def _not_null(path: Location, left: str, placeholders: Placeholders, encode: Enc
     return f"(attribute_exists({left}) AND NOT attribute_type({left}, {kind}))"
 
 
-def _add_inside(left: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
+def _held(place: str, start: Wire | None, placeholders: Placeholders) -> str:
+    """The text of what a place holds; while it is missing it counts as ``start``, if there is one."""
+    return place if start is None else f"if_not_exists({place}, {placeholders.value(start.value)})"
+
+
+def _add(held: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
     # AWS documents ADD for top-level attributes only. This says the same of any path.
     # Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html
-    return _increment(left, path, (0, value), placeholders, encode)
-
-
-def _increment(left: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
-    start, step = [_needed(path, one, "number", placeholders, encode) for one in value]
-    return f"if_not_exists({left}, {start}) + {step}"
-
-
-def _if_not_exists(left: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
-    return f"if_not_exists({left}, {_needed(path, value, 'value', placeholders, encode)})"
+    return f"{held} + {_needed(path, value, 'number', placeholders, encode)}"
 
 
 def _first_of(left: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
@@ -460,25 +462,21 @@ def _one(path: Location, value: Any, placeholders: Placeholders, encode: Encode)
     return placeholders.value({"L": [wire]})
 
 
-def _append(left: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
-    return f"list_append({left}, {_one(path, value, placeholders, encode)})"
+def _append(held: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
+    return f"list_append({held}, {_one(path, value, placeholders, encode)})"
 
 
-def _prepend(left: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
-    return f"list_append({_one(path, value, placeholders, encode)}, {left})"
-
-
-def _append_or_create(left: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
-    empty = placeholders.value({"L": []})
-    return f"list_append(if_not_exists({left}, {empty}), {_one(path, value, placeholders, encode)})"
+def _prepend(held: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
+    return f"list_append({_one(path, value, placeholders, encode)}, {held})"
 
 
 _COMPUTED: Final[dict[str, Callable[[str, Location, Any, Placeholders, Encode], str]]] = {
-    "add": _add_inside,
-    "increment": _increment,
-    "if_not_exists": _if_not_exists,
+    "add": _add,
     "first_of": _first_of,
     "append": _append,
     "prepend": _prepend,
-    "append_or_create": _append_or_create,
+    "append_or_create": _append,
 }
+
+_STARTS: Final = {"add": Wire({"N": "0"}), "append_or_create": Wire({"L": []})}
+"""What a missing attribute counts as where the model does not say."""

@@ -21,7 +21,6 @@ UpdateKind: TypeAlias = Literal[
     "prepend",
     "append_or_create",
     "add",
-    "increment",
     "first_of",
     "add_to_set",
     "delete_from_set",
@@ -142,9 +141,11 @@ class Comparison(Condition, frozen=True, eq=False):
 class Update(Struct, Node, frozen=True, eq=False):
     """One change to one place of an item; built by the methods of a path, never changed.
 
-    ``kind`` is the method's name, but for ``set(None)`` (``remove``) and for sets (``add_to_set``, ``delete_from_set``).
-    The library's own ``increment`` has for value a pair: what a missing attribute counts as, and what is added; its
-    ``first_of``, which keeps what is there: the places that are looked at next, and what is set if there is none.
+    ``kind`` is the method's name, but for sets (``add_to_set``, ``delete_from_set``). ``start`` is a `Wire` that the
+    library puts there: what a missing attribute counts as, where the change is computed from it. For ``set`` and
+    ``if_not_exists`` of another attribute it is what that one counts as.
+    The library's own ``first_of`` keeps what is there: its value are the places that are looked at next, and what is set
+    if there is none.
 
     Example: ``Payment.amount.add(5).kind == "add"``
     """
@@ -152,6 +153,7 @@ class Update(Struct, Node, frozen=True, eq=False):
     kind: UpdateKind
     path: Location
     value: Any = None
+    start: Any = None
 
     @property
     def absolute(self) -> bool:

@@ -95,9 +95,13 @@ class Session:
         end = self.channel.clock.monotonic() + (limit if left is None else min(limit, left))
         return end if self._end is None else min(end, self._end)
 
-    def bounded(self) -> Session:
-        """The same session for one verb that sends several requests: ``operation_timeout`` holds for all of them."""
-        inner, end = self.call, self.end()
+    def bounded(self, end: float | None = None) -> Session:
+        """The same session for one verb that sends several requests: ``operation_timeout`` holds for all of them.
+
+        ``end`` is what `end` was when the verb began, if that was before.
+        """
+        inner = self.call
+        end = self.end() if end is None else end
 
         def call(op: Op) -> Flow[Any]:
             if op.end is None:  # else it belongs to what is found out after the verb

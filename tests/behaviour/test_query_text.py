@@ -100,6 +100,13 @@ def test_an_operator_means_what_the_path_means(query, term, expected):
     assert sorted(bill.number for bill in query.where(*term).all()) == expected
 
 
+def test_not_contains_is_true_only_of_what_is_there(db, query, bills):
+    assert sorted(bill.number for bill in query.where("address.lines", "NOT_CONTAINS", "z").all()) == [3]
+    assert sorted(bill.number for bill in query.where("note", "NOT_CONTAINS", "paid").all()) == [2]
+    note = ~Bill.note.contains("paid")
+    assert sorted(bill.number for bill in query.where(note).all()) == [0, 2]
+
+
 def test_filter_takes_the_same_form_and_is_never_a_key_condition(query, db, wire):
     assert [bill.number for bill in query.filter("note", "=", "paid").all()] == [3]
     assert "FilterExpression" in wire.last

@@ -263,27 +263,18 @@ def _updates(obj):
 
     model = type(obj)
     paths = fields(model) if model is Registered else model
-    # None is removed by set(None), which is another matter.
-    given_ = [getattr(paths, name).set(value) for name in _names(model) if (value := getattr(obj, name)) is not None]
+    given_ = [getattr(paths, name).set(getattr(obj, name)) for name in _names(model)]
     return [given_[start : start + 40] for start in range(0, len(given_), 40)]
 
 
 def _updated(db, obj, base):
-    found = db.create(base)
-    for name in _names(type(obj)):
-        if getattr(obj, name) is None:
-            setattr(found, name, None)
-    found = db.save(found)
+    db.create(base)
     for some in _updates(obj):
         db.update(type(obj), obj.id, *some)
 
 
 def _updated_object(db, obj, base):
     found = db.create(base)
-    for name in _names(type(obj)):
-        if getattr(obj, name) is None:
-            setattr(found, name, None)
-    found = db.save(found)
     for some in _updates(obj):
         db.update(found, *some)
     assert all(getattr(found, name) == getattr(obj, name) for name in _names(type(obj)))

@@ -306,11 +306,9 @@ class Generator:
         if verb == "remove":
             return Made(ours.remove(), Action("remove", path))
         if verb == "none":
-            # Nothing but a named attribute can be left out: inside free documents None is stored.
-            stored = kind == "free" and len(path) > 1 and not (len(path) > 1 and self._in_inner(place))
-            if stored:
+            if kind == "free":  # a document may be None
                 return Made(ours.set(None), Action("set", path, Literal(("NULL", None))))
-            if isinstance(path[-1], int):  # an element of a list of models cannot be None
+            if isinstance(path[-1], int) or kind in SETS:  # an element of a list of models cannot be None, nor a set
                 return Made(ours.remove(), Action("remove", path))
             return Made(ours.set(None), Action("remove", path))
         if verb == "copy":
@@ -327,9 +325,6 @@ class Generator:
             return Made(getattr(ours, verb)(element), Action(verb, path, Literal(meaning(self.world, element))))
         value = self.value(place, item)
         return Made(getattr(ours, verb)(value), Action(verb, path, Literal(meaning(self.world, value))))
-
-    def _in_inner(self, place: Place) -> bool:
-        return not isinstance(place.ours.parts[-1], (str, int))
 
     def _copy(self, place: Place, item: Item) -> Made:
         """Take over what stands elsewhere; a typed place takes only its own type."""

@@ -18,7 +18,7 @@ from dynamorm.expression_compile import Placeholders, condition_text, projection
 from dynamorm.ops.guard import names
 from dynamorm.ops.op import Op, Safety
 
-from .evaluator import Action, Item, Refused, check, find, holds, project, read_item, refuse_overlaps, update
+from .evaluator import Action, Item, Literal, Refused, check, find, holds, project, read_item, refuse_overlaps, update
 from .generator import Generator, Made
 from .worlds import TABLE, World, item_of, random_fields, random_world
 
@@ -356,7 +356,7 @@ class _World:
         self.counts["updates by the verb"] += 1
         item = self.items[index]
         condition = generator.condition(item) if generator.rng.random() < 0.5 else None
-        wanted, freed, outcome = _update_outcome(made, condition, item)
+        wanted, outcome = _update_outcome(made, condition, item)
         model, found = self.world.model, ""
         async with self.run_of.gate:
             try:
@@ -368,7 +368,7 @@ class _World:
         self.counts[f"{outcome or 'applied'} by the verb"] += 1
         stored = _own((await self.ask("GetItem", self._whole(index)))["Item"])
         shown = {"updates": made, "condition": condition, "item": item}
-        if found != outcome or stored not in (wanted, freed):
+        if found != outcome or stored != wanted:
             self.differs("update by the verb", index, outcome=(outcome, found), expected=wanted, found=stored, **shown)
             return False
         if not outcome and _own(json.loads(self.plan.codec.loaded(loaded))) != stored:
@@ -377,29 +377,36 @@ class _World:
         return True
 
 
-def _update_outcome(made: Made, condition: Made | None, item: Item) -> tuple[Item, Item, str]:
-    """What the verb ``update`` leaves, or may leave, and what it says: nothing, ``failed`` or ``refused``.
+def _update_outcome(made: Made, condition: Made | None, item: Item) -> tuple[Item, str]:
+    """What the verb ``update`` leaves, and what it says: nothing, ``failed`` or ``refused``.
 
-    To the library an empty set, stored as NULL, is no set: it is taken away when elements cannot be added to it.
+    To the library NULL counts as missing, wherever something is computed from what is stored.
     """
     if _refusal(refuse_overlaps, [one.path for one in made.meaning]) is not None:
-        return item, item, "refused"
+        return item, "refused"
     if condition is not None:
         if _refusal(check, condition.meaning) is not None:
-            return item, item, "refused"
+            return item, "refused"
         if not holds(condition.meaning, item):
-            return item, item, "failed"
+            return item, "failed"
+    nulls = [one for one in made.meaning if one.kind in _COMPUTED and find(item, one.path) == ("NULL", None)]
     freed = item
-    for one in made.meaning:
-        if one.kind in {"add_to_set", "delete_from_set"} and find(item, one.path) == ("NULL", None):
-            freed = update([Action("remove", one.path)], freed)
-    for start in (item, freed):
+    for one in nulls:
+        freed = update([Action("remove", one.path)], freed)
+    emptied = [one for one in nulls if one.kind == "delete_from_set"]  # nothing less is still the empty set
+    changes = [Action("set", one.path, Literal(("NULL", None))) if one in emptied else one for one in made.meaning]
+    forms = [(changes, freed)]
+    if all(one.kind != "if_not_exists" for one in nulls):
+        forms.insert(0, (made.meaning, item))
+    for meaning, start in forms:
         try:
-            fresh = update(made.meaning, start)
+            return update(meaning, start), ""
         except Refused:
             continue
-        return fresh, fresh, ""
-    return item, freed, "refused"
+    return item, "refused"
+
+
+_COMPUTED = {"add", "add_to_set", "delete_from_set", "append_or_create", "if_not_exists"}
 
 
 def _own(wire: dict[str, Any]) -> Item:

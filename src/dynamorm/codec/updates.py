@@ -46,7 +46,7 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
         raise refusal(codec, parts, f"is no list, so nothing can be put into it with {kind}()")
     if kind in _SETS and not shape.tag.endswith("S"):
         raise refusal(codec, parts, "is no set")
-    if kind in {"add", "increment"} and shape.tag != "N":
+    if kind == "add" and shape.tag != "N":
         raise refusal(codec, parts, "is no number, so nothing can be added to it")
     if source is not None:
         other = shape_at(codec, source)

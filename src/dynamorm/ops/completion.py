@@ -178,4 +178,4 @@ def _onto_held(update: Update, held: Wires) -> Update:
     start = held.get(update.path.field.stored)
     if update.kind != "add" or len(update.path.parts) > 1 or start is None or "N" not in start:
         return update
-    return Update("increment", update.path, (Wire(start), update.value))
+    return Update("add", update.path, update.value, Wire(start))

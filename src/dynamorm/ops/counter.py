@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import read_object
 from dynamorm.codec.scalars import SCALARS
+from dynamorm.codec.starts import start_of
 from dynamorm.codec.system import item_of, merged
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import (
@@ -210,7 +211,9 @@ def _counted(
 
 
 def _value(plan: Plan, step: Step, wire: dict[str, Any] | None) -> Number:
-    """The number that is stored; a missing one counts as 0, of the field's own type."""
+    """The number that is stored; a missing one counts as its default, NULL as 0 of the field's own type."""
+    if wire is None:
+        wire = start_of(plan.codec.plans[step.field.name])
     if wire is None or "NULL" in wire:
         return Decimal(0) if plan.codec.plans[step.field.name].shape is SCALARS[Decimal] else 0
     found: Any = plan.codec.decode_field(step.field.name, wire)
@@ -226,8 +229,10 @@ def _unchanged(plan: Plan, step: Step, wire: dict[str, Any] | None, *, exists: b
     """The condition that nobody has changed the number since it was read."""
     if not exists:
         return Comparison("attribute_not_exists", (), Path(plan.partition))
-    if wire is None or "NULL" in wire:
-        return Comparison("null", (), step.path)
+    if wire is None:
+        return Comparison("attribute_not_exists", (), step.path)
+    if "NULL" in wire:
+        return Comparison("attribute_type", ("NULL",), step.path)
     return Comparison("=", (Wire(wire),), step.path)
 
 

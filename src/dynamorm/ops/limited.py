@@ -58,7 +58,7 @@ def bounds_of(plan: Plan, updates: Iterable[Update]) -> list[Bound]:
             found += _of_other(plan, field, one)
         elif field.hook is not None:
             continue  # nothing can be added to what is sealed
-        elif one.kind in {"add", "increment"}:
+        elif one.kind == "add":
             found += _of_sum(field, one)
         elif one.kind not in {"set", "if_not_exists"}:
             found += of_growth(plan, field, one)
@@ -101,9 +101,8 @@ def _of_sum(field: FieldPlan, update: Update) -> list[Bound]:
     """A number that is added to."""
     if field.shape not in _NUMBERS:
         return []
-    start, step = update.value if update.kind == "increment" else (default_of(field) or 0, update.value)
     try:
-        first, by = _decimal(start), _decimal(step)
+        first, by = _decimal(update.start or default_of(field) or 0), _decimal(update.value)
     except (Mismatch, NumberPrecision, TypeError):
         return []  # it is no number, which is said where it is encoded
     place = update.path

@@ -14,7 +14,11 @@ from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.expression_tree import Location
 from dynamorm.schema import SCHEMAS, AppendOnly, Field, Schema, Unique
 
+from .unstored import shown_by_default
+
 if TYPE_CHECKING:
+    from dynamorm.codec.fields import FieldPlan
+
     from .unique import Constraint
 
 encode: Final[Callable[..., bytes]] = msgspec.json.encode
@@ -24,8 +28,8 @@ class Plan:
     """One model on one session: its codec and the constant parts of its requests."""
 
     __slots__ = (
-        "_operand", "append_only", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names",
-        "model", "own", "partition", "put_head", "sort", "starts", "strict", "table", "tokens", "uniques", "updated",
+        "_operand", "append_only", "begins", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names",
+        "model", "own", "partition", "put_head", "shown", "sort", "starts", "strict", "table", "tokens", "uniques", "updated",
         "version",
     )  # fmt: skip
 
@@ -55,6 +59,7 @@ class Plan:
         self.kept: tuple[Field, ...] = tuple(
             field for field in schema.fields.values() if field.immutable or field.write_once or field.protected
         )
+        self.shown: tuple[FieldPlan, ...] = shown_by_default(self)
         self.uniques: tuple[Constraint, ...] = ()
         if any(field.options and field.option(Unique) for field in schema.fields.values()):
             from .unique import constraints
@@ -66,6 +71,7 @@ class Plan:
         self.put_head: bytes = head + b',"Item":'
         self.starts: tuple[bytes, ...] = codec.reading.starts
         self._operand = codec.normal_operand if codec.changing else codec.encode_operand
+        self.begins: dict[tuple[str, tuple[Any, ...]], Any] = {}  # kept and filled by `dynamorm.ops.begin`
         self.create_tail: bytes = (
             b","
             + encode(

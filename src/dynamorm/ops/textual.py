@@ -155,7 +155,8 @@ _ONE: Final[dict[str, Callable[[Any, Any], Condition]]] = {
     **dict.fromkeys((">=", "GE"), lambda path, value: path >= value),
     **dict.fromkeys(("BEGINS WITH", "STARTS WITH"), lambda path, value: path.begins_with(value)),
     "CONTAINS": lambda path, value: path.contains(value),
-    "NOT CONTAINS": lambda path, value: ~path.contains(value),
+    # As DynamoDB's own operator of this name, which is not true of what is not there: ~path.contains(value) is.
+    "NOT CONTAINS": lambda path, value: path.exists() & ~path.contains(value),
     "ATTRIBUTE TYPE": lambda path, value: path.attribute_type(value),
     "SIZE =": lambda path, value: path.size() == value,
     "SIZE <>": lambda path, value: path.size() != value,

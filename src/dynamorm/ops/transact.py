@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.replies import expect_empty, json_of
 from dynamorm.effects import Flow, Gather
-from dynamorm.errors import DynamORMError, TransactionCancelled, ValidationError
+from dynamorm.errors import DynamORMError, Outcome, TransactionCancelled, ValidationError
 from dynamorm.wire.reply import ServiceFault
 
 from .blame import told
 from .bounds import check_parts, check_token
+from .forms import TURNS, in_other_form, may_be_the_form
 from .op import UNBELIEVABLE, Op, Safety
 from .tokened import Tokened
-from .update import remove_null
 from .write import Write, after, applied, believable, is_conditional, read_back, spending_on
 
 if TYPE_CHECKING:
@@ -45,17 +45,19 @@ def commit(
     operations = (*writes, *checks)
     if all(one is None for one in operations):
         return
-    first = Commit(session, operations, token)
-    try:
-        yield from first.run()
-    except (TransactionCancelled, ValidationError) as error:
-        if first.tokened.is_spent and token is not None:
-            raise  # the caller's token is used up
-        if not (yield from _over_nulls(session, operations, error)):
-            raise
-    else:
-        return
-    yield from Commit(session, operations, token).run()
+    for turn in range(TURNS):
+        sent = Commit(session, operations, token)
+        try:
+            yield from sent.run()
+        except (TransactionCancelled, ValidationError) as error:
+            if turn == TURNS - 1 or (sent.tokened.is_spent and token is not None):
+                raise  # or the caller's token is used up
+            others = yield from _in_other_forms(session, operations, error)
+            if others == operations:
+                raise
+            operations = others
+        else:
+            return
 
 
 def together(session: Session, write: Write) -> Flow[Any]:
@@ -70,18 +72,24 @@ def together(session: Session, write: Write) -> Flow[Any]:
     return results[0]
 
 
-def _over_nulls(session: Session, operations: Sequence[Write | None], error: DynamORMError) -> Flow[bool]:
-    """Whether it may have failed for sets stored as NULL, which DynamoDB cannot add to; they are taken away.
-
-    Such a set reads as an empty one, and so does none: nobody can see the difference.
-    """
-    codes = {one.code for one in error.reasons if one is not None} if isinstance(error, TransactionCancelled) else set()
-    freed = False
-    if error.request_id is not None and codes <= {"ValidationError"}:  # the service's own, and nothing but that
-        for write in filter(None, operations):
-            for path in write.sets:
-                freed |= yield from remove_null(session, write, path)
-    return freed
+def _in_other_forms(
+    session: Session, operations: tuple[Write | None, ...], error: DynamORMError
+) -> Flow[tuple[Write | None, ...]]:
+    """The operations with those updates in another form that were refused for the one they had; the same if there are none."""
+    if error.outcome is not Outcome.NOT_APPLIED:
+        return operations
+    reasons = error.reasons if isinstance(error, TransactionCancelled) else [None] * len(operations)
+    found: list[Write | None] = []
+    for write, reason in zip(operations, reasons, strict=True):
+        why = error if reason is None else reason.error
+        other = None
+        if write is not None and why is not None and may_be_the_form(write, why):
+            other = yield from in_other_form(session, write)
+            if other is not None:
+                other.label, other.verb = write.label, write.verb
+                other.refresh, other.single, other.done = write.refresh, write.single, write.done
+        found.append(other or write)
+    return tuple(found)
 
 
 class Commit:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.size import MAX_ITEM, item_size
 from dynamorm.codec.system import number_wire, text_wire, time_wire
 from dynamorm.codec.updates import check_update, with_other_names
 from dynamorm.effects import Flow
-from dynamorm.errors import ConditionFailed, ItemTooLarge, NotFound, Outcome, OutcomeUnknown, ValidationError
+from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
 from dynamorm.expression import Condition, Update, system_path
 from dynamorm.expression_compile import Placeholders, check_paths, check_updates, condition_text, update_text
-from dynamorm.expression_tree import Comparison, Location, Node, Wire
+from dynamorm.expression_tree import Location, Node, Wire
 from dynamorm.schema import Field
 
+from .begin import Begun, begin
+from .forms import RELATIVE, Forms, States, performed
 from .guard import OLD_ON_FAILURE, Guard, names
 from .items import key_from_parts
 from .op import Safety
 from .plan import Plan, check_values, finish
-from .write import NOT_READ, Write, perform
+from .write import NOT_READ, Write
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from .index_keys import Known
 
 _ALL_NEW = {"ReturnValues": "ALL_NEW"}
-_SET_CHANGES = frozenset({"add_to_set", "delete_from_set"})
 
 
 def update(
@@ -56,8 +58,8 @@ def update(
     if plan.uniques:
         from .unique_flows import guarded
 
-        return guarded(session, subject, build, _performed)
-    return _performed(session, build())
+        return guarded(session, subject, build, performed)
+    return performed(session, build())
 
 
 def update_write(  # noqa: PLR0915 - the hot path stays in one frame
@@ -71,11 +73,13 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     allow: Any = (),
     stored: bytes | None = NOT_READ,
     holder: Any = None,
+    states: States | None = None,
 ) -> Write:
     """The write of `update`.
 
     ``allow`` are the protected fields that may be changed. ``stored`` is what is there now, where that matters: when a
-    unique attribute is changed. ``holder`` is the object that an upsert by key is of.
+    unique attribute is changed. ``holder`` is the object that an upsert by key is of. ``states`` are those of the places
+    that the updates depend on (see `dynamorm.ops.begin`), where they were looked at.
     """
     by_key = isinstance(subject, type)
     plan = session.plan(subject if by_key else type(subject))
@@ -102,13 +106,19 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
 
         allow = allowed(schema, allow)
     check_updates(schema, updates, allow)
+    for one in updates:
+        if one.value is None and one.kind == "set":
+            updates = _without_none(plan, updates, allow)
+            break
     if codec.renamed:
         updates = with_other_names(updates)
-    computed = False
+    depends = False
     for one in updates:
         source = one.value.parts if isinstance(one.value, Location) else None
         check_update(codec, one.kind, one.path.parts, source)
-        computed = computed or source is not None or one.kind != "set" or one.path.parts[1:] != ()
+        if one.kind in RELATIVE or source is not None or one.path.parts[1:]:
+            depends = True
+    asked, wanted = condition, upsert
     if not updates:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
     whole: Completion | None = None
@@ -158,7 +168,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         if once is not None:
             terms.append(f"({condition_text(once, places, plan.operand)})")
     bounds: list[Bound] = []
-    if codec.bounded and computed:
+    if codec.bounded and depends:
         from .limited import bounds_of
 
         bounds = bounds_of(plan, updates)
@@ -166,9 +176,15 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
+    begun: Begun | None = None
+    changes = updates
+    if depends:
+        begun = begin(plan, updates, loaded, states)
+        changes = begun.updates
+        terms += [condition_text(one, places, plan.operand) for one in begun.terms]
     if whole is not None:
         more += whole.more()
-    rest: dict[str, Any] = {"UpdateExpression": update_text((*updates, *more, *stamps), places, plan.update_operand)}
+    rest: dict[str, Any] = {"UpdateExpression": update_text((*changes, *more, *stamps), places, plan.update_operand)}
     if whole is not None:
         whole.check()
     if terms:
@@ -177,7 +193,13 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     rest.update(names(places))
     body = finish(plan.key_head, key_json, rest)
 
-    sets = [one.path for one in updates if one.kind in _SET_CHANGES]
+    forms: Forms | None = None
+    if begun is not None and begun.other:
+        build = partial(
+            update_write, session, subject, args, parts,
+            condition=asked, upsert=wanted, allow=allow, stored=stored, holder=holder,
+        )  # fmt: skip
+        forms = Forms(updates, begun.states, bool(begun.terms), build)
     if len(body) > MAX_ITEM:
         _check_sizes(plan, updates, body, rest)
 
@@ -198,11 +220,13 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
 
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
-        write.also, write.shown, write.sets, write.checked = also, shown, sets, len(terms) > 1
+        write.also, write.shown, write.forms, write.checked = also, shown, forms, len(terms) > 1
         if once is not None or bounds:
             _explain(write, updates, once, bounds)
         return write
     repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
+    if begun is not None and begun.states:
+        repeatable = False  # sent again, it would meet its own condition no more
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
     write = Write(
         plan, "Update", key_json, body, done,
@@ -213,7 +237,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         refresh=transact,
         expects="" if upsert else "exists",
     )  # fmt: skip
-    write.also, write.shown, write.sets = also, shown, sets
+    write.also, write.shown, write.forms = also, shown, forms
     write.pinned = pinned
     if relied is not None:
         relied.explain(write)
@@ -233,9 +257,21 @@ def _check_returning(subject: Any, returning: Any) -> None:
         )
 
 
+def _without_none(plan: Plan, updates: tuple[Update, ...], allow: Any) -> tuple[Update, ...]:
+    """The updates with what `dynamorm.codec.nothing` makes of those to None, checked as they are then."""
+    from dynamorm.codec.nothing import without_none
+
+    found = without_none(plan.codec, updates)
+    check_updates(plan.codec.schema, found, allow)
+    return found
+
+
 def without_result(write: Write) -> Write:
     """The write, made so that it neither asks for the item nor reads it back."""
     write.refresh, write.single, write.done, write.shown = False, None, _nothing, None
+    if write.forms is not None:
+        build = write.forms.build
+        write.forms.build = lambda **states: without_result(build(**states))
     return write
 
 
@@ -253,44 +289,6 @@ def _explain(write: Write, updates: tuple[Update, ...], once: Condition | None, 
         from .limited import explain as explain_bounds
 
         explain_bounds(write, bounds)
-
-
-def _performed(session: Session, write: Write) -> Flow[Any]:
-    """Send the update. An empty set is stored as NULL, which DynamoDB cannot add to: it is taken away first, if need be."""
-    return _over_nulls(session, write) if write.sets else perform(session, write)
-
-
-def _over_nulls(session: Session, write: Write) -> Flow[Any]:
-    session = session.bounded()
-    try:
-        return (yield from perform(session, write))
-    except ValidationError as error:
-        if error.request_id is None:  # not the service's
-            raise
-        freed = False
-        for path in write.sets:
-            freed |= yield from remove_null(session, write, path)
-        if not freed:
-            raise
-    if write.transact:
-        write.token = session.random_bytes(16)  # the first one may have been spent
-    return (yield from perform(session, write))
-
-
-def remove_null(session: Session, write: Write, path: Location) -> Flow[bool]:
-    """Remove an attribute that is NULL, which reads the same as none. Whether it was, or may have been, there."""
-    plan, places = write.plan, Placeholders()
-    text = update_text([Update("remove", path)], places, plan.operand)
-    null = condition_text(Comparison("attribute_type", ("NULL",), path), places, plan.operand)
-    rest = {"UpdateExpression": text, "ConditionExpression": null, **names(places)}
-    body = finish(plan.key_head, write.key, rest)
-    removal = Write(plan, "Update", write.key, body, lambda _: True, token=b"")
-    try:
-        return bool((yield from perform(session, removal)))
-    except ConditionFailed:
-        return False
-    except OutcomeUnknown:
-        return True  # of the removal, not of the caller's write: that one was refused, and tells when it is sent again
 
 
 def _check_sizes(plan: Plan, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:
@@ -343,4 +341,4 @@ def _if_missing(field: Field, wire: dict[str, Any]) -> Update:
 
 def _raise_version(field: Field, one: dict[str, Any], start: dict[str, Any] | None) -> Update:
     path = system_path(field.stored)
-    return path.add(Wire(one)) if start is None else Update("increment", path, (Wire(start), Wire(one)))
+    return Update("add", path, Wire(one), None if start is None else Wire(start))

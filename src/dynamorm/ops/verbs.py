@@ -25,6 +25,7 @@ from . import ring
 from .guard import OLD_ON_FAILURE, Guard, names, unguarded
 from .items import key_from_parts
 from .plan import Plan, check_values, finish
+from .unstored import told, unstored
 from .write import NOT_READ, Write, perform
 
 if TYPE_CHECKING:
@@ -165,14 +166,15 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     key = codec.key_of(obj)
     guard = Guard(session, plan, loaded)
     places = Placeholders()
-    sets, removes = [], []
+    shown = unstored(plan, obj, loaded, changes) if plan.shown else {}
+    sets, removes = told(shown, places) if shown else [], []
     stamped, times = guard.stamps()
     known: Known | None = None
     if codec.composites:
         from .index_keys import after_save, known_of
 
         known = known_of(plan, key, loaded)
-        changes |= after_save(plan, changes, stamped, known)
+        changes |= after_save(plan, {**changes, **shown}, stamped, known)
     for name, wire in {**changes, **stamped}.items():
         if wire is None:
             removes.append(places.name(name))
@@ -201,7 +203,7 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
 
         demanded = " AND ".join((demanded, *class_terms(plan, places, loaded, absent=False)))
     rest = {"UpdateExpression": text, "ConditionExpression": demanded, **OLD_ON_FAILURE, **names(places)}
-    item = merged(loaded, {**changes, **stamped})
+    item = merged(loaded, {**shown, **changes, **stamped})
     if len(item) > MAX_ITEM:
         codec.item_bytes(read_object(item))
 

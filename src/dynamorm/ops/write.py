@@ -7,7 +7,7 @@ how requests are signed or retried.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -41,8 +41,9 @@ from .ring import TOKEN, tokens, verdict
 from .tokened import Tokened, spending
 
 if TYPE_CHECKING:
-    from dynamorm.expression_tree import Location
     from dynamorm.session import Session
+
+    from .forms import Forms
 
 LATEST: Final = timedelta(seconds=300 + 240)
 """After that no copy of a request is accepted any more: AWS takes a signature for five minutes, and the library's clock
@@ -62,8 +63,8 @@ class Write(Struct, eq=False):
     ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``also`` holds writes
     that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
     for it in a transaction's report, ``verb`` the verb that made it. ``refused_as(raw, info)`` makes the error for a
-    failed condition, from the JSON of the stored item when it came; None: the error of the verb. ``sets`` are those that
-    a transaction adds to: they may be stored as NULL (see `dynamorm.ops.update`).
+    failed condition, from the JSON of the stored item when it came; None: the error of the verb. ``forms`` says
+    how an update that depends on what is stored is built in another form (see `dynamorm.ops.forms`).
 
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
     ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
@@ -93,7 +94,7 @@ class Write(Struct, eq=False):
     traceless: bool = False
     checked: bool = False
     verb: str = ""
-    sets: Sequence[Location] = ()
+    forms: Forms | None = None
     refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
     @override

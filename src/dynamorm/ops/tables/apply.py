@@ -15,10 +15,10 @@ from dynamorm.errors import InvalidUse, ModelError, TableNotFound
 from dynamorm.ops.callbacks import check_progress
 
 from .aspects import EXISTENCE, WARM, aspects, reached
-from .changes import change, switch
+from .changes import change, check_tags, switch
 from .description import TableDescription
 from .lifecycle import send_create
-from .look import EXTRAS, Patience, describe, polls, wait_active, wait_until
+from .look import EXTRAS, Patience, describe, look, polls, wait_active, wait_until
 from .plan import TablePlan
 from .steps import Step
 
@@ -113,6 +113,8 @@ class _Run:
             self._tell(step, number, "skipped", "the engine has no such feature")
             return
         yield from self._settle(step, number)
+        if "Tags" in step.request and step.call == "CreateTable" and not self.skip_unavailable:
+            yield from check_tags(self.session, (yield from look(self.session, step.table)))
         self.made.append(step)
         self._tell(step, number, "done")
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.replies import read_object
 from dynamorm.effects import Flow
-from dynamorm.errors import ClientError, DeadlineExceeded, OutcomeUnknown, Rejected, TableNotFound, ValidationError
+from dynamorm.errors import (
+    AccessDenied,
+    ClientError,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    Rejected,
+    TableNotFound,
+    ValidationError,
+)
 from dynamorm.ops.op import Op, Safety
 from dynamorm.ops.plan import encode
 
@@ -19,6 +27,8 @@ from .look import UNAVAILABLE, Patience, look, polls, wait_active
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
+
+    from .description import TableDescription
 
 _BUSY = frozenset({"ResourceInUseException", "LimitExceededException", "ContinuousBackupsUnavailableException"})
 """Refused because of what else is going on: worth another try. The last one is said of a table that was just made."""
@@ -89,13 +99,35 @@ def switch(
             raise
         if skip_unavailable:
             return False
-        raise ClientError(
-            f"the engine behind this endpoint has no {name}: leave the setting out, or say skip_unavailable=True",
-            code=UNAVAILABLE,
-            operation=name,
-            table=table,
-        ) from error
+        raise _lacking(name, table) from error
     return True
+
+
+def check_tags(session: Session, found: TableDescription) -> Flow[None]:
+    """Refuse an engine that took the tags of a new table and has none: DynamoDB Local answers as if all were well.
+
+    Raises: ClientError, as `switch`. Whoever may not look at tags is not told.
+    """
+    if found.arn is None:
+        return
+    body = encode({"ResourceArn": found.arn})
+    try:
+        yield from session.call(Op("ListTagsOfResource", found.name, body, read_object))
+    except AccessDenied:
+        pass
+    except ClientError as error:
+        if error.code == UNAVAILABLE:
+            raise _lacking("TagResource", found.name) from error
+        raise
+
+
+def _lacking(name: str, table: str) -> ClientError:
+    return ClientError(
+        f"the engine behind this endpoint has no {name}: leave the setting out, or say skip_unavailable=True",
+        code=UNAVAILABLE,
+        operation=name,
+        table=table,
+    )
 
 
 def remove(session: Session, table: str, patience: Patience, *, force: bool) -> Flow[bool]:

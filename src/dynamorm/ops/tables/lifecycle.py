@@ -10,7 +10,7 @@ from dynamorm.errors import ClientError, ModelError, TableNotFound
 from dynamorm.table_settings import TableSettings
 
 from . import look
-from .changes import change, remove, switch
+from .changes import change, check_tags, remove, switch
 from .definition import create_request, recovery_specification
 from .description import TableDescription
 from .fit import check_fit, differences, misfit
@@ -28,14 +28,19 @@ def create(
     patience = Patience(session, timeout)
     made = []
     for table in wanted(session, models, settings):
-        found = yield from _create(session, table, patience)
+        found = yield from _create(session, table, patience, skip_unavailable=skip_unavailable)
         made.append((yield from _switch_on(session, table, found, patience, skip_unavailable=skip_unavailable)))
     return made
 
 
-def _create(session: Session, table: WantedTable, patience: Patience) -> Flow[TableDescription]:
+def _create(
+    session: Session, table: WantedTable, patience: Patience, *, skip_unavailable: bool
+) -> Flow[TableDescription]:
     yield from send_create(session, table.name, create_request(table), patience)
-    return (yield from look.wait_active(session, table.name, patience))
+    found = yield from look.wait_active(session, table.name, patience)
+    if table.settings.tags and not skip_unavailable:
+        yield from check_tags(session, found)
+    return found
 
 
 def send_create(session: Session, name: str, request: dict[str, Any], patience: Patience) -> Flow[None]:
@@ -58,20 +63,22 @@ def ensure(
     patience = Patience(session, timeout)
     found = []
     for table in wanted(session, models, settings):
-        live = yield from _present(session, table, patience)
+        live = yield from _present(session, table, patience, skip_unavailable=skip_unavailable)
         live = yield from look.with_extras(session, live, _needed(table))
         check_fit(table, live)
         found.append((yield from _switch_on(session, table, live, patience, skip_unavailable=skip_unavailable)))
     return found
 
 
-def _present(session: Session, table: WantedTable, patience: Patience) -> Flow[TableDescription]:
+def _present(
+    session: Session, table: WantedTable, patience: Patience, *, skip_unavailable: bool
+) -> Flow[TableDescription]:
     """The table, made if it was not there."""
     try:
         found: TableDescription = yield from look.look(session, table.name)
     except TableNotFound:
         try:
-            return (yield from _create(session, table, patience))
+            return (yield from _create(session, table, patience, skip_unavailable=skip_unavailable))
         except ClientError as error:
             if error.code != "ResourceInUseException":
                 raise
