@@ -507,7 +507,7 @@ class AsyncDB(AsyncMany):
         await self.close()
 
     if not TYPE_CHECKING:
-        __enter__ = __exit__ = wrong_block("a {name} is for asyncio: `async with {name}(...)`; blocking code has DB")
+        __enter__ = __exit__ = wrong_block("{name} is for asyncio: `async with {name}(...)`; blocking code has DB")
 
     def __repr__(self) -> str:
         return f"<AsyncDB {self._session.endpoint.host_header}>"
