@@ -247,3 +247,18 @@ def test_an_update_without_bounds_has_no_condition_of_them(db, wire, key):
     wire.clear()
     db.update(Loose, key, Loose.free.set(3), Loose.n.set(4))
     assert wire.last["ConditionExpression"] == "attribute_exists(#n0)"
+
+
+@pytest.mark.parametrize("how", ["key", "object"])
+def test_an_increment_keeps_the_bounds_of_the_field(db, key, model, how):
+    obj = db.create(model(id=key, n=9))
+    subject = (model, key) if how == "key" else (obj,)
+    with pytest.raises(OutOfBounds) as caught:
+        db.increment(*subject, model.n, by=2)
+    assert (caught.value.bound, caught.value.field) == ("le", "n")
+    assert stored(db, model, key)["n"] == {"N": "9"}
+    assert db.increment(*subject, model.n) == 10
+    change(db, model, (key,), "SET n = :n", n={"N": "14"})
+    assert db.increment(model, key, model.n, by=-1) == 13
+    with pytest.raises(OutOfBounds):
+        db.increment(model, key, model.n)

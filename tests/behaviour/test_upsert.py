@@ -40,6 +40,12 @@ class Wallet(Model, table="wallets"):
     secret: Attr[str] = attr(default="s", secret=True)
 
 
+class Odd(Model, table="odd"):
+    id: Attr[str] = partition_key()
+    n: Attr[int] = attr(default=0)
+    code: Attr[str] = attr(default="", min_length=3)
+
+
 class Versioned(Model, table="versioned"):
     shop: Attr[str] = partition_key()
     item: Attr[str] = sort_key()
@@ -99,7 +105,7 @@ class Named(Model, table="named"):
     title: Attr[str] = attr(default="none", also_read=("Title", "TITLE"))
 
 
-MODELS = [Wallet, Versioned, Party, Kept, Indexed, User, Named]
+MODELS = [Wallet, Odd, Versioned, Party, Kept, Indexed, User, Named]
 
 
 def in_transaction(db, model, *args, **how):
@@ -297,3 +303,9 @@ def test_an_increment_makes_items_that_can_be_read(db, wire, key):
     user = User(id=f"{key}-i", email=f"{key}@i")
     assert db.increment(user, User.n, upsert=True) == 1
     assert db.find_by_unique(User, email=f"{key}@i").n == 1
+
+
+def test_a_default_that_may_not_be_stored_is_left_out(db, key, upsert):
+    upsert(Odd, key, Odd.n.add(1))
+    assert set(stored(db, Odd, key)) == {"id", "n"}
+    assert db.require(Odd, key, consistent=True).code == ""

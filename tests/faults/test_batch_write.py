@@ -76,6 +76,13 @@ def service() -> Service:
     return Service()
 
 
+class Bare(Model, table="payments"):
+    """Without a version."""
+
+    id: Attr[str] = partition_key()
+    amount: Attr[int]
+
+
 def payments(count: int) -> list[Payment]:
     """New objects."""
     return [Payment(id=f"p{number:04d}", amount=number) for number in range(count)]
@@ -192,6 +199,21 @@ def test_b01_what_is_newer_is_left_alone_when_an_item_is_settled(
     found = error.resolve(5) if here.db._loop is None else here.db._loop.run(error.resolve(5))
     assert found is Outcome.UNKNOWN
     assert service.store.item("payments", some[0].id) == before
+
+
+def test_b01_a_put_without_a_version_leaves_nothing_to_settle_it_by(
+    scripted: Callable[..., Scripted], service: Service
+) -> None:
+    """It stores no token, so what is stored may be anybody's."""
+    service.fault = lambda _: "lost"
+    here = scripted(service)
+    result = here.db.batch_write([Bare(id="bare", amount=5)])
+    service.fault = lambda _: None
+    error = result.unknown[0].error
+    assert isinstance(error, OutcomeUnknown)
+    found = error.resolve(5) if here.db._loop is None else here.db._loop.run(error.resolve(5))
+    assert found is Outcome.UNKNOWN
+    assert service.store.item("payments", "bare") == {"id": {"S": "bare"}, "amount": {"N": "5"}}
 
 
 def test_b01_an_item_that_is_left_undone_after_a_lost_answer_is_unknown(

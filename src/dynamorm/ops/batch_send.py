@@ -295,8 +295,8 @@ def _resolve(session: Session, entry: Entry, deadline: float | None) -> Flow[Out
     if entry.kind == "Delete":
         found = raw is None
     else:
-        codec = plan.codec
-        found = raw is not None and plan.tokens and tokens(codec.ring(entry.content))[0] in tokens(codec.ring(raw))
+        own = tokens(plan.codec.ring(entry.content))  # none without a version
+        found = raw is not None and own != () and own[0] in tokens(plan.codec.ring(raw))
     if not found:
         return Outcome.UNKNOWN
     entry.done()

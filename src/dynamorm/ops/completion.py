@@ -8,6 +8,7 @@ upserts. It must not know how a write is sent.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -155,9 +156,10 @@ def _defaults(plan: Plan, skipped: set[str], lacking: list[Field]) -> Wires:
         if make is None:
             lacking.append(one.field)
         elif not one.field.required:
-            wire = codec.encode_field(one.name, make())
-            if wire is not None:
-                wires[one.stored] = wire
+            with suppress(ValidationError):  # a default that may not be stored is read where there is nothing
+                wire = codec.encode_field(one.name, make())
+                if wire is not None:
+                    wires[one.stored] = wire
     return wires
 
 

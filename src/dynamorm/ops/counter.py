@@ -27,7 +27,7 @@ from dynamorm.errors import (
 )
 from dynamorm.expression import Path
 from dynamorm.expression_compile import check_updates
-from dynamorm.expression_tree import Comparison, Condition, Wire
+from dynamorm.expression_tree import Comparison, Condition, Update, Wire
 from dynamorm.wire.reply import Kind
 
 from .items import key_from_parts
@@ -49,9 +49,10 @@ _EXACT: Final = Context(prec=400)
 class Step:
     """One increment as it was asked for: by how much, and between which bounds."""
 
-    __slots__ = ("by", "field", "maximum", "minimum", "name", "path")
+    __slots__ = ("_plan", "by", "field", "maximum", "minimum", "name", "path")
 
     def __init__(self, plan: Plan, path: Any, by: Any, minimum: Any, maximum: Any) -> None:
+        self._plan = plan
         name = plan.codec.schema.name
         if not isinstance(path, Path):
             raise ValidationError(f"increment needs the attribute to count, behind the key: {name}.<field>")
@@ -84,9 +85,24 @@ class Step:
             # The way back into the bounds is never barred.
             if crossed and (self.by < 0) == (bound == "minimum"):
                 raise OutOfBounds(
-                    f"{self.name} would be {'below' if bound == 'minimum' else 'above'} its {bound}", bound=bound
+                    f"{self.name} would be {'below' if bound == 'minimum' else 'above'} its {bound}",
+                    bound=bound,
+                    field=self.path.name,
                 )
+        if self._plan.codec.bounded:
+            from .limited import crossed as crossed_by
+
+            if (past := crossed_by(self._plan.codec.plans[self.field.name], found, self.by)) is not None:
+                raise OutOfBounds(f"{self.name} must {past[1]}", bound=past[0], field=self.path.name)
         return found
+
+    def set(self, after: Number) -> Update:
+        """The update to the number as it is afterwards, which is within the bounds, or nearer to them."""
+        codec = self._plan.codec
+        if not codec.bounded or self._plan.uniques:
+            return self.path.set(after)
+        wire = codec.encode_operand(self.path.parts, after)
+        return self.path.remove() if wire is None else self.path.set(Wire(wire))
 
 
 def _number(field: str, what: str, value: Any) -> Number:
@@ -150,7 +166,7 @@ def _guarded(session: Session, plan: Plan, obj: Any, step: Step) -> Flow[Number]
             operation="GetItem",
             table=plan.table,
         ) from error
-    write = update_write(session, obj, (step.path.set(after),), {}, condition=None, upsert=False)
+    write = update_write(session, obj, (step.set(after),), {}, condition=None, upsert=False)
     yield from perform(session, write)
     return after
 
@@ -190,7 +206,7 @@ def _counted(
         after = step.after(_value(plan, step, known))
         condition = _unchanged(plan, step, wire, exists=raw is not None)
         write = update_write(
-            session, plan.model, (*key, step.path.set(after)), {},
+            session, plan.model, (*key, step.set(after)), {},
             condition=condition, upsert=raw is None, stored=None if raw is None else NOT_READ, holder=holder,
         )  # fmt: skip
         try:

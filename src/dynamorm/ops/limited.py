@@ -97,6 +97,15 @@ def limits_of(field: FieldPlan) -> list[tuple[str, Any]]:
     return [(name, limit) for name, limit in given if limit is not None]
 
 
+def crossed(field: FieldPlan, value: Any, by: Any) -> tuple[str, str] | None:
+    """The bound, and its rule, that a number is led past by adding ``by``."""
+    for name, limit in limits_of(field):
+        sign, holds = _ORDER[name]
+        if (by > 0) == (name in {"le", "lt"}) and not holds(value, limit):
+            return name, f"be {sign} {limit}"
+    return None
+
+
 def _of_sum(field: FieldPlan, update: Update) -> list[Bound]:
     """A number that is added to."""
     if field.shape not in _NUMBERS:
