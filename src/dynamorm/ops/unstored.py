@@ -13,11 +13,12 @@ from msgspec import UNSET as U
 
 from dynamorm.codec.fields import FieldPlan
 from dynamorm.codec.replies import parts_of
-from dynamorm.expression_compile import Placeholders
 from dynamorm.generated import masked
 from dynamorm.schema import MISSING, Field
 
 if TYPE_CHECKING:
+    from dynamorm.expression_compile import Placeholders
+
     from .plan import Plan
 
 
