@@ -71,6 +71,7 @@ class Reading:
         self._names = codec.record.wire_names()
         self._renamed = codec.renamed
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
+        self._reader = self._keeping if codec.nests else self._read
         self.starts = leads(key_names)
         self._start = self.starts[0] if len(self.starts) == 1 else None
 
@@ -127,7 +128,7 @@ class Reading:
     def _proven(self, raw: bytes, item: dict[str, Any]) -> Any:
         """Decode one item whose JSON is known to have no key twice; ``item`` is its plain value. An error tells its key."""
         try:
-            return self._read(raw, item)
+            return self._reader(raw, item)
         except DynamORMError as error:
             if error.key is None:
                 error.key = self._key(item)
@@ -176,6 +177,13 @@ class Reading:
             pass
         check_item(item)
         return self._codec.careful.decode(item, raw)
+
+    def _keeping(self, raw: bytes, item: dict[str, Any]) -> Any:
+        """As `_read`; what the classes of nested objects do not know is kept."""
+        obj = self._read(raw, item)
+        if obj.__class__ is self._codec.model:  # of a subclass its own reader has done it
+            self._codec.inner.gather(obj, raw, item)
+        return obj
 
     def item(self, body: bytes, key: bytes | None = None) -> Any:
         """The object in a reply to GetItem, or None when the reply says there is none; ``key`` is the JSON of its key.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import convert
 
@@ -15,6 +15,11 @@ from .mismatch import Mismatch
 from .records import Record
 from .shapes import GENERIC, Shape
 from .source import Source
+from .tours import Tour, Unknown, Walks, looker
+
+if TYPE_CHECKING:
+    from .state import Place
+    from .tours import Walk
 
 
 class FamilyShape(Shape):
@@ -37,16 +42,40 @@ class FamilyShape(Shape):
         def member(value: Any) -> Any:
             if not isinstance(value, self.cls):
                 raise Mismatch(self.expected, value)
-            return self.codec_of(type(value)).encode(value)
+            codec = self.codec_of(type(value))
+            wire = codec.encode(value)
+            if codec.record.keeps_unknown and value.__loaded__ is not None:
+                wire = {**value.__loaded__, **wire}
+            return wire
 
         return f'{{"M": {source.bind(f"encode_{self.cls.__name__}", member)}({v})}}'
 
     @override
     def decode(self, source: Source, x: str) -> str:
-        def member(wire: Any) -> Any:
+        def careful(wire: Any) -> Any:
             return self.codec_of(self.cls).decode_nested(wire)
 
-        return f"{source.bind(f'decode_{self.cls.__name__}', member)}({x}.M)"
+        def member(wire: Any) -> Any:
+            value = careful(wire)
+            look(value, {"M": wire})
+            return value
+
+        look = looker(self)
+        return f"{source.bind(f'decode_{self.cls.__name__}', member, careful)}({x}.M)"
+
+    @override
+    def walk(self, walks: Walks) -> Walk:
+        def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
+            if isinstance(value, self.cls):
+                inner = walks.of(self.codec_of(type(value)).record)
+                assert inner is not None  # a record always has one
+                inner(value, wire, place, tour)
+
+        return walk
+
+    @override
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, self.cls)
 
     @override
     def part(self, name: str | int) -> Shape:
@@ -66,6 +95,23 @@ class Union(Shape):
     @override
     def children(self) -> Any:
         yield from self.members
+
+    @override
+    def walk(self, walks: Walks) -> Walk | None:
+        inner = [(one, walks.of(one)) for one in self.members]
+        if not any(lead for _, lead in inner):
+            return None
+
+        def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
+            lead = next((lead for one, lead in inner if one.fits(value)), None)
+            if lead is not None:
+                lead(value, wire, place, tour)
+
+        return walk
+
+    @override
+    def fits(self, value: Any) -> bool:
+        return any(one.fits(value) for one in self.members)
 
     @override
     def encode(self, source: Source, v: str) -> str:
@@ -98,9 +144,12 @@ class Union(Shape):
                 source.define(name, "x", [f"return {member.decode(source, 'x')}"])
                 shape = source.bind(f"member_{number}", member)
                 tries.append(f"({shape}, {name}, {has_other_names(member)}), ")
-            return "x", [
-                f"return {source.bind('read_first_that_fits', _decode_first)}(({''.join(tries)}), x, {self.expected!r})"
-            ]
+            first = source.bind("read_first_that_fits", _decode_first)
+            read = f"{first}(({''.join(tries)}), x, {self.expected!r})"
+            if source.careful or Walks().of(self) is None:
+                return "x", [f"return {read}"]
+            # The length of the wire value does not tell whether a member of the union has left something out.
+            return "x", [f"y = {read}", f"{source.bind('look', looker(self))}(y, x)", "return y"]
 
         return f"{source.function((self, 'decode'), 'decode_union', body)}({x})"
 
@@ -134,11 +183,15 @@ def _decode_first(members: tuple[tuple[Shape, Any, bool], ...], wire: Any, expec
     for shape, function, renamed in fitting:
         try:
             return function(convert(shape.canonical(normal(wire)) if renamed else wire, shape.wire()))
+        except Unknown:
+            raise
         except Exception:  # noqa: BLE001, S112 - whatever the reason, the value does not fit this member
             continue
     for shape, function, _ in members:
         try:
             return function(convert(shape.canonical(normal(wire)), shape.wire()))
+        except Unknown:
+            raise
         except Exception:  # noqa: BLE001, S112 - as above
             continue
     raise Mismatch(expected, wire, tag)
