@@ -312,7 +312,6 @@ def test_a_put_keeps_the_attributes_that_the_model_does_not_know(db, key, writer
 # ------------------------------------------------------------------------------------------------------------- nested
 
 
-
 def with_nested_unknown(db, key):
     """An item whose nested values have members that the model does not know."""
     item = {

@@ -86,7 +86,7 @@ class ListShape(Shape):
 
     @override
     def fits(self, value: Any) -> bool:
-        return isinstance(value, self.kind) and all(map(self.item.fits, value))
+        return isinstance(value, (list, tuple)) and isinstance(value, self.kind) and all(map(self.item.fits, value))
 
     @override
     def empty(self) -> Any:
@@ -353,7 +353,7 @@ class DictShape(Shape):
 
     @override
     def fits(self, value: Any) -> bool:
-        return isinstance(value, dict) and all(map(self.item.fits, value.values()))
+        return isinstance(value, dict) and all(self.item.fits(one) for one in value.values())
 
     @override
     def empty(self) -> Any:

@@ -73,8 +73,6 @@ def edits_of(plan: FieldPlan, old: dict[str, Any], new: dict[str, Any], stored: 
     ``stored`` is the attribute as it stands in the item, which may be spelled otherwise than ``old``: a path leads only
     through what is there.
     """
-    if plan.hook is not None:
-        return None
     found = Edits()
     _compare(found, plan.shape, (plan.stored,), old, new, stored)
     return None if (plan.stored,) in found.wires or len(found.wires) > MAX_EDITS else found
@@ -112,8 +110,17 @@ def _in_map(old: Any, new: Any, stored: Any) -> list[_Differing] | None:
     if "M" not in old or "M" not in stored:
         return None
     before, after, there = old["M"], new["M"], stored["M"]
-    changed = [_Differing(name, before.get(name), one, there.get(name)) for name, one in after.items() if before.get(name) != one]
-    return [*changed, *(_Differing(name, one, None, there.get(name)) for name, one in before.items() if name not in after)]
+    if any(name not in after and name not in there for name in before):
+        return None  # it was read under another name, or not at all: only without the whole map it is gone
+    changed = [
+        _Differing(name, before.get(name), one, there.get(name))
+        for name, one in after.items()
+        if before.get(name) != one
+    ]
+    return [
+        *changed,
+        *(_Differing(name, one, None, there.get(name)) for name, one in before.items() if name not in after),
+    ]
 
 
 def _in_list(old: Any, new: Any, stored: Any) -> list[_Differing] | None:

@@ -83,10 +83,10 @@ class Codec:
         self._names = self.record.names() | {TOKEN_ATTRIBUTE}
         self._deep = may_nest(self.record)
         self.nests: bool = holds_objects(self.record)
-        # Attributes inside which a part may change.
-        self.branching: tuple[FieldPlan, ...] = tuple(
-            plan for plan in self.record.plans if plan.hook is None and plan.shape.tag in ("M", "L", "")
-        )
+        # Attributes inside which a part may change, by stored name.
+        self.branching: dict[str, FieldPlan] = {
+            plan.stored: plan for plan in self.record.plans if plan.hook is None and plan.shape.tag in ("M", "L", "")
+        }
         self.renamed: bool = has_other_names(self.record)
         self.careful: Careful = Careful(self)
         self.encode_field: Callable[[str, Any], dict[str, Any] | None] = self.careful.encode_field

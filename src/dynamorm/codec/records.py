@@ -79,7 +79,7 @@ class Record(Shape):
 
     @cached_property
     def _known(self) -> frozenset[str]:
-        return self.names()
+        return self.read_names()
 
     def read_names(self) -> frozenset[str]:
         """Every name under which an attribute of the class is read."""
@@ -173,7 +173,7 @@ class Record(Shape):
             ]
         lines += self.body_lines(source)
         if self.keeps_unknown:  # what a nested object was read with and its class does not know
-            lines[-1] = "return w if (u := o.__loaded__) is None else {**u, **w}"
+            lines[-1] = "return {**o.__loaded__, **w} if o.__loaded__.__class__ is dict else w"
         return lines
 
     def body_lines(self, source: Source) -> list[str]:

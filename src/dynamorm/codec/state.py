@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from dynamorm.errors import ValidationError
 
-
 Place: TypeAlias = tuple[str | int, ...]
 """Where a value stands in an item: stored names, the keys of maps, indexes of lists."""
 

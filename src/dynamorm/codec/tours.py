@@ -85,11 +85,14 @@ def holds_objects(record: Record) -> bool:
     return bool(Walks().within(record.plans))
 
 
-def looker(shape: Shape) -> Callable[[Any, Any], None]:
-    """A function that raises `Unknown` where a stored value has members that a class in it does not know."""
+def looker(shape: Shape) -> Callable[[Any, Any], None] | None:
+    """A function that raises `Unknown` where a stored value has members that a class in it does not know.
+
+    None where there are no classes in it.
+    """
     walk = Walks().of(shape)
     if walk is None:
-        return lambda value, wire: None
+        return None
 
     def look(value: Any, wire: Any) -> None:
         tour = _Looking()
@@ -100,5 +103,5 @@ def looker(shape: Shape) -> Callable[[Any, Any], None]:
     return look
 
 
-class Unknown(Exception):  # noqa: N818 - no error: it leads to the careful path
+class Unknown(Exception):
     """There are members that would be lost: raised by fast readers whose wire values do not tell by their length."""

@@ -15,11 +15,11 @@ from .mismatch import Mismatch
 from .records import Record
 from .shapes import GENERIC, Shape
 from .source import Source
-from .tours import Tour, Unknown, Walks, looker
+from .tours import Tour, Unknown, looker
 
 if TYPE_CHECKING:
     from .state import Place
-    from .tours import Walk
+    from .tours import Walk, Walks
 
 
 class FamilyShape(Shape):
@@ -44,7 +44,7 @@ class FamilyShape(Shape):
                 raise Mismatch(self.expected, value)
             codec = self.codec_of(type(value))
             wire = codec.encode(value)
-            if codec.record.keeps_unknown and value.__loaded__ is not None:
+            if codec.record.keeps_unknown and value.__loaded__.__class__ is dict:
                 wire = {**value.__loaded__, **wire}
             return wire
 
@@ -52,16 +52,15 @@ class FamilyShape(Shape):
 
     @override
     def decode(self, source: Source, x: str) -> str:
-        def careful(wire: Any) -> Any:
-            return self.codec_of(self.cls).decode_nested(wire)
+        look = None if source.careful else looker(self)
 
         def member(wire: Any) -> Any:
-            value = careful(wire)
-            look(value, {"M": wire})
+            value = self.codec_of(self.cls).decode_nested(wire)
+            if look is not None:
+                look(value, {"M": wire})
             return value
 
-        look = looker(self)
-        return f"{source.bind(f'decode_{self.cls.__name__}', member, careful)}({x}.M)"
+        return f"{source.bind(f'decode_{self.cls.__name__}', member)}({x}.M)"
 
     @override
     def walk(self, walks: Walks) -> Walk:
@@ -146,10 +145,11 @@ class Union(Shape):
                 tries.append(f"({shape}, {name}, {has_other_names(member)}), ")
             first = source.bind("read_first_that_fits", _decode_first)
             read = f"{first}(({''.join(tries)}), x, {self.expected!r})"
-            if source.careful or Walks().of(self) is None:
+            look = None if source.careful else looker(self)
+            if look is None:
                 return "x", [f"return {read}"]
             # The length of the wire value does not tell whether a member of the union has left something out.
-            return "x", [f"y = {read}", f"{source.bind('look', looker(self))}(y, x)", "return y"]
+            return "x", [f"y = {read}", f"{source.bind('look', look)}(y, x)", "return y"]
 
         return f"{source.function((self, 'decode'), 'decode_union', body)}({x})"
 

@@ -136,7 +136,7 @@ def save(session: Session, obj: Any) -> Flow[Any]:
     return perform(session, write)
 
 
-def save_write(session: Session, obj: Any) -> Write | None:
+def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - the hot path stays in one frame
     """The write of `save`; None when nothing changed."""
     plan = session.plan(type(obj))
     codec = plan.codec
@@ -157,14 +157,17 @@ def save_write(session: Session, obj: Any) -> Write | None:
 
         tails = tails_of(plan, obj, changes, old)
     inside: Within | None = None
-    if codec.branching:
-        from .within import within
+    for name in changes:
+        if name in codec.branching:
+            from .within import within
 
-        inside = within(plan, changes, old, loaded, tails)
+            inside = within(plan, changes, old, loaded, tails)
+            break
     key = codec.key_of(obj)
     guard = Guard(session, plan, loaded)
     places = Placeholders()
-    sets, removes = [], []
+    sets: list[str] = []
+    removes: list[str] = []
     stamped, times = guard.stamps()
     known: Known | None = None
     if codec.composites:
@@ -373,6 +376,7 @@ def item_of(
         wire[TOKEN_ATTRIBUTE] = {"B": tokens}
     if rest:
         wire = {**rest, **wire}
+    key = b""
     if codec.composites:
         key = codec.compose(wire, None if loaded is None else obj)
     elif loaded is not None:

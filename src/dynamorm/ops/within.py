@@ -104,7 +104,11 @@ class Within:
 
 
 def within(
-    plan: Plan, changes: Mapping[str, dict[str, Any] | None], old: Mapping[str, Any], loaded: bytes, apart: Container[str]
+    plan: Plan,
+    changes: Mapping[str, dict[str, Any] | None],
+    old: Mapping[str, Any],
+    loaded: bytes,
+    apart: Container[str],
 ) -> Within | None:
     """What of a save's changes is written by paths; None for nothing. ``apart`` is what the save writes in its own way.
 
@@ -113,8 +117,7 @@ def within(
     """
     item: dict[str, Any] | None = None
     found: dict[str, Edits] = {}
-    for field in plan.codec.branching:
-        name = field.stored
+    for name, field in plan.codec.branching.items():
         new, before = changes.get(name), old.get(name)
         if new is None or before is None or name in apart or not {"M", "L"} & new.keys() & before.keys():
             continue
@@ -142,5 +145,6 @@ def _length(path: Place) -> int:
 
 def _text(path: Place, places: Placeholders) -> str:
     return "".join(
-        f"[{part}]" if isinstance(part, int) else f"{'.' if at else ''}{places.name(part)}" for at, part in enumerate(path)
+        f"[{part}]" if isinstance(part, int) else f"{'.' if at else ''}{places.name(part)}"
+        for at, part in enumerate(path)
     )
