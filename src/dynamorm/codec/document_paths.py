@@ -185,6 +185,13 @@ def _member_of(shape: Union, old: Any, new: Any) -> Shape | None:
     tags = {*old, *new}
     fitting = [one for one in shape.members if len(tags) == 1 and one.tag in (*tags, "")]
     if len(fitting) > 1 and tags == {"M"}:
-        names = old["M"].keys() | new["M"].keys()
-        fitting = [one for one in fitting if not isinstance(one, Record) or one.names() >= names]
+        both, either = old["M"].keys() & new["M"].keys(), old["M"].keys() | new["M"].keys()
+        fitting = [one for one in fitting if not isinstance(one, Record) or both >= _required(one)]
+        if len(fitting) > 1:
+            fitting = [one for one in fitting if not isinstance(one, Record) or one.names() >= either]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _required(record: Record) -> set[str]:
+    """The stored names without which a map is none of the class."""
+    return {plan.stored for plan in record.plans if plan.missing() is None}

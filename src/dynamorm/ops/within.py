@@ -81,7 +81,6 @@ class Within:
                 return VersionConflict(
                     f"{codec.schema.name}.{name} was changed since it was loaded, so that what changes inside it has no"
                     " place any more: load it again",
-                    field=name,
                     old=lambda: codec.decode(raw or b"{}"),
                     **info,
                 )
