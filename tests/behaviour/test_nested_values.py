@@ -3,12 +3,12 @@
 import copy
 import dataclasses
 import pickle
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired
 
 import msgspec
 import pydantic
 import pytest
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from dynamorm import Attr, Json, Model, ValidationError, VersionConflict, attr, partition_key, version
 from dynamorm.adapters import register
@@ -252,7 +252,7 @@ def unknown_in(item, place=()):
             if tag == "M":
                 found |= unknown_in(inside, (*place, name))
             elif tag == "L":
-                found |= unknown_in({at: one for at, one in enumerate(inside)}, (*place, name))
+                found |= unknown_in(dict(enumerate(inside)), (*place, name))
     return found
 
 
@@ -473,9 +473,7 @@ def test_a_path_that_is_there_no_more_is_a_conflict(db, key, model, how, what):
 
 def test_many_paths_keep_within_the_limits_of_an_expression(db, key, wire):
     names = {f"n{at}": M(street=S("x"), geo=M(lat=N(1), lon=N(2))) for at in range(40)}
-    before, order = given(
-        db, key, named={"M": names}, counts={"M": {f"k{at}": N(at) for at in range(48)}}, lines=L(LINE)
-    )
+    _, order = given(db, key, named={"M": names}, counts={"M": {f"k{at}": N(at) for at in range(48)}}, lines=L(LINE))
     for one in order.named.values():
         one.geo.lat = 5
     for name in order.counts:

@@ -15,7 +15,7 @@ from dynamorm.errors import ValidationError
 from .document import from_wire, key_text, normal, to_wire
 from .fields import explain
 from .replies import read_object
-from .tours import holds_objects, looker
+from .tours import looker
 
 if TYPE_CHECKING:
     from .records import Record
@@ -71,7 +71,7 @@ def nested_reader(record: Record, decoder: Callable[[], Any], *, strict: bool = 
     """
     names = record.names()
     kind = record.struct()
-    look = looker(record) if strict and holds_objects(record) else None
+    look = looker(record) if strict and record.holds_objects else None
 
     def read(wire: Any) -> Any:
         known = {name: normal(one) for name, one in wire.items() if name in names}

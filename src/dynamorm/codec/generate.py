@@ -27,7 +27,6 @@ from .replies import decoded, dumps, parts_of, read_object
 from .size import MAX_NAME
 from .source import Source
 from .state import ACCESS, SLOTS, Access
-from .tours import holds_objects
 
 if TYPE_CHECKING:
     from .composites import Computed
@@ -82,7 +81,7 @@ class Codec:
             self.family = Family(schema, codec_of)
         self._names = self.record.names() | {TOKEN_ATTRIBUTE}
         self._deep = may_nest(self.record)
-        self.nests: bool = holds_objects(self.record)
+        self.nests: bool = self.record.holds_objects
         # Attributes inside which a part may change, by stored name.
         self.branching: dict[str, FieldPlan] = {
             plan.stored: plan for plan in self.record.plans if plan.hook is None and plan.shape.tag in ("M", "L", "")

@@ -20,10 +20,10 @@ from .mismatch import misfit
 from .shapes import GENERIC, Nullable, Shape, wire_struct
 from .source import Source
 from .state import Access, Place
-from .tours import Tour, lead
+from .tours import Tour, Walks, lead
 
 if TYPE_CHECKING:
-    from .tours import Walk, Walks
+    from .tours import Walk
 
 # How the objects of a record are made and read.
 SLOTS, CALL, DICT, ACCESSED = "slots", "call", "dict", "access"
@@ -73,9 +73,18 @@ class Record(Shape):
 
     def unknown_in(self, members: dict[str, Any]) -> dict[str, Any]:
         """The members of a stored map that the class does not know."""
-        if self.extras or self._known.issuperset(members):
+        if self.knows(members):
             return {}
         return {name: wire for name, wire in members.items() if name not in self._known}
+
+    def knows(self, members: dict[str, Any]) -> bool:
+        """Whether nothing of a stored map would be lost: the objects inside it are another matter."""
+        return self.extras or self._known.issuperset(members)
+
+    @cached_property
+    def holds_objects(self) -> bool:
+        """Whether there are objects inside those of the class."""
+        return bool(Walks().within(self.plans))
 
     @cached_property
     def _known(self) -> frozenset[str]:
@@ -303,6 +312,11 @@ class Record(Shape):
         walks.keep(self, walk)
         inside = walks.within(self.plans)  # which may come back to this very record
         return walk
+
+    @property
+    @override
+    def leaf(self) -> Record | None:
+        return None if self.holds_objects else self
 
     @override
     def fits(self, value: Any) -> bool:

@@ -22,6 +22,7 @@ from .numbers import int_of
 from .source import Source
 
 if TYPE_CHECKING:
+    from .records import Record
     from .tours import Walk, Walks
 
 GENERIC: Final[Any] = dict[str, Any]
@@ -111,6 +112,11 @@ class Shape:
     def walk(self, walks: Walks) -> Walk | None:
         """How a tour is led through its values; None where there are no objects in them."""
         del walks
+        return None
+
+    @property
+    def leaf(self) -> Record | None:
+        """The class of its objects, where there are none inside them."""
         return None
 
     def fits(self, value: Any) -> bool:

@@ -80,11 +80,6 @@ class _Looking(Tour):
         self.found = self.found or bool(record.unknown_in(members))
 
 
-def holds_objects(record: Record) -> bool:
-    """Whether there are objects inside those of a class."""
-    return bool(Walks().within(record.plans))
-
-
 def looker(shape: Shape) -> Callable[[Any, Any], None] | None:
     """A function that raises `Unknown` where a stored value has members that a class in it does not know.
 
@@ -93,11 +88,21 @@ def looker(shape: Shape) -> Callable[[Any, Any], None] | None:
     walk = Walks().of(shape)
     if walk is None:
         return None
+    if shape.leaf is not None:
+        return _look_at(shape.leaf)
 
     def look(value: Any, wire: Any) -> None:
         tour = _Looking()
         walk(value, wire, (), tour)
         if tour.found:
+            raise Unknown
+
+    return look
+
+
+def _look_at(record: Record) -> Callable[[Any, Any], None]:
+    def look(_: Any, wire: Any) -> None:
+        if not record.knows(wire["M"]):
             raise Unknown
 
     return look

@@ -57,7 +57,11 @@ class FamilyShape(Shape):
         def member(wire: Any) -> Any:
             value = self.codec_of(self.cls).decode_nested(wire)
             if look is not None:
-                look(value, {"M": wire})
+                record: Record = self.codec_of(type(value)).record
+                if not record.knows(wire):
+                    raise Unknown
+                if record.holds_objects:
+                    look(value, {"M": wire})
             return value
 
         return f"{source.bind(f'decode_{self.cls.__name__}', member)}({x}.M)"
@@ -138,18 +142,17 @@ class Union(Shape):
     def decode(self, source: Source, x: str) -> str:
         def body() -> tuple[str, list[str]]:
             tries = []
+            # The length of the wire value does not tell whether a member of the union has left something out.
+            looks = [None if source.careful else looker(member) for member in self.members]
             for number, member in enumerate(self.members):
                 name = source.bind(f"decode_{number}", object())
                 source.define(name, "x", [f"return {member.decode(source, 'x')}"])
                 shape = source.bind(f"member_{number}", member)
-                tries.append(f"({shape}, {name}, {has_other_names(member)}), ")
-            first = source.bind("read_first_that_fits", _decode_first)
-            read = f"{first}(({''.join(tries)}), x, {self.expected!r})"
-            look = None if source.careful else looker(self)
-            if look is None:
-                return "x", [f"return {read}"]
-            # The length of the wire value does not tell whether a member of the union has left something out.
-            return "x", [f"y = {read}", f"{source.bind('look', look)}(y, x)", "return y"]
+                look = source.bind(f"look_{number}", looks[number])
+                tries.append(f"({shape}, {name}, {has_other_names(member)}, {look}), ")
+            return "x", [
+                f"return {source.bind('read_first_that_fits', _decode_first)}(({''.join(tries)}), x, {self.expected!r})"
+            ]
 
         return f"{source.function((self, 'decode'), 'decode_union', body)}({x})"
 
@@ -169,10 +172,11 @@ def _encode_first(functions: tuple[Callable[[Any], Any], ...], value: Any, expec
     raise Mismatch(expected, value)
 
 
-def _decode_first(members: tuple[tuple[Shape, Any, bool], ...], wire: Any, expected: str) -> Any:
+def _decode_first(members: tuple[tuple[Shape, Any, bool, Any], ...], wire: Any, expected: str) -> Any:
     """The value by the first member that fits; among records, one that knows every attribute comes first.
 
-    What no member stores is tried in the other forms that are known.
+    What no member stores is tried in the other forms that are known. Raises `Unknown` where a member leaves something out
+    and says so.
     """
     if wire.__class__ is not dict or len(wire) != 1:
         raise Mismatch("an attribute value", wire, "something else")
@@ -180,16 +184,22 @@ def _decode_first(members: tuple[tuple[Shape, Any, bool], ...], wire: Any, expec
     fitting = [one for one in members if one[0].tag in (tag, "") or (tag == "NULL" and one[0].null)]
     if tag == "M" and len(fitting) > 1:
         fitting.sort(key=lambda one: not _knows_all(one[0], payload))
-    for shape, function, renamed in fitting:
+    for shape, function, renamed, look in fitting:
         try:
-            return function(convert(shape.canonical(normal(wire)) if renamed else wire, shape.wire()))
+            value = function(convert(shape.canonical(normal(wire)) if renamed else wire, shape.wire()))
+            if look is not None:
+                look(value, wire)
+            return value  # noqa: TRY300 - an else would be another line for each
         except Unknown:
             raise
         except Exception:  # noqa: BLE001, S112 - whatever the reason, the value does not fit this member
             continue
-    for shape, function, _ in members:
+    for shape, function, _, look in members:
         try:
-            return function(convert(shape.canonical(normal(wire)), shape.wire()))
+            value = function(convert(shape.canonical(normal(wire)), shape.wire()))
+            if look is not None:
+                look(value, wire)
+            return value  # noqa: TRY300 - as above
         except Unknown:
             raise
         except Exception:  # noqa: BLE001, S112 - as above

@@ -208,7 +208,7 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
         demanded = " AND ".join((demanded, *class_terms(plan, places, loaded, absent=False)))
     if inside is not None:
         demanded += f" AND {inside.condition(places)}"
-        changes |= inside.stored(read_object(loaded))
+        changes |= inside.afterwards()
     rest = {"UpdateExpression": text, "ConditionExpression": demanded, **OLD_ON_FAILURE, **names(places)}
     item = merged(loaded, {**changes, **stamped})
     if len(item) > MAX_ITEM:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.document_paths import Edits, edits_of, part_of
-from dynamorm.codec.replies import read_object
+from dynamorm.codec.replies import decoded, parts_of, read_object
 from dynamorm.codec.system import number_wire, text_wire
 from dynamorm.errors import DynamORMError, VersionConflict
 from dynamorm.expression_check import MAX_OPERATORS, MAX_TEXT
@@ -35,13 +35,14 @@ _ATTRIBUTE: Final = 20
 class Within:
     """The attributes of one save that are written by paths: ``edits`` by stored name."""
 
-    def __init__(self, plan: Plan, edits: dict[str, Edits]) -> None:
+    def __init__(self, plan: Plan, edits: dict[str, Edits], stored: dict[str, dict[str, Any]]) -> None:
         self._plan = plan
         self.edits = edits
+        self._stored = stored
 
-    def stored(self, item: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """What the attributes are afterwards. ``item`` is the loaded one, whose values are changed for it."""
-        return {name: one.applied(item[name]) for name, one in self.edits.items()}
+    def afterwards(self) -> dict[str, dict[str, Any]]:
+        """What is stored of the attributes once they are written. To be asked once."""
+        return {name: one.applied(self._stored[name]) for name, one in self.edits.items()}
 
     def write(self, places: Placeholders, sets: list[str], removes: list[str]) -> None:
         """Add the texts of the paths to those of a save."""
@@ -114,14 +115,18 @@ def within(
     ``changes`` and ``old`` are those of `Codec.compare`. An expression has a limit, so that what changes in too many parts
     is written whole.
     """
-    item: dict[str, Any] | None = None
+    parts: dict[str, Any] | None = None
+    stored: dict[str, dict[str, Any]] = {}
     found: dict[str, Edits] = {}
     for name, field in plan.codec.branching.items():
         new, before = changes.get(name), old.get(name)
         if new is None or before is None or name in apart or not {"M", "L"} & new.keys() & before.keys():
             continue
-        item = read_object(loaded) if item is None else item
-        edits = edits_of(field, before, new, item[name]) if name in item else None
+        parts = parts_of(loaded) if parts is None else parts
+        if name not in parts:
+            continue
+        stored[name] = decoded(parts[name])
+        edits = edits_of(field, before, new, stored[name])
         if edits is not None:
             found[name] = edits
     text = left = MAX_TEXT - _RESERVED - _ATTRIBUTE * len(changes)
@@ -134,7 +139,7 @@ def within(
         if min(text, left, operators) < 0:
             break
         kept[name] = one
-    return Within(plan, kept) if kept else None
+    return Within(plan, kept, stored) if kept else None
 
 
 def _length(path: Place) -> int:
