@@ -15,8 +15,8 @@ PIP_INSTALL := -m pip --quiet --disable-pip-version-check install --no-compile
 # Extra arguments, for instance: make test PYTEST_ARGS="-x -k version"
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
-# Two test processes: most tests wait for a server, a time limit or a child.
-PARALLEL ?= -n 2
+# More test processes than cores: many tests wait for a server, a time limit or a child.
+PARALLEL ?= -n 4
 
 # The other versions of CPython that `make test-matrix` tries; each one only where the machine has it.
 MATRIX ?= 3.12 3.13
@@ -93,6 +93,7 @@ test-on-%:
 
 .PHONY: soak
 soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose (the last of them need Java)
+	DYNAMORM_TEST_WIDE=1 $(PY) -m pytest -m "wide and not engine and not local" $(PARALLEL) $(PYTEST_ARGS)
 	$(PY) -m pytest -m "soak and not local" --timeout 0 $(PYTEST_ARGS)
 	$(PY) scripts/dynamodb_local.py check
 	DYNAMODB_LOCAL_HOME="$$($(PY) scripts/dynamodb_local.py path)" DYNAMORM_TEST_ENGINE=local \

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -77,7 +79,33 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.write_line(line)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Thin the wide suites, and give those that measure time limits more tries."""
+    _thin(config, items)
+    _try_again(items)
+
+
+def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test with the marker `wide`, run every third case: each version of Python another third.
+
+    DynamoDB Local and ``DYNAMORM_TEST_WIDE=1`` run them all.
+    """
+    if os.environ.get("DYNAMORM_TEST_ENGINE") == "local" or os.environ.get("DYNAMORM_TEST_WIDE") == "1":
+        return
+    turned_away = [
+        item
+        for item in items
+        if item.get_closest_marker("wide")
+        and hasattr(item, "callspec")
+        and (crc32(item.name.encode()) + sys.version_info.minor) % 3
+    ]
+    if turned_away:
+        config.hook.pytest_deselected(items=turned_away)
+        gone = set(turned_away)
+        items[:] = [item for item in items if item not in gone]
+
+
+def _try_again(items: list[pytest.Item]) -> None:
     """Give the suites that measure time limits two more tries: a shared machine may keep a thread from its turn.
 
     What is really wrong fails each time, and a rerun is listed in the summary. ``DYNAMORM_TEST_RERUNS=0`` gives none.

@@ -518,6 +518,7 @@ def test_the_scan_is_the_only_work_measured_by_the_item():
     assert [work.name for work in ALL if work.each] == ["scan"]
 
 
+@pytest.mark.soak
 def test_what_a_plugin_adds_is_measured_pair_by_pair():
     calls = []
     operations = {plugins.PLAIN: lambda: calls.append("plain"), "observed": lambda: calls.append("observed")}

@@ -49,22 +49,25 @@ def test_every_block_runs(page, page_module, monkeypatch):
     found = blocks(page)
     assert found, f"{page.name} shows no code"
 
-    async def run():
-        with TestDB() as db:
-            async with AsyncTestDB(table_prefix=db._session.config.table_prefix) as async_db:
-                # `DB()` and the presets of a page work on the page's own tables.
-                monkeypatch.setenv("DYNAMODB_ENDPOINT", db._session.config.endpoint)
-                monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", db._session.config.table_prefix)
-                vars(page_module).update(db=db, async_db=async_db)
-                for line, code, is_run in found:
-                    padded = "\n" * (line - 1) + code  # so that a traceback names the page's own line
-                    compiled = compile(padded, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                    if is_run:
-                        result = eval(compiled, vars(page_module))
-                        if inspect.isawaitable(result):
-                            await result
-
-    asyncio.run(run())
+    with TestDB() as db, asyncio.Runner() as runner:
+        settings = {"table_prefix": db._session.config.table_prefix}
+        async_db = runner.run(AsyncTestDB(**settings).__aenter__())
+        # `DB()` and the presets of a page work on the page's own tables.
+        monkeypatch.setenv("DYNAMODB_ENDPOINT", db._session.config.endpoint)
+        monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", settings["table_prefix"])
+        vars(page_module).update(db=db, async_db=async_db)
+        try:
+            for line, code, is_run in found:
+                padded = "\n" * (line - 1) + code  # so that a traceback names the page's own line
+                compiled = compile(padded, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                if not is_run:
+                    continue
+                if compiled.co_flags & inspect.CO_COROUTINE:
+                    runner.run(eval(compiled, vars(page_module)))
+                else:
+                    eval(compiled, vars(page_module))  # outside of any loop, so that a block may begin one
+        finally:
+            runner.run(async_db.close())
     run_the_tests_in(page_module)
 
 

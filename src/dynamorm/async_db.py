@@ -174,8 +174,21 @@ class AsyncDB(AsyncMany):
         condition: Condition | None = ...,
         upsert: bool = ...,
         allow: Collection[str] = ...,
+        returning: Literal["new"] = ...,
         **parts: Any,
     ) -> M: ...
+    @overload
+    async def update(
+        self,
+        model: type[M],
+        /,
+        *key_and_updates: Hashable,
+        condition: Condition | None = ...,
+        upsert: bool = ...,
+        allow: Collection[str] = ...,
+        returning: None,
+        **parts: Any,
+    ) -> None: ...
     @overload
     async def update(
         self,
@@ -194,38 +207,68 @@ class AsyncDB(AsyncMany):
         condition: Condition | None = None,
         upsert: bool = False,
         allow: Collection[str] = (),
+        returning: Literal["new"] | None = "new",
         **parts: Any,
     ) -> Any:
         """Change attributes of one item in place, exactly once. Returns the object as it is afterwards.
 
         The subject is an object (its version is checked when it was loaded, and it is refreshed), or a model followed
         by the key (the version is only raised). The item must exist unless ``upsert``. ``allow`` names the protected
-        fields that this update may change.
+        fields that this update may change. By key, ``returning=None`` gives None, and spares the read that follows a write
+        sent as a transaction (see the guide's classes of writes).
 
-        Raises: VersionConflict, MissingItem, ConditionFailed; ValidationError, before anything is sent, for an update
+        Raises: VersionConflict, MissingItem, ConditionFailed (OutOfBounds); ValidationError, before anything is sent, for an update
         of a key, a library-owned, immutable or protected field.
 
         Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        return await self._io.run(
-            ops.update.update(self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
+        flow = ops.update.update(
+            self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
+        return await self._io.run(flow)
 
     @overload
     async def upsert(
-        self, model: type[M], /, *key_and_updates: Hashable, condition: Condition | None = ..., **parts: Any
+        self,
+        model: type[M],
+        /,
+        *key_and_updates: Hashable,
+        condition: Condition | None = ...,
+        returning: Literal["new"] = ...,
+        **parts: Any,
     ) -> M: ...
     @overload
+    async def upsert(
+        self,
+        model: type[M],
+        /,
+        *key_and_updates: Hashable,
+        condition: Condition | None = ...,
+        returning: None,
+        **parts: Any,
+    ) -> None: ...
+    @overload
     async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
-    async def upsert(self, subject: Any, /, *args: Any, condition: Condition | None = None, **parts: Any) -> Any:
-        """`update` that makes the item when there is none.
+    async def upsert(
+        self,
+        subject: Any,
+        /,
+        *args: Any,
+        condition: Condition | None = None,
+        returning: Literal["new"] | None = "new",
+        **parts: Any,
+    ) -> Any:
+        """`update` that makes the item when there is none: with the defaults, or with what the object holds.
+
+        Raises: ValidationError, before anything is sent, by key when a field that must be there is not among the updates.
 
         Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        return await self._io.run(
-            ops.update.update(self._session, subject, args, parts, condition=condition, upsert=True)
+        flow = ops.update.update(
+            self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
         )
+        return await self._io.run(flow)
 
     @overload
     async def delete(
@@ -464,7 +507,7 @@ class AsyncDB(AsyncMany):
         await self.close()
 
     if not TYPE_CHECKING:
-        __enter__ = __exit__ = wrong_block("a {name} is for asyncio: `async with {name}(...)`; blocking code has DB")
+        __enter__ = __exit__ = wrong_block("{name} is for asyncio: `async with {name}(...)`; blocking code has DB")
 
     def __repr__(self) -> str:
         return f"<AsyncDB {self._session.endpoint.host_header}>"

@@ -168,8 +168,21 @@ class DB(Many):
         condition: Condition | None = ...,
         upsert: bool = ...,
         allow: Collection[str] = ...,
+        returning: Literal["new"] = ...,
         **parts: Any,
     ) -> M: ...
+    @overload
+    def update(
+        self,
+        model: type[M],
+        /,
+        *key_and_updates: Hashable,
+        condition: Condition | None = ...,
+        upsert: bool = ...,
+        allow: Collection[str] = ...,
+        returning: None,
+        **parts: Any,
+    ) -> None: ...
     @overload
     def update(
         self,
@@ -188,36 +201,68 @@ class DB(Many):
         condition: Condition | None = None,
         upsert: bool = False,
         allow: Collection[str] = (),
+        returning: Literal["new"] | None = "new",
         **parts: Any,
     ) -> Any:
         """Change attributes of one item in place, exactly once. Returns the object as it is afterwards.
 
         The subject is an object (its version is checked when it was loaded, and it is refreshed), or a model followed
         by the key (the version is only raised). The item must exist unless ``upsert``. ``allow`` names the protected
-        fields that this update may change.
+        fields that this update may change. By key, ``returning=None`` gives None, and spares the read that follows a write
+        sent as a transaction (see the guide's classes of writes).
 
-        Raises: VersionConflict, MissingItem, ConditionFailed; ValidationError, before anything is sent, for an update
+        Raises: VersionConflict, MissingItem, ConditionFailed (OutOfBounds); ValidationError, before anything is sent, for an update
         of a key, a library-owned, immutable or protected field.
 
         Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        return self._io.run(
-            ops.update.update(self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
+        flow = ops.update.update(
+            self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
+        return self._io.run(flow)
 
     @overload
     def upsert(
-        self, model: type[M], /, *key_and_updates: Hashable, condition: Condition | None = ..., **parts: Any
+        self,
+        model: type[M],
+        /,
+        *key_and_updates: Hashable,
+        condition: Condition | None = ...,
+        returning: Literal["new"] = ...,
+        **parts: Any,
     ) -> M: ...
     @overload
+    def upsert(
+        self,
+        model: type[M],
+        /,
+        *key_and_updates: Hashable,
+        condition: Condition | None = ...,
+        returning: None,
+        **parts: Any,
+    ) -> None: ...
+    @overload
     def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
-    def upsert(self, subject: Any, /, *args: Any, condition: Condition | None = None, **parts: Any) -> Any:
-        """`update` that makes the item when there is none.
+    def upsert(
+        self,
+        subject: Any,
+        /,
+        *args: Any,
+        condition: Condition | None = None,
+        returning: Literal["new"] | None = "new",
+        **parts: Any,
+    ) -> Any:
+        """`update` that makes the item when there is none: with the defaults, or with what the object holds.
+
+        Raises: ValidationError, before anything is sent, by key when a field that must be there is not among the updates.
 
         Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        return self._io.run(ops.update.update(self._session, subject, args, parts, condition=condition, upsert=True))
+        flow = ops.update.update(
+            self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
+        )
+        return self._io.run(flow)
 
     @overload
     def delete(

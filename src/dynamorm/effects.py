@@ -47,14 +47,21 @@ class Call:
     """Run a function that may block: a credential look-up, a user's hook.
 
     The blocking driver calls ``sync``. The asyncio driver awaits ``async_()`` when given, else runs ``sync`` in a
-    worker thread. Answered with the result; its exception is thrown in.
+    worker thread. Answered with the result; its exception is thrown in. With a ``timeout`` in seconds, both run ``sync``
+    in a worker thread and throw in ``TimeoutError`` when it has not ended by then; the thread goes on to its end.
     """
 
-    __slots__ = ("async_", "sync")
+    __slots__ = ("async_", "sync", "timeout")
 
-    def __init__(self, sync: Callable[[], Any], async_: Callable[[], Coroutine[Any, Any, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        sync: Callable[[], Any],
+        async_: Callable[[], Coroutine[Any, Any, Any]] | None = None,
+        timeout: float | None = None,
+    ) -> None:
         self.sync: Callable[[], Any] = sync
         self.async_: Callable[[], Coroutine[Any, Any, Any]] | None = async_
+        self.timeout: float | None = timeout
 
 
 class Gather:

@@ -5,22 +5,21 @@ They split by what a payment may do next::
     DynamORMError
     ├── Retryable                   nothing happened: try again
     │   ├── Throttled               .reasons, .resource
-    │   ├── Unavailable             PoolTimeout, ConnectFailed, ServerError
+    │   ├── Unavailable (PoolTimeout, ConnectFailed, ServerError)
     │   └── TransactionConflict
-    ├── Rejected                    nothing happened, and the same call will fail again
-    │   ├── ConfigError             UnknownSetting
-    │   ├── ModelError
-    │   ├── ValidationError         ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
-    │   │                           MissingArgument, InvalidUse, InvalidAttribute
-    │   ├── NotFound, TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
-    │   ├── ConditionFailed         AlreadyExists, VersionConflict, MissingItem, DuplicateKey    (.item: what is stored),
-    │   │                           OutOfBounds, LeaseHeld, LeaseLost
+    ├── Rejected                    the same call will fail again, and nothing happened unless ``outcome`` says otherwise
+    │   ├── ConfigError (UnknownSetting), ModelError
+    │   ├── ValidationError (ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
+    │   │                    MissingArgument, InvalidUse, InvalidAttribute)
+    │   ├── NotFound (MissingItem), MultipleFound
+    │   ├── TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
+    │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError
     │   └── ClientError             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
-    └── IntegrityError              ChecksumMismatch, MalformedResponse: the answer cannot be believed; TamperedCursor
+    └── IntegrityError (ChecksumMismatch, MalformedResponse, TamperedCursor)    the answer, or a cursor, cannot be believed
 
 Every error says what happened (``outcome``), whether the same call may succeed later (``retryable``), and carries a
 stable ``code``, and the portable ``codes`` that name it in the Go and TypeScript libraries too. Messages never hold an
@@ -193,7 +192,7 @@ class TransactionConflict(Retryable):
 
 
 class Rejected(DynamORMError):
-    """Nothing was applied, and the same call will be refused again."""
+    """The same call will be refused again; nothing was applied, unless ``outcome`` says otherwise."""
 
 
 class ConfigError(Rejected):
@@ -368,13 +367,13 @@ class DuplicateKey(ConditionFailed):
 
 
 class OutOfBounds(ConditionFailed):
-    """An increment would have led past its minimum or maximum. Nothing was changed. ``bound`` is which of the two."""
+    """A write would have led ``field`` past a bound, and changed nothing. ``bound`` is the bound's name: ``maximum``, ``le``."""
 
     code = "ErrOutOfBounds"
 
-    def __init__(self, message: str, *, bound: str = "", **info: Any) -> None:
+    def __init__(self, message: str, *, bound: str = "", field: str | None = None, **info: Any) -> None:
         super().__init__(message, **info)
-        self.bound = bound
+        self.bound, self.field = bound, field
 
 
 class LeaseHeld(ConditionFailed):

@@ -152,6 +152,8 @@ def operators(expression: Condition | Update) -> int:
     """Operators and functions as DynamoDB counts them."""
     if isinstance(expression, Update):
         nested_add = expression.kind == "add" and len(expression.path.parts) > 1
+        if expression.kind == "first_of":
+            return 1 + len(expression.value[0])
         return 2 if nested_add else _UPDATE_OPERATORS.get(expression.kind, 0)
     count = 0
     waiting = [expression]

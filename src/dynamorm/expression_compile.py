@@ -37,14 +37,14 @@ __all__ = [
     "update_text",
 ]
 
-What: TypeAlias = Literal["value", "element", "number", "string", "order", "prefix", "size"]
+What: TypeAlias = Literal["value", "element", "members", "number", "string", "order", "prefix", "size"]
 
 
 class Encode(Protocol):
     """How a codec gives this module its wire values.
 
     ``what`` says what the value is to the attribute: ``"value"``: a value of the attribute itself; ``"element"``: an
-    element of it (or a part of a string); ``"number"``: a number whatever the attribute is (sizes, what is added);
+    element of it (or a part of a string); ``"members"``: a set of elements that is added to it or taken out; ``"number"``: a number whatever the attribute is (sizes, what is added);
     ``"string"``: a text whatever the attribute is; ``"order"``: a value of the attribute, to be compared by ``<`` and the
     like; ``"prefix"``: what it may begin with; ``"size"``: a number that its size is compared with. The last three are
     asked of an attribute that is compared with another too, for whether they can be; a size of None asks for the wire
@@ -147,9 +147,9 @@ def update_text(updates: Sequence[Update], placeholders: Placeholders, encode: E
         elif kind == "add" and len(path.parts) == 1:
             adds.append(f"{left} {_needed(path, update.value, 'number', placeholders, encode)}")
         elif kind == "add_to_set":
-            adds.append(f"{left} {_needed(path, update.value, 'value', placeholders, encode)}")
+            adds.append(f"{left} {_needed(path, update.value, 'members', placeholders, encode)}")
         elif kind == "delete_from_set":
-            deletes.append(f"{left} {_needed(path, update.value, 'value', placeholders, encode)}")
+            deletes.append(f"{left} {_needed(path, update.value, 'members', placeholders, encode)}")
         else:
             sets.append(f"{left} = {_COMPUTED[kind](left, path, update.value, placeholders, encode)}")
     if not roots:
@@ -442,6 +442,14 @@ def _if_not_exists(left: str, path: Location, value: Any, placeholders: Placehol
     return f"if_not_exists({left}, {_needed(path, value, 'value', placeholders, encode)})"
 
 
+def _first_of(left: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
+    others, last = value
+    text = _needed(path, last, "value", placeholders, encode)
+    for one in reversed(others):
+        text = f"if_not_exists({_path(one, placeholders)}, {text})"
+    return f"if_not_exists({left}, {text})"
+
+
 def _one(path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
     """A list of one element, as list_append needs it."""
     if isinstance(value, (Location, Condition, Update)):
@@ -469,6 +477,7 @@ _COMPUTED: Final[dict[str, Callable[[str, Location, Any, Placeholders, Encode], 
     "add": _add_inside,
     "increment": _increment,
     "if_not_exists": _if_not_exists,
+    "first_of": _first_of,
     "append": _append,
     "prepend": _prepend,
     "append_or_create": _append_or_create,

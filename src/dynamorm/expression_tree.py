@@ -22,6 +22,7 @@ UpdateKind: TypeAlias = Literal[
     "append_or_create",
     "add",
     "increment",
+    "first_of",
     "add_to_set",
     "delete_from_set",
 ]
@@ -142,7 +143,8 @@ class Update(Struct, Node, frozen=True, eq=False):
     """One change to one place of an item; built by the methods of a path, never changed.
 
     ``kind`` is the method's name, but for ``set(None)`` (``remove``) and for sets (``add_to_set``, ``delete_from_set``).
-    The library's own ``increment`` has for value a pair: what a missing attribute counts as, and what is added.
+    The library's own ``increment`` has for value a pair: what a missing attribute counts as, and what is added; its
+    ``first_of``, which keeps what is there: the places that are looked at next, and what is set if there is none.
 
     Example: ``Payment.amount.add(5).kind == "add"``
     """

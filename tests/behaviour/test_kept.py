@@ -11,7 +11,7 @@ from dynamorm.errors import ConditionFailed, ModelError, TransactionCancelled
 
 from .kit import change, store, stored
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
 CODE = "ErrProtectedFieldMutation"
 

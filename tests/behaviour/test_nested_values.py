@@ -10,7 +10,7 @@ import pydantic
 import pytest
 from typing_extensions import TypedDict
 
-from dynamorm import Attr, Json, Model, ValidationError, VersionConflict, attr, partition_key, version
+from dynamorm import AppendOnly, Attr, Json, Model, ValidationError, VersionConflict, attr, partition_key, version
 from dynamorm.adapters import register
 
 from .kit import ask, key_of, store, stored, table_of
@@ -117,7 +117,34 @@ class Registered(pydantic.BaseModel):
     payer: Payer | None = None
 
 
-MODELS = [Order, Versioned, Registered]
+@dataclasses.dataclass(frozen=True)
+class Priced:
+    sku: str
+
+
+def upper(value):
+    """A validator that makes other objects."""
+    return [dataclasses.replace(one, sku=one.sku.upper()) for one in value]
+
+
+def sorted_by_street(value):
+    """A validator that moves the objects."""
+    return sorted(value, key=lambda one: one.street)
+
+
+class Normal(Model, table="nested-normal"):
+    id: Attr[str] = partition_key()
+    prices: Attr[list[Priced]] = attr(default_factory=list, validators=(upper,))
+    addresses: Attr[list[Address]] = attr(default_factory=list, validators=(sorted_by_street,))
+
+
+class Log(Model, table="nested-logs"):
+    id: Attr[str] = partition_key()
+    lines: Attr[list[Line]] = attr(AppendOnly(), default_factory=list)
+    version: Attr[int] = version()
+
+
+MODELS = [Order, Versioned, Registered, Normal, Log]
 S, N, M = (lambda value: {"S": value}), (lambda value: {"N": f"{value}"}), (lambda **members: {"M": members})
 TAX = N("0.2")
 
@@ -515,3 +542,48 @@ def test_nothing_is_held_of_what_is_known(db, key):
         assert type(found.__loaded__) is bytes
         assert found.address.__loaded__ is None
         assert found.pet.__loaded__ is None
+
+
+# ------------------------------------------------------------------------------------------------- beside other things
+
+
+def test_validators_that_move_and_make_objects(db, key):
+    prices = [M(sku=S("a"), tax=N(1)), M(sku=S("B"), tax=N(2))]
+    addresses = [M(street=S("b"), tax=N(1)), M(street=S("a"), tax=N(2))]
+    store(db, Normal, {"id": S(key), "prices": L(*prices), "addresses": L(*addresses)})
+    found = db.get(Normal, key, consistent=True)
+    found.addresses.append(Address(street="0"))
+    for _ in range(2):
+        db.save(found)
+        after = stored(db, Normal, key)
+        assert [one["M"].get("tax") for one in after["addresses"]["L"]] == [None, N(2), N(1)]
+        assert [one["M"].get("tax") for one in after["prices"]["L"]] == [N(1), N(2)]
+        found.addresses[1].city = "Oslo"
+        found.prices = [dataclasses.replace(one, sku="c") for one in found.prices]
+    db.put(found)
+    after = stored(db, Normal, key)
+    assert [one["M"].get("tax") for one in after["addresses"]["L"]] == [None, N(2), N(1)]
+
+
+def test_an_upsert_of_an_object_makes_its_members_again(db, key):
+    before, order = given(db, key)
+    db.delete(order)
+    order = db.upsert(COPIES["copy"](_loaded_again(db, before, key)), Order.note.set("again"))
+    assert unknown_in(stored(db, Order, key)) == unknown_in(before)
+
+
+def _loaded_again(db, item, key):
+    """An object of an item that is gone."""
+    store(db, Order, item)
+    order = db.get(Order, key, consistent=True)
+    db.delete(Order, key)
+    return order
+
+
+def test_an_append_only_list_of_what_is_not_known_grows(db, key, wire):
+    store(db, Log, {"id": S(key), "lines": L(LINE), "version": N(0)})
+    found = db.get(Log, key, consistent=True)
+    found.lines.append(Line("b"))
+    db.save(found)
+    assert "list_append" in sent(wire)
+    assert stored(db, Log, key)["lines"]["L"] == [LINE, M(sku=S("b"), qty=N(1))]

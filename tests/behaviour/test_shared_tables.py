@@ -15,7 +15,7 @@ from dynamorm import Attr, Json, Model, attr, created_at, partition_key, ttl, up
 
 from .kit import change, store, stored, table_of
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
 
 class Address(Model):

@@ -9,7 +9,7 @@ from dynamorm.errors import AlreadyExists, ConditionFailed, MissingItem, NotFoun
 
 from .kit import store, stored
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
 
 class Party(Model, table="parties", discriminator="kind"):

@@ -19,7 +19,7 @@ from . import spellings
 from .kit import ask, table_of
 from .spellings import PLACES, VALIDATED, Badge, Color, Shelf
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
 
 @register(table="registered", partition="id")

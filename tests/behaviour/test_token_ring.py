@@ -145,3 +145,56 @@ def test_an_attribute_of_that_name_written_by_another_program_does_no_harm(db, k
     db.save(versioned)
     assert len(ring(db, Versioned, key)[0]) == 8
     assert db.get(Versioned, key, consistent=True).version == 4
+
+
+def put_in_batch(db, obj):
+    assert db.batch_write(puts=[obj]).count == 1
+
+
+def put_in_transaction(db, obj):
+    with db.transaction() as tx:
+        tx.put(obj)
+
+
+PUTS = {
+    "put": lambda db, obj: db.put(obj),
+    "put that returns": lambda db, obj: db.put(obj, returning="old"),
+    "put on condition": lambda db, obj: db.put(obj, condition=Plain.number.not_exists() | (Plain.number == 1)),
+    "batch": put_in_batch,
+    "transaction": put_in_transaction,
+}
+
+
+@pytest.mark.parametrize("how", PUTS)
+def test_a_put_without_a_version_stores_no_token_so_the_same_put_is_the_same_item(db, wire, key, how):
+    sent = []
+    for _ in range(3):
+        wire.clear()
+        PUTS[how](db, Plain(id=key, number=1))
+        body = wire.last
+        body.pop("ClientRequestToken", None)
+        sent.append(body)
+        assert stored(db, Plain, key) == {"id": {"S": key}, "number": {"N": "1"}}
+    assert sent[0] == sent[1] == sent[2]
+    again = db.get(Plain, key, consistent=True)
+    PUTS[how](db, again)
+    assert stored(db, Plain, key) == {"id": {"S": key}, "number": {"N": "1"}}
+
+
+def test_a_create_without_a_version_stores_its_token_and_a_put_takes_it_away(db, key):
+    plain = db.create(Plain(id=key, number=1))
+    assert len(ring(db, Plain, key)) == 1
+    plain.number = 2
+    db.save(plain)
+    assert len(ring(db, Plain, key)) == 1
+    db.put(plain)
+    assert "_wt" not in stored(db, Plain, key)
+    plain.number = 3
+    db.save(plain)
+    db.delete(plain)
+
+
+@pytest.mark.parametrize("how", ["put", "batch", "transaction"])
+def test_a_put_with_a_version_still_stores_its_token(db, key, how):
+    PUTS[how](db, Versioned(id=key))
+    assert len(ring(db, Versioned, key)) == 2

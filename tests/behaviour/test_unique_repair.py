@@ -7,7 +7,8 @@ import pytest
 
 from dynamorm import DB, Attr, Model, Presets, Unique, attr, partition_key
 from dynamorm.codec.system import GUARD_PREFIX
-from dynamorm.errors import DuplicateKey
+from dynamorm.errors import DuplicateKey, TransactionConflict
+from dynamorm.ops.unique_repair import UniqueFault
 
 from .kit import ask, store, table_of
 
@@ -229,5 +230,31 @@ def test_what_changes_under_each_try_is_reported_and_left(open_db, engine, made,
     report = db.repair_unique(User, apply=True)
     between.at.clear()
     assert report.repaired == 0
+    assert report.faults == (UniqueFault("undecided", "email", ("a",)),)
     assert len(rows(others, User)) == 1
     assert db.repair_unique(User, apply=True).repaired == 1
+
+
+class Busy:
+    """An extension with which another transaction always holds what is read at one moment."""
+
+    name = "busy"
+
+    def around(self, call):
+        def held(op):
+            if op.name == "TransactGetItems":
+                raise TransactionConflict("held by another", operation=op.name, table=op.table)
+            return call(op)
+
+        return held
+
+
+@pytest.mark.parametrize("apply", [False, True], ids=["look", "apply"])
+@pytest.mark.parametrize("start", ["unguarded", "orphaned"])
+def test_what_could_never_be_looked_at_is_reported_as_undecided(open_db, engine, made, others, start, apply):
+    START[start](others)
+    db = open_db(engine.endpoint, extensions=(Busy(),), table_prefix=made)
+    before = rows(others, User)
+    report = db.repair_unique(User, apply=apply)
+    assert (report.faults, report.repaired) == ((UniqueFault("undecided", "email", ("a",)),), 0)
+    assert rows(others, User) == before

@@ -152,3 +152,31 @@ def test_an_update_that_dynamodb_refuses_is_a_typed_error_and_changes_nothing(db
         db.update(stock, Stock.count.add(10**38 - 1), Stock.note.set("x" * 409_600))
     assert stock == Stock(shop=key, item="a", count=1)
     assert db.get(Stock, key, "a", consistent=True) == stock
+
+
+def test_the_read_behind_an_add_by_key_can_be_declined(db, wire, key):
+    db.create(Stock(shop=key, item="a", count=1))
+    wire.clear()
+    assert db.update(Stock, key, "a", Stock.count.add(1)).count == 2
+    assert wire.names == ["TransactWriteItems", "GetItem"]
+    wire.clear()
+    assert db.update(Stock, key, "a", Stock.count.add(1), returning=None) is None
+    assert db.upsert(Stock, key, "b", Stock.count.add(1), returning=None) is None
+    assert wire.names == ["TransactWriteItems", "TransactWriteItems"]
+    wire.clear()
+    assert db.update(Stock, Stock.note.set("n"), shop=key, item="a", returning=None) is None
+    assert wire.names == ["UpdateItem"]
+    assert "ReturnValues" not in wire.last
+    assert db.get(Stock, key, "a", consistent=True).count == 3
+    with pytest.raises(MissingItem):
+        db.update(Stock, key, "c", Stock.count.add(1), returning=None)
+
+
+def test_what_an_update_returns_is_new_or_nothing(db, wire, key):
+    stock = db.create(Stock(shop=key, item="a"))
+    wire.clear()
+    with pytest.raises(ValidationError, match="'new' or None"):
+        db.update(Stock, key, "a", Stock.count.add(1), returning="old")
+    with pytest.raises(ValidationError, match="a model and a key"):
+        db.update(stock, Stock.count.add(1), returning=None)
+    assert wire.names == []

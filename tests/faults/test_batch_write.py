@@ -42,7 +42,11 @@ class Service:
         self.fault: Callable[[int], Any] = lambda _: None
 
     def __call__(self, request: SentRequest) -> Any:
-        """Serve a BatchWriteItem."""
+        """Serve a BatchWriteItem, or a look at one item."""
+        if request.operation == "GetItem":
+            if self.fault(len(self.sent)) == "lost":
+                return TransportError("receive", "reset", sent=True)
+            return reply(self.store("GetItem", json.loads(request.body))[1])
         asked = json.loads(request.body)["RequestItems"]["payments"]
         ids = [one["PutRequest"]["Item"]["id"]["S"] for one in asked]
         for name, one in zip(ids, asked, strict=True):
@@ -164,8 +168,30 @@ def test_b01_answers_that_are_lost_for_ever_leave_the_items_unknown(
     assert resolve() is Outcome.UNKNOWN
     service.fault = lambda _: None
     assert resolve() is Outcome.APPLIED
-    assert service.sent[-1] == [some[2].id]
+    assert len(service.sent) == 4  # it is looked for, not sent again
     assert some[2].__loaded__ is not None  # type: ignore[attr-defined] # the state of a Model
+
+
+@pytest.mark.parametrize("then", ["newer", "deleted"])
+def test_b01_what_is_newer_is_left_alone_when_an_item_is_settled(
+    scripted: Callable[..., Scripted], service: Service, then: str
+) -> None:
+    """Nobody can tell any more whether it was there in between."""
+    some = payments(1)
+    service.fault = lambda _: "lost"
+    here = scripted(service)
+    result = here.db.batch_write(some)
+    service.fault = lambda _: None
+    if then == "newer":
+        service.store.seed("payments", id=some[0].id, amount=7, version=0, _wt=b"otherone" + bytes(8))
+    else:
+        service.store("DeleteItem", {"TableName": "payments", "Key": {"id": {"S": some[0].id}}})
+    before = service.store.item("payments", some[0].id)
+    error = result.unknown[0].error
+    assert isinstance(error, OutcomeUnknown)
+    found = error.resolve(5) if here.db._loop is None else here.db._loop.run(error.resolve(5))
+    assert found is Outcome.UNKNOWN
+    assert service.store.item("payments", some[0].id) == before
 
 
 def test_b01_an_item_that_is_left_undone_after_a_lost_answer_is_unknown(

@@ -13,6 +13,8 @@ from dynamorm.wire.largest import LARGEST
 from tests.faults.stage import Stage
 from tests.faults.verbs import AGAIN, CLASS_C, READS, VERBS, WRITES, Verb, some
 
+pytestmark = pytest.mark.wide
+
 Make = Callable[..., Stage]
 GOOD = b'{"id":{"S":"p1"},"amount":{"N":"100"},"version":{"N":"2"}}'
 DEEP = 100_000

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from dynamorm import AsyncDB, Presets
+from dynamorm.effects import TransportError
 from dynamorm.errors import Outcome
-from dynamorm.testing import FaultServer, ScriptedDriver, answers
+from dynamorm.testing import FaultServer, ScriptedDriver, answers, reply
 from tests.faults.scripted import Scripted
-from tests.faults.verbs import KEYS, VERBS, WRITES, Payment, Verb, memory, seed
+from tests.faults.verbs import CLASS_C, CLASS_N, KEYS, VERBS, WRITES, Payment, Verb, memory, seed
 from tests.support.certificates import Authority
 from tests.support.faults import Store
 
@@ -162,3 +163,39 @@ def test_p02_an_interrupt_in_flight_carries_the_outcome(
         assert any("unknown" in note for note in caught.value.__notes__)
     assert len(store.changes) == 1
     assert memory(subject) == before
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("verb", [*CLASS_C, CLASS_N[2]], ids=lambda verb: verb.name)
+def test_p02_an_interrupt_while_it_is_found_out_leaves_the_outcome_unknown(
+    scripted: Callable[..., Scripted], verb: Verb, stop: type[BaseException]
+) -> None:
+    """By a look at what is stored, or by a transaction that spends the token: the write itself may have been applied."""
+    if stop is not asyncio.CancelledError and scripted([]).db.kind == "asyncio":
+        return  # these end the loop itself
+    store = Store(KEYS)
+    seed(store, verb)
+    sent: list[str] = []
+
+    def script(request: Any) -> Any:
+        sent.append(request.operation)
+        if request.operation == "GetItem" or (verb.safety == "N" and len(sent) == 3):
+            return stop()
+        if verb.safety == "C" or len(sent) == 1:
+            return TransportError("receive", "reset", sent=True)
+        store("DeleteItem", {"TableName": "payments", "Key": {"id": {"S": "p1"}}})
+        status, body = store(request.operation, request.json)
+        return reply(body, status)
+
+    here = scripted(script)
+    loaded = None
+    if verb.exists:
+        _, found = store("GetItem", {"TableName": "payments", "Key": {"id": {"S": "p1"}}})
+        loaded = here.session.plan(Payment).codec.decode_wire(found["Item"])
+    with pytest.raises(BaseException) as caught:
+        verb.act(here.db, verb.subject(loaded))
+    assert sent[-1] == ("GetItem" if verb.safety == "C" else "TransactWriteItems")
+    if here.db.kind == "blocking":
+        assert type(caught.value) is stop
+        assert caught.value.outcome is Outcome.UNKNOWN  # type: ignore[attr-defined] # attached by the library
+        assert any("found out" in note for note in caught.value.__notes__)

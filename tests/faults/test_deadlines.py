@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dynamorm import Attr, DynamORMError, Model, Outcome, Unique, attr, deadline, partition_key
+from dynamorm import Attr, Credentials, DynamORMError, Model, Outcome, Unique, attr, deadline, partition_key
 from dynamorm.errors import DeadlineExceeded, OutcomeUnknown, ValidationError
 from dynamorm.testing import answers
 from tests.faults.stage import Stage
@@ -93,6 +93,33 @@ def test_a_lost_answer_ends_at_the_deadline_as_unknown(stage: Make) -> None:
         _within(here, lambda db: db.put(Payment(id="p1", amount=1)))
     here._forever = None
     assert time.monotonic() - began < 0.5 + SLACK
+
+
+@pytest.mark.parametrize("by", ["operation_timeout", "deadline"])
+def test_credentials_that_take_longer_end_the_verb_and_serve_the_next_one(stage: Make, by: str) -> None:
+    """However many ask, one thread waits for them; nothing is sent once the time is over."""
+    may_end = threading.Event()
+    asked = []
+
+    def slowly() -> Credentials:
+        asked.append(1)
+        may_end.wait(5)
+        return Credentials("AKID", "secret")
+
+    here = stage(
+        credentials=slowly, sign_requests=True, **({"operation_timeout": 0.5} if by == "operation_timeout" else {})
+    )
+    for act in (lambda db: db.get(Payment, "p1"), lambda db: db.put(Payment(id="p1", amount=1))):
+        began, before = time.monotonic(), len(here.server.requests)
+        with pytest.raises(DeadlineExceeded, match="credentials") as caught:
+            act(here.db) if by == "operation_timeout" else _within(here, act)
+        assert caught.value.outcome is Outcome.NOT_APPLIED
+        assert time.monotonic() - began < 0.5 + SLACK
+        assert len(here.server.requests) == before
+    may_end.set()
+    here.db.put(Payment(id="p1", amount=1))
+    assert here.db.get(Payment, "p1").amount == 1
+    assert asked == [1]
 
 
 def test_what_is_gathered_keeps_the_deadline(stage: Make) -> None:

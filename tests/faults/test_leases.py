@@ -365,3 +365,26 @@ def test_of_a_request_that_was_delivered_twice_the_second_answer_tells_the_same(
         service.before[len(service.requests) + 1] = lambda: service.deliver(-1)
         assert step() is not False
     assert "lease_token" not in service.store.item("locks", "x", "LOCK")
+
+
+def test_settling_an_old_refresh_leaves_a_lease_alone_that_was_taken_anew(db, service):
+    lease = db.lease(Lock, "x", duration=30)
+    lease.acquire()
+    service.fates = ["held"] * 4
+    with pytest.raises(OutcomeUnknown) as caught:
+        lease.refresh()
+    lease.release()
+    lease.acquire()
+    assert caught.value.resolve(5) is Outcome.UNKNOWN
+    assert lease.held
+    assert caught.value.resolve(5) is Outcome.UNKNOWN
+
+
+def test_no_time_to_settle_sends_nothing(db, service):
+    lease = db.lease(Lock, "x", duration=30)
+    service.fates = ["held"] * 4
+    with pytest.raises(OutcomeUnknown) as caught:
+        lease.acquire()
+    sent = len(service.requests)
+    assert caught.value.resolve(0) is Outcome.UNKNOWN
+    assert len(service.requests) == sent

@@ -22,6 +22,8 @@ from dynamorm.testing import Answer, answers
 from tests.faults.stage import Stage
 from tests.faults.verbs import AGAIN, ONCE, READS, VERBS, WRITES, Verb, some
 
+pytestmark = pytest.mark.wide
+
 Make = Callable[..., Stage]
 
 FIVES = {

@@ -19,7 +19,7 @@ from tests.held.schedule import Dead, Silent
 from tests.held.theatre import Theatre, pieces, row, told, wrong
 from tests.support.faces import FACES
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(600), pytest.mark.soak]
+pytestmark = [pytest.mark.local, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,11 @@ class Visitor(Party, tag="visitor"):
     pass
 
 
+class Note(Model, table="notes", settings=TableSettings(stream="NEW_AND_OLD_IMAGES")):
+    id: Attr[str] = partition_key()
+    text: Attr[str] = attr(default="")
+
+
 class Seat(Model, table="seats", settings=TableSettings(stream="NEW_AND_OLD_IMAGES")):
     id: Attr[str] = partition_key()
     place: Attr[str] = attr(Unique())
@@ -235,3 +240,19 @@ def test_the_stream_of_one_class_has_what_its_queries_have(db):
     ]  # fmt: skip
     assert {type(one) for record in records for one in (record.old, record.new)} == {Customer, type(None)}
     db.tables.delete(Party)
+
+
+def test_the_same_put_three_times_is_one_record(db):
+    db.tables.create(Note)
+    try:
+        for text in ("a", "a", "a", "b"):
+            db.put(Note(id="n", text=text))
+            db.batch_write(puts=[Note(id="m", text=text)])
+        with db.stream(Note, idle_timeout=0) as stream:
+            kinds = [(record.kind, record.new.id, record.new.text) for record in stream]
+        made, changed = ChangeKind.INSERT, ChangeKind.MODIFY
+        assert sorted(kinds, key=str) == sorted(
+            [(made, "n", "a"), (made, "m", "a"), (changed, "n", "b"), (changed, "m", "b")], key=str
+        )
+    finally:
+        db.tables.delete(Note)

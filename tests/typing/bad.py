@@ -42,6 +42,7 @@ p.id = 3  # E assign type
 p.amount = None  # E assign type
 p.id.begins_with("x")  # E instance is a str
 p.nope  # E unknown attribute
+p.amout = 6  # E unknown attribute
 Payment.nope  # E unknown attribute
 Payment.amount > "x"  # E operand type
 Payment.amount.begins_with("x")  # E not a string attribute

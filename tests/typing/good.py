@@ -164,6 +164,7 @@ def blocking(db: DB) -> None:
     assert_type(db.save(r), Refund)
     assert_type(db.update(p, Payment.amount.set(7)), Payment)
     assert_type(db.update(Payment, "p1", Payment.amount.set(7), condition=Payment.amount > 5, upsert=True), Payment)
+    assert_type(db.update(Payment, "p1", Payment.amount.set(7), returning="new"), Payment)
     db.delete(p)
     db.delete(Payment, "p1", condition=Payment.amount > 5)
     assert_type(db.delete(Payment, "p1", returning="old"), "Payment | None")

@@ -30,6 +30,7 @@ class Careful:
         self._codec = codec
         self._name = codec.schema.name
         self._functions: dict[str, Any] = {}
+        self._inside: dict[FieldPlan, Any] = {}
 
     def function(self, which: str) -> Any:
         """``encode <name>``, ``operand <name>`` or ``decode <name>``, compiled when it is first needed."""
@@ -39,6 +40,13 @@ class Careful:
             kind, name = which.split()
             made = self._functions[which] = _compile(self._name, kind, self._codec.plans[name])
             return made
+
+    def inside(self, plan: FieldPlan) -> Any:
+        """The function that encodes a field of a record inside an attribute."""
+        found = self._inside.get(plan)
+        if found is None:
+            found = self._inside[plan] = _compile(plan.owner, "encode", plan)
+        return found
 
     def encode(self, obj: Any) -> dict[str, Any]:
         """Encode field by field, to name the one that does not fit."""
@@ -135,6 +143,11 @@ def _compile(title: str, kind: str, plan: FieldPlan) -> Any:
         source.define(name, "v", plan.encode_lines(source, "v", "return", checks=kind == "encode"))
     source.compile(f"{title} {kind} {plan.name}")
     return source.names[name]
+
+
+def value_of(plan: FieldPlan, wire: dict[str, Any]) -> Any:
+    """The Python value of a wire value of a field, wherever that is in the item."""
+    return _compile(plan.owner, "decode", plan)(_typed(plan, wire))
 
 
 def _typed(plan: FieldPlan, wire: dict[str, Any]) -> Any:

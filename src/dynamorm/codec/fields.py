@@ -161,22 +161,28 @@ class FieldPlan:
 
     def plain_text(self, source: Source, v: str) -> str | None:
         """The expression of the wire value when the field needs no lines of its own, else None."""
-        if not self.sure or self.hook is not None or self.key_limit or self._constrained:
+        if not self.sure or self.hook is not None or self.key_limit or self.constrained:
             return None
         if self.nullable and self.shape.vanishes:  # NULL is an empty set, so None is refused
             return None
         return (Nullable(self.shape) if self.nullable else self.shape).encode(source, v)
 
     @property
-    def _constrained(self) -> bool:
+    def constrained(self) -> bool:
+        """Whether not every value of the type may be stored as it is."""
+        return bool(self.field.validators) or self.bounded
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the field has limits."""
         field = self.field
         limits = (field.ge, field.gt, field.le, field.lt, field.min_length, field.max_length, field.pattern)
-        return bool(field.validators) or any(limit is not None for limit in limits)
+        return any(limit is not None for limit in limits)
 
     @property
     def plain_key(self) -> bool:
         """Whether a key attribute has no hook and no constraints."""
-        return self.hook is None and not self._constrained
+        return self.hook is None and not self.constrained
 
     def encode_lines(self, source: Source, v: str, store: str, *, checks: bool = True) -> list[str]:
         """The lines that work out the wire value of variable ``v``, each end put behind ``store``, unless it is left out.
@@ -284,15 +290,20 @@ class FieldPlan:
         return lines
 
 
-def has_other_names(shape: Shape, above: frozenset[int] = frozenset()) -> bool:
+def has_other_names(shape: Shape) -> bool:
     """Whether a record inside the shape, or the shape itself, has fields that are read under other names too."""
+    return has_field(shape, lambda plan: bool(plan.field.also_read))
+
+
+def has_field(shape: Shape, test: Callable[[FieldPlan], bool], above: frozenset[int] = frozenset()) -> bool:
+    """Whether a record inside the shape, or the shape itself, has a field for which the test is true."""
     if id(shape) in above:
         return False
     plans: list[FieldPlan] = getattr(shape, "plans", [])
-    if any(plan.field.also_read for plan in plans):
+    if any(map(test, plans)):
         return True
     inside = [plan.shape for plan in plans] or list(shape.children())
-    return any(has_other_names(one, above | {id(shape)}) for one in inside)
+    return any(has_field(one, test, above | {id(shape)}) for one in inside)
 
 
 def wire_of(shape: Shape, value: Any) -> Any:

@@ -18,7 +18,7 @@ from dynamorm.schema import TOKEN_ATTRIBUTE, Field, Schema
 from . import operands
 from .careful import Careful
 from .changes import difference
-from .fields import FieldPlan, has_other_names
+from .fields import FieldPlan, has_field, has_other_names
 from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
 from .planner import FieldHooks, Planner
@@ -26,7 +26,7 @@ from .reading import Reading
 from .replies import decoded, dumps, parts_of, read_object
 from .size import MAX_NAME
 from .source import Source
-from .state import ACCESS, SLOTS, Access
+from .state import ACCESS, SLOTS, Access, Held
 
 if TYPE_CHECKING:
     from .composites import Computed
@@ -51,7 +51,8 @@ class Codec:
     names of the key, partition first) and ``record`` (the shape) are plain attributes; so are the generated functions
     ``encode(obj) -> wire item`` (without the write tokens) and ``key_json(values) -> bytes``, and ``encode_field(name,
     value) -> wire value or None`` (None: it is left out of the item) with its reverse ``decode_field(name, wire)``.
-    ``renamed`` says that attributes are read under other names too. ``loaded(obj)`` is the JSON of the stored item as last known, or None; ``mark(obj, raw)`` says what is stored now.
+    ``renamed`` says that attributes are read under other names too, ``bounded`` that fields have limits; ``changing`` are
+    the fields with validators, which may change a value. ``loaded(obj)`` is the JSON of the stored item as last known, or None; ``mark(obj, raw)`` says what is stored now.
 
     Raises: ModelError when the model's types cannot be stored.
     """
@@ -87,6 +88,12 @@ class Codec:
             plan.stored: plan for plan in self.record.plans if plan.hook is None and plan.shape.tag in ("M", "L", "")
         }
         self.renamed: bool = has_other_names(self.record)
+        self.bounded: bool = has_field(self.record, lambda plan: plan.bounded)
+        self.changing: tuple[FieldPlan, ...] = ()
+        if has_field(self.record, lambda plan: bool(plan.field.validators)):
+            from .normal_form import changing  # only models with validators need it
+
+            self.changing = changing(self.record)
         self.careful: Careful = Careful(self)
         self.encode_field: Callable[[str, Any], dict[str, Any] | None] = self.careful.encode_field
         self.decode_field: Callable[[str, dict[str, Any]], Any] = self.careful.decode_field
@@ -138,6 +145,13 @@ class Codec:
 
     # ------------------------------------------------------------------------------------------------------- encoding
 
+    def encode_whole(self, obj: Any) -> dict[str, Any]:
+        """As ``encode``, with the members of nested objects that their classes do not know."""
+        wire, state = self.encode(obj), self.access.get_state(obj)
+        if isinstance(state, Held):
+            self.inner.fill(obj, wire, state)
+        return wire
+
     def encode_key_field(self, name: str, value: Any) -> dict[str, Any]:
         """The wire value of a key attribute. Raises: ValidationError, also for a value that is left out of items."""
         found = self.encode_field(name, value)
@@ -151,19 +165,32 @@ class Codec:
         ``parts`` is the place in the item: a `Field`, then fields, names and indexes inside it. ``what`` tells what the
         operand is: ``"value"`` (of the place's type), ``"element"`` (of the list, set or text there), ``"number"``,
         ``"string"``, or what `dynamorm.expression_compile.Encode` says besides. The field's constraints do not apply: a condition may ask for what may not be stored.
+        The value is taken as it is; `normal_operand` lets the field's validators change it first, as they do what is stored.
 
         Raises: ValidationError.
         """
         return operands.encode_operand(self, parts, value, what)
 
-    def encode_update(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
-        """As `encode_operand`, for a value to be stored: the constraints of a whole field are checked.
+    def normal_operand(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
+        """As `encode_operand`, of the value in the form in which the field's validators let it be stored."""
+        if not self.changing:
+            return operands.encode_operand(self, parts, value, what)
+        from .normal_form import normal_operand
 
-        A set is not, for it may be only what is added or deleted.
+        return normal_operand(self, parts, value, what)
+
+    def encode_update(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
+        """As `encode_operand`, for a value to be stored: the constraints of a field are checked where it is set as a whole.
+
+        ``"members"`` are those of a set that are added or deleted.
         """
-        if what == "value" and len(parts) == 1 and not isinstance(value, (set, frozenset)):
+        if what == "value" and len(parts) == 1:
             name = parts[0].name
             return operands.sendable(self, name, self.encode_field(name, value))
+        if self.changing:
+            from .normal_form import in_normal_form
+
+            value = in_normal_form(self, parts, value, what) if what != "value" else value
         return operands.encode_addend(self, parts, value, what)
 
     def key_type(self, name: str) -> str:
@@ -226,6 +253,13 @@ class Codec:
     def set_value(self, obj: Any, name: str, value: Any) -> None:
         """Set one field, as the library itself does for versions and times."""
         setattr(obj, name, value)
+
+    def as_stored(self, obj: Any, item: bytes) -> None:
+        """Let an object hold its values as they are stored in an item's JSON: validators may have changed them."""
+        if self.changing:
+            from .normal_form import settle
+
+            settle(self, obj, item)
 
     def new(self, **values: Any) -> Any:
         """An object from field values; what is not given gets its default.

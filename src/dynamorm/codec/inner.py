@@ -8,6 +8,7 @@ that has none.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -37,6 +38,16 @@ class Inner:
         lead(tour, self._walks, obj.__getattribute__, item, ())
         if tour.holders:
             self._codec.access.set_state(obj, Held(raw, tuple(tour.holders)))
+
+    def gather_again(self, obj: Any, item: dict[str, Any], names: Collection[str]) -> None:
+        """Do so for the attributes ``names`` alone, whose values are others than were read."""
+        tour = _Gathering()
+        lead(tour, [one for one in self._walks if one[0].stored in names], obj.__getattribute__, item, ())
+        state: Any = self._codec.access.get_state(obj)
+        others = state.holders if isinstance(state, Held) else ()
+        holders = (*(one for one in others if one.place[0] not in names), *tour.holders)
+        if holders:
+            self._codec.access.set_state(obj, Held(state, holders))
 
     def held(self, obj: Any, raw: bytes) -> bytes:
         """The state of an object once ``raw``, which was made of it as it is now, is stored."""

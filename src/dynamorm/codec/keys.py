@@ -66,7 +66,7 @@ class KeyCodec:
         plain = [plans[field.name] for field in self.fields if plans[field.name].plain_key]
         # Only these have a text that needs no hook and no careful look.
         texts = [plan for plan in plain if plan.shape is SCALARS[str]]
-        self.exact = len([plan for plan in plain if plan.shape in _EXACT]) == len(self.fields)
+        self.exact: bool = len([plan for plan in plain if plan.shape in _EXACT]) == len(self.fields)
         self._texts = len(texts) == len(self.fields) > 0
         self._parts = [
             b'%s%s:{"S":' % (b"{" if number == 0 else b",", dumps(name)) for number, name in enumerate(self.names)

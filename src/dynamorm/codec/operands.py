@@ -44,7 +44,7 @@ def encode_operand(
     failed: Exception
     try:
         if what == "value" and not rest and plan.shape is not ANY:
-            found: dict[str, Any] | None = codec.careful.function(f"operand {plan.name}")(_lenient(plan.shape, value))
+            found: dict[str, Any] | None = codec.careful.function(f"operand {plan.name}")(lenient(plan.shape, value))
         else:
             found = _part(plan.shape, rest, value, what, exact=exact)
         return sendable(codec, plan.name, found)
@@ -111,15 +111,51 @@ def encode_addend(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> 
         if shape is None:
             return encode_operand(codec, parts, value, what)
         try:
-            return sendable(codec, first.name, _encode(shape, value))
+            return sendable(codec, first.name, encode_shape(shape, value))
         except Exception as error:  # noqa: BLE001 - as in `encode_operand`
             failed = error
         raise explain(codec.schema.name, first.name, failed, value)
+    if what == "members":
+        what = "value"
+    elif what == "value" and len(parts) > 1 and value is not None:
+        plan = plan_at(codec, parts)
+        if plan is not None and plan.constrained:
+            return _checked(codec, plan, value)
     if value is None and (what == "element" or len(parts) > 1):
         place = (*parts, 0) if what == "element" else parts
         if not takes_none(codec, place):
             raise ValidationError(f"{codec.schema.name}.{first.name} holds no None inside", field=first.name)
     return encode_operand(codec, parts, value, what, exact=True)
+
+
+def plan_at(codec: Any, parts: tuple[Any, ...]) -> FieldPlan | None:
+    """The field that a place is; None for an element of a list or an entry of a map, which is none."""
+    first, *rest = parts
+    plan: FieldPlan | None = codec.plans.get(first.name if isinstance(first, Field) else first)
+    shape: Shape | None = None if plan is None else plan.shape
+    for part in rest:
+        name = part.name if isinstance(part, Field) else part
+        if isinstance(shape, Nullable):
+            shape = shape.inner
+        assert shape is not None  # a path begins with a field
+        plan = shape.plan(name) if isinstance(shape, Record) and isinstance(name, str) else None
+        try:
+            shape = shape.part(name)
+        except ValidationError:  # there is no such place, which is said where the value is encoded
+            return None
+    return plan
+
+
+def _checked(codec: Any, plan: FieldPlan, value: Any) -> dict[str, Any] | None:
+    """The wire value of a field inside an attribute, its constraints checked."""
+    failed: Exception
+    try:
+        return sendable(codec, plan.name, codec.careful.inside(plan)(value))
+    except Exception as error:  # noqa: BLE001 - as in `encode_operand`
+        failed = error
+    if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
+        raise failed
+    raise explain(plan.owner, plan.name, failed, value)
 
 
 def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -148,14 +184,14 @@ def _part(shape: Shape, rest: list[Any], value: Any, what: str, *, exact: bool) 
     if value is None and shape.null:
         return {"NULL": True}
     shape = _inner(shape)
-    return to_wire(value, 0, exact) if shape is ANY else _encode(shape, value)
+    return to_wire(value, 0, exact) if shape is ANY else encode_shape(shape, value)
 
 
 def _inner(shape: Shape) -> Shape:
     return shape.inner if isinstance(shape, Nullable) else shape
 
 
-def _lenient(shape: Shape, value: Any) -> Any:
+def lenient(shape: Shape, value: Any) -> Any:
     """A query may name the member of an Enum by its value; a stored field may not."""
     if value is None or not isinstance(shape, Scalar) or shape.lenient is None or isinstance(value, shape.lenient):
         return value
@@ -165,8 +201,9 @@ def _lenient(shape: Shape, value: Any) -> Any:
         return value
 
 
-def _encode(shape: Shape, value: Any) -> dict[str, Any]:
-    value = _lenient(shape, value)
+def encode_shape(shape: Shape, value: Any) -> dict[str, Any]:
+    """The wire value of a value of a shape. Raises: Mismatch."""
+    value = lenient(shape, value)
     function = _functions.get(shape)
     if function is None:
         source = Source(careful=True)

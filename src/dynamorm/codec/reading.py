@@ -57,7 +57,7 @@ class Misfit:
     __slots__ = ("error",)
 
     def __init__(self, error: DynamORMError) -> None:
-        self.error = error
+        self.error: DynamORMError = error
 
 
 PageParts = tuple[list[Any], bytes | None, int, int]
@@ -73,7 +73,7 @@ class Reading:
         self._renamed = codec.renamed
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
         self._reader = self._keeping if codec.nests else self._read
-        self.starts = leads(key_names)
+        self.starts: tuple[bytes, ...] = leads(key_names)
         self._start = self.starts[0] if len(self.starts) == 1 else None
 
     @cached_property

@@ -49,7 +49,7 @@ class Record(Shape):
         self.optional: frozenset[str] = frozenset()
         self.arguments: Mapping[str, str] = {}
         self.make: Callable[..., Any] = cls
-        self.extras = access is not None and access.extras
+        self.extras: bool = access is not None and access.extras
         self._wire: Any = None
 
     @property

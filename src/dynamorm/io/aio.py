@@ -7,10 +7,8 @@ signal's handler raises anywhere, gives back exactly what was held.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from contextlib import suppress
-from contextvars import copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +16,7 @@ from dynamorm.effects import Call, Flow, Gather, Reply, Send, Sleep, TransportEr
 from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.aio_link import Connection, dial
+from dynamorm.io.threads import start
 from dynamorm.io.tls import settings_for
 from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Pool
 
@@ -134,7 +133,7 @@ class Aio:
         if effect.__class__ is Sleep:
             return await asyncio.sleep(effect.seconds)
         if effect.__class__ is Call:
-            return await (_in_thread(effect.sync) if effect.async_ is None else effect.async_())
+            return await (_in_time(effect.sync, effect.timeout) if effect.async_ is None else effect.async_())
         if effect.__class__ is Gather:
             return await self._gather(effect)
         raise TypeError(f"not an effect: {effect!r}")
@@ -284,22 +283,27 @@ async def _in_thread(work: Callable[[], Any]) -> Any:
     """Run what blocks in a thread, which ends quietly when the loop was closed meanwhile."""
     loop = asyncio.get_running_loop()
     done = loop.create_future()
-    context = copy_context()
 
-    def tell(tell_it: Callable[[Any], None], what: Any) -> None:
-        if not done.done():
-            tell_it(what)
+    def settle(result: Any, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)
 
-    def run() -> None:
-        try:
-            outcome = done.set_result, context.run(work)
-        except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
-            outcome = done.set_exception, error
+    def tell(result: Any, error: BaseException | None) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, *outcome)
+            loop.call_soon_threadsafe(settle, result, error)
 
-    threading.Thread(target=run, name="dynamorm-call", daemon=True).start()
+    start(work, tell)
     return await done
+
+
+async def _in_time(work: Callable[[], Any], timeout: float | None) -> Any:
+    """The same, for so many seconds. Raises: TimeoutError."""
+    async with asyncio.timeout(timeout):
+        return await _in_thread(work)
 
 
 async def _all_ended(tasks: list[asyncio.Task[None]], failures: list[BaseException]) -> None:

@@ -17,6 +17,7 @@ from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.dial import Connection, dial
 from dynamorm.io.gather import Crew
+from dynamorm.io.threads import within
 from dynamorm.io.tls import settings_for
 from dynamorm.wire.http1 import Exchange, repeated
 from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Pool
@@ -115,7 +116,7 @@ class Blocking:
         if effect.__class__ is Sleep:
             return sleep(effect.seconds)
         if effect.__class__ is Call:
-            return effect.sync()
+            return effect.sync() if effect.timeout is None else within(effect.sync, effect.timeout)
         if effect.__class__ is Gather:
             return self._crew.gather(self.run, effect)
         raise TypeError(f"not an effect: {effect!r}")

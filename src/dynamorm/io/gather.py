@@ -125,31 +125,28 @@ class Crew:
         work = _Work(run, effect)
         tasks: list[tuple[_Task, list[_Hand]]] = []
         try:
-            for _ in range(min(effect.limit, len(effect.flows)) - 1):
-                tasks.append((_Task(work), []))
-                if not self._hire(*tasks[-1]):
-                    break
-            work.work()
-        except BaseException:  # an interrupt outside any flow
+            try:
+                for _ in range(min(effect.limit, len(effect.flows)) - 1):
+                    tasks.append((_Task(work), []))
+                    if not self._hire(*tasks[-1]):
+                        break
+                work.work()
+            except BaseException:  # an interrupt outside any flow
+                work.stopped = True
+                raise
+            finally:
+                self._end(tasks)
+        except BaseException:
             work.stopped = True
+            self._end(tasks)  # what is left when an interrupt ended the waiting: a second one ends this too
             raise
-        finally:
-            self._await(work, tasks)
         if work.failures:
             work.abandon()
             raise work.failures[0]
         return work.results
 
-    def _await(self, work: _Work, tasks: list[tuple[_Task, list[_Hand]]]) -> None:
-        """Wait until the flows that other threads have taken have ended; a second interrupt ends the waiting too."""
-        try:
-            self._end(tasks)
-        except BaseException:
-            work.stopped = True
-            self._end(tasks)
-            raise
-
     def _end(self, tasks: list[tuple[_Task, list[_Hand]]]) -> None:
+        """Wait until the flows that other threads have taken have ended. May be repeated."""
         while tasks:
             task, hands = tasks[-1]
             if task.take_back():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dynamorm.effects import Reply, TransportError
 from dynamorm.errors import DynamORMError, IntegrityError, MalformedResponse, Outcome, OutcomeUnknown
@@ -249,14 +249,14 @@ class Attempts:
             self.give_up("the retry budget of this endpoint is used up, and it answered no other call meanwhile")
         return delay
 
-    def give_up(self, why: str) -> None:
+    def give_up(self, why: str) -> NoReturn:
         """End with the error that says what is known. Always raises."""
         last = self.errors[-1] if self.errors else None
         if self.ambiguous:
             self.unknown(last, why)
         raise failure.exhausted(self.errors, why, self.info()) from last
 
-    def unknown(self, cause: BaseException | None, why: str) -> None:
+    def unknown(self, cause: BaseException | None, why: str) -> NoReturn:
         """End with `OutcomeUnknown`. Always raises."""
         self.op.end = self.start + self.limit
         raise unknown_of(self.op, why, self.info()) from cause
@@ -280,9 +280,15 @@ def in_doubt() -> Generator[None, None, None]:
     except (DynamORMError, GeneratorExit):
         raise
     except BaseException as stop:
-        stop.outcome = Outcome.UNKNOWN  # type: ignore[attr-defined] # a note for the caller
-        stop.add_note("It was interrupted while it was found out what became of a write: its outcome is unknown")
+        interrupted(stop, "It was interrupted while it was found out what became of a write: its outcome is unknown")
         raise
+
+
+def interrupted(stop: BaseException, note: str) -> None:
+    """Say of what stopped a write that its outcome is unknown; unless it came when the write was known to be applied."""
+    if getattr(stop, "outcome", None) is not Outcome.APPLIED:
+        stop.outcome = Outcome.UNKNOWN  # type: ignore[attr-defined] # a note for the caller
+        stop.add_note(note)
 
 
 def unknown_of(op: Op, why: str, info: dict[str, Any]) -> OutcomeUnknown:

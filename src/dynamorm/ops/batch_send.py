@@ -30,7 +30,9 @@ from dynamorm.overriding import override
 from .op import Op, Safety
 from .pace import Pace
 from .plan import Plan
+from .ring import tokens
 from .verbs import delete, refresh
+from .write import read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -87,10 +89,18 @@ class Entry(Struct, eq=False):
 
     def done(self) -> None:
         """The item is written: bring the caller's object up to date."""
-        if self.kind == "Put":
-            refresh(self.plan, self.item, self.content, self.number, self.times, None)
-        elif self.item.__class__ is not tuple:
-            self.plan.codec.mark(self.item, None)
+        self.state = WRITTEN
+        try:
+            if self.kind == "Put":
+                refresh(self.plan, self.item, self.content, self.number, self.times, None)
+            elif self.item.__class__ is not tuple:
+                self.plan.codec.mark(self.item, None)
+        except Exception:  # what a setter of the object's own class raises: the batch must account for the others
+            from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
+
+            getLogger("dynamorm").exception(
+                "the item was written, and its %s refused to be brought up to date", self.plan.codec.schema.name
+            )
 
 
 class Load:
@@ -160,7 +170,6 @@ class Load:
                 for entry in left:
                     if entry not in undone:
                         entry.done()
-                        entry.state = WRITTEN
                 if not again:
                     return
                 delay = pace.unprocessed(progress=len(again) < len(left))
@@ -186,7 +195,7 @@ class Load:
             entry.error = self._unknown(entry, error, pace, lost)
 
     def _unknown(self, entry: Entry, error: DynamORMError, pace: Pace, lost: list[DynamORMError]) -> OutcomeUnknown:
-        resolve = self.session.resolver(lambda op, deadline: _resolve(self.session, entry, op, deadline))
+        resolve = self.session.resolver(lambda _, deadline: _resolve(self.session, entry, deadline))
         op = _request([entry], 0.001)
         why = pace.why or "then the service refused it"
         found = OutcomeUnknown(
@@ -215,7 +224,6 @@ def _alone(session: Session, entry: Entry) -> Flow[None]:
         _fail(entry, error)
     else:
         entry.done()
-        entry.state = WRITTEN
 
 
 def _fail(entry: Entry, error: DynamORMError) -> None:
@@ -274,14 +282,22 @@ def _undone(reply: bytes, tables: dict[str, list[Entry]]) -> list[Entry]:
     return [sent[table][kind][position] for table, kind, position in read_unprocessed(reply, asked)]
 
 
-def _resolve(session: Session, entry: Entry, op: Op, deadline: float | None) -> Flow[Outcome]:
-    """Settle an item whose outcome is unknown: an unconditional write may be sent again."""
-    op.end, op.timeout = None, session.config.operation_timeout if deadline is None else deadline
+def _resolve(session: Session, entry: Entry, deadline: float | None) -> Flow[Outcome]:
+    """Settle an item whose outcome is unknown by a look at it. It is not sent again: that could overwrite what is newer."""
+    plan = entry.plan
+    limit = session.config.operation_timeout if deadline is None else deadline
+    look = read_back(plan, entry.key)
+    look.timeout = limit
     try:
-        undone = yield from session.call(op)
+        raw = yield from session.call(look)
     except DynamORMError:
         return Outcome.UNKNOWN
-    if undone:
+    if entry.kind == "Delete":
+        found = raw is None
+    else:
+        codec = plan.codec
+        found = raw is not None and plan.tokens and tokens(codec.ring(entry.content))[0] in tokens(codec.ring(raw))
+    if not found:
         return Outcome.UNKNOWN
     entry.done()
     return Outcome.APPLIED

@@ -243,7 +243,8 @@ def _put(share: _Share, obj: Any) -> Entry:
     plan = share.plans.get(kind) or share.plan(kind)
     loaded = plan.codec.loaded(obj)
     number, rest = next_version(plan, obj, loaded)
-    tokens = ring.fresh(share.token())
+    token = share.token()
+    tokens = b"" if plan.version is None else ring.fresh(token)  # as of a single put
     key, content, times = item_of(share.session, plan, obj, number, tokens, loaded, rest=rest, now=share.now)
     return Entry(obj, plan, "Put", key, content, (plan.table, key), number, times)
 

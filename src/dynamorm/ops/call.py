@@ -1,6 +1,14 @@
 """One call to DynamoDB as a flow: sign, send, verify, classify, retry. It must not know models or expressions.
 
-A call ends in one of three ways: its decoded answer, an error that is certain nothing was applied, or `OutcomeUnknown`.
+A call ends in one of four ways:
+
+- its decoded answer;
+- a refusal, or a failure to send at all, with which it is certain that nothing was applied;
+- a refusal with the outcome UNKNOWN: the service refused an attempt, while an earlier one may still be applied;
+- `OutcomeUnknown`: no attempt was answered by anything that tells.
+
+What interrupts a write in flight is marked with the outcome UNKNOWN, and passes as it is. An error of what is made of the
+answer, behind a write that was applied, carries the outcome APPLIED.
 """
 
 from __future__ import annotations
@@ -9,19 +17,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.deadlines import USE, remaining
-from dynamorm.effects import Call, Flow, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Flow, Reply, Send, Sleep, TransportError
 from dynamorm.errors import (
     ChecksumMismatch,
     ConfigError,
     DeadlineExceeded,
     DynamORMError,
     MalformedResponse,
-    Outcome,
 )
 from dynamorm.wire.largest import LARGEST
 from dynamorm.wire.reply import Kind, verify_crc
 
-from .attempts import FINAL, RETRY_MARGIN, Attempts
+from .attempts import FINAL, RETRY_MARGIN, Attempts, interrupted
 from .op import UNBELIEVABLE, Op, Safety
 
 if TYPE_CHECKING:
@@ -51,11 +58,19 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                 keys = credentials.current(now + applied_skew)
                 if keys is None:
                     try:
-                        keys = yield Call(credentials.load)
-                    except DynamORMError as error:
+                        keys = yield credentials.fetch(left)
+                    except (DynamORMError, TimeoutError) as error:
                         if run is not None and run.ambiguous:
                             run.unknown(error, "then there were no credentials to ask again with")
-                        raise
+                        if isinstance(error, DynamORMError):
+                            raise
+                        run = run or Attempts(op, wire, start, limit)
+                        run.give_up(_FETCHING)
+                    left = start + limit - monotonic()
+                    if left <= 0.0:
+                        run = run or Attempts(op, wire, start, limit)
+                        run.give_up(_FETCHING)
+                    now = wall()
                 data = request(op.name, op.body, keys, now + applied_skew)
                 sent = True
                 reply: Reply | Any = None
@@ -120,13 +135,13 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
         except BaseException as stop:
             # Cancelled or interrupted in flight: whoever catches it must know that the write may have been applied.
             if sent and op.safety is not Safety.READ:
-                stop.outcome = Outcome.UNKNOWN  # type: ignore[attr-defined] # a note for the caller
-                stop.add_note(f"{op.name} on {op.table} was interrupted in flight: its outcome is unknown")
+                interrupted(stop, f"{op.name} on {op.table} was interrupted in flight: its outcome is unknown")
             raise
 
     return call
 
 
+_FETCHING = "the operation's time ran out while the credentials were fetched"
 _STRANGE = "the refusal cannot be about this request"
 
 

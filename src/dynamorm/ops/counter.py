@@ -26,14 +26,14 @@ from dynamorm.errors import (
 )
 from dynamorm.expression import Path
 from dynamorm.expression_compile import check_updates
-from dynamorm.expression_tree import Comparison, Condition
+from dynamorm.expression_tree import Comparison, Condition, Wire
 from dynamorm.wire.reply import Kind
 
 from .items import key_from_parts
 from .op import Op
 from .plan import Plan, finish
-from .update import update_write
-from .write import perform
+from .update import update_write, without_result
+from .write import NOT_READ, perform
 
 if TYPE_CHECKING:
     from dynamorm.schema import Field
@@ -119,6 +119,10 @@ def increment(
     if by_key:
         key = key_from_parts(plan, args[:-1], parts) if parts else args[:-1]
         codec.key_json(key)  # refused now, and not in the middle
+        if upsert:
+            from .completion import Completion
+
+            Completion(plan, (step.path.set(step.by),), None).check()  # so is an item that could not be read
         return _counted(session, plan, key, step, upsert=upsert)
     if len(args) > 1 or parts:
         raise ValidationError("increment takes an object and an attribute, or a model, a key and an attribute")
@@ -154,7 +158,7 @@ def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bo
     """Of an object without a known version: by its key, and then the object has the number too."""
     codec = plan.codec
     key = StoredKey(codec.key_of(obj), codec.key_names)
-    after = yield from _counted(session, plan, (key,), step, upsert=upsert)
+    after = yield from _counted(session, plan, (key,), step, upsert=upsert, holder=obj)
     codec.set_value(obj, step.field.name, after)
     loaded = codec.loaded(obj)
     if loaded is not None:
@@ -162,8 +166,10 @@ def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bo
     return after
 
 
-def _counted(session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, upsert: bool) -> Flow[Number]:
-    """Read the number and replace it, until nobody came between."""
+def _counted(
+    session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, upsert: bool, holder: Any = None
+) -> Flow[Number]:
+    """Read the number and replace it, until nobody came between. ``holder`` is the object that it is of."""
     channel = session.channel
     end = session.end()
     key_json = plan.codec.key_json(key)
@@ -177,14 +183,17 @@ def _counted(session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, 
                 f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table
             )
         wire = None if raw is None else read_object(raw).get(step.field.stored)
-        after = step.after(_value(plan, step, wire))
+        known = wire
+        if raw is None and holder is not None:  # the item is made of it
+            known = plan.codec.encode_field(step.field.name, getattr(holder, step.field.name))
+        after = step.after(_value(plan, step, known))
         condition = _unchanged(plan, step, wire, exists=raw is not None)
         write = update_write(
-            session, plan.model, (*key, step.path.set(after)), {}, condition=condition, upsert=raw is None
-        )
-        write.refresh, write.single, write.done = False, None, _nothing  # the result is known
+            session, plan.model, (*key, step.path.set(after)), {},
+            condition=condition, upsert=raw is None, stored=None if raw is None else NOT_READ, holder=holder,
+        )  # fmt: skip
         try:
-            yield from perform(session, write)
+            yield from perform(session, without_result(write))  # the result is known
         except (ConditionFailed, TransactionConflict):
             delay = channel.retry.delay(Kind.CONFLICT, min(turn, 4), channel.random())
             if channel.clock.monotonic() + delay >= end:
@@ -198,10 +207,6 @@ def _counted(session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, 
             turn += 1
         else:
             return after
-
-
-def _nothing(_: bytes | None) -> None:
-    """There is no object to bring up to date."""
 
 
 def _value(plan: Plan, step: Step, wire: dict[str, Any] | None) -> Number:
@@ -223,7 +228,7 @@ def _unchanged(plan: Plan, step: Step, wire: dict[str, Any] | None, *, exists: b
         return Comparison("attribute_not_exists", (), Path(plan.partition))
     if wire is None or "NULL" in wire:
         return Comparison("null", (), step.path)
-    return Comparison("=", (plan.codec.decode_field(step.field.name, wire),), step.path)
+    return Comparison("=", (Wire(wire),), step.path)
 
 
 def _read(plan: Plan, key: bytes, stored: str | None = None) -> Op:

@@ -14,7 +14,7 @@ from . import verbs
 from .bounds import check_token
 from .check import check_write
 from .transact import commit
-from .update import update_write
+from .update import update_write, without_result
 
 if TYPE_CHECKING:
     from dynamorm.expression import Condition
@@ -74,7 +74,7 @@ class Draft:
         """Change in place; an object is read back after the commit, an item given by its key is not."""
         write = update_write(self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
         if isinstance(subject, type):
-            write.refresh, write.single, write.done = False, None, _nothing
+            write = without_result(write)
         self._add("update", label, write)
 
     def delete(
@@ -107,7 +107,3 @@ class Draft:
         if write is not None:
             write.verb, write.label = verb, label
         self._writes.append(write)
-
-
-def _nothing(_: bytes | None) -> None:
-    """There is no object to bring up to date."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -131,10 +132,15 @@ class Claim:
     def taken(self, token: str, state: State, wall: float, monotonic: float) -> None:
         """It is ours, by a request that was made at that time."""
         self.token, self.fence, self.expires_at = token, state.fence_number, 0
-        self.extended(state.end or 0, wall, monotonic)
+        self.extended(token, state.end or 0, wall, monotonic)
 
-    def extended(self, expires_at: int, wall: float, monotonic: float) -> None:
-        """It runs until then, by a request that was made at that time and asked for the whole duration."""
+    def extended(self, token: str, expires_at: int, wall: float, monotonic: float) -> None:
+        """It runs until then, by a request that was made at that time and asked for the whole duration.
+
+        What became of a request may be found out when the lease is given back, or taken anew, with another ``token``.
+        """
+        if token != self.token:
+            return
         # Of two refreshes at once the earlier may be answered last.
         self.until = max(monotonic + int(wall + self.duration) - wall, self.until if self.expires_at else 0.0)
         self.expires_at = max(expires_at, self.expires_at)
@@ -146,8 +152,10 @@ class Claim:
             raise LeaseLost(f"this lease of {self.name} is not held, so nothing can be guarded by it")
         return (self.plan.model, *self.key, getattr(self.plan.model, "lease_token") == self.token)  # noqa: B009 - no attribute of every model
 
-    def dropped(self) -> None:
-        """It is not ours any more."""
+    def dropped(self, token: str) -> None:
+        """It is not ours any more, unless it was taken anew meanwhile."""
+        if token != self.token:
+            return
         self.token = self.fence = None
         self.expires_at = 0
 
@@ -188,15 +196,15 @@ def refresh(session: Session, claim: Claim) -> Flow[None]:
 
     def decode(reply: bytes) -> None:
         expect_empty(reply)
-        claim.extended(expires, wall, monotonic)
+        claim.extended(token, expires, wall, monotonic)
 
     def refused(fault: ServiceFault, ambiguous: bool, info: dict[str, Any]) -> None:
         state = claim.state(fault)
         end = (state.end or 0) if state is not None and state.is_of(token) else None
         if end is not None and end >= expires:
-            claim.extended(end, wall, monotonic)  # a later refresh came first
+            claim.extended(token, end, wall, monotonic)  # a later refresh came first
             return
-        claim.dropped()
+        claim.dropped(token)
         raise LeaseLost(
             f"the lease of {claim.name} ran out, or was taken by somebody else",
             # An earlier attempt may have been applied, and the lease been taken by a peer whose clock is ahead.
@@ -205,13 +213,13 @@ def refresh(session: Session, claim: Claim) -> Flow[None]:
         )
 
     yield from session.call(operation(session, claim, body, decode, refused, token, lambda _: Outcome.APPLIED))
-    if claim.token is not None and claim.remaining(session) <= 0:
-        raise ran_out(claim)
+    if claim.token == token and claim.remaining(session) <= 0:
+        raise ran_out(claim, token)
 
 
-def ran_out(claim: Claim) -> LeaseLost:
+def ran_out(claim: Claim, token: str) -> LeaseLost:
     """The error for a lease that had run out when the answer came. It is dropped."""
-    claim.dropped()
+    claim.dropped(token)
     return LeaseLost(
         f"the answer came after the lease of {claim.name} had run out: ask for a longer duration",
         outcome=Outcome.APPLIED,
@@ -250,9 +258,9 @@ def release(session: Session, claim: Claim) -> Flow[bool]:
     try:
         found: bool = yield from session.call(op)
     except OutcomeUnknown:
-        claim.dropped()  # it runs out by itself
+        claim.dropped(token)  # it runs out by itself
         raise
-    claim.dropped()
+    claim.dropped(token)
     return found
 
 
@@ -331,10 +339,12 @@ def operation(
 
 def _resolve(session: Session, op: Op, deadline: float | None, outcome: Callable[[Any], Outcome]) -> Flow[Outcome]:
     """Settle by asking again: the same token makes it the same acquisition, refresh or release."""
-    op.end, op.timeout = None, session.config.operation_timeout if deadline is None else deadline
-    op.refused = _as_after_loss(op.refused)
+    again = copy(op)
+    limit = session.config.operation_timeout if deadline is None else deadline
+    again.end, again.timeout = session.channel.clock.monotonic() + limit, limit
+    again.refused = _as_after_loss(op.refused)
     try:
-        result = yield from session.call(op)
+        result = yield from session.call(again)
     except (LeaseHeld, LeaseLost) as error:
         return error.outcome
     except DynamORMError:

@@ -65,15 +65,16 @@ class _Pursuit:
         end = self.session.end()
         pin = self._ended()
         for tried in range(1, _TRIES + 1):
-            yield from self._send(_Taking(self, pin).op(), end - clock())
+            taking = _Taking(self, pin)
+            yield from self._send(taking.op(), end - clock())
             if claim.remaining(self.session) > 0:
                 return
             last = tried == _TRIES or end - clock() <= RETRY_MARGIN
             if last and claim.token is not None:
-                raise ran_out(claim)
+                raise ran_out(claim, taking.token)
             if last:
                 break
-            claim.dropped()
+            claim.dropped(taking.token)
             pin = self.seen
         raise self.held("has ended, but others were quicker to take it, or no time was left", {})
 
@@ -182,9 +183,13 @@ class _Taking:
         if self.pin is None:
             return False  # somebody may delete the item while a copy is under way
         known, found = self.pin.fence_number, None if state is None else state.fence_number
-        if known is not None and known == found:
+        if known is None or found is None:
+            return False
+        if known == found:
             return True  # ours would have made it one more
-        return not self.pursuit.claim.may_have_run_out(self.pursuit.session, self.monotonic)
+        # One more: another has taken it in our place, or, after ours had run out, one that counts no fence. More than that:
+        # another may have taken it from us, whose clock is ahead of ours.
+        return found == self.fence and not self.pursuit.claim.may_have_run_out(self.pursuit.session, self.monotonic)
 
     def _outcome(self, _: None) -> Outcome:
         if self.pursuit.claim.token == self.token:

@@ -65,7 +65,7 @@ class Plan:
         self.key_head: bytes = head + b',"Key":'
         self.put_head: bytes = head + b',"Item":'
         self.starts: tuple[bytes, ...] = codec.reading.starts
-        self._operand = codec.encode_operand
+        self._operand = codec.normal_operand if codec.changing else codec.encode_operand
         self.create_tail: bytes = (
             b","
             + encode(

@@ -140,7 +140,7 @@ class Turn:
         self.look: int = FEWEST
         self.ready: Ready | None = None
         self.misfits: list[DynamORMError] = []
-        self.paged = False
+        self.paged: bool = False
         self.shards: Any = None  # kept by `dynamorm.ops.shards`, for a partition that is spread
 
     def begin(self, session: Session) -> Ready:

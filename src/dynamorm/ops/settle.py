@@ -5,6 +5,7 @@ It must not know which verb made the write.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,9 @@ def found_out(session: Session, write: Write, op: Op, unknown: OutcomeUnknown) -
 
 def _tells(write: Write) -> bool:
     """Whether what is stored can tell: the write leaves its token there, or nothing."""
-    return write.kind == "Delete" or (write.plan.tokens and (write.kind == "Put" or write.expects == "version"))
+    if write.kind == "Put":
+        return write.plan.tokens and not write.traceless
+    return write.kind == "Delete" or (write.plan.tokens and write.expects == "version")
 
 
 def _is_open(write: Write, raw: bytes | None) -> bool:
@@ -73,34 +76,34 @@ def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> F
         return Outcome.UNKNOWN
     limit = session.config.operation_timeout if deadline is None else deadline
     end = session.channel.clock.monotonic() + limit
+    look = _look(write, end)
+    look.timeout = limit
     try:
-        raw = yield from session.call(_look(write, end))
+        raw = yield from session.call(look)
     except DynamORMError:
         return Outcome.UNKNOWN
     outcome = settle(write, raw)
     if outcome is Outcome.APPLIED:
         if write.safety is not Safety.ONCE:
-            applied(write, None if write.kind == "Delete" else raw)
+            with suppress(Exception):  # that is certain; only an object in memory stays as it was
+                applied(write, None if write.kind == "Delete" else raw)
         return outcome
-    if outcome is Outcome.NOT_APPLIED or not _may_finish(write, raw):
+    # Only what still is as the write was made for can be written now and overwrite nothing that is newer. Where no item
+    # is, the write may never have arrived, or somebody has deleted what it stored.
+    if outcome is Outcome.NOT_APPLIED or write.safety is Safety.ONCE or not is_untouched(write, raw):
         return outcome
     repeated = copy(op)
     repeated.end, repeated.timeout = end, limit
-    if not write.expects:  # a put of whatever was there: not over what somebody writes meanwhile
-        repeated.body = op.body[:-1] + write.plan.create_tail
     # An earlier attempt may still be on its way, so a refusal is as ambiguous here as it was then.
     repeated.refused = lambda fault, _, info: refused(session, write, fault.item, info, ambiguous=True)
     try:
         yield from session.call(repeated)
     except ConditionFailed as error:
         return error.outcome
-    except DynamORMError as error:
-        return Outcome.APPLIED if error.outcome is Outcome.APPLIED else Outcome.UNKNOWN
+    except Exception as error:
+        if getattr(error, "outcome", None) is Outcome.APPLIED:
+            return Outcome.APPLIED
+        if not isinstance(error, DynamORMError):
+            raise
+        return Outcome.UNKNOWN
     return Outcome.APPLIED
-
-
-def _may_finish(write: Write, raw: bytes | None) -> bool:
-    """Whether sending the write again can overwrite nothing that was written after it."""
-    if write.safety is Safety.ONCE:
-        return False
-    return is_untouched(write, raw) or (raw is None and write.kind == "Put")

@@ -56,8 +56,9 @@ class Tokened:
         self._applied = applied
         self._given = given
         self._outcome = Outcome.UNKNOWN
-        self._started = self._born = self.end = 0.0
-        self.op = op
+        self._started = self._born = 0.0
+        self.end: float = 0.0
+        self.op: Op = op
         op.finds_out = True
         op.resolver = session.resolver(lambda _, deadline: self.resolve(deadline))
 

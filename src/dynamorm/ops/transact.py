@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.replies import expect_empty, json_of
 from dynamorm.effects import Flow, Gather
-from dynamorm.errors import DynamORMError, Outcome, TransactionCancelled, ValidationError
+from dynamorm.errors import DynamORMError, TransactionCancelled, ValidationError
 from dynamorm.wire.reply import ServiceFault
 
 from .blame import told
@@ -21,7 +21,7 @@ from .bounds import check_parts, check_token
 from .op import UNBELIEVABLE, Op, Safety
 from .tokened import Tokened
 from .update import remove_null
-from .write import Write, applied, believable, is_conditional, read_back, spending_on
+from .write import Write, after, applied, believable, is_conditional, read_back, spending_on
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -110,7 +110,7 @@ class Commit:
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
         spend = partial(spending_on, self.parts[0][1])
-        self.tokened = Tokened(session, self._op(), self._text, spend, self._applied, given=given is not None)
+        self.tokened: Tokened = Tokened(session, self._op(), self._text, spend, self._applied, given=given is not None)
 
     def run(self) -> Flow[list[Any]]:
         """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
@@ -137,7 +137,7 @@ class Commit:
 
     def _applied(self, end: float) -> Flow[None]:
         """It was found out that it was applied."""
-        with suppress(DynamORMError):  # that is certain; only an object in memory stays as it was
+        with suppress(Exception):  # that is certain; only an object in memory stays as it was
             yield from self._finish(end)
 
     def _refused(self, fault: ServiceFault, info: dict[str, Any]) -> Any:
@@ -160,15 +160,15 @@ class Commit:
         if self.results is not None:
             return self.results
         self.results = results = [None] * len(self.operations)
-        failures: list[DynamORMError] = []
-        wanted: list[Flow[DynamORMError | None]] = []
+        failures: list[Exception] = []
+        wanted: list[Flow[Exception | None]] = []
         for position, write in self.parts:
             if (write.refresh or write.single is not None) and _is_read_back(write):
                 wanted.append(self._refresh(position, write, end))
                 continue
             try:
                 result = applied(write, None)
-            except DynamORMError as error:
+            except Exception as error:  # noqa: BLE001 - raised when all have been told
                 failures.append(error)
             else:
                 if write is self.operations[position]:
@@ -179,13 +179,13 @@ class Commit:
             raise failures[0]
         return results
 
-    def _refresh(self, position: int, write: Write, end: float) -> Flow[DynamORMError | None]:
+    def _refresh(self, position: int, write: Write, end: float) -> Flow[Exception | None]:
         """Read one object back. An error is returned, so that it does not keep the others from being read."""
         try:
             raw = yield from self._session.call(read_back(write.plan, write.key, end))
             result = applied(write, raw)
-        except DynamORMError as error:
-            _after(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            after(error, _READING)
             return error
         assert self.results is not None  # made before anything is read back
         if write is self.operations[position]:
@@ -205,21 +205,18 @@ def _is_read_back(write: Write) -> bool:
     return write.refresh or (write.single is not None and write.single.get("ReturnValues") == "ALL_NEW")
 
 
-def _all(flows: list[Flow[DynamORMError | None]]) -> Flow[list[DynamORMError | None]]:
+def _all(flows: list[Flow[Exception | None]]) -> Flow[list[Exception | None]]:
     """Run the flows that read back, and mark whatever interrupts them: the transaction was applied."""
     try:
         if len(flows) == 1:
             return [(yield from flows[0])]
-        found: list[DynamORMError | None] = yield Gather(flows, READS_AT_ONCE)
+        found: list[Exception | None] = yield Gather(flows, READS_AT_ONCE)
     except GeneratorExit:
         raise
     except BaseException as error:  # a cancellation too: whoever catches it must know
-        _after(error)
+        after(error, _READING)
         raise
     return found
 
 
-def _after(error: Any) -> None:
-    """Say that the transaction was applied before this error."""
-    error.outcome = Outcome.APPLIED
-    error.add_note("The transaction was applied; only reading an object back failed.")
+_READING: Final = "reading an object back"

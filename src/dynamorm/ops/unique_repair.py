@@ -38,7 +38,8 @@ class UniqueFault(Struct, frozen=True):
     """One thing that is not as it should be. ``constraint`` names the unique attribute, ``key`` is the item's.
 
     ``kind``: ``missing`` (an item whose value has no guard), ``taken`` (an item whose value is guarded for another, which
-    only a person can decide), ``orphaned`` (a guard whose item is gone or has another value).
+    only a person can decide), ``orphaned`` (a guard whose item is gone or has another value), ``undecided`` (others
+    changed the item or its guard each time both were looked at: run the repair again).
     """
 
     kind: str
@@ -145,21 +146,24 @@ class _Repair:
 
     def _suspect(self, guards: Guards, key: dict[str, Any], owner: dict[str, Any]) -> Flow[None]:
         """A guard and an item that seemed not to go together: look at both at one moment, and mend them."""
+        kinds: list[str] = []
         for _ in range(TRIES):
             try:
                 pair = yield from self.session.call(_both(guards.plan, dumps(key), self.plan, dumps(owner)))
                 kind, mend = self._judged(guards, key, owner, *pair)
                 if kind:
-                    name = guards.constraint.name
-                    self.faults[UniqueFault(kind, name, self.plan.codec.key_values(dumps(owner)))] = None
-                if mend is None or not self.apply:
-                    return
-                mend.also = (_unchanged(self.plan, guards, owner, pair[1]),)
-                yield from perform(self.session, mend)
+                    kinds.append(kind)
+                if mend is not None and self.apply:
+                    mend.also = (_unchanged(self.plan, guards, owner, pair[1]),)
+                    yield from perform(self.session, mend)
+                    self.repaired += 1
             except (ConditionFailed, TransactionConflict):
                 continue  # somebody was quicker
-            self.repaired += 1
-            return
+            break
+        else:
+            kinds = ["undecided"]
+        for kind in kinds:
+            self.faults[UniqueFault(kind, guards.constraint.name, self.plan.codec.key_values(dumps(owner)))] = None
 
     def _judged(
         self, guards: Guards, key: dict[str, Any], owner: dict[str, Any], guard: bytes | None, item: bytes | None

@@ -23,6 +23,8 @@ from .write import NOT_READ, Write, perform
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
+    from .bound import Bound
+    from .completion import Completion
     from .index_keys import Known
 
 _ALL_NEW = {"ReturnValues": "ALL_NEW"}
@@ -38,13 +40,17 @@ def update(
     condition: Condition | None,
     upsert: bool,
     allow: Any = (),
+    returning: str | None = "new",
 ) -> Flow[Any]:
-    """Apply updates to one item and return it as it is afterwards."""
+    """Apply updates to one item and return it as it is afterwards; by key, nothing with ``returning=None``."""
+    if returning != "new":
+        _check_returning(subject, returning)
 
     def build(stored: bytes | None = NOT_READ) -> Write:
-        return update_write(
+        write = update_write(
             session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, stored=stored
         )
+        return write if returning is not None else without_result(write)
 
     plan = session.plan(subject if isinstance(subject, type) else type(subject))
     if plan.uniques:
@@ -64,11 +70,12 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     upsert: bool,
     allow: Any = (),
     stored: bytes | None = NOT_READ,
+    holder: Any = None,
 ) -> Write:
     """The write of `update`.
 
     ``allow`` are the protected fields that may be changed. ``stored`` is what is there now, where that matters: when a
-    unique attribute is changed.
+    unique attribute is changed. ``holder`` is the object that an upsert by key is of.
     """
     by_key = isinstance(subject, type)
     plan = session.plan(subject if by_key else type(subject))
@@ -97,16 +104,27 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     check_updates(schema, updates, allow)
     if codec.renamed:
         updates = with_other_names(updates)
+    computed = False
     for one in updates:
         source = one.value.parts if isinstance(one.value, Location) else None
         check_update(codec, one.kind, one.path.parts, source)
+        computed = computed or source is not None or one.kind != "set" or one.path.parts[1:] != ()
     if not updates:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
+    whole: Completion | None = None
+    if upsert and (loaded is None or plan.version is None):  # else the version demands that there is an item
+        from .completion import Completion
+
+        whole = Completion(plan, updates, holder if by_key else subject)
+        updates = whole.updates
     also: tuple[Write, ...] = ()
     pinned = False
     if plan.uniques:
         from .unique import joined
 
+        if whole is not None and whole.is_of_unique:
+            upsert = whole.has_no_item(key_json, stored)
+            updates += whole.of_unique(upsert)
         also, condition, pinned = joined(session, plan, key_json, updates, stored, loaded, condition)
     places = Placeholders()
     guard = None if loaded is None else Guard(session, plan, loaded)
@@ -129,6 +147,9 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         more = after_update(plan, updates, stamps, known, upsert=upsert)
         relied = known.unprotected
         terms += known.condition(places)
+        if whole is not None:
+            whole.with_index_keys(known, more)
+            terms += whole.condition(places)
     once: Condition | None = None
     if plan.kept:
         from .kept import check_update as check_once
@@ -136,10 +157,20 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         once = check_once(plan, updates)
         if once is not None:
             terms.append(f"({condition_text(once, places, plan.operand)})")
+    bounds: list[Bound] = []
+    if codec.bounded and computed:
+        from .limited import bounds_of
+
+        bounds = bounds_of(plan, updates)
+        terms += [f"({condition_text(one.condition, places, plan.operand)})" for one in bounds]
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
+    if whole is not None:
+        more += whole.more()
     rest: dict[str, Any] = {"UpdateExpression": update_text((*updates, *more, *stamps), places, plan.update_operand)}
+    if whole is not None:
+        whole.check()
     if terms:
         rest["ConditionExpression"] = " AND ".join(terms)
         rest.update(OLD_ON_FAILURE)
@@ -168,8 +199,8 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
         write.also, write.shown, write.sets, write.checked = also, shown, sets, len(terms) > 1
-        if once is not None:
-            _explain_once(write, updates)
+        if once is not None or bounds:
+            _explain(write, updates, once, bounds)
         return write
     repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
     transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
@@ -186,15 +217,42 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     write.pinned = pinned
     if relied is not None:
         relied.explain(write)
-    if once is not None:
-        _explain_once(write, updates)
+    if whole is not None:
+        whole.explain(write)
+    if once is not None or bounds:
+        _explain(write, updates, once, bounds)
     return write
 
 
-def _explain_once(write: Write, updates: tuple[Update, ...]) -> None:
-    from .kept import explain, wires_in
+def _check_returning(subject: Any, returning: Any) -> None:
+    if returning is not None:
+        raise ValidationError(f"returning is 'new' or None, not {returning!r}", field="returning")
+    if not isinstance(subject, type):
+        raise ValidationError(
+            "returning=None is for a model and a key: an object is brought up to date by its update", field="returning"
+        )
 
-    explain(write, wires_in(write.plan, updates))
+
+def without_result(write: Write) -> Write:
+    """The write, made so that it neither asks for the item nor reads it back."""
+    write.refresh, write.single, write.done, write.shown = False, None, _nothing, None
+    return write
+
+
+def _nothing(_: bytes | None) -> None:
+    """There is no object to bring up to date."""
+
+
+def _explain(write: Write, updates: tuple[Update, ...], once: Condition | None, bounds: list[Bound]) -> None:
+    """Let the error of a refused write name the attribute that it is about."""
+    if once is not None:
+        from .kept import explain, wires_in
+
+        explain(write, wires_in(write.plan, updates))
+    if bounds:
+        from .limited import explain as explain_bounds
+
+        explain_bounds(write, bounds)
 
 
 def _performed(session: Session, write: Write) -> Flow[Any]:

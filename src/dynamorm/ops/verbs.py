@@ -97,9 +97,16 @@ def put_write(
         also = moves(session, plan, key, old, values_of(plan, obj))
         condition = pinned(plan, old, condition)
     number, rest = next_version(plan, obj, loaded)
-    key, item, times = item_of(session, plan, obj, number, ring.fresh(token[: ring.TOKEN]), loaded, rest=rest)
+    # A put without a version is sent again, or is a transaction that has a token of its own: one in the item would only
+    # make a change of it each time.
+    proven = plan.version is not None or (
+        session.config.on_ambiguous != "transact" and (condition is not None or kept is not None)
+    )
+    tokens = ring.fresh(token[: ring.TOKEN]) if proven else b""
+    key, item, times = item_of(session, plan, obj, number, tokens, loaded, rest=rest)
     done = partial(refresh, plan, obj, item, number, times)
     write = Write(plan, "Put", key, plan.put_head + item + b"}", done, token)
+    write.traceless = not proven
     if condition is not None or kept is not None:
         places = Placeholders()
         text = ""
@@ -149,6 +156,7 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     if plan.created is not None:
         changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
     if not changes:
+        codec.as_stored(obj, loaded)
         return None
     once = _refuse_frozen(plan, obj, changes)
     tails: dict[str, Any] = {}
@@ -361,7 +369,7 @@ def item_of(
 ) -> tuple[bytes, bytes, dict[str, Any] | None]:
     """The key and the item to store, with the library-owned attributes of this write, and the times among them.
 
-    ``rest`` is what the item keeps of the one it was loaded from.
+    Without ``tokens`` none are stored. ``rest`` is what the item keeps of the one it was loaded from.
     """
     codec = plan.codec
     wire = codec.encode(obj)
@@ -372,7 +380,7 @@ def item_of(
     times: dict[str, Any] | None = None
     if plan.created is not None or plan.updated is not None:
         times = _stamp(plan, obj, wire, loaded, session.now() if now is None else now)
-    if plan.tokens:
+    if tokens and plan.tokens:
         wire[TOKEN_ATTRIBUTE] = {"B": tokens}
     if rest:
         wire = {**rest, **wire}
@@ -424,6 +432,8 @@ def refresh(plan: Plan, obj: Any, item: bytes, number: int, times: dict[str, Any
         for name, value in times.items():
             codec.set_value(obj, name, value)
     codec.mark(obj, item)
+    if codec.changing:
+        codec.as_stored(obj, item)
     return obj
 
 

@@ -66,6 +66,7 @@ class Write(Struct, eq=False):
     a transaction adds to: they may be stored as NULL (see `dynamorm.ops.update`).
 
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
+    ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
     ``pinned`` says that the condition holds only while unique attributes are as they were read.
 
     In a transaction (`dynamorm.ops.transact`) there is a fourth ``kind``, ``ConditionCheck``, and ``single``, ``safety``
@@ -89,6 +90,7 @@ class Write(Struct, eq=False):
     also: tuple[Write, ...] = ()
     label: str | None = None
     pinned: bool = False
+    traceless: bool = False
     checked: bool = False
     verb: str = ""
     sets: Sequence[Location] = ()
@@ -179,13 +181,17 @@ def _read_new(write: Write, reply: bytes) -> Any:
         fresh = write.plan.codec.read_attributes(reply, write.key)
     except MalformedResponse:
         raise
-    except DynamORMError as error:  # it does not fit the model, and is stored all the same
-        error.outcome = Outcome.APPLIED
+    except Exception as error:  # it does not fit the model, and is stored all the same
+        after(error)
         raise
     if fresh is None:  # an update always leaves an item: this answer is not to what was asked
         raise MalformedResponse("the answer lacks the attributes that were asked for")
     assert write.shown is not None  # whoever asks for the new item
-    return write.shown(fresh)
+    try:
+        return write.shown(fresh)
+    except BaseException as error:
+        after(error)
+        raise
 
 
 _READERS: Final = {None: _read_empty, "ALL_NEW": _read_new, "ALL_OLD": _read_old}
@@ -193,12 +199,19 @@ _OPERATIONS: Final = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "Delet
 
 
 def applied(write: Write, raw: bytes | None) -> Any:
-    """The write is in the table: whatever fails now must not say that it is not."""
+    """Bring the object up to date, and give the verb's result: the write is in the table."""
     try:
         return write.done(raw)
-    except DynamORMError as error:
-        error.outcome = Outcome.APPLIED
+    except BaseException as error:  # what a setter of the object's own class raises, and an interruption too
+        after(error)
         raise
+
+
+def after(error: BaseException, failed: str = "making its result") -> None:
+    """Say that the write was applied before this error: whatever fails then must not say that it was not."""
+    if getattr(error, "outcome", None) is not Outcome.APPLIED:
+        error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+        error.add_note(f"The write was applied; only {failed} failed.")
 
 
 def _transaction(session: Session, write: Write) -> Flow[Any]:
@@ -221,7 +234,7 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
     op.parts = 1
 
     def finish(end: float) -> Flow[None]:
-        with suppress(DynamORMError):  # the outcome is known; only an object in memory stays as it was
+        with suppress(Exception):  # the outcome is known; only an object in memory stays as it was
             applied(write, (yield from _look(session, write, end)))
 
     tokened = Tokened(session, op, token, partial(spending_on, write), finish)
@@ -231,8 +244,7 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
     except GeneratorExit:
         raise
     except BaseException as error:  # a cancellation too: whoever catches it must know
-        error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
-        error.add_note("The write was applied; only reading its result back failed.")
+        after(error, "reading its result back")
         raise
     return applied(write, raw)
 

@@ -5,23 +5,19 @@ What a network may do to a request that its sender has given up: hold it, delive
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import socket
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
-from types import TracebackType
-from typing import NamedTuple, Self, TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from dynamorm.overriding import override
 from dynamorm.testing import answers
 from dynamorm.testing.answers import Answer, Message
 from dynamorm.testing.backend import EngineBackend
+from dynamorm.testing.engine_proxy import EngineProxy
 from dynamorm.testing.request import Request
-from dynamorm.testing.server import FaultServer
-
-_TURNS = 10  # of the loop, until a request that waits in the system's buffer has been read
-_POLL = 0.002
 
 
 class Fate(StrEnum):
@@ -55,7 +51,7 @@ class Delivery(NamedTuple):
     late: bool
 
 
-class HoldingProxy:
+class HoldingProxy(EngineProxy):
     """An HTTP proxy on loopback in front of an engine, which holds the requests it is told to hold.
 
     ``upstream`` is the engine's endpoint. ``decide(request)`` chooses the `Fate` of each request; without it the fates
@@ -82,12 +78,7 @@ class HoldingProxy:
         self._held: list[Request] = []
         self._deliveries: list[Delivery] = []
         self._engine = _RecordingEngine(upstream, self._deliveries)
-        self._server = FaultServer(self._script, backend=self._engine, keep=0)
-
-    @property
-    def endpoint(self) -> str:
-        """The proxy's URL, to be given to the client."""
-        return self._server.endpoint
+        super().__init__(self._engine)
 
     @property
     def held(self) -> list[Request]:
@@ -98,11 +89,6 @@ class HoldingProxy:
     def deliveries(self) -> list[Delivery]:
         """What reached the engine since the start or the last `clear`, in the order of its answers."""
         return list(self._deliveries)
-
-    @property
-    def problems(self) -> list[BaseException]:
-        """What ``decide`` has raised, and what went wrong with the engine."""
-        return self._server.problems
 
     def plan(self, *fates: Fate) -> None:
         """Give these fates to the next requests, one each. They replace those that are still planned."""
@@ -118,40 +104,13 @@ class HoldingProxy:
         self._deliveries.append(Delivery(request, message, late=True))
         return message
 
-    def settle(self, timeout: float = 30.0) -> None:
-        """Wait until nothing is on its way to the engine: a client may have given up what is still being delivered.
-
-        Not from ``decide``. Raises TimeoutError after ``timeout`` seconds.
-        """
-        self._server.run(lambda: self._settled(timeout))
-
     def clear(self) -> None:
         """Drop the held requests, the planned fates and the record of deliveries."""
         self._held.clear()
         self._deliveries.clear()
         self._planned.clear()
 
-    def stop(self) -> None:
-        """End the proxy and its connections. Raises the first error of ``decide``, once."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        """Return the running proxy."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop the proxy."""
-        self._server.__exit__(kind, error, trace)
-
-    async def _settled(self, timeout: float) -> None:
-        async with asyncio.timeout(timeout):
-            for _ in range(_TURNS):  # what was sent before its client gave up is read, and decided on
-                await asyncio.sleep(0)
-            while self._engine.busy:  # noqa: ASYNC110 - a test waits; an Event would cost every request
-                await asyncio.sleep(_POLL)
-
+    @override
     def _script(self, request: Request) -> Answer:
         if self._decide is not None:
             fate = self._decide(request)
@@ -160,6 +119,10 @@ class HoldingProxy:
         if fate in HELD:
             self._held.append(request)
         return _ANSWERS[fate]
+
+    @override
+    def _is_busy(self) -> bool:
+        return self._engine.busy > 0
 
 
 _ANSWERS = {

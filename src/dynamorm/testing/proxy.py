@@ -1,6 +1,6 @@
 """A proxy that loses, spoils, delays and repeats what passes to and from an engine. It must not know the client.
 
-It is a `FaultServer` whose script throws dice and whose backend is the engine.
+It is an `EngineProxy` that throws dice.
 """
 
 from __future__ import annotations
@@ -12,21 +12,20 @@ from collections.abc import Collection
 from dataclasses import replace
 from enum import StrEnum
 from types import TracebackType
-from typing import Self
 from zlib import crc32
 
+from dynamorm.overriding import override
 from dynamorm.testing import answers
 from dynamorm.testing.answers import Answer, Message
 from dynamorm.testing.backend import EngineBackend
+from dynamorm.testing.engine_proxy import EngineProxy
 from dynamorm.testing.request import HTTPError, Request
-from dynamorm.testing.server import FaultServer
 
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 """The operations that change items."""
 
 CRC = "x-amz-crc32"
 _COPIES = (1, 2, 3)
-_POLL = 0.01
 
 
 class Fault(StrEnum):
@@ -60,7 +59,7 @@ QUICK_FAULTS = tuple(fault for fault in Fault if fault not in {Fault.DRIP, Fault
 _COPIED = {Fault.DUPLICATE, Fault.LATE_DUPLICATE, Fault.LATE}
 
 
-class LossyProxy:
+class LossyProxy(EngineProxy):
     """An HTTP proxy on loopback in front of an engine that spoils a share of the exchanges.
 
     ``upstream`` is the engine's endpoint; ``loss`` the share of requests, 0 to 1, that meet one of ``faults``, chosen
@@ -106,12 +105,7 @@ class LossyProxy:
         self._late_copies = 0
         self.set_loss(loss)
         self._engine = _CountingEngine(upstream, self._counts)
-        self._server = FaultServer(self._script, backend=self._engine, keep=0)
-
-    @property
-    def endpoint(self) -> str:
-        """The proxy's URL, to be given to the client."""
-        return self._server.endpoint
+        super().__init__(self._engine)
 
     @property
     def loss(self) -> float:
@@ -140,24 +134,7 @@ class LossyProxy:
         self._loss = 0.0
         return paused
 
-    def settle(self, timeout: float = 30.0) -> None:
-        """Wait until every late request has reached the engine. Raises TimeoutError after ``timeout`` seconds."""
-        self._server.run(lambda: self._settled(timeout))
-
-    def stop(self) -> None:
-        """End the proxy and its connections. Late requests that are still on their way are dropped."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        """Return the running proxy."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop the proxy."""
-        self._server.__exit__(kind, error, trace)
-
+    @override
     def _script(self, request: Request) -> Answer:
         concerned = self._operations is None or request.operation in self._operations
         if not concerned or self._random.random() >= self._loss:
@@ -214,10 +191,9 @@ class LossyProxy:
         finally:
             self._late_copies -= 1
 
-    async def _settled(self, timeout: float) -> None:
-        async with asyncio.timeout(timeout):
-            while self._late_copies:  # noqa: ASYNC110 - a test waits once; an Event would cost every request
-                await asyncio.sleep(_POLL)
+    @override
+    def _is_busy(self) -> bool:
+        return self._late_copies > 0
 
 
 class _Paused:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from dynamorm.config import Config, Credentials, CredentialsProvider
+from dynamorm.effects import Call
 from dynamorm.errors import ConfigError, CredentialsError
 
 __all__ = ["CredentialSource", "Credentials"]
@@ -40,7 +43,7 @@ class CredentialSource:
         source = CredentialSource.from_config(config)
         credentials = source.current(now)
         if credentials is None:
-            credentials = yield Call(source.load)  # may block
+            credentials = yield source.fetch(timeout)  # may block
     """
 
     def __init__(
@@ -82,15 +85,25 @@ class CredentialSource:
             return cached
         return None
 
-    def load(self, now: float | None = None) -> Credentials:
+    def fetch(self, timeout: float) -> Call:
+        """The effect that runs `load`; throws in what that raises, and TimeoutError after ``timeout`` seconds.
+
+        What is given in the `Config` needs no waiting; a function, a file, a process or the network may.
+        """
+        if isinstance(self._given, Credentials):
+            return Call(self.load)
+        return Call(partial(self.load, timeout=timeout), timeout=timeout)
+
+    def load(self, now: float | None = None, timeout: float | None = None) -> Credentials:
         """Fetch credentials; may block on files, processes and the network. ``now`` defaults to the last `current`'s.
 
         Raises `CredentialsError` when there are none, saying what was tried and how to fix it. When a refresh fails
-        while the old credentials still work, the old ones are returned.
+        while the old credentials still work, the old ones are returned. Raises TimeoutError when another thread has been
+        fetching them for ``timeout`` seconds: however long that takes, one thread waits for it.
         """
         if self._pid != os.getpid():  # forked: the lock may be held by a thread that does not exist here
             self._lock, self._pid = threading.Lock(), os.getpid()
-        with self._lock:
+        with self._turn(timeout):
             if now is None:
                 now = self._asked_at
             cached = self._cached
@@ -131,6 +144,16 @@ class CredentialSource:
     def __repr__(self) -> str:
         kind = "given" if isinstance(self._given, Credentials) else "provider" if self._given else "environment"
         return f"CredentialSource({kind}, profile={self._profile!r})"
+
+    @contextmanager
+    def _turn(self, timeout: float | None) -> Iterator[None]:
+        """Be the one that fetches."""
+        if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
+            raise TimeoutError("another thread is fetching the credentials")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _fetch(self, now: float) -> tuple[Credentials | None, float | None, str]:
         """Credentials and when to ask again, or None and what was tried."""

@@ -51,7 +51,8 @@ class Slot(Generic[C]):
 
     def __init__(self) -> None:
         self.connection: C | None = None
-        self.born = self.since = 0.0
+        self.born: float = 0.0
+        self.since: float = 0.0
 
 
 class Waiter(Protocol[C]):
