@@ -10,7 +10,19 @@ import pydantic
 import pytest
 from typing_extensions import TypedDict
 
-from dynamorm import AppendOnly, Attr, Json, Model, ValidationError, VersionConflict, attr, partition_key, version
+from dynamorm import (
+    AppendOnly,
+    Attr,
+    Json,
+    Model,
+    Outcome,
+    TransactionCancelled,
+    ValidationError,
+    VersionConflict,
+    attr,
+    partition_key,
+    version,
+)
 from dynamorm.adapters import register
 
 from .kit import ask, key_of, store, stored, table_of
@@ -485,11 +497,13 @@ def test_a_path_that_is_there_no_more_is_a_conflict(db, key, model, how, what):
     foreign(db, model, key, LOST[what], S("x"))
     inside = stored(db, model, key)
     found.address.geo.lat, found.lines[1].qty = 8, 9
-    with pytest.raises(VersionConflict if how == "save" else Exception) as caught:
+    with pytest.raises(VersionConflict if how == "save" else TransactionCancelled) as caught:
         VERBS[how](db, found)
     field = "address" if "address" in LOST[what] else "lines"
-    if how == "save":
-        assert f"{model.__name__}.{field} was changed since it was loaded" in f"{caught.value}"
+    error = caught.value if how == "save" else caught.value.reasons[0].error
+    assert isinstance(error, VersionConflict)
+    assert error.outcome is Outcome.NOT_APPLIED
+    assert f"{model.__name__}.{field} was changed since it was loaded" in f"{error}"
     assert stored(db, model, key) == inside
     fresh = db.get(model, key, consistent=True) if "v" not in LOST[what] else None
     if fresh is not None and fresh.address is not None:

@@ -34,8 +34,8 @@ def _loaded(codec: Codec, raw: bytes) -> dict[str, Any]:
         wire = codec.encode(base)
     except ValidationError:
         wire = _each(codec, raw, base)
-    if raw.__class__ is Held and (state := codec.loaded(base)).__class__ is Held:
-        codec.inner.fill(base, wire, state)
+    if raw.__class__ is Held:
+        codec.inner.fill(base, wire, codec.loaded(base))
     return wire
 
 

@@ -26,7 +26,7 @@ from .reading import Reading
 from .replies import decoded, dumps, parts_of, read_object
 from .size import MAX_NAME
 from .source import Source
-from .state import ACCESS, SLOTS, Access, Held
+from .state import ACCESS, SLOTS, Access
 
 if TYPE_CHECKING:
     from .composites import Computed
@@ -147,9 +147,9 @@ class Codec:
 
     def encode_whole(self, obj: Any) -> dict[str, Any]:
         """As ``encode``, with the members of nested objects that their classes do not know."""
-        wire, state = self.encode(obj), self.access.get_state(obj)
-        if isinstance(state, Held):
-            self.inner.fill(obj, wire, state)
+        wire = self.encode(obj)
+        if self.nests:
+            self.inner.fill(obj, wire, self.access.get_state(obj))
         return wire
 
     def encode_key_field(self, name: str, value: Any) -> dict[str, Any]:

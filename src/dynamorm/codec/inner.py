@@ -55,18 +55,19 @@ class Inner:
         lead(tour, self._walks, obj.__getattribute__, read_object(raw), ())
         return Held(raw, tuple(tour.holders)) if tour.holders else raw
 
-    def fill(self, obj: Any, wire: dict[str, Any], state: Held) -> None:
+    def fill(self, obj: Any, wire: dict[str, Any], state: bytes | None) -> None:
         """Put the members that the state holds for nested objects into the wire item that was made of an object.
 
         They go with their objects. What took the place of an object that is gone takes them over where it may be that
         object, changed: the value of an attribute or of a key, and in a list one of a class that is changed by making
         another.
         """
+        holders = state.holders if isinstance(state, Held) else ()
         tour = _Listing()
         lead(tour, self._walks, obj.__getattribute__, wire, ())
         there = {id(one) for _, one, _, _ in tour.stops}
-        own = {id(one.obj): one.unknown for one in state.holders}
-        gone = {one.place: one for one in state.holders if id(one.obj) not in there}
+        own = {id(one.obj): one.unknown for one in holders}
+        gone = {one.place: one for one in holders if id(one.obj) not in there}
         for record, one, members, place in tour.stops:
             unknown = own.get(id(one))
             before = gone.get(place) if unknown is None else None
