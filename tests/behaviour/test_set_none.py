@@ -111,7 +111,7 @@ def written(db, key, way, path):
     elif way == "object":
         assert db.update(made, path.set(None)) == db.require(Thing, key, consistent=True)
     elif way == "upsert":
-        db.upsert(Thing, key, path.set(None))
+        db.upsert(Thing, key, path.set(None), Thing.required.set(1))
     else:
         with db.transaction() as tx:
             tx.update(Thing, key, path.set(None))

@@ -311,11 +311,6 @@ def test_a_put_keeps_the_attributes_that_the_model_does_not_know(db, key, writer
 
 # ------------------------------------------------------------------------------------------------------------- nested
 
-UNKNOWN_NESTED = pytest.mark.xfail(
-    strict=True,
-    reason="item 28: unknown members of nested values are not kept yet, and a change inside is not written by its path",
-)
-
 
 def with_nested_unknown(db, key):
     """An item whose nested values have members that the model does not know."""
@@ -336,7 +331,6 @@ def test_an_untouched_nested_value_is_left_as_it_is_stored(db, key):
     assert difference(before, stored(db, Account, key)) == OWN | {"balance"}
 
 
-@UNKNOWN_NESTED
 def test_the_stored_difference_of_a_change_inside_is_that_member(db, key):
     before = with_nested_unknown(db, key)
     found = load(db, key)
@@ -345,7 +339,6 @@ def test_the_stored_difference_of_a_change_inside_is_that_member(db, key):
     assert difference(before, stored(db, Account, key)) == OWN | {"address.city"}
 
 
-@UNKNOWN_NESTED
 def test_the_stored_difference_of_an_appended_element_is_that_element(db, key):
     before = with_nested_unknown(db, key)
     found = load(db, key)
@@ -354,7 +347,6 @@ def test_the_stored_difference_of_an_appended_element_is_that_element(db, key):
     assert difference(before, stored(db, Account, key)) == OWN | {"lines.1", "lines.1.sku", "lines.1.count"}
 
 
-@UNKNOWN_NESTED
 def test_a_put_keeps_unknown_members_of_nested_values(db, key):
     before = with_nested_unknown(db, key)
     db.put(load(db, key))

@@ -8,29 +8,39 @@ from dynamorm.errors import ValidationError
 
 from .document import normal
 from .replies import read_object
+from .state import Held
 
 if TYPE_CHECKING:
     from .generate import Codec
 
 
-def difference(codec: Codec, obj: Any) -> dict[str, dict[str, Any] | None]:
-    """See `Codec.changes`."""
+def difference(codec: Codec, obj: Any) -> tuple[dict[str, dict[str, Any] | None], dict[str, Any]]:
+    """See `Codec.compare`."""
     new = codec.encode(obj)
     raw = codec.loaded(obj)
     if raw is None:
-        return dict(new)
+        return dict(new), {}
+    if raw.__class__ is Held:
+        codec.inner.fill(obj, new, raw)
     old = _loaded(codec, raw)
     changed: dict[str, dict[str, Any] | None] = {name: one for name, one in new.items() if old.get(name) != one}
-    return changed | {name: None for name in old if name not in new}
+    return changed | {name: None for name in old if name not in new}, old
 
 
 def _loaded(codec: Codec, raw: bytes) -> dict[str, Any]:
-    """What `encode` would make of the loaded state, also where that breaks a constraint of today."""
-    base = codec.decode(raw)
+    """What `difference` would encode of the loaded state, also where that breaks a constraint of today."""
+    base = codec.decode(bytes(raw) if raw.__class__ is Held else raw)
     try:
-        return codec.encode(base)
+        wire = codec.encode(base)
     except ValidationError:
-        pass
+        wire = _each(codec, raw, base)
+    if raw.__class__ is Held:
+        codec.inner.fill(base, wire, codec.loaded(base))
+    return wire
+
+
+def _each(codec: Codec, raw: bytes, base: Any) -> dict[str, Any]:
+    """What is encoded of a state that breaks a constraint, attribute by attribute."""
     stored = read_object(raw)
     wire: dict[str, Any] = {}
     for plan in codec.record.plans:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
 
@@ -15,6 +15,10 @@ from .document import from_wire, key_text, set_to_wire
 from .mismatch import Mismatch, misfit
 from .shapes import ANY, Scalar, Shape, canonical_each, refuse_null
 from .source import Source
+
+if TYPE_CHECKING:
+    from .state import Place
+    from .tours import Tour, Walk, Walks
 
 _INLINED: Final = sys.version_info >= (3, 12)
 """Whether a comprehension is no call of its own: then it is the fastest way to fill a list, else a loop is."""
@@ -74,6 +78,15 @@ class ListShape(Shape):
     @override
     def children(self) -> Iterator[Shape]:
         yield self.item
+
+    @override
+    def walk(self, walks: Walks) -> Walk | None:
+        inner = walks.of(self.item)
+        return None if inner is None else _walk_of_elements(repeat(inner))
+
+    @override
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, (list, tuple)) and isinstance(value, self.kind) and all(map(self.item.fits, value))
 
     @override
     def empty(self) -> Any:
@@ -139,6 +152,19 @@ class TupleShape(Shape):
     @override
     def children(self) -> Iterator[Shape]:
         yield from self.items
+
+    @override
+    def walk(self, walks: Walks) -> Walk | None:
+        inner = [walks.of(one) for one in self.items]
+        return _walk_of_elements(inner) if any(inner) else None
+
+    @override
+    def fits(self, value: Any) -> bool:
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(self.items)
+            and all(shape.fits(one) for shape, one in zip(self.items, value, strict=True))
+        )
 
     @override
     def part(self, name: str | int) -> Shape:
@@ -311,6 +337,25 @@ class DictShape(Shape):
         yield self.item
 
     @override
+    def walk(self, walks: Walks) -> Walk | None:
+        inner = walks.of(self.item)
+        if inner is None:
+            return None
+
+        def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
+            members = wire.get("M")
+            # Of both the order is the same: one was made of the other.
+            if members and isinstance(value, dict) and len(members) == len(value):
+                for one, (key, member) in zip(value.values(), members.items(), strict=True):
+                    inner(one, member, (*place, key), tour)
+
+        return walk
+
+    @override
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, dict) and all(self.item.fits(one) for one in value.values())
+
+    @override
     def empty(self) -> Any:
         return {}
 
@@ -321,6 +366,19 @@ class DictShape(Shape):
     @override
     def part(self, name: str | int) -> Shape:
         return self.item if isinstance(name, str) else super().part(name)
+
+
+def _walk_of_elements(inner: Iterable[Walk | None]) -> Walk:
+    """The walk through a list or tuple, with that through each of its elements."""
+
+    def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
+        elements = wire.get("L")
+        if elements and isinstance(value, (list, tuple)) and len(elements) == len(value):
+            for at, (one, element, lead) in enumerate(zip(value, elements, inner, strict=False)):
+                if lead is not None:
+                    lead(one, element, (*place, at), tour)
+
+    return walk
 
 
 def _instance(kind: type, also: tuple[type, ...] = ()) -> Any:

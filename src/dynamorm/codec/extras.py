@@ -15,6 +15,7 @@ from dynamorm.errors import ValidationError
 from .document import from_wire, key_text, normal, to_wire
 from .fields import explain
 from .replies import read_object
+from .tours import looker
 
 if TYPE_CHECKING:
     from .records import Record
@@ -61,18 +62,23 @@ def fill(obj: Any, raw: bytes, names: Collection[str]) -> None:
     object.__setattr__(obj, "__pydantic_extra__", values_in(read_object(raw), names))
 
 
-def nested_reader(record: Record, decoder: Callable[[], Any]) -> Callable[[Any], Any]:
+def nested_reader(record: Record, decoder: Callable[[], Any], *, strict: bool = False) -> Callable[[Any], Any]:
     """The reader of a map inside an item; ``decoder()`` is what makes an object of its fields.
+
+    With ``strict`` it raises `Unknown` where an object inside has members that its class does not know.
 
     Example: ``nested_reader(record, lambda: decode)({"sku": {"S": "a"}, "tax": {"N": "1"}})``
     """
     names = record.names()
     kind = record.struct()
+    look = looker(record) if strict and record.holds_objects else None
 
     def read(wire: Any) -> Any:
         known = {name: normal(one) for name, one in wire.items() if name in names}
         obj = decoder()(convert(known, kind))
         object.__setattr__(obj, "__pydantic_extra__", values_in(wire, names))
+        if look is not None:
+            look(obj, {"M": wire})
         return obj
 
     return read

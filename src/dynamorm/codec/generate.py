@@ -7,7 +7,7 @@ It must not know verbs, HTTP or expressions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -31,6 +31,7 @@ from .state import ACCESS, SLOTS, Access
 if TYPE_CHECKING:
     from .composites import Computed
     from .family import Family
+    from .inner import Inner
     from .records import Record
 
 
@@ -81,6 +82,11 @@ class Codec:
             self.family = Family(schema, codec_of)
         self._names = self.record.names() | {TOKEN_ATTRIBUTE}
         self._deep = may_nest(self.record)
+        self.nests: bool = self.record.holds_objects
+        # Attributes inside which a part may change, by stored name.
+        self.branching: dict[str, FieldPlan] = {
+            plan.stored: plan for plan in self.record.plans if plan.hook is None and plan.shape.tag in ("M", "L", "")
+        }
         self.renamed: bool = has_other_names(self.record)
         self.bounded: bool = has_field(self.record, lambda plan: plan.bounded)
         self.changing: tuple[FieldPlan, ...] = ()
@@ -138,6 +144,13 @@ class Codec:
         self._decoder = self.record.decoder(source)
 
     # ------------------------------------------------------------------------------------------------------- encoding
+
+    def encode_whole(self, obj: Any) -> dict[str, Any]:
+        """As ``encode``, with the members of nested objects that their classes do not know."""
+        wire = self.encode(obj)
+        if self.nests:
+            self.inner.fill(obj, wire, self.access.get_state(obj))
+        return wire
 
     def encode_key_field(self, name: str, value: Any) -> dict[str, Any]:
         """The wire value of a key attribute. Raises: ValidationError, also for a value that is left out of items."""
@@ -272,9 +285,21 @@ class Codec:
     def changes(self, obj: Any) -> dict[str, dict[str, Any] | None]:
         """What differs between the object and its loaded state, by stored name: the new wire value, None for "remove".
 
-        Attributes the model does not know never appear. Raises: ValidationError.
+        Attributes the model does not know never appear; members of nested values that it does not know are in the wire
+        values, with the objects they belong to. Raises: ValidationError.
         """
+        return difference(self, obj)[0]
+
+    def compare(self, obj: Any) -> tuple[dict[str, dict[str, Any] | None], dict[str, Any]]:
+        """As `changes`, and the wire values of the whole loaded state that they were compared with."""
         return difference(self, obj)
+
+    @cached_property
+    def inner(self) -> Inner:
+        """What keeps the members of nested objects that their classes do not know. Made for items that have some."""
+        from .inner import Inner  # most programs never need it
+
+        return Inner(self)
 
     def unknown(self, obj: Any) -> dict[str, Any]:
         """The stored attributes of the loaded state that the model does not know, without the write tokens."""

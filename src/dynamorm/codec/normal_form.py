@@ -74,6 +74,7 @@ def _validated(plan: FieldPlan, value: Any) -> Any:
 def settle(codec: Codec, obj: Any, item: bytes) -> None:
     """Let an object hold its values as they are stored in ``item``."""
     wire = read_object(item)
+    names: list[str] = []
     for plan in codec.changing:
         stored = plan.stored_in(wire)
         if stored is not U:
@@ -84,3 +85,6 @@ def settle(codec: Codec, obj: Any, item: bytes) -> None:
             continue
         if value != getattr(obj, plan.name):
             codec.set_value(obj, plan.name, value)
+            names.append(plan.stored)
+    if names and codec.nests:
+        codec.inner.gather_again(obj, wire, names)

@@ -83,6 +83,7 @@ class _PartialCodec:
         self.record: PartialRecord = PartialRecord(codec.record, plans, [codec.plans[name] for name in computed])
         self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in plans}
         self.renamed: bool = codec.renamed
+        self.nests: bool = False  # what partial objects hold is not written back
         self.codec_of: Callable[[Any], Codec] = codec.codec_of
         self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
         # Its values may tell less than its key (a composite's components), or in another spelling: then it keeps that.

@@ -39,8 +39,9 @@ from .replies import (
     scanned,
 )
 from .scalars import SCALARS
-from .shapes import Shape, wire_struct
+from .shapes import GENERIC, Shape, wire_struct
 from .source import Source
+from .tours import Walks
 
 if TYPE_CHECKING:
     from .batches import BatchReading
@@ -71,6 +72,7 @@ class Reading:
         self._names = codec.record.wire_names()
         self._renamed = codec.renamed
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
+        self._reader = self._keeping if codec.nests else self._read
         self.starts: tuple[bytes, ...] = leads(key_names)
         self._start = self.starts[0] if len(self.starts) == 1 else None
 
@@ -127,7 +129,7 @@ class Reading:
     def _proven(self, raw: bytes, item: dict[str, Any]) -> Any:
         """Decode one item whose JSON is known to have no key twice; ``item`` is its plain value. An error tells its key."""
         try:
-            return self._read(raw, item)
+            return self._reader(raw, item)
         except DynamORMError as error:
             if error.key is None:
                 error.key = self._key(item)
@@ -176,6 +178,28 @@ class Reading:
             pass
         check_item(item)
         return self._codec.careful.decode(item, raw)
+
+    def _keeping(self, raw: bytes, item: dict[str, Any]) -> Any:
+        """As `_read`; what the classes of nested objects do not know is kept."""
+        obj = self._read(raw, item)
+        if obj.__class__ is self._codec.model and self._loses(item):  # of a subclass its own reader has done it
+            self._codec.inner.gather(obj, raw, item)
+        return obj
+
+    def _loses(self, item: dict[str, Any]) -> bool:
+        """Whether the typed decoder may have left out anything inside the attributes it knows: if so, their JSON is shorter."""
+        if self._opaque:
+            return True
+        try:
+            known = dumps({name: one for name, one in item.items() if name in self._names})
+            return len(dumps(self._item(known))) != len(known)
+        except Exception:  # noqa: BLE001 - there are other forms of values than ours
+            return True
+
+    @cached_property
+    def _opaque(self) -> bool:
+        """Whether the length of what is decoded does not tell: there are objects that the typed decoder hands on as they come."""
+        return _hides_objects(self._codec.record, set())
 
     def item(self, body: bytes, key: bytes | None = None) -> Any:
         """The object in a reply to GetItem, or None when the reply says there is none; ``key`` is the JSON of its key.
@@ -323,6 +347,17 @@ class Reading:
             return b""
         ring: bytes = b"" if found is U else found.B
         return ring
+
+
+def _hides_objects(shape: Shape, seen: set[int]) -> bool:
+    """Whether values of this shape, or inside it, come as plain maps and are objects, or hold some."""
+    if id(shape) in seen:
+        return False
+    seen.add(id(shape))
+    inside = [plan.shape for plan in shape.plans] if isinstance(shape, Record) else shape.children()
+    if any(_hides_objects(inner, seen) for inner in inside):
+        return True
+    return (not shape.tag or shape.payload() is GENERIC) and Walks().of(shape) is not None
 
 
 def _holds_uuid(shape: Shape, seen: set[int]) -> bool:

@@ -6,19 +6,24 @@ It must not know where the annotations come from.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
 
 from dynamorm.overriding import override
-from dynamorm.schema import TOKEN_ATTRIBUTE, Schema
+from dynamorm.schema import SCHEMAS, TOKEN_ATTRIBUTE, Schema
 
 from .fields import FieldPlan
 from .mismatch import misfit
 from .shapes import GENERIC, Nullable, Shape, wire_struct
 from .source import Source
-from .state import Access
+from .state import Access, Place
+from .tours import Tour, Walks, lead
+
+if TYPE_CHECKING:
+    from .tours import Walk
 
 # How the objects of a record are made and read.
 SLOTS, CALL, DICT, ACCESSED = "slots", "call", "dict", "access"
@@ -55,10 +60,35 @@ class Record(Shape):
             return None
         return schema.discriminator, schema.tag
 
+    @cached_property
+    def keeps_unknown(self) -> bool:
+        """Whether nested objects hold the members that their class does not know: in the slot that items have for their state."""
+        schema = SCHEMAS.get(self.cls)
+        return self.style == SLOTS and schema is not None and schema.table is None
+
     def names(self) -> frozenset[str]:
         """Every stored name of the class."""
         extra = {self.tagged[0]} if self.tagged else set()
         return frozenset({plan.stored for plan in (*self.plans, *self.computed)} | extra)
+
+    def unknown_in(self, members: dict[str, Any]) -> dict[str, Any]:
+        """The members of a stored map that the class does not know."""
+        if self.knows(members):
+            return {}
+        return {name: wire for name, wire in members.items() if name not in self._known}
+
+    def knows(self, members: dict[str, Any]) -> bool:
+        """Whether nothing of a stored map would be lost: the objects inside it are another matter."""
+        return self.extras or self._known.issuperset(members)
+
+    @cached_property
+    def holds_objects(self) -> bool:
+        """Whether there are objects inside those of the class."""
+        return bool(Walks().within(self.plans))
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return self.read_names()
 
     def read_names(self) -> frozenset[str]:
         """Every name under which an attribute of the class is read."""
@@ -150,7 +180,10 @@ class Record(Shape):
                 f"if {source.bind(f'required_{self.cls.__name__}', required)} - o.keys():",
                 f"    {misfit_}('a {self.expected} with all required keys', o, 'one that lacks a key')",
             ]
-        return lines + self.body_lines(source)
+        lines += self.body_lines(source)
+        if self.keeps_unknown:  # what a nested object was read with and its class does not know
+            lines[-1] = "return {**o.__loaded__, **w} if o.__loaded__.__class__ is dict else w"
+        return lines
 
     def body_lines(self, source: Source) -> list[str]:
         """The lines from object ``o`` to ``return`` of its wire map: first what is always written, then the rest."""
@@ -189,7 +222,7 @@ class Record(Shape):
             return f"{decoder}({x}.M)"
         from .extras import nested_reader
 
-        read = nested_reader(self, lambda: source.names[decoder])  # which is compiled later
+        read = nested_reader(self, lambda: source.names[decoder], strict=not source.careful)  # which is compiled later
         return f"{source.bind(f'read_{self.cls.__name__}', read)}({x}.M)"
 
     def decoder(self, source: Source) -> str:
@@ -264,6 +297,32 @@ class Record(Shape):
         if once.count("\0") == 1:
             return [f"{target} = {once.replace(chr(0), f'w.{plan.name}')}"]
         return [f"x = w.{plan.name}", f"{target} = {plan.decode_text(source, 'x')}"]
+
+    # ---------------------------------------------------------------------------------------------------------- tours
+
+    @override
+    def walk(self, walks: Walks) -> Walk:
+        def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
+            members = wire.get("M")
+            if members is not None and self.fits(value):
+                read = value.get if self.style == DICT else value.__getattribute__
+                lead(tour, inside, read, members, place)
+                tour.at(self, value, members, place)
+
+        walks.keep(self, walk)
+        inside = walks.within(self.plans)  # which may come back to this very record
+        return walk
+
+    @property
+    @override
+    def leaf(self) -> Record | None:
+        return None if self.holds_objects else self
+
+    @override
+    def fits(self, value: Any) -> bool:
+        if self.style != DICT:
+            return isinstance(value, self.cls)
+        return isinstance(value, dict) and value.keys() <= {plan.name for plan in self.plans}
 
     # ---------------------------------------------------------------------------------------------------------- paths
 

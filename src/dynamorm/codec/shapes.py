@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
@@ -20,6 +20,10 @@ from .document import from_wire, to_wire
 from .mismatch import Mismatch, misfit
 from .numbers import int_of
 from .source import Source
+
+if TYPE_CHECKING:
+    from .records import Record
+    from .tours import Walk, Walks
 
 GENERIC: Final[Any] = dict[str, Any]
 """The wire type of a value whose form is only known when it comes."""
@@ -104,6 +108,20 @@ class Shape:
     def children(self) -> Iterator[Shape]:
         """The shapes inside, but not those of a record's fields."""
         return iter(())
+
+    def walk(self, walks: Walks) -> Walk | None:
+        """How a tour is led through its values; None where there are no objects in them."""
+        del walks
+        return None
+
+    @property
+    def leaf(self) -> Record | None:
+        """The class of its objects, where there are none inside them."""
+        return None
+
+    def fits(self, value: Any) -> bool:
+        """Whether a value is one of this shape, as far as its class tells."""
+        return not self.classes or isinstance(value, self.classes)
 
     def empty(self) -> Any:
         """The empty value that may be left out of an item, or `U` when there is none."""
@@ -312,6 +330,14 @@ class Nullable(Shape):
     @override
     def children(self) -> Iterator[Shape]:
         yield self.inner
+
+    @override
+    def walk(self, walks: Walks) -> Walk | None:
+        return walks.of(self.inner)  # which passes NULL by
+
+    @override
+    def fits(self, value: Any) -> bool:
+        return value is None or self.inner.fits(value)
 
     @override
     def empty(self) -> Any:

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
 from dynamorm.errors import ValidationError
+
+Place: TypeAlias = tuple[str | int, ...]
+"""Where a value stands in an item: stored names, the keys of maps, indexes of lists."""
+
+
+class Holder(NamedTuple):
+    """A nested object whose stored map has members that its class does not know: those, and where it stood."""
+
+    obj: Any
+    place: Place
+    unknown: dict[str, Any]
+
+
+class Held(bytes):
+    """The JSON of a stored item, with what is held for the nested objects in it; see `dynamorm.codec.inner`.
+
+    It is copied and pickled with its objects.
+    """
+
+    holders: tuple[Holder, ...]
+
+    def __new__(cls, raw: bytes, holders: tuple[Holder, ...] = ()) -> Held:  # noqa: PYI034 - Self would be imported for it
+        """The state of an item with these holders."""
+        made = super().__new__(cls, raw)
+        made.holders = holders
+        return made
 
 
 class Access(Struct, frozen=True):

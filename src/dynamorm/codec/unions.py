@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import convert
 
@@ -15,6 +15,11 @@ from .mismatch import Mismatch
 from .records import Record
 from .shapes import GENERIC, Shape
 from .source import Source
+from .tours import Tour, Unknown, looker
+
+if TYPE_CHECKING:
+    from .state import Place
+    from .tours import Walk, Walks
 
 
 class FamilyShape(Shape):
@@ -37,16 +42,43 @@ class FamilyShape(Shape):
         def member(value: Any) -> Any:
             if not isinstance(value, self.cls):
                 raise Mismatch(self.expected, value)
-            return self.codec_of(type(value)).encode(value)
+            codec = self.codec_of(type(value))
+            wire = codec.encode(value)
+            if codec.record.keeps_unknown and value.__loaded__.__class__ is dict:
+                wire = {**value.__loaded__, **wire}
+            return wire
 
         return f'{{"M": {source.bind(f"encode_{self.cls.__name__}", member)}({v})}}'
 
     @override
     def decode(self, source: Source, x: str) -> str:
+        look = None if source.careful else looker(self)
+
         def member(wire: Any) -> Any:
-            return self.codec_of(self.cls).decode_nested(wire)
+            value = self.codec_of(self.cls).decode_nested(wire)
+            if look is not None:
+                record: Record = self.codec_of(type(value)).record
+                if not record.knows(wire):
+                    raise Unknown
+                if record.holds_objects:
+                    look(value, {"M": wire})
+            return value
 
         return f"{source.bind(f'decode_{self.cls.__name__}', member)}({x}.M)"
+
+    @override
+    def walk(self, walks: Walks) -> Walk:
+        def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
+            if isinstance(value, self.cls):
+                inner = walks.of(self.codec_of(type(value)).record)
+                assert inner is not None  # a record always has one
+                inner(value, wire, place, tour)
+
+        return walk
+
+    @override
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, self.cls)
 
     @override
     def part(self, name: str | int) -> Shape:
@@ -66,6 +98,23 @@ class Union(Shape):
     @override
     def children(self) -> Any:
         yield from self.members
+
+    @override
+    def walk(self, walks: Walks) -> Walk | None:
+        inner = [(one, walks.of(one)) for one in self.members]
+        if not any(lead for _, lead in inner):
+            return None
+
+        def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
+            lead = next((lead for one, lead in inner if one.fits(value)), None)
+            if lead is not None:
+                lead(value, wire, place, tour)
+
+        return walk
+
+    @override
+    def fits(self, value: Any) -> bool:
+        return any(one.fits(value) for one in self.members)
 
     @override
     def encode(self, source: Source, v: str) -> str:
@@ -93,11 +142,14 @@ class Union(Shape):
     def decode(self, source: Source, x: str) -> str:
         def body() -> tuple[str, list[str]]:
             tries = []
+            # The length of the wire value does not tell whether a member of the union has left something out.
+            looks = [None if source.careful else looker(member) for member in self.members]
             for number, member in enumerate(self.members):
                 name = source.bind(f"decode_{number}", object())
                 source.define(name, "x", [f"return {member.decode(source, 'x')}"])
                 shape = source.bind(f"member_{number}", member)
-                tries.append(f"({shape}, {name}, {has_other_names(member)}), ")
+                look = source.bind(f"look_{number}", looks[number])
+                tries.append(f"({shape}, {name}, {has_other_names(member)}, {look}), ")
             return "x", [
                 f"return {source.bind('read_first_that_fits', _decode_first)}(({''.join(tries)}), x, {self.expected!r})"
             ]
@@ -120,10 +172,11 @@ def _encode_first(functions: tuple[Callable[[Any], Any], ...], value: Any, expec
     raise Mismatch(expected, value)
 
 
-def _decode_first(members: tuple[tuple[Shape, Any, bool], ...], wire: Any, expected: str) -> Any:
+def _decode_first(members: tuple[tuple[Shape, Any, bool, Any], ...], wire: Any, expected: str) -> Any:
     """The value by the first member that fits; among records, one that knows every attribute comes first.
 
-    What no member stores is tried in the other forms that are known.
+    What no member stores is tried in the other forms that are known. Raises `Unknown` where a member leaves something out
+    and says so.
     """
     if wire.__class__ is not dict or len(wire) != 1:
         raise Mismatch("an attribute value", wire, "something else")
@@ -131,14 +184,24 @@ def _decode_first(members: tuple[tuple[Shape, Any, bool], ...], wire: Any, expec
     fitting = [one for one in members if one[0].tag in (tag, "") or (tag == "NULL" and one[0].null)]
     if tag == "M" and len(fitting) > 1:
         fitting.sort(key=lambda one: not _knows_all(one[0], payload))
-    for shape, function, renamed in fitting:
+    for shape, function, renamed, look in fitting:
         try:
-            return function(convert(shape.canonical(normal(wire)) if renamed else wire, shape.wire()))
+            value = function(convert(shape.canonical(normal(wire)) if renamed else wire, shape.wire()))
+            if look is not None:
+                look(value, wire)
+            return value  # noqa: TRY300 - an else would be another line for each
+        except Unknown:
+            raise
         except Exception:  # noqa: BLE001, S112 - whatever the reason, the value does not fit this member
             continue
-    for shape, function, _ in members:
+    for shape, function, _, look in members:
         try:
-            return function(convert(shape.canonical(normal(wire)), shape.wire()))
+            value = function(convert(shape.canonical(normal(wire)), shape.wire()))
+            if look is not None:
+                look(value, wire)
+            return value  # noqa: TRY300 - as above
+        except Unknown:
+            raise
         except Exception:  # noqa: BLE001, S112 - as above
             continue
     raise Mismatch(expected, wire, tag)

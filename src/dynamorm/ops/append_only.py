@@ -25,8 +25,10 @@ def _fields(plan: Plan) -> list[Field]:
     return found
 
 
-def tails_of(plan: Plan, obj: Any, changes: dict[str, dict[str, Any] | None]) -> dict[str, dict[str, Any]]:
-    """What each changed append-only list of a loaded object has gained, as a list to append.
+def tails_of(
+    plan: Plan, obj: Any, changes: dict[str, dict[str, Any] | None], loaded: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What each changed append-only list of a loaded object has gained, as a list to append; ``loaded`` is what it was.
 
     Raises: ValidationError when it was changed in any other way, or there is no version to make the append happen once.
     """
@@ -45,8 +47,7 @@ def tails_of(plan: Plan, obj: Any, changes: dict[str, dict[str, Any] | None]) ->
         stored = codec.stored(obj, field.stored)
         if stored is None or "L" not in stored:
             continue  # there was no list: it is set as a whole
-        before = codec.encode_field(field.name, codec.decode_field(field.name, stored))
-        old = [] if before is None else before.get("L", [])
+        old = loaded.get(field.stored, {}).get("L", [])
         new = (changes[field.stored] or {}).get("L", [])
         if len(new) <= len(old) or new[: len(old)] != old:
             raise ValidationError(

@@ -48,7 +48,7 @@ class Completion:
         if obj is None:
             self._wires: Wires = _defaults(plan, skipped, self.lacking)
         else:
-            held = plan.codec.encode(obj)
+            held = plan.codec.encode_whole(obj)
             self._wires = {name: wire for name, wire in held.items() if name not in skipped}
             self.updates = tuple(_onto_held(one, held) for one in updates)
         self._keys: Wires = {}

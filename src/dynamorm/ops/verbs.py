@@ -14,6 +14,7 @@ from dynamorm.codec.generate import Codec
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import dumps, read_object
 from dynamorm.codec.size import MAX_ITEM
+from dynamorm.codec.state import Held
 from dynamorm.codec.system import merged, time_wire
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from dynamorm.session import Session
 
     from .index_keys import Known
+    from .within import Within
 
 
 def create(session: Session, obj: Any, *, strict: bool | None) -> Flow[Any]:
@@ -149,7 +151,7 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     loaded = codec.loaded(obj)
     if loaded is None:
         return create_write(session, obj)
-    changes = codec.changes(obj)
+    changes, old = codec.compare(obj)
     if codec.composites or not codec.keys.exact:
         codec.key_of(obj)  # names the part of the key that was changed, though it may be stored as the same text
     if plan.created is not None:
@@ -162,7 +164,14 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     if plan.append_only:
         from .append_only import tails_of
 
-        tails = tails_of(plan, obj, changes)
+        tails = tails_of(plan, obj, changes, old)
+    inside: Within | None = None
+    for name in changes:
+        if name in codec.branching:
+            from .within import within
+
+            inside = within(plan, changes, old, loaded, tails)
+            break
     key = codec.key_of(obj)
     guard = Guard(session, plan, loaded)
     places = Placeholders()
@@ -175,7 +184,11 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
 
         known = known_of(plan, key, loaded)
         changes |= after_save(plan, {**changes, **shown}, stamped, known)
+    if inside is not None:
+        inside.write(places, sets, removes)
     for name, wire in {**changes, **stamped}.items():
+        if inside is not None and name in inside.edits:
+            continue
         if wire is None:
             removes.append(places.name(name))
         elif name in tails:
@@ -190,9 +203,9 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     if plan.uniques:
         from .unique import moves, pinned, values_in, values_of
 
-        old = values_in(plan, loaded)
-        also = moves(session, plan, key, old, values_of(plan, obj))
-        if also and plan.version is None and (pins := pinned(plan, old, None)) is not None:
+        taken = values_in(plan, loaded)
+        also = moves(session, plan, key, taken, values_of(plan, obj))
+        if also and plan.version is None and (pins := pinned(plan, taken, None)) is not None:
             demanded += f" AND ({condition_text(pins, places, plan.operand)})"
     if once is not None:
         demanded += f" AND ({condition_text(once, places, plan.operand)})"
@@ -202,10 +215,15 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
         from .kin import class_terms
 
         demanded = " AND ".join((demanded, *class_terms(plan, places, loaded, absent=False)))
+    if inside is not None:
+        demanded += f" AND {inside.condition(places)}"
+        changes |= inside.afterwards()
     rest = {"UpdateExpression": text, "ConditionExpression": demanded, **OLD_ON_FAILURE, **names(places)}
     item = merged(loaded, {**shown, **changes, **stamped})
     if len(item) > MAX_ITEM:
         codec.item_bytes(read_object(item))
+    if loaded.__class__ is Held:
+        item = codec.inner.held(obj, item)
 
     done = partial(refresh, plan, obj, item, guard.next_version, times)
     write = guard.write("Update", key, finish(plan.key_head, key, rest), done)
@@ -216,6 +234,8 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
         from .kept import explain, wires_of
 
         explain(write, wires_of(plan, obj))
+    if inside is not None:
+        inside.explain(write)
     return write
 
 
@@ -354,6 +374,8 @@ def item_of(
     """
     codec = plan.codec
     wire = codec.encode(obj)
+    if loaded.__class__ is Held:
+        codec.inner.fill(obj, wire, loaded)
     if plan.version is not None:
         wire[plan.version.stored] = {"N": f"{number}"}
     times: dict[str, Any] | None = None
@@ -363,15 +385,18 @@ def item_of(
         wire[TOKEN_ATTRIBUTE] = {"B": tokens}
     if rest:
         wire = {**rest, **wire}
+    key = b""
     if codec.composites:
         key = codec.compose(wire, None if loaded is None else obj)
-        return key, codec.item_bytes(wire), times
-    if loaded is not None:
+    elif loaded is not None:
         key = codec.keys.kept(obj, loaded)
         if not codec.keys.exact:
             wire |= read_object(key)
-        return key, codec.item_bytes(wire), times
     item = codec.item_bytes(wire)
+    if loaded.__class__ is Held:
+        item = codec.inner.held(obj, item)
+    if codec.composites or loaded is not None:
+        return key, item, times
     try:
         return dumps({name: wire[name] for name in plan.key_names}), item, times
     except KeyError:  # a key attribute is empty, and left out: that is explained where a key is made
