@@ -176,7 +176,8 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     guard = Guard(session, plan, loaded)
     places = Placeholders()
     shown = unstored(plan, obj, loaded, changes) if plan.shown else {}
-    sets, removes = told(shown, places) if shown else [], []
+    sets: list[str] = told(shown, places) if shown else []
+    removes: list[str] = []
     stamped, times = guard.stamps()
     known: Known | None = None
     if codec.composites:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -146,7 +146,7 @@ class CredentialSource:
         return f"CredentialSource({kind}, profile={self._profile!r})"
 
     @contextmanager
-    def _turn(self, timeout: float | None) -> Iterator[None]:
+    def _turn(self, timeout: float | None) -> Generator[None, None, None]:
         """Be the one that fetches."""
         if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
             raise TimeoutError("another thread is fetching the credentials")
