@@ -537,7 +537,8 @@ def test_the_deepest_place_is_written(db, key):
         at = at["a"]
     at["end"] = 2
     db.save(order)
-    assert changed(db, before, key) == {"free." + "a." * 30 + "end"}
+    # The defaults that the item lacked come along.
+    assert {one for one in changed(db, before, key) if one.startswith("free")} == {"free." + "a." * 30 + "end"}
     assert db.get(Order, key, consistent=True).free == order.free
 
 
