@@ -373,7 +373,8 @@ class OutOfBounds(ConditionFailed):
 
     def __init__(self, message: str, *, bound: str = "", field: str | None = None, **info: Any) -> None:
         super().__init__(message, **info)
-        self.bound, self.field = bound, field
+        self.bound: str = bound
+        self.field: str | None = field
 
 
 class LeaseHeld(ConditionFailed):
