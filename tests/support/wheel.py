@@ -19,8 +19,8 @@ def pip(*arguments: str) -> None:
 
 
 def clean() -> dict[str, str]:
-    """The environment of a process that knows neither this source tree nor a database."""
-    hidden = ("PYTHONPATH", "AWS_", "DYNAMO")
+    """The environment of a process that knows neither this source tree nor a database, that of its parent included."""
+    hidden = ("PYTHONPATH", "AWS_", "DYNAMO", "_DYNAMO")
     return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
 
