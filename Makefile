@@ -12,6 +12,9 @@ BIN  := $(VENV)/bin
 # Compiling everything beforehand would double the time; Python compiles what it imports.
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check install --no-compile
 
+# What pytest compiles of the tests is kept for the next run: it takes a third of a minute in each of its processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Extra arguments, for instance: make test PYTEST_ARGS="-x -k version"
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=

@@ -71,7 +71,7 @@ def test_random_expressions_mean_what_they_say(engine, count):
 @pytest.mark.engine
 @pytest.mark.skipif(ENGINE == "local", reason="a part of what is compared with DynamoDB Local")
 def test_random_expressions_mean_what_they_say_as_far_as_the_embedded_engine_understands_them(engine):
-    check(compare(engine, 2_000, SEED, gentle=True), 2_000)
+    check(compare(engine, 800, SEED, gentle=True), 800)
 
 
 @pytest.fixture

@@ -47,6 +47,22 @@ def test_what_was_applied_once_is_right_as_applied_and_wrong_as_not_applied(kind
     assert len(judge([_entry(kind, "NOT_APPLIED")], tables).misreported) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "tables", "body"),
+    [
+        ("transfer", _tables(receipts=[RECEIPT]), b'{"TransactItems":[{"Put":{"Item":{"id":{"S":"op"}}}}]}'),
+        ("guarded", _tables(counters=[_counter(4**2)]), b'{"Key":{"id":{"S":"c"}},":v0":{"N":"16"}}'),
+    ],
+)
+def test_what_the_network_copied_after_an_answer_is_counted_apart(kind, tables, body):
+    entry = _entry(kind, "NOT_APPLIED")
+    verdict = judge([entry], tables, [body])
+    assert (verdict.misreported, verdict.counts["copied"]) == ([], 1)
+    other = body.replace(b'"op"', b'"op2"').replace(b'"16"', b'"64"')
+    assert len(judge([entry], tables, [other]).misreported) == 1
+    assert len(judge([_entry(kind, "APPLIED")], _tables(), [body]).lost) == 1
+
+
 @pytest.mark.parametrize("kind", ["append", "save", "add", "increment", "create", "charge", "transfer", "batch"])
 def test_what_is_not_there_is_lost_if_it_was_said_to_be_applied(kind):
     tables = _tables(counters=[_counter(4 + 4**3)])

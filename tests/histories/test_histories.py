@@ -14,13 +14,28 @@ from typing import Any
 import pytest
 
 from dynamorm import DB, Presets
+from dynamorm.overriding import override
 from dynamorm.testing.proxy import Fault, LossyProxy
+from dynamorm.testing.request import Request
 from tests.conftest import ENGINE
 from tests.histories import checker, journal
 from tests.histories.model import ACCOUNTS, MODELS, Account
 from tests.histories.supervisor import Supervisor
 
-pytestmark = pytest.mark.soak  # not shown yet on a quiet machine
+
+class CopyingProxy(LossyProxy):
+    """A lossy proxy that remembers the requests which it delivered more than once although they were answered."""
+
+    def __init__(self, upstream: str, **options: Any) -> None:
+        self.copied: list[bytes] = []
+        super().__init__(upstream, **options)
+
+    @override
+    def _repeat(self, fault: Fault, request: Request) -> None:
+        if fault is not Fault.LATE:  # the sender of that one gets no answer, and knows that it may come late
+            self.copied.append(request.body)
+        super()._repeat(fault, request)
+
 
 FAULTS = (*(fault for fault in Fault if fault is not Fault.DRIP), Fault.LATE)
 """Every fault but the drip, which differs from a delay only in how it looks; late requests twice as often."""
@@ -34,7 +49,7 @@ def _history(engine: Any, folder: pathlib.Path, figure: Callable[[str], None], *
         for number in range(ACCOUNTS):
             db.create(Account(id=f"a{number}"))
     began = time.monotonic()
-    with LossyProxy(engine.endpoint, seed=seed, loss=0.3, faults=FAULTS, delay=3.0, late=3.0) as proxy:
+    with CopyingProxy(engine.endpoint, seed=seed, loss=0.3, faults=FAULTS, delay=3.0, late=3.0) as proxy:
         supervisor = Supervisor(
             proxy.endpoint, engine.endpoint, prefix, folder, operations=operations, seed=seed, every=4.0
         )
@@ -42,7 +57,7 @@ def _history(engine: Any, folder: pathlib.Path, figure: Callable[[str], None], *
         proxy.settle()
         faulted = proxy.faulted
         assert proxy.counts.get("upstream failed", 0) == 0
-    verdict = checker.judge(journal.read(paths), checker.everything(engine.endpoint, prefix))
+    verdict = checker.judge(journal.read(paths), checker.everything(engine.endpoint, prefix), proxy.copied)
     figure(
         f"histories | {verdict}; {faulted} faults, {supervisor.killed} processes killed, {time.monotonic() - began:.0f} s"
     )
