@@ -19,7 +19,7 @@ from .unstored import shown_by_default
 if TYPE_CHECKING:
     from dynamorm.codec.fields import FieldPlan
 
-    from .unique import Constraint
+    from .constraints import Constraint
 
 encode: Final[Callable[..., bytes]] = msgspec.json.encode
 
@@ -62,7 +62,7 @@ class Plan:
         self.shown: tuple[FieldPlan, ...] = shown_by_default(self)
         self.uniques: tuple[Constraint, ...] = ()
         if any(field.options and field.option(Unique) for field in schema.fields.values()):
-            from .unique import constraints
+            from .constraints import constraints
 
             self.uniques = constraints(self)
         self.guarded: bool = bool(self.uniques) or (schema.discriminator is not None and _has_guarded_class(schema))

@@ -17,7 +17,8 @@ from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.overriding import override
 
-from .query import MOST, Ready, Turn
+from .page_reader import MOST, Turn
+from .prepared import Ready
 
 if TYPE_CHECKING:
     from dynamorm.codec.generate import Page

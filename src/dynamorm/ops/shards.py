@@ -23,8 +23,9 @@ from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.schema import key_parts
 
+from .page_reader import MOST, Turn
 from .parts import Spread
-from .query import MOST, Ready, Turn
+from .prepared import Ready
 from .scan import width
 
 if TYPE_CHECKING:

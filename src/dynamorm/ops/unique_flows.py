@@ -16,9 +16,11 @@ from dynamorm.errors import ConditionFailed, DuplicateKey, Outcome, ValidationEr
 from dynamorm.expression import Path
 from dynamorm.expression_tree import Comparison, Condition, Wire
 
+from .constraints import Constraint
 from .plan import Plan
-from .unique import Constraint, Guards, values_in
-from .write import MustRead, Write, perform, read_back
+from .send import perform
+from .unique import Guards, values_in
+from .write import MustRead, Write, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

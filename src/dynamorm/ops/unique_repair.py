@@ -24,8 +24,9 @@ from .callbacks import check_progress
 from .guard import OLD_ON_FAILURE, names
 from .op import Op
 from .plan import Plan, encode, finish
+from .send import perform
 from .unique import Guards, fields_of, values_in
-from .write import Write, perform, read_back
+from .write import Write, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

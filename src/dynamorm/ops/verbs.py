@@ -26,8 +26,9 @@ from . import ring
 from .guard import OLD_ON_FAILURE, Guard, names, unguarded
 from .items import key_from_parts
 from .plan import Plan, check_values, finish
+from .send import perform
 from .unstored import told, unstored
-from .write import NOT_READ, Write, perform
+from .write import NOT_READ, Write
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
