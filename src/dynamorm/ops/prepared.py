@@ -97,18 +97,20 @@ def page(session: Session, request: Request, start: bytes | None, most: int | No
     return read(session, ready, start, most, most)
 
 
-def read(session: Session, ready: Ready, start: bytes | None, most: int | None, look: int | None) -> Flow[Page]:
-    """As `page`, of a request made ready. A filtered query looks at ``look`` items to find ``most``."""
+def read(
+    session: Session, ready: Ready, start: bytes | None, most: int | None, look: int | None, more: bytes = b""
+) -> Flow[Page]:
+    """As `page`, of a request made ready, that says ``more``. A filtered query looks at ``look`` items to find ``most``."""
     if not ready.filtered or most is None:
-        found = session.call(ready.op(start, most, ready.read))
+        found = session.call(ready.op(start, most, ready.read, more))
     else:
-        found = session.call(ready.op(start, max(most, look or 0), lambda body: ready.cut(body, most)))
-    return found if not ready.hydrates else _hydrated(session, ready, found)
+        found = session.call(ready.op(start, max(most, look or 0), lambda body: ready.cut(body, most), more))
+    return found if not ready.hydrates else whole(session, ready, found)
 
 
-def _hydrated(session: Session, ready: Ready, found: Flow[Page]) -> Flow[Page]:
+def whole(session: Session, ready: Ready, found: Flow[Page]) -> Flow[Page]:
     """A page of an index that holds only part of each item, as whole items; those gone meanwhile are left out."""
-    from . import hydrate
+    from . import hydrate  # of such queries only
 
     return (yield from hydrate.page(session, ready.request, (yield from found)))
 
