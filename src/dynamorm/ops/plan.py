@@ -18,6 +18,7 @@ from .unstored import shown_by_default
 
 if TYPE_CHECKING:
     from dynamorm.codec.fields import FieldPlan
+    from dynamorm.expression_compile import Placeholders
 
     from .constraints import Constraint
 
@@ -141,6 +142,16 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 def finish(head: bytes, subject: bytes, rest: dict[str, Any]) -> bytes:
     """A request body from its head, its item or key, and what else it says."""
     return head + subject + (b"," + encode(rest)[1:] if rest else b"}")
+
+
+def names(places: Placeholders) -> dict[str, Any]:
+    """The placeholder maps of a request, leaving out what is empty (DynamoDB refuses an empty map)."""
+    found: dict[str, Any] = {}
+    if places.names:
+        found["ExpressionAttributeNames"] = places.names
+    if places.values:
+        found["ExpressionAttributeValues"] = places.values
+    return found
 
 
 def check_values(body: bytes, rest: dict[str, Any]) -> None:

@@ -17,10 +17,10 @@ from dynamorm.schema import Field
 
 from .begin import Begun, begin
 from .forms import RELATIVE, Forms, States
-from .guard import OLD_ON_FAILURE, Guard, names
+from .guard import OLD_ON_FAILURE, Guard
 from .items import key_from_parts
 from .op import Safety
-from .plan import Plan, check_values, finish
+from .plan import Plan, check_values, finish, names
 from .send import performed
 from .write import NOT_READ, Write
 
