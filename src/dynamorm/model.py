@@ -217,7 +217,7 @@ class _Computed:
     def __call__(self, obj: Any) -> str | None:
         from importlib import import_module  # by name: nothing below the codec may depend on it
 
-        text: str | None = import_module("dynamorm.codec.composites").text_of(obj, self.name)
+        text: str | None = import_module("dynamorm.codec.key_text").text_of(obj, self.name)
         return text
 
 

@@ -306,7 +306,7 @@ def test_a_go_cursor_in_order_goes_on_behind_its_page(query, sort):
 
 
 def cursors_ready(session, query):
-    from dynamorm.ops.query import prepare
+    from dynamorm.ops.prepared import prepare
 
     return prepare(session, getattr(query, "_subject", query)._request)
 

@@ -26,8 +26,8 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
+from dynamorm.ops.send import perform
 from dynamorm.ops.verbs import create_write, delete_write
-from dynamorm.ops.write import perform
 from dynamorm.testing import FakeClock, Late, failure, reply
 from tests.faults.bank import Bank, applied, lost
 from tests.faults.scripted import Scripted

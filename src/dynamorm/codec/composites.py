@@ -7,12 +7,11 @@ verbs or expressions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.composite import Composite, Slot
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema import SCHEMAS, Field
+from dynamorm.schema import Field
 
 from .mismatch import Mismatch
 from .replies import read_object
@@ -238,25 +237,3 @@ def recovered(codec: Codec, item: Mapping[str, Any]) -> dict[str, Any]:
         except ValidationError:  # another program's text: it tells nothing
             continue
     return {stored: wire for stored, wire in found.items() if stored not in item}
-
-
-def text_of(obj: Any, name: str) -> str | None:
-    """The text of a composite of an object, None while a component has no value.
-
-    Raises: ValidationError for a component that cannot be stored.
-
-    Example: ``text_of(transaction, "pk")``
-    """
-    model: Any = getattr(obj, "__partial_of__", type(obj))
-    codec = _bare_codec(model)
-    one = codec.composites[name]
-    item = {stored: codec.normal_operand((codec.field(part),), getattr(obj, part)) for part, stored in one.sources}
-    return one.text(item)
-
-
-@cache
-def _bare_codec(model: type) -> Codec:
-    """A codec without any plugin, which knows no table's name: it only makes texts of values."""
-    from .generate import Codec as Make
-
-    return Make(SCHEMAS[model], lambda _schema, _field: None, _bare_codec)

@@ -204,3 +204,11 @@ def is_guard_key(wire: dict[str, Any] | None, constraint: str = "") -> bool:
         return bytes_of(wire["B"]).startswith(start.encode())
     text: str = wire.get("S", "")
     return text.startswith(start)
+
+
+def ordered(wire: dict[str, Any]) -> Any:
+    """What DynamoDB orders a key attribute by: a text by its bytes in UTF-8, a number by its value, bytes as they are."""
+    ((tag, value),) = wire.items()
+    if tag == "N":
+        return Decimal(value)
+    return value.encode() if tag == "S" else bytes_of(value)

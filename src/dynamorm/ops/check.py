@@ -8,9 +8,9 @@ from dynamorm.errors import ValidationError
 from dynamorm.expression import Condition
 from dynamorm.expression_compile import Placeholders, check_paths, condition_text
 
-from .guard import OLD_ON_FAILURE, Guard, names
+from .guard import OLD_ON_FAILURE, Guard
 from .items import key_from_parts
-from .plan import check_values, finish
+from .plan import check_values, finish, names
 from .write import Write
 
 if TYPE_CHECKING:

@@ -33,8 +33,9 @@ from dynamorm.wire.reply import Kind
 from .items import key_from_parts
 from .op import Op
 from .plan import Plan, finish
+from .send import perform
 from .update import update_write, without_result
-from .write import NOT_READ, perform
+from .write import NOT_READ
 
 if TYPE_CHECKING:
     from dynamorm.schema import Field

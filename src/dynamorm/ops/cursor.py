@@ -30,7 +30,7 @@ from .plan import encode
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
-    from .query import Ready
+    from .prepared import Ready
 
 PREFIX: Final = "c1."
 LIFE: Final = 24 * 3600

@@ -13,7 +13,8 @@ from dynamorm.codec.replies import read_count
 from dynamorm.effects import Flow
 from dynamorm.errors import MultipleFound, NotFound
 
-from .query import MOST, Turn, turn_of
+from .page_reader import MOST, Turn
+from .query import spread, turn_of
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -69,7 +70,7 @@ def count(session: Session, request: Request) -> Flow[int]:
 
         in_all: int = yield from scan.count(session, request)
         return in_all
-    turn = Turn(request)
+    turn = Turn(request, spread=spread)
     ready = turn.begin(session)
     if ready.chosen.family:
         return (yield from _counted_whole(session, turn))

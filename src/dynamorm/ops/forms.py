@@ -19,7 +19,7 @@ from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, ValidationE
 from dynamorm.expression_tree import Part, Update
 from dynamorm.schema import Field
 
-from .write import Write, perform, read_back
+from .write import Write, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -87,28 +87,6 @@ def _at(wire: Any, parts: tuple[Part, ...]) -> Any:
         if wire is U:
             break
     return wire
-
-
-def performed(session: Session, write: Write) -> Flow[Any]:
-    """Send an update, in the form that is right for what is stored."""
-    return perform(session, write) if write.forms is None else _in_turn(session, write)
-
-
-def _in_turn(session: Session, write: Write) -> Flow[Any]:
-    end = session.end()
-    for turn in range(TURNS):
-        try:
-            return (yield from perform(session, write))
-        except (ConditionFailed, ValidationError) as error:
-            if turn == TURNS - 1 or not may_be_the_form(write, error):
-                raise
-            if turn == 0:
-                session = session.bounded(end)
-            other = yield from in_other_form(session, write)
-            if other is None:
-                raise
-            write = other
-    raise AssertionError("the last turn returns or raises")
 
 
 def may_be_the_form(write: Write, error: DynamORMError) -> bool:

@@ -112,13 +112,3 @@ class Guard:
             known_version=self.version,
             known_ring=self.ring,
         )  # fmt: skip
-
-
-def names(places: Placeholders) -> dict[str, Any]:
-    """The placeholder maps of a request, leaving out what is empty (DynamoDB refuses an empty map)."""
-    found: dict[str, Any] = {}
-    if places.names:
-        found["ExpressionAttributeNames"] = places.names
-    if places.values:
-        found["ExpressionAttributeValues"] = places.values
-    return found

@@ -6,11 +6,10 @@ a filter is not asked again: it was about what the index held.
 
 from __future__ import annotations
 
-from base64 import b64decode
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.partial import address
+from dynamorm.codec.system import ordered
 from dynamorm.effects import Flow
 from dynamorm.expression_tree import Comparison, Wire
 from dynamorm.schema import SCHEMAS
@@ -69,8 +68,8 @@ def _fits(plan: Plan, term: Comparison, obj: Any) -> bool:
         )
         if wire is None or wire.keys() != stored.keys():
             return False
-        operands.append(_ordered(wire))
-    return _true(term.op, _ordered(stored), operands)
+        operands.append(ordered(wire))
+    return _true(term.op, ordered(stored), operands)
 
 
 def _true(op: str, value: Any, operands: list[Any]) -> bool:
@@ -89,11 +88,3 @@ _ORDER: dict[str, Any] = {
     ">": lambda value, other: value > other,
     ">=": lambda value, other: value >= other,
 }
-
-
-def _ordered(wire: dict[str, Any]) -> Any:
-    """What DynamoDB orders a key attribute by: a text by its UTF-8 bytes, a number by its value, bytes as they are."""
-    ((tag, value),) = wire.items()
-    if tag == "N":
-        return Decimal(value)
-    return value.encode() if tag == "S" else b64decode(value)

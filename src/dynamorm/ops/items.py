@@ -47,7 +47,7 @@ def _part(session: Session, plan: Plan, key: bytes, select: Sequence[str | Locat
     from dynamorm.expression_compile import Placeholders, projection_text
     from dynamorm.expression_tree import Location
 
-    from .guard import names
+    from .plan import names
     from .textual import place
 
     named = (select,) if isinstance(select, (str, Location)) else select

@@ -18,8 +18,9 @@ from .unstored import shown_by_default
 
 if TYPE_CHECKING:
     from dynamorm.codec.fields import FieldPlan
+    from dynamorm.expression_compile import Placeholders
 
-    from .unique import Constraint
+    from .constraints import Constraint
 
 encode: Final[Callable[..., bytes]] = msgspec.json.encode
 
@@ -62,7 +63,7 @@ class Plan:
         self.shown: tuple[FieldPlan, ...] = shown_by_default(self)
         self.uniques: tuple[Constraint, ...] = ()
         if any(field.options and field.option(Unique) for field in schema.fields.values()):
-            from .unique import constraints
+            from .constraints import constraints
 
             self.uniques = constraints(self)
         self.guarded: bool = bool(self.uniques) or (schema.discriminator is not None and _has_guarded_class(schema))
@@ -141,6 +142,16 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 def finish(head: bytes, subject: bytes, rest: dict[str, Any]) -> bytes:
     """A request body from its head, its item or key, and what else it says."""
     return head + subject + (b"," + encode(rest)[1:] if rest else b"}")
+
+
+def names(places: Placeholders) -> dict[str, Any]:
+    """The placeholder maps of a request, leaving out what is empty (DynamoDB refuses an empty map)."""
+    found: dict[str, Any] = {}
+    if places.names:
+        found["ExpressionAttributeNames"] = places.names
+    if places.values:
+        found["ExpressionAttributeValues"] = places.values
+    return found
 
 
 def check_values(body: bytes, rest: dict[str, Any]) -> None:

@@ -6,9 +6,7 @@ the position is one for all shards: a page can be gone on from. It must not know
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections import deque
-from decimal import Decimal
 from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,15 +15,16 @@ from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from dynamorm.codec.generate import Page
-from dynamorm.codec.replies import decoded, dumps, parts_of, read_count, read_object
-from dynamorm.codec.system import raw_items
+from dynamorm.codec.replies import decoded, dumps, parts_of
+from dynamorm.codec.system import ordered, raw_items
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.schema import key_parts
 
+from .lanes import Lanes, counted, restored, stored, width
+from .page_reader import MOST, Turn
 from .parts import Spread
-from .query import MOST, Ready, Turn
-from .scan import width
+from .prepared import Ready, whole
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -64,11 +63,11 @@ class _Shard:
         """Whether it must be read on before it is known what comes next."""
         return not self.buffer and not self.ended
 
-    def position(self) -> bytes:
-        """The key of the item that was handed out last, as JSON."""
+    def position(self) -> bytes | None:
+        """The key of the item that was handed out last, as JSON; None where none was."""
         if self.handed is not None:
             self.at, self.handed = self.ready.key_of(self.handed), None
-        return b"null" if self.at is None else self.at
+        return self.at
 
 
 class Shards:
@@ -128,26 +127,29 @@ class Shards:
 
     def _rank(self, raw: bytes) -> Any:
         parts = parts_of(raw)
-        rank = tuple(_ordered(decoded(parts[name])) for name in self.sort)
+        rank = tuple(ordered(decoded(parts[name])) for name in self.sort)
         return _Down(rank) if self.down else rank
 
     def encode(self) -> bytes:
         """The position as JSON, for a cursor."""
-        live = {str(one.number): Raw(one.position()) for one in self.shards if one.buffer or not one.ended}
-        return dumps(_Stored(len(self.shards), live))
+        return dumps(_Stored(len(self.shards), stored(self.lanes().at)))
+
+    def lanes(self) -> Lanes:
+        """Where each shard stands that goes on: behind the item that was handed out last."""
+        return Lanes({one.number: one.position() for one in self.shards if one.buffer or not one.ended})
 
     def _open(self, text: bytes) -> None:
-        stored: _Stored | None = None
+        position: _Stored | None = None
         known: dict[int, bytes | None] = {}
         try:
-            stored = _decode(text)
-            known = {int(number): _key(bytes(raw)) for number, raw in stored.at.items()}
+            position = _decode(text)
+            known = restored(position.at)
         except (DecodeError, DynamORMError, ValueError):
-            stored = None
-        if stored is None or stored.shards != len(self.shards) or not all(0 <= one < stored.shards for one in known):
+            position = None
+        count = len(self.shards)
+        if position is None or position.shards != count or not all(0 <= number < count for number in known):
             raise ValidationError(
-                f"the cursor is not one of a query over {len(self.shards)} shards: start at the beginning",
-                field="cursor",
+                f"the cursor is not one of a query over {count} shards: start at the beginning", field="cursor"
             )
         for one in self.shards:
             one.ended = one.number not in known
@@ -178,21 +180,6 @@ def _of_one(ready: Ready, spread: Spread, number: int) -> Any:
     return replace(chosen, terms=terms, partitions=())
 
 
-def _key(raw: bytes) -> bytes | None:
-    if raw == b"null":
-        return None
-    read_object(raw)
-    return raw
-
-
-def _ordered(wire: dict[str, Any]) -> Any:
-    """What DynamoDB orders a key attribute by: a text by its bytes in UTF-8, a number by its value, bytes as they are."""
-    ((tag, value),) = wire.items()
-    if tag == "N":
-        return Decimal(value)
-    return value.encode() if tag == "S" else b64decode(value)
-
-
 def step(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
     """One step of a reader of pages: read where nothing is left, and hand out what comes next."""
     found: Shards | None = turn.shards
@@ -208,10 +195,7 @@ def step(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow[l
     yield from found.fill(session, most)
     items = found.take(size)
     if ready.hydrates:
-        from . import hydrate
-
-        page: Page = yield from hydrate.page(session, ready.request, Page(items, None, len(items), len(items)))
-        items = page.items
+        items = (yield from whole(session, ready, _page_of(items))).items
     items = turn.kept(items)
     if turn.left is not None:
         turn.left -= len(items)
@@ -221,23 +205,14 @@ def step(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow[l
     return items
 
 
+def _page_of(items: list[Any]) -> Flow[Page]:
+    """A page that needs no request to be had."""
+    return Page(items, None, len(items), len(items))
+    yield
+
+
 def count(session: Session, turn: Turn) -> Flow[int]:
     """How many items match in all shards, up to the limit."""
-    ready = turn.begin(session)
-    limit = turn.left
-    live = {one.number: (one.ready.counting(), one.start) for one in Shards(ready, turn.start).shards if not one.ended}
-    total, look = 0, turn.look
-    while live and (limit is None or total < limit):
-        numbers = list(live)[: width(session)]
-        left = None if limit is None else limit - total
-        most = left if left is None or not ready.filtered else max(left, look)
-        ops = [live[one][0].op(live[one][1], most, read_count, b',"Select":"COUNT"') for one in numbers]
-        look = min(look * 2, MOST)
-        pages: list[tuple[int, int, bytes | None]] = yield Gather([session.call(op) for op in ops], len(ops))
-        for number, (found, _, start) in zip(numbers, pages, strict=True):
-            total += found
-            if start is None:
-                del live[number]
-            else:
-                live[number] = live[number][0], start
-    return total if limit is None else min(total, limit)
+    shards = Shards(turn.begin(session), turn.start)
+    counting = {shard.number: (shard.ready.counting(), b"") for shard in shards.shards}
+    return (yield from counted(session, shards.lanes(), counting.__getitem__, turn.left, turn.look))

@@ -10,7 +10,8 @@ from typing import Final
 
 from dynamorm.codec.family import codecs_of, tags_of
 from dynamorm.codec.generate import Codec
-from dynamorm.codec.system import is_above, text_wire
+from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_above, text_wire
+from dynamorm.expression import Path
 from dynamorm.expression_compile import check_paths
 from dynamorm.expression_tree import Comparison, Condition, Node, Wire, paths, refuse, terms
 from dynamorm.schema import Schema
@@ -115,9 +116,7 @@ def without_guards(plan: Plan) -> tuple[Condition, ...]:
     """The filter of a scan that leaves out the guards of unique attributes, which are stored in the same table."""
     if not plan.guarded:
         return ()
-    from .unique_flows import no_guards
-
-    return (no_guards(plan),)
+    return (_no_guards(plan),)
 
 
 def sibling_filter(schema: Schema) -> Condition | None:
@@ -133,3 +132,9 @@ def sibling_filter(schema: Schema) -> Condition | None:
         return Comparison("=", (wires[0],), path)
     parts = [Comparison("IN", tuple(wires[at : at + MAX_IN]), path) for at in range(0, len(wires), MAX_IN)]
     return parts[0] if len(parts) == 1 else Condition("OR", tuple(parts))
+
+
+def _no_guards(plan: Plan) -> Condition:
+    """What is true of every item that is no guard: a scan meets both."""
+    wire = bytes_wire(GUARD_PREFIX.encode()) if plan.key_type(plan.partition.name) == "B" else text_wire(GUARD_PREFIX)
+    return ~Comparison("begins_with", (Wire(wire),), Path(plan.partition))

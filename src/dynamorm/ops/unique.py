@@ -7,21 +7,18 @@ It must not know how a transaction is sent.
 
 from __future__ import annotations
 
-from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
-from hashlib import sha256
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
-
-from msgspec import Struct
 
 from dynamorm.codec.replies import dumps, read_object
 from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_guard_key, number_wire, text_wire
 from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
 from dynamorm.expression import Path
 from dynamorm.expression_tree import Comparison, Condition, Location, Update, Wire
-from dynamorm.schema import Field, Unique
+from dynamorm.schema import Field
 
 from . import ring
+from .constraints import Constraint, Wires
 from .guard import OLD_ON_FAILURE
 from .write import NOT_READ, MustRead, Write
 
@@ -36,66 +33,9 @@ _WIRES: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "N": lambda _: number_wire(0),  # a sort key that is a number: all guards have the same
 }
 
-Wires = Mapping[str, dict[str, Any] | None]
-"""Wire values by stored name; None or nothing for what is not stored."""
 
 _NAMES: Final = ("ref", "wt", "c", "t")
 """Attributes of a guard: the key of the item, the token of the write, when it was made (ms), and what it is."""
-
-
-class Constraint(Struct, frozen=True, eq=False):
-    """One unique attribute, or several that are unique together. ``title`` is stored as part of the guards' keys."""
-
-    title: str
-    name: str
-    fields: tuple[Field, ...]
-    guards: type | None = None
-
-    def value(self, wires: Wires) -> str | None:
-        """The hash of the constrained values, None when one is missing: it is then not guarded."""
-        found = []
-        for field in self.fields:
-            wire = wires.get(field.stored)
-            if wire is None or "NULL" in wire:
-                return None
-            ((tag, payload),) = wire.items()
-            text = _bytes_of(tag + (b64encode(payload).decode() if isinstance(payload, bytes) else payload))
-            if text is None:
-                raise ValidationError(
-                    f"{field.owner}.{field.name} holds text that is not valid Unicode", field=field.name
-                )
-            found.append(b"%d:" % len(text) + text)
-        return urlsafe_b64encode(sha256(b"".join(found)).digest()).decode().rstrip("=")
-
-
-def _bytes_of(text: str) -> bytes | None:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # it holds the text, so it ends here
-        return None
-
-
-def constraints(plan: Plan) -> tuple[Constraint, ...]:
-    """The unique constraints of a model, in order of declaration. Raises ModelError for what cannot be kept unique."""
-    groups: dict[str, list[Field]] = {}
-    options: dict[str, Unique] = {}
-    for field in plan.codec.schema.fields.values():
-        option = field.option(Unique)
-        if option is None:
-            continue
-        if field.role in {"version", "created_at", "updated_at"}:
-            raise ModelError(f"{field.owner}.{field.name} is set by the library with each write: it cannot be Unique")
-        if plan.key_names == (field.stored,):
-            raise ModelError(f"{field.owner}.{field.name} is the whole key, which is unique as it is: leave Unique out")
-        if plan.codec.plans[field.name].shape.tag not in {"S", "N", "B"}:
-            raise ModelError(f"{field.owner}.{field.name}: a Unique attribute is stored as text, number or bytes")
-        name = option.name or field.name
-        groups.setdefault(name, []).append(field)
-        options.setdefault(name, option)
-    return tuple(
-        Constraint(f"{fields[0].owner}#{name}", name, tuple(fields), options[name].guards)
-        for name, fields in groups.items()
-    )
 
 
 class Guards:

@@ -10,15 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.replies import dumps
-from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, text_wire
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, DuplicateKey, Outcome, ValidationError
-from dynamorm.expression import Path
-from dynamorm.expression_tree import Comparison, Condition, Wire
 
+from .constraints import Constraint
 from .plan import Plan
-from .unique import Constraint, Guards, values_in
-from .write import MustRead, Write, perform, read_back
+from .send import perform
+from .unique import Guards, values_in
+from .write import MustRead, Write, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -119,9 +118,3 @@ def _asked(plan: Plan, values: dict[str, Any]) -> Constraint:
         f"{name} has no unique constraint on {', '.join(values) or 'nothing'}; "
         + (f"its constraints: {known}" if known else "declare one with attr(Unique())")
     )
-
-
-def no_guards(plan: Plan) -> Condition:
-    """What is true of every item that is no guard: a scan meets both."""
-    wire = bytes_wire(GUARD_PREFIX.encode()) if plan.key_type(plan.partition.name) == "B" else text_wire(GUARD_PREFIX)
-    return ~Comparison("begins_with", (Wire(wire),), Path(plan.partition))

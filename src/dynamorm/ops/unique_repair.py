@@ -21,11 +21,12 @@ from dynamorm.errors import ConditionFailed, TransactionConflict, ValidationErro
 from dynamorm.expression_compile import Placeholders
 
 from .callbacks import check_progress
-from .guard import OLD_ON_FAILURE, names
+from .guard import OLD_ON_FAILURE
 from .op import Op
-from .plan import Plan, encode, finish
+from .plan import Plan, encode, finish, names
+from .send import perform
 from .unique import Guards, fields_of, values_in
-from .write import Write, perform, read_back
+from .write import Write, read_back
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

@@ -16,11 +16,12 @@ from dynamorm.expression_tree import Location, Node, Wire
 from dynamorm.schema import Field
 
 from .begin import Begun, begin
-from .forms import RELATIVE, Forms, States, performed
-from .guard import OLD_ON_FAILURE, Guard, names
+from .forms import RELATIVE, Forms, States
+from .guard import OLD_ON_FAILURE, Guard
 from .items import key_from_parts
 from .op import Safety
-from .plan import Plan, check_values, finish
+from .plan import Plan, check_values, finish, names
+from .send import performed
 from .write import NOT_READ, Write
 
 if TYPE_CHECKING:

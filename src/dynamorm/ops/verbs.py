@@ -23,11 +23,12 @@ from dynamorm.expression_compile import Placeholders, check_paths, condition_tex
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
 from . import ring
-from .guard import OLD_ON_FAILURE, Guard, names, unguarded
+from .guard import OLD_ON_FAILURE, Guard, unguarded
 from .items import key_from_parts
-from .plan import Plan, check_values, finish
+from .plan import Plan, check_values, finish, names
+from .send import perform
 from .unstored import told, unstored
-from .write import NOT_READ, Write, perform
+from .write import NOT_READ, Write
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

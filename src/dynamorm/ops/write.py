@@ -8,7 +8,6 @@ how requests are signed or retried.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -16,29 +15,23 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from dynamorm.codec.address import is_of
-from dynamorm.codec.replies import dumps, expect_empty
 from dynamorm.codec.system import item_of
 from dynamorm.effects import Flow
 from dynamorm.errors import (
     AlreadyExists,
-    ClientError,
     ConditionFailed,
     DynamORMError,
-    MalformedResponse,
     MissingItem,
     Outcome,
-    OutcomeUnknown,
     ValidationError,
     VersionConflict,
 )
 from dynamorm.overriding import override
-from dynamorm.wire.reply import ServiceFault
 
-from .attempts import in_doubt
 from .op import UNBELIEVABLE, UNSETTLED, Op, Safety
 from .plan import Plan
 from .ring import TOKEN, tokens, verdict
-from .tokened import Tokened, spending
+from .tokened import spending
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -118,87 +111,6 @@ class MustRead(ValidationError):
         self.under = key
 
 
-def perform(session: Session, write: Write) -> Flow[Any]:
-    """Send one write, with what must be applied together with it, and return the verb's result."""
-    if write.also:
-        from .transact import together  # only a model with guards needs it
-
-        return together(session, write)
-    return _transaction(session, write) if write.transact else _single(session, write)
-
-
-def _single(session: Session, write: Write) -> Flow[Any]:
-    """Send the write as its own verb; where no answer tells what became of it, look at what is stored."""
-    plan, body, returns = write.plan, write.body, None
-    if write.single is not None:
-        returns = write.single.get("ReturnValues")
-        body = body[:-1] + b"," + dumps(write.single)[1:]
-    decode = _READERS[returns]
-    op = Op(
-        _OPERATIONS[write.kind],
-        plan.table,
-        body,
-        lambda reply: decode(write, reply),
-        write.safety,
-        lambda fault, ambiguous, info: refused(session, write, fault.item, info, ambiguous=ambiguous),
-        # Not a closure over the op: that would be a cycle for the collector with every write.
-        session.resolver(lambda one, deadline: _settling(session, write, one, deadline)),
-        write.token,
-        plan.key_names,
-    )
-    if write.expects == "version":
-        op.hurried = True
-    try:
-        return (yield from session.call(op))
-    except OutcomeUnknown as error:
-        if op.untold or returns == "ALL_OLD":
-            raise
-        unknown = error
-    from .settle import found_out  # needed after a failure only
-
-    with in_doubt():
-        return (yield from found_out(session, write, op, unknown))
-
-
-def _settling(session: Session, write: Write, op: Op, deadline: float | None) -> Flow[Outcome]:
-    """Settle a write whose answers were lost, when its error is asked to."""
-    from .settle import resolve
-
-    return resolve(session, write, op, deadline)
-
-
-def _read_empty(write: Write, reply: bytes) -> Any:
-    if reply != b"{}":
-        expect_empty(reply)
-    return applied(write, None)
-
-
-def _read_old(write: Write, reply: bytes) -> Any:
-    return applied(write, write.plan.codec.reading.attributes_json(reply, write.key))
-
-
-def _read_new(write: Write, reply: bytes) -> Any:
-    try:
-        fresh = write.plan.codec.read_attributes(reply, write.key)
-    except MalformedResponse:
-        raise
-    except Exception as error:  # it does not fit the model, and is stored all the same
-        after(error)
-        raise
-    if fresh is None:  # an update always leaves an item: this answer is not to what was asked
-        raise MalformedResponse("the answer lacks the attributes that were asked for")
-    assert write.shown is not None  # whoever asks for the new item
-    try:
-        return write.shown(fresh)
-    except BaseException as error:
-        after(error)
-        raise
-
-
-_READERS: Final = {None: _read_empty, "ALL_NEW": _read_new, "ALL_OLD": _read_old}
-_OPERATIONS: Final = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
-
-
 def applied(write: Write, raw: bytes | None) -> Any:
     """Bring the object up to date, and give the verb's result: the write is in the table."""
     try:
@@ -215,49 +127,6 @@ def after(error: BaseException, failed: str = "making its result") -> None:
         error.add_note(f"The write was applied; only {failed} failed.")
 
 
-def _transaction(session: Session, write: Write) -> Flow[Any]:
-    """Send the write as a one-item transaction: its token makes every attempt the same write."""
-    plan, token = write.plan, write.token.hex()  # of 16 bytes: within the 36 characters that DynamoDB takes
-    body = (
-        b'{"TransactItems":[{"' + write.kind.encode() + b'":' + write.body + b'}],"ClientRequestToken":"'
-        + token.encode() + b'"}'
-    )  # fmt: skip
-    op = Op(
-        "TransactWriteItems",
-        plan.table,
-        body,
-        expect_empty,
-        Safety.RESEND,
-        lambda fault, _, info: _cancelled(write, fault, info),
-        token=write.token,
-        key=plan.key_names,
-    )
-    op.parts = 1
-
-    def finish(end: float) -> Flow[None]:
-        with suppress(Exception):  # the outcome is known; only an object in memory stays as it was
-            applied(write, (yield from _look(session, write, end)))
-
-    tokened = Tokened(session, op, token, partial(spending_on, write), finish)
-    yield from tokened.send()
-    try:
-        raw = yield from _look(session, write, tokened.end)
-    except GeneratorExit:
-        raise
-    except BaseException as error:  # a cancellation too: whoever catches it must know
-        after(error, "reading its result back")
-        raise
-    return applied(write, raw)
-
-
-def _look(session: Session, write: Write, end: float) -> Flow[bytes | None]:
-    """What is stored after a transaction, where its result is wanted: it returns none itself."""
-    if not write.refresh:
-        return None
-    found: bytes | None = yield from session.call(read_back(write.plan, write.key, end))
-    return found
-
-
 def spending_on(write: Write, token: str) -> Flow[Op]:
     """The call that spends a token, by a check of the item that the write is about."""
     return spending(write.plan.table, write.key, write.plan.key_names, token)
@@ -269,21 +138,6 @@ def read_back(plan: Plan, key: bytes, end: float | None = None) -> Op:
     op = Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', partial(item_of, key=key))
     op.end = end
     return op
-
-
-def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
-    """The refusal of a one-item transaction, told as the single verb would. Its token proves that nothing was applied yet."""
-    reason = fault.cancellation[0]
-    if reason.code == "ConditionalCheckFailed":
-        if not is_conditional(write) or not believable(write, reason.item):
-            return UNBELIEVABLE
-        raise refusal(write, reason.item, info)
-    text = reason.message or fault.message
-    raise (
-        ValidationError(text, **info)
-        if reason.code == "ValidationError"
-        else ClientError(text, code=reason.code, **info)
-    )
 
 
 def refused(session: Session, write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:

@@ -1,0 +1,30 @@
+"""The text of a composite key of an object that no database has seen: of its fields alone."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from dynamorm.schema import SCHEMAS
+
+from .generate import Codec
+
+
+def text_of(obj: Any, name: str) -> str | None:
+    """The text of a composite of an object, None while a component has no value.
+
+    Raises: ValidationError for a component that cannot be stored.
+
+    Example: ``text_of(transaction, "pk")``
+    """
+    model: Any = getattr(obj, "__partial_of__", type(obj))
+    codec = _bare_codec(model)
+    one = codec.composites[name]
+    item = {stored: codec.normal_operand((codec.field(part),), getattr(obj, part)) for part, stored in one.sources}
+    return one.text(item)
+
+
+@cache
+def _bare_codec(model: type) -> Codec:
+    """A codec without any plugin, which knows no table's name: it only makes texts of values."""
+    return Codec(SCHEMAS[model], lambda _schema, _field: None, _bare_codec)
