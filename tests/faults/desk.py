@@ -6,6 +6,7 @@ Nothing is left to chance: every delay is the longest that its rule allows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -130,7 +131,7 @@ class Desk:
 
 def gaps(times: list[float]) -> list[float]:
     """The seconds between each two."""
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
 
 
 def lost(_: Desk, __: SentRequest) -> TransportError:
