@@ -272,8 +272,7 @@ def test_it_does_not_wait_for_what_would_leave_no_time_to_send(scripted: Make) -
         desk.bucket.tokens = 0
         error = desk.fails(OutcomeUnknown, Outcome.UNKNOWN)
         assert "retry budget" in str(error)
-        slept = desk.here.driver.sleeps
-        assert slept[: waits + 1] == pytest.approx([0.025, *[0.801] * waits])
+        assert desk.times(reads=True)[0] == pytest.approx(0.025 + waits * 0.801)  # when it ended, and looked
 
 
 # ------------------------------------------------------------------------------------- attempts that only find out
@@ -312,7 +311,12 @@ def test_a_token_is_asked_with_ever_more_rarely_and_often_at_the_end(scripted: M
 
 def test_a_versioned_write_is_asked_again_soon_each_time(scripted: Make) -> None:
     """The ring may move on while it waits; a create's cannot, so that one waits longer each time."""
-    for verb, expected in ((SAVE, [0.025] * 3), (UPDATE, [0.025] * 3), (DELETE, [0.025] * 3), (CREATE, [0.025, 0.05, 0.1])):
+    for verb, expected in (
+        (SAVE, [0.025] * 3),
+        (UPDATE, [0.025] * 3),
+        (DELETE, [0.025] * 3),
+        (CREATE, [0.025, 0.05, 0.1]),
+    ):
         desk = Desk(scripted, verb, applied, five, five)
         desk.succeeds()
         assert gaps(desk.times(reads=False)) == pytest.approx(expected)
