@@ -323,3 +323,32 @@ def test_a_versioned_write_is_asked_again_soon_each_time(scripted: Make) -> None
     desk = Desk(scripted, SAVE, applied, throttled, throttled)  # a throttle is waited for as it asks
     desk.succeeds()
     assert gaps(desk.times(reads=False)) == pytest.approx([0.025, 1.0, 2.0])
+    desk = Desk(scripted, SAVE, unreached, unreached, unreached)  # nothing was sent, so there is no hurry
+    desk.succeeds()
+    assert gaps(desk.times(reads=False)) == pytest.approx([0.025, 0.05, 0.1])
+
+
+@pytest.mark.parametrize("verb", [GET, CREATE, SAVE, PUT], ids=lambda verb: verb.name)
+def test_a_delay_is_not_waited_for_where_less_than_50_ms_would_be_left(scripted: Make, verb: Verb) -> None:
+    """The answer is given at once instead."""
+    for over, sent in ((0.04, 1), (0.06, 2)):
+        desk = Desk(
+            scripted, verb, every_write=unreached, every_read=unreached, retry_base=0.25, operation_timeout=0.25 + over
+        )
+        assert run(desk) is not None
+        assert len(desk.sent) == sent
+        assert desk.elapsed == pytest.approx(0.25 * (sent - 1))
+
+
+@pytest.mark.parametrize("verb", [CREATE, SAVE, PUT, UPDATE_KEY], ids=lambda verb: verb.name)
+def test_conflicts_are_counted_apart_from_the_other_attempts(scripted: Make, verb: Verb) -> None:
+    """Eight tries that meet another transaction, and beside them four that meet anything else."""
+    desk = Desk(scripted, verb, conflict, conflict, conflict, throttled, throttled, throttled, operation_timeout=60.0)
+    desk.succeeds()
+    assert len(desk.times(reads=False)) == 7
+    desk = Desk(scripted, verb, conflict, conflict, conflict, every_write=throttled, operation_timeout=60.0)
+    desk.fails(Throttled, Outcome.NOT_APPLIED)
+    assert len(desk.sent) == 3 + 4
+    desk = Desk(scripted, verb, throttled, throttled, every_write=conflict, operation_timeout=60.0)
+    desk.fails(TransactionConflict, Outcome.NOT_APPLIED)
+    assert len(desk.sent) == 2 + 8

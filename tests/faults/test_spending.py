@@ -125,6 +125,31 @@ def test_a_machine_that_slept_counts_the_time_it_slept(scripted: Make) -> None:
     assert len(desk.sent) == sent
 
 
+def test_a_clock_that_is_set_back_gives_a_token_no_longer_life(scripted: Make) -> None:
+    desk = Desk(scripted, PUT_IF, every_write=lost, operation_timeout=1.0)
+    error = desk.fails(OutcomeUnknown, Outcome.UNKNOWN)
+    desk.every_write = None
+    sent = len(desk.sent)
+    desk.clock.jump(-600.0)
+    desk.clock.advance(540.0)
+    assert error.resolve(5.0) is Outcome.UNKNOWN
+    assert len(desk.sent) == sent
+
+
+def test_a_token_is_not_spent_after_the_machine_slept(scripted: Make) -> None:
+    """DynamoDB may have forgotten it, and then the spending would prove nothing."""
+
+    def slept(desk: Desk, _: Any) -> None:
+        desk.clock.jump(540.0)
+
+    desk = Desk(scripted, REFUSED, lost, slept)
+    error = desk.fails(OutcomeUnknown, Outcome.UNKNOWN)
+    assert isinstance(error.__cause__, ConditionFailed)
+    assert len(desk.sent) == 2
+    assert error.resolve() is Outcome.UNKNOWN
+    assert len(desk.sent) == 2
+
+
 def test_a_verb_may_not_take_longer_than_its_token_lives(scripted: Make) -> None:
     """Also with an ``operation_timeout`` above nine minutes."""
     desk = Desk(scripted, PUT_IF, lost, every_write=throttled, operation_timeout=900.0, retry_cap=100.0)
