@@ -9,10 +9,10 @@ import pytest
 
 from dynamorm import Outcome, OutcomeUnknown
 from dynamorm.errors import ConditionFailed
-from dynamorm.testing import answers, failure
+from dynamorm.testing import Late, answers, failure
 from tests.faults.desk import Desk, Make, applied, five, lost, throttled, unreached
 from tests.faults.stage import Stage
-from tests.faults.verbs import CLASS_N, Payment, Verb
+from tests.faults.verbs import CLASS_N, Counter, Payment, Verb
 
 PUT_IF, UPDATE_KEY, DELETE_STRICT = CLASS_N
 REFUSED = Verb(
@@ -45,6 +45,24 @@ def test_the_spending_ends_with_the_verb(scripted: Make) -> None:
     assert isinstance(error.__cause__, ConditionFailed)
     assert 1.9 < desk.elapsed < 2.0
     assert error.attempts == 2
+
+
+def test_the_spending_ends_with_a_verb_that_sent_other_requests_before(scripted: Make) -> None:
+    """An increment reads first, which takes most of its time."""
+
+    def slow(desk: Desk, request: Any) -> Any:
+        return Late(desk.serve(request), 1.5)
+
+    def changed(desk: Desk, _: Any) -> None:
+        desk.store.seed("counters", id="c1", count=7)
+
+    verb = REFUSED._replace(act=lambda db, _: db.increment(Counter, "c1", Counter.count))
+    desk = Desk(scripted, verb, lost, changed, every_write=five, operation_timeout=2.0)
+    desk.store.seed("counters", id="c1", count=5)
+    desk.reads = [slow]
+    desk.fails(OutcomeUnknown, Outcome.UNKNOWN)
+    assert len(desk.times(reads=False)) > 3
+    assert 1.9 < desk.elapsed < 2.0
 
 
 def test_a_spending_that_meets_a_conflict_was_answered(stage: Callable[..., Stage]) -> None:

@@ -69,11 +69,11 @@ class Tokened:
         OutcomeUnknown.
         """
         session, op = self._session, self.op
-        self._started = now = session.channel.clock.monotonic()
+        self._started = session.channel.clock.monotonic()
         self._born = session.now().timestamp()
         # Behind that DynamoDB may have forgotten the token, and would apply the same request once more.
         op.timeout = min(session.config.operation_timeout, TOKEN_LIFE)
-        self.end = min(now + op.timeout, session.end())
+        self.end = session.end()
         try:
             found = yield from session.call(op)
         except OutcomeUnknown as error:
