@@ -184,8 +184,10 @@ def test_w13_a_users_condition_that_fails_is_not_a_version_conflict(stage: Make)
 def test_w20_copies_of_a_request_are_applied_once(stage: Make, verb: Verb, count: int, reply: str) -> None:
     """The client may see the answer to the first copy, to the last, or none."""
     here = stage()
+    subject = here.prepare(verb)
     here.store.copies, here.store.answers_last = count, reply != "first"
-    here.run(verb, RESET.applied() if reply == "lost" else None).succeeded(2 if reply == "lost" else 1)
+    run = here.act(verb, subject, RESET.applied() if reply == "lost" else None)
+    run.succeeded(2 if reply == "lost" else 1)
 
 
 @pytest.mark.parametrize("verb", SETTLED, ids=lambda verb: verb.name)

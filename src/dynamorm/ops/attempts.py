@@ -234,7 +234,7 @@ class Attempts:
             return True
         cost = bucket.take(kind)
         self.taken += cost
-        return cost > 0
+        return bool(cost)
 
     def resumed(self) -> float:
         """Seconds to wait before looking again whether the next attempt may be sent; 0 when it may be. Or the end."""

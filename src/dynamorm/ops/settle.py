@@ -88,9 +88,10 @@ def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> F
             with suppress(Exception):  # that is certain; only an object in memory stays as it was
                 applied(write, None if write.kind == "Delete" else raw)
         return outcome
-    # Only what still is as the write was made for can be written now and overwrite nothing that is newer. Where no item
-    # is, the write may never have arrived, or somebody has deleted what it stored.
-    if outcome is Outcome.NOT_APPLIED or write.safety is Safety.ONCE or not is_untouched(write, raw):
+    # Only what still is as the write was made for can be written now and overwrite nothing that is newer: not where the
+    # outcome is NOT_APPLIED, for the version went on. Where no item is, the write may never have arrived, or somebody
+    # has deleted what it stored.
+    if write.safety is Safety.ONCE or not is_untouched(write, raw):
         return outcome
     repeated = copy(op)
     repeated.end, repeated.timeout = end, limit

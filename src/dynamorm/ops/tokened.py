@@ -69,11 +69,11 @@ class Tokened:
         OutcomeUnknown.
         """
         session, op = self._session, self.op
-        self._started = now = session.channel.clock.monotonic()
+        self._started = session.channel.clock.monotonic()
         self._born = session.now().timestamp()
         # Behind that DynamoDB may have forgotten the token, and would apply the same request once more.
         op.timeout = min(session.config.operation_timeout, TOKEN_LIFE)
-        self.end = min(now + op.timeout, session.end())
+        self.end = session.end()
         try:
             found = yield from session.call(op)
         except OutcomeUnknown as error:
@@ -110,8 +110,7 @@ class Tokened:
         if self._outcome is not Outcome.UNKNOWN or end <= now:
             return self._outcome
         again = copy(self.op)
-        again.end, again.timeout = end, end - now
-        again.resolver = None
+        again.end, again.timeout = end, TOKEN_LIFE  # its end alone bounds it
         try:
             yield from session.call(again)
         except Rejected as error:
@@ -146,12 +145,11 @@ class Tokened:
         """Use the token up, so that no attempt can be applied any more, unless one was: that is what the answer tells."""
         session = self._session
         end = min(end, self._dead)
-        now = session.channel.clock.monotonic()
-        if end <= now:
+        if end <= session.channel.clock.monotonic():
             return Outcome.UNKNOWN
         try:
             op = yield from self._spending(self._token)
-            op.end, op.timeout = end, end - now
+            op.end, op.timeout = end, TOKEN_LIFE  # its end alone bounds it
             yield from session.call(op)
         except ClientError as error:
             if _is_mismatch(error) and not self._given:  # with a caller's token it may be another request that was
