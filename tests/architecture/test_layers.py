@@ -45,7 +45,7 @@ OUTSIDE = (
     "dynamorm.testing",
 )
 # They may name a plugin: the faces import one on first use, the root hands plugin names on lazily.
-FACES = ("dynamorm.db", "dynamorm.async_db")
+FACES = ("dynamorm.faces",)
 
 
 def core(modules):

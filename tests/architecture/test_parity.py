@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-import dynamorm.async_db
-import dynamorm.async_query
-import dynamorm.async_tables
-import dynamorm.db
-import dynamorm.query
-import dynamorm.tables
+import dynamorm.faces.aio.db
+import dynamorm.faces.aio.query
+import dynamorm.faces.aio.tables
+import dynamorm.faces.blocking.db
+import dynamorm.faces.blocking.query
+import dynamorm.faces.blocking.tables
 
 # The one pair of names that Python itself spells differently.
 SPELLED = {"aclose": "close"}
@@ -23,8 +23,10 @@ def pairs_of_classes():
 
     The classes that a face loads with their first use are looked for in the modules they are in.
     """
-    blocking_names = vars(dynamorm.tables) | vars(dynamorm.query) | vars(dynamorm.db)
-    async_names = vars(dynamorm.async_tables) | vars(dynamorm.async_query) | vars(dynamorm.async_db)
+    blocking_names = (
+        vars(dynamorm.faces.blocking.tables) | vars(dynamorm.faces.blocking.query) | vars(dynamorm.faces.blocking.db)
+    )
+    async_names = vars(dynamorm.faces.aio.tables) | vars(dynamorm.faces.aio.query) | vars(dynamorm.faces.aio.db)
     for name, asynchronous in sorted(async_names.items()):
         blocking = blocking_names.get(name.removeprefix("Async"))
         if name.startswith("Async") and isinstance(asynchronous, type) and isinstance(blocking, type):
@@ -112,7 +114,10 @@ def test_the_same_docstrings(blocking, asynchronous):
 
 @pytest.mark.parametrize(
     ("face", "protocol"),
-    [(dynamorm.db.DB, ("__enter__", "__exit__")), (dynamorm.async_db.AsyncDB, ("__aenter__", "__aexit__"))],
+    [
+        (dynamorm.faces.blocking.db.DB, ("__enter__", "__exit__")),
+        (dynamorm.faces.aio.db.AsyncDB, ("__aenter__", "__aexit__")),
+    ],
 )
 def test_each_face_is_a_context_manager_of_its_kind(face, protocol):
     assert all(callable(getattr(face, name, None)) for name in protocol)

@@ -1,21 +1,21 @@
-"""The query builder of the asyncio face: the ends of a query, awaitable. The builder itself is in `dynamorm.query`."""
+"""The query builder of the asyncio face: the ends of a query, awaitable. The builder itself is in `faces.blocking.query`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .face import wrong_block
-from .ops import query
-from .query import Builder
+from ...ops import query
+from ..blocking.query import Builder
+from ..face import wrong_block
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from .expression import Holds
-    from .ops.collect import Buckets
-    from .ops.explain import Explain
-    from .ops.pages import Page
+    from ...expression import Holds
+    from ...ops.collect import Buckets
+    from ...ops.explain import Explain
+    from ...ops.pages import Page
 
 M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
@@ -44,7 +44,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return await self._run(ends.first(self._session, self._request))
 
@@ -55,7 +55,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.key == "k1").one()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return await self._run(ends.one(self._session, self._request))
 
@@ -64,7 +64,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where("status", "=", "completed").count()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return await self._run(ends.count(self._session, self._request))
 
@@ -73,7 +73,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").exists()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return await self._run(ends.exists(self._session, self._request))
 
@@ -85,7 +85,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return await self._run(ends.page(self._session, self._request))
 
@@ -109,7 +109,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
         """
-        from .ops import aggregate
+        from ...ops import aggregate
 
         return await self._run(aggregate.total(self._session, self._request, field))
 
@@ -120,7 +120,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
         """
-        from .ops import aggregate
+        from ...ops import aggregate
 
         return await self._run(aggregate.average(self._session, self._request, field))
 
@@ -133,7 +133,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
         """
-        from .ops import aggregate
+        from ...ops import aggregate
 
         return await self._run(aggregate.least(self._session, self._request, field))
 
@@ -146,7 +146,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
         """
-        from .ops import aggregate
+        from ...ops import aggregate
 
         return await self._run(aggregate.greatest(self._session, self._request, field))
 
@@ -159,7 +159,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
         """
-        from .ops import purge
+        from ...ops import purge
 
         return await self._run(purge.delete_all(self._session, self._request, confirm=confirm, progress=progress))
 
@@ -173,7 +173,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order)[Order]``
         """
-        from .ops import collect
+        from ...ops import collect
 
         return await self._run(collect.collect(self._session, self._request, models))
 
@@ -184,7 +184,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``print(db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
-        from .ops import explain
+        from ...ops import explain
 
         turn = query.turn_of(self._request)
         turn.paged = True

@@ -1,4 +1,4 @@
-"""`AsyncTables`, the part of the asyncio face that makes, checks, changes and deletes tables."""
+"""`Tables`, the part of the blocking face that makes, checks, changes and deletes tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from dynamorm.session import Session
     from dynamorm.table_settings import TableSettings
 
-    from .ops.tables.apply import Progress
-    from .ops.tables.description import TableDescription
-    from .ops.tables.plan import TablePlan
-    from .ops.tables.steps import Step
+    from ...ops.tables.apply import Progress
+    from ...ops.tables.description import TableDescription
+    from ...ops.tables.plan import TablePlan
+    from ...ops.tables.steps import Step
 
 WAIT = 300.0
 """Seconds to wait for a table by default: AWS makes one in under a minute, and indexes on a new table cost no more."""
@@ -21,8 +21,8 @@ WAIT_FOR_PLAN = 3600.0
 """Seconds to wait for a plan by default: an index on a full table takes as long as copying its items does."""
 
 
-class AsyncTables:
-    """The tables of a database. Made by `AsyncDB.tables`."""
+class Tables:
+    """The tables of a database. Made by `DB.tables`."""
 
     __slots__ = ("_run", "_session")
 
@@ -31,7 +31,7 @@ class AsyncTables:
         self._run = run
 
     @overload
-    async def create(
+    def create(
         self,
         model: type[Any],
         /,
@@ -41,7 +41,7 @@ class AsyncTables:
         skip_unavailable: bool = ...,
     ) -> TableDescription: ...
     @overload
-    async def create(
+    def create(
         self,
         model: type[Any],
         other: type[Any],
@@ -51,7 +51,7 @@ class AsyncTables:
         timeout: float = ...,
         skip_unavailable: bool = ...,
     ) -> list[TableDescription]: ...
-    async def create(
+    def create(
         self,
         *models: Any,
         settings: TableSettings | None = None,
@@ -69,15 +69,13 @@ class AsyncTables:
 
         Example: ``db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        made = await self._run(
-            lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
-        )
+        made = self._run(lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
         return made if len(models) > 1 else made[0]
 
     @overload
-    async def ensure(
+    def ensure(
         self,
         model: type[Any],
         /,
@@ -87,7 +85,7 @@ class AsyncTables:
         skip_unavailable: bool = ...,
     ) -> TableDescription: ...
     @overload
-    async def ensure(
+    def ensure(
         self,
         model: type[Any],
         other: type[Any],
@@ -97,7 +95,7 @@ class AsyncTables:
         timeout: float = ...,
         skip_unavailable: bool = ...,
     ) -> list[TableDescription]: ...
-    async def ensure(
+    def ensure(
         self,
         *models: Any,
         settings: TableSettings | None = None,
@@ -113,14 +111,12 @@ class AsyncTables:
 
         Example: ``db.tables.ensure(Payment)`` or ``db.tables.ensure(Customer, Order)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        found = await self._run(
-            lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
-        )
+        found = self._run(lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
         return found if len(models) > 1 else found[0]
 
-    async def describe(self, model: type[Any], /) -> TableDescription:
+    def describe(self, model: type[Any], /) -> TableDescription:
         """The live table: status, keys, indexes, billing, expiry, stream, recovery, encryption, tags.
 
         What neither the engine nor the permissions tell is None.
@@ -129,31 +125,31 @@ class AsyncTables:
 
         Example: ``db.tables.describe(Payment).status``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        return await self._run(lifecycle.describe(self._session, model))
+        return self._run(lifecycle.describe(self._session, model))
 
-    async def names(self) -> list[str]:
+    def names(self) -> list[str]:
         """The names of all tables that begin with the ``table_prefix`` of the settings.
 
         Example: ``"payments" in db.tables.names()``
         """
-        from .ops.tables import look
+        from ...ops.tables import look
 
-        return await self._run(look.names(self._session))
+        return self._run(look.names(self._session))
 
-    async def wait(self, *models: type[Any], timeout: float = WAIT) -> None:
+    def wait(self, *models: type[Any], timeout: float = WAIT) -> None:
         """Wait until the models' tables and their global indexes are ready.
 
         Raises: DeadlineExceeded after ``timeout`` seconds, saying what is not ready.
 
         Example: ``db.tables.wait(Payment, timeout=60)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        await self._run(lifecycle.wait(self._session, models, timeout))
+        self._run(lifecycle.wait(self._session, models, timeout))
 
-    async def check(self, *models: type[Any]) -> tuple[str, ...]:
+    def check(self, *models: type[Any]) -> tuple[str, ...]:
         """Check at start-up that the live tables fit the models; nothing is changed.
 
         Keys, types, indexes and what they project, indexes that are still being made, and the attribute that expires
@@ -163,13 +159,11 @@ class AsyncTables:
 
         Example: ``db.tables.check(Payment, Order)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        return await self._run(lifecycle.check(self._session, models))
+        return self._run(lifecycle.check(self._session, models))
 
-    async def plan(
-        self, *models: type[Any], settings: TableSettings | None = None, allow_delete: bool = False
-    ) -> TablePlan:
+    def plan(self, *models: type[Any], settings: TableSettings | None = None, allow_delete: bool = False) -> TablePlan:
         """Compare the models with the live tables: what would have to be done, what cannot be, and what is worth knowing.
 
         Name all models of a table: an index that none of them, or of the families of those with a discriminator, has is
@@ -180,11 +174,11 @@ class AsyncTables:
 
         Example: ``print(db.tables.plan(Payment))``
         """
-        from .ops.tables import plan
+        from ...ops.tables import plan
 
-        return await self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
+        return self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
 
-    async def apply(
+    def apply(
         self,
         plan: TablePlan,
         /,
@@ -203,11 +197,11 @@ class AsyncTables:
 
         Example: ``db.tables.apply(db.tables.plan(Payment), progress=print)``
         """
-        from .ops.tables import apply
+        from ...ops.tables import apply
 
-        return await self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
+        return self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
 
-    async def delete(self, *models: type[Any], force: bool = False, timeout: float = WAIT) -> None:
+    def delete(self, *models: type[Any], force: bool = False, timeout: float = WAIT) -> None:
         """Delete the models' tables with all their items, and wait until they are gone. Nothing happens where there is none.
 
         ``force`` lifts a table's deletion protection first.
@@ -216,6 +210,6 @@ class AsyncTables:
 
         Example: ``db.tables.delete(Payment)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        await self._run(lifecycle.delete(self._session, models, timeout, force=force))
+        self._run(lifecycle.delete(self._session, models, timeout, force=force))

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from .codec.stream_record import StreamRecord
-from .io.aio import Aio
-from .ops.streams import Consumer
-from .session import Session
-from .stream_link import StreamLink
+from ...codec.stream_record import StreamRecord
+from ...io.aio import Aio
+from ...ops.streams import Consumer
+from ...session import Session
+from ..stream_link import StreamLink
 
 M = TypeVar("M")
 

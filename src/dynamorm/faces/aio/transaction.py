@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from .errors import InvalidUse
-from .face import wrong_block
-from .transaction import Operations
+from ...errors import InvalidUse
+from ..blocking.transaction import Operations
+from ..face import wrong_block
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Self, 
 
 from msgspec.structs import replace
 
-from .errors import InvalidUse, ValidationError
-from .expression_compile import check_paths
-from .expression_tree import Location
-from .face import wrong_block
-from .ops import query
-from .ops.request import Request
-from .schema import Index
+from ...errors import InvalidUse, ValidationError
+from ...expression_compile import check_paths
+from ...expression_tree import Location
+from ...ops import query
+from ...ops.request import Request
+from ...schema import Index
+from ..face import wrong_block
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from .expression import Condition, Holds, Path
-    from .ops.collect import Buckets
-    from .ops.explain import Explain
-    from .ops.pages import Page
-    from .session import Session
+    from ...expression import Condition, Holds, Path
+    from ...ops.collect import Buckets
+    from ...ops.explain import Explain
+    from ...ops.pages import Page
+    from ...session import Session
 
 M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
@@ -218,7 +218,7 @@ class Builder(Generic[M]):
         return self._with(segments=_positive("segments", count))
 
     def _named(self, given: dict[str, Any]) -> ValidationError:
-        from .ops import textual
+        from ...ops import textual
 
         name = next(iter(given)).split("__")[0]  # name__gt=... is Django's way
         found = textual.place(self._session.plan(self._request.model), name)  # raises for a name that is no field
@@ -230,12 +230,12 @@ class Builder(Generic[M]):
         )
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
-        from .ops import textual
+        from ...ops import textual
 
         return (textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
 
     def _place(self, name: str) -> Path[Any]:
-        from .ops import textual
+        from ...ops import textual
 
         return textual.place(self._session.plan(self._request.model), name)
 
@@ -276,7 +276,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return self._run(ends.first(self._session, self._request))
 
@@ -287,7 +287,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.key == "k1").one()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return self._run(ends.one(self._session, self._request))
 
@@ -296,7 +296,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where("status", "=", "completed").count()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return self._run(ends.count(self._session, self._request))
 
@@ -305,7 +305,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").exists()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return self._run(ends.exists(self._session, self._request))
 
@@ -317,7 +317,7 @@ class Query(Builder[M]):
 
         Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
         """
-        from .ops import ends
+        from ...ops import ends
 
         return self._run(ends.page(self._session, self._request))
 
@@ -341,7 +341,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
         """
-        from .ops import aggregate
+        from ...ops import aggregate
 
         return self._run(aggregate.total(self._session, self._request, field))
 
@@ -350,7 +350,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
         """
-        from .ops import aggregate
+        from ...ops import aggregate
 
         return self._run(aggregate.average(self._session, self._request, field))
 
@@ -363,7 +363,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
         """
-        from .ops import aggregate
+        from ...ops import aggregate
 
         return self._run(aggregate.least(self._session, self._request, field))
 
@@ -376,7 +376,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
         """
-        from .ops import aggregate
+        from ...ops import aggregate
 
         return self._run(aggregate.greatest(self._session, self._request, field))
 
@@ -389,7 +389,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
         """
-        from .ops import purge
+        from ...ops import purge
 
         return self._run(purge.delete_all(self._session, self._request, confirm=confirm, progress=progress))
 
@@ -403,7 +403,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order)[Order]``
         """
-        from .ops import collect
+        from ...ops import collect
 
         return self._run(collect.collect(self._session, self._request, models))
 
@@ -414,7 +414,7 @@ class Query(Builder[M]):
 
         Example: ``print(db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
-        from .ops import explain
+        from ...ops import explain
 
         turn = query.turn_of(self._request)
         turn.paged = True

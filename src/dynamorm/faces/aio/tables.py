@@ -1,4 +1,4 @@
-"""`Tables`, the part of the blocking face that makes, checks, changes and deletes tables."""
+"""`AsyncTables`, the part of the asyncio face that makes, checks, changes and deletes tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from dynamorm.session import Session
     from dynamorm.table_settings import TableSettings
 
-    from .ops.tables.apply import Progress
-    from .ops.tables.description import TableDescription
-    from .ops.tables.plan import TablePlan
-    from .ops.tables.steps import Step
+    from ...ops.tables.apply import Progress
+    from ...ops.tables.description import TableDescription
+    from ...ops.tables.plan import TablePlan
+    from ...ops.tables.steps import Step
 
 WAIT = 300.0
 """Seconds to wait for a table by default: AWS makes one in under a minute, and indexes on a new table cost no more."""
@@ -21,8 +21,8 @@ WAIT_FOR_PLAN = 3600.0
 """Seconds to wait for a plan by default: an index on a full table takes as long as copying its items does."""
 
 
-class Tables:
-    """The tables of a database. Made by `DB.tables`."""
+class AsyncTables:
+    """The tables of a database. Made by `AsyncDB.tables`."""
 
     __slots__ = ("_run", "_session")
 
@@ -31,7 +31,7 @@ class Tables:
         self._run = run
 
     @overload
-    def create(
+    async def create(
         self,
         model: type[Any],
         /,
@@ -41,7 +41,7 @@ class Tables:
         skip_unavailable: bool = ...,
     ) -> TableDescription: ...
     @overload
-    def create(
+    async def create(
         self,
         model: type[Any],
         other: type[Any],
@@ -51,7 +51,7 @@ class Tables:
         timeout: float = ...,
         skip_unavailable: bool = ...,
     ) -> list[TableDescription]: ...
-    def create(
+    async def create(
         self,
         *models: Any,
         settings: TableSettings | None = None,
@@ -69,13 +69,15 @@ class Tables:
 
         Example: ``db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        made = self._run(lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
+        made = await self._run(
+            lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+        )
         return made if len(models) > 1 else made[0]
 
     @overload
-    def ensure(
+    async def ensure(
         self,
         model: type[Any],
         /,
@@ -85,7 +87,7 @@ class Tables:
         skip_unavailable: bool = ...,
     ) -> TableDescription: ...
     @overload
-    def ensure(
+    async def ensure(
         self,
         model: type[Any],
         other: type[Any],
@@ -95,7 +97,7 @@ class Tables:
         timeout: float = ...,
         skip_unavailable: bool = ...,
     ) -> list[TableDescription]: ...
-    def ensure(
+    async def ensure(
         self,
         *models: Any,
         settings: TableSettings | None = None,
@@ -111,12 +113,14 @@ class Tables:
 
         Example: ``db.tables.ensure(Payment)`` or ``db.tables.ensure(Customer, Order)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        found = self._run(lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
+        found = await self._run(
+            lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+        )
         return found if len(models) > 1 else found[0]
 
-    def describe(self, model: type[Any], /) -> TableDescription:
+    async def describe(self, model: type[Any], /) -> TableDescription:
         """The live table: status, keys, indexes, billing, expiry, stream, recovery, encryption, tags.
 
         What neither the engine nor the permissions tell is None.
@@ -125,31 +129,31 @@ class Tables:
 
         Example: ``db.tables.describe(Payment).status``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        return self._run(lifecycle.describe(self._session, model))
+        return await self._run(lifecycle.describe(self._session, model))
 
-    def names(self) -> list[str]:
+    async def names(self) -> list[str]:
         """The names of all tables that begin with the ``table_prefix`` of the settings.
 
         Example: ``"payments" in db.tables.names()``
         """
-        from .ops.tables import look
+        from ...ops.tables import look
 
-        return self._run(look.names(self._session))
+        return await self._run(look.names(self._session))
 
-    def wait(self, *models: type[Any], timeout: float = WAIT) -> None:
+    async def wait(self, *models: type[Any], timeout: float = WAIT) -> None:
         """Wait until the models' tables and their global indexes are ready.
 
         Raises: DeadlineExceeded after ``timeout`` seconds, saying what is not ready.
 
         Example: ``db.tables.wait(Payment, timeout=60)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        self._run(lifecycle.wait(self._session, models, timeout))
+        await self._run(lifecycle.wait(self._session, models, timeout))
 
-    def check(self, *models: type[Any]) -> tuple[str, ...]:
+    async def check(self, *models: type[Any]) -> tuple[str, ...]:
         """Check at start-up that the live tables fit the models; nothing is changed.
 
         Keys, types, indexes and what they project, indexes that are still being made, and the attribute that expires
@@ -159,11 +163,13 @@ class Tables:
 
         Example: ``db.tables.check(Payment, Order)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        return self._run(lifecycle.check(self._session, models))
+        return await self._run(lifecycle.check(self._session, models))
 
-    def plan(self, *models: type[Any], settings: TableSettings | None = None, allow_delete: bool = False) -> TablePlan:
+    async def plan(
+        self, *models: type[Any], settings: TableSettings | None = None, allow_delete: bool = False
+    ) -> TablePlan:
         """Compare the models with the live tables: what would have to be done, what cannot be, and what is worth knowing.
 
         Name all models of a table: an index that none of them, or of the families of those with a discriminator, has is
@@ -174,11 +180,11 @@ class Tables:
 
         Example: ``print(db.tables.plan(Payment))``
         """
-        from .ops.tables import plan
+        from ...ops.tables import plan
 
-        return self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
+        return await self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
 
-    def apply(
+    async def apply(
         self,
         plan: TablePlan,
         /,
@@ -197,11 +203,11 @@ class Tables:
 
         Example: ``db.tables.apply(db.tables.plan(Payment), progress=print)``
         """
-        from .ops.tables import apply
+        from ...ops.tables import apply
 
-        return self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
+        return await self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
 
-    def delete(self, *models: type[Any], force: bool = False, timeout: float = WAIT) -> None:
+    async def delete(self, *models: type[Any], force: bool = False, timeout: float = WAIT) -> None:
         """Delete the models' tables with all their items, and wait until they are gone. Nothing happens where there is none.
 
         ``force`` lifts a table's deletion protection first.
@@ -210,6 +216,6 @@ class Tables:
 
         Example: ``db.tables.delete(Payment)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
-        self._run(lifecycle.delete(self._session, models, timeout, force=force))
+        await self._run(lifecycle.delete(self._session, models, timeout, force=force))

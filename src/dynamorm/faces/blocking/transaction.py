@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from .face import wrong_block
-from .ops.draft import Draft
+from ...ops.draft import Draft
+from ..face import wrong_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
     from types import TracebackType
 
-    from .expression import Condition, Update
-    from .session import Session
+    from ...expression import Condition, Update
+    from ...session import Session
 
 M = TypeVar("M")
 

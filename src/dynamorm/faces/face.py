@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from .errors import InvalidUse
+from ..errors import InvalidUse
 
 if TYPE_CHECKING:
-    from .config import Config
-    from .session import Session
+    from ..config import Config
+    from ..session import Session
 
 
 class Face:

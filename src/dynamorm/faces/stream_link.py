@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from .codec.stream_records import check_on_unknown
-from .effects import Call, Flow
-from .errors import ValidationError
+from ..codec.stream_records import check_on_unknown
+from ..effects import Call, Flow
+from ..errors import ValidationError
+from ..ops.op import Op
+from ..ops.stream_checkpoint import check_checkpoint
+from ..ops.streams import ROUNDED, Consumer, Options
+from ..session import Session
 from .opening import driver_options
-from .ops.op import Op
-from .ops.stream_checkpoint import check_checkpoint
-from .ops.streams import ROUNDED, Consumer, Options
-from .session import Session
 
 _DAY = 86_400.0
 

@@ -1,4 +1,4 @@
-"""`DB`, the blocking face: one line per method, each runs a flow. `AsyncDB` is its mirror.
+"""`AsyncDB`, the asyncio face: the mirror of `DB`, method by method.
 
 The faces are the top of the house: everything they do is in `dynamorm.ops`.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-import dynamorm  # `dynamorm.query` is loaded with its first use
-
-from . import ops
-from .face import wrong_block
-from .many import Many
-from .opening import blocking_driver, open_session
+from ... import ops
+from ...io.aio import Aio
+from .. import aio  # `aio.query` is loaded with its first use
+from ..face import wrong_block
+from ..opening import driver_options, open_session
+from .bulk import AsyncMany
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
@@ -21,57 +21,58 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import TracebackType
 
-    from .codec.keys import StoredKey
-    from .config import Config
-    from .expression import Condition, Holds, Path, Update
-    from .face_view import DryRun, Explain
-    from .leases import Lease
-    from .ops.unique_repair import UniqueReport
-    from .query import Query
-    from .tables import Tables
+    from ...codec.keys import StoredKey
+    from ...config import Config
+    from ...expression import Condition, Holds, Path, Update
+    from ...ops.unique_repair import UniqueReport
+    from ..face_view import DryRun, Explain
+    from .lease import AsyncLease
+    from .query import AsyncQuery
+    from .tables import AsyncTables
 
 M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
 
 
-class DB(Many):
-    """A DynamoDB database, for blocking code. Safe to share between threads; a forked child opens its own connections.
+class AsyncDB(AsyncMany):
+    """A DynamoDB database, for asyncio. It belongs to the event loop that first uses it.
 
-    ``DB()`` reads its settings from the environment (`Config.from_env`). Use it as a context manager, or call `close`.
+    ``AsyncDB()`` reads its settings from the environment (`Config.from_env`). Use it as a context manager, or await
+    `close`.
 
     Raises: ConfigError for settings that are wrong or unsafe. No connection is made before the first call.
 
     Example::
 
-        with DB(Presets.local_development()) as db:
-            db.tables.ensure(Payment)
-            db.create(Payment(id="p1", amount=5))
-            db.get(Payment, "p1")
+        async with AsyncDB(Presets.local_development()) as db:
+            await db.tables.ensure(Payment)
+            await db.create(Payment(id="p1", amount=5))
+            await db.get(Payment, "p1")
     """
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
-        self._io = blocking_driver(session)
+        self._io = Aio(session.endpoint, **driver_options(session))
         session.run = self._io.run
 
     @property
-    def tables(self) -> Tables:
+    def tables(self) -> AsyncTables:
         """Create, check, describe and delete tables.
 
         Example: ``db.tables.ensure(Payment)``
         """
-        from .tables import Tables
+        from .tables import AsyncTables
 
-        return Tables(self._session, self._io.run)
+        return AsyncTables(self._session, self._io.run)
 
-    def model(self, model: type[M], /) -> Query[M]:
+    def model(self, model: type[M], /) -> AsyncQuery[M]:
         """Start a query on a model.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return dynamorm.query.Query(self._session, self._io.run, model)
+        return aio.query.AsyncQuery(self._session, self._io.run, model)
 
-    def get(
+    async def get(
         self,
         model: type[M],
         /,
@@ -90,9 +91,9 @@ class DB(Many):
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return self._io.run(ops.items.get(self._session, model, key, parts, consistent=consistent, select=select))
+        return await self._io.run(ops.items.get(self._session, model, key, parts, consistent=consistent, select=select))
 
-    def require(
+    async def require(
         self,
         model: type[M],
         /,
@@ -107,16 +108,18 @@ class DB(Many):
 
         Example: ``db.require(Payment, "p1").amount``
         """
-        return self._io.run(ops.items.require(self._session, model, key, parts, consistent=consistent, select=select))
+        return await self._io.run(
+            ops.items.require(self._session, model, key, parts, consistent=consistent, select=select)
+        )
 
-    def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
+    async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item of the model is stored under the key; a sibling's is none. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
-        return self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
+        return await self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
 
-    def create(self, obj: M, /, *, strict: bool | None = None) -> M:
+    async def create(self, obj: M, /, *, strict: bool | None = None) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
 
         With ``strict`` it is sent as a transaction with a token, at twice the write units (None: as the model or the
@@ -128,13 +131,15 @@ class DB(Many):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return self._io.run(ops.verbs.create(self._session, obj, strict=strict))
+        return await self._io.run(ops.verbs.create(self._session, obj, strict=strict))
 
     @overload
-    def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
+    async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
     @overload
-    def put(self, obj: M, /, *, condition: Condition | None = ..., returning: Literal["old"]) -> M | None: ...
-    def put(self, obj: Any, /, *, condition: Condition | None = None, returning: Literal["old"] | None = None) -> Any:
+    async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: Literal["old"]) -> M | None: ...
+    async def put(
+        self, obj: Any, /, *, condition: Condition | None = None, returning: Literal["old"] | None = None
+    ) -> Any:
         """Store an item, replacing whatever is there; the stored version is not checked.
 
         Attributes the model does not know are kept when the object was loaded. Without a condition the last writer
@@ -145,9 +150,9 @@ class DB(Many):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return self._io.run(ops.verbs.put(self._session, obj, condition=condition, returning=returning))
+        return await self._io.run(ops.verbs.put(self._session, obj, condition=condition, returning=returning))
 
-    def save(self, obj: M, /) -> M:
+    async def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
 
         Without a change nothing is sent.
@@ -157,10 +162,10 @@ class DB(Many):
 
         Example: ``payment.note = "checked"; db.save(payment)``
         """
-        return self._io.run(ops.verbs.save(self._session, obj))
+        return await self._io.run(ops.verbs.save(self._session, obj))
 
     @overload
-    def update(
+    async def update(
         self,
         model: type[M],
         /,
@@ -172,7 +177,7 @@ class DB(Many):
         **parts: Any,
     ) -> M: ...
     @overload
-    def update(
+    async def update(
         self,
         model: type[M],
         /,
@@ -184,7 +189,7 @@ class DB(Many):
         **parts: Any,
     ) -> None: ...
     @overload
-    def update(
+    async def update(
         self,
         obj: M,
         /,
@@ -193,7 +198,7 @@ class DB(Many):
         upsert: bool = ...,
         allow: Collection[str] = ...,
     ) -> M: ...
-    def update(
+    async def update(
         self,
         subject: Any,
         /,
@@ -220,10 +225,10 @@ class DB(Many):
         flow = ops.update.update(
             self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
-        return self._io.run(flow)
+        return await self._io.run(flow)
 
     @overload
-    def upsert(
+    async def upsert(
         self,
         model: type[M],
         /,
@@ -233,7 +238,7 @@ class DB(Many):
         **parts: Any,
     ) -> M: ...
     @overload
-    def upsert(
+    async def upsert(
         self,
         model: type[M],
         /,
@@ -243,8 +248,8 @@ class DB(Many):
         **parts: Any,
     ) -> None: ...
     @overload
-    def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
-    def upsert(
+    async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
+    async def upsert(
         self,
         subject: Any,
         /,
@@ -262,10 +267,10 @@ class DB(Many):
         flow = ops.update.update(
             self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
         )
-        return self._io.run(flow)
+        return await self._io.run(flow)
 
     @overload
-    def delete(
+    async def delete(
         self,
         subject: type[M],
         /,
@@ -276,11 +281,11 @@ class DB(Many):
         **parts: Any,
     ) -> M | None: ...
     @overload
-    def delete(
+    async def delete(
         self, subject: M, /, *, condition: Condition | None = ..., must_exist: bool = ..., returning: Literal["old"]
     ) -> M | None: ...
     @overload
-    def delete(
+    async def delete(
         self,
         subject: object,
         /,
@@ -290,7 +295,7 @@ class DB(Many):
         returning: None = ...,
         **parts: Any,
     ) -> None: ...
-    def delete(
+    async def delete(
         self,
         subject: Any,
         /,
@@ -313,9 +318,9 @@ class DB(Many):
         flow = ops.verbs.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
-        return self._io.run(flow)
+        return await self._io.run(flow)
 
-    def find_by_unique(self, model: type[M], /, **values: Any) -> M | None:
+    async def find_by_unique(self, model: type[M], /, **values: Any) -> M | None:
         """Read the one item with this value of a unique attribute, or None. Two consistent reads.
 
         A constraint of several attributes takes all of them.
@@ -324,11 +329,11 @@ class DB(Many):
 
         Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        from .ops import unique_flows
+        from ...ops import unique_flows
 
-        return self._io.run(unique_flows.find(self._session, model, values))
+        return await self._io.run(unique_flows.find(self._session, model, values))
 
-    def repair_unique(
+    async def repair_unique(
         self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None
     ) -> UniqueReport:
         """Compare a whole table with the guards of its unique attributes, and with ``apply`` mend what is wrong.
@@ -339,11 +344,11 @@ class DB(Many):
 
         Example: ``db.repair_unique(Payment).faults``
         """
-        from .ops import unique_repair
+        from ...ops import unique_repair
 
-        return self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
+        return await self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
 
-    def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
+    async def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
 
         ``operation`` is given a view of this database on which everything is checked and built, and nothing is sent.
@@ -352,14 +357,14 @@ class DB(Many):
 
         Raises: whatever the operation raises before it sends something.
 
-        Example: ``print(db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
+        Example: ``print(await db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from .face_view import Explain, Planned, Recorder, check_operation, face_on
+        from ..face_view import Explain, Planned, Recorder, check_operation, face_on
 
         check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
         with suppress(Planned):
-            operation(face_on(self, recorder, through=True))
+            await operation(face_on(self, recorder, through=True))
         return Explain(tuple(recorder.requests))
 
     def dry_run(self, *, values: bool = False) -> DryRun[Self]:
@@ -367,9 +372,9 @@ class DB(Many):
 
         A write returns None there, and leaves its object as it is; `DryRun.requests` has what would have been sent.
 
-        Example: ``with db.dry_run() as dry: dry.delete(Payment, "p1")``
+        Example: ``async with db.dry_run() as dry: await dry.delete(Payment, "p1")``
         """
-        from .face_view import DryRun, Recorder
+        from ..face_view import DryRun, Recorder
 
         return DryRun(self, Recorder(self._session, reading=True, values=values))
 
@@ -382,7 +387,7 @@ class DB(Many):
         *,
         duration: float | timedelta = 30.0,
         wait: float | timedelta = 0.0,
-    ) -> Lease:
+    ) -> AsyncLease:
         """The right to do something alone for ``duration`` seconds, under a name. Nothing is sent before it is acquired.
 
         The item has the form of the Go library's leases, so both can compete for one. ``model`` has the mixin
@@ -391,15 +396,17 @@ class DB(Many):
 
         Raises: ModelError for a model without the mixin; LeaseHeld (when acquired) while somebody else has it.
 
-        Example: ``with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
+        Example: ``async with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
         """
-        from .leases import Lease
-        from .ops.lease import Claim
+        from ...ops.lease import Claim
+        from .lease import AsyncLease
 
-        return Lease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
+        return AsyncLease(
+            self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait)
+        )
 
     @overload
-    def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key
+    async def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key
         self,
         obj: object,
         field: Holds[N | None],
@@ -411,7 +418,7 @@ class DB(Many):
         upsert: bool = ...,
     ) -> N: ...
     @overload
-    def increment(
+    async def increment(
         self,
         model: type[Any],
         key: Hashable,
@@ -424,7 +431,7 @@ class DB(Many):
         upsert: bool = ...,
     ) -> N: ...
     @overload
-    def increment(
+    async def increment(
         self,
         model: type[Any],
         partition: Hashable,
@@ -438,7 +445,7 @@ class DB(Many):
         upsert: bool = ...,
     ) -> N: ...
     @overload
-    def increment(
+    async def increment(
         self,
         model: type[Any],
         field: Holds[N | None],
@@ -450,7 +457,7 @@ class DB(Many):
         upsert: bool = ...,
         **parts: Any,
     ) -> N: ...
-    def increment(
+    async def increment(
         self,
         subject: Any,
         /,
@@ -473,33 +480,33 @@ class DB(Many):
 
         Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        from .ops import counter
+        from ...ops import counter
 
         flow = counter.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
-        return self._io.run(flow)
+        return await self._io.run(flow)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections. A call after that raises.
 
         Example: ``db.close()``, or use the DB as a context manager.
         """
-        self._io.close()
+        await self._io.close()
         link = self.__dict__.pop("_streams", None)
-        if link is not None:
-            link.close()
+        if link is not None and (closing := link.close()) is not None:
+            await closing
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        await self.close()
 
     if not TYPE_CHECKING:
-        __aenter__ = __aexit__ = wrong_block("a {name} is for blocking code: `with {name}(...)`; asyncio has AsyncDB")
+        __enter__ = __exit__ = wrong_block("{name} is for asyncio: `async with {name}(...)`; blocking code has DB")
 
     def __repr__(self) -> str:
-        return f"<DB {self._session.endpoint.host_header}>"
+        return f"<AsyncDB {self._session.endpoint.host_header}>"

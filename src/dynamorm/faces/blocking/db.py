@@ -1,4 +1,4 @@
-"""`AsyncDB`, the asyncio face: the mirror of `DB`, method by method.
+"""`DB`, the blocking face: one line per method, each runs a flow. `AsyncDB` is its mirror.
 
 The faces are the top of the house: everything they do is in `dynamorm.ops`.
 """
@@ -8,13 +8,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-import dynamorm  # `dynamorm.async_query` is loaded with its first use
-
-from . import ops
-from .async_many import AsyncMany
-from .face import wrong_block
-from .io.aio import Aio
-from .opening import driver_options, open_session
+from ... import ops
+from .. import blocking  # `blocking.query` is loaded with its first use
+from ..face import wrong_block
+from ..opening import blocking_driver, open_session
+from .bulk import Many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
@@ -22,58 +20,57 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import TracebackType
 
-    from .async_leases import AsyncLease
-    from .async_query import AsyncQuery
-    from .async_tables import AsyncTables
-    from .codec.keys import StoredKey
-    from .config import Config
-    from .expression import Condition, Holds, Path, Update
-    from .face_view import DryRun, Explain
-    from .ops.unique_repair import UniqueReport
+    from ...codec.keys import StoredKey
+    from ...config import Config
+    from ...expression import Condition, Holds, Path, Update
+    from ...leases import Lease
+    from ...ops.unique_repair import UniqueReport
+    from ..face_view import DryRun, Explain
+    from .query import Query
+    from .tables import Tables
 
 M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
 
 
-class AsyncDB(AsyncMany):
-    """A DynamoDB database, for asyncio. It belongs to the event loop that first uses it.
+class DB(Many):
+    """A DynamoDB database, for blocking code. Safe to share between threads; a forked child opens its own connections.
 
-    ``AsyncDB()`` reads its settings from the environment (`Config.from_env`). Use it as a context manager, or await
-    `close`.
+    ``DB()`` reads its settings from the environment (`Config.from_env`). Use it as a context manager, or call `close`.
 
     Raises: ConfigError for settings that are wrong or unsafe. No connection is made before the first call.
 
     Example::
 
-        async with AsyncDB(Presets.local_development()) as db:
-            await db.tables.ensure(Payment)
-            await db.create(Payment(id="p1", amount=5))
-            await db.get(Payment, "p1")
+        with DB(Presets.local_development()) as db:
+            db.tables.ensure(Payment)
+            db.create(Payment(id="p1", amount=5))
+            db.get(Payment, "p1")
     """
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
-        self._io = Aio(session.endpoint, **driver_options(session))
+        self._io = blocking_driver(session)
         session.run = self._io.run
 
     @property
-    def tables(self) -> AsyncTables:
+    def tables(self) -> Tables:
         """Create, check, describe and delete tables.
 
         Example: ``db.tables.ensure(Payment)``
         """
-        from .async_tables import AsyncTables
+        from .tables import Tables
 
-        return AsyncTables(self._session, self._io.run)
+        return Tables(self._session, self._io.run)
 
-    def model(self, model: type[M], /) -> AsyncQuery[M]:
+    def model(self, model: type[M], /) -> Query[M]:
         """Start a query on a model.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return dynamorm.async_query.AsyncQuery(self._session, self._io.run, model)
+        return blocking.query.Query(self._session, self._io.run, model)
 
-    async def get(
+    def get(
         self,
         model: type[M],
         /,
@@ -92,9 +89,9 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return await self._io.run(ops.items.get(self._session, model, key, parts, consistent=consistent, select=select))
+        return self._io.run(ops.items.get(self._session, model, key, parts, consistent=consistent, select=select))
 
-    async def require(
+    def require(
         self,
         model: type[M],
         /,
@@ -109,18 +106,16 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.require(Payment, "p1").amount``
         """
-        return await self._io.run(
-            ops.items.require(self._session, model, key, parts, consistent=consistent, select=select)
-        )
+        return self._io.run(ops.items.require(self._session, model, key, parts, consistent=consistent, select=select))
 
-    async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
+    def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item of the model is stored under the key; a sibling's is none. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
-        return await self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
+        return self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
 
-    async def create(self, obj: M, /, *, strict: bool | None = None) -> M:
+    def create(self, obj: M, /, *, strict: bool | None = None) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
 
         With ``strict`` it is sent as a transaction with a token, at twice the write units (None: as the model or the
@@ -132,15 +127,13 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return await self._io.run(ops.verbs.create(self._session, obj, strict=strict))
+        return self._io.run(ops.verbs.create(self._session, obj, strict=strict))
 
     @overload
-    async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
+    def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
     @overload
-    async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: Literal["old"]) -> M | None: ...
-    async def put(
-        self, obj: Any, /, *, condition: Condition | None = None, returning: Literal["old"] | None = None
-    ) -> Any:
+    def put(self, obj: M, /, *, condition: Condition | None = ..., returning: Literal["old"]) -> M | None: ...
+    def put(self, obj: Any, /, *, condition: Condition | None = None, returning: Literal["old"] | None = None) -> Any:
         """Store an item, replacing whatever is there; the stored version is not checked.
 
         Attributes the model does not know are kept when the object was loaded. Without a condition the last writer
@@ -151,9 +144,9 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return await self._io.run(ops.verbs.put(self._session, obj, condition=condition, returning=returning))
+        return self._io.run(ops.verbs.put(self._session, obj, condition=condition, returning=returning))
 
-    async def save(self, obj: M, /) -> M:
+    def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
 
         Without a change nothing is sent.
@@ -163,10 +156,10 @@ class AsyncDB(AsyncMany):
 
         Example: ``payment.note = "checked"; db.save(payment)``
         """
-        return await self._io.run(ops.verbs.save(self._session, obj))
+        return self._io.run(ops.verbs.save(self._session, obj))
 
     @overload
-    async def update(
+    def update(
         self,
         model: type[M],
         /,
@@ -178,7 +171,7 @@ class AsyncDB(AsyncMany):
         **parts: Any,
     ) -> M: ...
     @overload
-    async def update(
+    def update(
         self,
         model: type[M],
         /,
@@ -190,7 +183,7 @@ class AsyncDB(AsyncMany):
         **parts: Any,
     ) -> None: ...
     @overload
-    async def update(
+    def update(
         self,
         obj: M,
         /,
@@ -199,7 +192,7 @@ class AsyncDB(AsyncMany):
         upsert: bool = ...,
         allow: Collection[str] = ...,
     ) -> M: ...
-    async def update(
+    def update(
         self,
         subject: Any,
         /,
@@ -226,10 +219,10 @@ class AsyncDB(AsyncMany):
         flow = ops.update.update(
             self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
-        return await self._io.run(flow)
+        return self._io.run(flow)
 
     @overload
-    async def upsert(
+    def upsert(
         self,
         model: type[M],
         /,
@@ -239,7 +232,7 @@ class AsyncDB(AsyncMany):
         **parts: Any,
     ) -> M: ...
     @overload
-    async def upsert(
+    def upsert(
         self,
         model: type[M],
         /,
@@ -249,8 +242,8 @@ class AsyncDB(AsyncMany):
         **parts: Any,
     ) -> None: ...
     @overload
-    async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
-    async def upsert(
+    def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
+    def upsert(
         self,
         subject: Any,
         /,
@@ -268,10 +261,10 @@ class AsyncDB(AsyncMany):
         flow = ops.update.update(
             self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
         )
-        return await self._io.run(flow)
+        return self._io.run(flow)
 
     @overload
-    async def delete(
+    def delete(
         self,
         subject: type[M],
         /,
@@ -282,11 +275,11 @@ class AsyncDB(AsyncMany):
         **parts: Any,
     ) -> M | None: ...
     @overload
-    async def delete(
+    def delete(
         self, subject: M, /, *, condition: Condition | None = ..., must_exist: bool = ..., returning: Literal["old"]
     ) -> M | None: ...
     @overload
-    async def delete(
+    def delete(
         self,
         subject: object,
         /,
@@ -296,7 +289,7 @@ class AsyncDB(AsyncMany):
         returning: None = ...,
         **parts: Any,
     ) -> None: ...
-    async def delete(
+    def delete(
         self,
         subject: Any,
         /,
@@ -319,9 +312,9 @@ class AsyncDB(AsyncMany):
         flow = ops.verbs.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
-        return await self._io.run(flow)
+        return self._io.run(flow)
 
-    async def find_by_unique(self, model: type[M], /, **values: Any) -> M | None:
+    def find_by_unique(self, model: type[M], /, **values: Any) -> M | None:
         """Read the one item with this value of a unique attribute, or None. Two consistent reads.
 
         A constraint of several attributes takes all of them.
@@ -330,11 +323,11 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        from .ops import unique_flows
+        from ...ops import unique_flows
 
-        return await self._io.run(unique_flows.find(self._session, model, values))
+        return self._io.run(unique_flows.find(self._session, model, values))
 
-    async def repair_unique(
+    def repair_unique(
         self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None
     ) -> UniqueReport:
         """Compare a whole table with the guards of its unique attributes, and with ``apply`` mend what is wrong.
@@ -345,11 +338,11 @@ class AsyncDB(AsyncMany):
 
         Example: ``db.repair_unique(Payment).faults``
         """
-        from .ops import unique_repair
+        from ...ops import unique_repair
 
-        return await self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
+        return self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
 
-    async def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
+    def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
 
         ``operation`` is given a view of this database on which everything is checked and built, and nothing is sent.
@@ -358,14 +351,14 @@ class AsyncDB(AsyncMany):
 
         Raises: whatever the operation raises before it sends something.
 
-        Example: ``print(await db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
+        Example: ``print(db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from .face_view import Explain, Planned, Recorder, check_operation, face_on
+        from ..face_view import Explain, Planned, Recorder, check_operation, face_on
 
         check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
         with suppress(Planned):
-            await operation(face_on(self, recorder, through=True))
+            operation(face_on(self, recorder, through=True))
         return Explain(tuple(recorder.requests))
 
     def dry_run(self, *, values: bool = False) -> DryRun[Self]:
@@ -373,9 +366,9 @@ class AsyncDB(AsyncMany):
 
         A write returns None there, and leaves its object as it is; `DryRun.requests` has what would have been sent.
 
-        Example: ``async with db.dry_run() as dry: await dry.delete(Payment, "p1")``
+        Example: ``with db.dry_run() as dry: dry.delete(Payment, "p1")``
         """
-        from .face_view import DryRun, Recorder
+        from ..face_view import DryRun, Recorder
 
         return DryRun(self, Recorder(self._session, reading=True, values=values))
 
@@ -388,7 +381,7 @@ class AsyncDB(AsyncMany):
         *,
         duration: float | timedelta = 30.0,
         wait: float | timedelta = 0.0,
-    ) -> AsyncLease:
+    ) -> Lease:
         """The right to do something alone for ``duration`` seconds, under a name. Nothing is sent before it is acquired.
 
         The item has the form of the Go library's leases, so both can compete for one. ``model`` has the mixin
@@ -397,17 +390,15 @@ class AsyncDB(AsyncMany):
 
         Raises: ModelError for a model without the mixin; LeaseHeld (when acquired) while somebody else has it.
 
-        Example: ``async with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
+        Example: ``with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
         """
-        from .async_leases import AsyncLease
-        from .ops.lease import Claim
+        from ...leases import Lease
+        from ...ops.lease import Claim
 
-        return AsyncLease(
-            self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait)
-        )
+        return Lease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
 
     @overload
-    async def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key
+    def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key
         self,
         obj: object,
         field: Holds[N | None],
@@ -419,7 +410,7 @@ class AsyncDB(AsyncMany):
         upsert: bool = ...,
     ) -> N: ...
     @overload
-    async def increment(
+    def increment(
         self,
         model: type[Any],
         key: Hashable,
@@ -432,7 +423,7 @@ class AsyncDB(AsyncMany):
         upsert: bool = ...,
     ) -> N: ...
     @overload
-    async def increment(
+    def increment(
         self,
         model: type[Any],
         partition: Hashable,
@@ -446,7 +437,7 @@ class AsyncDB(AsyncMany):
         upsert: bool = ...,
     ) -> N: ...
     @overload
-    async def increment(
+    def increment(
         self,
         model: type[Any],
         field: Holds[N | None],
@@ -458,7 +449,7 @@ class AsyncDB(AsyncMany):
         upsert: bool = ...,
         **parts: Any,
     ) -> N: ...
-    async def increment(
+    def increment(
         self,
         subject: Any,
         /,
@@ -481,33 +472,33 @@ class AsyncDB(AsyncMany):
 
         Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        from .ops import counter
+        from ...ops import counter
 
         flow = counter.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
-        return await self._io.run(flow)
+        return self._io.run(flow)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the connections. A call after that raises.
 
         Example: ``db.close()``, or use the DB as a context manager.
         """
-        await self._io.close()
+        self._io.close()
         link = self.__dict__.pop("_streams", None)
-        if link is not None and (closing := link.close()) is not None:
-            await closing
+        if link is not None:
+            link.close()
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        self.close()
 
     if not TYPE_CHECKING:
-        __enter__ = __exit__ = wrong_block("{name} is for asyncio: `async with {name}(...)`; blocking code has DB")
+        __aenter__ = __aexit__ = wrong_block("a {name} is for blocking code: `with {name}(...)`; asyncio has AsyncDB")
 
     def __repr__(self) -> str:
-        return f"<AsyncDB {self._session.endpoint.host_header}>"
+        return f"<DB {self._session.endpoint.host_header}>"
