@@ -44,8 +44,9 @@ OUTSIDE = (
     "dynamorm.plugins",
     "dynamorm.testing",
 )
-# They may name a plugin: the faces import one on first use, the root hands plugin names on lazily.
-FACES = ("dynamorm.faces",)
+# They may name a plugin: the faces import one on first use, the root hands plugin names on lazily. `leases` is the public
+# name of a part of the faces.
+FACES = ("dynamorm.faces", "dynamorm.leases")
 
 
 def core(modules):

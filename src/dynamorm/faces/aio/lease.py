@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from ...leases import Held
 from ...ops import lease as flows
 from ...ops import lease_taking
+from ..held import Held
 
 if TYPE_CHECKING:
     from types import TracebackType

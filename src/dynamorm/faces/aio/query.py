@@ -1,4 +1,4 @@
-"""The query builder of the asyncio face: the ends of a query, awaitable. The builder itself is in `faces.blocking.query`."""
+"""`AsyncQuery`, the query of the asyncio face: the builder with the ends of a query."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ...ops import query
-from ..blocking.query import Builder
+from ..builder import Builder
 from ..face import wrong_block
 
 if TYPE_CHECKING:

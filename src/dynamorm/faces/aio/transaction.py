@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from ...errors import InvalidUse
-from ..blocking.transaction import Operations
 from ..face import wrong_block
+from ..operations import Operations
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from ...codec.keys import StoredKey
     from ...config import Config
     from ...expression import Condition, Holds, Path, Update
-    from ...leases import Lease
     from ...ops.unique_repair import UniqueReport
     from ..face_view import DryRun, Explain
+    from .lease import Lease
     from .query import Query
     from .tables import Tables
 
@@ -392,8 +392,8 @@ class DB(Many):
 
         Example: ``with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
         """
-        from ...leases import Lease
         from ...ops.lease import Claim
+        from .lease import Lease
 
         return Lease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
 
