@@ -15,6 +15,7 @@ from dynamorm.faces.stream_link import StreamLink
 from dynamorm.ops.op import Op
 from dynamorm.streams import StreamCheckpoint
 
+from ..architecture.test_parity import same_words
 from .service import Checkpoint, Order
 
 
@@ -164,5 +165,5 @@ def test_both_readers_offer_the_same_with_the_same_words():
     assert {"run", "commit", "stop", "close"} == set(names)
     for name in names:
         one, other = getattr(blocking, name), getattr(asynchronous, name)
-        assert inspect.getdoc(one) == inspect.getdoc(other)
+        assert same_words(inspect.getdoc(one)) == same_words(inspect.getdoc(other))
         assert list(inspect.signature(one).parameters) == list(inspect.signature(other).parameters)

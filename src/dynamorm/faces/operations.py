@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
+from ..errors import InvalidUse
 from ..ops.draft import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
+    from types import TracebackType
 
     from ..expression import Condition, Update
     from ..session import Session
@@ -25,6 +27,16 @@ class Operations:
     def __init__(self, session: Session, run: Callable[[Any], Any], token: str | None) -> None:
         self._draft = Draft(session, token)
         self._run = run
+
+    def _refuse_awaited(self, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Say so when a block of the asyncio face ended because it awaited an operation, which returns None."""
+        if type(error) is TypeError and traceback is not None and traceback.tb_next is None:
+            message = str(error)
+            if "NoneType" in message and "await" in message:
+                raise InvalidUse(
+                    "an operation of a transaction is written down, not sent: call tx.create(...) and the others without"
+                    " await; the end of the `async with` block sends them all"
+                ) from error
 
     def create(self, obj: object, /, *, label: str | None = None) -> None:
         """Store a new item; the transaction is cancelled when there is one under the key.

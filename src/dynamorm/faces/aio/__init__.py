@@ -1,3 +1,4 @@
+# Generated from ../blocking/__init__.py by scripts/async_face.py: change that one.
 """The asyncio face: a verb is one line, which runs a flow.
 
 The module that the face names as ``aio.query.AsyncQuery(...)`` is loaded with its first use, and is a plain attribute

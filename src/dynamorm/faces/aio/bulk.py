@@ -1,3 +1,4 @@
+# Generated from ../blocking/bulk.py by scripts/async_face.py: change that one.
 """`AsyncMany`, the part of the asyncio face that works on many items at once: batches, transactions, streams, PartiQL.
 
 One line per method, each runs a flow; `AsyncDB` inherits them.
@@ -53,7 +54,7 @@ class AsyncMany(Face):
         Raises: ValidationError for more than 100 items or a key that does not fit its model; TransactionConflict when
         other transactions kept an item busy.
 
-        Example: ``db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
+        Example: ``await db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
         from ...ops import snapshot
 
@@ -71,7 +72,7 @@ class AsyncMany(Face):
         Raises: ValidationError, before anything is sent, for a key that does not fit the model; Throttled when keys were
         left unread for a whole ``operation_timeout``: a missing answer is never taken for a missing item.
 
-        Example: ``db.batch_get(Payment, ["p1", "p2"])`` or ``db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
+        Example: ``await db.batch_get(Payment, ["p1", "p2"])`` or ``await db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
         from ...ops import batch
 
@@ -101,7 +102,7 @@ class AsyncMany(Face):
         Raises: ValidationError, before anything is sent, for what cannot be stored, naming its place in the list, and for
         a key in both lists. What the service refuses, or leaves open, is in the result.
 
-        Example: ``result = db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
+        Example: ``result = await db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
         """
         from ...ops import batch
 
@@ -203,7 +204,7 @@ class AsyncMany(Face):
         Raises: ValidationError for a statement that cannot be, or ``model`` with anything but whole items;
         AlreadyExists, ConditionFailed, OutcomeUnknown.
 
-        Example: ``db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
+        Example: ``await db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
         """
         from ...ops import partiql
 
@@ -218,7 +219,7 @@ class AsyncMany(Face):
 
         Raises: TransactionCancelled, ConditionFailed, ValidationError, OutcomeUnknown.
 
-        Example: ``db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
+        Example: ``await db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
         """
         from ...ops import partiql
 

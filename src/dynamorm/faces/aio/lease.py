@@ -1,3 +1,4 @@
+# Generated from ../blocking/lease.py by scripts/async_face.py: change that one.
 """`AsyncLease`, a lease on the asyncio face."""
 
 from __future__ import annotations

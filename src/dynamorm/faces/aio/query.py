@@ -1,3 +1,4 @@
+# Generated from ../blocking/query.py by scripts/async_face.py: change that one.
 """`AsyncQuery`, the query of the asyncio face: the builder with the ends of a query."""
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ class AsyncQuery(Builder[M]):
 
         Raises: ValidationError, before anything is sent, when no table or index answers the query and no scan is allowed.
 
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").all()``
         """
         return await self._run(query.everything(self._session, self._request))
 
     async def first(self) -> M | None:
         """The first item that matches, or None.
 
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").first()``
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").first()``
         """
         from ...ops import ends
 
@@ -53,7 +54,7 @@ class AsyncQuery(Builder[M]):
 
         Raises: NotFound when there is none; MultipleFound when there are more.
 
-        Example: ``db.model(Payment).where(Payment.key == "k1").one()``
+        Example: ``await db.model(Payment).where(Payment.key == "k1").one()``
         """
         from ...ops import ends
 
@@ -62,7 +63,7 @@ class AsyncQuery(Builder[M]):
     async def count(self) -> int:
         """How many items match, up to the limit. They are read (and paid for), but not fetched.
 
-        Example: ``db.model(Payment).where("status", "=", "completed").count()``
+        Example: ``await db.model(Payment).where("status", "=", "completed").count()``
         """
         from ...ops import ends
 
@@ -71,7 +72,7 @@ class AsyncQuery(Builder[M]):
     async def exists(self) -> bool:
         """Whether any item matches. Nothing is fetched, and no more is read than it takes to find one.
 
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").exists()``
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").exists()``
         """
         from ...ops import ends
 
@@ -83,7 +84,7 @@ class AsyncQuery(Builder[M]):
         It holds as many matching items as ``limit`` or ``page_size`` say (without either, what one answer brings), fewer
         only at the end, or when finding them takes longer than ``operation_timeout``.
 
-        Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
+        Example: ``page = await db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
         """
         from ...ops import ends
 
@@ -107,7 +108,7 @@ class AsyncQuery(Builder[M]):
     async def sum(self, field: Any) -> Any:
         """The sum of a number over all items that match: exact, an int or a Decimal; 0 of nothing.
 
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
         """
         from ...ops import aggregate
 
@@ -118,7 +119,7 @@ class AsyncQuery(Builder[M]):
     ) -> Decimal | None:
         """The mean of a number as a Decimal, None of nothing. Items whose value is None do not count.
 
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").average("amount")``
         """
         from ...ops import aggregate
 
@@ -131,7 +132,7 @@ class AsyncQuery(Builder[M]):
     async def min(self, field: Any) -> Any:
         """The smallest value of an attribute, None of nothing.
 
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
         """
         from ...ops import aggregate
 
@@ -144,7 +145,7 @@ class AsyncQuery(Builder[M]):
     async def max(self, field: Any) -> Any:
         """The largest value of an attribute, None of nothing.
 
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
         """
         from ...ops import aggregate
 
@@ -157,7 +158,7 @@ class AsyncQuery(Builder[M]):
 
         Raises: ValidationError without ``confirm``.
 
-        Example: ``db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
+        Example: ``await db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
         """
         from ...ops import purge
 
@@ -171,7 +172,7 @@ class AsyncQuery(Builder[M]):
 
         Raises: ValidationError for a model that does not share the items.
 
-        Example: ``db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order)[Order]``
+        Example: ``(await db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order))[Order]``
         """
         from ...ops import collect
 
@@ -182,7 +183,7 @@ class AsyncQuery(Builder[M]):
 
         Values are shown as ``"?"`` unless ``values``.
 
-        Example: ``print(db.model(Payment).where(Payment.merchant == "m1").explain())``
+        Example: ``print(await db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
         from ...ops import explain
 
@@ -191,7 +192,7 @@ class AsyncQuery(Builder[M]):
         return await self._run(explain.explained(self._session, turn.next, values=values))
 
     if not TYPE_CHECKING:
-        __iter__ = wrong_block("an {name} of an AsyncDB is read by `async for`; `for` is for DB")
+        __iter__ = wrong_block("AsyncQuery")
 
     async def __aiter__(self) -> AsyncIterator[M]:
         turn = query.turn_of(self._request)

@@ -1,3 +1,4 @@
+# Generated from ../blocking/tables.py by scripts/async_face.py: change that one.
 """`AsyncTables`, the part of the asyncio face that makes, checks, changes and deletes tables."""
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class AsyncTables:
         Raises: ClientError with code ``ResourceInUseException`` when it exists; ModelError when models of one table
         contradict each other; DeadlineExceeded after ``timeout`` seconds.
 
-        Example: ``db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
+        Example: ``await db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
         from ...ops.tables import lifecycle
 
@@ -111,7 +112,7 @@ class AsyncTables:
 
         Raises: ModelError when the live table does not fit, saying in what; DeadlineExceeded after ``timeout`` seconds.
 
-        Example: ``db.tables.ensure(Payment)`` or ``db.tables.ensure(Customer, Order)``
+        Example: ``await db.tables.ensure(Payment)`` or ``await db.tables.ensure(Customer, Order)``
         """
         from ...ops.tables import lifecycle
 
@@ -127,7 +128,7 @@ class AsyncTables:
 
         Raises: TableNotFound.
 
-        Example: ``db.tables.describe(Payment).status``
+        Example: ``(await db.tables.describe(Payment)).status``
         """
         from ...ops.tables import lifecycle
 
@@ -136,7 +137,7 @@ class AsyncTables:
     async def names(self) -> list[str]:
         """The names of all tables that begin with the ``table_prefix`` of the settings.
 
-        Example: ``"payments" in db.tables.names()``
+        Example: ``"payments" in await db.tables.names()``
         """
         from ...ops.tables import look
 
@@ -147,7 +148,7 @@ class AsyncTables:
 
         Raises: DeadlineExceeded after ``timeout`` seconds, saying what is not ready.
 
-        Example: ``db.tables.wait(Payment, timeout=60)``
+        Example: ``await db.tables.wait(Payment, timeout=60)``
         """
         from ...ops.tables import lifecycle
 
@@ -161,7 +162,7 @@ class AsyncTables:
 
         Raises: ModelError with everything that does not fit, in all tables.
 
-        Example: ``db.tables.check(Payment, Order)``
+        Example: ``await db.tables.check(Payment, Order)``
         """
         from ...ops.tables import lifecycle
 
@@ -178,7 +179,7 @@ class AsyncTables:
 
         Raises: ModelError when models of one table contradict each other.
 
-        Example: ``print(db.tables.plan(Payment))``
+        Example: ``print(await db.tables.plan(Payment))``
         """
         from ...ops.tables import plan
 
@@ -201,7 +202,7 @@ class AsyncTables:
         Raises: ModelError when the plan has problems, or a table is not as the plan saw it any more, before anything is
         changed; DeadlineExceeded after ``timeout`` seconds; OutcomeUnknown when it cannot be told whether a step was made.
 
-        Example: ``db.tables.apply(db.tables.plan(Payment), progress=print)``
+        Example: ``await db.tables.apply(await db.tables.plan(Payment), progress=print)``
         """
         from ...ops.tables import apply
 
@@ -214,7 +215,7 @@ class AsyncTables:
 
         Raises: ValidationError with code ``ErrDeletionProtected`` when the table is protected.
 
-        Example: ``db.tables.delete(Payment)``
+        Example: ``await db.tables.delete(Payment)``
         """
         from ...ops.tables import lifecycle
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from ... import ops
 from .. import blocking  # `blocking.query` is loaded with its first use
+from ..blocking_driver import open_driver
 from ..face import wrong_block
-from ..opening import blocking_driver, open_session
+from ..opening import open_session
 from .bulk import Many
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ N = TypeVar("N", int, "Decimal")
 class DB(Many):
     """A DynamoDB database, for blocking code. Safe to share between threads; a forked child opens its own connections.
 
-    ``DB()`` reads its settings from the environment (`Config.from_env`). Use it as a context manager, or call `close`.
+    ``DB()`` reads its settings from the environment (`Config.from_env`).
+    Use it as a context manager, or call `close`.
 
     Raises: ConfigError for settings that are wrong or unsafe. No connection is made before the first call.
 
@@ -50,7 +52,7 @@ class DB(Many):
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
-        self._io = blocking_driver(session)
+        self._io = open_driver(session)
         session.run = self._io.run
 
     @property
@@ -484,10 +486,8 @@ class DB(Many):
 
         Example: ``db.close()``, or use the DB as a context manager.
         """
-        self._io.close()
-        link = self.__dict__.pop("_streams", None)
-        if link is not None:
-            link.close()
+        for driver in self._connected():
+            driver.close()
 
     def __enter__(self) -> Self:
         return self
@@ -498,7 +498,7 @@ class DB(Many):
         self.close()
 
     if not TYPE_CHECKING:
-        __aenter__ = __aexit__ = wrong_block("a {name} is for blocking code: `with {name}(...)`; asyncio has AsyncDB")
+        __aenter__ = __aexit__ = wrong_block("DB")
 
     def __repr__(self) -> str:
         return f"<DB {self._session.endpoint.host_header}>"

@@ -189,7 +189,7 @@ class Query(Builder[M]):
         return self._run(explain.explained(self._session, turn.next, values=values))
 
     if not TYPE_CHECKING:
-        __aiter__ = wrong_block("a {name} of a blocking DB is read by `for`; `async for` is for AsyncDB")
+        __aiter__ = wrong_block("Query")
 
     def __iter__(self) -> Iterator[M]:
         turn = query.turn_of(self._request)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 class Transaction(Operations):
     """Writes that are applied together or not at all. Made by `DB.transaction`.
 
+    Only the end of the block waits for the database: the operations are gathered, on the asyncio face without ``await``.
+
     Example::
 
         with db.transaction() as tx:
@@ -34,6 +36,7 @@ class Transaction(Operations):
             self._run(self._draft.commit())
         else:
             self._draft.drop()
+            # async: self._refuse_awaited(error, traceback)
 
     if not TYPE_CHECKING:
-        __aenter__ = __aexit__ = wrong_block("this is the transaction of a blocking DB: `with db.transaction() as tx`")
+        __aenter__ = __aexit__ = wrong_block("Transaction")
