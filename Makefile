@@ -109,9 +109,10 @@ bench: $(VENV)/.installed-bench  ## speed, memory and lost replies, beside boto3
 # ---------------------------------------------------------------------------------------------------------------- lint
 
 .PHONY: lint
-lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, pyright and the import contracts
+lint: $(VENV)/.installed-dev  ## ruff, the asyncio face as generated, mypy --strict, pyright and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(PY) scripts/async_face.py --check
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
@@ -120,6 +121,10 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, pyright and the import con
 format: $(VENV)/.installed-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+.PHONY: async-face
+async-face: $(VENV)/.installed-dev  ## write the asyncio face anew from the blocking one
+	$(PY) scripts/async_face.py
 
 .PHONY: public-names
 public-names: $(VENV)/.installed-dev  ## store the list of exported names after a deliberate change

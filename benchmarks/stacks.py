@@ -84,7 +84,7 @@ class Shares(NamedTuple):
 def frame(text: str) -> Frame:
     """A frame as py-spy writes it.
 
-    Example: ``frame("DB.get (dynamorm/db.py:90)") == Frame("DB.get", "dynamorm/db.py")``
+    Example: ``frame("DB.get (faces/blocking/db.py:90)") == Frame("DB.get", "faces/blocking/db.py")``
     """
     found = _FRAME.match(text)
     return Frame(found["name"], found["file"]) if found else Frame(text, "")

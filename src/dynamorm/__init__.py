@@ -57,11 +57,9 @@ from .model import Mixin, Model
 from .schema import AppendOnly, Codec, Json, Unique
 
 if TYPE_CHECKING:
-    from . import async_query as async_query
-    from . import query as query
-    from .async_db import AsyncDB
     from .batch_result import BatchFailure, BatchResult
-    from .db import DB
+    from .faces.aio.db import AsyncDB
+    from .faces.blocking.db import DB
     from .ops.pages import Page
     from .table_settings import IndexSettings, TableSettings, Throughput
 
@@ -117,17 +115,15 @@ __all__ = [
 # Names that not every program needs, by the module they are in: imported when they are first asked for. A program has
 # one of the two faces, a module of models neither.
 _LAZY = {
-    "AsyncDB": "async_db",
+    "AsyncDB": "faces.aio.db",
     "BatchFailure": "batch_result",
     "BatchResult": "batch_result",
-    "DB": "db",
+    "DB": "faces.blocking.db",
     "IndexSettings": "table_settings",
     "Page": "ops.pages",
     "TableSettings": "table_settings",
     "Throughput": "table_settings",
 }
-# Modules that the faces ask for in the same way, as `dynamorm.query`.
-_PARTS = ("async_query", "query")
 
 
 def __getattr__(name: str) -> Any:
@@ -136,10 +132,6 @@ def __getattr__(name: str) -> Any:
 
         found = globals()[name] = getattr(import_module(f".{_LAZY[name]}", __name__), name)
         return found
-    if name in _PARTS:
-        from importlib import import_module
-
-        return import_module(f".{name}", __name__)
     if name == "__version__":
         from importlib.metadata import version as version_of  # costs some milliseconds: only when asked
 

@@ -56,8 +56,8 @@ FOR_OTHER_VERBS = {
     "dynamorm.ops.update": "updates",
     "dynamorm.ops.verbs": "writes",
     "dynamorm.plugin": "who writes a plugin",
-    "dynamorm.query": "queries",
-    "dynamorm.tables": "the administration of tables",
+    "dynamorm.faces.blocking.query": "queries",
+    "dynamorm.faces.blocking.tables": "the administration of tables",
     "urllib.parse": "odd forms of an endpoint's URL, and proxies",
 }
 
@@ -117,11 +117,11 @@ def test_the_first_get_does_not_load(name, loaded_by_first_get):
 
 
 def test_the_first_get_loads_what_it_says(loaded_by_first_get):
-    assert {"dynamorm.db", "dynamorm.ops.items", "dynamorm.io.blocking"} <= loaded_by_first_get
+    assert {"dynamorm.faces.blocking.db", "dynamorm.ops.items", "dynamorm.io.blocking"} <= loaded_by_first_get
 
 
 def test_the_asyncio_face_does_not_load_the_blocking_one():
-    assert "dynamorm.db" not in loaded_by("from dynamorm import AsyncDB")
+    assert "dynamorm.faces.blocking.db" not in loaded_by("from dynamorm import AsyncDB")
 
 
 def test_the_blocking_face_does_not_load_asyncio():

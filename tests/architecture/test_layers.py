@@ -45,7 +45,7 @@ OUTSIDE = (
     "dynamorm.testing",
 )
 # They may name a plugin: the faces import one on first use, the root hands plugin names on lazily.
-FACES = ("dynamorm.db", "dynamorm.async_db")
+FACES = ("dynamorm.faces.blocking.db", "dynamorm.faces.aio.db")
 
 
 def core(modules):
@@ -89,7 +89,7 @@ def test_the_core_does_not_import_the_public_root(modules):
 def test_every_module_of_the_core_has_its_layer(modules):
     """A new module must be put into the order of the layers, or the contract would not see it."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    (layers,) = (contract["layers"] for contract in settings["contracts"] if contract["type"] == "layers")
+    (layers,) = (contract["layers"] for contract in settings["contracts"] if contract["id"] == "layers")
     placed = {name.strip(" ()") for layer in layers for name in layer.replace(":", "|").split("|")}
     homeless = sorted(module.name for module in core(modules) if not module.inside(*placed))
     assert not homeless, f"not in the layers of pyproject.toml: {homeless}"

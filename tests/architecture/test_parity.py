@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import re
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-import dynamorm.async_db
-import dynamorm.async_query
-import dynamorm.async_tables
-import dynamorm.db
-import dynamorm.query
-import dynamorm.tables
+import dynamorm.faces.aio.db
+import dynamorm.faces.blocking.db
 
 # The one pair of names that Python itself spells differently.
 SPELLED = {"aclose": "close"}
 
 
-def pairs_of_classes():
-    """(blocking class, asyncio class) for DB and for every other class that exists as ``X`` and ``AsyncX``.
+def classes(face):
+    """The classes of a face by their names: those that are written in one of its modules, not what they import."""
+    modules = [importlib.import_module(f"{face.__name__}.{each.name}") for each in pkgutil.iter_modules(face.__path__)]
+    return {
+        name: thing
+        for module in modules
+        for name, thing in vars(module).items()
+        if isinstance(thing, type) and thing.__module__ == module.__name__
+    }
 
-    The classes that a face loads with their first use are looked for in the modules they are in.
-    """
-    blocking_names = vars(dynamorm.tables) | vars(dynamorm.query) | vars(dynamorm.db)
-    async_names = vars(dynamorm.async_tables) | vars(dynamorm.async_query) | vars(dynamorm.async_db)
-    for name, asynchronous in sorted(async_names.items()):
-        blocking = blocking_names.get(name.removeprefix("Async"))
-        if name.startswith("Async") and isinstance(asynchronous, type) and isinstance(blocking, type):
-            yield pytest.param(blocking, asynchronous, id=blocking.__name__)
+
+BLOCKING = classes(dynamorm.faces.blocking)
+ASYNCIO = classes(dynamorm.faces.aio)
+
+
+def pairs_of_classes():
+    """(blocking class, asyncio class): each class ``X`` of the blocking face, and its ``AsyncX``."""
+    for name, blocking in sorted(BLOCKING.items()):
+        yield pytest.param(blocking, ASYNCIO[f"Async{name}"], id=name)
 
 
 PAIRS = list(pairs_of_classes())
@@ -42,7 +49,20 @@ def members(cls):
 
 def same_words(text):
     """Text with what must differ between the faces taken out: ``await``, ``async with`` and the names of the classes."""
-    return re.sub(r"\b(await|async) |\bAsync(?=[A-Z])|\ba(?=close\b)", "", text or "")
+    text = re.sub(r"\ban (?=``async )", "a ", text or "")
+    while match := re.search(r"(?<!\w)\(await ", text):  # what is awaited before something is taken of it
+        text = text[: match.start()] + without_closing(text[match.end() :])
+    return re.sub(r"\b(await|async) |\bAsync(?=[A-Z])|\ba(?=close\b)", "", text)
+
+
+def without_closing(text):
+    """Text without the bracket that closes one which was opened before it."""
+    depth = 1
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if not depth:
+            return text[:place] + text[place + 1 :]
+    raise AssertionError(f"nothing closes the bracket before {text!r}")
 
 
 def kind(member):
@@ -65,6 +85,8 @@ def parameters(member):
 
 def test_both_faces_are_compared():
     assert {"DB", "Many", "Query", "Tables"} <= {pair.id for pair in PAIRS}
+    assert {pair.id for pair in PAIRS} == {"DB", "Lease", "Many", "Query", "StreamReader", "Tables", "Transaction"}
+    assert {f"Async{name}" for name in BLOCKING} == set(ASYNCIO)
 
 
 @pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
@@ -93,6 +115,58 @@ def test_the_same_parameters(blocking, asynchronous):
 
 
 @pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
+def test_the_same_answers(blocking, asynchronous):
+    """What a method returns, and how: a value is awaited, an iterator is an asynchronous one."""
+    other = members(asynchronous)
+    different = {
+        name: (answer(member), answer(other[name]))
+        for name, member in members(blocking).items()
+        if name in other and answer(member) != answer(other[name])
+    }
+    assert not different
+
+
+def answer(member):
+    """(annotation, whether it is made one by one), for functions and properties; None for all the rest."""
+    function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+    if not inspect.isfunction(function):
+        return None
+    one_by_one = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return same_words(inspect.formatannotation(inspect.signature(function).return_annotation)), one_by_one
+
+
+PROTOCOLS = {"__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__"}
+
+
+@pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
+def test_the_same_protocols(blocking, asynchronous):
+    """A block of one face is an asynchronous block of the other, with the same words."""
+    for name, other in PROTOCOLS.items():
+        one, two = vars(blocking).get(name), vars(asynchronous).get(other)
+        assert (one is None) == (two is None)
+        if one is not None:
+            assert answer(one) == answer(two)
+            assert parameters(one) == parameters(two)
+            assert same_words(inspect.getdoc(one)) == same_words(inspect.getdoc(two))
+            assert inspect.iscoroutinefunction(two) or inspect.isasyncgenfunction(two)
+            assert not inspect.iscoroutinefunction(one)
+            assert not inspect.isasyncgenfunction(one)
+
+
+def test_iterators_are_asynchronous_ones():
+    assert answer(BLOCKING["Query"].pages) == answer(ASYNCIO["AsyncQuery"].pages)
+    assert inspect.signature(BLOCKING["Query"].pages).return_annotation == "Iterator[Page[M]]"
+    assert dynamorm.faces.blocking.query.Iterator is Iterator
+    assert dynamorm.faces.aio.query.AsyncIterator is AsyncIterator
+    assert inspect.signature(ASYNCIO["AsyncQuery"].pages).return_annotation == "AsyncIterator[Page[M]]"
+
+
+def test_the_words_are_compared_as_they_are_meant():
+    assert same_words("(await db.f(x, g(y))).z or print(await db.f(1))") == "db.f(x, g(y)).z or print(db.f(1))"
+    assert same_words("an ``async with`` block of AsyncDB") == "a ``with`` block of DB"
+
+
+@pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
 def test_the_same_constructor(blocking, asynchronous):
     assert parameters(blocking.__init__) == parameters(asynchronous.__init__)
 
@@ -112,7 +186,10 @@ def test_the_same_docstrings(blocking, asynchronous):
 
 @pytest.mark.parametrize(
     ("face", "protocol"),
-    [(dynamorm.db.DB, ("__enter__", "__exit__")), (dynamorm.async_db.AsyncDB, ("__aenter__", "__aexit__"))],
+    [
+        (dynamorm.faces.blocking.db.DB, ("__enter__", "__exit__")),
+        (dynamorm.faces.aio.db.AsyncDB, ("__aenter__", "__aexit__")),
+    ],
 )
 def test_each_face_is_a_context_manager_of_its_kind(face, protocol):
     assert all(callable(getattr(face, name, None)) for name in protocol)

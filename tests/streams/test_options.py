@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-import dynamorm.async_stream_reader
-import dynamorm.stream_reader
+import dynamorm.faces.aio.stream
+import dynamorm.faces.blocking.stream
 from dynamorm import DB, AsyncDB, Attr, Config, Credentials, Model, errors, partition_key
 from dynamorm.config_endpoint import streams_endpoint
 from dynamorm.effects import Call
+from dynamorm.faces.stream_link import StreamLink
 from dynamorm.ops.op import Op
-from dynamorm.stream_link import StreamLink
 from dynamorm.streams import StreamCheckpoint
 
+from ..architecture.test_parity import same_words
 from .service import Checkpoint, Order
 
 
@@ -158,11 +159,11 @@ def test_another_host_serves_both_over_one_driver(db):
 
 
 def test_both_readers_offer_the_same_with_the_same_words():
-    blocking, asynchronous = dynamorm.stream_reader.StreamReader, dynamorm.async_stream_reader.AsyncStreamReader
+    blocking, asynchronous = dynamorm.faces.blocking.stream.StreamReader, dynamorm.faces.aio.stream.AsyncStreamReader
     names = [name for name in vars(blocking) if not name.startswith("_")]
     assert names == [name for name in vars(asynchronous) if not name.startswith("_")]
     assert {"run", "commit", "stop", "close"} == set(names)
     for name in names:
         one, other = getattr(blocking, name), getattr(asynchronous, name)
-        assert inspect.getdoc(one) == inspect.getdoc(other)
+        assert same_words(inspect.getdoc(one)) == same_words(inspect.getdoc(other))
         assert list(inspect.signature(one).parameters) == list(inspect.signature(other).parameters)

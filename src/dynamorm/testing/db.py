@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Self
 
-from dynamorm.async_db import AsyncDB
 from dynamorm.config import Config, Presets
-from dynamorm.db import DB
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
+from dynamorm.faces.aio.db import AsyncDB
+from dynamorm.faces.blocking.db import DB
 from dynamorm.ops.tables.changes import remove
 from dynamorm.ops.tables.look import Patience, names
 from dynamorm.session import Session

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from .codec.stream_record import StreamRecord, refuse_awaitable
-from .io.blocking import Blocking
-from .ops.streams import Consumer
-from .session import Session
-from .stream_link import StreamLink
+from ...codec.stream_record import StreamRecord
+from ...io.blocking import Blocking
+from ...ops.streams import Consumer
+from ...session import Session
+from ..stream_link import StreamLink, refuse_awaitable
 
 M = TypeVar("M")
 

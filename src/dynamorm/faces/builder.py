@@ -1,32 +1,23 @@
-"""The query builder: immutable, every call returns a new one. The blocking face's ends are here too."""
+"""`Builder`, what the queries of both faces share: immutable, every call returns a new one. It sends nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Self, TypeVar, overload
 
 from msgspec.structs import replace
 
-from .errors import InvalidUse, ValidationError
-from .expression_compile import check_paths
-from .expression_tree import Location
-from .face import wrong_block
-from .ops import query
-from .ops.request import Request
-from .schema import Index
+from ..errors import InvalidUse, ValidationError
+from ..expression_compile import check_paths
+from ..expression_tree import Location
+from ..ops.request import Request
+from ..schema import Index
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from .expression import Condition, Holds, Path
-    from .ops.collect import Buckets
-    from .ops.explain import Explain
-    from .ops.pages import Page
-    from .session import Session
+    from ..expression import Condition, Path
+    from ..session import Session
 
 M = TypeVar("M")
-N = TypeVar("N", int, "Decimal")
-V = TypeVar("V")
 
 MAX_COUNT: Final = 2**31 - 1
 """The largest count of DynamoDB's, which has 32 bits.
@@ -218,7 +209,7 @@ class Builder(Generic[M]):
         return self._with(segments=_positive("segments", count))
 
     def _named(self, given: dict[str, Any]) -> ValidationError:
-        from .ops import textual
+        from ..ops import textual
 
         name = next(iter(given)).split("__")[0]  # name__gt=... is Django's way
         found = textual.place(self._session.plan(self._request.model), name)  # raises for a name that is no field
@@ -230,12 +221,12 @@ class Builder(Generic[M]):
         )
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
-        from .ops import textual
+        from ..ops import textual
 
         return (textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
 
     def _place(self, name: str) -> Path[Any]:
-        from .ops import textual
+        from ..ops import textual
 
         return textual.place(self._session.plan(self._request.model), name)
 
@@ -252,181 +243,6 @@ class Builder(Generic[M]):
         request = self._request
         count = len(request.conditions) + len(request.filters)
         return f"<{type(self).__name__} {getattr(request.model, '__name__', '?')}: {count} conditions>"
-
-
-class Query(Builder[M]):
-    """A query of the blocking face. End it with `all`, `first`, `page`, ..., or a for loop, which holds one page at a time.
-
-    Example: ``for payment in db.model(Payment).where(Payment.merchant == "m1"): ...``
-    """
-
-    __slots__ = ()
-
-    def all(self) -> list[M]:
-        """Every item that matches, up to the limit, read page by page.
-
-        Raises: ValidationError, before anything is sent, when no table or index answers the query and no scan is allowed.
-
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
-        """
-        return self._run(query.everything(self._session, self._request))
-
-    def first(self) -> M | None:
-        """The first item that matches, or None.
-
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").first()``
-        """
-        from .ops import ends
-
-        return self._run(ends.first(self._session, self._request))
-
-    def one(self) -> M:
-        """The only item that matches.
-
-        Raises: NotFound when there is none; MultipleFound when there are more.
-
-        Example: ``db.model(Payment).where(Payment.key == "k1").one()``
-        """
-        from .ops import ends
-
-        return self._run(ends.one(self._session, self._request))
-
-    def count(self) -> int:
-        """How many items match, up to the limit. They are read (and paid for), but not fetched.
-
-        Example: ``db.model(Payment).where("status", "=", "completed").count()``
-        """
-        from .ops import ends
-
-        return self._run(ends.count(self._session, self._request))
-
-    def exists(self) -> bool:
-        """Whether any item matches. Nothing is fetched, and no more is read than it takes to find one.
-
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").exists()``
-        """
-        from .ops import ends
-
-        return self._run(ends.exists(self._session, self._request))
-
-    def page(self) -> Page[M]:
-        """One page of items, with the cursor to go on behind it.
-
-        It holds as many matching items as ``limit`` or ``page_size`` say (without either, what one answer brings), fewer
-        only at the end, or when finding them takes longer than ``operation_timeout``.
-
-        Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
-        """
-        from .ops import ends
-
-        return self._run(ends.page(self._session, self._request))
-
-    def pages(self) -> Iterator[Page[M]]:
-        """The pages, one after the other; a page may be empty.
-
-        Example: ``for page in db.model(Payment).where(Payment.merchant == "m1").pages(): ...``
-        """
-        turn = query.turn_of(self._request, fill=self._request.page_size is not None)
-        while not turn.done:
-            yield self._run(turn.page(self._session))
-
-    @overload
-    def sum(self, field: Holds[N | None]) -> N: ...  # type: ignore[overload-overlap] # an int passes for a float
-    @overload
-    def sum(self, field: Holds[float | None]) -> Decimal: ...
-    @overload
-    def sum(self, field: str) -> int | Decimal: ...
-    def sum(self, field: Any) -> Any:
-        """The sum of a number over all items that match: exact, an int or a Decimal; 0 of nothing.
-
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
-        """
-        from .ops import aggregate
-
-        return self._run(aggregate.total(self._session, self._request, field))
-
-    def average(self, field: str | Holds[int | None] | Holds[Decimal | None] | Holds[float | None]) -> Decimal | None:
-        """The mean of a number as a Decimal, None of nothing. Items whose value is None do not count.
-
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
-        """
-        from .ops import aggregate
-
-        return self._run(aggregate.average(self._session, self._request, field))
-
-    @overload
-    def min(self, field: Holds[V | None]) -> V | None: ...
-    @overload
-    def min(self, field: str) -> Any: ...
-    def min(self, field: Any) -> Any:
-        """The smallest value of an attribute, None of nothing.
-
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
-        """
-        from .ops import aggregate
-
-        return self._run(aggregate.least(self._session, self._request, field))
-
-    @overload
-    def max(self, field: Holds[V | None]) -> V | None: ...
-    @overload
-    def max(self, field: str) -> Any: ...
-    def max(self, field: Any) -> Any:
-        """The largest value of an attribute, None of nothing.
-
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
-        """
-        from .ops import aggregate
-
-        return self._run(aggregate.greatest(self._session, self._request, field))
-
-    def delete_all(self, *, confirm: bool = False, progress: Callable[[int], Any] | None = None) -> int:
-        """Delete every item that matches, page by page, and return how many; ``confirm=True`` must be given.
-
-        ``progress`` is called after each page with the number of items deleted so far.
-
-        Raises: ValidationError without ``confirm``.
-
-        Example: ``db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
-        """
-        from .ops import purge
-
-        return self._run(purge.delete_all(self._session, self._request, confirm=confirm, progress=progress))
-
-    def collect(self, *models: type[Any]) -> Buckets:
-        """Read items of several models that share the table by one query, into a bucket for each model.
-
-        The models are subclasses of the one that is queried; or of its family, when only the partition key is given.
-        ``buckets[Order]`` is the list of orders, ``buckets.other`` what is of no model named here.
-
-        Raises: ValidationError for a model that does not share the items.
-
-        Example: ``db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order)[Order]``
-        """
-        from .ops import collect
-
-        return self._run(collect.collect(self._session, self._request, models))
-
-    def explain(self, *, values: bool = False) -> Explain:
-        """What the query would send for its first page, and why it goes where it goes. Nothing is sent.
-
-        Values are shown as ``"?"`` unless ``values``.
-
-        Example: ``print(db.model(Payment).where(Payment.merchant == "m1").explain())``
-        """
-        from .ops import explain
-
-        turn = query.turn_of(self._request)
-        turn.paged = True
-        return self._run(explain.explained(self._session, turn.next, values=values))
-
-    if not TYPE_CHECKING:
-        __aiter__ = wrong_block("a {name} of a blocking DB is read by `for`; `async for` is for AsyncDB")
-
-    def __iter__(self) -> Iterator[M]:
-        turn = query.turn_of(self._request)
-        while not turn.done:
-            yield from self._run(turn.next(self._session))
 
 
 def _positive(name: str, count: Any) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from .errors import InvalidUse
+from ..errors import InvalidUse
 
 if TYPE_CHECKING:
-    from .config import Config
-    from .session import Session
+    from collections.abc import Iterator
+
+    from ..config import Config
+    from ..session import Session
 
 
 class Face:
@@ -27,6 +29,13 @@ class Face:
         """
         return self._session.config
 
+    def _connected(self) -> Iterator[Any]:
+        """What is closed with the face: its driver, and the link to DynamoDB Streams where that has a driver of its own."""
+        yield self._io
+        link = self.__dict__.pop("_streams", None)
+        if link is not None and link.elsewhere:
+            yield link
+
     def __copy__(self) -> Self:
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
@@ -40,8 +49,19 @@ class Face:
         )
 
 
-def wrong_block(right: str) -> Any:
-    """What stands for the methods of a ``with`` block of the other kind: it says which one is right."""
+_RIGHT = {
+    "DB": "a {name} is for blocking code: `with {name}(...)`; asyncio has AsyncDB",
+    "AsyncDB": "{name} is for asyncio: `async with {name}(...)`; blocking code has DB",
+    "Query": "a {name} of a blocking DB is read by `for`; `async for` is for AsyncDB",
+    "AsyncQuery": "an {name} of an AsyncDB is read by `async for`; `for` is for DB",
+    "Transaction": "this is the transaction of a blocking DB: `with db.transaction() as tx`",
+    "AsyncTransaction": "this is the transaction of an AsyncDB: `async with db.transaction() as tx`",
+}
+
+
+def wrong_block(of: str) -> Any:
+    """What stands for the methods of a block of the other kind in the class ``of``: it says which one is right."""
+    right = _RIGHT[of]
 
     def refused(self: Any, *_: object) -> NoReturn:
         raise InvalidUse(right.format(name=type(self).__name__))

@@ -1,12 +1,12 @@
+# Generated from ../blocking/transaction.py by scripts/async_face.py: change that one.
 """`AsyncTransaction`, the block of the asyncio face whose writes are applied together."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from .errors import InvalidUse
-from .face import wrong_block
-from .transaction import Operations
+from ..face import wrong_block
+from ..operations import Operations
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class AsyncTransaction(Operations):
     """Writes that are applied together or not at all. Made by `AsyncDB.transaction`.
 
-    Only the end of the block waits for the database: the operations are gathered without ``await``.
+    Only the end of the block waits for the database: the operations are gathered, on the asyncio face without ``await``.
 
     Example::
 
@@ -37,16 +37,7 @@ class AsyncTransaction(Operations):
             await self._run(self._draft.commit())
         else:
             self._draft.drop()
-            if kind is TypeError and traceback is not None and traceback.tb_next is None and _awaited_nothing(error):
-                raise InvalidUse(
-                    "an operation of a transaction is written down, not sent: call tx.create(...) and the others without"
-                    " await; the end of the `async with` block sends them all"
-                ) from error
+            self._refuse_awaited(error, traceback)
 
     if not TYPE_CHECKING:
-        __enter__ = __exit__ = wrong_block("this is the transaction of an AsyncDB: `async with db.transaction() as tx`")
-
-
-def _awaited_nothing(error: BaseException | None) -> bool:
-    """Whether the block awaited None, which is what the operations return."""
-    return "NoneType" in str(error) and "await" in str(error)
+        __enter__ = __exit__ = wrong_block("AsyncTransaction")

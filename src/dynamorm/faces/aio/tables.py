@@ -1,3 +1,4 @@
+# Generated from ../blocking/tables.py by scripts/async_face.py: change that one.
 """`AsyncTables`, the part of the asyncio face that makes, checks, changes and deletes tables."""
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ if TYPE_CHECKING:
     from dynamorm.session import Session
     from dynamorm.table_settings import TableSettings
 
-    from .ops.tables.apply import Progress
-    from .ops.tables.description import TableDescription
-    from .ops.tables.plan import TablePlan
-    from .ops.tables.steps import Step
+    from ...ops.tables.apply import Progress
+    from ...ops.tables.description import TableDescription
+    from ...ops.tables.plan import TablePlan
+    from ...ops.tables.steps import Step
 
 WAIT = 300.0
 """Seconds to wait for a table by default: AWS makes one in under a minute, and indexes on a new table cost no more."""
@@ -67,9 +68,9 @@ class AsyncTables:
         Raises: ClientError with code ``ResourceInUseException`` when it exists; ModelError when models of one table
         contradict each other; DeadlineExceeded after ``timeout`` seconds.
 
-        Example: ``db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
+        Example: ``await db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
         made = await self._run(
             lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
@@ -111,9 +112,9 @@ class AsyncTables:
 
         Raises: ModelError when the live table does not fit, saying in what; DeadlineExceeded after ``timeout`` seconds.
 
-        Example: ``db.tables.ensure(Payment)`` or ``db.tables.ensure(Customer, Order)``
+        Example: ``await db.tables.ensure(Payment)`` or ``await db.tables.ensure(Customer, Order)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
         found = await self._run(
             lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
@@ -127,18 +128,18 @@ class AsyncTables:
 
         Raises: TableNotFound.
 
-        Example: ``db.tables.describe(Payment).status``
+        Example: ``(await db.tables.describe(Payment)).status``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
         return await self._run(lifecycle.describe(self._session, model))
 
     async def names(self) -> list[str]:
         """The names of all tables that begin with the ``table_prefix`` of the settings.
 
-        Example: ``"payments" in db.tables.names()``
+        Example: ``"payments" in await db.tables.names()``
         """
-        from .ops.tables import look
+        from ...ops.tables import look
 
         return await self._run(look.names(self._session))
 
@@ -147,9 +148,9 @@ class AsyncTables:
 
         Raises: DeadlineExceeded after ``timeout`` seconds, saying what is not ready.
 
-        Example: ``db.tables.wait(Payment, timeout=60)``
+        Example: ``await db.tables.wait(Payment, timeout=60)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
         await self._run(lifecycle.wait(self._session, models, timeout))
 
@@ -161,9 +162,9 @@ class AsyncTables:
 
         Raises: ModelError with everything that does not fit, in all tables.
 
-        Example: ``db.tables.check(Payment, Order)``
+        Example: ``await db.tables.check(Payment, Order)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
         return await self._run(lifecycle.check(self._session, models))
 
@@ -178,9 +179,9 @@ class AsyncTables:
 
         Raises: ModelError when models of one table contradict each other.
 
-        Example: ``print(db.tables.plan(Payment))``
+        Example: ``print(await db.tables.plan(Payment))``
         """
-        from .ops.tables import plan
+        from ...ops.tables import plan
 
         return await self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
 
@@ -201,9 +202,9 @@ class AsyncTables:
         Raises: ModelError when the plan has problems, or a table is not as the plan saw it any more, before anything is
         changed; DeadlineExceeded after ``timeout`` seconds; OutcomeUnknown when it cannot be told whether a step was made.
 
-        Example: ``db.tables.apply(db.tables.plan(Payment), progress=print)``
+        Example: ``await db.tables.apply(await db.tables.plan(Payment), progress=print)``
         """
-        from .ops.tables import apply
+        from ...ops.tables import apply
 
         return await self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
 
@@ -214,8 +215,8 @@ class AsyncTables:
 
         Raises: ValidationError with code ``ErrDeletionProtected`` when the table is protected.
 
-        Example: ``db.tables.delete(Payment)``
+        Example: ``await db.tables.delete(Payment)``
         """
-        from .ops.tables import lifecycle
+        from ...ops.tables import lifecycle
 
         await self._run(lifecycle.delete(self._session, models, timeout, force=force))

@@ -1,23 +1,18 @@
-"""`Transaction`, the block of the blocking face whose writes are applied together. Its operations serve both faces.
-
-Gathering sends nothing, so it is the same, and synchronous, on both. Everything is done in `dynamorm.ops`.
-"""
+"""`Operations`, what a transaction takes on either face. Gathering sends nothing, so it is the same on both."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from .face import wrong_block
-from .ops.draft import Draft
+from ..errors import InvalidUse
+from ..ops.draft import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
     from types import TracebackType
 
-    from .expression import Condition, Update
-    from .session import Session
-
-M = TypeVar("M")
+    from ..expression import Condition, Update
+    from ..session import Session
 
 
 class Operations:
@@ -32,6 +27,16 @@ class Operations:
     def __init__(self, session: Session, run: Callable[[Any], Any], token: str | None) -> None:
         self._draft = Draft(session, token)
         self._run = run
+
+    def _refuse_awaited(self, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Say so when a block of the asyncio face ended because it awaited an operation, which returns None."""
+        if type(error) is TypeError and traceback is not None and traceback.tb_next is None:
+            message = str(error)
+            if "NoneType" in message and "await" in message:
+                raise InvalidUse(
+                    "an operation of a transaction is written down, not sent: call tx.create(...) and the others without"
+                    " await; the end of the `async with` block sends them all"
+                ) from error
 
     def create(self, obj: object, /, *, label: str | None = None) -> None:
         """Store a new item; the transaction is cancelled when there is one under the key.
@@ -140,31 +145,3 @@ class Operations:
         Example: ``tx.check(account)``, ``tx.check(account, Account.open == True)`` or ``tx.check(Account, "a1")``
         """
         self._draft.check(subject, args, parts, condition, label)
-
-
-class Transaction(Operations):
-    """Writes that are applied together or not at all. Made by `DB.transaction`.
-
-    Example::
-
-        with db.transaction() as tx:
-            tx.update(Account, "a1", Account.balance.add(-5), condition=Account.balance >= 5)
-            tx.update(Account, "a2", Account.balance.add(5))
-    """
-
-    __slots__ = ()
-
-    def __enter__(self) -> Self:
-        self._draft.begin()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._run(self._draft.commit())
-        else:
-            self._draft.drop()
-
-    if not TYPE_CHECKING:
-        __aenter__ = __aexit__ = wrong_block("this is the transaction of a blocking DB: `with db.transaction() as tx`")

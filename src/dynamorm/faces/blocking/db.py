@@ -8,12 +8,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-import dynamorm  # `dynamorm.query` is loaded with its first use
-
-from . import ops
-from .face import wrong_block
-from .many import Many
-from .opening import blocking_driver, open_session
+from ... import ops
+from .. import blocking  # `blocking.query` is loaded with its first use
+from ..blocking_driver import open_driver
+from ..face import wrong_block
+from ..opening import open_session
+from .bulk import Many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import TracebackType
 
-    from .codec.keys import StoredKey
-    from .config import Config
-    from .expression import Condition, Holds, Path, Update
-    from .face_view import DryRun, Explain
-    from .leases import Lease
-    from .ops.unique_repair import UniqueReport
+    from ...codec.keys import StoredKey
+    from ...config import Config
+    from ...expression import Condition, Holds, Path, Update
+    from ...ops.unique_repair import UniqueReport
+    from ..face_view import DryRun, Explain
+    from .lease import Lease
     from .query import Query
     from .tables import Tables
 
@@ -37,7 +37,8 @@ N = TypeVar("N", int, "Decimal")
 class DB(Many):
     """A DynamoDB database, for blocking code. Safe to share between threads; a forked child opens its own connections.
 
-    ``DB()`` reads its settings from the environment (`Config.from_env`). Use it as a context manager, or call `close`.
+    ``DB()`` reads its settings from the environment (`Config.from_env`).
+    Use it as a context manager, or call `close`.
 
     Raises: ConfigError for settings that are wrong or unsafe. No connection is made before the first call.
 
@@ -51,7 +52,7 @@ class DB(Many):
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
-        self._io = blocking_driver(session)
+        self._io = open_driver(session)
         session.run = self._io.run
 
     @property
@@ -69,7 +70,7 @@ class DB(Many):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return dynamorm.query.Query(self._session, self._io.run, model)
+        return blocking.query.Query(self._session, self._io.run, model)
 
     def get(
         self,
@@ -324,7 +325,7 @@ class DB(Many):
 
         Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        from .ops import unique_flows
+        from ...ops import unique_flows
 
         return self._io.run(unique_flows.find(self._session, model, values))
 
@@ -339,7 +340,7 @@ class DB(Many):
 
         Example: ``db.repair_unique(Payment).faults``
         """
-        from .ops import unique_repair
+        from ...ops import unique_repair
 
         return self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
 
@@ -354,7 +355,7 @@ class DB(Many):
 
         Example: ``print(db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from .face_view import Explain, Planned, Recorder, check_operation, face_on
+        from ..face_view import Explain, Planned, Recorder, check_operation, face_on
 
         check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
@@ -369,7 +370,7 @@ class DB(Many):
 
         Example: ``with db.dry_run() as dry: dry.delete(Payment, "p1")``
         """
-        from .face_view import DryRun, Recorder
+        from ..face_view import DryRun, Recorder
 
         return DryRun(self, Recorder(self._session, reading=True, values=values))
 
@@ -393,8 +394,8 @@ class DB(Many):
 
         Example: ``with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
         """
-        from .leases import Lease
-        from .ops.lease import Claim
+        from ...ops.lease import Claim
+        from .lease import Lease
 
         return Lease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
 
@@ -473,7 +474,7 @@ class DB(Many):
 
         Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        from .ops import counter
+        from ...ops import counter
 
         flow = counter.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
@@ -485,10 +486,8 @@ class DB(Many):
 
         Example: ``db.close()``, or use the DB as a context manager.
         """
-        self._io.close()
-        link = self.__dict__.pop("_streams", None)
-        if link is not None:
-            link.close()
+        for driver in self._connected():
+            driver.close()
 
     def __enter__(self) -> Self:
         return self
@@ -499,7 +498,7 @@ class DB(Many):
         self.close()
 
     if not TYPE_CHECKING:
-        __aenter__ = __aexit__ = wrong_block("a {name} is for blocking code: `with {name}(...)`; asyncio has AsyncDB")
+        __aenter__ = __aexit__ = wrong_block("DB")
 
     def __repr__(self) -> str:
         return f"<DB {self._session.endpoint.host_header}>"

@@ -1,4 +1,5 @@
-"""`AsyncDB`, the asyncio face: the mirror of `DB`, method by method.
+# Generated from ../blocking/db.py by scripts/async_face.py: change that one.
+"""`AsyncDB`, the asyncio face: one line per method, each runs a flow. `DB` is its mirror.
 
 The faces are the top of the house: everything they do is in `dynamorm.ops`.
 """
@@ -8,13 +9,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-import dynamorm  # `dynamorm.async_query` is loaded with its first use
-
-from . import ops
-from .async_many import AsyncMany
-from .face import wrong_block
-from .io.aio import Aio
-from .opening import driver_options, open_session
+from ... import ops
+from .. import aio  # `aio.query` is loaded with its first use
+from ..asyncio_driver import open_driver
+from ..face import wrong_block
+from ..opening import open_session
+from .bulk import AsyncMany
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import TracebackType
 
-    from .async_leases import AsyncLease
-    from .async_query import AsyncQuery
-    from .async_tables import AsyncTables
-    from .codec.keys import StoredKey
-    from .config import Config
-    from .expression import Condition, Holds, Path, Update
-    from .face_view import DryRun, Explain
-    from .ops.unique_repair import UniqueReport
+    from ...codec.keys import StoredKey
+    from ...config import Config
+    from ...expression import Condition, Holds, Path, Update
+    from ...ops.unique_repair import UniqueReport
+    from ..face_view import DryRun, Explain
+    from .lease import AsyncLease
+    from .query import AsyncQuery
+    from .tables import AsyncTables
 
 M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
@@ -38,8 +38,8 @@ N = TypeVar("N", int, "Decimal")
 class AsyncDB(AsyncMany):
     """A DynamoDB database, for asyncio. It belongs to the event loop that first uses it.
 
-    ``AsyncDB()`` reads its settings from the environment (`Config.from_env`). Use it as a context manager, or await
-    `close`.
+    ``AsyncDB()`` reads its settings from the environment (`Config.from_env`).
+    Use it as a context manager, or await `close`.
 
     Raises: ConfigError for settings that are wrong or unsafe. No connection is made before the first call.
 
@@ -53,25 +53,25 @@ class AsyncDB(AsyncMany):
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
-        self._io = Aio(session.endpoint, **driver_options(session))
+        self._io = open_driver(session)
         session.run = self._io.run
 
     @property
     def tables(self) -> AsyncTables:
         """Create, check, describe and delete tables.
 
-        Example: ``db.tables.ensure(Payment)``
+        Example: ``await db.tables.ensure(Payment)``
         """
-        from .async_tables import AsyncTables
+        from .tables import AsyncTables
 
         return AsyncTables(self._session, self._io.run)
 
     def model(self, model: type[M], /) -> AsyncQuery[M]:
         """Start a query on a model.
 
-        Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return dynamorm.async_query.AsyncQuery(self._session, self._io.run, model)
+        return aio.query.AsyncQuery(self._session, self._io.run, model)
 
     async def get(
         self,
@@ -90,7 +90,7 @@ class AsyncDB(AsyncMany):
 
         Raises: ValidationError for a key or selection that does not fit the model, or a stored item that does not.
 
-        Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
+        Example: ``await db.get(Payment, "p1")`` or ``await db.get(Order, customer="c1", number=7)``
         """
         return await self._io.run(ops.items.get(self._session, model, key, parts, consistent=consistent, select=select))
 
@@ -107,7 +107,7 @@ class AsyncDB(AsyncMany):
 
         Raises: NotFound when there is none.
 
-        Example: ``db.require(Payment, "p1").amount``
+        Example: ``(await db.require(Payment, "p1")).amount``
         """
         return await self._io.run(
             ops.items.require(self._session, model, key, parts, consistent=consistent, select=select)
@@ -116,7 +116,7 @@ class AsyncDB(AsyncMany):
     async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item of the model is stored under the key; a sibling's is none. Only its key is fetched.
 
-        Example: ``db.exists(Payment, "p1")``
+        Example: ``await db.exists(Payment, "p1")``
         """
         return await self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
 
@@ -130,7 +130,7 @@ class AsyncDB(AsyncMany):
         Raises: AlreadyExists when there is an item under the key; ValidationError, before anything is sent, for a value
         that cannot be stored; OutcomeUnknown when the outcome could not be settled.
 
-        Example: ``db.create(Payment(id="p1", amount=5))``
+        Example: ``await db.create(Payment(id="p1", amount=5))``
         """
         return await self._io.run(ops.verbs.create(self._session, obj, strict=strict))
 
@@ -149,7 +149,7 @@ class AsyncDB(AsyncMany):
 
         Raises: ConditionFailed when ``condition`` does not hold.
 
-        Example: ``db.put(payment, condition=Payment.status == "pending")``
+        Example: ``await db.put(payment, condition=Payment.status == "pending")``
         """
         return await self._io.run(ops.verbs.put(self._session, obj, condition=condition, returning=returning))
 
@@ -161,7 +161,7 @@ class AsyncDB(AsyncMany):
         Raises: VersionConflict when somebody else wrote the item since it was loaded; MissingItem when it is gone;
         AlreadyExists when a new object's key is taken.
 
-        Example: ``payment.note = "checked"; db.save(payment)``
+        Example: ``payment.note = "checked"; await db.save(payment)``
         """
         return await self._io.run(ops.verbs.save(self._session, obj))
 
@@ -220,8 +220,8 @@ class AsyncDB(AsyncMany):
         Raises: VersionConflict, MissingItem, ConditionFailed (OutOfBounds); ValidationError, before anything is sent, for an update
         of a key, a library-owned, immutable or protected field.
 
-        Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
-        or ``db.update(Payment, "p1", Payment.amount.add(5))``
+        Example: ``await db.update(payment, Payment.amount.add(5), Payment.note.remove())``
+        or ``await db.update(Payment, "p1", Payment.amount.add(5))``
         """
         flow = ops.update.update(
             self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
@@ -263,7 +263,7 @@ class AsyncDB(AsyncMany):
 
         Raises: ValidationError, before anything is sent, by key when a field that must be there is not among the updates.
 
-        Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
+        Example: ``await db.upsert(Counter, "visits", Counter.count.add(1))``
         """
         flow = ops.update.update(
             self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
@@ -314,7 +314,7 @@ class AsyncDB(AsyncMany):
         Raises: VersionConflict when somebody else wrote the item since it was loaded; ConditionFailed; MissingItem
         with ``must_exist``.
 
-        Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
+        Example: ``await db.delete(payment)`` or ``await db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
         flow = ops.verbs.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
@@ -328,9 +328,9 @@ class AsyncDB(AsyncMany):
 
         Raises: ValidationError when the model has no such unique constraint.
 
-        Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
+        Example: ``await db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        from .ops import unique_flows
+        from ...ops import unique_flows
 
         return await self._io.run(unique_flows.find(self._session, model, values))
 
@@ -343,9 +343,9 @@ class AsyncDB(AsyncMany):
         guards looked at so far. It reads every item, consistently. The table may be in use: what is mended is mended only
         while item and guard are as they were read.
 
-        Example: ``db.repair_unique(Payment).faults``
+        Example: ``(await db.repair_unique(Payment)).faults``
         """
-        from .ops import unique_repair
+        from ...ops import unique_repair
 
         return await self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
 
@@ -360,7 +360,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``print(await db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from .face_view import Explain, Planned, Recorder, check_operation, face_on
+        from ..face_view import Explain, Planned, Recorder, check_operation, face_on
 
         check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
@@ -375,7 +375,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``async with db.dry_run() as dry: await dry.delete(Payment, "p1")``
         """
-        from .face_view import DryRun, Recorder
+        from ..face_view import DryRun, Recorder
 
         return DryRun(self, Recorder(self._session, reading=True, values=values))
 
@@ -399,8 +399,8 @@ class AsyncDB(AsyncMany):
 
         Example: ``async with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
         """
-        from .async_leases import AsyncLease
-        from .ops.lease import Claim
+        from ...ops.lease import Claim
+        from .lease import AsyncLease
 
         return AsyncLease(
             self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait)
@@ -479,9 +479,9 @@ class AsyncDB(AsyncMany):
         Raises: OutOfBounds, when nothing was changed, for a result past ``minimum`` or ``maximum``; MissingItem;
         VersionConflict; TransactionConflict when others changed it for a whole ``operation_timeout``.
 
-        Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
+        Example: ``left = await db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        from .ops import counter
+        from ...ops import counter
 
         flow = counter.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
@@ -491,12 +491,10 @@ class AsyncDB(AsyncMany):
     async def close(self) -> None:
         """Close the connections. A call after that raises.
 
-        Example: ``db.close()``, or use the DB as a context manager.
+        Example: ``await db.close()``, or use the AsyncDB as a context manager.
         """
-        await self._io.close()
-        link = self.__dict__.pop("_streams", None)
-        if link is not None and (closing := link.close()) is not None:
-            await closing
+        for driver in self._connected():
+            await driver.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -507,7 +505,7 @@ class AsyncDB(AsyncMany):
         await self.close()
 
     if not TYPE_CHECKING:
-        __enter__ = __exit__ = wrong_block("{name} is for asyncio: `async with {name}(...)`; blocking code has DB")
+        __enter__ = __exit__ = wrong_block("AsyncDB")
 
     def __repr__(self) -> str:
         return f"<AsyncDB {self._session.endpoint.host_header}>"

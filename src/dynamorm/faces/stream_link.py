@@ -9,16 +9,20 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from inspect import isawaitable
 from typing import Any
 
-from .codec.stream_records import check_on_unknown
-from .effects import Call, Flow
-from .errors import ValidationError
+from ..codec.stream_record import refuse_awaitable
+from ..codec.stream_records import check_on_unknown
+from ..effects import Call, Flow
+from ..errors import ValidationError
+from ..ops.op import Op
+from ..ops.stream_checkpoint import check_checkpoint
+from ..ops.streams import ROUNDED, Consumer, Options
+from ..session import Session
 from .opening import driver_options
-from .ops.op import Op
-from .ops.stream_checkpoint import check_checkpoint
-from .ops.streams import ROUNDED, Consumer, Options
-from .session import Session
+
+__all__ = ["StreamLink", "await_result", "consumer_of", "refuse_awaitable"]
 
 _DAY = 86_400.0
 
@@ -34,9 +38,20 @@ class StreamLink:
         self._driver = driver(self.session.endpoint, **driver_options(self.session))
         self.session.call = partial(_elsewhere, self._driver.run, self.session.call)
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it has a driver of its own, which must be closed."""
+        return self._driver is not None
+
     def close(self) -> Any:
         """Close the driver; an awaitable on the asyncio face, None when there is none."""
         return None if self._driver is None else self._driver.close()
+
+
+async def await_result(result: Any) -> None:
+    """Wait for what a handler has returned, when it is a coroutine. What a blocking face does instead is refuse it."""
+    if isawaitable(result):
+        await result
 
 
 def _elsewhere(run: Callable[[Flow[Any]], Any], call: Callable[[Op], Flow[Any]], op: Op) -> Flow[Any]:

@@ -1,12 +1,13 @@
+# Generated from ../blocking/lease.py by scripts/async_face.py: change that one.
 """`AsyncLease`, a lease on the asyncio face."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from .leases import Held
-from .ops import lease as flows
-from .ops import lease_taking
+from ...ops import lease as flows
+from ...ops import lease_taking
+from ..held import Held
 
 if TYPE_CHECKING:
     from types import TracebackType

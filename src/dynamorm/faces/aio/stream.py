@@ -1,17 +1,17 @@
+# Generated from ../blocking/stream.py by scripts/async_face.py: change that one.
 """`AsyncStreamReader`, the part of the asyncio face that reads a table's stream."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from .codec.stream_record import StreamRecord
-from .io.aio import Aio
-from .ops.streams import Consumer
-from .session import Session
-from .stream_link import StreamLink
+from ...codec.stream_record import StreamRecord
+from ...io.aio import Aio
+from ...ops.streams import Consumer
+from ...session import Session
+from ..stream_link import StreamLink, await_result
 
 M = TypeVar("M")
 
@@ -50,14 +50,12 @@ class AsyncStreamReader(Generic[M]):
         A record whose handler raises is not worked off: it comes again. On the asyncio face the handler may be a
         coroutine function.
 
-        Example: ``db.stream(Payment, checkpoint=Checkpoint).run(handle)``
+        Example: ``await db.stream(Payment, checkpoint=Checkpoint).run(handle)``
         """
         count = 0
         async with self:
             async for record in self:
-                result = handler(record)
-                if inspect.isawaitable(result):
-                    await result
+                await await_result(handler(record))
                 count += 1
         return count
 
@@ -66,7 +64,7 @@ class AsyncStreamReader(Generic[M]):
 
         Call it before leaving the loop early, or the record comes again.
 
-        Example: ``stream.commit(); break``
+        Example: ``await stream.commit(); break``
         """
         await self._run(self._consumer.commit())
 
@@ -78,9 +76,9 @@ class AsyncStreamReader(Generic[M]):
         self._consumer.stopping = True
 
     async def close(self) -> None:
-        """Remember what was worked off and give the leases back. The end of a ``with`` block does it.
+        """Remember what was worked off and give the leases back. The end of an ``async with`` block does it.
 
-        Example: ``stream.close()``
+        Example: ``await stream.close()``
         """
         await self._run(self._consumer.close())
 

@@ -1,3 +1,4 @@
+# Generated from ../blocking/bulk.py by scripts/async_face.py: change that one.
 """`AsyncMany`, the part of the asyncio face that works on many items at once: batches, transactions, streams, PartiQL.
 
 One line per method, each runs a flow; `AsyncDB` inherits them.
@@ -7,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from .face import Face
+from ..face import Face
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
 
-    from .async_stream_reader import AsyncStreamReader
-    from .async_transaction import AsyncTransaction
-    from .batch_result import BatchResult
+    from ...batch_result import BatchResult
+    from .stream import AsyncStreamReader
+    from .transaction import AsyncTransaction
 
 M = TypeVar("M")
 
@@ -40,7 +41,7 @@ class AsyncMany(Face):
                 tx.update(Account, "a1", Account.balance.add(-5), condition=Account.balance >= 5, label="debit")
                 tx.update(Account, "a2", Account.balance.add(5), label="credit")
         """
-        from .async_transaction import AsyncTransaction
+        from .transaction import AsyncTransaction
 
         return AsyncTransaction(self._session, self._io.run, token)
 
@@ -53,9 +54,9 @@ class AsyncMany(Face):
         Raises: ValidationError for more than 100 items or a key that does not fit its model; TransactionConflict when
         other transactions kept an item busy.
 
-        Example: ``db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
+        Example: ``await db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
-        from .ops import snapshot
+        from ...ops import snapshot
 
         return await self._io.run(snapshot.get(self._session, requests))
 
@@ -71,9 +72,9 @@ class AsyncMany(Face):
         Raises: ValidationError, before anything is sent, for a key that does not fit the model; Throttled when keys were
         left unread for a whole ``operation_timeout``: a missing answer is never taken for a missing item.
 
-        Example: ``db.batch_get(Payment, ["p1", "p2"])`` or ``db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
+        Example: ``await db.batch_get(Payment, ["p1", "p2"])`` or ``await db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
-        from .ops import batch
+        from ...ops import batch
 
         return await self._io.run(batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency))
 
@@ -101,9 +102,9 @@ class AsyncMany(Face):
         Raises: ValidationError, before anything is sent, for what cannot be stored, naming its place in the list, and for
         a key in both lists. What the service refuses, or leaves open, is in the result.
 
-        Example: ``result = db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
+        Example: ``result = await db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
         """
-        from .ops import batch
+        from ...ops import batch
 
         flow = batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
         return await self._io.run(flow)
@@ -152,8 +153,8 @@ class AsyncMany(Face):
                 async for kind, old, new in stream:
                     ...
         """
-        from .async_stream_reader import AsyncStreamReader, link_of
-        from .stream_link import consumer_of
+        from ..stream_link import consumer_of
+        from .stream import AsyncStreamReader, link_of
 
         # One link per face; of two threads that come at once, one link is dropped before it was used.
         link = self.__dict__.get("_streams") or self.__dict__.setdefault("_streams", link_of(self._session))
@@ -203,9 +204,9 @@ class AsyncMany(Face):
         Raises: ValidationError for a statement that cannot be, or ``model`` with anything but whole items;
         AlreadyExists, ConditionFailed, OutcomeUnknown.
 
-        Example: ``db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
+        Example: ``await db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
         """
-        from .ops import partiql
+        from ...ops import partiql
 
         flow = partiql.execute(self._session, statement, parameters, model=model, consistent=consistent, limit=limit)
         return await self._io.run(flow)
@@ -218,8 +219,8 @@ class AsyncMany(Face):
 
         Raises: TransactionCancelled, ConditionFailed, ValidationError, OutcomeUnknown.
 
-        Example: ``db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
+        Example: ``await db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
         """
-        from .ops import partiql
+        from ...ops import partiql
 
         return await self._io.run(partiql.transaction(self._session, statements, token=token))

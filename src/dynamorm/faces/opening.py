@@ -9,10 +9,10 @@ import time
 from importlib import import_module
 from typing import Any
 
-from .config import Config
-from .errors import ConfigError
-from .io.tls import TLSSettings
-from .session import Session
+from ..config import Config
+from ..errors import ConfigError
+from ..io.tls import TLSSettings
+from ..session import Session
 
 _engine: Any = None
 _parents = ""
@@ -64,17 +64,6 @@ def _answers(endpoint: str) -> bool:
     return answers
 
 
-def blocking_driver(session: Session) -> Any:
-    """The driver of a blocking face; on a development machine one that tells when it holds up an event loop."""
-    if session.config.preset == "local_development":
-        from .io.watchful import Watchful
-
-        return Watchful(session.endpoint, **driver_options(session))
-    from .io.blocking import Blocking
-
-    return Blocking(session.endpoint, **driver_options(session))
-
-
 def driver_options(session: Session) -> dict[str, Any]:
     """What the driver of a session is made with, beside its endpoint. Raises: ConfigError for a proxy it cannot use."""
     limits = session.config.performance
@@ -92,7 +81,7 @@ def driver_options(session: Session) -> dict[str, Any]:
 def _proxy(session: Session) -> Any:
     if not session.config.trust_env:
         return None
-    from .io.proxy import proxy_for  # only for who asks for proxies
+    from ..io.proxy import proxy_for  # only for who asks for proxies
 
     return proxy_for(session.endpoint)
 

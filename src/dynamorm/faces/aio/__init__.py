@@ -1,0 +1,23 @@
+# Generated from ../blocking/__init__.py by scripts/async_face.py: change that one.
+"""The asyncio face: a verb is one line, which runs a flow.
+
+The module that the face names as ``aio.query.AsyncQuery(...)`` is loaded with its first use, and is a plain attribute
+afterwards: a program that sends no query does not load it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import query
+
+    __all__ = ["query"]
+else:
+
+    def __getattr__(name: str) -> object:
+        if name != "query":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")

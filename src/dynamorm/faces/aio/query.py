@@ -1,0 +1,201 @@
+# Generated from ../blocking/query.py by scripts/async_face.py: change that one.
+"""`AsyncQuery`, the query of the asyncio face: the builder with the ends of a query."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from ...ops import query
+from ..builder import Builder
+from ..face import wrong_block
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from ...expression import Holds
+    from ...ops.collect import Buckets
+    from ...ops.explain import Explain
+    from ...ops.pages import Page
+
+M = TypeVar("M")
+N = TypeVar("N", int, "Decimal")
+V = TypeVar("V")
+
+
+class AsyncQuery(Builder[M]):
+    """A query of the asyncio face. End it with `all`, `first`, `page`, ..., or an async for loop, which holds one page at a time.
+
+    Example: ``async for payment in db.model(Payment).where(Payment.merchant == "m1"): ...``
+    """
+
+    __slots__ = ()
+
+    async def all(self) -> list[M]:
+        """Every item that matches, up to the limit, read page by page.
+
+        Raises: ValidationError, before anything is sent, when no table or index answers the query and no scan is allowed.
+
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").all()``
+        """
+        return await self._run(query.everything(self._session, self._request))
+
+    async def first(self) -> M | None:
+        """The first item that matches, or None.
+
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").first()``
+        """
+        from ...ops import ends
+
+        return await self._run(ends.first(self._session, self._request))
+
+    async def one(self) -> M:
+        """The only item that matches.
+
+        Raises: NotFound when there is none; MultipleFound when there are more.
+
+        Example: ``await db.model(Payment).where(Payment.key == "k1").one()``
+        """
+        from ...ops import ends
+
+        return await self._run(ends.one(self._session, self._request))
+
+    async def count(self) -> int:
+        """How many items match, up to the limit. They are read (and paid for), but not fetched.
+
+        Example: ``await db.model(Payment).where("status", "=", "completed").count()``
+        """
+        from ...ops import ends
+
+        return await self._run(ends.count(self._session, self._request))
+
+    async def exists(self) -> bool:
+        """Whether any item matches. Nothing is fetched, and no more is read than it takes to find one.
+
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").exists()``
+        """
+        from ...ops import ends
+
+        return await self._run(ends.exists(self._session, self._request))
+
+    async def page(self) -> Page[M]:
+        """One page of items, with the cursor to go on behind it.
+
+        It holds as many matching items as ``limit`` or ``page_size`` say (without either, what one answer brings), fewer
+        only at the end, or when finding them takes longer than ``operation_timeout``.
+
+        Example: ``page = await db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
+        """
+        from ...ops import ends
+
+        return await self._run(ends.page(self._session, self._request))
+
+    async def pages(self) -> AsyncIterator[Page[M]]:
+        """The pages, one after the other; a page may be empty.
+
+        Example: ``async for page in db.model(Payment).where(Payment.merchant == "m1").pages(): ...``
+        """
+        turn = query.turn_of(self._request, fill=self._request.page_size is not None)
+        while not turn.done:
+            yield await self._run(turn.page(self._session))
+
+    @overload
+    async def sum(self, field: Holds[N | None]) -> N: ...  # type: ignore[overload-overlap] # an int passes for a float
+    @overload
+    async def sum(self, field: Holds[float | None]) -> Decimal: ...
+    @overload
+    async def sum(self, field: str) -> int | Decimal: ...
+    async def sum(self, field: Any) -> Any:
+        """The sum of a number over all items that match: exact, an int or a Decimal; 0 of nothing.
+
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
+        """
+        from ...ops import aggregate
+
+        return await self._run(aggregate.total(self._session, self._request, field))
+
+    async def average(
+        self, field: str | Holds[int | None] | Holds[Decimal | None] | Holds[float | None]
+    ) -> Decimal | None:
+        """The mean of a number as a Decimal, None of nothing. Items whose value is None do not count.
+
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").average("amount")``
+        """
+        from ...ops import aggregate
+
+        return await self._run(aggregate.average(self._session, self._request, field))
+
+    @overload
+    async def min(self, field: Holds[V | None]) -> V | None: ...
+    @overload
+    async def min(self, field: str) -> Any: ...
+    async def min(self, field: Any) -> Any:
+        """The smallest value of an attribute, None of nothing.
+
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
+        """
+        from ...ops import aggregate
+
+        return await self._run(aggregate.least(self._session, self._request, field))
+
+    @overload
+    async def max(self, field: Holds[V | None]) -> V | None: ...
+    @overload
+    async def max(self, field: str) -> Any: ...
+    async def max(self, field: Any) -> Any:
+        """The largest value of an attribute, None of nothing.
+
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
+        """
+        from ...ops import aggregate
+
+        return await self._run(aggregate.greatest(self._session, self._request, field))
+
+    async def delete_all(self, *, confirm: bool = False, progress: Callable[[int], Any] | None = None) -> int:
+        """Delete every item that matches, page by page, and return how many; ``confirm=True`` must be given.
+
+        ``progress`` is called after each page with the number of items deleted so far.
+
+        Raises: ValidationError without ``confirm``.
+
+        Example: ``await db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
+        """
+        from ...ops import purge
+
+        return await self._run(purge.delete_all(self._session, self._request, confirm=confirm, progress=progress))
+
+    async def collect(self, *models: type[Any]) -> Buckets:
+        """Read items of several models that share the table by one query, into a bucket for each model.
+
+        The models are subclasses of the one that is queried; or of its family, when only the partition key is given.
+        ``buckets[Order]`` is the list of orders, ``buckets.other`` what is of no model named here.
+
+        Raises: ValidationError for a model that does not share the items.
+
+        Example: ``(await db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order))[Order]``
+        """
+        from ...ops import collect
+
+        return await self._run(collect.collect(self._session, self._request, models))
+
+    async def explain(self, *, values: bool = False) -> Explain:
+        """What the query would send for its first page, and why it goes where it goes. Nothing is sent.
+
+        Values are shown as ``"?"`` unless ``values``.
+
+        Example: ``print(await db.model(Payment).where(Payment.merchant == "m1").explain())``
+        """
+        from ...ops import explain
+
+        turn = query.turn_of(self._request)
+        turn.paged = True
+        return await self._run(explain.explained(self._session, turn.next, values=values))
+
+    if not TYPE_CHECKING:
+        __iter__ = wrong_block("AsyncQuery")
+
+    async def __aiter__(self) -> AsyncIterator[M]:
+        turn = query.turn_of(self._request)
+        while not turn.done:
+            for item in await self._run(turn.next(self._session)):
+                yield item

@@ -1,0 +1,19 @@
+"""The driver of a blocking face, loaded when one is opened. `asyncio_driver` is its mirror."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..session import Session
+from .opening import driver_options
+
+
+def open_driver(session: Session) -> Any:
+    """The driver to the endpoint of a session; on a development machine one that tells when it holds up an event loop."""
+    if session.config.preset == "local_development":
+        from ..io.watchful import Watchful
+
+        return Watchful(session.endpoint, **driver_options(session))
+    from ..io.blocking import Blocking
+
+    return Blocking(session.endpoint, **driver_options(session))
