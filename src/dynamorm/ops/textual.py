@@ -35,7 +35,7 @@ def place(plan: Plan, name: Any) -> Path[Any]:
     found = plan.codec.record.plan(name)
     if found is not None:
         return Path(found.field)
-    steps = _steps(schema.name, name)
+    steps = _steps(plan.codec.record, name)
     path: Path[Any] | None = None
     shape: Any = plan.codec.record
     for step in steps:
@@ -54,7 +54,7 @@ def place(plan: Plan, name: Any) -> Path[Any]:
     return path
 
 
-def _steps(model: str, name: str) -> list[str | int]:
+def _steps(record: Record, name: str) -> list[str | int]:
     found: list[str | int] = []
     end = 0
     while end < len(name):
@@ -64,7 +64,8 @@ def _steps(model: str, name: str) -> list[str | int]:
         found.append(match[1] if match[1] is not None else int(match[2]))
         end = match.end()
     if not found or end < len(name):
-        raise ValidationError(f"{model}: {_shown(name)} names no field", field=_named(name))
+        hint = _nearest(name, [one.name for one in record.plans]) if name[:1] == "-" else ""
+        raise ValidationError(f"{record.expected}: {_shown(name)} names no field{hint}", field=_named(name))
     return found
 
 

@@ -155,7 +155,9 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     if codec.composites or not codec.keys.exact:
         codec.key_of(obj)  # names the part of the key that was changed, though it may be stored as the same text
     own: dict[str, Any] | None = None
-    if plan.created is not None and plan.created.stored in changes:  # the library's own: set once, when the item was made
+    if (
+        plan.created is not None and plan.created.stored in changes
+    ):  # the library's own: set once, when the item was made
         del changes[plan.created.stored]
         own = made_at(plan, obj)
     if not changes:
