@@ -35,6 +35,7 @@ from dynamorm.overriding import override
 from dynamorm.wire.reply import ServiceFault
 
 from .attempts import in_doubt
+from .inner_path import of_path
 from .op import UNBELIEVABLE, UNSETTLED, Op, Safety
 from .plan import Plan
 from .ring import TOKEN, tokens, verdict
@@ -279,11 +280,9 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
             return UNBELIEVABLE
         raise refusal(write, reason.item, info)
     text = reason.message or fault.message
-    raise (
-        ValidationError(text, **info)
-        if reason.code == "ValidationError"
-        else ClientError(text, code=reason.code, **info)
-    )
+    if reason.code != "ValidationError":
+        raise ClientError(text, code=reason.code, **info)
+    raise of_path(ServiceFault(reason.code, text, {}, 400), write.body, info) or ValidationError(text, **info)
 
 
 def refused(session: Session, write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
