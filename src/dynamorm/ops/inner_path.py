@@ -43,12 +43,16 @@ def _named(body: bytes, what: re.Pattern[str]) -> list[str]:
     """The places that the updates of a request name so, in the words of the table."""
     request: dict[str, Any] = read_object(body)
     operations: list[dict[str, Any]] = request.get("TransactItems", [{"Update": request}])
-    found: list[str] = []
+    found: set[str] = set()
     for update in (one["Update"] for one in operations if "Update" in one):
         names = update.get("ExpressionAttributeNames", {})
-        for path in what.findall(update.get("UpdateExpression", "")):
-            found.append(re.sub(r"#\w+", lambda match, of=names: str(of.get(match[0], match[0])), path))
-    return sorted(set(found))
+        found |= {_spelled(path, names) for path in what.findall(update.get("UpdateExpression", ""))}
+    return sorted(found)
+
+
+def _spelled(path: str, names: dict[str, str]) -> str:
+    """A path with the names that its placeholders stand for."""
+    return re.sub(r"#\w+", lambda match: names.get(match[0], match[0]), path)
 
 
 __all__ = ["of_path"]
