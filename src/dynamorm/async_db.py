@@ -12,7 +12,7 @@ import dynamorm  # `dynamorm.async_query` is loaded with its first use
 
 from . import ops
 from .async_many import AsyncMany
-from .face import wrong_block
+from .face import not_here, wrong_block
 from .io.aio import Aio
 from .opening import driver_options, open_session
 
@@ -51,10 +51,18 @@ class AsyncDB(AsyncMany):
             await db.get(Payment, "p1")
     """
 
-    def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
-        self._session = session = open_session(config, extensions)
-        self._io = Aio(session.endpoint, **driver_options(session))
-        session.run = self._io.run
+    if TYPE_CHECKING:
+
+        def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None: ...
+
+    else:
+
+        def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = (), **settings: Any) -> None:
+            if settings:
+                raise not_here(type(self), settings)
+            self._session = session = open_session(config, extensions)
+            self._io = Aio(session.endpoint, **driver_options(session))
+            session.run = self._io.run
 
     @property
     def tables(self) -> AsyncTables:

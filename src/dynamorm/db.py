@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 import dynamorm  # `dynamorm.query` is loaded with its first use
 
 from . import ops
-from .face import wrong_block
+from .face import not_here, wrong_block
 from .many import Many
 from .opening import blocking_driver, open_session
 
@@ -49,10 +49,18 @@ class DB(Many):
             db.get(Payment, "p1")
     """
 
-    def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
-        self._session = session = open_session(config, extensions)
-        self._io = blocking_driver(session)
-        session.run = self._io.run
+    if TYPE_CHECKING:
+
+        def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None: ...
+
+    else:
+
+        def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = (), **settings: Any) -> None:
+            if settings:
+                raise not_here(type(self), settings)
+            self._session = session = open_session(config, extensions)
+            self._io = blocking_driver(session)
+            session.run = self._io.run
 
     @property
     def tables(self) -> Tables:

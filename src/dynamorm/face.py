@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .errors import InvalidUse
+from .other_ways import FACE, of_settings, teach
 
 if TYPE_CHECKING:
     from .config import Config
@@ -38,6 +39,16 @@ class Face:
             f"a {name} holds connections, so it can be neither pickled nor deeply copied: send its settings (db.config)"
             f" and open a {name} with them on the other side"
         )
+
+
+teach(Face, FACE)
+
+
+def not_here(face: type, given: dict[str, Any]) -> InvalidUse:
+    """The error for settings that were given to a face."""
+    from .config import Config  # only a mistake needs it
+
+    return of_settings(face.__name__, next(iter(given)), Config.__struct_fields__)
 
 
 def wrong_block(right: str) -> Any:

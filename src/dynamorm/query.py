@@ -13,6 +13,7 @@ from .expression_tree import Location
 from .face import wrong_block
 from .ops import query
 from .ops.request import Request
+from .other_ways import BUILDER, teach
 from .schema import Index
 
 if TYPE_CHECKING:
@@ -242,6 +243,13 @@ class Builder(Generic[M]):
     def _with(self, **changes: Any) -> Self:
         return type(self)(self._session, self._run, self._request.model, replace(self._request, **changes))
 
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, _: object) -> NoReturn:
+            raise InvalidUse(
+                "a query is no list: end it with .first(), .limit(n).all() or .page(); .all() gives a list, which has indexes"
+            )
+
     def __bool__(self) -> NoReturn:
         raise InvalidUse("a query has read nothing yet, so it is neither true nor false: say .exists() or .first()")
 
@@ -252,6 +260,9 @@ class Builder(Generic[M]):
         request = self._request
         count = len(request.conditions) + len(request.filters)
         return f"<{type(self).__name__} {getattr(request.model, '__name__', '?')}: {count} conditions>"
+
+
+teach(Builder, BUILDER)
 
 
 class Query(Builder[M]):

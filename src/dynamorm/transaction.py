@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from .face import wrong_block
 from .ops.draft import Draft
+from .other_ways import TRANSACTION, teach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -140,6 +141,9 @@ class Operations:
         Example: ``tx.check(account)``, ``tx.check(account, Account.open == True)`` or ``tx.check(Account, "a1")``
         """
         self._draft.check(subject, args, parts, condition, label)
+
+
+teach(Operations, TRANSACTION)
 
 
 class Transaction(Operations):
