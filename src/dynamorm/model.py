@@ -19,6 +19,7 @@ from .composite import composites_of
 from .declare import Attr, Spec, attr, created_at, partition_key, sort_key, ttl, updated_at, version
 from .errors import InvalidAttribute, ModelError
 from .generated import methods
+from .other_ways import MODEL, teach
 from .schema import SCHEMAS, Index, Schema
 
 M = TypeVar("M", bound="Model")
@@ -279,6 +280,9 @@ class Model(metaclass=ModelMeta):
         from importlib import import_module  # by name: nothing below the faces may depend on an adapter
 
         return import_module("dynamorm.adapters.pydantic").core_schema_of_model(source, handler)
+
+
+teach(Model, MODEL)
 
 
 __all__ = ["Index", "Mixin", "Model"]

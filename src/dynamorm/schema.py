@@ -241,7 +241,20 @@ def schema_of(model: Any) -> Schema:
     if not isinstance(model, type) and type(model) in SCHEMAS:
         name = type(model).__name__
         raise InvalidUse(f"got an object of {name} where the model belongs: pass {name} and the key") from None
-    shown = model.__name__ if isinstance(model, type) else repr(type(model))
-    raise InvalidUse(
-        f"{shown} is not a model: subclass dynamorm.Model, or register it with dynamorm.adapters.register()"
-    ) from None  # whoever looked it up knows no more than that a value, which may be anybody's, is no key
+    kind = model if isinstance(model, type) else type(model)
+    remedy = _REMEDIES.get(kind, "") + "subclass dynamorm.Model, or register it with dynamorm.adapters.register()"
+    # Whoever looked it up knows no more than that a value, which may be anybody's, is no key.
+    raise InvalidUse(f"{kind.__name__} is not a model: {remedy}") from None
+
+
+_SEVERAL: Final = (
+    "pass one class or one object; many objects are for batch_write(puts=[...]) or a transaction; to make a class one, "
+)
+_REMEDIES: Final[dict[type, str]] = {
+    str: "pass the class itself, not its name, nor that of its table; to make one, ",
+    dict: "pass an object, Payment(**values), or the class and a key; to make a class one, ",
+    list: _SEVERAL,
+    tuple: _SEVERAL,
+    set: _SEVERAL,
+}
+"""What is said where something of Python's own stands in the place of a model."""

@@ -97,6 +97,7 @@ def test_a_number_is_one_that_dynamodb_can_count_to(db, refused, method, count):
         (lambda q: q.where("ownr", "=", SECRET), ["did you mean 'owner'"]),
         (lambda q: q.where("owner", "=", SECRET, SECRET), ["one value"]),
         (lambda q: q.where("owner", "EQUALS", SECRET), ["operator"]),
+        (lambda q: q.order_by("-number"), ['order_by("number", "desc")']),
         (lambda q: q.filter("tags[0", "=", SECRET), ["tags[0"]),
         (lambda q: q.cursor(5), ["text"]),
         (lambda q: q.cursor_format("v9"), ["v0.1"]),
@@ -104,6 +105,19 @@ def test_a_number_is_one_that_dynamodb_can_count_to(db, refused, method, count):
 )
 def test_a_wrong_name_is_refused_where_it_is_written(db, refused, build, words):
     refused(ValidationError, lambda: build(db.model(Bill)), *words)
+
+
+@pytest.mark.parametrize("value", [SECRET, "ann", "a b"])
+def test_a_value_in_the_place_of_the_operator_is_not_repeated(db, refused, value):
+    error = refused(ValidationError, lambda: db.model(Bill).where("owner", value), 'where("owner", "=", value)')
+    assert value not in str(error)
+    assert error.field == "owner"
+
+
+def test_a_wrong_name_is_the_field_of_the_error_as_it_was_written(db, refused):
+    assert refused(ValidationError, lambda: db.model(Bill).select("totl")).field == "totl"
+    assert refused(ValidationError, lambda: db.model(Bill).where("home.cty", "=", 1)).field == "home.cty"
+    assert refused(ValidationError, lambda: db.model(Bill).where("ann@example.org", "=", 1)).field is None
 
 
 def test_an_order_of_another_model_is_refused(db, refused):

@@ -102,6 +102,21 @@ def test_a_time_of_creation_changed_in_memory_is_not_stored_by_save(db, key):
     assert db.get(Event, key, consistent=True).made == made
 
 
+@pytest.mark.parametrize("model", [Event, Unversioned])
+@pytest.mark.parametrize("text", ["x", ""], ids=["with another change", "alone"])
+def test_after_a_save_the_object_holds_the_time_of_creation_that_is_stored(db, key, model, text):
+    event = db.create(model(id=key))
+    made = event.made
+    event.made = datetime(1999, 1, 1, tzinfo=UTC)
+    event.text = text
+    db.save(event)
+    assert event.made == made
+    assert event == db.get(model, key, consistent=True)
+    event.made = datetime(1999, 1, 1, tzinfo=UTC)
+    db.save(event)
+    assert event.made == made
+
+
 def test_a_failed_write_leaves_the_times_in_memory_alone(db, key):
     db.create(Event(id=key))
     again = Event(id=key)

@@ -51,6 +51,8 @@ class Account(Model, table="accounts"):
     counts: Attr[dict[str, int]] = attr(default_factory=lambda: {"a": 5})
     empty: Attr[dict[str, int]] = attr(default_factory=dict)
     address: Attr[Address] = attr(default_factory=Address)
+    work: Attr[Address | None] = attr(default=None)
+    sums: Attr[dict[str, int] | None] = attr(default=None)
     homes: Attr[list[Address]] = attr(default_factory=list)
     random: Attr[int] = attr(default_factory=lambda: next(_numbers))
     extra: Attr[Any] = attr(default=None)
@@ -332,6 +334,43 @@ def test_increment_counts_null_as_nothing(db, key):
 
 def test_appending_where_there_is_neither_a_list_nor_a_default_is_refused(db, key):
     store(db, Account, {"id": {"S": key}})
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match=r"texts is not stored.*append_or_create") as caught:
         db.update(Account, key, A.texts.append("x"))
+    assert caught.value.field == "texts"
     assert db.update(Account, key, A.texts.append_or_create("x")).texts == ["x"]
+
+
+@pytest.mark.parametrize("model", [Account, Versioned])
+@pytest.mark.parametrize("way", ["key", "object", "transaction"])
+@pytest.mark.parametrize(
+    ("build", "path"),
+    [
+        (lambda: A.work[Address.city].set("x"), "work.city"),
+        (lambda: A.work[Address.geo][Geo.zone].add(1), "work.geo"),
+        (lambda: A.sums["a"].set(5), "sums.a"),
+    ],
+    ids=["set", "add", "entry"],
+)
+def test_a_change_inside_what_is_not_there_names_the_place_and_the_remedy(db, key, model, way, build, path):
+    store(db, model, {"id": {"S": key}})
+    loaded = db.get(model, key, consistent=True)
+
+    def change_in_a_transaction():
+        with db.transaction() as tx:
+            tx.update(model, key, build())
+            tx.put(model(id=f"{key}-other"))
+
+    calls = {
+        "key": lambda: db.update(model, key, build()),
+        "object": lambda: db.update(loaded, build()),
+        "transaction": change_in_a_transaction,
+    }
+    with pytest.raises((ValidationError, TransactionCancelled)) as caught:
+        calls[way]()
+    error = caught.value
+    if isinstance(error, TransactionCancelled):
+        error = error.reasons[0].error
+    root = path.split(".")[0]
+    assert f"{path} cannot be changed" in str(error)
+    assert f"set {root} whole first" in str(error)
+    assert error.field == root

@@ -11,6 +11,7 @@ from ..errors import InvalidUse, ValidationError
 from ..expression_compile import check_paths
 from ..expression_tree import Location
 from ..ops.request import Request
+from ..other_ways import BUILDER, teach
 from ..schema import Index
 
 if TYPE_CHECKING:
@@ -233,6 +234,13 @@ class Builder(Generic[M]):
     def _with(self, **changes: Any) -> Self:
         return type(self)(self._session, self._run, self._request.model, replace(self._request, **changes))
 
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, _: object) -> NoReturn:
+            raise InvalidUse(
+                "a query is no list: end it with .first(), .limit(n).all() or .page(); .all() gives a list, which has indexes"
+            )
+
     def __bool__(self) -> NoReturn:
         raise InvalidUse("a query has read nothing yet, so it is neither true nor false: say .exists() or .first()")
 
@@ -243,6 +251,9 @@ class Builder(Generic[M]):
         request = self._request
         count = len(request.conditions) + len(request.filters)
         return f"<{type(self).__name__} {getattr(request.model, '__name__', '?')}: {count} conditions>"
+
+
+teach(Builder, BUILDER)
 
 
 def _positive(name: str, count: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from ..errors import InvalidUse
+from ..other_ways import FACE, of_settings, teach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,11 +14,22 @@ if TYPE_CHECKING:
     from ..session import Session
 
 
+_ARGUMENTS = {"config", "extensions"}
+
+
 class Face:
     """A database as a program holds it."""
 
     _io: Any
     _session: Session
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *_: object, **given: object) -> Self:
+            """Answers settings that belong to `Config`."""
+            if given.keys() - _ARGUMENTS:
+                raise _not_here(cls, min(given.keys() - _ARGUMENTS))
+            return object.__new__(cls)
 
     @property
     def config(self) -> Config:
@@ -47,6 +59,16 @@ class Face:
             f"a {name} holds connections, so it can be neither pickled nor deeply copied: send its settings (db.config)"
             f" and open a {name} with them on the other side"
         )
+
+
+teach(Face, FACE)
+
+
+def _not_here(face: type, setting: str) -> InvalidUse:
+    """The error for a setting that was given to a face."""
+    from ..config import Config  # only a mistake needs it
+
+    return of_settings(face.__name__, setting, Config.__struct_fields__)
 
 
 _RIGHT = {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..errors import InvalidUse
 from ..ops.draft import Draft
+from ..other_ways import TRANSACTION, teach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -145,3 +146,6 @@ class Operations:
         Example: ``tx.check(account)``, ``tx.check(account, Account.open == True)`` or ``tx.check(Account, "a1")``
         """
         self._draft.check(subject, args, parts, condition, label)
+
+
+teach(Operations, TRANSACTION)

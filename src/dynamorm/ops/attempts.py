@@ -139,7 +139,7 @@ class Attempts:
                 self.unknown(None, "what is stored now does not tell")
             return result
         info = self.info()
-        error = failure.of_index(fault, op.body, info) or failure.from_fault(kind, fault, info)
+        error = failure.of_request(kind, fault, op.body, info)
         if self.ambiguous and kind is not Kind.MISMATCH:
             if op.finds_out:
                 raise undecided(error)

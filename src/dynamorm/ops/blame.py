@@ -83,7 +83,7 @@ def _error(write: Write, code: str, reason: Reason, info: dict[str, Any]) -> Dyn
     if kind is Kind.CONDITION:
         return refusal(write, reason.item, info)
     text = reason.message or f"DynamoDB refused it with {code}"
-    return failure.from_fault(kind, ServiceFault(code, text, {}, 400), info)
+    return failure.of_request(kind, ServiceFault(code, text, {}, 400), write.body, info)
 
 
 def _text(operations: Sequence[Write | None], found: Sequence[CancellationReason | None]) -> str:

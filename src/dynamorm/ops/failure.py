@@ -29,6 +29,8 @@ from dynamorm.errors import (
 )
 from dynamorm.wire.reply import Kind, ServiceFault
 
+from .inner_path import of_path
+
 
 def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamORMError:
     """The error for a refusal by the service. DynamoDB's own wording is kept; it holds no attribute values of ours."""
@@ -59,6 +61,11 @@ def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamOR
             " used up when an earlier attempt was settled: use one token for one piece of work, and a new one to try again"
         )
     return ClientError(text, code=fault.code or None, **info)
+
+
+def of_request(kind: Kind, fault: ServiceFault, body: bytes, info: dict[str, Any]) -> DynamORMError:
+    """The error for a refusal of a request, in the words of its names where the service's own say too little."""
+    return of_index(fault, body, info) or of_path(fault, body, info) or from_fault(kind, fault, info)
 
 
 def of_index(fault: ServiceFault, body: bytes, info: dict[str, Any]) -> DynamORMError | None:

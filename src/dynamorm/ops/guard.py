@@ -44,6 +44,17 @@ def unguarded(
     return False, Safety.ONCE, None
 
 
+def made_at(plan: Plan, obj: Any) -> dict[str, Any]:
+    """The time of creation that a loaded object was read with, by the name of its field."""
+    codec, created = plan.codec, plan.created
+    assert created is not None
+    stored = codec.stored(obj, created.stored)
+    make = codec.plans[created.name].missing()
+    if stored is not None:
+        return {created.name: codec.decode_field(created.name, stored)}
+    return {created.name: None if make is None else make()}
+
+
 class Guard:
     """What protects a write of a loaded object: its version, and the token ring that goes with it."""
 

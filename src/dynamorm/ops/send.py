@@ -16,6 +16,7 @@ from dynamorm.wire.reply import ServiceFault
 
 from .attempts import in_doubt
 from .forms import TURNS, in_other_form, may_be_the_form
+from .inner_path import of_path
 from .op import UNBELIEVABLE, Op, Safety
 from .tokened import Tokened
 from .write import Write, after, applied, believable, is_conditional, read_back, refusal, refused, spending_on
@@ -170,11 +171,9 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
             return UNBELIEVABLE
         raise refusal(write, reason.item, info)
     text = reason.message or fault.message
-    raise (
-        ValidationError(text, **info)
-        if reason.code == "ValidationError"
-        else ClientError(text, code=reason.code, **info)
-    )
+    if reason.code != "ValidationError":
+        raise ClientError(text, code=reason.code, **info)
+    raise of_path(ServiceFault(reason.code, text, {}, 400), write.body, info) or ValidationError(text, **info)
 
 
 def _look(session: Session, write: Write, end: float) -> Flow[bytes | None]:

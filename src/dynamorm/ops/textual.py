@@ -35,7 +35,7 @@ def place(plan: Plan, name: Any) -> Path[Any]:
     found = plan.codec.record.plan(name)
     if found is not None:
         return Path(found.field)
-    steps = _steps(schema.name, name)
+    steps = _steps(plan.codec.record, name)
     path: Path[Any] | None = None
     shape: Any = plan.codec.record
     for step in steps:
@@ -44,9 +44,8 @@ def place(plan: Plan, name: Any) -> Path[Any]:
         if isinstance(shape, Record):
             inner = shape.plan(step) if isinstance(step, str) else None
             if inner is None:
-                hint = did_you_mean(str(step), [one.name for one in shape.plans])
-                shown = _shown(name)
-                raise ValidationError(f"{shape.expected} has no field {_shown(str(step))}{hint}", field=shown)
+                hint = _nearest(str(step), [one.name for one in shape.plans])
+                raise ValidationError(f"{shape.expected} has no field {_shown(str(step))}{hint}", field=_named(name))
             key, shape = Path(inner.field), inner.shape
         else:
             shape = shape.part(step)
@@ -55,7 +54,7 @@ def place(plan: Plan, name: Any) -> Path[Any]:
     return path
 
 
-def _steps(model: str, name: str) -> list[str | int]:
+def _steps(record: Record, name: str) -> list[str | int]:
     found: list[str | int] = []
     end = 0
     while end < len(name):
@@ -65,13 +64,26 @@ def _steps(model: str, name: str) -> list[str | int]:
         found.append(match[1] if match[1] is not None else int(match[2]))
         end = match.end()
     if not found or end < len(name):
-        raise ValidationError(f"{model}: {_shown(name)} names no field", field=_shown(name))
+        hint = _nearest(name, [one.name for one in record.plans]) if name[:1] == "-" else ""
+        raise ValidationError(f"{record.expected}: {_shown(name)} names no field{hint}", field=_named(name))
     return found
 
 
 def _shown(text: str) -> str:
     """A wrong name, for a message; what may be a value that stands in the wrong place is not repeated."""
     return repr(text) if _NAME_LIKE.fullmatch(text) else "of that text"
+
+
+def _named(text: str) -> str | None:
+    """A wrong name, for `error.field`; None for what may be a value."""
+    return text if _NAME_LIKE.fullmatch(text) else None
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """The end of the message on a wrong name. Django writes a descending order with a minus sign."""
+    if name[:1] == "-" and name[1:] in known:
+        return f'; say order_by("{name[1:]}", "desc") to sort downwards'
+    return did_you_mean(name, known)
 
 
 def condition(plan: Plan, name: str, rest: tuple[Any, ...]) -> Condition:
@@ -108,6 +120,14 @@ def compare(path: Path[Any], operator: str, values: tuple[Any, ...]) -> Conditio
     if known in {"IN", "NOT IN"}:
         wanted = values[0] if len(values) == 1 and isinstance(values[0], _MANY) else values
         return path.in_(wanted) if known == "IN" else ~path.in_(wanted)
+    if not values:
+        # What stands here is the value, most likely, so the message does not repeat it.
+        raise ValidationError(
+            f'{path.name}: an operator belongs between the field and its value, as in where("{path.name}", "=", value);'
+            ' alone stand "exists" and "not_exists"',
+            field=path.name,
+            code="ErrInvalidOperator",
+        )
     spoken = [one.replace(" ", "_") if one[0].isalpha() and one[-1].isalpha() else one for one in _NAMES]
     hint = did_you_mean(operator.upper(), spoken)
     shown = repr(operator) if _OPERATOR_LIKE.fullmatch(operator) else "of that text"

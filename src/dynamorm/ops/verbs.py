@@ -23,7 +23,7 @@ from dynamorm.expression_compile import Placeholders, check_paths, condition_tex
 from dynamorm.schema import TOKEN_ATTRIBUTE
 
 from . import ring
-from .guard import OLD_ON_FAILURE, Guard, unguarded
+from .guard import OLD_ON_FAILURE, Guard, made_at, unguarded
 from .items import key_from_parts
 from .plan import Plan, check_values, finish, names
 from .send import perform
@@ -155,9 +155,15 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     changes, old = codec.compare(obj)
     if codec.composites or not codec.keys.exact:
         codec.key_of(obj)  # names the part of the key that was changed, though it may be stored as the same text
-    if plan.created is not None:
-        changes.pop(plan.created.stored, None)  # the library's own: set once, when the item was made
+    own: dict[str, Any] | None = None
+    if (
+        plan.created is not None and plan.created.stored in changes
+    ):  # the library's own: set once, when the item was made
+        del changes[plan.created.stored]
+        own = made_at(plan, obj)
     if not changes:
+        if own is not None:
+            codec.set_value(obj, *own.popitem())
         codec.as_stored(obj, loaded)
         return None
     once = _refuse_frozen(plan, obj, changes)
@@ -180,6 +186,8 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     sets: list[str] = told(shown, places) if shown else []
     removes: list[str] = []
     stamped, times = guard.stamps()
+    if own is not None:
+        times |= own
     known: Known | None = None
     if codec.composites:
         from .index_keys import after_save, known_of
