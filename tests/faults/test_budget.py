@@ -352,3 +352,19 @@ def test_conflicts_are_counted_apart_from_the_other_attempts(scripted: Make, ver
     desk = Desk(scripted, verb, throttled, throttled, every_write=conflict, operation_timeout=60.0)
     desk.fails(TransactionConflict, Outcome.NOT_APPLIED)
     assert len(desk.sent) == 2 + 8
+
+
+@pytest.mark.parametrize("verb", [GET, PUT], ids=lambda verb: verb.name)
+def test_connections_are_tried_for_connection_timeout_and_not_where_50_ms_of_it_are_left(
+    scripted: Make, verb: Verb
+) -> None:
+    for took, sent in ((4.96, 1), (4.9, 2)):
+
+        def slowly(desk: Desk, request: Any, took: float = took) -> Any:
+            desk.clock.advance(took)
+            return unreached(desk, request)
+
+        desk = Desk(scripted, verb, every_write=slowly, every_read=slowly, operation_timeout=60.0)
+        error = desk.fails(ConnectFailed, Outcome.NOT_APPLIED)
+        assert "connection_timeout" in str(error)
+        assert len(desk.sent) == sent
