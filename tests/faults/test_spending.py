@@ -143,6 +143,34 @@ def test_a_machine_that_slept_counts_the_time_it_slept(scripted: Make) -> None:
     assert len(desk.sent) == sent
 
 
+@pytest.mark.parametrize("slept", [540.0, 7_200.0])
+def test_a_token_is_not_sent_again_after_the_machine_slept_in_the_middle_of_a_verb(
+    scripted: Make, slept: float
+) -> None:
+    """A frozen function, a laptop: DynamoDB may have forgotten the token, and would apply the same request once more."""
+
+    def applied_and_slept(desk: Desk, request: Any) -> Any:
+        found = applied(desk, request)
+        desk.clock.jump(slept)
+        return found
+
+    desk = Desk(scripted, PUT_IF, applied_and_slept)
+    desk.fails(OutcomeUnknown, Outcome.UNKNOWN)
+    assert len(desk.sent) == 1
+    assert len(desk.store.changes) == 1
+
+
+def test_a_token_is_sent_again_while_dynamodb_remembers_it(scripted: Make) -> None:
+    def applied_and_slept(desk: Desk, request: Any) -> Any:
+        found = applied(desk, request)
+        desk.clock.jump(500.0)
+        return found
+
+    desk = Desk(scripted, PUT_IF, applied_and_slept)
+    desk.succeeds()
+    assert len(desk.sent) == 2
+
+
 def test_a_clock_that_is_set_back_gives_a_token_no_longer_life(scripted: Make) -> None:
     desk = Desk(scripted, PUT_IF, every_write=lost, operation_timeout=1.0)
     error = desk.fails(OutcomeUnknown, Outcome.UNKNOWN)

@@ -18,8 +18,6 @@ from dynamorm.errors import DynamORMError, VersionConflict
 from dynamorm.testing.proxy import Fault, LossyProxy
 from tests.conftest import ENGINE
 
-pytestmark = pytest.mark.soak  # not shown yet on a quiet machine
-
 WRITERS, HOT = 8, 4
 LOST = (Fault.RESET_APPLIED, Fault.RESET_MID_REPLY, Fault.CUT_REPLY)
 """The write is applied and its reply is lost; of a read, the reply alone."""

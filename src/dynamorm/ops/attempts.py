@@ -207,7 +207,7 @@ class Attempts:
         if settling:
             step = min(step, FARTHEST_STEP)
         delay = 0.0 if free else wire.retry.delay(kind, step, wire.random(), retry_after)
-        left = self._left()
+        left = self.left()
         if settling:  # the last look is worth taking, however little time is left for it
             delay = max(min(delay, left - 2 * RETRY_MARGIN), SHORTEST)
         if left < delay + RETRY_MARGIN:
@@ -223,8 +223,11 @@ class Attempts:
         """Whether another attempt only finds out what became of a write."""
         return self.op.finds_out and (self.ambiguous or self.op.safety is Safety.READ)
 
-    def _left(self) -> float:
-        return self.start + self.limit - self.wire.clock.monotonic()
+    def left(self) -> float:
+        """Seconds that are left for another attempt. A machine that slept has stopped the monotonic clock, not the other."""
+        wire, expires = self.wire, self.op.expires
+        left = self.start + self.limit - wire.clock.monotonic()
+        return left if expires is None else min(left, expires - wire.clock.time() - wire.skew.skew)
 
     def _afford(self, kind: Kind) -> bool:
         """Whether another attempt may be sent: an ambiguous write costs nothing while the endpoint answers other calls."""
@@ -245,7 +248,7 @@ class Attempts:
             return 0.0
         wire = self.wire
         delay = wire.retry.delay(Kind.TRANSIENT, FARTHEST_STEP, wire.random()) + 0.001
-        if self._left() < delay + RETRY_MARGIN:
+        if self.left() < delay + RETRY_MARGIN:
             self.give_up("the retry budget of this endpoint is used up, and it answered no other call meanwhile")
         return delay
 

@@ -127,7 +127,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                 while delay or run.parked:
                     yield Sleep(delay)
                     delay = run.resumed()
-                left = start + limit - monotonic()
+                left = run.left()
                 if left <= RETRY_MARGIN:
                     run.give_up("the operation's time ran out")
         except (DynamORMError, GeneratorExit):

@@ -73,6 +73,7 @@ class Tokened:
         self._born = session.now().timestamp()
         # Behind that DynamoDB may have forgotten the token, and would apply the same request once more.
         op.timeout = min(session.config.operation_timeout, TOKEN_LIFE)
+        op.expires = self._born + TOKEN_LIFE
         self.end = session.end()
         try:
             found = yield from session.call(op)
