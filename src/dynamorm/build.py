@@ -11,6 +11,7 @@ from .annotations import NotAttr, Scope, attr_annotation, forbids_none
 from .composite import composites_of
 from .declare import Spec, did_you_mean
 from .errors import ModelError
+from .limit_check import check_limits
 from .schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema, Unique
 
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
@@ -65,6 +66,8 @@ def table_settings(name: str, given: Any, parent: Schema | None) -> Any:
 def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = None) -> Schema:
     """Check the fields against one another and work out the keys. Used for registered classes too."""
     _check_names(schema)
+    for field in schema.fields.values():
+        check_limits(field.owner, field)
     key = _key(schema)
     if schema.table is not None:
         if not _is_name(schema.table):

@@ -412,8 +412,40 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
     """Refuse a setting that does not exist, with the nearest one that does."""
     for name in settings:
         if name not in _SETTINGS:
-            raise ModelError(f"attr() has no setting {name!r}{did_you_mean(name, _SETTINGS)}", code="ErrInvalidTag")
+            known = _CALLED_HERE.get(name)
+            hint = did_you_mean(name, _SETTINGS) if known is None else f"; write {known}"
+            raise ModelError(f"attr() has no setting {name!r}{hint}", code="ErrInvalidTag")
     return settings
+
+
+_CALLED_HERE = {
+    "unique": "attr(Unique())",
+    "primary_key": "partition_key()",
+    "hash_key": "partition_key()",
+    "range_key": "sort_key()",
+    "index": 'by_name = gsi("by-name", partition="name") in the class',
+    "nullable": "Attr[... | None] = attr(default=None)",
+    "null": "Attr[... | None] = attr(default=None)",
+    "optional": "Attr[... | None] = attr(default=None)",
+    "required": "no default: the field is required then",
+    "alias": "name= for the stored name",
+    "attr_name": "name= for the stored name",
+    "column": "name= for the stored name",
+    "serialization_alias": "name= for the stored name",
+    "validation_alias": "also_read= for other stored names",
+    "validator": "validators=(function,)",
+    "regex": "pattern=",
+    "min": "ge=",
+    "max": "le=",
+    "choices": "Attr[Literal[...]], or an Enum",
+    "readonly": "immutable=True",
+    "frozen": "immutable=True",
+    "auto_now": "updated_at()",
+    "auto_now_add": "created_at()",
+    "onupdate": "updated_at()",
+    "default_for_new": "default= or default_factory=",
+}
+"""By the name in other libraries: what it is here."""
 
 
 def did_you_mean(name: str, known: Any) -> str:

@@ -193,3 +193,54 @@ def test_a_wrong_declaration_is_refused_at_once(declare):
     for word in DECLARATIONS[declare]:
         assert word in str(caught.value)
     assert caught.value.code == CODES.get(declare, "ErrInvalidModel")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"validators": str.strip}, "validators=(strip,)"),
+        ({"validators": ("strip",)}, "validators is a tuple of functions"),
+        ({"pattern": 5}, "pattern is the text of a regular expression, not a int"),
+        ({"pattern": "("}, "pattern is no regular expression"),
+        ({"max_length": "5"}, "max_length is a whole number"),
+        ({"min_length": 5, "max_length": 4}, "min_length is above max_length"),
+        ({"ge": 5}, "ge must be str, as the values are, not int"),
+        ({"default": lambda: "x"}, "default_factory="),
+    ],
+    ids=range(8),
+)
+@pytest.mark.parametrize("kind", [str, str | None], ids=["str", "or None"])
+def test_a_setting_that_no_value_can_meet_is_refused_with_the_class(kind, settings, words):
+    with pytest.raises(ModelError) as caught:
+        type("M", (Model,), {"__annotations__": {"text": Attr[kind]}, "text": attr(**settings), "__module__": __name__})
+    assert "M.text" in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_length": 3}, "max_length is not for int: ge= and le= are its bounds"),
+        ({"pattern": "[0-9]+"}, "pattern is not for int"),
+        ({"ge": "0"}, "ge must be int"),
+        ({"le": True}, "le must be int"),
+        ({"ge": 5, "le": 1}, "the lower bound is above the upper one"),
+    ],
+    ids=range(5),
+)
+def test_so_is_one_that_numbers_do_not_have(settings, words):
+    with pytest.raises(ModelError) as caught:
+        type("M", (Model,), {"__annotations__": {"n": Attr[int]}, "n": attr(**settings), "__module__": __name__})
+    assert "M.n" in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "remedy"),
+    [("unique", "Unique()"), ("nullable", "| None"), ("alias", "name="), ("hash_key", "partition_key()")],
+)
+def test_a_setting_of_another_library_is_told_what_it_is_here(setting, remedy):
+    with pytest.raises(ModelError) as caught:
+        attr(**{setting: True})
+    assert f"no setting '{setting}'; write " in str(caught.value)
+    assert remedy in str(caught.value)

@@ -30,7 +30,23 @@ class Circle(Shape, tag="circle"):
     radius: Attr[int]
 
 
-MODELS = [Line, Shape]
+class Address(Model):
+    city: Attr[str]
+    floor: Attr[int | None] = attr(default=None)
+
+
+class Stop(Model):
+    at: Attr[Address]
+
+
+class Route(Model, table="routes"):
+    id: Attr[str] = partition_key()
+    start: Attr[Address | None] = attr(default=None)
+    stops: Attr[list[Stop]] = attr(default_factory=list)
+    fee: Attr[int] = attr(default=0)
+
+
+MODELS = [Line, Shape, Route]
 SETTINGS = {"cursor_key": b"k" * 32}
 DAYS = [datetime(2024, 1, day, tzinfo=UTC) for day in range(1, 9)]
 BAD = (1, 4, 5)
@@ -173,3 +189,30 @@ def test_a_key_that_cannot_be_read_is_told_as_it_is_stored(db, key):
     with pytest.raises(ValidationError) as caught:
         query(db, key).all()
     assert caught.value.key == (key, "yesterday")
+
+
+@pytest.mark.parametrize(
+    ("wire", "words"),
+    [
+        ({"start": {"M": {}}}, "does not fit Address: look at start.city, which is missing"),
+        ({"start": {"M": {"city": {"S": "Riga"}, "floor": {"S": "secret"}}}}, "look at start.floor"),
+        (
+            {"stops": {"L": [{"M": {"at": {"M": {"city": {"S": "a"}}}}}, {"M": {"at": {"M": {}}}}]}},
+            "look at stops[1].at.city",
+        ),
+        ({"stops": {"L": [{"NULL": True}]}}, "look at stops[0]"),
+        ({"fee": {"NULL": True}}, "NULL where N is expected; allow None in its type"),
+        (
+            {"fee": {"S": "secret"}},
+            "S where N is expected; another program's form is read by attr(Codec(encode, decode))",
+        ),
+    ],
+    ids=["missing", "another type", "in a list", "no map", "NULL", "another form"],
+)
+def test_what_cannot_be_read_names_the_place_and_the_remedy(db, key, wire, words):
+    store(db, Route, {"id": {"S": key}, **wire})
+    with pytest.raises(ValidationError) as caught:
+        db.get(Route, key, consistent=True)
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert caught.value.field == next(iter(wire))

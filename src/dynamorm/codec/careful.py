@@ -17,6 +17,7 @@ from dynamorm.schema import TOKEN_ATTRIBUTE
 from .document import normal
 from .fields import FieldPlan, explain
 from .mismatch import Mismatch
+from .shapes import Nullable
 from .source import Source
 
 if TYPE_CHECKING:
@@ -162,7 +163,48 @@ def _misread(owner: str, plan: FieldPlan, wire: Any, error: Exception) -> str:
     shape = plan.shape
     expected = shape.tag or shape.expected
     if isinstance(error, ShapeError) and found not in (shape.tag, *(["NULL"] if shape.null else ())) and shape.tag:
-        return f"{where}: the stored item has {found} where {expected} is expected"
+        return f"{where}: the stored item has {found} where {expected} is expected{_remedy(plan, found)}"
     if isinstance(error, Mismatch):
         return f"{where}: the stored {found} {error.text}"
-    return f"{where}: the stored {found} does not fit {shape.expected}"
+    at = _blamed(shape, wire)
+    return f"{where}: the stored {found} does not fit {shape.expected}{f': look at {plan.name}{at}' if at else ''}"
+
+
+def _remedy(plan: FieldPlan, found: str) -> str:
+    if plan.field.role:  # keys and what the library owns have one form
+        return ""
+    if found == "NULL":
+        return "; allow None in its type, Attr[... | None], to read it"
+    return "; another program's form is read by attr(Codec(encode, decode))"
+
+
+def _blamed(shape: Any, wire: Any) -> str:
+    """The first place inside a stored value that cannot be read, as the end of a path; empty when it is not found."""
+    shape = shape.inner if isinstance(shape, Nullable) else shape
+    if not isinstance(wire, dict):
+        return ""
+    plans: list[FieldPlan] = getattr(shape, "plans", [])
+    if plans and isinstance(members := wire.get("M"), dict):
+        for plan in plans:
+            found = plan.stored_in(members)
+            if found is U:
+                if plan.missing() is None:
+                    return f".{plan.name}, which is missing"
+            elif _fails(plan, found):
+                return f".{plan.name}{_blamed(plan.shape, found)}"
+    elif isinstance(elements := wire.get("L"), list):
+        for at, element in enumerate(elements):
+            for inner in shape.children():
+                if end := _blamed(inner, element):
+                    return f"[{at}]{end}"
+                if getattr(inner, "plans", None) and not (isinstance(element, dict) and "M" in element):
+                    return f"[{at}]"
+    return ""
+
+
+def _fails(plan: FieldPlan, wire: Any) -> bool:
+    try:
+        value_of(plan, wire)
+    except Exception:  # noqa: BLE001 - whatever the reason, this is the place
+        return True
+    return False
