@@ -74,12 +74,12 @@ def _changed(held: Wire | None, kind: str, value: Wire | None, start: Wire | Non
     held = start if held is None else held
     assert value is not None  # every other kind has an operand
     if kind == "add":
-        before = Decimal(0 if held is None else held["N"])
-        return {"N": decimal_text(_EXACT.add(before, Decimal(value["N"])))}
+        before = "0" if held is None else _of_type(held, "N")
+        return {"N": decimal_text(_EXACT.add(Decimal(before), Decimal(value["N"])))}
     if kind in _LISTS:
         if held is None and kind != "append_or_create":
             raise NoPlace
-        elements = [] if held is None else held["L"]
+        elements = [] if held is None else _of_type(held, "L")
         return {"L": [value, *elements] if kind == "prepend" else [*elements, value]}
     return _set_changed(held, kind, value)
 
@@ -87,11 +87,18 @@ def _changed(held: Wire | None, kind: str, value: Wire | None, start: Wire | Non
 def _set_changed(held: Wire | None, kind: str, value: Wire) -> Wire | None:
     """A set with elements more or fewer; an empty one is NULL."""
     ((tag, given),) = value.items()
-    elements = [] if held is None or "NULL" in held else held[tag]
+    elements = [] if held is None or "NULL" in held else _of_type(held, tag)
     named = {_name(tag, one) for one in given}
     others = [one for one in elements if _name(tag, one) not in named]
     found = sorted([*others, *given]) if kind == "add_to_set" else others
     return {tag: found} if found else {"NULL": True}
+
+
+def _of_type(held: Wire, tag: str) -> Any:
+    """The payload of a value, of which only this type can be changed so: a document may hold any other."""
+    if tag not in held:
+        raise NoPlace
+    return held[tag]
 
 
 def _name(tag: str, element: Any) -> Any:

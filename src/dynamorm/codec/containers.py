@@ -298,8 +298,18 @@ class DictShape(Shape):
     def decode(self, source: Source, x: str) -> str:
         y = f"{x.partition('.')[0]}_"
         key = "k" + y
-        text = self.key.value_of(source, f"{self._key_reader(source)}({key})" if self.key.payload() is not str else key)
-        return f"{{{text}: {self.item.decode(source, y)} for {key}, {y} in {x}.M.items()}}"
+        made = f"{{{self._key_of(source, key)}: {self.item.decode(source, y)} for {key}, {y} in "
+        if self.key.classes == (str,):
+            return f"{made}{x}.M.items()}}"
+        # Two texts may spell one key, as those of a UUID do: the one that is written here is read.
+        pair, found = f"p{y}", f"d{y}"
+        written = self.key.text_of(source, self._key_of(source, f"{pair}[0]"))
+        ordered = f"sorted({x}.M.items(), key=lambda {pair}: {written} == {pair}[0])"
+        return f"({found} if len({found} := {made}{x}.M.items()}}) == len({x}.M) else {made}{ordered}}})"
+
+    def _key_of(self, source: Source, text: str) -> str:
+        """The expression of the key that a text spells."""
+        return self.key.value_of(source, f"{self._key_reader(source)}({text})" if self.key.payload() is not str else text)
 
     @override
     def decode_into(self, source: Source, x: str, y: str, last: str = "") -> list[str] | None:

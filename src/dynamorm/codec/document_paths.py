@@ -92,7 +92,8 @@ class _Differing(NamedTuple):
 def _compare(found: Edits, shape: Shape | None, path: Place, old: Any, new: Any, stored: Any) -> None:
     parts = None if shape is None or len(path) == MAX_DEPTH else _parts(shape, old, new)
     if parts is not None:
-        differing = _in_map(old, new, stored) if "M" in new else _in_list(old, new, stored)
+        spelled = isinstance(shape, DictShape) and old.get("M", {}).keys() != stored.get("M", {}).keys()
+        differing = None if spelled else _in_map(old, new, stored) if "M" in new else _in_list(old, new, stored)
         if differing is not None:
             if "L" in new:
                 found.lengths[path] = len(new["L"])

@@ -15,6 +15,7 @@ from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies import read_object
 from dynamorm.codec.scalars import SCALARS
 from dynamorm.codec.starts import start_of
+from dynamorm.codec.state import Held
 from dynamorm.codec.system import item_of, merged
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import (
@@ -180,7 +181,8 @@ def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bo
     codec.set_value(obj, step.field.name, after)
     loaded = codec.loaded(obj)
     if loaded is not None:
-        codec.mark(obj, merged(loaded, {step.field.stored: codec.encode_field(step.field.name, after)}))
+        item = merged(loaded, {step.field.stored: codec.encode_field(step.field.name, after)})
+        codec.mark(obj, Held(item, loaded.holders) if isinstance(loaded, Held) else item)
     return after
 
 
