@@ -1,6 +1,6 @@
 """Ask the tests whether they notice small faults: each mutant is one changed place of a module, and must fail a test.
 
-Usage: ``python scripts/mutation.py ops/settle.py ops/write.py --tests tests/faults --sample 100 [--workers 2] [--seed 1]``
+Usage: ``python scripts/mutation.py ops/writes/settle.py ops/writes/write.py --tests tests/faults --sample 100 [--workers 2] [--seed 1]``
 
 The modules are named from ``src/dynamorm``. Everything happens in a copy of the checkout. First coverage notes which tests
 run which line; then each mutant meets the tests that run its line, or all of them where only the import runs it. A run that

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from dynamorm import Attr, Model, ValidationError, composite, partition_key, sort_key
 from dynamorm.codec.registry import Registry
-from dynamorm.composite import escape, unescape
 from dynamorm.errors import ModelError
-from dynamorm.expression_tree import Comparison
-from dynamorm.ops.parts import rewrite
+from dynamorm.expressions.tree import Comparison
 from dynamorm.ops.plan import Plan
+from dynamorm.ops.reads.parts import rewrite
+from dynamorm.schema.composite import escape, unescape
 
 PIECES = (
     "", "#", "%", "$", "%2", "%23", "&", "!", " ", "\0", "\x01", "\x1f", "\x7f", "\n", "a", "b", "ab", "A", "0", "é", "~",

@@ -13,16 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamorm import config_endpoint
-from dynamorm.config import (
-    Config,
-    Credentials,
-    HighThroughput,
-    Presets,
-    config_from_env,
-    env_or_default,
-)
-from dynamorm.config_endpoint import (
+from dynamorm.config import endpoint as config_endpoint
+from dynamorm.config.endpoint import (
     EndpointURL,
     forbidden_address,
     host_allowed,
@@ -31,6 +23,7 @@ from dynamorm.config_endpoint import (
     parse_endpoint,
     region_of,
 )
+from dynamorm.config.settings import Config, Credentials, HighThroughput, Presets, config_from_env, env_or_default
 from dynamorm.errors import ConfigError
 from dynamorm.wire.endpoint import Endpoint
 
@@ -683,7 +676,7 @@ def test_every_scalar_setting_is_read_from_the_environment():
 
 
 def test_every_field_has_a_variable_or_is_no_scalar():
-    from dynamorm.config_env import FORMS, POOL_FORMS
+    from dynamorm.config.environment import FORMS, POOL_FORMS
 
     no_scalars = {"credentials", "performance", "embedded"}
     assert set(Config.__struct_fields__) - no_scalars == FORMS.keys() - POOL_FORMS.keys()
@@ -925,7 +918,7 @@ def test_importing_the_settings_does_not_import_heavy_modules():
     folder = Path(parse_endpoint.__code__.co_filename).parent
     code = (
         "import sys, types; package = types.ModuleType('dynamorm'); package.__path__ = [sys.argv[1]];"
-        "sys.modules['dynamorm'] = package; import dynamorm.config; print(*sys.modules)"
+        "sys.modules['dynamorm'] = package; import dynamorm.config.settings; print(*sys.modules)"
     )
     path = os.pathsep.join(filter(None, sys.path))
     command = [sys.executable, "-c", code, str(folder)]

@@ -11,9 +11,9 @@ import botocore
 import pytest
 
 from dynamorm import DB, Attr, Config, Credentials, Model, Presets, partition_key
-from dynamorm.config_endpoint import default_endpoint, is_aws_host, region_of, streams_endpoint
-from dynamorm.config_partitions import PARTITIONS, dynamodb_host, partition_of, streams_host
-from dynamorm.config_profile import parse
+from dynamorm.config.endpoint import default_endpoint, is_aws_host, region_of, streams_endpoint
+from dynamorm.config.partitions import PARTITIONS, dynamodb_host, partition_of, streams_host
+from dynamorm.config.profile import parse
 from dynamorm.errors import ConfigError
 from dynamorm.testing import FaultServer, answers
 from tests.support.faces import Face
@@ -447,7 +447,7 @@ def test_the_table_has_every_partition_of_botocore():
 
 
 def test_a_region_of_a_newer_botocore_is_looked_up_there(monkeypatch):
-    from dynamorm import config_partitions
+    from dynamorm.config import partitions as config_partitions
 
     newer = config_partitions.Partition("aws-new", r"new-\w+-\d+", "new.example", "dual.new.example")
     monkeypatch.setattr(config_partitions, "_newer", lambda: (newer,))

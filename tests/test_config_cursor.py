@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from dynamorm import Config
-from dynamorm.config_cursor import CursorKeys
+from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.errors import ConfigError
 
 SECRET = bytes(range(1, 33))

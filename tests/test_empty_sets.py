@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dynamorm import DB, Attr, Model, Presets, ValidationError, attr, partition_key
-from dynamorm.ops.update import update
+from dynamorm.ops.verbs.update import update
 from dynamorm.testing.driver import ScriptedDriver
 from dynamorm.testing.replies import failure, reply
 

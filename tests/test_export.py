@@ -13,7 +13,7 @@ import pytest
 from dynamorm import Attr, Model, TableSettings, Throughput, attr, gsi, lsi, partition_key, sort_key, ttl
 from dynamorm.errors import ModelError
 from dynamorm.export import cloudformation, cloudformation_json, cloudformation_yaml, terraform
-from dynamorm.table_settings import IndexSettings
+from dynamorm.schema.table_settings import IndexSettings
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from dynamorm import Attr, Mixin, Model, attr, composite, created_at, partition_key, sort_key, version
-from dynamorm.codec.partial import reader
+from dynamorm.codec.partial.reader import reader
 from dynamorm.codec.registry import Registry
 from dynamorm.errors import InvalidAttribute, MissingArgument, ModelError, PartialItem, UnknownArgument
 

@@ -17,28 +17,14 @@ Example::
 
 from typing import TYPE_CHECKING, Any
 
-from .composite import composite
-from .config import (
-    Config,
-    Credentials,
-    HighThroughput,
-    Presets,
-    config_from_env,
-    env_or_default,
-)
+from dynamorm.config.settings import Config, Credentials, HighThroughput, Presets, config_from_env, env_or_default
+from dynamorm.expressions.path import Condition, Update
+from dynamorm.models.declare import Attr, attr, created_at, gsi, lsi, partition_key, sort_key, ttl, updated_at, version
+from dynamorm.models.model import Mixin, Model
+from dynamorm.schema.composite import composite
+from dynamorm.schema.schema import AppendOnly, Codec, Json, Unique
+
 from .deadlines import deadline
-from .declare import (
-    Attr,
-    attr,
-    created_at,
-    gsi,
-    lsi,
-    partition_key,
-    sort_key,
-    ttl,
-    updated_at,
-    version,
-)
 from .errors import (
     AlreadyExists,
     ConditionFailed,
@@ -52,16 +38,14 @@ from .errors import (
     ValidationError,
     VersionConflict,
 )
-from .expression import Condition, Update
-from .model import Mixin, Model
-from .schema import AppendOnly, Codec, Json, Unique
 
 if TYPE_CHECKING:
+    from dynamorm.ops.queries.pages import Page
+    from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
+
     from .batch_result import BatchFailure, BatchResult
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
-    from .ops.pages import Page
-    from .table_settings import IndexSettings, TableSettings, Throughput
 
 __all__ = [
     "DB",
@@ -119,10 +103,10 @@ _LAZY = {
     "BatchFailure": "batch_result",
     "BatchResult": "batch_result",
     "DB": "faces.blocking.db",
-    "IndexSettings": "table_settings",
-    "Page": "ops.pages",
-    "TableSettings": "table_settings",
-    "Throughput": "table_settings",
+    "IndexSettings": "schema.table_settings",
+    "Page": "ops.queries.pages",
+    "TableSettings": "schema.table_settings",
+    "Throughput": "schema.table_settings",
 }
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .declare import Attr, attr, partition_key, sort_key, ttl
+from dynamorm.models.declare import Attr, attr, partition_key, sort_key, ttl
+from dynamorm.models.model import Mixin
+
 from .faces.blocking.lease import Lease
 from .faces.held import Held
-from .model import Mixin
 
 __all__ = ["Held", "Lease", "LeaseRecord"]
 

@@ -11,15 +11,16 @@ from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 
+from dynamorm.config.endpoint import streams_endpoint
+from dynamorm.config.settings import Config
+from dynamorm.ops.calls.call import caller
+from dynamorm.ops.calls.op import Op
+from dynamorm.schema.schema import Schema
+
 from .codec.registry import Registry
-from .config import Config
-from .config_endpoint import streams_endpoint
 from .deadlines import USE, remaining
 from .effects import Flow
-from .ops.call import caller
-from .ops.op import Op
 from .ops.plan import Plan, check_production
-from .schema import Schema
 from .wire.channel import Channel, Clock
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource

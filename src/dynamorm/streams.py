@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from dynamorm.codec.replies.stream_record import ChangeKind, StreamRecord, refuse_awaitable
+from dynamorm.codec.replies.stream_records import check_on_unknown, named, read_record, table_of
+from dynamorm.features.streams.checkpoint import StreamCheckpoint
+
 from .codec.keys import StoredKey
 from .codec.registry import Registry
-from .codec.stream_record import ChangeKind, StreamRecord, refuse_awaitable
-from .codec.stream_records import check_on_unknown, named, read_record, table_of
 from .errors import ModelError, ValidationError
-from .ops.stream_checkpoint import StreamCheckpoint
 
 if TYPE_CHECKING:
     from .codec.generate import Codec

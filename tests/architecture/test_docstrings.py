@@ -14,7 +14,7 @@ import pytest
 PUBLIC_MODULES = (
     "dynamorm",
     "dynamorm.errors",
-    "dynamorm.config",
+    "dynamorm.config.settings",
     "dynamorm.testing",
     "dynamorm.adapters",
     "dynamorm.export",

@@ -47,14 +47,14 @@ FOR_A_FACE = {
 FOR_OTHER_VERBS = {
     "base64": "proxies and cursor keys given as text",
     "ipaddress": "IPv6 addresses",
-    "dynamorm.codec.batches": "batches",
+    "dynamorm.codec.replies.batches": "batches",
     "dynamorm.codec.family": "models that share a table",
-    "dynamorm.composite_check": "composite keys",
-    "dynamorm.config_env": "settings in the environment",
-    "dynamorm.expression_compile": "conditions and updates",
-    "dynamorm.ops.query": "queries",
-    "dynamorm.ops.update": "updates",
-    "dynamorm.ops.verbs": "writes",
+    "dynamorm.models.composite_check": "composite keys",
+    "dynamorm.config.environment": "settings in the environment",
+    "dynamorm.expressions.compile": "conditions and updates",
+    "dynamorm.ops.queries.query": "queries",
+    "dynamorm.ops.verbs.update": "updates",
+    "dynamorm.ops.verbs.put_save_delete": "writes",
     "dynamorm.plugin": "who writes a plugin",
     "dynamorm.faces.blocking.query": "queries",
     "dynamorm.faces.blocking.tables": "the administration of tables",
@@ -108,7 +108,7 @@ def loaded_by_first_get():
 
 
 # Opening a database looks for AWS's settings of the host, also in the environment.
-FOR_OPENING = {"dynamorm.config_env"}
+FOR_OPENING = {"dynamorm.config.environment"}
 
 
 @pytest.mark.parametrize("name", sorted((AVOIDABLE | FOR_OTHER_VERBS).keys() - FOR_OPENING))
@@ -117,7 +117,7 @@ def test_the_first_get_does_not_load(name, loaded_by_first_get):
 
 
 def test_the_first_get_loads_what_it_says(loaded_by_first_get):
-    assert {"dynamorm.faces.blocking.db", "dynamorm.ops.items", "dynamorm.io.blocking"} <= loaded_by_first_get
+    assert {"dynamorm.faces.blocking.db", "dynamorm.ops.reads.items", "dynamorm.io.blocking"} <= loaded_by_first_get
 
 
 def test_the_asyncio_face_does_not_load_the_blocking_one():

@@ -24,8 +24,8 @@ from dynamorm.errors import (
     UnknownArgument,
     ValidationError,
 )
-from dynamorm.expression_mistakes import INSTEAD
-from dynamorm.ops.failure import exhausted
+from dynamorm.expressions.mistakes import INSTEAD
+from dynamorm.ops.calls.failure import exhausted
 
 from .conftest import SECRET
 

@@ -7,7 +7,7 @@ import pytest
 
 from dynamorm import DB, AsyncDB, Attr, Mixin, Model, Presets, attr, partition_key
 from dynamorm.errors import InvalidAttribute, InvalidUse
-from dynamorm.other_ways import BUILDER, FACE, MODEL, TRANSACTION
+from dynamorm.schema.other_ways import BUILDER, FACE, MODEL, TRANSACTION
 
 
 class P(Model, table="payments"):

@@ -130,8 +130,8 @@ def test_a_selection_of_another_model_is_refused(db, refused):
 
 @pytest.mark.parametrize("cursor", ["", "c1.", "c1.AAAA", "nonsense", "c1." + "A" * 5000, SECRET])
 def test_a_cursor_that_is_none_of_ours_is_refused(db, refused, cursor, monkeypatch):
-    from dynamorm.config_cursor import CursorKeys
-    from dynamorm.ops import cursor as cursors
+    from dynamorm.config.cursor_keys import CursorKeys
+    from dynamorm.ops.queries import cursor as cursors
 
     monkeypatch.setattr(cursors, "_process", [CursorKeys((b"k" * 32,))])
     query = db.model(Bill).where(Bill.owner == SECRET).cursor(cursor)
@@ -143,7 +143,7 @@ def test_a_cursor_that_is_none_of_ours_is_refused(db, refused, cursor, monkeypat
 
 
 def test_a_partial_object_is_never_written(db, refused, server):
-    from dynamorm.codec import partial
+    from dynamorm.codec.partial import reader as partial
 
     plan = db.inner._session.plan(Bill)
     found = partial.reader(plan.codec, ["total"]).read_item(

@@ -2,8 +2,8 @@
 
 import json
 
-from dynamorm.codec.replies import dumps, read_object
-from dynamorm.ops.op import Op, Safety
+from dynamorm.codec.strict import dumps, read_object
+from dynamorm.ops.calls.op import Op, Safety
 
 
 class Recorder:

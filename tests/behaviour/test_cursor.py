@@ -10,7 +10,7 @@ import pytest
 
 from dynamorm import DB, Attr, Model, Presets, attr, gsi, lsi, partition_key, sort_key
 from dynamorm.errors import ConfigError, IntegrityError, Outcome, TamperedCursor, ValidationError
-from dynamorm.ops import cursor as cursors
+from dynamorm.ops.queries import cursor as cursors
 
 pytestmark = pytest.mark.engine
 
@@ -306,7 +306,7 @@ def test_a_go_cursor_in_order_goes_on_behind_its_page(query, sort):
 
 
 def cursors_ready(session, query):
-    from dynamorm.ops.prepared import prepare
+    from dynamorm.ops.queries.prepared import prepare
 
     return prepare(session, getattr(query, "_subject", query)._request)
 

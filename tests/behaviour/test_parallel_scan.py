@@ -6,8 +6,8 @@ import pytest
 
 from dynamorm import DB, Attr, Model, Presets, ValidationError, attr, gsi, partition_key, sort_key
 from dynamorm.errors import ServerError, TamperedCursor
-from dynamorm.ops.lanes import MAX_AT_ONCE
-from dynamorm.ops.scan import ScanState
+from dynamorm.ops.queries.lanes import MAX_AT_ONCE
+from dynamorm.ops.queries.scan import ScanState
 from dynamorm.testing import FaultServer, answers
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore:no cursor_key")]
@@ -202,8 +202,8 @@ def test_a_round_that_failed_is_read_again(open_db):
         reply = {"Items": [item], "Count": 1, "ScannedCount": 1}
         return answers.json(reply if begun else reply | {"LastEvaluatedKey": {"id": item["id"]}})
 
-    from dynamorm.ops.query import turn_of
-    from dynamorm.ops.request import Request
+    from dynamorm.ops.queries.query import turn_of
+    from dynamorm.ops.queries.request import Request
 
     with FaultServer(answer) as server:
         db = open_db(server.endpoint)

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from dynamorm import Attr, Model, ValidationError, attr, created_at, gsi, lsi, partition_key, sort_key
-from dynamorm.ops.choose import choose
-from dynamorm.ops.request import Request
+from dynamorm.ops.queries.choose import choose
+from dynamorm.ops.queries.request import Request
 
 pytestmark = pytest.mark.engine
 

@@ -8,7 +8,7 @@ import pytest
 from dynamorm import DB, Attr, Model, Presets, Unique, attr, partition_key
 from dynamorm.codec.system import GUARD_PREFIX
 from dynamorm.errors import DuplicateKey, TransactionConflict
-from dynamorm.ops.unique_repair import UniqueFault
+from dynamorm.features.unique_repair import UniqueFault
 
 from .kit import ask, store, table_of
 

@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 
 from dynamorm import Attr, Codec, Json, Model, ValidationError, attr, gsi, partition_key, sort_key
 from dynamorm.adapters import register
-from dynamorm.declare import Spec
+from dynamorm.models.declare import Spec
 from dynamorm.streams import decode
 from tests.codec.values import decimals, documents, floats, ints, names, text
 from tests.conftest import ENGINE
@@ -253,7 +253,7 @@ def _names(model):
 
 
 def _fields_of(model):
-    from dynamorm.schema import schema_of
+    from dynamorm.schema.schema import schema_of
 
     return schema_of(model).fields
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from dynamorm.codec import Codec, Registry
-from dynamorm.declare import Attr, attr, partition_key
-from dynamorm.model import Model
+from dynamorm.models.declare import Attr, attr, partition_key
+from dynamorm.models.model import Model
 
 
 def model_with(name, declared, fields: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamorm.schema import Json
+from dynamorm.schema.schema import Json
 from tests.codec.holders import codec_of
 from tests.codec.test_round_trip import TYPES
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dynamorm import Attr, Model, ValidationError, attr
 from dynamorm.codec import Registry
-from dynamorm.declare import partition_key
-from dynamorm.schema import Json
+from dynamorm.models.declare import partition_key
+from dynamorm.schema.schema import Json
 from tests.codec.holders import codec_of
 from tests.codec.values import decimals, documents, floats, ints, text
 

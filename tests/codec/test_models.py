@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 import pytest
 
 from dynamorm.codec import ACCESS, Access, Registry
-from dynamorm.declare import Attr, attr, created_at, gsi, partition_key, sort_key, version
 from dynamorm.errors import MalformedResponse, ModelError, ValidationError
-from dynamorm.model import Model
-from dynamorm.schema import SCHEMAS, Field, Key, Schema
+from dynamorm.models.declare import Attr, attr, created_at, gsi, partition_key, sort_key, version
+from dynamorm.models.model import Model
+from dynamorm.schema.schema import SCHEMAS, Field, Key, Schema
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ import pytest
 
 from dynamorm import Attr, Json, Model, Unique, attr, composite, gsi, partition_key, ttl
 from dynamorm.adapters import register
-from dynamorm.codec.partial import reader
+from dynamorm.codec.partial.reader import reader
 from dynamorm.codec.registry import Registry
 from dynamorm.errors import ModelError, ValidationError
 

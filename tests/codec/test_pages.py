@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dynamorm.codec import Codec, Registry, read_object, reading
-from dynamorm.declare import Attr, attr, partition_key
-from dynamorm.model import Model
+from dynamorm.codec import Codec, Registry, read_object
+from dynamorm.codec.replies import reading
+from dynamorm.models.declare import Attr, attr, partition_key
+from dynamorm.models.model import Model
 from tests.codec.values import documents, text
 
 NAMES = ("a", "b", "")

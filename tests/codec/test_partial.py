@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynamorm import Attr, Model, attr, gsi, partition_key, sort_key
-from dynamorm.codec.partial import MAX_READERS, index_fields, reader
+from dynamorm.codec.partial.reader import MAX_READERS, index_fields, reader
 from dynamorm.codec.registry import Registry
 from dynamorm.errors import MalformedResponse, PartialItem, ValidationError
 

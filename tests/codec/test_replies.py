@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dynamorm.codec import Registry, expect_empty, read_count, read_object
-from dynamorm.declare import Attr, attr, partition_key, version
 from dynamorm.errors import IntegrityError, MalformedResponse, ValidationError
-from dynamorm.model import Model
+from dynamorm.models.declare import Attr, attr, partition_key, version
+from dynamorm.models.model import Model
 
 
 class Payment(Model, table="payments"):

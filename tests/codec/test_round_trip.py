@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynamorm.codec import Registry
-from dynamorm.declare import Attr, attr, gsi, partition_key, sort_key
-from dynamorm.model import Model
+from dynamorm.models.declare import Attr, attr, gsi, partition_key, sort_key
+from dynamorm.models.model import Model
 from tests.codec.holders import codec_of
 from tests.codec.values import decimals, documents, floats, ints, names, text, times
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamorm.codec.document import from_wire, to_wire
-from dynamorm.codec.mismatch import Mismatch
-from dynamorm.codec.replies import dumps
-from dynamorm.codec.size import check_key, item_size, number_size, value_size
+from dynamorm.codec.strict import dumps
+from dynamorm.codec.types.document import from_wire, to_wire
+from dynamorm.codec.types.mismatch import Mismatch
+from dynamorm.codec.types.size import check_key, item_size, number_size, value_size
 from tests.codec.values import documents
 
 

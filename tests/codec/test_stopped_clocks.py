@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from dynamorm.codec import times
-from dynamorm.schema import Json
+from dynamorm.codec.types import times
+from dynamorm.schema.schema import Json
 from tests.codec.holders import codec_of
 
 

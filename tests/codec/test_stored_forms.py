@@ -14,9 +14,9 @@ import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
 from dynamorm.codec import Registry
-from dynamorm.declare import Attr, attr, partition_key, ttl
-from dynamorm.model import Model
-from dynamorm.schema import Codec, Json
+from dynamorm.models.declare import Attr, attr, partition_key, ttl
+from dynamorm.models.model import Model
+from dynamorm.schema.schema import Codec, Json
 from tests.codec.holders import codec_of
 
 

@@ -12,10 +12,10 @@ import random
 from collections import Counter
 from typing import Any
 
-from dynamorm.codec.replies import dumps, read_object
+from dynamorm.codec.strict import dumps, read_object
 from dynamorm.errors import ConditionFailed, ValidationError
-from dynamorm.expression_compile import Placeholders, condition_text, projection_text, update_text
-from dynamorm.ops.op import Op, Safety
+from dynamorm.expressions.compile import Placeholders, condition_text, projection_text, update_text
+from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.plan import names
 
 from .evaluator import Action, Item, Literal, Refused, check, find, holds, project, read_item, refuse_overlaps, update

@@ -11,7 +11,7 @@ import pytest
 from dynamorm import Outcome, OutcomeUnknown
 from dynamorm.effects import TransportError
 from dynamorm.errors import AlreadyExists, ConditionFailed, MissingItem, VersionConflict
-from dynamorm.ops import ring
+from dynamorm.ops.writes import ring
 from dynamorm.testing import Answer, answers, failure, reply
 from tests.faults.scripted import Scripted
 from tests.faults.stage import Run, Stage

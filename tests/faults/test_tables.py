@@ -98,8 +98,8 @@ def test_apply_waits_for_what_is_under_way_before_it_begins(here: Setting) -> No
 
 
 def _ask(here: Setting, request: dict[str, Any]) -> Any:
-    from dynamorm.codec.replies import dumps, read_object
-    from dynamorm.ops.op import Op, Safety
+    from dynamorm.codec.strict import dumps, read_object
+    from dynamorm.ops.calls.op import Op, Safety
 
     return here.driver.session.call(Op("UpdateTable", "orders", dumps(request), read_object, Safety.ONCE))
 

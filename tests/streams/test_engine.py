@@ -7,8 +7,8 @@ import uuid
 import pytest
 
 from dynamorm import Attr, Model, Presets, TableSettings, Unique, attr, errors, partition_key, sort_key, version
-from dynamorm.codec.replies import dumps, read_object
-from dynamorm.ops.op import Op, Safety
+from dynamorm.codec.strict import dumps, read_object
+from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.streams import ChangeKind, StreamCheckpoint, decode
 from tests.behaviour.kit import Recorder, ask
 from tests.support.faces import Face

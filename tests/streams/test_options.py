@@ -9,10 +9,10 @@ import pytest
 import dynamorm.faces.aio.stream
 import dynamorm.faces.blocking.stream
 from dynamorm import DB, AsyncDB, Attr, Config, Credentials, Model, errors, partition_key
-from dynamorm.config_endpoint import streams_endpoint
+from dynamorm.config.endpoint import streams_endpoint
 from dynamorm.effects import Call
 from dynamorm.faces.stream_link import StreamLink
-from dynamorm.ops.op import Op
+from dynamorm.ops.calls.op import Op
 from dynamorm.streams import StreamCheckpoint
 
 from ..architecture.test_parity import same_words

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dynamorm.config import Config, Credentials
+from dynamorm.config.settings import Config, Credentials
 from dynamorm.errors import ConfigError, CredentialsError
 from dynamorm.wire import credentials as module
 from dynamorm.wire.credentials import CredentialSource

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamorm.config import Config
+from dynamorm.config.settings import Config
 from dynamorm.wire.reply import Kind
 from dynamorm.wire.retry import (
     CAPACITY,

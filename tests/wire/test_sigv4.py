@@ -10,7 +10,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamorm.config import Credentials
+from dynamorm.config.settings import Credentials
 from dynamorm.errors import ConfigError
 from dynamorm.wire.sigv4 import Signer, Unsigned, signing_key
 

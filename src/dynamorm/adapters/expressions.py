@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from dynamorm.declare import Attr, did_you_mean
 from dynamorm.errors import InvalidAttribute
-from dynamorm.schema import Index, Schema, schema_of
+from dynamorm.models.declare import Attr, did_you_mean
+from dynamorm.schema.schema import Index, Schema, schema_of
 
 M = TypeVar("M")
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynamorm.codec.foreign import names_in
-from dynamorm.defaults import factory_of
+from dynamorm.codec.types.foreign import names_in
 from dynamorm.errors import ModelError
-from dynamorm.schema import MISSING
+from dynamorm.schema.defaults import factory_of
+from dynamorm.schema.schema import MISSING
 
 LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 

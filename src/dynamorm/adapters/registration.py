@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from dynamorm.adapters.foreign import Foreign, Member, bases_of, read_class
 from dynamorm.adapters.states import access_for
-from dynamorm.build import complete, naming_of, table_settings
 from dynamorm.codec.state import ACCESS
-from dynamorm.composite import Composite
-from dynamorm.declare import did_you_mean, other_names
 from dynamorm.errors import ModelError
-from dynamorm.schema import MISSING, SCHEMAS, TOKEN_ATTRIBUTE, Field, Index, Role, Schema
+from dynamorm.models.build import complete, naming_of, table_settings
+from dynamorm.models.declare import did_you_mean, other_names
+from dynamorm.schema.composite import Composite
+from dynamorm.schema.schema import MISSING, SCHEMAS, TOKEN_ATTRIBUTE, Field, Index, Role, Schema
 
 if TYPE_CHECKING:
-    from dynamorm.table_settings import TableSettings
+    from dynamorm.schema.table_settings import TableSettings
 
 C = TypeVar("C", bound=type[Any])
 

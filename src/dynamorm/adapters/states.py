@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-from dynamorm.codec.extras import fill
 from dynamorm.codec.state import Access
+from dynamorm.codec.types.extras import fill
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
 
 _KEY: Final = "__dynamorm_loaded__"

@@ -2,7 +2,7 @@
 
 from .generate import Codec, Page
 from .registry import Registry
-from .replies import expect_empty, read_count, read_object
 from .state import ACCESS, Access
+from .strict import expect_empty, read_count, read_object
 
 __all__ = ["ACCESS", "Access", "Codec", "Page", "Registry", "expect_empty", "read_count", "read_object"]

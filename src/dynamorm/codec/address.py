@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from dynamorm.codec.types.document import bytes_of
 from dynamorm.errors import MalformedResponse
 
-from .document import bytes_of
-from .replies import dumps, malformed, read_object
+from .strict import dumps, malformed, read_object
 
 
 def leads(names: Iterable[str]) -> tuple[bytes, ...]:

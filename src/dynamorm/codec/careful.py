@@ -11,14 +11,13 @@ from msgspec import UNSET as U
 from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
+from dynamorm.codec.types.document import normal
+from dynamorm.codec.types.fields import FieldPlan, explain
+from dynamorm.codec.types.mismatch import Mismatch
+from dynamorm.codec.types.shapes import Nullable
+from dynamorm.codec.types.source import Source
 from dynamorm.errors import DynamORMError, ValidationError
-from dynamorm.schema import TOKEN_ATTRIBUTE
-
-from .document import normal
-from .fields import FieldPlan, explain
-from .mismatch import Mismatch
-from .shapes import Nullable
-from .source import Source
+from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 if TYPE_CHECKING:
     from .generate import Codec
@@ -71,7 +70,7 @@ class Careful:
             if stored is not None:
                 wire[plan.stored] = stored
         if self._codec.record.extras:
-            from .extras import encoder
+            from dynamorm.codec.types.extras import encoder
 
             wire |= encoder(self._name, self._codec.record.names() | {TOKEN_ATTRIBUTE})(obj)
         return wire

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.composite import Composite, Slot
+from dynamorm.codec.types.mismatch import Mismatch
+from dynamorm.codec.types.shapes import CustomShape
+from dynamorm.codec.types.size import check_key
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema import Field
+from dynamorm.schema.composite import Composite, Slot
+from dynamorm.schema.schema import Field
 
-from .mismatch import Mismatch
-from .replies import read_object
-from .shapes import CustomShape
-from .size import check_key
+from .strict import read_object
 from .system import key_json_of
 
 if TYPE_CHECKING:
-    from .fields import FieldPlan
+    from dynamorm.codec.types.fields import FieldPlan
+
     from .generate import Codec
 
 Wire = dict[str, Any]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
 from dynamorm.errors import MissingItem, ModelError, ValidationError
-from dynamorm.schema import SCHEMAS, Schema
+from dynamorm.schema.schema import SCHEMAS, Schema
 
-from .replies import check_item, decoded, parts_of
+from .strict import check_item, decoded, parts_of
 
 
 class Family:

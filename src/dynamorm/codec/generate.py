@@ -1,6 +1,6 @@
 """`Codec`: everything that turns one model's objects into bytes for DynamoDB and back.
 
-The hot paths are generated per model (`dynamorm.codec.records`); this module joins them to replies and keys.
+The hot paths are generated per model (`dynamorm.codec.types.records`); this module joins them to replies and keys.
 It must not know verbs, HTTP or expressions.
 """
 
@@ -12,27 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from dynamorm.codec.replies.reading import Reading
+from dynamorm.codec.types.fields import FieldPlan, has_field, has_other_names
+from dynamorm.codec.types.planner import FieldHooks, Planner
+from dynamorm.codec.types.size import MAX_NAME
+from dynamorm.codec.types.source import Source
+from dynamorm.codec.values.changes import difference
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
-from dynamorm.schema import TOKEN_ATTRIBUTE, Field, Schema
+from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field, Schema
 
-from . import operands
 from .careful import Careful
-from .changes import difference
-from .fields import FieldPlan, has_field, has_other_names
 from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
-from .planner import FieldHooks, Planner
-from .reading import Reading
-from .replies import decoded, dumps, parts_of, read_object
-from .size import MAX_NAME
-from .source import Source
 from .state import ACCESS, SLOTS, Access
+from .strict import decoded, dumps, parts_of, read_object
+from .values import operands
 
 if TYPE_CHECKING:
+    from dynamorm.codec.types.records import Record
+    from dynamorm.codec.values.inner import Inner
+
     from .composites import Computed
     from .family import Family
-    from .inner import Inner
-    from .records import Record
 
 
 class Page(Struct, gc=False):
@@ -91,7 +92,7 @@ class Codec:
         self.bounded: bool = has_field(self.record, lambda plan: plan.bounded)
         self.changing: tuple[FieldPlan, ...] = ()
         if has_field(self.record, lambda plan: bool(plan.field.validators)):
-            from .normal_form import changing  # only models with validators need it
+            from dynamorm.codec.values.normal_form import changing  # only models with validators need it
 
             self.changing = changing(self.record)
         self.careful: Careful = Careful(self)
@@ -119,7 +120,7 @@ class Codec:
         self.read_item: Callable[..., Any] = self.reading.item
         self.read_attributes: Callable[..., Any] = self.reading.attributes
         self.attributes_json: Callable[..., bytes | None] = self.reading.attributes_json
-        self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial`
+        self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial.reader`
 
     def _build(self, source: Source) -> None:
         """Write the functions of the hot paths."""
@@ -164,7 +165,7 @@ class Codec:
 
         ``parts`` is the place in the item: a `Field`, then fields, names and indexes inside it. ``what`` tells what the
         operand is: ``"value"`` (of the place's type), ``"element"`` (of the list, set or text there), ``"number"``,
-        ``"string"``, or what `dynamorm.expression_compile.Encode` says besides. The field's constraints do not apply: a condition may ask for what may not be stored.
+        ``"string"``, or what `dynamorm.expressions.compile.Encode` says besides. The field's constraints do not apply: a condition may ask for what may not be stored.
         The value is taken as it is; `normal_operand` lets the field's validators change it first, as they do what is stored.
 
         Raises: ValidationError.
@@ -175,7 +176,7 @@ class Codec:
         """As `encode_operand`, of the value in the form in which the field's validators let it be stored."""
         if not self.changing:
             return operands.encode_operand(self, parts, value, what)
-        from .normal_form import normal_operand
+        from dynamorm.codec.values.normal_form import normal_operand
 
         return normal_operand(self, parts, value, what)
 
@@ -188,7 +189,7 @@ class Codec:
             name = parts[0].name
             return operands.sendable(self, name, self.encode_field(name, value))
         if self.changing:
-            from .normal_form import in_normal_form
+            from dynamorm.codec.values.normal_form import in_normal_form
 
             value = in_normal_form(self, parts, value, what) if what != "value" else value
         return operands.encode_addend(self, parts, value, what)
@@ -236,7 +237,7 @@ class Codec:
         return obj
 
     def read_page(self, body: bytes, *, lenient: bool = False) -> Page:
-        """The reply to Query or Scan; with ``lenient`` a `dynamorm.codec.reading.Misfit` for each item that is unreadable.
+        """The reply to Query or Scan; with ``lenient`` a `dynamorm.codec.replies.reading.Misfit` for each item that is unreadable.
 
         Raises: MalformedResponse, ValidationError.
         """
@@ -257,7 +258,7 @@ class Codec:
     def as_stored(self, obj: Any, item: bytes) -> None:
         """Let an object hold its values as they are stored in an item's JSON: validators may have changed them."""
         if self.changing:
-            from .normal_form import settle
+            from dynamorm.codec.values.normal_form import settle
 
             settle(self, obj, item)
 
@@ -297,7 +298,7 @@ class Codec:
     @cached_property
     def inner(self) -> Inner:
         """What keeps the members of nested objects that their classes do not know. Made for items that have some."""
-        from .inner import Inner  # most programs never need it
+        from dynamorm.codec.values.inner import Inner  # most programs never need it
 
         return Inner(self)
 

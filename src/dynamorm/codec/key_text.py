@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from dynamorm.schema import SCHEMAS
+from dynamorm.schema.schema import SCHEMAS
 
 from .generate import Codec
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import DecodeError, Raw, Struct, defstruct
 from msgspec.json import Decoder
 
+from dynamorm.codec.types.document import normal
+from dynamorm.codec.types.numbers import decimal_of
+from dynamorm.codec.types.scalars import SCALARS
+from dynamorm.codec.types.shapes import wire_struct
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.overriding import override
-from dynamorm.schema import Field
+from dynamorm.schema.schema import Field
 
-from .document import normal
-from .numbers import decimal_of
-from .replies import dumps, json_of, read_object
-from .scalars import SCALARS
-from .shapes import wire_struct
+from .strict import dumps, json_of, read_object
 
 if TYPE_CHECKING:
     from .generate import Codec

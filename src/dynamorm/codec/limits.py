@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.types.mismatch import Mismatch
+from dynamorm.codec.types.records import Record
+from dynamorm.codec.types.shapes import Shape
+from dynamorm.codec.types.size import MAX_ITEM, check_names, check_nesting, item_size
+from dynamorm.codec.types.unions import FamilyShape
 from dynamorm.errors import ItemTooLarge, ValidationError
-
-from .mismatch import Mismatch
-from .records import Record
-from .shapes import Shape
-from .size import MAX_ITEM, check_names, check_nesting, item_size
-from .unions import FamilyShape
 
 if TYPE_CHECKING:
     from .generate import Codec

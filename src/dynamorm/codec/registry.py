@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.composite import Composite
 from dynamorm.errors import ModelError
-from dynamorm.schema import CORE_OPTIONS, Field, Schema, schema_of
+from dynamorm.schema.composite import Composite
+from dynamorm.schema.schema import CORE_OPTIONS, Field, Schema, schema_of
 
 from .generate import Codec
 

@@ -22,7 +22,7 @@ class Holder(NamedTuple):
 
 
 class Held(bytes):
-    """The JSON of a stored item, with what is held for the nested objects in it; see `dynamorm.codec.inner`.
+    """The JSON of a stored item, with what is held for the nested objects in it; see `dynamorm.codec.values.inner`.
 
     It is copied and pickled with its objects.
     """

@@ -13,15 +13,15 @@ from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
 from msgspec.json import Decoder
 
-from dynamorm.schema import TOKEN_ATTRIBUTE
+from dynamorm.codec.types.document import bytes_of
+from dynamorm.codec.types.numbers import int_of
+from dynamorm.codec.types.shapes import wire_struct
+from dynamorm.codec.types.times import instant_text
+from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 from .address import check as check_address
 from .address import check_shown, leads
-from .document import bytes_of
-from .numbers import int_of
-from .replies import dumps, parts_of, raw_item, raw_page, read_object
-from .shapes import wire_struct
-from .times import instant_text
+from .strict import dumps, parts_of, raw_item, raw_page, read_object
 
 if TYPE_CHECKING:
     from .generate import Codec

@@ -15,9 +15,9 @@ from dynamorm.overriding import override
 from .state import Place
 
 if TYPE_CHECKING:
-    from .fields import FieldPlan
-    from .records import Record
-    from .shapes import Shape
+    from dynamorm.codec.types.fields import FieldPlan
+    from dynamorm.codec.types.records import Record
+    from dynamorm.codec.types.shapes import Shape
 
 
 class Tour:

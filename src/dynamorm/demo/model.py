@@ -12,7 +12,7 @@ from typing import Literal
 
 from dynamorm import Attr, Model, attr, created_at, gsi, partition_key, updated_at, version
 from dynamorm.demo.make_payments import make_payments
-from dynamorm.schema import Index
+from dynamorm.schema.schema import Index
 
 
 class Status(Enum):

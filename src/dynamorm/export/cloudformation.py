@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dynamorm.ops.tables.definition import create_request, recovery_specification
-from dynamorm.ops.tables.wanted import WantedTable
-from dynamorm.table_settings import UNLIMITED, TableSettings
+from dynamorm.features.tables.definition import create_request, recovery_specification
+from dynamorm.features.tables.wanted import WantedTable
+from dynamorm.schema.table_settings import UNLIMITED, TableSettings
 
 from .models import identifiers, tables_of
 

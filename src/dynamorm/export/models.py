@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynamorm.codec.registry import Registry
+from dynamorm.features.tables.wanted import WantedTable, wanted
 from dynamorm.ops.plan import Plan
-from dynamorm.ops.tables.wanted import WantedTable, wanted
-from dynamorm.table_settings import TableSettings
+from dynamorm.schema.table_settings import TableSettings
 
 
 class _Models:

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynamorm.errors import ModelError
-from dynamorm.ops.tables.definition import index_units
-from dynamorm.ops.tables.wanted import WantedIndex, WantedTable
-from dynamorm.table_settings import IndexSettings, TableSettings, Throughput
+from dynamorm.features.tables.definition import index_units
+from dynamorm.features.tables.wanted import WantedIndex, WantedTable
+from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
 
 from .models import identifiers, tables_of
 

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Self, 
 
 from msgspec.structs import replace
 
+from dynamorm.expressions.compile import check_paths
+from dynamorm.expressions.tree import Location
+from dynamorm.ops.queries.request import Request
+from dynamorm.schema.other_ways import BUILDER, teach
+from dynamorm.schema.schema import Index
+
 from ..errors import InvalidUse, ValidationError
-from ..expression_compile import check_paths
-from ..expression_tree import Location
-from ..ops.request import Request
-from ..other_ways import BUILDER, teach
-from ..schema import Index
 
 if TYPE_CHECKING:
-    from ..expression import Condition, Path
+    from dynamorm.expressions.path import Condition, Path
+
     from ..session import Session
 
 M = TypeVar("M")
@@ -210,7 +212,7 @@ class Builder(Generic[M]):
         return self._with(segments=_positive("segments", count))
 
     def _named(self, given: dict[str, Any]) -> ValidationError:
-        from ..ops import textual
+        from dynamorm.ops.reads import textual
 
         name = next(iter(given)).split("__")[0]  # name__gt=... is Django's way
         found = textual.place(self._session.plan(self._request.model), name)  # raises for a name that is no field
@@ -222,12 +224,12 @@ class Builder(Generic[M]):
         )
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
-        from ..ops import textual
+        from dynamorm.ops.reads import textual
 
         return (textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
 
     def _place(self, name: str) -> Path[Any]:
-        from ..ops import textual
+        from dynamorm.ops.reads import textual
 
         return textual.place(self._session.plan(self._request.model), name)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from dynamorm.schema.other_ways import FACE, of_settings, teach
+
 from ..errors import InvalidUse
-from ..other_ways import FACE, of_settings, teach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..config import Config
+    from dynamorm.config.settings import Config
+
     from ..session import Session
 
 
@@ -66,7 +68,7 @@ teach(Face, FACE)
 
 def _not_here(face: type, setting: str) -> InvalidUse:
     """The error for a setting that was given to a face."""
-    from ..config import Config  # only a mistake needs it
+    from dynamorm.config.settings import Config  # only a mistake needs it
 
     return of_settings(face.__name__, setting, Config.__struct_fields__)
 

@@ -10,9 +10,10 @@ from copy import copy
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from dynamorm.ops.calls.explain import Explain, Planned, PlannedRequest, Recorder, stopping
+
 from ..effects import Flow
 from ..errors import ValidationError
-from ..ops.explain import Explain, Planned, PlannedRequest, Recorder, stopping
 
 __all__ = ["DryRun", "Explain", "Planned", "Recorder", "Watched", "check_operation", "face_on"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..expression import Condition
+from dynamorm.expressions.path import Condition
 
 if TYPE_CHECKING:
-    from ..ops import lease as flows
+    from dynamorm.features.leases import lease as flows
+
     from ..session import Session
 
 

@@ -9,7 +9,8 @@ import time
 from importlib import import_module
 from typing import Any
 
-from ..config import Config
+from dynamorm.config.settings import Config
+
 from ..errors import ConfigError
 from ..io.tls import TLSSettings
 from ..session import Session

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
+from dynamorm.ops.verbs.draft import Draft
+from dynamorm.schema.other_ways import TRANSACTION, teach
+
 from ..errors import InvalidUse
-from ..ops.draft import Draft
-from ..other_ways import TRANSACTION, teach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
     from types import TracebackType
 
-    from ..expression import Condition, Update
+    from dynamorm.expressions.path import Condition, Update
+
     from ..session import Session
 
 

@@ -12,13 +12,14 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any
 
-from ..codec.stream_record import refuse_awaitable
-from ..codec.stream_records import check_on_unknown
+from dynamorm.codec.replies.stream_record import refuse_awaitable
+from dynamorm.codec.replies.stream_records import check_on_unknown
+from dynamorm.features.streams.checkpoint import check_checkpoint
+from dynamorm.features.streams.consumer import ROUNDED, Consumer, Options
+from dynamorm.ops.calls.op import Op
+
 from ..effects import Call, Flow
 from ..errors import ValidationError
-from ..ops.op import Op
-from ..ops.stream_checkpoint import check_checkpoint
-from ..ops.streams import ROUNDED, Consumer, Options
 from ..session import Session
 from .opening import driver_options
 

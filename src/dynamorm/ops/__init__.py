@@ -1,6 +1,6 @@
 """The operations, each written once as a flow. They know DynamoDB's verbs; they do no I/O.
 
-The modules that the faces name as ``ops.verbs.put(...)`` are loaded with their first use, and are plain attributes
+The modules that the faces name as ``ops.put_save_delete.put(...)`` are loaded with their first use, and are plain attributes
 afterwards: a program that only reads does not load what writes.
 """
 
@@ -9,15 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import items, update, verbs
+    from .reads import items
+    from .verbs import put_save_delete, update
 
-    __all__ = ["items", "update", "verbs"]
+    __all__ = ["items", "put_save_delete", "update"]
 else:
-    _BY_NAME = ("items", "update", "verbs")
+    _HOMES = {"items": "reads", "put_save_delete": "verbs", "update": "verbs"}
 
     def __getattr__(name: str) -> object:
-        if name not in _BY_NAME:
+        if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        return import_module(f"{__name__}.{name}")
+        found = globals()[name] = import_module(f"{__name__}.{_HOMES[name]}.{name}")
+        return found

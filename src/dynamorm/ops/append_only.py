@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema import AppendOnly, Field
+from dynamorm.schema.schema import AppendOnly, Field
 
 if TYPE_CHECKING:
     from .plan import Plan

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema import Field, Unique
+from dynamorm.schema.schema import Field, Unique
 
 if TYPE_CHECKING:
     from .plan import Plan

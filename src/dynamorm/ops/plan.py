@@ -11,14 +11,14 @@ from dynamorm.codec.generate import Codec
 from dynamorm.codec.money import says_money
 from dynamorm.codec.system import Own
 from dynamorm.errors import ExpressionTooLarge, ModelError
-from dynamorm.expression_tree import Location
-from dynamorm.schema import SCHEMAS, AppendOnly, Field, Schema, Unique
+from dynamorm.expressions.tree import Location
+from dynamorm.schema.schema import SCHEMAS, AppendOnly, Field, Schema, Unique
 
 from .unstored import shown_by_default
 
 if TYPE_CHECKING:
-    from dynamorm.codec.fields import FieldPlan
-    from dynamorm.expression_compile import Placeholders
+    from dynamorm.codec.types.fields import FieldPlan
+    from dynamorm.expressions.compile import Placeholders
 
     from .constraints import Constraint
 
@@ -72,7 +72,7 @@ class Plan:
         self.put_head: bytes = head + b',"Item":'
         self.starts: tuple[bytes, ...] = codec.reading.starts
         self._operand = codec.normal_operand if codec.changing else codec.encode_operand
-        self.begins: dict[tuple[str, tuple[Any, ...]], Any] = {}  # kept and filled by `dynamorm.ops.begin`
+        self.begins: dict[tuple[str, tuple[Any, ...]], Any] = {}  # kept and filled by `dynamorm.ops.rules.begin`
         self.create_tail: bytes = (
             b","
             + encode(
@@ -85,7 +85,7 @@ class Plan:
         )
 
     def operand(self, path: Location, value: Any, what: str) -> dict[str, Any] | None:
-        """The wire value of an expression's operand, as `dynamorm.expression_compile.Encode` wants it."""
+        """The wire value of an expression's operand, as `dynamorm.expressions.compile.Encode` wants it."""
         return self._operand(path.parts, value, what)
 
     def update_operand(self, path: Location, value: Any, what: str) -> dict[str, Any] | None:
@@ -158,7 +158,7 @@ def check_values(body: bytes, rest: dict[str, Any]) -> None:
     """Refuse a request whose expressions have names and values of over 2 MB together. Raises: ExpressionTooLarge."""
     if len(body) <= MAX_VALUES:  # which is never shorter than what it holds
         return
-    from dynamorm.codec.size import item_size  # only for what is large
+    from dynamorm.codec.types.size import item_size  # only for what is large
 
     names, values = (rest.get(f"ExpressionAttribute{which}", {}) for which in ("Names", "Values"))
     size = item_size(values) + sum(len(name) + len(stored.encode()) for name, stored in names.items())

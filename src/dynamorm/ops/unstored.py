@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET as U
 
-from dynamorm.codec.fields import FieldPlan
-from dynamorm.codec.replies import parts_of
-from dynamorm.generated import masked
-from dynamorm.schema import MISSING, Field
+from dynamorm.codec.strict import parts_of
+from dynamorm.codec.types.fields import FieldPlan
+from dynamorm.models.generated import masked
+from dynamorm.schema.schema import MISSING, Field
 
 if TYPE_CHECKING:
-    from dynamorm.expression_compile import Placeholders
+    from dynamorm.expressions.compile import Placeholders
 
     from .plan import Plan
 

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Self
 
-from dynamorm.config import Config, Presets
+from dynamorm.config.settings import Config, Presets
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
 from dynamorm.faces.aio.db import AsyncDB
 from dynamorm.faces.blocking.db import DB
-from dynamorm.ops.tables.changes import remove
-from dynamorm.ops.tables.look import Patience, names
+from dynamorm.features.tables.changes import remove
+from dynamorm.features.tables.look import Patience, names
 from dynamorm.session import Session
 
 ENGINE_VARIABLE = "DYNAMORM_TEST_ENGINE"

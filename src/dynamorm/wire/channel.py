@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from dynamorm.config.settings import Config
+
     from .clock import SkewClock
     from .credentials import CredentialSource
     from .retry import RetryPolicy, TokenBucket

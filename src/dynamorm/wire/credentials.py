@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from dynamorm.config import Config, Credentials, CredentialsProvider
+from dynamorm.config.settings import Config, Credentials, CredentialsProvider
 from dynamorm.effects import Call
 from dynamorm.errors import ConfigError, CredentialsError
 

@@ -1,13 +1,13 @@
 """Where requests go: an endpoint's URL as the wire needs it, and the last check of an address.
 
-The rules for URLs and addresses are `dynamorm.config_endpoint`'s alone. It must not resolve names or open anything.
+The rules for URLs and addresses are `dynamorm.config.endpoint`'s alone. It must not resolve names or open anything.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from dynamorm.config_endpoint import forbidden_address, ipv4_octets, is_aws_host, parse_endpoint
+from dynamorm.config.endpoint import forbidden_address, ipv4_octets, is_aws_host, parse_endpoint
 
 
 class Endpoint(Struct, frozen=True):

@@ -11,7 +11,7 @@ import threading
 
 import msgspec
 
-from dynamorm.config import Config
+from dynamorm.config.settings import Config
 from dynamorm.wire.reply import Kind
 
 RETRY_AFTER_SLACK = 5.0

@@ -12,7 +12,7 @@ from hmac import digest as hmac_digest
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Protocol
 
-from dynamorm.config import Credentials
+from dynamorm.config.settings import Credentials
 from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ class AsyncMany(Face):
 
         Example: ``await db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
-        from ...ops import snapshot
+        from dynamorm.ops.writes import snapshot
 
         return await self._io.run(snapshot.get(self._session, requests))
 
@@ -74,7 +74,7 @@ class AsyncMany(Face):
 
         Example: ``await db.batch_get(Payment, ["p1", "p2"])`` or ``await db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
-        from ...ops import batch
+        from dynamorm.ops.verbs import batch
 
         return await self._io.run(batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency))
 
@@ -104,7 +104,7 @@ class AsyncMany(Face):
 
         Example: ``result = await db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
         """
-        from ...ops import batch
+        from dynamorm.ops.verbs import batch
 
         flow = batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
         return await self._io.run(flow)
@@ -206,7 +206,7 @@ class AsyncMany(Face):
 
         Example: ``await db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
         """
-        from ...ops import partiql
+        from dynamorm.features import partiql
 
         flow = partiql.execute(self._session, statement, parameters, model=model, consistent=consistent, limit=limit)
         return await self._io.run(flow)
@@ -221,6 +221,6 @@ class AsyncMany(Face):
 
         Example: ``await db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
         """
-        from ...ops import partiql
+        from dynamorm.features import partiql
 
         return await self._io.run(partiql.transaction(self._session, statements, token=token))

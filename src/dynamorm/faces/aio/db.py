@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import TracebackType
 
+    from dynamorm.config.settings import Config
+    from dynamorm.expressions.path import Condition, Holds, Path, Update
+    from dynamorm.features.unique_repair import UniqueReport
+
     from ...codec.keys import StoredKey
-    from ...config import Config
-    from ...expression import Condition, Holds, Path, Update
-    from ...ops.unique_repair import UniqueReport
     from ..face_view import DryRun, Explain
     from .lease import AsyncLease
     from .query import AsyncQuery
@@ -132,7 +133,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.create(Payment(id="p1", amount=5))``
         """
-        return await self._io.run(ops.verbs.create(self._session, obj, strict=strict))
+        return await self._io.run(ops.put_save_delete.create(self._session, obj, strict=strict))
 
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -151,7 +152,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.put(payment, condition=Payment.status == "pending")``
         """
-        return await self._io.run(ops.verbs.put(self._session, obj, condition=condition, returning=returning))
+        return await self._io.run(ops.put_save_delete.put(self._session, obj, condition=condition, returning=returning))
 
     async def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -163,7 +164,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``payment.note = "checked"; await db.save(payment)``
         """
-        return await self._io.run(ops.verbs.save(self._session, obj))
+        return await self._io.run(ops.put_save_delete.save(self._session, obj))
 
     @overload
     async def update(
@@ -316,7 +317,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.delete(payment)`` or ``await db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = ops.verbs.delete(
+        flow = ops.put_save_delete.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return await self._io.run(flow)
@@ -330,7 +331,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        from ...ops import unique_flows
+        from dynamorm.ops.rules import unique_flows
 
         return await self._io.run(unique_flows.find(self._session, model, values))
 
@@ -345,7 +346,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``(await db.repair_unique(Payment)).faults``
         """
-        from ...ops import unique_repair
+        from dynamorm.features import unique_repair
 
         return await self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
 
@@ -399,7 +400,8 @@ class AsyncDB(AsyncMany):
 
         Example: ``async with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
         """
-        from ...ops.lease import Claim
+        from dynamorm.features.leases.lease import Claim
+
         from .lease import AsyncLease
 
         return AsyncLease(
@@ -481,7 +483,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``left = await db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        from ...ops import counter
+        from dynamorm.features import increment as counter
 
         flow = counter.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert

@@ -6,17 +6,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ...ops import query
+from dynamorm.ops.queries import query
+
 from ..builder import Builder
 from ..face import wrong_block
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from ...expression import Holds
-    from ...ops.collect import Buckets
-    from ...ops.explain import Explain
-    from ...ops.pages import Page
+    from dynamorm.expressions.path import Holds
+    from dynamorm.features.collect import Buckets
+    from dynamorm.ops.calls.explain import Explain
+    from dynamorm.ops.queries.pages import Page
 
 M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
@@ -45,7 +46,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        from ...ops import ends
+        from dynamorm.ops.queries import ends
 
         return await self._run(ends.first(self._session, self._request))
 
@@ -56,7 +57,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.key == "k1").one()``
         """
-        from ...ops import ends
+        from dynamorm.ops.queries import ends
 
         return await self._run(ends.one(self._session, self._request))
 
@@ -65,7 +66,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where("status", "=", "completed").count()``
         """
-        from ...ops import ends
+        from dynamorm.ops.queries import ends
 
         return await self._run(ends.count(self._session, self._request))
 
@@ -74,7 +75,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").exists()``
         """
-        from ...ops import ends
+        from dynamorm.ops.queries import ends
 
         return await self._run(ends.exists(self._session, self._request))
 
@@ -86,7 +87,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``page = await db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
         """
-        from ...ops import ends
+        from dynamorm.ops.queries import ends
 
         return await self._run(ends.page(self._session, self._request))
 
@@ -110,7 +111,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
         """
-        from ...ops import aggregate
+        from dynamorm.features import aggregate
 
         return await self._run(aggregate.total(self._session, self._request, field))
 
@@ -121,7 +122,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").average("amount")``
         """
-        from ...ops import aggregate
+        from dynamorm.features import aggregate
 
         return await self._run(aggregate.average(self._session, self._request, field))
 
@@ -134,7 +135,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
         """
-        from ...ops import aggregate
+        from dynamorm.features import aggregate
 
         return await self._run(aggregate.least(self._session, self._request, field))
 
@@ -147,7 +148,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
         """
-        from ...ops import aggregate
+        from dynamorm.features import aggregate
 
         return await self._run(aggregate.greatest(self._session, self._request, field))
 
@@ -160,7 +161,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
         """
-        from ...ops import purge
+        from dynamorm.features import delete_all as purge
 
         return await self._run(purge.delete_all(self._session, self._request, confirm=confirm, progress=progress))
 
@@ -174,7 +175,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``(await db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order))[Order]``
         """
-        from ...ops import collect
+        from dynamorm.features import collect
 
         return await self._run(collect.collect(self._session, self._request, models))
 
@@ -185,7 +186,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``print(await db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
-        from ...ops import explain
+        from dynamorm.ops.calls import explain
 
         turn = query.turn_of(self._request)
         turn.paged = True

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from ...codec.stream_record import StreamRecord
+from dynamorm.codec.replies.stream_record import StreamRecord
+from dynamorm.features.streams.consumer import Consumer
+
 from ...io.aio import Aio
-from ...ops.streams import Consumer
 from ...session import Session
 from ..stream_link import StreamLink, await_result
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, overload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dynamorm.codec.replies.table_description import TableDescription
+    from dynamorm.features.tables.apply import Progress
+    from dynamorm.features.tables.plan import TablePlan
+    from dynamorm.features.tables.steps import Step
+    from dynamorm.schema.table_settings import TableSettings
     from dynamorm.session import Session
-    from dynamorm.table_settings import TableSettings
-
-    from ...ops.tables.apply import Progress
-    from ...ops.tables.description import TableDescription
-    from ...ops.tables.plan import TablePlan
-    from ...ops.tables.steps import Step
 
 WAIT = 300.0
 """Seconds to wait for a table by default: AWS makes one in under a minute, and indexes on a new table cost no more."""
@@ -70,7 +69,7 @@ class AsyncTables:
 
         Example: ``await db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         made = await self._run(
             lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
@@ -114,7 +113,7 @@ class AsyncTables:
 
         Example: ``await db.tables.ensure(Payment)`` or ``await db.tables.ensure(Customer, Order)``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         found = await self._run(
             lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
@@ -130,7 +129,7 @@ class AsyncTables:
 
         Example: ``(await db.tables.describe(Payment)).status``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         return await self._run(lifecycle.describe(self._session, model))
 
@@ -139,7 +138,7 @@ class AsyncTables:
 
         Example: ``"payments" in await db.tables.names()``
         """
-        from ...ops.tables import look
+        from dynamorm.features.tables import look
 
         return await self._run(look.names(self._session))
 
@@ -150,7 +149,7 @@ class AsyncTables:
 
         Example: ``await db.tables.wait(Payment, timeout=60)``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         await self._run(lifecycle.wait(self._session, models, timeout))
 
@@ -164,7 +163,7 @@ class AsyncTables:
 
         Example: ``await db.tables.check(Payment, Order)``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         return await self._run(lifecycle.check(self._session, models))
 
@@ -181,7 +180,7 @@ class AsyncTables:
 
         Example: ``print(await db.tables.plan(Payment))``
         """
-        from ...ops.tables import plan
+        from dynamorm.features.tables import plan
 
         return await self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
 
@@ -204,7 +203,7 @@ class AsyncTables:
 
         Example: ``await db.tables.apply(await db.tables.plan(Payment), progress=print)``
         """
-        from ...ops.tables import apply
+        from dynamorm.features.tables import apply
 
         return await self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
 
@@ -217,6 +216,6 @@ class AsyncTables:
 
         Example: ``await db.tables.delete(Payment)``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         await self._run(lifecycle.delete(self._session, models, timeout, force=force))

@@ -55,7 +55,7 @@ class Many(Face):
 
         Example: ``db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
-        from ...ops import snapshot
+        from dynamorm.ops.writes import snapshot
 
         return self._io.run(snapshot.get(self._session, requests))
 
@@ -73,7 +73,7 @@ class Many(Face):
 
         Example: ``db.batch_get(Payment, ["p1", "p2"])`` or ``db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
-        from ...ops import batch
+        from dynamorm.ops.verbs import batch
 
         return self._io.run(batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency))
 
@@ -103,7 +103,7 @@ class Many(Face):
 
         Example: ``result = db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
         """
-        from ...ops import batch
+        from dynamorm.ops.verbs import batch
 
         flow = batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
         return self._io.run(flow)
@@ -205,7 +205,7 @@ class Many(Face):
 
         Example: ``db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
         """
-        from ...ops import partiql
+        from dynamorm.features import partiql
 
         flow = partiql.execute(self._session, statement, parameters, model=model, consistent=consistent, limit=limit)
         return self._io.run(flow)
@@ -220,6 +220,6 @@ class Many(Face):
 
         Example: ``db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
         """
-        from ...ops import partiql
+        from dynamorm.features import partiql
 
         return self._io.run(partiql.transaction(self._session, statements, token=token))

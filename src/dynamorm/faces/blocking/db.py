@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import TracebackType
 
+    from dynamorm.config.settings import Config
+    from dynamorm.expressions.path import Condition, Holds, Path, Update
+    from dynamorm.features.unique_repair import UniqueReport
+
     from ...codec.keys import StoredKey
-    from ...config import Config
-    from ...expression import Condition, Holds, Path, Update
-    from ...ops.unique_repair import UniqueReport
     from ..face_view import DryRun, Explain
     from .lease import Lease
     from .query import Query
@@ -129,7 +130,7 @@ class DB(Many):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return self._io.run(ops.verbs.create(self._session, obj, strict=strict))
+        return self._io.run(ops.put_save_delete.create(self._session, obj, strict=strict))
 
     @overload
     def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -146,7 +147,7 @@ class DB(Many):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return self._io.run(ops.verbs.put(self._session, obj, condition=condition, returning=returning))
+        return self._io.run(ops.put_save_delete.put(self._session, obj, condition=condition, returning=returning))
 
     def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -158,7 +159,7 @@ class DB(Many):
 
         Example: ``payment.note = "checked"; db.save(payment)``
         """
-        return self._io.run(ops.verbs.save(self._session, obj))
+        return self._io.run(ops.put_save_delete.save(self._session, obj))
 
     @overload
     def update(
@@ -311,7 +312,7 @@ class DB(Many):
 
         Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = ops.verbs.delete(
+        flow = ops.put_save_delete.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return self._io.run(flow)
@@ -325,7 +326,7 @@ class DB(Many):
 
         Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        from ...ops import unique_flows
+        from dynamorm.ops.rules import unique_flows
 
         return self._io.run(unique_flows.find(self._session, model, values))
 
@@ -340,7 +341,7 @@ class DB(Many):
 
         Example: ``db.repair_unique(Payment).faults``
         """
-        from ...ops import unique_repair
+        from dynamorm.features import unique_repair
 
         return self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
 
@@ -394,7 +395,8 @@ class DB(Many):
 
         Example: ``with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
         """
-        from ...ops.lease import Claim
+        from dynamorm.features.leases.lease import Claim
+
         from .lease import Lease
 
         return Lease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
@@ -474,7 +476,7 @@ class DB(Many):
 
         Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        from ...ops import counter
+        from dynamorm.features import increment as counter
 
         flow = counter.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert

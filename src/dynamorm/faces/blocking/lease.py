@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from ...ops import lease as flows
-from ...ops import lease_taking
+from dynamorm.features.leases import lease as flows
+from dynamorm.features.leases import taking as lease_taking
+
 from ..held import Held
 
 if TYPE_CHECKING:

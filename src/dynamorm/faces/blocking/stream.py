@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from ...codec.stream_record import StreamRecord
+from dynamorm.codec.replies.stream_record import StreamRecord
+from dynamorm.features.streams.consumer import Consumer
+
 from ...io.blocking import Blocking
-from ...ops.streams import Consumer
 from ...session import Session
 from ..stream_link import StreamLink, refuse_awaitable
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, overload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dynamorm.codec.replies.table_description import TableDescription
+    from dynamorm.features.tables.apply import Progress
+    from dynamorm.features.tables.plan import TablePlan
+    from dynamorm.features.tables.steps import Step
+    from dynamorm.schema.table_settings import TableSettings
     from dynamorm.session import Session
-    from dynamorm.table_settings import TableSettings
-
-    from ...ops.tables.apply import Progress
-    from ...ops.tables.description import TableDescription
-    from ...ops.tables.plan import TablePlan
-    from ...ops.tables.steps import Step
 
 WAIT = 300.0
 """Seconds to wait for a table by default: AWS makes one in under a minute, and indexes on a new table cost no more."""
@@ -69,7 +68,7 @@ class Tables:
 
         Example: ``db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         made = self._run(lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
         return made if len(models) > 1 else made[0]
@@ -111,7 +110,7 @@ class Tables:
 
         Example: ``db.tables.ensure(Payment)`` or ``db.tables.ensure(Customer, Order)``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         found = self._run(lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
         return found if len(models) > 1 else found[0]
@@ -125,7 +124,7 @@ class Tables:
 
         Example: ``db.tables.describe(Payment).status``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         return self._run(lifecycle.describe(self._session, model))
 
@@ -134,7 +133,7 @@ class Tables:
 
         Example: ``"payments" in db.tables.names()``
         """
-        from ...ops.tables import look
+        from dynamorm.features.tables import look
 
         return self._run(look.names(self._session))
 
@@ -145,7 +144,7 @@ class Tables:
 
         Example: ``db.tables.wait(Payment, timeout=60)``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         self._run(lifecycle.wait(self._session, models, timeout))
 
@@ -159,7 +158,7 @@ class Tables:
 
         Example: ``db.tables.check(Payment, Order)``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         return self._run(lifecycle.check(self._session, models))
 
@@ -174,7 +173,7 @@ class Tables:
 
         Example: ``print(db.tables.plan(Payment))``
         """
-        from ...ops.tables import plan
+        from dynamorm.features.tables import plan
 
         return self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
 
@@ -197,7 +196,7 @@ class Tables:
 
         Example: ``db.tables.apply(db.tables.plan(Payment), progress=print)``
         """
-        from ...ops.tables import apply
+        from dynamorm.features.tables import apply
 
         return self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
 
@@ -210,6 +209,6 @@ class Tables:
 
         Example: ``db.tables.delete(Payment)``
         """
-        from ...ops.tables import lifecycle
+        from dynamorm.features.tables import lifecycle
 
         self._run(lifecycle.delete(self._session, models, timeout, force=force))

@@ -1,0 +1,206 @@
+"""What a selection of places leaves of a model: the plans of the fields to read, and the places to ask DynamoDB for.
+
+DynamoDB answers a place inside a map that is not there with nothing at all, not even the map. Whether ``address`` or
+only ``address.city`` is missing can then be told only by an attribute of the address that is always stored: where
+none is among those selected, one is fetched beside them. This module must not know replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from dynamorm.codec.types.containers import DictShape, ListShape
+from dynamorm.codec.types.fields import FieldPlan
+from dynamorm.codec.types.records import SLOTS, Record
+from dynamorm.codec.types.shapes import ANY, Nullable, Shape
+from dynamorm.codec.types.source import Source
+from dynamorm.errors import ValidationError
+from dynamorm.expressions.tree import Location, Part, refuse
+from dynamorm.models.declare import did_you_mean
+from dynamorm.overriding import override
+from dynamorm.schema.schema import MISSING, Field
+
+from .partial_class import open_class, partial_class, seal
+
+
+class Wanted:
+    """What is wanted of one field: all of it, fields inside it, or elements of it, by the rest of their places."""
+
+    __slots__ = ("elements", "fields", "whole")
+
+    def __init__(self) -> None:
+        self.whole: bool = False
+        self.fields: dict[str, Wanted] = {}
+        self.elements: list[tuple[Part, ...]] = []
+
+
+class Narrowed(NamedTuple):
+    """The plans of the selected fields and the places to fetch. ``proof``: some of it must be there if anything is."""
+
+    plans: list[FieldPlan]
+    places: list[tuple[Part, ...]]
+    proof: bool
+
+
+class PartialRecord(Record):
+    """A model of which some fields are read; its objects are partial."""
+
+    def __init__(self, record: Record, plans: list[FieldPlan], computed: Iterable[FieldPlan] = ()) -> None:
+        assert record.schema is not None  # only models are narrowed
+        self.partial: Any = partial_class(record.schema.model, tuple(plan.name for plan in plans))
+        # Without a table: no write tokens come, and nothing is kept of the stored item.
+        super().__init__(open_class(self.partial), SLOTS, schema=replace(record.schema, table=None))
+        self.plans = plans
+        self.computed: list[FieldPlan] = list(computed)
+
+    def sealed(self, source: Source, made: str) -> str:
+        """The expression of the finished object from that of the filled one."""
+        return f"{source.bind('seal', seal)}({made}, {source.bind('partial', self.partial)})"
+
+    @override
+    def decode(self, source: Source, x: str) -> str:
+        return self.sealed(source, super().decode(source, x))
+
+
+def want(record: Record, places: list[Location]) -> dict[str, Wanted]:
+    """The selected places by field. Raises: ValidationError for a place that the model does not have."""
+    wanted: dict[str, Wanted] = {}
+    for place in places:
+        _want(record, wanted, place.parts, place)
+    return wanted
+
+
+def _want(record: Record, wanted: dict[str, Wanted], parts: tuple[Part, ...], place: Location) -> None:
+    """Follow one place into a record; ``parts`` is what is left of it."""
+    plan = plan_of(record, parts[0], place)
+    node = wanted.setdefault(plan.name, Wanted())
+    rest = parts[1:]
+    if not rest or plan.hook is not None:  # what a plugin stores in the field's place has no parts
+        node.whole = True
+    elif _narrows(plan.shape):
+        _want(plan.shape, node.fields, rest, place)  # type: ignore[arg-type] # a Record, as was just asked
+    else:
+        _check(plan.shape, rest, place)
+        elements = _elements(plan.shape, rest)
+        if elements:
+            node.elements.append(elements)
+        else:
+            node.whole = True
+
+
+def plan_of(record: Record, part: Part, place: Location) -> FieldPlan:
+    """The plan of a part of a place. Raises: ValidationError, naming the nearest field."""
+    name = part.name if isinstance(part, Field) else part
+    plan = record.plan(name) if isinstance(name, str) else None
+    if isinstance(part, Field) and (plan is None or not _same(part, plan.field)):
+        raise refuse(place, f"is an attribute of {part.owner or 'the library'}, not of {record.expected}")
+    if plan is None:
+        hint = did_you_mean(str(name), [one.name for one in record.plans])
+        raise ValidationError(f"{record.expected} has no field {name!r}{hint}", field=place.name)
+    return plan
+
+
+def _same(part: Field, field: Field) -> bool:
+    # A field may be described anew by a subclass or a plugin; owner and stored name then still agree.
+    return part is field or (part.stored, part.owner) == (field.stored, field.owner)
+
+
+def _narrows(shape: Shape) -> bool:
+    """Whether some fields of it can be read alone: a Model's. Other classes are made by constructors that need all."""
+    return isinstance(shape, Record) and shape.style == SLOTS and shape.schema is not None
+
+
+def _check(shape: Shape, rest: tuple[Part, ...], place: Location) -> None:
+    """Raise ValidationError unless the type has such a place."""
+    failed = ""
+    try:
+        for part in rest:
+            shape = shape.part(part.stored if isinstance(part, Field) else part)
+    except ValidationError as error:
+        failed = error.message
+    if failed:
+        raise refuse(place, failed)
+
+
+def _elements(shape: Shape, rest: tuple[Part, ...]) -> tuple[Part, ...]:
+    """As much of a place as can be fetched alone: through lists, maps and documents, up to what must be whole."""
+    found: list[Part] = []
+    for part in rest:
+        inner = shape.inner if isinstance(shape, Nullable) else shape
+        if inner is not ANY and not isinstance(inner, (ListShape, DictShape)):
+            break
+        key = part.stored if isinstance(part, Field) else part
+        found.append(key)
+        shape = inner.part(key)
+    return tuple(found)
+
+
+def narrow(record: Record, wanted: dict[str, Wanted], prefix: tuple[Part, ...] = ()) -> Narrowed:
+    """What to read of a record, and from where."""
+    plans: list[FieldPlan] = []
+    places: list[tuple[Part, ...]] = []
+    proof = False
+    for plan in record.plans:
+        node = wanted.get(plan.name)
+        if node is None:
+            continue
+        here = (*prefix, plan.field)
+        proven = plan.missing() is None
+        if node.whole:
+            places.append(here)
+        elif node.fields:
+            plan, found = _inside(plan, node, here)  # noqa: PLW2901 - the plan of what is left of the field
+            places += found
+        else:
+            plan, found = _with_elements(plan, node, here)  # noqa: PLW2901 - as above
+            places += found
+            proven = False
+        plans.append(plan)
+        proof = proof or proven
+    return Narrowed(plans, places, proof)
+
+
+def _inside(plan: FieldPlan, node: Wanted, here: tuple[Part, ...]) -> tuple[FieldPlan, list[tuple[Part, ...]]]:
+    """Some fields of a nested model."""
+    record: Any = plan.shape
+    inner = narrow(record, node.fields, here)
+    if not inner.proof:
+        witness = next((one for one in record.plans if one.missing() is None and one.name not in node.fields), None)
+        if witness is not None:
+            node.fields[witness.name] = Wanted()
+            node.fields[witness.name].whole = True
+            inner = narrow(record, node.fields, here)
+        elif _has_elements(node):
+            raise ValidationError(
+                f"{plan.owner}.{plan.name}: no attribute of {record.expected} is always stored, so an element in it that"
+                f" is not there could not be told from no {plan.name} at all: select the whole list or map",
+                field=plan.name,
+            )
+        else:
+            inner = inner._replace(places=[here])
+    left = copy(plan)
+    left.shape = PartialRecord(record, inner.plans)
+    return left, inner.places
+
+
+def _has_elements(node: Wanted) -> bool:
+    return bool(node.elements) or any(_has_elements(one) for one in node.fields.values())
+
+
+def _with_elements(plan: FieldPlan, node: Wanted, here: tuple[Part, ...]) -> tuple[FieldPlan, list[tuple[Part, ...]]]:
+    """Some elements of a list or map; where none of them is there, it is read as empty."""
+    elements = sorted(set(node.elements), key=len)
+    kept: list[tuple[Part, ...]] = []
+    for one in elements:
+        if not any(one[: len(outer)] == outer for outer in kept):
+            kept.append(one)
+    kept.sort(key=node.elements.index)
+    if plan.missing() is None:
+        left = copy(plan)
+        left.field = replace(plan.field, default=MISSING, default_factory=plan.shape.empty)
+        plan = left
+    return plan, [(*here, *one) for one in kept]

@@ -1,0 +1,257 @@
+"""`reader`: replies that hold part of each item, as partial objects. As strict as the reading of whole items.
+
+A partial object holds what was selected and the item's key; see `dynamorm.codec.partial.partial_class`. This module must not
+know verbs: it says which places to fetch, and reads what comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from linecache import cache as shown_sources
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from dynamorm.codec.careful import Careful
+from dynamorm.codec.generate import Codec, Page
+from dynamorm.codec.keys import StoredKey
+from dynamorm.codec.replies.reading import Reading
+from dynamorm.codec.state import SLOTS, Access
+from dynamorm.codec.system import key_json_of
+from dynamorm.codec.types.fields import FieldPlan
+from dynamorm.codec.types.source import Source
+from dynamorm.codec.values.updates import spellings
+from dynamorm.errors import ValidationError
+from dynamorm.expressions.tree import Location, Part
+from dynamorm.models.declare import did_you_mean
+from dynamorm.schema.schema import Index, Schema
+
+from .narrow import PartialRecord, Wanted, narrow, want
+from .partial_class import open_class, seal
+
+if TYPE_CHECKING:
+    from dynamorm.codec.composites import Computed
+
+MAX_READERS: Final = 256
+"""Selections of one model whose readers are kept. A program has a few; one that lets its users choose has any number."""
+
+
+class PartialReader:
+    """Reads replies into partial objects of one selection.
+
+    ``projection`` are the places to put into ProjectionExpression, key attributes included; ``names`` the fields that
+    the objects hold; ``discriminator`` the stored attribute to fetch beside them, or None.
+
+    Example: ``reader(codec, [Payment.amount]).read_item(b'{"Item":{"id":{"S":"p1"},"amount":{"N":"5"}}}')``
+    """
+
+    def __init__(self, codec: Codec, wanted: dict[str, Wanted], computed: tuple[str, ...] = ()) -> None:
+        found = narrow(codec.record, wanted)
+        self.codec: _PartialCodec = _PartialCodec(codec, found.plans, wanted, computed)
+        self.names: tuple[str, ...] = tuple(plan.name for plan in found.plans)
+        places = [*found.places, *((codec.field(name),) for name in computed)]
+        if codec.renamed:
+            places = [other for place in places for other in spellings(place)]
+        self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in places)
+        if codec.schema.discriminator is not None:
+            self.projection += (_attribute(codec.schema, codec.schema.discriminator),)
+        self.reading: Reading = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
+        self.read_item: Callable[[bytes], Any] = self.reading.item
+
+    def read_page(self, body: bytes, *, lenient: bool = False) -> Page:
+        """As `Codec.read_page`."""
+        return Page(*self.reading.page(body, lenient=lenient))
+
+    def __repr__(self) -> str:
+        return f"<PartialReader {self.codec.schema.name}: {', '.join(self.names)}>"
+
+
+class _PartialCodec:
+    """As much of a `Codec` as `Reading` and `Careful` ask for, of some of the fields."""
+
+    def __init__(
+        self, codec: Codec, plans: list[FieldPlan], wanted: dict[str, Wanted], computed: tuple[str, ...]
+    ) -> None:
+        self.schema: Schema = codec.schema
+        self.composites: dict[str, Computed] = {name: codec.composites[name] for name in computed}
+        # A component that is no attribute of its own is read out of the key, which the careful path does.
+        components = {name for one in self.composites.values() for name in one.made.fields}
+        plans = [_demanding(plan) if plan.name in components else plan for plan in plans]
+        self.model: type[Any] = codec.model
+        self.table: str | None = codec.table
+        self.record: PartialRecord = PartialRecord(codec.record, plans, [codec.plans[name] for name in computed])
+        self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in plans}
+        self.renamed: bool = codec.renamed
+        self.nests: bool = False  # what partial objects hold is not written back
+        self.codec_of: Callable[[Any], Codec] = codec.codec_of
+        self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
+        # Its values may tell less than its key (a composite's components), or in another spelling: then it keeps that.
+        kept = bool(computed) or not codec.keys.exact
+        self.access: Access = Access(self._construct, lambda _: None, _keep if kept else lambda _, __: None)
+        self.careful: Careful = Careful(self)  # type: ignore[arg-type] # has what it asks of a codec
+        source = Source()
+        filled = f"{self.record.decoder(source)}(w{', raw' if kept else ''})"
+        source.define("read", "w, raw", [f"return {self.record.sealed(source, filled)}"])
+        source.compile(f"{codec.schema.name} partial")
+        self._decode = source.names["read"]
+
+    @property
+    def file(self) -> str:
+        """Where the generated code is shown from."""
+        return str(self._decode.__code__.co_filename)
+
+    def _construct(self, _: Any, values: dict[str, Any]) -> Any:
+        obj = object.__new__(open_class(self.record.partial))
+        obj.__loaded__ = None
+        for name, value in values.items():
+            setattr(obj, name, value)
+        return seal(obj, self.record.partial)
+
+
+def _keep(obj: Any, raw: bytes | None) -> None:
+    object.__setattr__(obj, "__loaded__", raw)
+
+
+class _PartialFamily:
+    """Finds the partial reader of an item's class."""
+
+    def __init__(self, family: Any, wanted: dict[str, Wanted], computed: tuple[str, ...]) -> None:
+        self._family = family
+        self._wanted = wanted
+        self._computed = computed
+        self._readers: dict[Any, PartialReader] = {}
+
+    def codec(self, item: dict[str, Any]) -> Any | None:
+        """What has the ``reading`` of the item's class; None when it is the class itself."""
+        found = self._family.codec(item)
+        if found is None:
+            return None
+        if found not in self._readers:
+            self._readers[found] = PartialReader(found, self._wanted, self._computed)
+        return self._readers[found]
+
+
+def _demanding(plan: FieldPlan) -> FieldPlan:
+    """The plan of a field that must be there."""
+    found = copy(plan)
+    found.missing = lambda: None  # type: ignore[method-assign] # of this one field only
+    return found
+
+
+def reader(codec: Codec, select: Sequence[str | Location], also: Iterable[str] = ()) -> PartialReader:
+    """The reader of a selection: names of fields (or their stored names) and places.
+
+    The item's key is always among what is read, and so are the fields ``also``: of an index, its key, which paging
+    needs. Made once for each selection.
+
+    Raises: ValidationError when nothing is selected, or something that the model does not have.
+
+    Example: ``reader(codec, ["id", Payment.address[Address.city]]).projection``
+    """
+    if isinstance(select, (str, Location)):
+        select = (select,)
+    known: dict[Any, PartialReader] = codec.partials
+    key = (tuple([one.parts if isinstance(one, Location) else one for one in select]), tuple(also))
+    try:
+        return known[key]
+    except (KeyError, TypeError):
+        pass
+    if not select:
+        raise ValidationError("nothing was selected: name at least one attribute, or leave select out")
+    places = [_place(codec, one) for one in select]
+    names = dict.fromkeys((*(field.name for field in codec.keys.fields), *also))
+    places += [_place(codec, name) for name in names]
+    made = PartialReader(codec, *_expanded(codec, places))
+    if len(known) >= MAX_READERS:
+        for one in known.values():
+            shown_sources.pop(one.codec.file, None)
+        known.clear()
+    known[key] = made
+    return made
+
+
+def index_reader(codec: Codec, index: Index) -> PartialReader:
+    """The reader of what an index holds of each item: the keys of both, and what is projected.
+
+    Example: ``index_reader(codec, Payment.by_key).names``
+    """
+    return reader(codec, index_fields(codec.schema, index))
+
+
+def index_fields(schema: Schema, index: Index) -> tuple[str, ...]:
+    """The names of the fields that an index holds, in order of declaration.
+
+    Example: ``index_fields(schema, Payment.by_key) == ("id", "idempotency_key")``
+    """
+    if index.projection == "ALL":
+        return tuple(schema.fields)
+    projected = index.projection if isinstance(index.projection, tuple) else ()
+    held = {*(schema.key.fields if schema.key else ()), *index.fields, *projected}
+    return tuple(name for name in schema.fields if name in held)
+
+
+def _expanded(codec: Codec, places: list[Location]) -> tuple[dict[str, Wanted], tuple[str, ...]]:
+    """What is wanted, and the names of the composites among it, for which their components are read."""
+    if not codec.composites:
+        return want(codec.record, places), ()
+    plain: list[Location] = []
+    computed: dict[str, None] = {}
+    for place in places:
+        one = codec.composites.get(place.field.name)
+        if one is None or len(place.parts) > 1:
+            plain.append(place)
+        else:
+            computed[one.field.name] = None
+            plain += [_place(codec, name) for name in one.made.fields]
+    return want(codec.record, plain), tuple(computed)
+
+
+def place_of(codec: Codec, name: str) -> Location:
+    """The place of a field, by its own or its stored name. Raises: ValidationError, naming the nearest."""
+    plan = codec.record.plan(name) or codec.plans.get(name)
+    if plan is None:
+        schema = codec.schema
+        if "." in name or "[" in name:
+            raise ValidationError(
+                f"{schema.name} has no field {name!r}; what lies inside an attribute is named by a path, such as"
+                f" {schema.name}.address[Address.city]",
+                field=name,
+            )
+        raise ValidationError(f"{schema.name} has no field {name!r}{did_you_mean(name, schema.fields)}", field=name)
+    return _location((plan.field,))
+
+
+def address(codec: Codec, obj: Any) -> tuple[Any, ...]:
+    """What verbs take as the key of an object that was read, partial or whole: the key in its stored spelling.
+
+    Example: ``address(codec, payment) == ("p1",)``
+    """
+    raw = SLOTS.get_state(obj) if hasattr(obj, "__partial_of__") else codec.loaded(obj)
+    if raw is None:
+        return tuple([getattr(obj, field.name) for field in codec.keys.fields])
+    return (StoredKey(key_json_of(raw, codec.key_names), codec.key_names),)
+
+
+def _place(codec: Codec, one: Any) -> Location:
+    if isinstance(one, str):
+        return place_of(codec, one)
+    if not isinstance(one, Location):
+        raise ValidationError(
+            f"select takes attributes such as {codec.schema.name}.{next(iter(codec.plans), 'id')} or their names, got"
+            f" {type(one).__name__}"
+        )
+    return one
+
+
+def _location(parts: tuple[Part, ...]) -> Location:
+    place = Location()
+    place.field = parts[0]  # type: ignore[assignment] # a place begins with a field
+    place.parts = parts
+    return place
+
+
+def _attribute(schema: Schema, stored: str) -> Location:
+    """The place of an attribute that is no field."""
+    first = next(iter(schema.fields.values()))
+    return _location((replace(first, name=stored, stored=stored, owner=""),))

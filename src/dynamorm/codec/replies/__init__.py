@@ -1,0 +1,1 @@
+"""Replies of DynamoDB and records of its streams, read strictly into objects."""

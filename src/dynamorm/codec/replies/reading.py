@@ -1,0 +1,370 @@
+"""Replies to objects: the typed fast path with its proof that no key came twice, and the careful path behind it.
+
+The typed decoder ignores what it does not know and keeps the last of two equal keys. Re-encoding what it kept gives
+as many bytes as came only if nothing was ignored and nothing came twice, because msgspec writes the shortest JSON
+there is and never a longer form than it read. Any difference (white space, escapes, attributes the model does not
+know, a duplicate key) leads to `read_object`, which decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from msgspec import UNSET as U
+from msgspec import Raw, UnsetType, defstruct
+from msgspec.json import Decoder
+
+from dynamorm.codec.address import check as check_address
+from dynamorm.codec.address import leads
+from dynamorm.codec.strict import (
+    as_sent,
+    check_item,
+    dumps,
+    dumps_each,
+    last_key,
+    member_of,
+    raw_item,
+    raw_page,
+    read_object,
+    scanned,
+)
+from dynamorm.codec.tours import Walks
+from dynamorm.codec.types.document import from_wire
+from dynamorm.codec.types.mismatch import Mismatch
+from dynamorm.codec.types.numbers import int_of
+from dynamorm.codec.types.records import Record
+from dynamorm.codec.types.scalars import SCALARS
+from dynamorm.codec.types.shapes import GENERIC, Shape, wire_struct
+from dynamorm.codec.types.source import Source
+from dynamorm.errors import DynamORMError, MalformedResponse
+from dynamorm.schema.schema import TOKEN_ATTRIBUTE
+
+if TYPE_CHECKING:
+    from dynamorm.codec.generate import Codec
+
+    from .batches import BatchReading
+
+MANY: Final = 256
+"""Items of a page from which on equal texts are held once: it costs an eighth of the decoding, and saves a quarter of the memory."""
+
+
+class Misfit:
+    """What stands in a page for an item that does not fit the model: why."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: DynamORMError) -> None:
+        self.error: DynamORMError = error
+
+
+PageParts = tuple[list[Any], bytes | None, int, int]
+
+
+class Reading:
+    """The readers of one codec. Decoders are made on first use: most models need only some of them."""
+
+    def __init__(self, codec: Codec, key_names: tuple[str, ...] = ()) -> None:
+        self._codec = codec
+        self._family = codec.family
+        self._names = codec.record.wire_names()
+        self._renamed = codec.renamed
+        self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
+        self._reader = self._keeping if codec.nests else self._read
+        self.starts: tuple[bytes, ...] = leads(key_names)
+        self._start = self.starts[0] if len(self.starts) == 1 else None
+
+    @cached_property
+    def _item(self) -> Callable[[bytes], Any]:
+        return Decoder(self._codec.record.struct()).decode
+
+    @cached_property
+    def _reply(self) -> Callable[[bytes], Any]:
+        wire = self._codec.record.struct()
+        return Decoder(defstruct("ItemReply", [("Item", wire | UnsetType, U)], gc=False)).decode
+
+    @cached_property
+    def _attributes_reply(self) -> Callable[[bytes], Any]:
+        wire = self._codec.record.struct()
+        return Decoder(defstruct("AttributesReply", [("Attributes", wire | UnsetType, U)], gc=False)).decode
+
+    @cached_property
+    def _page(self) -> Callable[[bytes], Any]:
+        items: Any = list[self._codec.record.struct()]  # type: ignore[misc] # a type made at run time
+        fields: Any = [
+            ("Items", items),
+            ("Count", int),
+            ("ScannedCount", int | UnsetType, U),
+            ("LastEvaluatedKey", Raw | UnsetType, U),
+        ]
+        return Decoder(defstruct("PageReply", fields, kw_only=True, gc=False)).decode
+
+    @cached_property
+    def _make_many(self) -> Callable[[list[Any], list[bytes]], list[Any]]:
+        """Makes the objects of a large page, which hold each text once that comes in one item after the other."""
+        source = Source()
+        record, make = self._codec.record, self._make
+        name = record.page_decoder(source) if record.cls is self._codec.model else None  # not of partial objects
+        if name is None:
+            return lambda wires, raws: list(map(make, wires, raws))
+        source.compile(f"{self._codec.schema.name} pages")
+        found: Callable[[list[Any], list[bytes]], list[Any]] = source.names[name]
+        return found
+
+    # ------------------------------------------------------------------------------------------------------ one item
+
+    def decode(self, raw: bytes) -> Any:
+        """See `Codec.decode`."""
+        if self._family is None:
+            try:
+                wire = self._item(raw)
+                if len(dumps(wire)) == len(raw):
+                    return self._make(wire, raw)
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
+                pass
+        return self._proven(raw, read_object(raw))
+
+    def _proven(self, raw: bytes, item: dict[str, Any]) -> Any:
+        """Decode one item whose JSON is known to have no key twice; ``item`` is its plain value. An error tells its key."""
+        try:
+            return self._reader(raw, item)
+        except DynamORMError as error:
+            if error.key is None:
+                error.key = self._key(item)
+            raise
+
+    def _tried(self, raw: bytes, item: dict[str, Any]) -> Any:
+        """As `_proven`; of an item that does not fit the model, a `Misfit`."""
+        try:
+            return self._proven(raw, item)
+        except MalformedResponse:
+            raise
+        except DynamORMError as error:
+            return Misfit(error)
+
+    def _key(self, item: dict[str, Any]) -> tuple[Any, ...] | None:
+        """The key of an item that cannot be read, as far as that can."""
+        schema = self._codec.schema
+        found = []
+        for name in () if schema.key is None else schema.key.fields:
+            wire: Any = item.get(schema.fields[name].stored)
+            try:
+                found.append(self._codec.careful.decode_field(name, wire))
+            except (DynamORMError, KeyError):
+                try:
+                    found.append(from_wire(wire))
+                except Mismatch:
+                    return None
+        return tuple(found) or None
+
+    def _read(self, raw: bytes, item: dict[str, Any]) -> Any:
+        codec = None if self._family is None else self._family.codec(item)
+        if codec is not None:
+            return codec.reading._proven(raw, item)  # noqa: SLF001 - the reader of a subclass
+        if self._renamed:
+            check_item(item)
+            if self._codec.record.members(item) is not item:
+                return self._codec.careful.decode(item, raw)
+        try:
+            wire = self._item(raw)
+            # What the model knows is checked by decoding it.
+            check_item({name: item[name] for name in item.keys() - self._names})
+            return self._make(wire, raw)
+        except DynamORMError:
+            raise
+        except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+            pass
+        check_item(item)
+        return self._codec.careful.decode(item, raw)
+
+    def _keeping(self, raw: bytes, item: dict[str, Any]) -> Any:
+        """As `_read`; what the classes of nested objects do not know is kept."""
+        obj = self._read(raw, item)
+        if obj.__class__ is self._codec.model and self._loses(item):  # of a subclass its own reader has done it
+            self._codec.inner.gather(obj, raw, item)
+        return obj
+
+    def _loses(self, item: dict[str, Any]) -> bool:
+        """Whether the typed decoder may have left out anything inside the attributes it knows: if so, their JSON is shorter."""
+        if self._opaque:
+            return True
+        try:
+            known = dumps({name: one for name, one in item.items() if name in self._names})
+            return len(dumps(self._item(known))) != len(known)
+        except Exception:  # noqa: BLE001 - there are other forms of values than ours
+            return True
+
+    @cached_property
+    def _opaque(self) -> bool:
+        """Whether the length of what is decoded does not tell: there are objects that the typed decoder hands on as they come."""
+        return _hides_objects(self._codec.record, set())
+
+    def item(self, body: bytes, key: bytes | None = None) -> Any:
+        """The object in a reply to GetItem, or None when the reply says there is none; ``key`` is the JSON of its key.
+
+        Raises: MalformedResponse for any other body; ValidationError when the item does not fit the model.
+        """
+        if self._family is None:
+            try:
+                reply = self._reply(body)
+                wire = reply.Item
+                if wire is not U and len(dumps(reply)) == len(body):
+                    # Nothing but {"Item": ...} has this length.
+                    if key is not None and (
+                        self._start is None or key[1:-1] not in body or body.count(self._start) != 1
+                    ):
+                        check_address(body[8:-1], key, self.starts)
+                    return self._make(wire, body[8:-1])
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
+                pass
+        return self._careful_reply(body, "Item", key)
+
+    def attributes(self, body: bytes, key: bytes | None = None) -> Any:
+        """The object in the ``Attributes`` of a write's reply, or None when it has none.
+
+        Raises: as `item`.
+        """
+        if self._family is None:
+            try:
+                reply = self._attributes_reply(body)
+                wire = reply.Attributes
+                if wire is not U and len(dumps(reply)) == len(body):
+                    if key is not None and (
+                        self._start is None or key[1:-1] not in body or body.count(self._start) != 1
+                    ):
+                        check_address(body[14:-1], key, self.starts)
+                    return self._make(wire, body[14:-1])
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
+                pass
+        return self._careful_reply(body, "Attributes", key)
+
+    def attributes_json(self, body: bytes, key: bytes) -> bytes | None:
+        """The JSON of the attributes in a write's reply, or None. Raises: MalformedResponse."""
+        raw = self._attributes_json(body)
+        if raw is not None:
+            check_address(raw, key, self.starts)
+        return raw
+
+    def _attributes_json(self, body: bytes) -> bytes | None:
+        if self._family is None:
+            try:
+                reply = self._attributes_reply(body)
+                if reply.Attributes is not U and len(dumps(reply)) == len(body):
+                    # Whatever has the form of an attribute value of this model's decodes.
+                    self._make(reply.Attributes, None)
+                    return body[14:-1]
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+                pass
+        return raw_item(body, "Attributes")
+
+    def _careful_reply(self, body: bytes, member: str, key: bytes | None) -> Any:
+        if body == b"{}":
+            return None
+        found = member_of(body, member)
+        if found is None:
+            return None
+        if key is not None:
+            check_address(found[0], key, self.starts)
+        return self._proven(*found)
+
+    # --------------------------------------------------------------------------------------------------------- pages
+
+    def page(self, body: bytes, *, lenient: bool = False) -> PageParts:
+        """See `Codec.read_page`."""
+        if self._family is None:
+            try:
+                reply = self._page(body)
+                items = reply.Items
+                count = reply.Count
+                raws = dumps_each(items)
+                reply.Items = []
+                # The items, the commas between them, and the rest of the reply.
+                length = sum(map(len, raws)) + max(len(raws) - 1, 0) + len(dumps(reply))
+                if length == len(body) and count == len(items):
+                    if raws and self.respells:
+                        raws = as_sent(body, b'"Items":[', raws)
+                    if count >= MANY:
+                        found = self._make_many(items, raws)
+                    else:
+                        make = self._make
+                        found = [make(wire, raw) for wire, raw in zip(items, raws, strict=True)]
+                    return found, last_key(reply.LastEvaluatedKey), count, scanned(reply)
+            except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
+                pass
+        page = raw_page(body)
+        for item in page.items:
+            if item.__class__ is not dict:
+                check_item(item)
+        read = self._tried if lenient else self._proven
+        found = [read(raw, item) for raw, item in zip(page.raws, page.items, strict=True)]
+        return found, page.last_key, page.count, page.scanned
+
+    @cached_property
+    def respells(self) -> bool:
+        """Whether an item that is written again may differ from what came, and be as long: a UUID in capitals does."""
+        return _holds_uuid(self._codec.record, set())
+
+    @cached_property
+    def batch(self) -> BatchReading:
+        """The reader of replies to BatchGetItem."""
+        from .batches import BatchReading
+
+        return BatchReading(self, self._codec.table or "")
+
+    # -------------------------------------------------------------------------------------------------------- details
+
+    @cached_property
+    def _version_of(self) -> Callable[[bytes], Any] | None:
+        field = self._codec.schema.version
+        if field is None:
+            return None
+        kind: Any = wire_struct("N", str, null=False) | UnsetType
+        reader: Any = defstruct("Version", [("version", kind, U)], rename={"version": field.stored}, gc=False)
+        return Decoder(reader).decode
+
+    def version(self, raw: bytes) -> int | None:
+        """See `Codec.known_version`."""
+        if self._version_of is None:
+            return None
+        try:
+            found = self._version_of(raw).version
+            return None if found is U else int_of(found.N)
+        except Exception:  # noqa: BLE001 - somebody else's attribute of that name is no version of ours
+            return None
+
+    @cached_property
+    def _ring_of(self) -> Callable[[bytes], Any]:
+        kind: Any = wire_struct("B", bytes, null=False) | UnsetType
+        return Decoder(defstruct("Ring", [("ring", kind, U)], rename={"ring": TOKEN_ATTRIBUTE}, gc=False)).decode
+
+    def ring(self, raw: bytes) -> bytes:
+        """See `Codec.ring`."""
+        try:
+            found = self._ring_of(raw).ring
+        except Exception:  # noqa: BLE001 - somebody else's attribute of that name holds no tokens of ours
+            return b""
+        ring: bytes = b"" if found is U else found.B
+        return ring
+
+
+def _hides_objects(shape: Shape, seen: set[int]) -> bool:
+    """Whether values of this shape, or inside it, come as plain maps and are objects, or hold some."""
+    if id(shape) in seen:
+        return False
+    seen.add(id(shape))
+    inside = [plan.shape for plan in shape.plans] if isinstance(shape, Record) else shape.children()
+    if any(_hides_objects(inner, seen) for inner in inside):
+        return True
+    return (not shape.tag or shape.payload() is GENERIC) and Walks().of(shape) is not None
+
+
+def _holds_uuid(shape: Shape, seen: set[int]) -> bool:
+    """Whether msgspec reads a UUID anywhere in values of this shape."""
+    if id(shape) in seen:
+        return False
+    seen.add(id(shape))
+    if isinstance(shape, Record):
+        return any(_holds_uuid(plan.shape, seen) for plan in shape.plans)
+    return shape is SCALARS[UUID] or any(_holds_uuid(inner, seen) for inner in shape.children())

@@ -1,0 +1,173 @@
+"""A live table as data, read from DynamoDB's descriptions. It must not know models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from dynamorm.codec.strict import malformed, read_object
+from dynamorm.schema.table_settings import Throughput
+
+
+class IndexDescription(Struct, frozen=True, kw_only=True):
+    """A live index: its key by stored names, projection and status (None for a local index).
+
+    ``projected`` is what an INCLUDE projection names; ``backfilling`` says that items are still being copied into it.
+    """
+
+    name: str
+    kind: str
+    partition: tuple[str, ...]
+    sort: tuple[str, ...]
+    projection: str
+    projected: tuple[str, ...] = ()
+    status: str | None = None
+    backfilling: bool = False
+    throughput: Throughput | None = None
+    max_throughput: Throughput | None = None
+    warm_throughput: Throughput | None = None
+
+
+class TableDescription(Struct, frozen=True, kw_only=True):
+    """A live table. ``item_count`` and ``size_bytes`` are DynamoDB's own, up to six hours old.
+
+    ``throughput`` is that of a provisioned table. ``encryption`` is ``"AWS_OWNED"``, ``"AWS_MANAGED"`` or the ARN of the
+    key. ``ttl`` is the attribute that expires items, ``""`` when expiry is off. ``ttl``, ``point_in_time_recovery`` and
+    ``tags`` are None when nobody asked, or the engine or the permissions do not tell.
+    """
+
+    name: str
+    status: str
+    partition: str
+    sort: str | None
+    key_types: dict[str, str]
+    billing_mode: str
+    indexes: dict[str, IndexDescription]
+    item_count: int = 0
+    size_bytes: int = 0
+    arn: str | None = None
+    throughput: Throughput | None = None
+    max_throughput: Throughput | None = None
+    warm_throughput: Throughput | None = None
+    stream: str | None = None
+    stream_arn: str | None = None
+    encryption: str = "AWS_OWNED"
+    deletion_protection: bool = False
+    table_class: str = "STANDARD"
+    ttl: str | None = None
+    ttl_status: str | None = None
+    point_in_time_recovery: bool | None = None
+    recovery_days: int | None = None
+    tags: dict[str, str] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the table and its global indexes are ACTIVE."""
+        found = (self.status, *(one.status for one in self.indexes.values() if one.kind == "GSI"))
+        return all(status == "ACTIVE" for status in found)
+
+
+def read_table(body: bytes) -> TableDescription:
+    """The reply to DescribeTable.
+
+    Raises: MalformedResponse when it describes no table.
+    """
+    reply = read_object(body)
+    found: TableDescription | None = None
+    try:
+        found = _table(reply["Table"])
+    except (KeyError, TypeError, AttributeError, IndexError):
+        found = None
+    if found is None:
+        raise malformed("it does not describe a table")
+    return found
+
+
+def _table(table: dict[str, Any]) -> TableDescription:
+    partition, sort = _parts_of(table["KeySchema"])
+    billing = (table.get("BillingModeSummary") or {}).get("BillingMode", "PROVISIONED")
+    provisioned = billing == "PROVISIONED"
+    indexes = [
+        *(_index(one, "GSI", provisioned) for one in table.get("GlobalSecondaryIndexes") or ()),
+        *(_index(one, "LSI", provisioned) for one in table.get("LocalSecondaryIndexes") or ()),
+    ]
+    stream = table.get("StreamSpecification") or {}
+    return TableDescription(
+        name=table["TableName"],
+        status=table["TableStatus"],
+        partition=partition[0],
+        sort=sort[0] if sort else None,
+        key_types={one["AttributeName"]: one["AttributeType"] for one in table.get("AttributeDefinitions") or ()},
+        billing_mode=billing,
+        indexes={one.name: one for one in indexes},
+        item_count=table.get("ItemCount", 0),
+        size_bytes=table.get("TableSizeBytes", 0),
+        arn=table.get("TableArn"),
+        stream=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
+        stream_arn=table.get("LatestStreamArn"),
+        encryption=_encryption(table.get("SSEDescription") or {}),
+        deletion_protection=table.get("DeletionProtectionEnabled") is True,
+        # DynamoDB leaves the class out while it is the default one.
+        table_class=(table.get("TableClassSummary") or {}).get("TableClass", "STANDARD"),
+        **_throughputs(table, provisioned),
+    )
+
+
+def _index(index: dict[str, Any], kind: str, provisioned: bool) -> IndexDescription:
+    partition, sort = _parts_of(index["KeySchema"])
+    projection = index.get("Projection") or {}
+    return IndexDescription(
+        name=index["IndexName"],
+        kind=kind,
+        partition=partition,
+        sort=sort,
+        projection=projection.get("ProjectionType", "ALL"),
+        projected=tuple(projection.get("NonKeyAttributes") or ()),
+        status=index.get("IndexStatus"),
+        backfilling=index.get("Backfilling") is True,
+        **(_throughputs(index, provisioned) if kind == "GSI" else {}),
+    )
+
+
+def _parts_of(keys: list[dict[str, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    partition = tuple(one["AttributeName"] for one in keys if one["KeyType"] == "HASH")
+    return partition, tuple(one["AttributeName"] for one in keys if one["KeyType"] == "RANGE")
+
+
+def _throughputs(found: dict[str, Any], provisioned: bool) -> dict[str, Any]:
+    units = found.get("ProvisionedThroughput") if provisioned else None
+    return {
+        "throughput": _pair(units, "ReadCapacityUnits", "WriteCapacityUnits"),
+        "max_throughput": _pair(found.get("OnDemandThroughput"), "MaxReadRequestUnits", "MaxWriteRequestUnits"),
+        "warm_throughput": _pair(found.get("WarmThroughput"), "ReadUnitsPerSecond", "WriteUnitsPerSecond"),
+    }
+
+
+def _pair(found: dict[str, Any] | None, read: str, write: str) -> Throughput | None:
+    """Zero and -1 mean that there is no such number."""
+    parts = [
+        value if isinstance(value := (found or {}).get(name), int) and value > 0 else None for name in (read, write)
+    ]
+    return Throughput(*parts) if any(parts) else None
+
+
+def _encryption(found: dict[str, Any]) -> str:
+    if found.get("SSEType") != "KMS" or found.get("Status") in ("DISABLED", "DISABLING"):
+        return "AWS_OWNED"
+    key: str = found.get("KMSMasterKeyArn") or "AWS_MANAGED"
+    return "AWS_MANAGED" if key.endswith("alias/aws/dynamodb") else key
+
+
+def read_ttl(body: bytes) -> tuple[str, str]:
+    """The reply to DescribeTimeToLive: the expiring attribute (empty: expiry is off), and the status."""
+    found = read_object(body).get("TimeToLiveDescription") or {}
+    status = found.get("TimeToLiveStatus", "DISABLED")
+    return (found.get("AttributeName") or "" if status in ("ENABLED", "ENABLING") else ""), status
+
+
+def read_recovery(body: bytes) -> tuple[bool, int | None]:
+    """The reply to DescribeContinuousBackups: whether point-in-time recovery is on, and for how many days."""
+    found = read_object(body).get("ContinuousBackupsDescription") or {}
+    recovery = found.get("PointInTimeRecoveryDescription") or {}
+    return recovery.get("PointInTimeRecoveryStatus") == "ENABLED", recovery.get("RecoveryPeriodInDays")

@@ -1,0 +1,122 @@
+"""What an update may store at a place: the type there, and whether the place may become empty.
+
+DynamoDB would accept most of what is refused here, and the item could then never be read again as the model.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from msgspec.structs import replace
+
+from dynamorm.codec.types.shapes import ANY, CustomShape, Nullable, Scalar, Shape
+from dynamorm.errors import ValidationError
+from dynamorm.expressions.tree import Location, Update
+from dynamorm.schema.schema import Field
+
+_LISTS = frozenset({"append", "prepend", "append_or_create"})
+_SETS = frozenset({"add_to_set", "delete_from_set"})
+
+
+def shape_at(codec: Any, parts: tuple[Any, ...]) -> Shape:
+    """The shape of the place a path names. Raises: ValidationError when there is no such place."""
+    first, *rest = parts
+    shape: Shape = codec.plans[first.name].shape
+    for part in rest:
+        shape = shape.part(part.name if isinstance(part, Field) else part)
+    return shape.inner if isinstance(shape, Nullable) else shape
+
+
+def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[Any, ...] | None) -> None:
+    """Refuse an update that does not fit the type of its place; ``source`` is the other attribute of ``set(path)``.
+
+    Raises: ValidationError naming the field.
+    """
+    last = parts[-1]
+    if kind == "remove":
+        if isinstance(last, Field) and _needed(codec, parts):
+            raise refusal(codec, parts, "must be there: an item without it could not be read; give the field a default")
+        return
+    shape = shape_at(codec, parts)
+    if shape is ANY or isinstance(shape, CustomShape) or not shape.tag:
+        return
+    if kind in _LISTS and shape.tag != "L":
+        raise refusal(codec, parts, f"is no list, so nothing can be put into it with {kind}()")
+    if kind in _SETS and not shape.tag.endswith("S"):
+        raise refusal(codec, parts, "is no set")
+    if kind == "add" and shape.tag != "N":
+        raise refusal(codec, parts, "is no number, so nothing can be added to it")
+    if source is not None:
+        other = shape_at(codec, source)
+        if other is not ANY and _stored_as(other) != _stored_as(shape):
+            raise refusal(codec, parts, f"cannot take over the value of {_name(source)}, which is of another type")
+
+
+def spellings(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """A place under every name that is read for its fields, its own first."""
+    return list(product(*(_names_of(part) for part in parts)))
+
+
+def _names_of(part: Any) -> list[Any]:
+    if not isinstance(part, Field) or not part.also_read:
+        return [part]
+    return [part, *(replace(part, stored=name, also_read=()) for name in part.also_read)]
+
+
+def location_of(parts: tuple[Any, ...]) -> Location:
+    """The place of these parts, the first of which is a field."""
+    place = Location()
+    place.field, place.parts = parts[0], parts
+    return place
+
+
+def with_other_names(updates: tuple[Update, ...]) -> tuple[Update, ...]:
+    """The updates, and with each removal that of the same attribute under its other names: it would be read there."""
+    return tuple(one for update in updates for one in _everywhere(update))
+
+
+def _everywhere(update: Update) -> list[Update]:
+    if update.kind != "remove":
+        return [update]
+    *outer, last = update.path.parts
+    others = [Update("remove", location_of((*outer, name))) for name in _names_of(last)[1:]]
+    return [update, *others]
+
+
+def addend_shape(codec: Any, parts: tuple[Any, ...]) -> Shape | None:
+    """The shape a number must have to be added at a place, None where any will do."""
+    shape = shape_at(codec, parts)
+    return shape if isinstance(shape, Scalar) and shape.tag == "N" else None
+
+
+def takes_none(codec: Any, parts: tuple[Any, ...]) -> bool:
+    """Whether None may be stored inside an attribute: a list element or an entry of a map."""
+    first, *rest = parts
+    shape: Shape = codec.plans[first.name].shape
+    for part in rest:
+        shape = shape.part(part.name if isinstance(part, Field) else part)
+    return shape.null or not shape.tag
+
+
+def _needed(codec: Any, parts: tuple[Any, ...]) -> bool:
+    """Whether an item without this attribute could not be read."""
+    last = parts[-1]
+    if len(parts) == 1:
+        return codec.plans[last.name].missing() is None
+    holder = shape_at(codec, parts[:-1])
+    plans = getattr(holder, "plans", None)
+    return plans is not None and any(plan.name == last.name and plan.missing() is None for plan in plans)
+
+
+def _stored_as(shape: Shape) -> Any:
+    return (shape.tag, shape.expected) if isinstance(shape, Scalar) else shape.tag
+
+
+def _name(parts: tuple[Any, ...]) -> str:
+    return ".".join(part.name if isinstance(part, Field) else f"{part}" for part in parts)
+
+
+def refusal(codec: Any, parts: tuple[Any, ...], problem: str) -> ValidationError:
+    """The error about a place, named by the model and the path."""
+    return ValidationError(f"{codec.schema.name}.{_name(parts)} {problem}", field=_name(parts))

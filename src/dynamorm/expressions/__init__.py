@@ -1,0 +1,1 @@
+"""Paths, conditions, updates and projections, and DynamoDB's text for them."""

@@ -1,0 +1,140 @@
+"""What one tries with the attribute of a model and DynamoDB cannot do, or calls otherwise: each error names the way.
+
+Nothing here is seen by type checkers, which refuse these names and operators by themselves. It must not know the grammar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from dynamorm.errors import InvalidAttribute, InvalidUse
+
+_READ_FIRST: Final = "DynamoDB has no such function: read the object, and set what you have computed"
+
+INSTEAD: Final[dict[str, str]] = {
+    "startswith": ".begins_with(text)",
+    "starts_with": ".begins_with(text)",
+    "endswith": "a .filter() in Python: DynamoDB has no such function",
+    "like": ".begins_with(text) or .contains(text)",
+    "ilike": ".begins_with(text) or .contains(text), which mind the case",
+    "has": ".contains(value)",
+    "is_null": "== None (missing or NULL), or .attribute_type('NULL')",
+    "isnull": "== None (missing or NULL), or .attribute_type('NULL')",
+    "is_none": "== None",
+    "is_": "== value",
+    "is_not": "!= value",
+    "is_not_null": "!= None",
+    "is_not_none": "!= None",
+    "does_not_exist": ".not_exists()",
+    "attribute_exists": ".exists()",
+    "attribute_not_exists": ".not_exists()",
+    "is_type": ".attribute_type(name)",
+    "is_in": ".in_([...])",
+    "isin": ".in_([...])",
+    "not_in": "~ and .in_([...])",
+    "notin_": "~ and .in_([...])",
+    "eq": "== value",
+    "ne": "!= value",
+    "lt": "< value",
+    "lte": "<= value",
+    "gt": "> value",
+    "gte": ">= value",
+    "equals": "== value",
+    "length": ".size()",
+    "count": ".size()",
+    "extend": ".append(x) for each element, in one update, or .set([...]) of the whole list",
+    "insert": ".prepend(x), .append(x) or [index].set(x)",
+    "pop": "[index].remove()",
+    "clear": ".remove()",
+    "discard": ".delete({...}) of a set",
+    "union": ".add({...}) of a set",
+    "difference": ".delete({...}) of a set",
+    "unset": ".remove()",
+    "put": ".set(value)",
+    "update": ".set(value)",
+    "assign": ".set(value)",
+    "increment": ".add(n), or db.increment(...), which returns the number",
+    "incr": ".add(n), or db.increment(...), which returns the number",
+    "inc": ".add(n), or db.increment(...), which returns the number",
+    "decrement": ".add(-n)",
+    "decr": ".add(-n)",
+    "dec": ".add(-n)",
+    "asc": ".order_by(attribute) of the query",
+    "desc": '.order_by(attribute, "desc") of the query',
+    "lower": _READ_FIRST,
+    "upper": _READ_FIRST,
+    "strip": _READ_FIRST,
+}
+"""By the name that was tried: what does it here."""
+
+
+class _Instead:
+    """Stands where one looks for a method of another name."""
+
+    __slots__ = ("_name", "_remedy")
+
+    def __init__(self, name: str, remedy: str) -> None:
+        self._name = name
+        self._remedy = remedy
+
+    def __get__(self, path: Any, cls: type | None = None) -> Any:
+        remedy = self._remedy if self._remedy is _READ_FIRST else f"use {self._remedy}"
+        if path is None:
+            raise InvalidAttribute(f"an attribute of a model has no .{self._name}: {remedy}")
+        raise InvalidAttribute(f"{path.name} has no .{self._name}: {remedy}", field=path.name)
+
+
+def _arithmetic(sign: str, *, turned: bool = False) -> Callable[[Any, Any], Any]:
+    def refused(path: Any, other: Any) -> Any:
+        where = f"{path.field.owner}.{path.name}"
+        shown = f"... {sign} {where}" if turned else f"{where} {sign} ..."
+        remedy = f"a number is changed by the update {where}.add(n), where n may be negative"
+        if sign == "+" and isinstance(other, (list, tuple)):
+            remedy = f"a list grows by the update {where}.append(x), one element each"
+        elif sign in "+-" and isinstance(other, (set, frozenset)):
+            remedy = f"a set is changed by the updates {where}.add({{...}}) and {where}.delete({{...}})"
+        elif isinstance(other, str):
+            remedy = f"read the object, and set the new text with {where}.set(text)"
+        raise InvalidUse(f"{shown} cannot be computed: the value is in the database; {remedy}", field=path.name)
+
+    return refused
+
+
+def _combined(sign: str) -> Callable[[Any, Any], Any]:
+    def refused(path: Any, _: Any) -> Any:
+        where = f"{path.field.owner}.{path.name}"
+        raise InvalidUse(
+            f"{sign} joins conditions, and binds tighter than a comparison: put each in parentheses, as in"
+            f" ({where} == value) {sign} (...)",
+            field=path.name,
+        )
+
+    return refused
+
+
+def _inverted(path: Any) -> Any:
+    where = f"{path.field.owner}.{path.name}"
+    raise InvalidUse(f"~ turns a condition round: write {where} == False, or ~({where} == value)", field=path.name)
+
+
+def _negated(path: Any) -> Any:
+    where = f"{path.field.owner}.{path.name}"
+    raise InvalidUse(f'-{where} means nothing here: .order_by({where}, "desc") sorts downwards', field=path.name)
+
+
+def teach(path: Any) -> None:
+    """Give a class of paths an answer to each of the mistakes."""
+    for name, remedy in INSTEAD.items():
+        setattr(path, name, _Instead(name, remedy))
+    for name, sign in _ARITHMETIC.items():
+        setattr(path, f"__{name}__", _arithmetic(sign))
+        setattr(path, f"__r{name}__", _arithmetic(sign, turned=True))
+    for name, sign in {"and": "&", "or": "|"}.items():
+        setattr(path, f"__{name}__", _combined(sign))
+        setattr(path, f"__r{name}__", _combined(sign))
+    path.__invert__ = _inverted
+    path.__neg__ = _negated
+
+
+_ARITHMETIC: Final = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**"}

@@ -1,0 +1,431 @@
+"""Paths into an item, from which conditions and updates are built: ``Payment.amount > 5``, ``Payment.tags.append("x")``.
+
+This module only builds trees (`dynamorm.expressions.tree`); it must know neither wire types nor DynamoDB's grammar.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, NoReturn, TypeVar, overload
+
+from dynamorm.errors import InvalidUse
+from dynamorm.schema.schema import Field, Json
+
+from .mistakes import teach
+from .tree import Comparison, Condition, Location, Part, Update, UpdateKind, Wire, paths, refuse, terms
+
+__all__ = ["Comparison", "Condition", "Location", "Path", "Size", "Update", "Wire", "paths", "system_path", "terms"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+H_co = TypeVar("H_co", covariant=True)
+
+MAX_IN = 100
+"""Operands of IN. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+MAX_DEPTH = 32
+"""Levels of a path. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+MAX_INDEX = 2**31 - 1
+"""The last list element that a path can name, as DynamoDB says when it refuses a larger one."""
+
+_TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "BOOL", "NULL", "L", "M"})
+
+
+class Holds(Location, Generic[H_co]):
+    """What a path is to a type checker when only read: what holds a ``str`` also holds a ``str | None``.
+
+    It is the ``self`` of the methods that only some paths have. A path itself is exact, since it can also be set.
+    """
+
+    __slots__ = ()
+
+
+class Path(Holds[T]):
+    """A place in an item that holds a ``T``: an attribute, or by ``[...]`` something inside it.
+
+    ``[Address.city]`` is an attribute of a nested model, ``[0]`` a list element, ``["key"]`` an entry of a map.
+    ``== None`` means missing or NULL, since the library removes what is None; so does ``== set()``, since DynamoDB has
+    no empty sets. An order (``<`` ...) is false of a missing attribute, ``!=`` is true of one, as in DynamoDB.
+
+    Raises: ValidationError for a negative index, a slice, or a path into an attribute stored as one JSON string.
+
+    Example: ``Payment.address[Address.city] == "Riga"``
+    """
+
+    __slots__ = ()
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self.parts: tuple[Part, ...] = (field,)
+
+    @overload
+    def __getitem__(self, key: Path[U]) -> Path[U]: ...
+    @overload
+    def __getitem__(self: Holds[list[U] | None], key: int) -> Path[U]: ...
+    @overload
+    def __getitem__(self: Holds[dict[str, U] | None], key: str) -> Path[U]: ...
+    @overload
+    def __getitem__(self, key: int | str) -> Path[Any]: ...
+    def __getitem__(self, key: Any) -> Path[Any]:
+        last = self.parts[-1]
+        if isinstance(last, Field) and last.option(Json) is not None:
+            raise refuse(
+                self, "is stored as one string of JSON, so nothing inside it can be named; read and set it whole"
+            )
+        inner: Path[Any] = Path.__new__(Path)
+        inner.field = self.field
+        inner.parts = self.parts + _inner_parts(self, key)
+        if len(inner.parts) > MAX_DEPTH:
+            raise refuse(self, f"a path has {MAX_DEPTH} levels at most: read and set what lies deeper as a whole")
+        return inner
+
+    # Without these, Python's fallback to __getitem__ makes `for x in path` and `x in path` endless.
+    __iter__: ClassVar[None] = None
+
+    def __contains__(self, item: Never) -> NoReturn:
+        raise InvalidUse(f"use {self.name}.contains(value), not `in`", field=self.name)
+
+    def __bool__(self) -> NoReturn:
+        # `P.active and (P.amount > 5)` would silently drop the first condition.
+        raise InvalidUse(
+            f"{self.name} is an attribute of the model, not a value: compare it, as in `== True` or .exists()",
+            field=self.name,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Path {self.name}>"
+
+    # Conditions
+
+    if TYPE_CHECKING:
+
+        def __hash__(self) -> int: ...
+
+    else:
+        __hash__ = object.__hash__
+
+    def __eq__(self, other: T | Path[T] | Path[T | None]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Comparison("null", (), self) if _is_nothing(other) else Comparison("=", (other,), self)
+
+    def __ne__(self, other: T | Path[T] | Path[T | None]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Comparison("not null", (), self) if _is_nothing(other) else Comparison("<>", (other,), self)
+
+    def __lt__(self, other: T | Path[T] | Path[T | None]) -> Condition:
+        return Comparison("<", (_present(self, other),), self)
+
+    def __le__(self, other: T | Path[T] | Path[T | None]) -> Condition:
+        return Comparison("<=", (_present(self, other),), self)
+
+    def __gt__(self, other: T | Path[T] | Path[T | None]) -> Condition:
+        return Comparison(">", (_present(self, other),), self)
+
+    def __ge__(self, other: T | Path[T] | Path[T | None]) -> Condition:
+        return Comparison(">=", (_present(self, other),), self)
+
+    def between(self, low: T | Path[T] | Path[T | None], high: T | Path[T] | Path[T | None]) -> Condition:
+        """``low <= attribute <= high``, both ends included.
+
+        Raises: ValidationError when an end is None.
+
+        Example: ``Payment.amount.between(100, 200)``
+        """
+        return Comparison("BETWEEN", (_present(self, low), _present(self, high)), self)
+
+    def in_(self, values: Iterable[T]) -> Condition:
+        """The attribute equals one of 1 to 100 values; None (or an empty set) among them means missing or NULL.
+
+        Raises: ValidationError when there are none or too many, or for a string, whose letters are surely not meant.
+
+        Example: ``Payment.status.in_([Status.PENDING, Status.HELD])``
+        """
+        if isinstance(values, (str, bytes, Location)) or not isinstance(values, Iterable):
+            raise refuse(self, f"in_() needs a list of values, got {type(values).__name__}")
+        given = tuple(values)
+        wanted = tuple([value for value in given if not _is_nothing(value)])
+        if not given or len(wanted) > MAX_IN:
+            raise refuse(
+                self,
+                f"in_() takes 1 to {MAX_IN} values, got {len(given)}; "
+                + ("join several in_() with |" if given else "without a value it could never be true: leave it out"),
+            )
+        condition = Comparison("IN", wanted, self)
+        if len(wanted) == len(given):
+            return condition
+        null = Comparison("null", (), self)
+        return null | condition if wanted else null
+
+    @overload
+    def begins_with(self: Holds[str | None], prefix: str) -> Condition: ...
+    @overload
+    def begins_with(self: Holds[bytes | None], prefix: bytes) -> Condition: ...
+    def begins_with(self, prefix: str | bytes) -> Condition:
+        """The string (or bytes) starts with ``prefix``.
+
+        Raises: ValidationError when the prefix is neither.
+
+        Example: ``Payment.id.begins_with("pay_")``
+        """
+        if not isinstance(prefix, (str, bytes, bytearray, Wire)):
+            raise refuse(self, f"begins_with() needs a str or bytes, got {type(prefix).__name__}")
+        return Comparison("begins_with", (prefix,), self)
+
+    @overload
+    def contains(self: Holds[str | None], part: str) -> Condition: ...
+    @overload
+    def contains(self: Holds[bytes | None], part: bytes) -> Condition: ...
+    @overload
+    def contains(self: Holds[list[U] | None], part: U) -> Condition: ...
+    @overload
+    def contains(self: Holds[builtins.set[U] | None], part: U) -> Condition: ...
+    @overload
+    def contains(self: Path[frozenset[U]], part: U) -> Condition: ...
+    @overload
+    def contains(self: Path[frozenset[U] | None], part: U) -> Condition: ...
+    @overload
+    def contains(self: Path[tuple[U, ...]], part: U) -> Condition: ...
+    @overload
+    def contains(self: Path[tuple[U, ...] | None], part: U) -> Condition: ...
+    def contains(self, part: Any) -> Condition:
+        """The string has this part, or the list or set has this element.
+
+        Example: ``Payment.tags.contains("refundable")``
+        """
+        return Comparison("contains", (part,), self)
+
+    def exists(self) -> Condition:
+        """The attribute is there, be it NULL.
+
+        Example: ``Payment.note.exists()``
+        """
+        return Comparison("attribute_exists", (), self)
+
+    def not_exists(self) -> Condition:
+        """The attribute is not there.
+
+        Example: ``Payment.id.not_exists()`` is true when there is no such item.
+        """
+        return Comparison("attribute_not_exists", (), self)
+
+    def attribute_type(self, name: Literal["S", "N", "B", "SS", "NS", "BS", "BOOL", "NULL", "L", "M"]) -> Condition:
+        """The attribute is stored as this type of DynamoDB's.
+
+        Raises: ValidationError when there is no such type.
+
+        Example: ``Payment.note.attribute_type("NULL")``
+        """
+        if name not in tuple(_TYPES):  # of a list too, which has no hash
+            raise refuse(self, f"attribute_type() takes one of {', '.join(sorted(_TYPES))}")
+        return Comparison("attribute_type", (name,), self)
+
+    def size(self) -> Size:
+        """The size of the attribute, to compare: characters of a string, bytes, or elements of a list, set or map.
+
+        Example: ``Payment.tags.size() > 3``
+        """
+        return Size(self)
+
+    # Updates
+
+    def set(self, value: T | Path[T] | Path[T | None]) -> Update:
+        """Replace the attribute by a value, or by what another attribute holds before the update.
+
+        None is stored as `create` and `save` store it: left out where that is read as None, else as NULL. Where the type
+        does not allow it, the update is refused.
+
+        Example: ``Payment.amount.set(6)``
+        """
+        return Update("set", self, value)
+
+    def remove(self) -> Update:
+        """Take the attribute (or list element) away.
+
+        Example: ``Payment.note.remove()``
+        """
+        return Update("remove", self)
+
+    def if_not_exists(self, value: T | Path[T] | Path[T | None]) -> Update:
+        """Set the attribute unless it is there already. NULL counts as missing; the field's default is not looked at.
+
+        Raises: ValidationError for None, which is what a missing attribute is.
+
+        Example: ``Payment.note.if_not_exists("first")``
+        """
+        return Update("if_not_exists", self, _present(self, value))
+
+    @overload
+    def add(self: Holds[int | None], value: int | Wire) -> Update: ...
+    @overload
+    def add(self: Holds[Decimal | None], value: Decimal | int) -> Update: ...
+    @overload
+    def add(self: Path[float], value: float) -> Update: ...
+    @overload
+    def add(self: Path[float | None], value: float) -> Update: ...
+    @overload
+    def add(self: Holds[builtins.set[U] | None], value: AbstractSet[U]) -> Update: ...
+    @overload
+    def add(self: Path[frozenset[U]], value: AbstractSet[U]) -> Update: ...
+    @overload
+    def add(self: Path[frozenset[U] | None], value: AbstractSet[U]) -> Update: ...
+    def add(self, value: Any) -> Update:
+        """Add a number (which may be negative), or elements to a set. A missing attribute counts as its default, else as 0.
+
+        Raises: ValidationError for an empty set, or what is neither a number nor a set.
+
+        Example: ``Payment.amount.add(-5)``, ``Payment.flags.add({"held"})``
+        """
+        if isinstance(value, (int, Decimal, float, Wire)) and not isinstance(value, bool):
+            return Update("add", self, value)
+        if isinstance(value, AbstractSet):
+            return _set_update("add_to_set", self, value)
+        raise refuse(self, f"add() needs a number, or a set such as {{'x'}}; got {type(value).__name__}")
+
+    @overload
+    def delete(self: Holds[builtins.set[U] | None], value: AbstractSet[U]) -> Update: ...
+    @overload
+    def delete(self: Path[frozenset[U]], value: AbstractSet[U]) -> Update: ...
+    @overload
+    def delete(self: Path[frozenset[U] | None], value: AbstractSet[U]) -> Update: ...
+    def delete(self, value: Any) -> Update:
+        """Take elements out of a set; the last one takes the attribute with it. A missing one counts as its default.
+
+        Raises: ValidationError for an empty set, or what is not a set.
+
+        Example: ``Payment.flags.delete({"held"})``
+        """
+        return _set_update("delete_from_set", self, value)
+
+    def append(self: Holds[list[U] | None], value: U) -> Update:
+        """Put ONE element at the end of a list, as `list.append` does; a list becomes one nested element.
+
+        A missing list counts as the field's default; without one DynamoDB refuses it: see `append_or_create`.
+
+        Example: ``Payment.notes.append("checked")``
+        """
+        return Update("append", self, value)
+
+    def prepend(self: Holds[list[U] | None], value: U) -> Update:
+        """Put one element at the beginning of a list; a missing one counts as with `append`.
+
+        Example: ``Payment.notes.prepend("newest")``
+        """
+        return Update("prepend", self, value)
+
+    def append_or_create(self: Holds[list[U] | None], value: U) -> Update:
+        """Put one element at the end of a list, which is created when it is missing, from its default if it has one.
+
+        Example: ``Payment.notes.append_or_create("checked")``
+        """
+        return Update("append_or_create", self, value)
+
+
+teach(Path)
+
+
+class Size:
+    """The size of an attribute, in a condition. Compared with an int, or with a path that holds one.
+
+    Example: ``Payment.tags.size().between(1, 10)``
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path[Any]) -> None:
+        self.path: Path[Any] = path
+
+    if TYPE_CHECKING:
+
+        def __hash__(self) -> int: ...
+
+    else:
+        __hash__ = object.__hash__
+
+    def __eq__(self, other: int | Path[int]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._compare("size =", other)
+
+    def __ne__(self, other: int | Path[int]) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._compare("size <>", other)
+
+    def __lt__(self, other: int | Path[int]) -> Condition:
+        return self._compare("size <", other)
+
+    def __le__(self, other: int | Path[int]) -> Condition:
+        return self._compare("size <=", other)
+
+    def __gt__(self, other: int | Path[int]) -> Condition:
+        return self._compare("size >", other)
+
+    def __ge__(self, other: int | Path[int]) -> Condition:
+        return self._compare("size >=", other)
+
+    def between(self, low: int | Path[int], high: int | Path[int]) -> Condition:
+        """``low <= size <= high``, both ends included.
+
+        Example: ``Payment.note.size().between(1, 140)``
+        """
+        return self._compare("size BETWEEN", low, high)
+
+    def _compare(self, op: str, *operands: object) -> Condition:
+        for one in operands:
+            if isinstance(one, bool) or not isinstance(one, (int, Location, Wire)):
+                raise refuse(self.path, f"a size is compared with an int, got {type(one).__name__}")
+        return Comparison(op, operands, self.path)
+
+    def __bool__(self) -> NoReturn:
+        raise InvalidUse(f"the size of {self.path.name} is not known here: compare it, as in .size() > 0")
+
+    def __repr__(self) -> str:
+        return f"<Size of {self.path.name}>"
+
+
+@cache
+def system_path(stored: str) -> Path[Any]:
+    """The path of an attribute that the library keeps beside the model's own; ``stored`` is its name in DynamoDB.
+
+    Example: ``system_path("_wt")``
+    """
+    return Path(Field(name=stored, stored=stored, annotation=Any, owner=""))
+
+
+def _inner_parts(path: Path[Any], key: object) -> tuple[Part, ...]:
+    if isinstance(key, Path):
+        return key.parts
+    if isinstance(key, str):
+        if not key:
+            raise refuse(path, "an empty map key cannot be named in an expression; set the whole map")
+        if not key.isascii() and any("\ud800" <= sign <= "\udfff" for sign in key):
+            raise refuse(path, "the key of a map is text that is valid Unicode")
+        return (key,)
+    if isinstance(key, int) and not isinstance(key, bool):
+        if key < 0:
+            raise refuse(path, "DynamoDB counts list elements from the front only: use an index of 0 or more")
+        if key > MAX_INDEX:
+            raise refuse(path, f"no list has so many elements: an index is {MAX_INDEX} at most")
+        return (key,)
+    if isinstance(key, slice):
+        raise refuse(path, "DynamoDB has no slices: name single elements, or set the whole list")
+    raise refuse(path, f"[...] takes an attribute of a nested model, an int or a str, got {type(key).__name__}")
+
+
+def _is_nothing(value: object) -> bool:
+    """Whether an attribute that holds this is missing or NULL."""
+    return value is None or (isinstance(value, (builtins.set, frozenset)) and not value)
+
+
+def _present(path: Path[Any], value: Any) -> Any:
+    if value is None:
+        raise refuse(path, "None has no place here: a missing attribute is found with `== None` or .not_exists()")
+    return value
+
+
+def _set_update(kind: UpdateKind, path: Path[Any], value: object) -> Update:
+    if isinstance(value, AbstractSet):
+        if not value:
+            raise refuse(path, "the set of elements is empty, which DynamoDB refuses: leave the update out")
+    elif not isinstance(value, Wire):
+        raise refuse(path, f"needs a set such as {{'x'}}, got {type(value).__name__}")
+    return Update(kind, path, value)

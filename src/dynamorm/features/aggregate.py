@@ -1,0 +1,226 @@
+"""sum, average, min and max of one attribute over everything that a query matches, page by page. Each returns a flow.
+
+Nothing is rounded on the way: ints are added as ints, decimals in a context that holds every digit DynamoDB can store.
+None does not count; an item without the attribute counts with the field's default, as its object has it. This module
+must not know how a request is planned.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec.structs import replace
+
+from dynamorm.codec.partial import reader as partial
+from dynamorm.codec.types.containers import DictShape, ListShape
+from dynamorm.codec.types.records import DICT, SLOTS, Record
+from dynamorm.codec.types.scalars import SCALARS
+from dynamorm.codec.types.shapes import ANY, CustomShape, Nullable, Scalar, Shape
+from dynamorm.codec.types.unions import Union
+from dynamorm.effects import Flow
+from dynamorm.errors import ValidationError
+from dynamorm.expressions.tree import Location, refuse
+from dynamorm.ops.plan import Plan
+from dynamorm.ops.queries.query import turn_of
+from dynamorm.ops.queries.request import Request
+from dynamorm.ops.reads import textual
+from dynamorm.schema.schema import Field
+
+if TYPE_CHECKING:
+    from dynamorm.codec.generate import Codec
+    from dynamorm.session import Session
+
+Step: TypeAlias = Callable[[Any], Any]
+
+QUOTIENT: Final = 50
+"""Significant digits of an average that does not come out even; rounded half to even."""
+
+# A stored number has digits from 1E+125 down to 1E-130; 10**18 of them add 18 more. So nothing is ever rounded here.
+_EXACT: Final = decimal.Context(prec=300, Emin=-999, Emax=999, traps=[decimal.Inexact, decimal.InvalidOperation])
+_DIVIDE: Final = decimal.Context(prec=QUOTIENT, Emin=-999, Emax=999, rounding=decimal.ROUND_HALF_EVEN)
+
+
+def total(session: Session, request: Request, field: str | Location) -> Flow[Any]:
+    """The sum of a number, 0 of nothing: an int of ints, else a Decimal."""
+    return _numbers(session, request, field, lambda found, _: found)
+
+
+def average(session: Session, request: Request, field: str | Location) -> Flow[Any]:
+    """The mean of a number as a Decimal, None of nothing: exact to 50 significant digits."""
+    return _numbers(session, request, field, _mean)
+
+
+def least(session: Session, request: Request, field: str | Location) -> Flow[Any]:
+    """The smallest value, None of nothing."""
+    return _extreme(session, request, field, lambda one, best: one < best)
+
+
+def greatest(session: Session, request: Request, field: str | Location) -> Flow[Any]:
+    """The largest value, None of nothing."""
+    return _extreme(session, request, field, lambda one, best: one > best)
+
+
+def _numbers(session: Session, request: Request, field: Any, end: Callable[[Any, int], Any]) -> Flow[Any]:
+    plan = session.plan(request.model)
+    codec = plan.codec
+    place = _place(plan, field)
+    if _shape(codec, place) not in _NUMBERS and not _open(_shape(codec, place)):
+        raise refuse(place, "is no number, so it has no sum and no average")
+    steps = _steps(codec, place)
+    found: Any = Decimal(0) if _shape(codec, place) in _NUMBERS[1:] else 0
+    count = 0
+    turn = turn_of(_only(request, place))
+    while not turn.done:
+        for value in _values((yield from turn.next(session)), steps):
+            found = _plus(found, value, place)
+            count += 1
+    return end(found, count)
+
+
+def _plus(found: Any, value: Any, place: Location) -> Any:
+    kind = value.__class__
+    if kind is int and found.__class__ is int:
+        return found + value
+    if kind is float:
+        value = Decimal(repr(value))  # as it is stored
+    elif not isinstance(value, (int, Decimal)) or isinstance(value, bool):
+        raise refuse(place, f"holds a {kind.__name__} in one of the items, which is no number")
+    return _EXACT.add(Decimal(found), Decimal(value))
+
+
+def _mean(found: Any, count: int) -> Any:
+    return None if count == 0 else _DIVIDE.divide(Decimal(found), Decimal(count))
+
+
+def _extreme(session: Session, request: Request, field: Any, better: Callable[[Any, Any], bool]) -> Flow[Any]:
+    plan = session.plan(request.model)
+    codec = plan.codec
+    place = _place(plan, field)
+    shape = _shape(codec, place)
+    if not (isinstance(shape, Scalar) and shape.tag in ("S", "N", "B")) and not _open(shape):
+        raise refuse(
+            place, f"is {shape.expected}, which has no order: min and max take texts, numbers, times and bytes"
+        )
+    steps = _steps(codec, place)
+    best: Any = None
+    turn = turn_of(_only(request, place))
+    while not turn.done:
+        for value in _values((yield from turn.next(session)), steps):
+            if best is None:
+                best = value
+                continue
+            failed = False
+            try:
+                if better(_ordered(value), _ordered(best)):
+                    best = value
+            except TypeError:
+                failed = True
+            if failed:
+                kinds = sorted((type(value).__name__, type(best).__name__))
+                raise refuse(place, f"holds a {kinds[0]} and a {kinds[1]}, which have no order among them")
+    return best
+
+
+def _ordered(value: Any) -> Any:
+    """An Enum by what is stored of it."""
+    return value.value if isinstance(value, Enum) else value
+
+
+# ------------------------------------------------------------------------------------------------------- the attribute
+
+_NUMBERS: Final = (SCALARS[int], SCALARS[Decimal], SCALARS[float])
+
+
+def _place(plan: Plan, field: Any) -> Location:
+    """The place that is aggregated. Raises: ValidationError when the model does not have it."""
+    place = textual.place(plan, field) if isinstance(field, str) else field
+    if not isinstance(place, Location):
+        raise ValidationError(
+            f"an aggregate takes one attribute such as {plan.codec.schema.name}.amount or its name, got"
+            f" {type(field).__name__}"
+        )
+    partial.reader(plan.codec, [place])
+    return place
+
+
+def _shape(codec: Codec, place: Location) -> Shape:
+    """The type of a place, without the Optional."""
+    shape: Shape = codec.plans[place.field.name].shape
+    for part in place.parts[1:]:
+        shape = shape.inner if isinstance(shape, Nullable) else shape
+        shape = shape.part(part.name if isinstance(part, Field) else part)
+    return shape.inner if isinstance(shape, Nullable) else shape
+
+
+def _open(shape: Shape) -> bool:
+    """Whether only the values tell what they are."""
+    return shape is ANY or isinstance(shape, (CustomShape, Union))
+
+
+def _only(request: Request, place: Location) -> Request:
+    """The same request, of this attribute alone."""
+    return replace(request, select=(place,), hydrate=False)
+
+
+def _values(items: list[Any], steps: list[Step]) -> Iterator[Any]:
+    """The values at the end of these steps, of the items that have one."""
+    for item in items:
+        value = item
+        for step in steps:
+            if value is None:
+                break
+            value = step(value)
+        if value is not None:
+            yield value
+
+
+def _steps(codec: Codec, place: Location) -> list[Step]:
+    """From a partial object to the value at a place, each step None where there is nothing.
+
+    Of the lists and maps on the way DynamoDB answers with the one element alone, up to what is fetched whole.
+    """
+    shape: Shape = codec.plans[place.field.name].shape
+    steps = [_attribute(place.field.name)]
+    alone, inside = True, False
+    for part in place.parts[1:]:
+        shape = shape.inner if isinstance(shape, Nullable) else shape
+        name = part.name if isinstance(part, Field) else part
+        if isinstance(shape, Record):
+            alone = alone and not inside and shape.style == SLOTS
+            steps.append(_attribute(name) if shape.style != DICT else _key(name))
+        elif alone and (shape is ANY or isinstance(shape, (ListShape, DictShape))):
+            inside = True
+            steps.append(_sole)
+        else:
+            if isinstance(shape, DictShape) and shape.key is not SCALARS[str]:
+                raise refuse(place, "lies in a map whose keys are no texts: aggregate in Python")
+            alone = False
+            steps.append(_key(name))
+        shape = shape.part(name)
+    return steps
+
+
+def _attribute(name: Any) -> Step:
+    return lambda value: getattr(value, name, None)
+
+
+def _key(name: Any) -> Step:
+    def step(value: Any) -> Any:
+        try:
+            return value[name]
+        except (LookupError, TypeError):
+            return None
+
+    return step
+
+
+def _sole(value: Any) -> Any:
+    return (
+        next(iter(value.values() if isinstance(value, dict) else value), None)
+        if value.__class__ in (dict, list, tuple)
+        else None
+    )

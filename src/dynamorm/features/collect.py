@@ -1,0 +1,124 @@
+"""collect: the items of several classes that share a partition, read by one query, each class in a bucket of its own.
+
+It must not know how a query is planned or sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
+
+from dynamorm.effects import Flow
+from dynamorm.errors import ValidationError
+from dynamorm.expressions.path import Path
+from dynamorm.expressions.tree import Comparison, terms
+from dynamorm.ops.plan import Plan
+from dynamorm.ops.queries.query import everything
+from dynamorm.ops.reads import parts
+from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts, schema_of
+
+if TYPE_CHECKING:
+    from dynamorm.ops.queries.request import Request
+    from dynamorm.session import Session
+
+M = TypeVar("M")
+
+
+class Buckets:
+    """What `collect` found: ``buckets[Order]`` is the list of orders, in the order of the query; ``other`` is the rest.
+
+    An object of a subclass is in the bucket of the nearest class that was asked for.
+
+    Raises: ValidationError for a class that was not asked for.
+
+    Example: ``for order in buckets[Order]: print(order.number)``
+    """
+
+    __slots__ = ("_found", "other")
+
+    def __init__(self, models: tuple[type[Any], ...], items: list[Any]) -> None:
+        self._found: dict[type[Any], list[Any]] = {model: [] for model in models}
+        self.other: list[Any] = []
+        for item in items:
+            home = next((cls for cls in type(item).__mro__ if cls in self._found), None)
+            (self.other if home is None else self._found[home]).append(item)
+
+    def __getitem__(self, model: type[M]) -> list[M]:
+        found = self._found.get(model)
+        if found is None:
+            known = ", ".join(one.__name__ for one in self._found)
+            raise ValidationError(f"{getattr(model, '__name__', model)} was not asked for: collect() was given {known}")
+        return found
+
+    def __len__(self) -> int:
+        return sum(map(len, self._found.values())) + len(self.other)
+
+    def __iter__(self) -> Iterator[type[Any]]:
+        return iter(self._found)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{len(items)} {model.__name__}" for model, items in self._found.items())
+        return f"<Buckets: {shown}, {len(self.other)} other>"
+
+
+def collect(session: Session, request: Request, models: tuple[type[Any], ...]) -> Flow[Buckets]:
+    """Everything that matches, up to the limit, by class.
+
+    Raises: ValidationError when a class is not of the family that shares the table.
+    """
+    name = getattr(request.model, "__name__", "the model")
+    if not models:
+        raise ValidationError(f"collect() of {name} needs the classes to sort the items by, as in collect({name})")
+    schema = schema_of(request.model)
+    for model in models:
+        if schema_of(model).table != schema.table or _root(model) is not _root(request.model):
+            raise ValidationError(
+                f"collect(): {model.__name__} does not share the items of {name}: classes that do are subclasses of one"
+                " model with discriminator=..."
+            )
+    if not all(issubclass(model, request.model) for model in models):
+        request = _of_family(session.plan(request.model), request)
+    return _collected(session, request, models)
+
+
+def _collected(session: Session, request: Request, models: tuple[type[Any], ...]) -> Flow[Buckets]:
+    return Buckets(models, (yield from everything(session, request)))
+
+
+def _root(model: Any) -> Any:
+    """The class at the head of a family; a model without a discriminator is alone."""
+    family = [base for base in model.__mro__ if base in SCHEMAS and SCHEMAS[base].discriminator is not None]
+    return family[-1] if family else model
+
+
+def _of_family(plan: Plan, request: Request) -> Request:
+    """The same partition for all classes of the family: what one of them says of its key holds for the others."""
+    schema = plan.codec.schema
+    root = schema_of(_root(request.model))
+    key: Key | Index | None = schema.key
+    if request.index is not None:
+        key = next((one for one in schema.indexes.values() if one.name == request.index), None)
+    given = [term for condition in request.conditions for term in terms(condition)]
+    rewritten = [] if key is None else parts.rewrite(plan, key, given)
+    partition = () if key is None else key_parts(key)[0]
+    found: list[Comparison] = [
+        term for term, _ in rewritten if term.path.field.name in partition and not isinstance(term, parts.Spread)
+    ]
+    covered = {number for term, numbers in rewritten if term in found for number in numbers}
+    for number, term in enumerate(given):
+        if isinstance(term, Comparison) and len(term.path.parts) == 1 and term.path.field.name in partition:
+            found.append(term)
+            covered.add(number)
+    same = all(
+        name in root.fields and root.fields[name].stored == schema.fields[name].stored
+        for name in (term.path.field.name for term in found)
+    )
+    if len(covered) < len(given) or not found or request.filters or request.select or not same:
+        raise ValidationError(
+            f"collect() of classes that are no subclasses of {schema.name} takes the partition key alone: start with"
+            f" db.model({root.name}), whose fields they all have"
+        )
+    conditions = tuple(Comparison(term.op, term.operands, Path(root.fields[term.path.field.name])) for term in found)
+    return replace(request, model=root.model, conditions=conditions)

@@ -1,0 +1,82 @@
+"""delete_all: removes everything that a query matches, page by page, in batches. Returns a flow.
+
+Only keys are read, and items are deleted by them without a condition; those with unique attributes one by one, since their
+guards go in the same transaction. It must not know how a request is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from dynamorm.codec.partial.reader import address, place_of
+from dynamorm.effects import Flow, Gather
+from dynamorm.errors import DynamORMError, MissingItem, Outcome, ValidationError
+from dynamorm.ops.callbacks import check_progress
+from dynamorm.ops.plan import Plan
+from dynamorm.ops.queries.query import turn_of
+from dynamorm.ops.queries.request import Request
+from dynamorm.ops.verbs import put_save_delete as verbs
+from dynamorm.ops.verbs.batch_write import remove
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+CONCURRENCY: Final = 4
+"""Requests of 25 deletes under way at once, as in `DB.batch_write`."""
+
+
+def delete_all(
+    session: Session, request: Request, *, confirm: bool, progress: Callable[[int], Any] | None
+) -> Flow[int]:
+    """Delete everything that matches and return how many items that was."""
+    plan = session.plan(request.model)
+    name = plan.codec.schema.name
+    if confirm is not True:
+        raise ValidationError(
+            f"delete_all deletes every {name} that the query matches: say delete_all(confirm=True)", field="confirm"
+        )
+    if progress is not None:
+        check_progress(progress, "the number of items deleted so far")
+    codec = plan.codec
+    keys = tuple(place_of(codec, field.name) for field in codec.keys.fields)
+    return _pages(session, plan, replace(request, select=keys, hydrate=False), progress)
+
+
+def _pages(session: Session, plan: Plan, request: Request, progress: Callable[[int], Any] | None) -> Flow[int]:
+    deleted = 0
+    turn = turn_of(request)
+    try:
+        while not turn.done:
+            found = yield from turn.next(session)
+            if not found:
+                continue
+            keys = [address(plan.codec, one) for one in found]
+            if plan.guarded:
+                counts = yield Gather([_one(session, plan, key) for key in keys], CONCURRENCY)
+                deleted += sum(counts)
+            else:
+                result = yield from remove(session, plan, keys, concurrency=CONCURRENCY)
+                deleted += result.count
+                for failure in (*result.unknown, *result.failed):
+                    raise failure.error
+            if progress is not None:
+                progress(deleted)
+    except DynamORMError as error:
+        if deleted:
+            # The call as a whole was not without effect, whatever became of its last request.
+            error.outcome = Outcome.UNKNOWN
+            error.add_note(f"delete_all had deleted {deleted} items before; calling it again goes on with the rest.")
+        raise
+    return deleted
+
+
+def _one(session: Session, plan: Plan, key: tuple[Any, ...]) -> Flow[int]:
+    """Delete one item with its guards, unless its key is another class's item's by now."""
+    try:
+        yield from verbs.delete(session, plan.model, key, {}, condition=None, must_exist=False, returning=None)
+    except MissingItem:
+        return 0
+    return 1

@@ -1,0 +1,266 @@
+"""increment: add to a number within bounds, exactly once, and give the number as this very increment left it.
+
+A plain ADD answers with the number, but whether it was applied when the answer is lost nobody can tell; as a token
+transaction it is applied once, but answers with nothing. So the number is read and replaced on condition that it has
+not changed, by a token transaction: applied once, and its result is known. An object of a versioned model needs no read.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.keys import StoredKey
+from dynamorm.codec.state import Held
+from dynamorm.codec.strict import read_object
+from dynamorm.codec.system import item_of, merged
+from dynamorm.codec.types.scalars import SCALARS
+from dynamorm.codec.types.starts import start_of
+from dynamorm.effects import Flow, Sleep
+from dynamorm.errors import (
+    ConditionFailed,
+    MissingItem,
+    OutOfBounds,
+    TransactionConflict,
+    ValidationError,
+    VersionConflict,
+)
+from dynamorm.expressions.compile import check_updates
+from dynamorm.expressions.path import Path
+from dynamorm.expressions.tree import Comparison, Condition, Update, Wire
+from dynamorm.ops.calls.op import Op
+from dynamorm.ops.plan import Plan, finish
+from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.ops.verbs.update import update_write, without_result
+from dynamorm.ops.writes.send import perform
+from dynamorm.ops.writes.write import NOT_READ
+from dynamorm.wire.reply import Kind
+
+if TYPE_CHECKING:
+    from dynamorm.schema.schema import Field
+    from dynamorm.session import Session
+
+Number = int | Decimal
+
+_EXACT: Final = Context(prec=400)
+"""Adds any two numbers of DynamoDB's without rounding; a sum of more than 38 digits is refused when it is encoded."""
+
+
+class Step:
+    """One increment as it was asked for: by how much, and between which bounds."""
+
+    __slots__ = ("_plan", "by", "field", "maximum", "minimum", "name", "path")
+
+    def __init__(self, plan: Plan, path: Any, by: Any, minimum: Any, maximum: Any) -> None:
+        self._plan = plan
+        name = plan.codec.schema.name
+        if not isinstance(path, Path):
+            raise ValidationError(f"increment needs the attribute to count, behind the key: {name}.<field>")
+        self.path: Path[Any] = path
+        self.field: Field = path.field
+        self.name: str = f"{name}.{path.name}"
+        if len(path.parts) > 1:
+            raise ValidationError(
+                f"{self.name} lies inside another attribute, and increment counts whole attributes: use update(... .add(n))",
+                field=path.name,
+            )
+        self.by: Number = _number(path.name, "by", by)
+        self.minimum: Number | None = None if minimum is None else _number(path.name, "minimum", minimum)
+        self.maximum: Number | None = None if maximum is None else _number(path.name, "maximum", maximum)
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValidationError(f"{self.name}: the minimum lies above the maximum", field=path.name)
+        if self.by == 0:
+            raise ValidationError(f"{self.name}: an increment by 0 changes nothing", field=path.name)
+
+    def after(self, value: Number) -> Number:
+        """The number afterwards. Raises: OutOfBounds."""
+        if isinstance(value, int) and isinstance(self.by, int):
+            found: Number = value + self.by
+        else:
+            found = _EXACT.add(Decimal(value), Decimal(self.by))
+        for bound, crossed in (
+            ("minimum", self.minimum is not None and found < self.minimum),
+            ("maximum", self.maximum is not None and found > self.maximum),
+        ):
+            # The way back into the bounds is never barred.
+            if crossed and (self.by < 0) == (bound == "minimum"):
+                raise OutOfBounds(
+                    f"{self.name} would be {'below' if bound == 'minimum' else 'above'} its {bound}",
+                    bound=bound,
+                    field=self.path.name,
+                )
+        if self._plan.codec.bounded:
+            from dynamorm.ops.rules.limited import crossed as crossed_by
+
+            if (past := crossed_by(self._plan.codec.plans[self.field.name], found, self.by)) is not None:
+                raise OutOfBounds(f"{self.name} must {past[1]}", bound=past[0], field=self.path.name)
+        return found
+
+    def set(self, after: Number) -> Update:
+        """The update to the number as it is afterwards, which is within the bounds, or nearer to them."""
+        codec = self._plan.codec
+        if not codec.bounded or self._plan.uniques:
+            return self.path.set(after)
+        wire = codec.encode_operand(self.path.parts, after)
+        return self.path.remove() if wire is None else self.path.set(Wire(wire))
+
+
+def _number(field: str, what: str, value: Any) -> Number:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise ValidationError(f"{what} of an increment is an int or a Decimal, not {type(value).__name__}", field=field)
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise ValidationError(f"{what} of an increment is a finite number", field=field)
+    return value
+
+
+def increment(
+    session: Session,
+    subject: Any,
+    args: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    by: Any,
+    minimum: Any,
+    maximum: Any,
+    upsert: bool,
+) -> Flow[Number]:
+    """Add to one attribute of one item; the number as it is right after."""
+    by_key = isinstance(subject, type)
+    session = session.bounded()
+    plan = session.plan(subject if by_key else type(subject))
+    step = Step(plan, args[-1] if args else None, by, minimum, maximum)
+    codec = plan.codec
+    check_updates(codec.schema, [step.path.add(step.by)])
+    if codec.plans[step.field.name].shape.tag != "N":
+        raise ValidationError(f"{step.name} is no number of {codec.schema.name}", field=step.path.name)
+    if by_key:
+        key = key_from_parts(plan, args[:-1], parts) if parts else args[:-1]
+        codec.key_json(key)  # refused now, and not in the middle
+        if upsert:
+            from dynamorm.ops.rules.completion import Completion
+
+            Completion(plan, (step.path.set(step.by),), None).check()  # so is an item that could not be read
+        return _counted(session, plan, key, step, upsert=upsert)
+    if len(args) > 1 or parts:
+        raise ValidationError("increment takes an object and an attribute, or a model, a key and an attribute")
+    if codec.loaded(subject) is not None and plan.version is not None:
+        return _guarded(session, plan, subject, step)
+    return _of_object(session, plan, subject, step, upsert=upsert)
+
+
+def _guarded(session: Session, plan: Plan, obj: Any, step: Step) -> Flow[Number]:
+    """Of a loaded object: its version says that the number is as it was loaded."""
+    codec = plan.codec
+    known = codec.stored(obj, step.field.stored)
+    value = _value(plan, step, known)
+    try:
+        after = step.after(value)
+    except OutOfBounds as error:
+        # It may only seem so, to whoever loaded the object long ago.
+        raw = yield from session.call(_read(plan, codec.key_of(obj)))
+        found = None if raw is None else read_object(raw).get(step.field.stored)
+        if raw is not None and _value(plan, step, found) == value:
+            raise
+        raise VersionConflict(
+            f"the {codec.schema.name} was changed since it was loaded: load it again",
+            operation="GetItem",
+            table=plan.table,
+        ) from error
+    write = update_write(session, obj, (step.set(after),), {}, condition=None, upsert=False)
+    yield from perform(session, write)
+    return after
+
+
+def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bool) -> Flow[Number]:
+    """Of an object without a known version: by its key, and then the object has the number too."""
+    codec = plan.codec
+    key = StoredKey(codec.key_of(obj), codec.key_names)
+    after = yield from _counted(session, plan, (key,), step, upsert=upsert, holder=obj)
+    codec.set_value(obj, step.field.name, after)
+    loaded = codec.loaded(obj)
+    if loaded is not None:
+        item = merged(loaded, {step.field.stored: codec.encode_field(step.field.name, after)})
+        codec.mark(obj, Held(item, loaded.holders) if isinstance(loaded, Held) else item)
+    return after
+
+
+def _counted(
+    session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, upsert: bool, holder: Any = None
+) -> Flow[Number]:
+    """Read the number and replace it, until nobody came between. ``holder`` is the object that it is of."""
+    channel = session.channel
+    end = session.end()
+    key_json = plan.codec.key_json(key)
+    turn = 0
+    while True:
+        raw = yield from session.call(_read(plan, key_json, step.field.stored))
+        if raw is not None and plan.codec.family is not None and not plan.codec.family.owns(raw):
+            raise plan.codec.family.stranger(operation="GetItem", table=plan.table)
+        if raw is None and not upsert:
+            raise MissingItem(
+                f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table
+            )
+        wire = None if raw is None else read_object(raw).get(step.field.stored)
+        known = wire
+        if raw is None and holder is not None:  # the item is made of it
+            known = plan.codec.encode_field(step.field.name, getattr(holder, step.field.name))
+        after = step.after(_value(plan, step, known))
+        condition = _unchanged(plan, step, wire, exists=raw is not None)
+        write = update_write(
+            session, plan.model, (*key, step.set(after)), {},
+            condition=condition, upsert=raw is None, stored=None if raw is None else NOT_READ, holder=holder,
+        )  # fmt: skip
+        try:
+            yield from perform(session, without_result(write))  # the result is known
+        except (ConditionFailed, TransactionConflict):
+            delay = channel.retry.delay(Kind.CONFLICT, min(turn, 4), channel.random())
+            if channel.clock.monotonic() + delay >= end:
+                raise TransactionConflict(
+                    f"{step.name} was changed by others each time, in {turn + 1} attempts",
+                    operation="UpdateItem",
+                    table=plan.table,
+                    attempts=turn + 1,
+                ) from None
+            yield Sleep(delay)
+            turn += 1
+        else:
+            return after
+
+
+def _value(plan: Plan, step: Step, wire: dict[str, Any] | None) -> Number:
+    """The number that is stored; a missing one counts as its default, NULL as 0 of the field's own type."""
+    if wire is None:
+        wire = start_of(plan.codec.plans[step.field.name])
+    if wire is None or "NULL" in wire:
+        return Decimal(0) if plan.codec.plans[step.field.name].shape is SCALARS[Decimal] else 0
+    found: Any = plan.codec.decode_field(step.field.name, wire)
+    if isinstance(found, bool) or not isinstance(found, (int, Decimal)):
+        raise ValidationError(
+            f"{step.name} is no int or Decimal, so it cannot be counted exactly: use update(... .add(n))",
+            field=step.path.name,
+        )
+    return found
+
+
+def _unchanged(plan: Plan, step: Step, wire: dict[str, Any] | None, *, exists: bool) -> Condition:
+    """The condition that nobody has changed the number since it was read."""
+    if not exists:
+        return Comparison("attribute_not_exists", (), Path(plan.partition))
+    if wire is None:
+        return Comparison("attribute_not_exists", (), step.path)
+    if "NULL" in wire:
+        return Comparison("attribute_type", ("NULL",), step.path)
+    return Comparison("=", (Wire(wire),), step.path)
+
+
+def _read(plan: Plan, key: bytes, stored: str | None = None) -> Op:
+    """A consistent read of the item, or of its key and one attribute."""
+    rest: dict[str, Any] = {"ConsistentRead": True}
+    if stored is not None:
+        wanted = dict.fromkeys((*plan.key_names, stored))
+        if plan.codec.family is not None and plan.codec.schema.discriminator is not None:
+            wanted[plan.codec.schema.discriminator] = None
+        named = {f"#{at}": name for at, name in enumerate(wanted)}
+        rest |= {"ProjectionExpression": ", ".join(named), "ExpressionAttributeNames": named}
+    return Op("GetItem", plan.table, finish(plan.key_head, key, rest), partial(item_of, key=key))

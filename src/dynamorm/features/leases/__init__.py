@@ -1,0 +1,1 @@
+"""The right to do something alone for a while."""

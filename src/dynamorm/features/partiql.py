@@ -1,0 +1,254 @@
+"""PartiQL statements: bound parameters, whole results, writes exactly once. Returns flows.
+
+A write is sent as a transaction of one statement, whose token makes every attempt the same write. Versions, unique
+attributes and everything else the library keeps are not looked after: a statement does what it says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.replies.statements import parameter, plain_item, read_responses, read_statement
+from dynamorm.codec.strict import dumps, json_of
+from dynamorm.effects import Flow
+from dynamorm.errors import (
+    AlreadyExists,
+    CancellationReason,
+    ConditionFailed,
+    MalformedResponse,
+    Outcome,
+    TransactionCancelled,
+    ValidationError,
+)
+from dynamorm.ops.calls.op import Op, Safety
+from dynamorm.ops.plan import Plan
+from dynamorm.ops.writes.bounds import check_token
+from dynamorm.ops.writes.tokened import Tokened, spending
+from dynamorm.wire.reply import ServiceFault
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+MAX_STATEMENT: Final = 8192
+"""Characters. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ExecuteStatement.html"""
+MAX_STATEMENTS: Final = 100
+"""Of one transaction. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ExecuteTransaction.html"""
+
+_GROWTH: Final = 4
+"""By how much more each page looks at, while a limit is not reached: a filter may leave little of it."""
+
+_PARTS: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\{table\}|\?""")
+_TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+(?:"([^"]+)"|([\w.-]+))(?:\."([^"]+)")?', re.IGNORECASE)
+_WHOLE: Final = re.compile(r"\s*SELECT\s+\*\s+FROM\b", re.IGNORECASE)
+_VERBS: Final = {"SELECT": True, "EXISTS": True, "INSERT": False, "UPDATE": False, "DELETE": False}
+
+
+class Statement:
+    """One statement with its parameters, checked: ``reads`` or writes, of which ``table`` and ``index``."""
+
+    __slots__ = ("index", "plan", "reads", "table", "text", "values")
+
+    def __init__(self, session: Session, text: Any, values: tuple[Any, ...], model: Any) -> None:
+        self.plan: Plan | None = None if model is None else session.plan(model)
+        if not isinstance(text, str) or not text.strip():
+            raise ValidationError("a PartiQL statement is a text, such as 'SELECT * FROM \"payments\" WHERE id = ?'")
+        verb = text.split(None, 1)[0].upper()
+        if verb not in _VERBS:
+            raise ValidationError("a PartiQL statement begins with SELECT, INSERT, UPDATE or DELETE")
+        self.reads: bool = _VERBS[verb]
+        count = 0
+
+        def part(match: re.Match[str]) -> str:
+            nonlocal count
+            found = match.group()
+            count += found == "?"
+            if found != "{table}":
+                return found
+            if self.plan is None:
+                raise ValidationError("{table} stands for the table of a model: give model=", field="model")
+            return f'"{self.plan.table}"'
+
+        self.text: str = _PARTS.sub(part, text)
+        if len(self.text) > MAX_STATEMENT:
+            raise ValidationError(f"the statement has {len(self.text)} characters, the limit is {MAX_STATEMENT}")
+        if count != len(values):
+            raise ValidationError(f"the statement has {count} times ?, and {len(values)} parameters were given")
+        self.values: list[dict[str, Any]] = [parameter(value, place) for place, value in enumerate(values)]
+        named = _TABLE.search(self.text)
+        self.table: str = "" if named is None else named[1] or named[2]
+        self.index: str | None = None if named is None else named[3]
+
+    def check_model(self) -> None:
+        """Refuse a result that would make objects of a part of an item, or of another model's."""
+        plan = self.plan
+        if plan is None:
+            return
+        name = plan.codec.schema.name
+        if self.table != plan.table:
+            raise ValidationError(
+                f"the statement is about another table than {name}'s: write {{table}} in its place", field="model"
+            )
+        index = plan.codec.schema.indexes.get(self.index) if self.index else None
+        index = index or next((one for one in plan.codec.schema.indexes.values() if one.name == self.index), None)
+        if not _WHOLE.match(self.text) or (self.index and (index is None or index.projection != "ALL")):
+            raise ValidationError(
+                f"objects of {name} need whole items, that is * of the table, or of an index that projects ALL; without model="
+                " there are dicts",
+                field="model",
+            )
+
+    def request(self) -> dict[str, Any]:
+        """As it is sent."""
+        return {"Statement": self.text, **({"Parameters": self.values} if self.values else {})}
+
+    def result(self, raw: bytes) -> Any:
+        """One item, as an object of the model or a dict."""
+        return plain_item(raw) if self.plan is None else self.plan.codec.decode(raw)
+
+
+def execute(
+    session: Session, text: Any, values: tuple[Any, ...], *, model: Any, consistent: bool, limit: Any
+) -> Flow[list[Any]]:
+    """Run one statement; everything it finds."""
+    statement = Statement(session, text, values, model)
+    if not statement.reads:
+        if consistent or limit is not None:
+            raise ValidationError("consistent and limit are for SELECT")
+        return _written(session, [statement], None)
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise ValidationError("limit is a whole number of 1 or more", field="limit")
+    statement.check_model()
+    return _found(session, statement, consistent=consistent, limit=limit)
+
+
+def _found(session: Session, statement: Statement, *, consistent: bool, limit: int | None) -> Flow[list[Any]]:
+    request = statement.request()
+    if consistent:
+        request["ConsistentRead"] = True
+    found: list[Any] = []
+    seen: set[str] = set()
+    size = limit
+    while True:
+        if size is not None:
+            request["Limit"] = size
+            size *= _GROWTH
+        raws, token = yield from session.call(Op("ExecuteStatement", statement.table, _json(request), read_statement))
+        for raw in raws:
+            found.append(statement.result(raw))
+            if len(found) == limit:
+                return found
+        if token is None:
+            return found
+        if token in seen:
+            raise MalformedResponse(
+                "the same page was given twice",
+                outcome=Outcome.NOT_APPLIED,
+                operation="ExecuteStatement",
+                table=statement.table,
+            )
+        seen.add(token)
+        request["NextToken"] = token
+
+
+def transaction(session: Session, statements: Any, *, token: str | None) -> Flow[list[Any]]:
+    """Run several statements, all of them or none; for reads, what each found."""
+    if isinstance(statements, (str, bytes)) or not isinstance(statements, Iterable):
+        raise ValidationError('partiql_transaction takes a list of tuples: [("UPDATE ...", parameter, ...)]')
+    made = []
+    for place, one in enumerate(statements):
+        given = one if isinstance(one, tuple) else (one,)
+        try:
+            made.append(Statement(session, given[0] if given else None, given[1:], None))
+        except ValidationError as error:
+            error.message = f"statements[{place}]: {error.message}"
+            error.args = (error.message,)
+            raise
+    if not 1 <= len(made) <= MAX_STATEMENTS:
+        raise ValidationError(f"a transaction has 1 to {MAX_STATEMENTS} statements, this one has {len(made)}")
+    if len({one.reads for one in made if not _is_check(one)}) > 1:
+        raise ValidationError("a PartiQL transaction either reads or writes: DynamoDB does not take both in one")
+    return _written(session, made, check_token(token))
+
+
+def _is_check(statement: Statement) -> bool:
+    return statement.text.lstrip()[:6].upper() == "EXISTS"
+
+
+def _written(session: Session, statements: list[Statement], given: str | None) -> Flow[list[Any]]:
+    """One ExecuteTransaction, sent again with the same token until it is answered."""
+    reads = all(one.reads for one in statements)
+    token = session.random_bytes(16).hex() if given is None else given
+    op = Op(
+        "ExecuteTransaction",
+        ", ".join(sorted({one.table for one in statements})),
+        _json({"TransactStatements": [one.request() for one in statements], "ClientRequestToken": token}),
+        lambda reply: read_responses(reply, len(statements), reads=reads),
+        Safety.READ if reads else Safety.RESEND,
+        lambda fault, _, info: _refused(fault, info),
+        token=token.encode() if given else bytes.fromhex(token),
+    )
+    op.parts = len(statements)
+    if not reads:
+        spend = partial(_spending, session, statements[0])
+        yield from Tokened(session, op, token, spend, _nothing_more, given=given is not None).send()
+        return []
+    raws = yield from session.call(op)
+    return [None if raw is None else one.result(raw) for one, raw in zip(statements, raws, strict=True)]
+
+
+def _nothing_more(_: float) -> Flow[None]:
+    """A statement changes no object in memory."""
+    return
+    yield
+
+
+_ANY_KEY: Final = {"S": {"S": "~spent"}, "N": {"N": "0"}, "B": {"B": "AA=="}}
+"""The item that is looked at to spend a token. It need not exist, and a statement does not tell which one it writes."""
+
+
+def _spending(session: Session, statement: Statement, token: str) -> Flow[Op]:
+    """The call that spends the token. A token is one for statements and other transactions."""
+    plan = statement.plan
+    if plan is None:
+        types = yield from _key_types(session, statement.table)
+    else:
+        fields = (plan.partition,) if plan.sort is None else (plan.partition, plan.sort)
+        types = {field.stored: plan.key_type(field.name) for field in fields}
+    key = dumps({name: _ANY_KEY[kind] for name, kind in types.items()})
+    return spending(statement.table, key, tuple(types), token)
+
+
+def _key_types(session: Session, table: str) -> Flow[dict[str, str]]:
+    """The stored names and types of a table's key, in order."""
+    from dynamorm.codec.replies.table_description import read_table  # after a failure only
+
+    found = yield from session.call(Op("DescribeTable", table, _json({"TableName": table}), read_table))
+    names = [found.partition] if found.sort is None else [found.partition, found.sort]
+    return {name: found.key_types[name] for name in names}
+
+
+def _refused(fault: ServiceFault, info: dict[str, Any]) -> Any:
+    """The transaction was cancelled; its token proves that nothing of it was applied yet."""
+    codes = [(one.code or "", one.message) for one in fault.cancellation]
+    if fault.code == "ConditionalCheckFailedException":
+        codes = [("ConditionalCheckFailed", fault.message)]
+    if len(codes) == 1:
+        code, text = codes[0][0].removesuffix("Exception"), codes[0][1] or fault.message
+        if code == "ConditionalCheckFailed":
+            raise ConditionFailed("the item is not there, or not as the statement demands", **info)
+        if code == "DuplicateItem":
+            raise AlreadyExists("an item with this key exists already", **info)
+        if code == "ValidationError":
+            raise ValidationError(text, **info)
+    reasons = [None if code in ("", "None") else CancellationReason(code, text) for code, text in codes]
+    raise TransactionCancelled(fault.message or "the transaction was cancelled", reasons=reasons, **info)
+
+
+def _json(request: dict[str, Any]) -> bytes:
+    raw = json_of(request)
+    if raw is None:
+        raise ValidationError("the statement or one of its parameters is not valid Unicode")
+    return raw

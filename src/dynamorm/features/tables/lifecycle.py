@@ -1,0 +1,210 @@
+"""Creating, ensuring, checking and deleting tables. Returns flows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.codec.replies.table_description import TableDescription
+from dynamorm.effects import Flow
+from dynamorm.errors import ClientError, ModelError, TableNotFound
+from dynamorm.schema.table_settings import TableSettings
+
+from . import look
+from .changes import change, check_tags, remove, switch
+from .definition import create_request, recovery_specification
+from .fit import check_fit, differences, misfit
+from .look import Patience
+from .wanted import WantedTable, wanted
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+
+def create(
+    session: Session, models: Sequence[Any], settings: TableSettings | None, timeout: float, *, skip_unavailable: bool
+) -> Flow[list[TableDescription]]:
+    """Create the tables of the models and wait until they and their indexes are ready."""
+    patience = Patience(session, timeout)
+    made = []
+    for table in wanted(session, models, settings):
+        found = yield from _create(session, table, patience, skip_unavailable=skip_unavailable)
+        made.append((yield from _switch_on(session, table, found, patience, skip_unavailable=skip_unavailable)))
+    return made
+
+
+def _create(
+    session: Session, table: WantedTable, patience: Patience, *, skip_unavailable: bool
+) -> Flow[TableDescription]:
+    yield from send_create(session, table.name, create_request(table), patience)
+    found = yield from look.wait_active(session, table.name, patience)
+    if table.settings.tags and not skip_unavailable:
+        yield from check_tags(session, found)
+    return found
+
+
+def send_create(session: Session, name: str, request: dict[str, Any], patience: Patience) -> Flow[None]:
+    """Ask for a table; after a lost reply it counts as made when it is there."""
+
+    def made() -> Flow[bool]:
+        try:
+            yield from look.look(session, name)
+        except TableNotFound:
+            return False
+        return True
+
+    yield from change(session, "CreateTable", name, request, made, patience, mine=True)
+
+
+def ensure(
+    session: Session, models: Sequence[Any], settings: TableSettings | None, timeout: float, *, skip_unavailable: bool
+) -> Flow[list[TableDescription]]:
+    """Create what is missing; check that a live table fits; switch on the expiry and recovery that are not on yet."""
+    patience = Patience(session, timeout)
+    found = []
+    for table in wanted(session, models, settings):
+        live = yield from _present(session, table, patience, skip_unavailable=skip_unavailable)
+        live = yield from look.with_extras(session, live, _needed(table))
+        check_fit(table, live)
+        found.append((yield from _switch_on(session, table, live, patience, skip_unavailable=skip_unavailable)))
+    return found
+
+
+def _present(
+    session: Session, table: WantedTable, patience: Patience, *, skip_unavailable: bool
+) -> Flow[TableDescription]:
+    """The table, made if it was not there."""
+    try:
+        found: TableDescription = yield from look.look(session, table.name)
+    except TableNotFound:
+        try:
+            return (yield from _create(session, table, patience, skip_unavailable=skip_unavailable))
+        except ClientError as error:
+            if error.code != "ResourceInUseException":
+                raise
+            # Another process made it meanwhile.
+    else:
+        if found.ready:
+            return found
+    return (yield from look.wait_active(session, table.name, patience))
+
+
+def _needed(table: WantedTable) -> tuple[str, ...]:
+    """What has to be asked for besides the description; nothing for a table without expiry and recovery."""
+    ttl = ("ttl",) if table.expires is not None else ()
+    return (*ttl, "recovery") if table.settings.point_in_time_recovery else ttl
+
+
+def _switch_on(
+    session: Session, table: WantedTable, live: TableDescription, patience: Patience, *, skip_unavailable: bool
+) -> Flow[TableDescription]:
+    """Expiry and recovery, each unless it is on. DynamoDB refuses a second change of the expiry within an hour."""
+    changed: tuple[str, ...] = ()
+    attribute, recovery = table.expires, table.settings.point_in_time_recovery
+    if attribute is not None and live.ttl != attribute:
+        yield from switch_ttl(session, table.name, attribute, patience, on=True, skip_unavailable=skip_unavailable)
+        changed += ("ttl",)
+    if recovery and not _recovers(live, recovery):
+        yield from switch_recovery(session, table.name, recovery, patience, skip_unavailable=skip_unavailable)
+        changed += ("recovery",)
+    return (yield from look.with_extras(session, live, changed)) if changed else live
+
+
+def _recovers(live: TableDescription, wanted_days: bool | int) -> bool:
+    """Whether point-in-time recovery is on, for as many days as wanted; an engine that tells no days counts as right."""
+    if not live.point_in_time_recovery:
+        return False
+    return isinstance(wanted_days, bool) or live.recovery_days in (None, wanted_days)
+
+
+def switch_ttl(
+    session: Session, table: str, attribute: str, patience: Patience, *, on: bool, skip_unavailable: bool = False
+) -> Flow[bool]:
+    """Switch the expiry of items by an attribute on or off; False when the engine has none and that is accepted."""
+
+    def done() -> Flow[bool]:
+        found = yield from look.describe(session, table, ("ttl",))
+        return found.ttl == attribute if on else found.ttl == ""
+
+    request = {"TableName": table, "TimeToLiveSpecification": {"Enabled": on, "AttributeName": attribute}}
+    return switch(session, "UpdateTimeToLive", table, request, done, patience, skip_unavailable=skip_unavailable)
+
+
+def switch_recovery(
+    session: Session, table: str, wanted_days: bool | int, patience: Patience, *, skip_unavailable: bool = False
+) -> Flow[bool]:
+    """Switch point-in-time recovery on or off; False when the engine has none and that is accepted."""
+
+    def done() -> Flow[bool]:
+        found = yield from look.describe(session, table, ("recovery",))
+        return _recovers(found, wanted_days) if wanted_days else found.point_in_time_recovery is False
+
+    request = {"TableName": table, "PointInTimeRecoverySpecification": recovery_specification(wanted_days)}
+    return switch(session, "UpdateContinuousBackups", table, request, done, patience, skip_unavailable=skip_unavailable)
+
+
+def describe(session: Session, model: Any) -> Flow[TableDescription]:
+    """The live table of a model, in full. Raises: TableNotFound."""
+    return look.describe(session, session.plan(model).table)
+
+
+def wait(session: Session, models: Sequence[Any], timeout: float) -> Flow[None]:
+    """Wait until the tables of the models and their global indexes are ACTIVE."""
+    patience = Patience(session, timeout)
+    for table in wanted(session, models):
+        yield from look.wait_active(session, table.name, patience)
+
+
+def check(session: Session, models: Sequence[Any]) -> Flow[tuple[str, ...]]:
+    """Look whether the live tables fit, changing nothing. Returns what is different and does no harm.
+
+    Raises: ModelError with everything that does not fit, in all tables.
+    """
+    wrong: list[str] = []
+    notes: list[str] = []
+    for table in wanted(session, models):
+        try:
+            live = yield from look.describe(session, table.name, ("ttl",) if table.expires else ())
+        except TableNotFound:
+            wrong.append(f"table {table.name!r} does not exist")
+            continue
+        bad = [one.text for one in differences(table, live) if not one.serves]
+        bad += [*_not_ready(table, live), *_expiry(table, live)]
+        notes += [f"table {table.name!r}: {one.text}" for one in differences(table, live) if one.serves]
+        if bad:
+            wrong.append(misfit(table, bad).message)
+    if wrong:
+        raise ModelError("; ".join(wrong))
+    return tuple(notes)
+
+
+def _not_ready(table: WantedTable, live: TableDescription) -> list[str]:
+    found = [] if live.status in ("ACTIVE", "UPDATING") else [f"it is {live.status}"]
+    for name in table.indexes:
+        index = live.indexes.get(name)
+        if index is not None and index.status not in (None, "ACTIVE", "UPDATING"):
+            found.append(f"index {name} is still {index.status}")
+    return found
+
+
+def _expiry(table: WantedTable, live: TableDescription) -> list[str]:
+    if table.expires is None or live.ttl is None or live.ttl == table.expires:
+        return []
+    return [f"it expires items by {live.ttl or 'nothing'}, not by {table.expires}"]
+
+
+def delete(session: Session, models: Sequence[Any], timeout: float, *, force: bool) -> Flow[None]:
+    """Delete the tables with all their items and wait until they are gone. Nothing happens where there is none."""
+    patience = Patience(session, timeout)
+    for table in wanted(session, models):
+        if (yield from remove(session, table.name, patience, force=force)):
+            yield from _gone(session, table.name, patience)
+
+
+def _gone(session: Session, table: str, patience: Patience) -> Flow[None]:
+    for seconds in look.polls():
+        try:
+            found = yield from look.look(session, table)
+        except TableNotFound:
+            return
+        yield from patience.pause(seconds, f"table {table!r} is still {found.status}")

@@ -1,0 +1,127 @@
+"""The way from a live table to the one its models want, as data: steps, problems and notes that a person can read.
+
+Planning changes nothing. It must not know how steps are made (`apply`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from dynamorm.codec.replies.table_description import TableDescription
+from dynamorm.effects import Flow
+from dynamorm.errors import TableNotFound
+from dynamorm.schema.table_settings import TableSettings
+
+from . import steps_of_indexes, steps_of_settings
+from .aspects import EXISTENCE, aspects, shape
+from .definition import create_request
+from .fit import differences
+from .look import EXTRAS, describe
+from .steps import Findings, Step
+from .wanted import WantedTable, wanted
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+
+class TablePlan(Struct, frozen=True, kw_only=True):
+    """What `db.tables.plan` found: ``print(plan)`` shows it, ``db.tables.apply(plan)`` makes it so.
+
+    ``steps`` are made in order. ``problems`` are differences that no step can mend: with any, the plan is not applied.
+    ``notes`` are differences that do no harm or cannot be seen. A plan is true when there is a step or a problem.
+
+    Example::
+
+        plan = db.tables.plan(Payment)
+        print(plan)
+        if plan.steps and not plan.problems:
+            db.tables.apply(plan, progress=print)
+    """
+
+    tables: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seen: dict[str, dict[str, Any]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.steps or self.problems)
+
+    def __str__(self) -> str:
+        named = ", ".join(self.tables)
+        if not self:
+            lines = [f"{named}: as the models want it, nothing to do"]
+        else:
+            lines = [f"{len(self.steps)} step{'' if len(self.steps) == 1 else 's'} for {named}"]
+        lines += [f"  {number}. {step}" for number, step in enumerate(self.steps, 1)]
+        lines += [f"  cannot be done: {text}" for text in self.problems]
+        lines += [f"  note: {text}" for text in self.notes]
+        return "\n".join(lines)
+
+
+def plan(
+    session: Session, models: Sequence[Any], settings: TableSettings | None, *, allow_delete: bool
+) -> Flow[TablePlan]:
+    """Compare the models with the live tables."""
+    tables = wanted(session, models, settings)
+    found = Findings(allow_delete=allow_delete)
+    seen: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        try:
+            live: TableDescription = yield from describe(session, table.name, EXTRAS)
+        except TableNotFound:
+            _missing(table, found)
+            seen[table.name] = aspects(None)
+        else:
+            _existing(table, live, found)
+            seen[table.name] = aspects(live)
+    return TablePlan(
+        tables=tuple(table.name for table in tables),
+        steps=tuple(found.steps),
+        problems=tuple(found.problems),
+        notes=tuple(found.notes),
+        seen=seen,
+    )
+
+
+def _missing(table: WantedTable, found: Findings) -> None:
+    """Everything of a table that is not there."""
+    key = ", ".join(part for part in (table.partition, table.sort) if part)
+    indexes = "".join(f"; index {one}" for one in table.indexes)
+    found.step(
+        table.name,
+        "create table",
+        f"create table {table.name} with the key {key}{indexes}",
+        EXISTENCE,
+        None,
+        shape(table),
+        "CreateTable",
+        create_request(table),
+    )
+    if table.expires:
+        steps_of_settings.expiry(table, "", found)
+    if table.settings.point_in_time_recovery:
+        steps_of_settings.recovery(table, (False, None), found)
+
+
+def _existing(table: WantedTable, live: TableDescription, found: Findings) -> None:
+    if live.status == "DELETING":
+        found.problem(table.name, "it is being deleted: plan again when it is gone")
+        return
+    for one in differences(table, live):
+        if one.kind == "key":
+            found.problem(table.name, f"{one.text}; the key of a table cannot be changed: make a new table")
+        elif one.kind == "type":
+            found.problem(table.name, f"{one.text}; the type of a key attribute cannot be changed: make a new table")
+    for index in live.indexes.values():
+        if index.status == "DELETING" and index.name in table.indexes:
+            found.problem(table.name, f"index {index.name} is being deleted: plan again when it is gone")
+        elif index.status == "CREATING":
+            found.note(table.name, f"index {index.name} is still being made")
+    # The billing comes first: it decides whether a new index needs units of its own.
+    steps_of_settings.billing(table, live, found)
+    steps_of_indexes.indexes(table, live, found)
+    steps_of_settings.others(table, live, found)

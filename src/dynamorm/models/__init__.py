@@ -1,0 +1,1 @@
+"""A class body becomes a schema: declarations, their checks, and the generated methods."""

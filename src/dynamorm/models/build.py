@@ -1,0 +1,284 @@
+"""Builds a `Schema` from class bodies: names, roles, keys and indexes, and the mistakes that can be seen there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from dynamorm.errors import ModelError
+from dynamorm.schema.composite import composites_of
+from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema, Unique
+
+from .annotations import NotAttr, Scope, attr_annotation, forbids_none
+from .declare import Spec, did_you_mean
+from .limit_check import check_limits
+
+# Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_NAME_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+_MAX_ATTRIBUTE_NAME = 65_535
+_MAX_INDEX_ATTRIBUTES = 4
+
+Body = tuple[str, dict[str, Any], Any, Scope]
+"""Class name, annotations, namespace and scope of one class body."""
+
+
+def build_schema(
+    name: str, bodies: Iterable[Body], parent: Schema, settings: dict[str, Any], typevars: dict[Any, Any]
+) -> Schema:
+    """The schema of class ``name``. Its ``model`` is filled in by the caller, once the class exists."""
+    naming = naming_of(name, settings["naming"])
+    fields = dict(parent.fields)
+    indexes = dict(parent.indexes)
+    for owner, annotated, namespace, scope in bodies:
+        for key, annotation in annotated.items():
+            field = _field(owner, key, annotation, namespace.get(key), scope=scope, naming=naming, settings=settings)
+            if field is not None:
+                fields[key] = field
+        _refuse_bare_specs(owner, annotated, namespace)
+        indexes.update({key: value for key, value in namespace.items() if isinstance(value, Index)})
+    schema = Schema(
+        model=parent.model,
+        name=name,
+        table=settings["table"] or parent.table,
+        fields=fields,
+        discriminator=settings["discriminator"] or parent.discriminator,
+        write_tokens=parent.write_tokens if settings["write_tokens"] is None else settings["write_tokens"],
+        strict_creates=parent.strict_creates if settings["strict_creates"] is None else settings["strict_creates"],
+        settings=table_settings(name, settings["settings"], parent),
+        namespace=parent.namespace,
+        typevars=typevars,
+    )
+    return complete(schema, indexes, tag=settings["tag"])
+
+
+def table_settings(name: str, given: Any, parent: Schema | None) -> Any:
+    """The settings of the table: the class's own, or its base's. Raises: ModelError when they are something else."""
+    if given is None:
+        return None if parent is None else parent.settings
+    from dynamorm.schema.table_settings import TableSettings  # only for models that have any
+
+    if not isinstance(given, TableSettings):
+        raise ModelError(f"class {name}: settings is a TableSettings(...), not a {type(given).__name__}")
+    return given
+
+
+def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = None) -> Schema:
+    """Check the fields against one another and work out the keys. Used for registered classes too."""
+    _check_names(schema)
+    for field in schema.fields.values():
+        check_limits(field.owner, field)
+    key = _key(schema)
+    if schema.table is not None:
+        if not _is_name(schema.table):
+            raise ModelError(f"{schema.name}: a table name has 3 to 255 of A-Z a-z 0-9 _ - . (got {schema.table!r})")
+        if key is None:
+            raise ModelError(
+                f"{schema.name} has a table but no partition key: declare one with partition_key()",
+                code="ErrMissingPrimaryKey",
+            )
+    if tag is not None and schema.discriminator is None:
+        raise ModelError(f"{schema.name}: tag= needs discriminator= on this class or its base")
+    indexes = {name: _index(schema, index, key) for name, index in indexes.items()}
+    taken: dict[str, str] = {}
+    for attribute, index in indexes.items():
+        if index.name in taken:
+            raise ModelError(f"{schema.name}: index name {index.name!r} is used by {taken[index.name]} and {attribute}")
+        taken[index.name] = attribute
+    tag = (tag or schema.name) if schema.discriminator is not None else None
+    schema = replace(schema, key=key, indexes=indexes, tag=tag)
+    if any(field.also_read for field in schema.fields.values()):
+        _check_other_names(schema)
+    if composites_of(schema):
+        from .composite_check import check_composites  # only models with composite keys need it
+
+        check_composites(schema)
+    return schema
+
+
+def _field(
+    owner: str,
+    key: str,
+    annotation: Any,
+    declared: Any,
+    *,
+    scope: Scope,
+    naming: Callable[[str], str],
+    settings: dict[str, Any],
+) -> Field | None:
+    """One annotated name of a class body: a field, or None for a ClassVar or an index."""
+    inner = attr_annotation(annotation, scope)
+    if inner is None or isinstance(declared, Index):
+        return None
+    if isinstance(inner, NotAttr):
+        shown = inner.annotation if isinstance(inner.annotation, str) else getattr(inner.annotation, "__name__", "...")
+        raise ModelError(f"{owner}.{key}: annotate it as Attr[{shown}] (or ClassVar[{shown}] if it is not stored)")
+    if key == "mro" or (key.startswith("__") and key.endswith("__")):
+        raise ModelError(f"{owner}.{key}: Python needs this name; choose another and keep the stored one with name=")
+    if declared is None:
+        declared = Spec("", (), {})
+    if not isinstance(declared, Spec):
+        raise ModelError(f"{owner}.{key}: a default is written attr(default=...)")
+    _check_none(owner, key, inner, declared)
+    omit_empty = declared.limits.pop("omit_empty", None)
+    if declared.role in _KEYS and omit_empty:
+        raise ModelError(f"{owner}.{key}: a key attribute is always stored: leave out omit_empty")
+    if omit_empty is None:
+        omit_empty = bool(settings["omit_empty"]) and declared.role not in _KEYS
+    return Field(
+        name=key,
+        stored=naming(key) if declared.name is None else declared.name,
+        annotation=inner,
+        owner=owner,
+        default=declared.default,
+        default_factory=declared.default_factory,
+        options=declared.options,
+        role=declared.role,
+        omit_empty=omit_empty,
+        **declared.limits,
+    )
+
+
+_KEYS = ("partition", "sort")
+
+
+def _check_none(owner: str, key: str, annotation: Any, declared: Spec) -> None:
+    """Refuse None as a default where it has no place; the times of the library are None before the first write."""
+    if declared.default is not None or declared.role in ("created_at", "updated_at"):
+        return
+    if declared.role in _KEYS:
+        raise ModelError(f"{owner}.{key}: a key attribute cannot be None: leave out default=None")
+    if forbids_none(annotation):
+        shown = getattr(annotation, "__name__", "...") if isinstance(annotation, type) else str(annotation)
+        raise ModelError(f"{owner}.{key}: the default is None, which its type has no place for: Attr[{shown} | None]")
+
+
+def _refuse_bare_specs(owner: str, annotations: dict[str, Any], namespace: Any) -> None:
+    for key, value in namespace.items():
+        if isinstance(value, Spec) and key not in annotations:
+            raise ModelError(f"{owner}.{key} has no annotation: write {key}: Attr[...] = ...")
+
+
+def _check_names(schema: Schema) -> None:
+    stored: dict[str, str] = {}
+    for field in schema.fields.values():
+        if not field.stored.isidentifier() and _is_escaped(field.stored):
+            raise ModelError(
+                f"{schema.name}.{field.name}: a stored name is Unicode text without quotes, backslashes and control"
+                f" characters (got {field.stored!r})"
+            )
+        if not field.stored or len(field.stored.encode()) > _MAX_ATTRIBUTE_NAME:
+            raise ModelError(f"{schema.name}.{field.name}: a stored name has 1 to {_MAX_ATTRIBUTE_NAME} bytes")
+        if field.stored in (TOKEN_ATTRIBUTE, schema.discriminator):
+            raise ModelError(f"{schema.name}.{field.name}: the stored name {field.stored!r} belongs to the library")
+        if field.stored in stored:
+            raise ModelError(
+                f"{schema.name}: {stored[field.stored]} and {field.name} are both stored as {field.stored!r}"
+            )
+        stored[field.stored] = field.name
+
+
+def _check_other_names(schema: Schema) -> None:
+    """Refuse names to read that belong to another attribute, and fields that cannot be read under several names."""
+    taken = {field.stored: field.name for field in schema.fields.values()}
+    keys = {*schema.index_fields, *(part for one in composites_of(schema).values() for part in one.fields)}
+    taken |= {TOKEN_ATTRIBUTE: "the library", **({schema.discriminator: "the library"} if schema.discriminator else {})}
+    for field in schema.fields.values():
+        if not field.also_read:
+            continue
+        where = f"{schema.name}.{field.name}"
+        for name in field.also_read:
+            if name in taken:
+                raise ModelError(f"{where}: also_read names {name!r}, which is the stored name of {taken[name]}")
+            if _is_escaped(name):
+                raise ModelError(f"{where}: also_read holds a name with quotes, backslashes or control characters")
+            taken[name] = field.name
+        if field.role in ("partition", "sort") or field.name in keys or field.option(Unique) is not None:
+            raise ModelError(f"{where} is part of a key, which has one name: leave out also_read, or say name=")
+        if field.omit_empty:
+            raise ModelError(
+                f"{where}: with omit_empty an empty value is left out, and one stored under another name would be read"
+                " in its place: leave out also_read or omit_empty"
+            )
+
+
+def _is_name(text: str) -> bool:
+    """Whether a table or an index may be called so."""
+    return 3 <= len(text) <= 255 and _NAME_SIGNS.issuperset(text)
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether JSON has to escape this: it could not be recognised while a reply is read, or (a surrogate) not be sent."""
+    return any(sign in '"\\' or sign < " " or "\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def _key(schema: Schema) -> Key | None:
+    found: dict[str, str] = {}
+    for field in schema.fields.values():
+        if field.role and field.role in found:
+            raise ModelError(
+                f"{schema.name}: {found[field.role]} and {field.name} are both declared as {field.role}",
+                code="ErrDuplicatePrimaryKey" if field.role in {"partition", "sort"} else None,
+            )
+        found[field.role] = field.name
+    if "partition" not in found:
+        if "sort" in found:
+            raise ModelError(
+                f"{schema.name} has a sort key but no partition key: declare one with partition_key()",
+                code="ErrMissingPrimaryKey",
+            )
+        return None
+    return Key(found["partition"], found.get("sort"))
+
+
+def _index(schema: Schema, index: Index, key: Key | None) -> Index:
+    """An index with its partition filled in, every name checked."""
+    if not _is_name(index.name):
+        raise ModelError(f"{schema.name}: an index name has 3 to 255 of A-Z a-z 0-9 _ - . (got {index.name!r})")
+    if index.kind == "LSI":
+        if key is None or key.sort is None:
+            raise ModelError(f"{schema.name}: index {index.name!r} is local, which needs a table with a sort key")
+        index = replace(index, partition=(key.partition,))
+    if not index.partition or max(len(index.partition), len(index.sort)) > _MAX_INDEX_ATTRIBUTES:
+        raise ModelError(f"{schema.name}: index {index.name!r} takes 1 to 4 partition and up to 4 sort attributes")
+    if isinstance(index.projection, str) and index.projection not in ("ALL", "KEYS_ONLY"):
+        raise ModelError(f"{schema.name}: projection of {index.name!r} is 'ALL', 'KEYS_ONLY' or a tuple of field names")
+    projected = index.projection if isinstance(index.projection, tuple) else ()
+    for name in (*index.fields, *projected):
+        if name not in schema.fields:
+            hint = did_you_mean(name, schema.fields)
+            raise ModelError(f"{schema.name}: index {index.name!r} names {name!r}, which is no field{hint}")
+    return index
+
+
+def naming_of(name: str, naming: Any) -> Callable[[str], str]:
+    """The function from field name to stored name of a convention. Raises: ModelError for an unknown one."""
+    if naming is None or naming == "snake_case":
+        return str
+    if callable(naming):
+        return naming  # type: ignore[no-any-return] # a user's function; its result is checked as a stored name
+    if naming not in _CONVENTIONS:
+        raise ModelError(f"class {name}: no naming convention {naming!r}{did_you_mean(str(naming), _CONVENTIONS)}")
+    return _CONVENTIONS[naming]
+
+
+def _camel(text: str) -> str:
+    first, *rest = text.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _pascal(text: str) -> str:
+    return "".join(word.capitalize() for word in text.split("_"))
+
+
+def _kebab(text: str) -> str:
+    return text.replace("_", "-")
+
+
+_CONVENTIONS: dict[str, Callable[[str], str]] = {
+    "snake_case": str,
+    "camelCase": _camel,
+    "PascalCase": _pascal,
+    "kebab-case": _kebab,
+}

@@ -1,0 +1,456 @@
+"""What a class body is written with: `Attr`, `attr`, the keys, the library-owned fields and the indexes.
+
+A call here makes a `Spec`, plain data; `dynamorm.models.model` turns annotations and specs into fields. It must not know
+wire types or verbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from dynamorm.errors import InvalidAttribute, ModelError
+from dynamorm.expressions.path import Path
+from dynamorm.schema.composite import Composite
+from dynamorm.schema.defaults import factory_of
+from dynamorm.schema.schema import MISSING, Index, Role
+
+if TYPE_CHECKING:
+    from typing import Self
+
+T = TypeVar("T")
+
+
+class Attr(Path[T]):
+    """A typed attribute: an expression on the class, a plain value on an instance.
+
+    Example::
+
+        class Payment(Model, table="payments"):
+            id: Attr[str] = partition_key()
+            amount: Attr[int]
+
+
+        Payment.amount > 5  # a Condition
+        Payment(id="p1", amount=5).amount  # 5
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> T: ...
+        def __get__(self, instance: object | None, owner: Any) -> Any: ...
+
+        def __set__(self, instance: Any, value: T) -> None: ...
+
+    else:
+        # At run time these objects live on the model's metaclass, so only class access meets them; instances read
+        # their slots at C speed.
+        def __get__(self, cls: type, meta: type | None = None) -> Attr[Any]:
+            return self
+
+        def __set__(self, cls: type, value: object) -> None:
+            raise InvalidAttribute(
+                f"{cls.__name__}.{self.name} is an attribute of the model and cannot be replaced: set it on an object, or"
+                f" in the database with the update {cls.__name__}.{self.name}.set(value)",
+                field=self.name,
+            )
+
+
+class Spec:
+    """One declaration in a class body, before it is known which annotation it belongs to."""
+
+    __slots__ = ("default", "default_factory", "limits", "name", "options", "role")
+
+    def __init__(self, role: Role, options: tuple[Any, ...], settings: dict[str, Any]) -> None:
+        self.role: Role = role
+        self.options: tuple[Any, ...] = options
+        self.default: Any = settings.pop("default", MISSING)
+        self.default_factory: Callable[[], Any] | None = settings.pop("default_factory", None)
+        self.name: str | None = settings.pop("name", None)
+        init = settings.pop("init", None)
+        if "also_read" in settings:
+            settings["also_read"] = other_names(settings["also_read"])
+        self.limits: dict[str, Any] = settings
+        if init is not None or any(isinstance(one, Composite) for one in options):
+            _check_composite(self, init)
+        _check(self)
+
+
+def _check(spec: Spec) -> None:
+    """Refuse what can only be a slip, at the line where it was written."""
+    for option in spec.options:
+        if isinstance(option, type):
+            raise ModelError(f"options are objects: write {option.__name__}(...) with parentheses")
+        if option is None or isinstance(option, (str, int, float, bytes, list, dict, set, tuple)):
+            raise ModelError(f"a {type(option).__name__} is not a field option; a default is written default=...")
+    if spec.default is not MISSING and spec.default_factory is not None:
+        raise ModelError("give either default or default_factory, not both")
+    if spec.default is not MISSING and (factory := factory_of("", spec.default, shared=True)) is not None:
+        spec.default, spec.default_factory = MISSING, factory
+    if spec.default_factory is not None and not callable(spec.default_factory):
+        raise ModelError("default_factory must be callable, e.g. default_factory=list")
+
+
+def other_names(names: Any) -> tuple[str, ...]:
+    """The names given as ``also_read``. Raises: ModelError."""
+    if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) and name for name in names):
+        shown = f"write also_read=({names!r},)" if isinstance(names, str) else "it is a tuple of stored names"
+        raise ModelError(f"also_read takes several names: {shown}")
+    return tuple(dict.fromkeys(names))
+
+
+_COMPOSITE_SETTINGS = frozenset({"secret", "omit_empty"})
+
+
+def _check_composite(spec: Spec, init: Any) -> None:
+    """Refuse what a computed attribute cannot have, and ``init`` where nothing is computed."""
+    made = [one for one in spec.options if isinstance(one, Composite)]
+    if not made:
+        if init is not True:
+            raise ModelError(
+                "init=False is for composite(...): every other attribute is an argument of the constructor"
+            )
+        return
+    if len(spec.options) > 1:
+        raise ModelError("a composite(...) stands alone: it takes no other options")
+    if init not in (None, False):
+        raise ModelError("a composite is computed from its fields: it is no argument of the constructor")
+    extra = sorted(spec.limits.keys() - _COMPOSITE_SETTINGS)
+    if extra or spec.default is not MISSING or spec.default_factory is not None:
+        raise ModelError(
+            f"a composite is computed from its fields, so it takes no {extra[0] if extra else 'default'}: say that of"
+            " the fields"
+        )
+
+
+@overload
+def attr(
+    composite: Composite, /, *, init: Literal[False], name: str | None = ..., secret: bool = ..., omit_empty: bool = ...
+) -> Any: ...
+@overload
+def attr(
+    *options: object,
+    default: T,
+    name: str | None = ...,
+    ge: Any = ...,
+    gt: Any = ...,
+    le: Any = ...,
+    lt: Any = ...,
+    min_length: int | None = ...,
+    max_length: int | None = ...,
+    pattern: str | None = ...,
+    validators: tuple[Callable[[Any], Any], ...] = ...,
+    immutable: bool = ...,
+    write_once: bool = ...,
+    protected: bool = ...,
+    omit_empty: bool = ...,
+    secret: bool = ...,
+    allow_float: bool = ...,
+    also_read: Iterable[str] = ...,
+    init: Literal[True] = ...,
+) -> Attr[T]: ...
+@overload
+def attr(
+    *options: object,
+    default_factory: Callable[[], T],
+    name: str | None = ...,
+    ge: Any = ...,
+    gt: Any = ...,
+    le: Any = ...,
+    lt: Any = ...,
+    min_length: int | None = ...,
+    max_length: int | None = ...,
+    pattern: str | None = ...,
+    validators: tuple[Callable[[Any], Any], ...] = ...,
+    immutable: bool = ...,
+    write_once: bool = ...,
+    protected: bool = ...,
+    omit_empty: bool = ...,
+    secret: bool = ...,
+    allow_float: bool = ...,
+    also_read: Iterable[str] = ...,
+    init: Literal[True] = ...,
+) -> Attr[T]: ...
+@overload
+def attr(
+    *options: object,
+    name: str | None = ...,
+    ge: Any = ...,
+    gt: Any = ...,
+    le: Any = ...,
+    lt: Any = ...,
+    min_length: int | None = ...,
+    max_length: int | None = ...,
+    pattern: str | None = ...,
+    validators: tuple[Callable[[Any], Any], ...] = ...,
+    immutable: bool = ...,
+    write_once: bool = ...,
+    protected: bool = ...,
+    omit_empty: bool = ...,
+    secret: bool = ...,
+    allow_float: bool = ...,
+    also_read: Iterable[str] = ...,
+    init: Literal[True] = ...,
+) -> Any: ...
+def attr(*options: object, **settings: Any) -> Any:
+    """Declare an attribute that needs more than its type.
+
+    Args:
+        *options: option objects, e.g. `Json()`, `Codec(encode, decode)`.
+        default: the value when none is given. One that can change is refused, or copied for each object: use
+            ``default_factory``.
+        default_factory: called without arguments for each new object.
+        name: the stored name, when it is not the field's own (after the model's naming convention).
+        ge, gt, le, lt: bounds, checked before a write.
+        min_length, max_length: of text, bytes and collections, in characters, bytes or elements.
+        pattern: a regular expression that the whole text must match.
+        validators: functions that take the value and return the value to store, or raise ValueError.
+        immutable: may be set on create, never changed afterwards.
+        write_once: gets its value from create or from the first write that has one, and keeps it.
+        protected: set on create, and changed only by an update that names it: ``db.update(..., allow=("status",))``.
+        omit_empty: an empty value ("", 0, False, [], {}) is left out of the stored item where it is what is read without
+            the attribute: the default, or without one the type's own empty value.
+        secret: ``repr`` masks the value.
+        allow_float: let a float be stored although the field's name says money.
+        also_read: other names under which it may be stored, by other programs or in former times: the first that is there
+            is read when the attribute's own name is not. It is written under its own name only.
+        init: ``init=False`` tells type checkers that an index key made by `composite` is no argument of the
+            constructor. They know it of a ``partition_key`` and a ``sort_key`` without it; for mypy, any key whose only
+            argument is an option is such a key, unless it says ``init=True``.
+
+    Raises: ModelError for a slip that can be seen at once.
+
+    Example: ``note: Attr[str | None] = attr(default=None, name="n", max_length=200)``
+    """
+    return Spec("", options, _known(settings))
+
+
+if TYPE_CHECKING:
+    # A key takes just what an attribute takes. A composite one is no argument of the constructor; mypy tells overloads
+    # apart by the number and the names of the arguments only, so this one is first.
+    @overload
+    def partition_key(
+        composite: Composite, /, *, init: Literal[False] = False, name: str | None = ..., secret: bool = ...
+    ) -> Any: ...
+    @overload
+    def partition_key(
+        *options: object,
+        default: T,
+        name: str | None = ...,
+        ge: Any = ...,
+        gt: Any = ...,
+        le: Any = ...,
+        lt: Any = ...,
+        min_length: int | None = ...,
+        max_length: int | None = ...,
+        pattern: str | None = ...,
+        validators: tuple[Callable[[Any], Any], ...] = ...,
+        immutable: bool = ...,
+        write_once: bool = ...,
+        protected: bool = ...,
+        omit_empty: bool = ...,
+        secret: bool = ...,
+        allow_float: bool = ...,
+        init: Literal[True] = ...,
+    ) -> Attr[T]: ...
+    @overload
+    def partition_key(
+        *options: object,
+        default_factory: Callable[[], T],
+        name: str | None = ...,
+        ge: Any = ...,
+        gt: Any = ...,
+        le: Any = ...,
+        lt: Any = ...,
+        min_length: int | None = ...,
+        max_length: int | None = ...,
+        pattern: str | None = ...,
+        validators: tuple[Callable[[Any], Any], ...] = ...,
+        immutable: bool = ...,
+        write_once: bool = ...,
+        protected: bool = ...,
+        omit_empty: bool = ...,
+        secret: bool = ...,
+        allow_float: bool = ...,
+        init: Literal[True] = ...,
+    ) -> Attr[T]: ...
+    @overload
+    def partition_key(
+        *options: object,
+        name: str | None = ...,
+        ge: Any = ...,
+        gt: Any = ...,
+        le: Any = ...,
+        lt: Any = ...,
+        min_length: int | None = ...,
+        max_length: int | None = ...,
+        pattern: str | None = ...,
+        validators: tuple[Callable[[Any], Any], ...] = ...,
+        immutable: bool = ...,
+        write_once: bool = ...,
+        protected: bool = ...,
+        omit_empty: bool = ...,
+        secret: bool = ...,
+        allow_float: bool = ...,
+        init: Literal[True] = ...,
+    ) -> Any: ...
+    def partition_key(*options: object, **settings: Any) -> Any:
+        """As below."""
+
+    sort_key = partition_key
+    ttl = attr
+else:
+
+    def partition_key(*options: object, **settings: Any) -> Any:
+        """Declare the partition key. Takes what `attr` takes.
+
+        Example: ``id: Attr[str] = partition_key()``
+        """
+        return Spec("partition", options, _known(settings))
+
+    def sort_key(*options: object, **settings: Any) -> Any:
+        """Declare the sort key. Takes what `attr` takes.
+
+        Example: ``at: Attr[datetime] = sort_key()``
+        """
+        return Spec("sort", options, _known(settings))
+
+    def ttl(*options: object, **settings: Any) -> Any:
+        """Declare the time-to-live attribute: stored as epoch seconds. Takes what `attr` takes.
+
+        Example: ``expires: Attr[datetime | None] = ttl(default=None)``
+        """
+        return Spec("ttl", options, _known(settings))
+
+
+def version(*, name: str | None = None, init: Literal[False] = False) -> Any:  # noqa: ARG001 - read by type checkers
+    """Declare the version: an int the library raises by one with every write, and checks on save, update and delete.
+
+    Example: ``version: Attr[int] = version()``
+    """
+    return Spec("version", (), {"name": name, "default": 0})
+
+
+def created_at(*, name: str | None = None, init: Literal[False] = False) -> Any:  # noqa: ARG001 - read by type checkers
+    """Declare the time of creation, set by the library (UTC).
+
+    Example: ``created_at: Attr[datetime] = created_at()``
+    """
+    return Spec("created_at", (), {"name": name, "default": None})
+
+
+def updated_at(*, name: str | None = None, init: Literal[False] = False) -> Any:  # noqa: ARG001 - read by type checkers
+    """Declare the time of the last write, set by the library (UTC).
+
+    Example: ``updated_at: Attr[datetime] = updated_at()``
+    """
+    return Spec("updated_at", (), {"name": name, "default": None})
+
+
+def gsi(
+    name: str,
+    *,
+    partition: str | tuple[str, ...],
+    sort: str | tuple[str, ...] | None = None,
+    projection: str | tuple[str, ...] = "ALL",
+) -> Index:
+    """Declare a global secondary index. ``partition`` and ``sort`` are field names; tuples make a multi-attribute key.
+
+    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple of field names.
+
+    Example: ``by_status = gsi("gsi-status-created", partition="status", sort="created_at")``
+    """
+    return Index(name=name, kind="GSI", partition=_names(partition), sort=_names(sort), projection=projection)
+
+
+def lsi(name: str, *, sort: str, projection: str | tuple[str, ...] = "ALL") -> Index:
+    """Declare a local secondary index: the table's partition key with another sort key.
+
+    Example: ``by_amount = lsi("lsi-amount", sort="amount")``
+    """
+    return Index(name=name, kind="LSI", sort=_names(sort), projection=projection)
+
+
+def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    found: Any = () if names is None else (names,) if isinstance(names, str) else names
+    if not isinstance(found, (tuple, list)) or not all(isinstance(name, str) for name in found):
+        raise ModelError("the key of an index is the name of a field, or a tuple of names")
+    return tuple(found)
+
+
+_SETTINGS = frozenset(
+    [
+        "default",
+        "default_factory",
+        "name",
+        "ge",
+        "gt",
+        "le",
+        "lt",
+        "min_length",
+        "max_length",
+        "pattern",
+        "validators",
+        "immutable",
+        "write_once",
+        "protected",
+        "omit_empty",
+        "secret",
+        "allow_float",
+        "also_read",
+        "init",
+    ]
+)
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a setting that does not exist, with the nearest one that does."""
+    for name in settings:
+        if name not in _SETTINGS:
+            known = _CALLED_HERE.get(name)
+            hint = did_you_mean(name, _SETTINGS) if known is None else f"; write {known}"
+            raise ModelError(f"attr() has no setting {name!r}{hint}", code="ErrInvalidTag")
+    return settings
+
+
+_CALLED_HERE = {
+    "unique": "attr(Unique())",
+    "primary_key": "partition_key()",
+    "hash_key": "partition_key()",
+    "range_key": "sort_key()",
+    "index": 'by_name = gsi("by-name", partition="name") in the class',
+    "nullable": "Attr[... | None] = attr(default=None)",
+    "null": "Attr[... | None] = attr(default=None)",
+    "optional": "Attr[... | None] = attr(default=None)",
+    "required": "no default: the field is required then",
+    "alias": "name= for the stored name",
+    "attr_name": "name= for the stored name",
+    "column": "name= for the stored name",
+    "serialization_alias": "name= for the stored name",
+    "validation_alias": "also_read= for other stored names",
+    "validator": "validators=(function,)",
+    "regex": "pattern=",
+    "min": "ge=",
+    "max": "le=",
+    "choices": "Attr[Literal[...]], or an Enum",
+    "readonly": "immutable=True",
+    "frozen": "immutable=True",
+    "auto_now": "updated_at()",
+    "auto_now_add": "created_at()",
+    "onupdate": "updated_at()",
+    "default_for_new": "default= or default_factory=",
+}
+"""By the name in other libraries: what it is here."""
+
+
+def did_you_mean(name: str, known: Any) -> str:
+    """The end of an error message: the known name nearest to a wrong one."""
+    from difflib import get_close_matches  # needed only to explain a mistake
+
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"

@@ -1,0 +1,173 @@
+"""The generated methods of a model: constructor, equality and repr, as straight-line code kept in linecache."""
+
+from __future__ import annotations
+
+import linecache
+from typing import Any, Final
+
+from dynamorm.errors import DynamORMError, MissingArgument, UnknownArgument
+from dynamorm.schema.composite import Composite, composites_of
+from dynamorm.schema.schema import MISSING, SCHEMAS, Field, Schema
+
+from .declare import did_you_mean
+
+SOURCE: Final = "__replaced__"
+"""The argument by which `dataclasses.replace` names the object that is replaced; the one name that is no field."""
+
+
+def methods(schema: Schema, *, after: bool = False) -> dict[str, Any]:
+    """``__init__``, ``__eq__`` and ``__repr__`` for a model. ``after``: the constructor calls ``__post_init__``."""
+    names: dict[str, Any] = {
+        "MISSING": MISSING, "_absent": _absent, "_refuse": _refuse, "_shown": _shown, "_carefully": _carefully,
+        "_take_state": _take_state,
+    }  # fmt: skip
+    source = "\n".join((_init(schema, names, after=after), _eq(schema), _repr(schema)))
+    filename = f"<dynamorm model {schema.name} {id(schema):x}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    exec(compile(source, filename, "exec"), names)
+    found = {name: names[name] for name in ("__init__", "__eq__", "__repr__")}
+    for name, function in found.items():
+        function.__qualname__ = f"{schema.name}.{name}"
+    return found
+
+
+def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
+    required, optional = [], []
+    body = [" self.__loaded__ = None"]
+    computed = composites_of(schema)
+    for key, field in schema.fields.items():
+        if key in computed:
+            continue
+        if field.default_factory is not None:
+            names[f"_factory_{key}"] = field.default_factory
+            optional.append(f"{key}=MISSING")
+            body.append(f" self.{key} = _factory_{key}() if {key} is MISSING else {key}")
+        else:
+            if field.default is MISSING:
+                required.append(key)
+            else:
+                names[f"_default_{key}"] = field.default
+                optional.append(f"{key}=_default_{key}")
+            body.append(f" self.{key} = {key}")
+    if required:
+        # Required arguments have a default too: Python itself would name a missing one before the typo that caused it.
+        absent = " or ".join(f"{key} is MISSING" for key in required)
+        given = ", ".join(f"{key!r}: {key}" for key in required)
+        body.insert(0, f" if {absent}: _absent(self, {{{given}}})")
+    body.append(" if _unknown: _take_state(self, _unknown)")
+    if after:
+        body.append(" self.__post_init__()")
+    named = [*(f"{key}=MISSING" for key in required), *optional]
+    arguments = ", ".join(["self", *(["*", *named] if named else []), "**_unknown"])
+    return f"def __init__({arguments}):\n if _unknown: _refuse(self, _unknown)\n" + "\n".join(body) + "\n"
+
+
+def _eq(schema: Schema) -> str:
+    mine, theirs = (_tuple(schema, who) for who in ("self", "other"))
+    return (
+        "def __eq__(self, other):\n"
+        " if other.__class__ is not self.__class__: return NotImplemented\n"
+        f" try: return {mine} == {theirs}\n"
+        " except AttributeError: return self is other\n"  # one of them is not whole
+    )
+
+
+def _tuple(schema: Schema, who: str) -> str:
+    computed = composites_of(schema)  # equal when its fields are
+    return "(" + "".join(f"{who}.{key}, " for key in schema.fields if key not in computed) + ")"
+
+
+def _repr(schema: Schema) -> str:
+    computed = composites_of(schema)
+    shown = ", ".join(
+        f"{key}=***"
+        if masked(field) or _shows_masked(schema, field)
+        else f'{key}={{_shown(self, "{key}")}}'
+        if key in computed
+        else f"{key}={{self.{key}!r}}"
+        for key, field in schema.fields.items()
+    )
+    return (
+        "def __repr__(self):\n"
+        f" try: return f'{schema.name}({shown})'\n"
+        f" except Exception: return _carefully(self, {schema.name!r})\n"
+    )
+
+
+def _carefully(self: Any, name: str) -> str:
+    """As ``repr`` shows an object of which something is missing, or cannot be shown."""
+    fields = SCHEMAS[getattr(type(self), "__partial_of__", type(self))].fields
+    return f"{name}({', '.join(f'{key}={shown_value(self, field)}' for key, field in fields.items())})"
+
+
+def shown_value(self: Any, field: Field) -> str:
+    """The value of a field as repr shows it. It never raises: an object may be half made, and a value anything."""
+    try:
+        value = getattr(self, field.name)
+    except AttributeError:
+        return "<unset>"
+    except DynamORMError:
+        return "?"  # a composite of which a component cannot be stored
+    if masked(field) or _shows_masked(SCHEMAS[getattr(type(self), "__partial_of__", type(self))], field):
+        return "***"
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - whatever the value's own repr raises
+        return "<not shown>"
+
+
+def masked(field: Field) -> bool:
+    """Whether a field's value is never shown: ``attr(secret=True)``, or an option that says so of itself."""
+    return field.secret or any(getattr(option, "secret", False) for option in field.options)
+
+
+def _shown(self: Any, key: str) -> str:
+    """A composite as repr shows it, also when a field of it holds what cannot be stored."""
+    try:
+        return repr(getattr(self, key))
+    except DynamORMError:
+        return "?"
+
+
+def _shows_masked(schema: Schema, field: Field) -> bool:
+    """Whether a composite holds the value of a field that is masked."""
+    made = field.option(Composite)
+    return made is not None and any(masked(schema.fields[name]) for name in made.fields)
+
+
+def _refuse(self: Any, unknown: dict[str, Any]) -> None:
+    """Explain an unknown constructor argument; the names only, never the values."""
+    cls = type(self)
+    first = next((name for name in unknown if name != SOURCE), None)
+    if first is None:
+        return
+    computed = composites_of(SCHEMAS[cls])
+    made = computed.get(first)
+    if made is not None:
+        parts = ", ".join(made.components)
+        of = f"computed from {parts}: give those" if parts else "the same for every object"
+        raise UnknownArgument(f"{cls.__name__}.{first} is no argument: it is {of}", field=first)
+    fields = [name for name in SCHEMAS[cls].fields if name not in computed]
+    raise UnknownArgument(f"{cls.__name__} has no field {first!r}{did_you_mean(first, fields)}", field=first)
+
+
+def _take_state(self: Any, unknown: dict[str, Any]) -> None:
+    """Know of the stored item what the replaced object knows, unless the key is another: then this one is new."""
+    schema = SCHEMAS[type(self)]
+    source = unknown[SOURCE]
+    computed = composites_of(schema)
+    names: set[str] = set()
+    for name in schema.key.fields if schema.key else ():
+        names.update(computed[name].fields if name in computed else (name,))
+    if all(getattr(self, name) == getattr(source, name) for name in names):
+        self.__loaded__ = source.__loaded__
+
+
+def _absent(self: Any, required: dict[str, Any]) -> None:
+    """Name the required arguments that were not given, in Python's own words."""
+    missing = [repr(name) for name, value in required.items() if value is MISSING]
+    some = f"argument{'s' if len(missing) > 1 else ''}: {' and '.join(missing)}"
+    raise MissingArgument(
+        f"{type(self).__name__}.__init__() missing {len(missing)} required keyword-only {some}",
+        field=next(name for name, value in required.items() if value is MISSING),
+    )

@@ -1,0 +1,1 @@
+"""One call to DynamoDB: sent, verified, tried again, told as an error."""

@@ -1,0 +1,58 @@
+"""What is said of an update that builds on what is not stored: inside an attribute, or behind a list that is not there.
+
+The service does not say where. The request does, so nothing else is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from dynamorm.codec.strict import read_object
+from dynamorm.errors import ValidationError
+from dynamorm.wire.reply import ServiceFault
+
+_INSIDE: Final = re.compile(r"#\w+(?:\.#\w+|\[\d+\])+")
+_GROWING: Final = re.compile(r"list_append\((?::\w+, ?)?(#\w+(?:\.#\w+|\[\d+\])*)")
+
+
+def of_path(fault: ServiceFault, body: bytes, info: dict[str, Any]) -> ValidationError | None:
+    """The error for a refused update that names what it builds on; None for any other refusal.
+
+    Its words are those of the service on all engines; only some add a part of the path.
+    """
+    if "document path provided in the update expression" in fault.message:
+        found = _named(body, _INSIDE)
+        roots = list(dict.fromkeys(re.split(r"[.\[]", path)[0] for path in found))
+        text = (
+            "cannot be changed: what it lies in is not stored, or is no map or list that has this place; set"
+            f" {' and '.join(roots)} whole first, with .set(...), or give it a default in the model"
+        )
+    elif "refers to an attribute that does not exist" in fault.message:
+        found = _named(body, _GROWING)
+        text = "is not stored, and has no default to begin from: say .append_or_create(x), or .set([x])"
+    else:
+        return None
+    if not found:
+        return None
+    field = re.split(r"[.\[]", found[0])[0]
+    return ValidationError(f"{' and '.join(found)} {text}", field=field, **info)
+
+
+def _named(body: bytes, what: re.Pattern[str]) -> list[str]:
+    """The places that the updates of a request name so, in the words of the table."""
+    request: dict[str, Any] = read_object(body)
+    operations: list[dict[str, Any]] = request.get("TransactItems", [{"Update": request}])
+    found: set[str] = set()
+    for update in (one["Update"] for one in operations if "Update" in one):
+        names = update.get("ExpressionAttributeNames", {})
+        found |= {_spelled(path, names) for path in what.findall(update.get("UpdateExpression", ""))}
+    return sorted(found)
+
+
+def _spelled(path: str, names: dict[str, str]) -> str:
+    """A path with the names that its placeholders stand for."""
+    return re.sub(r"#\w+", lambda match: names.get(match[0], match[0]), path)
+
+
+__all__ = ["of_path"]

@@ -1,0 +1,1 @@
+"""Queries and scans: planned, read page by page, and ended."""

@@ -1,0 +1,339 @@
+"""The planner: which table or index answers a request, and what of it is key condition and what is filter.
+
+The same request always gets the same plan, whatever the order of its terms. It must not know how a query is sent.
+
+Of the tables and indexes whose partition key the terms give, one is taken so: those whose whole key is given go first;
+then the table before its indexes; then the most key attributes given; then a local index before a global one; then the
+name. An index that may lack items or attributes is taken only when asked for by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from dynamorm.expressions.tree import Comparison, Condition, Location
+from dynamorm.ops.plan import Plan
+from dynamorm.ops.reads.terms import (
+    PRESENT,
+    RANGES,
+    always_stored,
+    flat,
+    joined,
+    named_in,
+    outside,
+    sibling_filter,
+    without_guards,
+)
+from dynamorm.schema.schema import Index, Key, Schema, key_parts
+
+from . import refusals
+from .request import Request
+
+Used = tuple[tuple[Comparison, ...], frozenset[int]]
+"""The comparisons of a key condition, and the numbers of the terms that they stand for."""
+
+
+class Chosen(Struct, frozen=True):
+    """Where a request goes: the table (``index`` None) or an index, as a Query, or as a Scan.
+
+    ``terms`` is the key condition, ``filters`` the rest. ``holds`` are the fields that the index holds of each item, None
+    when it holds all. ``partitions`` are the values of the partition key to ask one by one, where a key is sharded;
+    empty for the usual one. ``family`` says that objects of other classes are to be left out after hydrating, because
+    the index does not hold what tells them apart. ``why`` is the reason in words.
+    """
+
+    index: Index | None
+    terms: tuple[Comparison, ...]
+    filters: tuple[Condition, ...] = ()
+    scan: bool = False
+    holds: frozenset[str] | None = None
+    partitions: tuple[Any, ...] = ()
+    family: bool = False
+    why: str = ""
+
+
+def choose(plan: Plan, request: Request) -> Chosen:
+    """The table or index that answers the request. Raises ValidationError when there is none."""
+    schema = plan.codec.schema
+    found = flat(schema, request.conditions)
+    filters = flat(schema, request.filters) if request.filters else ()
+    tagged = sibling_filter(schema) if schema.discriminator is not None else None
+    asked = _Asked(plan, request, found, filters if tagged is None else (*filters, tagged), tagged)
+    if request.segments is not None:
+        refusals.check_scan_allowed(schema, request)
+        return asked.scanned()
+    if request.index is not None:
+        return asked.named(_named(schema, request.index))
+    used = asked.fits(schema.key)
+    if (
+        used is not None
+        and len(used[1]) == len(found)
+        and ((request.order is None and not asked.filters) or asked.sound(schema.key, used))
+    ):
+        why = "the table's key takes every term"
+        if not asked.filters and not plan.codec.composites:
+            return Chosen(None, used[0], why=why)
+        return asked.chosen(None, used, why)
+    return asked.best(used)
+
+
+class _Asked:
+    """A request taken apart: its terms by what a key can do with them."""
+
+    __slots__ = ("equals", "filters", "found", "plan", "present", "ranges", "request", "schema", "tagged")
+
+    def __init__(
+        self,
+        plan: Plan,
+        request: Request,
+        found: tuple[Condition, ...],
+        filters: tuple[Condition, ...],
+        tagged: Condition | None,
+    ) -> None:
+        self.plan = plan
+        self.schema = plan.codec.schema
+        self.request = request
+        self.found = found
+        self.filters = filters
+        self.tagged = tagged
+        self.equals: dict[str, tuple[Comparison, frozenset[int]]] = {}
+        self.ranges: dict[str, tuple[Comparison, frozenset[int]]] = {}
+        self.present: dict[str, set[int]] = {}
+        for number, term in enumerate(found):
+            if isinstance(term, Comparison) and len(term.path.parts) == 1:
+                self._sort(number, term)
+
+    def _sort(self, number: int, term: Comparison) -> None:
+        name, op = term.path.field.name, term.op
+        if op == "IN" and len(term.operands) == 1:
+            term, op = Comparison("=", term.operands, term.path), "="
+        if op == "=":
+            known = self.equals
+        elif op in RANGES:
+            known = self.ranges
+        else:
+            if op in PRESENT:
+                self.present.setdefault(name, set()).add(number)
+            return
+        for one in term.operands:
+            if isinstance(one, Location):
+                return  # a key is compared with values only
+        before = known.get(name)
+        if before is None:
+            known[name] = term, frozenset((number,))
+            return
+        both = joined(before[0], term)
+        if both is not None:
+            known[name] = both, before[1] | {number}
+
+    # --------------------------------------------------------------------------------------------------- one candidate
+
+    def fits(self, key: Key | Index | None) -> Used | None:
+        """What of the terms becomes a condition on this key; None when they do not give its partition."""
+        assert key is not None  # a plan is made only for a model with a key
+        equals, ranges = self.equals, self.ranges
+        if self.plan.codec.composites:
+            from dynamorm.ops.reads import parts
+
+            equals, ranges = dict(equals), dict(ranges)
+            for term, stands_for in parts.rewrite(self.plan, key, self.found):
+                (equals if term.op == "=" else ranges).setdefault(term.path.field.name, (term, stands_for))
+        partition, sort = key_parts(key)
+        taken: list[Comparison] = []
+        numbers: frozenset[int] = frozenset()
+        for name in partition:
+            one = equals.get(name)
+            if one is None:
+                return None
+            taken.append(one[0])
+            numbers |= one[1]
+        for name in sort:
+            one = equals.get(name) or ranges.get(name)
+            if one is None:
+                break
+            taken.append(one[0])
+            numbers |= one[1]
+            if one[0].op != "=":
+                break
+        if self.present:  # whatever is in an index has the attributes of its key
+            numbers = numbers.union(*(self.present.get(name, ()) for name in key.fields))
+        return tuple(taken), numbers
+
+    def rest(self, used: Used) -> tuple[Condition, ...]:
+        """The terms that are left for the filter."""
+        left = tuple(term for number, term in enumerate(self.found) if number not in used[1])
+        return left + self.filters
+
+    def sound(self, key: Key | Index | None, used: Used) -> bool:
+        """Whether the order is right and no filter names an attribute of the key, which DynamoDB refuses."""
+        assert key is not None  # as in `fits`
+        if self.request.order is not None and self.request.order not in self.orders(key, used):
+            return False
+        if not self.filters and len(used[1]) == len(self.found):
+            return True
+        return not named_in(self.rest(used), key.fields)
+
+    def orders(self, key: Key | Index, used: Used) -> tuple[str, ...]:
+        """The fields that the items may be asked to be sorted by."""
+        found = _order(key, used)
+        if self.plan.codec.composites:
+            from dynamorm.ops.reads import parts
+
+            found += parts.orders(self.plan, key, self.found)
+        return found
+
+    def whole(self, index: Index, used: Used) -> str | None:
+        """What an index may lack, in words; None when it answers just as the table would."""
+        if self.request.consistent and index.kind == "GSI":
+            return "is only eventually consistent"
+        rest = self.rest(used)
+        lacks = [name for name in index.fields if not self._stored(name, used[0])]
+        if lacks:
+            return f"leaves out items without {' or '.join(lacks)}"
+        holds = held(self.schema, index)
+        if holds is None:
+            return None
+        if outside(rest, holds) or self.tagged is not None:
+            return "does not hold what the filter names"
+        if self.request.hydrate or (
+            self.request.select and all(place.field.name in holds for place in self.request.select)
+        ):
+            return None
+        return "holds only part of each item"
+
+    def _stored(self, name: str, used: Iterable[Comparison]) -> bool:
+        """Whether every item that the request is about has the attribute."""
+        return (
+            name in self.present or any(term.path.field.name == name for term in used) or always_stored(self.plan, name)
+        )
+
+    # --------------------------------------------------------------------------------------------------- the decision
+
+    def best(self, of_table: Used | None) -> Chosen:
+        """The best of all candidates, or a scan where that is allowed."""
+        fitting: list[tuple[Index | None, Used]] = [] if of_table is None else [(None, of_table)]
+        own = set() if of_table is None else {term.path.field.name for term in of_table[0]}
+        for index in self.schema.indexes.values():
+            used = self.fits(index)
+            # An index that adds nothing but another order is read only when that order is asked for.
+            if used is not None and (
+                self.request.order is not None or not own.issuperset(term.path.field.name for term in used[0])
+            ):
+                fitting.append((index, used))
+        sound = [one for one in fitting if self.sound(self.schema.key if one[0] is None else one[0], one[1])]
+        problems: list[tuple[Index, str]] = []
+        best: tuple[tuple[Any, ...], Index | None, Used] | None = None
+        for one, used in sound:
+            problem = None if one is None else self.whole(one, used)
+            if one is not None and problem is not None:
+                problems.append((one, problem))
+                continue
+            rank = self._rank(one, used)
+            if best is None or rank < best[0]:
+                best = rank, one, used
+        if best is not None:
+            return self.chosen(best[1], best[2], _reason(best[0], len(sound), ordered=self.request.order is not None))
+        if self.request.scan_allowed:
+            return self.scanned()
+        near = (fitting[0][0], self.rest(fitting[0][1])) if fitting else None
+        raise refusals.no_plan(self.schema, self.request, self.found, near, problems)
+
+    def _rank(self, index: Index | None, used: Used) -> tuple[Any, ...]:
+        key = self.schema.key if index is None else index
+        assert key is not None  # as in `fits`
+        part = len(used[0]) < len(key.fields)
+        if index is None:
+            return part, 0, -len(used[0]), 0, ""
+        return part, 1, -len(used[0]), int(index.kind == "GSI"), index.name
+
+    def chosen(self, index: Index | None, used: Used, why: str) -> Chosen:
+        """The plan of a Query."""
+        family = False
+        spread: tuple[str, ...] = ()
+        if self.plan.codec.composites:
+            from dynamorm.ops.reads import parts
+
+            spread = parts.partitions(used[0])
+        holds = None if index is None else held(self.schema, index)
+        if len(used[1]) < len(self.found) or self.filters:
+            rest = self.rest(used)
+            if holds is not None and self.tagged is not None:
+                family, rest = True, rest[:-1]
+            return Chosen(index, used[0], rest, holds=holds, partitions=spread, family=family, why=why)
+        return Chosen(index, used[0], holds=holds, partitions=spread, why=why)
+
+    def named(self, index: Index) -> Chosen:
+        """The plan for an index that was asked for by name: it may lack items or attributes."""
+        used = self.fits(index)
+        if used is None:
+            if self.request.scan_allowed:
+                return self.scanned(index)
+            raise refusals.unfit(self.schema, index, self.found)
+        refusals.check_consistent(self.schema, self.request, index)
+        refusals.check_order(self.schema, self.request, index, self.orders(index, used))
+        self._check_held(index, self.rest(used))
+        on_key = named_in(self.rest(used), index.fields)
+        if on_key:
+            raise refusals.on_key(self.schema, index, self.rest(used), on_key)
+        return self.chosen(index, used, "asked for by name")
+
+    def scanned(self, index: Index | None = None) -> Chosen:
+        """The plan of a Scan."""
+        if index is None and self.request.index is not None:
+            index = _named(self.schema, self.request.index)
+        refusals.check_consistent(self.schema, self.request, index)
+        refusals.check_scan_order(self.schema, self.request)
+        rest = (*self.found, *without_guards(self.plan), *self.filters)
+        if index is not None:
+            rest = (*self.found, *self.filters)
+            self._check_held(index, rest)
+        holds = None if index is None else held(self.schema, index)
+        if holds is not None and self.tagged is not None:
+            return Chosen(index, (), rest[:-1], scan=True, holds=holds, family=True, why="a scan was allowed")
+        return Chosen(index, (), rest, scan=True, holds=holds, why="a scan was allowed")
+
+    def _check_held(self, index: Index, rest: tuple[Condition, ...]) -> None:
+        """A filter on what the index does not hold would be false of every item."""
+        holds = held(self.schema, index)
+        if holds is not None:
+            if self.tagged is not None:
+                rest = rest[:-1]
+            lacks = outside(rest, holds)
+            refusals.check_holds(self.schema, self.request, index, lacks, tagged=self.tagged is not None)
+
+
+def _order(key: Key | Index, used: Used) -> tuple[str, ...]:
+    """The fields that a query's items come sorted by, as far as one may ask for it: any one of the sort key's."""
+    sort = key_parts(key)[1]
+    fixed = {term.path.field.name for term in used[0] if term.op == "="}
+    for position, name in enumerate(sort):
+        if name not in fixed:
+            return sort[: position + 1]
+    return sort
+
+
+def _reason(rank: tuple[Any, ...], candidates: int, *, ordered: bool) -> str:
+    if candidates == 1:
+        return "the only one whose key the terms give" + (" and that is in the order asked for" if ordered else "")
+    if not rank[0]:
+        return "the terms give its whole key" + ("" if rank[1] else ", and the table goes before its indexes")
+    return "the table goes before its indexes" if not rank[1] else "the terms give the most of its key"
+
+
+def held(schema: Schema, index: Index) -> frozenset[str] | None:
+    """The fields that an index holds of each item; None for all."""
+    if index.projection == "ALL":
+        return None
+    assert schema.key is not None  # as in `_Asked.fits`
+    more = index.projection if isinstance(index.projection, tuple) else ()
+    return frozenset((*schema.key.fields, *index.fields, *more))
+
+
+def _named(schema: Schema, wanted: str) -> Index:
+    for index in schema.indexes.values():
+        if index.name == wanted:
+            return index
+    raise refusals.no_index(schema, wanted)

@@ -1,0 +1,229 @@
+"""Cursors: where a query stopped, sealed, so that whoever carries it can neither read nor change it.
+
+A cursor is ``c1.`` and base64url of nonce and AES-256-GCM. It opens only for the query it was made for: same model,
+table, index, direction, conditions and selection; limits and page sizes may differ. It must not know how a query is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import sha256
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from dynamorm.codec.system import is_key, sorted_sets
+from dynamorm.config.cursor_keys import CursorKeys
+from dynamorm.errors import ConfigError, TamperedCursor, ValidationError
+from dynamorm.expressions.compile import Placeholders, condition_text
+from dynamorm.expressions.tree import Condition
+from dynamorm.ops.plan import encode
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+    from .prepared import Ready
+
+PREFIX: Final = "c1."
+LIFE: Final = 24 * 3600
+"""Seconds that a cursor may be used: long enough for a person's working day, short enough to change keys daily."""
+LONGEST: Final = 4096
+"""Characters of a cursor: it travels in URLs and headers, whose usual limit is 8 KB."""
+_PURPOSE: Final = b"dynamorm/cursor/1"
+_NONCE: Final = 12
+FORMATS: Final = ("c1", "v0.1")
+
+
+def seal(session: Session, ready: Ready, key: bytes) -> str:
+    """The cursor to go on behind ``key``.
+
+    Raises: ConfigError in production without ``cursor_key``, or without the package `cryptography`; ValidationError
+    when the key is too long for a cursor.
+    """
+    if ready.request.cursor_format == "v0.1":
+        text = _plain(ready, key)
+    else:
+        payload = _bound(ready) | {"lek": msgspec.json.decode(key), "exp": _now(session) + LIFE}
+        nonce = os.urandom(_NONCE)
+        sealed = _sealers(_keys(session))[0].encrypt(nonce, msgspec.json.encode(payload, order="sorted"), _about(ready))
+        text = PREFIX + urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
+    if len(text) > LONGEST:
+        name = ready.plan.codec.schema.name
+        raise ValidationError(f"the key of this {name} is too long for a cursor: {len(text)} of {LONGEST} characters")
+    return text
+
+
+def open_cursor(session: Session, ready: Ready, text: str) -> bytes:
+    """The raw JSON of the key to go on behind.
+
+    Raises: TamperedCursor, always the same one, for whatever is no cursor of this query; ConfigError as `seal`.
+    """
+    v01 = ready.request.cursor_format == "v0.1"
+    sealers = () if v01 else _sealers(_keys(session))
+    found: bytes | None = None
+    if len(text) <= LONGEST:
+        found = _open_plain(ready, text) if v01 else _open(session, ready, text, sealers)
+    if found is None:  # raised out here: a context would tell what was wrong
+        raise TamperedCursor(
+            "this cursor cannot be used for this query: start at the beginning",
+            operation=ready.name,
+            table=ready.plan.table,
+        )
+    return found
+
+
+def _open(session: Session, ready: Ready, text: str, sealers: Iterable[Any]) -> bytes | None:
+    from cryptography.exceptions import InvalidTag
+
+    raw = _unarmoured(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else None
+    if raw is None or len(raw) <= _NONCE:
+        return None
+    for sealer in sealers:
+        try:
+            payload = msgspec.json.decode(sealer.decrypt(raw[:_NONCE], raw[_NONCE:], _about(ready)))
+        except InvalidTag:
+            continue
+        exp, key = payload.pop("exp"), payload.pop("lek")
+        return encode(key) if payload == _bound(ready) and _now(session) < exp else None
+    return None
+
+
+def _unarmoured(text: str) -> bytes | None:
+    """The bytes of base64url without padding, in its one spelling."""
+    try:
+        found = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (Error, ValueError):
+        return None
+    # Python skips foreign characters and ignores spare bits; whoever changes a character must be found out.
+    return found if urlsafe_b64encode(found).decode().rstrip("=") == text else None
+
+
+def _now(session: Session) -> int:
+    return int(session.now().timestamp())
+
+
+def _about(ready: Ready) -> bytes:
+    """What the seal vouches for besides the payload: purpose, tenant (none yet) and model."""
+    return b"\0".join((_PURPOSE, b"", ready.plan.codec.schema.name.encode()))
+
+
+def _bound(ready: Ready) -> dict[str, Any]:
+    """What a cursor is bound to."""
+    return {
+        "idx": "" if ready.chosen.index is None else ready.chosen.index.name,
+        "dir": "desc" if ready.request.descending else "asc",
+        "qh": _query_hash(ready),
+        "t": "",
+        "m": ready.plan.codec.schema.name,
+    }
+
+
+def _query_hash(ready: Ready) -> str:
+    """SHA-256 of what is asked, whatever the order of its terms; without limits and page sizes."""
+    chosen, request = ready.chosen, ready.request
+    places = sorted(json.dumps(place.stored) for place in request.select)
+    terms = sorted(_term(ready, one) for one in (*chosen.terms, *chosen.filters))
+    asked = (ready.plan.table, ready.name, terms, places, request.segments, request.segment)
+    return sha256(encode(asked)).hexdigest()
+
+
+def _term(ready: Ready, condition: Condition) -> str:
+    """One term as text, the same in every process."""
+    places = Placeholders()
+    text = condition_text(condition, places, ready.plan.operand)
+    return encode((text, list(places.names.values()), sorted_sets(list(places.values.values())))).decode()
+
+
+# ---------------------------------------------------------------------------------------------------------------- keys
+
+_lock: Final = Lock()
+_process: list[CursorKeys] = []
+
+
+def _keys(session: Session) -> CursorKeys:
+    """The secrets of the settings, or those of this process."""
+    keys = session.config.cursor_key
+    if keys is not None:
+        return keys
+    if session.config.preset == "production":
+        raise ConfigError(
+            "production requires cursor_key=... where cursors are used: 32 random bytes or their base64 text, the same in"
+            " every process (DYNAMORM_CURSOR_KEY)"
+        )
+    with _lock:
+        if _process:
+            return _process[0]
+        _process.append(CursorKeys((os.urandom(32),)))
+    import warnings
+
+    warnings.warn(
+        "no cursor_key is set, so cursors are sealed with a key of this process: no other process, and none after a"
+        " restart, can open them; set Config(cursor_key=...) or DYNAMORM_CURSOR_KEY",
+        stacklevel=2,
+    )
+    return _process[0]
+
+
+@lru_cache(maxsize=16)
+def _sealers(keys: CursorKeys) -> tuple[Any, ...]:
+    """AES-GCM with a key derived from each secret for this one purpose."""
+    with suppress(ImportError):
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        return tuple(
+            AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret))
+            for secret in keys.secrets
+        )
+    raise ConfigError("cursors are sealed by the package cryptography: pip install 'dynamorm-py[secure]'")
+
+
+# ---------------------------------------------------------------------------------------------- cursors of the Go library
+
+_ESCAPES: Final = {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+"""What Go's encoder escapes besides what JSON demands. Source: https://pkg.go.dev/encoding/json#Marshal"""
+
+
+def _plain(ready: Ready, key: bytes) -> str:
+    """A v0.1 cursor: padded base64url of JSON that anybody can read and change."""
+    if ready.request.segments is not None or ready.chosen.partitions:
+        raise ValidationError(
+            "a v0.1 cursor holds one position; a scan in segments and a query over shards have several: leave out"
+            " cursor_format()"
+        )
+    index, order = ready.chosen.index, ready.request.order
+    found: dict[str, Any] = {"lastKey": dict(sorted(msgspec.json.decode(key).items()))}
+    if index is not None:
+        found["index"] = index.name
+    if order is not None:
+        found["sort"] = "DESC" if ready.request.descending else "ASC"
+    text = encode(found).decode()
+    for sign, escape in _ESCAPES.items():
+        text = text.replace(sign, escape)
+    return urlsafe_b64encode(text.encode()).decode()
+
+
+def _open_plain(ready: Ready, text: str) -> bytes | None:
+    """The key in a v0.1 cursor, if it has the form of one for this query."""
+    try:
+        found = msgspec.json.decode(urlsafe_b64decode(text))
+    except (Error, ValueError, msgspec.DecodeError):
+        return None
+    if not isinstance(found, dict) or found.keys() - {"lastKey", "index", "sort"}:
+        return None
+    index = "" if ready.chosen.index is None else ready.chosen.index.name
+    order = ("DESC",) if ready.request.descending else ("", "ASC")
+    sort = found.get("sort", "")  # the Go library stores the text of the caller, in whatever case
+    if found.get("index", "") != index or not isinstance(sort, str) or sort.upper() not in order:
+        return None
+    types = {name: ready.plan.key_type(field) for name, field in ready.key_fields()}
+    key = found.get("lastKey")
+    return encode(key) if is_key(key, types) else None

@@ -1,0 +1,106 @@
+"""The ends of a query that read no more than they need: the first item, the one item, how many, whether any.
+
+It must not know how a request is planned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from dynamorm.codec.strict import read_count
+from dynamorm.effects import Flow
+from dynamorm.errors import MultipleFound, NotFound
+
+from .page_reader import MOST, Turn
+from .query import spread, turn_of
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+    from .pages import Page
+    from .request import Request
+
+
+def first(session: Session, request: Request) -> Flow[Any]:
+    """The first item that matches, or None."""
+    turn = turn_of(replace(request, limit=1))
+    while not turn.done:
+        found = yield from turn.next(session)
+        if found:
+            return found[0]
+    return None
+
+
+def one(session: Session, request: Request) -> Flow[Any]:
+    """The only item that matches. Raises: NotFound, MultipleFound."""
+    turn = turn_of(replace(request, limit=2 if request.limit is None else min(request.limit, 2)))
+    found: list[Any] = []
+    while not turn.done:
+        found += yield from turn.next(session)
+    if len(found) == 1:
+        return found[0]
+    plan = turn.begin(session).plan
+    name = plan.codec.schema.name
+    if found:
+        raise MultipleFound(
+            f"more than one {name} matches, where one() expects one: narrow the query, or say first()",
+            operation="Query",
+            table=plan.table,
+        )
+    raise NotFound(f"no {name} matches", operation="Query", table=plan.table)
+
+
+def page(session: Session, request: Request) -> Flow[Page[Any]]:
+    """One page, full unless it is the last or time ran out."""
+    return turn_of(_paged(request), fill=True).page(session)
+
+
+def _paged(request: Request) -> Request:
+    """A page is as long as the smaller of limit and page size; what is left of the limit is of no interest."""
+    sizes = [size for size in (request.limit, request.page_size) if size is not None]
+    return replace(request, limit=None, page_size=min(sizes)) if sizes else request
+
+
+def count(session: Session, request: Request) -> Flow[int]:
+    """How many items match, up to the limit."""
+    if request.segments is not None and request.segment is None:
+        from . import scan
+
+        in_all: int = yield from scan.count(session, request)
+        return in_all
+    turn = Turn(request, spread=spread)
+    ready = turn.begin(session)
+    if ready.chosen.family:
+        return (yield from _counted_whole(session, turn))
+    if ready.chosen.partitions:
+        from . import shards
+
+        return (yield from shards.count(session, turn))
+    counting = ready.counting()
+    start, left, look = turn.start, request.limit, turn.look
+    total: int = 0
+    while True:
+        limit = left if left is None or not ready.filtered else max(left, look)
+        found: int
+        found, _, start = yield from session.call(counting.op(start, limit, read_count, b',"Select":"COUNT"'))
+        total += found
+        if left is not None:
+            left -= found
+        if start is None or (left is not None and left <= 0):
+            return total if request.limit is None else min(total, request.limit)
+        look = min(look * 2, MOST)
+
+
+def _counted_whole(session: Session, turn: Turn) -> Flow[int]:
+    """Count items that must be read to tell whether they are meant."""
+    total = 0
+    while not turn.done:
+        total += len((yield from turn.next(session)))
+    return total
+
+
+def exists(session: Session, request: Request) -> Flow[bool]:
+    """Whether any item matches."""
+    return (yield from count(session, replace(request, limit=1))) > 0

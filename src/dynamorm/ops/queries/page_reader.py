@@ -1,0 +1,136 @@
+"""Where a reader of pages stands: it reads page after page, and stops at the limit.
+
+A page ends where the caller's limit ends, and the next one goes on behind the last item that was handed out, also when
+DynamoDB had read further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from dynamorm.codec.replies.reading import Misfit
+from dynamorm.effects import Flow
+from dynamorm.errors import DynamORMError, ValidationError
+
+from . import pages
+from .choose import choose
+from .prepared import Ready, read
+from .request import Request
+
+if TYPE_CHECKING:
+    from dynamorm.codec.generate import Page
+    from dynamorm.session import Session
+
+Step: TypeAlias = "Callable[[Turn, Session, Ready, int | None], Flow[list[Any]]]"
+"""Reads some of the items that come next, and moves the reader on."""
+
+FEWEST: Final = 32
+"""Items read at least with one request of a filtered query: reading a few more costs little, a round trip much."""
+MOST: Final = 1024
+"""Items read at most with one request of a filtered query with a limit, however few have matched so far."""
+
+
+class Turn:
+    """Where a reader of pages stands. ``next`` makes the flow of the next page; ``done`` says that there is none.
+
+    ``fill`` makes full pages: a page of the size asked for, or of what is left of the limit, is read on for until it
+    is full, the end is reached, or the time of one operation is over. ``misfits`` are the errors of items that do not
+    fit the model, where they are collected, which only ``page`` hands out (``paged``). ``spread`` makes the step of a
+    query over a partition that is spread over shards, which ``shards`` keeps the state of.
+    """
+
+    __slots__ = ("done", "fill", "left", "look", "misfits", "paged", "ready", "request", "shards", "spread", "start")
+
+    def __init__(self, request: Request, *, fill: bool = False, spread: Step | None = None) -> None:
+        self.request: Request = request
+        self.spread: Step | None = spread
+        self.start: bytes | None = request.start
+        self.left = request.limit
+        self.done: bool = False
+        self.fill: bool = fill
+        self.look: int = FEWEST
+        self.ready: Ready | None = None
+        self.misfits: list[DynamORMError] = []
+        self.paged: bool = False
+        self.shards: Any = None
+
+    def begin(self, session: Session) -> Ready:
+        """Plan the request and open its cursor, once."""
+        ready = self.ready
+        if ready is None:
+            if self.request.misfit == "collect" and not self.paged:
+                raise ValidationError(
+                    'on_misfit("collect") hands out what does not fit by page() and pages(): end the query with one of'
+                    ' them, or say on_misfit("skip")',
+                    field="on_misfit",
+                )
+            plan = session.plan(self.request.model)
+            ready = Ready(plan, self.request, choose(plan, self.request))
+            if self.request.cursor is not None:
+                from . import cursor
+
+                self.start = cursor.open_cursor(session, ready, self.request.cursor)
+            self.ready = ready
+        return ready
+
+    def next(self, session: Session) -> Flow[list[Any]]:
+        """Read one page and move on."""
+        ready = self.ready or self.begin(session)
+        size, left = self.request.page_size, self.left
+        if left is not None and (size is None or left < size):
+            size = left
+        items = yield from self._step(session, ready, size)
+        if self.fill:
+            monotonic = session.channel.clock.monotonic
+            end = monotonic() + session.config.operation_timeout
+            while not self.done and len(items) < (size or 1) and monotonic() < end:
+                items += yield from self._step(session, ready, None if size is None else size - len(items))
+        return items
+
+    def page(self, session: Session) -> Flow[pages.Page[Any]]:
+        """Read one page and move on; the page can be gone on from."""
+        self.paged = True
+        items = yield from self.next(session)
+        misfits, self.misfits = self.misfits, []
+        return pages.Page(items, self._cursor(session), misfits)
+
+    def kept(self, items: list[Any]) -> list[Any]:
+        """The items that fit the model. What does not is kept apart, or left out."""
+        if self.request.misfit == "raise":
+            return items
+        if self.request.misfit == "collect":
+            self.misfits += [one.error for one in items if one.__class__ is Misfit]
+        return [one for one in items if one.__class__ is not Misfit]
+
+    def _cursor(self, session: Session) -> Callable[[], str] | None:
+        ready, start = self.begin(session), self.start
+        if start is None:
+            return None
+        key = start
+
+        def seal() -> str:
+            from . import cursor
+
+            return cursor.seal(session, ready, key)
+
+        return seal
+
+    def _step(self, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
+        """One call; ``left`` and ``start`` move on."""
+        if ready.chosen.partitions:
+            assert self.spread is not None  # `dynamorm.ops.queries.query` gives it
+            return (yield from self.spread(self, session, ready, size))
+        got: Page
+        if ready.filtered or ready.hydrates:
+            got = yield from read(session, ready, self.start, size, self.look)
+        else:  # without a detour: this is what most queries are
+            got = yield from session.call(ready.op(self.start, size, ready.read))
+        self.start = got.last_key
+        items = got.items if self.request.misfit == "raise" else self.kept(got.items)
+        if ready.filtered and self.look < MOST:
+            self.look *= 2
+        if self.left is not None:
+            self.left -= len(items)
+        self.done = got.last_key is None or self.left == 0
+        return items

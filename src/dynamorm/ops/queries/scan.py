@@ -1,0 +1,180 @@
+"""Parallel scans: the segments of a table read side by side, in rounds of one page of each.
+
+A round is read whole before the next begins, so that never more than a page of each segment is in memory, the position
+is one for all of them after every round, and both faces do the same. A round that failed moved nothing: it is read
+again. This module must not know how a request is planned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import DecodeError, Raw, Struct
+from msgspec.json import Decoder
+
+from dynamorm.codec.strict import dumps
+from dynamorm.effects import Flow, Gather
+from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.overriding import override
+
+from .lanes import Lanes, counted, restored, stored, width
+from .page_reader import MOST, Turn
+from .prepared import Ready, read
+
+if TYPE_CHECKING:
+    from dynamorm.codec.generate import Page
+    from dynamorm.session import Session
+
+    from .request import Request
+
+MAX_SEGMENTS: Final = 1_000_000
+"""Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html"""
+
+
+class _Stored(Struct, forbid_unknown_fields=True):
+    """A position as JSON: how many segments, how many of them were begun, and the keys of those that go on."""
+
+    segments: int
+    begun: int
+    at: dict[str, Raw]
+
+
+_decode: Final = Decoder(_Stored).decode
+
+
+class ScanState(Lanes):
+    """Where a parallel scan stands. Segments are begun in order: one before ``begun`` that is not in ``at`` has ended.
+
+    Example: ``ScanState.decode(state.encode(), 4)``
+    """
+
+    __slots__ = ("begun", "segments")
+
+    def __init__(self, segments: int) -> None:
+        super().__init__({})
+        self.segments: int = segments
+        self.begun: int = 0
+
+    @property
+    @override
+    def done(self) -> bool:
+        return not self.at and self.begun == self.segments
+
+    @override
+    def live(self, most: int) -> list[int]:
+        """The segments to read next, at most so many; new ones are begun in the place of those that ended."""
+        while len(self.at) < most and self.begun < self.segments:
+            self.at[self.begun] = None
+            self.begun += 1
+        return super().live(most)
+
+    def encode(self) -> bytes:
+        """As JSON, for a cursor."""
+        return dumps(_Stored(self.segments, self.begun, stored(self.at)))
+
+    @classmethod
+    def decode(cls, text: bytes, segments: int) -> ScanState:
+        """The position in a cursor.
+
+        Raises: ValidationError when it is none of a scan in so many segments.
+        """
+        position: _Stored | None = None
+        state = cls(segments)
+        try:
+            position = _decode(text)
+            state.at = restored(position.at)
+        except (DecodeError, DynamORMError, ValueError):
+            position = None
+        if position is None or position.segments != segments:
+            raise ValidationError(
+                f"the cursor is not one of a scan in {segments} segments: a scan goes on in as many as it was begun with",
+                field="cursor",
+            )
+        state.begun = position.begun
+        if not all(0 <= segment < state.begun <= segments for segment in state.at):
+            raise ValidationError("the cursor names a segment that the scan does not have", field="cursor")
+        return state
+
+
+def check_segments(count: Any) -> int:
+    """The number of segments. Raises: ValidationError unless it is 1 to 1,000,000.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html
+    """
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_SEGMENTS:
+        raise ValidationError(f"segments is a whole number from 1 to {MAX_SEGMENTS:,}", field="segments")
+    return count
+
+
+class ScanTurn(Turn):
+    """Where a reader of a parallel scan stands. A page holds what one round brought: up to a page of each segment."""
+
+    __slots__ = ("state",)
+
+    done: bool
+    look: int
+    start: bytes | None
+
+    def __init__(self, request: Request, *, fill: bool = False) -> None:
+        super().__init__(request, fill=fill)
+        self.state: ScanState | None = None
+
+    @override
+    def _step(self, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
+        state = self.state
+        if state is None:
+            state = self.state = _state(self.request, self.start)
+        segments = state.live(width(session))
+        shares = _shares(size, len(segments))
+        reading = segments[: len(shares)]
+        flows = [
+            read(session, ready, state.at[segment], share, self.look, _segment(segment, state))
+            for segment, share in zip(reading, shares, strict=True)
+        ]
+        pages: list[Page] = yield Gather(flows, len(flows))
+        items: list[Any] = []
+        for segment, page in zip(reading, pages, strict=True):
+            state.move(segment, page.last_key)
+            items += page.items
+        items = self.kept(items)
+        if ready.filtered and self.look < MOST:
+            self.look *= 2
+        if self.left is not None:
+            self.left -= len(items)
+        self.done = state.done or self.left == 0
+        self.start = None if state.done else state.encode()
+        return items
+
+
+def _state(request: Request, start: bytes | None) -> ScanState:
+    segments = check_segments(request.segments)
+    return ScanState(segments) if start is None else ScanState.decode(start, segments)
+
+
+def _shares(size: int | None, count: int) -> list[int | None]:
+    """How many items each of so many segments may bring, so that together they bring no more than ``size``."""
+    if size is None:
+        return [None] * count
+    each, more = divmod(size, count)
+    return [each + (number < more) for number in range(min(count, size))]
+
+
+def _segment(segment: int, state: ScanState) -> bytes:
+    return b',"Segment":%d,"TotalSegments":%d' % (segment, state.segments)
+
+
+def count(session: Session, request: Request) -> Flow[int]:
+    """How many items match, up to the limit."""
+    turn = ScanTurn(request)
+    ready = turn.begin(session)
+    if ready.chosen.family:
+        total = 0
+        while not turn.done:
+            total += len((yield from turn.next(session)))
+        return total
+    counting, state = ready.counting(), _state(request, turn.start)
+    return (
+        yield from counted(
+            session, state, lambda segment: (counting, _segment(segment, state)), request.limit, turn.look
+        )
+    )

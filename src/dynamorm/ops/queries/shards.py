@@ -1,0 +1,218 @@
+"""Queries over a partition that is spread over shards: all of them are read side by side and merged by their sort key.
+
+Of each shard no more than a page is in memory. What is handed out is in the order that one partition would have, and
+the position is one for all shards: a page can be gone on from. It must not know how a request is planned.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heapify, heappop, heapreplace
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import DecodeError, Raw, Struct
+from msgspec.json import Decoder
+from msgspec.structs import replace
+
+from dynamorm.codec.generate import Page
+from dynamorm.codec.strict import decoded, dumps, parts_of
+from dynamorm.codec.system import ordered, raw_items
+from dynamorm.effects import Flow, Gather
+from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.ops.reads.parts import Spread
+from dynamorm.schema.schema import key_parts
+
+from .lanes import Lanes, counted, restored, stored, width
+from .page_reader import MOST, Turn
+from .prepared import Ready, whole
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+IN_MEMORY: Final = 8192
+"""Items of all shards together that are read ahead where nobody says how many are wanted."""
+_FEWEST: Final = 8
+
+
+class _Stored(Struct, forbid_unknown_fields=True):
+    """A position as JSON: how many shards, and of those that go on the key to go on from behind, null for the start."""
+
+    shards: int
+    at: dict[str, Raw]
+
+
+_decode: Final = Decoder(_Stored).decode
+
+
+class _Shard:
+    """One shard: its request, what was read ahead, where reading goes on, and behind which item the reader stands."""
+
+    __slots__ = ("at", "buffer", "ended", "handed", "number", "ready", "start")
+
+    def __init__(self, number: int, ready: Ready) -> None:
+        self.number = number
+        self.ready = ready
+        self.buffer: deque[tuple[Any, Any, bytes]] = deque()
+        self.start: bytes | None = None
+        self.at: bytes | None = None
+        self.handed: bytes | None = None
+        self.ended = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether it must be read on before it is known what comes next."""
+        return not self.buffer and not self.ended
+
+    def position(self) -> bytes | None:
+        """The key of the item that was handed out last, as JSON; None where none was."""
+        if self.handed is not None:
+            self.at, self.handed = self.ready.key_of(self.handed), None
+        return self.at
+
+
+class Shards:
+    """All shards of one query. ``take`` hands out what is in order already."""
+
+    def __init__(self, ready: Ready, start: bytes | None) -> None:
+        spread = next(term for term in ready.chosen.terms if isinstance(term, Spread))
+        self.shards: list[_Shard] = [
+            _Shard(number, Ready(ready.plan, ready.request, _of_one(ready, spread, number)))
+            for number in range(len(spread.texts))
+        ]
+        key = ready.plan.codec.schema.key if ready.chosen.index is None else ready.chosen.index
+        assert key is not None  # a plan is made only for a model with a key
+        self.sort: tuple[str, ...] = tuple(ready.plan.codec.field(name).stored for name in key_parts(key)[1])
+        self.down: bool = ready.request.descending
+        if start is not None:
+            self._open(start)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left."""
+        return all(one.ended and not one.buffer for one in self.shards)
+
+    def fill(self, session: Session, most: int) -> Flow[None]:
+        """Read a page of each shard of which nothing is left in memory."""
+        waiting = [one for one in self.shards if one.waits]
+        if waiting:
+            yield Gather([self._page(session, one, most) for one in waiting], width(session))
+
+    def _page(self, session: Session, one: _Shard, most: int) -> Flow[None]:
+        ready = one.ready
+        page, raws = yield from session.call(
+            ready.op(one.start, most, lambda body: (ready.read(body), raw_items(body)))
+        )
+        one.buffer.extend((self._rank(raw), item, raw) for item, raw in zip(page.items, raws, strict=True))
+        one.start = page.last_key
+        one.ended = page.last_key is None
+
+    def take(self, most: int | None) -> list[Any]:
+        """What comes next, up to where a shard must be read on first."""
+        if any(one.waits for one in self.shards):
+            return []
+        heads = [(one.buffer[0][0], one.number, one) for one in self.shards if one.buffer]
+        heapify(heads)
+        items: list[Any] = []
+        while heads and (most is None or len(items) < most):
+            one = heads[0][2]
+            _, item, one.handed = one.buffer.popleft()
+            items.append(item)
+            if one.buffer:
+                heapreplace(heads, (one.buffer[0][0], one.number, one))
+            elif one.ended:
+                heappop(heads)
+            else:
+                break
+        return items
+
+    def _rank(self, raw: bytes) -> Any:
+        parts = parts_of(raw)
+        rank = tuple(ordered(decoded(parts[name])) for name in self.sort)
+        return _Down(rank) if self.down else rank
+
+    def encode(self) -> bytes:
+        """The position as JSON, for a cursor."""
+        return dumps(_Stored(len(self.shards), stored(self.lanes().at)))
+
+    def lanes(self) -> Lanes:
+        """Where each shard stands that goes on: behind the item that was handed out last."""
+        return Lanes({one.number: one.position() for one in self.shards if one.buffer or not one.ended})
+
+    def _open(self, text: bytes) -> None:
+        position: _Stored | None = None
+        known: dict[int, bytes | None] = {}
+        try:
+            position = _decode(text)
+            known = restored(position.at)
+        except (DecodeError, DynamORMError, ValueError):
+            position = None
+        count = len(self.shards)
+        if position is None or position.shards != count or not all(0 <= number < count for number in known):
+            raise ValidationError(
+                f"the cursor is not one of a query over {count} shards: start at the beginning", field="cursor"
+            )
+        for one in self.shards:
+            one.ended = one.number not in known
+            one.start = one.at = known.get(one.number)
+
+
+class _Down:
+    """A rank in descending order."""
+
+    __slots__ = ("rank",)
+
+    def __init__(self, rank: Any) -> None:
+        self.rank = rank
+
+    def __lt__(self, other: _Down) -> bool:
+        return bool(other.rank < self.rank)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Down) and bool(other.rank == self.rank)
+
+    __hash__ = None  # type: ignore[assignment] # only ever compared
+
+
+def _of_one(ready: Ready, spread: Spread, number: int) -> Any:
+    """The plan of the query for one shard."""
+    chosen = ready.chosen
+    terms = tuple(spread.of(number) if one is spread else one for one in chosen.terms)
+    return replace(chosen, terms=terms, partitions=())
+
+
+def step(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
+    """One step of a reader of pages: read where nothing is left, and hand out what comes next."""
+    found: Shards | None = turn.shards
+    if found is None:
+        found = turn.shards = Shards(ready, turn.start)
+    count = len(found.shards)
+    ahead = IN_MEMORY if size is None else 2 * size  # a shard may have more than its share of what comes next
+    most = max(ahead // count, _FEWEST)
+    most = most if size is None else min(size, most)
+    if ready.filtered:
+        most = max(most, turn.look)
+        turn.look = min(turn.look * 2, MOST)
+    yield from found.fill(session, most)
+    items = found.take(size)
+    if ready.hydrates:
+        items = (yield from whole(session, ready, _page_of(items))).items
+    items = turn.kept(items)
+    if turn.left is not None:
+        turn.left -= len(items)
+    over = found.done
+    turn.start = None if over else found.encode()
+    turn.done = over or turn.left == 0
+    return items
+
+
+def _page_of(items: list[Any]) -> Flow[Page]:
+    """A page that needs no request to be had."""
+    return Page(items, None, len(items), len(items))
+    yield
+
+
+def count(session: Session, turn: Turn) -> Flow[int]:
+    """How many items match in all shards, up to the limit."""
+    shards = Shards(turn.begin(session), turn.start)
+    counting = {shard.number: (shard.ready.counting(), b"") for shard in shards.shards}
+    return (yield from counted(session, shards.lanes(), counting.__getitem__, turn.left, turn.look))

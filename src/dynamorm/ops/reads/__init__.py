@@ -1,0 +1,1 @@
+"""Reading by key, and what keys are made of."""

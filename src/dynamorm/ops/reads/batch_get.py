@@ -1,0 +1,151 @@
+"""batch_get: any number of keys, in chunks of 100, each answered in its place. Returns a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.replies.batches import Asked
+from dynamorm.codec.strict import dumps
+from dynamorm.effects import Flow, Gather, Sleep
+from dynamorm.errors import DeadlineExceeded, DynamORMError, Throttled, ValidationError
+from dynamorm.ops.calls.op import Op
+from dynamorm.ops.calls.pace import Pace, workers
+from dynamorm.ops.plan import Plan
+
+from .items import key_from_parts
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+MAX_KEYS: Final = 100
+"""Keys of one request.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+"""
+
+
+def get(session: Session, model: Any, keys: Iterable[Any], *, consistent: bool, concurrency: int) -> Flow[list[Any]]:
+    """The objects under the keys, in their order; None where there is none."""
+    plan = session.plan(model)
+    limit = workers(session, concurrency)
+    wanted = _keys(plan, keys)
+    places = {key: place for place, key in enumerate(dict.fromkeys(wanted))}
+    return _all(session, plan, wanted, places, limit=limit, consistent=consistent)
+
+
+def _all(
+    session: Session, plan: Plan, wanted: list[bytes], places: dict[bytes, int], *, limit: int, consistent: bool
+) -> Flow[list[Any]]:
+    distinct = list(places)
+    found: list[Any] = [None] * len(distinct)
+    read = [0]
+    chunks = [
+        _chunk(session, plan, distinct, found, start, read, consistent=consistent)
+        for start in range(0, len(distinct), MAX_KEYS)
+    ]
+    try:
+        if len(chunks) == 1:
+            yield from chunks[0]
+        else:
+            yield Gather(chunks, limit)
+    except (Throttled, DeadlineExceeded) as error:
+        error.message = (
+            f"{len(distinct) - sum(read)} of {len(distinct)} keys of {plan.codec.schema.name} were not read:"
+            f" {error.message}"
+        )
+        error.args = (error.message,)
+        raise
+    if len(distinct) == len(wanted):
+        return found
+    codec, seen = plan.codec, set[int]()
+    result = []
+    for key in wanted:
+        place = places[key]
+        one = found[place]
+        if place in seen and one is not None:  # an object of its own for each place: changing one changes no other
+            one = codec.decode(codec.loaded(one) or b"")
+        seen.add(place)
+        result.append(one)
+    return result
+
+
+def _chunk(
+    session: Session,
+    plan: Plan,
+    keys: list[bytes],
+    found: list[Any],
+    start: int,
+    read: list[int],
+    *,
+    consistent: bool,
+) -> Flow[None]:
+    """Read the keys from ``start`` on into ``found``, and add to ``read`` how many were answered for."""
+    pace = Pace(session)
+    left = list(range(start, min(start + MAX_KEYS, len(keys))))
+    head = b'{"RequestItems":{' + dumps(plan.table) + b':{"Keys":['
+    tail = b'],"ConsistentRead":true}}}' if consistent else b"]}}}"
+    while True:
+        asked_for = [keys[place] for place in left]
+        asked = Asked(plan.key_names, asked_for)
+        op = Op(
+            "BatchGetItem",
+            plan.table,
+            head + b",".join(asked_for) + tail,
+            partial(plan.codec.reading.batch.read, asked=asked),
+            timeout=pace.left(),
+        )
+        items, again = yield from session.call(op)
+        for position, one in items:
+            found[left[position]] = one
+        read.append(len(left) - len(again))
+        if not again:
+            return
+        delay = pace.unprocessed(progress=len(again) < len(left))
+        if delay is None:
+            raise Throttled(
+                f"DynamoDB left {len(again)} keys of a request undone {pace.requests} times; {pace.why}",
+                operation="BatchGetItem",
+                table=plan.table,
+                attempts=pace.requests,
+            )
+        yield Sleep(delay)
+        left = [left[position] for position in again]
+
+
+def _keys(plan: Plan, keys: Any) -> list[bytes]:
+    """The JSON of each key. Raises: ValidationError naming the position of the one that cannot be."""
+    name = plan.codec.schema.name
+    if isinstance(keys, (str, bytes, dict)) or not isinstance(keys, Iterable):
+        raise ValidationError(
+            f"batch_get takes a list of keys of {name}, not a {type(keys).__name__}: write [key]", field="keys"
+        )
+    found = []
+    key_json = plan.codec.key_json
+    for position, key in enumerate(keys):
+        wrong: DynamORMError
+        try:
+            found.append(key_json(key) if key.__class__ is tuple else _key_json(plan, key))
+            continue
+        except (DynamORMError, TypeError) as error:
+            wrong = at(error, f"keys[{position}]")
+        raise wrong
+    return found
+
+
+def _key_json(plan: Plan, key: Any) -> bytes:
+    """The JSON of a key that is given as one value, as a tuple, or as a dict of its parts. Raises: ValidationError."""
+    if key.__class__ is dict:
+        return plan.codec.key_json(key_from_parts(plan, (), key))
+    if isinstance(key, plan.model):
+        return plan.codec.key_of(key)
+    return plan.codec.key_json(key if key.__class__ is tuple else (key,))
+
+
+def at(error: Exception, place: str) -> DynamORMError:
+    """The same error, saying which element of a batch it is about. What is no model is a matter of validation here."""
+    found = error if isinstance(error, DynamORMError) else ValidationError(str(error))
+    found.message = f"{place}: {found.message}"
+    found.args = (found.message,)
+    return found

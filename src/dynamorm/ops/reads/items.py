@@ -1,0 +1,125 @@
+"""Reading one item: get, require, exists. Each returns a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.codec.system import has_item
+from dynamorm.effects import Flow
+from dynamorm.errors import NotFound, ValidationError
+from dynamorm.ops.calls.op import Op
+from dynamorm.ops.plan import Plan, finish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dynamorm.expressions.tree import Location
+    from dynamorm.session import Session
+
+
+def get(
+    session: Session,
+    model: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    consistent: bool,
+    select: Sequence[str | Location] | None = None,
+) -> Flow[Any]:
+    """The object stored under the key, or None; with ``select`` a partial one."""
+    plan = session.plan(model)
+    if parts:
+        key = key_from_parts(plan, key, parts)
+    tail = b',"ConsistentRead":true}' if consistent else b"}"
+    codec = plan.codec
+    if select is not None:
+        return _part(session, plan, codec.key_json(key), select, consistent=consistent)
+    asked = codec.key_json(key)
+    return session.call(Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item, key=asked)))
+
+
+def _part(session: Session, plan: Plan, key: bytes, select: Sequence[str | Location], *, consistent: bool) -> Flow[Any]:
+    """Some attributes of the object stored under the key, or None."""
+    from dynamorm.codec.partial import reader as partials
+    from dynamorm.expressions.compile import Placeholders, projection_text
+    from dynamorm.expressions.tree import Location
+    from dynamorm.ops.plan import names
+
+    from .textual import place
+
+    named = (select,) if isinstance(select, (str, Location)) else select
+    if not isinstance(named, Iterable):
+        raise ValidationError(
+            f"select takes a list of attributes or of their names, got {type(named).__name__}", field="select"
+        )
+    known = plan.codec.plans
+    chosen = partials.reader(
+        plan.codec, [place(plan, one) if isinstance(one, str) and one not in known else one for one in named]
+    )
+    places = Placeholders()
+    rest: dict[str, Any] = {"ProjectionExpression": projection_text(chosen.projection, places), **names(places)}
+    if consistent:
+        rest["ConsistentRead"] = True
+    return session.call(Op("GetItem", plan.table, finish(plan.key_head, key, rest), chosen.read_item))
+
+
+def require(
+    session: Session,
+    model: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    consistent: bool,
+    select: Sequence[str | Location] | None = None,
+) -> Flow[Any]:
+    """The object stored under the key. Raises NotFound when there is none."""
+    found = yield from get(session, model, key, parts, consistent=consistent, select=select)
+    if found is None:
+        plan = session.plan(model)
+        names = ", ".join(plan.key_names)
+        raise NotFound(f"no {plan.codec.schema.name} under this key ({names})", operation="GetItem", table=plan.table)
+    return found
+
+
+def exists(
+    session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool
+) -> Flow[bool]:
+    """Whether an item of the model is stored under the key. Only its key is fetched, and what tells its class."""
+    plan = session.plan(model)
+    if parts:
+        key = key_from_parts(plan, key, parts)
+    rest: dict[str, Any] = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": plan.partition.stored}}
+    read: Callable[..., bool] = has_item
+    if plan.codec.family is not None:
+        from .kin import has_owned
+
+        rest["ProjectionExpression"] = "#k, #t"
+        rest["ExpressionAttributeNames"]["#t"] = plan.codec.schema.discriminator
+        read = has_owned(plan)
+    if consistent:
+        rest["ConsistentRead"] = True
+    asked = plan.codec.key_json(key)
+    body = finish(plan.key_head, asked, rest)
+    return session.call(Op("GetItem", plan.table, body, partial(read, key=asked)))
+
+
+def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:
+    """The key's values in order, from keyword arguments named as the key's fields."""
+    schema = plan.codec.schema
+    assert schema.key is not None  # a plan is made only for a model with a key
+    if plan.codec.composites:
+        from . import parts as composed
+
+        return composed.key_from_parts(plan, key, parts)
+    wanted = schema.key.fields
+    if key or set(parts) != set(wanted):
+        other = next((name for name in parts if name not in wanted), None)
+        hint = "" if other is None else f"; other attributes are asked for with db.model({schema.name}).where(...)"
+        raise ValidationError(
+            f"{schema.name} is found by its key: give {', '.join(wanted)}, either all in order or all by name"
+            f" (got {', '.join([*('a value' for _ in key), *sorted(parts)])}){hint}",
+            field=other,
+        )
+    return tuple(parts[name] for name in wanted)

@@ -1,0 +1,324 @@
+"""Keys by their parts: the key of an item from its fields, and conditions on these as conditions on the key.
+
+It must not know how a query is planned or sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from dynamorm.codec.composites import Computed, text_in
+from dynamorm.errors import ValidationError
+from dynamorm.expressions.path import Path
+from dynamorm.expressions.tree import Comparison, Condition, Location, Wire
+from dynamorm.ops.plan import Plan
+from dynamorm.schema.composite import AFTER, END, Composite, Slot
+from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts
+
+_RANGES: Final = frozenset({"<", "<=", ">", ">=", "BETWEEN"})
+_LAST: Final = "\U0010ffff"
+
+Rewritten = tuple[Comparison, frozenset[int]]
+"""A condition on a key attribute, and the numbers of the terms that it stands for."""
+
+
+def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:
+    """The key's values in order, each given by the key field's own name or by all the fields it is made of.
+
+    Raises: ValidationError naming all parts.
+    """
+    codec = plan.codec
+    schema = codec.schema
+    assert schema.key is not None  # a plan is made only for a model with a key
+    left = set(parts)
+    values: list[Any] = []
+    for name in schema.key.fields:
+        one = codec.composites.get(name)
+        if name in parts:
+            left.discard(name)
+            values.append(parts[name])
+        elif one is not None and all(part in parts for part in one.made.components):
+            left.difference_update(one.made.components)
+            values.append(_text(plan, one, parts))
+        else:
+            break
+    if key or left or len(values) < len(schema.key.fields):
+        got = ", ".join([*("a value" for _ in key), *sorted(parts)])
+        raise ValidationError(
+            f"{schema.name} is found by its key: give {_wanted(plan, schema.key)}, by name; or the stored texts of"
+            f" {', '.join(schema.key.fields)} in order (got {got})"
+        )
+    return tuple(values)
+
+
+def _wanted(plan: Plan, key: Key) -> str:
+    names: dict[str, None] = {}
+    for name in key.fields:
+        one = plan.codec.composites.get(name)
+        names |= dict.fromkeys((name,) if one is None else one.made.components)
+    return ", ".join(names)
+
+
+def _text(plan: Plan, one: Computed, parts: dict[str, Any]) -> str | None:
+    texts: dict[str, str] = {}
+    for name, _ in one.sources:
+        text = text_in(f"{one.owner}.{name}", plan.codec.encode_field(name, parts[name]))
+        if text is None:
+            raise ValidationError(f"{one.owner}.{name} is part of the key and needs a value", field=name)
+        texts[name] = text
+    return one.join(texts)
+
+
+# ------------------------------------------------------------------------------------------------ conditions on parts
+
+
+class Spread(Comparison, frozen=True, eq=False):
+    """``=`` on a partition key that is spread over shards; ``texts`` are the keys of all of them."""
+
+    texts: tuple[str, ...]
+
+    def of(self, number: int) -> Comparison:
+        """The condition for one shard."""
+        return Comparison("=", (Wire({"S": self.texts[number]}),), self.path)
+
+
+def partitions(terms: Sequence[Comparison]) -> tuple[str, ...]:
+    """The partitions to ask one by one, none where the key is not spread."""
+    return next((one.texts for one in terms if isinstance(one, Spread)), ())
+
+
+def rewrite(plan: Plan, key: Key | Index, terms: Sequence[Condition]) -> list[Rewritten]:
+    """Conditions on the attributes of a key that say what the terms say of the fields they are made of.
+
+    A term that is not covered is still to be tested; one that is, is tested exactly by the condition on the key. All
+    fields with ``==`` become ``=``; the first ones with ``==``, and maybe a range on the next, a range of the text.
+
+    Raises: ValidationError for a value that can be in no key.
+    """
+    computed = plan.codec.composites
+    partition, sort = key_parts(key)
+    found: list[Rewritten] = []
+    asked: _Asked | None = None
+    for name in (*partition, *sort):
+        one = computed.get(name)
+        if one is None or not _same_in_subclasses(plan, name):
+            continue
+        asked = asked or _Asked(plan, terms)
+        if name in asked.direct:
+            continue
+        made = _equal(one, asked)
+        if made is None:
+            made = _spread(one, asked) if name in partition else _range(one, asked)
+        if made is not None:
+            found.append(made)
+    return found
+
+
+def _same_in_subclasses(plan: Plan, name: str) -> bool:
+    """Whether the subclasses, whose objects a query gives too, make this key in the same way."""
+    schema = plan.codec.schema
+    if schema.discriminator is None:
+        return True
+    from dynamorm.codec.family import with_subclasses  # only models that share a table
+
+    every = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
+    return all(one is None or one.fields[name].options == schema.fields[name].options for one in every)
+
+
+class _Asked:
+    """The terms by what they name: fields that are compared with values, and ``direct``: whatever names a field."""
+
+    def __init__(self, plan: Plan, terms: Sequence[Condition]) -> None:
+        self.plan = plan
+        self.direct: set[str] = set()
+        self._by_name: dict[str, list[tuple[int, Comparison]]] = {}
+        for number, term in enumerate(terms):
+            if not isinstance(term, Comparison) or len(term.path.parts) != 1:
+                continue
+            name = term.path.field.name
+            self.direct.add(name)
+            if not any(isinstance(one, Location) for one in term.operands):
+                self._by_name.setdefault(name, []).append((number, term))
+
+    def equal(self, name: str) -> tuple[int, str] | None:
+        """The number and the text of the term that says what a field equals."""
+        for number, term in self._by_name.get(name, ()):
+            if term.op == "=":
+                text = self.text(term, term.operands[0])
+                if text is not None:
+                    return number, text
+        return None
+
+    def ranges(self, name: str) -> Iterator[tuple[int, Comparison]]:
+        """The terms that say what a field lies between or begins with."""
+        for number, term in self._by_name.get(name, ()):
+            if term.op in _RANGES or term.op == "begins_with":
+                yield number, term
+
+    def text(self, term: Comparison, value: Any) -> str | None:
+        """An operand as the text of a component, None for a value that is never stored."""
+        what = "string" if term.op == "begins_with" else "value"
+        wire = value.value if isinstance(value, Wire) else self.plan.operand(term.path, value, what)
+        return text_in(f"{self.plan.codec.schema.name}.{term.path.name}", wire)
+
+
+def _equal(one: Computed, asked: _Asked) -> Rewritten | None:
+    """The condition that the whole key equals a text, when all its fields are given."""
+    texts: dict[str, str] = {}
+    numbers: set[int] = set()
+    for name in one.made.components:
+        given = asked.equal(name)
+        if given is None:
+            return None
+        if name in one.made.fields:  # what chooses the shard is not in the key: its term is still to be tested
+            numbers.add(given[0])
+        texts[name] = given[1]
+    text = one.join(texts)
+    return None if text is None else (_on_key(one, "=", text), frozenset(numbers))
+
+
+def _spread(one: Computed, asked: _Asked) -> Rewritten | None:
+    """The condition that the key is that of any shard, when the fields are given and not what chooses the shard."""
+    if not one.made.shards:
+        return None
+    texts: dict[str, str] = {}
+    numbers: set[int] = set()
+    for name in one.made.fields:
+        given = asked.equal(name)
+        if given is None:
+            return None
+        numbers.add(given[0])
+        texts[name] = given[1]
+    found = tuple(one.made.spread(texts))
+    term = Spread("=", (Wire({"S": found[0]}),), Path(one.field), found)
+    return term, frozenset(numbers)
+
+
+def _range(one: Computed, asked: _Asked) -> Rewritten | None:
+    """The condition on the texts that begin with the fields given, and go on as the next field's range says."""
+    made = one.made
+    texts: list[str] = []
+    numbers: set[int] = set()
+    for name in made.fields:
+        given = asked.equal(name)
+        if given is None:
+            break
+        numbers.add(given[0])
+        texts.append(given[1])
+    if len(texts) == len(made.slots):
+        return None
+    prefix = made.prefix(texts)
+    following = made.slots[len(texts)]
+    for number, term in asked.ranges(following.name):
+        if term.op == "begins_with" and not following.width:
+            text = asked.text(term, term.operands[0])
+            if text:
+                return _on_key(one, "begins_with", prefix + made.part(following, text)), frozenset(numbers | {number})
+    bounds = _bounds(one, prefix, len(texts), asked)
+    if bounds is not None:
+        return bounds[0], frozenset(numbers | bounds[1])
+    return (_on_key(one, "begins_with", prefix), frozenset(numbers)) if prefix else None
+
+
+class _Bounds(NamedTuple):
+    """The first and the last text of a range, None where it is open, and whether it says just what the term does."""
+
+    low: str | None
+    high: str | None
+    exact: bool = True
+
+
+def _bounds(one: Computed, prefix: str, position: int, asked: _Asked) -> Rewritten | None:
+    """The range of texts between the bounds of all terms on one field; a term that fits none is left to the filter."""
+    low, high = prefix, _behind(prefix)
+    covered: set[int] = set()
+    used = False
+    for number, term in asked.ranges(one.made.slots[position].name):
+        bounds = _bounds_of(one.made, prefix, position, term, asked)
+        if bounds is None:
+            continue
+        new_low = low if bounds.low is None else max(low, bounds.low)
+        new_high = high if bounds.high is None else bounds.high if high is None else min(high, bounds.high)
+        if new_high is not None and new_low > new_high:
+            continue  # nothing matches, which the filter finds out: DynamoDB refuses such a range
+        low, high, used = new_low, new_high, True
+        if bounds.exact:
+            covered.add(number)
+    if not used or not (low or high):
+        return None
+    if high is None:
+        return _on_key(one, ">=", low), frozenset(covered)
+    return (_on_key(one, "BETWEEN", low, high) if low else _on_key(one, "<=", high)), frozenset(covered)
+
+
+def _bounds_of(made: Composite, prefix: str, position: int, term: Comparison, asked: _Asked) -> _Bounds | None:
+    """The bounds that one term sets; None when there are no such texts."""
+    slot, op = made.slots[position], term.op
+    if op == "begins_with" or not _is_ordered(asked.plan, slot):
+        return None
+    texts = [asked.text(term, value) for value in term.operands]
+    edges = []
+    for text in texts:
+        if text is None or (slot.width and not (text.isdigit() and len(text) <= slot.width)):
+            return None  # beyond what a key can hold
+        edges.append(prefix + made.part(slot, text))
+    last = made.is_last(position)
+    after = None if last else _after(slot, prefix, edges[-1])
+    if op == ">=":
+        return _Bounds(edges[0], None)
+    if op == ">":
+        low = edges[0] + "%" if last else after  # no text goes on with less than %
+        return None if low is None else _Bounds(low, None)
+    if op == "<":
+        return _Bounds(None, edges[0], exact=not last)  # where nothing follows, the value itself is within
+    low = edges[0] if op == "BETWEEN" else None
+    return _Bounds(low, edges[-1] if last else after)
+
+
+def _is_ordered(plan: Plan, slot: Slot) -> bool:
+    """Whether the texts of the field sort as its values do: numbers only when they are padded."""
+    return bool(slot.width) or plan.codec.plans[slot.name].shape.tag == "S"
+
+
+def _after(slot: Slot, prefix: str, edge: str) -> str | None:
+    """The first text behind those that have this value and go on; None when no value is greater."""
+    if not slot.width:
+        return edge + AFTER
+    following = str(int(edge[len(prefix) :]) + 1).zfill(slot.width)
+    return prefix + following if len(following) == slot.width else None
+
+
+def _behind(prefix: str) -> str | None:
+    """The first text behind those that begin with ``prefix``; None when there is none."""
+    head = prefix.rstrip(_LAST)
+    if not head:
+        return None
+    if head.endswith(END):
+        return head[:-1] + AFTER
+    following = ord(head[-1]) + 1
+    return head[:-1] + chr(0xE000 if following == 0xD800 else following)
+
+
+def _on_key(one: Computed, op: str, *texts: str) -> Comparison:
+    return Comparison(op, tuple(Wire({"S": text}) for text in texts), Path(one.field))
+
+
+def orders(plan: Plan, key: Key | Index, terms: Sequence[Condition]) -> tuple[str, ...]:
+    """The fields by which a query's items come sorted, because the sort key is made of them in this order.
+
+    Those are the ones with ``==``, and the next, if its texts sort as its values do.
+    """
+    sort = key_parts(key)[1]
+    one = plan.codec.composites.get(sort[0]) if len(sort) == 1 else None
+    if one is None or not _same_in_subclasses(plan, sort[0]):
+        return ()
+    asked = _Asked(plan, terms)
+    found: list[str] = []
+    for slot in one.made.slots:
+        fixed = asked.equal(slot.name) is not None
+        if fixed or _is_ordered(plan, slot):
+            found.append(slot.name)
+        if not fixed:
+            break
+    return tuple(found)

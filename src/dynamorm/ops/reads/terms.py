@@ -1,0 +1,139 @@
+"""The terms of a request: taken apart, joined where they say the same, and asked what they say of an item.
+
+It must not know which table or index is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from dynamorm.codec.family import codecs_of, tags_of
+from dynamorm.codec.generate import Codec
+from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_above, text_wire
+from dynamorm.expressions.compile import check_paths
+from dynamorm.expressions.path import Path
+from dynamorm.expressions.tree import Comparison, Condition, Node, Wire, paths, refuse, terms
+from dynamorm.ops.plan import Plan
+from dynamorm.schema.schema import Schema
+
+RANGES: Final = frozenset({"<", "<=", ">", ">=", "BETWEEN", "begins_with"})
+"""The operators that a sort key takes besides ``=``."""
+PRESENT: Final = frozenset({"attribute_exists", "not null"})
+"""The operators that say no more of an attribute than that it is there."""
+MAX_IN: Final = 100
+"""Operands of IN. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+
+def flat(schema: Schema, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """The terms that must all be true, whether they were given apart or joined with &."""
+    found: list[Condition] = []
+    for condition in conditions:
+        several = terms(condition)
+        check_paths(schema, condition)
+        found += several if len(several) == 1 else _flattened(several)
+    return tuple(found)
+
+
+def _flattened(several: tuple[Condition, ...]) -> list[Condition]:
+    flat: list[Condition] = []
+    for one in several:
+        flat += _flattened(one.operands) if one.op == "AND" else [one]
+    return flat
+
+
+def joined(first: Comparison, second: Comparison) -> Comparison | None:
+    """Two terms on one attribute as one, where that says the same: ``>=`` with ``<=``, or the same term twice."""
+    if first.op == second.op:
+        # An operand may be of any class; only what is surely the same is one term.
+        same = all(
+            one.__class__ is two.__class__ and one == two
+            for one, two in zip(first.operands, second.operands, strict=True)
+        )
+        return first if same else None
+    if (first.op, second.op) == (">=", "<="):
+        return Comparison("BETWEEN", (first.operands[0], second.operands[0]), first.path)
+    if (first.op, second.op) == ("<=", ">="):
+        return Comparison("BETWEEN", (second.operands[0], first.operands[0]), first.path)
+    return None
+
+
+def named_in(conditions: Iterable[Condition], fields: Iterable[str]) -> set[str]:
+    """Which of the fields the conditions name."""
+    wanted = set(fields)
+    return {path.field.name for condition in conditions for path in paths(condition)} & wanted
+
+
+def outside(conditions: Iterable[Condition], holds: frozenset[str]) -> set[str]:
+    """The fields that the conditions name and an index does not hold."""
+    return {path.field.name for condition in conditions for path in paths(condition) if path.field.owner} - holds
+
+
+def always_stored(plan: Plan, name: str) -> bool:
+    """Whether every item has the attribute, as far as the model and its subclasses tell.
+
+    The library's own have no value only until the first write. An empty text is left out of an index's key, so a field
+    that is empty by default may be missing.
+    """
+    codec = plan.codec
+    return all(_stores(one, name) for one in ((codec,) if codec.family is None else codecs_of(codec)))
+
+
+def _stores(codec: Codec, name: str) -> bool:
+    made = codec.composites.get(name)
+    if made is not None:
+        return all(_stores(codec, source) for source, _ in made.sources)
+    found = codec.plans[name]
+    field = found.field
+    if field.role in {"version", "created_at", "updated_at"}:
+        return True
+    empty = (isinstance(field.default, (str, bytes)) and not field.default) or field.default_factory in {str, bytes}
+    return not (found.nullable or field.omit_empty or empty)
+
+
+def check_bounds(plan: Plan, conditions: Iterable[Condition]) -> None:
+    """Refuse a BETWEEN whose bounds are the wrong way round: DynamoDB does, with their values in its message."""
+    for one in conditions:
+        if not isinstance(one, Comparison):
+            check_bounds(plan, one.operands)
+        elif one.op == "BETWEEN" and not any(isinstance(value, Node) for value in one.operands):
+            low, high = (plan.operand(one.path, value, "value") for value in one.operands)
+            if low is not None and high is not None and is_above(low, high):
+                raise refuse(one.path, "between takes the lower bound first")
+
+
+def check_prefix(plan: Plan, term: Comparison) -> None:
+    """Refuse a prefix that is not of the key attribute's type; of an item's other attributes it is just false."""
+    if term.op == "begins_with" and not isinstance(term.operands[0], Node):
+        tag = plan.key_type(term.path.field.name)
+        if tag != ("S" if isinstance(term.operands[0], str) else "B"):
+            kind = {"S": "a text takes a text", "B": "bytes take bytes"}.get(tag, "a number has none")
+            raise refuse(term.path, f"begins_with() takes a prefix of the key's own type: {kind}")
+
+
+def without_guards(plan: Plan) -> tuple[Condition, ...]:
+    """The filter of a scan that leaves out the guards of unique attributes, which are stored in the same table."""
+    if not plan.guarded:
+        return ()
+    return (_no_guards(plan),)
+
+
+def sibling_filter(schema: Schema) -> Condition | None:
+    """The filter that keeps the siblings of a class out; None for the root of a family."""
+    tags = tags_of(schema)
+    if not tags:
+        return None
+    from dynamorm.expressions.path import system_path
+
+    path = system_path(schema.discriminator or "")
+    wires = [Wire(text_wire(tag)) for tag in tags]
+    if len(wires) == 1:
+        return Comparison("=", (wires[0],), path)
+    parts = [Comparison("IN", tuple(wires[at : at + MAX_IN]), path) for at in range(0, len(wires), MAX_IN)]
+    return parts[0] if len(parts) == 1 else Condition("OR", tuple(parts))
+
+
+def _no_guards(plan: Plan) -> Condition:
+    """What is true of every item that is no guard: a scan meets both."""
+    wire = bytes_wire(GUARD_PREFIX.encode()) if plan.key_type(plan.partition.name) == "B" else text_wire(GUARD_PREFIX)
+    return ~Comparison("begins_with", (Wire(wire),), Path(plan.partition))

@@ -1,0 +1,184 @@
+"""What an upsert stores beside its changes, so that the item it may make can be read as the model.
+
+Attributes that the changes do not name get their default by ``if_not_exists``, or what the object holds whose upsert it
+is. An item that is there keeps what it has. A field that would be missing, and must not, is refused. Used only by
+upserts. It must not know how a write is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.codec.strict import parts_of
+from dynamorm.codec.values.updates import location_of, spellings
+from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
+from dynamorm.expressions.compile import Placeholders
+from dynamorm.expressions.path import Path, system_path
+from dynamorm.expressions.tree import Update, Wire
+from dynamorm.ops.writes.write import NOT_READ, MustRead, Write, refusal
+from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field
+
+from .unique import fields_of
+
+if TYPE_CHECKING:
+    from dynamorm.ops.plan import Plan
+
+    from .index_keys import Known
+
+Wires = dict[str, dict[str, Any]]
+"""Wire values by stored name."""
+
+
+class Completion:
+    """What goes along with the ``updates`` of one upsert. ``obj`` is the object that it is of, None when it is by key.
+
+    ``updates`` are the caller's; a number of an object is added to what the object holds. ``lacking`` are the fields that
+    must be there, and would not be.
+    """
+
+    def __init__(self, plan: Plan, updates: tuple[Update, ...], obj: Any) -> None:
+        self._plan = plan
+        self._obj = obj
+        self.updates: tuple[Update, ...] = updates
+        named = {one.path.field.stored for one in updates}
+        skipped = _not_of_the_caller(plan) | named
+        self.lacking: list[Field] = []
+        if obj is None:
+            self._wires: Wires = _defaults(plan, skipped, self.lacking)
+        else:
+            held = plan.codec.encode_whole(obj)
+            self._wires = {name: wire for name, wire in held.items() if name not in skipped}
+            self.updates = tuple(_onto_held(one, held) for one in updates)
+        self._keys: Wires = {}
+
+    def check(self) -> None:
+        """Refuse to make an item that could not be read. Raises: ValidationError naming the fields."""
+        if self.lacking:
+            raise _incomplete(self._plan, self.lacking)
+
+    @cached_property
+    def is_of_unique(self) -> bool:
+        """Whether unique attributes go along. They are set together with their guards, so it must be known what is stored."""
+        return any(field.stored in self._wires for field in fields_of(self._plan))
+
+    def has_no_item(self, key: bytes, stored: bytes | None) -> bool:
+        """Whether there is no item, of what was read. Raises: MustRead where nothing was."""
+        if stored is NOT_READ:
+            raise MustRead(self._plan, key)
+        return stored is None
+
+    def of_unique(self, made: bool) -> tuple[Update, ...]:
+        """The unique attributes of the item that is ``made``, to be set with the changes; one that is there keeps its own."""
+        fields = [field for field in fields_of(self._plan) if field.stored in self._wires]
+        wires = [self._wires.pop(field.stored) for field in fields]
+        decode = self._plan.codec.decode_field
+        sets = [Path(field).set(decode(field.name, wire)) for field, wire in zip(fields, wires, strict=True)]
+        return tuple(sets) if made else ()
+
+    def with_index_keys(self, known: Known, more: Iterable[Update]) -> None:
+        """Let the index keys go along that the changes do not touch; ``more`` are those that they do."""
+        item = {**known.item, **self._wires}
+        touched = {one.path.field.stored for one in more}
+        for one in self._plan.codec.composites.values():
+            if one.primary or one.stored in touched:
+                continue
+            text = one.text(item)
+            if text is not None:
+                self._keys[one.stored] = {"S": text}
+
+    def condition(self, places: Placeholders) -> list[str]:
+        """The terms under which the index keys are right: they were made of what a new item gets, not of what is stored."""
+        absent = f"attribute_not_exists({places.name(self._plan.partition.stored)})" if self._keys else ""
+        return [f"({absent} OR attribute_exists({places.name(name)}))" for name in self._keys]
+
+    def more(self) -> list[Update]:
+        """The updates that complete the item."""
+        fields = {field.stored: field for field in self._plan.codec.schema.fields.values() if field.also_read}
+        found: list[Update] = []
+        for name, wire in (*self._wires.items(), *self._keys.items()):
+            field = fields.get(name)
+            path = system_path(name)
+            if field is None:
+                found.append(path.if_not_exists(Wire(wire)))
+                continue
+            # What is stored under another name stays what is read.
+            others = [location_of(parts) for parts in spellings((field,))[1:]]
+            found.append(Update("first_of", path, (others, Wire(wire))))
+        return found
+
+    def explain(self, write: Write) -> None:
+        """Say of a write that was refused for an index key that is not stored what can be done."""
+        if not self._keys:
+            return
+        codec, before = self._plan.codec, write.refused_as
+
+        def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+            write.refused_as = before
+            stored = {} if raw is None else parts_of(raw)
+            lacking = next((name for name in self._keys if raw is not None and name not in stored), None)
+            if lacking is None:
+                return refusal(write, raw, info)
+            one = next(one for one in codec.composites.values() if one.stored == lacking)
+            return ConditionFailed(
+                f"{codec.schema.name}.{one.field.name} is not stored, and an upsert cannot tell what it should be of an item"
+                f" that is there: load the object and change that, or set {' and '.join(one.made.components)} too",
+                old=lambda: codec.decode(raw or b"{}"),
+                **info,
+            )
+
+        write.refused_as = refused
+
+
+def _not_of_the_caller(plan: Plan) -> set[str]:
+    """The stored names of what every write sees to by itself."""
+    codec = plan.codec
+    own = (plan.version, plan.created, plan.updated)
+    names = {*plan.key_names, TOKEN_ATTRIBUTE, *(field.stored for field in own if field is not None)}
+    if codec.schema.discriminator is not None:
+        names.add(codec.schema.discriminator)
+    for one in codec.composites.values():
+        names.add(one.stored)
+        if one.primary:
+            names.update(stored for _, stored in one.sources)
+    return names
+
+
+def _defaults(plan: Plan, skipped: set[str], lacking: list[Field]) -> Wires:
+    """The defaults of the fields that are not skipped; those that have none and must be there are put into ``lacking``."""
+    codec = plan.codec
+    wires: Wires = {}
+    for one in codec.record.plans:
+        if one.stored in skipped:
+            continue
+        make = one.missing()
+        if make is None:
+            lacking.append(one.field)
+        elif not one.field.required:
+            with suppress(ValidationError):  # a default that may not be stored is read where there is nothing
+                wire = codec.encode_field(one.name, make())
+                if wire is not None:
+                    wires[one.stored] = wire
+    return wires
+
+
+def _incomplete(plan: Plan, lacking: list[Field]) -> ValidationError:
+    name = plan.codec.schema.name
+    fields = [f"{name}.{field.name}" for field in lacking]
+    changeable = [field for field in lacking if not field.immutable]
+    by_change = f"name it in the changes, as in {name}.{lacking[0].name}.set(...), " if changeable == lacking else ""
+    return ValidationError(
+        f"an upsert may make the item, and without {' and '.join(fields)} it could not be read: {by_change}"
+        f"{'or ' if by_change else ''}pass an object, db.upsert({name}(...), ...), or give the field a default",
+        field=lacking[0].name,
+    )
+
+
+def _onto_held(update: Update, held: Wires) -> Update:
+    """The update of an object's attribute, which a new item has as the object holds it."""
+    start = held.get(update.path.field.stored)
+    if update.kind != "add" or len(update.path.parts) > 1 or start is None or "N" not in start:
+        return update
+    return Update("add", update.path, update.value, Wire(start))

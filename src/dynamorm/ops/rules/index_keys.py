@@ -1,0 +1,245 @@
+"""What a change of fields does to the composite keys that are made of them: they change in the same request.
+
+The other components of a key are taken from what is known: the loaded item, the primary key, or the same update. What
+is not known is refused before anything is sent. It must not know how a write is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.codec.composites import Computed, recovered
+from dynamorm.codec.strict import read_object
+from dynamorm.errors import DynamORMError, ValidationError, VersionConflict
+from dynamorm.expressions.compile import Placeholders
+from dynamorm.expressions.path import Update, system_path
+from dynamorm.expressions.tree import Location, Node, Wire
+from dynamorm.ops.plan import Plan
+from dynamorm.ops.writes.guard import unguarded
+from dynamorm.ops.writes.write import Write, refusal
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+Wires = dict[str, dict[str, Any] | None]
+"""Wire values by stored name; None is an attribute that is not there."""
+
+
+class Known:
+    """What is known of the item that is to be changed, and what of it was ``relied`` on: it may have changed since.
+
+    ``whole``: the loaded item is known, so what is not in it is not there.
+    """
+
+    def __init__(
+        self, plan: Plan, item: Mapping[str, dict[str, Any] | None], fixed: Iterable[str], *, whole: bool
+    ) -> None:
+        self.versioned: bool = plan.version is not None
+        self.item = item
+        self.fixed: frozenset[str] = frozenset(fixed)
+        self.whole = whole
+        self.relied: Wires = {}
+
+    def has(self, stored: str) -> bool:
+        """Whether it is known what is stored under this name."""
+        return self.whole or stored in self.item
+
+    def take(self, stored: str) -> dict[str, Any] | None:
+        """What is stored under this name."""
+        found = self.item.get(stored)
+        if stored not in self.fixed:
+            self.relied[stored] = found
+        return found
+
+    @property
+    def unprotected(self) -> Known | None:
+        """This, when something was relied on that no version protects; else None."""
+        return None if self.versioned or not self.relied else self
+
+    def condition(self, places: Placeholders) -> list[str]:
+        """The terms that say that what was relied on, and is not protected by a version, is still so."""
+        if self.versioned:
+            return []
+        return [
+            f"attribute_not_exists({places.name(name)})"
+            if wire is None
+            else f"{places.name(name)} = {places.value(wire)}"
+            for name, wire in self.relied.items()
+        ]
+
+    def protect(self, session: Session, write: Write) -> None:
+        """Make it a conditional write: sent again, it could meet its condition no more although it was applied."""
+        write.transact, write.safety, write.single = unguarded(session, write.plan, guarded=True, returning=None)
+        write.token = session.random_bytes(16)
+        self.explain(write)
+
+    def explain(self, write: Write) -> None:
+        """Say of a write that was refused because of what was relied on that the item was changed."""
+
+        def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+            stored = None if raw is None else read_object(raw)
+            if stored is not None and any(stored.get(name) != wire for name, wire in self.relied.items()):
+                codec = write.plan.codec
+                return VersionConflict(
+                    f"the {codec.schema.name} was changed since it was loaded, and a key of an index is made of what"
+                    " changed; load it again",
+                    old=lambda: codec.decode(raw or b"{}"),
+                    **info,
+                )
+            write.refused_as = None
+            return refusal(write, raw, info)
+
+        write.refused_as = refused
+
+
+def known_of(plan: Plan, key: bytes, loaded: bytes | None, obj: Any = None, parts: Mapping[str, Any] = {}) -> Known:
+    """What is known of an item from its loaded state; or from its key and the object or the parts that gave the key."""
+    codec = plan.codec
+    of_key = _key_items(plan, key)
+    names = [name for name in parts if name not in codec.composites]
+    if obj is not None and loaded is None:
+        names = [name for one in codec.composites.values() if one.primary for name, _ in one.sources]
+        parts = {name: getattr(obj, name) for name in names}
+    for name in names:
+        wire = codec.encode_field(name, parts[name])
+        if wire is not None:
+            of_key[codec.field(name).stored] = wire
+    if loaded is None:
+        return Known(plan, of_key, of_key, whole=False)
+    never_changed = [
+        field.stored for field in codec.schema.fields.values() if field.immutable or field.role == "created_at"
+    ]
+    return Known(plan, of_key | read_object(loaded), (*of_key, *never_changed), whole=True)
+
+
+def _key_items(plan: Plan, key: bytes) -> dict[str, Any]:
+    item = read_object(key)
+    return item | recovered(plan.codec, item)
+
+
+def after_save(plan: Plan, changes: Wires, stamped: Mapping[str, Any], known: Known) -> Wires:
+    """The index keys that change with a save: new wire values, None to remove."""
+    touched: Wires = {**changes, **stamped}
+    found: Wires = {}
+    for one in plan.codec.composites.values():
+        if not one.primary and any(stored in touched for _, stored in one.sources):
+            found[one.stored] = _text_wire(one, touched, known)
+    return found
+
+
+def after_update(
+    plan: Plan, updates: Iterable[Update], stamps: list[Update], known: Known, *, upsert: bool
+) -> list[Update]:
+    """The updates of every index key that changes with these updates; an upsert also sets the parts of the key.
+
+    Stamps that would set a part of the key anew are taken out of ``stamps``.
+
+    Raises: ValidationError when a key changes and not everything in it is known, and for an update of a key itself.
+    """
+    codec = plan.codec
+    touched: dict[str, Update] = {}
+    for update in updates:
+        _check(plan, update)
+        touched[update.path.field.stored] = update
+    found: list[Update] = []
+    extra: Wires = {}
+    if upsert:
+        extra = _key_fields(plan, known)
+        stamps[:] = [one for one in stamps if one.path.field.stored not in extra]
+        found += [_set(stored, wire) for stored, wire in extra.items()]
+    touched |= {one.path.field.stored: one for one in stamps}
+    for one in codec.composites.values():
+        if one.primary:
+            continue
+        changed = [name for name, stored in one.sources if stored in touched]
+        if changed:
+            wires: Wires = {**extra, **_new_wires(plan, one, touched)}
+            _check_known(plan, one, changed, wires, known)
+            found.append(_set(one.stored, _text_wire(one, wires, known)))
+        elif extra and all(stored in extra for _, stored in one.sources):
+            found.append(_set(one.stored, _text_wire(one, extra, known)))
+    return found
+
+
+def _check(plan: Plan, update: Update) -> None:
+    """Refuse an update of a composite, or of a part of the primary key."""
+    codec, name = plan.codec, update.path.field.name
+    for one in codec.composites.values():
+        parts = ", ".join(one.made.components)
+        if one.field.name == name:
+            raise ValidationError(
+                f"{codec.schema.name}.{name} is computed from {parts}: update those, and it changes with them",
+                field=name,
+            )
+        if one.primary and name in one.made.components:
+            raise ValidationError(
+                f"{codec.schema.name}.{name} is part of the key ({one.field.name}), which cannot change: delete the item"
+                " and create it under the new key",
+                field=name,
+            )
+
+
+def _key_fields(plan: Plan, known: Known) -> Wires:
+    """The fields that the primary key is made of, as the attributes that every item has."""
+    found: Wires = {}
+    for one in plan.codec.composites.values():
+        if not one.primary:
+            continue
+        for name, stored in one.sources:
+            if not known.has(stored):
+                raise ValidationError(
+                    f"{one.owner}.{name} is not known from the text of the key, and a new item needs it: give the key by"
+                    f" its parts, {name}=...",
+                    field=name,
+                )
+            found[stored] = known.item.get(stored)
+    return found
+
+
+def _new_wires(plan: Plan, one: Computed, touched: Mapping[str, Update]) -> Wires:
+    """The new values of a key's components, where this update sets them."""
+    found: Wires = {}
+    for name, stored in one.sources:
+        update = touched.get(stored)
+        if update is None:
+            continue
+        value = update.value
+        if update.kind == "remove":
+            found[stored] = None
+        elif update.kind == "set" and isinstance(value, Wire):
+            found[stored] = value.value
+        elif update.kind == "set" and not isinstance(value, Node):
+            found[stored] = plan.update_operand(update.path, value, "value")
+        else:
+            how = "another attribute" if isinstance(value, Location) else f"{update.kind}()"
+            raise ValidationError(
+                f"{one.owner}.{one.field.name} is computed from {', '.join(one.made.components)}, and this update leaves"
+                f" {name} to the database ({how}): load the object, and give {name} its new value with .set(value)",
+                field=name,
+            )
+    return found
+
+
+def _check_known(plan: Plan, one: Computed, changed: list[str], wires: Wires, known: Known) -> None:
+    unknown = [name for name, stored in one.sources if stored not in wires and not known.has(stored)]
+    if not unknown:
+        return
+    roles = {plan.codec.field(name).role for name in unknown}
+    both = "" if roles & {"created_at", "updated_at"} else f", or set {' and '.join(unknown)} in the same update"
+    raise ValidationError(
+        f"{one.owner}.{one.field.name} is computed from {', '.join(one.made.components)}: this update changes"
+        f" {' and '.join(changed)}, and {' and '.join(unknown)} is not known here; load the object and update that{both}",
+        field=unknown[0],
+    )
+
+
+def _text_wire(one: Computed, wires: Wires, known: Known) -> dict[str, Any] | None:
+    item = {stored: wires[stored] if stored in wires else known.take(stored) for _, stored in one.sources}
+    text = one.text(item)
+    return None if text is None else {"S": text}
+
+
+def _set(stored: str, wire: dict[str, Any] | None) -> Update:
+    path = system_path(stored)
+    return Update("remove", path) if wire is None else path.set(Wire(wire))

@@ -1,0 +1,192 @@
+"""Attributes that keep their value: immutable, write-once and protected ones. Used only by models that have one.
+
+What can be known is refused before the wire, everything else by a condition. None is no value: a write-once attribute
+that holds it has not been written yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import and_
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.strict import read_object
+from dynamorm.codec.system import sorted_sets
+from dynamorm.codec.types.document import normal
+from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
+from dynamorm.expressions.check import PROTECTED
+from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
+from dynamorm.models.declare import did_you_mean
+from dynamorm.ops.writes.write import Write, refusal
+from dynamorm.schema.schema import Field, Schema
+
+if TYPE_CHECKING:
+    from dynamorm.ops.plan import Plan
+
+Wires = Mapping[str, dict[str, Any] | None]
+"""By stored name: what a write stores of the attributes that keep their value; None for nothing."""
+
+_FIX: Final = "create a new object instead"
+
+
+def allowed(schema: Schema, allow: Any) -> frozenset[str]:
+    """The names of the protected fields that an update may change. Raises: ValidationError."""
+    if isinstance(allow, (str, bytes, Location)) or not isinstance(allow, Iterable):
+        raise ValidationError('allow takes the names of fields: allow=("status",)', field="allow")
+    names = frozenset(one.field.name if isinstance(one, Location) else one for one in allow)
+    for name in names:
+        if name not in schema.fields:
+            raise ValidationError(
+                f"allow names {name!r}, which is no field of {schema.name}{did_you_mean(str(name), schema.fields)}",
+                field="allow",
+            )
+    return names
+
+
+def check_save(plan: Plan, obj: Any, changes: Mapping[str, Any]) -> Condition | None:
+    """Refuse a loaded object whose kept attributes were changed; the condition that what it writes once is not there yet.
+
+    Raises: ValidationError naming the field.
+    """
+    first: list[Condition] = []
+    for field in plan.kept:
+        if field.stored not in changes:
+            continue
+        if not _only_once(field) or _is_value(plan.codec.stored(obj, field.stored)):
+            raise _changed(plan, field)
+        first.append(_missing(field))
+    # With a version nobody has written it since.
+    return reduce(and_, first) if first and plan.version is None else None
+
+
+def check_put(plan: Plan, obj: Any, loaded: bytes | None) -> Condition:
+    """The condition under which an object may replace what is stored: there is nothing, or its kept attributes agree.
+
+    Raises: ValidationError naming the field that a loaded object has changed.
+    """
+    codec = plan.codec
+    if loaded is not None:
+        check_save(plan, obj, codec.changes(obj))
+    terms: list[Condition] = []
+    for field in plan.kept:
+        wire = codec.encode_field(field.name, getattr(obj, field.name))
+        if loaded is not None:  # as it was read: another program may write the same in another way, or not at all
+            known = codec.stored(obj, field.stored)
+            wire = known if _is_value(known) or not _only_once(field) else wire
+        equal = _equal(field, wire)
+        terms.append(_missing(field) | equal if _may_lack(plan, field, wire) else equal)
+    return Comparison("attribute_not_exists", (), _path(plan.partition)) | reduce(and_, terms)
+
+
+def check_update(plan: Plan, updates: Iterable[Update]) -> Condition | None:
+    """The condition that the write-once attributes of an update have no value yet, or this very one."""
+    terms: list[Condition] = []
+    for one in updates:
+        field = one.path.field
+        if one.kind != "set" or not field.write_once:
+            continue
+        if isinstance(one.value, Location):
+            terms.append(_missing(field) | Comparison("=", (one.value,), one.path))
+            continue
+        wire = plan.update_operand(one.path, one.value, "value")
+        if not _is_value(wire):
+            raise _changed(plan, field)
+        terms.append(_missing(field) | _equal(field, wire))
+    return reduce(and_, terms) if terms else None
+
+
+def explain(write: Write, wires: Wires) -> None:
+    """Say of a write that was refused because of a kept attribute which one it was. ``wires``: what it would store."""
+    plan, before = write.plan, write.refused_as
+
+    def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+        stored = {} if raw is None else read_object(raw)
+        for field in plan.kept if raw is not None else ():
+            found = stored.get(field.stored)
+            if field.stored in wires and _differs(plan, field, found, wires[field.stored]):
+                return ConditionFailed(
+                    f"{plan.codec.schema.name}.{field.name} is {_what(field)}, and another value is stored: {_FIX}",
+                    code=PROTECTED,
+                    old=lambda: plan.codec.decode(raw or b"{}"),
+                    **info,
+                )
+        write.refused_as = before
+        return refusal(write, raw, info)
+
+    write.refused_as = refused
+
+
+def wires_of(plan: Plan, obj: Any) -> Wires:
+    """What an object stores of the attributes that keep their value."""
+    return {one.stored: plan.codec.encode_field(one.name, getattr(obj, one.name)) for one in plan.kept}
+
+
+def wires_in(plan: Plan, updates: Iterable[Update]) -> Wires:
+    """What updates store of the attributes that are written once."""
+    return {
+        one.path.field.stored: plan.update_operand(one.path, one.value, "value")
+        for one in updates
+        if one.kind == "set" and one.path.field.write_once and not isinstance(one.value, Location)
+    }
+
+
+def no_batch(plan: Plan) -> ValidationError:
+    """The error for a batch put, which replaces without a condition."""
+    name = plan.codec.schema.name
+    fields = ", ".join(f"{name}.{field.name}" for field in plan.kept)
+    return ValidationError(
+        f"{fields} keeps its value, and a batch replaces items without looking: use db.create, db.put or a transaction",
+        field=plan.kept[0].name,
+        code=PROTECTED,
+    )
+
+
+def _changed(plan: Plan, field: Field) -> ValidationError:
+    name = f"{plan.codec.schema.name}.{field.name}"
+    fix = _FIX
+    if field.protected and not field.immutable and not field.write_once:
+        fix = f'use db.update(obj, {name}.set(x), allow=("{field.name}",))'
+    return ValidationError(f"{name} is {_what(field)} and was changed: {fix}", field=field.name, code=PROTECTED)
+
+
+def _what(field: Field) -> str:
+    return "immutable" if field.immutable else "written once" if field.write_once else "protected"
+
+
+def _only_once(field: Field) -> bool:
+    """Whether the attribute may be written where it has no value yet, by whoever does not name it."""
+    return field.write_once and not field.immutable and not field.protected
+
+
+def _may_lack(plan: Plan, field: Field, wire: dict[str, Any] | None) -> bool:
+    """Whether this value may be stored where there is none: the first of a write-once attribute, and what was read there."""
+    if not _is_value(wire):
+        return False  # that there is none is the condition itself
+    return _only_once(field) or wire == plan.codec.plans[field.name].absent_wire
+
+
+def _is_value(wire: Mapping[str, Any] | None) -> bool:
+    return wire is not None and "NULL" not in wire
+
+
+def _differs(plan: Plan, field: Field, stored: Any, wire: dict[str, Any] | None) -> bool:
+    if not _is_value(stored):
+        return _is_value(wire) and not _may_lack(plan, field, wire)
+    return wire is None or sorted_sets(normal(stored)) != sorted_sets(normal(wire))
+
+
+def _path(field: Field) -> Any:
+    from dynamorm.expressions.path import Path
+
+    return Path(field)
+
+
+def _missing(field: Field) -> Condition:
+    return Comparison("null", (), _path(field))
+
+
+def _equal(field: Field, wire: dict[str, Any] | None) -> Condition:
+    if wire is None or not _is_value(wire):
+        return _missing(field)
+    return Comparison("=", (Wire(wire),), _path(field))

@@ -1,0 +1,230 @@
+"""Bounds of the length of what an update lets grow or shrink: lists, sets and maps. See `dynamorm.ops.rules.limited`.
+
+How many of the elements that are named are there already only the database knows, so the condition counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from functools import reduce
+from itertools import combinations
+from operator import and_, or_
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UNSET as U
+
+from dynamorm.codec.types.document import bytes_of
+from dynamorm.codec.values.operands import plan_at
+from dynamorm.codec.values.updates import location_of
+from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
+
+from .bound import Bound, Item, default_of, found_at, null
+
+if TYPE_CHECKING:
+    from dynamorm.codec.types.fields import FieldPlan
+    from dynamorm.ops.plan import Plan
+
+_EXACT: Final = 4
+"""Up to so many elements are counted one by one; more count as if none, or all, of them were there."""
+
+_SETS: Final = frozenset({"SS", "NS", "BS"})
+
+
+def of_growth(plan: Plan, field: FieldPlan, update: Update) -> list[Bound]:
+    """A list that an element is put into, or a set that elements are added to or taken out of."""
+    place, kind = update.path, update.kind
+    start = _length(default_of(field))
+    if kind in {"append", "prepend", "append_or_create"}:
+        return _grows(field, place, [], 1, start) if field.shape.tag == "L" else []
+    if kind not in {"add_to_set", "delete_from_set"} or field.shape.tag not in _SETS:
+        return []
+    members = [] if isinstance(update.value, Wire) else list(update.value)
+    wires = [plan.update_operand(place, one, "element") or {} for one in members]
+    atoms: list[Atom] = [
+        (Comparison("contains", (one,), place), _is_member(place, wire))
+        for one, wire in zip(members, wires, strict=True)
+    ]
+    if kind == "add_to_set":
+        return _grows(field, place, atoms, len(atoms), start)
+    return _shrinks(field, place, atoms)
+
+
+def of_elements(plan: Plan, updates: Iterable[Update]) -> list[Bound]:
+    """Lists and maps whose elements are set or removed."""
+    grown: dict[tuple[Any, ...], list[Location]] = {}
+    shrunk: dict[tuple[Any, ...], list[Location]] = {}
+    for one in updates:
+        parts = one.path.parts
+        if len(parts) < 2 or not isinstance(parts[-1], (int, str)) or one.kind in _OF_WHAT_IS_THERE:
+            continue
+        (shrunk if one.kind == "remove" else grown).setdefault(parts[:-1], []).append(one.path)
+    found: list[Bound] = []
+    for parts, places in grown.items():
+        field = _collection(plan, parts)
+        if field is not None and not _is_within(field, places):
+            found += _grows(field, location_of(parts), _atoms(places), len(places), 0)
+    for parts, places in shrunk.items():
+        field = _collection(plan, parts)
+        if field is not None:
+            found += _shrinks(field, location_of(parts), _atoms(places))
+    return found
+
+
+def _collection(plan: Plan, parts: tuple[Any, ...]) -> FieldPlan | None:
+    """The field of a place, if it is a list or a map with bounds."""
+    field = plan_at(plan.codec, parts)
+    known = field is not None and field.bounded and field.hook is None and field.shape.tag in {"L", "M"}
+    return field if known else None
+
+
+def _atoms(places: list[Location]) -> list[Atom]:
+    return [(Comparison("attribute_exists", (), one), _is_there(one)) for one in places]
+
+
+_OF_WHAT_IS_THERE: Final = frozenset({"append", "prepend", "delete_from_set"})
+
+Atom = tuple[Condition, Callable[[Item], bool]]
+"""That an element is there, asked of the database and of an item that came back."""
+
+
+def of_size(field: FieldPlan, place: Location, source: Location, default: Any) -> list[Bound]:
+    """The length of what is taken over from ``source``."""
+    found: list[Bound] = []
+    least, most = field.field.min_length, field.field.max_length
+    for name, sign, limit, rule in (("min_length", ">=", least, _AT_LEAST), ("max_length", "<=", most, _AT_MOST)):
+        if limit is None:
+            continue
+        fits = default is None or (len(default) >= limit if name == "min_length" else len(default) <= limit)
+        condition: Condition = Comparison(f"size {sign}", (limit,), source)
+
+        def within(item: Item, name: str = name, limit: int = limit, fits: bool = fits) -> bool:
+            stored = found_at(source, item)
+            if stored is U:
+                return fits
+            return _size(stored) >= limit if name == "min_length" else _size(stored) <= limit
+
+        found.append(Bound(place, name, f"{rule} {limit}", null(source) | condition if fits else condition, within))
+    return found
+
+
+_AT_LEAST: Final = "have a length of at least"
+_AT_MOST: Final = "have a length of at most"
+
+
+def _grows(field: FieldPlan, place: Location, atoms: list[Atom], count: int, start: int) -> list[Bound]:
+    """A collection to which ``count`` elements come, as far as they are not there, and which counts as ``start`` long."""
+    most, least = field.field.max_length, field.field.min_length
+    found: list[Bound] = []
+    if most is not None:
+        condition = _counted(place, "size <=", most, -1, atoms, count)
+        if start + count <= most:
+            condition = null(place) | condition
+        elif start:  # else the size says it
+            condition = Comparison("not null", (), place) & condition
+        found.append(
+            Bound(place, "max_length", f"{_AT_MOST} {most}", condition, _holds(place, atoms, count, start, most))
+        )
+    if least is not None and start + count < least:
+        there = Comparison("not null", (), place)
+        found.append(
+            Bound(place, "min_length", f"{_AT_LEAST} {least}", there, lambda item: found_at(place, item) is not U)
+        )
+    return found
+
+
+def _holds(place: Location, atoms: list[Atom], count: int, start: int, most: int) -> Callable[[Item], bool]:
+    def holds(item: Item) -> bool:
+        stored = found_at(place, item)
+        if stored is U:
+            return start + count <= most
+        new = count - sum(is_there(item) for _, is_there in atoms)
+        return new == 0 or _size(stored) + new <= most
+
+    return holds
+
+
+def _shrinks(field: FieldPlan, place: Location, atoms: list[Atom]) -> list[Bound]:
+    """A collection that loses these elements, as far as they are there."""
+    least = field.field.min_length
+    if least is None:
+        return []
+    gone: list[Atom] = [_not(one) for one in atoms]
+    condition = null(place) | _counted(place, "size >=", least, 1, gone, len(gone))
+
+    def holds(item: Item) -> bool:
+        stored = found_at(place, item)
+        lost = sum(there(item) for _, there in atoms)
+        return stored is U or lost == 0 or _size(stored) - lost >= least
+
+    return [Bound(place, "min_length", f"{_AT_LEAST} {least}", condition, holds)]
+
+
+def _not(atom: Atom) -> Atom:
+    is_there, there = atom
+    return ~is_there, lambda item: not there(item)
+
+
+def _counted(place: Location, op: str, limit: int, sign: int, atoms: list[Atom], count: int) -> Condition:
+    """The size is far enough from the limit for those of ``count`` elements that change it: of which an atom is not true."""
+    choices: list[Condition] = []
+    for changing in range(count, -1, -1):
+        if changing not in {0, count} and count > _EXACT:
+            continue
+        without = count - changing
+        terms: list[Condition] = []
+        if changing:
+            bound = limit + sign * changing
+            if bound < 0:
+                continue
+            terms.append(Comparison(op, (bound,), place))
+        if without:
+            if len(atoms) < without:
+                continue
+            every = [reduce(and_, (one for one, _ in some)) for some in combinations(atoms, without)]
+            terms.append(reduce(or_, every))
+        choices.append(reduce(and_, terms))
+    if not choices:  # so many never fit
+        return Comparison("attribute_not_exists", (), place) & Comparison("attribute_exists", (), place)
+    return reduce(or_, choices)
+
+
+def _is_within(field: FieldPlan, places: list[Location]) -> bool:
+    """Whether these elements of a list have a place in it, however long it is."""
+    most = field.field.max_length
+    return most is None or all(isinstance(one.parts[-1], int) and one.parts[-1] < most for one in places)
+
+
+def _is_there(place: Location) -> Callable[[Item], bool]:
+    def is_there(item: Item) -> bool:
+        holder = found_at(location_of(place.parts[:-1]), item)
+        last = place.stored[-1]
+        if holder is U:
+            return False
+        return last < len(holder.get("L", [])) if isinstance(last, int) else last in holder.get("M", {})
+
+    return is_there
+
+
+def _is_member(place: Location, wire: Item) -> Callable[[Item], bool]:
+    ((tag, value),) = wire.items()
+
+    def is_member(item: Item) -> bool:
+        stored = found_at(place, item)
+        return stored is not U and _plain(tag, value) in {_plain(tag, one) for one in stored.get(f"{tag}S", [])}
+
+    return is_member
+
+
+def _plain(tag: str, value: Any) -> Any:
+    """The payload of an element, so that equal ones are equal."""
+    return Decimal(value) if tag == "N" else bytes_of(value) if tag == "B" else value
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, (list, tuple, set, frozenset, dict)) else 0
+
+
+def _size(stored: Item) -> int:
+    ((tag, value),) = stored.items()
+    return len(bytes_of(value)) if tag == "B" else len(value)

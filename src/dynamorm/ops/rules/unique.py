@@ -1,0 +1,284 @@
+"""Unique attributes: the guard item of a value, and the writes of guards that go with a write of the item.
+
+An index cannot keep values unique: it is filled later, and takes duplicates. So each value has a guard, an item whose key
+is made of the value, written in the same transaction as the item: DynamoDB lets only one of two such writes happen.
+It must not know how a transaction is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.strict import dumps, read_object
+from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_guard_key, number_wire, text_wire
+from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
+from dynamorm.expressions.path import Path
+from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
+from dynamorm.ops.constraints import Constraint, Wires
+from dynamorm.ops.writes import ring
+from dynamorm.ops.writes.guard import OLD_ON_FAILURE
+from dynamorm.ops.writes.write import NOT_READ, MustRead, Write
+from dynamorm.schema.schema import Field
+
+if TYPE_CHECKING:
+    from dynamorm.ops.plan import Plan
+    from dynamorm.session import Session
+
+_WIRES: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
+    "S": text_wire,
+    "B": lambda text: bytes_wire(text.encode()),
+    "N": lambda _: number_wire(0),  # a sort key that is a number: all guards have the same
+}
+
+
+_NAMES: Final = ("ref", "wt", "c", "t")
+"""Attributes of a guard: the key of the item, the token of the write, when it was made (ms), and what it is."""
+
+
+class Guards:
+    """Makes the guards of one constraint in one table."""
+
+    def __init__(self, session: Session, plan: Plan, constraint: Constraint) -> None:
+        self.session = session
+        self.owner = plan
+        self.constraint = constraint
+        self.plan: Plan = plan if constraint.guards is None else session.plan(constraint.guards)
+        schema = self.plan.codec.schema
+        assert schema.key is not None  # a plan is made only for a model with a key
+        self.types: list[str] = [self.plan.key_type(name) for name in schema.key.fields]
+        if self.types[0] == "N":
+            raise ModelError(
+                f"{plan.codec.schema.name}.{constraint.name}: a guard's key is text, and the partition key is a number: "
+                "give Unique(guards=...) a model with a text partition key"
+            )
+        self.names: dict[str, str] = {name: name if name not in self.plan.key_names else f"_{name}" for name in _NAMES}
+
+    def key(self, value: str) -> dict[str, dict[str, Any]]:
+        """The wire key of the guard of a value."""
+        texts = (f"{GUARD_PREFIX}{self.constraint.title}#{value}", GUARD_PREFIX)
+        return {
+            name: _WIRES[kind](text) for name, kind, text in zip(self.plan.key_names, self.types, texts, strict=False)
+        }
+
+    def take(self, value: str, owner: dict[str, Any]) -> Write:
+        """Put the guard of a value, unless there is one."""
+        key = self.key(value)
+        token = self.session.random_bytes(ring.TOKEN)
+        names = self.names
+        item = {
+            **key,
+            names["ref"]: {"M": owner},
+            names["wt"]: bytes_wire(token),
+            names["c"]: number_wire(int(self.session.now().timestamp() * 1000)),
+            names["t"]: text_wire("U"),
+        }
+        body = {
+            "TableName": self.plan.table,
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(#k)",
+            "ExpressionAttributeNames": {"#k": self.plan.key_names[0]},
+            **OLD_ON_FAILURE,
+        }
+        return self._write("Put", key, body, token, self._taken)
+
+    def free(self, value: str, owner: dict[str, Any]) -> Write:
+        """Delete the guard of a value that this item has; one that is missing does no harm."""
+        key = self.key(value)
+        body = {
+            "TableName": self.plan.table,
+            "Key": key,
+            "ConditionExpression": "attribute_not_exists(#k) OR #r = :me",
+            "ExpressionAttributeNames": {"#k": self.plan.key_names[0], "#r": self.names["ref"]},
+            "ExpressionAttributeValues": {":me": {"M": owner}},
+            **OLD_ON_FAILURE,
+        }
+        return self._write("Delete", key, body, b"", self._strange)
+
+    def _write(
+        self,
+        kind: str,
+        key: dict[str, Any],
+        body: dict[str, Any],
+        token: bytes,
+        refused: Callable[[bytes | None, dict[str, Any]], DynamORMError],
+    ) -> Write:
+        write = Write(self.plan, kind, dumps(key), dumps(body), lambda _: None, token=token)
+        write.refused_as = refused
+        return write
+
+    def _taken(self, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+        name, owner = self.constraint.name, self.owner.codec.schema.name
+        return DuplicateKey(
+            f"another {owner} has this {name}: look it up with db.find_by_unique({owner}, {name}=...)",
+            field=name,
+            existing=self.reference(raw),
+            **info,
+        )
+
+    def _strange(self, _: bytes | None, info: dict[str, Any]) -> DynamORMError:
+        name, owner = self.constraint.name, self.owner.codec.schema.name
+        return ConditionFailed(
+            f"the guard of this {owner}'s {name} belongs to another item, so something was written past the library: "
+            f"see db.repair_unique({owner})",
+            **info,
+        )
+
+    def drop(self, item: dict[str, Any]) -> Write:
+        """Delete the very guard that was read: not one that was made since for the same value and the same item."""
+        key = {name: item[name] for name in self.plan.key_names}
+        terms, values = [], {}
+        for name, wire in zip(("#ref", "#wt"), self.identity(item), strict=True):
+            terms.append(f"attribute_not_exists({name})" if wire is None else f"{name} = :{name[1:]}")
+            if wire is not None:
+                values[f":{name[1:]}"] = wire
+        body = {
+            "TableName": self.plan.table,
+            "Key": key,
+            "ConditionExpression": " AND ".join(terms),
+            "ExpressionAttributeNames": {"#ref": self.names["ref"], "#wt": self.names["wt"]},
+            "ExpressionAttributeValues": values,
+            **OLD_ON_FAILURE,
+        }
+        return self._write("Delete", key, body, b"", self._strange)
+
+    def identity(self, item: dict[str, Any]) -> tuple[Any, Any]:
+        """What tells a guard from every other one: whose it is, and the token of the write that made it."""
+        return item.get(self.names["ref"]), item.get(self.names["wt"])
+
+    def reference(self, raw: bytes | None) -> tuple[Any, ...] | None:
+        """The key of the item that a guard stands for, as Python values."""
+        owner = None if raw is None else self.owner_of(raw)
+        return None if owner is None else self.owner.codec.key_values(dumps(owner))
+
+    def owner_of(self, raw: bytes) -> dict[str, Any] | None:
+        """The wire key of the item that a guard stands for."""
+        wire = read_object(raw).get(self.names["ref"]) or {}
+        found: dict[str, Any] | None = wire.get("M")
+        return found
+
+    def made(self, item: dict[str, Any]) -> bool:
+        """Whether a stored item is a guard of this constraint."""
+        return is_guard_key(item.get(self.plan.partition.stored), f"{self.constraint.title}#")
+
+    def is_for(self, item: dict[str, Any], value: str) -> bool:
+        """Whether a guard of this constraint is that of the value."""
+        return all(item.get(name) == wire for name, wire in self.key(value).items())
+
+
+def moves(session: Session, plan: Plan, key: bytes, old: Wires, new: Wires) -> tuple[Write, ...]:
+    """The writes of guards that go with a change of an item's unique values from ``old`` to ``new``."""
+    found: list[Write] = []
+    owner: dict[str, Any] | None = None
+    for constraint in plan.uniques:
+        before, after = constraint.value(old), constraint.value(new)
+        if before == after:
+            continue
+        owner = read_object(key) if owner is None else owner
+        guards = Guards(session, plan, constraint)
+        if before is not None:
+            found.append(guards.free(before, owner))
+        if after is not None:
+            found.append(guards.take(after, owner))
+    return tuple(found)
+
+
+def known_state(
+    plan: Plan, key: bytes, stored: bytes | None, loaded: bytes | None, returning: str | None
+) -> Wires:  # fmt: skip
+    """The unique values that a blind write replaces: as just read, or as the object was loaded. Raises MustRead."""
+    if returning is not None:
+        name = plan.codec.schema.name
+        raise ValidationError(
+            f"returning= is not possible for {name}, whose unique attributes make the write a transaction: read it before",
+            field="returning",
+        )
+    if stored is not NOT_READ:
+        return values_in(plan, stored)
+    if loaded is None:
+        raise MustRead(plan, key)
+    return values_in(plan, loaded)
+
+
+def class_of(plan: Plan, key: bytes, stored: bytes | None) -> Any:
+    """The class whose guards an item has that was read under the name of a base class. Raises MustRead."""
+    if stored is NOT_READ:
+        raise MustRead(plan, key)
+    codec = plan.codec
+    assert codec.family is not None  # asked for models with a discriminator only
+    if stored is not None and not codec.family.owns(stored):
+        raise codec.family.stranger(table=plan.table)
+    found = None if stored is None else codec.family.codec(read_object(stored))
+    return codec.model if found is None else found.model
+
+
+def values_of(plan: Plan, obj: Any) -> Wires:
+    """The unique attributes of an object as they will be stored."""
+    codec = plan.codec
+    return {one.stored: codec.encode_field(one.name, getattr(obj, one.name)) for one in fields_of(plan)}
+
+
+def values_in(plan: Plan, raw: bytes | None) -> Wires:
+    """The unique attributes of a stored item."""
+    item = {} if raw is None else read_object(raw)
+    return {one.stored: item.get(one.stored) for one in fields_of(plan)}
+
+
+def fields_of(plan: Plan) -> tuple[Field, ...]:
+    """The fields that are part of a constraint, each once."""
+    return tuple({field.name: field for one in plan.uniques for field in one.fields}.values())
+
+
+def changed_by(plan: Plan, old: Wires, updates: tuple[Update, ...]) -> Wires:
+    """The unique attributes after updates, given those before. Raises ValidationError for what only the server can tell."""
+    new = dict(old)
+    unique = {field.name for field in fields_of(plan)}
+    for one in updates:
+        field = one.path.field
+        if field.name not in unique:
+            continue
+        if one.kind == "remove":
+            new[field.stored] = None
+        elif one.kind == "set" and len(one.path.parts) == 1 and not isinstance(one.value, (Location, Wire)):
+            new[field.stored] = plan.codec.encode_field(field.name, one.value)
+        else:
+            raise ValidationError(
+                f"{field.owner}.{field.name} is Unique, so its new value must be known here: use .set(value) or .remove()",
+                field=field.name,
+            )
+    return new
+
+
+def touches(plan: Plan, updates: tuple[Update, ...]) -> bool:
+    """Whether updates name a unique attribute."""
+    unique = {field.name for field in fields_of(plan)}
+    return any(one.path.field.name in unique for one in updates)
+
+
+def joined(
+    session: Session,
+    plan: Plan,
+    key: bytes,
+    updates: tuple[Update, ...],
+    stored: bytes | None,
+    loaded: bytes | None,
+    condition: Condition | None,
+) -> tuple[tuple[Write, ...], Condition | None, bool]:
+    """What updates of unique attributes need: the writes of guards, the condition, and whether that pins the values."""
+    if not touches(plan, updates):
+        return (), condition, False
+    old = known_state(plan, key, stored, loaded, None)
+    also = moves(session, plan, key, old, changed_by(plan, old, updates))
+    if loaded is not None and plan.version is not None:
+        return also, condition, False  # the version says that nothing has changed
+    return also, pinned(plan, old, condition), True
+
+
+def pinned(plan: Plan, old: Wires, condition: Condition | None) -> Condition | None:
+    """The condition with which a write happens only while the unique attributes are still as they were."""
+    for field in fields_of(plan):
+        path: Path[Any] = Path(field)
+        wire = old.get(field.stored)
+        pin: Condition = Comparison("null", (), path) if wire is None else Comparison("=", (Wire(wire),), path)
+        condition = pin if condition is None else pin & condition
+    return condition

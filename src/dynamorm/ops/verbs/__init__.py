@@ -1,0 +1,1 @@
+"""The verbs that write: from objects and updates to the writes that do it."""

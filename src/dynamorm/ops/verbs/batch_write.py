@@ -1,0 +1,298 @@
+"""batch_write: any number of puts and deletes of any models, and what became of each. Returns a flow.
+
+Items are packed into requests, several of which are under way at once. Each item ends as written, failed or unknown;
+`dynamorm.ops.verbs.batch_send` sends a request and says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.batch_result import BatchFailure, BatchResult
+from dynamorm.codec.family import tags_of
+from dynamorm.effects import Flow, Gather
+from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.ops.callbacks import check_progress
+from dynamorm.ops.calls.pace import workers
+from dynamorm.ops.plan import Plan
+from dynamorm.ops.reads.batch_get import at
+from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.ops.writes import ring
+
+from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
+from .put_save_delete import item_of, next_version
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dynamorm.session import Session
+
+MAX_ITEMS: Final = 25
+"""Items of one request.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+"""
+MAX_BYTES: Final = 2 * 1024 * 1024
+"""Bytes of JSON of one request, unless a single item has more. DynamoDB takes 16 MB: smaller ones share the work better
+and are done within a request's time-out."""
+
+_TURNS: Final = 10
+_WAVE_BYTES: Final = 32 * 1024 * 1024
+"""What is encoded ahead: so many requests for each worker, and so many bytes. This bounds the memory of a stream."""
+
+
+def write(
+    session: Session,
+    puts: Iterable[Any],
+    deletes: Iterable[Any],
+    *,
+    concurrency: int,
+    keep: bool,
+    progress: Callable[[int], Any] | None,
+) -> Flow[BatchResult]:
+    """Write everything and account for it."""
+    limit = workers(session, concurrency)
+    if progress is not None:
+        check_progress(progress, "the number of items dealt with so far")
+    for name, given in (("puts", puts), ("deletes", deletes)):
+        if isinstance(given, (str, bytes, dict)) or not isinstance(given, Iterable):
+            raise ValidationError(
+                f"batch_write: {name} is a list of objects, not a {type(given).__name__}: write [obj]", field=name
+            )
+    removals = [_removal(session, one, f"deletes[{place}]") for place, one in enumerate(deletes)]
+    removed = {entry.address: entry for entry in removals}
+    if isinstance(puts, Collection):  # everything is checked, and duplicates are found, before anything is sent
+        every = [*_put_entries(session, puts, removed, strict=True), *removals]
+        _supersede(every)
+        return _all(session, iter(every), limit, stream=False, keep=keep, progress=progress)
+    _supersede(removals)
+    entries = chain(removals, _put_entries(session, puts, removed, strict=False))
+    return _all(session, entries, limit, stream=True, keep=keep, progress=progress)
+
+
+def _all(
+    session: Session,
+    entries: Iterator[Entry],
+    limit: int,
+    *,
+    stream: bool,
+    keep: bool,
+    progress: Callable[[int], Any] | None,
+) -> Flow[BatchResult]:
+    load = Load(session, limit)
+    result = BatchResult()
+    done = 0
+    waves = _waves(entries, limit)
+    while (wave := _next(waves, done)) is not None:
+        if stream:
+            _supersede(wave)
+        chunks = [load.send(chunk) for chunk in _chunks(wave)]
+        if chunks:
+            yield Gather(chunks, limit)
+        _account(result, wave, keep=keep)
+        done += len(wave)
+        if progress is not None:
+            progress(done)
+        if load.stopped is not None and stream:
+            # Whatever is left is refused too: an endless stream must not be read to its end for that.
+            if (more := next(entries, None)) is not None:
+                load.refuse([more])
+                _account(result, [more], keep=keep)
+                result.unread = True
+            break
+    return result
+
+
+def _next(waves: Iterator[list[Entry]], done: int) -> list[Entry] | None:
+    try:
+        return next(waves, None)
+    except Exception as error:
+        error.add_note(f"batch_write had dealt with {done} items before; what was read since was not sent.")
+        raise
+
+
+def _waves(entries: Iterator[Entry], limit: int) -> Iterator[list[Entry]]:
+    """The entries in lists that are sent one after the other, so that of two writes to one item the later one is last."""
+    wave: list[Entry] = []
+    size = 0
+    for entry in entries:
+        wave.append(entry)
+        size += len(entry.content) + OVERHEAD
+        if len(wave) >= limit * MAX_ITEMS * _TURNS or size >= _WAVE_BYTES:
+            yield wave
+            wave, size = [], 0
+    if wave:
+        yield wave
+
+
+def _chunks(wave: list[Entry]) -> Iterator[list[Entry]]:
+    """The entries that are to be sent, packed into requests."""
+    chunk: list[Entry] = []
+    size = 0
+    for entry in wave:
+        if entry.state or entry.heir is not None:
+            continue
+        more = len(entry.content) + OVERHEAD
+        if entry.checked:  # a batch has no conditions
+            yield [entry]
+            continue
+        if len(chunk) >= MAX_ITEMS or (chunk and size + more > MAX_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(entry)
+        size += more
+    if chunk:
+        yield chunk
+
+
+def _account(result: BatchResult, wave: list[Entry], *, keep: bool) -> None:
+    """Put each entry into the list it belongs to. One that was superseded shares the fate of the one in its place."""
+    for entry in wave:
+        last = entry
+        while last.heir is not None:
+            last = last.heir
+        if last.state == WRITTEN:
+            last.content = b""  # what a long list holds of it is not needed any more
+            result.count += 1
+            if keep:
+                result.written.append(entry.item)
+            continue
+        assert last.error is not None  # whatever is not written says why
+        (result.failed if last.state == FAILED else result.unknown).append(BatchFailure(entry.item, last.error))
+
+
+def _supersede(entries: list[Entry]) -> None:
+    """Of several writes to one item only the last is sent."""
+    last: dict[Any, Entry] = {}
+    for entry in entries:
+        if entry.state:
+            continue
+        earlier = last.get(entry.address)
+        if earlier is not None and earlier is not entry and _same_write(earlier, entry):
+            earlier.heir = entry
+        last[entry.address] = entry
+
+
+def _same_write(one: Entry, other: Entry) -> bool:
+    """Whether two writes to one item do the same: deletes of two classes, where one is checked, may end otherwise."""
+    return one.plan is other.plan or not (one.checked or other.checked)
+
+
+def _put_entries(session: Session, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool) -> Iterator[Entry]:
+    """The entries of the objects to store. What cannot be stored raises if ``strict``, else it is an entry that failed."""
+    share = _Share(session, len(puts) if isinstance(puts, Collection) else MAX_ITEMS)
+    for place, obj in enumerate(puts):
+        error: Exception
+        try:
+            entry = _put(share, obj)
+            if removed and (other := removed.get(entry.address)) is not None:
+                raise ValidationError(
+                    f"the {entry.plan.codec.schema.name} is also to be deleted, by {other.place}: a batch has no order,"
+                    " so name each item in one of the lists"
+                )
+            yield entry
+            continue
+        except (DynamORMError, TypeError) as found:
+            error = found
+        wrong = at(error, f"puts[{place}]")
+        if strict:
+            raise wrong
+        yield Entry.refused(obj, wrong)
+
+
+class _Share:
+    """What the puts of one batch have in common: plans, the time, and random bytes drawn for ``count`` puts at once."""
+
+    def __init__(self, session: Session, count: int) -> None:
+        self.session = session
+        self.plans: dict[type, Plan] = {}
+        self._count = count
+        self._tokens: Iterator[bytes] = iter(())
+        self.now: datetime | None = None
+
+    def plan(self, model: type) -> Plan:
+        """The plan of a model whose objects a batch can store. Raises: ValidationError."""
+        plan = self.session.plan(model)
+        _check(plan)
+        if plan.append_only:
+            from dynamorm.ops.append_only import no_put
+
+            raise no_put(plan)
+        if plan.kept:
+            from dynamorm.ops.rules.kept import no_batch
+
+            raise no_batch(plan)
+        self.plans[model] = plan
+        return plan
+
+    def token(self) -> bytes:
+        """A new token for one write."""
+        token = next(self._tokens, None)
+        if token is None:
+            drawn, size = self.session.random_bytes(ring.TOKEN * self._count), ring.TOKEN
+            self._tokens = iter([drawn[start : start + size] for start in range(0, len(drawn), size)])
+            self.now = self.session.now()
+            token = next(self._tokens)
+        return token
+
+
+def _put(share: _Share, obj: Any) -> Entry:
+    kind = type(obj)
+    plan = share.plans.get(kind) or share.plan(kind)
+    loaded = plan.codec.loaded(obj)
+    number, rest = next_version(plan, obj, loaded)
+    token = share.token()
+    tokens = b"" if plan.version is None else ring.fresh(token)  # as of a single put
+    key, content, times = item_of(share.session, plan, obj, number, tokens, loaded, rest=rest, now=share.now)
+    return Entry(obj, plan, "Put", key, content, (plan.table, key), number, times)
+
+
+def _removal(session: Session, given: Any, place: str) -> Entry:
+    """The entry of an object, or of a model with a key, to delete."""
+    error: Exception
+    try:
+        if given.__class__ is tuple:
+            if len(given) < 2:
+                raise ValidationError("a delete is an object, or a tuple of a model and its key")
+            model, *key = given
+            plan = session.plan(model)
+            _check(plan)
+            parts = key[0] if len(key) == 1 and key[0].__class__ is dict else {}
+            json = plan.codec.key_json(key_from_parts(plan, (), parts) if parts else tuple(key))
+            known = False
+        else:
+            plan = session.plan(type(given))
+            _check(plan)
+            json = plan.codec.key_of(given)
+            known = plan.codec.loaded(given) is not None
+    except (DynamORMError, TypeError) as found:
+        error = found
+    else:
+        checked = not known and bool(tags_of(plan.codec.schema))
+        return Entry(given, plan, "Delete", json, json, (plan.table, json), place=place, checked=checked)
+    raise at(error, place)
+
+
+def remove(session: Session, plan: Plan, keys: Iterable[tuple[Any, ...]], *, concurrency: int) -> Flow[BatchResult]:
+    """Delete the items of a model that have just been read, whose keys these are, without a condition."""
+    entries = []
+    for key in keys:
+        json = plan.codec.key_json(key)
+        entries.append(Entry((plan.model, *key), plan, "Delete", json, json, (plan.table, json)))
+    return _all(session, iter(entries), workers(session, concurrency), stream=False, keep=False, progress=None)
+
+
+def _check(plan: Plan) -> None:
+    """Refuse models whose writes need a transaction."""
+    if plan.guarded:
+        raise _together(plan)
+
+
+def _together(plan: Plan) -> ValidationError:
+    name = plan.codec.schema.name
+    return ValidationError(
+        f"each write of a {name} must be applied together with others (a unique attribute, for one), which a batch"
+        " cannot do: use db.create, db.put and db.delete, or a transaction"
+    )

@@ -1,0 +1,108 @@
+"""A transaction while it is written down: what the faces gather in a ``with`` block, until it is sent at the end.
+
+Every operation is built when its verb is called, by the builder of that verb. It must not know the wire.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.effects import Flow
+from dynamorm.errors import ValidationError
+from dynamorm.ops.writes.bounds import check_token
+from dynamorm.ops.writes.transact import commit
+
+from . import put_save_delete as verbs
+from .check import check_write
+from .update import update_write, without_result
+
+if TYPE_CHECKING:
+    from dynamorm.expressions.path import Condition
+    from dynamorm.ops.writes.write import Write
+    from dynamorm.session import Session
+
+
+class Draft:
+    """The operations of one transaction, from ``begin`` to ``commit`` or ``drop``."""
+
+    __slots__ = ("_open", "_session", "_started", "_token", "_writes")
+
+    def __init__(self, session: Session, token: str | None) -> None:
+        self._session = session
+        self._token = check_token(token)
+        self._writes: list[Write | None] = []
+        self._started = self._open = False
+
+    def begin(self) -> None:
+        """The block begins. Raises: ValidationError for a second one."""
+        if self._started:
+            raise ValidationError("a transaction is used for one block: call db.transaction() for each")
+        self._started = self._open = True
+
+    def commit(self) -> Flow[None]:
+        """The block has ended: all that it holds is sent at once."""
+        self._open = False
+        return commit(self._session, self._writes, token=self._token)
+
+    def drop(self) -> None:
+        """The block has failed: nothing is sent."""
+        self._open = False
+
+    def create(self, obj: Any, label: str | None) -> None:
+        """See `dynamorm.faces.operations.Operations`, here and below."""
+        self._add("create", label, verbs.create_write(self._session, obj))
+
+    def put(self, obj: Any, condition: Condition | None, label: str | None) -> None:
+        """Replace."""
+        self._add("put", label, verbs.put_write(self._session, obj, condition=condition))
+
+    def save(self, obj: Any, label: str | None) -> None:
+        """Create, or write what changed; without a change the operation keeps its place and sends nothing."""
+        self._add("save", label, verbs.save_write(self._session, obj))
+
+    def update(
+        self,
+        subject: Any,
+        args: tuple[Any, ...],
+        parts: dict[str, Any],
+        condition: Condition | None,
+        upsert: bool,
+        allow: Any,
+        label: str | None,
+    ) -> None:
+        """Change in place; an object is read back after the commit, an item given by its key is not."""
+        write = update_write(self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
+        if isinstance(subject, type):
+            write = without_result(write)
+        self._add("update", label, write)
+
+    def delete(
+        self,
+        subject: Any,
+        key: tuple[Any, ...],
+        parts: dict[str, Any],
+        condition: Condition | None,
+        must_exist: bool,
+        label: str | None,
+    ) -> None:
+        """Remove."""
+        write = verbs.delete_write(self._session, subject, key, parts, condition=condition, must_exist=must_exist)
+        self._add("delete", label, write)
+
+    def check(
+        self, subject: Any, args: tuple[Any, ...], parts: dict[str, Any], condition: Condition | None, label: str | None
+    ) -> None:
+        """Check without writing."""
+        self._add("check", label, check_write(self._session, subject, args, parts, condition=condition))
+
+    def _add(self, verb: str, label: str | None, write: Write | None) -> None:
+        if not self._open:
+            state = "its block has ended" if self._started else "its block has not begun"
+            raise ValidationError(
+                f"{verb} came to no transaction, for {state}: with db.transaction() as tx: tx.{verb}(...)"
+            )
+        if label is not None and not isinstance(label, str):
+            raise ValidationError(f"a label is a text, not {type(label).__name__}", field="label")
+        if write is not None:
+            write.verb, write.label = verb, label
+        self._writes.append(write)

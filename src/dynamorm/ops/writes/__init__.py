@@ -1,0 +1,1 @@
+"""One write, or several as a transaction: described, sent exactly once, and settled when no answer came."""

@@ -1,0 +1,87 @@
+"""What DynamoDB takes as one transaction, checked before anything is sent. It must not know how it is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.strict import read_object
+from dynamorm.codec.types.size import item_size, value_size
+from dynamorm.errors import ValidationError
+
+from .blame import named
+
+if TYPE_CHECKING:
+    from .blame import Parts
+    from .write import Write
+
+MAX_OPERATIONS: Final = 100
+MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_TOKEN: Final = 36
+"""Limits of TransactWriteItems: operations, bytes of their items together, characters of a client request token.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+"""
+
+
+def check_token(token: Any) -> str | None:
+    """The caller's token. Raises: ValidationError."""
+    if token is None:
+        return None
+    fits = isinstance(token, str) and 1 <= len(token) <= MAX_TOKEN and token.isascii() and token.isprintable()
+    if not fits:
+        got = f"{len(token)} characters" if isinstance(token, str) else type(token).__name__
+        raise ValidationError(
+            f"the token of a transaction is a text of 1 to {MAX_TOKEN} printable ASCII characters, got {got};"
+            " a UUID fits: str(uuid4())",
+            field="token",
+        )
+    return str(token)
+
+
+def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
+    """Refuse what DynamoDB would refuse as a whole. Raises: ValidationError."""
+    if len(parts) > MAX_OPERATIONS:
+        more = len(parts) - sum(one is not None for one in operations)
+        come = f", {more} of which come with others (guards of unique attributes)" if more else ""
+        raise ValidationError(
+            f"a transaction takes at most {MAX_OPERATIONS} operations and this one has {len(parts)}{come}; it is never"
+            " split: use db.batch_write for writes that need not be applied together, or several transactions",
+            codes=("ErrInvalidOperator",),
+        )
+    seen: dict[tuple[str, bytes], tuple[int, Write]] = {}
+    for position, write in parts:
+        other = seen.setdefault((write.plan.table, write.key), (position, write))
+        if other[1] is not write:
+            raise _twice(operations, other, (position, write))
+    if sum(len(write.body) for _, write in parts) > MAX_BYTES:  # JSON is never shorter than what it stands for
+        size = sum(_size(write) for _, write in parts)
+        if size > MAX_BYTES:
+            raise ValidationError(
+                f"a transaction takes at most {MAX_BYTES} bytes of items and this one has {size}: use several"
+                " transactions, or keep large values elsewhere"
+            )
+
+
+def _twice(operations: tuple[Write | None, ...], one: tuple[int, Write], two: tuple[int, Write]) -> ValidationError:
+    name, other = named(operations, one[0]), named(operations, two[0])
+    if "ConditionCheck" in {one[1].kind, two[1].kind}:
+        fix = "give the write the condition of the check"
+    elif one[1] is operations[one[0]] and two[1] is operations[two[0]]:
+        fix = "make one operation of them"
+    else:
+        fix = "it is one that must be applied with them, like the guard of a unique attribute: use two transactions"
+    return ValidationError(
+        f"two operations of a transaction cannot be on one item, and {name} and {other} are (table"
+        f" {one[1].plan.table!r}): {fix}"
+    )
+
+
+def _size(write: Write) -> int:
+    """The bytes of what is sent for one write: its item, or its key and values."""
+    body = read_object(write.body)
+    values: dict[str, Any] = body.get("ExpressionAttributeValues", {})
+    return (
+        item_size(body["Item"])
+        if write.kind == "Put"
+        else item_size(body["Key"]) + sum(map(value_size, values.values()))
+    )

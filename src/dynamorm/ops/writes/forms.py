@@ -1,0 +1,109 @@
+"""The form of an update that depends on what is stored: the states of its places, and the other form after a refusal.
+
+`dynamorm.ops.rules.begin` says which form is right for which states. What was refused in one form is sent in the other after a
+look at the item; each form has the condition under which it is right, so nothing is applied in the wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec import UNSET as U
+from msgspec import Struct
+
+from dynamorm.codec.strict import read_object
+from dynamorm.codec.values.updates import location_of
+from dynamorm.effects import Flow
+from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, ValidationError
+from dynamorm.expressions.tree import Part, Update
+from dynamorm.schema.schema import Field
+
+from .write import Write, read_back
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+States: TypeAlias = Mapping[tuple[str | int, ...], str]
+"""The places, in the words of the table, that are ``missing`` or ``null``; any other is taken to hold a value."""
+
+RELATIVE: Final = frozenset(
+    {"add", "add_to_set", "delete_from_set", "append", "prepend", "append_or_create", "if_not_exists"}
+)
+"""The kinds of updates that depend on what is stored at their place."""
+
+TURNS: Final = 5
+"""How often an update changes its form, because what is stored was changed in between."""
+
+
+class Forms(Struct, eq=False):
+    """How a write is built again in another form: ``build(states=...)`` makes it anew.
+
+    ``updates`` are those that were asked for, ``states`` those that the write was made for. ``conditional``: its form has
+    a condition of its own, so a failed condition may be that one.
+    """
+
+    updates: tuple[Update, ...]
+    states: States
+    conditional: bool
+    build: Callable[..., Write]
+
+
+def around(parts: tuple[Part, ...]) -> list[tuple[Part, ...]]:
+    """The fields that a place lies in, outermost first: each may have a default, or NULL may be read as an empty one."""
+    return [parts[:length] for length in range(1, len(parts)) if isinstance(parts[length - 1], Field)]
+
+
+def places(update: Update) -> list[tuple[Part, ...]]:
+    """The places that may be set whole for an update, outermost first."""
+    parts = update.path.parts
+    return [*around(parts), parts] if update.kind in RELATIVE else around(parts)
+
+
+def states_of(updates: Iterable[Update], raw: bytes | None) -> States:
+    """The states of the places that updates depend on, in an item; in one that is not there all are missing."""
+    item = {"M": {} if raw is None else read_object(raw)}
+    found: dict[tuple[str | int, ...], str] = {}
+    for place in dict.fromkeys(place for one in updates for place in places(one)):
+        wire = _at(item, place)
+        if wire is U:
+            found[location_of(place).stored] = "missing"
+        elif "NULL" in wire:
+            found[location_of(place).stored] = "null"
+    return found
+
+
+def _at(wire: Any, parts: tuple[Part, ...]) -> Any:
+    for part in parts:
+        if isinstance(part, Field):
+            inside = wire.get("M") or {}
+            name = next((one for one in (part.stored, *part.also_read) if one in inside), None)
+            wire = U if name is None else inside[name]
+        elif isinstance(part, str):
+            wire = (wire.get("M") or {}).get(part, U)
+        else:
+            elements = wire.get("L") or ()
+            wire = elements[part] if part < len(elements) else U
+        if wire is U:
+            break
+    return wire
+
+
+def may_be_the_form(write: Write, error: DynamORMError) -> bool:
+    """Whether a refusal may be due to the form of an update: it is the service's, of a type or of a plain condition."""
+    if write.forms is None or error.request_id is None or error.outcome is not Outcome.NOT_APPLIED:
+        return False
+    return type(error) is ValidationError or (write.forms.conditional and type(error) is ConditionFailed)
+
+
+def in_other_form(session: Session, write: Write) -> Flow[Write | None]:
+    """The write as is right for what is stored now; None when it has that form already, or the item cannot be read."""
+    forms = write.forms
+    if forms is None:
+        return None
+    try:
+        raw = yield from session.call(read_back(write.plan, write.key))
+    except DynamORMError:
+        return None  # what refused the write says more
+    other: Write = forms.build(states=states_of(forms.updates, raw))
+    return None if other.forms is None or other.forms.states == forms.states else other

@@ -1,0 +1,125 @@
+"""What protects a write: the version of a loaded object with its token ring, or a token transaction.
+
+It must not know which verb it protects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.strict import decoded, parts_of
+from dynamorm.codec.system import bytes_wire, number_wire, time_wire
+from dynamorm.errors import ValidationError
+from dynamorm.expressions.compile import Placeholders
+from dynamorm.ops.calls.op import Safety
+from dynamorm.ops.plan import Plan
+from dynamorm.schema.schema import TOKEN_ATTRIBUTE
+
+from . import ring
+from .write import Write
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+OLD_ON_FAILURE: Final = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+"""With a failed condition the stored item comes back, so that nobody has to read it again."""
+
+
+def unguarded(
+    session: Session, plan: Plan, *, guarded: bool, returning: str | None
+) -> tuple[bool, Safety, dict[str, Any] | None]:
+    """How a write without version guard is sent: (as a transaction?, safety, what the single verb adds).
+
+    Unconditional writes are sent again after a lost reply. Conditional ones are sent as a token transaction, or once
+    only where tokens are switched off or the old item is asked for, which a transaction cannot return.
+    """
+    if returning is not None:
+        if returning != "old":
+            raise ValidationError(f"returning is 'old' or None, not {returning!r}", field="returning")
+        return False, Safety.ONCE, {"ReturnValues": "ALL_OLD"}
+    if not guarded:
+        return False, Safety.RESEND, None
+    if plan.tokens and session.config.on_ambiguous == "transact":
+        return True, Safety.RESEND, None
+    return False, Safety.ONCE, None
+
+
+def made_at(plan: Plan, obj: Any) -> dict[str, Any]:
+    """The time of creation that a loaded object was read with, by the name of its field."""
+    codec, created = plan.codec, plan.created
+    assert created is not None
+    stored = codec.stored(obj, created.stored)
+    make = codec.plans[created.name].missing()
+    if stored is not None:
+        return {created.name: codec.decode_field(created.name, stored)}
+    return {created.name: None if make is None else make()}
+
+
+class Guard:
+    """What protects a write of a loaded object: its version, and the token ring that goes with it."""
+
+    __slots__ = ("loaded", "plan", "ring", "session", "token", "version")
+
+    ring: bytes
+    version: int | None
+
+    def __init__(self, session: Session, plan: Plan, loaded: bytes) -> None:
+        self.session: Session = session
+        self.plan: Plan = plan
+        self.loaded: bytes = loaded
+        self.version, self.ring = plan.own.version_and_ring(loaded)
+        self.token: bytes = session.random_bytes(ring.TOKEN)
+
+    @property
+    def next_version(self) -> int:
+        """The version this write stores; an item of another writer may have none yet, which is read, and counts, as 0."""
+        return (self.version or 0) + 1
+
+    def condition(self, places: Placeholders) -> str:
+        """The text that lets the write happen only to the item as it was loaded."""
+        field = self.plan.version
+        if field is None:
+            return f"attribute_exists({places.name(self.plan.partition.stored)})"
+        if self.version is None:
+            name = places.name(self.plan.partition.stored)
+            text = f"attribute_exists({name}) AND attribute_not_exists({places.name(field.stored)})"
+        else:
+            text = f"{places.name(field.stored)} = {places.value(number_wire(self.version))}"
+        return text + self._same_ring(places) if self.plan.tokens else text
+
+    def _same_ring(self, places: Placeholders) -> str:
+        """A version alone may come back, of an item that was made again or replaced; with its tokens it does not."""
+        if self.ring:
+            return f" AND {places.name(TOKEN_ATTRIBUTE)} = {places.value(bytes_wire(self.ring))}"
+        stored = parts_of(self.loaded).get(TOKEN_ATTRIBUTE)
+        if stored is None:
+            return f" AND attribute_not_exists({places.name(TOKEN_ATTRIBUTE)})"
+        return f" AND {places.name(TOKEN_ATTRIBUTE)} = {places.value(decoded(stored))}"  # it is not ours
+
+    def stamps(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The library-owned attributes of this write as wire values by stored name, and its times by field name."""
+        plan = self.plan
+        wires: dict[str, Any] = {}
+        times: dict[str, Any] = {}
+        if plan.updated is not None:
+            now = self.session.now()
+            wires[plan.updated.stored] = time_wire(now)
+            times[plan.updated.name] = now
+        if plan.version is not None:
+            wires[plan.version.stored] = number_wire(self.next_version)
+            if plan.tokens:
+                wires[TOKEN_ATTRIBUTE] = bytes_wire(ring.prepend(self.token, self.ring))
+        return wires, times
+
+    def write(self, kind: str, key: bytes, body: bytes, done: Any, single: dict[str, Any] | None = None) -> Write:
+        """The guarded write: of class C with a version, of class I without."""
+        versioned = self.plan.version is not None
+        return Write(
+            self.plan, kind, key, body, done,
+            token=self.token,
+            single=single,
+            safety=Safety.RESEND,
+            expects="version" if versioned else "exists",
+            known_version=self.version,
+            known_ring=self.ring,
+        )  # fmt: skip

@@ -1,0 +1,184 @@
+"""Sends one write: as its own verb, as a one-item transaction with a token, or with others; and in the form that is right.
+
+It must not know which verb made the write, nor how requests are signed or retried.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.strict import dumps, expect_empty
+from dynamorm.effects import Flow
+from dynamorm.errors import ClientError, ConditionFailed, MalformedResponse, Outcome, OutcomeUnknown, ValidationError
+from dynamorm.ops.calls.attempts import in_doubt
+from dynamorm.ops.calls.inner_path import of_path
+from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
+from dynamorm.wire.reply import ServiceFault
+
+from .forms import TURNS, in_other_form, may_be_the_form
+from .tokened import Tokened
+from .write import Write, after, applied, believable, is_conditional, read_back, refusal, refused, spending_on
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+
+def performed(session: Session, write: Write) -> Flow[Any]:
+    """Send an update, in the form that is right for what is stored."""
+    return perform(session, write) if write.forms is None else _in_turn(session, write)
+
+
+def _in_turn(session: Session, write: Write) -> Flow[Any]:
+    end = session.end()
+    for turn in range(TURNS):
+        try:
+            return (yield from perform(session, write))
+        except (ConditionFailed, ValidationError) as error:
+            if turn == TURNS - 1 or not may_be_the_form(write, error):
+                raise
+            if turn == 0:
+                session = session.bounded(end)
+            other = yield from in_other_form(session, write)
+            if other is None:
+                raise
+            write = other
+    raise AssertionError("the last turn returns or raises")
+
+
+def perform(session: Session, write: Write) -> Flow[Any]:
+    """Send one write, with what must be applied together with it, and return the verb's result."""
+    if write.also:
+        from .transact import together  # only a model with guards needs it
+
+        return together(session, write)
+    return _transaction(session, write) if write.transact else _single(session, write)
+
+
+def _single(session: Session, write: Write) -> Flow[Any]:
+    """Send the write as its own verb; where no answer tells what became of it, look at what is stored."""
+    plan, body, returns = write.plan, write.body, None
+    if write.single is not None:
+        returns = write.single.get("ReturnValues")
+        body = body[:-1] + b"," + dumps(write.single)[1:]
+    decode = _READERS[returns]
+    op = Op(
+        _OPERATIONS[write.kind],
+        plan.table,
+        body,
+        lambda reply: decode(write, reply),
+        write.safety,
+        lambda fault, ambiguous, info: refused(session, write, fault.item, info, ambiguous=ambiguous),
+        # Not a closure over the op: that would be a cycle for the collector with every write.
+        session.resolver(lambda one, deadline: _settling(session, write, one, deadline)),
+        write.token,
+        plan.key_names,
+    )
+    if write.expects == "version":
+        op.hurried = True
+    try:
+        return (yield from session.call(op))
+    except OutcomeUnknown as error:
+        if op.untold or returns == "ALL_OLD":
+            raise
+        unknown = error
+    from .settle import found_out  # needed after a failure only
+
+    with in_doubt():
+        return (yield from found_out(session, write, op, unknown))
+
+
+def _settling(session: Session, write: Write, op: Op, deadline: float | None) -> Flow[Outcome]:
+    """Settle a write whose answers were lost, when its error is asked to."""
+    from .settle import resolve
+
+    return resolve(session, write, op, deadline)
+
+
+def _read_empty(write: Write, reply: bytes) -> Any:
+    if reply != b"{}":
+        expect_empty(reply)
+    return applied(write, None)
+
+
+def _read_old(write: Write, reply: bytes) -> Any:
+    return applied(write, write.plan.codec.reading.attributes_json(reply, write.key))
+
+
+def _read_new(write: Write, reply: bytes) -> Any:
+    try:
+        fresh = write.plan.codec.read_attributes(reply, write.key)
+    except MalformedResponse:
+        raise
+    except Exception as error:  # it does not fit the model, and is stored all the same
+        after(error)
+        raise
+    if fresh is None:  # an update always leaves an item: this answer is not to what was asked
+        raise MalformedResponse("the answer lacks the attributes that were asked for")
+    assert write.shown is not None  # whoever asks for the new item
+    try:
+        return write.shown(fresh)
+    except BaseException as error:
+        after(error)
+        raise
+
+
+_READERS: Final = {None: _read_empty, "ALL_NEW": _read_new, "ALL_OLD": _read_old}
+_OPERATIONS: Final = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
+
+
+def _transaction(session: Session, write: Write) -> Flow[Any]:
+    """Send the write as a one-item transaction: its token makes every attempt the same write."""
+    plan, token = write.plan, write.token.hex()  # of 16 bytes: within the 36 characters that DynamoDB takes
+    body = (
+        b'{"TransactItems":[{"' + write.kind.encode() + b'":' + write.body + b'}],"ClientRequestToken":"'
+        + token.encode() + b'"}'
+    )  # fmt: skip
+    op = Op(
+        "TransactWriteItems",
+        plan.table,
+        body,
+        expect_empty,
+        Safety.RESEND,
+        lambda fault, _, info: _cancelled(write, fault, info),
+        token=write.token,
+        key=plan.key_names,
+    )
+    op.parts = 1
+
+    def finish(end: float) -> Flow[None]:
+        with suppress(Exception):  # the outcome is known; only an object in memory stays as it was
+            applied(write, (yield from _look(session, write, end)))
+
+    tokened = Tokened(session, op, token, partial(spending_on, write), finish)
+    yield from tokened.send()
+    try:
+        raw = yield from _look(session, write, tokened.end)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # a cancellation too: whoever catches it must know
+        after(error, "reading its result back")
+        raise
+    return applied(write, raw)
+
+
+def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
+    """The refusal of a one-item transaction, told as the single verb would. Its token proves that nothing was applied yet."""
+    reason = fault.cancellation[0]
+    if reason.code == "ConditionalCheckFailed":
+        if not is_conditional(write) or not believable(write, reason.item):
+            return UNBELIEVABLE
+        raise refusal(write, reason.item, info)
+    text = reason.message or fault.message
+    if reason.code != "ValidationError":
+        raise ClientError(text, code=reason.code, **info)
+    raise of_path(ServiceFault(reason.code, text, {}, 400), write.body, info) or ValidationError(text, **info)
+
+
+def _look(session: Session, write: Write, end: float) -> Flow[bytes | None]:
+    """What is stored after a transaction, where its result is wanted: it returns none itself."""
+    if not write.refresh:
+        return None
+    found: bytes | None = yield from session.call(read_back(write.plan, write.key, end))
+    return found

@@ -1,0 +1,101 @@
+"""transact_get: several items of any models as they were at one moment. It must not know writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dynamorm.codec.address import check as check_address
+from dynamorm.codec.replies.snapshot import read_responses
+from dynamorm.effects import Flow
+from dynamorm.errors import CancellationReason, TransactionCancelled, ValidationError
+from dynamorm.ops.calls.op import Op
+from dynamorm.ops.plan import Plan
+from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.wire.reply import ServiceFault
+
+from .bounds import MAX_OPERATIONS
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+
+class _Asked(NamedTuple):
+    """One item to read: its model's plan, and its key as JSON."""
+
+    plan: Plan
+    key: bytes
+
+
+def get(session: Session, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]]:
+    """The objects, in the order of the requests, None where missing. An item asked for twice is read once.
+
+    Raises: ValidationError before anything is sent; TransactionConflict when other transactions kept an item busy.
+    """
+    if isinstance(requests, (str, bytes, dict, type)) or not isinstance(requests, Iterable):
+        raise ValidationError(f"transact_get takes a list of requests, {_FORM}; got {type(requests).__name__}")
+    asked = [_asked(session, number, one) for number, one in enumerate(requests)]
+    places: dict[tuple[str, bytes], int] = {}
+    where = [places.setdefault((one.plan.table, one.key), len(places)) for one in asked]
+    if len(places) > MAX_OPERATIONS:
+        raise ValidationError(
+            f"transact_get reads at most {MAX_OPERATIONS} items at one moment and was asked for {len(places)}: use"
+            " db.batch_get where they need not be of one moment",
+            codes=("ErrInvalidOperator",),
+        )
+    if not asked:
+        return []
+    first = dict(zip(where[::-1], asked[::-1], strict=True))  # the first request of each item
+    parts = b",".join([b'{"Get":' + first[at].plan.key_head + first[at].key + b"}}" for at in range(len(places))])
+
+    def decode(body: bytes) -> list[Any]:
+        raws = read_responses(body, len(places))
+        for at, raw in enumerate(raws):
+            if raw is not None:
+                check_address(raw, first[at].key, first[at].plan.starts)
+        found: list[Any] = []
+        for at, one in zip(where, asked, strict=True):
+            raw = raws[at]
+            # Each request has an object of its own: what is done to one must not show in another.
+            found.append(None if raw is None else one.plan.codec.decode(raw))
+        return found
+
+    op = Op(
+        "TransactGetItems",
+        ", ".join(sorted({one.plan.table for one in asked})),
+        b'{"TransactItems":[' + parts + b"]}",
+        decode,
+        refused=lambda fault, _, info: _refused(asked, where, fault, info),
+    )
+    op.parts = len(places)
+    found: list[Any] = yield from session.call(op)
+    return found
+
+
+_FORM = '(Model, key...) or (Model, {"field": value}) each'
+
+
+def _asked(session: Session, number: int, request: Any) -> _Asked:
+    if not isinstance(request, (tuple, list)) or not request or not isinstance(request[0], type):
+        raise ValidationError(f"request {number} of transact_get is no request: {_FORM}")
+    plan = session.plan(request[0])
+    key = tuple(request[1:])
+    if len(key) == 1 and isinstance(key[0], dict):
+        key = key_from_parts(plan, (), key[0])
+    return _Asked(plan, plan.codec.key_json(key))
+
+
+def _refused(asked: list[_Asked], where: list[int], fault: ServiceFault, info: dict[str, Any]) -> Any:
+    """The read was cancelled for a reason that lasts."""
+    blamed = fault.cancellation
+    reasons: list[CancellationReason | None] = []
+    for position, (at, one) in enumerate(zip(where, asked, strict=True)):
+        code, message, _ = blamed[at]
+        operation = f"get {one.plan.codec.schema.name}"
+        reasons.append(
+            None if code is None else CancellationReason(code, message, position=position, operation=operation)
+        )
+    text = "; ".join(f"request {one.position} ({one.operation}): {one.code}" for one in reasons if one is not None)
+    raise TransactionCancelled(
+        f"the items could not be read together: {text or fault.message}", reasons=reasons, **info
+    )

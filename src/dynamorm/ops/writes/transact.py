@@ -1,0 +1,230 @@
+"""Several writes as one TransactWriteItems: all or nothing, sent with one token, exactly once.
+
+The writes come from the builders of the verbs, so versions, times and token rings are those of single writes. What was
+refused is told by `dynamorm.ops.writes.blame`. It must not know how requests are signed or retried, nor which face asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.strict import expect_empty, json_of
+from dynamorm.effects import Flow, Gather
+from dynamorm.errors import DynamORMError, Outcome, TransactionCancelled, ValidationError
+from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
+from dynamorm.wire.reply import ServiceFault
+
+from .blame import told
+from .bounds import check_parts, check_token
+from .forms import TURNS, in_other_form, may_be_the_form
+from .tokened import Tokened
+from .write import Write, after, applied, believable, is_conditional, read_back, spending_on
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+_KINDS: Final = {"Put": b"Put", "Update": b"Update", "Delete": b"Delete", "ConditionCheck": b"ConditionCheck"}
+
+READS_AT_ONCE: Final = 4
+"""Objects that are read back at the same time after a commit."""
+
+
+def commit(
+    session: Session, writes: Sequence[Write | None], *, checks: Sequence[Write] = (), token: str | None = None
+) -> Flow[None]:
+    """Send the writes, what must be applied with each (``also``) and the checks as one transaction.
+
+    A None among the writes keeps its place in `TransactionCancelled.reasons` and sends nothing. ``token`` is the
+    caller's own client request token; each transaction gets a new one otherwise.
+
+    Raises: ValidationError before anything is sent, TransactionCancelled, OutcomeUnknown.
+    """
+    operations = (*writes, *checks)
+    if all(one is None for one in operations):
+        return
+    for turn in range(TURNS):
+        sent = Commit(session, operations, token)
+        try:
+            yield from sent.run()
+        except (TransactionCancelled, ValidationError) as error:
+            if turn == TURNS - 1 or (sent.tokened.is_spent and token is not None):
+                raise  # or the caller's token is used up
+            others = yield from _in_other_forms(session, operations, error)
+            if others == operations:
+                raise
+            operations = others
+        else:
+            return
+
+
+def together(session: Session, write: Write) -> Flow[Any]:
+    """Send one verb's write with what must be applied with it; the result and the errors are those of the verb."""
+    if write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
+        raise ValidationError(
+            f"returning='old' is not to be had of {write.plan.codec.schema.name}: the write changes several items at"
+            " once, and a transaction returns none of them; read the item first",
+            field="returning",
+        )
+    results = yield from Commit(session, (write,), None, alone=True).run()
+    return results[0]
+
+
+def _in_other_forms(
+    session: Session, operations: tuple[Write | None, ...], error: DynamORMError
+) -> Flow[tuple[Write | None, ...]]:
+    """The operations with those updates in another form that were refused for the one they had; the same if there are none."""
+    if error.outcome is not Outcome.NOT_APPLIED:
+        return operations
+    reasons = error.reasons if isinstance(error, TransactionCancelled) else [None] * len(operations)
+    found: list[Write | None] = []
+    for write, reason in zip(operations, reasons, strict=True):
+        why = error if reason is None else reason.error
+        other = None
+        if write is not None and why is not None and may_be_the_form(write, why):
+            other = yield from in_other_form(session, write)
+            if other is not None:
+                other.label, other.verb = write.label, write.verb
+                other.refresh, other.single, other.done = write.refresh, write.single, write.done
+        found.append(other or write)
+    return tuple(found)
+
+
+class Commit:
+    """One transaction on its way. ``alone``: it stands for a single verb, so its error is that verb's own.
+
+    ``parts`` is what is sent, in order: each write with the position of the operation it belongs to.
+    """
+
+    __slots__ = ("_alone", "_session", "_text", "_token", "operations", "parts", "results", "tokened")
+
+    def __init__(
+        self, session: Session, operations: tuple[Write | None, ...], token: str | None, *, alone: bool = False
+    ) -> None:
+        self._session = session
+        self._alone = alone
+        given = check_token(token)
+        self._token = session.random_bytes(16) if given is None else given.encode()
+        self._text = self._token.hex() if given is None else given
+        self.operations: tuple[Write | None, ...] = operations
+        self.parts: list[tuple[int, Write]] = []
+        for position, one in enumerate(operations):
+            if one is not None:
+                self.parts.append((position, one))
+                if one.also:
+                    self.parts += [(position, other) for other in _others(one)]
+        self.results: list[Any] | None = None
+        check_parts(operations, self.parts)
+        spend = partial(spending_on, self.parts[0][1])
+        self.tokened: Tokened = Tokened(session, self._op(), self._text, spend, self._applied, given=given is not None)
+
+    def run(self) -> Flow[list[Any]]:
+        """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
+        yield from self.tokened.send()
+        return (yield from self._finish(self.tokened.end))
+
+    def _op(self) -> Op:
+        parts = self.parts
+        items = b",".join([b'{"%b":%b}' % (_KINDS[write.kind], write.body) for _, write in parts])
+        token = json_of(self._text)
+        assert token is not None  # check_token has seen it
+        op = Op(
+            "TransactWriteItems",
+            ", ".join(sorted({write.plan.table for _, write in parts})),
+            b'{"TransactItems":[' + items + b'],"ClientRequestToken":' + token + b"}",
+            expect_empty,
+            Safety.RESEND,
+            lambda fault, _, info: self._refused(fault, info),
+            token=self._token,
+            key=parts[0][1].plan.key_names if self._alone or len(parts) == 1 else None,
+        )
+        op.parts = len(parts)
+        return op
+
+    def _applied(self, end: float) -> Flow[None]:
+        """It was found out that it was applied."""
+        with suppress(Exception):  # that is certain; only an object in memory stays as it was
+            yield from self._finish(end)
+
+    def _refused(self, fault: ServiceFault, info: dict[str, Any]) -> Any:
+        """The transaction was cancelled. Its token proves that no earlier attempt was applied yet."""
+        if not all(
+            is_conditional(write) and believable(write, reason.item)
+            for (_, write), reason in zip(self.parts, fault.cancellation, strict=True)
+            if reason.code == "ConditionalCheckFailed"
+        ):
+            return UNBELIEVABLE
+        error = told(self.operations, self.parts, fault, info)
+        if self._alone and isinstance(error, TransactionCancelled):
+            first = error.reasons[0] if error.reasons else None
+            if first is not None and first.error is not None:
+                raise first.error
+        raise error
+
+    def _finish(self, end: float) -> Flow[list[Any]]:
+        """Tell every write that it was applied, once; those that need it are read back first, until the time ``end``."""
+        if self.results is not None:
+            return self.results
+        self.results = results = [None] * len(self.operations)
+        failures: list[Exception] = []
+        wanted: list[Flow[Exception | None]] = []
+        for position, write in self.parts:
+            if (write.refresh or write.single is not None) and _is_read_back(write):
+                wanted.append(self._refresh(position, write, end))
+                continue
+            try:
+                result = applied(write, None)
+            except Exception as error:  # noqa: BLE001 - raised when all have been told
+                failures.append(error)
+            else:
+                if write is self.operations[position]:
+                    results[position] = result
+        if wanted:
+            failures += [error for error in (yield from _all(wanted)) if error is not None]
+        if failures:
+            raise failures[0]
+        return results
+
+    def _refresh(self, position: int, write: Write, end: float) -> Flow[Exception | None]:
+        """Read one object back. An error is returned, so that it does not keep the others from being read."""
+        try:
+            raw = yield from self._session.call(read_back(write.plan, write.key, end))
+            result = applied(write, raw)
+        except Exception as error:  # noqa: BLE001 - as above
+            after(error, _READING)
+            return error
+        assert self.results is not None  # made before anything is read back
+        if write is self.operations[position]:
+            self.results[position] = result
+        return None
+
+
+def _others(write: Write) -> Iterator[Write]:
+    """All that must be applied with a write."""
+    for other in write.also:
+        yield other
+        yield from _others(other)
+
+
+def _is_read_back(write: Write) -> bool:
+    """Whether the write's result is the item as it is afterwards, which a transaction does not return."""
+    return write.refresh or (write.single is not None and write.single.get("ReturnValues") == "ALL_NEW")
+
+
+def _all(flows: list[Flow[Exception | None]]) -> Flow[list[Exception | None]]:
+    """Run the flows that read back, and mark whatever interrupts them: the transaction was applied."""
+    try:
+        if len(flows) == 1:
+            return [(yield from flows[0])]
+        found: list[Exception | None] = yield Gather(flows, READS_AT_ONCE)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # a cancellation too: whoever catches it must know
+        after(error, _READING)
+        raise
+    return found
+
+
+_READING: Final = "reading an object back"

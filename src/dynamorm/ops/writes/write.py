@@ -1,0 +1,227 @@
+"""One write, described so that it can be sent alone or inside a transaction, and settled after a lost reply.
+
+Classes of safety: I (applying twice is the same as once: sent again), C (guarded by a version or by absence, settled
+through the token ring), N (neither: sent as a one-item transaction with a client request token). It must not know
+how requests are signed or retried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from dynamorm.codec.address import is_of
+from dynamorm.codec.system import item_of
+from dynamorm.effects import Flow
+from dynamorm.errors import (
+    AlreadyExists,
+    ConditionFailed,
+    DynamORMError,
+    MissingItem,
+    Outcome,
+    ValidationError,
+    VersionConflict,
+)
+from dynamorm.ops.calls.op import UNBELIEVABLE, UNSETTLED, Op, Safety
+from dynamorm.ops.plan import Plan
+from dynamorm.overriding import override
+
+from .ring import TOKEN, tokens, verdict
+from .tokened import spending
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+    from .forms import Forms
+
+LATEST: Final = timedelta(seconds=300 + 240)
+"""After that no copy of a request is accepted any more: AWS takes a signature for five minutes, and the library's clock
+is at most four minutes off, since it is corrected from there on.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+"""
+
+
+class Write(Struct, eq=False):
+    """A single write.
+
+    ``kind`` is ``Put``, ``Update`` or ``Delete``; ``body`` the request as the single verb takes it, without the fields
+    in ``single`` that a transaction does not know. ``done(raw)`` is called once it is certain that the write was
+    applied, with the JSON of the stored item when that is known, and gives the verb's result; ``shown(fresh)`` is called
+    instead, if there is one, when the answer showed the item, with an object made of it.
+    ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``also`` holds writes
+    that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
+    for it in a transaction's report, ``verb`` the verb that made it. ``refused_as(raw, info)`` makes the error for a
+    failed condition, from the JSON of the stored item when it came; None: the error of the verb. ``forms`` says
+    how an update that depends on what is stored is built in another form (see `dynamorm.ops.writes.forms`).
+
+    ``checked``: there is a condition beside the library's own, on the version and the tokens.
+    ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
+    ``pinned`` says that the condition holds only while unique attributes are as they were read.
+
+    In a transaction (`dynamorm.ops.writes.transact`) there is a fourth ``kind``, ``ConditionCheck``, and ``single``, ``safety``
+    and ``transact`` have no meaning.
+    """
+
+    plan: Plan
+    kind: str
+    key: bytes
+    body: bytes
+    done: Callable[[bytes | None], Any]
+    token: bytes
+    shown: Callable[[Any], Any] | None = None
+    single: dict[str, Any] | None = None
+    safety: Safety = Safety.RESEND
+    transact: bool = False
+    refresh: bool = False
+    expects: str = ""
+    known_version: int | None = None
+    known_ring: bytes = b""
+    also: tuple[Write, ...] = ()
+    label: str | None = None
+    pinned: bool = False
+    traceless: bool = False
+    checked: bool = False
+    verb: str = ""
+    forms: Forms | None = None
+    refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
+
+    @override
+    def __repr__(self) -> str:
+        return f"<Write {self.kind} to {self.plan.table}>"  # what it writes is nobody's business
+
+
+NOT_READ: Any = object()
+"""Stands for what is stored under a key, where nobody has looked yet."""
+
+
+class MustRead(ValidationError):
+    """A write cannot be built before what is stored under its key has been read. ``plan`` and ``under`` say where."""
+
+    def __init__(self, plan: Plan, key: bytes) -> None:
+        super().__init__(
+            f"what is stored must be known to write a {plan.codec.schema.name} by key, for it has unique attributes: "
+            "in a transaction, load the object and pass it"
+        )
+        self.plan = plan
+        self.under = key
+
+
+def applied(write: Write, raw: bytes | None) -> Any:
+    """Bring the object up to date, and give the verb's result: the write is in the table."""
+    try:
+        return write.done(raw)
+    except BaseException as error:  # what a setter of the object's own class raises, and an interruption too
+        after(error)
+        raise
+
+
+def after(error: BaseException, failed: str = "making its result") -> None:
+    """Say that the write was applied before this error: whatever fails then must not say that it was not."""
+    if getattr(error, "outcome", None) is not Outcome.APPLIED:
+        error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+        error.add_note(f"The write was applied; only {failed} failed.")
+
+
+def spending_on(write: Write, token: str) -> Flow[Op]:
+    """The call that spends a token, by a check of the item that the write is about."""
+    return spending(write.plan.table, write.key, write.plan.key_names, token)
+    yield  # it needs no request to be made
+
+
+def read_back(plan: Plan, key: bytes, end: float | None = None) -> Op:
+    """The call that reads what is stored under a key, until the monotonic time ``end``."""
+    op = Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', partial(item_of, key=key))
+    op.end = end
+    return op
+
+
+def refused(session: Session, write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
+    """The condition failed: an earlier attempt of this very write was applied, or the condition does not hold."""
+    if not believable(write, raw):
+        return UNBELIEVABLE
+    outcome = settle(write, raw)
+    if outcome is Outcome.APPLIED:
+        if raw is not None and write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
+            return UNSETTLED  # what was stored before is lost: no result can be given
+        return applied(write, None if write.kind == "Delete" else raw)
+    if not ambiguous or outcome is Outcome.NOT_APPLIED:
+        raise refusal(write, raw, info)
+    if write.expects == "absent" or is_untouched(write, raw):
+        raise may_come_late(session, refusal(write, raw, info))
+    return UNSETTLED
+
+
+def may_come_late(session: Session, error: DynamORMError) -> DynamORMError:
+    """The refusal of a write, when an earlier attempt of it may still be on its way and be applied when it arrives."""
+    error.outcome = Outcome.UNKNOWN
+    error.settled_by = session.now() + LATEST
+    return error
+
+
+def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+    """The error for a write whose condition does not hold; ``raw`` is the JSON of what is stored, when it came."""
+    if write.refused_as is not None:
+        return write.refused_as(raw, info)
+    codec = write.plan.codec
+    name = codec.schema.name
+    old = None if raw is None else (lambda: codec.decode(raw))
+    if write.expects == "absent":
+        return AlreadyExists(f"a {name} with this key exists already", old=old, **info)
+    if raw is None:
+        if write.expects:
+            # Whoever knew a version has been overtaken, by a delete.
+            codes = ("ErrVersionConflict",) if write.expects == "version" and write.known_version is not None else ()
+            return MissingItem(f"no {name} is stored under this key", codes=codes, **info)
+    elif codec.family is not None and not codec.family.owns(raw, untagged=write.expects == "version"):
+        return codec.family.stranger(**info)
+    elif write.expects == "version" and (found := codec.reading.version(raw)) != write.known_version:
+        return VersionConflict(
+            f"the {name} was changed since it was loaded: version {write.known_version} was expected, {found} is stored;"
+            " load it again",
+            old=old,
+            **info,
+        )
+    return ConditionFailed(f"the condition does not hold for this {name}", old=old, **info)
+
+
+def is_conditional(write: Write) -> bool:
+    """Whether a part of a transaction can be refused for a condition: an attribute of that name is followed by an object."""
+    return b'"ConditionExpression":"' in write.body
+
+
+def believable(write: Write, raw: bytes | None) -> bool:
+    """Whether a failed condition that came with this item (None: with none) can be about the write at all."""
+    if raw is None:
+        return write.expects != "absent"
+    return is_of(raw, write.key, write.plan.starts) and (write.checked or not is_untouched(write, raw))
+
+
+def is_untouched(write: Write, raw: bytes | None) -> bool:
+    """Whether the item is still as a versioned write was made for: its version and its tokens are those loaded."""
+    if write.expects != "version" or raw is None:
+        return False
+    codec = write.plan.codec
+    return codec.reading.version(raw) == write.known_version and (
+        not write.plan.tokens or codec.ring(raw) == write.known_ring
+    )
+
+
+def settle(write: Write, raw: bytes | None) -> Outcome:
+    """What the stored item (``raw``, None when there is none) proves about this write."""
+    if raw is None:
+        return Outcome.APPLIED if write.kind == "Delete" else Outcome.UNKNOWN
+    if not write.plan.tokens:
+        return Outcome.UNKNOWN
+    codec = write.plan.codec
+    stored = codec.ring(raw)
+    if write.token[:TOKEN] in tokens(stored):
+        return Outcome.APPLIED
+    if write.expects != "version" or write.kind == "ConditionCheck":
+        return Outcome.UNKNOWN
+    known = write.known_version or 0  # none counts as 0, as in the next version
+    return verdict(write.token, known, write.known_ring, codec.reading.version(raw), stored)

@@ -1,0 +1,319 @@
+"""`composite(...)`: a key made of several fields, as one text from which they can be read back.
+
+Here are the declaration, the escaping and the order of such texts. It must know neither wire types nor DynamoDB's verbs.
+
+The rule: in a field's text every character from U+0000 to U+0025 (so ``#`` and ``%`` too) becomes ``%XX``, and ``#`` ends
+it. So ``#`` is smaller than whatever an escaped text is made of: keys sort as their fields do, one after the other, in
+the byte order of UTF-8, which is DynamoDB's; and just the texts from ``a#`` up to ``a$`` have ``a`` as their first field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Final
+from zlib import crc32
+
+from msgspec import Struct
+
+from dynamorm.errors import ModelError, ValidationError
+
+from .schema import Schema
+
+END: Final = "#"
+"""What ends a field's text."""
+
+AFTER: Final = "$"
+"""The character behind `END`; no escaped text holds it."""
+
+_ESCAPED: Final = {number: f"%{number:02X}" for number in range(0x26)}
+# As text, for `re` compiles and keeps a pattern with its first use: models without composite keys need none.
+_CODE: Final = "%([01][0-9A-F]|2[0-5])"
+_ESCAPED_TEXT: Final = "(?:[^\0-%]++|%(?:[01][0-9A-F]|2[0-5]))*+"
+_SLOT: Final = r"\{([^{}]*)\}"
+_FORMAT: Final = r"0([1-9]\d?)d"
+_MAX_SHARDS: Final = 1000
+_MAX_DIGITS: Final = 38
+
+
+def escape(text: str) -> str:
+    """One field's text as part of a key.
+
+    Raises: ValidationError for text that is not Unicode (a lone surrogate).
+
+    Example: ``escape("50% #1") == "50%25%20%231"``
+    """
+    if text.isalnum() and text.isascii():
+        return text
+    if not text.isascii() and not _is_unicode(text):
+        raise ValidationError("a part of a key holds text that is not valid Unicode")
+    return text.translate(_ESCAPED)
+
+
+def unescape(text: str) -> str:
+    """The text that `escape` made this of.
+
+    Raises: ValidationError when it made no such text.
+
+    Example: ``unescape("50%25%20%231") == "50% #1"``
+    """
+    if not re.fullmatch(_ESCAPED_TEXT, text):
+        raise ValidationError("a part of a key is no text that the library has written")
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    return re.sub(_CODE, _character, text) if "%" in text else text
+
+
+def _character(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class Slot(Struct, frozen=True):
+    """The place of a field in a key: its text, or with ``width`` its number, padded with zeros."""
+
+    name: str
+    width: int = 0
+
+
+class Composite:
+    """How a key is made of fields; made by `composite`, a field option like any other.
+
+    ``fields`` are the names of the fields in it, in order; ``shards`` in how many partitions the library spreads what
+    would be one, and ``by`` the fields that decide which of them; ``components`` are all of these names.
+
+    Example: ``composite("a", "b").join(["x", "y#z"]) == "x#y%23z"``
+    """
+
+    def __init__(self, pieces: tuple[str | Slot, ...], shards: int = 0, by: tuple[str, ...] = ()) -> None:
+        self.pieces = pieces
+        self.slots: tuple[Slot, ...] = tuple(one for one in pieces if isinstance(one, Slot))
+        self.fields: tuple[str, ...] = tuple(one.name for one in self.slots)
+        self.shards = shards
+        self.by = by
+        self.components: tuple[str, ...] = (*self.fields, *(name for name in by if name not in self.fields))
+
+    def __repr__(self) -> str:
+        text = "".join(one if isinstance(one, str) else f"{{{one.name}}}" for one in self.pieces)
+        return f"<Composite {text}{f' in {self.shards} shards' if self.shards else ''}>"
+
+    def join(self, texts: Sequence[str] | Mapping[str, str]) -> str:
+        """The key of the components' texts, given in order or by name.
+
+        Raises: ValidationError for a number that does not fit its width, and text that is not Unicode.
+
+        Example: ``composite("ORDER#{number:04d}").join(["7"]) == "ORDER#0007"``
+        """
+        by_name = texts if isinstance(texts, Mapping) else dict(zip(self.components, texts, strict=True))
+        text = self._text(by_name)
+        return text + self.shard_end(self.shard_of(by_name)) if self.shards else text
+
+    def _text(self, texts: Mapping[str, str]) -> str:
+        return "".join([one if isinstance(one, str) else self.part(one, texts[one.name]) for one in self.pieces])
+
+    def part(self, slot: Slot, text: str) -> str:
+        """One field's part of the key. Raises: ValidationError."""
+        if not slot.width:
+            return escape(text)
+        if not (text.isascii() and text.isdigit()):
+            raise ValidationError(f"{slot.name} is no whole number of 0 or more, so it cannot be padded in a key")
+        if len(text) > slot.width:
+            raise ValidationError(
+                f"{slot.name} has {len(text)} digits, and its place in the key {slot.width}: a longer number would not"
+                " sort; give the composite more digits before there are any items"
+            )
+        return text.zfill(slot.width)
+
+    def split(self, text: str) -> dict[str, str]:
+        """The texts of the fields in a key. What only chooses the shard cannot be read back.
+
+        Raises: ValidationError for a text that `join` cannot have made.
+
+        Example: ``composite("a", "b").split("x#y%23z") == {"a": "x", "b": "y#z"}``
+        """
+        match = self._pattern.fullmatch(text)
+        if match is None:
+            raise ValidationError(f"the text of a key is not of the form {self!r}")
+        found = match.groups()
+        return {
+            slot.name: (one.lstrip("0") or "0") if slot.width else _plain(one)
+            for slot, one in zip(self.slots, found, strict=True)
+        }
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        parts = [
+            re.escape(one)
+            if isinstance(one, str)
+            else rf"([0-9]{{{one.width}}})"
+            if one.width
+            else f"({_ESCAPED_TEXT})"
+            for one in self.pieces
+        ]
+        return re.compile("".join(parts) + (END + rf"[0-9]{{{self._shard_digits}}}" if self.shards else ""))
+
+    # --------------------------------------------------------------------------------------------------------- shards
+
+    @property
+    def _shard_digits(self) -> int:
+        return len(str(self.shards - 1))
+
+    def shard_of(self, texts: Mapping[str, str]) -> int:
+        """The shard of an item, by the texts of the ``by`` fields: the same for ever, on every machine.
+
+        Example: ``composite("day", shards=10, by="order").shard_of({"order": "o1"})``
+        """
+        return crc32(END.join([escape(texts[name]) for name in self.by]).encode()) % self.shards
+
+    def shard_end(self, shard: int) -> str:
+        """What the keys of one shard end with."""
+        return f"{END}{shard:0{self._shard_digits}d}"
+
+    def spread(self, texts: Mapping[str, str]) -> list[str]:
+        """The keys of every shard.
+
+        Example: ``composite("day", shards=2, by="order").spread({"day": "d"}) == ["d#0", "d#1"]``
+        """
+        text = self._text(texts)
+        return [text + self.shard_end(shard) for shard in range(self.shards)]
+
+    # ---------------------------------------------------------------------------------------------------------- order
+
+    def prefix(self, texts: Sequence[str]) -> str:
+        """What the keys start with in which the first fields are ``texts``: up to the place of the next field.
+
+        Example: ``composite("a", "b").prefix(["x"]) == "x#"``
+        """
+        given = iter(texts)
+        left = len(texts)
+        found = ""
+        for one in self.pieces:
+            if isinstance(one, str):
+                found += one
+            elif left:
+                found += self.part(one, next(given))
+                left -= 1
+            else:
+                break
+        return found
+
+    def is_last(self, position: int) -> bool:
+        """Whether nothing follows the field at this position."""
+        return not self.shards and self.pieces[-1] is self.slots[position]
+
+
+def composite(*parts: str, shards: int = 0, by: str | Sequence[str] = ()) -> Composite:
+    """Make a key of several fields: ``composite("tenant_id", "number")`` joins them with ``#``, escaped.
+
+    With one argument that is no field's name it is a template: ``composite("ORDER#{customer_id}#{number:010d}")`` has
+    literals, ``{field}`` for a field's stored text and ``{field:010d}`` for a whole number of 0 or more, padded to ten
+    digits so that it sorts. A literal behind ``{field}`` starts with ``#``. Without fields it is the same for all
+    objects: ``composite("PROFILE#")``.
+
+    ``shards=10, by="order_id"`` spreads a partition key over 10 partitions, chosen by another field (or several): a
+    query that does not name that field asks them all.
+
+    The key is computed from the fields whenever an object is stored: it is no argument of the constructor. See the
+    guide on keys and single-table design.
+
+    Raises: ModelError for a form that could not be read back or would not sort; unknown fields are found when the
+    class is made.
+
+    Example: ``pk: Attr[str] = partition_key(composite("tenant_id", "transaction_id"))``
+    """
+    for one in parts:
+        if not isinstance(one, str):
+            raise ModelError(f"composite() takes names of fields as text, or one template, not a {type(one).__name__}")
+    is_template = len(parts) == 1 and not parts[0].isidentifier()
+    pieces = _template(parts[0]) if is_template else _joined(parts)
+    names = [one.name for one in pieces if isinstance(one, Slot)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ModelError(f"composite(): {twice!r} stands in it twice")
+    return Composite(pieces, *_sharding(shards, by, names))
+
+
+def _joined(names: tuple[str, ...]) -> tuple[str | Slot, ...]:
+    if not names:
+        raise ModelError('composite() needs the names of fields, or a template such as "ORDER#{number:010d}"')
+    pieces: list[str | Slot] = []
+    for name in names:
+        if not name.isidentifier():
+            raise ModelError(
+                f"composite(): {name!r} is no name of a field; a template is a single argument, such as"
+                ' "ORDER#{number:010d}"'
+            )
+        pieces += [Slot(name)] if not pieces else [END, Slot(name)]
+    return tuple(pieces)
+
+
+def _template(text: str) -> tuple[str | Slot, ...]:
+    found = re.split(_SLOT, text)
+    pieces: list[str | Slot] = []
+    for number, one in enumerate(found):
+        if number % 2:
+            pieces.append(_slot(one))
+        elif one:
+            pieces.append(one)
+    for one in pieces:
+        if isinstance(one, str) and ("{" in one or "}" in one or not _is_unicode(one)):
+            raise ModelError("composite(): a literal in a template holds neither { nor } nor anything but Unicode")
+    for one, after in pairwise(pieces):
+        ends = isinstance(after, str) and after.startswith(END)
+        if isinstance(one, Slot) and not one.width and not ends:
+            raise ModelError(
+                f"composite(): behind {{{one.name}}} the template must end or go on with {END}, the only character that"
+                " no field's text holds: anything else could not be told from the text, or would not sort"
+            )
+    if not pieces:
+        raise ModelError("composite(): an empty template makes no key")
+    return tuple(pieces)
+
+
+def _slot(text: str) -> Slot:
+    name, colon, form = text.partition(":")
+    if not name.isidentifier():
+        raise ModelError(f"composite(): {{{text}}} does not start with the name of a field")
+    if not colon:
+        return Slot(name)
+    match = re.fullmatch(_FORMAT, form)
+    if match is None or int(match[1]) > _MAX_DIGITS:
+        raise ModelError(
+            f"composite(): {{{text}}}: the only format is a zero-padded whole number of 1 to {_MAX_DIGITS} digits,"
+            f" as in {{{name}:010d}}"
+        )
+    return Slot(name, int(match[1]))
+
+
+def _sharding(shards: Any, by: str | Sequence[str], names: list[str]) -> tuple[int, tuple[str, ...]]:
+    found = (by,) if isinstance(by, str) else tuple(by)
+    if shards == 0 and not found:
+        return 0, ()
+    if not isinstance(shards, int) or isinstance(shards, bool) or not 2 <= shards <= _MAX_SHARDS:
+        raise ModelError(f"composite(): shards is a whole number from 2 to {_MAX_SHARDS}")
+    if not found:
+        raise ModelError('composite(): say what chooses the shard of an item, as in shards=10, by="order_id"')
+    for name in found:
+        if name in names:
+            raise ModelError(f"composite(): {name!r} is in the key already, so it cannot choose the shard too")
+    return shards, found
+
+
+def composites_of(schema: Schema) -> dict[str, Composite]:
+    """The composite fields of a model, by name.
+
+    Example: ``composites_of(schema_of(Transaction))["pk"].fields == ("tenant_id", "transaction_id")``
+    """
+    found = {name: field.option(Composite) for name, field in schema.fields.items() if field.options}
+    return {name: option for name, option in found.items() if option is not None}

@@ -1,0 +1,260 @@
+"""The only description of a model: frozen data, read by everything above.
+
+It must not know wire types, expressions or DynamoDB's verbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from dynamorm.errors import InvalidUse, PartialItem
+
+
+class _Missing:
+    """The one value that means "not given", where None is a value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __reduce__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final[Any] = _Missing()
+
+Role: TypeAlias = Literal["", "partition", "sort", "version", "created_at", "updated_at", "ttl"]
+
+TOKEN_ATTRIBUTE: Final = "_wt"  # noqa: S105 - the name of an attribute
+"""The stored attribute that holds the tokens of the last writes (see `dynamorm.ops.writes.ring`)."""
+
+
+class Json:
+    """Field option: store the value as one string of compact JSON with sorted keys; None is stored as NULL.
+
+    Example: ``settings: Attr[dict[str, Any]] = attr(Json(), default_factory=dict)``
+    """
+
+    __slots__ = ()
+
+
+class Codec:
+    """Field option: a custom pair of functions between the Python value and a value the library can store.
+
+    ``encode`` takes the Python value and returns a str, int, Decimal, bytes, bool, list, dict or set; ``decode`` takes
+    that back. None is handled before either is called.
+
+    Example: ``color: Attr[Color] = attr(Codec(encode=Color.to_hex, decode=Color.from_hex))``
+    """
+
+    __slots__ = ("decode", "encode")
+
+    def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
+        self.encode: Callable[[Any], Any] = encode
+        self.decode: Callable[[Any], Any] = decode
+
+
+class AppendOnly:
+    """Field option, of a list: it grows at its end and changes in no other way.
+
+    Updates may ``append`` and ``append_or_create``; `save` of a loaded object sends what the list has gained, and refuses
+    a list that was changed elsewhere; `put`, which replaces, is refused.
+
+    Example: ``entries: Attr[list[str]] = attr(AppendOnly(), default_factory=list)``
+    """
+
+    __slots__ = ()
+
+
+class Unique:
+    """Field option: no two items of the model have the same value, kept by guard items in the same transaction.
+
+    ``name`` is what the constraint is called, the field's own name by default; fields whose options bear one name are
+    unique together. None is not guarded: any number of items may have none. ``guards`` is a model with a text
+    partition key alone, for guard items in a table of their own; without it they are stored in the model's table.
+
+    The constraint's name and that of the class that declares it are part of what is stored: keep them.
+
+    Example: ``idempotency_key: Attr[str] = attr(Unique())``
+    """
+
+    __slots__ = ("guards", "name")
+
+    def __init__(self, name: str | None = None, *, guards: type | None = None) -> None:
+        self.name: str | None = name
+        self.guards: type[Any] | None = guards
+
+
+CORE_OPTIONS: Final = (Json, Codec, AppendOnly, Unique)
+"""Options the core understands. Any other must be claimed by a plugin, or the model is refused."""
+
+
+class Field(Struct, frozen=True, kw_only=True, eq=False):
+    """One attribute of a model. ``stored`` is its name in DynamoDB; limits left at None do not apply.
+
+    ``also_read`` are other names under which it may be stored: it is read there when ``stored`` itself is not.
+
+    ``annotation`` is the type inside ``Attr[...]``, or its text while it cannot be resolved yet.
+    """
+
+    name: str
+    stored: str
+    annotation: Any
+    owner: str
+    default: Any = MISSING
+    default_factory: Callable[[], Any] | None = None
+    options: tuple[Any, ...] = ()
+    role: Role = ""
+    ge: Any = None
+    gt: Any = None
+    le: Any = None
+    lt: Any = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    validators: tuple[Callable[[Any], Any], ...] = ()
+    immutable: bool = False
+    write_once: bool = False
+    protected: bool = False
+    omit_empty: bool = False
+    secret: bool = False
+    allow_float: bool = False
+    also_read: tuple[str, ...] = ()
+
+    @property
+    def required(self) -> bool:
+        """Whether the constructor needs a value."""
+        return self.default is MISSING and self.default_factory is None
+
+    def option(self, kind: type) -> Any:
+        """The first option of class ``kind``, or None."""
+        return next((one for one in self.options if isinstance(one, kind)), None)
+
+    def __repr__(self) -> str:
+        return f"<Field {self.owner}.{self.name}>"
+
+
+class Key(Struct, frozen=True):
+    """A primary key, by field names. ``sort`` is None for a table with a partition key only."""
+
+    partition: str
+    sort: str | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The key's field names, partition first."""
+        return (self.partition,) if self.sort is None else (self.partition, self.sort)
+
+
+class Index(Struct, frozen=True, kw_only=True):
+    """A secondary index. ``partition`` and ``sort`` are field names (a GSI may have up to four of each).
+
+    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple of field names.
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/SecondaryIndexes.html
+    """
+
+    name: str
+    kind: Literal["GSI", "LSI"]
+    partition: tuple[str, ...] = ()
+    sort: tuple[str, ...] = ()
+    projection: str | tuple[str, ...] = "ALL"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The index key's field names, partition first."""
+        return self.partition + self.sort
+
+
+def key_parts(key: Key | Index) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The field names of a key: of its partition, and of its sort part."""
+    if isinstance(key, Index):
+        return key.partition, key.sort
+    return (key.partition,), () if key.sort is None else (key.sort,)
+
+
+class Schema(Struct, frozen=True, kw_only=True, eq=False):
+    """Everything the library knows of a model. ``fields`` is by field name, in order of declaration.
+
+    ``discriminator`` is the stored attribute that tells the subclasses of a model apart and ``tag`` this class's value
+    of it; ``settings`` is the table's (a `dynamorm.schema.table_settings.TableSettings`); ``namespace`` resolves annotations
+    that were still text when the class was made.
+    """
+
+    model: type
+    name: str
+    table: str | None
+    fields: dict[str, Field]
+    key: Key | None = None
+    indexes: dict[str, Index] = {}
+    discriminator: str | None = None
+    tag: str | None = None
+    write_tokens: bool = True
+    strict_creates: bool | None = None
+    settings: Any = None
+    namespace: dict[str, Any] = {}
+    typevars: dict[Any, Any] = {}
+
+    def role(self, role: Role) -> Field | None:
+        """The field that has this role, or None."""
+        return next((field for field in self.fields.values() if field.role == role), None)
+
+    @property
+    def version(self) -> Field | None:
+        """The version field, or None."""
+        return self.role("version")
+
+    @property
+    def index_fields(self) -> frozenset[str]:
+        """Names of the fields that are part of a secondary index's key."""
+        return frozenset(name for index in self.indexes.values() for name in index.fields)
+
+
+SCHEMAS: Final[dict[type, Schema]] = {}
+"""Schema by model class. Classes live as long as the program, so entries are never removed."""
+
+
+def schema_of(model: Any) -> Schema:
+    """The schema of a model class (or of a class registered as one).
+
+    Raises: InvalidUse when the class is not a model; PartialItem for that of a partial object.
+    """
+    try:
+        return SCHEMAS[model]
+    except (KeyError, TypeError):
+        pass
+    whole = getattr(model, "__partial_of__", None)
+    if whole is not None:
+        raise PartialItem(
+            f"this {whole.__name__} holds only what select() asked for, so it can be neither written nor deleted as an"
+            " object: load the whole item, or use update() and delete() with its key"
+        )
+    origin = getattr(model, "__origin__", None)
+    if origin is not None and origin in SCHEMAS:
+        return SCHEMAS[origin]
+    if isinstance(model, type) and issubclass(model, type):
+        name = model.__name__.removesuffix("Meta")
+        raise InvalidUse(f"got the class {name} itself: pass an object, {name}(...)") from None
+    if not isinstance(model, type) and type(model) in SCHEMAS:
+        name = type(model).__name__
+        raise InvalidUse(f"got an object of {name} where the model belongs: pass {name} and the key") from None
+    kind = model if isinstance(model, type) else type(model)
+    remedy = _REMEDIES.get(kind, "") + "subclass dynamorm.Model, or register it with dynamorm.adapters.register()"
+    # Whoever looked it up knows no more than that a value, which may be anybody's, is no key.
+    raise InvalidUse(f"{kind.__name__} is not a model: {remedy}") from None
+
+
+_SEVERAL: Final = (
+    "pass one class or one object; many objects are for batch_write(puts=[...]) or a transaction; to make a class one, "
+)
+_REMEDIES: Final[dict[type, str]] = {
+    str: "pass the class itself, not its name, nor that of its table; to make one, ",
+    dict: "pass an object, Payment(**values), or the class and a key; to make a class one, ",
+    list: _SEVERAL,
+    tuple: _SEVERAL,
+    set: _SEVERAL,
+}
+"""What is said where something of Python's own stands in the place of a model."""
