@@ -309,7 +309,9 @@ class DictShape(Shape):
 
     def _key_of(self, source: Source, text: str) -> str:
         """The expression of the key that a text spells."""
-        return self.key.value_of(source, f"{self._key_reader(source)}({text})" if self.key.payload() is not str else text)
+        return self.key.value_of(
+            source, f"{self._key_reader(source)}({text})" if self.key.payload() is not str else text
+        )
 
     @override
     def decode_into(self, source: Source, x: str, y: str, last: str = "") -> list[str] | None:

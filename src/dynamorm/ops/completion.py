@@ -20,6 +20,7 @@ from dynamorm.expression_compile import Placeholders
 from dynamorm.expression_tree import Update, Wire
 from dynamorm.schema import TOKEN_ATTRIBUTE, Field
 
+from .forms import GROWING
 from .unique import fields_of
 from .write import NOT_READ, MustRead, Write, refusal
 
@@ -34,8 +35,8 @@ Wires = dict[str, dict[str, Any]]
 class Completion:
     """What goes along with the ``updates`` of one upsert. ``obj`` is the object that it is of, None when it is by key.
 
-    ``updates`` are the caller's; a number of an object is added to what the object holds. ``lacking`` are the fields that
-    must be there, and would not be.
+    ``updates`` are the caller's; those of an object begin from what it holds, where nothing is stored: ``held``, None
+    by key. ``lacking`` are the fields that must be there, and would not be.
     """
 
     def __init__(self, plan: Plan, updates: tuple[Update, ...], obj: Any) -> None:
@@ -46,11 +47,12 @@ class Completion:
         skipped = _not_of_the_caller(plan) | named
         self.lacking: list[Field] = []
         if obj is None:
+            self.held: Wires | None = None
             self._wires: Wires = _defaults(plan, skipped, self.lacking)
         else:
-            held = plan.codec.encode_whole(obj)
+            self.held = held = plan.codec.encode_whole(obj)
             self._wires = {name: wire for name, wire in held.items() if name not in skipped}
-            self.updates = tuple(_onto_held(one, held) for one in updates)
+            self.updates = tuple(_onto_held(plan, one, held) for one in updates)
         self._keys: Wires = {}
 
     def check(self) -> None:
@@ -175,9 +177,12 @@ def _incomplete(plan: Plan, lacking: list[Field]) -> ValidationError:
     )
 
 
-def _onto_held(update: Update, held: Wires) -> Update:
+def _onto_held(plan: Plan, update: Update, held: Wires) -> Update:
     """The update of an object's attribute, which a new item has as the object holds it."""
-    start = held.get(update.path.field.stored)
-    if update.kind != "add" or len(update.path.parts) > 1 or start is None or "N" not in start:
+    field = update.path.field
+    start = held.get(field.stored)
+    if update.kind not in GROWING or len(update.path.parts) > 1 or start is None or "NULL" in start:
         return update
-    return Update("add", update.path, update.value, Wire(start))
+    if plan.codec.plans[field.name].hook is not None:  # what a plugin encodes cannot be computed with
+        return update
+    return Update(update.kind, update.path, update.value, Wire(start))

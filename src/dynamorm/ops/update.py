@@ -167,20 +167,21 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         once = check_once(plan, updates)
         if once is not None:
             terms.append(f"({condition_text(once, places, plan.operand)})")
+    begun: Begun | None = None
+    changes = updates
+    if depends:
+        begun = begin(plan, updates, loaded, states, None if whole is None else whole.held)
+        changes = begun.updates
     bounds: list[Bound] = []
-    if codec.bounded and depends:
+    if codec.bounded and begun is not None:
         from .limited import bounds_of
 
-        bounds = bounds_of(plan, updates)
+        bounds = bounds_of(plan, begun.left)
         terms += [f"({condition_text(one.condition, places, plan.operand)})" for one in bounds]
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
-    begun: Begun | None = None
-    changes = updates
-    if depends:
-        begun = begin(plan, updates, loaded, states)
-        changes = begun.updates
+    if begun is not None:
         terms += [condition_text(one, places, plan.operand) for one in begun.terms]
     if whole is not None:
         more += whole.more()
@@ -199,7 +200,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
             update_write, session, subject, args, parts,
             condition=asked, upsert=wanted, allow=allow, stored=stored, holder=holder,
         )  # fmt: skip
-        forms = Forms(updates, begun.states, bool(begun.terms), build)
+        forms = Forms(updates, begun.states, bool(begun.terms or bounds), build)
     if len(body) > MAX_ITEM:
         _check_sizes(plan, updates, body, rest)
 
