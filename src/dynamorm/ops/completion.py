@@ -54,6 +54,7 @@ class Completion:
             self._wires = {name: wire for name, wire in held.items() if name not in skipped}
             self.updates = tuple(_onto_held(plan, one, held) for one in updates)
         self._keys: Wires = {}
+        self._made_of: list[str] = []  # of the stored names of fields
 
     def check(self) -> None:
         """Refuse to make an item that could not be read. Raises: ValidationError naming the fields."""
@@ -81,19 +82,28 @@ class Completion:
 
     def with_index_keys(self, known: Known, more: Iterable[Update]) -> None:
         """Let the index keys go along that the changes do not touch; ``more`` are those that they do."""
+        from .index_keys import default_wire
+
         item = {**known.item, **self._wires}
         touched = {one.path.field.stored for one in more}
         for one in self._plan.codec.composites.values():
             if one.primary or one.stored in touched:
                 continue
             text = one.text(item)
-            if text is not None:
-                self._keys[one.stored] = {"S": text}
+            if text is None:
+                continue
+            self._keys[one.stored] = {"S": text}
+            if self._obj is not None:  # of an item that is there, a key was made of what was shown: of defaults
+                parts = [(name, stored) for name, stored in one.sources if stored in self._wires]
+                self._made_of += [
+                    stored for name, stored in parts if self._wires[stored] != default_wire(self._plan, name)
+                ]
 
     def condition(self, places: Placeholders) -> list[str]:
         """The terms under which the index keys are right: they were made of what a new item gets, not of what is stored."""
         absent = f"attribute_not_exists({places.name(self._plan.partition.stored)})" if self._keys else ""
-        return [f"({absent} OR attribute_exists({places.name(name)}))" for name in self._keys]
+        needed = dict.fromkeys((*self._keys, *self._made_of))
+        return [f"({absent} OR attribute_exists({places.name(name)}))" for name in needed]
 
     def more(self) -> list[Update]:
         """The updates that complete the item."""
@@ -119,12 +129,18 @@ class Completion:
         def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
             write.refused_as = before
             stored = {} if raw is None else parts_of(raw)
-            lacking = next((name for name in self._keys if raw is not None and name not in stored), None)
+            needed = (*self._keys, *self._made_of)
+            lacking = next((name for name in needed if raw is not None and name not in stored), None)
             if lacking is None:
                 return refusal(write, raw, info)
-            one = next(one for one in codec.composites.values() if one.stored == lacking)
+            one = next(
+                one
+                for one in codec.composites.values()
+                if one.stored == lacking or (lacking in self._made_of and lacking in dict(one.sources).values())
+            )
+            what = next(field.name for field in codec.schema.fields.values() if field.stored == lacking)
             return ConditionFailed(
-                f"{codec.schema.name}.{one.field.name} is not stored, and an upsert cannot tell what it should be of an item"
+                f"{codec.schema.name}.{what} is not stored, and an upsert cannot tell what it should be of an item"
                 f" that is there: load the object and change that, or set {' and '.join(one.made.components)} too",
                 old=lambda: codec.decode(raw or b"{}"),
                 **info,
