@@ -170,6 +170,11 @@ def _told(plan: Plan, update: Update, entry: Entry, terms: dict[tuple[Any, ...],
         terms[what, place.parts] = term if what == "stored" else ~Comparison("attribute_type", (_NULL,), place)
     start = update.start or entry.start
     if isinstance(update.value, Location):
+        from .taken_over import not_none  # only such updates need it
+
+        some = not_none(plan, update)
+        if some is not None:
+            terms["some", update.value.parts] = some
         wire = start_of(plan_at(plan.codec, update.value.parts))
         start = None if wire is None else Wire(wire)
     return update if start is None else Update(update.kind, update.path, update.value, start)

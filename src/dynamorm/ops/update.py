@@ -222,7 +222,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
         write.also, write.shown, write.forms, write.checked = also, shown, forms, len(terms) > 1
-        if once is not None or bounds:
+        if once is not None or bounds or (begun is not None and begun.terms):
             _explain(write, updates, once, bounds)
         return write
     repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
@@ -244,7 +244,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         relied.explain(write)
     if whole is not None:
         whole.explain(write)
-    if once is not None or bounds:
+    if once is not None or bounds or (begun is not None and begun.terms):
         _explain(write, updates, once, bounds)
     return write
 
@@ -290,6 +290,10 @@ def _explain(write: Write, updates: tuple[Update, ...], once: Condition | None, 
         from .limited import explain as explain_bounds
 
         explain_bounds(write, bounds)
+    if any(isinstance(one.value, Location) for one in updates):
+        from .taken_over import explain as explain_none
+
+        explain_none(write, updates)
 
 
 def _check_sizes(plan: Plan, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:
