@@ -9,6 +9,7 @@ from dynamorm import (
     Attr,
     ConditionFailed,
     Model,
+    TransactionCancelled,
     Unique,
     ValidationError,
     attr,
@@ -20,7 +21,7 @@ from dynamorm import (
     updated_at,
     version,
 )
-from dynamorm.errors import DuplicateKey, Outcome
+from dynamorm.errors import DuplicateKey, Outcome, OutOfBounds
 
 from .kit import store, stored
 
@@ -105,7 +106,20 @@ class Named(Model, table="named"):
     title: Attr[str] = attr(default="none", also_read=("Title", "TITLE"))
 
 
-MODELS = [Wallet, Odd, Versioned, Party, Kept, Indexed, User, Named]
+class Size(Model):
+    width: Attr[int]
+    height: Attr[int] = attr(default=1)
+
+
+class Basket(Model, table="baskets"):
+    id: Attr[str] = partition_key()
+    tags: Attr[list[str]] = attr(default_factory=list, max_length=3)
+    marks: Attr[set[str]] = attr(default_factory=set)
+    counts: Attr[dict[str, int]] = attr(default_factory=dict)
+    size: Attr[Size]
+
+
+MODELS = [Basket, Wallet, Odd, Versioned, Party, Kept, Indexed, User, Named]
 
 
 def in_transaction(db, model, *args, **how):
@@ -175,6 +189,39 @@ def test_a_number_is_added_to_what_the_object_holds(db, key, upsert):
     assert db.require(Wallet, key, consistent=True).credit == 55
     upsert(Wallet(id=key, owner="ann", credit=1000), Wallet.credit.add(5))
     assert db.require(Wallet, key, consistent=True).credit == 60
+
+
+GROWING = {
+    "append": (Basket.tags.append("b"), {"tags": ["a", "b"]}),
+    "prepend": (Basket.tags.prepend("b"), {"tags": ["b", "a"]}),
+    "append or create": (Basket.tags.append_or_create("b"), {"tags": ["a", "b"]}),
+    "add to a set": (Basket.marks.add({"n"}), {"marks": {"m", "n"}}),
+    "delete from a set": (Basket.marks.delete({"m"}), {"marks": set()}),
+    "entry": (Basket.counts["y"].set(2), {"counts": {"x": 1, "y": 2}}),
+    "entry added to": (Basket.counts["x"].add(2), {"counts": {"x": 3}}),
+    "inside": (Basket.size[Size.width].set(7), {"size": Size(width=7, height=6)}),
+    "inside, added to": (Basket.size[Size.width].add(1), {"size": Size(width=6, height=6)}),
+}
+
+
+@pytest.mark.parametrize("case", GROWING)
+def test_what_grows_begins_from_what_the_object_holds(db, key, upsert, case):
+    update, after = GROWING[case]
+    held = {"tags": ["a"], "marks": {"m"}, "counts": {"x": 1}, "size": Size(width=5, height=6)}
+    upsert(Basket(id=key, **held), update)
+    assert db.require(Basket, key, consistent=True) == Basket(id=key, **(held | after))
+    upsert(Basket(id=key, tags=["z"], marks={"z"}, counts={"z": 1}, size=Size(width=50, height=60)), update)
+    again = db.require(Basket, key, consistent=True)
+    assert "z" not in (*again.tags, *again.marks, *again.counts)
+    assert again.size.height == 6
+
+
+def test_a_bound_is_one_of_what_the_object_holds(db, key, upsert):
+    with pytest.raises((OutOfBounds, TransactionCancelled)):
+        upsert(Basket(id=key, tags=["a", "b", "c"], size=Size(width=1)), Basket.tags.append("d"))
+    assert db.get(Basket, key, consistent=True) is None
+    upsert(Basket(id=key, tags=["a", "b"], size=Size(width=1)), Basket.tags.append("d"))
+    assert db.require(Basket, key, consistent=True).tags == ["a", "b", "d"]
 
 
 def test_an_object_that_cannot_be_stored_is_refused(wire, key, upsert):

@@ -49,7 +49,11 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
         raise refusal(codec, parts, "is no number, so nothing can be added to it")
     if source is not None:
         other = shape_at(codec, source)
-        if other is not ANY and _stored_as(other) != _stored_as(shape):
+        if other is ANY:
+            raise refusal(
+                codec, parts, f"cannot take over the value of {_name(source)}, which may be anything: load the object"
+            )
+        if not _is_readable_as(shape, other):
             raise refusal(codec, parts, f"cannot take over the value of {_name(source)}, which is of another type")
 
 
@@ -109,8 +113,21 @@ def _needed(codec: Any, parts: tuple[Any, ...]) -> bool:
     return plans is not None and any(plan.name == last.name and plan.missing() is None for plan in plans)
 
 
-def _stored_as(shape: Shape) -> Any:
-    return (shape.tag, shape.expected) if isinstance(shape, Scalar) else shape.tag
+def _is_readable_as(shape: Shape, other: Shape) -> bool:
+    """Whether whatever is stored for ``other`` can be read as ``shape``."""
+    if shape is other or shape is ANY:
+        return True
+    if isinstance(shape, Nullable):
+        return _is_readable_as(shape.inner, other.inner if isinstance(other, Nullable) else other)
+    if type(shape) is not type(other) or shape.tag != other.tag:
+        return False
+    if isinstance(shape, Scalar):
+        return shape.expected == getattr(other, "expected", None)
+    inside, others = list(shape.children()), list(other.children())
+    if not inside:  # a class, whose members are its own affair
+        cls = getattr(shape, "cls", None)
+        return cls is not None and cls is getattr(other, "cls", None)
+    return len(inside) == len(others) and all(map(_is_readable_as, inside, others))
 
 
 def _name(parts: tuple[Any, ...]) -> str:

@@ -18,6 +18,7 @@ from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
 from dynamorm.expressions.compile import Placeholders
 from dynamorm.expressions.path import Path, system_path
 from dynamorm.expressions.tree import Update, Wire
+from dynamorm.ops.writes.forms import GROWING
 from dynamorm.ops.writes.write import NOT_READ, MustRead, Write, refusal
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field
 
@@ -35,8 +36,8 @@ Wires = dict[str, dict[str, Any]]
 class Completion:
     """What goes along with the ``updates`` of one upsert. ``obj`` is the object that it is of, None when it is by key.
 
-    ``updates`` are the caller's; a number of an object is added to what the object holds. ``lacking`` are the fields that
-    must be there, and would not be.
+    ``updates`` are the caller's; those of an object begin from what it holds, where nothing is stored: ``held``, None
+    by key. ``lacking`` are the fields that must be there, and would not be.
     """
 
     def __init__(self, plan: Plan, updates: tuple[Update, ...], obj: Any) -> None:
@@ -47,12 +48,14 @@ class Completion:
         skipped = _not_of_the_caller(plan) | named
         self.lacking: list[Field] = []
         if obj is None:
+            self.held: Wires | None = None
             self._wires: Wires = _defaults(plan, skipped, self.lacking)
         else:
-            held = plan.codec.encode_whole(obj)
+            self.held = held = plan.codec.encode_whole(obj)
             self._wires = {name: wire for name, wire in held.items() if name not in skipped}
-            self.updates = tuple(_onto_held(one, held) for one in updates)
+            self.updates = tuple(_onto_held(plan, one, held) for one in updates)
         self._keys: Wires = {}
+        self._made_of: list[str] = []  # of the stored names of fields
 
     def check(self) -> None:
         """Refuse to make an item that could not be read. Raises: ValidationError naming the fields."""
@@ -80,19 +83,28 @@ class Completion:
 
     def with_index_keys(self, known: Known, more: Iterable[Update]) -> None:
         """Let the index keys go along that the changes do not touch; ``more`` are those that they do."""
+        from .index_keys import default_wire
+
         item = {**known.item, **self._wires}
         touched = {one.path.field.stored for one in more}
         for one in self._plan.codec.composites.values():
             if one.primary or one.stored in touched:
                 continue
             text = one.text(item)
-            if text is not None:
-                self._keys[one.stored] = {"S": text}
+            if text is None:
+                continue
+            self._keys[one.stored] = {"S": text}
+            if self._obj is not None:  # of an item that is there, a key was made of what was shown: of defaults
+                parts = [(name, stored) for name, stored in one.sources if stored in self._wires]
+                self._made_of += [
+                    stored for name, stored in parts if self._wires[stored] != default_wire(self._plan, name)
+                ]
 
     def condition(self, places: Placeholders) -> list[str]:
         """The terms under which the index keys are right: they were made of what a new item gets, not of what is stored."""
         absent = f"attribute_not_exists({places.name(self._plan.partition.stored)})" if self._keys else ""
-        return [f"({absent} OR attribute_exists({places.name(name)}))" for name in self._keys]
+        needed = dict.fromkeys((*self._keys, *self._made_of))
+        return [f"({absent} OR attribute_exists({places.name(name)}))" for name in needed]
 
     def more(self) -> list[Update]:
         """The updates that complete the item."""
@@ -118,12 +130,18 @@ class Completion:
         def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
             write.refused_as = before
             stored = {} if raw is None else parts_of(raw)
-            lacking = next((name for name in self._keys if raw is not None and name not in stored), None)
+            needed = (*self._keys, *self._made_of)
+            lacking = next((name for name in needed if raw is not None and name not in stored), None)
             if lacking is None:
                 return refusal(write, raw, info)
-            one = next(one for one in codec.composites.values() if one.stored == lacking)
+            one = next(
+                one
+                for one in codec.composites.values()
+                if one.stored == lacking or (lacking in self._made_of and lacking in dict(one.sources).values())
+            )
+            what = next(field.name for field in codec.schema.fields.values() if field.stored == lacking)
             return ConditionFailed(
-                f"{codec.schema.name}.{one.field.name} is not stored, and an upsert cannot tell what it should be of an item"
+                f"{codec.schema.name}.{what} is not stored, and an upsert cannot tell what it should be of an item"
                 f" that is there: load the object and change that, or set {' and '.join(one.made.components)} too",
                 old=lambda: codec.decode(raw or b"{}"),
                 **info,
@@ -176,9 +194,12 @@ def _incomplete(plan: Plan, lacking: list[Field]) -> ValidationError:
     )
 
 
-def _onto_held(update: Update, held: Wires) -> Update:
+def _onto_held(plan: Plan, update: Update, held: Wires) -> Update:
     """The update of an object's attribute, which a new item has as the object holds it."""
-    start = held.get(update.path.field.stored)
-    if update.kind != "add" or len(update.path.parts) > 1 or start is None or "N" not in start:
+    field = update.path.field
+    start = held.get(field.stored)
+    if update.kind not in GROWING or len(update.path.parts) > 1 or start is None or "NULL" in start:
         return update
-    return Update("add", update.path, update.value, Wire(start))
+    if plan.codec.plans[field.name].hook is not None:  # what a plugin encodes cannot be computed with
+        return update
+    return Update(update.kind, update.path, update.value, Wire(start))

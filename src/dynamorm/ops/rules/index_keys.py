@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.composites import Computed, recovered
 from dynamorm.codec.strict import read_object
+from dynamorm.codec.types.starts import start_of
 from dynamorm.errors import DynamORMError, ValidationError, VersionConflict
 from dynamorm.expressions.compile import Placeholders
 from dynamorm.expressions.path import Update, system_path
@@ -124,7 +125,7 @@ def after_save(plan: Plan, changes: Wires, stamped: Mapping[str, Any], known: Kn
     found: Wires = {}
     for one in plan.codec.composites.values():
         if not one.primary and any(stored in touched for _, stored in one.sources):
-            found[one.stored] = _text_wire(one, touched, known)
+            found[one.stored] = _text_wire(plan, one, touched, known)
     return found
 
 
@@ -156,9 +157,9 @@ def after_update(
         if changed:
             wires: Wires = {**extra, **_new_wires(plan, one, touched)}
             _check_known(plan, one, changed, wires, known)
-            found.append(_set(one.stored, _text_wire(one, wires, known)))
+            found.append(_set(one.stored, _text_wire(plan, one, wires, known)))
         elif extra and all(stored in extra for _, stored in one.sources):
-            found.append(_set(one.stored, _text_wire(one, extra, known)))
+            found.append(_set(one.stored, _text_wire(plan, one, extra, known)))
     return found
 
 
@@ -234,10 +235,20 @@ def _check_known(plan: Plan, one: Computed, changed: list[str], wires: Wires, kn
     )
 
 
-def _text_wire(one: Computed, wires: Wires, known: Known) -> dict[str, Any] | None:
+def _text_wire(plan: Plan, one: Computed, wires: Wires, known: Known) -> dict[str, Any] | None:
     item = {stored: wires[stored] if stored in wires else known.take(stored) for _, stored in one.sources}
+    for name, stored in one.sources:
+        if item[stored] is None:
+            item[stored] = default_wire(plan, name)
     text = one.text(item)
     return None if text is None else {"S": text}
+
+
+def default_wire(plan: Plan, name: str) -> dict[str, Any] | None:
+    """What a new item stores of a field that is not given: a key is made of what is shown, stored or not."""
+    codec = plan.codec
+    wire = start_of(codec.plans[name])
+    return None if wire is None else codec.encode_field(name, codec.decode_field(name, wire))
 
 
 def _set(stored: str, wire: dict[str, Any] | None) -> Update:

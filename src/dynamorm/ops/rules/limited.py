@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from dynamorm.ops.plan import Plan
 
 _NUMBERS: Final = (SCALARS[int], SCALARS[Decimal], SCALARS[float])
-_ORDER: Final[dict[str, tuple[str, Callable[[Any, Any], bool]]]] = {
+LIMITS: Final[dict[str, tuple[str, Callable[[Any, Any], bool]]]] = {
     "ge": (">=", ge), "gt": (">", gt), "le": ("<=", le), "lt": ("<", lt),
 }  # fmt: skip
+"""The bounds of numbers, by the options that set them: as an operator of DynamoDB, and as a function."""
+
 _EXACT: Final = Context(prec=400)
 _ROUNDING: Final = {"le": ROUND_FLOOR, "gt": ROUND_FLOOR, "ge": ROUND_CEILING, "lt": ROUND_CEILING}
 """How a difference of more digits than DynamoDB has is rounded: no number that it has lies between the two."""
@@ -92,14 +94,14 @@ def explain(write: Write, bounds: list[Bound]) -> None:
 
 def limits_of(field: FieldPlan) -> list[tuple[str, Any]]:
     """The bounds of a field's value, by the options that set them."""
-    given = ((name, getattr(field.field, name)) for name in _ORDER)
+    given = ((name, getattr(field.field, name)) for name in LIMITS)
     return [(name, limit) for name, limit in given if limit is not None]
 
 
 def crossed(field: FieldPlan, value: Any, by: Any) -> tuple[str, str] | None:
     """The bound, and its rule, that a number is led past by adding ``by``."""
     for name, limit in limits_of(field):
-        sign, holds = _ORDER[name]
+        sign, holds = LIMITS[name]
         if (by > 0) == (name in {"le", "lt"}) and not holds(value, limit):
             return name, f"be {sign} {limit}"
     return None
@@ -115,12 +117,12 @@ def _of_sum(field: FieldPlan, update: Update) -> list[Bound]:
         return []  # it is no number, which is said where it is encoded
     place = update.path
     limits = [(name, limit, _decimal(limit)) for name, limit in limits_of(field)]
-    from_nothing = all(_ORDER[name][1](_EXACT.add(first, by), bound) for name, _, bound in limits)
+    from_nothing = all(LIMITS[name][1](_EXACT.add(first, by), bound) for name, _, bound in limits)
     found: list[Bound] = []
     for name, limit, bound in limits:
         if by == 0 or (by > 0) != (name in {"le", "lt"}):
             continue
-        sign, holds = _ORDER[name]
+        sign, holds = LIMITS[name]
         # A number has no more digits than DynamoDB keeps, so the difference need not either.
         rest = Context(prec=MAX_DIGITS, rounding=_ROUNDING[name]).subtract(bound, by)
         condition: Condition = Comparison(sign, (Wire({"N": number_text(rest)}),), place)
@@ -135,9 +137,9 @@ def _of_sum(field: FieldPlan, update: Update) -> list[Bound]:
 
         found.append(Bound(place, name, f"be {sign} {limit}", condition, within))
     if not found and not from_nothing and limits:
-        name, limit, _ = next(one for one in limits if not _ORDER[one[0]][1](_EXACT.add(first, by), one[2]))
+        name, limit, _ = next(one for one in limits if not LIMITS[one[0]][1](_EXACT.add(first, by), one[2]))
         there = Comparison("not null", (), place)
-        rule = f"be {_ORDER[name][0]} {limit}"
+        rule = f"be {LIMITS[name][0]} {limit}"
         found.append(Bound(place, name, rule, there, lambda item: found_at(place, item) is not U))
     return found
 
@@ -170,7 +172,7 @@ def _of_other(plan: Plan, field: FieldPlan, update: Update) -> list[Bound]:
     kept = Comparison("attribute_exists", (), place) if update.kind == "if_not_exists" else None
     found: list[Bound] = []
     for name, limit in limits_of(field):
-        sign, holds = _ORDER[name]
+        sign, holds = LIMITS[name]
         wire = {"N": number_text(limit)} if field.shape in _NUMBERS else encode_shape(field.shape, limit)
         fits = default is None or holds(default, limit)
         condition: Condition = Comparison(sign, (Wire(wire),), source)

@@ -34,7 +34,7 @@ _SETS: Final = frozenset({"SS", "NS", "BS"})
 def of_growth(plan: Plan, field: FieldPlan, update: Update) -> list[Bound]:
     """A list that an element is put into, or a set that elements are added to or taken out of."""
     place, kind = update.path, update.kind
-    start = _length(default_of(field))
+    start = _length(default_of(field)) if update.start is None else size_of(update.start.value)
     if kind in {"append", "prepend", "append_or_create"}:
         return _grows(field, place, [], 1, start) if field.shape.tag == "L" else []
     if kind not in {"add_to_set", "delete_from_set"} or field.shape.tag not in _SETS:
@@ -92,7 +92,7 @@ def of_size(field: FieldPlan, place: Location, source: Location, default: Any) -
     """The length of what is taken over from ``source``."""
     found: list[Bound] = []
     least, most = field.field.min_length, field.field.max_length
-    for name, sign, limit, rule in (("min_length", ">=", least, _AT_LEAST), ("max_length", "<=", most, _AT_MOST)):
+    for name, sign, limit, rule in (("min_length", ">=", least, AT_LEAST), ("max_length", "<=", most, AT_MOST)):
         if limit is None:
             continue
         fits = default is None or (len(default) >= limit if name == "min_length" else len(default) <= limit)
@@ -102,14 +102,14 @@ def of_size(field: FieldPlan, place: Location, source: Location, default: Any) -
             stored = found_at(source, item)
             if stored is U:
                 return fits
-            return _size(stored) >= limit if name == "min_length" else _size(stored) <= limit
+            return size_of(stored) >= limit if name == "min_length" else size_of(stored) <= limit
 
         found.append(Bound(place, name, f"{rule} {limit}", null(source) | condition if fits else condition, within))
     return found
 
 
-_AT_LEAST: Final = "have a length of at least"
-_AT_MOST: Final = "have a length of at most"
+AT_LEAST: Final = "have a length of at least"
+AT_MOST: Final = "have a length of at most"
 
 
 def _grows(field: FieldPlan, place: Location, atoms: list[Atom], count: int, start: int) -> list[Bound]:
@@ -123,12 +123,12 @@ def _grows(field: FieldPlan, place: Location, atoms: list[Atom], count: int, sta
         elif start:  # else the size says it
             condition = Comparison("not null", (), place) & condition
         found.append(
-            Bound(place, "max_length", f"{_AT_MOST} {most}", condition, _holds(place, atoms, count, start, most))
+            Bound(place, "max_length", f"{AT_MOST} {most}", condition, _holds(place, atoms, count, start, most))
         )
     if least is not None and start + count < least:
         there = Comparison("not null", (), place)
         found.append(
-            Bound(place, "min_length", f"{_AT_LEAST} {least}", there, lambda item: found_at(place, item) is not U)
+            Bound(place, "min_length", f"{AT_LEAST} {least}", there, lambda item: found_at(place, item) is not U)
         )
     return found
 
@@ -139,7 +139,7 @@ def _holds(place: Location, atoms: list[Atom], count: int, start: int, most: int
         if stored is U:
             return start + count <= most
         new = count - sum(is_there(item) for _, is_there in atoms)
-        return new == 0 or _size(stored) + new <= most
+        return new == 0 or size_of(stored) + new <= most
 
     return holds
 
@@ -155,9 +155,9 @@ def _shrinks(field: FieldPlan, place: Location, atoms: list[Atom]) -> list[Bound
     def holds(item: Item) -> bool:
         stored = found_at(place, item)
         lost = sum(there(item) for _, there in atoms)
-        return stored is U or lost == 0 or _size(stored) - lost >= least
+        return stored is U or lost == 0 or size_of(stored) - lost >= least
 
-    return [Bound(place, "min_length", f"{_AT_LEAST} {least}", condition, holds)]
+    return [Bound(place, "min_length", f"{AT_LEAST} {least}", condition, holds)]
 
 
 def _not(atom: Atom) -> Atom:
@@ -225,6 +225,7 @@ def _length(value: Any) -> int:
     return len(value) if isinstance(value, (list, tuple, set, frozenset, dict)) else 0
 
 
-def _size(stored: Item) -> int:
+def size_of(stored: Item) -> int:
+    """How long a stored value is, as DynamoDB counts it."""
     ((tag, value),) = stored.items()
     return len(bytes_of(value)) if tag == "B" else len(value)

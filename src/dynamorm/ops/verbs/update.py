@@ -166,20 +166,21 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         once = check_once(plan, updates)
         if once is not None:
             terms.append(f"({condition_text(once, places, plan.operand)})")
+    begun: Begun | None = None
+    changes = updates
+    if depends:
+        begun = begin(plan, updates, loaded, states, None if whole is None else whole.held)
+        changes = begun.updates
     bounds: list[Bound] = []
-    if codec.bounded and depends:
+    if codec.bounded and begun is not None:
         from dynamorm.ops.rules.limited import bounds_of
 
-        bounds = bounds_of(plan, updates)
+        bounds = bounds_of(plan, begun.left)
         terms += [f"({condition_text(one.condition, places, plan.operand)})" for one in bounds]
     if condition is not None:
         check_paths(schema, condition)
         terms.append(f"({condition_text(condition, places, plan.operand)})")
-    begun: Begun | None = None
-    changes = updates
-    if depends:
-        begun = begin(plan, updates, loaded, states)
-        changes = begun.updates
+    if begun is not None:
         terms += [condition_text(one, places, plan.operand) for one in begun.terms]
     if whole is not None:
         more += whole.more()
@@ -198,7 +199,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
             update_write, session, subject, args, parts,
             condition=asked, upsert=wanted, allow=allow, stored=stored, holder=holder,
         )  # fmt: skip
-        forms = Forms(updates, begun.states, bool(begun.terms), build)
+        forms = Forms(updates, begun.states, bool(begun.terms or bounds), build)
     if len(body) > MAX_ITEM:
         _check_sizes(plan, updates, body, rest)
 
@@ -220,7 +221,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     if guard is not None and plan.version is not None:
         write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
         write.also, write.shown, write.forms, write.checked = also, shown, forms, len(terms) > 1
-        if once is not None or bounds:
+        if once is not None or bounds or (begun is not None and begun.terms):
             _explain(write, updates, once, bounds)
         return write
     repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
@@ -242,7 +243,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         relied.explain(write)
     if whole is not None:
         whole.explain(write)
-    if once is not None or bounds:
+    if once is not None or bounds or (begun is not None and begun.terms):
         _explain(write, updates, once, bounds)
     return write
 
@@ -288,6 +289,10 @@ def _explain(write: Write, updates: tuple[Update, ...], once: Condition | None, 
         from dynamorm.ops.rules.limited import explain as explain_bounds
 
         explain_bounds(write, bounds)
+    if any(isinstance(one.value, Location) for one in updates):
+        from dynamorm.ops.rules.taken_over import explain as explain_none
+
+        explain_none(write, updates)
 
 
 def _check_sizes(plan: Plan, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ look at the item; each form has the condition under which it is right, so nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import UNSET as U
@@ -15,7 +16,7 @@ from msgspec import Struct
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.values.updates import location_of
 from dynamorm.effects import Flow
-from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, ValidationError
+from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, OutOfBounds, ValidationError
 from dynamorm.expressions.tree import Part, Update
 from dynamorm.schema.schema import Field
 
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 States: TypeAlias = Mapping[tuple[str | int, ...], str]
 """The places, in the words of the table, that are ``missing`` or ``null``; any other is taken to hold a value."""
 
-RELATIVE: Final = frozenset(
-    {"add", "add_to_set", "delete_from_set", "append", "prepend", "append_or_create", "if_not_exists"}
-)
+GROWING: Final = frozenset({"add", "add_to_set", "delete_from_set", "append", "prepend", "append_or_create"})
+"""The kinds of updates that compute what is to be stored at their place from what is stored there."""
+
+RELATIVE: Final = GROWING | {"if_not_exists"}
 """The kinds of updates that depend on what is stored at their place."""
 
 TURNS: Final = 5
@@ -90,14 +92,20 @@ def _at(wire: Any, parts: tuple[Part, ...]) -> Any:
 
 
 def may_be_the_form(write: Write, error: DynamORMError) -> bool:
-    """Whether a refusal may be due to the form of an update: it is the service's, of a type or of a plain condition."""
+    """Whether a refusal may be due to the form of an update: it is the service's, of a type, a plain condition or a bound."""
     if write.forms is None or error.request_id is None or error.outcome is not Outcome.NOT_APPLIED:
         return False
-    return type(error) is ValidationError or (write.forms.conditional and type(error) is ConditionFailed)
+    return type(error) is ValidationError or (write.forms.conditional and type(error) in _OF_CONDITIONS)
+
+
+_OF_CONDITIONS: Final = (ConditionFailed, OutOfBounds)
 
 
 def in_other_form(session: Session, write: Write) -> Flow[Write | None]:
-    """The write as is right for what is stored now; None when it has that form already, or the item cannot be read."""
+    """The write as is right for what is stored now; None when it has that form already, or the item cannot be read.
+
+    Raises: OutOfBounds where the change would lead past a bound from what is stored now.
+    """
     forms = write.forms
     if forms is None:
         return None
@@ -105,5 +113,10 @@ def in_other_form(session: Session, write: Write) -> Flow[Write | None]:
         raw = yield from session.call(read_back(write.plan, write.key))
     except DynamORMError:
         return None  # what refused the write says more
-    other: Write = forms.build(states=states_of(forms.updates, raw))
+    try:
+        other: Write = forms.build(states=states_of(forms.updates, raw))
+    except OutOfBounds as error:
+        if raw is not None:
+            error._old = partial(write.plan.codec.decode, raw)  # noqa: SLF001 - its item is known here only
+        raise
     return None if other.forms is None or other.forms.states == forms.states else other

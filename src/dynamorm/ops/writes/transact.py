@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import expect_empty, json_of
 from dynamorm.effects import Flow, Gather
-from dynamorm.errors import DynamORMError, Outcome, TransactionCancelled, ValidationError
+from dynamorm.errors import DynamORMError, Outcome, OutOfBounds, TransactionCancelled, ValidationError
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.wire.reply import ServiceFault
 
@@ -84,7 +84,13 @@ def _in_other_forms(
         why = error if reason is None else reason.error
         other = None
         if write is not None and why is not None and may_be_the_form(write, why):
-            other = yield from in_other_form(session, write)
+            try:
+                other = yield from in_other_form(session, write)
+            except OutOfBounds as past:
+                if reason is None:
+                    raise
+                reason.error = past  # the transaction is refused as before, and says why
+                raise error from None
             if other is not None:
                 other.label, other.verb = write.label, write.verb
                 other.refresh, other.single, other.done = write.refresh, write.single, write.done

@@ -1,0 +1,68 @@
+"""What `.set(P.other)` takes over from another attribute must be readable where it comes to stand.
+
+The types are compared before anything is sent (`dynamorm.codec.values.updates`). None is told by the database alone: that there is
+none becomes a condition. Used only by updates that take over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UNSET as U
+
+from dynamorm.codec.strict import read_object
+from dynamorm.codec.types.starts import null_at
+from dynamorm.errors import ConditionFailed, DynamORMError
+from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
+from dynamorm.ops.writes.write import Write, refusal
+
+if TYPE_CHECKING:
+    from dynamorm.ops.plan import Plan
+
+_NULL: Final = Wire({"S": "NULL"})
+
+
+def not_none(plan: Plan, update: Update) -> Condition | None:
+    """The condition that what is taken over is not None; None where None may be, or never is."""
+    codec = plan.codec
+    if null_at(codec, update.path.parts) is not U or null_at(codec, update.value.parts) is not None:
+        return None
+    return ~Comparison("attribute_type", (_NULL,), update.value)
+
+
+def explain(write: Write, updates: Iterable[Update]) -> None:
+    """Say of a write that was refused because an attribute is None which one it was."""
+    plan, before = write.plan, write.refused_as
+    taken = [one for one in updates if isinstance(one.value, Location) and not_none(plan, one) is not None]
+    if not taken:
+        return
+
+    def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+        write.refused_as = before
+        error = refusal(write, raw, info)
+        if type(error) is not ConditionFailed or raw is None:  # it was changed: that comes first
+            return error
+        item = {"M": read_object(raw)}
+        none = next((one for one in taken if _is_null(item, one.value.stored)), None)
+        if none is None:
+            return error
+        name, codec = plan.codec.schema.name, plan.codec
+        return ConditionFailed(
+            f"{name}.{none.path.name} cannot be None, and {name}.{none.value.name} is: allow None in its type, or look"
+            " before at what is stored",
+            old=lambda: codec.decode(raw),
+            **info,
+        )
+
+    write.refused_as = refused
+
+
+def _is_null(wire: Any, steps: tuple[str | int, ...]) -> bool:
+    for step in steps:
+        if isinstance(step, str):
+            wire = wire.get("M", {}).get(step, {})
+        else:
+            elements = wire.get("L", ())
+            wire = elements[step] if step < len(elements) else {}
+    return "NULL" in wire
