@@ -915,7 +915,7 @@ def test_presets_take_settings_of_config_and_pool(monkeypatch):
 
 def test_importing_the_settings_does_not_import_heavy_modules():
     # The package itself imports the faces; here it is an empty one, so that only what the settings need is loaded.
-    folder = Path(parse_endpoint.__code__.co_filename).parent
+    folder = Path(parse_endpoint.__code__.co_filename).parent.parent
     code = (
         "import sys, types; package = types.ModuleType('dynamorm'); package.__path__ = [sys.argv[1]];"
         "sys.modules['dynamorm'] = package; import dynamorm.config.settings; print(*sys.modules)"

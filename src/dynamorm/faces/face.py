@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from dynamorm.schema.other_ways import FACE, of_settings, teach
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ..session import Session
 
 
-_ARGUMENTS = {"config", "extensions"}
+CO_VARKEYWORDS: Final = 0x08
+"""The flag of a function that takes any keyword: `inspect.CO_VARKEYWORDS`, whose module takes long to import."""
 
 
 class Face:
@@ -29,8 +30,10 @@ class Face:
 
         def __new__(cls, *_: object, **given: object) -> Self:
             """Answers settings that belong to `Config`."""
-            if given.keys() - _ARGUMENTS:
-                raise _not_here(cls, min(given.keys() - _ARGUMENTS))
+            code = cls.__init__.__code__
+            strange = given.keys() - code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            if strange and not code.co_flags & CO_VARKEYWORDS:
+                raise _not_here(cls, min(strange))
             return object.__new__(cls)
 
     @property

@@ -227,7 +227,7 @@ class Attempts:
         """Seconds that are left for another attempt. A machine that slept has stopped the monotonic clock, not the other."""
         wire, expires = self.wire, self.op.expires
         left = self.start + self.limit - wire.clock.monotonic()
-        return left if expires is None else min(left, expires - wire.clock.time() - wire.skew.skew)
+        return left if expires is None else min(left, expires - wire.clock.time())
 
     def _afford(self, kind: Kind) -> bool:
         """Whether another attempt may be sent: an ambiguous write costs nothing while the endpoint answers other calls."""

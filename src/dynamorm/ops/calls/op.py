@@ -38,7 +38,7 @@ class Op:
 
     ``timeout`` bounds the call in seconds, instead of ``operation_timeout``; ``end`` is the monotonic time by which the
     verb that it belongs to must be done. After an `OutcomeUnknown` it holds the time at which this call had to end.
-    ``expires`` is the time of the wall clock, corrected, from which on it is not sent again, whatever the monotonic one says.
+    ``expires`` is the time of the wall clock from which on it is not sent again, whatever the monotonic one says.
     ``finds_out``: repeating it only finds out what became of a write, so neither the number of attempts nor, while
     the endpoint answers other calls, the retry budget bounds it; a write does so once an attempt of it is ambiguous.
     ``parts`` is how many operations a transaction has; 0 for what is none. ``untold`` is set when the service's answer

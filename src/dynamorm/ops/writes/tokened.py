@@ -69,7 +69,7 @@ class Tokened:
         """
         session, op = self._session, self.op
         self._started = session.channel.clock.monotonic()
-        self._born = session.now().timestamp()
+        self._born = session.channel.clock.time()
         # Behind that DynamoDB may have forgotten the token, and would apply the same request once more.
         op.timeout = min(session.config.operation_timeout, TOKEN_LIFE)
         op.expires = self._born + TOKEN_LIFE
@@ -139,7 +139,7 @@ class Tokened:
         """
         session = self._session
         now = session.channel.clock.monotonic()
-        return now + TOKEN_LIFE - max(now - self._started, session.now().timestamp() - self._born)
+        return now + TOKEN_LIFE - max(now - self._started, session.channel.clock.time() - self._born)
 
     def _spend(self, end: float) -> Flow[Outcome]:
         """Use the token up, so that no attempt can be applied any more, unless one was: that is what the answer tells."""
