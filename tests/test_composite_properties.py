@@ -11,7 +11,7 @@ from dynamorm import Attr, Model, ValidationError, composite, partition_key, sor
 from dynamorm.codec.registry import Registry
 from dynamorm.errors import ModelError
 from dynamorm.expressions.tree import Comparison
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.reads.parts import rewrite
 from dynamorm.schema.composite import escape, unescape
 
@@ -225,7 +225,7 @@ def test_terms_on_parts_select_just_what_they_say(data, kind):
         assert is_selected(PLANS[model], given, obj) == all(true_of(term, obj) for term in given)
 
 
-PLANS = {model: Plan(Registry().codec(model)) for model in (Row, Open)}
+PLANS = {model: ModelRequests(Registry().codec(model)) for model in (Row, Open)}
 
 
 @pytest.mark.parametrize("op", [one for one in ORDERS if one not in {"BETWEEN", "begins_with"}])

@@ -20,7 +20,7 @@ from dynamorm.schema.schema import Schema
 from .codec.registry import Registry
 from .deadlines import USE, remaining
 from .effects import Flow
-from .ops.plan import Plan, check_production
+from .ops.plan import ModelRequests, check_production
 from .wire.channel import Channel, Clock
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
@@ -60,7 +60,7 @@ class Session:
         self._around = _members(extensions, "around")
         self._end: float | None = None  # by which a verb of several requests must be done
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
-        self._plans: dict[Any, Plan] = {}
+        self._plans: dict[Any, ModelRequests] = {}
 
     def streams(self) -> Session:
         """This session over the DynamoDB Streams API, which for AWS has an endpoint of its own."""
@@ -72,12 +72,14 @@ class Session:
         other.call = _composed(other.channel, self._around)
         return other
 
-    def plan(self, model: Any) -> Plan:
+    def plan(self, model: Any) -> ModelRequests:
         """The plan of a model, made with its first use."""
         try:
             return self._plans[model]
         except (KeyError, TypeError):  # an object is not hashable; the registry says what is wrong with it
-            plan = Plan(self.registry.codec(model), tokens=self.config.write_tokens, strict=self.config.strict_creates)
+            plan = ModelRequests(
+                self.registry.codec(model), tokens=self.config.write_tokens, strict=self.config.strict_creates
+            )
             if self.config.preset == "production":
                 check_production(plan)
             self._plans[model] = plan

@@ -17,7 +17,7 @@ from .codec.registry import Registry
 from .errors import ModelError, ValidationError
 
 if TYPE_CHECKING:
-    from .codec.generate import Codec
+    from .codec.generate import ModelCodec
     from .session import Session
 
 M = TypeVar("M")
@@ -161,7 +161,7 @@ def _model_of(record: Any, model: Any, prefix: str | None) -> Any:
     return model[max(fitting, key=len)]
 
 
-def _codec(model: Any, db: Database | None) -> Codec:
+def _codec(model: Any, db: Database | None) -> ModelCodec:
     codec = _registry.codec(model) if db is None else db._session.registry.codec(model)  # noqa: SLF001 - the faces' own seam
     if not codec.key_names:
         raise ModelError(f"{codec.schema.name} has no key, so no table and no stream")

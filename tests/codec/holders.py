@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dynamorm.codec import Codec, Registry
+from dynamorm.codec import ModelCodec, Registry
 from dynamorm.models.declare import Attr, attr, partition_key
 from dynamorm.models.model import Model
 
@@ -21,6 +21,6 @@ def holder(annotation, *options, module=__name__, field="value", **settings):
     return model_with("Holder", module, {"id": (str, partition_key()), field: (annotation, attr(*options, **settings))})
 
 
-def codec_of(annotation, *options, **settings) -> Codec:
+def codec_of(annotation, *options, **settings) -> ModelCodec:
     """The codec of such a model."""
     return Registry().codec(holder(annotation, *options, **settings))

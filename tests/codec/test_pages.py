@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dynamorm.codec import Codec, Registry, read_object
+from dynamorm.codec import ModelCodec, Registry, read_object
 from dynamorm.codec.replies import reading
 from dynamorm.models.declare import Attr, attr, partition_key
 from dynamorm.models.model import Model
@@ -52,7 +52,7 @@ def body(items: list[bytes]) -> bytes:
 
 
 @pytest.fixture
-def codec(monkeypatch: pytest.MonkeyPatch) -> Codec:
+def codec(monkeypatch: pytest.MonkeyPatch) -> ModelCodec:
     """Takes pages of two items for large ones."""
     monkeypatch.setattr(reading, "MANY", 2)
     return Registry().codec(Entry)
@@ -60,7 +60,7 @@ def codec(monkeypatch: pytest.MonkeyPatch) -> Codec:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(entries, min_size=2, max_size=5))
-def test_a_large_page_holds_what_its_items_hold_alone(codec: Codec, objects: list[Entry]) -> None:
+def test_a_large_page_holds_what_its_items_hold_alone(codec: ModelCodec, objects: list[Entry]) -> None:
     """The values and the loaded states."""
     raws = [codec.item_bytes(codec.encode(one)) for one in objects]
     found = codec.read_page(body(raws)).items
@@ -69,7 +69,7 @@ def test_a_large_page_holds_what_its_items_hold_alone(codec: Codec, objects: lis
     assert [codec.changes(one) for one in found] == [{}] * len(found)
 
 
-def test_equal_texts_of_neighbours_are_one_object(codec: Codec) -> None:
+def test_equal_texts_of_neighbours_are_one_object(codec: ModelCodec) -> None:
     """Also those in lists and maps; the lists and maps themselves belong to one item each."""
     one, other = codec.read_page(body([ITEM % (1, 1), ITEM % (2, 2)])).items
     assert one.status is other.status
@@ -83,7 +83,7 @@ def test_equal_texts_of_neighbours_are_one_object(codec: Codec) -> None:
     assert codec.changes(other) == {}
 
 
-def test_a_change_within_the_page_is_not_carried_on(codec: Codec) -> None:
+def test_a_change_within_the_page_is_not_carried_on(codec: ModelCodec) -> None:
     """A text that is there again after another one, and an attribute that is missing in between."""
     items = [ITEM % (1, 1), b'{"id":{"S":"p-2"},"tags":{"L":[]}}', ITEM % (3, 3)]
     first, second, third = codec.read_page(body(items)).items
@@ -91,7 +91,7 @@ def test_a_change_within_the_page_is_not_carried_on(codec: Codec) -> None:
     assert (third.status, third.tags) == (first.status, first.tags)
 
 
-def test_an_item_of_a_large_page_that_does_not_fit_is_read_with_care(codec: Codec) -> None:
+def test_an_item_of_a_large_page_that_does_not_fit_is_read_with_care(codec: ModelCodec) -> None:
     """What the fast way cannot read, an attribute that the model does not know, goes the careful way with its page."""
     other = b'{"id":{"S":"p-2"},"other":{"S":"kept"},"count":{"N":"1E+1"}}'
     first, second = codec.read_page(body([ITEM % (1, 1), other])).items

@@ -20,13 +20,13 @@ from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from .generate import Codec
+    from .generate import ModelCodec
 
 
-class Careful:
+class Explaining:
     """Encodes and decodes the fields of one codec, one at a time."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: ModelCodec) -> None:
         self._codec = codec
         self._name = codec.schema.name
         self._functions: dict[str, Any] = {}
@@ -53,7 +53,7 @@ class Careful:
         if not isinstance(obj, self._codec.model):
             raise ValidationError(f"expected a {self._name}, got {type(obj).__name__}")
         if self._codec.family is not None and type(obj) is not self._codec.model:
-            codec: Codec = self._codec.codec_of(type(obj))
+            codec: ModelCodec = self._codec.codec_of(type(obj))
             return codec.encode(obj)
         wire: dict[str, Any] = {}
         if self._codec.record.tagged is not None:

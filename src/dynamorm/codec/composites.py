@@ -22,7 +22,7 @@ from .system import key_json_of
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
 
-    from .generate import Codec
+    from .generate import ModelCodec
 
 Wire = dict[str, Any]
 
@@ -153,7 +153,7 @@ def text_in(where: str, wire: Wire | None) -> str | None:
     return text
 
 
-def compose(codec: Codec, item: dict[str, Any], obj: Any = None) -> bytes:
+def compose(codec: ModelCodec, item: dict[str, Any], obj: Any = None) -> bytes:
     """Put the composites into a wire item that is about to be stored, and return the JSON of its key.
 
     ``obj`` is the loaded object that it replaces: it keeps its key.
@@ -174,7 +174,7 @@ def compose(codec: Codec, item: dict[str, Any], obj: Any = None) -> bytes:
     return codec.encode_key({name: item[name] for name in codec.key_names})
 
 
-def key_of(codec: Codec, obj: Any) -> bytes:
+def key_of(codec: ModelCodec, obj: Any) -> bytes:
     """The JSON of an object's key. A loaded object has the key it was stored under.
 
     Raises: ValidationError when a component has no value, or was changed since the object was loaded.
@@ -200,14 +200,14 @@ def key_of(codec: Codec, obj: Any) -> bytes:
     return key
 
 
-def _key_item(codec: Codec, obj: Any) -> dict[str, Any]:
+def _key_item(codec: ModelCodec, obj: Any) -> dict[str, Any]:
     """What is stored of the fields that an object's key is made of."""
     names = dict.fromkeys(name for one in codec.composites.values() if one.primary for name, _ in one.sources)
     names |= {field.name: None for field in codec.keys.fields if field.name not in codec.composites}
     return {codec.plans[name].stored: codec.encode_field(name, getattr(obj, name)) for name in names}
 
 
-def _refuse_changed(codec: Codec, item: dict[str, Any], loaded: bytes) -> None:
+def _refuse_changed(codec: ModelCodec, item: dict[str, Any], loaded: bytes) -> None:
     """Name what was changed of a key. Another program's form of the same value (a time, say) is no change."""
     before = _key_item(codec, codec.decode(loaded))
     for field in codec.schema.fields.values():
@@ -226,7 +226,7 @@ def _incomplete(one: Computed, missing: list[str]) -> ValidationError:
     )
 
 
-def recovered(codec: Codec, item: Mapping[str, Any]) -> dict[str, Any]:
+def recovered(codec: ModelCodec, item: Mapping[str, Any]) -> dict[str, Any]:
     """The components that an item's keys hold, for an item that lacks them as attributes of their own."""
     found: dict[str, Any] = {}
     for one in codec.composites.values():

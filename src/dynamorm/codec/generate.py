@@ -1,4 +1,4 @@
-"""`Codec`: everything that turns one model's objects into bytes for DynamoDB and back.
+"""`ModelCodec`: everything that turns one model's objects into bytes for DynamoDB and back.
 
 The hot paths are generated per model (`dynamorm.codec.types.records`); this module joins them to replies and keys.
 It must not know verbs, HTTP or expressions.
@@ -21,7 +21,7 @@ from dynamorm.codec.values.changes import difference
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field, Schema
 
-from .careful import Careful
+from .careful import Explaining
 from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
 from .state import ACCESS, SLOTS, Access
@@ -45,7 +45,7 @@ class Page(Struct, gc=False):
     scanned: int
 
 
-class Codec:
+class ModelCodec:
     """Encodes and decodes one model.
 
     ``schema``, ``model``, ``table`` (physical name or None), ``source`` (the generated code), ``key_names`` (stored
@@ -66,7 +66,7 @@ class Codec:
     key_json: Callable[[tuple[Any, ...]], bytes]
 
     def __init__(
-        self, schema: Schema, hook_of: FieldHooks, codec_of: Callable[[Any], Codec], table_prefix: str = ""
+        self, schema: Schema, hook_of: FieldHooks, codec_of: Callable[[Any], ModelCodec], table_prefix: str = ""
     ) -> None:
         self.schema = schema
         self.model: type[Any] = schema.model
@@ -95,7 +95,7 @@ class Codec:
             from dynamorm.codec.values.normal_form import changing  # only models with validators need it
 
             self.changing = changing(self.record)
-        self.careful: Careful = Careful(self)
+        self.careful: Explaining = Explaining(self)
         self.encode_field: Callable[[str, Any], dict[str, Any] | None] = self.careful.encode_field
         self.decode_field: Callable[[str, dict[str, Any]], Any] = self.careful.decode_field
         source = Source()

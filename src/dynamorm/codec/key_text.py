@@ -7,7 +7,7 @@ from typing import Any
 
 from dynamorm.schema.schema import SCHEMAS
 
-from .generate import Codec
+from .generate import ModelCodec
 
 
 def text_of(obj: Any, name: str) -> str | None:
@@ -25,6 +25,6 @@ def text_of(obj: Any, name: str) -> str | None:
 
 
 @cache
-def _bare_codec(model: type) -> Codec:
+def _bare_codec(model: type) -> ModelCodec:
     """A codec without any plugin, which knows no table's name: it only makes texts of values."""
-    return Codec(SCHEMAS[model], lambda _schema, _field: None, _bare_codec)
+    return ModelCodec(SCHEMAS[model], lambda _schema, _field: None, _bare_codec)

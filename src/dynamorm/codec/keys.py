@@ -27,7 +27,7 @@ from dynamorm.schema.schema import Field
 from .strict import dumps, json_of, read_object
 
 if TYPE_CHECKING:
-    from .generate import Codec
+    from .generate import ModelCodec
 
 _SURELY_SHORT = 256  # characters: at most 1024 bytes, which is within the limit of either key
 
@@ -55,7 +55,7 @@ class KeyCodec:
     ``exact``: a key is told by its values, for their types have one spelling.
     """
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: ModelCodec) -> None:
         schema, plans = codec.schema, codec.plans
         key = schema.key
         self._codec = codec

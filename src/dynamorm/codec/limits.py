@@ -13,7 +13,7 @@ from dynamorm.codec.types.unions import FamilyShape
 from dynamorm.errors import ItemTooLarge, ValidationError
 
 if TYPE_CHECKING:
-    from .generate import Codec
+    from .generate import ModelCodec
 
 SURELY_FLAT: Final = 200
 """Bytes of JSON in which 32 levels cannot stand: each takes at least seven."""
@@ -21,7 +21,7 @@ SURELY_FLAT: Final = 200
 _MAYBE_DEEP = 30
 
 
-def check_limits(codec: Codec, wire: dict[str, Any], raw: bytes) -> None:
+def check_limits(codec: ModelCodec, wire: dict[str, Any], raw: bytes) -> None:
     """Check names, nesting and size of an item whose JSON is ``raw``.
 
     Raises: ItemTooLarge, ValidationError.
@@ -40,7 +40,7 @@ def check_limits(codec: Codec, wire: dict[str, Any], raw: bytes) -> None:
         )
 
 
-def _each(codec: Codec, check: Callable[[dict[str, Any]], None], wire: dict[str, Any]) -> None:
+def _each(codec: ModelCodec, check: Callable[[dict[str, Any]], None], wire: dict[str, Any]) -> None:
     failed = None
     for name, value in wire.items():
         try:

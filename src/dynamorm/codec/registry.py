@@ -9,7 +9,7 @@ from dynamorm.errors import ModelError
 from dynamorm.schema.composite import Composite
 from dynamorm.schema.schema import CORE_OPTIONS, Field, Schema, schema_of
 
-from .generate import Codec
+from .generate import ModelCodec
 
 if TYPE_CHECKING:
     from dynamorm.plugin import FieldCodec, FieldHook, ModelHook
@@ -38,9 +38,9 @@ class Registry:
         self._model_hooks = tuple(model_hooks)
         self._options = (*CORE_OPTIONS, Composite, *claimed)
         self._table_prefix = table_prefix
-        self._codecs: dict[Any, Codec] = {}
+        self._codecs: dict[Any, ModelCodec] = {}
 
-    def codec(self, model: Any) -> Codec:
+    def codec(self, model: Any) -> ModelCodec:
         """The codec of a model.
 
         Raises: ModelError when a type cannot be stored or an option has no plugin; InvalidUse when it is no model.
@@ -50,13 +50,13 @@ class Registry:
         except (KeyError, TypeError):
             return self._build(model)
 
-    def _build(self, model: Any) -> Codec:
+    def _build(self, model: Any) -> ModelCodec:
         schema = schema_of(model)
         known = self._codecs.get(schema.model)
         if known is None:
             for hook in self._model_hooks:
                 schema = hook(schema)
-            known = Codec(schema, self._hook_of, self.codec, self._table_prefix)
+            known = ModelCodec(schema, self._hook_of, self.codec, self._table_prefix)
             _check_none(known)
             self._codecs[schema.model] = known
         return known
@@ -74,7 +74,7 @@ class Registry:
         return None
 
 
-def _check_none(codec: Codec) -> None:
+def _check_none(codec: ModelCodec) -> None:
     """Refuse None as the default of a field whose type, a text until now, has no place for it. Raises: ModelError."""
     for name, field in codec.schema.fields.items():
         if field.default is None and isinstance(field.annotation, str) and not field.role:

@@ -24,16 +24,16 @@ from .address import check_shown, leads
 from .strict import dumps, parts_of, raw_item, raw_page, read_object
 
 if TYPE_CHECKING:
-    from .generate import Codec
+    from .generate import ModelCodec
 
 
-class Own:
+class LibraryAttributes:
     """Reads what a write must know of the item it changes: the version, the tokens, and what the model does not know.
 
     Each is one decode, as long as the item is as expected; otherwise its attributes are looked at one by one.
     """
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: ModelCodec) -> None:
         self._codec = codec
         self._version = codec.schema.version
 
@@ -73,7 +73,9 @@ class Own:
             wanted["version"] = stored, wire_struct("N", str, null=False)
         fields: Any = [(name, kind | UnsetType, U) for name, (_, kind) in wanted.items()]
         rename = {name: stored for name, (stored, _) in wanted.items()}
-        return Decoder(defstruct("Own", fields, rename=rename, forbid_unknown_fields=only, gc=False)).decode
+        return Decoder(
+            defstruct("LibraryAttributes", fields, rename=rename, forbid_unknown_fields=only, gc=False)
+        ).decode
 
 
 def _number(version: Any) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dynamorm.codec.registry import Registry
 from dynamorm.features.tables.wanted import WantedTable, wanted
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.schema.table_settings import TableSettings
 
 
@@ -22,12 +22,12 @@ class _Models:
             claimed=[option for one in extensions for option in getattr(one, "options", ())],
             table_prefix=table_prefix,
         )
-        self._plans: dict[Any, Plan] = {}
+        self._plans: dict[Any, ModelRequests] = {}
 
-    def plan(self, model: Any) -> Plan:
+    def plan(self, model: Any) -> ModelRequests:
         """The plan of a model."""
         codec = self._registry.codec(model)
-        return self._plans.setdefault(codec, Plan(codec))
+        return self._plans.setdefault(codec, ModelRequests(codec))
 
 
 def tables_of(

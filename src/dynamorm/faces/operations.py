@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from dynamorm.ops.verbs.draft import Draft
+from dynamorm.ops.verbs.draft import OpenTransaction
 from dynamorm.schema.other_ways import TRANSACTION, teach
 
 from ..errors import InvalidUse
@@ -28,7 +28,7 @@ class Operations:
     __slots__ = ("_draft", "_run")
 
     def __init__(self, session: Session, run: Callable[[Any], Any], token: str | None) -> None:
-        self._draft = Draft(session, token)
+        self._draft = OpenTransaction(session, token)
         self._run = run
 
     def _refuse_awaited(self, error: BaseException | None, traceback: TracebackType | None) -> None:

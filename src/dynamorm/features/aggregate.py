@@ -24,14 +24,14 @@ from dynamorm.codec.types.unions import Union
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.tree import Location, refuse
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.queries.query import turn_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.reads import textual
 from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Codec
+    from dynamorm.codec.generate import ModelCodec
     from dynamorm.session import Session
 
 Step: TypeAlias = Callable[[Any], Any]
@@ -135,7 +135,7 @@ def _ordered(value: Any) -> Any:
 _NUMBERS: Final = (SCALARS[int], SCALARS[Decimal], SCALARS[float])
 
 
-def _place(plan: Plan, field: Any) -> Location:
+def _place(plan: ModelRequests, field: Any) -> Location:
     """The place that is aggregated. Raises: ValidationError when the model does not have it."""
     place = textual.place(plan, field) if isinstance(field, str) else field
     if not isinstance(place, Location):
@@ -147,7 +147,7 @@ def _place(plan: Plan, field: Any) -> Location:
     return place
 
 
-def _shape(codec: Codec, place: Location) -> Shape:
+def _shape(codec: ModelCodec, place: Location) -> Shape:
     """The type of a place, without the Optional."""
     shape: Shape = codec.plans[place.field.name].shape
     for part in place.parts[1:]:
@@ -178,7 +178,7 @@ def _values(items: list[Any], steps: list[Step]) -> Iterator[Any]:
             yield value
 
 
-def _steps(codec: Codec, place: Location) -> list[Step]:
+def _steps(codec: ModelCodec, place: Location) -> list[Step]:
     """From a partial object to the value at a place, each step None where there is nothing.
 
     Of the lists and maps on the way DynamoDB answers with the one element alone, up to what is fetched whole.

@@ -14,7 +14,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, terms
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.queries.query import everything
 from dynamorm.ops.reads import parts
 from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts, schema_of
@@ -93,7 +93,7 @@ def _root(model: Any) -> Any:
     return family[-1] if family else model
 
 
-def _of_family(plan: Plan, request: Request) -> Request:
+def _of_family(plan: ModelRequests, request: Request) -> Request:
     """The same partition for all classes of the family: what one of them says of its key holds for the others."""
     schema = plan.codec.schema
     root = schema_of(_root(request.model))

@@ -15,7 +15,7 @@ from dynamorm.codec.partial.reader import address, place_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, MissingItem, Outcome, ValidationError
 from dynamorm.ops.callbacks import check_progress
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.queries.query import turn_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.verbs import put_save_delete as verbs
@@ -45,7 +45,7 @@ def delete_all(
     return _pages(session, plan, replace(request, select=keys, hydrate=False), progress)
 
 
-def _pages(session: Session, plan: Plan, request: Request, progress: Callable[[int], Any] | None) -> Flow[int]:
+def _pages(session: Session, plan: ModelRequests, request: Request, progress: Callable[[int], Any] | None) -> Flow[int]:
     deleted = 0
     turn = turn_of(request)
     try:
@@ -73,7 +73,7 @@ def _pages(session: Session, plan: Plan, request: Request, progress: Callable[[i
     return deleted
 
 
-def _one(session: Session, plan: Plan, key: tuple[Any, ...]) -> Flow[int]:
+def _one(session: Session, plan: ModelRequests, key: tuple[Any, ...]) -> Flow[int]:
     """Delete one item with its guards, unless its key is another class's item's by now."""
     try:
         yield from verbs.delete(session, plan.model, key, {}, condition=None, must_exist=False, returning=None)

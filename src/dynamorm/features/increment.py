@@ -30,7 +30,7 @@ from dynamorm.expressions.compile import check_updates
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Update, Wire
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import Plan, finish
+from dynamorm.ops.plan import ModelRequests, finish
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.verbs.update import update_write, without_result
 from dynamorm.ops.writes.send import perform
@@ -52,7 +52,7 @@ class Step:
 
     __slots__ = ("_plan", "by", "field", "maximum", "minimum", "name", "path")
 
-    def __init__(self, plan: Plan, path: Any, by: Any, minimum: Any, maximum: Any) -> None:
+    def __init__(self, plan: ModelRequests, path: Any, by: Any, minimum: Any, maximum: Any) -> None:
         self._plan = plan
         name = plan.codec.schema.name
         if not isinstance(path, Path):
@@ -149,7 +149,7 @@ def increment(
     return _of_object(session, plan, subject, step, upsert=upsert)
 
 
-def _guarded(session: Session, plan: Plan, obj: Any, step: Step) -> Flow[Number]:
+def _guarded(session: Session, plan: ModelRequests, obj: Any, step: Step) -> Flow[Number]:
     """Of a loaded object: its version says that the number is as it was loaded."""
     codec = plan.codec
     known = codec.stored(obj, step.field.stored)
@@ -172,7 +172,7 @@ def _guarded(session: Session, plan: Plan, obj: Any, step: Step) -> Flow[Number]
     return after
 
 
-def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bool) -> Flow[Number]:
+def _of_object(session: Session, plan: ModelRequests, obj: Any, step: Step, *, upsert: bool) -> Flow[Number]:
     """Of an object without a known version: by its key, and then the object has the number too."""
     codec = plan.codec
     key = StoredKey(codec.key_of(obj), codec.key_names)
@@ -186,7 +186,7 @@ def _of_object(session: Session, plan: Plan, obj: Any, step: Step, *, upsert: bo
 
 
 def _counted(
-    session: Session, plan: Plan, key: tuple[Any, ...], step: Step, *, upsert: bool, holder: Any = None
+    session: Session, plan: ModelRequests, key: tuple[Any, ...], step: Step, *, upsert: bool, holder: Any = None
 ) -> Flow[Number]:
     """Read the number and replace it, until nobody came between. ``holder`` is the object that it is of."""
     channel = session.channel
@@ -228,7 +228,7 @@ def _counted(
             return after
 
 
-def _value(plan: Plan, step: Step, wire: dict[str, Any] | None) -> Number:
+def _value(plan: ModelRequests, step: Step, wire: dict[str, Any] | None) -> Number:
     """The number that is stored; a missing one counts as its default, NULL as 0 of the field's own type."""
     if wire is None:
         wire = start_of(plan.codec.plans[step.field.name])
@@ -243,7 +243,7 @@ def _value(plan: Plan, step: Step, wire: dict[str, Any] | None) -> Number:
     return found
 
 
-def _unchanged(plan: Plan, step: Step, wire: dict[str, Any] | None, *, exists: bool) -> Condition:
+def _unchanged(plan: ModelRequests, step: Step, wire: dict[str, Any] | None, *, exists: bool) -> Condition:
     """The condition that nobody has changed the number since it was read."""
     if not exists:
         return Comparison("attribute_not_exists", (), Path(plan.partition))
@@ -254,7 +254,7 @@ def _unchanged(plan: Plan, step: Step, wire: dict[str, Any] | None, *, exists: b
     return Comparison("=", (Wire(wire),), step.path)
 
 
-def _read(plan: Plan, key: bytes, stored: str | None = None) -> Op:
+def _read(plan: ModelRequests, key: bytes, stored: str | None = None) -> Op:
     """A consistent read of the item, or of its key and one attribute."""
     rest: dict[str, Any] = {"ConsistentRead": True}
     if stored is not None:

@@ -24,7 +24,7 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.ops.calls.op import Op, Safety
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.writes.bounds import check_token
 from dynamorm.ops.writes.tokened import Tokened, spending
 from dynamorm.wire.reply import ServiceFault
@@ -52,7 +52,7 @@ class Statement:
     __slots__ = ("index", "plan", "reads", "table", "text", "values")
 
     def __init__(self, session: Session, text: Any, values: tuple[Any, ...], model: Any) -> None:
-        self.plan: Plan | None = None if model is None else session.plan(model)
+        self.plan: ModelRequests | None = None if model is None else session.plan(model)
         if not isinstance(text, str) or not text.strip():
             raise ValidationError("a PartiQL statement is a text, such as 'SELECT * FROM \"payments\" WHERE id = ?'")
         verb = text.split(None, 1)[0].upper()

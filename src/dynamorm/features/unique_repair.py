@@ -21,7 +21,7 @@ from dynamorm.errors import ConditionFailed, TransactionConflict, ValidationErro
 from dynamorm.expressions.compile import Placeholders
 from dynamorm.ops.callbacks import check_progress
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import Plan, encode, finish, names
+from dynamorm.ops.plan import ModelRequests, encode, finish, names
 from dynamorm.ops.rules.unique import Guards, fields_of, values_in
 from dynamorm.ops.writes.guard import OLD_ON_FAILURE
 from dynamorm.ops.writes.send import perform
@@ -74,7 +74,9 @@ def repair(session: Session, model: Any, *, apply: bool, progress: Callable[[int
 class _Repair:
     """One run over a table."""
 
-    def __init__(self, session: Session, plan: Plan, *, apply: bool, progress: Callable[[int], None] | None) -> None:
+    def __init__(
+        self, session: Session, plan: ModelRequests, *, apply: bool, progress: Callable[[int], None] | None
+    ) -> None:
         self.session = session
         self.plan = plan
         self.apply = apply
@@ -93,7 +95,7 @@ class _Repair:
             items=self.items, guards=self.guarded, faults=tuple(self.faults), repaired=self.repaired
         )  # fmt: skip
 
-    def _scan(self, plan: Plan, look: Callable[[dict[str, Any], bytes], Flow[None]]) -> Flow[None]:
+    def _scan(self, plan: ModelRequests, look: Callable[[dict[str, Any], bytes], Flow[None]]) -> Flow[None]:
         request: dict[str, Any] = {"TableName": plan.table, "ConsistentRead": True}
         start: bytes | None = None
         while True:
@@ -179,7 +181,7 @@ class _Repair:
         return ("taken", None) if guard is not None else ("missing", guards.take(value or "", owner))
 
 
-def _both(guards: Plan, key: bytes, items: Plan, owner: bytes) -> Op:
+def _both(guards: ModelRequests, key: bytes, items: ModelRequests, owner: bytes) -> Op:
     """The call that reads a guard and an item at one moment."""
     gets = guards.key_head + key + b'}},{"Get":' + items.key_head + owner
     op = Op(
@@ -192,7 +194,7 @@ def _both(guards: Plan, key: bytes, items: Plan, owner: bytes) -> Op:
     return op
 
 
-def _unchanged(plan: Plan, guards: Guards, owner: dict[str, Any], item: bytes | None) -> Write:
+def _unchanged(plan: ModelRequests, guards: Guards, owner: dict[str, Any], item: bytes | None) -> Write:
     """The check that an item has the same values of a constraint as when it was read; None: that it is absent."""
     places = Placeholders()
     if item is None:

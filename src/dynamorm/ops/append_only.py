@@ -8,15 +8,15 @@ from dynamorm.errors import ModelError, ValidationError
 from dynamorm.schema.schema import AppendOnly, Field
 
 if TYPE_CHECKING:
-    from .plan import Plan
+    from .plan import ModelRequests
 
 
-def names_of(plan: Plan) -> tuple[str, ...]:
+def names_of(plan: ModelRequests) -> tuple[str, ...]:
     """The stored names of the model's append-only lists. Raises: ModelError when one is no list."""
     return tuple(field.stored for field in _fields(plan))
 
 
-def _fields(plan: Plan) -> list[Field]:
+def _fields(plan: ModelRequests) -> list[Field]:
     codec = plan.codec
     found = [field for field in codec.schema.fields.values() if field.option(AppendOnly)]
     for field in found:
@@ -26,7 +26,7 @@ def _fields(plan: Plan) -> list[Field]:
 
 
 def tails_of(
-    plan: Plan, obj: Any, changes: dict[str, dict[str, Any] | None], loaded: dict[str, Any]
+    plan: ModelRequests, obj: Any, changes: dict[str, dict[str, Any] | None], loaded: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """What each changed append-only list of a loaded object has gained, as a list to append; ``loaded`` is what it was.
 
@@ -58,7 +58,7 @@ def tails_of(
     return tails
 
 
-def no_put(plan: Plan) -> ValidationError:
+def no_put(plan: ModelRequests) -> ValidationError:
     """The error for a put, which would replace the list with whatever others have appended to it."""
     name = plan.codec.schema.name
     lists = ", ".join(f"{name}.{field.name}" for field in _fields(plan))

@@ -13,7 +13,7 @@ from dynamorm.errors import ModelError, ValidationError
 from dynamorm.schema.schema import Field, Unique
 
 if TYPE_CHECKING:
-    from .plan import Plan
+    from .plan import ModelRequests
 
 Wires = Mapping[str, dict[str, Any] | None]
 """Wire values by stored name; None or nothing for what is not stored."""
@@ -51,7 +51,7 @@ def _bytes_of(text: str) -> bytes | None:
         return None
 
 
-def constraints(plan: Plan) -> tuple[Constraint, ...]:
+def constraints(plan: ModelRequests) -> tuple[Constraint, ...]:
     """The unique constraints of a model, in order of declaration. Raises ModelError for what cannot be kept unique."""
     groups: dict[str, list[Field]] = {}
     options: dict[str, Unique] = {}

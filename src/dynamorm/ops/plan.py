@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from dynamorm.codec.generate import Codec
+from dynamorm.codec.generate import ModelCodec
 from dynamorm.codec.money import says_money
-from dynamorm.codec.system import Own
+from dynamorm.codec.system import LibraryAttributes
 from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.expressions.tree import Location
 from dynamorm.schema.schema import SCHEMAS, AppendOnly, Field, Schema, Unique
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 encode: Final[Callable[..., bytes]] = msgspec.json.encode
 
 
-class Plan:
+class ModelRequests:
     """One model on one session: its codec and the constant parts of its requests."""
 
     __slots__ = (
@@ -34,14 +34,14 @@ class Plan:
         "version",
     )  # fmt: skip
 
-    def __init__(self, codec: Codec, *, tokens: bool = True, strict: bool = False) -> None:
+    def __init__(self, codec: ModelCodec, *, tokens: bool = True, strict: bool = False) -> None:
         schema = codec.schema
         if schema.key is None or not codec.table:
             raise ModelError(
                 f"{schema.name} has no table: give the class table=... and a partition_key(), or use it as a nested value"
             )
-        self.codec: Codec = codec
-        self.own: Own = Own(codec)
+        self.codec: ModelCodec = codec
+        self.own: LibraryAttributes = LibraryAttributes(codec)
         self.model: type[Any] = codec.model
         self.table: str = codec.table
         self.key_names: tuple[str, ...] = tuple(schema.fields[name].stored for name in schema.key.fields)
@@ -105,7 +105,7 @@ def _has_guarded_class(schema: Schema) -> bool:
     return any(field.option(Unique) for one in below if one is not None for field in one.fields.values())
 
 
-def check_production(plan: Plan) -> None:
+def check_production(plan: ModelRequests) -> None:
     """What the production preset demands of a model: a version, where it holds money; a warning where it does not.
 
     A model with money is created by transactions, unless it says otherwise; one with unique attributes is anyway.

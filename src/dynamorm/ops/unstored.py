@@ -19,10 +19,10 @@ from dynamorm.schema.schema import MISSING, Field
 if TYPE_CHECKING:
     from dynamorm.expressions.compile import Placeholders
 
-    from .plan import Plan
+    from .plan import ModelRequests
 
 
-def shown_by_default(plan: Plan) -> tuple[FieldPlan, ...]:
+def shown_by_default(plan: ModelRequests) -> tuple[FieldPlan, ...]:
     """The fields whose default is shown while they are not stored, and may be written.
 
     Not those that the library owns or that keep their value, for a default is no value that anybody gave; nor secret
@@ -40,7 +40,7 @@ def _is_written(field: Field) -> bool:
     return field.default_factory is not None or (field.default is not MISSING and field.default is not None)
 
 
-def unstored(plan: Plan, obj: Any, loaded: bytes, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def unstored(plan: ModelRequests, obj: Any, loaded: bytes, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The wire values, by stored name, that an object shows of what its loaded item lacks and a save does not change.
 
     What is stored as NULL reads as it does when it is missing, and is left so.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from dynamorm.codec.careful import Careful
-from dynamorm.codec.generate import Codec, Page
+from dynamorm.codec.careful import Explaining
+from dynamorm.codec.generate import ModelCodec, Page
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.state import SLOTS, Access
@@ -46,7 +46,7 @@ class PartialReader:
     Example: ``reader(codec, [Payment.amount]).read_item(b'{"Item":{"id":{"S":"p1"},"amount":{"N":"5"}}}')``
     """
 
-    def __init__(self, codec: Codec, wanted: dict[str, Wanted], computed: tuple[str, ...] = ()) -> None:
+    def __init__(self, codec: ModelCodec, wanted: dict[str, Wanted], computed: tuple[str, ...] = ()) -> None:
         found = narrow(codec.record, wanted)
         self.codec: _PartialCodec = _PartialCodec(codec, found.plans, wanted, computed)
         self.names: tuple[str, ...] = tuple(plan.name for plan in found.plans)
@@ -60,7 +60,7 @@ class PartialReader:
         self.read_item: Callable[[bytes], Any] = self.reading.item
 
     def read_page(self, body: bytes, *, lenient: bool = False) -> Page:
-        """As `Codec.read_page`."""
+        """As `ModelCodec.read_page`."""
         return Page(*self.reading.page(body, lenient=lenient))
 
     def __repr__(self) -> str:
@@ -68,10 +68,10 @@ class PartialReader:
 
 
 class _PartialCodec:
-    """As much of a `Codec` as `Reading` and `Careful` ask for, of some of the fields."""
+    """As much of a `ModelCodec` as `Reading` and `Explaining` ask for, of some of the fields."""
 
     def __init__(
-        self, codec: Codec, plans: list[FieldPlan], wanted: dict[str, Wanted], computed: tuple[str, ...]
+        self, codec: ModelCodec, plans: list[FieldPlan], wanted: dict[str, Wanted], computed: tuple[str, ...]
     ) -> None:
         self.schema: Schema = codec.schema
         self.composites: dict[str, Computed] = {name: codec.composites[name] for name in computed}
@@ -84,12 +84,12 @@ class _PartialCodec:
         self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in plans}
         self.renamed: bool = codec.renamed
         self.nests: bool = False  # what partial objects hold is not written back
-        self.codec_of: Callable[[Any], Codec] = codec.codec_of
+        self.codec_of: Callable[[Any], ModelCodec] = codec.codec_of
         self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
         # Its values may tell less than its key (a composite's components), or in another spelling: then it keeps that.
         kept = bool(computed) or not codec.keys.exact
         self.access: Access = Access(self._construct, lambda _: None, _keep if kept else lambda _, __: None)
-        self.careful: Careful = Careful(self)  # type: ignore[arg-type] # has what it asks of a codec
+        self.careful: Explaining = Explaining(self)  # type: ignore[arg-type] # has what it asks of a codec
         source = Source()
         filled = f"{self.record.decoder(source)}(w{', raw' if kept else ''})"
         source.define("read", "w, raw", [f"return {self.record.sealed(source, filled)}"])
@@ -139,7 +139,7 @@ def _demanding(plan: FieldPlan) -> FieldPlan:
     return found
 
 
-def reader(codec: Codec, select: Sequence[str | Location], also: Iterable[str] = ()) -> PartialReader:
+def reader(codec: ModelCodec, select: Sequence[str | Location], also: Iterable[str] = ()) -> PartialReader:
     """The reader of a selection: names of fields (or their stored names) and places.
 
     The item's key is always among what is read, and so are the fields ``also``: of an index, its key, which paging
@@ -171,7 +171,7 @@ def reader(codec: Codec, select: Sequence[str | Location], also: Iterable[str] =
     return made
 
 
-def index_reader(codec: Codec, index: Index) -> PartialReader:
+def index_reader(codec: ModelCodec, index: Index) -> PartialReader:
     """The reader of what an index holds of each item: the keys of both, and what is projected.
 
     Example: ``index_reader(codec, Payment.by_key).names``
@@ -191,7 +191,7 @@ def index_fields(schema: Schema, index: Index) -> tuple[str, ...]:
     return tuple(name for name in schema.fields if name in held)
 
 
-def _expanded(codec: Codec, places: list[Location]) -> tuple[dict[str, Wanted], tuple[str, ...]]:
+def _expanded(codec: ModelCodec, places: list[Location]) -> tuple[dict[str, Wanted], tuple[str, ...]]:
     """What is wanted, and the names of the composites among it, for which their components are read."""
     if not codec.composites:
         return want(codec.record, places), ()
@@ -207,7 +207,7 @@ def _expanded(codec: Codec, places: list[Location]) -> tuple[dict[str, Wanted], 
     return want(codec.record, plain), tuple(computed)
 
 
-def place_of(codec: Codec, name: str) -> Location:
+def place_of(codec: ModelCodec, name: str) -> Location:
     """The place of a field, by its own or its stored name. Raises: ValidationError, naming the nearest."""
     plan = codec.record.plan(name) or codec.plans.get(name)
     if plan is None:
@@ -222,7 +222,7 @@ def place_of(codec: Codec, name: str) -> Location:
     return _location((plan.field,))
 
 
-def address(codec: Codec, obj: Any) -> tuple[Any, ...]:
+def address(codec: ModelCodec, obj: Any) -> tuple[Any, ...]:
     """What verbs take as the key of an object that was read, partial or whole: the key in its stored spelling.
 
     Example: ``address(codec, payment) == ("p1",)``
@@ -233,7 +233,7 @@ def address(codec: Codec, obj: Any) -> tuple[Any, ...]:
     return (StoredKey(key_json_of(raw, codec.key_names), codec.key_names),)
 
 
-def _place(codec: Codec, one: Any) -> Location:
+def _place(codec: ModelCodec, one: Any) -> Location:
     if isinstance(one, str):
         return place_of(codec, one)
     if not isinstance(one, Location):

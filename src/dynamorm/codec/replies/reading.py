@@ -43,7 +43,7 @@ from dynamorm.errors import DynamORMError, MalformedResponse
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Codec
+    from dynamorm.codec.generate import ModelCodec
 
     from .batches import BatchReading
 
@@ -66,7 +66,7 @@ PageParts = tuple[list[Any], bytes | None, int, int]
 class Reading:
     """The readers of one codec. Decoders are made on first use: most models need only some of them."""
 
-    def __init__(self, codec: Codec, key_names: tuple[str, ...] = ()) -> None:
+    def __init__(self, codec: ModelCodec, key_names: tuple[str, ...] = ()) -> None:
         self._codec = codec
         self._family = codec.family
         self._names = codec.record.wire_names()
@@ -116,7 +116,7 @@ class Reading:
     # ------------------------------------------------------------------------------------------------------ one item
 
     def decode(self, raw: bytes) -> Any:
-        """See `Codec.decode`."""
+        """See `ModelCodec.decode`."""
         if self._family is None:
             try:
                 wire = self._item(raw)
@@ -272,7 +272,7 @@ class Reading:
     # --------------------------------------------------------------------------------------------------------- pages
 
     def page(self, body: bytes, *, lenient: bool = False) -> PageParts:
-        """See `Codec.read_page`."""
+        """See `ModelCodec.read_page`."""
         if self._family is None:
             try:
                 reply = self._page(body)
@@ -325,7 +325,7 @@ class Reading:
         return Decoder(reader).decode
 
     def version(self, raw: bytes) -> int | None:
-        """See `Codec.known_version`."""
+        """See `ModelCodec.known_version`."""
         if self._version_of is None:
             return None
         try:
@@ -340,7 +340,7 @@ class Reading:
         return Decoder(defstruct("Ring", [("ring", kind, U)], rename={"ring": TOKEN_ATTRIBUTE}, gc=False)).decode
 
     def ring(self, raw: bytes) -> bytes:
-        """See `Codec.ring`."""
+        """See `ModelCodec.ring`."""
         try:
             found = self._ring_of(raw).ring
         except Exception:  # noqa: BLE001 - somebody else's attribute of that name holds no tokens of ours

@@ -17,7 +17,7 @@ from dynamorm.errors import InvalidUse
 
 if TYPE_CHECKING:
     from dynamorm.codec.family import Kind
-    from dynamorm.codec.generate import Codec
+    from dynamorm.codec.generate import ModelCodec
 
 M = TypeVar("M")
 
@@ -73,7 +73,7 @@ class StreamRecord(_Unpacked[M]):
 
     def __init__(
         self,
-        codec: Codec,
+        codec: ModelCodec,
         raw: dict[str, bytes],
         *,
         kind: ChangeKind,

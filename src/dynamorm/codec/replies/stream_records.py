@@ -20,7 +20,7 @@ from dynamorm.errors import ValidationError
 from .stream_record import ChangeKind, StreamRecord
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Codec
+    from dynamorm.codec.generate import ModelCodec
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EXPIRY: Final = ("Service", "dynamodb.amazonaws.com")
@@ -63,7 +63,7 @@ _record: Final = Decoder(_Record).decode
 
 
 def read_records(
-    body: bytes, codec: Codec, shard: str, *, skip_unknown: bool = False
+    body: bytes, codec: ModelCodec, shard: str, *, skip_unknown: bool = False
 ) -> tuple[list[StreamRecord[Any]], str | None]:
     """The reply to GetRecords: the records in order, and the iterator to go on with (None: the shard is at its end).
 
@@ -85,7 +85,7 @@ def read_records(
 
 
 def read_record(
-    record: Any, codec: Codec, *, prefix: str | None = None, skip_unknown: bool = False
+    record: Any, codec: ModelCodec, *, prefix: str | None = None, skip_unknown: bool = False
 ) -> StreamRecord[Any]:
     """A record given as a mapping: of the API, of a Lambda event, or as boto3 hands it out.
 
@@ -117,7 +117,7 @@ def read_record(
     return made
 
 
-def _made(one: _Record, codec: Codec, shard: str | None, *, skip_unknown: bool) -> StreamRecord[Any]:
+def _made(one: _Record, codec: ModelCodec, shard: str | None, *, skip_unknown: bool) -> StreamRecord[Any]:
     change = one.change
     found = {"keys": change.keys, "new": change.new, "old": change.old}
     # Some serialisers write null or {} for an image that the view leaves out.
@@ -161,7 +161,7 @@ def _moment(value: float | str | None) -> datetime | None:
         raise ValidationError("the record's ApproximateCreationDateTime is no time") from None
 
 
-def _check_keys(raw: dict[str, bytes], codec: Codec) -> None:
+def _check_keys(raw: dict[str, bytes], codec: ModelCodec) -> None:
     names = set(read_object(raw["keys"])) if "keys" in raw else set()
     if names != set(codec.key_names):
         wanted, got = ", ".join(codec.key_names), ", ".join(sorted(names)) or "nothing"

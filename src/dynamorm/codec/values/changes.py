@@ -10,11 +10,11 @@ from dynamorm.codec.types.document import normal
 from dynamorm.errors import ValidationError
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Codec
+    from dynamorm.codec.generate import ModelCodec
 
 
-def difference(codec: Codec, obj: Any) -> tuple[dict[str, dict[str, Any] | None], dict[str, Any]]:
-    """See `Codec.compare`."""
+def difference(codec: ModelCodec, obj: Any) -> tuple[dict[str, dict[str, Any] | None], dict[str, Any]]:
+    """See `ModelCodec.compare`."""
     new = codec.encode(obj)
     raw = codec.loaded(obj)
     if raw is None:
@@ -26,7 +26,7 @@ def difference(codec: Codec, obj: Any) -> tuple[dict[str, dict[str, Any] | None]
     return changed | {name: None for name in old if name not in new}, old
 
 
-def _loaded(codec: Codec, raw: bytes) -> dict[str, Any]:
+def _loaded(codec: ModelCodec, raw: bytes) -> dict[str, Any]:
     """What `difference` would encode of the loaded state, also where that breaks a constraint of today."""
     base = codec.decode(bytes(raw) if raw.__class__ is Held else raw)
     try:
@@ -38,7 +38,7 @@ def _loaded(codec: Codec, raw: bytes) -> dict[str, Any]:
     return wire
 
 
-def _each(codec: Codec, raw: bytes, base: Any) -> dict[str, Any]:
+def _each(codec: ModelCodec, raw: bytes, base: Any) -> dict[str, Any]:
     """What is encoded of a state that breaks a constraint, attribute by attribute."""
     stored = read_object(raw)
     wire: dict[str, Any] = {}

@@ -20,14 +20,14 @@ from dynamorm.codec.types.records import DICT, Record
 from dynamorm.overriding import override
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Codec
+    from dynamorm.codec.generate import ModelCodec
     from dynamorm.codec.types.fields import FieldPlan
 
 
 class Inner:
     """The nested objects in the items of one codec."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: ModelCodec) -> None:
         self._codec = codec
         self._walks = Walks().within(codec.record.plans)
 

@@ -19,7 +19,7 @@ from dynamorm.expressions.tree import Node
 from .operands import encode_operand, lenient, plan_at
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Codec
+    from dynamorm.codec.generate import ModelCodec
 
 
 def changing(record: Record) -> tuple[FieldPlan, ...]:
@@ -32,7 +32,7 @@ def has_validators(plan: FieldPlan) -> bool:
     return bool(plan.field.validators)
 
 
-def normal_operand(codec: Codec, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
+def normal_operand(codec: ModelCodec, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
     """As `dynamorm.codec.values.operands.encode_operand`, of the value in its normal form."""
     return encode_operand(codec, parts, in_normal_form(codec, parts, value, what), what)
 
@@ -71,7 +71,7 @@ def _validated(plan: FieldPlan, value: Any) -> Any:
     return value if found is None else found
 
 
-def settle(codec: Codec, obj: Any, item: bytes) -> None:
+def settle(codec: ModelCodec, obj: Any, item: bytes) -> None:
     """Let an object hold its values as they are stored in ``item``."""
     wire = read_object(item)
     names: list[str] = []

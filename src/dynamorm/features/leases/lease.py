@@ -35,7 +35,7 @@ from dynamorm.ops.writes.guard import OLD_ON_FAILURE
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
     from dynamorm.session import Session
 
 TTL_AFTER: Final = 3600
@@ -88,7 +88,7 @@ class Claim:
         "until", "wait",
     )  # fmt: skip
 
-    plan: Plan
+    plan: ModelRequests
 
     def __init__(self, session: Session, model: Any, name: Any, sort: Any, *, duration: Any, wait: Any) -> None:
         self.plan = plan = session.plan(model)

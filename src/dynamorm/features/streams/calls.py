@@ -17,7 +17,7 @@ from dynamorm.codec.strict import malformed, read_object
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import ClientError, StreamNotFound, TableNotFound, Throttled
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import Plan, encode
+from dynamorm.ops.plan import ModelRequests, encode
 from dynamorm.wire.reply import Kind
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Listing(Struct, frozen=True):
     ending: bool
 
 
-def latest_stream(session: Session, plan: Plan) -> Flow[str]:
+def latest_stream(session: Session, plan: ModelRequests) -> Flow[str]:
     """The ARN of the table's newest stream. Raises StreamNotFound when it never had one."""
     body = encode({"TableName": plan.table})
     reply = yield from session.call(Op("DescribeTable", plan.table, body, read_object))
@@ -62,7 +62,7 @@ def latest_stream(session: Session, plan: Plan) -> Flow[str]:
     return arn
 
 
-def listing(streams: Session, plan: Plan, arn: str) -> Flow[Listing]:
+def listing(streams: Session, plan: ModelRequests, arn: str) -> Flow[Listing]:
     """Every shard of the stream, page by page."""
     shards: list[Listed] = []
     request: dict[str, Any] = {"StreamArn": arn, "Limit": _SHARDS}
@@ -74,7 +74,7 @@ def listing(streams: Session, plan: Plan, arn: str) -> Flow[Listing]:
         request["ExclusiveStartShardId"] = last
 
 
-def iterator(streams: Session, plan: Plan, arn: str, shard: str, kind: str, after: str | None) -> Flow[str]:
+def iterator(streams: Session, plan: ModelRequests, arn: str, shard: str, kind: str, after: str | None) -> Flow[str]:
     """An iterator on a shard: ``kind`` is TRIM_HORIZON or LATEST, or AFTER_SEQUENCE_NUMBER with ``after``."""
     request = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": kind}
     if after is not None:
@@ -84,7 +84,7 @@ def iterator(streams: Session, plan: Plan, arn: str, shard: str, kind: str, afte
 
 
 def records(
-    streams: Session, plan: Plan, shard: str, position: str, most: int, *, skip_unknown: bool
+    streams: Session, plan: ModelRequests, shard: str, position: str, most: int, *, skip_unknown: bool
 ) -> Flow[tuple[list[StreamRecord[Any]], str | None]]:
     """The next records of a shard, and the iterator behind them: None at the shard's end."""
     request = {"ShardIterator": position, "Limit": most}
@@ -95,7 +95,9 @@ def records(
     return found
 
 
-def _ask(streams: Session, plan: Plan, name: str, request: dict[str, Any], decode: Callable[[bytes], Any]) -> Flow[Any]:
+def _ask(
+    streams: Session, plan: ModelRequests, name: str, request: dict[str, Any], decode: Callable[[bytes], Any]
+) -> Flow[Any]:
     """One call; a refusal for its rate is met as throttling is met everywhere."""
     body = encode(request)
     channel = streams.channel

@@ -18,7 +18,7 @@ from .checkpoint import Checkpoints
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
     from dynamorm.session import Session
 
 LOOK: Final = 30.0
@@ -86,7 +86,7 @@ class Shards:
         self._begun = self._ending = False
         self._shards: dict[str, Shard] = {}
         self._arn = options.arn
-        self.plan: Plan = session.plan(model)
+        self.plan: ModelRequests = session.plan(model)
         self.now: Callable[[], float] = session.channel.clock.monotonic
         self.since: float | None = None
         self.due: float = 0.0

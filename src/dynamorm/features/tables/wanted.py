@@ -13,7 +13,7 @@ from msgspec import Struct
 from dynamorm.codec.family import with_subclasses
 from dynamorm.errors import InvalidUse, ModelError
 from dynamorm.models.declare import did_you_mean
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.schema.schema import SCHEMAS, Index, key_parts
 from dynamorm.schema.table_settings import TableSettings
 
@@ -54,7 +54,7 @@ class WantedTable(Struct, frozen=True, kw_only=True):
 class Plans(Protocol):
     """Where the plans of models come from: a session, or an export that has none."""
 
-    def plan(self, model: Any) -> Plan:
+    def plan(self, model: Any) -> ModelRequests:
         """The plan of a model."""
         ...
 
@@ -69,7 +69,7 @@ def wanted(session: Plans, models: Sequence[Any], settings: TableSettings | None
     """
     if not models:
         raise InvalidUse("name the model of the table: db.tables.ensure(Payment)")
-    plans: dict[Plan, None] = {}
+    plans: dict[ModelRequests, None] = {}
     for model in models:
         plan = session.plan(model)
         plans[plan] = None
@@ -85,9 +85,9 @@ def _family(model: type) -> Iterable[type]:
     return (one for one in with_subclasses(root) if one in SCHEMAS and SCHEMAS[one].table == table)
 
 
-def merged(plans: Iterable[Plan], settings: TableSettings | None = None) -> list[WantedTable]:
+def merged(plans: Iterable[ModelRequests], settings: TableSettings | None = None) -> list[WantedTable]:
     """The tables of several plans. Raises: ModelError when the models of one table contradict each other."""
-    by_table: dict[str, list[Plan]] = {}
+    by_table: dict[str, list[ModelRequests]] = {}
     for plan in plans:
         by_table.setdefault(plan.table, []).append(plan)
     if settings is not None and not isinstance(settings, TableSettings):
@@ -95,7 +95,7 @@ def merged(plans: Iterable[Plan], settings: TableSettings | None = None) -> list
     return [_table(name, group, settings) for name, group in by_table.items()]
 
 
-def _table(name: str, plans: list[Plan], settings: TableSettings | None) -> WantedTable:
+def _table(name: str, plans: list[ModelRequests], settings: TableSettings | None) -> WantedTable:
     merge = _Merge(name)
     for plan in plans:
         merge.add(plan)
@@ -117,7 +117,7 @@ class _Merge:
         self.settings: TableSettings | None = None
         self.wrong: list[str] = []
 
-    def add(self, plan: Plan) -> None:
+    def add(self, plan: ModelRequests) -> None:
         """Add a model."""
         schema = plan.codec.schema
         assert schema.key is not None  # a plan is made only for a model with a key
@@ -143,10 +143,10 @@ class _Merge:
                 self.wrong.append(f"{schema.name} has other settings than the models before it")
             self.settings = schema.settings
 
-    def _differ(self, what: str, plan: Plan, mine: str, others: str) -> None:
+    def _differ(self, what: str, plan: ModelRequests, mine: str, others: str) -> None:
         self.wrong.append(f"{self.models[0]} {what} {mine}, {plan.codec.schema.name} {others}")
 
-    def _types(self, plan: Plan, names: Sequence[str]) -> None:
+    def _types(self, plan: ModelRequests, names: Sequence[str]) -> None:
         for name in names:
             stored, kind = plan.codec.schema.fields[name].stored, plan.key_type(name)
             known, model = self.types.setdefault(stored, (kind, plan.codec.schema.name))
@@ -155,7 +155,7 @@ class _Merge:
                 if text not in self.wrong:
                     self.wrong.append(text)
 
-    def _index(self, plan: Plan, index: Index) -> None:
+    def _index(self, plan: ModelRequests, index: Index) -> None:
         found = _wanted_index(plan, index, self.key)
         known = self.indexes.get(found.name)
         if known is None:
@@ -182,7 +182,7 @@ class _Merge:
         )
 
 
-def _stored(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
+def _stored(plan: ModelRequests, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(plan.codec.schema.fields[name].stored for name in names)
 
 
@@ -194,7 +194,7 @@ def _shown_index(index: WantedIndex) -> str:
     return f"{', '.join(index.partition + index.sort)} ({index.kind})"
 
 
-def _wanted_index(plan: Plan, index: Index, key: tuple[str, str | None] | None) -> WantedIndex:
+def _wanted_index(plan: ModelRequests, index: Index, key: tuple[str, str | None] | None) -> WantedIndex:
     partition, sort = (_stored(plan, part) for part in key_parts(index))
     projected: tuple[str, ...] = ()
     projection = index.projection

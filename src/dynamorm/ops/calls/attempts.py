@@ -203,7 +203,7 @@ class Attempts:
         if tried >= wire.retry.tries(kind) and not settling:
             self.give_up(f"{self.attempts} attempts were made")
         # While a token ring has to tell what became of a write, waiting longer each time would let it move on.
-        step = 0 if self.ambiguous and self.op.hurried and kind is Kind.TRANSIENT else seen
+        step = 0 if self.ambiguous and self.op.settled_by_ring and kind is Kind.TRANSIENT else seen
         if settling:
             step = min(step, FARTHEST_STEP)
         delay = 0.0 if free else wire.retry.delay(kind, step, wire.random(), retry_after)

@@ -34,7 +34,7 @@ class Op:
     transaction was cancelled: it returns the result after all (our own earlier attempt was applied) or raises.
     ``resolver(op, deadline)`` is behind `OutcomeUnknown.resolve`. ``key`` holds key names for messages.
     ``why`` tells `explain` why the request is as it is.
-    ``hurried``: what became of it is told by a ring of tokens, so it is asked again soon after a lost reply.
+    ``settled_by_ring``: what became of it is told by a ring of tokens, so it is asked again soon after a lost reply.
 
     ``timeout`` bounds the call in seconds, instead of ``operation_timeout``; ``end`` is the monotonic time by which the
     verb that it belongs to must be done. After an `OutcomeUnknown` it holds the time at which this call had to end.
@@ -51,7 +51,7 @@ class Op:
         "end",
         "expires",
         "finds_out",
-        "hurried",
+        "settled_by_ring",
         "key",
         "name",
         "parts",
@@ -90,7 +90,7 @@ class Op:
         self.timeout: float | None = timeout
         self.end: float | None = None
         self.expires: float | None = None
-        self.hurried: bool = False
+        self.settled_by_ring: bool = False
         self.finds_out: bool = False
         self.untold: bool = False
         self.parts: int = 0

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from dynamorm.expressions.tree import Comparison, Condition, Location
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.reads.terms import (
     PRESENT,
     RANGES,
@@ -36,7 +36,7 @@ Used = tuple[tuple[Comparison, ...], frozenset[int]]
 """The comparisons of a key condition, and the numbers of the terms that they stand for."""
 
 
-class Chosen(Struct, frozen=True):
+class QueryPlan(Struct, frozen=True):
     """Where a request goes: the table (``index`` None) or an index, as a Query, or as a Scan.
 
     ``terms`` is the key condition, ``filters`` the rest. ``holds`` are the fields that the index holds of each item, None
@@ -55,7 +55,7 @@ class Chosen(Struct, frozen=True):
     why: str = ""
 
 
-def choose(plan: Plan, request: Request) -> Chosen:
+def choose(plan: ModelRequests, request: Request) -> QueryPlan:
     """The table or index that answers the request. Raises ValidationError when there is none."""
     schema = plan.codec.schema
     found = flat(schema, request.conditions)
@@ -75,7 +75,7 @@ def choose(plan: Plan, request: Request) -> Chosen:
     ):
         why = "the table's key takes every term"
         if not asked.filters and not plan.codec.composites:
-            return Chosen(None, used[0], why=why)
+            return QueryPlan(None, used[0], why=why)
         return asked.chosen(None, used, why)
     return asked.best(used)
 
@@ -87,7 +87,7 @@ class _Asked:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: ModelRequests,
         request: Request,
         found: tuple[Condition, ...],
         filters: tuple[Condition, ...],
@@ -212,7 +212,7 @@ class _Asked:
 
     # --------------------------------------------------------------------------------------------------- the decision
 
-    def best(self, of_table: Used | None) -> Chosen:
+    def best(self, of_table: Used | None) -> QueryPlan:
         """The best of all candidates, or a scan where that is allowed."""
         fitting: list[tuple[Index | None, Used]] = [] if of_table is None else [(None, of_table)]
         own = set() if of_table is None else {term.path.field.name for term in of_table[0]}
@@ -249,7 +249,7 @@ class _Asked:
             return part, 0, -len(used[0]), 0, ""
         return part, 1, -len(used[0]), int(index.kind == "GSI"), index.name
 
-    def chosen(self, index: Index | None, used: Used, why: str) -> Chosen:
+    def chosen(self, index: Index | None, used: Used, why: str) -> QueryPlan:
         """The plan of a Query."""
         family = False
         spread: tuple[str, ...] = ()
@@ -262,10 +262,10 @@ class _Asked:
             rest = self.rest(used)
             if holds is not None and self.tagged is not None:
                 family, rest = True, rest[:-1]
-            return Chosen(index, used[0], rest, holds=holds, partitions=spread, family=family, why=why)
-        return Chosen(index, used[0], holds=holds, partitions=spread, why=why)
+            return QueryPlan(index, used[0], rest, holds=holds, partitions=spread, family=family, why=why)
+        return QueryPlan(index, used[0], holds=holds, partitions=spread, why=why)
 
-    def named(self, index: Index) -> Chosen:
+    def named(self, index: Index) -> QueryPlan:
         """The plan for an index that was asked for by name: it may lack items or attributes."""
         used = self.fits(index)
         if used is None:
@@ -280,7 +280,7 @@ class _Asked:
             raise refusals.on_key(self.schema, index, self.rest(used), on_key)
         return self.chosen(index, used, "asked for by name")
 
-    def scanned(self, index: Index | None = None) -> Chosen:
+    def scanned(self, index: Index | None = None) -> QueryPlan:
         """The plan of a Scan."""
         if index is None and self.request.index is not None:
             index = _named(self.schema, self.request.index)
@@ -292,8 +292,8 @@ class _Asked:
             self._check_held(index, rest)
         holds = None if index is None else held(self.schema, index)
         if holds is not None and self.tagged is not None:
-            return Chosen(index, (), rest[:-1], scan=True, holds=holds, family=True, why="a scan was allowed")
-        return Chosen(index, (), rest, scan=True, holds=holds, why="a scan was allowed")
+            return QueryPlan(index, (), rest[:-1], scan=True, holds=holds, family=True, why="a scan was allowed")
+        return QueryPlan(index, (), rest, scan=True, holds=holds, why="a scan was allowed")
 
     def _check_held(self, index: Index, rest: tuple[Condition, ...]) -> None:
         """A filter on what the index does not hold would be false of every item."""

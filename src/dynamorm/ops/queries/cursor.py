@@ -29,7 +29,7 @@ from dynamorm.ops.plan import encode
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
-    from .prepared import Ready
+    from .prepared import PreparedQuery
 
 PREFIX: Final = "c1."
 LIFE: Final = 24 * 3600
@@ -41,7 +41,7 @@ _NONCE: Final = 12
 FORMATS: Final = ("c1", "v0.1")
 
 
-def seal(session: Session, ready: Ready, key: bytes) -> str:
+def seal(session: Session, ready: PreparedQuery, key: bytes) -> str:
     """The cursor to go on behind ``key``.
 
     Raises: ConfigError in production without ``cursor_key``, or without the package `cryptography`; ValidationError
@@ -60,7 +60,7 @@ def seal(session: Session, ready: Ready, key: bytes) -> str:
     return text
 
 
-def open_cursor(session: Session, ready: Ready, text: str) -> bytes:
+def open_cursor(session: Session, ready: PreparedQuery, text: str) -> bytes:
     """The raw JSON of the key to go on behind.
 
     Raises: TamperedCursor, always the same one, for whatever is no cursor of this query; ConfigError as `seal`.
@@ -79,7 +79,7 @@ def open_cursor(session: Session, ready: Ready, text: str) -> bytes:
     return found
 
 
-def _open(session: Session, ready: Ready, text: str, sealers: Iterable[Any]) -> bytes | None:
+def _open(session: Session, ready: PreparedQuery, text: str, sealers: Iterable[Any]) -> bytes | None:
     from cryptography.exceptions import InvalidTag
 
     raw = _unarmoured(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else None
@@ -109,12 +109,12 @@ def _now(session: Session) -> int:
     return int(session.now().timestamp())
 
 
-def _about(ready: Ready) -> bytes:
+def _about(ready: PreparedQuery) -> bytes:
     """What the seal vouches for besides the payload: purpose, tenant (none yet) and model."""
     return b"\0".join((_PURPOSE, b"", ready.plan.codec.schema.name.encode()))
 
 
-def _bound(ready: Ready) -> dict[str, Any]:
+def _bound(ready: PreparedQuery) -> dict[str, Any]:
     """What a cursor is bound to."""
     return {
         "idx": "" if ready.chosen.index is None else ready.chosen.index.name,
@@ -125,7 +125,7 @@ def _bound(ready: Ready) -> dict[str, Any]:
     }
 
 
-def _query_hash(ready: Ready) -> str:
+def _query_hash(ready: PreparedQuery) -> str:
     """SHA-256 of what is asked, whatever the order of its terms; without limits and page sizes."""
     chosen, request = ready.chosen, ready.request
     places = sorted(json.dumps(place.stored) for place in request.select)
@@ -134,7 +134,7 @@ def _query_hash(ready: Ready) -> str:
     return sha256(encode(asked)).hexdigest()
 
 
-def _term(ready: Ready, condition: Condition) -> str:
+def _term(ready: PreparedQuery, condition: Condition) -> str:
     """One term as text, the same in every process."""
     places = Placeholders()
     text = condition_text(condition, places, ready.plan.operand)
@@ -192,7 +192,7 @@ _ESCAPES: Final = {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e", "\u2028": "\\
 """What Go's encoder escapes besides what JSON demands. Source: https://pkg.go.dev/encoding/json#Marshal"""
 
 
-def _plain(ready: Ready, key: bytes) -> str:
+def _plain(ready: PreparedQuery, key: bytes) -> str:
     """A v0.1 cursor: padded base64url of JSON that anybody can read and change."""
     if ready.request.segments is not None or ready.chosen.partitions:
         raise ValidationError(
@@ -211,7 +211,7 @@ def _plain(ready: Ready, key: bytes) -> str:
     return urlsafe_b64encode(text.encode()).decode()
 
 
-def _open_plain(ready: Ready, text: str) -> bytes | None:
+def _open_plain(ready: PreparedQuery, text: str) -> bytes | None:
     """The key in a v0.1 cursor, if it has the form of one for this query."""
     try:
         found = msgspec.json.decode(urlsafe_b64decode(text))

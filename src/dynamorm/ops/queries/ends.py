@@ -13,7 +13,7 @@ from dynamorm.codec.strict import read_count
 from dynamorm.effects import Flow
 from dynamorm.errors import MultipleFound, NotFound
 
-from .page_reader import MOST, Turn
+from .page_reader import MOST, PageReader
 from .query import spread, turn_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def count(session: Session, request: Request) -> Flow[int]:
 
         in_all: int = yield from scan.count(session, request)
         return in_all
-    turn = Turn(request, spread=spread)
+    turn = PageReader(request, spread=spread)
     ready = turn.begin(session)
     if ready.chosen.family:
         return (yield from _counted_whole(session, turn))
@@ -93,7 +93,7 @@ def count(session: Session, request: Request) -> Flow[int]:
         look = min(look * 2, MOST)
 
 
-def _counted_whole(session: Session, turn: Turn) -> Flow[int]:
+def _counted_whole(session: Session, turn: PageReader) -> Flow[int]:
     """Count items that must be read to tell whether they are meant."""
     total = 0
     while not turn.done:

@@ -12,7 +12,7 @@ from dynamorm.codec.partial.reader import address
 from dynamorm.codec.system import ordered
 from dynamorm.effects import Flow
 from dynamorm.expressions.tree import Comparison, Wire
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.reads.batch_get import get
 from dynamorm.ops.reads.parts import Spread
 from dynamorm.schema.schema import SCHEMAS
@@ -52,7 +52,7 @@ def _root(model: Any) -> Any:
     return family[-1] if family else model
 
 
-def _fits(plan: Plan, term: Comparison, obj: Any) -> bool:
+def _fits(plan: ModelRequests, term: Comparison, obj: Any) -> bool:
     """Whether a term of the key condition is true of an object, by what is stored."""
     stored = plan.codec.stored(obj, term.path.field.stored)
     if stored is None:

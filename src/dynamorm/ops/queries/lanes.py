@@ -15,7 +15,7 @@ from dynamorm.codec.strict import read_count, read_object
 from dynamorm.effects import Flow, Gather
 
 from .page_reader import MOST
-from .prepared import Ready
+from .prepared import PreparedQuery
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -72,7 +72,11 @@ def restored(at: Mapping[str, Raw]) -> dict[int, bytes | None]:
 
 
 def counted(
-    session: Session, lanes: Lanes, request_of: Callable[[int], tuple[Ready, bytes]], limit: int | None, look: int
+    session: Session,
+    lanes: Lanes,
+    request_of: Callable[[int], tuple[PreparedQuery, bytes]],
+    limit: int | None,
+    look: int,
 ) -> Flow[int]:
     """How many items match in all lanes, up to the limit. ``request_of`` gives a lane's request and what it says besides."""
     total = 0

@@ -15,14 +15,14 @@ from dynamorm.errors import DynamORMError, ValidationError
 
 from . import pages
 from .choose import choose
-from .prepared import Ready, read
+from .prepared import PreparedQuery, read
 from .request import Request
 
 if TYPE_CHECKING:
     from dynamorm.codec.generate import Page
     from dynamorm.session import Session
 
-Step: TypeAlias = "Callable[[Turn, Session, Ready, int | None], Flow[list[Any]]]"
+Step: TypeAlias = "Callable[[PageReader, Session, PreparedQuery, int | None], Flow[list[Any]]]"
 """Reads some of the items that come next, and moves the reader on."""
 
 FEWEST: Final = 32
@@ -31,7 +31,7 @@ MOST: Final = 1024
 """Items read at most with one request of a filtered query with a limit, however few have matched so far."""
 
 
-class Turn:
+class PageReader:
     """Where a reader of pages stands. ``next`` makes the flow of the next page; ``done`` says that there is none.
 
     ``fill`` makes full pages: a page of the size asked for, or of what is left of the limit, is read on for until it
@@ -50,12 +50,12 @@ class Turn:
         self.done: bool = False
         self.fill: bool = fill
         self.look: int = FEWEST
-        self.ready: Ready | None = None
+        self.ready: PreparedQuery | None = None
         self.misfits: list[DynamORMError] = []
         self.paged: bool = False
         self.shards: Any = None
 
-    def begin(self, session: Session) -> Ready:
+    def begin(self, session: Session) -> PreparedQuery:
         """Plan the request and open its cursor, once."""
         ready = self.ready
         if ready is None:
@@ -66,7 +66,7 @@ class Turn:
                     field="on_misfit",
                 )
             plan = session.plan(self.request.model)
-            ready = Ready(plan, self.request, choose(plan, self.request))
+            ready = PreparedQuery(plan, self.request, choose(plan, self.request))
             if self.request.cursor is not None:
                 from . import cursor
 
@@ -116,7 +116,7 @@ class Turn:
 
         return seal
 
-    def _step(self, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
+    def _step(self, session: Session, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
         """One call; ``left`` and ``start`` move on."""
         if ready.chosen.partitions:
             assert self.spread is not None  # `dynamorm.ops.queries.query` gives it

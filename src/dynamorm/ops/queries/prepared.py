@@ -17,10 +17,10 @@ from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text, key_terms_text, projection_text
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import Plan, check_values, encode
+from dynamorm.ops.plan import ModelRequests, check_values, encode
 from dynamorm.ops.reads.terms import check_bounds, check_prefix
 
-from .choose import Chosen, choose
+from .choose import QueryPlan, choose
 from .request import Request
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from dynamorm.session import Session
 
 
-class Ready:
+class PreparedQuery:
     """A request made ready to be sent: planned, and its constant part written. ``read`` decodes a page's body."""
 
     __slots__ = ("chosen", "filtered", "head", "hydrates", "name", "plan", "read", "request")
 
     read: Callable[[bytes], Page]
 
-    def __init__(self, plan: Plan, request: Request, chosen: Chosen) -> None:
-        self.plan: Plan = plan
+    def __init__(self, plan: ModelRequests, request: Request, chosen: QueryPlan) -> None:
+        self.plan: ModelRequests = plan
         self.request: Request = request
-        self.chosen: Chosen = chosen
+        self.chosen: QueryPlan = chosen
         self.name = "Scan" if chosen.scan else "Query"
         self.filtered: bool = bool(chosen.filters)
         self.hydrates: bool = request.hydrate and chosen.holds is not None
@@ -59,10 +59,10 @@ class Ready:
         op.why = self.chosen.why
         return op
 
-    def counting(self) -> Ready:
+    def counting(self) -> PreparedQuery:
         """The same request for counting alone: nothing of the items is asked for."""
         request = replace(self.request, select=(), hydrate=False)
-        return Ready(self.plan, request, replace(self.chosen, holds=None))
+        return PreparedQuery(self.plan, request, replace(self.chosen, holds=None))
 
     def key_of(self, raw: bytes) -> bytes:
         """The key to go on from behind an item: that of the table, and that of the index that is read."""
@@ -85,10 +85,10 @@ class Ready:
         return page
 
 
-def prepare(session: Session, request: Request) -> Ready:
+def prepare(session: Session, request: Request) -> PreparedQuery:
     """Plan a request. Raises: ValidationError when it cannot be answered, before anything is sent."""
     plan = session.plan(request.model)
-    return Ready(plan, request, choose(plan, request))
+    return PreparedQuery(plan, request, choose(plan, request))
 
 
 def page(session: Session, request: Request, start: bytes | None, most: int | None) -> Flow[Page]:
@@ -98,7 +98,7 @@ def page(session: Session, request: Request, start: bytes | None, most: int | No
 
 
 def read(
-    session: Session, ready: Ready, start: bytes | None, most: int | None, look: int | None, more: bytes = b""
+    session: Session, ready: PreparedQuery, start: bytes | None, most: int | None, look: int | None, more: bytes = b""
 ) -> Flow[Page]:
     """As `page`, of a request made ready, that says ``more``. A filtered query looks at ``look`` items to find ``most``."""
     if not ready.filtered or most is None:
@@ -108,14 +108,14 @@ def read(
     return found if not ready.hydrates else whole(session, ready, found)
 
 
-def whole(session: Session, ready: Ready, found: Flow[Page]) -> Flow[Page]:
+def whole(session: Session, ready: PreparedQuery, found: Flow[Page]) -> Flow[Page]:
     """A page of an index that holds only part of each item, as whole items; those gone meanwhile are left out."""
     from . import hydrate  # of such queries only
 
     return (yield from hydrate.page(session, ready.request, (yield from found)))
 
 
-def _rest(plan: Plan, request: Request, chosen: Chosen) -> tuple[dict[str, Any], Callable[[bytes], Page]]:
+def _rest(plan: ModelRequests, request: Request, chosen: QueryPlan) -> tuple[dict[str, Any], Callable[[bytes], Page]]:
     """What every body of the request says, and the reader of the answers."""
     rest: dict[str, Any] = {"TableName": plan.table}
     places = Placeholders()
@@ -156,7 +156,7 @@ def _rest(plan: Plan, request: Request, chosen: Chosen) -> tuple[dict[str, Any],
 
 
 def _partly(
-    plan: Plan, request: Request, chosen: Chosen, places: Placeholders, rest: dict[str, Any]
+    plan: ModelRequests, request: Request, chosen: QueryPlan, places: Placeholders, rest: dict[str, Any]
 ) -> Callable[..., Page]:
     """Ask for the places selected, and read objects that hold no more than these or than the index does."""
     from dynamorm.codec.partial import reader as partly

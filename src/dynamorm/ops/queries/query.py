@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 
-from .page_reader import Turn
-from .prepared import Ready
+from .page_reader import PageReader
+from .prepared import PreparedQuery
 from .request import Request
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
 
-def turn_of(request: Request, *, fill: bool = False) -> Turn:
+def turn_of(request: Request, *, fill: bool = False) -> PageReader:
     """The reader of the pages of a request: one after the other, or those of all segments of a scan side by side."""
     if request.segments is None or request.segment is not None:
-        return Turn(request, fill=fill, spread=spread)
+        return PageReader(request, fill=fill, spread=spread)
     from .scan import ScanTurn  # of parallel scans only
 
     return ScanTurn(request, fill=fill)
 
 
-def spread(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
+def spread(turn: PageReader, session: Session, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
     """A step of a query over a partition that is spread over shards."""
     from . import shards  # of such partitions only
 
@@ -35,7 +35,7 @@ def spread(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow
 
 def everything(session: Session, request: Request) -> Flow[list[Any]]:
     """Every item that matches, up to the limit."""
-    turn = Turn(request, spread=spread) if request.segments is None else turn_of(request)
+    turn = PageReader(request, spread=spread) if request.segments is None else turn_of(request)
     found: list[Any] = yield from turn.next(session)
     while not turn.done:
         found += yield from turn.next(session)

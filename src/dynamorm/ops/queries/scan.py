@@ -18,8 +18,8 @@ from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.overriding import override
 
 from .lanes import Lanes, counted, restored, stored, width
-from .page_reader import MOST, Turn
-from .prepared import Ready, read
+from .page_reader import MOST, PageReader
+from .prepared import PreparedQuery, read
 
 if TYPE_CHECKING:
     from dynamorm.codec.generate import Page
@@ -106,7 +106,7 @@ def check_segments(count: Any) -> int:
     return count
 
 
-class ScanTurn(Turn):
+class ScanTurn(PageReader):
     """Where a reader of a parallel scan stands. A page holds what one round brought: up to a page of each segment."""
 
     __slots__ = ("state",)
@@ -120,7 +120,7 @@ class ScanTurn(Turn):
         self.state: ScanState | None = None
 
     @override
-    def _step(self, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
+    def _step(self, session: Session, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
         state = self.state
         if state is None:
             state = self.state = _state(self.request, self.start)

@@ -23,8 +23,8 @@ from dynamorm.ops.reads.parts import Spread
 from dynamorm.schema.schema import key_parts
 
 from .lanes import Lanes, counted, restored, stored, width
-from .page_reader import MOST, Turn
-from .prepared import Ready, whole
+from .page_reader import MOST, PageReader
+from .prepared import PreparedQuery, whole
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -49,7 +49,7 @@ class _Shard:
 
     __slots__ = ("at", "buffer", "ended", "handed", "number", "ready", "start")
 
-    def __init__(self, number: int, ready: Ready) -> None:
+    def __init__(self, number: int, ready: PreparedQuery) -> None:
         self.number = number
         self.ready = ready
         self.buffer: deque[tuple[Any, Any, bytes]] = deque()
@@ -73,10 +73,10 @@ class _Shard:
 class Shards:
     """All shards of one query. ``take`` hands out what is in order already."""
 
-    def __init__(self, ready: Ready, start: bytes | None) -> None:
+    def __init__(self, ready: PreparedQuery, start: bytes | None) -> None:
         spread = next(term for term in ready.chosen.terms if isinstance(term, Spread))
         self.shards: list[_Shard] = [
-            _Shard(number, Ready(ready.plan, ready.request, _of_one(ready, spread, number)))
+            _Shard(number, PreparedQuery(ready.plan, ready.request, _of_one(ready, spread, number)))
             for number in range(len(spread.texts))
         ]
         key = ready.plan.codec.schema.key if ready.chosen.index is None else ready.chosen.index
@@ -173,14 +173,14 @@ class _Down:
     __hash__ = None  # type: ignore[assignment] # only ever compared
 
 
-def _of_one(ready: Ready, spread: Spread, number: int) -> Any:
+def _of_one(ready: PreparedQuery, spread: Spread, number: int) -> Any:
     """The plan of the query for one shard."""
     chosen = ready.chosen
     terms = tuple(spread.of(number) if one is spread else one for one in chosen.terms)
     return replace(chosen, terms=terms, partitions=())
 
 
-def step(turn: Turn, session: Session, ready: Ready, size: int | None) -> Flow[list[Any]]:
+def step(turn: PageReader, session: Session, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
     """One step of a reader of pages: read where nothing is left, and hand out what comes next."""
     found: Shards | None = turn.shards
     if found is None:
@@ -211,7 +211,7 @@ def _page_of(items: list[Any]) -> Flow[Page]:
     yield
 
 
-def count(session: Session, turn: Turn) -> Flow[int]:
+def count(session: Session, turn: PageReader) -> Flow[int]:
     """How many items match in all shards, up to the limit."""
     shards = Shards(turn.begin(session), turn.start)
     counting = {shard.number: (shard.ready.counting(), b"") for shard in shards.shards}

@@ -12,7 +12,7 @@ from dynamorm.effects import Flow, Gather, Sleep
 from dynamorm.errors import DeadlineExceeded, DynamORMError, Throttled, ValidationError
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.calls.pace import Pace, workers
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 
 from .items import key_from_parts
 
@@ -36,7 +36,13 @@ def get(session: Session, model: Any, keys: Iterable[Any], *, consistent: bool, 
 
 
 def _all(
-    session: Session, plan: Plan, wanted: list[bytes], places: dict[bytes, int], *, limit: int, consistent: bool
+    session: Session,
+    plan: ModelRequests,
+    wanted: list[bytes],
+    places: dict[bytes, int],
+    *,
+    limit: int,
+    consistent: bool,
 ) -> Flow[list[Any]]:
     distinct = list(places)
     found: list[Any] = [None] * len(distinct)
@@ -73,7 +79,7 @@ def _all(
 
 def _chunk(
     session: Session,
-    plan: Plan,
+    plan: ModelRequests,
     keys: list[bytes],
     found: list[Any],
     start: int,
@@ -114,7 +120,7 @@ def _chunk(
         left = [left[position] for position in again]
 
 
-def _keys(plan: Plan, keys: Any) -> list[bytes]:
+def _keys(plan: ModelRequests, keys: Any) -> list[bytes]:
     """The JSON of each key. Raises: ValidationError naming the position of the one that cannot be."""
     name = plan.codec.schema.name
     if isinstance(keys, (str, bytes, dict)) or not isinstance(keys, Iterable):
@@ -134,7 +140,7 @@ def _keys(plan: Plan, keys: Any) -> list[bytes]:
     return found
 
 
-def _key_json(plan: Plan, key: Any) -> bytes:
+def _key_json(plan: ModelRequests, key: Any) -> bytes:
     """The JSON of a key that is given as one value, as a tuple, or as a dict of its parts. Raises: ValidationError."""
     if key.__class__ is dict:
         return plan.codec.key_json(key_from_parts(plan, (), key))

@@ -10,7 +10,7 @@ from dynamorm.codec.system import has_item
 from dynamorm.effects import Flow
 from dynamorm.errors import NotFound, ValidationError
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import Plan, finish
+from dynamorm.ops.plan import ModelRequests, finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,9 @@ def get(
     return session.call(Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item, key=asked)))
 
 
-def _part(session: Session, plan: Plan, key: bytes, select: Sequence[str | Location], *, consistent: bool) -> Flow[Any]:
+def _part(
+    session: Session, plan: ModelRequests, key: bytes, select: Sequence[str | Location], *, consistent: bool
+) -> Flow[Any]:
     """Some attributes of the object stored under the key, or None."""
     from dynamorm.codec.partial import reader as partials
     from dynamorm.expressions.compile import Placeholders, projection_text
@@ -105,7 +107,7 @@ def exists(
     return session.call(Op("GetItem", plan.table, body, partial(read, key=asked)))
 
 
-def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:
+def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:
     """The key's values in order, from keyword arguments named as the key's fields."""
     schema = plan.codec.schema
     assert schema.key is not None  # a plan is made only for a model with a key

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dynamorm.codec.strict import parts_of
 from dynamorm.codec.system import part_of
 from dynamorm.expressions.compile import Placeholders, condition_text
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 
 from .terms import sibling_filter
 
 
-def class_terms(plan: Plan, places: Placeholders, loaded: bytes | None, *, absent: bool) -> list[str]:
+def class_terms(plan: ModelRequests, places: Placeholders, loaded: bytes | None, *, absent: bool) -> list[str]:
     """The terms of a condition by which the item is of the plan's class or a subclass; none for the root of a family.
 
     ``loaded``: the state of the object that is written, if any; an item that had no tag then may still have none.
@@ -37,12 +37,12 @@ def class_terms(plan: Plan, places: Placeholders, loaded: bytes | None, *, absen
     return [f"({' OR '.join(choices)})"]
 
 
-def owned(plan: Plan, raw: bytes) -> bool:
+def owned(plan: ModelRequests, raw: bytes) -> bool:
     """Whether a stored item is of the plan's class or a subclass, as its queries see it."""
     return plan.codec.family is None or plan.codec.family.owns(raw)
 
 
-def has_owned(plan: Plan) -> Callable[[bytes, bytes], bool]:
+def has_owned(plan: ModelRequests) -> Callable[[bytes, bytes], bool]:
     """The reader of a GetItem reply that says whether an item of the plan's class is stored."""
 
     def read(body: bytes, key: bytes) -> bool:

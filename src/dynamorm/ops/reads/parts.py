@@ -12,7 +12,7 @@ from dynamorm.codec.composites import Computed, text_in
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Wire
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.schema.composite import AFTER, END, Composite, Slot
 from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts
 
@@ -23,7 +23,7 @@ Rewritten = tuple[Comparison, frozenset[int]]
 """A condition on a key attribute, and the numbers of the terms that it stands for."""
 
 
-def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:
+def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:
     """The key's values in order, each given by the key field's own name or by all the fields it is made of.
 
     Raises: ValidationError naming all parts.
@@ -52,7 +52,7 @@ def key_from_parts(plan: Plan, key: tuple[Any, ...], parts: dict[str, Any]) -> t
     return tuple(values)
 
 
-def _wanted(plan: Plan, key: Key) -> str:
+def _wanted(plan: ModelRequests, key: Key) -> str:
     names: dict[str, None] = {}
     for name in key.fields:
         one = plan.codec.composites.get(name)
@@ -60,7 +60,7 @@ def _wanted(plan: Plan, key: Key) -> str:
     return ", ".join(names)
 
 
-def _text(plan: Plan, one: Computed, parts: dict[str, Any]) -> str | None:
+def _text(plan: ModelRequests, one: Computed, parts: dict[str, Any]) -> str | None:
     texts: dict[str, str] = {}
     for name, _ in one.sources:
         text = text_in(f"{one.owner}.{name}", plan.codec.encode_field(name, parts[name]))
@@ -88,7 +88,7 @@ def partitions(terms: Sequence[Comparison]) -> tuple[str, ...]:
     return next((one.texts for one in terms if isinstance(one, Spread)), ())
 
 
-def rewrite(plan: Plan, key: Key | Index, terms: Sequence[Condition]) -> list[Rewritten]:
+def rewrite(plan: ModelRequests, key: Key | Index, terms: Sequence[Condition]) -> list[Rewritten]:
     """Conditions on the attributes of a key that say what the terms say of the fields they are made of.
 
     A term that is not covered is still to be tested; one that is, is tested exactly by the condition on the key. All
@@ -115,7 +115,7 @@ def rewrite(plan: Plan, key: Key | Index, terms: Sequence[Condition]) -> list[Re
     return found
 
 
-def _same_in_subclasses(plan: Plan, name: str) -> bool:
+def _same_in_subclasses(plan: ModelRequests, name: str) -> bool:
     """Whether the subclasses, whose objects a query gives too, make this key in the same way."""
     schema = plan.codec.schema
     if schema.discriminator is None:
@@ -129,7 +129,7 @@ def _same_in_subclasses(plan: Plan, name: str) -> bool:
 class _Asked:
     """The terms by what they name: fields that are compared with values, and ``direct``: whatever names a field."""
 
-    def __init__(self, plan: Plan, terms: Sequence[Condition]) -> None:
+    def __init__(self, plan: ModelRequests, terms: Sequence[Condition]) -> None:
         self.plan = plan
         self.direct: set[str] = set()
         self._by_name: dict[str, list[tuple[int, Comparison]]] = {}
@@ -276,7 +276,7 @@ def _bounds_of(made: Composite, prefix: str, position: int, term: Comparison, as
     return _Bounds(low, edges[-1] if last else after)
 
 
-def _is_ordered(plan: Plan, slot: Slot) -> bool:
+def _is_ordered(plan: ModelRequests, slot: Slot) -> bool:
     """Whether the texts of the field sort as its values do: numbers only when they are padded."""
     return bool(slot.width) or plan.codec.plans[slot.name].shape.tag == "S"
 
@@ -304,7 +304,7 @@ def _on_key(one: Computed, op: str, *texts: str) -> Comparison:
     return Comparison(op, tuple(Wire({"S": text}) for text in texts), Path(one.field))
 
 
-def orders(plan: Plan, key: Key | Index, terms: Sequence[Condition]) -> tuple[str, ...]:
+def orders(plan: ModelRequests, key: Key | Index, terms: Sequence[Condition]) -> tuple[str, ...]:
     """The fields by which a query's items come sorted, because the sort key is made of them in this order.
 
     Those are the ones with ``==``, and the next, if its texts sort as its values do.

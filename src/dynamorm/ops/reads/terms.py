@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from dynamorm.codec.family import codecs_of, tags_of
-from dynamorm.codec.generate import Codec
+from dynamorm.codec.generate import ModelCodec
 from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_above, text_wire
 from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Node, Wire, paths, refuse, terms
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.schema.schema import Schema
 
 RANGES: Final = frozenset({"<", "<=", ">", ">=", "BETWEEN", "begins_with"})
@@ -69,7 +69,7 @@ def outside(conditions: Iterable[Condition], holds: frozenset[str]) -> set[str]:
     return {path.field.name for condition in conditions for path in paths(condition) if path.field.owner} - holds
 
 
-def always_stored(plan: Plan, name: str) -> bool:
+def always_stored(plan: ModelRequests, name: str) -> bool:
     """Whether every item has the attribute, as far as the model and its subclasses tell.
 
     The library's own have no value only until the first write. An empty text is left out of an index's key, so a field
@@ -79,7 +79,7 @@ def always_stored(plan: Plan, name: str) -> bool:
     return all(_stores(one, name) for one in ((codec,) if codec.family is None else codecs_of(codec)))
 
 
-def _stores(codec: Codec, name: str) -> bool:
+def _stores(codec: ModelCodec, name: str) -> bool:
     made = codec.composites.get(name)
     if made is not None:
         return all(_stores(codec, source) for source, _ in made.sources)
@@ -91,7 +91,7 @@ def _stores(codec: Codec, name: str) -> bool:
     return not (found.nullable or field.omit_empty or empty)
 
 
-def check_bounds(plan: Plan, conditions: Iterable[Condition]) -> None:
+def check_bounds(plan: ModelRequests, conditions: Iterable[Condition]) -> None:
     """Refuse a BETWEEN whose bounds are the wrong way round: DynamoDB does, with their values in its message."""
     for one in conditions:
         if not isinstance(one, Comparison):
@@ -102,7 +102,7 @@ def check_bounds(plan: Plan, conditions: Iterable[Condition]) -> None:
                 raise refuse(one.path, "between takes the lower bound first")
 
 
-def check_prefix(plan: Plan, term: Comparison) -> None:
+def check_prefix(plan: ModelRequests, term: Comparison) -> None:
     """Refuse a prefix that is not of the key attribute's type; of an item's other attributes it is just false."""
     if term.op == "begins_with" and not isinstance(term.operands[0], Node):
         tag = plan.key_type(term.path.field.name)
@@ -111,7 +111,7 @@ def check_prefix(plan: Plan, term: Comparison) -> None:
             raise refuse(term.path, f"begins_with() takes a prefix of the key's own type: {kind}")
 
 
-def without_guards(plan: Plan) -> tuple[Condition, ...]:
+def without_guards(plan: ModelRequests) -> tuple[Condition, ...]:
     """The filter of a scan that leaves out the guards of unique attributes, which are stored in the same table."""
     if not plan.guarded:
         return ()
@@ -133,7 +133,7 @@ def sibling_filter(schema: Schema) -> Condition | None:
     return parts[0] if len(parts) == 1 else Condition("OR", tuple(parts))
 
 
-def _no_guards(plan: Plan) -> Condition:
+def _no_guards(plan: ModelRequests) -> Condition:
     """What is true of every item that is no guard: a scan meets both."""
     wire = bytes_wire(GUARD_PREFIX.encode()) if plan.key_type(plan.partition.name) == "B" else text_wire(GUARD_PREFIX)
     return ~Comparison("begins_with", (Wire(wire),), Path(plan.partition))

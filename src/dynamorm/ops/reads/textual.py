@@ -15,13 +15,13 @@ from dynamorm.errors import ValidationError
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Condition
 from dynamorm.models.declare import did_you_mean
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 _NAME_LIKE: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,39}")
 
 
-def place(plan: Plan, name: Any) -> Path[Any]:
+def place(plan: ModelRequests, name: Any) -> Path[Any]:
     """The place of a field by its own or its stored name; parts of it by dots and ``[0]``.
 
     Raises: ValidationError, naming the nearest field.
@@ -85,7 +85,7 @@ def _nearest(name: str, known: list[str]) -> str:
     return did_you_mean(name, known)
 
 
-def condition(plan: Plan, name: str, rest: tuple[Any, ...]) -> Condition:
+def condition(plan: ModelRequests, name: str, rest: tuple[Any, ...]) -> Condition:
     """The condition of a field's name, an operator and its values.
 
     Raises: ValidationError for a name or an operator that does not exist, and for the wrong number of values.

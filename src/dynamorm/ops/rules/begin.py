@@ -24,7 +24,7 @@ from dynamorm.expressions.tree import Comparison, Condition, Location, Part, Upd
 from dynamorm.ops.writes.forms import RELATIVE, States, around, places, states_of
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
 
 Wires: TypeAlias = Mapping[str, dict[str, Any]]
 """Wire values by stored name."""
@@ -69,7 +69,11 @@ class Begun(Struct, eq=False):
 
 
 def begin(
-    plan: Plan, updates: tuple[Update, ...], loaded: bytes | None, states: States | None, held: Wires | None = None
+    plan: ModelRequests,
+    updates: tuple[Update, ...],
+    loaded: bytes | None,
+    states: States | None,
+    held: Wires | None = None,
 ) -> Begun:
     """The updates with the values that they begin from. What the ``states`` are is taken from ``loaded`` if not given.
 
@@ -108,7 +112,7 @@ def begin(
 
 
 def _formed(
-    plan: Plan,
+    plan: ModelRequests,
     updates: tuple[Update, ...],
     entries: list[Entry | None],
     states: States,
@@ -140,7 +144,7 @@ def _formed(
     return Begun(made, tuple(left), list(terms.values()), {place: states[place] for place in used}, other)
 
 
-def _start_at(plan: Plan, place: tuple[Part, ...], holds: Wires | None) -> dict[str, Any] | None:
+def _start_at(plan: ModelRequests, place: tuple[Part, ...], holds: Wires | None) -> dict[str, Any] | None:
     """What a place counts as while it is missing: its default, or what the object holds that the item is made of."""
     field = plan_at(plan.codec, place)
     wire = None if holds is None or len(place) > 1 else holds.get(place[0].stored)  # type: ignore[union-attr] # a Field
@@ -149,7 +153,7 @@ def _start_at(plan: Plan, place: tuple[Part, ...], holds: Wires | None) -> dict[
     return None if "NULL" in wire else wire
 
 
-def _is_root(plan: Plan, update: Update, place: tuple[Part, ...], states: States, holds: Wires | None) -> bool:
+def _is_root(plan: ModelRequests, update: Update, place: tuple[Part, ...], states: States, holds: Wires | None) -> bool:
     """Whether a place must be set whole, for what an update of it, or of something inside it, begins from."""
     state = states.get(location_of(place).stored)
     if state is None:
@@ -162,7 +166,7 @@ def _is_root(plan: Plan, update: Update, place: tuple[Part, ...], states: States
     return empty or not (inside or update.kind in {"append", "prepend"})
 
 
-def _told(plan: Plan, update: Update, entry: Entry, terms: dict[tuple[Any, ...], Condition]) -> Update:
+def _told(plan: ModelRequests, update: Update, entry: Entry, terms: dict[tuple[Any, ...], Condition]) -> Update:
     """The update in the form for what is stored, with what a missing attribute counts as where DynamoDB is told."""
     for what, place in entry.demands:
         term: Condition = Comparison("attribute_exists", (), place)
@@ -179,7 +183,7 @@ def _told(plan: Plan, update: Update, entry: Entry, terms: dict[tuple[Any, ...],
     return update if start is None else Update(update.kind, update.path, update.value, start)
 
 
-def _entry(plan: Plan, update: Update, holds: Wires | None) -> Entry:
+def _entry(plan: ModelRequests, update: Update, holds: Wires | None) -> Entry:
     """The entry of an update, kept for the next one unless a factory or an object must be asked each time."""
     codec, kind, parts = plan.codec, update.kind, update.path.parts
     outer = around(parts)
@@ -213,7 +217,7 @@ def _entry(plan: Plan, update: Update, holds: Wires | None) -> Entry:
 
 
 def _whole(
-    plan: Plan,
+    plan: ModelRequests,
     place: tuple[Part, ...],
     updates: list[Update],
     states: States,
@@ -253,7 +257,7 @@ def _whole(
     return Update("remove", where) if held is None else Update("set", where, Wire(held))
 
 
-def _applied(plan: Plan, held: Any, depth: int, update: Update) -> Any:
+def _applied(plan: ModelRequests, held: Any, depth: int, update: Update) -> Any:
     path, value = update.path, update.value
     if isinstance(value, Location):
         raise refusal(

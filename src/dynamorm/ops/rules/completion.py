@@ -25,7 +25,7 @@ from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field
 from .unique import fields_of
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
 
     from .index_keys import Known
 
@@ -40,7 +40,7 @@ class Completion:
     by key. ``lacking`` are the fields that must be there, and would not be.
     """
 
-    def __init__(self, plan: Plan, updates: tuple[Update, ...], obj: Any) -> None:
+    def __init__(self, plan: ModelRequests, updates: tuple[Update, ...], obj: Any) -> None:
         self._plan = plan
         self._obj = obj
         self.updates: tuple[Update, ...] = updates
@@ -150,7 +150,7 @@ class Completion:
         write.refused_as = refused
 
 
-def _not_of_the_caller(plan: Plan) -> set[str]:
+def _not_of_the_caller(plan: ModelRequests) -> set[str]:
     """The stored names of what every write sees to by itself."""
     codec = plan.codec
     own = (plan.version, plan.created, plan.updated)
@@ -164,7 +164,7 @@ def _not_of_the_caller(plan: Plan) -> set[str]:
     return names
 
 
-def _defaults(plan: Plan, skipped: set[str], lacking: list[Field]) -> Wires:
+def _defaults(plan: ModelRequests, skipped: set[str], lacking: list[Field]) -> Wires:
     """The defaults of the fields that are not skipped; those that have none and must be there are put into ``lacking``."""
     codec = plan.codec
     wires: Wires = {}
@@ -182,7 +182,7 @@ def _defaults(plan: Plan, skipped: set[str], lacking: list[Field]) -> Wires:
     return wires
 
 
-def _incomplete(plan: Plan, lacking: list[Field]) -> ValidationError:
+def _incomplete(plan: ModelRequests, lacking: list[Field]) -> ValidationError:
     name = plan.codec.schema.name
     fields = [f"{name}.{field.name}" for field in lacking]
     changeable = [field for field in lacking if not field.immutable]
@@ -194,7 +194,7 @@ def _incomplete(plan: Plan, lacking: list[Field]) -> ValidationError:
     )
 
 
-def _onto_held(plan: Plan, update: Update, held: Wires) -> Update:
+def _onto_held(plan: ModelRequests, update: Update, held: Wires) -> Update:
     """The update of an object's attribute, which a new item has as the object holds it."""
     field = update.path.field
     start = held.get(field.stored)

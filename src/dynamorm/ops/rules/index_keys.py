@@ -16,7 +16,7 @@ from dynamorm.errors import DynamORMError, ValidationError, VersionConflict
 from dynamorm.expressions.compile import Placeholders
 from dynamorm.expressions.path import Update, system_path
 from dynamorm.expressions.tree import Location, Node, Wire
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.writes.guard import unguarded
 from dynamorm.ops.writes.write import Write, refusal
 
@@ -34,7 +34,7 @@ class Known:
     """
 
     def __init__(
-        self, plan: Plan, item: Mapping[str, dict[str, Any] | None], fixed: Iterable[str], *, whole: bool
+        self, plan: ModelRequests, item: Mapping[str, dict[str, Any] | None], fixed: Iterable[str], *, whole: bool
     ) -> None:
         self.versioned: bool = plan.version is not None
         self.item = item
@@ -94,7 +94,9 @@ class Known:
         write.refused_as = refused
 
 
-def known_of(plan: Plan, key: bytes, loaded: bytes | None, obj: Any = None, parts: Mapping[str, Any] = {}) -> Known:
+def known_of(
+    plan: ModelRequests, key: bytes, loaded: bytes | None, obj: Any = None, parts: Mapping[str, Any] = {}
+) -> Known:
     """What is known of an item from its loaded state; or from its key and the object or the parts that gave the key."""
     codec = plan.codec
     of_key = _key_items(plan, key)
@@ -114,12 +116,12 @@ def known_of(plan: Plan, key: bytes, loaded: bytes | None, obj: Any = None, part
     return Known(plan, of_key | read_object(loaded), (*of_key, *never_changed), whole=True)
 
 
-def _key_items(plan: Plan, key: bytes) -> dict[str, Any]:
+def _key_items(plan: ModelRequests, key: bytes) -> dict[str, Any]:
     item = read_object(key)
     return item | recovered(plan.codec, item)
 
 
-def after_save(plan: Plan, changes: Wires, stamped: Mapping[str, Any], known: Known) -> Wires:
+def after_save(plan: ModelRequests, changes: Wires, stamped: Mapping[str, Any], known: Known) -> Wires:
     """The index keys that change with a save: new wire values, None to remove."""
     touched: Wires = {**changes, **stamped}
     found: Wires = {}
@@ -130,7 +132,7 @@ def after_save(plan: Plan, changes: Wires, stamped: Mapping[str, Any], known: Kn
 
 
 def after_update(
-    plan: Plan, updates: Iterable[Update], stamps: list[Update], known: Known, *, upsert: bool
+    plan: ModelRequests, updates: Iterable[Update], stamps: list[Update], known: Known, *, upsert: bool
 ) -> list[Update]:
     """The updates of every index key that changes with these updates; an upsert also sets the parts of the key.
 
@@ -163,7 +165,7 @@ def after_update(
     return found
 
 
-def _check(plan: Plan, update: Update) -> None:
+def _check(plan: ModelRequests, update: Update) -> None:
     """Refuse an update of a composite, or of a part of the primary key."""
     codec, name = plan.codec, update.path.field.name
     for one in codec.composites.values():
@@ -181,7 +183,7 @@ def _check(plan: Plan, update: Update) -> None:
             )
 
 
-def _key_fields(plan: Plan, known: Known) -> Wires:
+def _key_fields(plan: ModelRequests, known: Known) -> Wires:
     """The fields that the primary key is made of, as the attributes that every item has."""
     found: Wires = {}
     for one in plan.codec.composites.values():
@@ -198,7 +200,7 @@ def _key_fields(plan: Plan, known: Known) -> Wires:
     return found
 
 
-def _new_wires(plan: Plan, one: Computed, touched: Mapping[str, Update]) -> Wires:
+def _new_wires(plan: ModelRequests, one: Computed, touched: Mapping[str, Update]) -> Wires:
     """The new values of a key's components, where this update sets them."""
     found: Wires = {}
     for name, stored in one.sources:
@@ -222,7 +224,7 @@ def _new_wires(plan: Plan, one: Computed, touched: Mapping[str, Update]) -> Wire
     return found
 
 
-def _check_known(plan: Plan, one: Computed, changed: list[str], wires: Wires, known: Known) -> None:
+def _check_known(plan: ModelRequests, one: Computed, changed: list[str], wires: Wires, known: Known) -> None:
     unknown = [name for name, stored in one.sources if stored not in wires and not known.has(stored)]
     if not unknown:
         return
@@ -235,7 +237,7 @@ def _check_known(plan: Plan, one: Computed, changed: list[str], wires: Wires, kn
     )
 
 
-def _text_wire(plan: Plan, one: Computed, wires: Wires, known: Known) -> dict[str, Any] | None:
+def _text_wire(plan: ModelRequests, one: Computed, wires: Wires, known: Known) -> dict[str, Any] | None:
     item = {stored: wires[stored] if stored in wires else known.take(stored) for _, stored in one.sources}
     for name, stored in one.sources:
         if item[stored] is None:
@@ -244,7 +246,7 @@ def _text_wire(plan: Plan, one: Computed, wires: Wires, known: Known) -> dict[st
     return None if text is None else {"S": text}
 
 
-def default_wire(plan: Plan, name: str) -> dict[str, Any] | None:
+def default_wire(plan: ModelRequests, name: str) -> dict[str, Any] | None:
     """What a new item stores of a field that is not given: a key is made of what is shown, stored or not."""
     codec = plan.codec
     wire = start_of(codec.plans[name])

@@ -22,7 +22,7 @@ from dynamorm.ops.writes.write import Write, refusal
 from dynamorm.schema.schema import Field, Schema
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
 
 Wires = Mapping[str, dict[str, Any] | None]
 """By stored name: what a write stores of the attributes that keep their value; None for nothing."""
@@ -44,7 +44,7 @@ def allowed(schema: Schema, allow: Any) -> frozenset[str]:
     return names
 
 
-def check_save(plan: Plan, obj: Any, changes: Mapping[str, Any]) -> Condition | None:
+def check_save(plan: ModelRequests, obj: Any, changes: Mapping[str, Any]) -> Condition | None:
     """Refuse a loaded object whose kept attributes were changed; the condition that what it writes once is not there yet.
 
     Raises: ValidationError naming the field.
@@ -60,7 +60,7 @@ def check_save(plan: Plan, obj: Any, changes: Mapping[str, Any]) -> Condition | 
     return reduce(and_, first) if first and plan.version is None else None
 
 
-def check_put(plan: Plan, obj: Any, loaded: bytes | None) -> Condition:
+def check_put(plan: ModelRequests, obj: Any, loaded: bytes | None) -> Condition:
     """The condition under which an object may replace what is stored: there is nothing, or its kept attributes agree.
 
     Raises: ValidationError naming the field that a loaded object has changed.
@@ -79,7 +79,7 @@ def check_put(plan: Plan, obj: Any, loaded: bytes | None) -> Condition:
     return Comparison("attribute_not_exists", (), _path(plan.partition)) | reduce(and_, terms)
 
 
-def check_update(plan: Plan, updates: Iterable[Update]) -> Condition | None:
+def check_update(plan: ModelRequests, updates: Iterable[Update]) -> Condition | None:
     """The condition that the write-once attributes of an update have no value yet, or this very one."""
     terms: list[Condition] = []
     for one in updates:
@@ -117,12 +117,12 @@ def explain(write: Write, wires: Wires) -> None:
     write.refused_as = refused
 
 
-def wires_of(plan: Plan, obj: Any) -> Wires:
+def wires_of(plan: ModelRequests, obj: Any) -> Wires:
     """What an object stores of the attributes that keep their value."""
     return {one.stored: plan.codec.encode_field(one.name, getattr(obj, one.name)) for one in plan.kept}
 
 
-def wires_in(plan: Plan, updates: Iterable[Update]) -> Wires:
+def wires_in(plan: ModelRequests, updates: Iterable[Update]) -> Wires:
     """What updates store of the attributes that are written once."""
     return {
         one.path.field.stored: plan.update_operand(one.path, one.value, "value")
@@ -131,7 +131,7 @@ def wires_in(plan: Plan, updates: Iterable[Update]) -> Wires:
     }
 
 
-def no_batch(plan: Plan) -> ValidationError:
+def no_batch(plan: ModelRequests) -> ValidationError:
     """The error for a batch put, which replaces without a condition."""
     name = plan.codec.schema.name
     fields = ", ".join(f"{name}.{field.name}" for field in plan.kept)
@@ -142,7 +142,7 @@ def no_batch(plan: Plan) -> ValidationError:
     )
 
 
-def _changed(plan: Plan, field: Field) -> ValidationError:
+def _changed(plan: ModelRequests, field: Field) -> ValidationError:
     name = f"{plan.codec.schema.name}.{field.name}"
     fix = _FIX
     if field.protected and not field.immutable and not field.write_once:
@@ -159,7 +159,7 @@ def _only_once(field: Field) -> bool:
     return field.write_once and not field.immutable and not field.protected
 
 
-def _may_lack(plan: Plan, field: Field, wire: dict[str, Any] | None) -> bool:
+def _may_lack(plan: ModelRequests, field: Field, wire: dict[str, Any] | None) -> bool:
     """Whether this value may be stored where there is none: the first of a write-once attribute, and what was read there."""
     if not _is_value(wire):
         return False  # that there is none is the condition itself
@@ -170,7 +170,7 @@ def _is_value(wire: Mapping[str, Any] | None) -> bool:
     return wire is not None and "NULL" not in wire
 
 
-def _differs(plan: Plan, field: Field, stored: Any, wire: dict[str, Any] | None) -> bool:
+def _differs(plan: ModelRequests, field: Field, stored: Any, wire: dict[str, Any] | None) -> bool:
     if not _is_value(stored):
         return _is_value(wire) and not _may_lack(plan, field, wire)
     return wire is None or sorted_sets(normal(stored)) != sorted_sets(normal(wire))

@@ -32,7 +32,7 @@ from .limited_size import of_elements, of_growth, of_size
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
 
 _NUMBERS: Final = (SCALARS[int], SCALARS[Decimal], SCALARS[float])
 LIMITS: Final[dict[str, tuple[str, Callable[[Any, Any], bool]]]] = {
@@ -45,7 +45,7 @@ _ROUNDING: Final = {"le": ROUND_FLOOR, "gt": ROUND_FLOOR, "ge": ROUND_CEILING, "
 """How a difference of more digits than DynamoDB has is rounded: no number that it has lies between the two."""
 
 
-def bounds_of(plan: Plan, updates: Iterable[Update]) -> list[Bound]:
+def bounds_of(plan: ModelRequests, updates: Iterable[Update]) -> list[Bound]:
     """The bounds that these updates could lead past.
 
     Raises: ValidationError for a pattern, which the database cannot check.
@@ -150,7 +150,7 @@ def _decimal(value: Any) -> Decimal:
     return Decimal(number_text(value))
 
 
-def _of_other(plan: Plan, field: FieldPlan, update: Update) -> list[Bound]:
+def _of_other(plan: ModelRequests, field: FieldPlan, update: Update) -> list[Bound]:
     """A value that is taken over from another attribute, which must be within the bounds of this one."""
     codec, place, source = plan.codec, update.path, update.value
     other = plan_at(codec, source.parts)

@@ -23,7 +23,7 @@ from .bound import Bound, Item, default_of, found_at, null
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
 
 _EXACT: Final = 4
 """Up to so many elements are counted one by one; more count as if none, or all, of them were there."""
@@ -31,7 +31,7 @@ _EXACT: Final = 4
 _SETS: Final = frozenset({"SS", "NS", "BS"})
 
 
-def of_growth(plan: Plan, field: FieldPlan, update: Update) -> list[Bound]:
+def of_growth(plan: ModelRequests, field: FieldPlan, update: Update) -> list[Bound]:
     """A list that an element is put into, or a set that elements are added to or taken out of."""
     place, kind = update.path, update.kind
     start = _length(default_of(field)) if update.start is None else size_of(update.start.value)
@@ -50,7 +50,7 @@ def of_growth(plan: Plan, field: FieldPlan, update: Update) -> list[Bound]:
     return _shrinks(field, place, atoms)
 
 
-def of_elements(plan: Plan, updates: Iterable[Update]) -> list[Bound]:
+def of_elements(plan: ModelRequests, updates: Iterable[Update]) -> list[Bound]:
     """Lists and maps whose elements are set or removed."""
     grown: dict[tuple[Any, ...], list[Location]] = {}
     shrunk: dict[tuple[Any, ...], list[Location]] = {}
@@ -71,7 +71,7 @@ def of_elements(plan: Plan, updates: Iterable[Update]) -> list[Bound]:
     return found
 
 
-def _collection(plan: Plan, parts: tuple[Any, ...]) -> FieldPlan | None:
+def _collection(plan: ModelRequests, parts: tuple[Any, ...]) -> FieldPlan | None:
     """The field of a place, if it is a list or a map with bounds."""
     field = plan_at(plan.codec, parts)
     known = field is not None and field.bounded and field.hook is None and field.shape.tag in {"L", "M"}

@@ -19,7 +19,7 @@ from .limited_size import AT_LEAST, AT_MOST, size_of
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
 
 Wire = dict[str, Any]
 
@@ -27,7 +27,7 @@ _SIZED: Final = frozenset({"L", "M", "SS", "NS", "BS", "NULL"})
 
 
 def check_whole(
-    plan: Plan, place: tuple[Part, ...], before: Wire | None, after: Wire | None, updates: Iterable[Update]
+    plan: ModelRequests, place: tuple[Part, ...], before: Wire | None, after: Wire | None, updates: Iterable[Update]
 ) -> None:
     """Refuse updates that lead anything in ``place`` past a bound, on the way from one wire value to another.
 

@@ -18,12 +18,12 @@ from dynamorm.expressions.tree import Comparison, Condition, Location, Update, W
 from dynamorm.ops.writes.write import Write, refusal
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
 
 _NULL: Final = Wire({"S": "NULL"})
 
 
-def not_none(plan: Plan, update: Update) -> Condition | None:
+def not_none(plan: ModelRequests, update: Update) -> Condition | None:
     """The condition that what is taken over is not None; None where None may be, or never is."""
     codec = plan.codec
     if null_at(codec, update.path.parts) is not U or null_at(codec, update.value.parts) is not None:

@@ -22,7 +22,7 @@ from dynamorm.ops.writes.write import NOT_READ, MustRead, Write
 from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
     from dynamorm.session import Session
 
 _WIRES: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
@@ -39,11 +39,11 @@ _NAMES: Final = ("ref", "wt", "c", "t")
 class Guards:
     """Makes the guards of one constraint in one table."""
 
-    def __init__(self, session: Session, plan: Plan, constraint: Constraint) -> None:
+    def __init__(self, session: Session, plan: ModelRequests, constraint: Constraint) -> None:
         self.session = session
         self.owner = plan
         self.constraint = constraint
-        self.plan: Plan = plan if constraint.guards is None else session.plan(constraint.guards)
+        self.plan: ModelRequests = plan if constraint.guards is None else session.plan(constraint.guards)
         schema = self.plan.codec.schema
         assert schema.key is not None  # a plan is made only for a model with a key
         self.types: list[str] = [self.plan.key_type(name) for name in schema.key.fields]
@@ -166,7 +166,7 @@ class Guards:
         return all(item.get(name) == wire for name, wire in self.key(value).items())
 
 
-def moves(session: Session, plan: Plan, key: bytes, old: Wires, new: Wires) -> tuple[Write, ...]:
+def moves(session: Session, plan: ModelRequests, key: bytes, old: Wires, new: Wires) -> tuple[Write, ...]:
     """The writes of guards that go with a change of an item's unique values from ``old`` to ``new``."""
     found: list[Write] = []
     owner: dict[str, Any] | None = None
@@ -184,7 +184,7 @@ def moves(session: Session, plan: Plan, key: bytes, old: Wires, new: Wires) -> t
 
 
 def known_state(
-    plan: Plan, key: bytes, stored: bytes | None, loaded: bytes | None, returning: str | None
+    plan: ModelRequests, key: bytes, stored: bytes | None, loaded: bytes | None, returning: str | None
 ) -> Wires:  # fmt: skip
     """The unique values that a blind write replaces: as just read, or as the object was loaded. Raises MustRead."""
     if returning is not None:
@@ -200,7 +200,7 @@ def known_state(
     return values_in(plan, loaded)
 
 
-def class_of(plan: Plan, key: bytes, stored: bytes | None) -> Any:
+def class_of(plan: ModelRequests, key: bytes, stored: bytes | None) -> Any:
     """The class whose guards an item has that was read under the name of a base class. Raises MustRead."""
     if stored is NOT_READ:
         raise MustRead(plan, key)
@@ -212,24 +212,24 @@ def class_of(plan: Plan, key: bytes, stored: bytes | None) -> Any:
     return codec.model if found is None else found.model
 
 
-def values_of(plan: Plan, obj: Any) -> Wires:
+def values_of(plan: ModelRequests, obj: Any) -> Wires:
     """The unique attributes of an object as they will be stored."""
     codec = plan.codec
     return {one.stored: codec.encode_field(one.name, getattr(obj, one.name)) for one in fields_of(plan)}
 
 
-def values_in(plan: Plan, raw: bytes | None) -> Wires:
+def values_in(plan: ModelRequests, raw: bytes | None) -> Wires:
     """The unique attributes of a stored item."""
     item = {} if raw is None else read_object(raw)
     return {one.stored: item.get(one.stored) for one in fields_of(plan)}
 
 
-def fields_of(plan: Plan) -> tuple[Field, ...]:
+def fields_of(plan: ModelRequests) -> tuple[Field, ...]:
     """The fields that are part of a constraint, each once."""
     return tuple({field.name: field for one in plan.uniques for field in one.fields}.values())
 
 
-def changed_by(plan: Plan, old: Wires, updates: tuple[Update, ...]) -> Wires:
+def changed_by(plan: ModelRequests, old: Wires, updates: tuple[Update, ...]) -> Wires:
     """The unique attributes after updates, given those before. Raises ValidationError for what only the server can tell."""
     new = dict(old)
     unique = {field.name for field in fields_of(plan)}
@@ -249,7 +249,7 @@ def changed_by(plan: Plan, old: Wires, updates: tuple[Update, ...]) -> Wires:
     return new
 
 
-def touches(plan: Plan, updates: tuple[Update, ...]) -> bool:
+def touches(plan: ModelRequests, updates: tuple[Update, ...]) -> bool:
     """Whether updates name a unique attribute."""
     unique = {field.name for field in fields_of(plan)}
     return any(one.path.field.name in unique for one in updates)
@@ -257,7 +257,7 @@ def touches(plan: Plan, updates: tuple[Update, ...]) -> bool:
 
 def joined(
     session: Session,
-    plan: Plan,
+    plan: ModelRequests,
     key: bytes,
     updates: tuple[Update, ...],
     stored: bytes | None,
@@ -274,7 +274,7 @@ def joined(
     return also, pinned(plan, old, condition), True
 
 
-def pinned(plan: Plan, old: Wires, condition: Condition | None) -> Condition | None:
+def pinned(plan: ModelRequests, old: Wires, condition: Condition | None) -> Condition | None:
     """The condition with which a write happens only while the unique attributes are still as they were."""
     for field in fields_of(plan):
         path: Path[Any] = Path(field)

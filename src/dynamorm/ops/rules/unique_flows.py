@@ -13,7 +13,7 @@ from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, DuplicateKey, Outcome, ValidationError
 from dynamorm.ops.constraints import Constraint
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.write import MustRead, Write, read_back
 
@@ -48,7 +48,7 @@ def guarded(
 
 def _while_unchanged(
     session: Session,
-    plan: Plan,
+    plan: ModelRequests,
     key: bytes,
     build: Callable[..., Write],
     send: Callable[[Session, Write], Flow[Any]],
@@ -77,7 +77,7 @@ def _while_unchanged(
     raise AssertionError("the last try returns or raises")
 
 
-def _same(plan: Plan, one: bytes | None, other: bytes | None) -> bool:
+def _same(plan: ModelRequests, one: bytes | None, other: bytes | None) -> bool:
     """Whether two states of an item have the same unique values, as far as its class is known here."""
     return one == other or bool(plan.uniques and values_in(plan, one) == values_in(plan, other))
 
@@ -108,7 +108,7 @@ def find(session: Session, model: Any, values: dict[str, Any]) -> Flow[Any]:
     return None
 
 
-def _asked(plan: Plan, values: dict[str, Any]) -> Constraint:
+def _asked(plan: ModelRequests, values: dict[str, Any]) -> Constraint:
     for one in plan.uniques:
         if {field.name for field in one.fields} == values.keys():
             return one

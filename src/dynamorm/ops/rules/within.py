@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dynamorm.codec.state import Place
     from dynamorm.expressions.compile import Placeholders
-    from dynamorm.ops.plan import Plan
+    from dynamorm.ops.plan import ModelRequests
     from dynamorm.ops.writes.write import Write
 
 _RESERVED: Final = 800
@@ -33,7 +33,7 @@ _ATTRIBUTE: Final = 20
 class Within:
     """The attributes of one save that are written by paths: ``edits`` by stored name."""
 
-    def __init__(self, plan: Plan, edits: dict[str, Edits], stored: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, plan: ModelRequests, edits: dict[str, Edits], stored: dict[str, dict[str, Any]]) -> None:
         self._plan = plan
         self.edits = edits
         self._stored = stored
@@ -102,7 +102,7 @@ class Within:
 
 
 def within(
-    plan: Plan,
+    plan: ModelRequests,
     changes: Mapping[str, dict[str, Any] | None],
     old: Mapping[str, Any],
     loaded: bytes,

@@ -27,7 +27,7 @@ from dynamorm.errors import (
 )
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.calls.pace import Pace
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.writes.ring import tokens
 from dynamorm.ops.writes.write import read_back
 from dynamorm.overriding import override
@@ -63,7 +63,7 @@ class Entry(Struct, eq=False):
     """
 
     item: Any
-    plan: Plan
+    plan: ModelRequests
     kind: str
     key: bytes
     content: bytes

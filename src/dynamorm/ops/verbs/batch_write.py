@@ -16,7 +16,7 @@ from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.ops.callbacks import check_progress
 from dynamorm.ops.calls.pace import workers
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.reads.batch_get import at
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.writes import ring
@@ -207,12 +207,12 @@ class _Share:
 
     def __init__(self, session: Session, count: int) -> None:
         self.session = session
-        self.plans: dict[type, Plan] = {}
+        self.plans: dict[type, ModelRequests] = {}
         self._count = count
         self._tokens: Iterator[bytes] = iter(())
         self.now: datetime | None = None
 
-    def plan(self, model: type) -> Plan:
+    def plan(self, model: type) -> ModelRequests:
         """The plan of a model whose objects a batch can store. Raises: ValidationError."""
         plan = self.session.plan(model)
         _check(plan)
@@ -275,7 +275,9 @@ def _removal(session: Session, given: Any, place: str) -> Entry:
     raise at(error, place)
 
 
-def remove(session: Session, plan: Plan, keys: Iterable[tuple[Any, ...]], *, concurrency: int) -> Flow[BatchResult]:
+def remove(
+    session: Session, plan: ModelRequests, keys: Iterable[tuple[Any, ...]], *, concurrency: int
+) -> Flow[BatchResult]:
     """Delete the items of a model that have just been read, whose keys these are, without a condition."""
     entries = []
     for key in keys:
@@ -284,13 +286,13 @@ def remove(session: Session, plan: Plan, keys: Iterable[tuple[Any, ...]], *, con
     return _all(session, iter(entries), workers(session, concurrency), stream=False, keep=False, progress=None)
 
 
-def _check(plan: Plan) -> None:
+def _check(plan: ModelRequests) -> None:
     """Refuse models whose writes need a transaction."""
     if plan.guarded:
         raise _together(plan)
 
 
-def _together(plan: Plan) -> ValidationError:
+def _together(plan: ModelRequests) -> ValidationError:
     name = plan.codec.schema.name
     return ValidationError(
         f"each write of a {name} must be applied together with others (a unique attribute, for one), which a batch"

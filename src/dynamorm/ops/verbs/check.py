@@ -9,7 +9,7 @@ from dynamorm.expressions.compile import Placeholders, check_paths, condition_te
 from dynamorm.expressions.path import Condition
 from dynamorm.ops.plan import check_values, finish, names
 from dynamorm.ops.reads.items import key_from_parts
-from dynamorm.ops.writes.guard import OLD_ON_FAILURE, Guard
+from dynamorm.ops.writes.guard import OLD_ON_FAILURE, VersionCheck
 from dynamorm.ops.writes.write import Write
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def check_write(
     terms = []
     expects, known, tokens = "", None, b""
     if loaded is not None and plan.version is not None:
-        guard = Guard(session, plan, loaded)
+        guard = VersionCheck(session, plan, loaded)
         terms.append(guard.condition(places))
         expects, known, tokens = "version", guard.version, guard.ring
     elif condition is None and by_key:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dynamorm.session import Session
 
 
-class Draft:
+class OpenTransaction:
     """The operations of one transaction, from ``begin`` to ``commit`` or ``drop``."""
 
     __slots__ = ("_open", "_session", "_started", "_token", "_writes")

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.codec.generate import Codec
+from dynamorm.codec.generate import ModelCodec
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import dumps, read_object
@@ -20,11 +20,11 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, check_paths, condition_text
 from dynamorm.expressions.path import Condition
-from dynamorm.ops.plan import Plan, check_values, finish, names
+from dynamorm.ops.plan import ModelRequests, check_values, finish, names
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.unstored import told, unstored
 from dynamorm.ops.writes import ring
-from dynamorm.ops.writes.guard import OLD_ON_FAILURE, Guard, made_at, unguarded
+from dynamorm.ops.writes.guard import OLD_ON_FAILURE, VersionCheck, made_at, unguarded
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
@@ -178,7 +178,7 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
             inside = within(plan, changes, old, loaded, tails)
             break
     key = codec.key_of(obj)
-    guard = Guard(session, plan, loaded)
+    guard = VersionCheck(session, plan, loaded)
     places = Placeholders()
     shown = unstored(plan, obj, loaded, changes) if plan.shown else {}
     sets: list[str] = told(shown, places) if shown else []
@@ -311,7 +311,7 @@ def delete_write(
     places = Placeholders()
     terms = []
     # Without a version there is nothing to check: what is to be deleted may have been changed.
-    guard = Guard(session, plan, loaded) if loaded is not None and plan.version is not None else None
+    guard = VersionCheck(session, plan, loaded) if loaded is not None and plan.version is not None else None
     also: tuple[Write, ...] = ()
     if plan.uniques:
         from dynamorm.ops.rules.unique import known_state, moves, pinned
@@ -357,7 +357,7 @@ def delete_write(
     return write
 
 
-def next_version(plan: Plan, obj: Any, loaded: bytes | None) -> tuple[int, dict[str, Any]]:
+def next_version(plan: ModelRequests, obj: Any, loaded: bytes | None) -> tuple[int, dict[str, Any]]:
     """The version that a put stores, and the attributes it keeps of what was loaded: those the model does not know."""
     if loaded is None:
         return 0, {}
@@ -367,7 +367,7 @@ def next_version(plan: Plan, obj: Any, loaded: bytes | None) -> tuple[int, dict[
 
 def item_of(
     session: Session,
-    plan: Plan,
+    plan: ModelRequests,
     obj: Any,
     number: int,
     tokens: bytes,
@@ -411,7 +411,7 @@ def item_of(
         return codec.key_of(obj), item, times
 
 
-def _stamp(plan: Plan, obj: Any, wire: dict[str, Any], loaded: bytes | None, now: datetime) -> dict[str, Any]:
+def _stamp(plan: ModelRequests, obj: Any, wire: dict[str, Any], loaded: bytes | None, now: datetime) -> dict[str, Any]:
     """Put the times of this write into the item. Returns them by the names of their fields."""
     codec, created, updated = plan.codec, plan.created, plan.updated
     stamp = time_wire(now)
@@ -426,7 +426,9 @@ def _stamp(plan: Plan, obj: Any, wire: dict[str, Any], loaded: bytes | None, now
     return times
 
 
-def refresh(plan: Plan, obj: Any, item: bytes, number: int, times: dict[str, Any] | None, raw: bytes | None) -> Any:
+def refresh(
+    plan: ModelRequests, obj: Any, item: bytes, number: int, times: dict[str, Any] | None, raw: bytes | None
+) -> Any:
     """Bring the object up to date once ``item`` is stored, under this version and with these times. Returns it.
 
     ``raw`` is the item where the write was settled from what is stored, which may be newer.
@@ -446,7 +448,7 @@ def refresh(plan: Plan, obj: Any, item: bytes, number: int, times: dict[str, Any
     return obj
 
 
-def _returning(done: Any, codec: Codec, returning: str | None) -> Any:
+def _returning(done: Any, codec: ModelCodec, returning: str | None) -> Any:
     """With ``returning="old"`` the reply holds the old item: it is the result, not the new state."""
     if returning is None:
         return done
@@ -458,7 +460,7 @@ def _returning(done: Any, codec: Codec, returning: str | None) -> Any:
     return old
 
 
-def _refuse_frozen(plan: Plan, obj: Any, changes: dict[str, Any]) -> Condition | None:
+def _refuse_frozen(plan: ModelRequests, obj: Any, changes: dict[str, Any]) -> Condition | None:
     """The key of a loaded object does not change, nor what keeps its value. The condition that goes with a first value."""
     schema = plan.codec.schema
     for field in schema.fields.values():

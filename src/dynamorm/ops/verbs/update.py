@@ -14,11 +14,11 @@ from dynamorm.expressions.compile import Placeholders, check_paths, check_update
 from dynamorm.expressions.path import Condition, Update, system_path
 from dynamorm.expressions.tree import Location, Node, Wire
 from dynamorm.ops.calls.op import Safety
-from dynamorm.ops.plan import Plan, check_values, finish, names
+from dynamorm.ops.plan import ModelRequests, check_values, finish, names
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.rules.begin import Begun, begin
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
-from dynamorm.ops.writes.guard import OLD_ON_FAILURE, Guard
+from dynamorm.ops.writes.guard import OLD_ON_FAILURE, VersionCheck
 from dynamorm.ops.writes.send import performed
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field
@@ -136,7 +136,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
             updates += whole.of_unique(upsert)
         also, condition, pinned = joined(session, plan, key_json, updates, stored, loaded, condition)
     places = Placeholders()
-    guard = None if loaded is None else Guard(session, plan, loaded)
+    guard = None if loaded is None else VersionCheck(session, plan, loaded)
     if guard is not None and plan.version is not None:
         terms = [guard.condition(places)]
         stamps = [_set(name, wire) for name, wire in guard.stamps()[0].items()]
@@ -257,7 +257,7 @@ def _check_returning(subject: Any, returning: Any) -> None:
         )
 
 
-def _without_none(plan: Plan, updates: tuple[Update, ...], allow: Any) -> tuple[Update, ...]:
+def _without_none(plan: ModelRequests, updates: tuple[Update, ...], allow: Any) -> tuple[Update, ...]:
     """The updates with what `dynamorm.codec.values.nothing` makes of those to None, checked as they are then."""
     from dynamorm.codec.values.nothing import without_none
 
@@ -295,7 +295,7 @@ def _explain(write: Write, updates: tuple[Update, ...], once: Condition | None, 
         explain_none(write, updates)
 
 
-def _check_sizes(plan: Plan, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:
+def _check_sizes(plan: ModelRequests, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:
     """Refuse a single value that cannot be in any item, and too many large ones."""
     schema = plan.codec.schema
     for one in updates:
@@ -319,7 +319,7 @@ def _set(stored: str, wire: dict[str, Any]) -> Update:
     return system_path(stored).set(Wire(wire))
 
 
-def _by_key_stamps(session: Session, plan: Plan, *, upsert: bool) -> list[Update]:
+def _by_key_stamps(session: Session, plan: ModelRequests, *, upsert: bool) -> list[Update]:
     """The library-owned attributes when the stored version is not known: it is raised by one, whatever it is."""
     codec = plan.codec
     found: list[Update] = []

@@ -12,7 +12,7 @@ from dynamorm.codec.system import bytes_wire, number_wire, time_wire
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders
 from dynamorm.ops.calls.op import Safety
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 from . import ring
@@ -26,7 +26,7 @@ OLD_ON_FAILURE: Final = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 
 def unguarded(
-    session: Session, plan: Plan, *, guarded: bool, returning: str | None
+    session: Session, plan: ModelRequests, *, guarded: bool, returning: str | None
 ) -> tuple[bool, Safety, dict[str, Any] | None]:
     """How a write without version guard is sent: (as a transaction?, safety, what the single verb adds).
 
@@ -44,7 +44,7 @@ def unguarded(
     return False, Safety.ONCE, None
 
 
-def made_at(plan: Plan, obj: Any) -> dict[str, Any]:
+def made_at(plan: ModelRequests, obj: Any) -> dict[str, Any]:
     """The time of creation that a loaded object was read with, by the name of its field."""
     codec, created = plan.codec, plan.created
     assert created is not None
@@ -55,7 +55,7 @@ def made_at(plan: Plan, obj: Any) -> dict[str, Any]:
     return {created.name: None if make is None else make()}
 
 
-class Guard:
+class VersionCheck:
     """What protects a write of a loaded object: its version, and the token ring that goes with it."""
 
     __slots__ = ("loaded", "plan", "ring", "session", "token", "version")
@@ -63,9 +63,9 @@ class Guard:
     ring: bytes
     version: int | None
 
-    def __init__(self, session: Session, plan: Plan, loaded: bytes) -> None:
+    def __init__(self, session: Session, plan: ModelRequests, loaded: bytes) -> None:
         self.session: Session = session
-        self.plan: Plan = plan
+        self.plan: ModelRequests = plan
         self.loaded: bytes = loaded
         self.version, self.ring = plan.own.version_and_ring(loaded)
         self.token: bytes = session.random_bytes(ring.TOKEN)

@@ -76,7 +76,7 @@ def _single(session: Session, write: Write) -> Flow[Any]:
         plan.key_names,
     )
     if write.expects == "version":
-        op.hurried = True
+        op.settled_by_ring = True
     try:
         return (yield from session.call(op))
     except OutcomeUnknown as error:

@@ -10,7 +10,7 @@ from dynamorm.codec.replies.snapshot import read_responses
 from dynamorm.effects import Flow
 from dynamorm.errors import CancellationReason, TransactionCancelled, ValidationError
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.wire.reply import ServiceFault
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class _Asked(NamedTuple):
     """One item to read: its model's plan, and its key as JSON."""
 
-    plan: Plan
+    plan: ModelRequests
     key: bytes
 
 

@@ -27,7 +27,7 @@ from dynamorm.errors import (
     VersionConflict,
 )
 from dynamorm.ops.calls.op import UNBELIEVABLE, UNSETTLED, Op, Safety
-from dynamorm.ops.plan import Plan
+from dynamorm.ops.plan import ModelRequests
 from dynamorm.overriding import override
 
 from .ring import TOKEN, tokens, verdict
@@ -67,7 +67,7 @@ class Write(Struct, eq=False):
     and ``transact`` have no meaning.
     """
 
-    plan: Plan
+    plan: ModelRequests
     kind: str
     key: bytes
     body: bytes
@@ -102,7 +102,7 @@ NOT_READ: Any = object()
 class MustRead(ValidationError):
     """A write cannot be built before what is stored under its key has been read. ``plan`` and ``under`` say where."""
 
-    def __init__(self, plan: Plan, key: bytes) -> None:
+    def __init__(self, plan: ModelRequests, key: bytes) -> None:
         super().__init__(
             f"what is stored must be known to write a {plan.codec.schema.name} by key, for it has unique attributes: "
             "in a transaction, load the object and pass it"
@@ -133,7 +133,7 @@ def spending_on(write: Write, token: str) -> Flow[Op]:
     yield  # it needs no request to be made
 
 
-def read_back(plan: Plan, key: bytes, end: float | None = None) -> Op:
+def read_back(plan: ModelRequests, key: bytes, end: float | None = None) -> Op:
     """The call that reads what is stored under a key, until the monotonic time ``end``."""
     op = Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', partial(item_of, key=key))
     op.end = end
