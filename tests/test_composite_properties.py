@@ -11,8 +11,8 @@ from dynamorm import Attr, Model, ValidationError, composite, partition_key, sor
 from dynamorm.codec.registry import Registry
 from dynamorm.errors import ModelError
 from dynamorm.expressions.tree import Comparison
-from dynamorm.ops.plan import ModelRequests
-from dynamorm.ops.reads.parts import rewrite
+from dynamorm.ops.reads.key_conditions import rewrite
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.composite import escape, unescape
 
 PIECES = (

@@ -15,12 +15,12 @@ from dynamorm.config.endpoint import streams_endpoint
 from dynamorm.config.settings import Config
 from dynamorm.ops.calls.call import caller
 from dynamorm.ops.calls.op import Op
+from dynamorm.ops.requests import ModelRequests, check_production
 from dynamorm.schema.schema import Schema
 
 from .codec.registry import Registry
 from .deadlines import USE, remaining
 from .effects import Flow
-from .ops.plan import ModelRequests, check_production
 from .wire.channel import Channel, Clock
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource

@@ -17,7 +17,8 @@ from .codec.registry import Registry
 from .errors import ModelError, ValidationError
 
 if TYPE_CHECKING:
-    from .codec.generate import ModelCodec
+    from dynamorm.codec.codec import ModelCodec
+
     from .session import Session
 
 M = TypeVar("M")

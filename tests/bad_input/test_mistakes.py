@@ -25,7 +25,7 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.expressions.mistakes import INSTEAD
-from dynamorm.ops.calls.failure import exhausted
+from dynamorm.ops.calls.errors_of import exhausted
 
 from .conftest import SECRET
 

@@ -306,7 +306,7 @@ def test_a_go_cursor_in_order_goes_on_behind_its_page(query, sort):
 
 
 def cursors_ready(session, query):
-    from dynamorm.ops.queries.prepared import prepare
+    from dynamorm.ops.queries.prepared_query import prepare
 
     return prepare(session, getattr(query, "_subject", query)._request)
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from dynamorm import Attr, Model, ValidationError, attr, created_at, gsi, lsi, partition_key, sort_key
-from dynamorm.ops.queries.choose import choose
+from dynamorm.ops.queries.planner import choose
 from dynamorm.ops.queries.request import Request
 
 pytestmark = pytest.mark.engine

@@ -6,7 +6,7 @@ from base64 import b64encode
 import pytest
 
 from dynamorm import DB, Attr, Model, Presets, Unique, attr, partition_key
-from dynamorm.codec.system import GUARD_PREFIX
+from dynamorm.codec.library_attributes import GUARD_PREFIX
 from dynamorm.errors import DuplicateKey, TransactionConflict
 from dynamorm.features.unique_repair import UniqueFault
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dynamorm.codec.system import is_above
+from dynamorm.codec.library_attributes import is_above
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dynamorm import Attr, Model, attr, partition_key, version
 from dynamorm.codec import Registry
-from dynamorm.codec.system import Own, merged
+from dynamorm.codec.library_attributes import Own, merged
 
 
 class Versioned(Model, table="versioned"):

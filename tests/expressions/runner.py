@@ -16,7 +16,7 @@ from dynamorm.codec.strict import dumps, read_object
 from dynamorm.errors import ConditionFailed, ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text, projection_text, update_text
 from dynamorm.ops.calls.op import Op, Safety
-from dynamorm.ops.plan import names
+from dynamorm.ops.requests import names
 
 from .evaluator import Action, Item, Literal, Refused, check, find, holds, project, read_item, refuse_overlaps, update
 from .generator import Generator, Made

@@ -11,7 +11,7 @@ import pytest
 from dynamorm import Outcome, OutcomeUnknown
 from dynamorm.effects import TransportError
 from dynamorm.errors import AlreadyExists, ConditionFailed, MissingItem, VersionConflict
-from dynamorm.ops.writes import ring
+from dynamorm.ops.writes import token_ring
 from dynamorm.testing import Answer, answers, failure, reply
 from tests.faults.scripted import Scripted
 from tests.faults.stage import Run, Stage
@@ -272,7 +272,7 @@ def test_a_ring_proves_only_what_goes_on_from_the_known_one() -> None:
     mine = b"mine0000"
 
     def said(moved: int, stored: bytes) -> Outcome:
-        return ring.verdict(mine, 5, known, 5 + moved, stored)
+        return token_ring.verdict(mine, 5, known, 5 + moved, stored)
 
     for count in range(1, 8):
         assert said(count, (b"".join(new[:count]) + known)[:64]) is Outcome.NOT_APPLIED
@@ -284,9 +284,9 @@ def test_a_ring_proves_only_what_goes_on_from_the_known_one() -> None:
     assert said(1, known) is Outcome.NOT_APPLIED
     assert said(0, new[0] + known[:56]) is Outcome.UNKNOWN
     assert said(-1, new[0] + known[:56]) is Outcome.UNKNOWN
-    assert ring.verdict(mine, 5, b"", 6, new[0]) is Outcome.UNKNOWN
-    assert ring.verdict(mine, 5, known, None, new[0] + known[:56]) is Outcome.UNKNOWN
-    assert ring.verdict(mine, 5, known, 6, new[0] + known[:55]) is Outcome.UNKNOWN
+    assert token_ring.verdict(mine, 5, b"", 6, new[0]) is Outcome.UNKNOWN
+    assert token_ring.verdict(mine, 5, known, None, new[0] + known[:56]) is Outcome.UNKNOWN
+    assert token_ring.verdict(mine, 5, known, 6, new[0] + known[:55]) is Outcome.UNKNOWN
 
 
 # ------------------------------------------------------------------------------------------- unconditional writes

@@ -476,7 +476,7 @@ def test_the_old_item_is_not_to_be_had_of_a_write_with_others_beside_it(bank: Ba
 
 
 def test_guards_in_a_transaction_belong_to_the_operation_they_came_with(bank: Bank) -> None:
-    from dynamorm.ops.writes.transact import commit
+    from dynamorm.ops.writes.transaction import commit
 
     def run() -> Any:
         first = create_write(bank.session, Counter(id="first", count=1))
@@ -499,7 +499,7 @@ def test_guards_in_a_transaction_belong_to_the_operation_they_came_with(bank: Ba
 
 
 def test_two_guards_on_one_item_are_refused_before_anything_is_sent(bank: Bank) -> None:
-    from dynamorm.ops.writes.transact import commit
+    from dynamorm.ops.writes.transaction import commit
 
     one, two = guarded(bank), create_write(bank.session, Payment(id="p4", amount=4))
     two.also = (create_write(bank.session, Counter(id="guard", count=2)),)
@@ -509,7 +509,7 @@ def test_two_guards_on_one_item_are_refused_before_anything_is_sent(bank: Bank) 
 
 
 def test_guards_count_among_the_hundred(bank: Bank) -> None:
-    from dynamorm.ops.writes.transact import commit
+    from dynamorm.ops.writes.transaction import commit
 
     writes = []
     for number in range(51):

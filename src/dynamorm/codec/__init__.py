@@ -1,6 +1,6 @@
 """The codec: Python objects to DynamoDB's JSON and back. Only this package knows ``{"S": ...}``."""
 
-from .generate import ModelCodec, Page
+from .codec import ModelCodec, Page
 from .registry import Registry
 from .state import ACCESS, Access
 from .strict import expect_empty, read_count, read_object

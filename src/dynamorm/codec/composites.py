@@ -16,13 +16,13 @@ from dynamorm.errors import ModelError, ValidationError
 from dynamorm.schema.composite import Composite, Slot
 from dynamorm.schema.schema import Field
 
+from .library_attributes import key_json_of
 from .strict import read_object
-from .system import key_json_of
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
 
-    from .generate import ModelCodec
+    from .codec import ModelCodec
 
 Wire = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dynamorm.schema.schema import SCHEMAS
 
-from .generate import ModelCodec
+from .codec import ModelCodec
 
 
 def text_of(obj: Any, name: str) -> str | None:

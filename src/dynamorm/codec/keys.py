@@ -27,7 +27,7 @@ from dynamorm.schema.schema import Field
 from .strict import dumps, json_of, read_object
 
 if TYPE_CHECKING:
-    from .generate import ModelCodec
+    from .codec import ModelCodec
 
 _SURELY_SHORT = 256  # characters: at most 1024 bytes, which is within the limit of either key
 

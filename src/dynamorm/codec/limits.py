@@ -13,7 +13,7 @@ from dynamorm.codec.types.unions import FamilyShape
 from dynamorm.errors import ItemTooLarge, ValidationError
 
 if TYPE_CHECKING:
-    from .generate import ModelCodec
+    from .codec import ModelCodec
 
 SURELY_FLAT: Final = 200
 """Bytes of JSON in which 32 levels cannot stand: each takes at least seven."""

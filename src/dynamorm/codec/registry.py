@@ -9,7 +9,7 @@ from dynamorm.errors import ModelError
 from dynamorm.schema.composite import Composite
 from dynamorm.schema.schema import CORE_OPTIONS, Field, Schema, schema_of
 
-from .generate import ModelCodec
+from .codec import ModelCodec
 
 if TYPE_CHECKING:
     from dynamorm.plugin import FieldCodec, FieldHook, ModelHook

@@ -8,7 +8,7 @@ from typing import Any
 
 from dynamorm.codec.registry import Registry
 from dynamorm.features.tables.wanted import WantedTable, wanted
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.table_settings import TableSettings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from dynamorm.ops.verbs.draft import OpenTransaction
+from dynamorm.ops.verbs.open_transaction import OpenTransaction
 from dynamorm.schema.other_ways import TRANSACTION, teach
 
 from ..errors import InvalidUse

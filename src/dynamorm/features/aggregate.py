@@ -24,14 +24,14 @@ from dynamorm.codec.types.unions import Union
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.tree import Location, refuse
-from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.queries.query import turn_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.reads import textual
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import ModelCodec
+    from dynamorm.codec.codec import ModelCodec
     from dynamorm.session import Session
 
 Step: TypeAlias = Callable[[Any], Any]

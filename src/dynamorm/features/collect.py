@@ -14,9 +14,9 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, terms
-from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.queries.query import everything
-from dynamorm.ops.reads import parts
+from dynamorm.ops.reads import key_conditions
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts, schema_of
 
 if TYPE_CHECKING:
@@ -101,10 +101,12 @@ def _of_family(plan: ModelRequests, request: Request) -> Request:
     if request.index is not None:
         key = next((one for one in schema.indexes.values() if one.name == request.index), None)
     given = [term for condition in request.conditions for term in terms(condition)]
-    rewritten = [] if key is None else parts.rewrite(plan, key, given)
+    rewritten = [] if key is None else key_conditions.rewrite(plan, key, given)
     partition = () if key is None else key_parts(key)[0]
     found: list[Comparison] = [
-        term for term, _ in rewritten if term.path.field.name in partition and not isinstance(term, parts.Spread)
+        term
+        for term, _ in rewritten
+        if term.path.field.name in partition and not isinstance(term, key_conditions.Spread)
     ]
     covered = {number for term, numbers in rewritten if term in found for number in numbers}
     for number, term in enumerate(given):

@@ -15,9 +15,9 @@ from dynamorm.codec.partial.reader import address, place_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, MissingItem, Outcome, ValidationError
 from dynamorm.ops.callbacks import check_progress
-from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.queries.query import turn_of
 from dynamorm.ops.queries.request import Request
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.verbs import put_save_delete as verbs
 from dynamorm.ops.verbs.batch_write import remove
 

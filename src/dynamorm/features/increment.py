@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.keys import StoredKey
+from dynamorm.codec.library_attributes import item_of, merged
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
-from dynamorm.codec.system import item_of, merged
 from dynamorm.codec.types.scalars import SCALARS
 from dynamorm.codec.types.starts import start_of
 from dynamorm.effects import Flow, Sleep
@@ -30,8 +30,8 @@ from dynamorm.expressions.compile import check_updates
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Update, Wire
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import ModelRequests, finish
 from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.ops.requests import ModelRequests, finish
 from dynamorm.ops.verbs.update import update_write, without_result
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.write import NOT_READ

@@ -24,9 +24,9 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.ops.calls.op import Op, Safety
-from dynamorm.ops.plan import ModelRequests
-from dynamorm.ops.writes.bounds import check_token
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.tokened import Tokened, spending
+from dynamorm.ops.writes.transaction_limits import check_token
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:

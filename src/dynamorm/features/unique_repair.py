@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from dynamorm.codec.library_attributes import is_guard_key
 from dynamorm.codec.replies.snapshot import read_responses
 from dynamorm.codec.strict import dumps, raw_page, read_object
-from dynamorm.codec.system import is_guard_key
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, TransactionConflict, ValidationError
 from dynamorm.expressions.compile import Placeholders
 from dynamorm.ops.callbacks import check_progress
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import ModelRequests, encode, finish, names
+from dynamorm.ops.requests import ModelRequests, encode, finish, names
 from dynamorm.ops.rules.unique import Guards, fields_of, values_in
-from dynamorm.ops.writes.guard import OLD_ON_FAILURE
 from dynamorm.ops.writes.send import perform
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import Write, read_back
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dynamorm.errors import ModelError, ValidationError
 from dynamorm.schema.schema import AppendOnly, Field
 
 if TYPE_CHECKING:
-    from .plan import ModelRequests
+    from .requests import ModelRequests
 
 
 def names_of(plan: ModelRequests) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from dynamorm.schema.schema import MISSING, Field
 if TYPE_CHECKING:
     from dynamorm.expressions.compile import Placeholders
 
-    from .plan import ModelRequests
+    from .requests import ModelRequests
 
 
 def shown_by_default(plan: ModelRequests) -> tuple[FieldPlan, ...]:

@@ -30,7 +30,7 @@ MISSING: Final[Any] = _Missing()
 Role: TypeAlias = Literal["", "partition", "sort", "version", "created_at", "updated_at", "ttl"]
 
 TOKEN_ATTRIBUTE: Final = "_wt"  # noqa: S105 - the name of an attribute
-"""The stored attribute that holds the tokens of the last writes (see `dynamorm.ops.writes.ring`)."""
+"""The stored attribute that holds the tokens of the last writes (see `dynamorm.ops.writes.token_ring`)."""
 
 
 class Json:

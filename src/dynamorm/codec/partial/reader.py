@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from dynamorm.codec.careful import Explaining
-from dynamorm.codec.generate import ModelCodec, Page
+from dynamorm.codec.codec import ModelCodec, Page
+from dynamorm.codec.explaining import Explaining
 from dynamorm.codec.keys import StoredKey
+from dynamorm.codec.library_attributes import key_json_of
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.state import SLOTS, Access
-from dynamorm.codec.system import key_json_of
 from dynamorm.codec.types.fields import FieldPlan
 from dynamorm.codec.types.source import Source
 from dynamorm.codec.values.updates import spellings

@@ -43,7 +43,7 @@ from dynamorm.errors import DynamORMError, MalformedResponse
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import ModelCodec
+    from dynamorm.codec.codec import ModelCodec
 
     from .batches import BatchReading
 

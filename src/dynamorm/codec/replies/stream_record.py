@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from msgspec import DecodeError
 
 from dynamorm.codec.keys import StoredKey
+from dynamorm.codec.library_attributes import is_guard_key, key_json_of
 from dynamorm.codec.strict import decoded, parts_of, read_object
-from dynamorm.codec.system import is_guard_key, key_json_of
 from dynamorm.errors import InvalidUse
 
 if TYPE_CHECKING:
+    from dynamorm.codec.codec import ModelCodec
     from dynamorm.codec.family import Kind
-    from dynamorm.codec.generate import ModelCodec
 
 M = TypeVar("M")
 

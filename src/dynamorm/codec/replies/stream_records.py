@@ -20,7 +20,7 @@ from dynamorm.errors import ValidationError
 from .stream_record import ChangeKind, StreamRecord
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import ModelCodec
+    from dynamorm.codec.codec import ModelCodec
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EXPIRY: Final = ("Service", "dynamodb.amazonaws.com")

@@ -10,7 +10,7 @@ from dynamorm.codec.types.document import normal
 from dynamorm.errors import ValidationError
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import ModelCodec
+    from dynamorm.codec.codec import ModelCodec
 
 
 def difference(codec: ModelCodec, obj: Any) -> tuple[dict[str, dict[str, Any] | None], dict[str, Any]]:

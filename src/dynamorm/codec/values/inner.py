@@ -20,7 +20,7 @@ from dynamorm.codec.types.records import DICT, Record
 from dynamorm.overriding import override
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import ModelCodec
+    from dynamorm.codec.codec import ModelCodec
     from dynamorm.codec.types.fields import FieldPlan
 
 

@@ -19,7 +19,7 @@ from dynamorm.expressions.tree import Node
 from .operands import encode_operand, lenient, plan_at
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import ModelCodec
+    from dynamorm.codec.codec import ModelCodec
 
 
 def changing(record: Record) -> tuple[FieldPlan, ...]:

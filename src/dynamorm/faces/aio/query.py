@@ -46,9 +46,9 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return await self._run(ends.first(self._session, self._request))
+        return await self._run(terminals.first(self._session, self._request))
 
     async def one(self) -> M:
         """The only item that matches.
@@ -57,27 +57,27 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.key == "k1").one()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return await self._run(ends.one(self._session, self._request))
+        return await self._run(terminals.one(self._session, self._request))
 
     async def count(self) -> int:
         """How many items match, up to the limit. They are read (and paid for), but not fetched.
 
         Example: ``await db.model(Payment).where("status", "=", "completed").count()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return await self._run(ends.count(self._session, self._request))
+        return await self._run(terminals.count(self._session, self._request))
 
     async def exists(self) -> bool:
         """Whether any item matches. Nothing is fetched, and no more is read than it takes to find one.
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").exists()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return await self._run(ends.exists(self._session, self._request))
+        return await self._run(terminals.exists(self._session, self._request))
 
     async def page(self) -> Page[M]:
         """One page of items, with the cursor to go on behind it.
@@ -87,9 +87,9 @@ class AsyncQuery(Builder[M]):
 
         Example: ``page = await db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return await self._run(ends.page(self._session, self._request))
+        return await self._run(terminals.page(self._session, self._request))
 
     async def pages(self) -> AsyncIterator[Page[M]]:
         """The pages, one after the other; a page may be empty.

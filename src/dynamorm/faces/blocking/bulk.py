@@ -55,9 +55,9 @@ class Many(Face):
 
         Example: ``db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
-        from dynamorm.ops.writes import snapshot
+        from dynamorm.ops.writes import transact_get
 
-        return self._io.run(snapshot.get(self._session, requests))
+        return self._io.run(transact_get.get(self._session, requests))
 
     def batch_get(
         self, model: type[M], keys: Iterable[Any], /, *, consistent: bool = False, concurrency: int = 4

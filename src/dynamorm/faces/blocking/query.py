@@ -45,9 +45,9 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return self._run(ends.first(self._session, self._request))
+        return self._run(terminals.first(self._session, self._request))
 
     def one(self) -> M:
         """The only item that matches.
@@ -56,27 +56,27 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.key == "k1").one()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return self._run(ends.one(self._session, self._request))
+        return self._run(terminals.one(self._session, self._request))
 
     def count(self) -> int:
         """How many items match, up to the limit. They are read (and paid for), but not fetched.
 
         Example: ``db.model(Payment).where("status", "=", "completed").count()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return self._run(ends.count(self._session, self._request))
+        return self._run(terminals.count(self._session, self._request))
 
     def exists(self) -> bool:
         """Whether any item matches. Nothing is fetched, and no more is read than it takes to find one.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").exists()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return self._run(ends.exists(self._session, self._request))
+        return self._run(terminals.exists(self._session, self._request))
 
     def page(self) -> Page[M]:
         """One page of items, with the cursor to go on behind it.
@@ -86,9 +86,9 @@ class Query(Builder[M]):
 
         Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
         """
-        from dynamorm.ops.queries import ends
+        from dynamorm.ops.queries import terminals
 
-        return self._run(ends.page(self._session, self._request))
+        return self._run(terminals.page(self._session, self._request))
 
     def pages(self) -> Iterator[Page[M]]:
         """The pages, one after the other; a page may be empty.

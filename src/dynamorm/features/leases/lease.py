@@ -17,8 +17,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.keys import StoredKey
+from dynamorm.codec.library_attributes import number_wire, text_wire
 from dynamorm.codec.strict import expect_empty, read_object
-from dynamorm.codec.system import number_wire, text_wire
 from dynamorm.effects import Flow
 from dynamorm.errors import (
     DynamORMError,
@@ -30,12 +30,12 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.ops.calls.op import Op, Safety
-from dynamorm.ops.plan import finish
-from dynamorm.ops.writes.guard import OLD_ON_FAILURE
+from dynamorm.ops.requests import finish
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
     from dynamorm.session import Session
 
 TTL_AFTER: Final = 3600

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.system import number_wire, text_wire
+from dynamorm.codec.library_attributes import number_wire, text_wire
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import DynamORMError, LeaseHeld, MalformedResponse, Outcome, ValidationError
 from dynamorm.ops.calls.attempts import RETRY_MARGIN

@@ -17,7 +17,7 @@ from dynamorm.codec.strict import malformed, read_object
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import ClientError, StreamNotFound, TableNotFound, Throttled
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import ModelRequests, encode
+from dynamorm.ops.requests import ModelRequests, encode
 from dynamorm.wire.reply import Kind
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from .checkpoint import Checkpoints
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
     from dynamorm.session import Session
 
 LOOK: Final = 30.0

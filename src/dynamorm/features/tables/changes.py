@@ -21,7 +21,7 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.ops.calls.op import Op, Safety
-from dynamorm.ops.plan import encode
+from dynamorm.ops.requests import encode
 
 from .look import UNAVAILABLE, Patience, look, polls, wait_active
 

@@ -12,7 +12,7 @@ from dynamorm.codec.strict import read_object
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import AccessDenied, ClientError, DeadlineExceeded, Outcome, TableNotFound, ValidationError
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import encode
+from dynamorm.ops.requests import encode
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

@@ -13,7 +13,7 @@ from msgspec import Struct
 from dynamorm.codec.family import with_subclasses
 from dynamorm.errors import InvalidUse, ModelError
 from dynamorm.models.declare import did_you_mean
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import SCHEMAS, Index, key_parts
 from dynamorm.schema.table_settings import TableSettings
 

@@ -13,7 +13,7 @@ from dynamorm.effects import Reply, TransportError
 from dynamorm.errors import DynamORMError, IntegrityError, MalformedResponse, Outcome, OutcomeUnknown
 from dynamorm.wire.reply import Kind, ServiceFault, cancellation_kind, parse_error
 
-from . import failure
+from . import errors_of
 from .op import UNBELIEVABLE, UNSETTLED, Op, Safety
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Attempts:
                 self.unknown(None, "what is stored now does not tell")
             return result
         info = self.info()
-        error = failure.of_request(kind, fault, op.body, info)
+        error = errors_of.of_request(kind, fault, op.body, info)
         if self.ambiguous and kind is not Kind.MISMATCH:
             if op.finds_out:
                 raise undecided(error)
@@ -151,7 +151,7 @@ class Attempts:
         if kind is Kind.MALFORMED:
             what = "a refusal that cannot be about this request" if fault.code else "no DynamoDB error in it"
             return self.disbelieved(MalformedResponse(f"HTTP {reply.status} with {what}"), reply)
-        self.errors.append(failure.from_fault(kind, fault, self.info()))
+        self.errors.append(errors_of.from_fault(kind, fault, self.info()))
         if kind is Kind.TRANSIENT:
             return self._maybe_sent()
         if kind is Kind.IN_PROGRESS and self.op.safety is not Safety.READ:
@@ -171,7 +171,7 @@ class Attempts:
     # What to do
 
     def _once_more(self, kind: Kind, fault: ServiceFault, *, done: bool) -> None:
-        error = failure.from_fault(kind, fault, self.info())
+        error = errors_of.from_fault(kind, fault, self.info())
         if done and self.ambiguous:
             self.unknown(error, "then the service refused it")
         if done:
@@ -257,7 +257,7 @@ class Attempts:
         last = self.errors[-1] if self.errors else None
         if self.ambiguous:
             self.unknown(last, why)
-        raise failure.exhausted(self.errors, why, self.info()) from last
+        raise errors_of.exhausted(self.errors, why, self.info()) from last
 
     def unknown(self, cause: BaseException | None, why: str) -> NoReturn:
         """End with `OutcomeUnknown`. Always raises."""

@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from dynamorm.codec.system import is_key, sorted_sets
+from dynamorm.codec.library_attributes import is_key, sorted_sets
 from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.errors import ConfigError, TamperedCursor, ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
 from dynamorm.expressions.tree import Condition
-from dynamorm.ops.plan import encode
+from dynamorm.ops.requests import encode
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
-    from .prepared import PreparedQuery
+    from .prepared_query import PreparedQuery
 
 PREFIX: Final = "c1."
 LIFE: Final = 24 * 3600

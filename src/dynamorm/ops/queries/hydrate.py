@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dynamorm.codec.library_attributes import ordered
 from dynamorm.codec.partial.reader import address
-from dynamorm.codec.system import ordered
 from dynamorm.effects import Flow
 from dynamorm.expressions.tree import Comparison, Wire
-from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.reads.batch_get import get
-from dynamorm.ops.reads.parts import Spread
+from dynamorm.ops.reads.key_conditions import Spread
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import SCHEMAS
 
-from .choose import choose
+from .planner import choose
 from .request import Request
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Page
+    from dynamorm.codec.codec import Page
     from dynamorm.session import Session
 
 CONCURRENCY = 4

@@ -15,7 +15,7 @@ from dynamorm.codec.strict import read_count, read_object
 from dynamorm.effects import Flow, Gather
 
 from .page_reader import MOST
-from .prepared import PreparedQuery
+from .prepared_query import PreparedQuery
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

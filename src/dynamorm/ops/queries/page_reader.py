@@ -14,12 +14,12 @@ from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, ValidationError
 
 from . import pages
-from .choose import choose
-from .prepared import PreparedQuery, read
+from .planner import choose
+from .prepared_query import PreparedQuery, read
 from .request import Request
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Page
+    from dynamorm.codec.codec import Page
     from dynamorm.session import Session
 
 Step: TypeAlias = "Callable[[PageReader, Session, PreparedQuery, int | None], Flow[list[Any]]]"

@@ -1,6 +1,6 @@
 """Queries and scans as flows: which reader of pages a request needs, and every item that matches.
 
-What ends a query with something else than items is in `dynamorm.ops.queries.ends`.
+What ends a query with something else than items is in `dynamorm.ops.queries.terminals`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.effects import Flow
 
 from .page_reader import PageReader
-from .prepared import PreparedQuery
+from .prepared_query import PreparedQuery
 from .request import Request
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What the planner says when it refuses: which term is to blame, which index would serve, and what else can be done.
 
-It must not decide anything: `dynamorm.ops.queries.choose` does.
+It must not decide anything: `dynamorm.ops.queries.planner` does.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ from dynamorm.overriding import override
 
 from .lanes import Lanes, counted, restored, stored, width
 from .page_reader import MOST, PageReader
-from .prepared import PreparedQuery, read
+from .prepared_query import PreparedQuery, read
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Page
+    from dynamorm.codec.codec import Page
     from dynamorm.session import Session
 
     from .request import Request

@@ -14,17 +14,17 @@ from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from dynamorm.codec.generate import Page
+from dynamorm.codec.codec import Page
+from dynamorm.codec.library_attributes import ordered, raw_items
 from dynamorm.codec.strict import decoded, dumps, parts_of
-from dynamorm.codec.system import ordered, raw_items
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
-from dynamorm.ops.reads.parts import Spread
+from dynamorm.ops.reads.key_conditions import Spread
 from dynamorm.schema.schema import key_parts
 
 from .lanes import Lanes, counted, restored, stored, width
 from .page_reader import MOST, PageReader
-from .prepared import PreparedQuery, whole
+from .prepared_query import PreparedQuery, whole
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

@@ -10,9 +10,9 @@ from dynamorm.codec.replies.batches import Asked
 from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow, Gather, Sleep
 from dynamorm.errors import DeadlineExceeded, DynamORMError, Throttled, ValidationError
+from dynamorm.ops.calls.backoff import Pace, workers
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.calls.pace import Pace, workers
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 
 from .items import key_from_parts
 

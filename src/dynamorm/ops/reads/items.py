@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.codec.system import has_item
+from dynamorm.codec.library_attributes import has_item
 from dynamorm.effects import Flow
 from dynamorm.errors import NotFound, ValidationError
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import ModelRequests, finish
+from dynamorm.ops.requests import ModelRequests, finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ def _part(
     from dynamorm.codec.partial import reader as partials
     from dynamorm.expressions.compile import Placeholders, projection_text
     from dynamorm.expressions.tree import Location
-    from dynamorm.ops.plan import names
+    from dynamorm.ops.requests import names
 
     from .textual import place
 
@@ -112,9 +112,9 @@ def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, A
     schema = plan.codec.schema
     assert schema.key is not None  # a plan is made only for a model with a key
     if plan.codec.composites:
-        from . import parts as composed
+        from . import key_conditions
 
-        return composed.key_from_parts(plan, key, parts)
+        return key_conditions.key_from_parts(plan, key, parts)
     wanted = schema.key.fields
     if key or set(parts) != set(wanted):
         other = next((name for name in parts if name not in wanted), None)

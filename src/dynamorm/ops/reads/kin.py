@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dynamorm.codec.library_attributes import part_of
 from dynamorm.codec.strict import parts_of
-from dynamorm.codec.system import part_of
 from dynamorm.expressions.compile import Placeholders, condition_text
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 
 from .terms import sibling_filter
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from dynamorm.codec.codec import ModelCodec
 from dynamorm.codec.family import codecs_of, tags_of
-from dynamorm.codec.generate import ModelCodec
-from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_above, text_wire
+from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_above, text_wire
 from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Node, Wire, paths, refuse, terms
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import Schema
 
 RANGES: Final = frozenset({"<", "<=", ">", ">=", "BETWEEN", "begins_with"})

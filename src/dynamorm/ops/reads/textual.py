@@ -15,7 +15,7 @@ from dynamorm.errors import ValidationError
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Condition
 from dynamorm.models.declare import did_you_mean
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 _NAME_LIKE: Final = re.compile(r"[A-Za-z_][\w.\[\]-]{0,39}")

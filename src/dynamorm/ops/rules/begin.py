@@ -24,7 +24,7 @@ from dynamorm.expressions.tree import Comparison, Condition, Location, Part, Upd
 from dynamorm.ops.writes.forms import RELATIVE, States, around, places, states_of
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
 
 Wires: TypeAlias = Mapping[str, dict[str, Any]]
 """Wire values by stored name."""

@@ -25,9 +25,9 @@ from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field
 from .unique import fields_of
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
 
-    from .index_keys import Known
+    from .composite_keys import Known
 
 Wires = dict[str, dict[str, Any]]
 """Wire values by stored name."""
@@ -83,7 +83,7 @@ class Completion:
 
     def with_index_keys(self, known: Known, more: Iterable[Update]) -> None:
         """Let the index keys go along that the changes do not touch; ``more`` are those that they do."""
-        from .index_keys import default_wire
+        from .composite_keys import default_wire
 
         item = {**known.item, **self._wires}
         touched = {one.path.field.stored for one in more}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
 
-from dynamorm.codec.careful import value_of
+from dynamorm.codec.explaining import value_of
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.numbers import MAX_DIGITS, number_text
@@ -32,7 +32,7 @@ from .limited_size import of_elements, of_growth, of_size
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
 
 _NUMBERS: Final = (SCALARS[int], SCALARS[Decimal], SCALARS[float])
 LIMITS: Final[dict[str, tuple[str, Callable[[Any, Any], bool]]]] = {

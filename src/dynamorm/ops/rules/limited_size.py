@@ -23,7 +23,7 @@ from .bound import Bound, Item, default_of, found_at, null
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
 
 _EXACT: Final = 4
 """Up to so many elements are counted one by one; more count as if none, or all, of them were there."""

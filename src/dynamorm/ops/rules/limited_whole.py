@@ -19,7 +19,7 @@ from .limited_size import AT_LEAST, AT_MOST, size_of
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
 
 Wire = dict[str, Any]
 

@@ -18,7 +18,7 @@ from dynamorm.expressions.tree import Comparison, Condition, Location, Update, W
 from dynamorm.ops.writes.write import Write, refusal
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
 
 _NULL: Final = Wire({"S": "NULL"})
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_guard_key, number_wire, text_wire
 from dynamorm.codec.strict import dumps, read_object
-from dynamorm.codec.system import GUARD_PREFIX, bytes_wire, is_guard_key, number_wire, text_wire
 from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
 from dynamorm.ops.constraints import Constraint, Wires
-from dynamorm.ops.writes import ring
-from dynamorm.ops.writes.guard import OLD_ON_FAILURE
+from dynamorm.ops.writes import token_ring
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, MustRead, Write
 from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
     from dynamorm.session import Session
 
 _WIRES: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
@@ -64,7 +64,7 @@ class Guards:
     def take(self, value: str, owner: dict[str, Any]) -> Write:
         """Put the guard of a value, unless there is one."""
         key = self.key(value)
-        token = self.session.random_bytes(ring.TOKEN)
+        token = self.session.random_bytes(token_ring.TOKEN)
         names = self.names
         item = {
             **key,

@@ -13,7 +13,7 @@ from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, DuplicateKey, Outcome, ValidationError
 from dynamorm.ops.constraints import Constraint
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.write import MustRead, Write, read_back
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.library_attributes import number_wire, text_wire
 from dynamorm.codec.strict import decoded, parts_of, read_object
-from dynamorm.codec.system import number_wire, text_wire
 from dynamorm.codec.values.document_paths import Edits, edits_of, part_of
 from dynamorm.errors import DynamORMError, VersionConflict
 from dynamorm.expressions.check import MAX_OPERATORS, MAX_TEXT
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dynamorm.codec.state import Place
     from dynamorm.expressions.compile import Placeholders
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
     from dynamorm.ops.writes.write import Write
 
 _RESERVED: Final = 800

@@ -25,10 +25,10 @@ from dynamorm.errors import (
     Unavailable,
     ValidationError,
 )
+from dynamorm.ops.calls.backoff import Pace
 from dynamorm.ops.calls.op import Op, Safety
-from dynamorm.ops.calls.pace import Pace
-from dynamorm.ops.plan import ModelRequests
-from dynamorm.ops.writes.ring import tokens
+from dynamorm.ops.requests import ModelRequests
+from dynamorm.ops.writes.token_ring import tokens
 from dynamorm.ops.writes.write import read_back
 from dynamorm.overriding import override
 

@@ -15,11 +15,11 @@ from dynamorm.codec.family import tags_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.ops.callbacks import check_progress
-from dynamorm.ops.calls.pace import workers
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.calls.backoff import workers
 from dynamorm.ops.reads.batch_get import at
 from dynamorm.ops.reads.items import key_from_parts
-from dynamorm.ops.writes import ring
+from dynamorm.ops.requests import ModelRequests
+from dynamorm.ops.writes import token_ring
 
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
 from .put_save_delete import item_of, next_version
@@ -221,7 +221,7 @@ class _Share:
 
             raise no_put(plan)
         if plan.kept:
-            from dynamorm.ops.rules.kept import no_batch
+            from dynamorm.ops.rules.write_once import no_batch
 
             raise no_batch(plan)
         self.plans[model] = plan
@@ -231,7 +231,7 @@ class _Share:
         """A new token for one write."""
         token = next(self._tokens, None)
         if token is None:
-            drawn, size = self.session.random_bytes(ring.TOKEN * self._count), ring.TOKEN
+            drawn, size = self.session.random_bytes(token_ring.TOKEN * self._count), token_ring.TOKEN
             self._tokens = iter([drawn[start : start + size] for start in range(0, len(drawn), size)])
             self.now = self.session.now()
             token = next(self._tokens)
@@ -244,7 +244,7 @@ def _put(share: _Share, obj: Any) -> Entry:
     loaded = plan.codec.loaded(obj)
     number, rest = next_version(plan, obj, loaded)
     token = share.token()
-    tokens = b"" if plan.version is None else ring.fresh(token)  # as of a single put
+    tokens = b"" if plan.version is None else token_ring.fresh(token)  # as of a single put
     key, content, times = item_of(share.session, plan, obj, number, tokens, loaded, rest=rest, now=share.now)
     return Entry(obj, plan, "Put", key, content, (plan.table, key), number, times)
 

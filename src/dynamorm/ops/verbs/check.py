@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, check_paths, condition_text
 from dynamorm.expressions.path import Condition
-from dynamorm.ops.plan import check_values, finish, names
 from dynamorm.ops.reads.items import key_from_parts
-from dynamorm.ops.writes.guard import OLD_ON_FAILURE, VersionCheck
+from dynamorm.ops.requests import check_values, finish, names
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, VersionCheck
 from dynamorm.ops.writes.write import Write
 
 if TYPE_CHECKING:

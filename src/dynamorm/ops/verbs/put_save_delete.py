@@ -10,27 +10,27 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.codec.generate import ModelCodec
+from dynamorm.codec.codec import ModelCodec
 from dynamorm.codec.keys import StoredKey
+from dynamorm.codec.library_attributes import merged, time_wire
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import dumps, read_object
-from dynamorm.codec.system import merged, time_wire
 from dynamorm.codec.types.size import MAX_ITEM
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, check_paths, condition_text
 from dynamorm.expressions.path import Condition
-from dynamorm.ops.plan import ModelRequests, check_values, finish, names
 from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.ops.requests import ModelRequests, check_values, finish, names
 from dynamorm.ops.unstored import told, unstored
-from dynamorm.ops.writes import ring
-from dynamorm.ops.writes.guard import OLD_ON_FAILURE, VersionCheck, made_at, unguarded
+from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.send import perform
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, VersionCheck, made_at, unguarded
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from dynamorm.ops.rules.index_keys import Known
+    from dynamorm.ops.rules.composite_keys import Known
     from dynamorm.ops.rules.within import Within
     from dynamorm.session import Session
 
@@ -47,7 +47,7 @@ def create_write(session: Session, obj: Any) -> Write:
     """The write of `create`."""
     plan = session.plan(type(obj))
     token = session.random_bytes(16)
-    key, item, times = item_of(session, plan, obj, 0, token[: ring.TOKEN], None)
+    key, item, times = item_of(session, plan, obj, 0, token[: token_ring.TOKEN], None)
     done = partial(refresh, plan, obj, item, 0, times)
     write = Write(plan, "Put", key, plan.put_head + item + plan.create_tail, done, token, expects="absent")
     if plan.uniques:
@@ -86,7 +86,7 @@ def put_write(
     also: tuple[Write, ...] = ()
     kept: Condition | None = None
     if plan.kept:
-        from dynamorm.ops.rules.kept import check_put
+        from dynamorm.ops.rules.write_once import check_put
 
         kept = check_put(plan, obj, loaded)
     if plan.uniques:
@@ -102,7 +102,7 @@ def put_write(
     proven = plan.version is not None or (
         session.config.on_ambiguous != "transact" and (condition is not None or kept is not None)
     )
-    tokens = ring.fresh(token[: ring.TOKEN]) if proven else b""
+    tokens = token_ring.fresh(token[: token_ring.TOKEN]) if proven else b""
     key, item, times = item_of(session, plan, obj, number, tokens, loaded, rest=rest)
     done = partial(refresh, plan, obj, item, number, times)
     write = Write(plan, "Put", key, plan.put_head + item + b"}", done, token)
@@ -127,7 +127,7 @@ def put_write(
     if plan.uniques:
         write.also, write.pinned = also, True
     if kept is not None:
-        from dynamorm.ops.rules.kept import explain, wires_of
+        from dynamorm.ops.rules.write_once import explain, wires_of
 
         explain(write, wires_of(plan, obj))
     return write
@@ -188,7 +188,7 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
         times |= own
     known: Known | None = None
     if codec.composites:
-        from dynamorm.ops.rules.index_keys import after_save, known_of
+        from dynamorm.ops.rules.composite_keys import after_save, known_of
 
         known = known_of(plan, key, loaded)
         changes |= after_save(plan, {**changes, **shown}, stamped, known)
@@ -239,7 +239,7 @@ def save_write(session: Session, obj: Any) -> Write | None:  # noqa: PLR0915 - t
     if known is not None and known.unprotected:
         known.protect(session, write)
     if once is not None:
-        from dynamorm.ops.rules.kept import explain, wires_of
+        from dynamorm.ops.rules.write_once import explain, wires_of
 
         explain(write, wires_of(plan, obj))
     if inside is not None:
@@ -471,7 +471,7 @@ def _refuse_frozen(plan: ModelRequests, obj: Any, changes: dict[str, Any]) -> Co
             )
     if not plan.kept:
         return None
-    from dynamorm.ops.rules.kept import check_save
+    from dynamorm.ops.rules.write_once import check_save
 
     return check_save(plan, obj, changes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.codec.system import number_wire, text_wire, time_wire
+from dynamorm.codec.library_attributes import number_wire, text_wire, time_wire
 from dynamorm.codec.types.size import MAX_ITEM, item_size
 from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
@@ -14,19 +14,19 @@ from dynamorm.expressions.compile import Placeholders, check_paths, check_update
 from dynamorm.expressions.path import Condition, Update, system_path
 from dynamorm.expressions.tree import Location, Node, Wire
 from dynamorm.ops.calls.op import Safety
-from dynamorm.ops.plan import ModelRequests, check_values, finish, names
 from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.ops.requests import ModelRequests, check_values, finish, names
 from dynamorm.ops.rules.begin import Begun, begin
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
-from dynamorm.ops.writes.guard import OLD_ON_FAILURE, VersionCheck
 from dynamorm.ops.writes.send import performed
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, VersionCheck
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:
     from dynamorm.ops.rules.bound import Bound
     from dynamorm.ops.rules.completion import Completion
-    from dynamorm.ops.rules.index_keys import Known
+    from dynamorm.ops.rules.composite_keys import Known
     from dynamorm.session import Session
 
 _ALL_NEW = {"ReturnValues": "ALL_NEW"}
@@ -101,7 +101,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
         key_json = codec.key_of(subject)
         loaded = codec.loaded(subject)
     if allow != ():
-        from dynamorm.ops.rules.kept import allowed
+        from dynamorm.ops.rules.write_once import allowed
 
         allow = allowed(schema, allow)
     check_updates(schema, updates, allow)
@@ -150,7 +150,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     more: list[Update] = []
     relied: Known | None = None
     if codec.composites:
-        from dynamorm.ops.rules.index_keys import after_update, known_of
+        from dynamorm.ops.rules.composite_keys import after_update, known_of
 
         known = known_of(plan, key_json, loaded, None if by_key else subject, parts)
         more = after_update(plan, updates, stamps, known, upsert=upsert)
@@ -161,7 +161,7 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
             terms += whole.condition(places)
     once: Condition | None = None
     if plan.kept:
-        from dynamorm.ops.rules.kept import check_update as check_once
+        from dynamorm.ops.rules.write_once import check_update as check_once
 
         once = check_once(plan, updates)
         if once is not None:
@@ -282,7 +282,7 @@ def _nothing(_: bytes | None) -> None:
 def _explain(write: Write, updates: tuple[Update, ...], once: Condition | None, bounds: list[Bound]) -> None:
     """Let the error of a refused write name the attribute that it is about."""
     if once is not None:
-        from dynamorm.ops.rules.kept import explain, wires_in
+        from dynamorm.ops.rules.write_once import explain, wires_in
 
         explain(write, wires_in(write.plan, updates))
     if bounds:

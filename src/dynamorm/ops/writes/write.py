@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from dynamorm.codec.address import is_of
-from dynamorm.codec.system import item_of
+from dynamorm.codec.library_attributes import item_of
 from dynamorm.effects import Flow
 from dynamorm.errors import (
     AlreadyExists,
@@ -27,10 +27,10 @@ from dynamorm.errors import (
     VersionConflict,
 )
 from dynamorm.ops.calls.op import UNBELIEVABLE, UNSETTLED, Op, Safety
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.overriding import override
 
-from .ring import TOKEN, tokens, verdict
+from .token_ring import TOKEN, tokens, verdict
 from .tokened import spending
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Write(Struct, eq=False):
     ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
     ``pinned`` says that the condition holds only while unique attributes are as they were read.
 
-    In a transaction (`dynamorm.ops.writes.transact`) there is a fourth ``kind``, ``ConditionCheck``, and ``single``, ``safety``
+    In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``single``, ``safety``
     and ``transact`` have no meaning.
     """
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
-from dynamorm.ops.writes.bounds import check_token
-from dynamorm.ops.writes.transact import commit
+from dynamorm.ops.writes.transaction import commit
+from dynamorm.ops.writes.transaction_limits import check_token
 
 from . import put_save_delete as verbs
 from .check import check_write

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from dynamorm.codec.generate import ModelCodec
+from dynamorm.codec.codec import ModelCodec
+from dynamorm.codec.library_attributes import LibraryAttributes
 from dynamorm.codec.money import says_money
-from dynamorm.codec.system import LibraryAttributes
 from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.expressions.tree import Location
 from dynamorm.schema.schema import SCHEMAS, AppendOnly, Field, Schema, Unique

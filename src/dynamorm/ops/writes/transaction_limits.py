@@ -8,10 +8,10 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import item_size, value_size
 from dynamorm.errors import ValidationError
 
-from .blame import named
+from .cancellation import named
 
 if TYPE_CHECKING:
-    from .blame import Parts
+    from .cancellation import Parts
     from .write import Write
 
 MAX_OPERATIONS: Final = 100

@@ -16,8 +16,8 @@ from dynamorm.errors import DynamORMError, ValidationError, VersionConflict
 from dynamorm.expressions.compile import Placeholders
 from dynamorm.expressions.path import Update, system_path
 from dynamorm.expressions.tree import Location, Node, Wire
-from dynamorm.ops.plan import ModelRequests
-from dynamorm.ops.writes.guard import unguarded
+from dynamorm.ops.requests import ModelRequests
+from dynamorm.ops.writes.version_check import unguarded
 from dynamorm.ops.writes.write import Write, refusal
 
 if TYPE_CHECKING:

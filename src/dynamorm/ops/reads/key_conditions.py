@@ -12,7 +12,7 @@ from dynamorm.codec.composites import Computed, text_in
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Wire
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.composite import AFTER, END, Composite, Slot
 from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import CancellationReason, DynamORMError, TransactionCancelled
-from dynamorm.ops.calls import failure
+from dynamorm.ops.calls import errors_of
 from dynamorm.wire.reply import CancellationReason as Reason
 from dynamorm.wire.reply import Kind, ServiceFault, classify
 
@@ -83,7 +83,7 @@ def _error(write: Write, code: str, reason: Reason, info: dict[str, Any]) -> Dyn
     if kind is Kind.CONDITION:
         return refusal(write, reason.item, info)
     text = reason.message or f"DynamoDB refused it with {code}"
-    return failure.of_request(kind, ServiceFault(code, text, {}, 400), write.body, info)
+    return errors_of.of_request(kind, ServiceFault(code, text, {}, 400), write.body, info)
 
 
 def _text(operations: Sequence[Write | None], found: Sequence[CancellationReason | None]) -> str:

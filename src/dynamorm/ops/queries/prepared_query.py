@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dynamorm.codec.system import key_json_of, raw_items
+from dynamorm.codec.library_attributes import key_json_of, raw_items
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text, key_terms_text, projection_text
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import ModelRequests, check_values, encode
 from dynamorm.ops.reads.terms import check_bounds, check_prefix
+from dynamorm.ops.requests import ModelRequests, check_values, encode
 
-from .choose import QueryPlan, choose
+from .planner import QueryPlan, choose
 from .request import Request
 
 if TYPE_CHECKING:
-    from dynamorm.codec.generate import Page
+    from dynamorm.codec.codec import Page
     from dynamorm.session import Session
 
 

@@ -20,7 +20,7 @@ from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from .generate import ModelCodec
+    from .codec import ModelCodec
 
 
 class Explaining:

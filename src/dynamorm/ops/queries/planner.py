@@ -15,7 +15,6 @@ from typing import Any
 from msgspec import Struct
 
 from dynamorm.expressions.tree import Comparison, Condition, Location
-from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.reads.terms import (
     PRESENT,
     RANGES,
@@ -27,6 +26,7 @@ from dynamorm.ops.reads.terms import (
     sibling_filter,
     without_guards,
 )
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import Index, Key, Schema, key_parts
 
 from . import refusals
@@ -136,10 +136,10 @@ class _Asked:
         assert key is not None  # a plan is made only for a model with a key
         equals, ranges = self.equals, self.ranges
         if self.plan.codec.composites:
-            from dynamorm.ops.reads import parts
+            from dynamorm.ops.reads import key_conditions
 
             equals, ranges = dict(equals), dict(ranges)
-            for term, stands_for in parts.rewrite(self.plan, key, self.found):
+            for term, stands_for in key_conditions.rewrite(self.plan, key, self.found):
                 (equals if term.op == "=" else ranges).setdefault(term.path.field.name, (term, stands_for))
         partition, sort = key_parts(key)
         taken: list[Comparison] = []
@@ -180,9 +180,9 @@ class _Asked:
         """The fields that the items may be asked to be sorted by."""
         found = _order(key, used)
         if self.plan.codec.composites:
-            from dynamorm.ops.reads import parts
+            from dynamorm.ops.reads import key_conditions
 
-            found += parts.orders(self.plan, key, self.found)
+            found += key_conditions.orders(self.plan, key, self.found)
         return found
 
     def whole(self, index: Index, used: Used) -> str | None:
@@ -254,9 +254,9 @@ class _Asked:
         family = False
         spread: tuple[str, ...] = ()
         if self.plan.codec.composites:
-            from dynamorm.ops.reads import parts
+            from dynamorm.ops.reads import key_conditions
 
-            spread = parts.partitions(used[0])
+            spread = key_conditions.partitions(used[0])
         holds = None if index is None else held(self.schema, index)
         if len(used[1]) < len(self.found) or self.filters:
             rest = self.rest(used)

@@ -10,11 +10,11 @@ from dynamorm.codec.replies.snapshot import read_responses
 from dynamorm.effects import Flow
 from dynamorm.errors import CancellationReason, TransactionCancelled, ValidationError
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.plan import ModelRequests
 from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.wire.reply import ServiceFault
 
-from .bounds import MAX_OPERATIONS
+from .transaction_limits import MAX_OPERATIONS
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

@@ -11,8 +11,8 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.library_attributes import sorted_sets
 from dynamorm.codec.strict import read_object
-from dynamorm.codec.system import sorted_sets
 from dynamorm.codec.types.document import normal
 from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
 from dynamorm.expressions.check import PROTECTED
@@ -22,7 +22,7 @@ from dynamorm.ops.writes.write import Write, refusal
 from dynamorm.schema.schema import Field, Schema
 
 if TYPE_CHECKING:
-    from dynamorm.ops.plan import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
 
 Wires = Mapping[str, dict[str, Any] | None]
 """By stored name: what a write stores of the attributes that keep their value; None for nothing."""

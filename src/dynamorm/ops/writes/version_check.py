@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.library_attributes import bytes_wire, number_wire, time_wire
 from dynamorm.codec.strict import decoded, parts_of
-from dynamorm.codec.system import bytes_wire, number_wire, time_wire
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders
 from dynamorm.ops.calls.op import Safety
-from dynamorm.ops.plan import ModelRequests
+from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
-from . import ring
+from . import token_ring
 from .write import Write
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class VersionCheck:
         self.plan: ModelRequests = plan
         self.loaded: bytes = loaded
         self.version, self.ring = plan.own.version_and_ring(loaded)
-        self.token: bytes = session.random_bytes(ring.TOKEN)
+        self.token: bytes = session.random_bytes(token_ring.TOKEN)
 
     @property
     def next_version(self) -> int:
@@ -108,7 +108,7 @@ class VersionCheck:
         if plan.version is not None:
             wires[plan.version.stored] = number_wire(self.next_version)
             if plan.tokens:
-                wires[TOKEN_ATTRIBUTE] = bytes_wire(ring.prepend(self.token, self.ring))
+                wires[TOKEN_ATTRIBUTE] = bytes_wire(token_ring.prepend(self.token, self.ring))
         return wires, times
 
     def write(self, kind: str, key: bytes, body: bytes, done: Any, single: dict[str, Any] | None = None) -> Write:

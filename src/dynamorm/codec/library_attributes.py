@@ -24,7 +24,7 @@ from .address import check_shown, leads
 from .strict import dumps, parts_of, raw_item, raw_page, read_object
 
 if TYPE_CHECKING:
-    from .generate import ModelCodec
+    from .codec import ModelCodec
 
 
 class LibraryAttributes:

@@ -1,7 +1,7 @@
 """Several writes as one TransactWriteItems: all or nothing, sent with one token, exactly once.
 
 The writes come from the builders of the verbs, so versions, times and token rings are those of single writes. What was
-refused is told by `dynamorm.ops.writes.blame`. It must not know how requests are signed or retried, nor which face asks.
+refused is told by `dynamorm.ops.writes.cancellation`. It must not know how requests are signed or retried, nor which face asks.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from dynamorm.errors import DynamORMError, Outcome, OutOfBounds, TransactionCanc
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.wire.reply import ServiceFault
 
-from .blame import told
-from .bounds import check_parts, check_token
+from .cancellation import told
 from .forms import TURNS, in_other_form, may_be_the_form
 from .tokened import Tokened
+from .transaction_limits import check_parts, check_token
 from .write import Write, after, applied, believable, is_conditional, read_back, spending_on
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from dynamorm.codec.values.changes import difference
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field, Schema
 
-from .careful import Explaining
+from .explaining import Explaining
 from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
 from .state import ACCESS, SLOTS, Access
