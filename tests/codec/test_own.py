@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dynamorm import Attr, Model, attr, partition_key, version
 from dynamorm.codec import Registry
-from dynamorm.codec.library_attributes import Own, merged
+from dynamorm.codec.library_attributes import LibraryAttributes, merged
 
 
 class Versioned(Model, table="versioned"):
@@ -40,7 +40,7 @@ def slow(codec: Any, obj: Any, raw: bytes) -> Any:
 
 
 def fast(codec: Any, obj: Any, raw: bytes) -> Any:
-    own = Own(codec)
+    own = LibraryAttributes(codec)
     number, rest = own.version_and_rest(obj, raw)
     again, ring = own.version_and_ring(raw)
     assert again == number

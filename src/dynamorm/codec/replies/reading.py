@@ -18,7 +18,7 @@ from msgspec import Raw, UnsetType, defstruct
 from msgspec.json import Decoder
 
 from dynamorm.codec.address import check as check_address
-from dynamorm.codec.address import leads
+from dynamorm.codec.address import is_of, leads
 from dynamorm.codec.strict import (
     as_sent,
     check_item,
@@ -212,11 +212,13 @@ class Reading:
                 wire = reply.Item
                 if wire is not U and len(dumps(reply)) == len(body):
                     # Nothing but {"Item": ...} has this length.
-                    if key is not None and (
-                        self._start is None or key[1:-1] not in body or body.count(self._start) != 1
+                    raw = body[8:-1]
+                    if (
+                        key is None
+                        or (self._start is not None and key[1:-1] in body and body.count(self._start) == 1)
+                        or is_of(raw, key, self.starts)
                     ):
-                        check_address(body[8:-1], key, self.starts)
-                    return self._make(wire, body[8:-1])
+                        return self._make(wire, raw)
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
         return self._careful_reply(body, "Item", key)
@@ -231,11 +233,13 @@ class Reading:
                 reply = self._attributes_reply(body)
                 wire = reply.Attributes
                 if wire is not U and len(dumps(reply)) == len(body):
-                    if key is not None and (
-                        self._start is None or key[1:-1] not in body or body.count(self._start) != 1
+                    raw = body[14:-1]
+                    if (
+                        key is None
+                        or (self._start is not None and key[1:-1] in body and body.count(self._start) == 1)
+                        or is_of(raw, key, self.starts)
                     ):
-                        check_address(body[14:-1], key, self.starts)
-                    return self._make(wire, body[14:-1])
+                        return self._make(wire, raw)
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
         return self._careful_reply(body, "Attributes", key)
