@@ -304,7 +304,7 @@ class DictShape(Shape):
         # Two texts may spell one key, as those of a UUID do: the one that is written here is read.
         pair, found = f"p{y}", f"d{y}"
         written = self.key.text_of(source, self._key_of(source, f"{pair}[0]"))
-        ordered = f"sorted({x}.M.items(), key=lambda {pair}: {written} == {pair}[0])"
+        ordered = f"sorted({x}.M.items(), key=lambda {pair}: ({written}) == {pair}[0])"
         return f"({found} if len({found} := {made}{x}.M.items()}}) == len({x}.M) else {made}{ordered}}})"
 
     def _key_of(self, source: Source, text: str) -> str:
