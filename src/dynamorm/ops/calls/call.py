@@ -66,7 +66,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                             raise
                         run = run or Attempts(op, wire, start, limit)
                         run.give_up(_FETCHING)
-                    left = start + limit - monotonic()
+                    left = start + limit - monotonic() if run is None else run.left()
                     if left <= 0.0:
                         run = run or Attempts(op, wire, start, limit)
                         run.give_up(_FETCHING)
