@@ -5,7 +5,7 @@ It must not know expressions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from dynamorm.codec.state import Place
@@ -64,6 +64,18 @@ def part_of(wire: Any, part: str | int) -> Any:
         return wire.get("M", {}).get(part)
     elements = wire.get("L", ())
     return elements[part] if part < len(elements) else None
+
+
+def at_path(wire: Any, path: Iterable[str | int]) -> Any:
+    """What stands in a wire value at the end of a path; None where there is nothing.
+
+    Example: ``at_path({"M": {"l": {"L": [{"N": "1"}]}}}, ("l", 0)) == {"N": "1"}``
+    """
+    for part in path:
+        wire = part_of(wire, part)
+        if wire is None:
+            break
+    return wire
 
 
 def edits_of(plan: FieldPlan, old: dict[str, Any], new: dict[str, Any], stored: dict[str, Any]) -> Edits | None:

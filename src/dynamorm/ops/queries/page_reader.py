@@ -95,6 +95,13 @@ class PageReader:
         misfits, self.misfits = self.misfits, []
         return pages.Page(items, self._cursor(session), misfits)
 
+    def count(self, session: Session) -> Flow[int]:
+        """How many items are left: of items that must be read to tell whether they are meant."""
+        total = 0
+        while not self.done:
+            total += len((yield from self.next(session)))
+        return total
+
     def kept(self, items: list[Any]) -> list[Any]:
         """The items that fit the model. What does not is kept apart, or left out."""
         if self.request.misfit == "raise":

@@ -91,16 +91,13 @@ def prepare(session: Session, request: Request) -> PreparedQuery:
     return PreparedQuery(plan, request, choose(plan, request))
 
 
-def page(session: Session, request: Request, start: bytes | None, most: int | None) -> Flow[Page]:
-    """What one call answers: at most ``most`` matching items from behind the key ``start``; maybe none."""
-    ready = prepare(session, request)
-    return read(session, ready, start, most, most)
-
-
 def read(
     session: Session, ready: PreparedQuery, start: bytes | None, most: int | None, look: int | None, more: bytes = b""
 ) -> Flow[Page]:
-    """As `page`, of a request made ready, that says ``more``. A filtered query looks at ``look`` items to find ``most``."""
+    """What one call answers: at most ``most`` matching items from behind the key ``start``; maybe none.
+
+    A filtered query looks at ``look`` items to find ``most``. ``more`` is what the request says besides.
+    """
     if not ready.filtered or most is None:
         found = session.call(ready.op(start, most, ready.read, more))
     else:

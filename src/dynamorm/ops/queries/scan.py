@@ -168,10 +168,7 @@ def count(session: Session, request: Request) -> Flow[int]:
     turn = ScanTurn(request)
     ready = turn.begin(session)
     if ready.chosen.family:
-        total = 0
-        while not turn.done:
-            total += len((yield from turn.next(session)))
-        return total
+        return (yield from turn.count(session))
     counting, state = ready.counting(), _state(request, turn.start)
     return (
         yield from counted(

@@ -73,7 +73,7 @@ def count(session: Session, request: Request) -> Flow[int]:
     turn = PageReader(request, spread=spread)
     ready = turn.begin(session)
     if ready.chosen.family:
-        return (yield from _counted_whole(session, turn))
+        return (yield from turn.count(session))
     if ready.chosen.partitions:
         from . import shards
 
@@ -91,14 +91,6 @@ def count(session: Session, request: Request) -> Flow[int]:
         if start is None or (left is not None and left <= 0):
             return total if request.limit is None else min(total, request.limit)
         look = min(look * 2, MOST)
-
-
-def _counted_whole(session: Session, turn: PageReader) -> Flow[int]:
-    """Count items that must be read to tell whether they are meant."""
-    total = 0
-    while not turn.done:
-        total += len((yield from turn.next(session)))
-    return total
 
 
 def exists(session: Session, request: Request) -> Flow[bool]:

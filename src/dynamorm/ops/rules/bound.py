@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET as U
 from msgspec import Struct
 
+from dynamorm.codec.values.document_paths import at_path
 from dynamorm.expressions.tree import Comparison, Condition, Location
 
 if TYPE_CHECKING:
@@ -31,16 +32,8 @@ class Bound(Struct, eq=False):
 
 def found_at(place: Location, item: Item) -> Any:
     """The wire value that an item has at a place; `U` for none, as for NULL."""
-    here: Any = {"M": item}
-    for part in place.stored:
-        if isinstance(part, int):
-            inside = here.get("L", [])
-            here = inside[part] if part < len(inside) else U
-        else:
-            here = here.get("M", {}).get(part, U)
-        if here is U:
-            return U
-    return U if "NULL" in here else here
+    here = at_path({"M": item}, place.stored)
+    return U if here is None or "NULL" in here else here
 
 
 def null(place: Location) -> Condition:

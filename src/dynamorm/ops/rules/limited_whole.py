@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.values.document_paths import at_path
 from dynamorm.codec.values.operands import plan_at
 from dynamorm.codec.values.updates import location_of
 from dynamorm.errors import OutOfBounds
@@ -40,7 +41,7 @@ def check_whole(
         if field is None or not field.bounded or field.hook is not None:
             continue
         steps = location_of(parts).stored[len(place) :]
-        was, now = _inside(before, steps), _inside(after, steps)
+        was, now = (None if wire is None else at_path(wire, steps) for wire in (before, after))
         if now is None or now == was:
             continue
         for name, rule in _broken(field, was, now):
@@ -75,15 +76,3 @@ def _broken(field: FieldPlan, was: Wire | None, now: Wire) -> Iterator[tuple[str
 
 def _size(wire: Wire) -> int:
     return 0 if "NULL" in wire else size_of(wire)
-
-
-def _inside(wire: Any, steps: tuple[str | int, ...]) -> Any:
-    for step in steps:
-        if wire is None:
-            return None
-        if isinstance(step, str):
-            wire = wire.get("M", {}).get(step)
-        else:
-            elements = wire.get("L", ())
-            wire = elements[step] if step < len(elements) else None
-    return wire

@@ -13,6 +13,7 @@ from msgspec import UNSET as U
 
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.starts import null_at
+from dynamorm.codec.values.document_paths import at_path
 from dynamorm.errors import ConditionFailed, DynamORMError
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
 from dynamorm.ops.writes.write import Write, refusal
@@ -44,7 +45,7 @@ def explain(write: Write, updates: Iterable[Update]) -> None:
         if type(error) is not ConditionFailed or raw is None:  # it was changed: that comes first
             return error
         item = {"M": read_object(raw)}
-        none = next((one for one in taken if _is_null(item, one.value.stored)), None)
+        none = next((one for one in taken if "NULL" in (at_path(item, one.value.stored) or ())), None)
         if none is None:
             return error
         name, codec = plan.codec.schema.name, plan.codec
@@ -56,13 +57,3 @@ def explain(write: Write, updates: Iterable[Update]) -> None:
         )
 
     write.refused_as = refused
-
-
-def _is_null(wire: Any, steps: tuple[str | int, ...]) -> bool:
-    for step in steps:
-        if isinstance(step, str):
-            wire = wire.get("M", {}).get(step, {})
-        else:
-            elements = wire.get("L", ())
-            wire = elements[step] if step < len(elements) else {}
-    return "NULL" in wire

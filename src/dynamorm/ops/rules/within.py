@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.library_attributes import number_wire, text_wire
 from dynamorm.codec.strict import decoded, parts_of, read_object
-from dynamorm.codec.values.document_paths import Edits, edits_of, part_of
+from dynamorm.codec.values.document_paths import Edits, at_path, edits_of
 from dynamorm.errors import DynamORMError, VersionConflict
 from dynamorm.expressions.check import MAX_OPERATORS, MAX_TEXT
 from dynamorm.ops.writes.write import refusal
@@ -93,9 +93,7 @@ class Within:
         item = read_object(raw)
         for name, one in self.edits.items():
             for path, tag in one.parents.items():
-                at: Any = {"M": item}
-                for part in path:
-                    at = None if at is None else part_of(at, part)
+                at = at_path({"M": item}, path)
                 if at is None or tag not in at or (tag == "L" and len(at["L"]) != one.lengths[path]):
                     return name
         return None
