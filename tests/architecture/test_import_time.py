@@ -54,7 +54,7 @@ FOR_OTHER_VERBS = {
     "dynamorm.expressions.compile": "conditions and updates",
     "dynamorm.ops.queries.query": "queries",
     "dynamorm.ops.verbs.update": "updates",
-    "dynamorm.ops.verbs.put_save_delete": "writes",
+    "dynamorm.ops.verbs.put": "writes",
     "dynamorm.plugin": "who writes a plugin",
     "dynamorm.faces.blocking.query": "queries",
     "dynamorm.faces.blocking.tables": "the administration of tables",

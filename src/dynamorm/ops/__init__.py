@@ -1,6 +1,6 @@
 """The operations, each written once as a flow. They know DynamoDB's verbs; they do no I/O.
 
-The modules that the faces name as ``ops.put_save_delete.put(...)`` are loaded with their first use, and are plain attributes
+The modules that the faces name as ``ops.put.put(...)`` are loaded with their first use, and are plain attributes
 afterwards: a program that only reads does not load what writes.
 """
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .reads import items
-    from .verbs import put_save_delete, update
+    from .verbs import delete, put, save, update
 
-    __all__ = ["items", "put_save_delete", "update"]
+    __all__ = ["delete", "items", "put", "save", "update"]
 else:
-    _HOMES = {"items": "reads", "put_save_delete": "verbs", "update": "verbs"}
+    _HOMES = {"items": "reads", "delete": "verbs", "put": "verbs", "save": "verbs", "update": "verbs"}
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:

@@ -133,7 +133,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.create(Payment(id="p1", amount=5))``
         """
-        return await self._io.run(ops.put_save_delete.create(self._session, obj, strict=strict))
+        return await self._io.run(ops.put.create(self._session, obj, strict=strict))
 
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -152,7 +152,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.put(payment, condition=Payment.status == "pending")``
         """
-        return await self._io.run(ops.put_save_delete.put(self._session, obj, condition=condition, returning=returning))
+        return await self._io.run(ops.put.put(self._session, obj, condition=condition, returning=returning))
 
     async def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -164,7 +164,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``payment.note = "checked"; await db.save(payment)``
         """
-        return await self._io.run(ops.put_save_delete.save(self._session, obj))
+        return await self._io.run(ops.save.save(self._session, obj))
 
     @overload
     async def update(
@@ -317,7 +317,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.delete(payment)`` or ``await db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = ops.put_save_delete.delete(
+        flow = ops.delete.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return await self._io.run(flow)

@@ -130,7 +130,7 @@ class DB(Many):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return self._io.run(ops.put_save_delete.create(self._session, obj, strict=strict))
+        return self._io.run(ops.put.create(self._session, obj, strict=strict))
 
     @overload
     def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -147,7 +147,7 @@ class DB(Many):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return self._io.run(ops.put_save_delete.put(self._session, obj, condition=condition, returning=returning))
+        return self._io.run(ops.put.put(self._session, obj, condition=condition, returning=returning))
 
     def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -159,7 +159,7 @@ class DB(Many):
 
         Example: ``payment.note = "checked"; db.save(payment)``
         """
-        return self._io.run(ops.put_save_delete.save(self._session, obj))
+        return self._io.run(ops.save.save(self._session, obj))
 
     @overload
     def update(
@@ -312,7 +312,7 @@ class DB(Many):
 
         Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = ops.put_save_delete.delete(
+        flow = ops.delete.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return self._io.run(flow)
