@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
-from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import check_values, finish, names
-from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.ops.writes.draft import WriteDraft, addressed
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import Write
 
@@ -29,7 +28,7 @@ def check_write(
         if condition is not None:
             raise ValidationError("check was given two conditions: join them with &", field="condition")
         condition, args = args[-1], args[:-1]
-    draft = _addressed(session, subject, args, parts)
+    draft = addressed(WriteDraft, session, "check", "ConditionCheck", subject, args, parts)
     plan, name = draft.plan, draft.plan.codec.schema.name
     expects = ""
     if draft.loaded is not None and plan.version is not None:
@@ -50,21 +49,6 @@ def check_write(
     body = finish(plan.key_head, draft.key, said)
     check_values(body, said)
     return draft.write(body, _nothing, settled=True, expects=expects)
-
-
-def _addressed(session: Session, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> WriteDraft:
-    """The draft of a check of an object, or of a model and a key."""
-    if isinstance(subject, type):
-        plan = session.plan(subject)
-        draft = WriteDraft(session, plan, "check", "ConditionCheck", None, None)
-        draft.key = plan.codec.key_json(key_from_parts(plan, args, parts) if parts else args)
-        return draft
-    if args or parts:
-        raise ValidationError("check takes an object, or a model and a key, and a condition")
-    plan = session.plan(type(subject))
-    draft = WriteDraft(session, plan, "check", "ConditionCheck", subject, plan.codec.loaded(subject))
-    draft.key = plan.codec.key_of(subject)
-    return draft
 
 
 def _nothing(_: bytes | None) -> None:

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.keys import StoredKey
 from dynamorm.effects import Flow
-from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
-from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import check_values, finish, names
-from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.ops.writes.draft import WriteDraft, addressed
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
@@ -56,24 +54,15 @@ def delete_write(
     stored: bytes | None = NOT_READ,
 ) -> Write:
     """The write of `delete`. ``stored`` is what is there now, where that matters: to a model with unique attributes."""
-    if isinstance(subject, type):
-        plan = session.plan(subject)
-        key_json = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
-        if plan.needs_stored and plan.codec.family is not None:
-            real = class_of(plan, key_json, stored)
-            if real is not plan.model:  # the rules are those of its own class
-                return delete_write(
-                    session, real, (StoredKey(key_json, plan.codec.key_names),), {},
-                    condition=condition, must_exist=must_exist, returning=returning, stored=stored,
-                )  # fmt: skip
-        draft = WriteDraft(session, plan, "delete", "Delete", None, None)
-        draft.key = key_json
-    else:
-        if key or parts:
-            raise ValidationError("delete takes an object, or a model and a key, not both")
-        plan = session.plan(type(subject))
-        draft = WriteDraft(session, plan, "delete", "Delete", subject, plan.codec.loaded(subject))
-        draft.key = plan.codec.key_of(subject)
+    draft = addressed(WriteDraft, session, "delete", "Delete", subject, key, parts)
+    plan = draft.plan
+    if plan.needs_stored and draft.obj is None and plan.codec.family is not None:
+        owner = class_of(plan, draft.key, stored)
+        if owner is not plan.model:  # the rules are those of its own class
+            return delete_write(
+                session, owner, (StoredKey(draft.key, plan.codec.key_names),), {},
+                condition=condition, must_exist=must_exist, returning=returning, stored=stored,
+            )  # fmt: skip
     draft.stored, draft.returning = stored, returning
     for rule in plan.rules["delete"]:
         rule.transform(draft)

@@ -52,10 +52,12 @@ def save_write(session: Session, obj: Any) -> Write | None:
     _refuse_new_key(plan, draft.changes)
     for rule in plan.rules["save"]:
         rule.transform(draft)
-    if not codec.branching.keys().isdisjoint(draft.changes):
-        from dynamorm.ops.writes.within import within  # only where a list, map or document changed
+    for name in draft.changes:
+        if name in codec.branching:
+            from dynamorm.ops.writes.within import within  # only where a list, map or document changed
 
-        draft.inside = within(plan, draft.changes, draft.before, loaded, draft.tails)
+            draft.inside = within(plan, draft.changes, draft.before, loaded, draft.tails)
+            break
     draft.key = codec.key_of(obj)
     draft.check_version()
     assert draft.version_check is not None  # made right now
@@ -94,12 +96,12 @@ def _written(draft: SaveDraft) -> Write:
 
 def _refuse_new_key(plan: ModelRequests, changes: Wires) -> None:
     """The key of a loaded object does not change. Raises: ValidationError."""
-    schema = plan.codec.schema
-    for field in schema.fields.values():
-        if field.stored in changes and field.role in ("partition", "sort"):
+    for stored in plan.key_names:
+        if stored in changes:
+            schema = plan.codec.schema
+            name = next(field.name for field in schema.fields.values() if field.stored == stored)
             raise ValidationError(
-                f"{schema.name}.{field.name} is part of the key and was changed: create a new object instead",
-                field=field.name,
+                f"{schema.name}.{name} is part of the key and was changed: create a new object instead", field=name
             )
 
 

@@ -15,10 +15,10 @@ from dynamorm.expressions.compile import check_paths, check_updates, condition_t
 from dynamorm.expressions.path import Condition, Update, system_path
 from dynamorm.expressions.tree import Location, Node, Wire
 from dynamorm.models.declare import did_you_mean
-from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests, check_values, finish, names
 from dynamorm.ops.updates.begin import begin
 from dynamorm.ops.updates.draft import UpdateDraft
+from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
 from dynamorm.ops.writes.send import performed
 from dynamorm.ops.writes.unchanged import performed_while_unchanged
@@ -47,13 +47,10 @@ def update(
     if returning != "new":
         _check_returning(subject, returning)
 
-    def build(stored: bytes | None = NOT_READ) -> Write:
-        write = update_write(
-            session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, stored=stored
-        )
-        return write if returning is not None else without_result(write)
-
     plan = session.plan(subject if isinstance(subject, type) else type(subject))
+    build = partial(
+        update_write, session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, result=returning
+    )
     if plan.needs_stored:
         return performed_while_unchanged(session, subject, build, performed)
     return performed(session, build())
@@ -71,12 +68,14 @@ def update_write(
     stored: bytes | None = NOT_READ,
     holder: Any = None,
     states: States | None = None,
+    result: str | None = "new",
 ) -> Write:
     """The write of `update`.
 
     ``allow`` are the protected fields that may be changed. ``stored`` is what is there now, where that matters: when a
     unique attribute is changed. ``holder`` is the object that an upsert by key is of. ``states`` are those of the places
-    that the updates depend on (see `dynamorm.ops.updates.begin`), where they were looked at.
+    that the updates depend on (see `dynamorm.ops.updates.begin`), where they were looked at. Without a ``result`` the item is
+    not asked for.
     """
     draft = _addressed(session, subject, args, parts)
     draft.upsert, draft.stored = upsert, stored
@@ -106,30 +105,26 @@ def update_write(
             condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder,
         )  # fmt: skip
         write.forms = Forms(draft.updates, draft.begun.states, bool(draft.begun.terms or draft.bounds), build)
-    return write
+    return without_result(write) if result is None else write
 
 
 def _addressed(session: Session, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:
     """The draft of the updates of an object, or of a model and a key."""
+    key: tuple[Any, ...] = ()
+    updates = args
     if isinstance(subject, type):
-        plan = session.plan(subject)
-        draft = UpdateDraft(session, plan, "update", "Update", None, None)
         count = next((at for at, arg in enumerate(args) if isinstance(arg, Node)), len(args))
-        key, draft.updates = args[:count], args[count:]
-        if parts or not draft.updates:
+        key, updates = args[:count], args[count:]
+        if parts or not updates:
             from .misuse import check_change  # only what looks wrong
 
-            check_change(plan.codec.schema, key, parts, draft.updates)
-        draft.key = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
-        draft.key_parts = parts
-        return draft
-    plan = session.plan(type(subject))
-    if parts:
+            check_change(session.plan(subject).codec.schema, key, parts, updates)
+    elif parts:
         from .misuse import not_an_argument  # only what is wrong
 
-        raise not_an_argument(plan.codec.schema, next(iter(parts)))
-    draft = UpdateDraft(session, plan, "update", "Update", subject, plan.codec.loaded(subject))
-    draft.updates, draft.key = args, plan.codec.key_of(subject)
+        raise not_an_argument(session.plan(type(subject)).codec.schema, next(iter(parts)))
+    draft = addressed(UpdateDraft, session, "update", "Update", subject, key, parts)
+    draft.updates = updates
     return draft
 
 
@@ -196,20 +191,26 @@ def _written(draft: UpdateDraft) -> Write:
     body = finish(plan.key_head, draft.key, said)
     if len(body) > MAX_ITEM:
         _check_sizes(plan, draft.updates, body, said)
-    if not all(change.absolute for change in draft.updates) or (begun is not None and begun.states):
-        draft.repeatable = False  # in the form for certain states, it would meet its own condition no more
     shown = partial(_shown, draft)
     done = partial(_done, draft, shown)
     if draft.version_check is not None:
         write = draft.write(body, done, settled=True, expects="version", single=dict(_ALL_NEW))
     else:
-        # The version of an item that is not known is raised by one with each attempt.
-        draft.repeatable &= plan.version is None
+        draft.repeatable = draft.repeatable and _is_repeatable(draft)
         expects = "" if draft.upsert else "exists"
         write = draft.write(body, done, settled=False, expects=expects, single=dict(_ALL_NEW))
         write.refresh = write.transact
     write.shown = shown
     return write
+
+
+def _is_repeatable(draft: UpdateDraft) -> bool:
+    """Whether an update has the effect of once when it is sent twice, as far as it is the updates that tell."""
+    if draft.plan.version is not None:  # it is raised by one with each attempt
+        return False
+    if draft.begun is not None and draft.begun.states:  # in the form for these it would meet its own condition no more
+        return False
+    return all(change.absolute for change in draft.updates)
 
 
 def _done(draft: UpdateDraft, shown: Any, raw: bytes | None) -> Any:

@@ -7,14 +7,16 @@ makes a `Write` of it. It must not know which rules there are, nor how a write i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dynamorm.codec.library_attributes import merged
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import MAX_ITEM
+from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
 from dynamorm.ops.calls.op import Safety
+from dynamorm.ops.reads.items import key_from_parts
 
 from .version_check import VersionCheck, how_to_send
 from .write import NOT_READ, Write
@@ -84,7 +86,7 @@ class WriteDraft:
         """Let the write happen only to the item as it was loaded."""
         assert self.loaded is not None  # asked for loaded objects only
         self.version_check = check = VersionCheck(self.session, self.plan, self.loaded)
-        self.terms.append(check.condition(self.places))
+        self.terms += (check.condition(self.places),)
 
     def write(
         self,
@@ -119,7 +121,9 @@ class WriteDraft:
         )  # fmt: skip
         if expects == "version" and check is not None:
             write.known_version, write.known_ring = check.version, check.ring
-        return self.completed(write)
+        if self.explain or self.together_with or self.if_unchanged:
+            self.completed(write)
+        return write
 
     def completed(self, write: Write) -> Write:
         """The write with what the rules have added."""
@@ -127,6 +131,33 @@ class WriteDraft:
         for explain in self.explain:
             explain(write)
         return write
+
+
+Draft = TypeVar("Draft", bound=WriteDraft)
+
+
+def addressed(
+    draft_class: type[Draft],
+    session: Session,
+    verb: str,
+    kind: str,
+    subject: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+) -> Draft:
+    """The draft of a write of an object, or of a model and a key. Raises: ValidationError for a key that does not fit."""
+    if isinstance(subject, type):
+        plan = session.plan(subject)
+        draft = draft_class(session, plan, verb, kind, None, None)
+        draft.key = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
+        draft.key_parts = parts
+        return draft
+    if key or parts:
+        raise ValidationError(f"{verb} takes an object, or a model and a key, not both")
+    plan = session.plan(type(subject))
+    draft = draft_class(session, plan, verb, kind, subject, plan.codec.loaded(subject))
+    draft.key = plan.codec.key_of(subject)
+    return draft
 
 
 class SaveDraft(WriteDraft):
@@ -148,8 +179,11 @@ class SaveDraft(WriteDraft):
         places, inside, tails = self.places, self.inside, self.tails
         sets: list[str] = []
         removes: list[str] = []
-        for name, wire in self.shown.items():  # without a version somebody may have stored another value since
-            sets.append(f"{places.name(name)} = if_not_exists({places.name(name)}, {places.value(wire)})")
+        if self.shown:  # without a version somebody may have stored another value since
+            sets += [
+                f"{places.name(name)} = if_not_exists({places.name(name)}, {places.value(wire)})"
+                for name, wire in self.shown.items()
+            ]
         if inside is not None:
             inside.write(places, sets, removes)
         for name, new in {**self.changes, **self.stamped}.items():
@@ -161,10 +195,10 @@ class SaveDraft(WriteDraft):
                 sets.append(f"{places.name(name)} = list_append({places.name(name)}, {places.value(tails[name])})")
             else:
                 sets.append(f"{places.name(name)} = {places.value(new)}")
-        clauses = ["SET " + ", ".join(sets)] if sets else []
+        text = "SET " + ", ".join(sets) if sets else ""
         if removes:
-            clauses.append("REMOVE " + ", ".join(removes))
-        return " ".join(clauses)
+            text += (" REMOVE " if text else "REMOVE ") + ", ".join(removes)
+        return text
 
     def item_after(self) -> bytes:
         """The item as it will be stored. Raises: ItemTooLarge."""

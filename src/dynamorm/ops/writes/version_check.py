@@ -81,12 +81,15 @@ class VersionCheck:
             text = f"attribute_exists({name}) AND attribute_not_exists({places.name(field.stored)})"
         else:
             text = f"{places.name(field.stored)} = {places.value(number_wire(self.version))}"
-        return text + self._same_ring(places) if self.plan.tokens else text
-
-    def _same_ring(self, places: Placeholders) -> str:
-        """A version alone may come back, of an item that was made again or replaced; with its tokens it does not."""
+        if not self.plan.tokens:
+            return text
+        # A version alone may come back, of an item that was made again or replaced; with its tokens it does not.
         if self.ring:
-            return f" AND {places.name(TOKEN_ATTRIBUTE)} = {places.value(bytes_wire(self.ring))}"
+            return f"{text} AND {places.name(TOKEN_ATTRIBUTE)} = {places.value(bytes_wire(self.ring))}"
+        return text + self._same_tokens(places)
+
+    def _same_tokens(self, places: Placeholders) -> str:
+        """The term that what stands in the place of a ring is as it was."""
         stored = parts_of(self.loaded).get(TOKEN_ATTRIBUTE)
         if stored is None:
             return f" AND attribute_not_exists({places.name(TOKEN_ATTRIBUTE)})"
