@@ -71,7 +71,7 @@ class Payment(Model, table="payments"):
 here = Config(
     region="us-east-1", endpoint="http://127.0.0.1:8000", allow_insecure_local=True, credentials=Credentials("k", "s")
 )
-from dynamorm.ops import items
+from dynamorm.ops.reads import items
 with DB(here) as db:
     flow = items.get(db._session, Payment, ("p1",), {}, consistent=False)
     assert b"GetItem" in flow.send(next(flow).sync()).data  # the first effect fetches the credentials
