@@ -2,9 +2,9 @@
 
 More on each:
 
- 1, 2, 3  names and values of a request     tests/test_expression_structure.py, tests/expressions
+ 1, 2, 3  names and values of a request     tests/expressions
  4, 5     the choice of an index            test_query_choose.py, test_query.py
- 6        the text of an update             test_placeholders.py, tests/test_expression.py
+ 6        the text of an update             test_placeholders.py, tests/expressions
  7        values that look like code        test_placeholders.py, tests/expressions
  8        one form in every verb            test_names.py, test_batch_write.py, test_transactions.py
  9        transactions                      test_transactions.py, tests/faults/test_transactions_several.py
