@@ -164,8 +164,7 @@ def transaction(session: Session, statements: Any, *, token: str | None) -> Flow
         try:
             made.append(Statement(session, given[0] if given else None, given[1:], None))
         except ValidationError as error:
-            error.message = f"statements[{place}]: {error.message}"
-            error.args = (error.message,)
+            error.about(f"statements[{place}]")
             raise
     if not 1 <= len(made) <= MAX_STATEMENTS:
         raise ValidationError(f"a transaction has 1 to {MAX_STATEMENTS} statements, this one has {len(made)}")
