@@ -113,7 +113,7 @@ class DynamORMError(Exception):
     def about(self, place: str) -> Self:
         """The same error, its message led by what it is about. Example: ``raise error.about("keys[3]")``."""
         self.message = f"{place}: {self.message}"
-        self.args = (self.message, *self.args[1:])
+        self.args: tuple[Any, ...] = (self.message,)
         return self
 
     def __str__(self) -> str:
