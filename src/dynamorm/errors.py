@@ -83,7 +83,7 @@ class DynamORMError(Exception):
         earlier: Sequence[BaseException] = (),
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
         if code is not None:
             self.code = code
         if codes:
