@@ -53,18 +53,6 @@ def escape(text: str) -> str:
     return text.translate(_ESCAPED)
 
 
-def unescape(text: str) -> str:
-    """The text that `escape` made this of.
-
-    Raises: ValidationError when it made no such text.
-
-    Example: ``unescape("50%25%20%231") == "50% #1"``
-    """
-    if not re.fullmatch(_ESCAPED_TEXT, text):
-        raise ValidationError("a part of a key is no text that the library has written")
-    return _plain(text)
-
-
 def _plain(text: str) -> str:
     return re.sub(_CODE, _character, text) if "%" in text else text
 
