@@ -1,4 +1,5 @@
-"""The demo: payments under contention, over a network that loses replies. Run it with ``python -m dynamorm.demo``.
+"""The demo: payments under contention, over a network that loses replies. Run it with ``make demo``.
 
-It uses public names only, and prints; nothing of the library may import it.
+Or, where the extra `demo` is installed, from the top of the checkout with ``python -m examples.demo``. It is no part of
+the package that is installed.
 """
