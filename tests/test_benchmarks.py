@@ -482,7 +482,7 @@ def test_a_round_does_as_many_operations_as_filled_the_last_one():
 class TestProfile:
     def test_own_time_goes_to_the_layer_of_the_innermost_function(self):
         shares = stacks.sort([
-            "0x7f (libc.so.6);DB.put (dynamorm/db.py:1);put (dynamorm/ops/verbs/put_save_delete.py:2) 3",
+            "0x7f (libc.so.6);DB.put (dynamorm/db.py:1);put (dynamorm/ops/verbs/put.py:2) 3",
             "DB.put (dynamorm/db.py:1);json_of (dynamorm/codec/strict.py:9);json_skip (msgspec/_core.cpython-311.so) 2",
             "DB.put (dynamorm/db.py:1);encode (<dynamorm codec Payment 1>:12);unicode_hash (libpython3.11.so.1.0) 5",
             "Blocking.exchange (dynamorm/io/blocking.py:1);sock_send (socketmodule.c:4);send (libc.so.6) 7",
@@ -498,13 +498,13 @@ class TestProfile:
         assert shares.functions["send, called by Blocking.exchange (dynamorm/io/blocking.py)", "system calls"] == 7
 
     def test_the_note_shows_layers_functions_and_system_calls(self):
-        shares = stacks.sort(["put (dynamorm/ops/verbs/put_save_delete.py:2) 3", "DB.put (dynamorm/db.py:1) 1"])
+        shares = stacks.sort(["put (dynamorm/ops/verbs/put.py:2) 3", "DB.put (dynamorm/db.py:1) 1"])
         found = profiling.Profile("dynamorm-async", "get", shares, 80.0, {"sendto": 1.0, "poll": 2.0})
         lines = profiling.page([found], made_up()["machine"], "before")
         assert "# Where the time goes: before" in lines
         assert "| ops | 75.0 |" in lines
         assert "| get (asyncio) | 3.0 | sendto 1.0, poll 2.0 |" in lines
-        assert "| 75.0 | ops | `put (dynamorm/ops/verbs/put_save_delete.py)` |" in lines
+        assert "| 75.0 | ops | `put (dynamorm/ops/verbs/put.py)` |" in lines
 
     def test_straces_table_is_read(self):
         table = " 50.00    0.000071           1        70           recvfrom\n  1.00    0.000001           1         9         3 open\n"

@@ -16,6 +16,7 @@ from dynamorm.config.settings import Config
 from dynamorm.ops.calls.call import caller
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.requests import ModelRequests, check_production
+from dynamorm.ops.rules.of_model import add_rules
 from dynamorm.schema.schema import Schema
 
 from .codec.registry import Registry
@@ -80,6 +81,7 @@ class Session:
             plan = ModelRequests(
                 self.registry.codec(model), tokens=self.config.write_tokens, strict=self.config.strict_creates
             )
+            add_rules(plan)
             if self.config.preset == "production":
                 check_production(plan)
             self._plans[model] = plan

@@ -54,7 +54,7 @@ FOR_OTHER_VERBS = {
     "dynamorm.expressions.compile": "conditions and updates",
     "dynamorm.ops.queries.query": "queries",
     "dynamorm.ops.verbs.update": "updates",
-    "dynamorm.ops.verbs.put_save_delete": "writes",
+    "dynamorm.ops.verbs.put": "writes",
     "dynamorm.plugin": "who writes a plugin",
     "dynamorm.faces.blocking.query": "queries",
     "dynamorm.faces.blocking.tables": "the administration of tables",
@@ -71,7 +71,7 @@ class Payment(Model, table="payments"):
 here = Config(
     region="us-east-1", endpoint="http://127.0.0.1:8000", allow_insecure_local=True, credentials=Credentials("k", "s")
 )
-from dynamorm.ops import items
+from dynamorm.ops.reads import items
 with DB(here) as db:
     flow = items.get(db._session, Payment, ("p1",), {}, consistent=False)
     assert b"GetItem" in flow.send(next(flow).sync()).data  # the first effect fetches the credentials

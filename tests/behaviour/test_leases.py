@@ -84,10 +84,10 @@ def test_it_is_held_by_one_until_it_is_given_back(db, key):
 
 
 def test_one_that_ran_out_may_be_taken_and_its_holder_is_told(db, key, shift):
-    old = db.lease(Lock, key, duration=5)
+    old = db.lease(Lock, key, duration=60)
     old.acquire()
     fence = old.fence
-    shift(6)
+    shift(70)
     assert not old.held
     new = db.lease(Lock, key)
     new.acquire()
@@ -100,17 +100,17 @@ def test_one_that_ran_out_may_be_taken_and_its_holder_is_told(db, key, shift):
 
 
 def test_one_that_ran_out_cannot_be_refreshed_but_given_back(db, key, shift):
-    lease = db.lease(Lock, key, duration=5)
+    lease = db.lease(Lock, key, duration=60)
     lease.acquire()
-    shift(4)
+    shift(30)
     lease.refresh()
-    shift(8)
+    shift(60)
     lease.refresh()
-    shift(14)
+    shift(150)
     assert lease.release() is True
-    lease = db.lease(Lock, key, duration=5)
+    lease = db.lease(Lock, key, duration=60)
     lease.acquire()
-    shift(20)
+    shift(240)
     with pytest.raises(LeaseLost):
         lease.refresh()
     with pytest.raises(LeaseLost, match="acquire it first"):
@@ -143,12 +143,12 @@ def test_of_many_that_want_it_one_gets_it(db, key):
 
 def test_a_transaction_is_applied_only_while_the_lease_is_ours(db, key, shift):
     db.put(Batch(id=key))
-    mine = db.lease(Lock, key, duration=5)
+    mine = db.lease(Lock, key, duration=60)
     mine.acquire()
     with db.transaction() as tx:
         tx.update(Batch, key, Batch.state.set("first"))
         tx.check(*mine.guard(), label="lease")
-    shift(6)
+    shift(70)
     db.lease(Lock, key).acquire()
 
     def write_late():

@@ -26,7 +26,8 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
-from dynamorm.ops.verbs.put_save_delete import create_write, delete_write
+from dynamorm.ops.verbs.delete import delete_write
+from dynamorm.ops.verbs.put import create_write
 from dynamorm.ops.writes.send import perform
 from dynamorm.testing import FakeClock, Late, failure, reply
 from tests.faults.bank import Bank, applied, lost

@@ -15,6 +15,7 @@ from dynamorm.schema.schema import Index
 
 from ..arguments import check_choice, check_count
 from ..errors import InvalidUse, ValidationError
+from . import verbs
 
 if TYPE_CHECKING:
     from dynamorm.expressions.path import Condition, Path
@@ -207,10 +208,8 @@ class Builder(Generic[M]):
         return self._with(segments=_positive("segments", count))
 
     def _named(self, given: dict[str, Any]) -> ValidationError:
-        from dynamorm.ops.reads import textual
-
         name = next(iter(given)).split("__")[0]  # name__gt=... is Django's way
-        found = textual.place(self._session.plan(self._request.model), name)  # raises for a name that is no field
+        found = verbs.textual.place(self._session.plan(self._request.model), name)  # raises for a name that is no field
         model = self._request.model.__name__
         return InvalidUse(
             f"conditions are no keyword arguments: write .where({model}.{found.name} == value), or"
@@ -219,14 +218,10 @@ class Builder(Generic[M]):
         )
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
-        from dynamorm.ops.reads import textual
-
-        return (textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
+        return (verbs.textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
 
     def _place(self, name: str) -> Path[Any]:
-        from dynamorm.ops.reads import textual
-
-        return textual.place(self._session.plan(self._request.model), name)
+        return verbs.textual.place(self._session.plan(self._request.model), name)
 
     def _with(self, **changes: Any) -> Self:
         return type(self)(self._session, self._run, self._request.model, replace(self._request, **changes))

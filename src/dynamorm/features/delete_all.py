@@ -18,8 +18,8 @@ from dynamorm.ops.callbacks import check_progress
 from dynamorm.ops.queries.query import turn_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.ops.verbs import put_save_delete as verbs
 from dynamorm.ops.verbs.batch_write import remove
+from dynamorm.ops.verbs.delete import delete
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -76,7 +76,7 @@ def _pages(session: Session, plan: ModelRequests, request: Request, progress: Ca
 def _one(session: Session, plan: ModelRequests, key: tuple[Any, ...]) -> Flow[int]:
     """Delete one item with its guards, unless its key is another class's item's by now."""
     try:
-        yield from verbs.delete(session, plan.model, key, {}, condition=None, must_exist=False, returning=None)
+        yield from delete(session, plan.model, key, {}, condition=None, must_exist=False, returning=None)
     except MissingItem:
         return 0
     return 1

@@ -1,4 +1,4 @@
-"""What every request of one model starts with, worked out once: JSON heads, stored names, which guards it needs."""
+"""What every request of one model starts with, worked out once: JSON heads, stored names, the rules of its writes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ from dynamorm.codec.library_attributes import LibraryAttributes
 from dynamorm.codec.money import says_money
 from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.expressions.tree import Location
-from dynamorm.schema.schema import SCHEMAS, AppendOnly, Field, Schema, Unique
-
-from .unstored import shown_by_default
+from dynamorm.schema.schema import SCHEMAS, Field, Schema, Unique
 
 if TYPE_CHECKING:
-    from dynamorm.codec.types.fields import FieldPlan
     from dynamorm.expressions.compile import Placeholders
-
-    from .constraints import Constraint
 
 encode: Final[Callable[..., bytes]] = msgspec.json.encode
 
 
 class ModelRequests:
-    """One model on one session: its codec and the constant parts of its requests."""
+    """One model on one session: its codec and the constant parts of its requests.
+
+    ``rules`` are the model's `dynamorm.ops.writes.rules.WriteRule`, by verb. ``needs_stored``: one of them must know what a
+    write by key, or a put, replaces or removes.
+    """
 
     __slots__ = (
-        "_operand", "append_only", "begins", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names",
-        "model", "own", "partition", "put_head", "shown", "sort", "starts", "strict", "table", "tokens", "uniques", "updated",
-        "version",
+        "_operand", "begins", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names", "model",
+        "needs_stored", "own", "partition", "put_head", "rules", "sort", "starts", "strict", "table", "tokens", "uniques",
+        "updated", "version",
     )  # fmt: skip
 
     def __init__(self, codec: ModelCodec, *, tokens: bool = True, strict: bool = False) -> None:
@@ -52,27 +51,22 @@ class ModelRequests:
         self.updated: Field | None = schema.role("updated_at")
         self.tokens: bool = tokens and schema.write_tokens
         self.strict: bool = strict if schema.strict_creates is None else schema.strict_creates
-        self.append_only: tuple[str, ...] = ()
-        if any(field.options and field.option(AppendOnly) for field in schema.fields.values()):
-            from .append_only import names_of
-
-            self.append_only = names_of(self)
         self.kept: tuple[Field, ...] = tuple(
             field for field in schema.fields.values() if field.immutable or field.write_once or field.protected
         )
-        self.shown: tuple[FieldPlan, ...] = shown_by_default(self)
-        self.uniques: tuple[Constraint, ...] = ()
-        if any(field.options and field.option(Unique) for field in schema.fields.values()):
-            from .constraints import constraints
-
-            self.uniques = constraints(self)
-        self.guarded: bool = bool(self.uniques) or (schema.discriminator is not None and _has_guarded_class(schema))
+        self.guarded: bool = any(field.options and field.option(Unique) for field in schema.fields.values()) or (
+            schema.discriminator is not None and _has_guarded_class(schema)
+        )
+        # Both are filled by `dynamorm.ops.rules`, which stands above.
+        self.uniques: tuple[Any, ...] = ()
+        self.rules: dict[str, tuple[Any, ...]] = {}
+        self.needs_stored: bool = self.guarded
         head = b'{"TableName":' + encode(codec.table)
         self.key_head: bytes = head + b',"Key":'
         self.put_head: bytes = head + b',"Item":'
         self.starts: tuple[bytes, ...] = codec.reading.starts
         self._operand = codec.normal_operand if codec.changing else codec.encode_operand
-        self.begins: dict[tuple[str, tuple[Any, ...]], Any] = {}  # kept and filled by `dynamorm.ops.rules.begin`
+        self.begins: dict[tuple[str, tuple[Any, ...]], Any] = {}  # kept and filled by `dynamorm.ops.updates.begin`
         self.create_tail: bytes = (
             b","
             + encode(

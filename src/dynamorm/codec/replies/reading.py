@@ -18,7 +18,7 @@ from msgspec import Raw, UnsetType, defstruct
 from msgspec.json import Decoder
 
 from dynamorm.codec.address import check as check_address
-from dynamorm.codec.address import is_of, leads
+from dynamorm.codec.address import is_of, leads, same_texts
 from dynamorm.codec.strict import (
     as_sent,
     check_item,
@@ -74,7 +74,13 @@ class Reading:
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
         self._reader = self._keeping if codec.nests else self._read
         self.starts: tuple[bytes, ...] = leads(key_names)
-        self._start = self.starts[0] if len(self.starts) == 1 else None
+
+    @cached_property
+    def _same(self) -> Callable[[Any, bytes], bool]:
+        """Whether a decoded item surely has the key of this JSON."""
+        codec = self._codec
+        plans = {plan.stored: plan for plan in codec.record.plans}
+        return same_texts(codec.schema.name, [plans[name] for name in codec.key_names if name in plans])
 
     @cached_property
     def _item(self) -> Callable[[bytes], Any]:
@@ -213,11 +219,7 @@ class Reading:
                 if wire is not U and len(dumps(reply)) == len(body):
                     # Nothing but {"Item": ...} has this length.
                     raw = body[8:-1]
-                    if (
-                        key is None
-                        or (self._start is not None and key[1:-1] in body and body.count(self._start) == 1)
-                        or is_of(raw, key, self.starts)
-                    ):
+                    if key is None or self._same(wire, key) or is_of(raw, key, self.starts):
                         return self._make(wire, raw)
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
@@ -234,11 +236,7 @@ class Reading:
                 wire = reply.Attributes
                 if wire is not U and len(dumps(reply)) == len(body):
                     raw = body[14:-1]
-                    if (
-                        key is None
-                        or (self._start is not None and key[1:-1] in body and body.count(self._start) == 1)
-                        or is_of(raw, key, self.starts)
-                    ):
+                    if key is None or self._same(wire, key) or is_of(raw, key, self.starts):
                         return self._make(wire, raw)
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass

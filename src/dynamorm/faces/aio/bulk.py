@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .. import verbs
 from ..face import Face
 
 if TYPE_CHECKING:
@@ -56,9 +57,7 @@ class AsyncMany(Face):
 
         Example: ``await db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
-        from dynamorm.ops.writes import transact_get
-
-        return await self._io.run(transact_get.get(self._session, requests))
+        return await self._io.run(verbs.transact_get.get(self._session, requests))
 
     async def batch_get(
         self, model: type[M], keys: Iterable[Any], /, *, consistent: bool = False, concurrency: int = 4
@@ -74,9 +73,9 @@ class AsyncMany(Face):
 
         Example: ``await db.batch_get(Payment, ["p1", "p2"])`` or ``await db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
-        from dynamorm.ops.verbs import batch
-
-        return await self._io.run(batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency))
+        return await self._io.run(
+            verbs.batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency)
+        )
 
     async def batch_write(
         self,
@@ -104,9 +103,7 @@ class AsyncMany(Face):
 
         Example: ``result = await db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
         """
-        from dynamorm.ops.verbs import batch
-
-        flow = batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
+        flow = verbs.batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
         return await self._io.run(flow)
 
     def stream(
@@ -206,9 +203,9 @@ class AsyncMany(Face):
 
         Example: ``await db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
         """
-        from dynamorm.features import partiql
-
-        flow = partiql.execute(self._session, statement, parameters, model=model, consistent=consistent, limit=limit)
+        flow = verbs.partiql.execute(
+            self._session, statement, parameters, model=model, consistent=consistent, limit=limit
+        )
         return await self._io.run(flow)
 
     async def partiql_transaction(self, statements: Iterable[Any], /, *, token: str | None = None) -> list[Any]:
@@ -221,6 +218,4 @@ class AsyncMany(Face):
 
         Example: ``await db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
         """
-        from dynamorm.features import partiql
-
-        return await self._io.run(partiql.transaction(self._session, statements, token=token))
+        return await self._io.run(verbs.partiql.transaction(self._session, statements, token=token))

@@ -9,8 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from ... import ops
-from .. import aio  # `aio.query` is loaded with its first use
+from .. import aio, verbs  # `aio.query` is loaded with its first use
 from ..asyncio_driver import open_driver
 from ..face import wrong_block
 from ..opening import open_session
@@ -93,7 +92,9 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.get(Payment, "p1")`` or ``await db.get(Order, customer="c1", number=7)``
         """
-        return await self._io.run(ops.items.get(self._session, model, key, parts, consistent=consistent, select=select))
+        return await self._io.run(
+            verbs.items.get(self._session, model, key, parts, consistent=consistent, select=select)
+        )
 
     async def require(
         self,
@@ -111,7 +112,7 @@ class AsyncDB(AsyncMany):
         Example: ``(await db.require(Payment, "p1")).amount``
         """
         return await self._io.run(
-            ops.items.require(self._session, model, key, parts, consistent=consistent, select=select)
+            verbs.items.require(self._session, model, key, parts, consistent=consistent, select=select)
         )
 
     async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
@@ -119,7 +120,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.exists(Payment, "p1")``
         """
-        return await self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
+        return await self._io.run(verbs.items.exists(self._session, model, key, parts, consistent=consistent))
 
     async def create(self, obj: M, /, *, strict: bool | None = None) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -133,7 +134,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.create(Payment(id="p1", amount=5))``
         """
-        return await self._io.run(ops.put_save_delete.create(self._session, obj, strict=strict))
+        return await self._io.run(verbs.put.create(self._session, obj, strict=strict))
 
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -152,7 +153,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.put(payment, condition=Payment.status == "pending")``
         """
-        return await self._io.run(ops.put_save_delete.put(self._session, obj, condition=condition, returning=returning))
+        return await self._io.run(verbs.put.put(self._session, obj, condition=condition, returning=returning))
 
     async def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -164,7 +165,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``payment.note = "checked"; await db.save(payment)``
         """
-        return await self._io.run(ops.put_save_delete.save(self._session, obj))
+        return await self._io.run(verbs.save.save(self._session, obj))
 
     @overload
     async def update(
@@ -224,7 +225,7 @@ class AsyncDB(AsyncMany):
         Example: ``await db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``await db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        flow = ops.update.update(
+        flow = verbs.update.update(
             self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
         return await self._io.run(flow)
@@ -266,7 +267,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        flow = ops.update.update(
+        flow = verbs.update.update(
             self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
         )
         return await self._io.run(flow)
@@ -317,7 +318,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.delete(payment)`` or ``await db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = ops.put_save_delete.delete(
+        flow = verbs.delete.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return await self._io.run(flow)
@@ -331,9 +332,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        from dynamorm.ops.rules import unique_flows
-
-        return await self._io.run(unique_flows.find(self._session, model, values))
+        return await self._io.run(verbs.unique_flows.find(self._session, model, values))
 
     async def repair_unique(
         self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None
@@ -346,9 +345,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``(await db.repair_unique(Payment)).faults``
         """
-        from dynamorm.features import unique_repair
-
-        return await self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
+        return await self._io.run(verbs.unique_repair.repair(self._session, model, apply=apply, progress=progress))
 
     async def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
@@ -483,9 +480,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``left = await db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        from dynamorm.features import increment as counter
-
-        flow = counter.increment(
+        flow = verbs.increment.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return await self._io.run(flow)

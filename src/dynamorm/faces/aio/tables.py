@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
+from .. import verbs
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
@@ -70,10 +72,8 @@ class AsyncTables:
 
         Example: ``await db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
-        from dynamorm.features.tables import lifecycle
-
         made = await self._run(
-            lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+            verbs.lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
         )
         return made if len(models) > 1 else made[0]
 
@@ -114,10 +114,8 @@ class AsyncTables:
 
         Example: ``await db.tables.ensure(Payment)`` or ``await db.tables.ensure(Customer, Order)``
         """
-        from dynamorm.features.tables import lifecycle
-
         found = await self._run(
-            lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+            verbs.lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
         )
         return found if len(models) > 1 else found[0]
 
@@ -130,18 +128,14 @@ class AsyncTables:
 
         Example: ``(await db.tables.describe(Payment)).status``
         """
-        from dynamorm.features.tables import lifecycle
-
-        return await self._run(lifecycle.describe(self._session, model))
+        return await self._run(verbs.lifecycle.describe(self._session, model))
 
     async def names(self) -> list[str]:
         """The names of all tables that begin with the ``table_prefix`` of the settings.
 
         Example: ``"payments" in await db.tables.names()``
         """
-        from dynamorm.features.tables import look
-
-        return await self._run(look.names(self._session))
+        return await self._run(verbs.look.names(self._session))
 
     async def wait(self, *models: type[Any], timeout: float | timedelta = WAIT) -> None:
         """Wait until the models' tables and their global indexes are ready.
@@ -150,9 +144,7 @@ class AsyncTables:
 
         Example: ``await db.tables.wait(Payment, timeout=60)``
         """
-        from dynamorm.features.tables import lifecycle
-
-        await self._run(lifecycle.wait(self._session, models, timeout))
+        await self._run(verbs.lifecycle.wait(self._session, models, timeout))
 
     async def check(self, *models: type[Any]) -> tuple[str, ...]:
         """Check at start-up that the live tables fit the models; nothing is changed.
@@ -164,9 +156,7 @@ class AsyncTables:
 
         Example: ``await db.tables.check(Payment, Order)``
         """
-        from dynamorm.features.tables import lifecycle
-
-        return await self._run(lifecycle.check(self._session, models))
+        return await self._run(verbs.lifecycle.check(self._session, models))
 
     async def plan(
         self, *models: type[Any], settings: TableSettings | None = None, allow_delete: bool = False
@@ -181,9 +171,7 @@ class AsyncTables:
 
         Example: ``print(await db.tables.plan(Payment))``
         """
-        from dynamorm.features.tables import plan
-
-        return await self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
+        return await self._run(verbs.plan.plan(self._session, models, settings, allow_delete=allow_delete))
 
     async def apply(
         self,
@@ -204,9 +192,9 @@ class AsyncTables:
 
         Example: ``await db.tables.apply(await db.tables.plan(Payment), progress=print)``
         """
-        from dynamorm.features.tables import apply
-
-        return await self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
+        return await self._run(
+            verbs.apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable)
+        )
 
     async def delete(self, *models: type[Any], force: bool = False, timeout: float | timedelta = WAIT) -> None:
         """Delete the models' tables with all their items, and wait until they are gone. Nothing happens where there is none.
@@ -217,6 +205,4 @@ class AsyncTables:
 
         Example: ``await db.tables.delete(Payment)``
         """
-        from dynamorm.features.tables import lifecycle
-
-        await self._run(lifecycle.delete(self._session, models, timeout, force=force))
+        await self._run(verbs.lifecycle.delete(self._session, models, timeout, force=force))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .. import verbs
 from ..face import Face
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ class Many(Face):
 
         Example: ``db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
-        from dynamorm.ops.writes import transact_get
-
-        return self._io.run(transact_get.get(self._session, requests))
+        return self._io.run(verbs.transact_get.get(self._session, requests))
 
     def batch_get(
         self, model: type[M], keys: Iterable[Any], /, *, consistent: bool = False, concurrency: int = 4
@@ -73,9 +72,7 @@ class Many(Face):
 
         Example: ``db.batch_get(Payment, ["p1", "p2"])`` or ``db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
-        from dynamorm.ops.verbs import batch
-
-        return self._io.run(batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency))
+        return self._io.run(verbs.batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency))
 
     def batch_write(
         self,
@@ -103,9 +100,7 @@ class Many(Face):
 
         Example: ``result = db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
         """
-        from dynamorm.ops.verbs import batch
-
-        flow = batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
+        flow = verbs.batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
         return self._io.run(flow)
 
     def stream(
@@ -205,9 +200,9 @@ class Many(Face):
 
         Example: ``db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
         """
-        from dynamorm.features import partiql
-
-        flow = partiql.execute(self._session, statement, parameters, model=model, consistent=consistent, limit=limit)
+        flow = verbs.partiql.execute(
+            self._session, statement, parameters, model=model, consistent=consistent, limit=limit
+        )
         return self._io.run(flow)
 
     def partiql_transaction(self, statements: Iterable[Any], /, *, token: str | None = None) -> list[Any]:
@@ -220,6 +215,4 @@ class Many(Face):
 
         Example: ``db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
         """
-        from dynamorm.features import partiql
-
-        return self._io.run(partiql.transaction(self._session, statements, token=token))
+        return self._io.run(verbs.partiql.transaction(self._session, statements, token=token))

@@ -8,8 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from ... import ops
-from .. import blocking  # `blocking.query` is loaded with its first use
+from .. import blocking, verbs  # `blocking.query` is loaded with its first use
 from ..blocking_driver import open_driver
 from ..face import wrong_block
 from ..opening import open_session
@@ -92,7 +91,7 @@ class DB(Many):
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return self._io.run(ops.items.get(self._session, model, key, parts, consistent=consistent, select=select))
+        return self._io.run(verbs.items.get(self._session, model, key, parts, consistent=consistent, select=select))
 
     def require(
         self,
@@ -109,14 +108,14 @@ class DB(Many):
 
         Example: ``db.require(Payment, "p1").amount``
         """
-        return self._io.run(ops.items.require(self._session, model, key, parts, consistent=consistent, select=select))
+        return self._io.run(verbs.items.require(self._session, model, key, parts, consistent=consistent, select=select))
 
     def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item of the model is stored under the key; a sibling's is none. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
-        return self._io.run(ops.items.exists(self._session, model, key, parts, consistent=consistent))
+        return self._io.run(verbs.items.exists(self._session, model, key, parts, consistent=consistent))
 
     def create(self, obj: M, /, *, strict: bool | None = None) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -130,7 +129,7 @@ class DB(Many):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return self._io.run(ops.put_save_delete.create(self._session, obj, strict=strict))
+        return self._io.run(verbs.put.create(self._session, obj, strict=strict))
 
     @overload
     def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -147,7 +146,7 @@ class DB(Many):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return self._io.run(ops.put_save_delete.put(self._session, obj, condition=condition, returning=returning))
+        return self._io.run(verbs.put.put(self._session, obj, condition=condition, returning=returning))
 
     def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -159,7 +158,7 @@ class DB(Many):
 
         Example: ``payment.note = "checked"; db.save(payment)``
         """
-        return self._io.run(ops.put_save_delete.save(self._session, obj))
+        return self._io.run(verbs.save.save(self._session, obj))
 
     @overload
     def update(
@@ -219,7 +218,7 @@ class DB(Many):
         Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        flow = ops.update.update(
+        flow = verbs.update.update(
             self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
         return self._io.run(flow)
@@ -261,7 +260,7 @@ class DB(Many):
 
         Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        flow = ops.update.update(
+        flow = verbs.update.update(
             self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
         )
         return self._io.run(flow)
@@ -312,7 +311,7 @@ class DB(Many):
 
         Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = ops.put_save_delete.delete(
+        flow = verbs.delete.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return self._io.run(flow)
@@ -326,9 +325,7 @@ class DB(Many):
 
         Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        from dynamorm.ops.rules import unique_flows
-
-        return self._io.run(unique_flows.find(self._session, model, values))
+        return self._io.run(verbs.unique_flows.find(self._session, model, values))
 
     def repair_unique(
         self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None
@@ -341,9 +338,7 @@ class DB(Many):
 
         Example: ``db.repair_unique(Payment).faults``
         """
-        from dynamorm.features import unique_repair
-
-        return self._io.run(unique_repair.repair(self._session, model, apply=apply, progress=progress))
+        return self._io.run(verbs.unique_repair.repair(self._session, model, apply=apply, progress=progress))
 
     def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
@@ -476,9 +471,7 @@ class DB(Many):
 
         Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        from dynamorm.features import increment as counter
-
-        flow = counter.increment(
+        flow = verbs.increment.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return self._io.run(flow)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
+from .. import verbs
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
@@ -69,9 +71,9 @@ class Tables:
 
         Example: ``db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
-        from dynamorm.features.tables import lifecycle
-
-        made = self._run(lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
+        made = self._run(
+            verbs.lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+        )
         return made if len(models) > 1 else made[0]
 
     @overload
@@ -111,9 +113,9 @@ class Tables:
 
         Example: ``db.tables.ensure(Payment)`` or ``db.tables.ensure(Customer, Order)``
         """
-        from dynamorm.features.tables import lifecycle
-
-        found = self._run(lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable))
+        found = self._run(
+            verbs.lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+        )
         return found if len(models) > 1 else found[0]
 
     def describe(self, model: type[Any], /) -> TableDescription:
@@ -125,18 +127,14 @@ class Tables:
 
         Example: ``db.tables.describe(Payment).status``
         """
-        from dynamorm.features.tables import lifecycle
-
-        return self._run(lifecycle.describe(self._session, model))
+        return self._run(verbs.lifecycle.describe(self._session, model))
 
     def names(self) -> list[str]:
         """The names of all tables that begin with the ``table_prefix`` of the settings.
 
         Example: ``"payments" in db.tables.names()``
         """
-        from dynamorm.features.tables import look
-
-        return self._run(look.names(self._session))
+        return self._run(verbs.look.names(self._session))
 
     def wait(self, *models: type[Any], timeout: float | timedelta = WAIT) -> None:
         """Wait until the models' tables and their global indexes are ready.
@@ -145,9 +143,7 @@ class Tables:
 
         Example: ``db.tables.wait(Payment, timeout=60)``
         """
-        from dynamorm.features.tables import lifecycle
-
-        self._run(lifecycle.wait(self._session, models, timeout))
+        self._run(verbs.lifecycle.wait(self._session, models, timeout))
 
     def check(self, *models: type[Any]) -> tuple[str, ...]:
         """Check at start-up that the live tables fit the models; nothing is changed.
@@ -159,9 +155,7 @@ class Tables:
 
         Example: ``db.tables.check(Payment, Order)``
         """
-        from dynamorm.features.tables import lifecycle
-
-        return self._run(lifecycle.check(self._session, models))
+        return self._run(verbs.lifecycle.check(self._session, models))
 
     def plan(self, *models: type[Any], settings: TableSettings | None = None, allow_delete: bool = False) -> TablePlan:
         """Compare the models with the live tables: what would have to be done, what cannot be, and what is worth knowing.
@@ -174,9 +168,7 @@ class Tables:
 
         Example: ``print(db.tables.plan(Payment))``
         """
-        from dynamorm.features.tables import plan
-
-        return self._run(plan.plan(self._session, models, settings, allow_delete=allow_delete))
+        return self._run(verbs.plan.plan(self._session, models, settings, allow_delete=allow_delete))
 
     def apply(
         self,
@@ -197,9 +189,7 @@ class Tables:
 
         Example: ``db.tables.apply(db.tables.plan(Payment), progress=print)``
         """
-        from dynamorm.features.tables import apply
-
-        return self._run(apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
+        return self._run(verbs.apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
 
     def delete(self, *models: type[Any], force: bool = False, timeout: float | timedelta = WAIT) -> None:
         """Delete the models' tables with all their items, and wait until they are gone. Nothing happens where there is none.
@@ -210,6 +200,4 @@ class Tables:
 
         Example: ``db.tables.delete(Payment)``
         """
-        from dynamorm.features.tables import lifecycle
-
-        self._run(lifecycle.delete(self._session, models, timeout, force=force))
+        self._run(verbs.lifecycle.delete(self._session, models, timeout, force=force))

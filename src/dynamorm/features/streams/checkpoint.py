@@ -15,7 +15,9 @@ from dynamorm.errors import AlreadyExists, ConditionFailed, ModelError
 from dynamorm.models.declare import Attr, attr, partition_key, sort_key, updated_at, version
 from dynamorm.models.model import Mixin, Model
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.verbs import put_save_delete as verbs
+from dynamorm.ops.verbs.delete import delete
+from dynamorm.ops.verbs.put import create
+from dynamorm.ops.verbs.save import save
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -94,7 +96,7 @@ class Checkpoints:
         """Make the item of a shard; None when another worker has just done so."""
         item = self._plan.codec.new(consumer=self._consumer, shard=shard, **values)
         try:
-            return (yield from verbs.create(self._session, item, strict=None))
+            return (yield from create(self._session, item, strict=None))
         except AlreadyExists:
             return None
 
@@ -125,7 +127,7 @@ class Checkpoints:
     def forget(self, item: Any) -> Flow[None]:
         """Remove the item of a shard that nobody will ask for again."""
         try:
-            yield from verbs.delete(self._session, item, (), {}, condition=None, must_exist=False, returning=None)
+            yield from delete(self._session, item, (), {}, condition=None, must_exist=False, returning=None)
         except ConditionFailed:
             return  # another worker was quicker
 
@@ -135,7 +137,7 @@ class Checkpoints:
 
     def _write(self, item: Any) -> Flow[Any | None]:
         try:
-            return (yield from verbs.save(self._session, item))
+            return (yield from save(self._session, item))
         except ConditionFailed:  # a VersionConflict, or the item was removed
             return None
 

@@ -7,24 +7,25 @@ is not known is refused before anything is sent. It must not know how a write is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.composites import Computed, recovered
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.starts import start_of
 from dynamorm.errors import DynamORMError, ValidationError, VersionConflict
-from dynamorm.expressions.compile import Placeholders
 from dynamorm.expressions.path import Update, system_path
-from dynamorm.expressions.tree import Location, Node, Wire
+from dynamorm.expressions.tree import Comparison, Condition, Location, Node, Wire
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.ops.writes.version_check import unguarded
+from dynamorm.ops.updates.draft import UpdateDraft
+from dynamorm.ops.writes.draft import SaveDraft, Wires, WriteDraft
+from dynamorm.ops.writes.rules import WriteRule
 from dynamorm.ops.writes.write import Write, refusal
+from dynamorm.overriding import override
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
-
-Wires = dict[str, dict[str, Any] | None]
-"""Wire values by stored name; None is an attribute that is not there."""
+    from dynamorm.ops.updates.completion import Completion
 
 
 class Known:
@@ -53,30 +54,21 @@ class Known:
             self.relied[stored] = found
         return found
 
-    @property
-    def unprotected(self) -> Known | None:
-        """This, when something was relied on that no version protects; else None."""
-        return None if self.versioned or not self.relied else self
-
-    def condition(self, places: Placeholders) -> list[str]:
-        """The terms that say that what was relied on, and is not protected by a version, is still so."""
-        if self.versioned:
-            return []
-        return [
-            f"attribute_not_exists({places.name(name)})"
+    def condition(self) -> Condition | None:
+        """That what was relied on, and no version protects, is still so."""
+        if self.versioned or not self.relied:
+            return None
+        terms: list[Condition] = [
+            Comparison("attribute_not_exists", (), system_path(name))
             if wire is None
-            else f"{places.name(name)} = {places.value(wire)}"
+            else Comparison("=", (Wire(wire),), system_path(name))
             for name, wire in self.relied.items()
         ]
-
-    def protect(self, session: Session, write: Write) -> None:
-        """Make it a conditional write: sent again, it could meet its condition no more although it was applied."""
-        write.transact, write.safety, write.single = unguarded(session, write.plan, guarded=True, returning=None)
-        write.token = session.random_bytes(16)
-        self.explain(write)
+        return reduce(and_, terms)
 
     def explain(self, write: Write) -> None:
         """Say of a write that was refused because of what was relied on that the item was changed."""
+        before = write.refused_as
 
         def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
             stored = None if raw is None else read_object(raw)
@@ -88,10 +80,57 @@ class Known:
                     old=lambda: codec.decode(raw or b"{}"),
                     **info,
                 )
-            write.refused_as = None
+            write.refused_as = before
             return refusal(write, raw, info)
 
         write.refused_as = refused
+
+
+class CompositeKeysRule(WriteRule):
+    """The keys of indexes that are made of fields change with these."""
+
+    verbs: tuple[str, ...] = ("save", "update")
+
+    @override
+    def contribute(self, draft: WriteDraft) -> None:
+        if isinstance(draft, SaveDraft):
+            known = known_of(draft.plan, draft.key, draft.loaded)
+            draft.changes |= after_save(draft.plan, {**draft.changes, **draft.shown}, draft.stamped, known)
+            _rely(draft, known)
+        elif isinstance(draft, UpdateDraft):
+            known = known_of(draft.plan, draft.key, draft.loaded, draft.obj, draft.key_parts)
+            draft.more += tuple(after_update(draft.plan, draft.updates, draft.stamps, known, upsert=draft.upsert))
+            _rely(draft, known)
+            if draft.whole is not None:
+                _complete(draft, draft.whole, known)
+
+
+def _rely(draft: WriteDraft, known: Known) -> None:
+    """Let the write happen only while what is relied on is still so. Sent again, it could meet that no more."""
+    condition = known.condition()
+    if condition is not None:
+        draft.require(condition)
+        draft.explain.append(known.explain)
+
+
+def _complete(draft: UpdateDraft, whole: Completion, known: Known) -> None:
+    """Let the index keys go along with an upsert that the changes do not touch: of an item that it makes."""
+    plan = draft.plan
+    item = {**known.item, **whole.wires}
+    touched = {update.path.field.stored for update in draft.more}
+    for computed in plan.codec.composites.values():
+        if computed.primary or computed.stored in touched:
+            continue
+        text = computed.text(item)
+        if text is None:
+            continue
+        made_of: list[str] = []
+        if whole.held is not None:  # of an item that is there, a key was made of what was shown: of defaults
+            parts = [(name, stored) for name, stored in computed.sources if stored in whole.wires]
+            made_of = [stored for name, stored in parts if whole.wires[stored] != default_wire(plan, name)]
+        whole.add_key(computed.stored, {"S": text}, made_of)
+    draft.terms += whole.condition(draft.places)
+    draft.explain.append(whole.explain)
 
 
 def known_of(

@@ -14,12 +14,17 @@ from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_guard
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
 from dynamorm.expressions.path import Path
-from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
-from dynamorm.ops.constraints import Constraint, Wires
+from dynamorm.expressions.tree import Comparison, Location, Update, Wire
+from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes import token_ring
+from dynamorm.ops.writes.draft import SaveDraft, WriteDraft
+from dynamorm.ops.writes.rules import WriteRule
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, MustRead, Write
+from dynamorm.overriding import override
 from dynamorm.schema.schema import Field
+
+from .constraints import Constraint, Wires, constraints
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests
@@ -183,33 +188,97 @@ def moves(session: Session, plan: ModelRequests, key: bytes, old: Wires, new: Wi
     return tuple(found)
 
 
-def known_state(
-    plan: ModelRequests, key: bytes, stored: bytes | None, loaded: bytes | None, returning: str | None
-) -> Wires:  # fmt: skip
+class UniqueRule(WriteRule):
+    """The guard items of unique values are written with each write that sets or removes these."""
+
+    verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete")
+
+    needs_stored = True
+
+    def __init__(self, plan: ModelRequests) -> None:
+        """Raises: ModelError for what cannot be kept unique."""
+        plan.uniques = constraints(plan)
+
+    @override
+    def transform(self, draft: WriteDraft) -> None:
+        if draft.verb == "put":
+            key = draft.plan.codec.key_of(draft.obj)
+            old = _known_values(draft, key)
+            draft.together_with += moves(draft.session, draft.plan, key, old, values_of(draft.plan, draft.obj))
+            _pin(draft, old)
+            draft.if_unchanged = True
+        elif isinstance(draft, UpdateDraft):
+            self._of_update(draft)
+
+    def _of_update(self, draft: UpdateDraft) -> None:
+        plan, whole = draft.plan, draft.whole
+        if whole is not None:
+            fields = fields_of(plan)
+            wires = whole.take([field.stored for field in fields])
+            if wires:
+                if draft.stored is NOT_READ:
+                    raise MustRead(plan, draft.key)
+                draft.upsert = draft.stored is None
+                if draft.upsert:  # an item that is there keeps its own
+                    decode = plan.codec.decode_field
+                    draft.updates += tuple(
+                        Path(field).set(decode(field.name, wires[field.stored]))
+                        for field in fields
+                        if field.stored in wires
+                    )
+        if not touches(plan, draft.updates):
+            return
+        old = _known_values(draft, draft.key)
+        draft.together_with += moves(draft.session, plan, draft.key, old, changed_by(plan, old, draft.updates))
+        if draft.loaded is None or plan.version is None:  # else the version says that nothing has changed
+            _pin(draft, old)
+            draft.if_unchanged = True
+
+    @override
+    def contribute(self, draft: WriteDraft) -> None:
+        plan, versioned = draft.plan, draft.version_check is not None and draft.plan.version is not None
+        if draft.verb == "create":
+            draft.together_with += moves(draft.session, plan, draft.key, {}, values_of(plan, draft.obj))
+        elif isinstance(draft, SaveDraft):
+            old = values_in(plan, draft.loaded)
+            writes = moves(draft.session, plan, draft.key, old, values_of(plan, draft.obj))
+            draft.together_with += writes
+            if writes and not versioned:
+                _pin(draft, old)
+        elif draft.verb == "delete":
+            old = _known_values(draft, draft.key)
+            draft.together_with += moves(draft.session, plan, draft.key, old, {})
+            if not versioned:
+                _pin(draft, old)
+                draft.if_unchanged = True
+
+    @override
+    def relies_on(self, plan: ModelRequests, raw: bytes | None) -> Any:
+        return values_in(plan, raw)
+
+
+def _known_values(draft: WriteDraft, key: bytes) -> Wires:
     """The unique values that a blind write replaces: as just read, or as the object was loaded. Raises MustRead."""
-    if returning is not None:
-        name = plan.codec.schema.name
+    plan = draft.plan
+    if draft.returning is not None:
         raise ValidationError(
-            f"returning= is not possible for {name}, whose unique attributes make the write a transaction: read it before",
+            f"returning= is not possible for {plan.codec.schema.name}, whose unique attributes make the write a"
+            " transaction: read it before",
             field="returning",
         )
-    if stored is not NOT_READ:
-        return values_in(plan, stored)
-    if loaded is None:
+    if draft.stored is not NOT_READ:
+        return values_in(plan, draft.stored)
+    if draft.loaded is None:
         raise MustRead(plan, key)
-    return values_in(plan, loaded)
+    return values_in(plan, draft.loaded)
 
 
-def class_of(plan: ModelRequests, key: bytes, stored: bytes | None) -> Any:
-    """The class whose guards an item has that was read under the name of a base class. Raises MustRead."""
-    if stored is NOT_READ:
-        raise MustRead(plan, key)
-    codec = plan.codec
-    assert codec.family is not None  # asked for models with a discriminator only
-    if stored is not None and not codec.family.owns(stored):
-        raise codec.family.stranger(table=plan.table)
-    found = None if stored is None else codec.family.codec(read_object(stored))
-    return codec.model if found is None else found.model
+def _pin(draft: WriteDraft, old: Wires) -> None:
+    """Let the write happen only while the unique attributes are still as they were."""
+    for field in fields_of(draft.plan):
+        path: Path[Any] = Path(field)
+        wire = old.get(field.stored)
+        draft.require(Comparison("null", (), path) if wire is None else Comparison("=", (Wire(wire),), path))
 
 
 def values_of(plan: ModelRequests, obj: Any) -> Wires:
@@ -253,32 +322,3 @@ def touches(plan: ModelRequests, updates: tuple[Update, ...]) -> bool:
     """Whether updates name a unique attribute."""
     unique = {field.name for field in fields_of(plan)}
     return any(one.path.field.name in unique for one in updates)
-
-
-def joined(
-    session: Session,
-    plan: ModelRequests,
-    key: bytes,
-    updates: tuple[Update, ...],
-    stored: bytes | None,
-    loaded: bytes | None,
-    condition: Condition | None,
-) -> tuple[tuple[Write, ...], Condition | None, bool]:
-    """What updates of unique attributes need: the writes of guards, the condition, and whether that pins the values."""
-    if not touches(plan, updates):
-        return (), condition, False
-    old = known_state(plan, key, stored, loaded, None)
-    also = moves(session, plan, key, old, changed_by(plan, old, updates))
-    if loaded is not None and plan.version is not None:
-        return also, condition, False  # the version says that nothing has changed
-    return also, pinned(plan, old, condition), True
-
-
-def pinned(plan: ModelRequests, old: Wires, condition: Condition | None) -> Condition | None:
-    """The condition with which a write happens only while the unique attributes are still as they were."""
-    for field in fields_of(plan):
-        path: Path[Any] = Path(field)
-        wire = old.get(field.stored)
-        pin: Condition = Comparison("null", (), path) if wire is None else Comparison("=", (Wire(wire),), path)
-        condition = pin if condition is None else pin & condition
-    return condition

@@ -7,7 +7,7 @@ that holds it has not been written yet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import reduce
+from functools import partial, reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,9 +17,12 @@ from dynamorm.codec.types.document import normal
 from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
 from dynamorm.expressions.check import PROTECTED
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
-from dynamorm.models.declare import did_you_mean
+from dynamorm.ops.updates.draft import UpdateDraft
+from dynamorm.ops.writes.draft import SaveDraft, WriteDraft
+from dynamorm.ops.writes.rules import WriteRule
 from dynamorm.ops.writes.write import Write, refusal
-from dynamorm.schema.schema import Field, Schema
+from dynamorm.overriding import override
+from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests
@@ -30,18 +33,41 @@ Wires = Mapping[str, dict[str, Any] | None]
 _FIX: Final = "create a new object instead"
 
 
-def allowed(schema: Schema, allow: Any) -> frozenset[str]:
-    """The names of the protected fields that an update may change. Raises: ValidationError."""
-    if isinstance(allow, (str, bytes, Location)) or not isinstance(allow, Iterable):
-        raise ValidationError('allow takes the names of fields: allow=("status",)', field="allow")
-    names = frozenset(one.field.name if isinstance(one, Location) else one for one in allow)
-    for name in names:
-        if name not in schema.fields:
-            raise ValidationError(
-                f"allow names {name!r}, which is no field of {schema.name}{did_you_mean(str(name), schema.fields)}",
-                field="allow",
-            )
-    return names
+class WriteOnceRule(WriteRule):
+    """What keeps its value is refused where it is changed, and is a condition where only the database knows."""
+
+    verbs: tuple[str, ...] = ("put", "save", "update")
+
+    @override
+    def transform(self, draft: WriteDraft) -> None:
+        if draft.verb == "put":
+            draft.require(check_put(draft.plan, draft.obj, draft.loaded), lasting=True)
+            draft.explain.append(partial(explain, wires=wires_of(draft.plan, draft.obj)))
+
+    @override
+    def contribute(self, draft: WriteDraft) -> None:
+        plan = draft.plan
+        if isinstance(draft, SaveDraft):
+            first = check_save(plan, draft.obj, draft.changes)
+            wires = None if first is None else wires_of(plan, draft.obj)
+        elif isinstance(draft, UpdateDraft):
+            first = check_update(plan, draft.updates)
+            wires = None if first is None else wires_in(plan, draft.updates)
+        else:
+            return
+        if first is not None and wires is not None:
+            draft.require(first, lasting=True)
+            draft.explain.append(partial(explain, wires=wires))
+
+    @override
+    def check_batch(self, plan: ModelRequests) -> None:
+        name = plan.codec.schema.name
+        fields = ", ".join(f"{name}.{field.name}" for field in plan.kept)
+        raise ValidationError(
+            f"{fields} keeps its value, and a batch replaces items without looking: use db.create, db.put or a transaction",
+            field=plan.kept[0].name,
+            code=PROTECTED,
+        )
 
 
 def check_save(plan: ModelRequests, obj: Any, changes: Mapping[str, Any]) -> Condition | None:
@@ -129,17 +155,6 @@ def wires_in(plan: ModelRequests, updates: Iterable[Update]) -> Wires:
         for one in updates
         if one.kind == "set" and one.path.field.write_once and not isinstance(one.value, Location)
     }
-
-
-def no_batch(plan: ModelRequests) -> ValidationError:
-    """The error for a batch put, which replaces without a condition."""
-    name = plan.codec.schema.name
-    fields = ", ".join(f"{name}.{field.name}" for field in plan.kept)
-    return ValidationError(
-        f"{fields} keeps its value, and a batch replaces items without looking: use db.create, db.put or a transaction",
-        field=plan.kept[0].name,
-        code=PROTECTED,
-    )
 
 
 def _changed(plan: ModelRequests, field: Field) -> ValidationError:

@@ -32,7 +32,8 @@ from dynamorm.ops.writes.token_ring import tokens
 from dynamorm.ops.writes.write import read_back
 from dynamorm.overriding import override
 
-from .put_save_delete import delete, refresh
+from .delete import delete
+from .put import refresh
 
 if TYPE_CHECKING:
     from dynamorm.session import Session

@@ -22,7 +22,7 @@ from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes import token_ring
 
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
-from .put_save_delete import item_of, next_version
+from .put import item_of, next_version
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -216,14 +216,8 @@ class _Share:
         """The plan of a model whose objects a batch can store. Raises: ValidationError."""
         plan = self.session.plan(model)
         _check(plan)
-        if plan.append_only:
-            from dynamorm.ops.append_only import no_put
-
-            raise no_put(plan)
-        if plan.kept:
-            from dynamorm.ops.rules.write_once import no_batch
-
-            raise no_batch(plan)
+        for rule in plan.rules["put"]:
+            rule.check_batch(plan)
         self.plans[model] = plan
         return plan
 
@@ -242,10 +236,10 @@ def _put(share: _Share, obj: Any) -> Entry:
     kind = type(obj)
     plan = share.plans.get(kind) or share.plan(kind)
     loaded = plan.codec.loaded(obj)
-    number, rest = next_version(plan, obj, loaded)
+    number, kept = next_version(plan, obj, loaded)
     token = share.token()
     tokens = b"" if plan.version is None else token_ring.fresh(token)  # as of a single put
-    key, content, times = item_of(share.session, plan, obj, number, tokens, loaded, rest=rest, now=share.now)
+    key, content, times = item_of(share.session, plan, obj, number, tokens, loaded, kept=kept, now=share.now)
     return Entry(obj, plan, "Put", key, content, (plan.table, key), number, times)
 
 

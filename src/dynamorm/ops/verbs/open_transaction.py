@@ -12,8 +12,10 @@ from dynamorm.errors import ValidationError
 from dynamorm.ops.writes.transaction import commit
 from dynamorm.ops.writes.transaction_limits import check_token
 
-from . import put_save_delete as verbs
 from .check import check_write
+from .delete import delete_write
+from .put import create_write, put_write
+from .save import save_write
 from .update import update_write, without_result
 
 if TYPE_CHECKING:
@@ -50,15 +52,15 @@ class OpenTransaction:
 
     def create(self, obj: Any, label: str | None) -> None:
         """See `dynamorm.faces.operations.Operations`, here and below."""
-        self._add("create", label, verbs.create_write(self._session, obj))
+        self._add("create", label, create_write(self._session, obj))
 
     def put(self, obj: Any, condition: Condition | None, label: str | None) -> None:
         """Replace."""
-        self._add("put", label, verbs.put_write(self._session, obj, condition=condition))
+        self._add("put", label, put_write(self._session, obj, condition=condition))
 
     def save(self, obj: Any, label: str | None) -> None:
         """Create, or write what changed; without a change the operation keeps its place and sends nothing."""
-        self._add("save", label, verbs.save_write(self._session, obj))
+        self._add("save", label, save_write(self._session, obj))
 
     def update(
         self,
@@ -86,7 +88,7 @@ class OpenTransaction:
         label: str | None,
     ) -> None:
         """Remove."""
-        write = verbs.delete_write(self._session, subject, key, parts, condition=condition, must_exist=must_exist)
+        write = delete_write(self._session, subject, key, parts, condition=condition, must_exist=must_exist)
         self._add("delete", label, write)
 
     def check(

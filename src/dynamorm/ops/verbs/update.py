@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,23 +11,22 @@ from dynamorm.codec.types.size import MAX_ITEM, item_size
 from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
 from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
-from dynamorm.expressions.compile import Placeholders, check_paths, check_updates, condition_text, update_text
+from dynamorm.expressions.compile import check_paths, check_updates, condition_text, update_text
 from dynamorm.expressions.path import Condition, Update, system_path
 from dynamorm.expressions.tree import Location, Node, Wire
-from dynamorm.ops.calls.op import Safety
-from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.models.declare import did_you_mean
 from dynamorm.ops.requests import ModelRequests, check_values, finish, names
-from dynamorm.ops.rules.begin import Begun, begin
+from dynamorm.ops.updates.begin import begin
+from dynamorm.ops.updates.draft import UpdateDraft
+from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
 from dynamorm.ops.writes.send import performed
-from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, VersionCheck
+from dynamorm.ops.writes.unchanged import performed_while_unchanged
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, Write
-from dynamorm.schema.schema import Field
+from dynamorm.schema.schema import Field, Schema
 
 if TYPE_CHECKING:
-    from dynamorm.ops.rules.bound import Bound
-    from dynamorm.ops.rules.completion import Completion
-    from dynamorm.ops.rules.composite_keys import Known
     from dynamorm.session import Session
 
 _ALL_NEW = {"ReturnValues": "ALL_NEW"}
@@ -47,21 +47,16 @@ def update(
     if returning != "new":
         _check_returning(subject, returning)
 
-    def build(stored: bytes | None = NOT_READ) -> Write:
-        write = update_write(
-            session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, stored=stored
-        )
-        return write if returning is not None else without_result(write)
-
     plan = session.plan(subject if isinstance(subject, type) else type(subject))
-    if plan.uniques:
-        from dynamorm.ops.rules.unique_flows import guarded
-
-        return guarded(session, subject, build, performed)
+    build = partial(
+        update_write, session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, result=returning
+    )
+    if plan.needs_stored:
+        return performed_while_unchanged(session, subject, build, performed)
     return performed(session, build())
 
 
-def update_write(  # noqa: PLR0915 - the hot path stays in one frame
+def update_write(
     session: Session,
     subject: Any,
     args: tuple[Any, ...],
@@ -73,179 +68,168 @@ def update_write(  # noqa: PLR0915 - the hot path stays in one frame
     stored: bytes | None = NOT_READ,
     holder: Any = None,
     states: States | None = None,
+    result: str | None = "new",
 ) -> Write:
     """The write of `update`.
 
     ``allow`` are the protected fields that may be changed. ``stored`` is what is there now, where that matters: when a
     unique attribute is changed. ``holder`` is the object that an upsert by key is of. ``states`` are those of the places
-    that the updates depend on (see `dynamorm.ops.rules.begin`), where they were looked at.
+    that the updates depend on (see `dynamorm.ops.updates.begin`), where they were looked at. Without a ``result`` the item is
+    not asked for.
     """
-    by_key = isinstance(subject, type)
-    plan = session.plan(subject if by_key else type(subject))
-    codec, schema = plan.codec, plan.codec.schema
-    if by_key:
-        count = next((at for at, one in enumerate(args) if isinstance(one, Node)), len(args))
+    draft = _addressed(session, subject, args, parts)
+    draft.upsert, draft.stored = upsert, stored
+    plan = draft.plan
+    depends = _accept(draft, allow)
+    if upsert and (draft.loaded is None or plan.version is None):  # else the version demands that there is an item
+        from dynamorm.ops.updates.completion import Completion  # only upserts need it
+
+        draft.whole = whole = Completion(plan, draft.updates, holder if draft.obj is None else draft.obj)
+        draft.updates = whole.updates
+    for rule in plan.rules["update"]:
+        rule.transform(draft)
+    if depends:
+        draft.begun = begin(
+            plan, draft.updates, draft.loaded, states, None if draft.whole is None else draft.whole.held
+        )
+    _protect(draft)
+    for rule in plan.rules["update"]:
+        rule.contribute(draft)
+    if condition is not None:
+        check_paths(plan.codec.schema, condition)
+        draft.require(condition)
+    write = _written(draft)
+    if draft.begun is not None and draft.begun.other:
+        build = partial(
+            update_write, session, subject, args, parts,
+            condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder,
+        )  # fmt: skip
+        write.forms = Forms(draft.updates, draft.begun.states, bool(draft.begun.terms or draft.bounds), build)
+    return without_result(write) if result is None else write
+
+
+def _addressed(session: Session, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:
+    """The draft of the updates of an object, or of a model and a key."""
+    key: tuple[Any, ...] = ()
+    updates = args
+    if isinstance(subject, type):
+        count = next((at for at, arg in enumerate(args) if isinstance(arg, Node)), len(args))
         key, updates = args[:count], args[count:]
         if parts or not updates:
-            from .misuse import check_change
+            from .misuse import check_change  # only what looks wrong
 
-            check_change(schema, key, parts, updates)
-        key_json = codec.key_json(key_from_parts(plan, key, parts) if parts else key)
-        loaded = None
-    else:
-        if parts:
-            from .misuse import not_an_argument
+            check_change(session.plan(subject).codec.schema, key, parts, updates)
+    elif parts:
+        from .misuse import not_an_argument  # only what is wrong
 
-            raise not_an_argument(schema, next(iter(parts)))
-        updates = args
-        key_json = codec.key_of(subject)
-        loaded = codec.loaded(subject)
+        raise not_an_argument(session.plan(type(subject)).codec.schema, next(iter(parts)))
+    draft = addressed(UpdateDraft, session, "update", "Update", subject, key, parts)
+    draft.updates = updates
+    return draft
+
+
+def _accept(draft: UpdateDraft, allow: Any) -> bool:
+    """Check the updates, and bring them into the form in which they are written; whether they depend on what is stored.
+
+    Raises: ValidationError.
+    """
+    plan, updates = draft.plan, draft.updates
+    codec, schema = plan.codec, plan.codec.schema
     if allow != ():
-        from dynamorm.ops.rules.write_once import allowed
-
-        allow = allowed(schema, allow)
+        allow = _allowed(schema, allow)
     check_updates(schema, updates, allow)
-    for one in updates:
-        if one.value is None and one.kind == "set":
+    for change in updates:
+        if change.value is None and change.kind == "set":
             updates = _without_none(plan, updates, allow)
             break
     if codec.renamed:
         updates = with_other_names(updates)
     depends = False
-    for one in updates:
-        source = one.value.parts if isinstance(one.value, Location) else None
-        check_update(codec, one.kind, one.path.parts, source)
-        if one.kind in RELATIVE or source is not None or one.path.parts[1:]:
+    for change in updates:
+        source = change.value.parts if isinstance(change.value, Location) else None
+        check_update(codec, change.kind, change.path.parts, source)
+        if change.kind in RELATIVE or source is not None or change.path.parts[1:]:
             depends = True
-    asked, wanted = condition, upsert
     if not updates:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
-    whole: Completion | None = None
-    if upsert and (loaded is None or plan.version is None):  # else the version demands that there is an item
-        from dynamorm.ops.rules.completion import Completion
+    draft.updates = updates
+    return depends
 
-        whole = Completion(plan, updates, holder if by_key else subject)
-        updates = whole.updates
-    also: tuple[Write, ...] = ()
-    pinned = False
-    if plan.uniques:
-        from dynamorm.ops.rules.unique import joined
 
-        if whole is not None and whole.is_of_unique:
-            upsert = whole.has_no_item(key_json, stored)
-            updates += whole.of_unique(upsert)
-        also, condition, pinned = joined(session, plan, key_json, updates, stored, loaded, condition)
-    places = Placeholders()
-    guard = None if loaded is None else VersionCheck(session, plan, loaded)
-    if guard is not None and plan.version is not None:
-        terms = [guard.condition(places)]
-        stamps = [_set(name, wire) for name, wire in guard.stamps()[0].items()]
-    else:
-        terms = [] if upsert else [f"attribute_exists({places.name(plan.partition.stored)})"]
-        stamps = _by_key_stamps(session, plan, upsert=upsert)
-    if codec.family is not None:
-        from dynamorm.ops.reads.kin import class_terms
+def _protect(draft: UpdateDraft) -> None:
+    """The terms on the version, or that there is an item, and the library's own attributes."""
+    plan, upsert = draft.plan, draft.upsert
+    if draft.loaded is not None and plan.version is not None:
+        draft.check_version()
+        assert draft.version_check is not None  # made right now
+        draft.stamps = [_set(name, wire) for name, wire in draft.version_check.stamps()[0].items()]
+        return
+    if not upsert:
+        draft.terms.append(f"attribute_exists({draft.places.name(plan.partition.stored)})")
+    draft.stamps = _by_key_stamps(draft.session, plan, upsert=upsert)
 
-        terms += class_terms(plan, places, loaded, absent=upsert)
-    more: list[Update] = []
-    relied: Known | None = None
-    if codec.composites:
-        from dynamorm.ops.rules.composite_keys import after_update, known_of
 
-        known = known_of(plan, key_json, loaded, None if by_key else subject, parts)
-        more = after_update(plan, updates, stamps, known, upsert=upsert)
-        relied = known.unprotected
-        terms += known.condition(places)
-        if whole is not None:
-            whole.with_index_keys(known, more)
-            terms += whole.condition(places)
-    once: Condition | None = None
-    if plan.kept:
-        from dynamorm.ops.rules.write_once import check_update as check_once
-
-        once = check_once(plan, updates)
-        if once is not None:
-            terms.append(f"({condition_text(once, places, plan.operand)})")
-    begun: Begun | None = None
-    changes = updates
-    if depends:
-        begun = begin(plan, updates, loaded, states, None if whole is None else whole.held)
-        changes = begun.updates
-    bounds: list[Bound] = []
-    if codec.bounded and begun is not None:
-        from dynamorm.ops.rules.limited import bounds_of
-
-        bounds = bounds_of(plan, begun.left)
-        terms += [f"({condition_text(one.condition, places, plan.operand)})" for one in bounds]
-    if condition is not None:
-        check_paths(schema, condition)
-        terms.append(f"({condition_text(condition, places, plan.operand)})")
+def _written(draft: UpdateDraft) -> Write:
+    """The write of a draft to which all have contributed."""
+    plan, begun, whole, places = draft.plan, draft.begun, draft.whole, draft.places
+    changes, more = draft.updates, draft.more
     if begun is not None:
-        terms += [condition_text(one, places, plan.operand) for one in begun.terms]
+        changes = begun.updates
+        draft.terms += [condition_text(term, places, plan.operand) for term in begun.terms]
+        _explain_taken_over(draft)
     if whole is not None:
-        more += whole.more()
-    rest: dict[str, Any] = {"UpdateExpression": update_text((*changes, *more, *stamps), places, plan.update_operand)}
+        more += tuple(whole.more())
+    said: dict[str, Any] = {
+        "UpdateExpression": update_text((*changes, *more, *draft.stamps), places, plan.update_operand)
+    }
     if whole is not None:
         whole.check()
-    if terms:
-        rest["ConditionExpression"] = " AND ".join(terms)
-        rest.update(OLD_ON_FAILURE)
-    rest.update(names(places))
-    body = finish(plan.key_head, key_json, rest)
-
-    forms: Forms | None = None
-    if begun is not None and begun.other:
-        build = partial(
-            update_write, session, subject, args, parts,
-            condition=asked, upsert=wanted, allow=allow, stored=stored, holder=holder,
-        )  # fmt: skip
-        forms = Forms(updates, begun.states, bool(begun.terms or bounds), build)
+    if draft.terms:
+        said["ConditionExpression"] = " AND ".join(draft.terms)
+        said.update(OLD_ON_FAILURE)
+    said.update(names(places))
+    body = finish(plan.key_head, draft.key, said)
     if len(body) > MAX_ITEM:
-        _check_sizes(plan, updates, body, rest)
-
-    def done(raw: bytes | None) -> Any:
-        if raw is None:
-            raise NotFound(
-                f"the {schema.name} was updated, and gone when it was read back",
-                outcome=Outcome.APPLIED,
-                table=plan.table,
-            )
-        return shown(codec.decode(raw))
-
-    def shown(fresh: Any) -> Any:
-        if by_key:
-            return fresh
-        codec.assign(subject, fresh)
-        return subject
-
-    if guard is not None and plan.version is not None:
-        write = guard.write("Update", key_json, body, done, dict(_ALL_NEW))
-        write.also, write.shown, write.forms, write.checked = also, shown, forms, len(terms) > 1
-        if once is not None or bounds or (begun is not None and begun.terms):
-            _explain(write, updates, once, bounds)
-        return write
-    repeatable = plan.version is None and condition is None and relied is None and all(one.absolute for one in updates)
-    if begun is not None and begun.states:
-        repeatable = False  # sent again, it would meet its own condition no more
-    transact = not repeatable and plan.tokens and session.config.on_ambiguous == "transact"
-    write = Write(
-        plan, "Update", key_json, body, done,
-        token=session.random_bytes(16),
-        single=None if transact else dict(_ALL_NEW),
-        safety=Safety.RESEND if repeatable or transact else Safety.ONCE,
-        transact=transact,
-        refresh=transact,
-        expects="" if upsert else "exists",
-    )  # fmt: skip
-    write.also, write.shown, write.forms = also, shown, forms
-    write.pinned = pinned
-    if relied is not None:
-        relied.explain(write)
-    if whole is not None:
-        whole.explain(write)
-    if once is not None or bounds or (begun is not None and begun.terms):
-        _explain(write, updates, once, bounds)
+        _check_sizes(plan, draft.updates, body, said)
+    shown = partial(_shown, draft)
+    done = partial(_done, draft, shown)
+    if draft.version_check is not None:
+        write = draft.write(body, done, settled=True, expects="version", single=dict(_ALL_NEW))
+    else:
+        draft.repeatable = draft.repeatable and _is_repeatable(draft)
+        expects = "" if draft.upsert else "exists"
+        write = draft.write(body, done, settled=False, expects=expects, single=dict(_ALL_NEW))
+        write.refresh = write.transact
+    write.shown = shown
     return write
+
+
+def _is_repeatable(draft: UpdateDraft) -> bool:
+    """Whether an update has the effect of once when it is sent twice, as far as it is the updates that tell."""
+    if draft.plan.version is not None:  # it is raised by one with each attempt
+        return False
+    if draft.begun is not None and draft.begun.states:  # in the form for these it would meet its own condition no more
+        return False
+    return all(change.absolute for change in draft.updates)
+
+
+def _done(draft: UpdateDraft, shown: Any, raw: bytes | None) -> Any:
+    """The result of an update that was applied, from what is stored now."""
+    if raw is None:
+        raise NotFound(
+            f"the {draft.plan.codec.schema.name} was updated, and gone when it was read back",
+            outcome=Outcome.APPLIED,
+            table=draft.plan.table,
+        )
+    return shown(draft.plan.codec.decode(raw))
+
+
+def _shown(draft: UpdateDraft, fresh: Any) -> Any:
+    """The result of an update, from an object made of the item: by key that one, else the caller's, brought up to date."""
+    if draft.obj is None:
+        return fresh
+    draft.plan.codec.assign(draft.obj, fresh)
+    return draft.obj
 
 
 def _check_returning(subject: Any, returning: Any) -> None:
@@ -257,13 +241,27 @@ def _check_returning(subject: Any, returning: Any) -> None:
         )
 
 
+def _allowed(schema: Schema, allow: Any) -> frozenset[str]:
+    """The names of the protected fields that an update may change. Raises: ValidationError."""
+    if isinstance(allow, (str, bytes, Location)) or not isinstance(allow, Iterable):
+        raise ValidationError('allow takes the names of fields: allow=("status",)', field="allow")
+    allowed = frozenset(field.field.name if isinstance(field, Location) else field for field in allow)
+    for name in allowed:
+        if name not in schema.fields:
+            raise ValidationError(
+                f"allow names {name!r}, which is no field of {schema.name}{did_you_mean(str(name), schema.fields)}",
+                field="allow",
+            )
+    return allowed
+
+
 def _without_none(plan: ModelRequests, updates: tuple[Update, ...], allow: Any) -> tuple[Update, ...]:
     """The updates with what `dynamorm.codec.values.nothing` makes of those to None, checked as they are then."""
-    from dynamorm.codec.values.nothing import without_none
+    from dynamorm.codec.values.nothing import without_none  # only updates to None need it
 
-    found = without_none(plan.codec, updates)
-    check_updates(plan.codec.schema, found, allow)
-    return found
+    changed = without_none(plan.codec, updates)
+    check_updates(plan.codec.schema, changed, allow)
+    return changed
 
 
 def without_result(write: Write) -> Write:
@@ -279,20 +277,12 @@ def _nothing(_: bytes | None) -> None:
     """There is no object to bring up to date."""
 
 
-def _explain(write: Write, updates: tuple[Update, ...], once: Condition | None, bounds: list[Bound]) -> None:
-    """Let the error of a refused write name the attribute that it is about."""
-    if once is not None:
-        from dynamorm.ops.rules.write_once import explain, wires_in
+def _explain_taken_over(draft: UpdateDraft) -> None:
+    """Let the error of a refused write name the attribute that is None, and was to be taken over."""
+    if draft.begun is not None and draft.begun.terms and any(isinstance(one.value, Location) for one in draft.updates):
+        from dynamorm.ops.updates.taken_over import explain  # only updates that take over
 
-        explain(write, wires_in(write.plan, updates))
-    if bounds:
-        from dynamorm.ops.rules.limited import explain as explain_bounds
-
-        explain_bounds(write, bounds)
-    if any(isinstance(one.value, Location) for one in updates):
-        from dynamorm.ops.rules.taken_over import explain as explain_none
-
-        explain_none(write, updates)
+        draft.explain.append(partial(explain, updates=draft.updates))
 
 
 def _check_sizes(plan: ModelRequests, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:

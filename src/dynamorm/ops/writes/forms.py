@@ -1,6 +1,6 @@
 """The form of an update that depends on what is stored: the states of its places, and the other form after a refusal.
 
-`dynamorm.ops.rules.begin` says which form is right for which states. What was refused in one form is sent in the other after a
+`dynamorm.ops.updates.begin` says which form is right for which states. What was refused in one form is sent in the other after a
 look at the item; each form has the condition under which it is right, so nothing is applied in the wrong one.
 """
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import dumps, expect_empty
 from dynamorm.effects import Flow
-from dynamorm.errors import ClientError, ConditionFailed, MalformedResponse, Outcome, OutcomeUnknown, ValidationError
+from dynamorm.errors import ClientError, ConditionFailed, MalformedResponse, OutcomeUnknown, ValidationError
 from dynamorm.ops.calls.attempts import in_doubt
 from dynamorm.ops.calls.inner_path import of_path
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
@@ -62,16 +62,15 @@ def _single(session: Session, write: Write) -> Flow[Any]:
     if write.single is not None:
         returns = write.single.get("ReturnValues")
         body = body[:-1] + b"," + dumps(write.single)[1:]
-    decode = _READERS[returns]
     op = Op(
         _OPERATIONS[write.kind],
         plan.table,
         body,
-        lambda reply: decode(write, reply),
+        partial(_READERS[returns], write),
         write.safety,
         lambda fault, ambiguous, info: refused(session, write, fault.item, info, ambiguous=ambiguous),
         # Not a closure over the op: that would be a cycle for the collector with every write.
-        session.resolver(lambda one, deadline: _settling(session, write, one, deadline)),
+        partial(_resolve, session, write),
         write.token,
         plan.key_names,
     )
@@ -89,17 +88,21 @@ def _single(session: Session, write: Write) -> Flow[Any]:
         return (yield from found_out(session, write, op, unknown))
 
 
-def _settling(session: Session, write: Write, op: Op, deadline: float | None) -> Flow[Outcome]:
-    """Settle a write whose answers were lost, when its error is asked to."""
-    from .settle import resolve
+def _resolve(session: Session, write: Write, op: Op, deadline: float | None) -> Any:
+    """Settle a write whose answers were lost, when its error is asked to, on the driver of the session's face."""
+    from .settle import resolve  # needed after a failure only
 
-    return resolve(session, write, op, deadline)
+    return session.resolver(partial(resolve, session, write))(op, deadline)
 
 
 def _read_empty(write: Write, reply: bytes) -> Any:
     if reply != b"{}":
         expect_empty(reply)
-    return applied(write, None)
+    try:
+        return write.done(None)  # as `applied`, in one call less
+    except BaseException as error:
+        after(error)
+        raise
 
 
 def _read_old(write: Write, reply: bytes) -> Any:

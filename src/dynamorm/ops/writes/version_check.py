@@ -16,7 +16,6 @@ from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 from . import token_ring
-from .write import Write
 
 if TYPE_CHECKING:
     from dynamorm.session import Session
@@ -25,10 +24,10 @@ OLD_ON_FAILURE: Final = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 """With a failed condition the stored item comes back, so that nobody has to read it again."""
 
 
-def unguarded(
-    session: Session, plan: ModelRequests, *, guarded: bool, returning: str | None
+def how_to_send(
+    session: Session, plan: ModelRequests, *, conditional: bool, returning: str | None
 ) -> tuple[bool, Safety, dict[str, Any] | None]:
-    """How a write without version guard is sent: (as a transaction?, safety, what the single verb adds).
+    """How a write that no version protects is sent: (as a transaction?, safety, what the single verb adds).
 
     Unconditional writes are sent again after a lost reply. Conditional ones are sent as a token transaction, or once
     only where tokens are switched off or the old item is asked for, which a transaction cannot return.
@@ -37,7 +36,7 @@ def unguarded(
         if returning != "old":
             raise ValidationError(f"returning is 'old' or None, not {returning!r}", field="returning")
         return False, Safety.ONCE, {"ReturnValues": "ALL_OLD"}
-    if not guarded:
+    if not conditional:
         return False, Safety.RESEND, None
     if plan.tokens and session.config.on_ambiguous == "transact":
         return True, Safety.RESEND, None
@@ -58,7 +57,7 @@ def made_at(plan: ModelRequests, obj: Any) -> dict[str, Any]:
 class VersionCheck:
     """What protects a write of a loaded object: its version, and the token ring that goes with it."""
 
-    __slots__ = ("loaded", "plan", "ring", "session", "token", "version")
+    __slots__ = ("loaded", "next_version", "plan", "ring", "session", "token", "version")
 
     ring: bytes
     version: int | None
@@ -69,11 +68,8 @@ class VersionCheck:
         self.loaded: bytes = loaded
         self.version, self.ring = plan.own.version_and_ring(loaded)
         self.token: bytes = session.random_bytes(token_ring.TOKEN)
-
-    @property
-    def next_version(self) -> int:
-        """The version this write stores; an item of another writer may have none yet, which is read, and counts, as 0."""
-        return (self.version or 0) + 1
+        # The version this write stores; an item of another writer may have none yet, which is read, and counts, as 0.
+        self.next_version: int = (self.version or 0) + 1
 
     def condition(self, places: Placeholders) -> str:
         """The text that lets the write happen only to the item as it was loaded."""
@@ -85,12 +81,15 @@ class VersionCheck:
             text = f"attribute_exists({name}) AND attribute_not_exists({places.name(field.stored)})"
         else:
             text = f"{places.name(field.stored)} = {places.value(number_wire(self.version))}"
-        return text + self._same_ring(places) if self.plan.tokens else text
-
-    def _same_ring(self, places: Placeholders) -> str:
-        """A version alone may come back, of an item that was made again or replaced; with its tokens it does not."""
+        if not self.plan.tokens:
+            return text
+        # A version alone may come back, of an item that was made again or replaced; with its tokens it does not.
         if self.ring:
-            return f" AND {places.name(TOKEN_ATTRIBUTE)} = {places.value(bytes_wire(self.ring))}"
+            return f"{text} AND {places.name(TOKEN_ATTRIBUTE)} = {places.value(bytes_wire(self.ring))}"
+        return text + self._same_tokens(places)
+
+    def _same_tokens(self, places: Placeholders) -> str:
+        """The term that what stands in the place of a ring is as it was."""
         stored = parts_of(self.loaded).get(TOKEN_ATTRIBUTE)
         if stored is None:
             return f" AND attribute_not_exists({places.name(TOKEN_ATTRIBUTE)})"
@@ -110,16 +109,3 @@ class VersionCheck:
             if plan.tokens:
                 wires[TOKEN_ATTRIBUTE] = bytes_wire(token_ring.prepend(self.token, self.ring))
         return wires, times
-
-    def write(self, kind: str, key: bytes, body: bytes, done: Any, single: dict[str, Any] | None = None) -> Write:
-        """The guarded write: of class C with a version, of class I without."""
-        versioned = self.plan.version is not None
-        return Write(
-            self.plan, kind, key, body, done,
-            token=self.token,
-            single=single,
-            safety=Safety.RESEND,
-            expects="version" if versioned else "exists",
-            known_version=self.version,
-            known_ring=self.ring,
-        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Bounds of the length of what an update lets grow or shrink: lists, sets and maps. See `dynamorm.ops.rules.limited`.
+"""Bounds of the length of what an update lets grow or shrink: lists, sets and maps. See `dynamorm.ops.updates.limited`.
 
 How many of the elements that are named are there already only the database knows, so the condition counts them.
 """

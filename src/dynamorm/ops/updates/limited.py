@@ -1,6 +1,6 @@
 """Bounds of fields, as conditions of updates whose result only the database knows: what is added, or taken over.
 
-A value that is known here is checked when it is encoded; how collections grow is `dynamorm.ops.rules.limited_size`. Whoever is
+A value that is known here is checked when it is encoded; how collections grow is `dynamorm.ops.updates.limited_size`. Whoever is
 out of bounds already may come nearer: only the bound that lies in the direction of a change is demanded. What is not
 stored counts as the default, or as 0. Only models whose fields have bounds need this module.
 """
@@ -66,7 +66,7 @@ def bounds_of(plan: ModelRequests, updates: Iterable[Update]) -> list[Bound]:
     return found + of_elements(plan, updates)
 
 
-def explain(write: Write, bounds: list[Bound]) -> None:
+def explain(write: Write, bounds: Iterable[Bound]) -> None:
     """Say of a write that was refused because of a bound which one it was."""
     plan, before = write.plan, write.refused_as
     name = plan.codec.schema.name

@@ -9,25 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.strict import parts_of
 from dynamorm.codec.values.updates import location_of, spellings
 from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
 from dynamorm.expressions.compile import Placeholders
-from dynamorm.expressions.path import Path, system_path
+from dynamorm.expressions.path import system_path
 from dynamorm.expressions.tree import Update, Wire
 from dynamorm.ops.writes.forms import GROWING
-from dynamorm.ops.writes.write import NOT_READ, MustRead, Write, refusal
+from dynamorm.ops.writes.write import Write, refusal
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field
-
-from .unique import fields_of
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests
-
-    from .composite_keys import Known
 
 Wires = dict[str, dict[str, Any]]
 """Wire values by stored name."""
@@ -36,7 +31,7 @@ Wires = dict[str, dict[str, Any]]
 class Completion:
     """What goes along with the ``updates`` of one upsert. ``obj`` is the object that it is of, None when it is by key.
 
-    ``updates`` are the caller's; those of an object begin from what it holds, where nothing is stored: ``held``, None
+    ``wires`` are the attributes that go along. ``updates`` are the caller's; those of an object begin from what it holds, where nothing is stored: ``held``, None
     by key. ``lacking`` are the fields that must be there, and would not be.
     """
 
@@ -49,10 +44,10 @@ class Completion:
         self.lacking: list[Field] = []
         if obj is None:
             self.held: Wires | None = None
-            self._wires: Wires = _defaults(plan, skipped, self.lacking)
+            self.wires: Wires = _defaults(plan, skipped, self.lacking)
         else:
             self.held = held = plan.codec.encode_whole(obj)
-            self._wires = {name: wire for name, wire in held.items() if name not in skipped}
+            self.wires = {name: wire for name, wire in held.items() if name not in skipped}
             self.updates = tuple(_onto_held(plan, one, held) for one in updates)
         self._keys: Wires = {}
         self._made_of: list[str] = []  # of the stored names of fields
@@ -62,43 +57,17 @@ class Completion:
         if self.lacking:
             raise _incomplete(self._plan, self.lacking)
 
-    @cached_property
-    def is_of_unique(self) -> bool:
-        """Whether unique attributes go along. They are set together with their guards, so it must be known what is stored."""
-        return any(field.stored in self._wires for field in fields_of(self._plan))
+    def take(self, stored: Iterable[str]) -> Wires:
+        """The attributes of these names that would go along: they do not any more, for somebody else sees to them."""
+        return {name: self.wires.pop(name) for name in stored if name in self.wires}
 
-    def has_no_item(self, key: bytes, stored: bytes | None) -> bool:
-        """Whether there is no item, of what was read. Raises: MustRead where nothing was."""
-        if stored is NOT_READ:
-            raise MustRead(self._plan, key)
-        return stored is None
+    def add_key(self, stored: str, wire: dict[str, Any], made_of: Iterable[str]) -> None:
+        """Let a key of an index go along, which is made of what a new item gets.
 
-    def of_unique(self, made: bool) -> tuple[Update, ...]:
-        """The unique attributes of the item that is ``made``, to be set with the changes; one that is there keeps its own."""
-        fields = [field for field in fields_of(self._plan) if field.stored in self._wires]
-        wires = [self._wires.pop(field.stored) for field in fields]
-        decode = self._plan.codec.decode_field
-        sets = [Path(field).set(decode(field.name, wire)) for field, wire in zip(fields, wires, strict=True)]
-        return tuple(sets) if made else ()
-
-    def with_index_keys(self, known: Known, more: Iterable[Update]) -> None:
-        """Let the index keys go along that the changes do not touch; ``more`` are those that they do."""
-        from .composite_keys import default_wire
-
-        item = {**known.item, **self._wires}
-        touched = {one.path.field.stored for one in more}
-        for one in self._plan.codec.composites.values():
-            if one.primary or one.stored in touched:
-                continue
-            text = one.text(item)
-            if text is None:
-                continue
-            self._keys[one.stored] = {"S": text}
-            if self._obj is not None:  # of an item that is there, a key was made of what was shown: of defaults
-                parts = [(name, stored) for name, stored in one.sources if stored in self._wires]
-                self._made_of += [
-                    stored for name, stored in parts if self._wires[stored] != default_wire(self._plan, name)
-                ]
+        ``made_of`` are the stored names of what an item that is there must hold, for the key to be right.
+        """
+        self._keys[stored] = wire
+        self._made_of += made_of
 
     def condition(self, places: Placeholders) -> list[str]:
         """The terms under which the index keys are right: they were made of what a new item gets, not of what is stored."""
@@ -110,7 +79,7 @@ class Completion:
         """The updates that complete the item."""
         fields = {field.stored: field for field in self._plan.codec.schema.fields.values() if field.also_read}
         found: list[Update] = []
-        for name, wire in (*self._wires.items(), *self._keys.items()):
+        for name, wire in (*self.wires.items(), *self._keys.items()):
             field = fields.get(name)
             path = system_path(name)
             if field is None:

@@ -13,7 +13,7 @@ from dynamorm.errors import ModelError, ValidationError
 from dynamorm.schema.schema import Field, Unique
 
 if TYPE_CHECKING:
-    from .requests import ModelRequests
+    from dynamorm.ops.requests import ModelRequests
 
 Wires = Mapping[str, dict[str, Any] | None]
 """Wire values by stored name; None or nothing for what is not stored."""

@@ -1,4 +1,4 @@
-"""One bound of a field as a condition of an update, and the questions that are asked of it. See `dynamorm.ops.rules.limited`."""
+"""One bound of a field as a condition of an update, and the questions that are asked of it. See `dynamorm.ops.updates.limited`."""
 
 from __future__ import annotations
 

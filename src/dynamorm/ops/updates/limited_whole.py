@@ -1,6 +1,6 @@
 """Bounds of what an update makes here of a default, or of NULL: the value is known, so it is looked at itself.
 
-What only the database knows is `dynamorm.ops.rules.limited`. Whoever is out of bounds already may come nearer here too.
+What only the database knows is `dynamorm.ops.updates.limited`. Whoever is out of bounds already may come nearer here too.
 """
 
 from __future__ import annotations

@@ -1,0 +1,45 @@
+"""The flows of the verbs, by the modules they live in: ``verbs.put.create(...)``.
+
+A module is loaded when its first verb is called, and is a plain attribute afterwards: a program that only reads does not
+load what writes, nor what it takes to make tables.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dynamorm.features import aggregate, collect, delete_all, increment, partiql, unique_repair
+    from dynamorm.features.tables import apply, lifecycle, look, plan
+    from dynamorm.ops.calls import explain
+    from dynamorm.ops.queries import query, terminals
+    from dynamorm.ops.reads import items, textual
+    from dynamorm.ops.rules import unique_flows
+    from dynamorm.ops.verbs import batch, delete, put, save, update
+    from dynamorm.ops.writes import transact_get
+
+    __all__ = [
+        "aggregate", "apply", "batch", "collect", "delete", "delete_all", "explain", "increment", "items", "lifecycle", "look",
+        "partiql", "plan", "put", "query", "save", "terminals", "textual", "transact_get", "unique_flows", "unique_repair",
+        "update",
+    ]  # fmt: skip
+else:
+    _ROOMS = {
+        "features": ("aggregate", "collect", "delete_all", "increment", "partiql", "unique_repair"),
+        "features.tables": ("apply", "lifecycle", "look", "plan"),
+        "ops.calls": ("explain",),
+        "ops.queries": ("query", "terminals"),
+        "ops.reads": ("items", "textual"),
+        "ops.rules": ("unique_flows",),
+        "ops.verbs": ("batch", "delete", "put", "save", "update"),
+        "ops.writes": ("transact_get",),
+    }
+    _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # costs nothing more: it is loaded by then
+
+        module = globals()[name] = import_module(f"dynamorm.{_HOMES[name]}.{name}")
+        return module

@@ -1,0 +1,74 @@
+"""The rules of a model, in the order in which a draft passes them.
+
+Keys made of fields come first, so that who comes later finds them; what writes other items comes last. Each rule is
+loaded with the first model that has it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamorm.models.generated import masked
+from dynamorm.ops.writes.rules import by_verb
+from dynamorm.schema.schema import MISSING, AppendOnly, Field, Unique
+
+if TYPE_CHECKING:
+    from dynamorm.codec.types.fields import FieldPlan
+    from dynamorm.ops.requests import ModelRequests
+    from dynamorm.ops.writes.rules import WriteRule
+
+
+def add_rules(plan: ModelRequests) -> None:
+    """Find the rules that hold for a model. Raises: ModelError for what cannot be kept."""
+    codec = plan.codec
+    rules: list[WriteRule] = []
+    if codec.family is not None:
+        from .siblings import SiblingsRule
+
+        rules.append(SiblingsRule())
+    shown = shown_by_default(plan)
+    if shown:
+        from .shown_defaults import ShownDefaultsRule
+
+        rules.append(ShownDefaultsRule(shown))
+    options = {type(option) for field in codec.schema.fields.values() for option in field.options}
+    if AppendOnly in options:
+        from .append_only import AppendOnlyRule
+
+        rules.append(AppendOnlyRule(plan))
+    if codec.composites:
+        from .composite_keys import CompositeKeysRule
+
+        rules.append(CompositeKeysRule())
+    if plan.kept:
+        from .write_once import WriteOnceRule
+
+        rules.append(WriteOnceRule())
+    if codec.bounded:
+        from .limits import LimitsRule
+
+        rules.append(LimitsRule())
+    if Unique in options:
+        from .unique import UniqueRule
+
+        rules.append(UniqueRule(plan))
+    plan.rules = by_verb(rules)
+    plan.needs_stored |= any(rule.needs_stored for rule in rules)
+
+
+def shown_by_default(plan: ModelRequests) -> tuple[FieldPlan, ...]:
+    """The fields whose default is shown while they are not stored, and may be written.
+
+    Not those that the library owns or that keep their value, for a default is no value that anybody gave; nor secret
+    ones. Without a version, nor those that a key of an index is made of: it would be made of what may be outdated.
+    """
+    made_of: set[str] = set()
+    if plan.version is None:
+        made_of = {name for one in plan.codec.composites.values() for name, _ in one.sources}
+    return tuple(one for one in plan.codec.record.plans if _is_written(one.field) and one.name not in made_of)
+
+
+def _is_written(field: Field) -> bool:
+    if field.role not in {"", "ttl"} or field.immutable or field.write_once or field.protected or masked(field):
+        return False
+    return field.default_factory is not None or (field.default is not MISSING and field.default is not None)

@@ -1,0 +1,103 @@
+"""delete: removes an item, of an object or by key."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.codec.keys import StoredKey
+from dynamorm.effects import Flow
+from dynamorm.expressions.compile import check_paths
+from dynamorm.expressions.path import Condition
+from dynamorm.ops.requests import check_values, finish, names
+from dynamorm.ops.writes.draft import WriteDraft, addressed
+from dynamorm.ops.writes.send import perform
+from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
+from dynamorm.ops.writes.write import NOT_READ, Write
+
+from .put import old_item
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+
+def delete(
+    session: Session,
+    subject: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    condition: Condition | None,
+    must_exist: bool,
+    returning: str | None,
+) -> Flow[Any]:
+    """Remove an item; its version is checked when it is known."""
+    build = partial(
+        delete_write, session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
+    )
+    plan = session.plan(subject if isinstance(subject, type) else type(subject))
+    if plan.needs_stored:
+        return performed_while_unchanged(session, subject, build, perform)
+    return perform(session, build())
+
+
+def delete_write(
+    session: Session,
+    subject: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+    *,
+    condition: Condition | None,
+    must_exist: bool,
+    returning: str | None = None,
+    stored: bytes | None = NOT_READ,
+) -> Write:
+    """The write of `delete`. ``stored`` is what is there now, where that matters: to a model with unique attributes."""
+    draft = addressed(WriteDraft, session, "delete", "Delete", subject, key, parts)
+    plan = draft.plan
+    if plan.needs_stored and draft.obj is None and plan.codec.family is not None:
+        owner = class_of(plan, draft.key, stored)
+        if owner is not plan.model:  # the rules are those of its own class
+            return delete_write(
+                session, owner, (StoredKey(draft.key, plan.codec.key_names),), {},
+                condition=condition, must_exist=must_exist, returning=returning, stored=stored,
+            )  # fmt: skip
+    draft.stored, draft.returning = stored, returning
+    for rule in plan.rules["delete"]:
+        rule.transform(draft)
+    # Without a version there is nothing to check: what is to be deleted may have been changed.
+    if draft.loaded is not None and plan.version is not None:
+        draft.check_version()
+    elif must_exist:
+        draft.terms.append(f"attribute_exists({draft.places.name(plan.partition.stored)})")
+    for rule in plan.rules["delete"]:
+        rule.contribute(draft)
+    if condition is not None:
+        check_paths(plan.codec.schema, condition)
+        draft.require(condition)
+    return _written(draft, must_exist=must_exist, condition=condition)
+
+
+def _written(draft: WriteDraft, *, must_exist: bool, condition: Condition | None) -> Write:
+    """The write of a draft to which all have contributed."""
+    plan, terms, check = draft.plan, draft.terms, draft.version_check
+    said = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(draft.places)} if terms else {}
+    body = finish(plan.key_head, draft.key, said)
+    if condition is not None:
+        check_values(body, said)
+    # What was deleted has no tokens: only of a write that checks nothing else it is known why it is gone.
+    settled = check is not None and condition is None and not must_exist and draft.returning is None
+    if not settled and (check is not None or must_exist):
+        draft.repeatable = False
+    done: Any = partial(_gone, draft)
+    if draft.returning is not None:
+        done = old_item(done, plan.codec)
+    expects = "exists" if must_exist else ""
+    return draft.write(body, done, settled=settled, expects=expects if check is None else "version")
+
+
+def _gone(draft: WriteDraft, _: bytes | None) -> None:
+    """The object is one of no item any more."""
+    if draft.obj is not None:
+        draft.plan.codec.mark(draft.obj, None)

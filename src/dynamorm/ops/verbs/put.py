@@ -1,0 +1,213 @@
+"""create and put: from an object to the one write that stores the whole of it.
+
+Each verb has a builder (``create_write`` ...) whose `Write` is sent alone by the verb's flow, or joins a transaction.
+The object in memory changes only once the write is known to be applied.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.codec.codec import ModelCodec
+from dynamorm.codec.library_attributes import time_wire
+from dynamorm.codec.state import Held
+from dynamorm.codec.strict import dumps, read_object
+from dynamorm.effects import Flow
+from dynamorm.expressions.compile import check_paths
+from dynamorm.expressions.path import Condition
+from dynamorm.ops.requests import ModelRequests, check_values, finish, names
+from dynamorm.ops.writes import token_ring
+from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.ops.writes.send import perform
+from dynamorm.ops.writes.unchanged import performed_while_unchanged
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, how_to_send
+from dynamorm.ops.writes.write import NOT_READ, Write
+from dynamorm.schema.schema import TOKEN_ATTRIBUTE
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+
+def create(session: Session, obj: Any, *, strict: bool | None) -> Flow[Any]:
+    """Store a new item. Raises AlreadyExists when there is one under the key."""
+    write = create_write(session, obj)
+    if session.plan(type(obj)).strict if strict is None else strict:
+        write.transact = True
+    return perform(session, write)
+
+
+def create_write(session: Session, obj: Any) -> Write:
+    """The write of `create`."""
+    plan = session.plan(type(obj))
+    token = session.random_bytes(16)
+    draft: WriteDraft | None = None
+    if rules := plan.rules["create"]:
+        draft = WriteDraft(session, plan, "create", "Put", obj, None)
+        for rule in rules:
+            rule.transform(draft)
+    key, item, times = item_of(session, plan, obj, 0, token[: token_ring.TOKEN], None, draft=draft)
+    done = partial(refresh, plan, obj, item, 0, times)
+    write = Write(plan, "Put", key, plan.put_head + item + plan.create_tail, done, token, expects="absent")
+    return write if draft is None else draft.completed(write)
+
+
+def put(session: Session, obj: Any, *, condition: Condition | None, returning: str | None) -> Flow[Any]:
+    """Store an item, replacing whatever is there."""
+    if session.plan(type(obj)).needs_stored:
+        build = partial(put_write, session, obj, condition=condition, returning=returning)
+        return performed_while_unchanged(session, obj, build, perform)
+    return perform(session, put_write(session, obj, condition=condition, returning=returning))
+
+
+def put_write(
+    session: Session,
+    obj: Any,
+    *,
+    condition: Condition | None,
+    returning: str | None = None,
+    stored: bytes | None = NOT_READ,
+) -> Write:
+    """The write of `put`. ``stored`` is what is there now, where that matters: to a model with unique attributes."""
+    plan = session.plan(type(obj))
+    codec = plan.codec
+    token = session.random_bytes(16)
+    loaded = codec.loaded(obj)
+    draft: WriteDraft | None = None
+    if plan.rules["put"] or condition is not None:
+        draft = WriteDraft(session, plan, "put", "Put", obj, loaded)
+        draft.returning, draft.stored = returning, stored
+        for rule in plan.rules["put"]:
+            rule.transform(draft)
+        if condition is not None:
+            check_paths(codec.schema, condition)
+            draft.require(condition)
+    conditional = draft is not None and bool(draft.terms)
+    number, kept = next_version(plan, obj, loaded)
+    # A put without a version is sent again, or is a transaction that has a token of its own: one in the item would only
+    # make a change of it each time.
+    proven = plan.version is not None or (session.config.on_ambiguous != "transact" and conditional)
+    tokens = token_ring.fresh(token[: token_ring.TOKEN]) if proven else b""
+    key, item, times = item_of(session, plan, obj, number, tokens, loaded, kept=kept, draft=draft)
+    done = partial(refresh, plan, obj, item, number, times)
+    write = Write(plan, "Put", key, plan.put_head + item + b"}", done, token)
+    write.traceless = not proven
+    if draft is not None and draft.terms:
+        said = {"ConditionExpression": " AND ".join(draft.terms), **OLD_ON_FAILURE, **names(draft.places)}
+        write.body = finish(plan.put_head, item, said)
+        check_values(write.body, said)
+    repeatable = draft is None or draft.repeatable
+    if not repeatable or returning is not None:
+        write.transact, write.safety, write.single = how_to_send(
+            session, plan, conditional=not repeatable, returning=returning
+        )
+        if returning is not None:
+            write.done = old_item(write.done, codec)
+    return write if draft is None else draft.completed(write)
+
+
+def next_version(plan: ModelRequests, obj: Any, loaded: bytes | None) -> tuple[int, dict[str, Any]]:
+    """The version that a put stores, and the attributes it keeps of what was loaded: those the model does not know."""
+    if loaded is None:
+        return 0, {}
+    version, unknown = plan.own.version_and_rest(obj, loaded)
+    return (version or 0) + 1, unknown
+
+
+def item_of(
+    session: Session,
+    plan: ModelRequests,
+    obj: Any,
+    number: int,
+    tokens: bytes,
+    loaded: bytes | None,
+    *,
+    kept: dict[str, Any] | None = None,
+    now: datetime | None = None,
+    draft: WriteDraft | None = None,
+) -> tuple[bytes, bytes, dict[str, Any] | None]:
+    """The key and the item to store, with the library-owned attributes of this write, and the times among them.
+
+    Without ``tokens`` none are stored. ``kept`` is what the item keeps of the one it was loaded from. The rules of the
+    model contribute to the ``draft``.
+    """
+    codec = plan.codec
+    wire = codec.encode(obj)
+    if loaded.__class__ is Held:
+        codec.inner.fill(obj, wire, loaded)
+    if plan.version is not None:
+        wire[plan.version.stored] = {"N": f"{number}"}
+    times: dict[str, Any] | None = None
+    if plan.created is not None or plan.updated is not None:
+        times = _stamp(plan, obj, wire, loaded, session.now() if now is None else now)
+    if tokens and plan.tokens:
+        wire[TOKEN_ATTRIBUTE] = {"B": tokens}
+    if kept:
+        wire = {**kept, **wire}
+    if codec.composites:
+        key = codec.compose(wire, None if loaded is None else obj)
+    elif loaded is not None:
+        key = codec.keys.kept(obj, loaded)
+        if not codec.keys.exact:
+            wire |= read_object(key)
+    else:
+        try:
+            key = dumps({name: wire[name] for name in plan.key_names})
+        except KeyError:  # a key attribute is empty, and left out: that is explained where a key is made
+            key = codec.key_of(obj)
+    if draft is not None:
+        draft.key, draft.item = key, wire
+        for rule in plan.rules[draft.verb]:
+            rule.contribute(draft)
+    item = codec.item_bytes(wire)
+    if loaded.__class__ is Held:
+        item = codec.inner.held(obj, item)
+    return key, item, times
+
+
+def _stamp(plan: ModelRequests, obj: Any, wire: dict[str, Any], loaded: bytes | None, now: datetime) -> dict[str, Any]:
+    """Put the times of this write into the item. Returns them by the names of their fields."""
+    codec, created, updated = plan.codec, plan.created, plan.updated
+    stamp = time_wire(now)
+    times: dict[str, Any] = {}
+    if created is not None:
+        known = None if loaded is None else codec.stored(obj, created.stored)
+        wire[created.stored] = stamp if known is None else known
+        times[created.name] = now if known is None else codec.decode_field(created.name, known)
+    if updated is not None:
+        wire[updated.stored] = stamp
+        times[updated.name] = now
+    return times
+
+
+def refresh(
+    plan: ModelRequests, obj: Any, item: bytes, number: int, times: dict[str, Any] | None, raw: bytes | None
+) -> Any:
+    """Bring the object up to date once ``item`` is stored, under this version and with these times. Returns it.
+
+    ``raw`` is the item where the write was settled from what is stored, which may be newer.
+    """
+    codec = plan.codec
+    if raw is not None:
+        codec.assign(obj, codec.decode(raw))
+        return obj
+    if plan.version is not None:
+        codec.set_value(obj, plan.version.name, number)
+    if times:
+        for name, value in times.items():
+            codec.set_value(obj, name, value)
+    codec.mark(obj, item)
+    if codec.changing:
+        codec.as_stored(obj, item)
+    return obj
+
+
+def old_item(done: Any, codec: ModelCodec) -> Any:
+    """With ``returning="old"`` the reply holds the old item: it is the result, not the new state."""
+
+    def old(raw: bytes | None) -> Any:
+        done(None)
+        return None if raw is None else codec.decode(raw)
+
+    return old

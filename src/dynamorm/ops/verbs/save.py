@@ -1,0 +1,111 @@
+"""save: a new object is created, of a loaded one only what has changed is written."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.effects import Flow
+from dynamorm.errors import ValidationError
+from dynamorm.ops.requests import ModelRequests, finish, names
+from dynamorm.ops.writes.draft import SaveDraft, Wires
+from dynamorm.ops.writes.send import perform
+from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, made_at
+from dynamorm.ops.writes.write import Write
+
+from .put import create_write, refresh
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+
+def save(session: Session, obj: Any) -> Flow[Any]:
+    """Create a new object; write only what changed of a loaded one."""
+    write = save_write(session, obj)
+    if write is None:
+        return _nothing(obj)
+    if write.expects == "absent" and write.plan.strict:
+        write.transact = True
+    return perform(session, write)
+
+
+def save_write(session: Session, obj: Any) -> Write | None:
+    """The write of `save`; None when nothing changed."""
+    plan = session.plan(type(obj))
+    codec = plan.codec
+    loaded = codec.loaded(obj)
+    if loaded is None:
+        return create_write(session, obj)
+    draft = SaveDraft(session, plan, "save", "Update", obj, loaded)
+    draft.changes, draft.before = codec.compare(obj)
+    if codec.composites or not codec.keys.exact:
+        codec.key_of(obj)  # names the part of the key that was changed, though it may be stored as the same text
+    own = None
+    if plan.created is not None and plan.created.stored in draft.changes:
+        del draft.changes[plan.created.stored]  # the library's own: set once, when the item was made
+        own = made_at(plan, obj)
+    if not draft.changes:
+        if own is not None:
+            codec.set_value(obj, *own.popitem())
+        codec.as_stored(obj, loaded)
+        return None
+    _refuse_new_key(plan, draft.changes)
+    for rule in plan.rules["save"]:
+        rule.transform(draft)
+    for name in draft.changes:
+        if name in codec.branching:
+            from dynamorm.ops.writes.within import within  # only where a list, map or document changed
+
+            draft.inside = within(plan, draft.changes, draft.before, loaded, draft.tails)
+            break
+    draft.key = codec.key_of(obj)
+    draft.check_version()
+    assert draft.version_check is not None  # made right now
+    draft.stamped, draft.times = draft.version_check.stamps()
+    if own is not None:
+        draft.times |= own
+    for rule in plan.rules["save"]:
+        rule.contribute(draft)
+    return _written(draft)
+
+
+def _written(draft: SaveDraft) -> Write:
+    """The write of a draft to which all have contributed."""
+    plan, inside, check = draft.plan, draft.inside, draft.version_check
+    assert check is not None  # of a loaded object
+    text = draft.update_text()
+    if inside is not None:
+        draft.terms.append(inside.condition(draft.places))
+        draft.changes |= inside.afterwards()
+        draft.explain.append(inside.explain)
+    said = {
+        "UpdateExpression": text,
+        "ConditionExpression": " AND ".join(draft.terms),
+        **OLD_ON_FAILURE,
+        **names(draft.places),
+    }
+    done = partial(refresh, plan, draft.obj, draft.item_after(), check.next_version, draft.times)
+    versioned = plan.version is not None
+    return draft.write(
+        finish(plan.key_head, draft.key, said),
+        done,
+        settled=versioned or draft.repeatable,
+        expects="version" if versioned else "exists",
+    )
+
+
+def _refuse_new_key(plan: ModelRequests, changes: Wires) -> None:
+    """The key of a loaded object does not change. Raises: ValidationError."""
+    for stored in plan.key_names:
+        if stored in changes:
+            schema = plan.codec.schema
+            name = next(field.name for field in schema.fields.values() if field.stored == stored)
+            raise ValidationError(
+                f"{schema.name}.{name} is part of the key and was changed: create a new object instead", field=name
+            )
+
+
+def _nothing(obj: Any) -> Flow[Any]:
+    """A flow that has nothing to do."""
+    return obj
+    yield

@@ -1,0 +1,210 @@
+"""A write while it is put together: by its verb, and by the rules of its model.
+
+The verb says what is written and under which key, the rules add attributes, conditions and other writes, and the verb
+makes a `Write` of it. It must not know which rules there are, nor how a write is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dynamorm.codec.library_attributes import merged
+from dynamorm.codec.state import Held
+from dynamorm.codec.strict import read_object
+from dynamorm.codec.types.size import MAX_ITEM
+from dynamorm.errors import ValidationError
+from dynamorm.expressions.compile import Placeholders, condition_text
+from dynamorm.ops.calls.op import Safety
+from dynamorm.ops.reads.items import key_from_parts
+
+from .version_check import VersionCheck, how_to_send
+from .write import NOT_READ, Write
+
+if TYPE_CHECKING:
+    from dynamorm.expressions.tree import Condition, Update
+    from dynamorm.ops.requests import ModelRequests
+    from dynamorm.session import Session
+
+    from .within import Within
+
+Wires = dict[str, dict[str, Any] | None]
+"""Wire values by stored name; None is an attribute that is not there."""
+
+
+class WriteDraft:
+    """One write of one item, before it is a `Write`.
+
+    What the verb says: ``verb`` is its name, ``kind`` the kind of the `Write`, ``obj`` the object (None: by key), ``loaded``
+    its state as it was loaded (None: it was not), ``key`` the JSON of its key, ``key_parts`` what the caller gave of it by
+    name, ``condition`` the caller's, ``stored`` the JSON of what is there now (None: nothing; `NOT_READ`: nobody has
+    looked), ``returning`` what the caller wants back.
+    What is written is one of: ``item`` (create, put), ``changes`` beside ``before``, what the changed attributes were (save),
+    ``updates`` and ``upsert`` (update). Wire values are by stored name; in ``changes`` None removes.
+
+    What rules add: `require` conditions; ``more`` updates that go along with the caller's; ``together_with``, other writes
+    that are applied with this one or not at all; ``explain``, functions that let the error of the refused write say why.
+    ``if_unchanged``: the write relies on what is stored, is refused when that has changed, and may be built anew.
+    ``repeatable``: sent twice, it has the effect of once. ``checked``: there is a condition beside the version's.
+    """
+
+    key: bytes = b""
+    key_parts: Mapping[str, Any] = {}
+    condition: Condition | None = None
+    stored: bytes | None = NOT_READ
+    returning: str | None = None
+    item: dict[str, Any] | None = None
+    before: Mapping[str, Any] = {}
+    updates: tuple[Update, ...] = ()
+    upsert: bool = False
+    allow: Any = ()
+    together_with: tuple[Write, ...] = ()
+    if_unchanged: bool = False
+    repeatable: bool = True
+    version_check: VersionCheck | None = None
+
+    def __init__(
+        self, session: Session, plan: ModelRequests, verb: str, kind: str, obj: Any, loaded: bytes | None
+    ) -> None:
+        self.session: Session = session
+        self.plan: ModelRequests = plan
+        self.verb: str = verb
+        self.kind: str = kind
+        self.obj: Any = obj
+        self.loaded: bytes | None = loaded
+        self.places: Placeholders = Placeholders()
+        self.terms: list[str] = []
+        self.explain: list[Callable[[Write], None]] = []
+
+    def require(self, condition: Condition, *, lasting: bool = False) -> None:
+        """Let the write happen only where the condition holds. ``lasting``: it still holds when this write was applied."""
+        self.terms.append(f"({condition_text(condition, self.places, self.plan.operand)})")
+        if not lasting:
+            self.repeatable = False
+
+    def check_version(self) -> None:
+        """Let the write happen only to the item as it was loaded."""
+        assert self.loaded is not None  # asked for loaded objects only
+        self.version_check = check = VersionCheck(self.session, self.plan, self.loaded)
+        self.terms += (check.condition(self.places),)
+
+    def write(
+        self,
+        body: bytes,
+        done: Callable[[bytes | None], Any],
+        *,
+        settled: bool,
+        expects: str = "",
+        single: dict[str, Any] | None = None,
+    ) -> Write:
+        """The finished write. ``settled``: what is stored tells what became of it, or it may be sent twice.
+
+        ``single`` is what its own verb says besides, and a transaction cannot.
+        """
+        plan, check, transact, safety = self.plan, self.version_check, False, Safety.RESEND
+        if settled and check is not None:
+            token = check.token
+        else:
+            token = self.session.random_bytes(16)
+            transact, safety, extra = how_to_send(
+                self.session, plan, conditional=not self.repeatable, returning=self.returning
+            )
+            single = None if transact else extra or single
+        write = Write(
+            plan, self.kind, self.key, body, done,
+            token=token,
+            single=single,
+            safety=safety,
+            transact=transact,
+            expects=expects,
+            checked=len(self.terms) > 1,
+        )  # fmt: skip
+        if expects == "version" and check is not None:
+            write.known_version, write.known_ring = check.version, check.ring
+        if self.explain or self.together_with or self.if_unchanged:
+            self.completed(write)
+        return write
+
+    def completed(self, write: Write) -> Write:
+        """The write with what the rules have added."""
+        write.also, write.pinned = self.together_with, self.if_unchanged
+        for explain in self.explain:
+            explain(write)
+        return write
+
+
+Draft = TypeVar("Draft", bound=WriteDraft)
+
+
+def addressed(
+    draft_class: type[Draft],
+    session: Session,
+    verb: str,
+    kind: str,
+    subject: Any,
+    key: tuple[Any, ...],
+    parts: dict[str, Any],
+) -> Draft:
+    """The draft of a write of an object, or of a model and a key. Raises: ValidationError for a key that does not fit."""
+    if isinstance(subject, type):
+        plan = session.plan(subject)
+        draft = draft_class(session, plan, verb, kind, None, None)
+        draft.key = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
+        draft.key_parts = parts
+        return draft
+    if key or parts:
+        raise ValidationError(f"{verb} takes an object, or a model and a key, not both")
+    plan = session.plan(type(subject))
+    draft = draft_class(session, plan, verb, kind, subject, plan.codec.loaded(subject))
+    draft.key = plan.codec.key_of(subject)
+    return draft
+
+
+class SaveDraft(WriteDraft):
+    """The draft of a save: ``changes`` by stored name, None to remove.
+
+    Beside them: ``tails``, what is appended to lists that grew; ``shown``, defaults that the object shows and nothing
+    stores; ``inside``, what changed inside attributes; ``stamped`` and ``times``, what the library sets.
+    """
+
+    changes: Wires
+    tails: Mapping[str, dict[str, Any]] = {}
+    shown: Mapping[str, dict[str, Any]] = {}
+    inside: Within | None = None
+    stamped: dict[str, Any]
+    times: dict[str, Any]
+
+    def update_text(self) -> str:
+        """The text of the update expression."""
+        places, inside, tails = self.places, self.inside, self.tails
+        sets: list[str] = []
+        removes: list[str] = []
+        if self.shown:  # without a version somebody may have stored another value since
+            sets += [
+                f"{places.name(name)} = if_not_exists({places.name(name)}, {places.value(wire)})"
+                for name, wire in self.shown.items()
+            ]
+        if inside is not None:
+            inside.write(places, sets, removes)
+        for name, new in {**self.changes, **self.stamped}.items():
+            if inside is not None and name in inside.edits:
+                continue
+            if new is None:
+                removes.append(places.name(name))
+            elif name in tails:
+                sets.append(f"{places.name(name)} = list_append({places.name(name)}, {places.value(tails[name])})")
+            else:
+                sets.append(f"{places.name(name)} = {places.value(new)}")
+        text = "SET " + ", ".join(sets) if sets else ""
+        if removes:
+            text += (" REMOVE " if text else "REMOVE ") + ", ".join(removes)
+        return text
+
+    def item_after(self) -> bytes:
+        """The item as it will be stored. Raises: ItemTooLarge."""
+        codec, loaded = self.plan.codec, self.loaded
+        assert loaded is not None  # only loaded objects have drafts of saves
+        item = merged(loaded, {**self.shown, **self.changes, **self.stamped})
+        if len(item) > MAX_ITEM:
+            codec.item_bytes(read_object(item))
+        return codec.inner.held(self.obj, item) if loaded.__class__ is Held else item

@@ -1,0 +1,90 @@
+"""A write that relies on what is stored: it is read first, and the write happens only while it is still so.
+
+Used for models with a rule that must know what a write by key, or a put, replaces or removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.strict import read_object
+from dynamorm.effects import Flow
+from dynamorm.errors import ConditionFailed, DuplicateKey, Outcome
+from dynamorm.ops.requests import ModelRequests
+
+from .write import NOT_READ, MustRead, Write, read_back
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+TRIES: Final = 8
+"""How often a write starts anew because somebody changed what it relies on in between."""
+
+
+def performed_while_unchanged(
+    session: Session, subject: Any, build: Callable[..., Write], send: Callable[[Session, Write], Flow[Any]]
+) -> Flow[Any]:
+    """Send the write which ``build(stored=...)`` makes of what is stored.
+
+    Where that is not known from ``subject``, an object or a class, it is read first; see `_while_unchanged`.
+    """
+    try:
+        write = build()
+    except MustRead as unread:
+        return _while_unchanged(session, unread.plan, unread.under, build, send, None, None)
+    if not write.pinned:
+        return send(session, write)
+    plan = write.plan
+    return _while_unchanged(session, plan, write.key, build, send, write, plan.codec.loaded(subject))
+
+
+def _while_unchanged(
+    session: Session,
+    plan: ModelRequests,
+    key: bytes,
+    build: Callable[..., Write],
+    send: Callable[[Session, Write], Flow[Any]],
+    write: Write | None,
+    raw: bytes | None,
+) -> Flow[Any]:
+    """Write on the condition that what is relied on is as in ``raw``, and begin again when it has changed meanwhile.
+
+    ``write`` is the first try, made of ``raw``; without one the item is read before.
+    """
+    session = session.bounded()
+    if write is None:
+        raw = yield from session.call(read_back(plan, key))
+    for tried in range(TRIES):
+        try:
+            return (yield from send(session, build(stored=raw) if write is None else write))
+        except DuplicateKey:
+            raise
+        except ConditionFailed as error:
+            if error.outcome is not Outcome.NOT_APPLIED:
+                raise
+            stored = yield from session.call(read_back(plan, key))
+            if tried == TRIES - 1 or _same(plan, stored, raw):
+                raise  # what is relied on is as it was, so it was the caller's condition
+            raw, write = stored, None
+    raise AssertionError("the last try returns or raises")
+
+
+def _same(plan: ModelRequests, stored: bytes | None, before: bytes | None) -> bool:
+    """Whether the rules find in two states of an item what they rely on unchanged, as far as its class is known here."""
+    rules = [rule for rule in plan.rules["put"] if rule.needs_stored]
+    return stored == before or (
+        bool(rules) and all(rule.relies_on(plan, stored) == rule.relies_on(plan, before) for rule in rules)
+    )
+
+
+def class_of(plan: ModelRequests, key: bytes, stored: bytes | None) -> Any:
+    """The class whose rules an item has that is named by a base class. Raises MustRead."""
+    if stored is NOT_READ:
+        raise MustRead(plan, key)
+    codec = plan.codec
+    assert codec.family is not None  # asked for models with a discriminator only
+    if stored is not None and not codec.family.owns(stored):
+        raise codec.family.stranger(table=plan.table)
+    owner = None if stored is None else codec.family.codec(read_object(stored))
+    return codec.model if owner is None else owner.model
