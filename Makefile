@@ -66,7 +66,7 @@ clean:  ## remove the environments, caches and downloads
 
 .PHONY: demo
 demo: $(VENV)/.installed-demo  ## payments under contention and a lossy network, with the proof table
-	$(PY) -m dynamorm.demo
+	$(PY) -m examples.demo
 
 .PHONY: test
 test: $(VENV)/.installed-dev  ## everything that needs no Java

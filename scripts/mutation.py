@@ -110,7 +110,17 @@ class Copy:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        for name in ("src", "tests", "benchmarks", "scripts", "docs", "README.md", "pyproject.toml", "CHANGELOG.md"):
+        for name in (
+            "src",
+            "tests",
+            "benchmarks",
+            "examples",
+            "scripts",
+            "docs",
+            "README.md",
+            "pyproject.toml",
+            "CHANGELOG.md",
+        ):
             here = ROOT / name
             if here.is_dir():
                 shutil.copytree(here, place / name, ignore=shutil.ignore_patterns("__pycache__", ".mypy_cache"))

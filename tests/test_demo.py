@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.resources import files
 
 import pytest
 
-from dynamorm.demo import __main__ as demo
-from dynamorm.demo.make_payments import COUNT, make_payments
-from dynamorm.demo.model import Payment, shipped_payments
-from dynamorm.demo.screen import Run, Screen, money
-from dynamorm.demo.storm import WRITERS, Books, plan
+from examples.demo import __main__ as demo
+from examples.demo.make_payments import COUNT, make_payments
+from examples.demo.model import Payment, shipped_payments
+from examples.demo.screen import Run, Screen, money
+from examples.demo.storm import WRITERS, Books, plan
+from tests.support.wheel import ROOT
 
 SMALL = ("--payments", "100", "--writes", "100")
 
 
 def run(*arguments):
-    program = [sys.executable, "-m", "dynamorm.demo", *arguments]
-    return subprocess.run(program, capture_output=True, text=True, check=False, timeout=110, encoding="utf-8")
+    program = [sys.executable, "-m", "examples.demo", *arguments]
+    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=110, encoding="utf-8")
 
 
 @pytest.mark.engine
@@ -54,7 +54,7 @@ def test_a_wrong_option_is_explained(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         demo.main(arguments)
     assert stopped.value.code == 2
-    assert "usage: python -m dynamorm.demo" in capsys.readouterr().err
+    assert "usage: python -m examples.demo" in capsys.readouterr().err
 
 
 def test_the_exit_code_is_1_when_our_sum_is_wrong(monkeypatch, capsys):
@@ -80,7 +80,7 @@ def test_rich_that_is_not_installed_is_one_line(monkeypatch, capsys):
 
 
 def test_the_shipped_file_is_what_the_generator_makes():
-    text = (files("dynamorm.demo") / "payments.jsonl").read_text("utf-8")
+    text = (ROOT / "examples" / "demo" / "payments.jsonl").read_text("utf-8")
     assert text == "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in make_payments())
     assert text.count("\n") == COUNT
 

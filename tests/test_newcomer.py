@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -20,13 +22,29 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel."""
+    return wheel(tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_wheel_holds_the_package_alone(built: Path) -> None:
+    """No demo, no tests, and no data but the mark that the package has types."""
+    with zipfile.ZipFile(built) as archive:
+        paths = [PurePosixPath(name) for name in archive.namelist()]
+    (information,) = {path.parts[0] for path in paths} - {"dynamorm"}
+    assert information.endswith(".dist-info")
+    inside = [path for path in paths if path.parts[0] == "dynamorm"]
+    assert {path.suffix or path.name for path in inside} == {".py", ".typed"}
+    assert not [path for path in inside if {"demo", "examples", "tests"}.intersection(path.parts)]
+
+
+@pytest.fixture(scope="module")
+def run(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Runs a file in a bare environment into which the wheel was installed as the README says. Returns what it prints."""
     (command,) = re.findall(r"`pip install '(dynamorm-py\[local\])'`", README)
     place = tmp_path_factory.mktemp("newcomer")
     python, _ = environment(place / "venv")
-    made = wheel(place)
-    pip("--python", str(python), "install", "--no-compile", f"{made}{command.removeprefix('dynamorm-py')}")
+    pip("--python", str(python), "install", "--no-compile", f"{built}{command.removeprefix('dynamorm-py')}")
     folder = place / "work"
     folder.mkdir()
 

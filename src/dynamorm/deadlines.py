@@ -7,9 +7,12 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any, Final, Self
 
-from .errors import ValidationError
+from .arguments import check_seconds
 
 _end: Final[ContextVar[float | None]] = ContextVar("dynamorm deadline", default=None)
+
+_LONGEST: Final = 1e9
+"""Seconds, 31 years: the clocks of all platforms can still add them to the present."""
 
 
 class _Use:
@@ -41,26 +44,23 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
     __slots__ = ("_seconds", "_tokens")
 
     def __init__(self, seconds: float | timedelta) -> None:
-        if isinstance(seconds, timedelta):
-            seconds = seconds.total_seconds()
-        known: Any = seconds  # whatever a caller without a type checker gives
-        if isinstance(known, bool) or not isinstance(known, (int, float)) or not 0 < known < 1e9:
-            raise ValidationError("a deadline is a positive number of seconds, or a timedelta", field="seconds")
-        self._seconds = float(seconds)
+        self._seconds: float = check_seconds("seconds", seconds, 0.0, _LONGEST, positive=True, subject="a deadline")
         self._tokens: list[Token[float | None]] = []
 
     @classmethod
-    def from_lambda(cls, context: Any, margin: float = 0.5) -> Self:
+    def from_lambda(cls, context: Any, margin: float | timedelta = 0.5) -> Self:
         """The time that AWS Lambda still gives this invocation, less ``margin`` seconds for what comes after.
 
         ``context`` is the second argument of the handler. With less than ``margin`` left, verbs send nothing and raise
         `DeadlineExceeded`.
 
+        Raises: ValidationError for a margin that is no time.
+
         Source: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
 
         Example: ``with deadline.from_lambda(context): db.create(payment)``
         """
-        return cls(max(context.get_remaining_time_in_millis() / 1000.0 - margin, 1e-6))
+        return cls(max(context.get_remaining_time_in_millis() / 1000.0 - check_seconds("margin", margin), 1e-6))
 
     def __enter__(self) -> Self:
         """Begin to count."""

@@ -150,15 +150,3 @@ class TransportError(Exception):
 
 def _transport_error(stage: str, detail: str) -> TransportError:
     return TransportError(stage, detail, sent=True)  # what it really was follows with the attributes
-
-
-class Driver(Protocol):
-    """What performs effects. ``run`` returns the flow's result, or a coroutine of it on the asyncio face."""
-
-    def run(self, flow: Flow[Any]) -> Any:
-        """Drive a flow to its end."""
-        ...
-
-    def close(self) -> Any:
-        """Close idle connections; later use raises."""
-        ...

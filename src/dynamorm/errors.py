@@ -31,9 +31,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from .cancellation import CancellationReason as CancellationReason  # noqa: PLC0414 - it belongs to this module
+from .pickling import copied, deep_copied, kept, luggage, rebuild
 
 M = TypeVar("M")
 
@@ -82,7 +83,7 @@ class DynamORMError(Exception):
         earlier: Sequence[BaseException] = (),
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
         if code is not None:
             self.code = code
         if codes:
@@ -109,6 +110,12 @@ class DynamORMError(Exception):
         """The message without any attribute value, fit for any log."""
         return f"{type(self).__name__} [{self.code}]: {self.message}"
 
+    def about(self, place: str) -> Self:
+        """The same error, its message led by what it is about. Example: ``raise error.about("keys[3]")``."""
+        self.message = f"{place}: {self.message}"
+        self.args: tuple[Any, ...] = (self.message,)
+        return self
+
     def __str__(self) -> str:
         where = ", ".join(
             text
@@ -126,18 +133,12 @@ class DynamORMError(Exception):
     """Attributes that a pickle leaves behind: the key of what cannot be read, and what works in this process only."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from .pickling import luggage, rebuild
-
         return (rebuild, (type(self), self.args, luggage(self, self._stays)))
 
     def __copy__(self) -> Any:
-        from .pickling import copied
-
         return copied(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        from .pickling import deep_copied
-
         return deep_copied(self, self._stays, memo)
 
 
@@ -334,8 +335,6 @@ class ConditionFailed(Rejected):
         raise InvalidUse(f"the item is a {type(found).__name__}, not a {model.__name__}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from .pickling import kept, luggage, rebuild
-
         return (rebuild, (type(self), self.args, luggage(self, self._stays) | {"_old": kept(lambda: self.item)}))
 
 

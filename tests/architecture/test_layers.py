@@ -14,9 +14,9 @@ import pytest
 
 from tests.architecture.tree import ROOT, SOURCE, within
 
-# Each of these modules may be imported only by its owners. The scripted servers and engines of dynamorm.testing and the
-# demo's lossy proxy are programs of their own, beside the core: they may do I/O.
-BESIDE = ("dynamorm.testing", "dynamorm.demo")
+# Each of these modules may be imported only by its owners. The scripted servers and engines of dynamorm.testing are
+# programs of their own, beside the core: they may do I/O.
+BESIDE = ("dynamorm.testing",)
 OWNERS = {
     # `net` and `dial` are what both drivers need of the operating system; `aio_link` names the type of its socket.
     "socket": ("dynamorm.io.blocking", "dynamorm.io.net", "dynamorm.io.dial", "dynamorm.io.aio_link", *BESIDE),
@@ -38,7 +38,6 @@ OWNERS = {
 OUTSIDE = (
     "dynamorm.adapters",
     "dynamorm.cli",
-    "dynamorm.demo",
     "dynamorm.export",
     "dynamorm.payments",
     "dynamorm.plugins",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 
-# The two places that talk to a person.
-TALKERS = ("dynamorm.cli", "dynamorm.demo")
+# The place that talks to a person.
+TALKERS = ("dynamorm.cli",)
 
 
-def test_only_the_command_line_and_the_demo_print(modules):
+def test_only_the_command_line_prints(modules):
     found = [
         module.at(node.lineno)
         for module in modules

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dynamorm.codec.strict import dumps
 from dynamorm.errors import DynamORMError, Outcome
 from dynamorm.testing import SentRequest, reply
 from tests.faults.scripted import Scripted
@@ -39,7 +40,7 @@ class Bank:
         self.new = Payment(id="p3", amount=3)
 
     def _loaded(self, name: str) -> Any:
-        return self.session.plan(Payment).codec.decode_wire(self.store.item("payments", name) or {})
+        return self.session.plan(Payment).codec.decode(dumps(self.store.item("payments", name) or {}))
 
     def _serve(self, request: SentRequest) -> Any:
         if request.operation == "TransactWriteItems":

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dynamorm.codec.strict import dumps
 from dynamorm.effects import TransportError
 from dynamorm.errors import DynamORMError, Outcome
 from dynamorm.testing import FakeClock, SentRequest, failure, reply
@@ -71,7 +72,7 @@ class Desk:
         self.bucket = channel.bucket
         self.bucket.tokens = self.bucket.capacity
         item = self.store.item("payments", "p1")
-        self.subject = verb.subject(None if item is None else self.here.session.plan(Payment).codec.decode_wire(item))
+        self.subject = verb.subject(None if item is None else self.here.session.plan(Payment).codec.decode(dumps(item)))
 
     def _serve(self, request: SentRequest) -> Any:
         self.tokens.append(self.bucket.tokens)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from dynamorm.codec.strict import dumps
 from dynamorm.errors import DynamORMError, Outcome, OutcomeUnknown
 from dynamorm.testing import Answer, FaultServer, Request
 from tests.faults.verbs import BEFORE, KEYS, Payment, Verb, amount, check_result, memory, seed
@@ -132,7 +133,7 @@ class Stage:
         loaded = None
         if verb.exists:
             _, answer = self.store("GetItem", {"TableName": "payments", "Key": {"id": {"S": "p1"}}})
-            loaded = plan.codec.decode_wire(answer["Item"])
+            loaded = plan.codec.decode(dumps(answer["Item"]))
         return verb.subject(loaded)
 
     def run(self, verb: Verb, *steps: Step, forever: Step = None) -> Run:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dynamorm import AsyncDB, Presets
+from dynamorm.codec.strict import dumps
 from dynamorm.effects import TransportError
 from dynamorm.errors import Outcome
 from dynamorm.testing import FaultServer, ScriptedDriver, answers, reply
@@ -69,7 +70,7 @@ async def _one(
     loaded = None
     if verb.exists:
         _, found = store("GetItem", {"TableName": "payments", "Key": {"id": {"S": "p1"}}})
-        loaded = db._session.plan(Payment).codec.decode_wire(found["Item"])
+        loaded = db._session.plan(Payment).codec.decode(dumps(found["Item"]))
     subject = verb.subject(loaded)
     before = memory(subject)
     face: Any = db  # the verbs are written for the blocking way of calling
@@ -151,7 +152,7 @@ def test_p02_an_interrupt_in_flight_carries_the_outcome(
     loaded = None
     if verb.exists:
         _, found = store("GetItem", {"TableName": "payments", "Key": {"id": {"S": "p1"}}})
-        loaded = here.session.plan(Payment).codec.decode_wire(found["Item"])
+        loaded = here.session.plan(Payment).codec.decode(dumps(found["Item"]))
     subject = verb.subject(loaded)
     before = memory(subject)
     with pytest.raises(BaseException) as caught:
@@ -191,7 +192,7 @@ def test_p02_an_interrupt_while_it_is_found_out_leaves_the_outcome_unknown(
     loaded = None
     if verb.exists:
         _, found = store("GetItem", {"TableName": "payments", "Key": {"id": {"S": "p1"}}})
-        loaded = here.session.plan(Payment).codec.decode_wire(found["Item"])
+        loaded = here.session.plan(Payment).codec.decode(dumps(found["Item"]))
     with pytest.raises(BaseException) as caught:
         verb.act(here.db, verb.subject(loaded))
     assert sent[-1] == ("GetItem" if verb.safety == "C" else "TransactWriteItems")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dynamorm import DB, AsyncDB, Attr, Condition, Model, attr, composite, partition_key, version
+from dynamorm import DB, AsyncDB, Attr, Condition, Model, attr, composite, partition_key, sort_key, ttl, version
 
 
 class Payment(Model, table="payments"):
@@ -31,6 +31,13 @@ Entry(tenant_id="t", pk="t")  # E a composite is no argument
 Entry(pk="t")  # E a composite is no argument
 Entry(tenant_id="t").pk.add(1)  # E instance is a str
 partition_key(composite(5))  # E names are text
+partition_key(also_read=("Id",))  # E a key has one name
+sort_key(default="x", uniqe=True)  # E no such limit
+attr(max_length="5")  # E type of a limit
+attr(default=None, max_lenght=5)  # E no such limit
+attr(default_factory=list, validators=len)  # E a tuple of functions
+ttl(name=5)  # E type of a limit
+ttl(composite("a"), init=False)  # E what is computed is no time to live
 Payment()  # E missing
 Payment(id="x")  # E missing amount
 Payment("x", 5)  # E positional

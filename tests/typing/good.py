@@ -98,11 +98,25 @@ class Optioned(Model, table="optioned"):
     id: Attr[str] = partition_key(Json(), init=True)
 
 
+class Limited(Model, table="limited"):
+    id: Attr[str] = partition_key(name="PK", min_length=1, max_length=40, pattern="[a-z]+", immutable=True)
+    at: Attr[int] = sort_key(default=0, ge=0, lt=10, validators=(abs,), secret=True, init=True)
+    note: Attr[str] = attr(
+        default="", name="n", gt="", le="z", write_once=True, protected=True, omit_empty=True, also_read=("Note",)
+    )
+    price: Attr[float] = attr(Json(), allow_float=True)
+    until: Attr[datetime | None] = ttl(default=None, name="ttl", also_read=["TTL"])
+
+
 class Event(Model, Generic[T]):
     id: Attr[str] = partition_key()
     payload: Attr[T]
 
 
+limited = Limited(id="a", price=1.0)
+assert_type(limited.at, int)
+assert_type(attr(default=5, ge=0), Attr[int])
+assert_type(sort_key(default_factory=str, max_length=5), Attr[str])
 p = Payment(id="p1", created=datetime.now(UTC), amount=5)
 assert_type(p.id, str)
 assert_type(p.amount, int)

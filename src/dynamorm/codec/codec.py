@@ -226,10 +226,6 @@ class ModelCodec:
         """
         return self.reading.decode(raw)
 
-    def decode_wire(self, wire: dict[str, Any]) -> Any:
-        """The object of a wire item, with bytes or base64 text for B."""
-        return self.decode(dumps(wire))
-
     def decode_nested(self, wire: dict[str, Any]) -> Any:
         """The object of a map inside an item: it has no state of its own."""
         obj = self.decode(dumps(wire))

@@ -66,7 +66,9 @@ class Registry:
         for option in field.options:
             if not isinstance(option, self._options):
                 name = type(option).__name__
-                raise ModelError(f"no installed plugin handles {name} on {schema.name}.{field.name}; call db.use(...)")
+                raise ModelError(
+                    f"no installed plugin handles {name} on {schema.name}.{field.name}: give it to DB(extensions=(...,))"
+                )
         for hook in self._field_hooks:
             found = hook(schema, field)
             if found is not None:

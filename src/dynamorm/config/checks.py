@@ -9,10 +9,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.arguments import check_count, check_seconds
 from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.config.endpoint import EndpointURL, host_allowed, parse_endpoint, region_of
 from dynamorm.config.partitions import is_aws_host, is_dual_stack
-from dynamorm.config.parts import MAX_SECONDS, Credentials, HighThroughput, check_whole, force_set, seconds
+from dynamorm.config.parts import MAX_SECONDS, Credentials, HighThroughput, force_set
 from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -179,11 +180,15 @@ def _insecure(entry: Any) -> str:
 
 
 def _check_ranges(config: Config) -> None:
-    force_set(config, "operation_timeout", seconds("operation_timeout", config.operation_timeout, 0.001, MAX_SECONDS))
+    force_set(
+        config,
+        "operation_timeout",
+        check_seconds("operation_timeout", config.operation_timeout, 0.001, MAX_SECONDS, error=ConfigError),
+    )
     for name in ("retry_base", "throttle_base", "retry_cap"):
-        force_set(config, name, seconds(name, getattr(config, name), 0.0, 300.0))
-    check_whole("max_attempts", config.max_attempts, 1, 20)
-    check_whole("conflict_tries", config.conflict_tries, 1, 100)
+        force_set(config, name, check_seconds(name, getattr(config, name), 0.0, 300.0, error=ConfigError))
+    check_count("max_attempts", config.max_attempts, 1, 20, error=ConfigError)
+    check_count("conflict_tries", config.conflict_tries, 1, 100, error=ConfigError)
     region = config.region
     if region is not None and not (len(region) <= 32 and region.isascii() and region.replace("-", "").isalnum()):
         raise ConfigError(f"region={region[:60]!r} is not a Region's name such as 'eu-west-1'")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
+from dynamorm.arguments import check_count, check_seconds
 from dynamorm.errors import ConfigError, UnknownSetting
 
 force_set: Final[Callable[[Any, str, Any], None]] = msgspec.structs.force_setattr
@@ -136,29 +137,10 @@ class HighThroughput(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settin
     max_age: float = 300.0
 
     def __post_init__(self) -> None:
-        check_whole("max_connections", self.max_connections, 1, MAX_CONNECTIONS)
-        check_whole("max_idle_connections", self.max_idle_connections, 0, MAX_CONNECTIONS)
+        check_count("max_connections", self.max_connections, 1, MAX_CONNECTIONS, error=ConfigError)
+        check_count("max_idle_connections", self.max_idle_connections, 0, MAX_CONNECTIONS, error=ConfigError)
         for name in ("connection_timeout", "request_timeout", "idle_timeout"):
-            force_set(self, name, seconds(name, getattr(self, name), 0.001, MAX_SECONDS))
-        force_set(self, "max_age", seconds("max_age", self.max_age, 1.0, 86_400.0))
+            force_set(self, name, check_seconds(name, getattr(self, name), 0.001, MAX_SECONDS, error=ConfigError))
+        force_set(self, "max_age", check_seconds("max_age", self.max_age, 1.0, 86_400.0, error=ConfigError))
         if self.max_idle_connections > self.max_connections:
             force_set(self, "max_idle_connections", self.max_connections)
-
-
-def check_whole(name: str, value: Any, low: int, high: int) -> None:
-    """Raise `ConfigError` unless ``value`` is an int (not a bool) from ``low`` to ``high``."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"{name} must be a whole number, not {type(value).__name__}")
-    if not low <= value <= high:
-        raise ConfigError(f"{name}={value} is outside {low} ... {high}")
-
-
-def seconds(name: str, value: Any, low: float, high: float) -> float:
-    """A duration as float seconds; raise `ConfigError` unless it is a number or timedelta from ``low`` to ``high``."""
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{name} must be seconds or a timedelta, not {type(value).__name__}")
-    if not low <= value <= high:  # also refuses nan
-        raise ConfigError(f"{name}={value} is outside {low:g} ... {high:g} seconds")
-    return float(value)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from dynamorm.errors import ExpressionTooLarge, ValidationError
-from dynamorm.schema.schema import Index, Key
 
 from .check import COUNT_FROM, MAX_TEXT, check_overlap, check_paths, check_size, check_updates, too_long
 from .tree import Comparison, Condition, Location, Node, Update, Wire, not_a_condition, not_an_update, refuse
@@ -22,7 +21,6 @@ __all__ = [
     "check_paths",
     "check_updates",
     "condition_text",
-    "key_condition_text",
     "key_terms_text",
     "projection_text",
     "update_text",
@@ -193,41 +191,6 @@ def projection_text(wanted: Sequence[Location], placeholders: Placeholders) -> s
     return text
 
 
-def key_condition_text(key: Key | Index, given: Sequence[Condition], placeholders: Placeholders, encode: Encode) -> str:
-    """The text of a Query's key condition, in the order of the key whatever the order given.
-
-    Every partition attribute needs one ``==``. Sort attributes may follow from the left, by ``==``, and the last one
-    named by ``< <= > >=``, between or begins_with instead.
-
-    Raises: ValidationError, naming the attribute, for any other condition.
-
-    Example: ``key_condition_text(schema.key, terms((P.id == "x") & (P.at > when)), placeholders, encode)``
-    """
-    partition = (key.partition,) if isinstance(key.partition, str) else key.partition
-    sort = (key.sort,) if isinstance(key.sort, str) else key.sort or ()
-    by_name: dict[str, Comparison] = {}
-    for term in given:
-        if not isinstance(term, Condition):
-            raise not_a_condition(term)
-        if not isinstance(term, Comparison):
-            raise ValidationError(
-                "a key condition is made of single comparisons joined by &; put the rest into a filter"
-            )
-        name = term.path.name
-        if len(term.path.parts) > 1 or name not in partition + sort:
-            raise refuse(term.path, "is not part of the key that is queried; put this condition into a filter")
-        if name in by_name:
-            raise refuse(term.path, "a key attribute takes one condition; for a range use .between(low, high)")
-        by_name[name] = term
-    missing = next((name for name in partition if name not in by_name), None)
-    if missing is not None:
-        raise ValidationError(f"{missing}: a query needs this partition key attribute, compared with ==", field=missing)
-    ordered = [by_name[name] for name in (*partition, *sort) if name in by_name]
-    for position, term in enumerate(ordered):
-        _check_key_term(term, partition, sort, position, len(ordered))
-    return " AND ".join([_key_term(term, placeholders, encode) for term in ordered])
-
-
 def key_terms_text(chosen: Sequence[Comparison], placeholders: Placeholders, encode: Encode) -> str:
     """The text of a key condition whose terms were chosen for a key, in its order: they are not checked again.
 
@@ -241,32 +204,11 @@ def key_terms_text(chosen: Sequence[Comparison], placeholders: Placeholders, enc
     return text
 
 
-_SORT_OPS: Final = frozenset({"=", "<", "<=", ">", ">=", "BETWEEN", "begins_with"})
-
-
 def _key_term(term: Comparison, placeholders: Placeholders, encode: Encode) -> str:
     text = _condition(term, placeholders, encode)
     if text.startswith("("):  # the null form, for a value that is never stored
         raise refuse(term.path, "no item has this key: an empty value is left out of the key of an index")
     return text
-
-
-def _check_key_term(
-    term: Comparison, partition: tuple[str, ...], sort: tuple[str, ...], position: int, count: int
-) -> None:
-    path = term.path
-    if position < len(partition):
-        if term.op != "=":
-            raise refuse(path, "a partition key attribute is compared with == only; put other conditions into a filter")
-    elif path.name != sort[position - len(partition)]:
-        skipped = sort[position - len(partition)]
-        raise refuse(path, f"the sort attribute {skipped} comes first; give it a == too, or put this into a filter")
-    elif term.op != "=" and position < count - 1:
-        raise refuse(path, "only the last sort attribute named may have a range; compare the earlier ones with ==")
-    elif term.op not in _SORT_OPS:
-        raise refuse(path, "a sort key takes == < <= > >= between and begins_with only; put this into a filter")
-    if any(isinstance(one, Location) for one in term.operands):
-        raise refuse(path, "a key is compared with values, not with attributes; put this into a filter")
 
 
 def _path(path: Location, placeholders: Placeholders) -> str:

@@ -13,6 +13,7 @@ from dynamorm.ops.queries.request import Request
 from dynamorm.schema.other_ways import BUILDER, teach
 from dynamorm.schema.schema import Index
 
+from ..arguments import check_choice, check_count
 from ..errors import InvalidUse, ValidationError
 
 if TYPE_CHECKING:
@@ -103,9 +104,7 @@ class Builder(Generic[M]):
 
         Example: ``.order_by("created_at", "desc")``
         """
-        turned = str(direction).lower()
-        if turned not in ("asc", "desc"):
-            raise ValidationError(f"a direction is 'asc' or 'desc', not {direction!r}", field="direction")
+        turned = check_choice("direction", str(direction).lower(), ("asc", "desc"))
         if not isinstance(field, (str, Location)):
             raise ValidationError(
                 f"order_by takes an attribute or its name, got {type(field).__name__}; an index is chosen by index()",
@@ -179,9 +178,7 @@ class Builder(Generic[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").cursor_format("v0.1").cursor(text).page()``
         """
-        if version not in ("c1", "v0.1"):
-            raise ValidationError(f"a cursor format is 'c1' or 'v0.1', not {version!r}", field="cursor_format")
-        return self._with(cursor_format=version)
+        return self._with(cursor_format=check_choice("cursor_format", version, ("c1", "v0.1")))
 
     def allow_scan(self) -> Self:
         """Let the whole table (or index) be read and filtered when no key serves. Every item read is paid for.
@@ -198,9 +195,7 @@ class Builder(Generic[M]):
 
         Example: ``for page in db.model(Payment).allow_scan().on_misfit("collect").pages(): report(page.misfits)``
         """
-        if what not in ("raise", "skip", "collect"):
-            raise ValidationError("on_misfit takes 'raise', 'skip' or 'collect'", field="on_misfit")
-        return self._with(misfit=what)
+        return self._with(misfit=check_choice("on_misfit", what, ("raise", "skip", "collect")))
 
     def segments(self, count: int) -> Self:
         """Scan in ``count`` segments side by side (1 to 1,000,000). Items come in no order.
@@ -255,8 +250,7 @@ teach(Builder, BUILDER)
 
 
 def _positive(name: str, count: Any) -> int:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValidationError(f"{name} is a whole number of 1 or more", field=name)
-    if count > MAX_COUNT:
+    whole = check_count(name, count)
+    if whole > MAX_COUNT:
         raise ValidationError(f"{name} is at most {MAX_COUNT}, as DynamoDB counts", field=name)
-    return count
+    return whole

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from inspect import isawaitable
 from typing import Any
@@ -18,6 +18,7 @@ from dynamorm.features.streams.checkpoint import check_checkpoint
 from dynamorm.features.streams.consumer import ROUNDED, Consumer, Options
 from dynamorm.ops.calls.op import Op
 
+from ..arguments import check_choice, check_count, check_seconds, check_text
 from ..effects import Call, Flow
 from ..errors import ValidationError
 from ..session import Session
@@ -86,12 +87,10 @@ def consumer_of(
     plan = session.plan(model)
     if checkpoint is not None:
         check_checkpoint(checkpoint)
-    text: Any
-    for name, text in (("consumer", consumer), ("worker", worker), ("arn", arn)):
-        if text is not None and not (isinstance(text, str) and 0 < len(text) <= 256):
-            raise ValidationError(f"{name} must be a text of 1 to 256 characters", field=name)
-    if on_data_loss not in {"raise", "continue"}:
-        raise ValidationError("on_data_loss must be 'raise' or 'continue'", field="on_data_loss")
+    for name, given in (("consumer", consumer), ("worker", worker), ("arn", arn)):
+        if given is not None:
+            check_text(name, given, 256)
+    check_choice("on_data_loss", on_data_loss, ("raise", "continue"))
     check_on_unknown(on_unknown)
     options = Options(
         consumer=consumer or plan.table,
@@ -99,11 +98,11 @@ def consumer_of(
         checkpoint=checkpoint,
         start=_start(start),
         arn=arn,
-        poll_interval=_seconds("poll_interval", poll_interval, 0.0, 60.0),
-        idle_timeout=None if idle_timeout is None else _seconds("idle_timeout", idle_timeout, 0.0, 366 * _DAY),
-        page_size=_count("page_size", page_size, 1000),
-        save_every=_count("save_every", save_every, 1_000_000),
-        lease=_seconds("lease", lease, 2.0, _DAY),
+        poll_interval=check_seconds("poll_interval", poll_interval, 0.0, 60.0),
+        idle_timeout=None if idle_timeout is None else check_seconds("idle_timeout", idle_timeout, 0.0, 366 * _DAY),
+        page_size=check_count("page_size", page_size, 1, 1000),
+        save_every=check_count("save_every", save_every, 1, 1_000_000),
+        lease=check_seconds("lease", lease, 2.0, _DAY),
         on_data_loss=on_data_loss,
         on_unknown=on_unknown,
     )
@@ -113,20 +112,6 @@ def consumer_of(
 def _start(start: Any) -> Any:
     if isinstance(start, datetime) and start.tzinfo is not None:
         return start.timestamp() // ROUNDED * ROUNDED
-    if start not in {"earliest", "latest"}:
+    if start not in ("earliest", "latest"):
         raise ValidationError("start must be 'earliest', 'latest', or a datetime with a time zone", field="start")
     return start
-
-
-def _count(name: str, value: Any, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise ValidationError(f"{name} must be a whole number from 1 to {most}", field=name)
-    return value
-
-
-def _seconds(name: str, value: Any, low: float, high: float) -> float:
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValidationError(f"{name} must be {low:g} to {high:g} seconds, or a timedelta of that", field=name)
-    return float(value)

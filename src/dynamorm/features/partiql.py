@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.arguments import check_count
 from dynamorm.codec.replies.statements import parameter, plain_item, read_responses, read_statement
 from dynamorm.codec.strict import dumps, json_of
 from dynamorm.effects import Flow
@@ -118,8 +119,8 @@ def execute(
         if consistent or limit is not None:
             raise ValidationError("consistent and limit are for SELECT")
         return _written(session, [statement], None)
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise ValidationError("limit is a whole number of 1 or more", field="limit")
+    if limit is not None:
+        check_count("limit", limit)
     statement.check_model()
     return _found(session, statement, consistent=consistent, limit=limit)
 
@@ -163,8 +164,7 @@ def transaction(session: Session, statements: Any, *, token: str | None) -> Flow
         try:
             made.append(Statement(session, given[0] if given else None, given[1:], None))
         except ValidationError as error:
-            error.message = f"statements[{place}]: {error.message}"
-            error.args = (error.message,)
+            error.about(f"statements[{place}]")
             raise
     if not 1 <= len(made) <= MAX_STATEMENTS:
         raise ValidationError(f"a transaction has 1 to {MAX_STATEMENTS} statements, this one has {len(made)}")

@@ -6,14 +6,16 @@ wire types or verbs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from dynamorm.errors import InvalidAttribute, ModelError
 from dynamorm.expressions.path import Path
 from dynamorm.schema.composite import Composite
 from dynamorm.schema.defaults import factory_of
 from dynamorm.schema.schema import MISSING, Index, Role
+
+from .limits import KeyLimits, Limits
 
 if TYPE_CHECKING:
     from typing import Self
@@ -133,70 +135,11 @@ def attr(
     composite: Composite, /, *, init: Literal[False], name: str | None = ..., secret: bool = ..., omit_empty: bool = ...
 ) -> Any: ...
 @overload
-def attr(
-    *options: object,
-    default: T,
-    name: str | None = ...,
-    ge: Any = ...,
-    gt: Any = ...,
-    le: Any = ...,
-    lt: Any = ...,
-    min_length: int | None = ...,
-    max_length: int | None = ...,
-    pattern: str | None = ...,
-    validators: tuple[Callable[[Any], Any], ...] = ...,
-    immutable: bool = ...,
-    write_once: bool = ...,
-    protected: bool = ...,
-    omit_empty: bool = ...,
-    secret: bool = ...,
-    allow_float: bool = ...,
-    also_read: Iterable[str] = ...,
-    init: Literal[True] = ...,
-) -> Attr[T]: ...
+def attr(*options: object, default: T, **limits: Unpack[Limits]) -> Attr[T]: ...
 @overload
-def attr(
-    *options: object,
-    default_factory: Callable[[], T],
-    name: str | None = ...,
-    ge: Any = ...,
-    gt: Any = ...,
-    le: Any = ...,
-    lt: Any = ...,
-    min_length: int | None = ...,
-    max_length: int | None = ...,
-    pattern: str | None = ...,
-    validators: tuple[Callable[[Any], Any], ...] = ...,
-    immutable: bool = ...,
-    write_once: bool = ...,
-    protected: bool = ...,
-    omit_empty: bool = ...,
-    secret: bool = ...,
-    allow_float: bool = ...,
-    also_read: Iterable[str] = ...,
-    init: Literal[True] = ...,
-) -> Attr[T]: ...
+def attr(*options: object, default_factory: Callable[[], T], **limits: Unpack[Limits]) -> Attr[T]: ...
 @overload
-def attr(
-    *options: object,
-    name: str | None = ...,
-    ge: Any = ...,
-    gt: Any = ...,
-    le: Any = ...,
-    lt: Any = ...,
-    min_length: int | None = ...,
-    max_length: int | None = ...,
-    pattern: str | None = ...,
-    validators: tuple[Callable[[Any], Any], ...] = ...,
-    immutable: bool = ...,
-    write_once: bool = ...,
-    protected: bool = ...,
-    omit_empty: bool = ...,
-    secret: bool = ...,
-    allow_float: bool = ...,
-    also_read: Iterable[str] = ...,
-    init: Literal[True] = ...,
-) -> Any: ...
+def attr(*options: object, **limits: Unpack[Limits]) -> Any: ...
 def attr(*options: object, **settings: Any) -> Any:
     """Declare an attribute that needs more than its type.
 
@@ -205,23 +148,12 @@ def attr(*options: object, **settings: Any) -> Any:
         default: the value when none is given. One that can change is refused, or copied for each object: use
             ``default_factory``.
         default_factory: called without arguments for each new object.
-        name: the stored name, when it is not the field's own (after the model's naming convention).
-        ge, gt, le, lt: bounds, checked before a write.
-        min_length, max_length: of text, bytes and collections, in characters, bytes or elements.
-        pattern: a regular expression that the whole text must match.
-        validators: functions that take the value and return the value to store, or raise ValueError.
-        immutable: may be set on create, never changed afterwards.
-        write_once: gets its value from create or from the first write that has one, and keeps it.
-        protected: set on create, and changed only by an update that names it: ``db.update(..., allow=("status",))``.
-        omit_empty: an empty value ("", 0, False, [], {}) is left out of the stored item where it is what is read without
-            the attribute: the default, or without one the type's own empty value.
-        secret: ``repr`` masks the value.
-        allow_float: let a float be stored although the field's name says money.
-        also_read: other names under which it may be stored, by other programs or in former times: the first that is there
-            is read when the attribute's own name is not. It is written under its own name only.
         init: ``init=False`` tells type checkers that an index key made by `composite` is no argument of the
             constructor. They know it of a ``partition_key`` and a ``sort_key`` without it; for mypy, any key whose only
             argument is an option is such a key, unless it says ``init=True``.
+        **limits: ``name``, ``ge``, ``gt``, ``le``, ``lt``, ``min_length``, ``max_length``, ``pattern``, ``validators``,
+            ``immutable``, ``write_once``, ``protected``, ``omit_empty``, ``secret``, ``allow_float``, ``also_read``:
+            what each means stands in `Limits`.
 
     Raises: ModelError for a slip that can be seen at once.
 
@@ -230,102 +162,56 @@ def attr(*options: object, **settings: Any) -> Any:
     return Spec("", options, _known(settings))
 
 
-if TYPE_CHECKING:
-    # A key takes just what an attribute takes. A composite one is no argument of the constructor; mypy tells overloads
-    # apart by the number and the names of the arguments only, so this one is first.
-    @overload
-    def partition_key(
-        composite: Composite, /, *, init: Literal[False] = False, name: str | None = ..., secret: bool = ...
-    ) -> Any: ...
-    @overload
-    def partition_key(
-        *options: object,
-        default: T,
-        name: str | None = ...,
-        ge: Any = ...,
-        gt: Any = ...,
-        le: Any = ...,
-        lt: Any = ...,
-        min_length: int | None = ...,
-        max_length: int | None = ...,
-        pattern: str | None = ...,
-        validators: tuple[Callable[[Any], Any], ...] = ...,
-        immutable: bool = ...,
-        write_once: bool = ...,
-        protected: bool = ...,
-        omit_empty: bool = ...,
-        secret: bool = ...,
-        allow_float: bool = ...,
-        init: Literal[True] = ...,
-    ) -> Attr[T]: ...
-    @overload
-    def partition_key(
-        *options: object,
-        default_factory: Callable[[], T],
-        name: str | None = ...,
-        ge: Any = ...,
-        gt: Any = ...,
-        le: Any = ...,
-        lt: Any = ...,
-        min_length: int | None = ...,
-        max_length: int | None = ...,
-        pattern: str | None = ...,
-        validators: tuple[Callable[[Any], Any], ...] = ...,
-        immutable: bool = ...,
-        write_once: bool = ...,
-        protected: bool = ...,
-        omit_empty: bool = ...,
-        secret: bool = ...,
-        allow_float: bool = ...,
-        init: Literal[True] = ...,
-    ) -> Attr[T]: ...
-    @overload
-    def partition_key(
-        *options: object,
-        name: str | None = ...,
-        ge: Any = ...,
-        gt: Any = ...,
-        le: Any = ...,
-        lt: Any = ...,
-        min_length: int | None = ...,
-        max_length: int | None = ...,
-        pattern: str | None = ...,
-        validators: tuple[Callable[[Any], Any], ...] = ...,
-        immutable: bool = ...,
-        write_once: bool = ...,
-        protected: bool = ...,
-        omit_empty: bool = ...,
-        secret: bool = ...,
-        allow_float: bool = ...,
-        init: Literal[True] = ...,
-    ) -> Any: ...
-    def partition_key(*options: object, **settings: Any) -> Any:
-        """As below."""
+# A composite key is no argument of the constructor; mypy tells overloads apart by the number and the names of the
+# arguments only, so that one is first.
+@overload
+def partition_key(
+    composite: Composite, /, *, init: Literal[False] = False, name: str | None = ..., secret: bool = ...
+) -> Any: ...
+@overload
+def partition_key(*options: object, default: T, **limits: Unpack[KeyLimits]) -> Attr[T]: ...
+@overload
+def partition_key(*options: object, default_factory: Callable[[], T], **limits: Unpack[KeyLimits]) -> Attr[T]: ...
+@overload
+def partition_key(*options: object, **limits: Unpack[KeyLimits]) -> Any: ...
+def partition_key(*options: object, **settings: Any) -> Any:
+    """Declare the partition key. Takes what `attr` takes, but no ``also_read``.
 
-    sort_key = partition_key
-    ttl = attr
-else:
+    Example: ``id: Attr[str] = partition_key()``
+    """
+    return Spec("partition", options, _known(settings))
 
-    def partition_key(*options: object, **settings: Any) -> Any:
-        """Declare the partition key. Takes what `attr` takes.
 
-        Example: ``id: Attr[str] = partition_key()``
-        """
-        return Spec("partition", options, _known(settings))
+@overload
+def sort_key(
+    composite: Composite, /, *, init: Literal[False] = False, name: str | None = ..., secret: bool = ...
+) -> Any: ...
+@overload
+def sort_key(*options: object, default: T, **limits: Unpack[KeyLimits]) -> Attr[T]: ...
+@overload
+def sort_key(*options: object, default_factory: Callable[[], T], **limits: Unpack[KeyLimits]) -> Attr[T]: ...
+@overload
+def sort_key(*options: object, **limits: Unpack[KeyLimits]) -> Any: ...
+def sort_key(*options: object, **settings: Any) -> Any:
+    """Declare the sort key. Takes what `attr` takes, but no ``also_read``.
 
-    def sort_key(*options: object, **settings: Any) -> Any:
-        """Declare the sort key. Takes what `attr` takes.
+    Example: ``at: Attr[datetime] = sort_key()``
+    """
+    return Spec("sort", options, _known(settings))
 
-        Example: ``at: Attr[datetime] = sort_key()``
-        """
-        return Spec("sort", options, _known(settings))
 
-    def ttl(*options: object, **settings: Any) -> Any:
-        """Declare the time-to-live attribute: stored as epoch seconds. Takes what `attr` takes.
+@overload
+def ttl(*options: object, default: T, **limits: Unpack[Limits]) -> Attr[T]: ...
+@overload
+def ttl(*options: object, default_factory: Callable[[], T], **limits: Unpack[Limits]) -> Attr[T]: ...
+@overload
+def ttl(*options: object, **limits: Unpack[Limits]) -> Any: ...
+def ttl(*options: object, **settings: Any) -> Any:
+    """Declare the time-to-live attribute: stored as epoch seconds. Takes what `attr` takes.
 
-        Example: ``expires: Attr[datetime | None] = ttl(default=None)``
-        """
-        return Spec("ttl", options, _known(settings))
+    Example: ``expires: Attr[datetime | None] = ttl(default=None)``
+    """
+    return Spec("ttl", options, _known(settings))
 
 
 def version(*, name: str | None = None, init: Literal[False] = False) -> Any:  # noqa: ARG001 - read by type checkers
@@ -383,29 +269,7 @@ def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-_SETTINGS = frozenset(
-    [
-        "default",
-        "default_factory",
-        "name",
-        "ge",
-        "gt",
-        "le",
-        "lt",
-        "min_length",
-        "max_length",
-        "pattern",
-        "validators",
-        "immutable",
-        "write_once",
-        "protected",
-        "omit_empty",
-        "secret",
-        "allow_float",
-        "also_read",
-        "init",
-    ]
-)
+_SETTINGS = frozenset({"default", "default_factory", *Limits.__annotations__})
 
 
 def _known(settings: dict[str, Any]) -> dict[str, Any]:

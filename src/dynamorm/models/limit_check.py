@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Any, Final, get_args
 from uuid import UUID
 
+from dynamorm.arguments import check_count
 from dynamorm.errors import ModelError
 from dynamorm.schema.schema import MISSING, Field
 
@@ -52,8 +53,8 @@ def _check_functions(where: str, field: Field) -> None:
 def _check_lengths(where: str, field: Field) -> None:
     for name in _LENGTHS:
         length: Any = getattr(field, name)
-        if length is not None and (not isinstance(length, int) or isinstance(length, bool) or length < 0):
-            raise ModelError(f"{where}: {name} is a whole number of 0 or more")
+        if length is not None:
+            check_count(name, length, 0, subject=f"{where}: {name}", error=ModelError)
     if field.min_length is not None and field.max_length is not None and field.min_length > field.max_length:
         raise ModelError(f"{where}: min_length is above max_length, so no value would do")
 

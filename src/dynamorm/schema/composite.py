@@ -18,6 +18,7 @@ from zlib import crc32
 
 from msgspec import Struct
 
+from dynamorm.arguments import check_count
 from dynamorm.errors import ModelError, ValidationError
 
 from .schema import Schema
@@ -50,18 +51,6 @@ def escape(text: str) -> str:
     if not text.isascii() and not _is_unicode(text):
         raise ValidationError("a part of a key holds text that is not valid Unicode")
     return text.translate(_ESCAPED)
-
-
-def unescape(text: str) -> str:
-    """The text that `escape` made this of.
-
-    Raises: ValidationError when it made no such text.
-
-    Example: ``unescape("50%25%20%231") == "50% #1"``
-    """
-    if not re.fullmatch(_ESCAPED_TEXT, text):
-        raise ValidationError("a part of a key is no text that the library has written")
-    return _plain(text)
 
 
 def _plain(text: str) -> str:
@@ -300,8 +289,7 @@ def _sharding(shards: Any, by: str | Sequence[str], names: list[str]) -> tuple[i
     found = (by,) if isinstance(by, str) else tuple(by)
     if shards == 0 and not found:
         return 0, ()
-    if not isinstance(shards, int) or isinstance(shards, bool) or not 2 <= shards <= _MAX_SHARDS:
-        raise ModelError(f"composite(): shards is a whole number from 2 to {_MAX_SHARDS}")
+    check_count("shards", shards, 2, _MAX_SHARDS, subject="composite(): shards", error=ModelError)
     if not found:
         raise ModelError('composite(): say what chooses the shard of an item, as in shards=10, by="order_id"')
     for name in found:

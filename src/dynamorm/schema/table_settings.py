@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from dynamorm.arguments import check_choice, is_whole
 from dynamorm.errors import ModelError
 
 BillingMode: TypeAlias = Literal["PAY_PER_REQUEST", "PROVISIONED"]
@@ -38,8 +39,7 @@ class Throughput(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         for name, value in (("read", self.read), ("write", self.write)):
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if value is not None and not (whole and (value >= 1 or value == UNLIMITED)):
+            if value is not None and not (is_whole(value) and (value >= 1 or value == UNLIMITED)):
                 raise ModelError(f"Throughput: {name} is a whole number of units from 1 up")
         if self.read is None and self.write is None:
             raise ModelError("Throughput: give read, write or both")
@@ -140,10 +140,7 @@ _WORDS: dict[str, tuple[Any, ...]] = {
 
 def _check_words(settings: TableSettings) -> None:
     for name, allowed in _WORDS.items():
-        value = getattr(settings, name)
-        if not any(value is one or (isinstance(value, str) and value == one) for one in allowed):
-            known = ", ".join(repr(one) for one in allowed if one is not None)
-            raise ModelError(f"TableSettings: {name} is one of {known}")
+        check_choice(name, getattr(settings, name), allowed, subject=f"TableSettings: {name}", error=ModelError)
     key: Any = settings.encryption
     if key is not None and not (isinstance(key, str) and key.strip()):
         raise ModelError("TableSettings: encryption is 'AWS_OWNED', 'AWS_MANAGED' or a KMS key")
@@ -183,7 +180,7 @@ def _check_billing(settings: TableSettings) -> None:
 def _check_recovery(value: Any) -> None:
     if value is None or isinstance(value, bool):
         return
-    if not isinstance(value, int) or not 1 <= value <= MAX_RECOVERY_DAYS:
+    if not is_whole(value) or not 1 <= value <= MAX_RECOVERY_DAYS:
         raise ModelError(f"TableSettings: point_in_time_recovery is True, False or 1 to {MAX_RECOVERY_DAYS} days")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 from hmac import digest as hmac_digest
 from time import gmtime, strftime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dynamorm.config.settings import Credentials
 from dynamorm.errors import ConfigError
@@ -26,14 +26,6 @@ USER_AGENT = "dynamorm-py"
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _IPAD = bytes(b ^ 0x36 for b in range(256))
 _OPAD = bytes(b ^ 0x5C for b in range(256))
-
-
-class RequestWriter(Protocol):
-    """What turns an operation into the bytes of a request: a `Signer`, or `Unsigned`."""
-
-    def request(self, target: str, body: bytes, credentials: Credentials, now: float) -> bytes:
-        """The whole HTTP/1.1 request, head and body."""
-        ...
 
 
 def signing_key(secret: str, day: str, region: str, service: str) -> bytes:

@@ -14,6 +14,7 @@ from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, Struct, UnsetType, field
 from msgspec.json import Decoder
 
+from dynamorm.arguments import check_choice
 from dynamorm.codec.strict import dumps, malformed, read_object
 from dynamorm.errors import ValidationError
 
@@ -172,9 +173,7 @@ def _check_keys(raw: dict[str, bytes], codec: ModelCodec) -> None:
 
 def check_on_unknown(value: Any) -> bool:
     """Whether kinds that no class is known for are skipped. Raises: ValidationError for what says neither."""
-    if value not in ("raise", "skip"):
-        raise ValidationError("on_unknown must be 'raise' or 'skip'", field="on_unknown")
-    return bool(value == "skip")
+    return bool(check_choice("on_unknown", value, ("raise", "skip")) == "skip")
 
 
 def named(table: str, name: str, prefix: str | None) -> bool:

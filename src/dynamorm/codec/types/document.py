@@ -166,7 +166,6 @@ _READERS: Final[dict[str, Any]] = {
 _PAYLOAD: Final[dict[str, type]] = {
     "S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool, "L": list, "M": dict, "SS": list, "NS": list, "BS": list
 }  # fmt: skip
-TAGS: Final = frozenset(_PAYLOAD)
 
 
 def normal(wire: Wire) -> Wire:

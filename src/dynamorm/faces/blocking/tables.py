@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from dynamorm.codec.replies.table_description import TableDescription
     from dynamorm.features.tables.apply import Progress
@@ -37,7 +38,7 @@ class Tables:
         /,
         *,
         settings: TableSettings | None = ...,
-        timeout: float = ...,
+        timeout: float | timedelta = ...,
         skip_unavailable: bool = ...,
     ) -> TableDescription: ...
     @overload
@@ -48,14 +49,14 @@ class Tables:
         /,
         *more: type[Any],
         settings: TableSettings | None = ...,
-        timeout: float = ...,
+        timeout: float | timedelta = ...,
         skip_unavailable: bool = ...,
     ) -> list[TableDescription]: ...
     def create(
         self,
         *models: Any,
         settings: TableSettings | None = None,
-        timeout: float = WAIT,
+        timeout: float | timedelta = WAIT,
         skip_unavailable: bool = False,
     ) -> Any:
         """Create the model's table with its indexes and settings, and wait until it is ready. Items expire by its ttl field.
@@ -83,7 +84,7 @@ class Tables:
         /,
         *,
         settings: TableSettings | None = ...,
-        timeout: float = ...,
+        timeout: float | timedelta = ...,
         skip_unavailable: bool = ...,
     ) -> TableDescription: ...
     @overload
@@ -94,14 +95,14 @@ class Tables:
         /,
         *more: type[Any],
         settings: TableSettings | None = ...,
-        timeout: float = ...,
+        timeout: float | timedelta = ...,
         skip_unavailable: bool = ...,
     ) -> list[TableDescription]: ...
     def ensure(
         self,
         *models: Any,
         settings: TableSettings | None = None,
-        timeout: float = WAIT,
+        timeout: float | timedelta = WAIT,
         skip_unavailable: bool = False,
     ) -> Any:
         """Create the model's table unless it is there; then check that its keys and indexes fit the model.
@@ -138,7 +139,7 @@ class Tables:
         """
         return self._run(self._session.verbs.look.names(self._session))
 
-    def wait(self, *models: type[Any], timeout: float = WAIT) -> None:
+    def wait(self, *models: type[Any], timeout: float | timedelta = WAIT) -> None:
         """Wait until the models' tables and their global indexes are ready.
 
         Raises: DeadlineExceeded after ``timeout`` seconds, saying what is not ready.
@@ -178,7 +179,7 @@ class Tables:
         /,
         *,
         progress: Callable[[Progress], object] | None = None,
-        timeout: float = WAIT_FOR_PLAN,
+        timeout: float | timedelta = WAIT_FOR_PLAN,
         skip_unavailable: bool = False,
     ) -> tuple[Step, ...]:
         """Make a plan, step by step, waiting for each; one index at a time. Returns the steps that were made.
@@ -195,7 +196,7 @@ class Tables:
             self._session.verbs.apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable)
         )
 
-    def delete(self, *models: type[Any], force: bool = False, timeout: float = WAIT) -> None:
+    def delete(self, *models: type[Any], force: bool = False, timeout: float | timedelta = WAIT) -> None:
         """Delete the models' tables with all their items, and wait until they are gone. Nothing happens where there is none.
 
         ``force`` lifts a table's deletion protection first.

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.arguments import check_seconds
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import number_wire, text_wire
 from dynamorm.codec.strict import expect_empty, read_object
@@ -27,7 +27,6 @@ from dynamorm.errors import (
     ModelError,
     Outcome,
     OutcomeUnknown,
-    ValidationError,
 )
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.requests import finish
@@ -102,8 +101,8 @@ class Claim:
         self.key_json: bytes = plan.codec.key_json(self.key)
         self.name: str = f"{plan.codec.schema.name}"
         self.names: dict[str, str] = {"#" + one.removeprefix("lease_"): plan.codec.field(one).stored for one in _FIELDS}
-        self.duration: float = _seconds("duration", duration, 1.0, MAX_DURATION)
-        self.wait: float = _seconds("wait", wait, 0.0, MAX_DURATION)
+        self.duration: float = check_seconds("duration", duration, 1.0, MAX_DURATION)
+        self.wait: float = check_seconds("wait", wait, 0.0, MAX_DURATION)
         self.token: str | None = None
         self.fence: int | None = None
         self.expires_at: int = 0
@@ -164,14 +163,6 @@ class Claim:
     def state(self, fault: ServiceFault) -> State | None:
         """What a refusal shows."""
         return None if fault.item is None else State(self.names, fault.item)
-
-
-def _seconds(name: str, value: Any, low: float, high: float) -> float:
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
-        raise ValidationError(f"{name} is {low:g} to {high:g} seconds, or a timedelta", field=name)
-    return float(value)
 
 
 def refresh(session: Session, claim: Claim) -> Flow[None]:

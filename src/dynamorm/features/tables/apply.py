@@ -6,6 +6,7 @@ Before anything is sent, the tables must still be as the plan saw them, or as fa
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
@@ -47,7 +48,7 @@ def apply(
     session: Session,
     plan: TablePlan,
     progress: Callable[[Progress], object] | None,
-    timeout: float,
+    timeout: float | timedelta,
     *,
     skip_unavailable: bool,
 ) -> Flow[tuple[Step, ...]]:
@@ -69,7 +70,7 @@ class _Run:
         session: Session,
         plan: TablePlan,
         progress: Callable[[Progress], object] | None,
-        timeout: float,
+        timeout: float | timedelta,
         *,
         skip_unavailable: bool,
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.replies.table_description import TableDescription
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def create(
-    session: Session, models: Sequence[Any], settings: TableSettings | None, timeout: float, *, skip_unavailable: bool
+    session: Session,
+    models: Sequence[Any],
+    settings: TableSettings | None,
+    timeout: float | timedelta,
+    *,
+    skip_unavailable: bool,
 ) -> Flow[list[TableDescription]]:
     """Create the tables of the models and wait until they and their indexes are ready."""
     patience = Patience(session, timeout)
@@ -57,7 +63,12 @@ def send_create(session: Session, name: str, request: dict[str, Any], patience: 
 
 
 def ensure(
-    session: Session, models: Sequence[Any], settings: TableSettings | None, timeout: float, *, skip_unavailable: bool
+    session: Session,
+    models: Sequence[Any],
+    settings: TableSettings | None,
+    timeout: float | timedelta,
+    *,
+    skip_unavailable: bool,
 ) -> Flow[list[TableDescription]]:
     """Create what is missing; check that a live table fits; switch on the expiry and recovery that are not on yet."""
     patience = Patience(session, timeout)
@@ -148,7 +159,7 @@ def describe(session: Session, model: Any) -> Flow[TableDescription]:
     return look.describe(session, session.plan(model).table)
 
 
-def wait(session: Session, models: Sequence[Any], timeout: float) -> Flow[None]:
+def wait(session: Session, models: Sequence[Any], timeout: float | timedelta) -> Flow[None]:
     """Wait until the tables of the models and their global indexes are ACTIVE."""
     patience = Patience(session, timeout)
     for table in wanted(session, models):
@@ -193,7 +204,7 @@ def _expiry(table: WantedTable, live: TableDescription) -> list[str]:
     return [f"it expires items by {live.ttl or 'nothing'}, not by {table.expires}"]
 
 
-def delete(session: Session, models: Sequence[Any], timeout: float, *, force: bool) -> Flow[None]:
+def delete(session: Session, models: Sequence[Any], timeout: float | timedelta, *, force: bool) -> Flow[None]:
     """Delete the tables with all their items and wait until they are gone. Nothing happens where there is none."""
     patience = Patience(session, timeout)
     for table in wanted(session, models):

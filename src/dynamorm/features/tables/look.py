@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from dynamorm.arguments import check_seconds
 from dynamorm.codec.replies.table_description import TableDescription, read_recovery, read_table, read_ttl
 from dynamorm.codec.strict import read_object
 from dynamorm.effects import Flow, Sleep
-from dynamorm.errors import AccessDenied, ClientError, DeadlineExceeded, Outcome, TableNotFound, ValidationError
+from dynamorm.errors import AccessDenied, ClientError, DeadlineExceeded, Outcome, TableNotFound
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.requests import encode
 
@@ -98,10 +99,9 @@ class Patience:
     __slots__ = ("_clock", "_end", "_quiet", "changed")
 
     def __init__(self, session: Session, timeout: Any) -> None:
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:
-            raise ValidationError("timeout is a number of seconds, 0 or more", field="timeout")
+        seconds = check_seconds("timeout", timeout)
         self._clock = session.channel.clock
-        self._end = self._clock.monotonic() + timeout
+        self._end = self._clock.monotonic() + seconds
         self._quiet: float | None = None
         self.changed: bool = False
         """Whether a change was asked for: running out of time then does not mean that nothing happened."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.errors import ValidationError
+from dynamorm.arguments import check_count
 from dynamorm.wire.reply import Kind
 
 from .attempts import RETRY_MARGIN
@@ -84,6 +84,7 @@ def workers(session: Session, concurrency: Any) -> int:
 
     Raises: ValidationError.
     """
-    if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
-        raise ValidationError("concurrency is a whole number of 1 or more", field="concurrency")
-    return min(concurrency, session.config.performance.max_connections)
+    wanted: int = concurrency
+    if concurrency.__class__ is not int or concurrency < 1:  # most often it is what it should be
+        wanted = check_count("concurrency", concurrency)
+    return min(wanted, session.config.performance.max_connections)

@@ -38,7 +38,6 @@ LONGEST: Final = 4096
 """Characters of a cursor: it travels in URLs and headers, whose usual limit is 8 KB."""
 _PURPOSE: Final = b"dynamorm/cursor/1"
 _NONCE: Final = 12
-FORMATS: Final = ("c1", "v0.1")
 
 
 def seal(session: Session, ready: PreparedQuery, key: bytes) -> str:

@@ -20,7 +20,7 @@ from dynamorm.ops.calls.op import Op
 from dynamorm.ops.reads.terms import check_bounds, check_prefix
 from dynamorm.ops.requests import ModelRequests, check_values, encode
 
-from .planner import QueryPlan, choose
+from .planner import QueryPlan
 from .request import Request
 
 if TYPE_CHECKING:
@@ -83,12 +83,6 @@ class PreparedQuery:
             page.last_key = self.key_of(raw_items(body)[most - 1])
             del page.items[most:]
         return page
-
-
-def prepare(session: Session, request: Request) -> PreparedQuery:
-    """Plan a request. Raises: ValidationError when it cannot be answered, before anything is sent."""
-    plan = session.plan(request.model)
-    return PreparedQuery(plan, request, choose(plan, request))
 
 
 def read(

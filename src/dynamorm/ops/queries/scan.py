@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
+from dynamorm.arguments import check_count
 from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
@@ -96,14 +97,12 @@ class ScanState(Lanes):
         return state
 
 
-def check_segments(count: Any) -> int:
+def check_segments(segments: Any) -> int:
     """The number of segments. Raises: ValidationError unless it is 1 to 1,000,000.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html
     """
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_SEGMENTS:
-        raise ValidationError(f"segments is a whole number from 1 to {MAX_SEGMENTS:,}", field="segments")
-    return count
+    return check_count("segments", segments, 1, MAX_SEGMENTS)
 
 
 class ScanTurn(PageReader):

@@ -57,11 +57,8 @@ def _all(
         else:
             yield Gather(chunks, limit)
     except (Throttled, DeadlineExceeded) as error:
-        error.message = (
-            f"{len(distinct) - sum(read)} of {len(distinct)} keys of {plan.codec.schema.name} were not read:"
-            f" {error.message}"
-        )
-        error.args = (error.message,)
+        left = len(distinct) - sum(read)
+        error.about(f"{left} of {len(distinct)} keys of {plan.codec.schema.name} were not read")
         raise
     if len(distinct) == len(wanted):
         return found
@@ -151,7 +148,4 @@ def _key_json(plan: ModelRequests, key: Any) -> bytes:
 
 def at(error: Exception, place: str) -> DynamORMError:
     """The same error, saying which element of a batch it is about. What is no model is a matter of validation here."""
-    found = error if isinstance(error, DynamORMError) else ValidationError(str(error))
-    found.message = f"{place}: {found.message}"
-    found.args = (found.message,)
-    return found
+    return (error if isinstance(error, DynamORMError) else ValidationError(str(error))).about(place)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from dynamorm import DB, AsyncDB, Config, VersionConflict
-from dynamorm.demo.model import Payment, Status
-from dynamorm.demo.screen import money
+
+from .model import Payment, Status
+from .screen import money
 
 Step = tuple[str, str, bool]
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from dynamorm import DB, AsyncDB, Config
-from dynamorm.demo.model import Payment
+
+from .model import Payment
 
 CONCURRENCY = 4
 """Threads of the blocking face, and tasks of the asyncio face."""

@@ -23,8 +23,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from dynamorm.demo.make_payments import digits_of
-from dynamorm.demo.storm import Books, Kind
+from .make_payments import digits_of
+from .storm import Books, Kind
 
 _PLAIN_WIDTH = 112
 _WIDEST = 120

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dynamorm import DB, AsyncDB, Config, Outcome, OutcomeUnknown, VersionConflict
-from dynamorm.demo.model import Payment
+
+from .model import Payment
 
 WRITERS = 8
 RESOLVE_AGAIN = 5

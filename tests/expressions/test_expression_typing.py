@@ -15,7 +15,7 @@ pytestmark = [
     ),
 ]
 
-SRC = Path(__file__).parents[1] / "src"
+SRC = Path(__file__).parents[2] / "src"
 
 MODEL = """
 from __future__ import annotations

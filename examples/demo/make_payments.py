@@ -1,6 +1,6 @@
 """Makes the payments that ship with the demo: invented shops, plausible amounts, the same lines for the same seed.
 
-``python -m dynamorm.demo.make_payments > payments.jsonl`` writes the shipped file anew.
+``python -m examples.demo.make_payments > payments.jsonl`` writes the shipped file anew.
 """
 
 from __future__ import annotations

@@ -130,6 +130,21 @@ def test_every_exception_survives_pickle_without_what_may_be_protected(cls):
         assert twin.__notes__ == ["a note"]
 
 
+@pytest.mark.parametrize(
+    "cls", [cls for cls in EXCEPTIONS if issubclass(cls, DynamORMError)], ids=lambda cls: cls.__qualname__
+)
+def test_an_error_that_says_what_it_is_about_is_still_itself_and_travels(cls):
+    error = sample(cls)
+    before = dict(error.__dict__)
+    assert error.about("keys[3]").about("the second request") is error
+    assert error.message == f"the second request: keys[3]: {before['message']}"
+    assert error.args == (error.message,)
+    assert error.safe.endswith(error.message)
+    assert text({**error.__dict__, "message": None}) == text({**before, "message": None})
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert (str(twin), twin.message, twin.args) == (str(error), error.message, error.args)
+
+
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("cls", EXCEPTIONS, ids=lambda cls: cls.__qualname__)
 def test_every_exception_survives_a_copy_with_all_that_it_has(cls, how):

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from enum import Enum
-from importlib.resources import files
 from itertools import islice
+from pathlib import Path
 from typing import Literal
 
 from dynamorm import Attr, Model, attr, created_at, gsi, partition_key, updated_at, version
-from dynamorm.demo.make_payments import make_payments
 from dynamorm.schema.schema import Index
+
+from .make_payments import make_payments
 
 
 class Status(Enum):
@@ -48,7 +49,7 @@ def shipped_payments(count: int) -> list[Payment]:
 
     Example: ``len(shipped_payments(10)) == 10``
     """
-    lines = (files("dynamorm.demo") / "payments.jsonl").read_text("utf-8").splitlines()
+    lines = Path(__file__).with_name("payments.jsonl").read_text("utf-8").splitlines()
     records: Iterator[dict[str, object]] = map(json.loads, lines)
     if count > len(lines):
         records = make_payments(count)

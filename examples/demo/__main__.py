@@ -1,4 +1,4 @@
-"""``python -m dynamorm.demo``: starts an engine, loads payments, and proves that a lossy network makes no money."""
+"""``python -m examples.demo``: starts an engine, loads payments, and proves that a lossy network makes no money."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dynamorm import DB, Config, Presets
-from dynamorm.demo import boto
-from dynamorm.demo.load import create_all
-from dynamorm.demo.model import Payment, shipped_payments
-from dynamorm.demo.storm import WRITERS, Books, Change, Kind, plan, run_ours
 from dynamorm.errors import ConfigError
 from dynamorm.testing import EmbeddedEngine, Fault, LossyProxy
 from dynamorm.testing.proxy import WRITES
 
+from . import boto
+from .load import create_all
+from .model import Payment, shipped_payments
+from .storm import WRITERS, Books, Change, Kind, plan, run_ours
+
 if TYPE_CHECKING:  # rich is an extra: a clear message goes before a traceback
-    from dynamorm.demo.screen import Run, Screen
+    from .screen import Run, Screen
 
 CURRENCY = "EUR"
 HOT = 4
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m dynamorm.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument("--payments", type=_count, default=2_000, help="how many to create (default: 2000)")
     parser.add_argument("--writes", type=_count, default=STORM, help=f"writes in each storm (default: {STORM})")
     parser.add_argument("--loss", type=_share, default=0.15, help="share of replies to lose, 0 to 0.5 (default: 0.15)")
@@ -73,8 +74,8 @@ def _share(text: str) -> float:
 
 
 def _show(options: argparse.Namespace, endpoint: str) -> int:
-    from dynamorm.demo.life import live
-    from dynamorm.demo.screen import Screen
+    from .life import live
+    from .screen import Screen
 
     started = time.monotonic()
     screen = Screen(plain=options.plain or bool(os.environ.get("NO_COLOR")))
@@ -108,7 +109,7 @@ def _show(options: argparse.Namespace, endpoint: str) -> int:
 
 def _storms(options: argparse.Namespace, config: Config, hot: list[str], screen: Screen) -> list[Run]:
     """Each kind of write through each client: the same changes, against the same kind of losses."""
-    from dynamorm.demo.screen import Run
+    from .screen import Run
 
     changes = plan(hot, options.writes, options.seed)
     total = sum(map(len, changes))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from dynamorm.demo.storm import Books, Change, Kind, Tick
+from .storm import Books, Change, Kind, Tick
 
 
 def available() -> bool:

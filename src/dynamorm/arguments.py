@@ -1,0 +1,133 @@
+"""What an argument or a setting must be: seconds, a count, one of a few words, a text. It must not know who takes it.
+
+Each function returns the value in its one form, or raises one error that names the argument, its limits and what was
+given instead: a number or a type, never a text of the program's. Two arguments adapt the error to its place:
+
+* ``subject`` stands in the message for the bare name: ``"composite(): shards"``.
+* ``error`` is the class: ValidationError (its ``field`` is the name) for the argument of a verb, ConfigError for a
+  setting, ModelError for a declaration.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import inf
+from typing import Any, TypeGuard
+
+from .errors import DynamORMError, ValidationError
+
+_SHOWN = 1e15
+"""Numbers below it are shown. Python refuses to write an int of thousands of digits, so a message must not try."""
+_LONGEST = 1e300
+"""An int beyond it may be too large for a float."""
+
+
+def check_seconds(
+    name: str,
+    value: Any,
+    low: float = 0.0,
+    high: float = inf,
+    *,
+    positive: bool = False,
+    subject: str | None = None,
+    error: type[DynamORMError] = ValidationError,
+) -> float:
+    """A duration as float seconds: a number or a timedelta from ``low`` to ``high``, above 0 if ``positive``.
+
+    Raises: ``error`` for anything else, a bool and NaN included.
+
+    Example: ``check_seconds("duration", timedelta(minutes=1), 1.0, 86_400.0) == 60.0``
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if (isinstance(number, float) or is_whole(number)) and low <= number <= high and (number > 0 or not positive):
+        return float(number) if number < _LONGEST else inf
+    if positive:
+        limits = "a positive number of seconds" + ("" if high == inf else f" up to {high:.12g}")
+    else:
+        limits = f"{low:.12g} or more seconds" if high == inf else f"{low:.12g} ... {high:.12g} seconds"
+    raise _wrong(name, f"{subject or name} is {limits}, or a timedelta of that, not {_given(number)}", error)
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether it is an int and no bool, which Python takes for one.
+
+    Example: ``not is_whole(True)``
+    """
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_count(
+    name: str,
+    value: Any,
+    low: int = 1,
+    high: int | None = None,
+    *,
+    subject: str | None = None,
+    error: type[DynamORMError] = ValidationError,
+) -> int:
+    """An int, not a bool, from ``low`` to ``high``.
+
+    Raises: ``error`` for anything else.
+
+    Example: ``check_count("segments", 4, 1, 1_000_000) == 4``
+    """
+    if (value.__class__ is int or is_whole(value)) and low <= value and (high is None or value <= high):
+        whole: int = value
+        return whole
+    limits = f"of {low} or more" if high is None else f"in {low} ... {high}"
+    raise _wrong(name, f"{subject or name} is a whole number {limits}, not {_given(value)}", error)
+
+
+def check_choice(
+    name: str,
+    value: Any,
+    known: tuple[Any, ...],
+    *,
+    subject: str | None = None,
+    error: type[DynamORMError] = ValidationError,
+) -> Any:
+    """One of the words (True, False and None are words, too) that are ``known``.
+
+    Raises: ``error`` for anything else, with the words that there are.
+
+    Example: ``check_choice("on_unknown", "skip", ("raise", "skip")) == "skip"``
+    """
+    for word in known:
+        if value is word or (isinstance(value, str) and value == word):  # 1 is not True here
+            return word
+    *others, last = (repr(word) for word in known if word is not None)
+    given = "another text" if isinstance(value, str) else _given(value)
+    raise _wrong(name, f"{subject or name} is {', '.join(others)} or {last}, not {given}", error)
+
+
+def check_text(
+    name: str,
+    value: Any,
+    high: int,
+    *,
+    subject: str | None = None,
+    error: type[DynamORMError] = ValidationError,
+) -> str:
+    """A text of 1 to ``high`` characters.
+
+    Raises: ``error`` for anything else.
+
+    Example: ``check_text("consumer", "ledger", 256) == "ledger"``
+    """
+    if isinstance(value, str) and 0 < len(value) <= high:
+        return value
+    given = f"{len(value)} characters" if isinstance(value, str) else _given(value)
+    raise _wrong(name, f"{subject or name} is a text of 1 to {high} characters, not {given}", error)
+
+
+def _given(value: Any) -> str:
+    """What to say of a wrong value: a number that is not too long, else its type. A text may be a secret."""
+    if value is None or isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124 - NaN is no number to show
+        return type(value).__name__ if not isinstance(value, float) else "NaN"
+    return str(value) if -_SHOWN < value < _SHOWN else "a number far beyond that"
+
+
+def _wrong(name: str, message: str, error: type[DynamORMError]) -> DynamORMError:
+    return error(message, field=name) if issubclass(error, ValidationError) else error(message)
