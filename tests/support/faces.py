@@ -53,7 +53,7 @@ class _Mirror:
     def _called(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             found = function(*args, **kwargs)
-            if inspect.isawaitable(found):
+            if inspect.isawaitable(found) and not hasattr(found, "__aiter__"):  # to await a query is a mistake
                 return self._loop.run(_settling(found, self._loop))
             return self._wrap(found)
 

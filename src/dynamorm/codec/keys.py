@@ -6,7 +6,7 @@ library does (a UUID in capitals, a time of another length), so its key is taken
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import cached_property
@@ -139,7 +139,8 @@ class KeyCodec:
             return self._taken(values[0])
         if len(values) != len(self.fields):
             wanted = " and ".join(field.name for field in self.fields)
-            raise ValidationError(f"the key of {name} is {wanted}: {len(self.fields)} values, got {len(values)}")
+            told = f"the key of {name} is {wanted}: {len(self.fields)} values, got {len(values)}"
+            raise ValidationError(told + _as_one(name, self.fields, values))
         encode = self._codec.encode_key_field
         return self.encode(
             {field.stored: encode(field.name, value) for field, value in zip(self.fields, values, strict=True)}
@@ -220,3 +221,11 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     if "N" in one and "N" in other:
         return decimal_of(one["N"]) == decimal_of(other["N"])
     return one == other
+
+
+def _as_one(name: str, fields: Sequence[Field], values: tuple[Any, ...]) -> str:
+    """How the values of a key are given that came as one dict, tuple or list."""
+    if len(values) != 1 or not isinstance(values[0], (dict, tuple, list)):
+        return ""
+    given = "=..., ".join(field.name for field in fields) + "=..." if isinstance(values[0], dict) else "*values"
+    return f"; a {type(values[0]).__name__} is no key: pass them one by one, ({name}, {given})"

@@ -170,6 +170,10 @@ def parse_endpoint(url: str) -> EndpointURL:
     except ValueError:
         raise _bad(shown, "is not a URL with a port from 1 to 65535") from None
     if parts.scheme not in {"http", "https"} or not url[len(parts.scheme) :].startswith("://"):
+        if "://" not in url and "@" not in url:
+            raise _bad(
+                shown, f"must begin with https://, or with http:// for an emulator on this machine: 'http://{url}'"
+            )
         raise _bad(shown, "must begin with https://")
     if "@" in parts.netloc:
         raise _bad(shown, "holds a user name or password; requests are signed instead, so pass credentials=")

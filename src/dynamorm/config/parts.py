@@ -44,6 +44,10 @@ class Settings(type(msgspec.Struct)):  # type: ignore[misc] # the metaclass of m
                 raise UnknownSetting(f"{cls.__name__}: {problem}; its settings are {', '.join(known)}")
             from difflib import get_close_matches  # only for this message
 
+            from .other_ways import INSTEAD  # likewise
+
+            if cls.__name__ == "Config" and strange in INSTEAD:
+                raise UnknownSetting(f"{strange} is not a setting of Config: use {INSTEAD[strange]}")
             near = get_close_matches(strange, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             raise UnknownSetting(f"{strange} is not a setting of {cls.__name__}: {hint}")

@@ -6,7 +6,7 @@ Nothing here is seen by type checkers, which refuse these names and operators by
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from dynamorm.errors import InvalidAttribute, InvalidUse
 
@@ -38,8 +38,10 @@ INSTEAD: Final[dict[str, str]] = {
     "ne": "!= value",
     "lt": "< value",
     "lte": "<= value",
+    "le": "<= value",
     "gt": "> value",
     "gte": ">= value",
+    "ge": ">= value",
     "equals": "== value",
     "length": ".size()",
     "count": ".size()",
@@ -123,6 +125,39 @@ def _negated(path: Any) -> Any:
     raise InvalidUse(f'-{where} means nothing here: .order_by({where}, "desc") sorts downwards', field=path.name)
 
 
+def _unknown(path: Any, name: str) -> Any:
+    """What is asked of a path that has nothing of this name: most often a field of the class that lies there."""
+    from difflib import get_close_matches  # only for this message
+
+    if name.startswith("_"):  # asked by Python and its libraries, whether it is there
+        raise AttributeError(f"{type(path).__name__!r} object has no attribute {name!r}")
+    if name in INSTEAD:  # Python asks here, too, after what stands in its place has refused
+        _Instead(name, INSTEAD[name]).__get__(path)
+    where = f"{path.field.owner}.{path.name}"
+    inside = _class_at(path, name)
+    if inside is None:
+        methods = [one for one in dir(type(path)) if not one.startswith("_") and one not in INSTEAD]
+        near = get_close_matches(name, methods, n=1)
+        hint = f"did you mean .{near[0]}?" if near else "an attribute has " + ", ".join(f".{one}" for one in methods)
+        raise InvalidAttribute(f"{where} has no .{name}: {hint}", field=path.name)
+    part = f"{inside.__name__}.{name}" if hasattr(inside, "__loaded__") else f'"{name}"'
+    raise InvalidAttribute(
+        f"{where} has no .{name}: what lies inside is named in brackets, {where}[{part}]", field=path.name
+    )
+
+
+def _class_at(path: Any, name: str) -> Any:
+    """The class of what the path names, where that has a field of this name; None where it has none."""
+    found = getattr(path.parts[-1], "annotation", None)
+    for one in (found, *get_args(found)):
+        if isinstance(one, type) and name in (
+            *getattr(one, "__annotations__", ()),
+            *getattr(one, "__dataclass_fields__", ()),
+        ):
+            return one
+    return None
+
+
 def teach(path: Any) -> None:
     """Give a class of paths an answer to each of the mistakes."""
     for name, remedy in INSTEAD.items():
@@ -133,6 +168,7 @@ def teach(path: Any) -> None:
     for name, sign in {"and": "&", "or": "|"}.items():
         setattr(path, f"__{name}__", _combined(sign))
         setattr(path, f"__r{name}__", _combined(sign))
+    path.__getattr__ = _unknown
     path.__invert__ = _inverted
     path.__neg__ = _negated
 

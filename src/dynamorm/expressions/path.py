@@ -136,15 +136,16 @@ class Path(Holds[T]):
         """
         return Comparison("BETWEEN", (_present(self, low), _present(self, high)), self)
 
-    def in_(self, values: Iterable[T]) -> Condition:
+    def in_(self, values: Iterable[T], *more: Never) -> Condition:
         """The attribute equals one of 1 to 100 values; None (or an empty set) among them means missing or NULL.
 
         Raises: ValidationError when there are none or too many, or for a string, whose letters are surely not meant.
 
         Example: ``Payment.status.in_([Status.PENDING, Status.HELD])``
         """
-        if isinstance(values, (str, bytes, Location)) or not isinstance(values, Iterable):
-            raise refuse(self, f"in_() needs a list of values, got {type(values).__name__}")
+        if more or isinstance(values, (str, bytes, Location)) or not isinstance(values, Iterable):
+            got = f"{1 + len(more)} values" if more else type(values).__name__
+            raise refuse(self, f"in_() needs one list of values, .in_([a, b]), got {got}")
         given = tuple(values)
         wanted = tuple([value for value in given if not _is_nothing(value)])
         if not given or len(wanted) > MAX_IN:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
+_NO_CONDITIONS: Final = (str, dict)
+"""What is given in the place of a condition: the text form, and a mistake."""
+
 MAX_COUNT: Final = 2**31 - 1
 """The largest count of DynamoDB's, which has 32 bits.
 
@@ -63,7 +66,7 @@ class Builder(Generic[M]):
         """
         if named:
             raise self._named(named)
-        if conditions and conditions[0].__class__ is str:
+        if conditions and conditions[0].__class__ in _NO_CONDITIONS:
             conditions = self._textual(conditions)
         request = replace(self._request, conditions=(*self._request.conditions, *conditions))
         return type(self)(self._session, self._run, request.model, request)
@@ -79,7 +82,7 @@ class Builder(Generic[M]):
         """
         if named:
             raise self._named(named)
-        if conditions and conditions[0].__class__ is str:
+        if conditions and conditions[0].__class__ in _NO_CONDITIONS:
             conditions = self._textual(conditions)
         return self._with(filters=(*self._request.filters, *conditions))
 
@@ -99,11 +102,18 @@ class Builder(Generic[M]):
             )
         return self._with(index=index.name if isinstance(index, Index) else index)
 
-    def order_by(self, field: str | Path[Any], direction: Literal["asc", "desc"] = "asc") -> Self:
+    @overload
+    def order_by(self, field: str, direction: Literal["asc", "desc"] = "asc") -> Self: ...
+    @overload
+    def order_by(self, field: Path[Any], direction: Literal["asc", "desc"] = "asc") -> Self: ...
+    def order_by(self, field: Any = None, direction: str = "asc", **named: Any) -> Self:
         """Set the order: ``field`` is the sort key of the table or of an index, which is then the one that is read.
 
         Example: ``.order_by("created_at", "desc")``
         """
+        if named or field is None:
+            raise self._unordered(field, named)
+        attribute: Any = field
         turned = check_choice("direction", str(direction).lower(), ("asc", "desc"))
         if not isinstance(field, (str, Location)):
             raise ValidationError(
@@ -112,7 +122,7 @@ class Builder(Generic[M]):
             )
         name = self._place(field).name if isinstance(field, str) else field.name
         if not isinstance(field, str):
-            check_paths(self._session.plan(self._request.model).codec.schema, field.exists())
+            check_paths(self._session.plan(self._request.model).codec.schema, attribute.exists())
         return self._with(order=name, descending=turned == "desc")
 
     def limit(self, count: int) -> Self:
@@ -206,6 +216,15 @@ class Builder(Generic[M]):
         """
         return self._with(segments=_positive("segments", count))
 
+    def _unordered(self, field: Any, named: dict[str, Any]) -> ValidationError:
+        model = self._request.model.__name__
+        name = getattr(field, "name", field) or "<sort key>"
+        given = f"has no argument {next(iter(named))}=" if named else "needs an attribute"
+        return InvalidUse(
+            f'order_by {given}: write .order_by({model}.{name}), or .order_by({model}.{name}, "desc") to sort downwards',
+            field="order_by",
+        )
+
     def _named(self, given: dict[str, Any]) -> ValidationError:
         name = next(iter(given)).split("__")[0]  # name__gt=... is Django's way
         found = self._session.verbs.textual.place(
@@ -213,12 +232,14 @@ class Builder(Generic[M]):
         )  # raises for a name that is no field
         model = self._request.model.__name__
         return InvalidUse(
-            f"conditions are no keyword arguments: write .where({model}.{found.name} == value), or"
+            f"conditions are no keyword arguments, and no dict: write .where({model}.{found.name} == value), or"
             f' .where("{found.name}", "=", value)',
             field=found.name,
         )
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
+        if isinstance(given[0], dict):
+            raise self._named({str(name): None for name in given[0]} or {"": None})
         return (self._session.verbs.textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
 
     def _place(self, name: str) -> Path[Any]:

@@ -123,6 +123,7 @@ _RIGHT = {
     "AsyncDB": "{name} is for asyncio: `async with {name}(...)`; blocking code has DB",
     "Query": "a {name} of a blocking DB is read by `for`; `async for` is for AsyncDB",
     "AsyncQuery": "an {name} of an AsyncDB is read by `async for`; `for` is for DB",
+    "await AsyncQuery": "an {name} is no coroutine: await what ends it, `await query.all()`, or .first(), .one(), .page()",
     "Transaction": "this is the transaction of a blocking DB: `with db.transaction() as tx`",
     "AsyncTransaction": "this is the transaction of an AsyncDB: `async with db.transaction() as tx`",
 }

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from dynamorm.errors import InvalidAttribute, ModelError
 from dynamorm.schema.composite import composites_of
-from dynamorm.schema.other_ways import MODEL, teach
+from dynamorm.schema.other_ways import MODEL, subscripted, teach
 from dynamorm.schema.schema import SCHEMAS, Index, Schema
 
 from .annotations import Scope, parameters_of, scope_of
@@ -284,6 +284,7 @@ class Model(metaclass=ModelMeta):
 
 
 teach(Model, MODEL)
+setattr(Model, "__getitem__", subscripted(Model))  # noqa: B010 - checkers refuse a subscript by themselves
 
 
 __all__ = ["Index", "Mixin", "Model"]

@@ -167,6 +167,21 @@ def teach(cls: Any, names: dict[str, str]) -> None:
     cls.__dir__ = listed
 
 
+def subscripted(owner: Any) -> Any:
+    """The ``__getitem__`` of a class whose objects are no dicts; what a base behind it has goes before."""
+
+    def refused(self: Any, key: Any) -> Any:
+        own = getattr(super(owner, self), "__getitem__", None)
+        if own is not None:
+            return own(key)
+        name = key if isinstance(key, str) and key.isidentifier() else "<field>"
+        raise InvalidUse(
+            f"a {type(self).__name__} is no dict: write obj.{name}, getattr(obj, name), or dataclasses.asdict(obj)[name]"
+        )
+
+    return refused
+
+
 def _is_hint(obj: Any, name: str) -> bool:
     return any(isinstance(one.__dict__.get(name), _Elsewhere) for one in type(obj).__mro__) and not hasattr(obj, name)
 
@@ -180,4 +195,4 @@ def of_settings(name: str, setting: str, known: Any) -> InvalidUse:
     return InvalidUse(f"{setting}= is no argument of {name}: write {where}", field=setting)
 
 
-__all__ = ["BUILDER", "FACE", "MODEL", "TRANSACTION", "of_settings", "teach"]
+__all__ = ["BUILDER", "FACE", "MODEL", "TRANSACTION", "of_settings", "subscripted", "teach"]

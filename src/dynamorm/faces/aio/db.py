@@ -7,7 +7,7 @@ The faces are the top of the house: everything they do is in `dynamorm.ops`.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 
 from .. import aio  # `aio.query` is loaded with its first use
 from ..asyncio_driver import open_driver
@@ -124,7 +124,7 @@ class AsyncDB(AsyncMany):
             self._session.verbs.items.exists(self._session, model, key, parts, consistent=consistent)
         )
 
-    async def create(self, obj: M, /, *, strict: bool | None = None) -> M:
+    async def create(self, obj: M, /, *more: Never, strict: bool | None = None, **named: Never) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
 
         With ``strict`` it is sent as a transaction with a token, at twice the write units (None: as the model or the
@@ -136,14 +136,20 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.create(Payment(id="p1", amount=5))``
         """
-        return await self._io.run(self._session.verbs.put.create(self._session, obj, strict=strict))
+        return await self._io.run(self._session.verbs.put.create(self._session, obj, *more, strict=strict, **named))
 
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: Literal["old"]) -> M | None: ...
     async def put(
-        self, obj: Any, /, *, condition: Condition | None = None, returning: Literal["old"] | None = None
+        self,
+        obj: Any,
+        /,
+        *more: Any,
+        condition: Condition | None = None,
+        returning: Literal["old"] | None = None,
+        **named: Any,
     ) -> Any:
         """Store an item, replacing whatever is there; the stored version is not checked.
 
@@ -156,7 +162,7 @@ class AsyncDB(AsyncMany):
         Example: ``await db.put(payment, condition=Payment.status == "pending")``
         """
         return await self._io.run(
-            self._session.verbs.put.put(self._session, obj, condition=condition, returning=returning)
+            self._session.verbs.put.put(self._session, obj, *more, condition=condition, returning=returning, **named)
         )
 
     async def save(self, obj: M, /) -> M:

@@ -172,6 +172,7 @@ class AsyncQuery(Builder[M]):
 
     if not TYPE_CHECKING:
         __iter__ = wrong_block("AsyncQuery")
+        __await__ = wrong_block("await AsyncQuery")
 
     async def __aiter__(self) -> AsyncIterator[M]:
         turn = self._session.verbs.query.turn_of(self._request)

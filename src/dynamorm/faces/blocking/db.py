@@ -6,7 +6,7 @@ The faces are the top of the house: everything they do is in `dynamorm.ops`.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 
 from .. import blocking  # `blocking.query` is loaded with its first use
 from ..blocking_driver import open_driver
@@ -121,7 +121,7 @@ class DB(Many):
         """
         return self._io.run(self._session.verbs.items.exists(self._session, model, key, parts, consistent=consistent))
 
-    def create(self, obj: M, /, *, strict: bool | None = None) -> M:
+    def create(self, obj: M, /, *more: Never, strict: bool | None = None, **named: Never) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
 
         With ``strict`` it is sent as a transaction with a token, at twice the write units (None: as the model or the
@@ -133,13 +133,21 @@ class DB(Many):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return self._io.run(self._session.verbs.put.create(self._session, obj, strict=strict))
+        return self._io.run(self._session.verbs.put.create(self._session, obj, *more, strict=strict, **named))
 
     @overload
     def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
     @overload
     def put(self, obj: M, /, *, condition: Condition | None = ..., returning: Literal["old"]) -> M | None: ...
-    def put(self, obj: Any, /, *, condition: Condition | None = None, returning: Literal["old"] | None = None) -> Any:
+    def put(
+        self,
+        obj: Any,
+        /,
+        *more: Any,
+        condition: Condition | None = None,
+        returning: Literal["old"] | None = None,
+        **named: Any,
+    ) -> Any:
         """Store an item, replacing whatever is there; the stored version is not checked.
 
         Attributes the model does not know are kept when the object was loaded. Without a condition the last writer
@@ -150,7 +158,9 @@ class DB(Many):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return self._io.run(self._session.verbs.put.put(self._session, obj, condition=condition, returning=returning))
+        return self._io.run(
+            self._session.verbs.put.put(self._session, obj, *more, condition=condition, returning=returning, **named)
+        )
 
     def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.

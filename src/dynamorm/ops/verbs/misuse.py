@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamorm.errors import ValidationError
+from dynamorm.errors import InvalidUse, ValidationError
 from dynamorm.models.declare import did_you_mean
 from dynamorm.schema.composite import composites_of
 from dynamorm.schema.schema import Schema
@@ -30,6 +30,18 @@ def check_change(schema: Schema, key: tuple[Any, ...], parts: dict[str, Any], up
         raise ValidationError(
             f"update of {schema.name} was given nothing to do: {_written(schema, None)}, the key before it"
         )
+
+
+def not_one_object(verb: str, obj: Any, more: tuple[Any, ...], named: dict[str, Any]) -> InvalidUse:
+    """The error for what is given to a verb of one object beside it: its values, or more objects."""
+    if not isinstance(obj, type):
+        given = f"{next(iter(named))}= is no argument of it" if named else f"got {1 + len(more)} arguments"
+        return InvalidUse(
+            f"{verb} takes one object, {given}: many objects are for batch_write(puts=[...]) or a transaction"
+        )
+    name = obj.__name__
+    values = "**values" if any(isinstance(one, dict) for one in more) else "<field>=value"
+    return InvalidUse(f"{verb} takes an object, not a class and its values: write db.{verb}({name}({values}))")
 
 
 def not_an_argument(schema: Schema, name: str) -> ValidationError:

@@ -30,12 +30,20 @@ if TYPE_CHECKING:
     from dynamorm.session import Session
 
 
-def create(session: Session, obj: Any, *, strict: bool | None) -> Flow[Any]:
+def create(session: Session, obj: Any, *more: Any, strict: bool | None, **named: Any) -> Flow[Any]:
     """Store a new item. Raises AlreadyExists when there is one under the key."""
+    if more or named:
+        raise _not_one_object("create", obj, more, named)
     write = create_write(session, obj)
     if session.plan(type(obj)).strict if strict is None else strict:
         write.transact = True
     return perform(session, write)
+
+
+def _not_one_object(verb: str, obj: Any, more: tuple[Any, ...], named: dict[str, Any]) -> Exception:
+    from .misuse import not_one_object  # only what is wrong
+
+    return not_one_object(verb, obj, more, named)
 
 
 def create_write(session: Session, obj: Any) -> Write:
@@ -54,8 +62,12 @@ def create_write(session: Session, obj: Any) -> Write:
     return write if draft is None else draft.completed(write)
 
 
-def put(session: Session, obj: Any, *, condition: Condition | None, returning: str | None) -> Flow[Any]:
+def put(
+    session: Session, obj: Any, *more: Any, condition: Condition | None, returning: str | None, **named: Any
+) -> Flow[Any]:
     """Store an item, replacing whatever is there."""
+    if more or named:
+        raise _not_one_object("put", obj, more, named)
     if session.plan(type(obj)).needs_stored:
         build = partial(put_write, session, obj, condition=condition, returning=returning)
         return performed_while_unchanged(session, obj, build, perform)
