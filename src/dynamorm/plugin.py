@@ -134,7 +134,8 @@ class Plugin:
 class WriteRule:
     """A rule for the writes of one model. Subclass it, and override the moments that matter.
 
-    Each write passes by as a `dynamorm.ops.writes.draft.WriteDraft`, alone, in a transaction, and as a part of an increment.
+    Each write passes by as a `dynamorm.ops.writes.draft.WriteDraft`, alone, in a transaction, and as a part of an increment:
+    more than once where it is built anew, so a rule changes nothing but the draft.
     ``verbs`` are those in which the rule takes part. ``needs_stored``: a write by key, and a put, must know what is stored
     (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the

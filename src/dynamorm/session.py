@@ -95,7 +95,7 @@ class Session:
 
     def stand_in(self, verbs: Any) -> None:
         """Let the faces find the flows of the verbs here: the module of the verbs, or what stands in for it."""
-        self.verbs = verbs  # type: ignore[misc] # a module to who checks types
+        self.verbs = verbs
 
     def scoped(self, scope: Mapping[str, str]) -> Session:
         """The same session for a view with this scope."""

@@ -222,7 +222,8 @@ class Builder(Generic[M]):
         return (self._session.verbs.textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
 
     def _place(self, name: str) -> Path[Any]:
-        return self._session.verbs.textual.place(self._session.plan(self._request.model), name)
+        path: Path[Any] = self._session.verbs.textual.place(self._session.plan(self._request.model), name)
+        return path
 
     def _with(self, **changes: Any) -> Self:
         return type(self)(self._session, self._run, self._request.model, replace(self._request, **changes))

@@ -85,7 +85,7 @@ class Face:
         from .plugins import checked_scope  # only where there are views
 
         view = copy(self)
-        view._session = self._session.scoped(checked_scope(self._session.scope, scope))
+        view._session = self._session.scoped(checked_scope(self._session.scope, scope))  # noqa: SLF001 - a face too
         return view
 
     def _connected(self) -> Iterator[Any]:

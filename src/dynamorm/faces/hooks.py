@@ -74,7 +74,7 @@ class Hooks:
         """Run a hook behind a verb: its failure is not the verb's."""
         try:
             yield from hook
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             if self._raise_after and first is None:
                 raise PluginError(
                     f"the verb ended well, and the plugin {self._name} failed behind it", result=result
