@@ -57,10 +57,8 @@ def plugged(engine, made, face_kind):
     """Opens a database with plugins."""
     faces = []
 
-    def opened(*plugins):
-        face = Face(
-            face_kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=plugins
-        )
+    def opened(*plugins, kind=face_kind):
+        face = Face(kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=plugins)
         faces.append(face)
         return face
 
@@ -258,6 +256,7 @@ def test_what_a_rule_sets_is_stored_and_shown(plugged, key, model):
     db.put(one)
     assert one.seal == db.get(model, key).seal == "by put"
     assert db.upsert(model, f"{key}u", model.amount.add(1)).seal == "by update"
+    assert db.update(model, key, model.seal.set("mine"), model.amount.add(1)).seal == "by update"
 
 
 def test_a_batch_keeps_a_rule_that_only_sets(plugged, key):
@@ -305,7 +304,7 @@ class Rise(WriteRule):
 
 def test_a_rule_sees_what_is_stored_and_the_write_is_built_anew_when_that_changed(plugged, key):
     rising = Rising()
-    db = plugged(rising)
+    db, other = plugged(rising), plugged(kind="blocking")
     db.put(Plain(id=key, amount=5))
     with pytest.raises(ValidationError, match="the amount fell"):
         db.put(Plain(id=key, amount=4))
@@ -314,7 +313,7 @@ def test_a_rule_sees_what_is_stored_and_the_write_is_built_anew_when_that_change
 
     def meanwhile():
         rising.before = None
-        change(db, Plain, (key,), "SET amount = :n", n={"N": "8"})
+        change(other, Plain, (key,), "SET amount = :n", n={"N": "8"})
 
     rising.before, rising.seen[:] = meanwhile, []
     with pytest.raises(ValidationError, match="the amount fell"):
