@@ -120,7 +120,7 @@ def closed(session: Session, face: Any) -> Flow[None]:
 
 def _told(hook: Callable[[Any], Any], face: Any) -> Flow[None]:
     if iscoroutinefunction(hook):
-        from .hooks import on_a_loop  # only for coroutines
+        from dynamorm.io.own_loop import on_a_loop  # only for coroutines
 
         yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
     else:
