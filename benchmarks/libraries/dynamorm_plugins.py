@@ -8,7 +8,7 @@ from benchmarks.libraries.dynamorm_sync import DynamORM
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dynamorm.effects import Flow, Reply
-    from dynamorm.plugin import CallFlow, Operation
+    from dynamorm.plugin import Call, CallFlow
 
 
 class Observing:
@@ -19,7 +19,7 @@ class Observing:
     def __init__(self) -> None:
         self.count = 0
 
-    def observe(self, operation: Operation, reply: Reply, /) -> None:  # noqa: ARG002 - what every observer is given
+    def observe(self, operation: Call, reply: Reply, /) -> None:  # noqa: ARG002 - what every observer is given
         """One more."""
         self.count += 1
 
@@ -35,7 +35,7 @@ class Around:
     def around(self, call: CallFlow, /) -> CallFlow:
         """The call with ours around it."""
 
-        def passed(operation: Operation) -> Flow[object]:
+        def passed(operation: Call) -> Flow[object]:
             self.count += 1
             return (yield from call(operation))
 

@@ -1,15 +1,32 @@
-"""The extension points: Protocols and the public view of an operation. No behaviour lives here.
+"""What a plugin is: the moments at which it may join, and what it is given there. No behaviour of verbs lives here.
 
-A plugin enters at three moments: when a field's code is generated (`FieldHook`), when a call is composed
-(`AroundHook`), and when a reply has come (`ObserveHook`). None is looked up per call.
+A plugin is an object with a ``name`` and any of these members, each looked up once, when it is registered
+(``db.use(plugin)``): a moment that no plugin has costs nothing.
+
+| member | what it does |
+|---|---|
+| ``pre_query``, ``post_query``, ``on_error`` | look at each verb; see `Plugin` |
+| ``operation(next)`` | wraps each verb as a flow; see `VerbHook` |
+| ``write_rule(schema)`` | gives a `WriteRule` for the writes of a model, or None |
+| ``field(schema, field)`` | wraps the stored form of a field; see `FieldHook`. ``options`` are the field options it claims |
+| ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
+| ``around(call)`` | wraps each request with its retries; see `AroundHook` |
+| ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
+| ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
+| ``opened(db)``, ``closed(db)`` | the first verb of a database is about to begin; the database is closed |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from .errors import ValidationError
 
 if TYPE_CHECKING:
+    from dynamorm.ops.requests import ModelRequests
+    from dynamorm.ops.writes.draft import WriteDraft
+    from dynamorm.ops.writes.write import Write
     from dynamorm.schema.schema import Field, Schema
 
     from .effects import Flow, Reply
@@ -17,8 +34,142 @@ if TYPE_CHECKING:
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """(encode, decode) around one field's stored form."""
 
+VERBS_WITH_DRAFTS: Final = ("create", "put", "save", "update", "delete", "check")
+"""What a `WriteRule` may take part in. An upsert is an update, and so is an increment; a transaction holds any of them."""
 
-class Operation(Protocol):
+
+class Operation:
+    """One verb on its way, as plugins see it: to be read, not changed.
+
+    ``verb`` is the name of the method (``"get"``, ``"create"``, ``"all"``; an upsert is ``"update"``). ``model`` is its
+    class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
+    called on. ``started`` is the monotonic time at which it began, in seconds. ``page`` counts the pages of an iteration
+    from 0; None for what is no iteration.
+    """
+
+    __slots__ = ("_begin", "_key", "index", "limit", "model", "page", "scope", "started", "table", "verb")
+
+    def __init__(
+        self,
+        verb: str,
+        model: type[Any] | None,
+        table: str | None,
+        key: Callable[[], tuple[Any, ...] | None],
+        begin: Callable[[], Flow[Any]],
+        *,
+        scope: Mapping[str, str],
+        started: float,
+        index: str | None = None,
+        limit: int | None = None,
+        page: int | None = None,
+    ) -> None:
+        self.verb: str = verb
+        self.model: type[Any] | None = model
+        self.table: str | None = table
+        self.index: str | None = index
+        self.limit: int | None = limit
+        self.page: int | None = page
+        self.scope: Mapping[str, str] = scope
+        self.started: float = started
+        self._key = key
+        self._begin = begin
+
+    @property
+    def key(self) -> tuple[Any, ...] | None:
+        """The values of the key, partition first; None where the verb is not about one item."""
+        return self._key()
+
+    def __repr__(self) -> str:
+        name = "" if self.model is None else f" {self.model.__name__}"
+        return f"<Operation {self.verb}{name}>"  # a key is a value, and so nobody's business
+
+
+class PluginContext:
+    """What a hook of `Plugin` is told besides the verb: ``verb``, ``model``, ``table``, ``scope``, ``started``."""
+
+    __slots__ = ("model", "scope", "started", "table", "verb")
+
+    def __init__(self, operation: Operation) -> None:
+        self.verb: str = operation.verb
+        self.model: type[Any] | None = operation.model
+        self.table: str | None = operation.table
+        self.scope: Mapping[str, str] = operation.scope
+        self.started: float = operation.started
+
+
+class Plugin:
+    """The simple way to join each verb: subclass it, override what matters, and register it by ``db.use(plugin)``.
+
+    The hooks may be plain functions or coroutines, on either face. Of each verb ``pre_query`` sees the beginning, and
+    exactly one of the others the end. What ``pre_query`` raises refuses the verb: nothing was sent. A failure of the
+    others never changes the result: it is logged, at most once a minute; or raised as `PluginError` behind it where the
+    plugin is registered with ``on_error="raise_after"``.
+
+    ``ctx`` is a `PluginContext`, ``query`` the `Operation`, ``result`` what the caller gets.
+
+    Example::
+
+        class Slow(Plugin):
+            def post_query(self, ctx, query, result):
+                if time.monotonic() - ctx.started > 1:
+                    print("slow:", ctx.verb, ctx.table)
+
+
+        db.use(Slow())
+    """
+
+    name: str = ""
+    """What the plugin is called; two of one name are refused. Empty: the name of its class."""
+
+    def pre_query(self, ctx: PluginContext, query: Operation) -> Any:
+        """Before a verb."""
+
+    def post_query(self, ctx: PluginContext, query: Operation, result: Any) -> Any:
+        """After a verb that gave a result."""
+
+    def on_error(self, ctx: PluginContext, query: Operation, error: BaseException) -> Any:
+        """After a verb that failed."""
+
+
+class WriteRule:
+    """A rule for the writes of one model. Subclass it, and override the moments that matter.
+
+    Each write passes by as a `dynamorm.ops.writes.draft.WriteDraft`, alone, in a transaction, and as a part of an increment:
+    more than once where it is built anew, so a rule changes nothing but the draft.
+    ``verbs`` are those in which the rule takes part. ``needs_stored``: a write by key, and a put, must know what is stored
+    (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
+    ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
+    model is refused.
+    """
+
+    verbs: tuple[str, ...] = VERBS_WITH_DRAFTS
+    needs_stored: bool = False
+    in_batches: bool = False
+
+    def transform(self, draft: WriteDraft) -> Write | None:
+        """Change what is to be written, or refuse it, before the key and the version are settled.
+
+        A `Write` that it returns is sent instead: see `WriteDraft.instead`.
+        """
+
+    def contribute(self, draft: WriteDraft) -> None:
+        """Add attributes, conditions or other writes; the key and the version are settled."""
+
+    def check_batch(self, plan: ModelRequests) -> None:
+        """Refuse a batch where it cannot keep the rule. Raises: ValidationError."""
+        if not self.in_batches:
+            raise ValidationError(
+                f"{type(self).__name__} looks at each write of a {plan.codec.schema.name}, and a batch has no conditions and"
+                " no other writes: use db.create, db.put and db.delete, or a transaction"
+            )
+
+    def relies_on(self, plan: ModelRequests, raw: bytes | None) -> Any:
+        """What the rule takes from a stored item (None: there is none): a write is built anew when that has changed."""
+        del plan
+        return raw
+
+
+class Call(Protocol):
     """The public view of one call to DynamoDB: ``name`` (``"PutItem"``), ``table``, and the request ``body``."""
 
     name: str
@@ -42,7 +193,30 @@ class ModelHook(Protocol):
         ...
 
 
-CallFlow: TypeAlias = "Callable[[Operation], Flow[Any]]"
+VerbFlow: TypeAlias = "Callable[[Operation], Flow[Any]]"
+"""One verb as a flow: what `VerbHook` wraps."""
+
+
+class VerbHook(Protocol):
+    """``operation(next)`` returns a flow function that may refuse, answer or repeat the verb it wraps. Composed once.
+
+    Example::
+
+        def operation(self, next):
+            def timed(operation):
+                result = yield from next(operation)
+                self.seen.append(operation.verb)
+                return result
+
+            return timed
+    """
+
+    def __call__(self, next: VerbFlow, /) -> VerbFlow:
+        """The verb to go on with."""
+        ...
+
+
+CallFlow: TypeAlias = "Callable[[Call], Flow[Any]]"
 """One DynamoDB call as a flow: what `AroundHook` wraps."""
 
 
@@ -54,16 +228,30 @@ class AroundHook(Protocol):
         ...
 
 
-class ObserveHook(Protocol):
-    """``observe(operation, reply)`` sees every complete reply. It must not block and its failures are its own."""
+class AttemptHook(Protocol):
+    """``admit(call)`` before each attempt raises a `DynamORMError` to refuse it: nothing of it is sent.
 
-    def __call__(self, operation: Operation, reply: Reply, /) -> None:
+    For each attempt that was admitted, and only for these, ``observed(call, reply, error)`` is called exactly once: with its
+    reply, with the error, or with neither where it was abandoned (cancelled, closed, interrupted). A refused first attempt
+    ends the call with what ``admit`` raised; a later one, behind an attempt that may have been applied, with
+    `OutcomeUnknown`.
+    """
+
+    def __call__(self, call: Call, /) -> None:
+        """Admit one attempt, or raise."""
+        ...
+
+
+class ObserveHook(Protocol):
+    """``observe(call, reply)`` sees every complete reply. It must not block and its failures are its own."""
+
+    def __call__(self, call: Call, reply: Reply, /) -> None:
         """Look at one reply."""
         ...
 
 
 class Extension(Protocol):
-    """What the session looks for on a plugin, once, when it is built. Every member is optional but ``name``.
+    """What the session looks for on a plugin, once, when it is registered. Every member is optional but ``name``.
 
     ``options`` are the field option classes the plugin claims.
     """

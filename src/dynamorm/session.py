@@ -6,10 +6,11 @@ A session does no I/O. The face that owns it sets `Session.run`, through which a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from dynamorm.config.endpoint import streams_endpoint
 from dynamorm.config.settings import Config
@@ -22,12 +23,16 @@ from dynamorm.schema.schema import Schema
 from .codec.registry import Registry
 from .deadlines import USE, remaining
 from .effects import Flow
+from .errors import ValidationError
 from .wire.channel import Channel, Clock
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
 from .wire.endpoint import Endpoint
 from .wire.retry import RetryPolicy, bucket_for
 from .wire.sigv4 import STREAMS_TARGET_PREFIX, Signer, Unsigned
+
+if TYPE_CHECKING:
+    from dynamorm.ops.writes.write import Write
 
 
 class Session:
@@ -37,31 +42,74 @@ class Session:
         "_around",
         "_end",
         "_plans",
+        "_plugins",
         "call",
         "channel",
         "config",
         "endpoint",
+        "raising",
         "random_bytes",
         "registry",
         "run",
+        "scope",
+        "verbs",
     )
 
-    def __init__(self, config: Config, clock: Clock, extensions: tuple[Any, ...] = ()) -> None:
+    if TYPE_CHECKING:
+        from dynamorm.faces import verbs  # given by the face, which stands above
+
+    def __init__(self, config: Config, clock: Clock, plugins: tuple[Any, ...] = ()) -> None:
         self.config: Config = config
         self.endpoint: Endpoint = Endpoint.parse(config.resolve_endpoint())
         self.random_bytes: Callable[[int], bytes] = os.urandom
         self.run: Callable[[Flow[Any]], Any] | None = None
-        self.channel: Channel = _channel(config, self.endpoint, clock, _members(extensions, "observe"))
-        self.registry: Registry = Registry(
-            field_hooks=_members(extensions, "field"),
-            model_hooks=_members(extensions, "model"),
-            claimed=tuple(option for one in extensions for option in getattr(one, "options", ())),
-            table_prefix=config.table_prefix,
-        )
-        self._around = _members(extensions, "around")
+        self.channel: Channel = _channel(config, self.endpoint, clock)
+        self.scope: Mapping[str, str] = {}
         self._end: float | None = None  # by which a verb of several requests must be done
-        self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
         self._plans: dict[Any, ModelRequests] = {}
+        self.raising: frozenset[str] = frozenset()
+        self.use(plugins)
+
+    def use(self, plugins: tuple[Any, ...]) -> None:
+        """Compose what these plugins add, outermost first. They take the place of those that were given before."""
+        self._plugins = plugins
+        self.channel.observers = _members(plugins, "observe")
+        self.registry: Registry = Registry(
+            field_hooks=_members(plugins, "field"),
+            model_hooks=_members(plugins, "model"),
+            claimed=tuple(option for plugin in plugins for option in getattr(plugin, "options", ())),
+            table_prefix=self.config.table_prefix,
+        )
+        self._around = tuple(around for plugin in plugins for around in _arounds(plugin))
+        self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
+
+    @property
+    def plugins(self) -> tuple[Any, ...]:
+        """The plugins, outermost first."""
+        return self._plugins
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a model has been used, so that what plugins add to it is settled."""
+        return bool(self._plans)
+
+    def stand_in(self, verbs: Any) -> None:
+        """Let the faces find the flows of the verbs here: the module of the verbs, or what stands in for it."""
+        self.verbs = verbs
+
+    def scoped(self, scope: Mapping[str, str]) -> Session:
+        """The same session for a view with this scope."""
+        other = copy(self)
+        other.scope = scope
+        return other
+
+    def writer(self, verb: str) -> Callable[..., Write]:
+        """The builder of a verb's write, by the arguments of a transaction's method. Raises: ValidationError."""
+        from dynamorm.ops.verbs.builders import BUILDERS  # only rules of plugins need it
+
+        if verb not in BUILDERS:
+            raise ValidationError(f"{verb!r} is no verb that writes one item: {', '.join(BUILDERS)}", field="verb")
+        return BUILDERS[verb]
 
     def streams(self) -> Session:
         """This session over the DynamoDB Streams API, which for AWS has an endpoint of its own."""
@@ -81,7 +129,9 @@ class Session:
             plan = ModelRequests(
                 self.registry.codec(model), tokens=self.config.write_tokens, strict=self.config.strict_creates
             )
-            add_rules(plan)
+            schema = plan.codec.schema
+            rules = (rule_of(schema) for rule_of in _members(self._plugins, "write_rule"))
+            add_rules(plan, [rule for rule in rules if rule is not None])
             if self.config.preset == "production":
                 check_production(plan)
             self._plans[model] = plan
@@ -148,6 +198,22 @@ def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     return tuple(member for one in extensions if (member := getattr(one, name, None)) is not None)
 
 
+def _arounds(plugin: Any) -> Iterator[Any]:
+    """What a plugin puts around each call: its own layer, and that of its attempts inside."""
+    around = getattr(plugin, "around", None)
+    if around is not None:
+        yield around
+    admit, observed = getattr(plugin, "admit", None), getattr(plugin, "observed", None)
+    if admit is not None or observed is not None:
+        from dynamorm.ops.calls.attempt_hooks import watched  # only where a plugin looks at attempts
+
+        yield partial(watched, admit=admit or _nothing, observed=observed or _nothing)
+
+
+def _nothing(*_: Any) -> None:
+    """In the place of a hook that a plugin does not have."""
+
+
 def _composed(channel: Channel, arounds: tuple[Any, ...]) -> Callable[[Op], Flow[Any]]:
     """The call over a channel, with the plugins around it, outermost first."""
     call: Callable[[Op], Flow[Any]] = caller(channel)
@@ -171,7 +237,7 @@ def _streams_channel(channel: Channel, config: Config, endpoint: Endpoint) -> Ch
     return other
 
 
-def _channel(config: Config, endpoint: Endpoint, clock: Clock, observers: tuple[Any, ...]) -> Channel:
+def _channel(config: Config, endpoint: Endpoint, clock: Clock) -> Channel:
     """Everything below the models, from the settings."""
     host = endpoint.host_header
     signer: Any = Signer(config.resolve_region(), host) if config.sign_requests else Unsigned(host)
@@ -186,5 +252,5 @@ def _channel(config: Config, endpoint: Endpoint, clock: Clock, observers: tuple[
         is_aws=endpoint.is_aws,
         is_secure=endpoint.secure,
         random=_dice,
-        observers=observers,
+        observers=(),
     )

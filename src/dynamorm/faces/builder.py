@@ -15,7 +15,6 @@ from dynamorm.schema.schema import Index
 
 from ..arguments import check_choice, check_count
 from ..errors import InvalidUse, ValidationError
-from . import verbs
 
 if TYPE_CHECKING:
     from dynamorm.expressions.path import Condition, Path
@@ -211,7 +210,9 @@ class Builder(Generic[M]):
 
     def _named(self, given: dict[str, Any]) -> ValidationError:
         name = next(iter(given)).split("__")[0]  # name__gt=... is Django's way
-        found = verbs.textual.place(self._session.plan(self._request.model), name)  # raises for a name that is no field
+        found = self._session.verbs.textual.place(
+            self._session.plan(self._request.model), name
+        )  # raises for a name that is no field
         model = self._request.model.__name__
         return InvalidUse(
             f"conditions are no keyword arguments: write .where({model}.{found.name} == value), or"
@@ -220,10 +221,11 @@ class Builder(Generic[M]):
         )
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:
-        return (verbs.textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
+        return (self._session.verbs.textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
 
     def _place(self, name: str) -> Path[Any]:
-        return verbs.textual.place(self._session.plan(self._request.model), name)
+        path: Path[Any] = self._session.verbs.textual.place(self._session.plan(self._request.model), name)
+        return path
 
     def _with(self, **changes: Any) -> Self:
         return type(self)(self._session, self._run, self._request.model, replace(self._request, **changes))

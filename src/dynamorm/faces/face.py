@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
 
 from dynamorm.schema.other_ways import FACE, of_settings, teach
 
-from ..errors import InvalidUse
+from ..errors import ConfigError, InvalidUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from dynamorm.config.settings import Config
 
@@ -45,6 +47,46 @@ class Face:
         Example: ``AsyncDB(test_db.config)``
         """
         return self._session.config
+
+    def use(self, *plugins: Any, on_error: Literal["log", "raise_after"] = "log") -> None:
+        """Register plugins, outermost first; to be called before the first call of the database.
+
+        A plugin is an object with any of the members that `dynamorm.plugin` lists; `dynamorm.plugin.Plugin` is the simple one.
+        What fails behind a verb in its hooks is logged; with ``on_error="raise_after"`` it is raised, as `PluginError` with
+        the verb's result.
+
+        Raises: ConfigError for two plugins of one name, and after the first call.
+
+        Example: ``db.use(SlowQueries(), Outbox(table="events"))``
+        """
+        from .plugins import register  # only where there are plugins
+
+        if on_error not in {"log", "raise_after"}:
+            raise ConfigError(f"on_error is 'log' or 'raise_after', not {on_error!r}")
+        register(self._session, plugins, raise_after=on_error == "raise_after")
+
+    @staticmethod
+    def _life() -> ModuleType:
+        """What tells plugins that their database is opened and closed."""
+        from . import plugins  # only where there are plugins
+
+        return plugins
+
+    def view(self, **scope: str) -> Self:
+        """The same database for one scope, such as a tenant: plugins are told it with each verb.
+
+        The view shares connections, settings and plugins; it is cheap, and is not closed. Values are texts of 1 to 256
+        characters. A view of a view has both scopes, and cannot change a value.
+
+        Raises: ValidationError.
+
+        Example: ``db.view(tenant="t1").get(Payment, "p1")``
+        """
+        from .plugins import checked_scope  # only where there are views
+
+        view = copy(self)
+        view._session = self._session.scoped(checked_scope(self._session.scope, scope))  # noqa: SLF001 - a face too
+        return view
 
     def _connected(self) -> Iterator[Any]:
         """What is closed with the face: its driver, and the link to DynamoDB Streams where that has a driver of its own."""

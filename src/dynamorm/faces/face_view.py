@@ -14,6 +14,7 @@ from dynamorm.ops.calls.explain import Explain, Planned, PlannedRequest, Recorde
 
 from ..effects import Flow
 from ..errors import ValidationError
+from . import verbs
 
 __all__ = ["DryRun", "Explain", "Planned", "Recorder", "Watched", "check_operation", "face_on"]
 
@@ -51,7 +52,8 @@ def face_on(face: F, recorder: Recorder, *, through: bool) -> F:
     """A view of a face on a recorder's session."""
     view: Any = copy(face)
     view._io = Watched(view._io.run, through=through)  # noqa: SLF001 - the view is made of the face's own parts
-    view._session = recorder.view()  # noqa: SLF001 - as above
+    view._session = session = recorder.view()  # noqa: SLF001 - as above
+    session.stand_in(verbs)  # nothing is done, so plugins that look at verbs are told nothing
     return view  # type: ignore[no-any-return] # a copy of the face
 
 

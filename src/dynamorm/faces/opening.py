@@ -14,6 +14,7 @@ from dynamorm.config.settings import Config
 from ..errors import ConfigError
 from ..io.tls import TLSSettings
 from ..session import Session
+from . import verbs
 
 _engine: Any = None
 _parents = ""
@@ -30,13 +31,15 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
         raise ConfigError(f"expected a Config, got {type(config).__name__}: write Config(endpoint=...) or a preset")
     if not isinstance(extensions, (tuple, list)):
         raise ConfigError(f"extensions is a tuple of plugins, not {type(extensions).__name__}: extensions=(plugin,)")
-    extensions = tuple(extensions)
-    named = [name for one in extensions if (name := getattr(one, "name", None)) is not None]
-    if twice := {name for name in named if named.count(name) > 1}:
-        raise ConfigError(f"two extensions are called {', '.join(sorted(map(str, twice)))}")
     if config.embedded:
         config = config.replace(endpoint=_embedded_endpoint(), embedded=False)
-    return Session(config.resolve(), time, extensions)
+    session = Session(config.resolve(), time)
+    session.stand_in(verbs)
+    if extensions:
+        from .plugins import register  # only where there are plugins
+
+        register(session, extensions)
+    return session
 
 
 def _embedded_endpoint() -> str:

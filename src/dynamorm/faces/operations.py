@@ -25,9 +25,10 @@ class Operations:
     Each is built when it is called: a later change to the object is not part of it.
     """
 
-    __slots__ = ("_draft", "_run")
+    __slots__ = ("_draft", "_run", "_session")
 
     def __init__(self, session: Session, run: Callable[[Any], Any], token: str | None) -> None:
+        self._session = session
         self._draft = OpenTransaction(session, token)
         self._run = run
 

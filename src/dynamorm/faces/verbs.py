@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from dynamorm.ops.queries import query, terminals
     from dynamorm.ops.reads import items, textual
     from dynamorm.ops.rules import unique_flows
-    from dynamorm.ops.verbs import batch, delete, put, save, update
+    from dynamorm.ops.verbs import batch, delete, open_transaction, put, save, update
     from dynamorm.ops.writes import transact_get
 
     __all__ = [
         "aggregate", "apply", "batch", "collect", "delete", "delete_all", "explain", "increment", "items", "lifecycle", "look",
-        "partiql", "plan", "put", "query", "save", "terminals", "textual", "transact_get", "unique_flows", "unique_repair",
+        "open_transaction", "partiql", "plan", "put", "query", "save", "terminals", "textual", "transact_get", "unique_flows", "unique_repair",
         "update",
     ]  # fmt: skip
 else:
@@ -31,7 +31,7 @@ else:
         "ops.queries": ("query", "terminals"),
         "ops.reads": ("items", "textual"),
         "ops.rules": ("unique_flows",),
-        "ops.verbs": ("batch", "delete", "put", "save", "update"),
+        "ops.verbs": ("batch", "delete", "open_transaction", "put", "save", "update"),
         "ops.writes": ("transact_get",),
     }
     _HOMES = {name: room for room, names in _ROOMS.items() for name in names}

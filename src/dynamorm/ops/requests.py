@@ -16,6 +16,7 @@ from dynamorm.schema.schema import SCHEMAS, Field, Schema, Unique
 
 if TYPE_CHECKING:
     from dynamorm.expressions.compile import Placeholders
+    from dynamorm.plugin import WriteRule
 
 encode: Final[Callable[..., bytes]] = msgspec.json.encode
 
@@ -23,13 +24,13 @@ encode: Final[Callable[..., bytes]] = msgspec.json.encode
 class ModelRequests:
     """One model on one session: its codec and the constant parts of its requests.
 
-    ``rules`` are the model's `dynamorm.ops.writes.rules.WriteRule`, by verb. ``needs_stored``: one of them must know what a
-    write by key, or a put, replaces or removes.
+    ``rules`` are the model's `WriteRule`, by verb. ``needs_stored``: one of them must know what a write by key, or a put,
+    replaces or removes. ``single_deletes``: a batch cannot delete its items.
     """
 
     __slots__ = (
         "_operand", "begins", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names", "model",
-        "needs_stored", "own", "partition", "put_head", "rules", "sort", "starts", "strict", "table", "tokens", "uniques",
+        "needs_stored", "own", "partition", "put_head", "rules", "single_deletes", "sort", "starts", "strict", "table", "tokens", "uniques",
         "updated", "version",
     )  # fmt: skip
 
@@ -59,8 +60,9 @@ class ModelRequests:
         )
         # Both are filled by `dynamorm.ops.rules`, which stands above.
         self.uniques: tuple[Any, ...] = ()
-        self.rules: dict[str, tuple[Any, ...]] = {}
+        self.rules: dict[str, tuple[WriteRule, ...]] = {}
         self.needs_stored: bool = self.guarded
+        self.single_deletes: bool = self.guarded
         head = b'{"TableName":' + encode(codec.table)
         self.key_head: bytes = head + b',"Key":'
         self.put_head: bytes = head + b',"Item":'

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from .. import verbs
 from ..face import Face
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class AsyncMany(Face):
 
         Example: ``await db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
-        return await self._io.run(verbs.transact_get.get(self._session, requests))
+        return await self._io.run(self._session.verbs.transact_get.get(self._session, requests))
 
     async def batch_get(
         self, model: type[M], keys: Iterable[Any], /, *, consistent: bool = False, concurrency: int = 4
@@ -74,7 +73,7 @@ class AsyncMany(Face):
         Example: ``await db.batch_get(Payment, ["p1", "p2"])`` or ``await db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
         return await self._io.run(
-            verbs.batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency)
+            self._session.verbs.batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency)
         )
 
     async def batch_write(
@@ -103,7 +102,9 @@ class AsyncMany(Face):
 
         Example: ``result = await db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
         """
-        flow = verbs.batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
+        flow = self._session.verbs.batch.write(
+            self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress
+        )
         return await self._io.run(flow)
 
     def stream(
@@ -203,7 +204,7 @@ class AsyncMany(Face):
 
         Example: ``await db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
         """
-        flow = verbs.partiql.execute(
+        flow = self._session.verbs.partiql.execute(
             self._session, statement, parameters, model=model, consistent=consistent, limit=limit
         )
         return await self._io.run(flow)
@@ -218,4 +219,4 @@ class AsyncMany(Face):
 
         Example: ``await db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
         """
-        return await self._io.run(verbs.partiql.transaction(self._session, statements, token=token))
+        return await self._io.run(self._session.verbs.partiql.transaction(self._session, statements, token=token))

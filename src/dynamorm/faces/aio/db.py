@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from .. import aio, verbs  # `aio.query` is loaded with its first use
+from .. import aio  # `aio.query` is loaded with its first use
 from ..asyncio_driver import open_driver
 from ..face import wrong_block
 from ..opening import open_session
@@ -93,7 +93,7 @@ class AsyncDB(AsyncMany):
         Example: ``await db.get(Payment, "p1")`` or ``await db.get(Order, customer="c1", number=7)``
         """
         return await self._io.run(
-            verbs.items.get(self._session, model, key, parts, consistent=consistent, select=select)
+            self._session.verbs.items.get(self._session, model, key, parts, consistent=consistent, select=select)
         )
 
     async def require(
@@ -112,7 +112,7 @@ class AsyncDB(AsyncMany):
         Example: ``(await db.require(Payment, "p1")).amount``
         """
         return await self._io.run(
-            verbs.items.require(self._session, model, key, parts, consistent=consistent, select=select)
+            self._session.verbs.items.require(self._session, model, key, parts, consistent=consistent, select=select)
         )
 
     async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
@@ -120,7 +120,9 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.exists(Payment, "p1")``
         """
-        return await self._io.run(verbs.items.exists(self._session, model, key, parts, consistent=consistent))
+        return await self._io.run(
+            self._session.verbs.items.exists(self._session, model, key, parts, consistent=consistent)
+        )
 
     async def create(self, obj: M, /, *, strict: bool | None = None) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -134,7 +136,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.create(Payment(id="p1", amount=5))``
         """
-        return await self._io.run(verbs.put.create(self._session, obj, strict=strict))
+        return await self._io.run(self._session.verbs.put.create(self._session, obj, strict=strict))
 
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -153,7 +155,9 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.put(payment, condition=Payment.status == "pending")``
         """
-        return await self._io.run(verbs.put.put(self._session, obj, condition=condition, returning=returning))
+        return await self._io.run(
+            self._session.verbs.put.put(self._session, obj, condition=condition, returning=returning)
+        )
 
     async def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -165,7 +169,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``payment.note = "checked"; await db.save(payment)``
         """
-        return await self._io.run(verbs.save.save(self._session, obj))
+        return await self._io.run(self._session.verbs.save.save(self._session, obj))
 
     @overload
     async def update(
@@ -225,7 +229,7 @@ class AsyncDB(AsyncMany):
         Example: ``await db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``await db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        flow = verbs.update.update(
+        flow = self._session.verbs.update.update(
             self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
         return await self._io.run(flow)
@@ -267,7 +271,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        flow = verbs.update.update(
+        flow = self._session.verbs.update.update(
             self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
         )
         return await self._io.run(flow)
@@ -318,7 +322,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.delete(payment)`` or ``await db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = verbs.delete.delete(
+        flow = self._session.verbs.delete.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return await self._io.run(flow)
@@ -332,7 +336,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        return await self._io.run(verbs.unique_flows.find(self._session, model, values))
+        return await self._io.run(self._session.verbs.unique_flows.find(self._session, model, values))
 
     async def repair_unique(
         self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None
@@ -345,7 +349,9 @@ class AsyncDB(AsyncMany):
 
         Example: ``(await db.repair_unique(Payment)).faults``
         """
-        return await self._io.run(verbs.unique_repair.repair(self._session, model, apply=apply, progress=progress))
+        return await self._io.run(
+            self._session.verbs.unique_repair.repair(self._session, model, apply=apply, progress=progress)
+        )
 
     async def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
@@ -480,7 +486,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``left = await db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        flow = verbs.increment.increment(
+        flow = self._session.verbs.increment.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return await self._io.run(flow)
@@ -490,10 +496,14 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.close()``, or use the AsyncDB as a context manager.
         """
+        if self._session.plugins:
+            await self._io.run(self._life().closed(self._session, self))
         for driver in self._connected():
             await driver.close()
 
     async def __aenter__(self) -> Self:
+        if self._session.plugins:
+            await self._io.run(self._life().opened(self._session, self))
         return self
 
     async def __aexit__(

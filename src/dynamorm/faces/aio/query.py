@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .. import verbs
+from dynamorm.ops.queries import query
+
 from ..builder import Builder
 from ..face import wrong_block
 
@@ -38,14 +39,14 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return await self._run(verbs.query.everything(self._session, self._request))
+        return await self._run(self._session.verbs.query.everything(self._session, self._request))
 
     async def first(self) -> M | None:
         """The first item that matches, or None.
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        return await self._run(verbs.terminals.first(self._session, self._request))
+        return await self._run(self._session.verbs.terminals.first(self._session, self._request))
 
     async def one(self) -> M:
         """The only item that matches.
@@ -54,21 +55,21 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.key == "k1").one()``
         """
-        return await self._run(verbs.terminals.one(self._session, self._request))
+        return await self._run(self._session.verbs.terminals.one(self._session, self._request))
 
     async def count(self) -> int:
         """How many items match, up to the limit. They are read (and paid for), but not fetched.
 
         Example: ``await db.model(Payment).where("status", "=", "completed").count()``
         """
-        return await self._run(verbs.terminals.count(self._session, self._request))
+        return await self._run(self._session.verbs.terminals.count(self._session, self._request))
 
     async def exists(self) -> bool:
         """Whether any item matches. Nothing is fetched, and no more is read than it takes to find one.
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").exists()``
         """
-        return await self._run(verbs.terminals.exists(self._session, self._request))
+        return await self._run(self._session.verbs.terminals.exists(self._session, self._request))
 
     async def page(self) -> Page[M]:
         """One page of items, with the cursor to go on behind it.
@@ -78,14 +79,14 @@ class AsyncQuery(Builder[M]):
 
         Example: ``page = await db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
         """
-        return await self._run(verbs.terminals.page(self._session, self._request))
+        return await self._run(self._session.verbs.terminals.page(self._session, self._request))
 
     async def pages(self) -> AsyncIterator[Page[M]]:
         """The pages, one after the other; a page may be empty.
 
         Example: ``async for page in db.model(Payment).where(Payment.merchant == "m1").pages(): ...``
         """
-        turn = verbs.query.turn_of(self._request, fill=self._request.page_size is not None)
+        turn = self._session.verbs.query.turn_of(self._request, fill=self._request.page_size is not None)
         while not turn.done:
             yield await self._run(turn.page(self._session))
 
@@ -100,7 +101,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
         """
-        return await self._run(verbs.aggregate.total(self._session, self._request, field))
+        return await self._run(self._session.verbs.aggregate.total(self._session, self._request, field))
 
     async def average(
         self, field: str | Holds[int | None] | Holds[Decimal | None] | Holds[float | None]
@@ -109,7 +110,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").average("amount")``
         """
-        return await self._run(verbs.aggregate.average(self._session, self._request, field))
+        return await self._run(self._session.verbs.aggregate.average(self._session, self._request, field))
 
     @overload
     async def min(self, field: Holds[V | None]) -> V | None: ...
@@ -120,7 +121,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
         """
-        return await self._run(verbs.aggregate.least(self._session, self._request, field))
+        return await self._run(self._session.verbs.aggregate.least(self._session, self._request, field))
 
     @overload
     async def max(self, field: Holds[V | None]) -> V | None: ...
@@ -131,7 +132,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
         """
-        return await self._run(verbs.aggregate.greatest(self._session, self._request, field))
+        return await self._run(self._session.verbs.aggregate.greatest(self._session, self._request, field))
 
     async def delete_all(self, *, confirm: bool = False, progress: Callable[[int], Any] | None = None) -> int:
         """Delete every item that matches, page by page, and return how many; ``confirm=True`` must be given.
@@ -143,7 +144,7 @@ class AsyncQuery(Builder[M]):
         Example: ``await db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
         """
         return await self._run(
-            verbs.delete_all.delete_all(self._session, self._request, confirm=confirm, progress=progress)
+            self._session.verbs.delete_all.delete_all(self._session, self._request, confirm=confirm, progress=progress)
         )
 
     async def collect(self, *models: type[Any]) -> Buckets:
@@ -156,7 +157,7 @@ class AsyncQuery(Builder[M]):
 
         Example: ``(await db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order))[Order]``
         """
-        return await self._run(verbs.collect.collect(self._session, self._request, models))
+        return await self._run(self._session.verbs.collect.collect(self._session, self._request, models))
 
     async def explain(self, *, values: bool = False) -> Explain:
         """What the query would send for its first page, and why it goes where it goes. Nothing is sent.
@@ -165,15 +166,15 @@ class AsyncQuery(Builder[M]):
 
         Example: ``print(await db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
-        turn = verbs.query.turn_of(self._request)
+        turn = query.turn_of(self._request)
         turn.paged = True
-        return await self._run(verbs.explain.explained(self._session, turn.next, values=values))
+        return await self._run(self._session.verbs.explain.explained(self._session, turn.next, values=values))
 
     if not TYPE_CHECKING:
         __iter__ = wrong_block("AsyncQuery")
 
     async def __aiter__(self) -> AsyncIterator[M]:
-        turn = verbs.query.turn_of(self._request)
+        turn = self._session.verbs.query.turn_of(self._request)
         while not turn.done:
             for item in await self._run(turn.next(self._session)):
                 yield item

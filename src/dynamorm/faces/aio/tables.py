@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from .. import verbs
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
@@ -73,7 +71,9 @@ class AsyncTables:
         Example: ``await db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
         made = await self._run(
-            verbs.lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+            self._session.verbs.lifecycle.create(
+                self._session, models, settings, timeout, skip_unavailable=skip_unavailable
+            )
         )
         return made if len(models) > 1 else made[0]
 
@@ -115,7 +115,9 @@ class AsyncTables:
         Example: ``await db.tables.ensure(Payment)`` or ``await db.tables.ensure(Customer, Order)``
         """
         found = await self._run(
-            verbs.lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+            self._session.verbs.lifecycle.ensure(
+                self._session, models, settings, timeout, skip_unavailable=skip_unavailable
+            )
         )
         return found if len(models) > 1 else found[0]
 
@@ -128,14 +130,14 @@ class AsyncTables:
 
         Example: ``(await db.tables.describe(Payment)).status``
         """
-        return await self._run(verbs.lifecycle.describe(self._session, model))
+        return await self._run(self._session.verbs.lifecycle.describe(self._session, model))
 
     async def names(self) -> list[str]:
         """The names of all tables that begin with the ``table_prefix`` of the settings.
 
         Example: ``"payments" in await db.tables.names()``
         """
-        return await self._run(verbs.look.names(self._session))
+        return await self._run(self._session.verbs.look.names(self._session))
 
     async def wait(self, *models: type[Any], timeout: float | timedelta = WAIT) -> None:
         """Wait until the models' tables and their global indexes are ready.
@@ -144,7 +146,7 @@ class AsyncTables:
 
         Example: ``await db.tables.wait(Payment, timeout=60)``
         """
-        await self._run(verbs.lifecycle.wait(self._session, models, timeout))
+        await self._run(self._session.verbs.lifecycle.wait(self._session, models, timeout))
 
     async def check(self, *models: type[Any]) -> tuple[str, ...]:
         """Check at start-up that the live tables fit the models; nothing is changed.
@@ -156,7 +158,7 @@ class AsyncTables:
 
         Example: ``await db.tables.check(Payment, Order)``
         """
-        return await self._run(verbs.lifecycle.check(self._session, models))
+        return await self._run(self._session.verbs.lifecycle.check(self._session, models))
 
     async def plan(
         self, *models: type[Any], settings: TableSettings | None = None, allow_delete: bool = False
@@ -171,7 +173,9 @@ class AsyncTables:
 
         Example: ``print(await db.tables.plan(Payment))``
         """
-        return await self._run(verbs.plan.plan(self._session, models, settings, allow_delete=allow_delete))
+        return await self._run(
+            self._session.verbs.plan.plan(self._session, models, settings, allow_delete=allow_delete)
+        )
 
     async def apply(
         self,
@@ -193,7 +197,7 @@ class AsyncTables:
         Example: ``await db.tables.apply(await db.tables.plan(Payment), progress=print)``
         """
         return await self._run(
-            verbs.apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable)
+            self._session.verbs.apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable)
         )
 
     async def delete(self, *models: type[Any], force: bool = False, timeout: float | timedelta = WAIT) -> None:
@@ -205,4 +209,4 @@ class AsyncTables:
 
         Example: ``await db.tables.delete(Payment)``
         """
-        await self._run(verbs.lifecycle.delete(self._session, models, timeout, force=force))
+        await self._run(self._session.verbs.lifecycle.delete(self._session, models, timeout, force=force))

@@ -34,7 +34,7 @@ class AsyncTransaction(Operations):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if kind is None:
-            await self._run(self._draft.commit())
+            await self._run(self._session.verbs.open_transaction.commit(self._session, self._draft))
         else:
             self._draft.drop()
             self._refuse_awaited(error, traceback)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from .. import verbs
 from ..face import Face
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Many(Face):
 
         Example: ``db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
-        return self._io.run(verbs.transact_get.get(self._session, requests))
+        return self._io.run(self._session.verbs.transact_get.get(self._session, requests))
 
     def batch_get(
         self, model: type[M], keys: Iterable[Any], /, *, consistent: bool = False, concurrency: int = 4
@@ -72,7 +71,9 @@ class Many(Face):
 
         Example: ``db.batch_get(Payment, ["p1", "p2"])`` or ``db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
-        return self._io.run(verbs.batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency))
+        return self._io.run(
+            self._session.verbs.batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency)
+        )
 
     def batch_write(
         self,
@@ -100,7 +101,9 @@ class Many(Face):
 
         Example: ``result = db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
         """
-        flow = verbs.batch.write(self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
+        flow = self._session.verbs.batch.write(
+            self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress
+        )
         return self._io.run(flow)
 
     def stream(
@@ -200,7 +203,7 @@ class Many(Face):
 
         Example: ``db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
         """
-        flow = verbs.partiql.execute(
+        flow = self._session.verbs.partiql.execute(
             self._session, statement, parameters, model=model, consistent=consistent, limit=limit
         )
         return self._io.run(flow)
@@ -215,4 +218,4 @@ class Many(Face):
 
         Example: ``db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
         """
-        return self._io.run(verbs.partiql.transaction(self._session, statements, token=token))
+        return self._io.run(self._session.verbs.partiql.transaction(self._session, statements, token=token))

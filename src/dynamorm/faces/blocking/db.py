@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from .. import blocking, verbs  # `blocking.query` is loaded with its first use
+from .. import blocking  # `blocking.query` is loaded with its first use
 from ..blocking_driver import open_driver
 from ..face import wrong_block
 from ..opening import open_session
@@ -91,7 +91,9 @@ class DB(Many):
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return self._io.run(verbs.items.get(self._session, model, key, parts, consistent=consistent, select=select))
+        return self._io.run(
+            self._session.verbs.items.get(self._session, model, key, parts, consistent=consistent, select=select)
+        )
 
     def require(
         self,
@@ -108,14 +110,16 @@ class DB(Many):
 
         Example: ``db.require(Payment, "p1").amount``
         """
-        return self._io.run(verbs.items.require(self._session, model, key, parts, consistent=consistent, select=select))
+        return self._io.run(
+            self._session.verbs.items.require(self._session, model, key, parts, consistent=consistent, select=select)
+        )
 
     def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
         """Whether an item of the model is stored under the key; a sibling's is none. Only its key is fetched.
 
         Example: ``db.exists(Payment, "p1")``
         """
-        return self._io.run(verbs.items.exists(self._session, model, key, parts, consistent=consistent))
+        return self._io.run(self._session.verbs.items.exists(self._session, model, key, parts, consistent=consistent))
 
     def create(self, obj: M, /, *, strict: bool | None = None) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -129,7 +133,7 @@ class DB(Many):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return self._io.run(verbs.put.create(self._session, obj, strict=strict))
+        return self._io.run(self._session.verbs.put.create(self._session, obj, strict=strict))
 
     @overload
     def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -146,7 +150,7 @@ class DB(Many):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
-        return self._io.run(verbs.put.put(self._session, obj, condition=condition, returning=returning))
+        return self._io.run(self._session.verbs.put.put(self._session, obj, condition=condition, returning=returning))
 
     def save(self, obj: M, /) -> M:
         """Create a new object; write only what changed of a loaded one, under its version. Returns the object.
@@ -158,7 +162,7 @@ class DB(Many):
 
         Example: ``payment.note = "checked"; db.save(payment)``
         """
-        return self._io.run(verbs.save.save(self._session, obj))
+        return self._io.run(self._session.verbs.save.save(self._session, obj))
 
     @overload
     def update(
@@ -218,7 +222,7 @@ class DB(Many):
         Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        flow = verbs.update.update(
+        flow = self._session.verbs.update.update(
             self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
         return self._io.run(flow)
@@ -260,7 +264,7 @@ class DB(Many):
 
         Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        flow = verbs.update.update(
+        flow = self._session.verbs.update.update(
             self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
         )
         return self._io.run(flow)
@@ -311,7 +315,7 @@ class DB(Many):
 
         Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = verbs.delete.delete(
+        flow = self._session.verbs.delete.delete(
             self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return self._io.run(flow)
@@ -325,7 +329,7 @@ class DB(Many):
 
         Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        return self._io.run(verbs.unique_flows.find(self._session, model, values))
+        return self._io.run(self._session.verbs.unique_flows.find(self._session, model, values))
 
     def repair_unique(
         self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None
@@ -338,7 +342,9 @@ class DB(Many):
 
         Example: ``db.repair_unique(Payment).faults``
         """
-        return self._io.run(verbs.unique_repair.repair(self._session, model, apply=apply, progress=progress))
+        return self._io.run(
+            self._session.verbs.unique_repair.repair(self._session, model, apply=apply, progress=progress)
+        )
 
     def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
@@ -471,7 +477,7 @@ class DB(Many):
 
         Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        flow = verbs.increment.increment(
+        flow = self._session.verbs.increment.increment(
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return self._io.run(flow)
@@ -481,10 +487,14 @@ class DB(Many):
 
         Example: ``db.close()``, or use the DB as a context manager.
         """
+        if self._session.plugins:
+            self._io.run(self._life().closed(self._session, self))
         for driver in self._connected():
             driver.close()
 
     def __enter__(self) -> Self:
+        if self._session.plugins:
+            self._io.run(self._life().opened(self._session, self))
         return self
 
     def __exit__(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .. import verbs
+from dynamorm.ops.queries import query
+
 from ..builder import Builder
 from ..face import wrong_block
 
@@ -37,14 +38,14 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").all()``
         """
-        return self._run(verbs.query.everything(self._session, self._request))
+        return self._run(self._session.verbs.query.everything(self._session, self._request))
 
     def first(self) -> M | None:
         """The first item that matches, or None.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").first()``
         """
-        return self._run(verbs.terminals.first(self._session, self._request))
+        return self._run(self._session.verbs.terminals.first(self._session, self._request))
 
     def one(self) -> M:
         """The only item that matches.
@@ -53,21 +54,21 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.key == "k1").one()``
         """
-        return self._run(verbs.terminals.one(self._session, self._request))
+        return self._run(self._session.verbs.terminals.one(self._session, self._request))
 
     def count(self) -> int:
         """How many items match, up to the limit. They are read (and paid for), but not fetched.
 
         Example: ``db.model(Payment).where("status", "=", "completed").count()``
         """
-        return self._run(verbs.terminals.count(self._session, self._request))
+        return self._run(self._session.verbs.terminals.count(self._session, self._request))
 
     def exists(self) -> bool:
         """Whether any item matches. Nothing is fetched, and no more is read than it takes to find one.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").exists()``
         """
-        return self._run(verbs.terminals.exists(self._session, self._request))
+        return self._run(self._session.verbs.terminals.exists(self._session, self._request))
 
     def page(self) -> Page[M]:
         """One page of items, with the cursor to go on behind it.
@@ -77,14 +78,14 @@ class Query(Builder[M]):
 
         Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``
         """
-        return self._run(verbs.terminals.page(self._session, self._request))
+        return self._run(self._session.verbs.terminals.page(self._session, self._request))
 
     def pages(self) -> Iterator[Page[M]]:
         """The pages, one after the other; a page may be empty.
 
         Example: ``for page in db.model(Payment).where(Payment.merchant == "m1").pages(): ...``
         """
-        turn = verbs.query.turn_of(self._request, fill=self._request.page_size is not None)
+        turn = self._session.verbs.query.turn_of(self._request, fill=self._request.page_size is not None)
         while not turn.done:
             yield self._run(turn.page(self._session))
 
@@ -99,14 +100,14 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").sum(Payment.amount)``
         """
-        return self._run(verbs.aggregate.total(self._session, self._request, field))
+        return self._run(self._session.verbs.aggregate.total(self._session, self._request, field))
 
     def average(self, field: str | Holds[int | None] | Holds[Decimal | None] | Holds[float | None]) -> Decimal | None:
         """The mean of a number as a Decimal, None of nothing. Items whose value is None do not count.
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").average("amount")``
         """
-        return self._run(verbs.aggregate.average(self._session, self._request, field))
+        return self._run(self._session.verbs.aggregate.average(self._session, self._request, field))
 
     @overload
     def min(self, field: Holds[V | None]) -> V | None: ...
@@ -117,7 +118,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").min(Payment.amount)``
         """
-        return self._run(verbs.aggregate.least(self._session, self._request, field))
+        return self._run(self._session.verbs.aggregate.least(self._session, self._request, field))
 
     @overload
     def max(self, field: Holds[V | None]) -> V | None: ...
@@ -128,7 +129,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
         """
-        return self._run(verbs.aggregate.greatest(self._session, self._request, field))
+        return self._run(self._session.verbs.aggregate.greatest(self._session, self._request, field))
 
     def delete_all(self, *, confirm: bool = False, progress: Callable[[int], Any] | None = None) -> int:
         """Delete every item that matches, page by page, and return how many; ``confirm=True`` must be given.
@@ -139,7 +140,9 @@ class Query(Builder[M]):
 
         Example: ``db.model(Event).where(Event.stream == "s1").delete_all(confirm=True)``
         """
-        return self._run(verbs.delete_all.delete_all(self._session, self._request, confirm=confirm, progress=progress))
+        return self._run(
+            self._session.verbs.delete_all.delete_all(self._session, self._request, confirm=confirm, progress=progress)
+        )
 
     def collect(self, *models: type[Any]) -> Buckets:
         """Read items of several models that share the table by one query, into a bucket for each model.
@@ -151,7 +154,7 @@ class Query(Builder[M]):
 
         Example: ``db.model(Entity).where(Entity.pk == "CUSTOMER#c1").collect(Customer, Order)[Order]``
         """
-        return self._run(verbs.collect.collect(self._session, self._request, models))
+        return self._run(self._session.verbs.collect.collect(self._session, self._request, models))
 
     def explain(self, *, values: bool = False) -> Explain:
         """What the query would send for its first page, and why it goes where it goes. Nothing is sent.
@@ -160,14 +163,14 @@ class Query(Builder[M]):
 
         Example: ``print(db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
-        turn = verbs.query.turn_of(self._request)
+        turn = query.turn_of(self._request)
         turn.paged = True
-        return self._run(verbs.explain.explained(self._session, turn.next, values=values))
+        return self._run(self._session.verbs.explain.explained(self._session, turn.next, values=values))
 
     if not TYPE_CHECKING:
         __aiter__ = wrong_block("Query")
 
     def __iter__(self) -> Iterator[M]:
-        turn = verbs.query.turn_of(self._request)
+        turn = self._session.verbs.query.turn_of(self._request)
         while not turn.done:
             yield from self._run(turn.next(self._session))

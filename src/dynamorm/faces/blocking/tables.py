@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from .. import verbs
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
@@ -72,7 +70,9 @@ class Tables:
         Example: ``db.tables.create(Payment, settings=TableSettings(deletion_protection=True))``
         """
         made = self._run(
-            verbs.lifecycle.create(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+            self._session.verbs.lifecycle.create(
+                self._session, models, settings, timeout, skip_unavailable=skip_unavailable
+            )
         )
         return made if len(models) > 1 else made[0]
 
@@ -114,7 +114,9 @@ class Tables:
         Example: ``db.tables.ensure(Payment)`` or ``db.tables.ensure(Customer, Order)``
         """
         found = self._run(
-            verbs.lifecycle.ensure(self._session, models, settings, timeout, skip_unavailable=skip_unavailable)
+            self._session.verbs.lifecycle.ensure(
+                self._session, models, settings, timeout, skip_unavailable=skip_unavailable
+            )
         )
         return found if len(models) > 1 else found[0]
 
@@ -127,14 +129,14 @@ class Tables:
 
         Example: ``db.tables.describe(Payment).status``
         """
-        return self._run(verbs.lifecycle.describe(self._session, model))
+        return self._run(self._session.verbs.lifecycle.describe(self._session, model))
 
     def names(self) -> list[str]:
         """The names of all tables that begin with the ``table_prefix`` of the settings.
 
         Example: ``"payments" in db.tables.names()``
         """
-        return self._run(verbs.look.names(self._session))
+        return self._run(self._session.verbs.look.names(self._session))
 
     def wait(self, *models: type[Any], timeout: float | timedelta = WAIT) -> None:
         """Wait until the models' tables and their global indexes are ready.
@@ -143,7 +145,7 @@ class Tables:
 
         Example: ``db.tables.wait(Payment, timeout=60)``
         """
-        self._run(verbs.lifecycle.wait(self._session, models, timeout))
+        self._run(self._session.verbs.lifecycle.wait(self._session, models, timeout))
 
     def check(self, *models: type[Any]) -> tuple[str, ...]:
         """Check at start-up that the live tables fit the models; nothing is changed.
@@ -155,7 +157,7 @@ class Tables:
 
         Example: ``db.tables.check(Payment, Order)``
         """
-        return self._run(verbs.lifecycle.check(self._session, models))
+        return self._run(self._session.verbs.lifecycle.check(self._session, models))
 
     def plan(self, *models: type[Any], settings: TableSettings | None = None, allow_delete: bool = False) -> TablePlan:
         """Compare the models with the live tables: what would have to be done, what cannot be, and what is worth knowing.
@@ -168,7 +170,7 @@ class Tables:
 
         Example: ``print(db.tables.plan(Payment))``
         """
-        return self._run(verbs.plan.plan(self._session, models, settings, allow_delete=allow_delete))
+        return self._run(self._session.verbs.plan.plan(self._session, models, settings, allow_delete=allow_delete))
 
     def apply(
         self,
@@ -189,7 +191,9 @@ class Tables:
 
         Example: ``db.tables.apply(db.tables.plan(Payment), progress=print)``
         """
-        return self._run(verbs.apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable))
+        return self._run(
+            self._session.verbs.apply.apply(self._session, plan, progress, timeout, skip_unavailable=skip_unavailable)
+        )
 
     def delete(self, *models: type[Any], force: bool = False, timeout: float | timedelta = WAIT) -> None:
         """Delete the models' tables with all their items, and wait until they are gone. Nothing happens where there is none.
@@ -200,4 +204,4 @@ class Tables:
 
         Example: ``db.tables.delete(Payment)``
         """
-        self._run(verbs.lifecycle.delete(self._session, models, timeout, force=force))
+        self._run(self._session.verbs.lifecycle.delete(self._session, models, timeout, force=force))

@@ -33,7 +33,7 @@ class Transaction(Operations):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if kind is None:
-            self._run(self._draft.commit())
+            self._run(self._session.verbs.open_transaction.commit(self._session, self._draft))
         else:
             self._draft.drop()
             # async: self._refuse_awaited(error, traceback)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.deadlines import USE, remaining
-from dynamorm.effects import Flow, Reply, Send, Sleep, TransportError
+from dynamorm.effects import AttemptRefused, Flow, Reply, Send, Sleep, TransportError
 from dynamorm.errors import (
     ChecksumMismatch,
     ConfigError,
@@ -93,6 +93,11 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     if run is not None and run.ambiguous:
                         run.unknown(error, "then the database was closed")
                     raise
+                except AttemptRefused as refused:  # by a plugin: of this attempt nothing was sent
+                    if run is not None and run.ambiguous:
+                        run.errors.append(refused.error)
+                        run.unknown(refused.error, "then a plugin refused to ask again")
+                    raise refused.error from None
                 except TransportError as error:
                     run = run or Attempts(op, wire, start, limit)
                     delay = run.transport(error)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ModelError, ValidationError
 from dynamorm.ops.writes.draft import SaveDraft
-from dynamorm.ops.writes.rules import WriteRule
 from dynamorm.overriding import override
+from dynamorm.plugin import WriteRule
 from dynamorm.schema.schema import AppendOnly, Field
 
 if TYPE_CHECKING:

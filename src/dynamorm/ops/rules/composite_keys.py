@@ -20,9 +20,9 @@ from dynamorm.expressions.tree import Comparison, Condition, Location, Node, Wir
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes.draft import SaveDraft, Wires, WriteDraft
-from dynamorm.ops.writes.rules import WriteRule
 from dynamorm.ops.writes.write import Write, refusal
 from dynamorm.overriding import override
+from dynamorm.plugin import WriteRule
 
 if TYPE_CHECKING:
     from dynamorm.ops.updates.completion import Completion

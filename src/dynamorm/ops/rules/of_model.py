@@ -6,6 +6,7 @@ loaded with the first model that has it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dynamorm.models.generated import masked
@@ -15,11 +16,14 @@ from dynamorm.schema.schema import MISSING, AppendOnly, Field, Unique
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
     from dynamorm.ops.requests import ModelRequests
-    from dynamorm.ops.writes.rules import WriteRule
+    from dynamorm.plugin import WriteRule
 
 
-def add_rules(plan: ModelRequests) -> None:
-    """Find the rules that hold for a model. Raises: ModelError for what cannot be kept."""
+def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None:
+    """Find the rules that hold for a model; those of plugins come before what writes other items.
+
+    Raises: ModelError for what cannot be kept.
+    """
     codec = plan.codec
     rules: list[WriteRule] = []
     if codec.family is not None:
@@ -48,12 +52,14 @@ def add_rules(plan: ModelRequests) -> None:
         from .limits import LimitsRule
 
         rules.append(LimitsRule())
+    rules += of_plugins
     if Unique in options:
         from .unique import UniqueRule
 
         rules.append(UniqueRule(plan))
     plan.rules = by_verb(rules)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)
+    plan.single_deletes |= any(not rule.in_batches for rule in plan.rules["delete"])
 
 
 def shown_by_default(plan: ModelRequests) -> tuple[FieldPlan, ...]:

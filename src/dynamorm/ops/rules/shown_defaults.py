@@ -13,8 +13,8 @@ from msgspec import UNSET as U
 from dynamorm.codec.strict import parts_of
 from dynamorm.codec.types.fields import FieldPlan
 from dynamorm.ops.writes.draft import SaveDraft
-from dynamorm.ops.writes.rules import WriteRule
 from dynamorm.overriding import override
+from dynamorm.plugin import WriteRule
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft

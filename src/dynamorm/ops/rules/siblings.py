@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamorm.ops.reads.kin import class_terms
-from dynamorm.ops.writes.rules import WriteRule
 from dynamorm.overriding import override
+from dynamorm.plugin import WriteRule
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft
@@ -16,6 +16,7 @@ class SiblingsRule(WriteRule):
     """A write that does not replace the whole item happens only to one of its class or a subclass."""
 
     verbs: tuple[str, ...] = ("save", "update", "delete", "check")
+    in_batches: bool = True  # its deletes are requests of their own there
 
     @override
     def contribute(self, draft: WriteDraft) -> None:

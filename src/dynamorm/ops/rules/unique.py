@@ -14,14 +14,14 @@ from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_guard
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
 from dynamorm.expressions.path import Path
-from dynamorm.expressions.tree import Comparison, Location, Update, Wire
+from dynamorm.expressions.tree import Location, Update, Wire
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import SaveDraft, WriteDraft
-from dynamorm.ops.writes.rules import WriteRule
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, MustRead, Write
 from dynamorm.overriding import override
+from dynamorm.plugin import WriteRule
 from dynamorm.schema.schema import Field
 
 from .constraints import Constraint, Wires, constraints
@@ -205,8 +205,7 @@ class UniqueRule(WriteRule):
             key = draft.plan.codec.key_of(draft.obj)
             old = _known_values(draft, key)
             draft.together_with += moves(draft.session, draft.plan, key, old, values_of(draft.plan, draft.obj))
-            _pin(draft, old)
-            draft.if_unchanged = True
+            draft.pin(old)
         elif isinstance(draft, UpdateDraft):
             self._of_update(draft)
 
@@ -231,8 +230,7 @@ class UniqueRule(WriteRule):
         old = _known_values(draft, draft.key)
         draft.together_with += moves(draft.session, plan, draft.key, old, changed_by(plan, old, draft.updates))
         if draft.loaded is None or plan.version is None:  # else the version says that nothing has changed
-            _pin(draft, old)
-            draft.if_unchanged = True
+            draft.pin(old)
 
     @override
     def contribute(self, draft: WriteDraft) -> None:
@@ -244,13 +242,12 @@ class UniqueRule(WriteRule):
             writes = moves(draft.session, plan, draft.key, old, values_of(plan, draft.obj))
             draft.together_with += writes
             if writes and not versioned:
-                _pin(draft, old)
+                draft.pin(old)
         elif draft.verb == "delete":
             old = _known_values(draft, draft.key)
             draft.together_with += moves(draft.session, plan, draft.key, old, {})
             if not versioned:
-                _pin(draft, old)
-                draft.if_unchanged = True
+                draft.pin(old)
 
     @override
     def relies_on(self, plan: ModelRequests, raw: bytes | None) -> Any:
@@ -271,14 +268,6 @@ def _known_values(draft: WriteDraft, key: bytes) -> Wires:
     if draft.loaded is None:
         raise MustRead(plan, key)
     return values_in(plan, draft.loaded)
-
-
-def _pin(draft: WriteDraft, old: Wires) -> None:
-    """Let the write happen only while the unique attributes are still as they were."""
-    for field in fields_of(draft.plan):
-        path: Path[Any] = Path(field)
-        wire = old.get(field.stored)
-        draft.require(Comparison("null", (), path) if wire is None else Comparison("=", (Wire(wire),), path))
 
 
 def values_of(plan: ModelRequests, obj: Any) -> Wires:

@@ -19,9 +19,9 @@ from dynamorm.expressions.check import PROTECTED
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes.draft import SaveDraft, WriteDraft
-from dynamorm.ops.writes.rules import WriteRule
 from dynamorm.ops.writes.write import Write, refusal
 from dynamorm.overriding import override
+from dynamorm.plugin import WriteRule
 from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dynamorm.expressions.path import Update, system_path
+from dynamorm.expressions.tree import Wire
 from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.overriding import override
 
 if TYPE_CHECKING:
-    from dynamorm.expressions.tree import Update
+    from dynamorm.schema.schema import Field
 
     from .begin import Begun
     from .bound import Bound
@@ -26,3 +29,15 @@ class UpdateDraft(WriteDraft):
     bounds: tuple[Bound, ...] = ()
     more: tuple[Update, ...] = ()
     stamps: list[Update]
+
+    @override
+    def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
+        # It goes before what the caller, or a default, says of the same attribute.
+        self.updates = tuple(update for update in self.updates if update.path.field.stored != field.stored)
+        if self.begun is not None:
+            self.begun.updates = tuple(one for one in self.begun.updates if one.path.field.stored != field.stored)
+        if self.whole is not None:
+            self.whole.take([field.stored])
+        path = system_path(field.stored)
+        change = Update("remove", path) if wire is None else path.set(Wire(wire))
+        self.more = (*(one for one in self.more if one.path.parts != path.parts), change)

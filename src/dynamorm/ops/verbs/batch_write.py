@@ -20,6 +20,7 @@ from dynamorm.ops.reads.batch_get import at
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes import token_ring
+from dynamorm.ops.writes.draft import WriteDraft
 
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
 from .put import item_of, next_version
@@ -239,8 +240,29 @@ def _put(share: _Share, obj: Any) -> Entry:
     number, kept = next_version(plan, obj, loaded)
     token = share.token()
     tokens = b"" if plan.version is None else token_ring.fresh(token)  # as of a single put
-    key, content, times = item_of(share.session, plan, obj, number, tokens, loaded, kept=kept, now=share.now)
+    draft = _ruled(share.session, plan, obj, loaded) if plan.rules["put"] else None
+    key, content, times = item_of(
+        share.session, plan, obj, number, tokens, loaded, kept=kept, now=share.now, draft=draft
+    )
+    if draft is not None and (draft.terms or draft.together_with):
+        raise _not_in_a_batch(plan)
     return Entry(obj, plan, "Put", key, content, (plan.table, key), number, times)
+
+
+def _ruled(session: Session, plan: ModelRequests, obj: Any, loaded: bytes | None) -> WriteDraft:
+    """The draft of a put, which the rules have seen: only those that a batch can keep."""
+    draft = WriteDraft(session, plan, "put", "Put", obj, loaded)
+    for rule in plan.rules["put"]:
+        if rule.transform(draft) is not None:
+            raise _not_in_a_batch(plan)
+    return draft
+
+
+def _not_in_a_batch(plan: ModelRequests) -> ValidationError:
+    return ValidationError(
+        f"a rule of {plan.codec.schema.name} adds a condition or another write, which a batch cannot have: use db.put or a"
+        " transaction"
+    )
 
 
 def _removal(session: Session, given: Any, place: str) -> Entry:
@@ -281,9 +303,11 @@ def remove(
 
 
 def _check(plan: ModelRequests) -> None:
-    """Refuse models whose writes need a transaction."""
+    """Refuse models whose writes need a transaction, or have rules that a batch cannot keep. Raises: ValidationError."""
     if plan.guarded:
         raise _together(plan)
+    for rule in plan.rules["delete"]:
+        rule.check_batch(plan)
 
 
 def _together(plan: ModelRequests) -> ValidationError:

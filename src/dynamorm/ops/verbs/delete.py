@@ -63,9 +63,10 @@ def delete_write(
                 session, owner, (StoredKey(draft.key, plan.codec.key_names),), {},
                 condition=condition, must_exist=must_exist, returning=returning, stored=stored,
             )  # fmt: skip
-    draft.stored, draft.returning = stored, returning
+    draft.stored, draft.returning, draft.condition, draft.must_exist = stored, returning, condition, must_exist
     for rule in plan.rules["delete"]:
-        rule.transform(draft)
+        if (instead := rule.transform(draft)) is not None:
+            return _without_answer(instead)
     # Without a version there is nothing to check: what is to be deleted may have been changed.
     if draft.loaded is not None and plan.version is not None:
         draft.check_version()
@@ -76,12 +77,25 @@ def delete_write(
     if condition is not None:
         check_paths(plan.codec.schema, condition)
         draft.require(condition)
-    return _written(draft, must_exist=must_exist, condition=condition)
+    return _written(draft)
 
 
-def _written(draft: WriteDraft, *, must_exist: bool, condition: Condition | None) -> Write:
+def _without_answer(write: Write) -> Write:
+    """The write that a rule has put in the place of a delete: its result is nothing, as that of a delete."""
+    done, shown = write.done, write.shown
+    write.done = lambda raw: _nothing(done(raw))
+    write.shown = None if shown is None else lambda fresh: _nothing(shown(fresh))
+    return write
+
+
+def _nothing(_: Any) -> None:
+    """The result of a delete."""
+
+
+def _written(draft: WriteDraft) -> Write:
     """The write of a draft to which all have contributed."""
     plan, terms, check = draft.plan, draft.terms, draft.version_check
+    condition, must_exist = draft.condition, draft.must_exist
     said = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(draft.places)} if terms else {}
     body = finish(plan.key_head, draft.key, said)
     if condition is not None:

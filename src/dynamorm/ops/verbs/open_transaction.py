@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
-from dynamorm.ops.writes.transaction import commit
+from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
 
 from .check import check_write
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class OpenTransaction:
-    """The operations of one transaction, from ``begin`` to ``commit`` or ``drop``."""
+    """The operations of one transaction, from ``begin`` to ``end`` or ``drop``."""
 
     __slots__ = ("_open", "_session", "_started", "_token", "_writes")
 
@@ -41,10 +41,10 @@ class OpenTransaction:
             raise ValidationError("a transaction is used for one block: call db.transaction() for each")
         self._started = self._open = True
 
-    def commit(self) -> Flow[None]:
-        """The block has ended: all that it holds is sent at once."""
+    def end(self) -> tuple[list[Write | None], str | None]:
+        """The block has ended: its writes in order, and the caller's token."""
         self._open = False
-        return commit(self._session, self._writes, token=self._token)
+        return self._writes, self._token
 
     def drop(self) -> None:
         """The block has failed: nothing is sent."""
@@ -108,3 +108,9 @@ class OpenTransaction:
         if write is not None:
             write.verb, write.label = verb, label
         self._writes.append(write)
+
+
+def commit(session: Session, transaction: OpenTransaction) -> Flow[None]:
+    """Send all that a transaction holds at once: its block has ended."""
+    writes, token = transaction.end()
+    return send(session, writes, token=token)

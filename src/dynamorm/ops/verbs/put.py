@@ -46,7 +46,8 @@ def create_write(session: Session, obj: Any) -> Write:
     if rules := plan.rules["create"]:
         draft = WriteDraft(session, plan, "create", "Put", obj, None)
         for rule in rules:
-            rule.transform(draft)
+            if (instead := rule.transform(draft)) is not None:
+                return instead
     key, item, times = item_of(session, plan, obj, 0, token[: token_ring.TOKEN], None, draft=draft)
     done = partial(refresh, plan, obj, item, 0, times)
     write = Write(plan, "Put", key, plan.put_head + item + plan.create_tail, done, token, expects="absent")
@@ -77,9 +78,10 @@ def put_write(
     draft: WriteDraft | None = None
     if plan.rules["put"] or condition is not None:
         draft = WriteDraft(session, plan, "put", "Put", obj, loaded)
-        draft.returning, draft.stored = returning, stored
+        draft.returning, draft.stored, draft.condition = returning, stored, condition
         for rule in plan.rules["put"]:
-            rule.transform(draft)
+            if (instead := rule.transform(draft)) is not None:
+                return instead
         if condition is not None:
             check_paths(codec.schema, condition)
             draft.require(condition)
@@ -160,6 +162,8 @@ def item_of(
         draft.key, draft.item = key, wire
         for rule in plan.rules[draft.verb]:
             rule.contribute(draft)
+        if draft.values:
+            times = {**(times or {}), **draft.values}
     item = codec.item_bytes(wire)
     if loaded.__class__ is Held:
         item = codec.inner.held(obj, item)

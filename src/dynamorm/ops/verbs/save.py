@@ -51,7 +51,8 @@ def save_write(session: Session, obj: Any) -> Write | None:
         return None
     _refuse_new_key(plan, draft.changes)
     for rule in plan.rules["save"]:
-        rule.transform(draft)
+        if (instead := rule.transform(draft)) is not None:
+            return instead
     for name in draft.changes:
         if name in codec.branching:
             from dynamorm.ops.writes.within import within  # only where a list, map or document changed
@@ -84,7 +85,8 @@ def _written(draft: SaveDraft) -> Write:
         **OLD_ON_FAILURE,
         **names(draft.places),
     }
-    done = partial(refresh, plan, draft.obj, draft.item_after(), check.next_version, draft.times)
+    times = {**draft.times, **draft.values} if draft.values else draft.times
+    done = partial(refresh, plan, draft.obj, draft.item_after(), check.next_version, times)
     versioned = plan.version is not None
     return draft.write(
         finish(plan.key_head, draft.key, said),

@@ -78,7 +78,7 @@ def update_write(
     not asked for.
     """
     draft = _addressed(session, subject, args, parts)
-    draft.upsert, draft.stored = upsert, stored
+    draft.upsert, draft.stored, draft.condition = upsert, stored, condition
     plan = draft.plan
     depends = _accept(draft, allow)
     if upsert and (draft.loaded is None or plan.version is None):  # else the version demands that there is an item
@@ -87,7 +87,8 @@ def update_write(
         draft.whole = whole = Completion(plan, draft.updates, holder if draft.obj is None else draft.obj)
         draft.updates = whole.updates
     for rule in plan.rules["update"]:
-        rule.transform(draft)
+        if (instead := rule.transform(draft)) is not None:
+            return instead
     if depends:
         draft.begun = begin(
             plan, draft.updates, draft.loaded, states, None if draft.whole is None else draft.whole.held

@@ -9,21 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import merged
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import MAX_ITEM
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
+from dynamorm.expressions.path import system_path
+from dynamorm.expressions.tree import Comparison, Wire
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.overriding import override
 
 from .version_check import VersionCheck, how_to_send
-from .write import NOT_READ, Write
+from .write import NOT_READ, MustRead, Write
 
 if TYPE_CHECKING:
     from dynamorm.expressions.tree import Condition, Update
     from dynamorm.ops.requests import ModelRequests
+    from dynamorm.schema.schema import Field
     from dynamorm.session import Session
 
     from .within import Within
@@ -40,12 +45,12 @@ class WriteDraft:
     name, ``condition`` the caller's, ``stored`` the JSON of what is there now (None: nothing; `NOT_READ`: nobody has
     looked), ``returning`` what the caller wants back.
     What is written is one of: ``item`` (create, put), ``changes`` beside ``before``, what the changed attributes were (save),
-    ``updates`` and ``upsert`` (update). Wire values are by stored name; in ``changes`` None removes.
+    ``updates`` and ``upsert`` (update), or nothing, with ``must_exist`` (delete). Wire values are by stored name; in ``changes`` None removes.
 
     What rules add: `require` conditions; ``more`` updates that go along with the caller's; ``together_with``, other writes
     that are applied with this one or not at all; ``explain``, functions that let the error of the refused write say why.
     ``if_unchanged``: the write relies on what is stored, is refused when that has changed, and may be built anew.
-    ``repeatable``: sent twice, it has the effect of once. ``checked``: there is a condition beside the version's.
+    ``values`` are those that `set` was given. ``repeatable``: sent twice, it has the effect of once. ``checked``: there is a condition beside the version's.
     """
 
     key: bytes = b""
@@ -57,7 +62,8 @@ class WriteDraft:
     before: Mapping[str, Any] = {}
     updates: tuple[Update, ...] = ()
     upsert: bool = False
-    allow: Any = ()
+    must_exist: bool = False
+    values: Mapping[str, Any] = {}
     together_with: tuple[Write, ...] = ()
     if_unchanged: bool = False
     repeatable: bool = True
@@ -81,6 +87,70 @@ class WriteDraft:
         self.terms.append(f"({condition_text(condition, self.places, self.plan.operand)})")
         if not lasting:
             self.repeatable = False
+
+    def set(self, name: str, value: Any) -> None:
+        """Store this value of a field (by its name in the class), and give it to the object once it is stored.
+
+        Raises: ValidationError for a value that cannot be stored, and in a delete or a check, which store nothing.
+        """
+        codec = self.plan.codec
+        wire = codec.encode_field(name, value)
+        self._store(codec.field(name), value, wire)
+        self.values = {**self.values, name: value}
+
+    def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
+        del value
+        if self.item is None:
+            when = ": set it in contribute" if self.kind == "Put" else ", which stores nothing"
+            raise ValidationError(
+                f"{field.owner}.{field.name} cannot be set here in a {self.verb}{when}", field=field.name
+            )
+        if wire is None:
+            self.item.pop(field.stored, None)
+        else:
+            self.item[field.stored] = wire
+
+    def pin(self, stored: Mapping[str, dict[str, Any] | None]) -> None:
+        """Let the write happen only while these attributes are stored so (None: are not there); else it is built anew."""
+        for name, wire in stored.items():
+            path = system_path(name)
+            self.require(Comparison("null", (), path) if wire is None else Comparison("=", (Wire(wire),), path))
+        self.if_unchanged = True
+
+    @property
+    def target(self) -> tuple[Any, ...]:
+        """What the write is about, as the first arguments of a verb: the object, or the model and the key."""
+        if self.obj is not None:
+            return (self.obj,)
+        return self.plan.model, StoredKey(self.key, self.plan.codec.key_names)
+
+    def stored_item(self) -> dict[str, Any] | None:
+        """The wire values of what is stored now, or was when the object was loaded; None when there is nothing.
+
+        For rules with ``needs_stored``, and drafts of loaded objects. What is relied on should be pinned: see `pin`.
+
+        Raises: MustRead (a ValidationError) where that is not known, which reads it, and builds the write again.
+        """
+        raw = self.loaded if self.stored is NOT_READ else self.stored
+        if raw is None and self.stored is NOT_READ and self.verb != "create":
+            raise MustRead(self.plan, self.key or self.plan.codec.key_of(self.obj))
+        return None if raw is None else read_object(raw)
+
+    def instead(self, verb: str, *args: Any, **options: Any) -> Write:
+        """The write of another verb (``"create"``, ``"put"``, ``"save"``, ``"update"``, ``"delete"``, ``"check"``), with its rules.
+
+        The arguments are those of the method of that name of a transaction.
+
+        Example: ``return draft.instead("update", *draft.target, Payment.deleted.set(True))``
+        """
+        return self.session.writer(verb)(self.session, *args, **options)
+
+    def add(self, verb: str, *args: Any, **options: Any) -> None:
+        """Let another write be applied together with this one, or neither: as by `instead`.
+
+        Example: ``draft.add("create", Event(id=..., payment=...))``
+        """
+        self.together_with += (self.instead(verb, *args, **options),)
 
     def check_version(self) -> None:
         """Let the write happen only to the item as it was loaded."""
@@ -173,6 +243,10 @@ class SaveDraft(WriteDraft):
     inside: Within | None = None
     stamped: dict[str, Any]
     times: dict[str, Any]
+
+    @override
+    def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
+        self.changes[field.stored] = wire
 
     def update_text(self) -> str:
         """The text of the update expression."""

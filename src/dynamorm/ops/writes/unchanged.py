@@ -72,7 +72,7 @@ def _while_unchanged(
 
 def _same(plan: ModelRequests, stored: bytes | None, before: bytes | None) -> bool:
     """Whether the rules find in two states of an item what they rely on unchanged, as far as its class is known here."""
-    rules = [rule for rule in plan.rules["put"] if rule.needs_stored]
+    rules = {rule for rules in plan.rules.values() for rule in rules if rule.needs_stored}
     return stored == before or (
         bool(rules) and all(rule.relies_on(plan, stored) == rule.relies_on(plan, before) for rule in rules)
     )

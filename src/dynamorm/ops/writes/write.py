@@ -104,8 +104,9 @@ class MustRead(ValidationError):
 
     def __init__(self, plan: ModelRequests, key: bytes) -> None:
         super().__init__(
-            f"what is stored must be known to write a {plan.codec.schema.name} by key, for it has unique attributes: "
-            "in a transaction, load the object and pass it"
+            f"what is stored must be known to write a {plan.codec.schema.name} by key, for it has"
+            f" {'unique attributes' if plan.uniques else 'a rule that relies on it'}: in a transaction, load the object and"
+            " pass it"
         )
         self.plan = plan
         self.under = key

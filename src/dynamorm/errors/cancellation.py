@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .errors import DynamORMError
+    from .base import DynamORMError
 
 
 class CancellationReason:

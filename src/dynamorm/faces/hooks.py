@@ -1,0 +1,118 @@
+"""The hooks of `dynamorm.plugin.Plugin` as a layer around each verb: before, after, and after a failure.
+
+Hooks may be plain functions or coroutines. A plain one runs where the flow runs; a coroutine on the loop of the asyncio
+face, or, on the blocking face, on a loop of its own in the calling thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.effects import Call, Flow
+from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
+from dynamorm.plugin import Plugin, PluginContext
+
+if TYPE_CHECKING:
+    from dynamorm.plugin import Operation, VerbFlow
+
+QUIET: Final = 60.0
+"""Seconds for which a plugin whose hook has failed is not named in the log again."""
+
+
+def has_hooks(plugin: Any) -> bool:
+    """Whether a plugin overrides any of the hooks."""
+    return any(
+        getattr(plugin, name, None) is not None and getattr(type(plugin), name, None) is not getattr(Plugin, name)
+        for name in ("pre_query", "post_query", "on_error")
+    )
+
+
+class Hooks:
+    """The layer of one plugin. ``raise_after``: a failure behind a verb is raised, as `PluginError` with its result."""
+
+    def __init__(self, plugin: Any, name: str, *, raise_after: bool) -> None:
+        self._name = name
+        self._raise_after = raise_after
+        self._before, self._after, self._failed = (
+            _flow_of(hook) if (hook := getattr(plugin, member, None)) is not None else None
+            for member in ("pre_query", "post_query", "on_error")
+        )
+        self._silent_until = 0.0
+
+    def __call__(self, verb: VerbFlow) -> VerbFlow:
+        """The verb with the hooks around it."""
+
+        def hooked(operation: Operation) -> Flow[Any]:
+            context = PluginContext(operation)
+            yield from self._begin(context, operation)
+            try:
+                result = yield from verb(operation)
+            except Exception as error:
+                if self._failed is not None:
+                    yield from self._told(self._failed(context, operation, error), None, error)
+                raise
+            if self._after is not None:
+                yield from self._told(self._after(context, operation, result), result, None)
+            return result
+
+        return hooked
+
+    def _begin(self, context: PluginContext, operation: Operation) -> Flow[None]:
+        if self._before is None:
+            return
+        try:
+            yield from self._before(context, operation)
+        except DynamORMError:
+            raise
+        except Exception as error:
+            raise PluginRefused(f"the plugin {self._name} refused {operation.verb}: nothing was sent") from error
+
+    def _told(self, hook: Flow[Any], result: Any, first: Exception | None) -> Flow[None]:
+        """Run a hook behind a verb: its failure is not the verb's."""
+        try:
+            yield from hook
+        except Exception as error:
+            if self._raise_after and first is None:
+                raise PluginError(
+                    f"the verb ended well, and the plugin {self._name} failed behind it", result=result
+                ) from error
+            self._log(error)
+
+    def _log(self, error: Exception) -> None:
+        now = time.monotonic()
+        if now < self._silent_until:
+            return
+        self._silent_until = now + QUIET
+        from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
+
+        getLogger("dynamorm").warning("a hook of the plugin %s failed", self._name, exc_info=error)
+
+
+def _flow_of(hook: Callable[..., Any]) -> Callable[..., Flow[Any]]:
+    """A hook as a flow, whichever kind of function it is."""
+    if iscoroutinefunction(hook):
+
+        def awaited(*args: Any) -> Flow[Any]:
+            return (yield Call(lambda: on_a_loop(hook, args), lambda: hook(*args)))
+
+        return awaited
+
+    def plain(*args: Any) -> Flow[Any]:
+        return hook(*args)
+        yield
+
+    return plain
+
+
+def on_a_loop(hook: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Run a coroutine to its end in this thread."""
+    import asyncio  # a program of the blocking face may have no other use for it
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(hook(*args))
+    raise InvalidUse("a hook that is a coroutine cannot run on a blocking DB inside a running event loop: use AsyncDB")

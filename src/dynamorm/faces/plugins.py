@@ -1,0 +1,127 @@
+"""Registers plugins with a face, and composes what they put around its verbs. Nothing of it is loaded without plugins.
+
+What is composed: for each plugin, outermost first, its hooks and then its own layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.effects import Call, Flow
+from dynamorm.errors import ConfigError, ValidationError
+
+from . import verbs
+
+if TYPE_CHECKING:
+    from dynamorm.plugin import VerbFlow
+    from dynamorm.session import Session
+
+LONGEST_SCOPE: Final = 256
+"""Characters of a value of a scope: it becomes a part of keys, which have at most 1,024 bytes.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+
+def name_of(plugin: Any) -> str:
+    """What a plugin is called: its ``name``, else that of its class."""
+    return getattr(plugin, "name", "") or type(plugin).__name__
+
+
+def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
+    """Add plugins to those that a session has, inside them. Raises: ConfigError."""
+    added = tuple(plugins)
+    if session.is_used:
+        raise ConfigError(
+            "plugins are registered before the first call, for what they add to a model is settled with its first use: call"
+            " db.use() right after the database is made"
+        )
+    every = (*session.plugins, *added)
+    names = [name_of(plugin) for plugin in every]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"two plugins are called {', '.join(sorted(twice))}: give one of them another name")
+    for plugin in added:
+        if isinstance(plugin, type):
+            raise ConfigError(f"{plugin.__name__} is a class: register an object of it, db.use({plugin.__name__}(...))")
+    if raise_after:
+        session.raising |= {name_of(plugin) for plugin in added}
+    session.use(every)
+    _surround(session)
+    _watch_forks(added)
+
+
+def _surround(session: Session) -> None:
+    """Put the layers of the plugins around the verbs, where there are any."""
+    layers: list[Callable[[VerbFlow], VerbFlow]] = []
+    for plugin in session.plugins:
+        if any(getattr(plugin, name, None) is not None for name in ("pre_query", "post_query", "on_error")):
+            from .hooks import Hooks, has_hooks  # only where a plugin has hooks
+
+            if has_hooks(plugin):
+                name = name_of(plugin)
+                layers.append(Hooks(plugin, name, raise_after=name in session.raising))
+        if getattr(plugin, "operation", None) is not None:
+            layers.append(plugin.operation)
+    if layers:
+        from .surrounded import Surrounded  # only where a plugin looks at verbs
+
+        session.stand_in(Surrounded(verbs, layers))
+
+
+def _watch_forks(plugins: Iterable[Any]) -> None:
+    for plugin in plugins:
+        if getattr(plugin, "forked", None) is not None:
+            from dynamorm.io.net import watch_forks  # only for plugins that hold what a child cannot share
+
+            watch_forks(plugin)
+
+
+def checked_scope(before: Mapping[str, str], scope: Mapping[str, Any]) -> Mapping[str, str]:
+    """The scope of a view of a view. Raises: ValidationError for a value that is no text, and for one that is changed."""
+    if not scope:
+        raise ValidationError("a view has a scope: db.view(tenant=...)", field="scope")
+    for name, value in scope.items():
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_SCOPE:
+            raise ValidationError(
+                f"{name} of a view is a text of 1 to {LONGEST_SCOPE} characters, not"
+                f" {f'one of {len(value)}' if isinstance(value, str) else type(value).__name__}",
+                field=name,
+            )
+        if before.get(name, value) != value:
+            raise ValidationError(
+                f"this view has another {name} already: make the view of the database itself", field=name
+            )
+    return {**before, **scope}
+
+
+def opened(session: Session, face: Any) -> Flow[None]:
+    """Tell the plugins that their database is opened, in their order."""
+    for plugin in session.plugins:
+        hook = getattr(plugin, "opened", None)
+        if hook is not None:
+            yield from _told(hook, face)
+
+
+def closed(session: Session, face: Any) -> Flow[None]:
+    """Tell the plugins that their database is about to be closed, the last one first. What fails is logged."""
+    for plugin in reversed(session.plugins):
+        hook = getattr(plugin, "closed", None)
+        if hook is None:
+            continue
+        try:
+            yield from _told(hook, face)
+        except Exception:
+            from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
+
+            getLogger("dynamorm").exception("closed() of the plugin %s failed", name_of(plugin))
+
+
+def _told(hook: Callable[[Any], Any], face: Any) -> Flow[None]:
+    if iscoroutinefunction(hook):
+        from .hooks import on_a_loop  # only for coroutines
+
+        yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
+    else:
+        hook(face)

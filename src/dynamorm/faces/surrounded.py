@@ -1,0 +1,197 @@
+"""The verbs with plugins around them: each verb is an `Operation`, which passes by the plugins' hooks, outermost first.
+
+It stands in for `dynamorm.faces.verbs` on a database that has plugins which look at verbs. It must not know what the verbs
+do: only what each is called, and which model and key it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.plugin import Operation
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from dynamorm.effects import Flow
+    from dynamorm.plugin import VerbFlow
+    from dynamorm.session import Session
+
+Arguments = tuple[Any, ...]
+Named = Mapping[str, Any]
+About = Callable[["Session", Arguments, Named], dict[str, Any]]
+"""What a verb is about: the arguments of `Operation` beside the verb, from the arguments of its flow behind the session."""
+
+
+def _nobody() -> None:
+    """The key of what is not about one item."""
+
+
+def _of_model(session: Session, model: Any, key: Callable[[], Any] = _nobody, **more: Any) -> dict[str, Any]:
+    """A verb of one model; what is no model of a table is refused by the verb itself."""
+    try:
+        table = session.plan(model).table
+    except Exception:  # noqa: BLE001 - as above
+        table = None
+    return {"model": model, "table": table, "key": key, **more}
+
+
+def _by_key(session: Session, args: Arguments, _: Named) -> dict[str, Any]:
+    model, key, parts = args[0], args[1], args[2]
+    return _of_model(session, model, lambda: _key(session, model, key, parts))
+
+
+def _key(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any]) -> Any:
+    from dynamorm.ops.reads.items import key_from_parts  # only where a plugin asks for the key
+
+    plan = session.plan(model)
+    return plan.codec.key_values(plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key))
+
+
+def _of_object(session: Session, args: Arguments, _: Named) -> dict[str, Any]:
+    obj = args[0]
+    return _of_model(session, type(obj), lambda: _object_key(session, obj))
+
+
+def _object_key(session: Session, obj: Any) -> Any:
+    codec = session.plan(type(obj)).codec
+    return codec.key_values(codec.key_of(obj))
+
+
+def _of_subject(session: Session, args: Arguments, named: Named) -> dict[str, Any]:
+    """A verb of an object, or of a model, its key, and what is to be done."""
+    subject, rest, parts = args[0], args[1], args[2]
+    if not isinstance(subject, type):
+        return _of_object(session, args, named)
+    key_names = session.plan(subject).key_names
+    return _of_model(session, subject, lambda: _key(session, subject, rest[: len(key_names)], parts))
+
+
+def _of_query(session: Session, args: Arguments, _: Named) -> dict[str, Any]:
+    request = args[0]
+    index = getattr(request.index, "name", request.index)
+    return _of_model(session, request.model, index=index, limit=request.limit)
+
+
+def _of_class(session: Session, args: Arguments, _: Named) -> dict[str, Any]:
+    return _of_model(session, args[0])
+
+
+def _of_many(_session: Session, _args: Arguments, _named: Named) -> dict[str, Any]:
+    return {"model": None, "table": None, "key": _nobody}
+
+
+VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
+    ("items", "get"): ("get", _by_key),
+    ("items", "require"): ("require", _by_key),
+    ("items", "exists"): ("exists", _by_key),
+    ("put", "create"): ("create", _of_object),
+    ("put", "put"): ("put", _of_object),
+    ("save", "save"): ("save", _of_object),
+    ("update", "update"): ("update", _of_subject),
+    ("delete", "delete"): ("delete", _of_subject),
+    ("increment", "increment"): ("increment", _of_subject),
+    ("batch", "get"): ("batch_get", _of_class),
+    ("batch", "write"): ("batch_write", _of_many),
+    ("transact_get", "get"): ("transact_get", _of_many),
+    ("open_transaction", "commit"): ("transaction", _of_many),
+    ("unique_flows", "find"): ("find_by_unique", _of_class),
+    ("query", "everything"): ("all", _of_query),
+    ("terminals", "first"): ("first", _of_query),
+    ("terminals", "one"): ("one", _of_query),
+    ("terminals", "count"): ("count", _of_query),
+    ("terminals", "exists"): ("exists", _of_query),
+    ("terminals", "page"): ("page", _of_query),
+    ("aggregate", "total"): ("sum", _of_query),
+    ("aggregate", "average"): ("average", _of_query),
+    ("aggregate", "least"): ("min", _of_query),
+    ("aggregate", "greatest"): ("max", _of_query),
+    ("collect", "collect"): ("collect", _of_query),
+    ("delete_all", "delete_all"): ("delete_all", _of_query),
+    ("partiql", "execute"): ("partiql", _of_many),
+    ("partiql", "transaction"): ("partiql_transaction", _of_many),
+}
+"""The verbs, by the module and the function of their flow: the name of the method, and what it is about."""
+
+
+class Surrounded:
+    """Stands in for the module of the verbs: its modules are `_Module`."""
+
+    def __init__(self, plain: ModuleType, layers: Sequence[Callable[[VerbFlow], VerbFlow]]) -> None:
+        self.plain: ModuleType = plain
+        onion: VerbFlow = lambda operation: operation._begin()  # noqa: E731, SLF001 - its innermost flow
+        for layer in reversed(layers):
+            onion = layer(onion)
+        self._onion = onion
+
+    def __getattr__(self, name: str) -> Any:
+        module = getattr(self.plain, name)
+        stand_in = _Module(module, name, self._onion)
+        setattr(self, name, stand_in)
+        return stand_in
+
+
+class _Module:
+    """Stands in for a module of verbs."""
+
+    def __init__(self, module: ModuleType, name: str, onion: VerbFlow) -> None:
+        self._module = module
+        self._name = name
+        self._onion = onion
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self._module, name)
+        if (self._name, name) == ("query", "turn_of"):
+            function = self._paged(function)
+        elif (self._name, name) in VERBS:
+            function = self._verb(function, *VERBS[self._name, name])
+        setattr(self, name, function)
+        return function
+
+    def _verb(self, function: Callable[..., Flow[Any]], verb: str, about: About) -> Callable[..., Flow[Any]]:
+        onion = self._onion
+
+        def flow(session: Session, *args: Any, **named: Any) -> Flow[Any]:
+            operation = Operation(
+                verb, begin=lambda: function(session, *args, **named), scope=session.scope,
+                started=session.channel.clock.monotonic(), **about(session, args, named),
+            )  # fmt: skip
+            return onion(operation)
+
+        return flow
+
+    def _paged(self, turn_of: Callable[..., Any]) -> Callable[..., Any]:
+        onion = self._onion
+        return lambda request, **options: _Pages(turn_of(request, **options), request, onion)
+
+
+class _Pages:
+    """Stands in for the reader of an iteration's pages: each page is an operation."""
+
+    def __init__(self, reader: Any, request: Any, onion: VerbFlow) -> None:
+        self._reader = reader
+        self._request = request
+        self._onion = onion
+        self._count = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether there is no further page."""
+        return bool(self._reader.done)
+
+    def next(self, session: Session) -> Flow[Any]:
+        """The items of the next page."""
+        return self._around(session, "iterate", self._reader.next)
+
+    def page(self, session: Session) -> Flow[Any]:
+        """The next page."""
+        return self._around(session, "pages", self._reader.page)
+
+    def _around(self, session: Session, verb: str, step: Callable[[Session], Flow[Any]]) -> Flow[Any]:
+        number, self._count = self._count, self._count + 1
+        operation = Operation(
+            verb, begin=lambda: step(session), scope=session.scope, started=session.channel.clock.monotonic(),
+            page=number, **_of_query(session, (self._request,), {}),
+        )  # fmt: skip
+        return self._onion(operation)

@@ -1,0 +1,430 @@
+"""Rules that plugins add to the writes of a model: an outbox, a soft delete, a seal, a limit; in every verb that writes."""
+
+import itertools
+
+import pytest
+
+from dynamorm import Attr, Model, Presets, Unique, attr, partition_key, sort_key, version
+from dynamorm.errors import (
+    AlreadyExists,
+    ConditionFailed,
+    ConfigError,
+    MissingItem,
+    TransactionCancelled,
+    ValidationError,
+    VersionConflict,
+)
+from dynamorm.plugin import WriteRule
+from tests.support.faces import Face
+
+from .kit import change, stored
+
+pytestmark = pytest.mark.engine
+
+
+class Payment(Model, table="payments"):
+    id: Attr[str] = partition_key()
+    amount: Attr[int] = attr(default=0)
+    note: Attr[str | None] = attr(default=None)
+    gone: Attr[bool] = attr(default=False)
+    seal: Attr[str] = attr(default="")
+    version: Attr[int] = version()
+
+
+class Plain(Model, table="plains"):
+    id: Attr[str] = partition_key()
+    amount: Attr[int] = attr(default=0)
+    seal: Attr[str] = attr(default="")
+
+
+class Account(Model, table="accounts"):
+    id: Attr[str] = partition_key()
+    email: Attr[str] = attr(Unique())
+    seal: Attr[str] = attr(default="")
+
+
+class Event(Model, table="events"):
+    of: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+    verb: Attr[str]
+
+
+MODELS = [Payment, Plain, Account, Event]
+
+
+@pytest.fixture
+def plugged(engine, made, face_kind):
+    """Opens a database with plugins."""
+    faces = []
+
+    def opened(*plugins, kind=face_kind):
+        face = Face(kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=plugins)
+        faces.append(face)
+        return face
+
+    yield opened
+    for face in faces:
+        face.close()
+
+
+def events(db, key):
+    """The verbs of the events that were written for a key."""
+    return [event.verb for event in db.model(Event).where(Event.of == key).consistent().all()]
+
+
+def count(db, key):
+    """How many there are."""
+    return len(events(db, key))
+
+
+class Outbox:
+    """Each write of a payment writes an event with it."""
+
+    name = "outbox"
+
+    def __init__(self):
+        self.number = itertools.count()
+
+    def write_rule(self, schema):
+        return Announce(self.number) if schema.model in {Payment, Account} else None
+
+
+class Announce(WriteRule):
+    verbs = ("create", "put", "save", "update", "delete")
+
+    def __init__(self, number):
+        self.number = number
+
+    def contribute(self, draft):
+        key = draft.plan.codec.key_values(draft.key)[0]
+        draft.add("create", Event(of=key, number=next(self.number), verb=draft.verb))
+
+
+def test_a_write_that_a_rule_adds_is_applied_with_each_verb(plugged, key):
+    db = plugged(Outbox())
+    payment = db.create(Payment(id=key, amount=1))
+    payment.amount = 2
+    db.save(payment)
+    db.update(payment, Payment.amount.add(1))
+    db.update(Payment, key, Payment.note.set("x"))
+    db.put(payment := db.get(Payment, key))
+    assert db.increment(Payment, key, Payment.amount, by=4) == 7
+    db.delete(db.get(Payment, key))
+    assert events(db, key) == ["create", "save", "update", "update", "put", "update", "delete"]
+    assert stored(db, Payment, key) is None
+
+
+def test_a_write_that_a_rule_adds_is_not_applied_when_the_write_is_refused(plugged, key):
+    outbox = Outbox()
+    db = plugged(outbox)
+    db.create(Payment(id=key))
+    other = db.get(Payment, key)
+    db.update(Payment, key, Payment.amount.set(5))
+    with pytest.raises(AlreadyExists):
+        db.create(Payment(id=key))
+    with pytest.raises(VersionConflict):
+        db.update(other, Payment.amount.set(6))
+    with pytest.raises(ConditionFailed):
+        db.delete(Payment, key, condition=Payment.amount == 7)
+    with pytest.raises(MissingItem):
+        db.update(Payment, f"{key}-none", Payment.amount.set(5))
+    assert count(db, key) == 2
+    assert db.get(Payment, key).amount == 5
+
+
+def test_a_rule_holds_in_a_transaction(plugged, key):
+    outbox = Outbox()
+    db = plugged(outbox)
+    db.create(Payment(id=key))
+    with db.transaction() as tx:
+        tx.update(Payment, key, Payment.amount.add(3))
+        tx.create(Payment(id=f"{key}b"))
+    assert count(db, key) == 2
+    assert count(db, f"{key}b") == 1
+
+    def refused():
+        with db.transaction() as tx:
+            tx.update(Payment, key, Payment.amount.add(3))
+            tx.create(Payment(id=f"{key}b"))
+
+    with pytest.raises(TransactionCancelled):
+        refused()
+    assert (count(db, key), db.get(Payment, key).amount) == (2, 3)
+
+
+def test_a_rule_joins_what_the_library_writes_itself(plugged, key):
+    db = plugged(Outbox())
+    account = db.create(Account(id=key, email=f"{key}@example.com"))
+    assert count(db, key) == 1
+    account.email = f"{key}@example.org"
+    db.save(account)
+    db.delete(Account, key)
+    assert count(db, key) == 3
+    assert db.find_by_unique(Account, email=f"{key}@example.org") is None
+
+
+def test_a_batch_that_cannot_keep_a_rule_is_refused_before_anything_is_sent(plugged, key):
+    db = plugged(Outbox())
+    with pytest.raises(ValidationError, match=r"Announce looks at each write of a Payment.*db\.create"):
+        db.batch_write(puts=[Payment(id=key)])
+    with pytest.raises(ValidationError, match="Announce"):
+        db.batch_write(deletes=[(Payment, key)])
+    assert db.batch_write(puts=[Plain(id=key)]).ok
+
+
+def test_a_query_deletes_one_by_one_where_a_rule_must_see_each(plugged, key):
+    db = plugged(Outbox())
+    db.create(Payment(id=key))
+    assert db.model(Payment).where(Payment.id == key).delete_all(confirm=True) == 1
+    assert count(db, key) == 2
+
+
+class SoftDelete:
+    """What is deleted is marked, and stays."""
+
+    name = "soft delete"
+
+    def write_rule(self, schema):
+        return Mark() if schema.model is Payment else None
+
+
+class Mark(WriteRule):
+    verbs = ("delete",)
+
+    def transform(self, draft):
+        return draft.instead("update", *draft.target, Payment.gone.set(True), condition=draft.condition)
+
+
+def test_a_rule_puts_another_write_in_the_place_of_one(plugged, key):
+    db = plugged(SoftDelete())
+    payment = db.create(Payment(id=key))
+    assert db.delete(payment) is None
+    assert stored(db, Payment, key)["gone"] == {"BOOL": True}
+    assert payment.gone
+    db.update(payment, Payment.gone.set(False))
+    assert db.delete(Payment, key) is None
+    assert db.get(Payment, key).gone
+    with pytest.raises(ConditionFailed):
+        db.delete(Payment, key, condition=Payment.amount == 9)
+    with pytest.raises(MissingItem):
+        db.delete(Payment, f"{key}-none")
+    with db.transaction() as tx:
+        tx.update(Payment, f"{key}c", Payment.amount.set(1), upsert=True)
+    with db.transaction() as tx:
+        tx.delete(Payment, f"{key}c")
+    assert db.get(Payment, f"{key}c").gone
+    old = db.get(Payment, key)
+    db.update(Payment, key, Payment.amount.set(1))
+    with pytest.raises(VersionConflict):
+        db.delete(old)
+    assert db.model(Payment).where(Payment.id == key).delete_all(confirm=True) == 1
+    assert db.get(Payment, key).gone
+
+
+class Sealing:
+    """Each item holds a seal that a rule makes of the verb."""
+
+    name = "seal"
+
+    def write_rule(self, schema):
+        return Seal() if schema.model in {Payment, Plain} else None
+
+
+class Seal(WriteRule):
+    verbs = ("create", "put", "save", "update")
+    in_batches = True
+
+    def contribute(self, draft):
+        draft.set("seal", f"by {draft.verb}")
+
+
+@pytest.mark.parametrize("model", [Payment, Plain])
+def test_what_a_rule_sets_is_stored_and_shown(plugged, key, model):
+    db = plugged(Sealing())
+    one = db.create(model(id=key))
+    assert one.seal == "by create"
+    assert stored(db, model, key)["seal"] == {"S": "by create"}
+    db.save(one)  # what the rule has set is no change
+    one.amount = 5
+    db.save(one)
+    assert one.seal == "by save"
+    assert db.get(model, key).seal == "by save"
+    db.update(one, model.amount.add(1))
+    assert one.seal == "by update"
+    assert db.update(model, key, model.amount.add(1)).seal == "by update"
+    one = db.get(model, key)
+    db.put(one)
+    assert one.seal == db.get(model, key).seal == "by put"
+    assert db.upsert(model, f"{key}u", model.amount.add(1)).seal == "by update"
+    assert db.update(model, key, model.seal.set("mine"), model.amount.add(1)).seal == "by update"
+
+
+def test_a_batch_keeps_a_rule_that_only_sets(plugged, key):
+    db = plugged(Sealing())
+    plains = [Plain(id=f"{key}-{number}") for number in range(3)]
+    assert db.batch_write(puts=plains).ok
+    assert {plain.seal for plain in plains} == {"by put"}
+    assert {db.get(Plain, plain.id).seal for plain in plains} == {"by put"}
+
+
+class Rising:
+    """The amount of a plain item never falls: the rule looks at what is stored."""
+
+    name = "rising"
+
+    def __init__(self):
+        self.seen = []
+        self.before = None
+
+    def write_rule(self, schema):
+        return Rise(self) if schema.model is Plain else None
+
+
+class Rise(WriteRule):
+    verbs = ("put", "save", "update")
+    needs_stored = True
+
+    def __init__(self, plugin):
+        self.plugin = plugin
+
+    def transform(self, draft):
+        item = draft.stored_item()
+        wire = None if item is None else item.get("amount")
+        self.plugin.seen.append(wire)
+        if self.plugin.before is not None:
+            self.plugin.before()
+        if draft.verb == "put" and wire is not None and draft.obj.amount < int(wire["N"]):
+            raise ValidationError("the amount fell", field="amount")
+        draft.pin({"amount": wire})
+
+    def relies_on(self, plan, raw):
+        item = None if raw is None else plan.codec.decode(raw)
+        return None if item is None else item.amount
+
+
+def test_a_rule_sees_what_is_stored_and_the_write_is_built_anew_when_that_changed(plugged, key):
+    rising = Rising()
+    db, other = plugged(rising), plugged(kind="blocking")
+    db.put(Plain(id=key, amount=5))
+    with pytest.raises(ValidationError, match="the amount fell"):
+        db.put(Plain(id=key, amount=4))
+    db.put(Plain(id=key, amount=6))
+    assert rising.seen == [None, {"N": "5"}, {"N": "5"}]
+
+    def meanwhile():
+        rising.before = None
+        change(other, Plain, (key,), "SET amount = :n", n={"N": "8"})
+
+    rising.before, rising.seen[:] = meanwhile, []
+    with pytest.raises(ValidationError, match="the amount fell"):
+        db.put(Plain(id=key, amount=7))
+    assert rising.seen == [{"N": "6"}, {"N": "8"}]
+    rising.before, rising.seen[:] = None, []
+    db.update(Plain, key, Plain.seal.set("x"))
+    assert rising.seen == [{"N": "8"}]
+
+    def blind():
+        with db.transaction() as tx:
+            tx.put(Plain(id=key, amount=9))
+
+    with pytest.raises(ValidationError, match="a rule that relies on it: in a transaction, load the object"):
+        blind()
+
+
+def test_the_callers_condition_is_told_from_what_a_rule_relies_on(plugged, key):
+    rising = Rising()
+    db = plugged(rising)
+    db.put(Plain(id=key, amount=5))
+    rising.seen.clear()
+    with pytest.raises(ConditionFailed):
+        db.put(Plain(id=key, amount=6), condition=Plain.seal == "other")
+    assert rising.seen == [{"N": "5"}]
+
+
+def test_a_rule_may_refuse(plugged, key):
+    class Closed:
+        name = "closed"
+
+        def write_rule(self, schema):
+            return Refuse()
+
+    class Refuse(WriteRule):
+        in_batches = True
+
+        def transform(self, draft):
+            raise ValidationError(f"{draft.verb} is closed")
+
+    db = plugged(Closed())
+    loaded = plugged().create(Payment(id=key))
+    loaded.amount = 7
+    calls = {
+        "create": lambda: db.create(Payment(id=key)),
+        "put": lambda: db.put(Payment(id=key)),
+        "save": lambda: db.save(loaded),
+        "update": lambda: db.update(Payment, key, Payment.amount.set(1)),
+        "delete": lambda: db.delete(Payment, key),
+    }
+    for verb, call in calls.items():
+        with pytest.raises(ValidationError, match=f"{verb} is closed"):
+            call()
+    with pytest.raises(ValidationError, match="update is closed"):
+        db.increment(Payment, key, Payment.amount)
+    with pytest.raises(ValidationError, match="put is closed"):
+        db.batch_write(puts=[Payment(id=key)])
+
+
+def test_what_a_rule_cannot_do_is_said(plugged, key):
+    class Wrong:
+        name = "wrong"
+
+        def __init__(self, rule):
+            self.rule = rule
+
+        def write_rule(self, schema):
+            return self.rule
+
+    class SetsInADelete(WriteRule):
+        verbs = ("delete",)
+
+        def contribute(self, draft):
+            draft.set("seal", "x")
+
+    class SetsTooEarly(WriteRule):
+        verbs = ("create",)
+
+        def transform(self, draft):
+            draft.set("seal", "x")
+
+    class NoVerb(WriteRule):
+        verbs = ("create",)
+
+        def contribute(self, draft):
+            draft.add("remove", draft.obj)
+
+    class AddsInABatch(WriteRule):
+        verbs = ("put",)
+        in_batches = True
+
+        def contribute(self, draft):
+            draft.add("create", Event(of=key, number=1, verb="put"))
+
+    with pytest.raises(ValidationError, match=r"Payment\.seal cannot be set here in a delete, which stores nothing"):
+        plugged(Wrong(SetsInADelete())).delete(Payment, key)
+    with pytest.raises(ValidationError, match="set it in contribute"):
+        plugged(Wrong(SetsTooEarly())).create(Payment(id=key))
+    with pytest.raises(ValidationError, match="'remove' is no verb that writes one item: create, put"):
+        plugged(Wrong(NoVerb())).create(Payment(id=key))
+    with pytest.raises(ValidationError, match="a rule of Payment adds a condition or another write"):
+        plugged(Wrong(AddsInABatch())).batch_write(puts=[Payment(id=key)])
+
+
+def test_plugins_are_registered_before_the_first_call(plugged, key):
+    db = plugged()
+    db.use(Sealing())
+    assert db.create(Payment(id=key)).seal == "by create"
+    with pytest.raises(ConfigError, match="before the first call"):
+        db.use(Outbox())
+    with pytest.raises(ConfigError, match="two plugins are called outbox"):
+        plugged(Outbox(), Outbox())
+    with pytest.raises(ConfigError, match="Outbox is a class"):
+        plugged().use(Outbox)
