@@ -178,7 +178,9 @@ class Builder(Generic[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").cursor_format("v0.1").cursor(text).page()``
         """
-        return self._with(cursor_format=check_choice("cursor_format", version, ("c1", "v0.1")))
+        return self._with(
+            cursor_format=check_choice("cursor_format", version, ("c1", "v0.1"), subject="a cursor format")
+        )
 
     def allow_scan(self) -> Self:
         """Let the whole table (or index) be read and filtered when no key serves. Every item read is paid for.
