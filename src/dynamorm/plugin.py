@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """(encode, decode) around one field's stored form."""
 
+
 class Operation:
     """One verb on its way, as plugins see it: to be read, not changed.
 
