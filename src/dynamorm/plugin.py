@@ -8,6 +8,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``pre_query``, ``post_query``, ``on_error`` | look at each verb; see `Plugin` |
 | ``operation(next)`` | wraps each verb as a flow; see `VerbHook` |
 | ``write_rule(schema)`` | gives a `WriteRule` for the writes of a model, or None |
+| ``finish(transaction)`` | adds writes to each transaction as a whole, once; see `dynamorm.ops.writes.finish.TransactionDraft` |
 | ``field(schema, field)`` | wraps the stored form of a field; see `FieldHook`. ``options`` are the field options it claims |
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
 | ``around(call)`` | wraps each request with its retries; see `AroundHook` |

@@ -47,6 +47,7 @@ class Session:
         "channel",
         "config",
         "endpoint",
+        "finishers",
         "raising",
         "random_bytes",
         "registry",
@@ -79,6 +80,9 @@ class Session:
             model_hooks=_members(plugins, "model"),
             claimed=tuple(option for plugin in plugins for option in getattr(plugin, "options", ())),
             table_prefix=self.config.table_prefix,
+        )
+        self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = tuple(
+            (name_of(plugin), finish) for plugin in plugins if (finish := getattr(plugin, "finish", None)) is not None
         )
         self._around = tuple(around for plugin in plugins for around in _arounds(plugin))
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
@@ -192,6 +196,11 @@ def _dice() -> float:
     from random import random
 
     return random()  # noqa: S311 - jitter is no secret
+
+
+def name_of(plugin: Any) -> str:
+    """What a plugin is called: its ``name``, else that of its class."""
+    return getattr(plugin, "name", "") or type(plugin).__name__
 
 
 def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:

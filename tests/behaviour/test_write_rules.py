@@ -428,3 +428,87 @@ def test_plugins_are_registered_before_the_first_call(plugged, key):
         plugged(Outbox(), Outbox())
     with pytest.raises(ConfigError, match="Outbox is a class"):
         plugged().use(Outbox)
+
+
+class Receipts:
+    """A receipt goes with each transaction, once."""
+
+    name = "receipts"
+
+    def __init__(self, key, count=1):
+        self.key = key
+        self.count = count
+        self.number = itertools.count()
+
+    def finish(self, transaction):
+        for _ in range(self.count):
+            verb = f"{len(transaction.writes)} writes"
+            transaction.add("create", Event(of=f"{self.key}-receipts", number=next(self.number), verb=verb))
+
+
+def test_what_is_added_to_a_transaction_is_applied_once_with_it(plugged, key):
+    db = plugged(Receipts(key), Outbox())
+
+    def receipts():
+        return events(db, f"{key}-receipts")
+
+    payment = db.create(Payment(id=key))
+    db.update(payment, Payment.amount.add(1))
+    plain = db.put(Plain(id=key))
+    plain.amount = 3
+    db.save(plain)
+    db.increment(Plain, key, Plain.amount)
+    assert (plain.amount, db.get(Plain, key).amount, payment.amount) == (3, 4, 1)
+    assert receipts() == ["2 writes", "2 writes", "1 writes", "1 writes", "1 writes"]
+    with db.transaction() as tx:
+        tx.update(payment, Payment.amount.add(1))
+        tx.create(Plain(id=f"{key}2"))
+    assert receipts()[5:] == ["3 writes"]
+    with pytest.raises(AlreadyExists):
+        db.create(Plain(id=key))
+    with pytest.raises(ConditionFailed):
+        db.delete(Plain, key, condition=Plain.amount == 77)
+    assert len(receipts()) == 6
+    db.delete(Payment, key)
+    assert receipts()[6:] == ["2 writes"]
+    assert db.model(Plain).where(Plain.id == key).delete_all(confirm=True) == 1
+    assert receipts()[7:] == ["1 writes"]
+
+
+def test_what_cannot_be_a_transaction_is_refused_where_something_is_added_to_each(plugged, key):
+    db = plugged(Receipts(key))
+    with pytest.raises(ValidationError, match="the plugin receipts adds to each transaction, and a batch is none"):
+        db.batch_write(puts=[Plain(id=key)])
+    with pytest.raises(ValidationError, match="the plugin receipts adds to each transaction"):
+        db.partiql("DELETE FROM {table} WHERE id = ?", key, model=Plain)
+    db.put(Plain(id=key))
+    with pytest.raises(ValidationError, match="returning='old'"):
+        db.put(Plain(id=key), returning="old")
+    assert db.partiql("SELECT * FROM {table} WHERE id = ?", key, model=Plain)[0].id == key
+    with pytest.raises(ValidationError, match="not bound to the scope of a view"):
+        db.view(tenant="t1").partiql("SELECT * FROM {table} WHERE id = ?", key, model=Plain)
+
+
+def test_a_transaction_that_is_too_large_says_who_added_what(plugged, key):
+    db = plugged(Receipts(key, count=60), Outbox())
+
+    def many():
+        with db.transaction() as tx:
+            for number in range(11):
+                tx.create(Payment(id=f"{key}-{number}"))
+            for number in range(11, 50):
+                tx.check(Plain, f"{key}-{number}")
+
+    with pytest.raises(
+        ValidationError, match=r"has 121, 71 of which come with others \(a rule of Payment: 11, receipts: 60\)"
+    ):
+        many()
+
+
+def test_two_plugins_that_write_one_item_are_named(plugged, key):
+    class Twice(Receipts):
+        name = "twice"
+
+    db = plugged(Receipts(key), Twice(key))
+    with pytest.raises(ValidationError, match="one of them was added by receipts and twice"):
+        db.put(Plain(id=key))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.session import name_of
 
 from . import verbs
 
@@ -23,11 +24,6 @@ LONGEST_SCOPE: Final = 256
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
-
-
-def name_of(plugin: Any) -> str:
-    """What a plugin is called: its ``name``, else that of its class."""
-    return getattr(plugin, "name", "") or type(plugin).__name__
 
 
 def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = False) -> None:

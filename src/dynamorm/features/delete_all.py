@@ -54,7 +54,7 @@ def _pages(session: Session, plan: ModelRequests, request: Request, progress: Ca
             if not found:
                 continue
             keys = [address(plan.codec, one) for one in found]
-            if plan.single_deletes:
+            if plan.single_deletes or session.finishers:
                 counts = yield Gather([_one(session, plan, key) for key in keys], CONCURRENCY)
                 deleted += sum(counts)
             else:

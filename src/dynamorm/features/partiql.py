@@ -60,6 +60,15 @@ class Statement:
         if verb not in _VERBS:
             raise ValidationError("a PartiQL statement begins with SELECT, INSERT, UPDATE or DELETE")
         self.reads: bool = _VERBS[verb]
+        if session.scope:
+            raise ValidationError(
+                "a PartiQL statement is not bound to the scope of a view: use the database that the view was made of"
+            )
+        if session.finishers and not self.reads:
+            raise ValidationError(
+                f"the plugin {session.finishers[0][0]} adds to each transaction, which a PartiQL statement passes by: use the"
+                " verbs"
+            )
         count = 0
 
         def part(match: re.Match[str]) -> str:

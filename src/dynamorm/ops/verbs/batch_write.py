@@ -55,6 +55,11 @@ def write(
 ) -> Flow[BatchResult]:
     """Write everything and account for it."""
     limit = workers(session, concurrency)
+    if session.finishers:
+        raise ValidationError(
+            f"the plugin {session.finishers[0][0]} adds to each transaction, and a batch is none: use single writes, or a"
+            " transaction"
+        )
     if progress is not None:
         check_progress(progress, "the number of items dealt with so far")
     for name, given in (("puts", puts), ("deletes", deletes)):

@@ -150,7 +150,9 @@ class WriteDraft:
 
         Example: ``draft.add("create", Event(id=..., payment=...))``
         """
-        self.together_with += (self.instead(verb, *args, **options),)
+        write = self.instead(verb, *args, **options)
+        write.added_by = f"a rule of {self.plan.codec.schema.name}"
+        self.together_with += (write,)
 
     def check_version(self) -> None:
         """Let the write happen only to the item as it was loaded."""

@@ -49,8 +49,8 @@ def _in_turn(session: Session, write: Write) -> Flow[Any]:
 
 def perform(session: Session, write: Write) -> Flow[Any]:
     """Send one write, with what must be applied together with it, and return the verb's result."""
-    if write.also:
-        from .transaction import together  # only a model with guards needs it
+    if write.also or session.finishers:
+        from .transaction import together  # only where other writes go along
 
         return together(session, write)
     return _transaction(session, write) if write.transact else _single(session, write)

@@ -6,7 +6,7 @@ refused is told by `dynamorm.ops.writes.cancellation`. It must not know how requ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.wire.reply import ServiceFault
 
 from .cancellation import told
+from .finish import finished, others
 from .forms import TURNS, in_other_form, may_be_the_form
 from .tokened import Tokened
 from .transaction_limits import check_parts, check_token
@@ -120,7 +121,10 @@ class Commit:
             if one is not None:
                 self.parts.append((position, one))
                 if one.also:
-                    self.parts += [(position, other) for other in _others(one)]
+                    self.parts += [(position, other) for other in others(one)]
+        if session.finishers:
+            first = self.parts[0][0]  # what is added belongs to no operation: to the first one, in a report
+            self.parts += [(first, write) for write in finished(session, [write for _, write in self.parts])]
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
         spend = partial(spending_on, self.parts[0][1])
@@ -205,13 +209,6 @@ class Commit:
         if write is self.operations[position]:
             self.results[position] = result
         return None
-
-
-def _others(write: Write) -> Iterator[Write]:
-    """All that must be applied with a write."""
-    for other in write.also:
-        yield other
-        yield from _others(other)
 
 
 def _is_read_back(write: Write) -> bool:

@@ -55,7 +55,7 @@ class Write(Struct, eq=False):
     instead, if there is one, when the answer showed the item, with an object made of it.
     ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``also`` holds writes
     that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
-    for it in a transaction's report, ``verb`` the verb that made it. ``refused_as(raw, info)`` makes the error for a
+    for it in a transaction's report, ``verb`` the verb that made it, ``added_by`` who added it to the caller's writes. ``refused_as(raw, info)`` makes the error for a
     failed condition, from the JSON of the stored item when it came; None: the error of the verb. ``forms`` says
     how an update that depends on what is stored is built in another form (see `dynamorm.ops.writes.forms`).
 
@@ -87,6 +87,7 @@ class Write(Struct, eq=False):
     traceless: bool = False
     checked: bool = False
     verb: str = ""
+    added_by: str = ""
     forms: Forms | None = None
     refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
