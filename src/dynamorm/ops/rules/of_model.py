@@ -31,8 +31,7 @@ def add_rules(plan: ModelRequests) -> None:
         from .shown_defaults import ShownDefaultsRule
 
         rules.append(ShownDefaultsRule(shown))
-    options = {type(option) for field in codec.schema.fields.values() for option in field.options}
-    if AppendOnly in options:
+    if _has(plan, AppendOnly):
         from .append_only import AppendOnlyRule
 
         rules.append(AppendOnlyRule(plan))
@@ -48,12 +47,17 @@ def add_rules(plan: ModelRequests) -> None:
         from .limits import LimitsRule
 
         rules.append(LimitsRule())
-    if Unique in options:
+    if _has(plan, Unique):
         from .unique import UniqueRule
 
         rules.append(UniqueRule(plan))
     plan.rules = by_verb(rules)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)
+
+
+def _has(plan: ModelRequests, option: type) -> bool:
+    """Whether a field has the option; an object of a subclass, which says what a program always says, counts too."""
+    return any(field.option(option) for field in plan.codec.schema.fields.values() if field.options)
 
 
 def shown_by_default(plan: ModelRequests) -> tuple[FieldPlan, ...]:
