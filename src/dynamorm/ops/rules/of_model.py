@@ -35,8 +35,7 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         from .shown_defaults import ShownDefaultsRule
 
         rules.append(ShownDefaultsRule(shown))
-    options = {type(option) for field in codec.schema.fields.values() for option in field.options}
-    if AppendOnly in options:
+    if _has(plan, AppendOnly):
         from .append_only import AppendOnlyRule
 
         rules.append(AppendOnlyRule(plan))
@@ -53,13 +52,18 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
 
         rules.append(LimitsRule())
     rules += of_plugins
-    if Unique in options:
+    if _has(plan, Unique):
         from .unique import UniqueRule
 
         rules.append(UniqueRule(plan))
     plan.rules = by_verb(rules)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)
     plan.single_deletes |= any(not rule.in_batches for rule in plan.rules["delete"])
+
+
+def _has(plan: ModelRequests, option: type) -> bool:
+    """Whether a field has the option; an object of a subclass, which says what a program always says, counts too."""
+    return any(field.option(option) for field in plan.codec.schema.fields.values() if field.options)
 
 
 def shown_by_default(plan: ModelRequests) -> tuple[FieldPlan, ...]:
