@@ -97,7 +97,7 @@ def _check_owner(schema: Schema, path: Location) -> None:
     field = path.field
     own = schema.fields.get(field.name)
     # A field may be described anew by a subclass or a plugin; owner and stored name then still agree.
-    if own is field or (own is not None and own.stored == field.stored and own.owner == field.owner):
+    if own is field or (own is not None and own.owner == field.owner and field.stored in (own.stored, *own.also_read)):
         return
     if not field.owner:
         raise refuse(path, f"is kept by the library and is no field of {schema.name}")

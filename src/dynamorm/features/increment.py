@@ -8,7 +8,8 @@ not changed, by a token transaction: applied once, and its result is known. An o
 from __future__ import annotations
 
 from decimal import Context, Decimal
-from functools import partial
+from functools import partial, reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.keys import StoredKey
@@ -17,6 +18,7 @@ from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.scalars import SCALARS
 from dynamorm.codec.types.starts import start_of
+from dynamorm.codec.values.updates import location_of, spellings
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import (
     ConditionFailed,
@@ -50,7 +52,7 @@ _EXACT: Final = Context(prec=400)
 class Step:
     """One increment as it was asked for: by how much, and between which bounds."""
 
-    __slots__ = ("_plan", "by", "field", "maximum", "minimum", "name", "path")
+    __slots__ = ("_plan", "by", "field", "maximum", "minimum", "name", "names", "path")
 
     def __init__(self, plan: ModelRequests, path: Any, by: Any, minimum: Any, maximum: Any) -> None:
         self._plan = plan
@@ -59,6 +61,7 @@ class Step:
             raise ValidationError(f"increment needs the attribute to count, behind the key: {name}.<field>")
         self.path: Path[Any] = path
         self.field: Field = path.field
+        self.names: tuple[str, ...] = (path.field.stored, *path.field.also_read)
         self.name: str = f"{name}.{path.name}"
         if len(path.parts) > 1:
             raise ValidationError(
@@ -96,6 +99,12 @@ class Step:
             if (past := crossed_by(self._plan.codec.plans[self.field.name], found, self.by)) is not None:
                 raise OutOfBounds(f"{self.name} must {past[1]}", bound=past[0], field=self.path.name)
         return found
+
+    def found(self, raw: bytes | None) -> tuple[dict[str, Any] | None, str]:
+        """What an item holds as the number, and under which of its names; None for nothing."""
+        item = {} if raw is None else read_object(raw)
+        name = next((one for one in self.names if one in item), self.names[0])
+        return item.get(name), name
 
     def set(self, after: Number) -> Update:
         """The update to the number as it is afterwards, which is within the bounds, or nearer to them."""
@@ -152,14 +161,14 @@ def increment(
 def _guarded(session: Session, plan: ModelRequests, obj: Any, step: Step) -> Flow[Number]:
     """Of a loaded object: its version says that the number is as it was loaded."""
     codec = plan.codec
-    known = codec.stored(obj, step.field.stored)
+    known = next((one for name in step.names if (one := codec.stored(obj, name)) is not None), None)
     value = _value(plan, step, known)
     try:
         after = step.after(value)
     except OutOfBounds as error:
         # It may only seem so, to whoever loaded the object long ago.
         raw = yield from session.call(_read(plan, codec.key_of(obj)))
-        found = None if raw is None else read_object(raw).get(step.field.stored)
+        found = step.found(raw)[0]
         if raw is not None and _value(plan, step, found) == value:
             raise
         raise VersionConflict(
@@ -194,19 +203,19 @@ def _counted(
     key_json = plan.codec.key_json(key)
     turn = 0
     while True:
-        raw = yield from session.call(_read(plan, key_json, step.field.stored))
+        raw = yield from session.call(_read(plan, key_json, step.names))
         if raw is not None and plan.codec.family is not None and not plan.codec.family.owns(raw):
             raise plan.codec.family.stranger(operation="GetItem", table=plan.table)
         if raw is None and not upsert:
             raise MissingItem(
                 f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table
             )
-        wire = None if raw is None else read_object(raw).get(step.field.stored)
+        wire, name = step.found(raw)
         known = wire
         if raw is None and holder is not None:  # the item is made of it
             known = plan.codec.encode_field(step.field.name, getattr(holder, step.field.name))
         after = step.after(_value(plan, step, known))
-        condition = _unchanged(plan, step, wire, exists=raw is not None)
+        condition = _unchanged(plan, step, wire, name, exists=raw is not None)
         write = update_write(
             session, plan.model, (*key, step.set(after)), {},
             condition=condition, upsert=raw is None, stored=None if raw is None else NOT_READ, holder=holder,
@@ -243,22 +252,24 @@ def _value(plan: ModelRequests, step: Step, wire: dict[str, Any] | None) -> Numb
     return found
 
 
-def _unchanged(plan: ModelRequests, step: Step, wire: dict[str, Any] | None, *, exists: bool) -> Condition:
-    """The condition that nobody has changed the number since it was read."""
+def _unchanged(plan: ModelRequests, step: Step, wire: dict[str, Any] | None, name: str, *, exists: bool) -> Condition:
+    """The condition that nobody has changed the number since it was read; ``name`` is the one under which it was."""
     if not exists:
         return Comparison("attribute_not_exists", (), Path(plan.partition))
-    if wire is None:
-        return Comparison("attribute_not_exists", (), step.path)
-    if "NULL" in wire:
-        return Comparison("attribute_type", ("NULL",), step.path)
-    return Comparison("=", (Wire(wire),), step.path)
+    before = step.names[: step.names.index(name)] if wire is not None else step.names
+    paths = {parts[0].stored: location_of(parts) for parts in spellings(step.path.parts)}
+    terms: list[Condition] = [Comparison("attribute_not_exists", (), paths[one]) for one in before]
+    if wire is not None:
+        op, operand = ("attribute_type", {"S": "NULL"}) if "NULL" in wire else ("=", wire)
+        terms.append(Comparison(op, (Wire(operand),), paths[name]))
+    return reduce(and_, terms)
 
 
-def _read(plan: ModelRequests, key: bytes, stored: str | None = None) -> Op:
-    """A consistent read of the item, or of its key and one attribute."""
+def _read(plan: ModelRequests, key: bytes, names: tuple[str, ...] = ()) -> Op:
+    """A consistent read of the item, or of its key and the attributes with these names."""
     rest: dict[str, Any] = {"ConsistentRead": True}
-    if stored is not None:
-        wanted = dict.fromkeys((*plan.key_names, stored))
+    if names:
+        wanted = dict.fromkeys((*plan.key_names, *names))
         if plan.codec.family is not None and plan.codec.schema.discriminator is not None:
             wanted[plan.codec.schema.discriminator] = None
         named = {f"#{at}": name for at, name in enumerate(wanted)}

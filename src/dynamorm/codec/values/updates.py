@@ -59,10 +59,11 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
 
 def spellings(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """A place under every name that is read for its fields, its own first."""
-    return list(product(*(_names_of(part) for part in parts)))
+    return list(product(*(names_of(part) for part in parts)))
 
 
-def _names_of(part: Any) -> list[Any]:
+def names_of(part: Any) -> list[Any]:
+    """A part of a path under every name that is read for it, its own first."""
     if not isinstance(part, Field) or not part.also_read:
         return [part]
     return [part, *(replace(part, stored=name, also_read=()) for name in part.also_read)]
@@ -84,7 +85,7 @@ def _everywhere(update: Update) -> list[Update]:
     if update.kind != "remove":
         return [update]
     *outer, last = update.path.parts
-    others = [Update("remove", location_of((*outer, name))) for name in _names_of(last)[1:]]
+    others = [Update("remove", location_of((*outer, name))) for name in names_of(last)[1:]]
     return [update, *others]
 
 

@@ -4,54 +4,31 @@ What is stored is what DynamoDB computes with. A missing attribute counts as its
 say of numbers and lists: ``if_not_exists(#a, :default) + :x``. It cannot say it of sets, nor of what lies inside a
 missing map or list; and it can say nothing of NULL, which counts as missing. There the update has two forms, each with
 the condition under which it is right: the first is for an attribute that is stored; the second sets the whole of what
-the update makes of the default. A form that was refused is followed by the other, after a look at the item.
+the update makes of the default. A form that was refused is followed by the other, after a look at the item. So has what
+is stored under another name of ``also_read``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
 from msgspec import Struct
 
 from dynamorm.codec.types.mismatch import Mismatch
-from dynamorm.codec.types.starts import is_asked, null_at, plan_at, start_of
+from dynamorm.codec.types.starts import null_at, plan_at, start_of
 from dynamorm.codec.values.applied import NoPlace, applied
-from dynamorm.codec.values.updates import location_of, refusal
+from dynamorm.codec.values.updates import location_of, names_of, refusal
 from dynamorm.errors import OutOfBounds
 from dynamorm.expressions.tree import Comparison, Condition, Location, Part, Update, Wire
-from dynamorm.ops.writes.forms import RELATIVE, States, around, places, states_of
+from dynamorm.ops.writes.forms import RELATIVE, Elsewhere, States, places, states_of
+
+from .entries import ELEMENTS, NO_ENTRY, SETS, Entry, Wires, entry_of, is_filled, start_at
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests
 
-Wires: TypeAlias = Mapping[str, dict[str, Any]]
-"""Wire values by stored name."""
-
 _NULL: Final = Wire({"S": "NULL"})
-_SETS: Final = frozenset({"add_to_set", "delete_from_set"})
-_ELEMENTS: Final = frozenset({"append", "prepend", "append_or_create"})
-
-MAX_ENTRIES: Final = 1024
-"""Kinds and places of updates whose entries are kept, for each model: a program names a few, but maps have any keys."""
-
-
-class Entry(Struct, eq=False):
-    """What an update of one kind at one place begins from, in the form for what is stored.
-
-    ``start`` is what the place counts as while it is missing, where DynamoDB has to be told. ``demands`` is what must be
-    true for this form: that something is stored at a place, or is not NULL. ``other``: another form may be right, and
-    ``known`` that it may be seen from the loaded item.
-    """
-
-    start: Wire | None
-    demands: tuple[tuple[str, Location], ...]
-    other: bool
-    known: bool
-
-
-_NO_ENTRY: Final = Entry(None, (), other=False, known=False)
 
 
 class Begun(Struct, eq=False):
@@ -92,11 +69,15 @@ def begin(
             continue
         entry = known.get((kind, parts)) if held is None else None
         if entry is None:
-            entry = _entry(plan, update, held)
+            entry = entry_of(plan, update, held)
         found.append(entry)
         other |= entry.other
         looks |= entry.known
-        plain |= entry.start is not None or bool(entry.demands) or isinstance(update.value, Location)
+        plain |= entry.start is not None or bool(entry.demands)
+        if isinstance(update.value, Location):
+            plain = True
+            if plan.codec.renamed and any(names_of(part)[1:] for part in update.value.parts):
+                other = looks = True
     seen = {} if states is None else states
     if states is None and looks and loaded is not None:
         seen = states_of(updates, loaded)
@@ -125,7 +106,14 @@ def _formed(
     left: list[Update] = []
     terms: dict[tuple[Any, ...], Condition] = {}
     whole: dict[tuple[Part, ...], list[Update]] = {}
-    for update, entry in zip(updates, entries, strict=True):
+    used: set[tuple[str | int, ...]] = set()
+    for given, entry in zip(updates, entries, strict=True):
+        update = given
+        if isinstance(given.value, Location) and plan.codec.renamed:
+            from .other_names import taken_from  # only models with such names need it
+
+            update = taken_from(given, states, terms)
+            used.update(place for place in _stored_prefixes(given.value) if isinstance(states.get(place), Elsewhere))
         choice = [] if entry is None or not states else places(update)
         root = next((one for one in choice if _is_root(plan, update, one, states, holds)), None)
         if root is None or isinstance(update.value, Location):
@@ -140,17 +128,12 @@ def _formed(
     made = tuple(
         [one if isinstance(one, Update) else _whole(plan, one, whole[one], states, terms, holds) for one in changes]
     )
-    used = {location_of(place).stored for place in whole}
+    used.update(location_of(place).stored for place in whole)
     return Begun(made, tuple(left), list(terms.values()), {place: states[place] for place in used}, other)
 
 
-def _start_at(plan: ModelRequests, place: tuple[Part, ...], holds: Wires | None) -> dict[str, Any] | None:
-    """What a place counts as while it is missing: its default, or what the object holds that the item is made of."""
-    field = plan_at(plan.codec, place)
-    wire = None if holds is None or len(place) > 1 else holds.get(place[0].stored)  # type: ignore[union-attr] # a Field
-    if wire is None or field is None or field.hook is not None:
-        return start_of(field)
-    return None if "NULL" in wire else wire
+def _stored_prefixes(place: Location) -> list[tuple[str | int, ...]]:
+    return [place.stored[:length] for length in range(1, len(place.stored) + 1)]
 
 
 def _is_root(plan: ModelRequests, update: Update, place: tuple[Part, ...], states: States, holds: Wires | None) -> bool:
@@ -158,10 +141,12 @@ def _is_root(plan: ModelRequests, update: Update, place: tuple[Part, ...], state
     state = states.get(location_of(place).stored)
     if state is None:
         return False
+    if isinstance(state, Elsewhere):
+        return True
     inside = len(place) < len(update.path.parts)
     if state == "missing":
-        start = _start_at(plan, place, holds)
-        return _is_filled(start) if update.kind in _SETS and not inside else inside and start is not None
+        start = start_at(plan, place, holds)
+        return is_filled(start) if update.kind in SETS and not inside else inside and start is not None
     empty = isinstance(null_at(plan.codec, place), dict)
     return empty or not (inside or update.kind in {"append", "prepend"})
 
@@ -169,8 +154,15 @@ def _is_root(plan: ModelRequests, update: Update, place: tuple[Part, ...], state
 def _told(plan: ModelRequests, update: Update, entry: Entry, terms: dict[tuple[Any, ...], Condition]) -> Update:
     """The update in the form for what is stored, with what a missing attribute counts as where DynamoDB is told."""
     for what, place in entry.demands:
-        term: Condition = Comparison("attribute_exists", (), place)
-        terms[what, place.parts] = term if what == "stored" else ~Comparison("attribute_type", (_NULL,), place)
+        if what == "stored":
+            term: Condition = Comparison("attribute_exists", (), place)
+        elif what == "not NULL":
+            term = ~Comparison("attribute_type", (_NULL,), place)
+        else:
+            from .other_names import not_elsewhere
+
+            term = not_elsewhere(place.parts)
+        terms[what, place.parts] = term
     start = update.start or entry.start
     if isinstance(update.value, Location):
         from .taken_over import not_none  # only such updates need it
@@ -183,39 +175,6 @@ def _told(plan: ModelRequests, update: Update, entry: Entry, terms: dict[tuple[A
     return update if start is None else Update(update.kind, update.path, update.value, start)
 
 
-def _entry(plan: ModelRequests, update: Update, holds: Wires | None) -> Entry:
-    """The entry of an update, kept for the next one unless a factory or an object must be asked each time."""
-    codec, kind, parts = plan.codec, update.kind, update.path.parts
-    outer = around(parts)
-    starts = [_start_at(plan, place, holds) for place in outer]
-    demands = [("stored", location_of(place)) for place, one in zip(outer, starts, strict=True) if _is_filled(one)]
-    known = any(one is not None for one in starts)
-    other = known or any(isinstance(null_at(codec, place), dict) for place in outer)
-    start: dict[str, Any] | None = None
-    if kind in RELATIVE:
-        field = plan_at(codec, parts)
-        nothing = null_at(codec, parts)
-        other |= nothing is not U
-        start = None if kind == "if_not_exists" else _start_at(plan, parts, holds)
-        if kind in _SETS:
-            if _is_filled(start):
-                demands.append(("stored", update.path))
-                known = True
-            start = None
-        elif not _is_filled(start) and kind not in _ELEMENTS:
-            start = None
-        if nothing is not U and (kind == "if_not_exists" or (start and field is not None and field.keep_none)):
-            demands.append(("not NULL", update.path))
-    found = Entry(None if start is None else Wire(start), tuple(demands), other, known)
-    if (
-        holds is None
-        and not any(is_asked(plan_at(codec, place)) for place in (*outer, parts))
-        and len(plan.begins) < MAX_ENTRIES
-    ):
-        plan.begins[kind, parts] = found
-    return found
-
-
 def _whole(
     plan: ModelRequests,
     place: tuple[Part, ...],
@@ -226,17 +185,22 @@ def _whole(
 ) -> Update:
     """The one update that sets a place to what the given ones make of its default, or of NULL."""
     codec, where = plan.codec, location_of(place)
-    missing = states[where.stored] == "missing"
-    terms["is", place] = (
-        Comparison("attribute_not_exists", (), where) if missing else Comparison("attribute_type", (_NULL,), where)
-    )
+    state = states[where.stored]
+    held: Any = start_at(plan, place, holds) if state == "missing" else null_at(codec, place)
+    held = None if held is U else held
+    terms["is", place] = Comparison("attribute_not_exists", (), where) if state == "missing" else _is_null(where)
+    if codec.renamed:
+        from .other_names import whole_start
+
+        terms["is", place], held = whole_start(codec, place, state, terms["is", place], held, updates)
+    before = held
     first = updates[0]
     if (
         isinstance(first.value, Location) and first.path.parts == place
-    ):  # NULL, which is to become what is stored elsewhere
-        return _told(plan, Update("set", where, first.value), _NO_ENTRY, terms)
-    held: Any = _start_at(plan, place, holds) if missing else null_at(codec, place)
-    held = before = None if held is U else held
+    ):  # NULL, which is to become what another attribute holds
+        if held is not None and isinstance(state, Elsewhere) and "NULL" not in state.wire:
+            return Update("set", where, Wire(held))
+        return _told(plan, Update("set", where, first.value), NO_ENTRY, terms)
     for update in sorted(updates, key=_turn):
         failed: Exception
         try:
@@ -255,6 +219,10 @@ def _whole(
 
         check_whole(plan, place, before, held, updates)
     return Update("remove", where) if held is None else Update("set", where, Wire(held))
+
+
+def _is_null(place: Location) -> Condition:
+    return Comparison("attribute_type", (_NULL,), place)
 
 
 def _applied(plan: ModelRequests, held: Any, depth: int, update: Update) -> Any:
@@ -280,12 +248,4 @@ def _turn(update: Update) -> tuple[bool, int]:
     return removes, -at if removes else at
 
 
-_WHAT: Final[dict[str, Any]] = {"add": "number", **dict.fromkeys(_ELEMENTS, "element")}
-
-
-def _is_filled(start: dict[str, Any] | None) -> bool:
-    """Whether a default is another value than 0 or the empty one, from which DynamoDB begins by itself."""
-    if start is None:
-        return False
-    ((tag, value),) = start.items()
-    return value != "0" if tag == "N" else bool(value)
+_WHAT: Final[dict[str, Any]] = {"add": "number", **dict.fromkeys(ELEMENTS, "element")}

@@ -176,7 +176,9 @@ def _written(draft: UpdateDraft) -> Write:
     changes, more = draft.updates, draft.more
     if begun is not None:
         changes = begun.updates
-        draft.terms += [condition_text(term, places, plan.operand) for term in begun.terms]
+        for term in begun.terms:
+            text = condition_text(term, places, plan.operand)
+            draft.terms.append(f"({text})" if term.op == "OR" else text)
         _explain_taken_over(draft)
     if whole is not None:
         more += tuple(whole.more())

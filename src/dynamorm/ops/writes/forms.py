@@ -17,7 +17,7 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.values.updates import location_of
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, OutOfBounds, ValidationError
-from dynamorm.expressions.tree import Part, Update
+from dynamorm.expressions.tree import Location, Part, Update
 from dynamorm.schema.schema import Field
 
 from .write import Write, read_back
@@ -25,8 +25,16 @@ from .write import Write, read_back
 if TYPE_CHECKING:
     from dynamorm.session import Session
 
-States: TypeAlias = Mapping[tuple[str | int, ...], str]
-"""The places, in the words of the table, that are ``missing`` or ``null``; any other is taken to hold a value."""
+
+class Elsewhere(Struct, frozen=True):
+    """An attribute is stored under another name that is read for it, and not under its own."""
+
+    name: str
+    wire: dict[str, Any]
+
+
+States: TypeAlias = Mapping[tuple[str | int, ...], str | Elsewhere]
+"""The places, in the words of the table, that are ``missing``, ``null`` or elsewhere; any other is taken to hold a value."""
 
 GROWING: Final = frozenset({"add", "add_to_set", "delete_from_set", "append", "prepend", "append_or_create"})
 """The kinds of updates that compute what is to be stored at their place from what is stored there."""
@@ -62,33 +70,52 @@ def places(update: Update) -> list[tuple[Part, ...]]:
     return [*around(parts), parts] if update.kind in RELATIVE else around(parts)
 
 
+def with_prefixes(parts: tuple[Part, ...]) -> list[tuple[Part, ...]]:
+    """A place and what it lies in, outermost first."""
+    return [parts[:length] for length in range(1, len(parts) + 1)]
+
+
+def _looked_at(update: Update) -> list[tuple[Part, ...]]:
+    """The places whose states matter to an update: its own, and those of what it takes over."""
+    found = places(update)
+    if isinstance(update.value, Location):
+        found += [one for one in with_prefixes(update.value.parts) if isinstance(one[-1], Field) and one[-1].also_read]
+    return found
+
+
 def states_of(updates: Iterable[Update], raw: bytes | None) -> States:
     """The states of the places that updates depend on, in an item; in one that is not there all are missing."""
     item = {"M": {} if raw is None else read_object(raw)}
-    found: dict[tuple[str | int, ...], str] = {}
-    for place in dict.fromkeys(place for one in updates for place in places(one)):
-        wire = _at(item, place)
+    found: dict[tuple[str | int, ...], str | Elsewhere] = {}
+    for place in dict.fromkeys(place for one in updates for place in _looked_at(one)):
+        wire, name = _at(item, place)
         if wire is U:
             found[location_of(place).stored] = "missing"
+        elif isinstance(place[-1], Field) and name != place[-1].stored:
+            found[location_of(place).stored] = Elsewhere(name, wire)
         elif "NULL" in wire:
             found[location_of(place).stored] = "null"
     return found
 
 
-def _at(wire: Any, parts: tuple[Part, ...]) -> Any:
+def _at(wire: Any, parts: tuple[Part, ...]) -> tuple[Any, Any]:
+    """What is stored at a place, `U` for nothing, and the name under which it is."""
+    name: Any = None
     for part in parts:
         if isinstance(part, Field):
             inside = wire.get("M") or {}
             name = next((one for one in (part.stored, *part.also_read) if one in inside), None)
             wire = U if name is None else inside[name]
         elif isinstance(part, str):
+            name = part
             wire = (wire.get("M") or {}).get(part, U)
         else:
+            name = part
             elements = wire.get("L") or ()
             wire = elements[part] if part < len(elements) else U
         if wire is U:
             break
-    return wire
+    return wire, name
 
 
 def may_be_the_form(write: Write, error: DynamORMError) -> bool:
