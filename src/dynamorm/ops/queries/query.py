@@ -14,7 +14,7 @@ from .prepared_query import PreparedQuery
 from .request import Request
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 def turn_of(request: Request, *, fill: bool = False) -> PageReader:
@@ -26,17 +26,17 @@ def turn_of(request: Request, *, fill: bool = False) -> PageReader:
     return ScanTurn(request, fill=fill)
 
 
-def spread(turn: PageReader, session: Session, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+def spread(turn: PageReader, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
     """A step of a query over a partition that is spread over shards."""
     from . import shards  # of such partitions only
 
-    return shards.step(turn, session, ready, size)
+    return shards.step(turn, context, ready, size)
 
 
-def everything(session: Session, request: Request) -> Flow[list[Any]]:
+def everything(context: Context, request: Request) -> Flow[list[Any]]:
     """Every item that matches, up to the limit."""
     turn = PageReader(request, spread=spread) if request.segments is None else turn_of(request)
-    found: list[Any] = yield from turn.next(session)
+    found: list[Any] = yield from turn.next(context)
     while not turn.done:
-        found += yield from turn.next(session)
+        found += yield from turn.next(context)
     return found

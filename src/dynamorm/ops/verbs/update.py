@@ -27,13 +27,13 @@ from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field, Schema
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 _ALL_NEW = {"ReturnValues": "ALL_NEW"}
 
 
 def update(
-    session: Session,
+    context: Context,
     subject: Any,
     args: tuple[Any, ...],
     parts: dict[str, Any],
@@ -47,17 +47,17 @@ def update(
     if returning != "new":
         _check_returning(subject, returning)
 
-    plan = session.plan(subject if isinstance(subject, type) else type(subject))
+    plan = context.plan(subject if isinstance(subject, type) else type(subject))
     build = partial(
-        update_write, session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, result=returning
+        update_write, context, subject, args, parts, condition=condition, upsert=upsert, allow=allow, result=returning
     )
     if plan.needs_stored:
-        return performed_while_unchanged(session, subject, build, performed)
-    return performed(session, build())
+        return performed_while_unchanged(context, subject, build, performed)
+    return performed(context, build())
 
 
 def update_write(
-    session: Session,
+    context: Context,
     subject: Any,
     args: tuple[Any, ...],
     parts: dict[str, Any],
@@ -77,7 +77,7 @@ def update_write(
     that the updates depend on (see `dynamorm.ops.updates.begin`), where they were looked at. Without a ``result`` the item is
     not asked for.
     """
-    draft = _addressed(session, subject, args, parts)
+    draft = _addressed(context, subject, args, parts)
     draft.upsert, draft.stored, draft.condition = upsert, stored, condition
     plan = draft.plan
     depends = _accept(draft, allow)
@@ -102,14 +102,14 @@ def update_write(
     write = _written(draft)
     if draft.begun is not None and draft.begun.other:
         build = partial(
-            update_write, session, subject, args, parts,
+            update_write, context, subject, args, parts,
             condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder,
         )  # fmt: skip
         write.forms = Forms(draft.updates, draft.begun.states, bool(draft.begun.terms or draft.bounds), build)
     return without_result(write) if result is None else write
 
 
-def _addressed(session: Session, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:
+def _addressed(context: Context, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:
     """The draft of the updates of an object, or of a model and a key."""
     key: tuple[Any, ...] = ()
     updates = args
@@ -119,12 +119,12 @@ def _addressed(session: Session, subject: Any, args: tuple[Any, ...], parts: dic
         if parts or not updates:
             from .misuse import check_change  # only what looks wrong
 
-            check_change(session.plan(subject).codec.schema, key, parts, updates)
+            check_change(context.plan(subject).codec.schema, key, parts, updates)
     elif parts:
         from .misuse import not_an_argument  # only what is wrong
 
-        raise not_an_argument(session.plan(type(subject)).codec.schema, next(iter(parts)))
-    draft = addressed(UpdateDraft, session, "update", "Update", subject, key, parts)
+        raise not_an_argument(context.plan(type(subject)).codec.schema, next(iter(parts)))
+    draft = addressed(UpdateDraft, context, "update", "Update", subject, key, parts)
     draft.updates = updates
     return draft
 
@@ -167,7 +167,7 @@ def _protect(draft: UpdateDraft) -> None:
         return
     if not upsert:
         draft.terms.append(f"attribute_exists({draft.places.name(plan.partition.stored)})")
-    draft.stamps = _by_key_stamps(draft.session, plan, upsert=upsert)
+    draft.stamps = _by_key_stamps(draft.context, plan, upsert=upsert)
 
 
 def _written(draft: UpdateDraft) -> Write:
@@ -312,13 +312,13 @@ def _set(stored: str, wire: dict[str, Any]) -> Update:
     return system_path(stored).set(Wire(wire))
 
 
-def _by_key_stamps(session: Session, plan: ModelRequests, *, upsert: bool) -> list[Update]:
+def _by_key_stamps(context: Context, plan: ModelRequests, *, upsert: bool) -> list[Update]:
     """The library-owned attributes when the stored version is not known: it is raised by one, whatever it is."""
     codec = plan.codec
     found: list[Update] = []
     created = plan.created if upsert else None
     if plan.updated is not None or created is not None:
-        now = time_wire(session.now())
+        now = time_wire(context.now())
         if plan.updated is not None:
             found.append(_set(plan.updated.stored, now))
         if created is not None:

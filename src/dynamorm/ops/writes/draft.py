@@ -27,9 +27,9 @@ from .write import NOT_READ, MustRead, Write
 
 if TYPE_CHECKING:
     from dynamorm.expressions.tree import Condition, Update
+    from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.schema.schema import Field
-    from dynamorm.session import Session
 
     from .within import Within
 
@@ -70,9 +70,9 @@ class WriteDraft:
     version_check: VersionCheck | None = None
 
     def __init__(
-        self, session: Session, plan: ModelRequests, verb: str, kind: str, obj: Any, loaded: bytes | None
+        self, context: Context, plan: ModelRequests, verb: str, kind: str, obj: Any, loaded: bytes | None
     ) -> None:
-        self.session: Session = session
+        self.context: Context = context
         self.plan: ModelRequests = plan
         self.verb: str = verb
         self.kind: str = kind
@@ -143,7 +143,7 @@ class WriteDraft:
 
         Example: ``return draft.instead("update", *draft.target, Payment.deleted.set(True))``
         """
-        return self.session.writer(verb)(self.session, *args, **options)
+        return self.context.writer(verb)(self.context, *args, **options)
 
     def add(self, verb: str, *args: Any, **options: Any) -> None:
         """Let another write be applied together with this one, or neither: as by `instead`.
@@ -157,7 +157,7 @@ class WriteDraft:
     def check_version(self) -> None:
         """Let the write happen only to the item as it was loaded."""
         assert self.loaded is not None  # asked for loaded objects only
-        self.version_check = check = VersionCheck(self.session, self.plan, self.loaded)
+        self.version_check = check = VersionCheck(self.context, self.plan, self.loaded)
         self.terms += (check.condition(self.places),)
 
     def write(
@@ -177,9 +177,9 @@ class WriteDraft:
         if settled and check is not None:
             token = check.token
         else:
-            token = self.session.random_bytes(16)
+            token = self.context.random_bytes(16)
             transact, safety, extra = how_to_send(
-                self.session, plan, conditional=not self.repeatable, returning=self.returning
+                self.context, plan, conditional=not self.repeatable, returning=self.returning
             )
             single = None if transact else extra or single
         write = Write(
@@ -210,7 +210,7 @@ Draft = TypeVar("Draft", bound=WriteDraft)
 
 def addressed(
     draft_class: type[Draft],
-    session: Session,
+    context: Context,
     verb: str,
     kind: str,
     subject: Any,
@@ -219,15 +219,15 @@ def addressed(
 ) -> Draft:
     """The draft of a write of an object, or of a model and a key. Raises: ValidationError for a key that does not fit."""
     if isinstance(subject, type):
-        plan = session.plan(subject)
-        draft = draft_class(session, plan, verb, kind, None, None)
+        plan = context.plan(subject)
+        draft = draft_class(context, plan, verb, kind, None, None)
         draft.key = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
         draft.key_parts = parts
         return draft
     if key or parts:
         raise ValidationError(f"{verb} takes an object, or a model and a key, not both")
-    plan = session.plan(type(subject))
-    draft = draft_class(session, plan, verb, kind, subject, plan.codec.loaded(subject))
+    plan = context.plan(type(subject))
+    draft = draft_class(context, plan, verb, kind, subject, plan.codec.loaded(subject))
     draft.key = plan.codec.key_of(subject)
     return draft
 

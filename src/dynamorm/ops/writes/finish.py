@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
     from .write import Write
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 class TransactionDraft:
     """One TransactWriteItems before it is sent, as ``finish(transaction)`` of a plugin sees it.
 
-    ``writes`` are those of the caller and of the rules, in order. ``session`` tells the scope and the time.
+    ``writes`` are those of the caller and of the rules, in order. ``context`` tells the scope and the time.
     """
 
-    __slots__ = ("_added", "session", "writes")
+    __slots__ = ("_added", "context", "writes")
 
-    def __init__(self, session: Session, writes: tuple[Write, ...]) -> None:
-        self.session: Session = session
+    def __init__(self, context: Context, writes: tuple[Write, ...]) -> None:
+        self.context: Context = context
         self.writes: tuple[Write, ...] = writes
         self._added: list[Write] = []
 
@@ -34,7 +34,7 @@ class TransactionDraft:
 
         Example: ``transaction.add("create", Receipt(id=..., writes=len(transaction.writes)))``
         """
-        self._added.append(self.session.writer(verb)(self.session, *args, **options))
+        self._added.append(self.context.writer(verb)(self.context, *args, **options))
 
     def taken(self) -> list[Write]:
         """What was added since this was asked for the last time."""
@@ -42,11 +42,11 @@ class TransactionDraft:
         return added
 
 
-def finished(session: Session, writes: Iterable[Write]) -> list[Write]:
+def finished(context: Context, writes: Iterable[Write]) -> list[Write]:
     """What the plugins add to these writes, each marked with the plugin's name."""
-    transaction = TransactionDraft(session, tuple(writes))
+    transaction = TransactionDraft(context, tuple(writes))
     every: list[Write] = []
-    for name, finish in session.finishers:
+    for name, finish in context.finishers:
         finish(transaction)
         for write in transaction.taken():
             write.added_by = name

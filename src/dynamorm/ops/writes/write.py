@@ -34,7 +34,7 @@ from .token_ring import TOKEN, tokens, verdict
 from .tokened import spending
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
     from .forms import Forms
 
@@ -142,7 +142,7 @@ def read_back(plan: ModelRequests, key: bytes, end: float | None = None) -> Op:
     return op
 
 
-def refused(session: Session, write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
+def refused(context: Context, write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
     """The condition failed: an earlier attempt of this very write was applied, or the condition does not hold."""
     if not believable(write, raw):
         return UNBELIEVABLE
@@ -154,14 +154,14 @@ def refused(session: Session, write: Write, raw: bytes | None, info: dict[str, A
     if not ambiguous or outcome is Outcome.NOT_APPLIED:
         raise refusal(write, raw, info)
     if write.expects == "absent" or is_untouched(write, raw):
-        raise may_come_late(session, refusal(write, raw, info))
+        raise may_come_late(context, refusal(write, raw, info))
     return UNSETTLED
 
 
-def may_come_late(session: Session, error: DynamORMError) -> DynamORMError:
+def may_come_late(context: Context, error: DynamORMError) -> DynamORMError:
     """The refusal of a write, when an earlier attempt of it may still be on its way and be applied when it arrives."""
     error.outcome = Outcome.UNKNOWN
-    error.settled_by = session.now() + LATEST
+    error.settled_by = context.now() + LATEST
     return error
 
 
