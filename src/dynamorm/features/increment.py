@@ -95,7 +95,7 @@ class Step:
                     field=self.path.name,
                 )
         if self._plan.codec.bounded:
-            from dynamorm.ops.updates.limited import crossed as crossed_by
+            from dynamorm.ops.updates.limited import crossed as crossed_by  # only fields with bounds need it
 
             if (past := crossed_by(self._plan.codec.plans[self.field.name], found, self.by)) is not None:
                 raise OutOfBounds(f"{self.name} must {past[1]}", bound=past[0], field=self.path.name)
@@ -148,7 +148,7 @@ def increment(
         key = key_from_parts(plan, args[:-1], parts) if parts else args[:-1]
         codec.key_json(key)  # refused now, and not in the middle
         if upsert:
-            from dynamorm.ops.updates.completion import Completion
+            from dynamorm.ops.updates.completion import Completion  # only upserts need it
 
             Completion(plan, (step.path.set(step.by),), None).check()  # so is an item that could not be read
         return _counted(context, plan, key, step, upsert=upsert)

@@ -68,7 +68,7 @@ class PageReader:
             plan = context.plan(self.request.model)
             ready = PreparedQuery(plan, self.request, choose(plan, self.request))
             if self.request.cursor is not None:
-                from . import cursor
+                from . import cursor  # only pages that are gone on from
 
                 self.start = cursor.open_cursor(context, ready, self.request.cursor)
             self.ready = ready
@@ -117,7 +117,7 @@ class PageReader:
         key = start
 
         def seal() -> str:
-            from . import cursor
+            from . import cursor  # only pages that are gone on from
 
             return cursor.seal(context, ready, key)
 

@@ -150,7 +150,7 @@ def _partly(
     plan: ModelRequests, request: Request, chosen: QueryPlan, places: Placeholders, rest: dict[str, Any]
 ) -> Callable[..., Page]:
     """Ask for the places selected, and read objects that hold no more than these or than the index does."""
-    from dynamorm.codec.partial import reader as partly
+    from dynamorm.codec.partial import reader as partly  # only selections need it
 
     codec, index = plan.codec, chosen.index
     if not request.select:

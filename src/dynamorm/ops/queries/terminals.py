@@ -66,7 +66,7 @@ def _paged(request: Request) -> Request:
 def count(context: Context, request: Request) -> Flow[int]:
     """How many items match, up to the limit."""
     if request.segments is not None and request.segment is None:
-        from . import scan
+        from . import scan  # of parallel scans only
 
         in_all: int = yield from scan.count(context, request)
         return in_all
@@ -75,7 +75,7 @@ def count(context: Context, request: Request) -> Flow[int]:
     if ready.chosen.family:
         return (yield from turn.count(context))
     if ready.chosen.partitions:
-        from . import shards
+        from . import shards  # of such partitions only
 
         return (yield from shards.count(context, turn))
     counting = ready.counting()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,36 +34,11 @@ def get(
     tail = b',"ConsistentRead":true}' if consistent else b"}"
     codec = plan.codec
     if select is not None:
-        return _part(context, plan, codec.key_json(key), select, consistent=consistent)
+        from .selected import get_selected  # what is read as a whole does not need it
+
+        return get_selected(context, plan, codec.key_json(key), select, consistent=consistent)
     asked = codec.key_json(key)
     return context.call(Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item, key=asked)))
-
-
-def _part(
-    context: Context, plan: ModelRequests, key: bytes, select: Sequence[str | Location], *, consistent: bool
-) -> Flow[Any]:
-    """Some attributes of the object stored under the key, or None."""
-    from dynamorm.codec.partial import reader as partials
-    from dynamorm.expressions.compile import Placeholders, projection_text
-    from dynamorm.expressions.tree import Location
-    from dynamorm.ops.requests import names
-
-    from .textual import place
-
-    named = (select,) if isinstance(select, (str, Location)) else select
-    if not isinstance(named, Iterable):
-        raise ValidationError(
-            f"select takes a list of attributes or of their names, got {type(named).__name__}", field="select"
-        )
-    known = plan.codec.plans
-    chosen = partials.reader(
-        plan.codec, [place(plan, one) if isinstance(one, str) and one not in known else one for one in named]
-    )
-    places = Placeholders()
-    rest: dict[str, Any] = {"ProjectionExpression": projection_text(chosen.projection, places), **names(places)}
-    if consistent:
-        rest["ConsistentRead"] = True
-    return context.call(Op("GetItem", plan.table, finish(plan.key_head, key, rest), chosen.read_item))
 
 
 def require(
@@ -95,7 +69,7 @@ def exists(
     rest: dict[str, Any] = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": plan.partition.stored}}
     read: Callable[..., bool] = has_item
     if plan.codec.family is not None:
-        from .kin import has_owned
+        from .kin import has_owned  # only models that share a table
 
         rest["ProjectionExpression"] = "#k, #t"
         rest["ExpressionAttributeNames"]["#t"] = plan.codec.schema.discriminator
@@ -112,7 +86,7 @@ def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, A
     schema = plan.codec.schema
     assert schema.key is not None  # a plan is made only for a model with a key
     if plan.codec.composites:
-        from . import key_conditions
+        from . import key_conditions  # only models with composite keys
 
         return key_conditions.key_from_parts(plan, key, parts)
     wanted = schema.key.fields

@@ -27,33 +27,33 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
     codec = plan.codec
     rules: list[WriteRule] = []
     if codec.family is not None:
-        from .siblings import SiblingsRule
+        from .siblings import SiblingsRule  # loaded with the first model that has it
 
         rules.append(SiblingsRule())
     shown = shown_by_default(plan)
     if shown:
-        from .shown_defaults import ShownDefaultsRule
+        from .shown_defaults import ShownDefaultsRule  # loaded with the first model that has it
 
         rules.append(ShownDefaultsRule(shown))
     if _has(plan, AppendOnly):
-        from .append_only import AppendOnlyRule
+        from .append_only import AppendOnlyRule  # loaded with the first model that has it
 
         rules.append(AppendOnlyRule(plan))
     if codec.composites:
-        from .composite_keys import CompositeKeysRule
+        from .composite_keys import CompositeKeysRule  # loaded with the first model that has it
 
         rules.append(CompositeKeysRule())
     if plan.kept:
-        from .write_once import WriteOnceRule
+        from .write_once import WriteOnceRule  # loaded with the first model that has it
 
         rules.append(WriteOnceRule())
     if codec.bounded:
-        from .limits import LimitsRule
+        from .limits import LimitsRule  # loaded with the first model that has it
 
         rules.append(LimitsRule())
     rules += of_plugins
     if _has(plan, Unique):
-        from .unique import UniqueRule
+        from .unique import UniqueRule  # loaded with the first model that has it
 
         rules.append(UniqueRule(plan))
     plan.rules = by_verb(rules)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.library_attributes import number_wire, text_wire, time_wire
 from dynamorm.codec.types.size import MAX_ITEM, item_size
+from dynamorm.codec.values.nothing import without_none
 from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
 from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
@@ -17,7 +18,9 @@ from dynamorm.expressions.tree import Location, Node, Wire
 from dynamorm.models.declare import did_you_mean
 from dynamorm.ops.requests import ModelRequests, check_values, finish, names
 from dynamorm.ops.updates.begin import begin
+from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.updates.draft import UpdateDraft
+from dynamorm.ops.updates.taken_over import explain as explain_taken_over
 from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
 from dynamorm.ops.writes.send import performed
@@ -25,6 +28,8 @@ from dynamorm.ops.writes.unchanged import performed_while_unchanged
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field, Schema
+
+from .misuse import check_change, not_an_argument
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -82,8 +87,6 @@ def update_write(
     plan = draft.plan
     depends = _accept(draft, allow)
     if upsert and (draft.loaded is None or plan.version is None):  # else the version demands that there is an item
-        from dynamorm.ops.updates.completion import Completion  # only upserts need it
-
         draft.whole = whole = Completion(plan, draft.updates, holder if draft.obj is None else draft.obj)
         draft.updates = whole.updates
     for rule in plan.rules["update"]:
@@ -117,12 +120,8 @@ def _addressed(context: Context, subject: Any, args: tuple[Any, ...], parts: dic
         count = next((at for at, arg in enumerate(args) if isinstance(arg, Node)), len(args))
         key, updates = args[:count], args[count:]
         if parts or not updates:
-            from .misuse import check_change  # only what looks wrong
-
             check_change(context.plan(subject).codec.schema, key, parts, updates)
     elif parts:
-        from .misuse import not_an_argument  # only what is wrong
-
         raise not_an_argument(context.plan(type(subject)).codec.schema, next(iter(parts)))
     draft = addressed(UpdateDraft, context, "update", "Update", subject, key, parts)
     draft.updates = updates
@@ -260,8 +259,6 @@ def _allowed(schema: Schema, allow: Any) -> frozenset[str]:
 
 def _without_none(plan: ModelRequests, updates: tuple[Update, ...], allow: Any) -> tuple[Update, ...]:
     """The updates with what `dynamorm.codec.values.nothing` makes of those to None, checked as they are then."""
-    from dynamorm.codec.values.nothing import without_none  # only updates to None need it
-
     changed = without_none(plan.codec, updates)
     check_updates(plan.codec.schema, changed, allow)
     return changed
@@ -283,9 +280,7 @@ def _nothing(_: bytes | None) -> None:
 def _explain_taken_over(draft: UpdateDraft) -> None:
     """Let the error of a refused write name the attribute that is None, and was to be taken over."""
     if draft.begun is not None and draft.begun.terms and any(isinstance(one.value, Location) for one in draft.updates):
-        from dynamorm.ops.updates.taken_over import explain  # only updates that take over
-
-        draft.explain.append(partial(explain, updates=draft.updates))
+        draft.explain.append(partial(explain_taken_over, updates=draft.updates))
 
 
 def _check_sizes(plan: ModelRequests, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:
