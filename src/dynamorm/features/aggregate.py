@@ -24,7 +24,7 @@ from dynamorm.codec.types.unions import Union
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.tree import Location, refuse
-from dynamorm.ops.queries.query import turn_of
+from dynamorm.ops.queries.query import page_reader_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.reads import textual
 from dynamorm.ops.requests import ModelRequests
@@ -73,9 +73,9 @@ def _numbers(context: Context, request: Request, field: Any, end: Callable[[Any,
     steps = _steps(codec, place)
     found: Any = Decimal(0) if _shape(codec, place) in _NUMBERS[1:] else 0
     count = 0
-    turn = turn_of(_only(request, place))
-    while not turn.done:
-        for value in _values((yield from turn.next(context)), steps):
+    reader = page_reader_of(_only(request, place))
+    while not reader.done:
+        for value in _values((yield from reader.next(context)), steps):
             found = _plus(found, value, place)
             count += 1
     return end(found, count)
@@ -107,9 +107,9 @@ def _extreme(context: Context, request: Request, field: Any, better: Callable[[A
         )
     steps = _steps(codec, place)
     best: Any = None
-    turn = turn_of(_only(request, place))
-    while not turn.done:
-        for value in _values((yield from turn.next(context)), steps):
+    reader = page_reader_of(_only(request, place))
+    while not reader.done:
+        for value in _values((yield from reader.next(context)), steps):
             if best is None:
                 best = value
                 continue

@@ -15,7 +15,7 @@ from dynamorm.codec.partial.reader import address, place_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, MissingItem, Outcome, ValidationError
 from dynamorm.ops.callbacks import check_progress
-from dynamorm.ops.queries.query import turn_of
+from dynamorm.ops.queries.query import page_reader_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.verbs.batch_write import remove
@@ -47,10 +47,10 @@ def delete_all(
 
 def _pages(context: Context, plan: ModelRequests, request: Request, progress: Callable[[int], Any] | None) -> Flow[int]:
     deleted = 0
-    turn = turn_of(request)
+    reader = page_reader_of(request)
     try:
-        while not turn.done:
-            found = yield from turn.next(context)
+        while not reader.done:
+            found = yield from reader.next(context)
             if not found:
                 continue
             keys = [address(plan.codec, one) for one in found]

@@ -156,7 +156,7 @@ class _Repair:
                 if kind:
                     kinds.append(kind)
                 if mend is not None and self.apply:
-                    mend.also = (_unchanged(self.plan, guards, owner, pair[1]),)
+                    mend.together_with = (_unchanged(self.plan, guards, owner, pair[1]),)
                     yield from perform(self.context, mend)
                     self.repaired += 1
             except (ConditionFailed, TransactionConflict):

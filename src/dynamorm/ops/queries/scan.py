@@ -105,7 +105,7 @@ def check_segments(segments: Any) -> int:
     return check_count("segments", segments, 1, MAX_SEGMENTS)
 
 
-class ScanTurn(PageReader):
+class ParallelScanReader(PageReader):
     """Where a reader of a parallel scan stands. A page holds what one round brought: up to a page of each segment."""
 
     __slots__ = ("state",)
@@ -164,13 +164,13 @@ def _segment(segment: int, state: ScanState) -> bytes:
 
 def count(context: Context, request: Request) -> Flow[int]:
     """How many items match, up to the limit."""
-    turn = ScanTurn(request)
-    ready = turn.begin(context)
+    reader = ParallelScanReader(request)
+    ready = reader.begin(context)
     if ready.chosen.family:
-        return (yield from turn.count(context))
-    counting, state = ready.counting(), _state(request, turn.start)
+        return (yield from reader.count(context))
+    counting, state = ready.counting(), _state(request, reader.start)
     return (
         yield from counted(
-            context, state, lambda segment: (counting, _segment(segment, state)), request.limit, turn.look
+            context, state, lambda segment: (counting, _segment(segment, state)), request.limit, reader.look
         )
     )

@@ -180,28 +180,28 @@ def _of_one(ready: PreparedQuery, spread: Spread, number: int) -> Any:
     return replace(chosen, terms=terms, partitions=())
 
 
-def step(turn: PageReader, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+def step(reader: PageReader, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
     """One step of a reader of pages: read where nothing is left, and hand out what comes next."""
-    found: Shards | None = turn.shards
+    found: Shards | None = reader.shards
     if found is None:
-        found = turn.shards = Shards(ready, turn.start)
+        found = reader.shards = Shards(ready, reader.start)
     count = len(found.shards)
     ahead = IN_MEMORY if size is None else 2 * size  # a shard may have more than its share of what comes next
     most = max(ahead // count, _FEWEST)
     most = most if size is None else min(size, most)
     if ready.filtered:
-        most = max(most, turn.look)
-        turn.look = min(turn.look * 2, MOST)
+        most = max(most, reader.look)
+        reader.look = min(reader.look * 2, MOST)
     yield from found.fill(context, most)
     items = found.take(size)
     if ready.hydrates:
         items = (yield from whole(context, ready, _page_of(items))).items
-    items = turn.kept(items)
-    if turn.left is not None:
-        turn.left -= len(items)
+    items = reader.kept(items)
+    if reader.left is not None:
+        reader.left -= len(items)
     over = found.done
-    turn.start = None if over else found.encode()
-    turn.done = over or turn.left == 0
+    reader.start = None if over else found.encode()
+    reader.done = over or reader.left == 0
     return items
 
 
@@ -211,8 +211,8 @@ def _page_of(items: list[Any]) -> Flow[Page]:
     yield
 
 
-def count(context: Context, turn: PageReader) -> Flow[int]:
+def count(context: Context, reader: PageReader) -> Flow[int]:
     """How many items match in all shards, up to the limit."""
-    shards = Shards(turn.begin(context), turn.start)
+    shards = Shards(reader.begin(context), reader.start)
     counting = {shard.number: (shard.ready.counting(), b"") for shard in shards.shards}
-    return (yield from counted(context, shards.lanes(), counting.__getitem__, turn.left, turn.look))
+    return (yield from counted(context, shards.lanes(), counting.__getitem__, reader.left, reader.look))

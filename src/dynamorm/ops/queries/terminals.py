@@ -14,7 +14,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import MultipleFound, NotFound
 
 from .page_reader import MOST, PageReader
-from .query import spread, turn_of
+from .query import page_reader_of, spread
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 def first(context: Context, request: Request) -> Flow[Any]:
     """The first item that matches, or None."""
-    turn = turn_of(replace(request, limit=1))
-    while not turn.done:
-        found = yield from turn.next(context)
+    reader = page_reader_of(replace(request, limit=1))
+    while not reader.done:
+        found = yield from reader.next(context)
         if found:
             return found[0]
     return None
@@ -35,13 +35,13 @@ def first(context: Context, request: Request) -> Flow[Any]:
 
 def one(context: Context, request: Request) -> Flow[Any]:
     """The only item that matches. Raises: NotFound, MultipleFound."""
-    turn = turn_of(replace(request, limit=2 if request.limit is None else min(request.limit, 2)))
+    reader = page_reader_of(replace(request, limit=2 if request.limit is None else min(request.limit, 2)))
     found: list[Any] = []
-    while not turn.done:
-        found += yield from turn.next(context)
+    while not reader.done:
+        found += yield from reader.next(context)
     if len(found) == 1:
         return found[0]
-    plan = turn.begin(context).plan
+    plan = reader.begin(context).plan
     name = plan.codec.schema.name
     if found:
         raise MultipleFound(
@@ -54,7 +54,7 @@ def one(context: Context, request: Request) -> Flow[Any]:
 
 def page(context: Context, request: Request) -> Flow[Page[Any]]:
     """One page, full unless it is the last or time ran out."""
-    return turn_of(_paged(request), fill=True).page(context)
+    return page_reader_of(_paged(request), fill=True).page(context)
 
 
 def _paged(request: Request) -> Request:
@@ -70,16 +70,16 @@ def count(context: Context, request: Request) -> Flow[int]:
 
         in_all: int = yield from scan.count(context, request)
         return in_all
-    turn = PageReader(request, spread=spread)
-    ready = turn.begin(context)
+    reader = PageReader(request, spread=spread)
+    ready = reader.begin(context)
     if ready.chosen.family:
-        return (yield from turn.count(context))
+        return (yield from reader.count(context))
     if ready.chosen.partitions:
         from . import shards  # of such partitions only
 
-        return (yield from shards.count(context, turn))
+        return (yield from shards.count(context, reader))
     counting = ready.counting()
-    start, left, look = turn.start, request.limit, turn.look
+    start, left, look = reader.start, request.limit, reader.look
     total: int = 0
     while True:
         limit = left if left is None or not ready.filtered else max(left, look)

@@ -82,9 +82,9 @@ def delete_write(
 
 def _without_answer(write: Write) -> Write:
     """The write that a rule has put in the place of a delete: its result is nothing, as that of a delete."""
-    done, shown = write.done, write.shown
+    done, shown = write.done, write.on_item
     write.done = lambda raw: _nothing(done(raw))
-    write.shown = None if shown is None else lambda fresh: _nothing(shown(fresh))
+    write.on_item = None if shown is None else lambda fresh: _nothing(shown(fresh))
     return write
 
 

@@ -101,7 +101,7 @@ def put_write(
         check_values(write.body, said)
     repeatable = draft is None or draft.repeatable
     if not repeatable or returning is not None:
-        write.transact, write.safety, write.single = how_to_send(
+        write.transact, write.safety, write.plain_extras = how_to_send(
             context, plan, conditional=not repeatable, returning=returning
         )
         if returning is not None:

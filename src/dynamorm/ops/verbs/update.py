@@ -196,13 +196,13 @@ def _written(draft: UpdateDraft) -> Write:
     shown = partial(_shown, draft)
     done = partial(_done, draft, shown)
     if draft.version_check is not None:
-        write = draft.write(body, done, settled=True, expects="version", single=dict(_ALL_NEW))
+        write = draft.write(body, done, settled=True, expects="version", plain_extras=dict(_ALL_NEW))
     else:
         draft.repeatable = draft.repeatable and _is_repeatable(draft)
         expects = "" if draft.upsert else "exists"
-        write = draft.write(body, done, settled=False, expects=expects, single=dict(_ALL_NEW))
+        write = draft.write(body, done, settled=False, expects=expects, plain_extras=dict(_ALL_NEW))
         write.refresh = write.transact
-    write.shown = shown
+    write.on_item = shown
     return write
 
 
@@ -266,7 +266,7 @@ def _without_none(plan: ModelRequests, updates: tuple[Update, ...], allow: Any) 
 
 def without_result(write: Write) -> Write:
     """The write, made so that it neither asks for the item nor reads it back."""
-    write.refresh, write.single, write.done, write.shown = False, None, _nothing, None
+    write.refresh, write.plain_extras, write.done, write.on_item = False, None, _nothing, None
     if write.forms is not None:
         build = write.forms.build
         write.forms.build = lambda **states: without_result(build(**states))

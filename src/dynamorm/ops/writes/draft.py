@@ -167,11 +167,11 @@ class WriteDraft:
         *,
         settled: bool,
         expects: str = "",
-        single: dict[str, Any] | None = None,
+        plain_extras: dict[str, Any] | None = None,
     ) -> Write:
         """The finished write. ``settled``: what is stored tells what became of it, or it may be sent twice.
 
-        ``single`` is what its own verb says besides, and a transaction cannot.
+        ``plain_extras`` is what its own verb says besides, and a transaction cannot.
         """
         plan, check, transact, safety = self.plan, self.version_check, False, Safety.RESEND
         if settled and check is not None:
@@ -181,11 +181,11 @@ class WriteDraft:
             transact, safety, extra = how_to_send(
                 self.context, plan, conditional=not self.repeatable, returning=self.returning
             )
-            single = None if transact else extra or single
+            plain_extras = None if transact else extra or plain_extras
         write = Write(
             plan, self.kind, self.key, body, done,
             token=token,
-            single=single,
+            plain_extras=plain_extras,
             safety=safety,
             transact=transact,
             expects=expects,
@@ -199,7 +199,7 @@ class WriteDraft:
 
     def completed(self, write: Write) -> Write:
         """The write with what the rules have added."""
-        write.also, write.pinned = self.together_with, self.if_unchanged
+        write.together_with, write.if_unchanged = self.together_with, self.if_unchanged
         for explain in self.explain:
             explain(write)
         return write

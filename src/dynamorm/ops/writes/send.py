@@ -49,7 +49,7 @@ def _in_turn(context: Context, write: Write) -> Flow[Any]:
 
 def perform(context: Context, write: Write) -> Flow[Any]:
     """Send one write, with what must be applied together with it, and return the verb's result."""
-    if write.also or context.finishers:
+    if write.together_with or context.finishers:
         from .transaction import together  # only where other writes go along
 
         return together(context, write)
@@ -59,9 +59,9 @@ def perform(context: Context, write: Write) -> Flow[Any]:
 def _single(context: Context, write: Write) -> Flow[Any]:
     """Send the write as its own verb; where no answer tells what became of it, look at what is stored."""
     plan, body, returns = write.plan, write.body, None
-    if write.single is not None:
-        returns = write.single.get("ReturnValues")
-        body = body[:-1] + b"," + dumps(write.single)[1:]
+    if write.plain_extras is not None:
+        returns = write.plain_extras.get("ReturnValues")
+        body = body[:-1] + b"," + dumps(write.plain_extras)[1:]
     op = Op(
         _OPERATIONS[write.kind],
         plan.table,
@@ -119,9 +119,9 @@ def _read_new(write: Write, reply: bytes) -> Any:
         raise
     if fresh is None:  # an update always leaves an item: this answer is not to what was asked
         raise MalformedResponse("the answer lacks the attributes that were asked for")
-    assert write.shown is not None  # whoever asks for the new item
+    assert write.on_item is not None  # whoever asks for the new item
     try:
-        return write.shown(fresh)
+        return write.on_item(fresh)
     except BaseException as error:
         after(error)
         raise

@@ -36,7 +36,7 @@ READS_AT_ONCE: Final = 4
 def commit(
     context: Context, writes: Sequence[Write | None], *, checks: Sequence[Write] = (), token: str | None = None
 ) -> Flow[None]:
-    """Send the writes, what must be applied with each (``also``) and the checks as one transaction.
+    """Send the writes, what must be applied with each (``together_with``) and the checks as one transaction.
 
     A None among the writes keeps its place in `TransactionCancelled.reasons` and sends nothing. ``token`` is the
     caller's own client request token; each transaction gets a new one otherwise.
@@ -63,7 +63,7 @@ def commit(
 
 def together(context: Context, write: Write) -> Flow[Any]:
     """Send one verb's write with what must be applied with it; the result and the errors are those of the verb."""
-    if write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
+    if write.plain_extras is not None and write.plain_extras.get("ReturnValues") == "ALL_OLD":
         raise ValidationError(
             f"returning='old' is not to be had of {write.plan.codec.schema.name}: the write changes several items at"
             " once, and a transaction returns none of them; read the item first",
@@ -94,7 +94,7 @@ def _in_other_forms(
                 raise error from None
             if other is not None:
                 other.label, other.verb = write.label, write.verb
-                other.refresh, other.single, other.done = write.refresh, write.single, write.done
+                other.refresh, other.plain_extras, other.done = write.refresh, write.plain_extras, write.done
         found.append(other or write)
     return tuple(found)
 
@@ -120,7 +120,7 @@ class Commit:
         for position, one in enumerate(operations):
             if one is not None:
                 self.parts.append((position, one))
-                if one.also:
+                if one.together_with:
                     self.parts += [(position, other) for other in others(one)]
         if context.finishers:
             first = self.parts[0][0]  # what is added belongs to no operation: to the first one, in a report
@@ -181,7 +181,7 @@ class Commit:
         failures: list[Exception] = []
         wanted: list[Flow[Exception | None]] = []
         for position, write in self.parts:
-            if (write.refresh or write.single is not None) and _is_read_back(write):
+            if (write.refresh or write.plain_extras is not None) and _is_read_back(write):
                 wanted.append(self._refresh(position, write, end))
                 continue
             try:
@@ -213,7 +213,7 @@ class Commit:
 
 def _is_read_back(write: Write) -> bool:
     """Whether the write's result is the item as it is afterwards, which a transaction does not return."""
-    return write.refresh or (write.single is not None and write.single.get("ReturnValues") == "ALL_NEW")
+    return write.refresh or (write.plain_extras is not None and write.plain_extras.get("ReturnValues") == "ALL_NEW")
 
 
 def _all(flows: list[Flow[Exception | None]]) -> Flow[list[Exception | None]]:

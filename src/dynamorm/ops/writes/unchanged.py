@@ -33,7 +33,7 @@ def performed_while_unchanged(
         write = build()
     except MustRead as unread:
         return _while_unchanged(context, unread.plan, unread.under, build, send, None, None)
-    if not write.pinned:
+    if not write.if_unchanged:
         return send(context, write)
     plan = write.plan
     return _while_unchanged(context, plan, write.key, build, send, write, plan.codec.loaded(subject))

@@ -50,10 +50,10 @@ class Write(Struct, eq=False):
     """A single write.
 
     ``kind`` is ``Put``, ``Update`` or ``Delete``; ``body`` the request as the single verb takes it, without the fields
-    in ``single`` that a transaction does not know. ``done(raw)`` is called once it is certain that the write was
-    applied, with the JSON of the stored item when that is known, and gives the verb's result; ``shown(fresh)`` is called
+    in ``plain_extras`` that a transaction does not know. ``done(raw)`` is called once it is certain that the write was
+    applied, with the JSON of the stored item when that is known, and gives the verb's result; ``on_item(fresh)`` is called
     instead, if there is one, when the answer showed the item, with an object made of it.
-    ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``also`` holds writes
+    ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``together_with`` holds writes
     that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
     for it in a transaction's report, ``verb`` the verb that made it, ``added_by`` who added it to the caller's writes. ``refused_as(raw, info)`` makes the error for a
     failed condition, from the JSON of the stored item when it came; None: the error of the verb. ``forms`` says
@@ -61,9 +61,9 @@ class Write(Struct, eq=False):
 
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
     ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
-    ``pinned`` says that the condition holds only while unique attributes are as they were read.
+    ``if_unchanged`` says that the condition holds only while unique attributes are as they were read.
 
-    In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``single``, ``safety``
+    In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``plain_extras``, ``safety``
     and ``transact`` have no meaning.
     """
 
@@ -73,17 +73,17 @@ class Write(Struct, eq=False):
     body: bytes
     done: Callable[[bytes | None], Any]
     token: bytes
-    shown: Callable[[Any], Any] | None = None
-    single: dict[str, Any] | None = None
+    on_item: Callable[[Any], Any] | None = None
+    plain_extras: dict[str, Any] | None = None
     safety: Safety = Safety.RESEND
     transact: bool = False
     refresh: bool = False
     expects: str = ""
     known_version: int | None = None
     known_ring: bytes = b""
-    also: tuple[Write, ...] = ()
+    together_with: tuple[Write, ...] = ()
     label: str | None = None
-    pinned: bool = False
+    if_unchanged: bool = False
     traceless: bool = False
     checked: bool = False
     verb: str = ""
@@ -148,7 +148,7 @@ def refused(context: Context, write: Write, raw: bytes | None, info: dict[str, A
         return UNBELIEVABLE
     outcome = settle(write, raw)
     if outcome is Outcome.APPLIED:
-        if raw is not None and write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
+        if raw is not None and write.plain_extras is not None and write.plain_extras.get("ReturnValues") == "ALL_OLD":
             return UNSETTLED  # what was stored before is lost: no result can be given
         return applied(write, None if write.kind == "Delete" else raw)
     if not ambiguous or outcome is Outcome.NOT_APPLIED:
