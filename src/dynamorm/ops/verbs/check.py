@@ -28,7 +28,10 @@ def check_write(
         if condition is not None:
             raise ValidationError("check was given two conditions: join them with &", field="condition")
         condition, args = args[-1], args[:-1]
-    draft = addressed(WriteDraft, context, "check", "ConditionCheck", subject, args, parts)
+    draft = addressed(
+        WriteDraft, context, "check", "ConditionCheck", subject, args, parts,
+        takes="an object, or a model and a key, and a condition",
+    )  # fmt: skip
     plan, name = draft.plan, draft.plan.codec.schema.name
     expects = ""
     if draft.loaded is not None and plan.version is not None:

@@ -216,17 +216,22 @@ def addressed(
     subject: Any,
     key: tuple[Any, ...],
     parts: dict[str, Any],
+    *,
+    takes: str = "an object, or a model and a key, not both",
 ) -> Draft:
-    """The draft of a write of an object, or of a model and a key. Raises: ValidationError for a key that does not fit."""
+    """The draft of a write of an object, or of a model and a key. Raises: ValidationError for a key that does not fit.
+
+    ``takes`` is what the verb takes, for who gave it something else.
+    """
     if isinstance(subject, type):
         plan = context.plan(subject)
         draft = draft_class(context, plan, verb, kind, None, None)
         draft.key = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
         draft.key_parts = parts
         return draft
+    plan = context.plan(type(subject))  # first, for it says of what is no model that it is none
     if key or parts:
-        raise ValidationError(f"{verb} takes an object, or a model and a key, not both")
-    plan = context.plan(type(subject))
+        raise ValidationError(f"{verb} takes {takes}")
     draft = draft_class(context, plan, verb, kind, subject, plan.codec.loaded(subject))
     draft.key = plan.codec.key_of(subject)
     return draft
