@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from dynamorm import DB, AsyncDB, Attr, Model, NotFound, Presets, attr, partition_key
-from dynamorm.errors import DynamORMError, ModelError
+from dynamorm.errors import DynamORMError, ModelError, ValidationError
 
 pytestmark = pytest.mark.engine
 
@@ -133,6 +133,26 @@ def test_a_claimed_option_wraps_its_field(open_db, engine, made, key):
     plain = open_db(engine.endpoint, table_prefix=f"{made}{key[:8]}-", extensions=(Claiming(),))
     assert plain.get(Secret, key, consistent=True).text == "cba"
     db.tables.delete(Secret)
+
+
+def test_what_a_plugin_wraps_is_neither_taken_over_as_it_is_nor_takes_over(open_db, engine, made, key):
+    class Two(Model, table="secrets"):
+        id: Attr[str] = partition_key()
+        text: Attr[str] = attr(Sealed(), default="")
+        plain: Attr[str] = attr(default="")
+
+    class Sealing:
+        name = "sealing"
+        options = (Sealed,)
+
+        def field(self, schema, field):
+            turned = lambda wire: {"S": wire["S"][::-1]}  # noqa: E731 - one for each field, as of a key of its own
+            return None if field.option(Sealed) is None else (turned, turned)
+
+    db = open_db(engine.endpoint, table_prefix=f"{made}{key[:8]}-", extensions=(Sealing(),))
+    for update in (Two.text.set(Two.plain), Two.plain.set(Two.text)):
+        with pytest.raises(ValidationError, match="cannot take over"):
+            db.update(Two, key, update)
 
 
 class Claiming:

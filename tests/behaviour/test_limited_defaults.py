@@ -53,7 +53,10 @@ def told(act):
     try:
         act()
     except TransactionCancelled as error:
-        raise error.reasons[0].error from None
+        reason = error.reasons[0].error
+        assert reason.codes <= error.codes
+        assert reason.message in error.message == str(error.args[0])
+        raise reason from None
 
 
 def in_transaction(db, model, key, *updates):

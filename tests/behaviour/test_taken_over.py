@@ -5,11 +5,29 @@ from typing import Any
 
 import pytest
 
-from dynamorm import Attr, ConditionFailed, Model, Outcome, TransactionCancelled, ValidationError, attr, partition_key
+from dynamorm import (
+    Attr,
+    Codec,
+    ConditionFailed,
+    Json,
+    Model,
+    Outcome,
+    TransactionCancelled,
+    ValidationError,
+    attr,
+    partition_key,
+)
 
 from .kit import store, stored
 
 pytestmark = pytest.mark.engine
+
+
+def split(text):
+    return tuple(text.split("|"))
+
+
+join = "|".join
 
 
 class Size(Model):
@@ -34,6 +52,13 @@ class Box(Model, table="boxes"):
     maybe: Attr[list[int | None]] = attr(default_factory=list)
     sizes: Attr[dict[str, Size]] = attr(default_factory=dict)
     anything: Attr[Any] = attr(default=None)
+    json: Attr[dict[str, int]] = attr(Json(), default_factory=dict)
+    more_json: Attr[dict[str, int]] = attr(Json(), default_factory=dict)
+    other_json: Attr[list[int]] = attr(Json(), default_factory=list)
+    plain: Attr[dict[str, int]] = attr(default_factory=dict)
+    pair: Attr[tuple[str, ...]] = attr(Codec(join, split), default=())
+    more_pair: Attr[tuple[str, ...]] = attr(Codec(join, split), default=())
+    lines: Attr[tuple[str, ...]] = attr(Codec("\n".join, split), default=())
 
 
 MODELS = (Box,)
@@ -102,6 +127,19 @@ OTHERS = {
     "a dict of others": Box.sizes["a"].set(Box.label),
     "anything": Box.count.set(Box.anything),
     "a part of anything": Box.numbers.set(Box.anything["list"]),
+    "a text as JSON": Box.json.set(Box.text),
+    "a dict as JSON": Box.json.set(Box.plain),
+    "JSON as a dict": Box.plain.set(Box.json),
+    "JSON as a text": Box.text.set(Box.json),
+    "JSON as anything": Box.anything.set(Box.json),
+    "anything as JSON": Box.json.set(Box.anything),
+    "JSON of another type": Box.json.set(Box.other_json),
+    "JSON where there is none": Box.json.if_not_exists(Box.text),
+    "a text by a Codec": Box.pair.set(Box.text),
+    "a Codec's as a text": Box.text.set(Box.pair),
+    "a Codec's as anything": Box.anything.set(Box.pair),
+    "another Codec's": Box.pair.set(Box.lines),
+    "JSON by a Codec": Box.pair.set(Box.json),
 }
 
 
@@ -128,6 +166,14 @@ def test_what_fits_is_taken_over(db, key, update):
     assert (found.count, found.other, found.maybe) == (8, Size(width=2), [1, 2])
     assert (found.sizes["b"], found.anything, found.size) == (Size(width=2), [1, 2], Size(width=4))
     assert found.numbers == [2, 2]
+
+
+def test_what_is_stored_in_the_same_form_is_taken_over(db, key, update):
+    db.create(Box(id=key, json={"a": 1}, pair=("x", "y")))
+    update(key, Box.more_json.set(Box.json))
+    update(key, Box.more_pair.set(Box.pair))
+    found = db.require(Box, key, consistent=True)
+    assert (found.more_json, found.more_pair) == ({"a": 1}, ("x", "y"))
 
 
 def test_none_is_taken_over_where_it_may_be(db, key, update):

@@ -311,14 +311,22 @@ class TransactionCancelled(Rejected):
     def __init__(self, message: str, *, reasons: Sequence[CancellationReason | None] = (), **info: Any) -> None:
         super().__init__(message, **info)
         self.reasons: tuple[CancellationReason | None, ...] = tuple(reasons)
-        self._codes += tuple(code for reason in self.reasons if reason is not None for code in _codes_of(reason))
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """The portable codes of this error, and of the conditions that failed.
+
+        Example: ``if "ErrVersionConflict" in error.codes: load_again()``
+        """
+        # Asked of the reasons each time: what is looked up after a refusal may say more of one.
+        return super().codes.union(*(_codes_of(one) for one in self.reasons if one is not None))
 
 
 def _codes_of(reason: CancellationReason) -> frozenset[str]:
     """The portable codes of a condition that failed; none for another reason."""
-    if reason.code != "ConditionalCheckFailed":
-        return frozenset()
-    return reason.error.codes if isinstance(reason.error, ConditionFailed) else frozenset({ConditionFailed.code})
+    if isinstance(reason.error, ConditionFailed):
+        return reason.error.codes
+    return frozenset({ConditionFailed.code} if reason.code == "ConditionalCheckFailed" else ())
 
 
 class AccessDenied(Rejected):

@@ -15,6 +15,7 @@ from .document import from_wire, key_text, set_to_wire
 from .mismatch import Mismatch, misfit
 from .shapes import ANY, Scalar, Shape, canonical_each, refuse_null
 from .source import Source
+from .spelled_keys import members_read
 
 if TYPE_CHECKING:
     from dynamorm.codec.state import Place
@@ -353,11 +354,16 @@ class DictShape(Shape):
         inner = walks.of(self.item)
         if inner is None:
             return None
+        several = self.key.classes != (str,)
 
         def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
             members = wire.get("M")
+            if not members or not isinstance(value, dict):
+                return
+            if several and len(members) > len(value):
+                members = members_read(members, self.key, self._key_of)
             # Of both the order is the same: one was made of the other.
-            if members and isinstance(value, dict) and len(members) == len(value):
+            if len(members) == len(value):
                 for one, (key, member) in zip(value.values(), members.items(), strict=True):
                     inner(one, member, (*place, key), tour)
 

@@ -38,6 +38,7 @@ class JsonShape(Shape):
     def __init__(self, annotation: Any, where: str, *, optional: bool, none: Any = None) -> None:
         self.none_absent = optional
         self.none = none
+        self.annotation = annotation
         self.expected = "a value that JSON can hold"
         self._free = annotation in _FREE
         try:

@@ -10,7 +10,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from dynamorm.codec.types.jsontext import JsonShape
 from dynamorm.codec.types.shapes import ANY, CustomShape, Nullable, Scalar, Shape
+from dynamorm.codec.types.starts import plan_at
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.tree import Location, Update
 from dynamorm.schema.schema import Field
@@ -39,6 +41,8 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
             raise refusal(codec, parts, "must be there: an item without it could not be read; give the field a default")
         return
     shape = shape_at(codec, parts)
+    if source is not None and _has_form_of_its_own(codec, parts, source):
+        return
     if shape is ANY or isinstance(shape, CustomShape) or not shape.tag:
         return
     if kind in _LISTS and shape.tag != "L":
@@ -55,6 +59,38 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
             )
         if not _is_readable_as(shape, other):
             raise refusal(codec, parts, f"cannot take over the value of {_name(source)}, which is of another type")
+
+
+def _has_form_of_its_own(codec: Any, parts: tuple[Any, ...], source: tuple[Any, ...]) -> bool:
+    """Whether both places are stored in one form that is not that of their type: as JSON, by a Codec or by a plugin.
+
+    Raises: ValidationError where one is, and the other is not stored so.
+    """
+    form, other = _form_of(codec, parts), _form_of(codec, source)
+    if form != other:
+        raise refusal(
+            codec,
+            parts,
+            f"cannot take over the value of {_name(source)}, which is stored in another form ({_shown(form)} here,"
+            f" {_shown(other)} there): load the object and set it",
+        )
+    return bool(form)
+
+
+def _form_of(codec: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What stores the value of a place otherwise than its type says, and all that this depends on."""
+    plan, shape = plan_at(codec, parts), shape_at(codec, parts)
+    form: tuple[Any, ...] = ()
+    if isinstance(shape, CustomShape):
+        form = ("by a Codec", shape.custom.encode, shape.custom.decode)
+    elif isinstance(shape, JsonShape):
+        form = ("as JSON", shape.annotation, shape.none)
+    hook = None if plan is None else plan.hook
+    return form if hook is None else ("by a plugin", *hook, plan.field.annotation, *form)  # type: ignore[union-attr] # it has a hook
+
+
+def _shown(form: tuple[Any, ...]) -> str:
+    return form[0] if form else "as its type"
 
 
 def spellings(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:

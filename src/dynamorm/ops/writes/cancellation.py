@@ -44,6 +44,15 @@ def told(
     return TransactionCancelled(_text(operations, found), reasons=found, **info)
 
 
+def learnt(
+    error: TransactionCancelled, operations: Sequence[Write | None], reason: CancellationReason, why: DynamORMError
+) -> None:
+    """Let the error say what a look at the item has shown: ``why`` is the error of one of its reasons."""
+    reason.error = why
+    error.message = _text(operations, error.reasons)
+    error.args = (error.message,)
+
+
 def named(operations: Sequence[Write | None], position: int) -> str:
     """How an operation is called in messages: ``operation 2 (create Payment, 'debit')``."""
     write = operations[position]

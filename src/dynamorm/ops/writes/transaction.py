@@ -17,7 +17,7 @@ from dynamorm.errors import DynamORMError, Outcome, OutOfBounds, TransactionCanc
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.wire.reply import ServiceFault
 
-from .cancellation import told
+from .cancellation import learnt, told
 from .finish import finished, others
 from .forms import TURNS, in_other_form, may_be_the_form
 from .tokened import Tokened
@@ -88,9 +88,9 @@ def _in_other_forms(
             try:
                 other = yield from in_other_form(context, write)
             except OutOfBounds as past:
-                if reason is None:
+                if reason is None or not isinstance(error, TransactionCancelled):
                     raise
-                reason.error = past  # the transaction is refused as before, and says why
+                learnt(error, operations, reason, past)  # the transaction is refused as before
                 raise error from None
             if other is not None:
                 other.label, other.verb = write.label, write.verb
