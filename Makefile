@@ -113,6 +113,7 @@ lint: $(VENV)/.installed-dev  ## ruff, the asyncio face as generated, mypy --str
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PY) scripts/async_face.py --check
+	$(PY) scripts/draw_rooms.py --check
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
 	$(BIN)/lint-imports --cache-dir .cache/import-linter

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .batch_result import BatchFailure, BatchResult
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
+    from .plugin import Plugin, PluginContext
 
 __all__ = [
     "DB",
@@ -71,6 +72,8 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "Page",
+    "Plugin",
+    "PluginContext",
     "Presets",
     "TableSettings",
     "Throttled",
@@ -105,6 +108,8 @@ _LAZY = {
     "DB": "faces.blocking.db",
     "IndexSettings": "schema.table_settings",
     "Page": "ops.queries.pages",
+    "Plugin": "plugin",
+    "PluginContext": "plugin",
     "TableSettings": "schema.table_settings",
     "Throughput": "schema.table_settings",
 }

@@ -77,7 +77,7 @@ class Gather:
         self.limit: int = limit
 
 
-class AttemptRefused(Exception):  # noqa: N818 - no error of the driver's: a plugin did not let an attempt be sent
+class AttemptRefused(Exception):
     """Thrown in in the place of a reply: a plugin has refused the attempt, and ``error`` is why. Nothing of it was sent."""
 
     def __init__(self, error: Exception) -> None:

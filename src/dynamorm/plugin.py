@@ -8,6 +8,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``pre_query``, ``post_query``, ``on_error`` | look at each verb; see `Plugin` |
 | ``operation(next)`` | wraps each verb as a flow; see `VerbHook` |
 | ``write_rule(schema)`` | gives a `WriteRule` for the writes of a model, or None |
+| ``finish(transaction)`` | adds writes to each transaction as a whole, once; see `dynamorm.ops.writes.finish.TransactionDraft` |
 | ``field(schema, field)`` | wraps the stored form of a field; see `FieldHook`. ``options`` are the field options it claims |
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
 | ``around(call)`` | wraps each request with its retries; see `AroundHook` |
@@ -19,7 +20,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .errors import ValidationError
 
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """(encode, decode) around one field's stored form."""
-
-VERBS_WITH_DRAFTS: Final = ("create", "put", "save", "update", "delete", "check")
-"""What a `WriteRule` may take part in. An upsert is an update, and so is an increment; a transaction holds any of them."""
 
 
 class Operation:
@@ -134,14 +132,15 @@ class Plugin:
 class WriteRule:
     """A rule for the writes of one model. Subclass it, and override the moments that matter.
 
-    Each write passes by as a `dynamorm.ops.writes.draft.WriteDraft`, alone, in a transaction, and as a part of an increment.
-    ``verbs`` are those in which the rule takes part. ``needs_stored``: a write by key, and a put, must know what is stored
+    Each write passes by as a `dynamorm.ops.writes.draft.WriteDraft`, alone, in a transaction, and as a part of an increment:
+    more than once where it is built anew, so a rule changes nothing but the draft.
+    ``verbs`` are those in which the rule takes part; an upsert is an update, and so is an increment. ``needs_stored``: a write by key, and a put, must know what is stored
     (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
     model is refused.
     """
 
-    verbs: tuple[str, ...] = VERBS_WITH_DRAFTS
+    verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete", "check")
     needs_stored: bool = False
     in_batches: bool = False
 

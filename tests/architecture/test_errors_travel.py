@@ -48,7 +48,7 @@ SAMPLES = {
 }
 """An argument of each name; of a name that is not listed, a text."""
 
-BEHIND = {"_resolver", "plan", "value"}
+BEHIND = {"_resolver", "plan", "result", "value"}
 """Attributes that a pickle leaves behind."""
 
 

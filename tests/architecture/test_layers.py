@@ -22,7 +22,8 @@ OWNERS = {
     "socket": ("dynamorm.io.blocking", "dynamorm.io.net", "dynamorm.io.dial", "dynamorm.io.aio_link", *BESIDE),
     "selectors": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
     "select": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
-    "asyncio": ("dynamorm.io.aio", "dynamorm.io.aio_link", *BESIDE),
+    # `own_loop` runs what plugins await on the blocking face.
+    "asyncio": ("dynamorm.io.aio", "dynamorm.io.aio_link", "dynamorm.io.own_loop", *BESIDE),
     "ssl": ("dynamorm.io", *BESIDE),
     "httptools": ("dynamorm.wire", *BESIDE),
     "hmac": ("dynamorm.wire", "dynamorm.plugins", "dynamorm.payments", "dynamorm.ops", *BESIDE),

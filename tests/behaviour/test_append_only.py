@@ -38,7 +38,17 @@ class Loose(Model, table="loose"):
     log: Attr[list[str]] = attr(AppendOnly(), default_factory=list)
 
 
-MODELS = [Account, Loose]
+class Ledger(AppendOnly):
+    """An option of a program's own."""
+
+
+class Book(Model, table="books"):
+    id: Attr[str] = partition_key()
+    lines: Attr[list[str]] = attr(Ledger(), default_factory=list)
+    version: Attr[int] = version()
+
+
+MODELS = [Account, Loose, Book]
 
 
 def whats(account):
@@ -180,3 +190,13 @@ def test_a_list_stored_as_json_is_none(db):
 
     with pytest.raises(ModelError, match="needs a list"):
         db.get(Wrong, "x")
+
+
+def test_a_subclass_of_the_option_makes_a_list_append_only(db, key):
+    book = db.create(Book(id=key, lines=["a"]))
+    with pytest.raises(ValidationError, match=r"Book\.lines is append-only"):
+        db.put(book)
+    book.lines[0] = "b"
+    with pytest.raises(ValidationError, match=r"Book\.lines is append-only"):
+        db.save(book)
+    assert db.get(Book, key).lines == ["a"]

@@ -306,9 +306,12 @@ def test_a_go_cursor_in_order_goes_on_behind_its_page(query, sort):
 
 
 def cursors_ready(session, query):
-    from dynamorm.ops.queries.prepared_query import prepare
+    from dynamorm.ops.queries.planner import choose
+    from dynamorm.ops.queries.prepared_query import PreparedQuery
 
-    return prepare(session, getattr(query, "_subject", query)._request)
+    request = getattr(query, "_subject", query)._request
+    plan = session.plan(request.model)
+    return PreparedQuery(plan, request, choose(plan, request))
 
 
 def test_a_go_cursor_goes_on_behind_its_page(query):

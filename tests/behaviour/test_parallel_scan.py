@@ -202,13 +202,13 @@ def test_a_round_that_failed_is_read_again(open_db):
         reply = {"Items": [item], "Count": 1, "ScannedCount": 1}
         return answers.json(reply if begun else reply | {"LastEvaluatedKey": {"id": item["id"]}})
 
-    from dynamorm.ops.queries.query import turn_of
+    from dynamorm.ops.queries.query import page_reader_of
     from dynamorm.ops.queries.request import Request
 
     with FaultServer(answer) as server:
         db = open_db(server.endpoint)
         session = db.inner._session
-        turn = turn_of(Request(Row, scan_allowed=True, segments=3))
+        turn = page_reader_of(Request(Row, scan_allowed=True, segments=3))
         found = [row.id for row in db.run(turn.next(session))]
         with pytest.raises(ServerError):
             db.run(turn.next(session))

@@ -10,6 +10,7 @@ from dynamorm import (
     Model,
     Outcome,
     TransactionCancelled,
+    ValidationError,
     VersionConflict,
     attr,
     created_at,
@@ -18,7 +19,7 @@ from dynamorm import (
     updated_at,
     version,
 )
-from dynamorm.errors import AlreadyExists, ClientError, ConditionFailed, MissingItem, NotFound
+from dynamorm.errors import AlreadyExists, ClientError, ConditionFailed, InvalidUse, MissingItem, NotFound
 
 from .kit import change, stored
 
@@ -448,3 +449,15 @@ def test_transact_get_of_a_hundred_with_repetitions(db, key):
     db.create(Plain(id=key, text="x"))
     found = db.transact_get([(Plain, key)] * 150 + [(Plain, f"{key}{n}") for n in range(99)])
     assert [one and one.text for one in found] == ["x"] * 150 + [None] * 99
+
+
+def test_what_cannot_be_checked_or_deleted_is_refused_by_what_it_is(db, key):
+    account = db.create(Account(id=key))
+    for operation in ("check", "delete"):
+        with pytest.raises(InvalidUse, match=r"^dict is not a model"), db.transaction() as tx:
+            getattr(tx, operation)({"id": key}, key)
+    takes = "takes an object, or a model and a key"
+    with pytest.raises(ValidationError, match=rf"^check {takes}, and a condition$"), db.transaction() as tx:
+        tx.check(account, "open", Account.balance == 0)
+    with pytest.raises(ValidationError, match=rf"^delete {takes}, not both$"), db.transaction() as tx:
+        tx.delete(account, key)

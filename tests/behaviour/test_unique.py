@@ -72,7 +72,19 @@ class Company(Party):
     name: Attr[str] = attr(default="")
 
 
-MODELS = [Payment, User, Member, Holds, Device, Party]
+class Email(Unique):
+    """What a program says of its addresses everywhere: an option of its own, made of the library's."""
+
+    def __init__(self) -> None:
+        super().__init__("email")
+
+
+class Reader(Model, table="readers"):
+    id: Attr[str] = partition_key()
+    address: Attr[str] = attr(Email())
+
+
+MODELS = [Payment, User, Member, Holds, Device, Party, Reader]
 
 
 def items(db, model):
@@ -499,3 +511,12 @@ def test_what_cannot_be_unique_is_refused(db):
         db.create(Listed(id="a"))
     with pytest.raises(ModelError, match="guards="):
         db.create(Numbered(id=1, name="a"))
+
+
+def test_a_subclass_of_the_option_keeps_values_unique(db, key):
+    reader = db.create(Reader(id=key, address=f"{key}@x"))
+    with pytest.raises(DuplicateKey) as caught:
+        db.create(Reader(id=f"{key}-2", address=f"{key}@x"))
+    assert (caught.value.field, caught.value.existing) == ("email", (key,))
+    db.delete(reader)
+    db.create(Reader(id=f"{key}-2", address=f"{key}@x"))

@@ -1,8 +1,10 @@
 """Rules that plugins add to the writes of a model: an outbox, a soft delete, a seal, a limit; in every verb that writes."""
 
+import itertools
+
 import pytest
 
-from dynamorm import Attr, Model, Presets, Unique, attr, partition_key, version
+from dynamorm import Attr, Model, Presets, Unique, attr, partition_key, sort_key, version
 from dynamorm.errors import (
     AlreadyExists,
     ConditionFailed,
@@ -42,9 +44,9 @@ class Account(Model, table="accounts"):
 
 
 class Event(Model, table="events"):
-    id: Attr[str] = partition_key()
+    of: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
     verb: Attr[str]
-    before: Attr[int | None] = attr(default=None)
 
 
 MODELS = [Payment, Plain, Account, Event]
@@ -55,10 +57,8 @@ def plugged(engine, made, face_kind):
     """Opens a database with plugins."""
     faces = []
 
-    def opened(*plugins):
-        face = Face(
-            face_kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=plugins
-        )
+    def opened(*plugins, kind=face_kind):
+        face = Face(kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=plugins)
         faces.append(face)
         return face
 
@@ -67,12 +67,14 @@ def plugged(engine, made, face_kind):
         face.close()
 
 
+def events(db, key):
+    """The verbs of the events that were written for a key."""
+    return [event.verb for event in db.model(Event).where(Event.of == key).consistent().all()]
+
+
 def count(db, key):
-    """How many events were written for a key."""
-    number = 0
-    while db.get(Event, f"{key}-{number}", consistent=True) is not None:
-        number += 1
-    return number
+    """How many there are."""
+    return len(events(db, key))
 
 
 class Outbox:
@@ -81,22 +83,21 @@ class Outbox:
     name = "outbox"
 
     def __init__(self):
-        self.count = {}
+        self.number = itertools.count()
 
     def write_rule(self, schema):
-        return Announce(self) if schema.model in {Payment, Account} else None
+        return Announce(self.number) if schema.model in {Payment, Account} else None
 
 
 class Announce(WriteRule):
     verbs = ("create", "put", "save", "update", "delete")
 
-    def __init__(self, plugin):
-        self.plugin = plugin
+    def __init__(self, number):
+        self.number = number
 
     def contribute(self, draft):
         key = draft.plan.codec.key_values(draft.key)[0]
-        number = self.plugin.count[key] = self.plugin.count.get(key, -1) + 1
-        draft.add("create", Event(id=f"{key}-{number}", verb=draft.verb))
+        draft.add("create", Event(of=key, number=next(self.number), verb=draft.verb))
 
 
 def test_a_write_that_a_rule_adds_is_applied_with_each_verb(plugged, key):
@@ -109,8 +110,7 @@ def test_a_write_that_a_rule_adds_is_applied_with_each_verb(plugged, key):
     db.put(payment := db.get(Payment, key))
     assert db.increment(Payment, key, Payment.amount, by=4) == 7
     db.delete(db.get(Payment, key))
-    events = [db.get(Event, f"{key}-{number}", consistent=True) for number in range(7)]
-    assert [event.verb for event in events] == ["create", "save", "update", "update", "put", "update", "delete"]
+    assert events(db, key) == ["create", "save", "update", "update", "put", "update", "delete"]
     assert stored(db, Payment, key) is None
 
 
@@ -256,6 +256,7 @@ def test_what_a_rule_sets_is_stored_and_shown(plugged, key, model):
     db.put(one)
     assert one.seal == db.get(model, key).seal == "by put"
     assert db.upsert(model, f"{key}u", model.amount.add(1)).seal == "by update"
+    assert db.update(model, key, model.seal.set("mine"), model.amount.add(1)).seal == "by update"
 
 
 def test_a_batch_keeps_a_rule_that_only_sets(plugged, key):
@@ -303,7 +304,7 @@ class Rise(WriteRule):
 
 def test_a_rule_sees_what_is_stored_and_the_write_is_built_anew_when_that_changed(plugged, key):
     rising = Rising()
-    db = plugged(rising)
+    db, other = plugged(rising), plugged(kind="blocking")
     db.put(Plain(id=key, amount=5))
     with pytest.raises(ValidationError, match="the amount fell"):
         db.put(Plain(id=key, amount=4))
@@ -312,7 +313,7 @@ def test_a_rule_sees_what_is_stored_and_the_write_is_built_anew_when_that_change
 
     def meanwhile():
         rising.before = None
-        change(db, Plain, (key,), "SET amount = :n", n={"N": "8"})
+        change(other, Plain, (key,), "SET amount = :n", n={"N": "8"})
 
     rising.before, rising.seen[:] = meanwhile, []
     with pytest.raises(ValidationError, match="the amount fell"):
@@ -405,7 +406,7 @@ def test_what_a_rule_cannot_do_is_said(plugged, key):
         in_batches = True
 
         def contribute(self, draft):
-            draft.add("create", Event(id=key, verb="put"))
+            draft.add("create", Event(of=key, number=1, verb="put"))
 
     with pytest.raises(ValidationError, match=r"Payment\.seal cannot be set here in a delete, which stores nothing"):
         plugged(Wrong(SetsInADelete())).delete(Payment, key)
@@ -427,3 +428,87 @@ def test_plugins_are_registered_before_the_first_call(plugged, key):
         plugged(Outbox(), Outbox())
     with pytest.raises(ConfigError, match="Outbox is a class"):
         plugged().use(Outbox)
+
+
+class Receipts:
+    """A receipt goes with each transaction, once."""
+
+    name = "receipts"
+
+    def __init__(self, key, count=1):
+        self.key = key
+        self.count = count
+        self.number = itertools.count()
+
+    def finish(self, transaction):
+        for _ in range(self.count):
+            verb = f"{len(transaction.writes)} writes"
+            transaction.add("create", Event(of=f"{self.key}-receipts", number=next(self.number), verb=verb))
+
+
+def test_what_is_added_to_a_transaction_is_applied_once_with_it(plugged, key):
+    db = plugged(Receipts(key), Outbox())
+
+    def receipts():
+        return events(db, f"{key}-receipts")
+
+    payment = db.create(Payment(id=key))
+    db.update(payment, Payment.amount.add(1))
+    plain = db.put(Plain(id=key))
+    plain.amount = 3
+    db.save(plain)
+    db.increment(Plain, key, Plain.amount)
+    assert (plain.amount, db.get(Plain, key).amount, payment.amount) == (3, 4, 1)
+    assert receipts() == ["2 writes", "2 writes", "1 writes", "1 writes", "1 writes"]
+    with db.transaction() as tx:
+        tx.update(payment, Payment.amount.add(1))
+        tx.create(Plain(id=f"{key}2"))
+    assert receipts()[5:] == ["3 writes"]
+    with pytest.raises(AlreadyExists):
+        db.create(Plain(id=key))
+    with pytest.raises(ConditionFailed):
+        db.delete(Plain, key, condition=Plain.amount == 77)
+    assert len(receipts()) == 6
+    db.delete(Payment, key)
+    assert receipts()[6:] == ["2 writes"]
+    assert db.model(Plain).where(Plain.id == key).delete_all(confirm=True) == 1
+    assert receipts()[7:] == ["1 writes"]
+
+
+def test_what_cannot_be_a_transaction_is_refused_where_something_is_added_to_each(plugged, key):
+    db = plugged(Receipts(key))
+    with pytest.raises(ValidationError, match="the plugin receipts adds to each transaction, and a batch is none"):
+        db.batch_write(puts=[Plain(id=key)])
+    with pytest.raises(ValidationError, match="the plugin receipts adds to each transaction"):
+        db.partiql("DELETE FROM {table} WHERE id = ?", key, model=Plain)
+    db.put(Plain(id=key))
+    with pytest.raises(ValidationError, match="returning='old'"):
+        db.put(Plain(id=key), returning="old")
+    assert db.partiql("SELECT * FROM {table} WHERE id = ?", key, model=Plain)[0].id == key
+    with pytest.raises(ValidationError, match="not bound to the scope of a view"):
+        db.view(tenant="t1").partiql("SELECT * FROM {table} WHERE id = ?", key, model=Plain)
+
+
+def test_a_transaction_that_is_too_large_says_who_added_what(plugged, key):
+    db = plugged(Receipts(key, count=60), Outbox())
+
+    def many():
+        with db.transaction() as tx:
+            for number in range(11):
+                tx.create(Payment(id=f"{key}-{number}"))
+            for number in range(11, 50):
+                tx.check(Plain, f"{key}-{number}")
+
+    with pytest.raises(
+        ValidationError, match=r"has 121, 71 of which come with others \(a rule of Payment: 11, receipts: 60\)"
+    ):
+        many()
+
+
+def test_two_plugins_that_write_one_item_are_named(plugged, key):
+    class Twice(Receipts):
+        name = "twice"
+
+    db = plugged(Receipts(key), Twice(key))
+    with pytest.raises(ValidationError, match="one of them was added by receipts and twice"):
+        db.put(Plain(id=key))

@@ -453,8 +453,6 @@ class TestDeclarations:
             pass
 
         model = holder(str, Strange())
-        with pytest.raises(
-            ModelError, match=r"no installed plugin handles Strange on Holder\.value: give it to DB\(extensions="
-        ):
+        with pytest.raises(ModelError, match=r"no installed plugin handles Strange on Holder\.value; call db\.use"):
             Registry().codec(model)
         assert Registry(claimed=(Strange,)).codec(model).model is model

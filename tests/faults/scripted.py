@@ -9,6 +9,7 @@ from typing import Any
 
 from dynamorm import AsyncDB, Config, Credentials, Presets
 from dynamorm.effects import Flow
+from dynamorm.faces import verbs
 from dynamorm.session import Session
 from dynamorm.testing import FakeClock, FakeReply, ScriptedDriver, SentRequest, failure, reply
 from tests.faults.verbs import KEYS
@@ -47,6 +48,7 @@ class Scripted:
             config = Presets.local_development(endpoint=endpoint, **settings)
         self.db = Face(kind, config)
         self.session = Session(config, self.clock)
+        self.session.stand_in(verbs)
         inner = self.db.inner
         inner._session = self.session
         inner._io = _Awaitable(self.driver) if isinstance(inner, AsyncDB) else self.driver

@@ -413,7 +413,7 @@ def guarded(bank: Bank) -> Any:
     write = create_write(bank.session, bank.new)
     guard = create_write(bank.session, Counter(id="guard", count=1))
     guard.refused_as = lambda raw, info: Taken("the value is taken", old=lambda: raw, **info)
-    write.also = (guard,)
+    write.together_with = (guard,)
     return write
 
 
@@ -470,7 +470,7 @@ def test_a_guarded_write_whose_replies_are_lost_can_be_resolved(bank: Bank) -> N
 
 def test_the_old_item_is_not_to_be_had_of_a_write_with_others_beside_it(bank: Bank) -> None:
     write = delete_write(bank.session, Payment, ("p1",), {}, condition=None, must_exist=False, returning="old")
-    write.also = (create_write(bank.session, Counter(id="guard", count=1)),)
+    write.together_with = (create_write(bank.session, Counter(id="guard", count=1)),)
     with pytest.raises(ValidationError, match="read the item first"):
         perform_on(bank, write)
     assert bank.sent == []
@@ -503,7 +503,7 @@ def test_two_guards_on_one_item_are_refused_before_anything_is_sent(bank: Bank) 
     from dynamorm.ops.writes.transaction import commit
 
     one, two = guarded(bank), create_write(bank.session, Payment(id="p4", amount=4))
-    two.also = (create_write(bank.session, Counter(id="guard", count=2)),)
+    two.together_with = (create_write(bank.session, Counter(id="guard", count=2)),)
     with pytest.raises(ValidationError, match=r"operation 0 \(create Payment\) and operation 1 .* unique attribute"):
         bank.db.run(commit(bank.session, [one, two]))
     assert bank.sent == []
@@ -515,7 +515,7 @@ def test_guards_count_among_the_hundred(bank: Bank) -> None:
     writes = []
     for number in range(51):
         write = create_write(bank.session, Payment(id=f"x{number}", amount=1))
-        write.also = (create_write(bank.session, Counter(id=f"g{number}", count=1)),)
+        write.together_with = (create_write(bank.session, Counter(id=f"g{number}", count=1)),)
         writes.append(write)
     with pytest.raises(ValidationError, match="has 102, 51 of which come with others"):
         bank.db.run(commit(bank.session, writes))

@@ -6,6 +6,7 @@ from typing import Any
 
 from dynamorm import DB, Attr, Model, Presets, partition_key
 from dynamorm.effects import TransportError
+from dynamorm.faces import verbs
 from dynamorm.session import Session
 from dynamorm.testing import ScriptedDriver
 
@@ -22,6 +23,7 @@ def _scripted(**failure: Any) -> DB:
     driver = ScriptedDriver(lambda _: TransportError("receive", "reset", **failure))
     db = DB(config)
     db._session = Session(config, driver.clock)
+    db._session.stand_in(verbs)
     db._io = driver
     db._session.run = driver.run
     return db

@@ -176,7 +176,7 @@ class ModelCodec:
         """As `encode_operand`, of the value in the form in which the field's validators let it be stored."""
         if not self.changing:
             return operands.encode_operand(self, parts, value, what)
-        from dynamorm.codec.values.normal_form import normal_operand
+        from dynamorm.codec.values.normal_form import normal_operand  # only models with validators need it
 
         return normal_operand(self, parts, value, what)
 
@@ -189,7 +189,7 @@ class ModelCodec:
             name = parts[0].name
             return operands.sendable(self, name, self.encode_field(name, value))
         if self.changing:
-            from dynamorm.codec.values.normal_form import in_normal_form
+            from dynamorm.codec.values.normal_form import in_normal_form  # only models with validators need it
 
             value = in_normal_form(self, parts, value, what) if what != "value" else value
         return operands.encode_addend(self, parts, value, what)
@@ -254,7 +254,7 @@ class ModelCodec:
     def as_stored(self, obj: Any, item: bytes) -> None:
         """Let an object hold its values as they are stored in an item's JSON: validators may have changed them."""
         if self.changing:
-            from dynamorm.codec.values.normal_form import settle
+            from dynamorm.codec.values.normal_form import settle  # only models with validators need it
 
             settle(self, obj, item)
 

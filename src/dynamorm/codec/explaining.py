@@ -70,7 +70,7 @@ class Explaining:
             if stored is not None:
                 wire[plan.stored] = stored
         if self._codec.record.extras:
-            from dynamorm.codec.types.extras import encoder
+            from dynamorm.codec.types.extras import encoder  # only classes that keep what they do not know
 
             wire |= encoder(self._name, self._codec.record.names() | {TOKEN_ATTRIBUTE})(obj)
         return wire
@@ -99,7 +99,7 @@ class Explaining:
         Raises: ValidationError.
         """
         if self._codec.composites:
-            from .composites import recovered
+            from .composites import recovered  # only models with composite keys need it
 
             wire = {**wire, **recovered(self._codec, wire)}
         values: dict[str, Any] = {}

@@ -66,9 +66,7 @@ class Registry:
         for option in field.options:
             if not isinstance(option, self._options):
                 name = type(option).__name__
-                raise ModelError(
-                    f"no installed plugin handles {name} on {schema.name}.{field.name}: give it to DB(extensions=(...,))"
-                )
+                raise ModelError(f"no installed plugin handles {name} on {schema.name}.{field.name}; call db.use(...)")
         for hook in self._field_hooks:
             found = hook(schema, field)
             if found is not None:

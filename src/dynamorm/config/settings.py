@@ -235,7 +235,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
         """
         found = self.region or (self.endpoint and region_of(parse_endpoint(self.endpoint).host))
         if not found:
-            from dynamorm.config.load import NO_REGION
+            from dynamorm.config.load import NO_REGION  # only a mistake needs it
 
             found = self.resolve().region
             if found is None:

@@ -188,7 +188,9 @@ class Builder(Generic[M]):
 
         Example: ``db.model(Payment).where(Payment.merchant == "m1").cursor_format("v0.1").cursor(text).page()``
         """
-        return self._with(cursor_format=check_choice("cursor_format", version, ("c1", "v0.1")))
+        return self._with(
+            cursor_format=check_choice("cursor_format", version, ("c1", "v0.1"), subject="a cursor format")
+        )
 
     def allow_scan(self) -> Self:
         """Let the whole table (or index) be read and filtered when no key serves. Every item read is paid for.
@@ -243,7 +245,8 @@ class Builder(Generic[M]):
         return (self._session.verbs.textual.condition(self._session.plan(self._request.model), given[0], given[1:]),)
 
     def _place(self, name: str) -> Path[Any]:
-        return self._session.verbs.textual.place(self._session.plan(self._request.model), name)
+        path: Path[Any] = self._session.verbs.textual.place(self._session.plan(self._request.model), name)
+        return path
 
     def _with(self, **changes: Any) -> Self:
         return type(self)(self._session, self._run, self._request.model, replace(self._request, **changes))

@@ -85,7 +85,7 @@ class Face:
         from .plugins import checked_scope  # only where there are views
 
         view = copy(self)
-        view._session = self._session.scoped(checked_scope(self._session.scope, scope))
+        view._session = self._session.scoped(checked_scope(self._session.scope, scope))  # noqa: SLF001 - a face too
         return view
 
     def _connected(self) -> Iterator[Any]:
@@ -123,7 +123,7 @@ _RIGHT = {
     "AsyncDB": "{name} is for asyncio: `async with {name}(...)`; blocking code has DB",
     "Query": "a {name} of a blocking DB is read by `for`; `async for` is for AsyncDB",
     "AsyncQuery": "an {name} of an AsyncDB is read by `async for`; `for` is for DB",
-    "await AsyncQuery": "an {name} is no coroutine: await what ends it, `await query.all()`, or .first(), .one(), .page()",
+    "awaited query": "an {name} is no coroutine: await what ends it, `await query.all()`, or .first(), .one(), .page()",
     "Transaction": "this is the transaction of a blocking DB: `with db.transaction() as tx`",
     "AsyncTransaction": "this is the transaction of an AsyncDB: `async with db.transaction() as tx`",
 }

@@ -52,7 +52,8 @@ def face_on(face: F, recorder: Recorder, *, through: bool) -> F:
     """A view of a face on a recorder's session."""
     view: Any = copy(face)
     view._io = Watched(view._io.run, through=through)  # noqa: SLF001 - the view is made of the face's own parts
-    view._session = session = recorder.view()  # noqa: SLF001 - as above
+    session: Any = recorder.view()
+    view._session = session  # noqa: SLF001 - as above
     session.stand_in(verbs)  # nothing is done, so plugins that look at verbs are told nothing
     return view  # type: ignore[no-any-return] # a copy of the face
 

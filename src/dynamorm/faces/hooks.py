@@ -12,7 +12,8 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Call, Flow
-from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
+from dynamorm.errors import DynamORMError, PluginError, PluginRefused
+from dynamorm.io.own_loop import on_a_loop
 from dynamorm.plugin import Plugin, PluginContext
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Hooks:
         """Run a hook behind a verb: its failure is not the verb's."""
         try:
             yield from hook
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             if self._raise_after and first is None:
                 raise PluginError(
                     f"the verb ended well, and the plugin {self._name} failed behind it", result=result
@@ -105,14 +106,3 @@ def _flow_of(hook: Callable[..., Any]) -> Callable[..., Flow[Any]]:
         yield
 
     return plain
-
-
-def on_a_loop(hook: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """Run a coroutine to its end in this thread."""
-    import asyncio  # a program of the blocking face may have no other use for it
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(hook(*args))
-    raise InvalidUse("a hook that is a coroutine cannot run on a blocking DB inside a running event loop: use AsyncDB")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.session import name_of
 
 from . import verbs
 
@@ -23,11 +24,6 @@ LONGEST_SCOPE: Final = 256
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
-
-
-def name_of(plugin: Any) -> str:
-    """What a plugin is called: its ``name``, else that of its class."""
-    return getattr(plugin, "name", "") or type(plugin).__name__
 
 
 def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
@@ -120,7 +116,7 @@ def closed(session: Session, face: Any) -> Flow[None]:
 
 def _told(hook: Callable[[Any], Any], face: Any) -> Flow[None]:
     if iscoroutinefunction(hook):
-        from .hooks import on_a_loop  # only for coroutines
+        from dynamorm.io.own_loop import on_a_loop  # only for coroutines
 
         yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
     else:

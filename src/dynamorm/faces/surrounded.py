@@ -142,7 +142,7 @@ class _Module:
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._module, name)
-        if (self._name, name) == ("query", "turn_of"):
+        if (self._name, name) == ("query", "page_reader_of"):
             function = self._paged(function)
         elif (self._name, name) in VERBS:
             function = self._verb(function, *VERBS[self._name, name])
@@ -161,9 +161,9 @@ class _Module:
 
         return flow
 
-    def _paged(self, turn_of: Callable[..., Any]) -> Callable[..., Any]:
+    def _paged(self, page_reader_of: Callable[..., Any]) -> Callable[..., Any]:
         onion = self._onion
-        return lambda request, **options: _Pages(turn_of(request, **options), request, onion)
+        return lambda request, **options: _Pages(page_reader_of(request, **options), request, onion)
 
 
 class _Pages:

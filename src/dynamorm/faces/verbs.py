@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dynamorm.features import aggregate, collect, delete_all, increment, partiql, unique_repair
+    from dynamorm.features.leases import lease
     from dynamorm.features.tables import apply, lifecycle, look, plan
     from dynamorm.ops.calls import explain
     from dynamorm.ops.queries import query, terminals
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
     from dynamorm.ops.writes import transact_get
 
     __all__ = [
-        "aggregate", "apply", "batch", "collect", "delete", "delete_all", "explain", "increment", "items", "lifecycle", "look",
+        "aggregate", "apply", "batch", "collect", "delete", "delete_all", "explain", "increment", "items", "lease", "lifecycle", "look",
         "open_transaction", "partiql", "plan", "put", "query", "save", "terminals", "textual", "transact_get", "unique_flows", "unique_repair",
         "update",
     ]  # fmt: skip
 else:
     _ROOMS = {
         "features": ("aggregate", "collect", "delete_all", "increment", "partiql", "unique_repair"),
+        "features.leases": ("lease",),
         "features.tables": ("apply", "lifecycle", "look", "plan"),
         "ops.calls": ("explain",),
         "ops.queries": ("query", "terminals"),

@@ -24,7 +24,7 @@ from dynamorm.codec.types.unions import Union
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.tree import Location, refuse
-from dynamorm.ops.queries.query import turn_of
+from dynamorm.ops.queries.query import page_reader_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.reads import textual
 from dynamorm.ops.requests import ModelRequests
@@ -32,7 +32,7 @@ from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 Step: TypeAlias = Callable[[Any], Any]
 
@@ -44,28 +44,28 @@ _EXACT: Final = decimal.Context(prec=300, Emin=-999, Emax=999, traps=[decimal.In
 _DIVIDE: Final = decimal.Context(prec=QUOTIENT, Emin=-999, Emax=999, rounding=decimal.ROUND_HALF_EVEN)
 
 
-def total(session: Session, request: Request, field: str | Location) -> Flow[Any]:
+def total(context: Context, request: Request, field: str | Location) -> Flow[Any]:
     """The sum of a number, 0 of nothing: an int of ints, else a Decimal."""
-    return _numbers(session, request, field, lambda found, _: found)
+    return _numbers(context, request, field, lambda found, _: found)
 
 
-def average(session: Session, request: Request, field: str | Location) -> Flow[Any]:
+def average(context: Context, request: Request, field: str | Location) -> Flow[Any]:
     """The mean of a number as a Decimal, None of nothing: exact to 50 significant digits."""
-    return _numbers(session, request, field, _mean)
+    return _numbers(context, request, field, _mean)
 
 
-def least(session: Session, request: Request, field: str | Location) -> Flow[Any]:
+def least(context: Context, request: Request, field: str | Location) -> Flow[Any]:
     """The smallest value, None of nothing."""
-    return _extreme(session, request, field, lambda one, best: one < best)
+    return _extreme(context, request, field, lambda one, best: one < best)
 
 
-def greatest(session: Session, request: Request, field: str | Location) -> Flow[Any]:
+def greatest(context: Context, request: Request, field: str | Location) -> Flow[Any]:
     """The largest value, None of nothing."""
-    return _extreme(session, request, field, lambda one, best: one > best)
+    return _extreme(context, request, field, lambda one, best: one > best)
 
 
-def _numbers(session: Session, request: Request, field: Any, end: Callable[[Any, int], Any]) -> Flow[Any]:
-    plan = session.plan(request.model)
+def _numbers(context: Context, request: Request, field: Any, end: Callable[[Any, int], Any]) -> Flow[Any]:
+    plan = context.plan(request.model)
     codec = plan.codec
     place = _place(plan, field)
     if _shape(codec, place) not in _NUMBERS and not _open(_shape(codec, place)):
@@ -73,9 +73,9 @@ def _numbers(session: Session, request: Request, field: Any, end: Callable[[Any,
     steps = _steps(codec, place)
     found: Any = Decimal(0) if _shape(codec, place) in _NUMBERS[1:] else 0
     count = 0
-    turn = turn_of(_only(request, place))
-    while not turn.done:
-        for value in _values((yield from turn.next(session)), steps):
+    reader = page_reader_of(_only(request, place))
+    while not reader.done:
+        for value in _values((yield from reader.next(context)), steps):
             found = _plus(found, value, place)
             count += 1
     return end(found, count)
@@ -96,8 +96,8 @@ def _mean(found: Any, count: int) -> Any:
     return None if count == 0 else _DIVIDE.divide(Decimal(found), Decimal(count))
 
 
-def _extreme(session: Session, request: Request, field: Any, better: Callable[[Any, Any], bool]) -> Flow[Any]:
-    plan = session.plan(request.model)
+def _extreme(context: Context, request: Request, field: Any, better: Callable[[Any, Any], bool]) -> Flow[Any]:
+    plan = context.plan(request.model)
     codec = plan.codec
     place = _place(plan, field)
     shape = _shape(codec, place)
@@ -107,9 +107,9 @@ def _extreme(session: Session, request: Request, field: Any, better: Callable[[A
         )
     steps = _steps(codec, place)
     best: Any = None
-    turn = turn_of(_only(request, place))
-    while not turn.done:
-        for value in _values((yield from turn.next(session)), steps):
+    reader = page_reader_of(_only(request, place))
+    while not reader.done:
+        for value in _values((yield from reader.next(context)), steps):
             if best is None:
                 best = value
                 continue

@@ -20,8 +20,8 @@ from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts, schema_of
 
 if TYPE_CHECKING:
+    from dynamorm.ops.context import Context
     from dynamorm.ops.queries.request import Request
-    from dynamorm.session import Session
 
 M = TypeVar("M")
 
@@ -63,7 +63,7 @@ class Buckets:
         return f"<Buckets: {shown}, {len(self.other)} other>"
 
 
-def collect(session: Session, request: Request, models: tuple[type[Any], ...]) -> Flow[Buckets]:
+def collect(context: Context, request: Request, models: tuple[type[Any], ...]) -> Flow[Buckets]:
     """Everything that matches, up to the limit, by class.
 
     Raises: ValidationError when a class is not of the family that shares the table.
@@ -79,12 +79,12 @@ def collect(session: Session, request: Request, models: tuple[type[Any], ...]) -
                 " model with discriminator=..."
             )
     if not all(issubclass(model, request.model) for model in models):
-        request = _of_family(session.plan(request.model), request)
-    return _collected(session, request, models)
+        request = _of_family(context.plan(request.model), request)
+    return _collected(context, request, models)
 
 
-def _collected(session: Session, request: Request, models: tuple[type[Any], ...]) -> Flow[Buckets]:
-    return Buckets(models, (yield from everything(session, request)))
+def _collected(context: Context, request: Request, models: tuple[type[Any], ...]) -> Flow[Buckets]:
+    return Buckets(models, (yield from everything(context, request)))
 
 
 def _root(model: Any) -> Any:

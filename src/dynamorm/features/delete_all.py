@@ -15,24 +15,24 @@ from dynamorm.codec.partial.reader import address, place_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, MissingItem, Outcome, ValidationError
 from dynamorm.ops.callbacks import check_progress
-from dynamorm.ops.queries.query import turn_of
+from dynamorm.ops.queries.query import page_reader_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.verbs.batch_write import remove
 from dynamorm.ops.verbs.delete import delete
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 CONCURRENCY: Final = 4
 """Requests of 25 deletes under way at once, as in `DB.batch_write`."""
 
 
 def delete_all(
-    session: Session, request: Request, *, confirm: bool, progress: Callable[[int], Any] | None
+    context: Context, request: Request, *, confirm: bool, progress: Callable[[int], Any] | None
 ) -> Flow[int]:
     """Delete everything that matches and return how many items that was."""
-    plan = session.plan(request.model)
+    plan = context.plan(request.model)
     name = plan.codec.schema.name
     if confirm is not True:
         raise ValidationError(
@@ -42,23 +42,23 @@ def delete_all(
         check_progress(progress, "the number of items deleted so far")
     codec = plan.codec
     keys = tuple(place_of(codec, field.name) for field in codec.keys.fields)
-    return _pages(session, plan, replace(request, select=keys, hydrate=False), progress)
+    return _pages(context, plan, replace(request, select=keys, hydrate=False), progress)
 
 
-def _pages(session: Session, plan: ModelRequests, request: Request, progress: Callable[[int], Any] | None) -> Flow[int]:
+def _pages(context: Context, plan: ModelRequests, request: Request, progress: Callable[[int], Any] | None) -> Flow[int]:
     deleted = 0
-    turn = turn_of(request)
+    reader = page_reader_of(request)
     try:
-        while not turn.done:
-            found = yield from turn.next(session)
+        while not reader.done:
+            found = yield from reader.next(context)
             if not found:
                 continue
             keys = [address(plan.codec, one) for one in found]
-            if plan.single_deletes:
-                counts = yield Gather([_one(session, plan, key) for key in keys], CONCURRENCY)
+            if plan.single_deletes or context.finishers:
+                counts = yield Gather([_one(context, plan, key) for key in keys], CONCURRENCY)
                 deleted += sum(counts)
             else:
-                result = yield from remove(session, plan, keys, concurrency=CONCURRENCY)
+                result = yield from remove(context, plan, keys, concurrency=CONCURRENCY)
                 deleted += result.count
                 for failure in (*result.unknown, *result.failed):
                     raise failure.error
@@ -73,10 +73,10 @@ def _pages(session: Session, plan: ModelRequests, request: Request, progress: Ca
     return deleted
 
 
-def _one(session: Session, plan: ModelRequests, key: tuple[Any, ...]) -> Flow[int]:
+def _one(context: Context, plan: ModelRequests, key: tuple[Any, ...]) -> Flow[int]:
     """Delete one item with its guards, unless its key is another class's item's by now."""
     try:
-        yield from delete(session, plan.model, key, {}, condition=None, must_exist=False, returning=None)
+        yield from delete(context, plan.model, key, {}, condition=None, must_exist=False, returning=None)
     except MissingItem:
         return 0
     return 1

@@ -7,7 +7,8 @@ not changed, by a token transaction: applied once, and its result is known. An o
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
+import decimal
+from decimal import Decimal
 from functools import partial, reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Final
@@ -40,12 +41,12 @@ from dynamorm.ops.writes.write import NOT_READ
 from dynamorm.wire.reply import Kind
 
 if TYPE_CHECKING:
+    from dynamorm.ops.context import Context
     from dynamorm.schema.schema import Field
-    from dynamorm.session import Session
 
 Number = int | Decimal
 
-_EXACT: Final = Context(prec=400)
+_EXACT: Final = decimal.Context(prec=400)
 """Adds any two numbers of DynamoDB's without rounding; a sum of more than 38 digits is refused when it is encoded."""
 
 
@@ -94,7 +95,7 @@ class Step:
                     field=self.path.name,
                 )
         if self._plan.codec.bounded:
-            from dynamorm.ops.updates.limited import crossed as crossed_by
+            from dynamorm.ops.updates.limited import crossed as crossed_by  # only fields with bounds need it
 
             if (past := crossed_by(self._plan.codec.plans[self.field.name], found, self.by)) is not None:
                 raise OutOfBounds(f"{self.name} must {past[1]}", bound=past[0], field=self.path.name)
@@ -124,7 +125,7 @@ def _number(field: str, what: str, value: Any) -> Number:
 
 
 def increment(
-    session: Session,
+    context: Context,
     subject: Any,
     args: tuple[Any, ...],
     parts: dict[str, Any],
@@ -136,8 +137,8 @@ def increment(
 ) -> Flow[Number]:
     """Add to one attribute of one item; the number as it is right after."""
     by_key = isinstance(subject, type)
-    session = session.bounded()
-    plan = session.plan(subject if by_key else type(subject))
+    context = context.bounded()
+    plan = context.plan(subject if by_key else type(subject))
     step = Step(plan, args[-1] if args else None, by, minimum, maximum)
     codec = plan.codec
     check_updates(codec.schema, [step.path.add(step.by)])
@@ -147,18 +148,18 @@ def increment(
         key = key_from_parts(plan, args[:-1], parts) if parts else args[:-1]
         codec.key_json(key)  # refused now, and not in the middle
         if upsert:
-            from dynamorm.ops.updates.completion import Completion
+            from dynamorm.ops.updates.completion import Completion  # only upserts need it
 
             Completion(plan, (step.path.set(step.by),), None).check()  # so is an item that could not be read
-        return _counted(session, plan, key, step, upsert=upsert)
+        return _counted(context, plan, key, step, upsert=upsert)
     if len(args) > 1 or parts:
         raise ValidationError("increment takes an object and an attribute, or a model, a key and an attribute")
     if codec.loaded(subject) is not None and plan.version is not None:
-        return _guarded(session, plan, subject, step)
-    return _of_object(session, plan, subject, step, upsert=upsert)
+        return _guarded(context, plan, subject, step)
+    return _of_object(context, plan, subject, step, upsert=upsert)
 
 
-def _guarded(session: Session, plan: ModelRequests, obj: Any, step: Step) -> Flow[Number]:
+def _guarded(context: Context, plan: ModelRequests, obj: Any, step: Step) -> Flow[Number]:
     """Of a loaded object: its version says that the number is as it was loaded."""
     codec = plan.codec
     known = next((one for name in step.names if (one := codec.stored(obj, name)) is not None), None)
@@ -167,7 +168,7 @@ def _guarded(session: Session, plan: ModelRequests, obj: Any, step: Step) -> Flo
         after = step.after(value)
     except OutOfBounds as error:
         # It may only seem so, to whoever loaded the object long ago.
-        raw = yield from session.call(_read(plan, codec.key_of(obj)))
+        raw = yield from context.call(_read(plan, codec.key_of(obj)))
         found = step.found(raw)[0]
         if raw is not None and _value(plan, step, found) == value:
             raise
@@ -176,16 +177,16 @@ def _guarded(session: Session, plan: ModelRequests, obj: Any, step: Step) -> Flo
             operation="GetItem",
             table=plan.table,
         ) from error
-    write = update_write(session, obj, (step.set(after),), {}, condition=None, upsert=False)
-    yield from perform(session, write)
+    write = update_write(context, obj, (step.set(after),), {}, condition=None, upsert=False)
+    yield from perform(context, write)
     return after
 
 
-def _of_object(session: Session, plan: ModelRequests, obj: Any, step: Step, *, upsert: bool) -> Flow[Number]:
+def _of_object(context: Context, plan: ModelRequests, obj: Any, step: Step, *, upsert: bool) -> Flow[Number]:
     """Of an object without a known version: by its key, and then the object has the number too."""
     codec = plan.codec
     key = StoredKey(codec.key_of(obj), codec.key_names)
-    after = yield from _counted(session, plan, (key,), step, upsert=upsert, holder=obj)
+    after = yield from _counted(context, plan, (key,), step, upsert=upsert, holder=obj)
     codec.set_value(obj, step.field.name, after)
     loaded = codec.loaded(obj)
     if loaded is not None:
@@ -195,15 +196,15 @@ def _of_object(session: Session, plan: ModelRequests, obj: Any, step: Step, *, u
 
 
 def _counted(
-    session: Session, plan: ModelRequests, key: tuple[Any, ...], step: Step, *, upsert: bool, holder: Any = None
+    context: Context, plan: ModelRequests, key: tuple[Any, ...], step: Step, *, upsert: bool, holder: Any = None
 ) -> Flow[Number]:
     """Read the number and replace it, until nobody came between. ``holder`` is the object that it is of."""
-    channel = session.channel
-    end = session.end()
+    channel = context.channel
+    end = context.end()
     key_json = plan.codec.key_json(key)
     turn = 0
     while True:
-        raw = yield from session.call(_read(plan, key_json, step.names))
+        raw = yield from context.call(_read(plan, key_json, step.names))
         if raw is not None and plan.codec.family is not None and not plan.codec.family.owns(raw):
             raise plan.codec.family.stranger(operation="GetItem", table=plan.table)
         if raw is None and not upsert:
@@ -217,11 +218,11 @@ def _counted(
         after = step.after(_value(plan, step, known))
         condition = _unchanged(plan, step, wire, name, exists=raw is not None)
         write = update_write(
-            session, plan.model, (*key, step.set(after)), {},
+            context, plan.model, (*key, step.set(after)), {},
             condition=condition, upsert=raw is None, stored=None if raw is None else NOT_READ, holder=holder,
         )  # fmt: skip
         try:
-            yield from perform(session, without_result(write))  # the result is known
+            yield from perform(context, without_result(write))  # the result is known
         except (ConditionFailed, TransactionConflict):
             delay = channel.retry.delay(Kind.CONFLICT, min(turn, 4), channel.random())
             if channel.clock.monotonic() + delay >= end:

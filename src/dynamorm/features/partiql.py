@@ -31,7 +31,7 @@ from dynamorm.ops.writes.transaction_limits import check_token
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 MAX_STATEMENT: Final = 8192
 """Characters. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ExecuteStatement.html"""
@@ -52,14 +52,23 @@ class Statement:
 
     __slots__ = ("index", "plan", "reads", "table", "text", "values")
 
-    def __init__(self, session: Session, text: Any, values: tuple[Any, ...], model: Any) -> None:
-        self.plan: ModelRequests | None = None if model is None else session.plan(model)
+    def __init__(self, context: Context, text: Any, values: tuple[Any, ...], model: Any) -> None:
+        self.plan: ModelRequests | None = None if model is None else context.plan(model)
         if not isinstance(text, str) or not text.strip():
             raise ValidationError("a PartiQL statement is a text, such as 'SELECT * FROM \"payments\" WHERE id = ?'")
         verb = text.split(None, 1)[0].upper()
         if verb not in _VERBS:
             raise ValidationError("a PartiQL statement begins with SELECT, INSERT, UPDATE or DELETE")
         self.reads: bool = _VERBS[verb]
+        if context.scope:
+            raise ValidationError(
+                "a PartiQL statement is not bound to the scope of a view: use the database that the view was made of"
+            )
+        if context.finishers and not self.reads:
+            raise ValidationError(
+                f"the plugin {context.finishers[0][0]} adds to each transaction, which a PartiQL statement passes by: use the"
+                " verbs"
+            )
         count = 0
 
         def part(match: re.Match[str]) -> str:
@@ -111,21 +120,21 @@ class Statement:
 
 
 def execute(
-    session: Session, text: Any, values: tuple[Any, ...], *, model: Any, consistent: bool, limit: Any
+    context: Context, text: Any, values: tuple[Any, ...], *, model: Any, consistent: bool, limit: Any
 ) -> Flow[list[Any]]:
     """Run one statement; everything it finds."""
-    statement = Statement(session, text, values, model)
+    statement = Statement(context, text, values, model)
     if not statement.reads:
         if consistent or limit is not None:
             raise ValidationError("consistent and limit are for SELECT")
-        return _written(session, [statement], None)
+        return _written(context, [statement], None)
     if limit is not None:
         check_count("limit", limit)
     statement.check_model()
-    return _found(session, statement, consistent=consistent, limit=limit)
+    return _found(context, statement, consistent=consistent, limit=limit)
 
 
-def _found(session: Session, statement: Statement, *, consistent: bool, limit: int | None) -> Flow[list[Any]]:
+def _found(context: Context, statement: Statement, *, consistent: bool, limit: int | None) -> Flow[list[Any]]:
     request = statement.request()
     if consistent:
         request["ConsistentRead"] = True
@@ -136,7 +145,7 @@ def _found(session: Session, statement: Statement, *, consistent: bool, limit: i
         if size is not None:
             request["Limit"] = size
             size *= _GROWTH
-        raws, token = yield from session.call(Op("ExecuteStatement", statement.table, _json(request), read_statement))
+        raws, token = yield from context.call(Op("ExecuteStatement", statement.table, _json(request), read_statement))
         for raw in raws:
             found.append(statement.result(raw))
             if len(found) == limit:
@@ -154,7 +163,7 @@ def _found(session: Session, statement: Statement, *, consistent: bool, limit: i
         request["NextToken"] = token
 
 
-def transaction(session: Session, statements: Any, *, token: str | None) -> Flow[list[Any]]:
+def transaction(context: Context, statements: Any, *, token: str | None) -> Flow[list[Any]]:
     """Run several statements, all of them or none; for reads, what each found."""
     if isinstance(statements, (str, bytes)) or not isinstance(statements, Iterable):
         raise ValidationError('partiql_transaction takes a list of tuples: [("UPDATE ...", parameter, ...)]')
@@ -162,7 +171,7 @@ def transaction(session: Session, statements: Any, *, token: str | None) -> Flow
     for place, one in enumerate(statements):
         given = one if isinstance(one, tuple) else (one,)
         try:
-            made.append(Statement(session, given[0] if given else None, given[1:], None))
+            made.append(Statement(context, given[0] if given else None, given[1:], None))
         except ValidationError as error:
             error.about(f"statements[{place}]")
             raise
@@ -170,17 +179,17 @@ def transaction(session: Session, statements: Any, *, token: str | None) -> Flow
         raise ValidationError(f"a transaction has 1 to {MAX_STATEMENTS} statements, this one has {len(made)}")
     if len({one.reads for one in made if not _is_check(one)}) > 1:
         raise ValidationError("a PartiQL transaction either reads or writes: DynamoDB does not take both in one")
-    return _written(session, made, check_token(token))
+    return _written(context, made, check_token(token))
 
 
 def _is_check(statement: Statement) -> bool:
     return statement.text.lstrip()[:6].upper() == "EXISTS"
 
 
-def _written(session: Session, statements: list[Statement], given: str | None) -> Flow[list[Any]]:
+def _written(context: Context, statements: list[Statement], given: str | None) -> Flow[list[Any]]:
     """One ExecuteTransaction, sent again with the same token until it is answered."""
     reads = all(one.reads for one in statements)
-    token = session.random_bytes(16).hex() if given is None else given
+    token = context.random_bytes(16).hex() if given is None else given
     op = Op(
         "ExecuteTransaction",
         ", ".join(sorted({one.table for one in statements})),
@@ -192,10 +201,10 @@ def _written(session: Session, statements: list[Statement], given: str | None) -
     )
     op.parts = len(statements)
     if not reads:
-        spend = partial(_spending, session, statements[0])
-        yield from Tokened(session, op, token, spend, _nothing_more, given=given is not None).send()
+        spend = partial(_spending, context, statements[0])
+        yield from Tokened(context, op, token, spend, _nothing_more, given=given is not None).send()
         return []
-    raws = yield from session.call(op)
+    raws = yield from context.call(op)
     return [None if raw is None else one.result(raw) for one, raw in zip(statements, raws, strict=True)]
 
 
@@ -209,11 +218,11 @@ _ANY_KEY: Final = {"S": {"S": "~spent"}, "N": {"N": "0"}, "B": {"B": "AA=="}}
 """The item that is looked at to spend a token. It need not exist, and a statement does not tell which one it writes."""
 
 
-def _spending(session: Session, statement: Statement, token: str) -> Flow[Op]:
+def _spending(context: Context, statement: Statement, token: str) -> Flow[Op]:
     """The call that spends the token. A token is one for statements and other transactions."""
     plan = statement.plan
     if plan is None:
-        types = yield from _key_types(session, statement.table)
+        types = yield from _key_types(context, statement.table)
     else:
         fields = (plan.partition,) if plan.sort is None else (plan.partition, plan.sort)
         types = {field.stored: plan.key_type(field.name) for field in fields}
@@ -221,11 +230,11 @@ def _spending(session: Session, statement: Statement, token: str) -> Flow[Op]:
     return spending(statement.table, key, tuple(types), token)
 
 
-def _key_types(session: Session, table: str) -> Flow[dict[str, str]]:
+def _key_types(context: Context, table: str) -> Flow[dict[str, str]]:
     """The stored names and types of a table's key, in order."""
     from dynamorm.codec.replies.table_description import read_table  # after a failure only
 
-    found = yield from session.call(Op("DescribeTable", table, _json({"TableName": table}), read_table))
+    found = yield from context.call(Op("DescribeTable", table, _json({"TableName": table}), read_table))
     names = [found.partition] if found.sort is None else [found.partition, found.sort]
     return {name: found.key_types[name] for name in names}
 

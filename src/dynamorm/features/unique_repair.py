@@ -28,7 +28,7 @@ from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import Write, read_back
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 TRIES: Final = 8
 """How often an item and its guard are looked at while others change them at the same time."""
@@ -61,27 +61,27 @@ class UniqueReport(Struct, frozen=True, kw_only=True):
     repaired: int
 
 
-def repair(session: Session, model: Any, *, apply: bool, progress: Callable[[int], None] | None) -> Flow[UniqueReport]:
+def repair(context: Context, model: Any, *, apply: bool, progress: Callable[[int], None] | None) -> Flow[UniqueReport]:
     """Compare items and guards of a whole table."""
-    plan = session.plan(model)
+    plan = context.plan(model)
     if not fields_of(plan):
         raise ValidationError(f"{plan.codec.schema.name} has no unique attribute: declare one with attr(Unique())")
     if progress is not None:
         check_progress(progress, "the number of items and guards looked at so far")
-    return _Repair(session, plan, apply=apply, progress=progress).run()
+    return _Repair(context, plan, apply=apply, progress=progress).run()
 
 
 class _Repair:
     """One run over a table."""
 
     def __init__(
-        self, session: Session, plan: ModelRequests, *, apply: bool, progress: Callable[[int], None] | None
+        self, context: Context, plan: ModelRequests, *, apply: bool, progress: Callable[[int], None] | None
     ) -> None:
-        self.session = session
+        self.context = context
         self.plan = plan
         self.apply = apply
         self.progress = progress
-        self.makers = [Guards(session, plan, one) for one in plan.uniques]
+        self.makers = [Guards(context, plan, one) for one in plan.uniques]
         self.items = self.guarded = self.repaired = 0
         self.faults: dict[UniqueFault, None] = {}
 
@@ -102,7 +102,7 @@ class _Repair:
             body = encode(request)
             if start is not None:
                 body = body[:-1] + b',"ExclusiveStartKey":' + start + b"}"
-            page = yield from self.session.call(Op("Scan", plan.table, body, raw_page))
+            page = yield from self.context.call(Op("Scan", plan.table, body, raw_page))
             for raw, item in zip(page.raws, page.items, strict=True):
                 yield from look(item, raw)
             if self.progress is not None:
@@ -122,7 +122,7 @@ class _Repair:
             value = guards.constraint.value(values)
             if value is None:
                 continue
-            found = yield from self.session.call(read_back(guards.plan, dumps(guards.key(value))))
+            found = yield from self.context.call(read_back(guards.plan, dumps(guards.key(value))))
             if found is None or guards.owner_of(found) != owner:
                 yield from self._suspect(guards, guards.key(value), owner)
 
@@ -140,7 +140,7 @@ class _Repair:
             owner = guards.owner_of(raw)
             if owner is None:
                 return
-            stored = yield from self.session.call(read_back(self.plan, dumps(owner)))
+            stored = yield from self.context.call(read_back(self.plan, dumps(owner)))
             value = guards.constraint.value(values_in(self.plan, stored))
             if value is None or not guards.is_for(item, value):
                 yield from self._suspect(guards, {name: item[name] for name in guards.plan.key_names}, owner)
@@ -151,13 +151,13 @@ class _Repair:
         kinds: list[str] = []
         for _ in range(TRIES):
             try:
-                pair = yield from self.session.call(_both(guards.plan, dumps(key), self.plan, dumps(owner)))
+                pair = yield from self.context.call(_both(guards.plan, dumps(key), self.plan, dumps(owner)))
                 kind, mend = self._judged(guards, key, owner, *pair)
                 if kind:
                     kinds.append(kind)
                 if mend is not None and self.apply:
-                    mend.also = (_unchanged(self.plan, guards, owner, pair[1]),)
-                    yield from perform(self.session, mend)
+                    mend.together_with = (_unchanged(self.plan, guards, owner, pair[1]),)
+                    yield from perform(self.context, mend)
                     self.repaired += 1
             except (ConditionFailed, TransactionConflict):
                 continue  # somebody was quicker

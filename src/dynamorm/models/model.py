@@ -96,7 +96,7 @@ class ModelMeta(MixinMeta):
     ) -> Any:
         """Create the class from its body. Raises ModelError for anything that cannot work."""
         if unknown:
-            from .declare import did_you_mean
+            from .declare import did_you_mean  # only a mistake needs it
 
             first = next(iter(unknown))
             raise ModelError(f"class {name}: no class setting {first!r}{did_you_mean(first, _CLASS_SETTINGS)}")

@@ -22,7 +22,7 @@ encode: Final[Callable[..., bytes]] = msgspec.json.encode
 
 
 class ModelRequests:
-    """One model on one session: its codec and the constant parts of its requests.
+    """One model on one context: its codec and the constant parts of its requests.
 
     ``rules`` are the model's `WriteRule`, by verb. ``needs_stored``: one of them must know what a write by key, or a put,
     replaces or removes. ``single_deletes``: a batch cannot delete its items.

@@ -155,7 +155,7 @@ def _dynamodb_local() -> str:
     global _local  # noqa: PLW0603 - one engine for the whole process
     with _lock:
         if _local is None:
-            from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal
+            from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal  # only for who asks for it
 
             _local = DynamoDBLocal(jvm=SHORT_RUN)
             atexit.register(_local.stop)

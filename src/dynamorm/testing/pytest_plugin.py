@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def test_db() -> Iterator[TestDB]:
     """A `TestDB`: a `DB` whose tables are this test's own and are deleted behind it."""
-    from dynamorm.testing.db import TestDB
+    from dynamorm.testing.db import TestDB  # pytest loads this file in every program
 
     with TestDB() as db:
         yield db
@@ -31,7 +31,7 @@ def async_test_db() -> Iterator[AsyncTestDB]:
     and the database belongs to the event loop that first uses it. No connection is kept between two calls, so that
     nothing is left behind in a loop that has been closed.
     """
-    from dynamorm.testing.db import AsyncTestDB
+    from dynamorm.testing.db import AsyncTestDB  # as above
 
     db = AsyncTestDB(max_idle_connections=0)
     yield db

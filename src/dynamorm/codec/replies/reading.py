@@ -45,7 +45,7 @@ from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
 
-    from .batches import BatchReading
+    from .batches import BatchReading  # only batches need it
 
 MANY: Final = 256
 """Items of a page from which on equal texts are held once: it costs an eighth of the decoding, and saves a quarter of the memory."""
@@ -311,7 +311,7 @@ class Reading:
     @cached_property
     def batch(self) -> BatchReading:
         """The reader of replies to BatchGetItem."""
-        from .batches import BatchReading
+        from .batches import BatchReading  # only batches need it
 
         return BatchReading(self, self._codec.table or "")
 

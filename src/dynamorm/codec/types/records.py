@@ -207,7 +207,7 @@ class Record(Shape):
                 some = [f"if {plan.name!r} in o:", *(f"    {line}" for line in some)]
             lines += some
         if self.extras:
-            from .extras import encoder
+            from .extras import encoder  # only classes that keep what they do not know
 
             names = self.names() | {TOKEN_ATTRIBUTE}
             lines.append(f"w.update({source.bind(f'extras_of_{self.cls.__name__}', encoder(self.expected, names))}(o))")
@@ -220,7 +220,7 @@ class Record(Shape):
         decoder = self.decoder(source)
         if not self.extras:
             return f"{decoder}({x}.M)"
-        from .extras import nested_reader
+        from .extras import nested_reader  # only classes that keep what they do not know
 
         read = nested_reader(self, lambda: source.names[decoder], strict=not source.careful)  # which is compiled later
         return f"{source.bind(f'read_{self.cls.__name__}', read)}({x}.M)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 
-from .. import aio  # `aio.query` is loaded with its first use
+from .. import aio  # its modules are loaded with their first use
 from ..asyncio_driver import open_driver
 from ..face import wrong_block
 from ..opening import open_session
@@ -62,9 +62,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``await db.tables.ensure(Payment)``
         """
-        from .tables import AsyncTables
-
-        return AsyncTables(self._session, self._io.run)
+        return aio.tables.AsyncTables(self._session, self._io.run)
 
     def model(self, model: type[M], /) -> AsyncQuery[M]:
         """Start a query on a model.
@@ -370,7 +368,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``print(await db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from ..face_view import Explain, Planned, Recorder, check_operation, face_on
+        from ..face_view import Explain, Planned, Recorder, check_operation, face_on  # only explain needs it
 
         check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
@@ -385,7 +383,7 @@ class AsyncDB(AsyncMany):
 
         Example: ``async with db.dry_run() as dry: await dry.delete(Payment, "p1")``
         """
-        from ..face_view import DryRun, Recorder
+        from ..face_view import DryRun, Recorder  # only dry runs need it
 
         return DryRun(self, Recorder(self._session, reading=True, values=values))
 
@@ -409,13 +407,8 @@ class AsyncDB(AsyncMany):
 
         Example: ``async with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
         """
-        from dynamorm.features.leases.lease import Claim
-
-        from .lease import AsyncLease
-
-        return AsyncLease(
-            self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait)
-        )
+        claim = self._session.verbs.lease.Claim(self._session, model, name, sort, duration=duration, wait=wait)
+        return aio.lease.AsyncLease(self._session, self._io.run, claim)
 
     @overload
     async def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key

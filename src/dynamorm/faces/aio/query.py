@@ -86,9 +86,9 @@ class AsyncQuery(Builder[M]):
 
         Example: ``async for page in db.model(Payment).where(Payment.merchant == "m1").pages(): ...``
         """
-        turn = self._session.verbs.query.turn_of(self._request, fill=self._request.page_size is not None)
-        while not turn.done:
-            yield await self._run(turn.page(self._session))
+        reader = self._session.verbs.query.page_reader_of(self._request, fill=self._request.page_size is not None)
+        while not reader.done:
+            yield await self._run(reader.page(self._session))
 
     @overload
     async def sum(self, field: Holds[N | None]) -> N: ...  # type: ignore[overload-overlap] # an int passes for a float
@@ -166,16 +166,16 @@ class AsyncQuery(Builder[M]):
 
         Example: ``print(await db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
-        turn = query.turn_of(self._request)
-        turn.paged = True
-        return await self._run(self._session.verbs.explain.explained(self._session, turn.next, values=values))
+        reader = query.page_reader_of(self._request)
+        reader.paged = True
+        return await self._run(self._session.verbs.explain.explained(self._session, reader.next, values=values))
 
     if not TYPE_CHECKING:
         __iter__ = wrong_block("AsyncQuery")
-        __await__ = wrong_block("await AsyncQuery")
+        __await__ = wrong_block("awaited query")
 
     async def __aiter__(self) -> AsyncIterator[M]:
-        turn = self._session.verbs.query.turn_of(self._request)
-        while not turn.done:
-            for item in await self._run(turn.next(self._session)):
+        reader = self._session.verbs.query.page_reader_of(self._request)
+        while not reader.done:
+            for item in await self._run(reader.next(self._session)):
                 yield item

@@ -1,6 +1,6 @@
 """The blocking face: a verb is one line, which runs a flow.
 
-The module that the face names as ``blocking.query.Query(...)`` is loaded with its first use, and is a plain attribute
+The modules that the face names as ``blocking.query.Query(...)`` are loaded with their first use, and are plain attributes
 afterwards: a program that sends no query does not load it.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import query
+    from . import lease, query, stream, tables, transaction
 
-    __all__ = ["query"]
+    __all__ = ["lease", "query", "stream", "tables", "transaction"]
 else:
 
     def __getattr__(name: str) -> object:
-        if name != "query":
+        if name not in {"lease", "query", "stream", "tables", "transaction"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .. import blocking  # its modules are loaded with their first use
 from ..face import Face
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ class Many(Face):
                 tx.update(Account, "a1", Account.balance.add(-5), condition=Account.balance >= 5, label="debit")
                 tx.update(Account, "a2", Account.balance.add(5), label="credit")
         """
-        from .transaction import Transaction
-
-        return Transaction(self._session, self._io.run, token)
+        return blocking.transaction.Transaction(self._session, self._io.run, token)
 
     def transact_get(self, requests: Iterable[tuple[type[M], *tuple[Any, ...]]], /) -> list[M | None]:
         """Read up to 100 items of any models as they were at one moment. Returns them in order, None where missing.
@@ -150,17 +149,18 @@ class Many(Face):
                 for kind, old, new in stream:
                     ...
         """
-        from ..stream_link import consumer_of
-        from .stream import StreamReader, link_of
+        from ..stream_link import consumer_of  # only streams need it
 
         # One link per face; of two threads that come at once, one link is dropped before it was used.
-        link = self.__dict__.get("_streams") or self.__dict__.setdefault("_streams", link_of(self._session))
+        link = self.__dict__.get("_streams") or self.__dict__.setdefault(
+            "_streams", blocking.stream.link_of(self._session)
+        )
         made = consumer_of(
             self._session, link, model, checkpoint=checkpoint, start=start, consumer=consumer, worker=worker, arn=arn,
             poll_interval=poll_interval, idle_timeout=idle_timeout, page_size=page_size, save_every=save_every,
             lease=lease, on_data_loss=on_data_loss, on_unknown=on_unknown,
         )  # fmt: skip
-        return StreamReader(self._io.run, made)
+        return blocking.stream.StreamReader(self._io.run, made)
 
     @overload
     def partiql(

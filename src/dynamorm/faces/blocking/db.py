@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 
-from .. import blocking  # `blocking.query` is loaded with its first use
+from .. import blocking  # its modules are loaded with their first use
 from ..blocking_driver import open_driver
 from ..face import wrong_block
 from ..opening import open_session
@@ -61,9 +61,7 @@ class DB(Many):
 
         Example: ``db.tables.ensure(Payment)``
         """
-        from .tables import Tables
-
-        return Tables(self._session, self._io.run)
+        return blocking.tables.Tables(self._session, self._io.run)
 
     def model(self, model: type[M], /) -> Query[M]:
         """Start a query on a model.
@@ -367,7 +365,7 @@ class DB(Many):
 
         Example: ``print(db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from ..face_view import Explain, Planned, Recorder, check_operation, face_on
+        from ..face_view import Explain, Planned, Recorder, check_operation, face_on  # only explain needs it
 
         check_operation(operation)
         recorder = Recorder(self._session, reading=False, values=values)
@@ -382,7 +380,7 @@ class DB(Many):
 
         Example: ``with db.dry_run() as dry: dry.delete(Payment, "p1")``
         """
-        from ..face_view import DryRun, Recorder
+        from ..face_view import DryRun, Recorder  # only dry runs need it
 
         return DryRun(self, Recorder(self._session, reading=True, values=values))
 
@@ -406,11 +404,8 @@ class DB(Many):
 
         Example: ``with db.lease(Lock, "settlement", duration=60, wait=5) as lease: settle(lease)``
         """
-        from dynamorm.features.leases.lease import Claim
-
-        from .lease import Lease
-
-        return Lease(self._session, self._io.run, Claim(self._session, model, name, sort, duration=duration, wait=wait))
+        claim = self._session.verbs.lease.Claim(self._session, model, name, sort, duration=duration, wait=wait)
+        return blocking.lease.Lease(self._session, self._io.run, claim)
 
     @overload
     def increment(  # type: ignore[overload-overlap] # a model is an object too; the last one is by the parts of its key

@@ -85,9 +85,9 @@ class Query(Builder[M]):
 
         Example: ``for page in db.model(Payment).where(Payment.merchant == "m1").pages(): ...``
         """
-        turn = self._session.verbs.query.turn_of(self._request, fill=self._request.page_size is not None)
-        while not turn.done:
-            yield self._run(turn.page(self._session))
+        reader = self._session.verbs.query.page_reader_of(self._request, fill=self._request.page_size is not None)
+        while not reader.done:
+            yield self._run(reader.page(self._session))
 
     @overload
     def sum(self, field: Holds[N | None]) -> N: ...  # type: ignore[overload-overlap] # an int passes for a float
@@ -163,14 +163,15 @@ class Query(Builder[M]):
 
         Example: ``print(db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
-        turn = query.turn_of(self._request)
-        turn.paged = True
-        return self._run(self._session.verbs.explain.explained(self._session, turn.next, values=values))
+        reader = query.page_reader_of(self._request)
+        reader.paged = True
+        return self._run(self._session.verbs.explain.explained(self._session, reader.next, values=values))
 
     if not TYPE_CHECKING:
         __aiter__ = wrong_block("Query")
+        # async: __await__ = wrong_block("awaited query")
 
     def __iter__(self) -> Iterator[M]:
-        turn = self._session.verbs.query.turn_of(self._request)
-        while not turn.done:
-            yield from self._run(turn.next(self._session))
+        reader = self._session.verbs.query.page_reader_of(self._request)
+        while not reader.done:
+            yield from self._run(reader.next(self._session))

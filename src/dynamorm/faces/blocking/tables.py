@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta

@@ -34,8 +34,8 @@ from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:
+    from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
-    from dynamorm.session import Session
 
 TTL_AFTER: Final = 3600
 """Seconds after its end for which the item is kept, as the Go library does."""
@@ -89,8 +89,8 @@ class Claim:
 
     plan: ModelRequests
 
-    def __init__(self, session: Session, model: Any, name: Any, sort: Any, *, duration: Any, wait: Any) -> None:
-        self.plan = plan = session.plan(model)
+    def __init__(self, context: Context, model: Any, name: Any, sort: Any, *, duration: Any, wait: Any) -> None:
+        self.plan = plan = context.plan(model)
         fields = plan.codec.plans
         if plan.sort is None or any(one not in fields for one in _FIELDS):
             raise ModelError(
@@ -109,19 +109,19 @@ class Claim:
         self.until: float = 0.0
         self._wall = self._monotonic = 0.0
 
-    def remaining(self, session: Session) -> float:
+    def remaining(self, context: Context) -> float:
         """Seconds until it runs out, by whichever clock comes first."""
         if self.token is None:
             return 0.0
-        left = self.until - session.channel.clock.monotonic()
-        return max(0.0, min(left, self.expires_at - session.now().timestamp()))
+        left = self.until - context.channel.clock.monotonic()
+        return max(0.0, min(left, self.expires_at - context.now().timestamp()))
 
-    def now(self, session: Session) -> tuple[float, float]:
+    def now(self, context: Context) -> tuple[float, float]:
         """The wall time in epoch seconds, and the monotonic time. While the lease is held the first never goes back.
 
         The stored end was set by the time of then: with a clock set back since, a refresh would ask for an earlier end.
         """
-        monotonic, wall = session.channel.clock.monotonic(), session.now().timestamp()
+        monotonic, wall = context.channel.clock.monotonic(), context.now().timestamp()
         if self.token is not None:
             wall = max(wall, self._wall + monotonic - self._monotonic)
         return wall, monotonic
@@ -156,19 +156,19 @@ class Claim:
         self.token = self.fence = None
         self.expires_at = 0
 
-    def may_have_run_out(self, session: Session, monotonic: float) -> bool:
+    def may_have_run_out(self, context: Context, monotonic: float) -> bool:
         """Whether a lease asked for at that time can have been applied and be over: ends are rounded down to seconds."""
-        return session.channel.clock.monotonic() - monotonic >= self.duration - 1
+        return context.channel.clock.monotonic() - monotonic >= self.duration - 1
 
     def state(self, fault: ServiceFault) -> State | None:
         """What a refusal shows."""
         return None if fault.item is None else State(self.names, fault.item)
 
 
-def refresh(session: Session, claim: Claim) -> Flow[None]:
+def refresh(context: Context, claim: Claim) -> Flow[None]:
     """Let it run for another duration from now. Its end is never set back, by no late request either."""
     token = _token(claim)
-    wall, monotonic = claim.now(session)
+    wall, monotonic = claim.now(context)
     expires = int(wall + claim.duration)
     body = request(
         claim,
@@ -201,8 +201,8 @@ def refresh(session: Session, claim: Claim) -> Flow[None]:
             **info,
         )
 
-    yield from session.call(operation(session, claim, body, decode, refused, token, lambda _: Outcome.APPLIED))
-    if claim.token == token and claim.remaining(session) <= 0:
+    yield from context.call(operation(context, claim, body, decode, refused, token, lambda _: Outcome.APPLIED))
+    if claim.token == token and claim.remaining(context) <= 0:
         raise ran_out(claim, token)
 
 
@@ -215,11 +215,11 @@ def ran_out(claim: Claim, token: str) -> LeaseLost:
     )
 
 
-def release(session: Session, claim: Claim) -> Flow[bool]:
+def release(context: Context, claim: Claim) -> Flow[bool]:
     """Give it back; whether it was still ours. The item is kept, without a token, for its fence."""
     if claim.token is None:
         return False
-    token, fence, running = claim.token, claim.fence, claim.remaining(session) > 0
+    token, fence, running = claim.token, claim.fence, claim.remaining(context) > 0
     body = request(
         claim,
         "SET #expires_at = :zero REMOVE #token",
@@ -242,10 +242,10 @@ def release(session: Session, claim: Claim) -> Flow[bool]:
         return seen[0] or (ambiguous and running)
 
     op = operation(
-        session, claim, body, decode, refused, token, lambda _: Outcome.APPLIED if seen[0] else Outcome.UNKNOWN
+        context, claim, body, decode, refused, token, lambda _: Outcome.APPLIED if seen[0] else Outcome.UNKNOWN
     )
     try:
-        found: bool = yield from session.call(op)
+        found: bool = yield from context.call(op)
     except OutcomeUnknown:
         claim.dropped(token)  # it runs out by itself
         raise
@@ -253,22 +253,22 @@ def release(session: Session, claim: Claim) -> Flow[bool]:
     return found
 
 
-def leave(session: Session, claim: Claim, *, failed: bool) -> Flow[None]:
+def leave(context: Context, claim: Claim, *, failed: bool) -> Flow[None]:
     """The end of a block: give it back. An error of the block goes before one of the lease."""
     if failed:
         with suppress(DynamORMError):
-            yield from release(session, claim)
+            yield from release(context, claim)
         return
-    if not (yield from _given_back(session, claim)):
+    if not (yield from _given_back(context, claim)):
         raise LeaseLost(
             f"the lease of {claim.name} was taken by somebody else before its block had ended", outcome=Outcome.UNKNOWN
         )
 
 
-def _given_back(session: Session, claim: Claim) -> Flow[bool]:
+def _given_back(context: Context, claim: Claim) -> Flow[bool]:
     if claim.token is None:  # the block has released it, or a refresh has told it
         return True
-    return (yield from release(session, claim))
+    return (yield from release(context, claim))
 
 
 def _token(claim: Claim) -> str:
@@ -300,7 +300,7 @@ def request(
 
 
 def operation(
-    session: Session,
+    context: Context,
     claim: Claim,
     body: bytes,
     decode: Callable[[bytes], Any],
@@ -322,18 +322,18 @@ def operation(
         token=bytes.fromhex(token),
         key=claim.plan.key_names,
     )
-    op.resolver = session.resolver(lambda one, deadline: _resolve(session, one, deadline, outcome))
+    op.resolver = context.resolver(lambda one, deadline: _resolve(context, one, deadline, outcome))
     return op
 
 
-def _resolve(session: Session, op: Op, deadline: float | None, outcome: Callable[[Any], Outcome]) -> Flow[Outcome]:
+def _resolve(context: Context, op: Op, deadline: float | None, outcome: Callable[[Any], Outcome]) -> Flow[Outcome]:
     """Settle by asking again: the same token makes it the same acquisition, refresh or release."""
     again = copy(op)
-    limit = session.config.operation_timeout if deadline is None else deadline
-    again.end, again.timeout = session.channel.clock.monotonic() + limit, limit
+    limit = context.config.operation_timeout if deadline is None else deadline
+    again.end, again.timeout = context.channel.clock.monotonic() + limit, limit
     again.refused = _as_after_loss(op.refused)
     try:
-        result = yield from session.call(again)
+        result = yield from context.call(again)
     except (LeaseHeld, LeaseLost) as error:
         return error.outcome
     except DynamORMError:

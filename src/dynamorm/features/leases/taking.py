@@ -19,7 +19,7 @@ from dynamorm.wire.reply import ServiceFault
 from .lease import TTL_AFTER, Claim, State, operation, ran_out, request
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 _TURN: Final = 0.25
 """Seconds between two looks at a lease that is waited for: on average half of it, and never past its end."""
@@ -27,13 +27,13 @@ _TRIES: Final = 8
 """How often it is tried at once while what is stored changes under each request; then it counts as held."""
 
 
-def acquire(session: Session, claim: Claim) -> Flow[None]:
+def acquire(context: Context, claim: Claim) -> Flow[None]:
     """Take the lease; wait for it, if that was asked for."""
     if claim.token is not None:
         raise ValidationError(f"this lease of {claim.name} was acquired before: refresh it, or release it first")
-    clock, rand = session.channel.clock.monotonic, session.channel.random
+    clock, rand = context.channel.clock.monotonic, context.channel.random
     end = clock() + claim.wait
-    pursuit = _Pursuit(session, claim)
+    pursuit = _Pursuit(context, claim)
     while True:
         try:
             yield from pursuit.once()
@@ -42,7 +42,7 @@ def acquire(session: Session, claim: Claim) -> Flow[None]:
             if left <= 0:
                 raise
             delay = min(left, max(0.05, min(error.retry_after, _TURN * 2 * rand())))
-            yield Sleep(max(min(delay, session.end() - clock()), 0.0))
+            yield Sleep(max(min(delay, context.end() - clock()), 0.0))
         else:
             return
 
@@ -53,21 +53,21 @@ class _Pursuit:
     ``doubt``: a request whose answer was lost may have been applied and be over by now, or may still arrive.
     """
 
-    def __init__(self, session: Session, claim: Claim) -> None:
-        self.session = session
+    def __init__(self, context: Context, claim: Claim) -> None:
+        self.context = context
         self.claim = claim
         self.seen: State | None = None
         self.doubt = False
 
     def once(self) -> Flow[None]:
         """Take it if it is free. Raises LeaseHeld, or LeaseLost when it had run out with each answer."""
-        claim, clock = self.claim, self.session.channel.clock.monotonic
-        end = self.session.end()
+        claim, clock = self.claim, self.context.channel.clock.monotonic
+        end = self.context.end()
         pin = self._ended()
         for tried in range(1, _TRIES + 1):
             taking = _Taking(self, pin)
             yield from self._send(taking.op(), end - clock())
-            if claim.remaining(self.session) > 0:
+            if claim.remaining(self.context) > 0:
                 return
             last = tried == _TRIES or end - clock() <= RETRY_MARGIN
             if last and claim.token is not None:
@@ -81,7 +81,7 @@ class _Pursuit:
     def _send(self, op: Op, timeout: float) -> Flow[None]:
         op.timeout = timeout
         try:
-            yield from self.session.call(op)
+            yield from self.context.call(op)
         except DynamORMError as error:
             if self.doubt and error.outcome is Outcome.NOT_APPLIED:
                 error.outcome = Outcome.UNKNOWN  # of an earlier request
@@ -93,7 +93,7 @@ class _Pursuit:
 
     def left(self, state: State) -> float:
         """Seconds that a stored lease still runs; an item without a number for its end is somebody's."""
-        end, now = state.end, self.session.now().timestamp()
+        end, now = state.end, self.context.now().timestamp()
         if end is None:
             return self.claim.duration
         return 0.0 if end <= int(now) else end - now
@@ -108,11 +108,11 @@ class _Taking:
     """One request to take it, pinned to a state, or to absence (None)."""
 
     def __init__(self, pursuit: _Pursuit, pin: State | None) -> None:
-        session, claim = pursuit.session, pursuit.claim
+        context, claim = pursuit.context, pursuit.claim
         self.pursuit = pursuit
         self.pin = pin
-        self.token = session.random_bytes(16).hex()
-        self.wall, self.monotonic = claim.now(session)
+        self.token = context.random_bytes(16).hex()
+        self.wall, self.monotonic = claim.now(context)
         known = None if pin is None else pin.fence_number
         # A new fence starts from the clock, in milliseconds: also where a Go service or DynamoDB's own deletion has
         # taken the last one away, it is not smaller.
@@ -137,7 +137,7 @@ class _Taking:
             },
             returning=True,
         )
-        return operation(pursuit.session, claim, body, self._decode, self._refused, self.token, self._outcome)
+        return operation(pursuit.context, claim, body, self._decode, self._refused, self.token, self._outcome)
 
     def _pinned(self) -> tuple[str, dict[str, str], dict[str, Any]]:
         """The condition, with its names and values."""
@@ -189,7 +189,7 @@ class _Taking:
             return True  # ours would have made it one more
         # One more: another has taken it in our place, or, after ours had run out, one that counts no fence. More than that:
         # another may have taken it from us, whose clock is ahead of ours.
-        return found == self.fence and not self.pursuit.claim.may_have_run_out(self.pursuit.session, self.monotonic)
+        return found == self.fence and not self.pursuit.claim.may_have_run_out(self.pursuit.context, self.monotonic)
 
     def _outcome(self, _: None) -> Outcome:
         if self.pursuit.claim.token == self.token:

@@ -21,7 +21,7 @@ from dynamorm.ops.requests import ModelRequests, encode
 from dynamorm.wire.reply import Kind
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 EXPIRED = "ExpiredIteratorException"
 """Code of the refusal of an iterator older than 15 minutes."""
@@ -48,10 +48,10 @@ class Listing(Struct, frozen=True):
     ending: bool
 
 
-def latest_stream(session: Session, plan: ModelRequests) -> Flow[str]:
+def latest_stream(context: Context, plan: ModelRequests) -> Flow[str]:
     """The ARN of the table's newest stream. Raises StreamNotFound when it never had one."""
     body = encode({"TableName": plan.table})
-    reply = yield from session.call(Op("DescribeTable", plan.table, body, read_object))
+    reply = yield from context.call(Op("DescribeTable", plan.table, body, read_object))
     arn = (reply.get("Table") or {}).get("LatestStreamArn")
     if not isinstance(arn, str) or not arn:
         raise StreamNotFound(
@@ -62,7 +62,7 @@ def latest_stream(session: Session, plan: ModelRequests) -> Flow[str]:
     return arn
 
 
-def listing(streams: Session, plan: ModelRequests, arn: str) -> Flow[Listing]:
+def listing(streams: Context, plan: ModelRequests, arn: str) -> Flow[Listing]:
     """Every shard of the stream, page by page."""
     shards: list[Listed] = []
     request: dict[str, Any] = {"StreamArn": arn, "Limit": _SHARDS}
@@ -74,7 +74,7 @@ def listing(streams: Session, plan: ModelRequests, arn: str) -> Flow[Listing]:
         request["ExclusiveStartShardId"] = last
 
 
-def iterator(streams: Session, plan: ModelRequests, arn: str, shard: str, kind: str, after: str | None) -> Flow[str]:
+def iterator(streams: Context, plan: ModelRequests, arn: str, shard: str, kind: str, after: str | None) -> Flow[str]:
     """An iterator on a shard: ``kind`` is TRIM_HORIZON or LATEST, or AFTER_SEQUENCE_NUMBER with ``after``."""
     request = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": kind}
     if after is not None:
@@ -84,7 +84,7 @@ def iterator(streams: Session, plan: ModelRequests, arn: str, shard: str, kind: 
 
 
 def records(
-    streams: Session, plan: ModelRequests, shard: str, position: str, most: int, *, skip_unknown: bool
+    streams: Context, plan: ModelRequests, shard: str, position: str, most: int, *, skip_unknown: bool
 ) -> Flow[tuple[list[StreamRecord[Any]], str | None]]:
     """The next records of a shard, and the iterator behind them: None at the shard's end."""
     request = {"ShardIterator": position, "Limit": most}
@@ -96,7 +96,7 @@ def records(
 
 
 def _ask(
-    streams: Session, plan: ModelRequests, name: str, request: dict[str, Any], decode: Callable[[bytes], Any]
+    streams: Context, plan: ModelRequests, name: str, request: dict[str, Any], decode: Callable[[bytes], Any]
 ) -> Flow[Any]:
     """One call; a refusal for its rate is met as throttling is met everywhere."""
     body = encode(request)

@@ -20,7 +20,7 @@ from dynamorm.ops.verbs.put import create
 from dynamorm.ops.verbs.save import save
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 class StreamCheckpoint(Mixin):
@@ -64,9 +64,9 @@ def check_checkpoint(model: Any) -> None:
 class Checkpoints:
     """The items of one consumer, as flows. ``worker`` names who holds the leases it takes."""
 
-    def __init__(self, session: Session, model: Any, consumer: str, worker: str, lease: float) -> None:
-        self._session = session
-        self._plan = session.plan(model)
+    def __init__(self, context: Context, model: Any, consumer: str, worker: str, lease: float) -> None:
+        self._context = context
+        self._plan = context.plan(model)
         self._consumer = consumer
         self._worker = worker
         self._lease = lease
@@ -86,7 +86,7 @@ class Checkpoints:
         start = b""
         while True:
             op = Op("Query", plan.table, body[:-1] + start + b"}", plan.codec.read_page)
-            page = yield from self._session.call(op)
+            page = yield from self._context.call(op)
             found.update((item.shard, item) for item in page.items)
             if page.last_key is None:
                 return found
@@ -96,7 +96,7 @@ class Checkpoints:
         """Make the item of a shard; None when another worker has just done so."""
         item = self._plan.codec.new(consumer=self._consumer, shard=shard, **values)
         try:
-            return (yield from create(self._session, item, strict=None))
+            return (yield from create(self._context, item, strict=None))
         except AlreadyExists:
             return None
 
@@ -127,7 +127,7 @@ class Checkpoints:
     def forget(self, item: Any) -> Flow[None]:
         """Remove the item of a shard that nobody will ask for again."""
         try:
-            yield from delete(self._session, item, (), {}, condition=None, must_exist=False, returning=None)
+            yield from delete(self._context, item, (), {}, condition=None, must_exist=False, returning=None)
         except ConditionFailed:
             return  # another worker was quicker
 
@@ -137,12 +137,12 @@ class Checkpoints:
 
     def _write(self, item: Any) -> Flow[Any | None]:
         try:
-            return (yield from save(self._session, item))
+            return (yield from save(self._context, item))
         except ConditionFailed:  # a VersionConflict, or the item was removed
             return None
 
     def _now(self) -> float:
-        return self._session.now().timestamp()
+        return self._context.now().timestamp()
 
     def _end(self) -> int:
         return ceil(self._now() + self._lease)

@@ -17,20 +17,20 @@ from .shards import ROUNDED, Options, Shard, Shards, warn
 
 if TYPE_CHECKING:
     from dynamorm.codec.replies.stream_record import StreamRecord
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 __all__ = ["ROUNDED", "Consumer", "Options"]
 
 
 class Consumer:
-    """Reads one stream. ``session`` reaches the tables, ``streams`` the DynamoDB Streams API."""
+    """Reads one stream. ``context`` reaches the tables, ``streams`` the DynamoDB Streams API."""
 
-    def __init__(self, session: Session, streams: Session, model: Any, options: Options) -> None:
+    def __init__(self, context: Context, streams: Context, model: Any, options: Options) -> None:
         self._streams = streams
         self._options = options
-        self._shards = Shards(session, streams, model, options)
+        self._shards = Shards(context, streams, model, options)
         self._plan = self._shards.plan
-        self._now = session.channel.clock.monotonic
+        self._now = context.channel.clock.monotonic
         self.stopping: bool = False
         self._buffer: deque[StreamRecord[Any]] = deque()
         self._current: Shard | None = None

@@ -18,8 +18,8 @@ from .checkpoint import Checkpoints
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
-    from dynamorm.session import Session
 
 LOOK: Final = 30.0
 """Seconds between two looks for new shards. The end of a shard that is read here is noticed at once."""
@@ -76,18 +76,18 @@ class Shard:
 class Shards:
     """What is known of a stream's shards. ``due`` is the (monotonic) time at which to look at them again."""
 
-    def __init__(self, session: Session, streams: Session, model: Any, options: Options) -> None:
-        self._session = session
+    def __init__(self, context: Context, streams: Context, model: Any, options: Options) -> None:
+        self._context = context
         self._streams = streams
         self._options = options
         self._store: Checkpoints | None = None
         if options.checkpoint is not None:
-            self._store = Checkpoints(session, options.checkpoint, options.consumer, options.worker, options.lease)
+            self._store = Checkpoints(context, options.checkpoint, options.consumer, options.worker, options.lease)
         self._begun = self._ending = False
         self._shards: dict[str, Shard] = {}
         self._arn = options.arn
-        self.plan: ModelRequests = session.plan(model)
-        self.now: Callable[[], float] = session.channel.clock.monotonic
+        self.plan: ModelRequests = context.plan(model)
+        self.now: Callable[[], float] = context.channel.clock.monotonic
         self.since: float | None = None
         self.due: float = 0.0
 
@@ -167,7 +167,7 @@ class Shards:
     def look(self) -> Flow[None]:
         """See which shards there are, what other workers have done, and take what may be read now."""
         if self._arn is None:
-            self._arn = yield from stream_calls.latest_stream(self._session, self.plan)
+            self._arn = yield from stream_calls.latest_stream(self._context, self.plan)
         listing = yield from stream_calls.listing(self._streams, self.plan, self.arn)
         store = self._store
         items = {} if store is None else (yield from store.load())
@@ -263,7 +263,7 @@ class Shards:
         return f"{self.arn}#{shard}"
 
     def _wall(self) -> float:
-        now = self._session.now().timestamp()
+        now = self._context.now().timestamp()
         return now - now % ROUNDED
 
 

@@ -24,7 +24,7 @@ from .plan import TablePlan
 from .steps import Step
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 def apply(
-    session: Session,
+    context: Context,
     plan: TablePlan,
     progress: Callable[[Progress], object] | None,
     timeout: float | timedelta,
@@ -59,7 +59,7 @@ def apply(
         check_progress(progress, "a Progress")
     if plan.problems:
         raise ModelError(f"this plan cannot be made: {'; '.join(plan.problems)}")
-    return (yield from _Run(session, plan, progress, timeout, skip_unavailable=skip_unavailable).run())
+    return (yield from _Run(context, plan, progress, timeout, skip_unavailable=skip_unavailable).run())
 
 
 class _Run:
@@ -67,17 +67,17 @@ class _Run:
 
     def __init__(
         self,
-        session: Session,
+        context: Context,
         plan: TablePlan,
         progress: Callable[[Progress], object] | None,
         timeout: float | timedelta,
         *,
         skip_unavailable: bool,
     ) -> None:
-        self.session = session
+        self.context = context
         self.plan = plan
         self.progress = progress
-        self.patience = Patience(session, timeout)
+        self.patience = Patience(context, timeout)
         self.skip_unavailable = skip_unavailable
         self.made: list[Step] = []
         self.unavailable: set[str] = set()
@@ -101,11 +101,11 @@ class _Run:
     def _live(self, table: str) -> Flow[TableDescription | None]:
         """The table as it is when nothing is under way any more; None when there is none."""
         try:
-            yield from describe(self.session, table, ())
+            yield from describe(self.context, table, ())
         except TableNotFound:
             return None
-        yield from wait_active(self.session, table, self.patience)
-        return (yield from describe(self.session, table, EXTRAS))
+        yield from wait_active(self.context, table, self.patience)
+        return (yield from describe(self.context, table, EXTRAS))
 
     def _step(self, step: Step, number: int) -> Flow[None]:
         self._tell(step, number, "started")
@@ -115,22 +115,22 @@ class _Run:
             return
         yield from self._settle(step, number)
         if "Tags" in step.request and step.call == "CreateTable" and not self.skip_unavailable:
-            yield from check_tags(self.session, (yield from look(self.session, step.table)))
+            yield from check_tags(self.context, (yield from look(self.context, step.table)))
         self.made.append(step)
         self._tell(step, number, "done")
 
     def _send(self, step: Step) -> Flow[bool]:
         """Send a step's request; False when the engine cannot do it, and that is accepted."""
-        session, patience = self.session, self.patience
+        context, patience = self.context, self.patience
         if step.call == "CreateTable":
-            yield from send_create(session, step.table, step.request, patience)
+            yield from send_create(context, step.table, step.request, patience)
             return True
         if step.call == "UpdateTable":
-            yield from change(session, step.call, step.table, step.request, lambda: self._done(step), patience)
+            yield from change(context, step.call, step.table, step.request, lambda: self._done(step), patience)
             return True
         return (
             yield from switch(
-                session,
+                context,
                 step.call,
                 step.table,
                 step.request,
@@ -141,7 +141,7 @@ class _Run:
         )
 
     def _done(self, step: Step) -> Flow[bool]:
-        live = yield from describe(self.session, step.table, _extras(step))
+        live = yield from describe(self.context, step.table, _extras(step))
         return reached(step.aspect, aspects(live).get(step.aspect), step.after)
 
     def _settle(self, step: Step, number: int) -> Flow[None]:
@@ -156,7 +156,7 @@ class _Run:
 
         if not _extras(step):
             yield from wait_until(
-                self.session,
+                self.context,
                 step.table,
                 self.patience,
                 lambda live: reached(step.aspect, aspects(live).get(step.aspect), step.after),
@@ -174,7 +174,7 @@ class _Run:
         """What was made must still be so at the end: nobody else may have changed it meanwhile."""
         last = {(step.table, step.aspect): step for step in self.made}
         for table in dict.fromkeys(step.table for step in self.made):
-            live = aspects((yield from describe(self.session, table, EXTRAS)))
+            live = aspects((yield from describe(self.context, table, EXTRAS)))
             for step in last.values():
                 if step.table != table or step.aspect == EXISTENCE:
                     continue

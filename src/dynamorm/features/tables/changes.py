@@ -27,14 +27,14 @@ from .look import UNAVAILABLE, Patience, look, polls, wait_active
 
 if TYPE_CHECKING:
     from dynamorm.codec.replies.table_description import TableDescription
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 _BUSY = frozenset({"ResourceInUseException", "LimitExceededException", "ContinuousBackupsUnavailableException"})
 """Refused because of what else is going on: worth another try. The last one is said of a table that was just made."""
 
 
 def change(
-    session: Session,
+    context: Context,
     name: str,
     table: str,
     request: dict[str, Any],
@@ -55,7 +55,7 @@ def change(
         refusal: Rejected | None = None
         patience.changed = True
         try:
-            yield from session.call(Op(name, table, body, read_object, Safety.ONCE))
+            yield from context.call(Op(name, table, body, read_object, Safety.ONCE))
         except OutcomeUnknown as error:
             lost = error
         except Rejected as error:
@@ -78,7 +78,7 @@ def change(
 
 
 def switch(
-    session: Session,
+    context: Context,
     name: str,
     table: str,
     request: dict[str, Any],
@@ -92,7 +92,7 @@ def switch(
     Raises: ClientError with code ``UnknownOperationException``, saying what to do, when it shall not.
     """
     try:
-        yield from change(session, name, table, request, done, patience)
+        yield from change(context, name, table, request, done, patience)
     except ClientError as error:
         if error.code != UNAVAILABLE:
             raise
@@ -102,7 +102,7 @@ def switch(
     return True
 
 
-def check_tags(session: Session, found: TableDescription) -> Flow[None]:
+def check_tags(context: Context, found: TableDescription) -> Flow[None]:
     """Refuse an engine that took the tags of a new table and has none: DynamoDB Local answers as if all were well.
 
     Raises: ClientError, as `switch`. Whoever may not look at tags is not told.
@@ -111,7 +111,7 @@ def check_tags(session: Session, found: TableDescription) -> Flow[None]:
         return
     body = encode({"ResourceArn": found.arn})
     try:
-        yield from session.call(Op("ListTagsOfResource", found.name, body, read_object))
+        yield from context.call(Op("ListTagsOfResource", found.name, body, read_object))
     except AccessDenied:
         pass
     except ClientError as error:
@@ -129,17 +129,17 @@ def _lacking(name: str, table: str) -> ClientError:
     )
 
 
-def remove(session: Session, table: str, patience: Patience, *, force: bool) -> Flow[bool]:
+def remove(context: Context, table: str, patience: Patience, *, force: bool) -> Flow[bool]:
     """Ask for the end of a table; True when there was one. ``force`` lifts its deletion protection.
 
     Raises: ValidationError with code ``ErrDeletionProtected``.
     """
     try:
         try:
-            yield from _delete(session, table, patience)
+            yield from _delete(context, table, patience)
         except ValidationError as error:
             # The reason is looked up: every engine words it in its own way.
-            if not (yield from look(session, table)).deletion_protection:
+            if not (yield from look(context, table)).deletion_protection:
                 raise
             if not force:
                 raise ValidationError(
@@ -148,30 +148,30 @@ def remove(session: Session, table: str, patience: Patience, *, force: bool) -> 
                     operation="DeleteTable",
                     table=table,
                 ) from error
-            yield from unprotect(session, table, patience)
-            yield from wait_active(session, table, patience)
-            yield from _delete(session, table, patience)
+            yield from unprotect(context, table, patience)
+            yield from wait_active(context, table, patience)
+            yield from _delete(context, table, patience)
     except TableNotFound:
         return False
     return True
 
 
-def _delete(session: Session, table: str, patience: Patience) -> Flow[None]:
+def _delete(context: Context, table: str, patience: Patience) -> Flow[None]:
     def gone() -> Flow[bool]:
         try:
-            found = yield from look(session, table)
+            found = yield from look(context, table)
         except TableNotFound:
             return True
         return found.status == "DELETING"
 
-    yield from change(session, "DeleteTable", table, {"TableName": table}, gone, patience)
+    yield from change(context, "DeleteTable", table, {"TableName": table}, gone, patience)
 
 
-def unprotect(session: Session, table: str, patience: Patience) -> Flow[None]:
+def unprotect(context: Context, table: str, patience: Patience) -> Flow[None]:
     """Lift the deletion protection of a table."""
 
     def lifted() -> Flow[bool]:
-        return not (yield from look(session, table)).deletion_protection
+        return not (yield from look(context, table)).deletion_protection
 
     request = {"TableName": table, "DeletionProtectionEnabled": False}
-    yield from change(session, "UpdateTable", table, request, lifted, patience)
+    yield from change(context, "UpdateTable", table, request, lifted, patience)

@@ -19,11 +19,11 @@ from .look import Patience
 from .wanted import WantedTable, wanted
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 def create(
-    session: Session,
+    context: Context,
     models: Sequence[Any],
     settings: TableSettings | None,
     timeout: float | timedelta,
@@ -31,39 +31,39 @@ def create(
     skip_unavailable: bool,
 ) -> Flow[list[TableDescription]]:
     """Create the tables of the models and wait until they and their indexes are ready."""
-    patience = Patience(session, timeout)
+    patience = Patience(context, timeout)
     made = []
-    for table in wanted(session, models, settings):
-        found = yield from _create(session, table, patience, skip_unavailable=skip_unavailable)
-        made.append((yield from _switch_on(session, table, found, patience, skip_unavailable=skip_unavailable)))
+    for table in wanted(context, models, settings):
+        found = yield from _create(context, table, patience, skip_unavailable=skip_unavailable)
+        made.append((yield from _switch_on(context, table, found, patience, skip_unavailable=skip_unavailable)))
     return made
 
 
 def _create(
-    session: Session, table: WantedTable, patience: Patience, *, skip_unavailable: bool
+    context: Context, table: WantedTable, patience: Patience, *, skip_unavailable: bool
 ) -> Flow[TableDescription]:
-    yield from send_create(session, table.name, create_request(table), patience)
-    found = yield from look.wait_active(session, table.name, patience)
+    yield from send_create(context, table.name, create_request(table), patience)
+    found = yield from look.wait_active(context, table.name, patience)
     if table.settings.tags and not skip_unavailable:
-        yield from check_tags(session, found)
+        yield from check_tags(context, found)
     return found
 
 
-def send_create(session: Session, name: str, request: dict[str, Any], patience: Patience) -> Flow[None]:
+def send_create(context: Context, name: str, request: dict[str, Any], patience: Patience) -> Flow[None]:
     """Ask for a table; after a lost reply it counts as made when it is there."""
 
     def made() -> Flow[bool]:
         try:
-            yield from look.look(session, name)
+            yield from look.look(context, name)
         except TableNotFound:
             return False
         return True
 
-    yield from change(session, "CreateTable", name, request, made, patience, mine=True)
+    yield from change(context, "CreateTable", name, request, made, patience, mine=True)
 
 
 def ensure(
-    session: Session,
+    context: Context,
     models: Sequence[Any],
     settings: TableSettings | None,
     timeout: float | timedelta,
@@ -71,25 +71,25 @@ def ensure(
     skip_unavailable: bool,
 ) -> Flow[list[TableDescription]]:
     """Create what is missing; check that a live table fits; switch on the expiry and recovery that are not on yet."""
-    patience = Patience(session, timeout)
+    patience = Patience(context, timeout)
     found = []
-    for table in wanted(session, models, settings):
-        live = yield from _present(session, table, patience, skip_unavailable=skip_unavailable)
-        live = yield from look.with_extras(session, live, _needed(table))
+    for table in wanted(context, models, settings):
+        live = yield from _present(context, table, patience, skip_unavailable=skip_unavailable)
+        live = yield from look.with_extras(context, live, _needed(table))
         check_fit(table, live)
-        found.append((yield from _switch_on(session, table, live, patience, skip_unavailable=skip_unavailable)))
+        found.append((yield from _switch_on(context, table, live, patience, skip_unavailable=skip_unavailable)))
     return found
 
 
 def _present(
-    session: Session, table: WantedTable, patience: Patience, *, skip_unavailable: bool
+    context: Context, table: WantedTable, patience: Patience, *, skip_unavailable: bool
 ) -> Flow[TableDescription]:
     """The table, made if it was not there."""
     try:
-        found: TableDescription = yield from look.look(session, table.name)
+        found: TableDescription = yield from look.look(context, table.name)
     except TableNotFound:
         try:
-            return (yield from _create(session, table, patience, skip_unavailable=skip_unavailable))
+            return (yield from _create(context, table, patience, skip_unavailable=skip_unavailable))
         except ClientError as error:
             if error.code != "ResourceInUseException":
                 raise
@@ -97,7 +97,7 @@ def _present(
     else:
         if found.ready:
             return found
-    return (yield from look.wait_active(session, table.name, patience))
+    return (yield from look.wait_active(context, table.name, patience))
 
 
 def _needed(table: WantedTable) -> tuple[str, ...]:
@@ -107,18 +107,18 @@ def _needed(table: WantedTable) -> tuple[str, ...]:
 
 
 def _switch_on(
-    session: Session, table: WantedTable, live: TableDescription, patience: Patience, *, skip_unavailable: bool
+    context: Context, table: WantedTable, live: TableDescription, patience: Patience, *, skip_unavailable: bool
 ) -> Flow[TableDescription]:
     """Expiry and recovery, each unless it is on. DynamoDB refuses a second change of the expiry within an hour."""
     changed: tuple[str, ...] = ()
     attribute, recovery = table.expires, table.settings.point_in_time_recovery
     if attribute is not None and live.ttl != attribute:
-        yield from switch_ttl(session, table.name, attribute, patience, on=True, skip_unavailable=skip_unavailable)
+        yield from switch_ttl(context, table.name, attribute, patience, on=True, skip_unavailable=skip_unavailable)
         changed += ("ttl",)
     if recovery and not _recovers(live, recovery):
-        yield from switch_recovery(session, table.name, recovery, patience, skip_unavailable=skip_unavailable)
+        yield from switch_recovery(context, table.name, recovery, patience, skip_unavailable=skip_unavailable)
         changed += ("recovery",)
-    return (yield from look.with_extras(session, live, changed)) if changed else live
+    return (yield from look.with_extras(context, live, changed)) if changed else live
 
 
 def _recovers(live: TableDescription, wanted_days: bool | int) -> bool:
@@ -129,53 +129,53 @@ def _recovers(live: TableDescription, wanted_days: bool | int) -> bool:
 
 
 def switch_ttl(
-    session: Session, table: str, attribute: str, patience: Patience, *, on: bool, skip_unavailable: bool = False
+    context: Context, table: str, attribute: str, patience: Patience, *, on: bool, skip_unavailable: bool = False
 ) -> Flow[bool]:
     """Switch the expiry of items by an attribute on or off; False when the engine has none and that is accepted."""
 
     def done() -> Flow[bool]:
-        found = yield from look.describe(session, table, ("ttl",))
+        found = yield from look.describe(context, table, ("ttl",))
         return found.ttl == attribute if on else found.ttl == ""
 
     request = {"TableName": table, "TimeToLiveSpecification": {"Enabled": on, "AttributeName": attribute}}
-    return switch(session, "UpdateTimeToLive", table, request, done, patience, skip_unavailable=skip_unavailable)
+    return switch(context, "UpdateTimeToLive", table, request, done, patience, skip_unavailable=skip_unavailable)
 
 
 def switch_recovery(
-    session: Session, table: str, wanted_days: bool | int, patience: Patience, *, skip_unavailable: bool = False
+    context: Context, table: str, wanted_days: bool | int, patience: Patience, *, skip_unavailable: bool = False
 ) -> Flow[bool]:
     """Switch point-in-time recovery on or off; False when the engine has none and that is accepted."""
 
     def done() -> Flow[bool]:
-        found = yield from look.describe(session, table, ("recovery",))
+        found = yield from look.describe(context, table, ("recovery",))
         return _recovers(found, wanted_days) if wanted_days else found.point_in_time_recovery is False
 
     request = {"TableName": table, "PointInTimeRecoverySpecification": recovery_specification(wanted_days)}
-    return switch(session, "UpdateContinuousBackups", table, request, done, patience, skip_unavailable=skip_unavailable)
+    return switch(context, "UpdateContinuousBackups", table, request, done, patience, skip_unavailable=skip_unavailable)
 
 
-def describe(session: Session, model: Any) -> Flow[TableDescription]:
+def describe(context: Context, model: Any) -> Flow[TableDescription]:
     """The live table of a model, in full. Raises: TableNotFound."""
-    return look.describe(session, session.plan(model).table)
+    return look.describe(context, context.plan(model).table)
 
 
-def wait(session: Session, models: Sequence[Any], timeout: float | timedelta) -> Flow[None]:
+def wait(context: Context, models: Sequence[Any], timeout: float | timedelta) -> Flow[None]:
     """Wait until the tables of the models and their global indexes are ACTIVE."""
-    patience = Patience(session, timeout)
-    for table in wanted(session, models):
-        yield from look.wait_active(session, table.name, patience)
+    patience = Patience(context, timeout)
+    for table in wanted(context, models):
+        yield from look.wait_active(context, table.name, patience)
 
 
-def check(session: Session, models: Sequence[Any]) -> Flow[tuple[str, ...]]:
+def check(context: Context, models: Sequence[Any]) -> Flow[tuple[str, ...]]:
     """Look whether the live tables fit, changing nothing. Returns what is different and does no harm.
 
     Raises: ModelError with everything that does not fit, in all tables.
     """
     wrong: list[str] = []
     notes: list[str] = []
-    for table in wanted(session, models):
+    for table in wanted(context, models):
         try:
-            live = yield from look.describe(session, table.name, ("ttl",) if table.expires else ())
+            live = yield from look.describe(context, table.name, ("ttl",) if table.expires else ())
         except TableNotFound:
             wrong.append(f"table {table.name!r} does not exist")
             continue
@@ -204,18 +204,18 @@ def _expiry(table: WantedTable, live: TableDescription) -> list[str]:
     return [f"it expires items by {live.ttl or 'nothing'}, not by {table.expires}"]
 
 
-def delete(session: Session, models: Sequence[Any], timeout: float | timedelta, *, force: bool) -> Flow[None]:
+def delete(context: Context, models: Sequence[Any], timeout: float | timedelta, *, force: bool) -> Flow[None]:
     """Delete the tables with all their items and wait until they are gone. Nothing happens where there is none."""
-    patience = Patience(session, timeout)
-    for table in wanted(session, models):
-        if (yield from remove(session, table.name, patience, force=force)):
-            yield from _gone(session, table.name, patience)
+    patience = Patience(context, timeout)
+    for table in wanted(context, models):
+        if (yield from remove(context, table.name, patience, force=force)):
+            yield from _gone(context, table.name, patience)
 
 
-def _gone(session: Session, table: str, patience: Patience) -> Flow[None]:
+def _gone(context: Context, table: str, patience: Patience) -> Flow[None]:
     for seconds in look.polls():
         try:
-            found = yield from look.look(session, table)
+            found = yield from look.look(context, table)
         except TableNotFound:
             return
         yield from patience.pause(seconds, f"table {table!r} is still {found.status}")

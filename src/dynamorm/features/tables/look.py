@@ -16,7 +16,7 @@ from dynamorm.ops.calls.op import Op
 from dynamorm.ops.requests import encode
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 POLL = 0.05
 """Seconds between the first two looks at a table that is changing; doubled each time up to `POLL_MOST`."""
@@ -31,34 +31,34 @@ UNAVAILABLE = "UnknownOperationException"
 """The code by which an engine says that it has no such feature."""
 
 
-def look(session: Session, table: str) -> Flow[TableDescription]:
+def look(context: Context, table: str) -> Flow[TableDescription]:
     """The live table, as far as DescribeTable tells. Raises: TableNotFound."""
-    return session.call(Op("DescribeTable", table, encode({"TableName": table}), read_table))
+    return context.call(Op("DescribeTable", table, encode({"TableName": table}), read_table))
 
 
-def describe(session: Session, table: str, extras: tuple[str, ...] = EXTRAS) -> Flow[TableDescription]:
+def describe(context: Context, table: str, extras: tuple[str, ...] = EXTRAS) -> Flow[TableDescription]:
     """The live table with what costs calls of its own. Raises: TableNotFound."""
-    found: TableDescription = yield from look(session, table)
-    return (yield from with_extras(session, found, extras))
+    found: TableDescription = yield from look(context, table)
+    return (yield from with_extras(context, found, extras))
 
 
-def with_extras(session: Session, found: TableDescription, extras: tuple[str, ...]) -> Flow[TableDescription]:
+def with_extras(context: Context, found: TableDescription, extras: tuple[str, ...]) -> Flow[TableDescription]:
     """Fill in what the description of a table does not hold; None where the engine or the permissions do not tell."""
     more: dict[str, Any] = {}
     if "ttl" in extras:
-        told = yield from _ask(session, "DescribeTimeToLive", {"TableName": found.name}, read_ttl)
+        told = yield from _ask(context, "DescribeTimeToLive", {"TableName": found.name}, read_ttl)
         more["ttl"], more["ttl_status"] = told or (None, None)
     if "recovery" in extras:
-        told = yield from _ask(session, "DescribeContinuousBackups", {"TableName": found.name}, read_recovery)
+        told = yield from _ask(context, "DescribeContinuousBackups", {"TableName": found.name}, read_recovery)
         more["point_in_time_recovery"], more["recovery_days"] = told or (None, None)
     if "tags" in extras and found.arn is not None:
-        more["tags"] = yield from _tags(session, found.arn)
+        more["tags"] = yield from _tags(context, found.arn)
     return replace(found, **more)
 
 
-def _ask(session: Session, name: str, request: dict[str, Any], read: Callable[[bytes], Any]) -> Flow[Any]:
+def _ask(context: Context, name: str, request: dict[str, Any], read: Callable[[bytes], Any]) -> Flow[Any]:
     try:
-        return (yield from session.call(Op(name, str(request.get("TableName", "-")), encode(request), read)))
+        return (yield from context.call(Op(name, str(request.get("TableName", "-")), encode(request), read)))
     except AccessDenied:
         return None
     except ClientError as error:
@@ -67,11 +67,11 @@ def _ask(session: Session, name: str, request: dict[str, Any], read: Callable[[b
         return None
 
 
-def _tags(session: Session, arn: str) -> Flow[dict[str, str] | None]:
+def _tags(context: Context, arn: str) -> Flow[dict[str, str] | None]:
     found: dict[str, str] = {}
     request = {"ResourceArn": arn}
     while True:
-        reply = yield from _ask(session, "ListTagsOfResource", request, read_object)
+        reply = yield from _ask(context, "ListTagsOfResource", request, read_object)
         if reply is None:
             return None
         found |= {one["Key"]: one["Value"] for one in reply.get("Tags") or ()}
@@ -80,13 +80,13 @@ def _tags(session: Session, arn: str) -> Flow[dict[str, str] | None]:
         request = {"ResourceArn": arn, "NextToken": reply["NextToken"]}
 
 
-def names(session: Session) -> Flow[list[str]]:
-    """The names of all tables that begin with the session's prefix."""
-    prefix = session.config.table_prefix
+def names(context: Context) -> Flow[list[str]]:
+    """The names of all tables that begin with the context's prefix."""
+    prefix = context.config.table_prefix
     found: list[str] = []
     request: dict[str, Any] = {}
     while True:
-        reply = yield from session.call(Op("ListTables", prefix or "-", encode(request), read_object))
+        reply = yield from context.call(Op("ListTables", prefix or "-", encode(request), read_object))
         found += [name for name in reply.get("TableNames") or () if name.startswith(prefix)]
         if not reply.get("LastEvaluatedTableName"):
             return found
@@ -94,13 +94,13 @@ def names(session: Session) -> Flow[list[str]]:
 
 
 class Patience:
-    """How long to wait for tables: ``Patience(session, timeout)`` is spent by `pause`."""
+    """How long to wait for tables: ``Patience(context, timeout)`` is spent by `pause`."""
 
     __slots__ = ("_clock", "_end", "_quiet", "changed")
 
-    def __init__(self, session: Session, timeout: Any) -> None:
+    def __init__(self, context: Context, timeout: Any) -> None:
         seconds = check_seconds("timeout", timeout)
-        self._clock = session.channel.clock
+        self._clock = context.channel.clock
         self._end = self._clock.monotonic() + seconds
         self._quiet: float | None = None
         self.changed: bool = False
@@ -136,7 +136,7 @@ def polls() -> Iterator[float]:
 
 
 def wait_until(
-    session: Session,
+    context: Context,
     table: str,
     patience: Patience,
     good: Callable[[TableDescription], bool],
@@ -145,7 +145,7 @@ def wait_until(
     """Wait until the table is there, ACTIVE with its global indexes, and ``good``. ``watch`` is told what it waits for."""
     for seconds in polls():
         try:
-            found: TableDescription = yield from look(session, table)
+            found: TableDescription = yield from look(context, table)
             if found.ready and good(found):
                 return found
             patience.unseen(f"the change of table {table!r}", ready=found.ready)
@@ -158,9 +158,9 @@ def wait_until(
     raise AssertionError("polling has no end of its own")
 
 
-def wait_active(session: Session, table: str, patience: Patience) -> Flow[TableDescription]:
+def wait_active(context: Context, table: str, patience: Patience) -> Flow[TableDescription]:
     """Wait until the table and its global indexes are ACTIVE."""
-    return wait_until(session, table, patience, lambda _: True)
+    return wait_until(context, table, patience, lambda _: True)
 
 
 def _waits_for(found: TableDescription) -> str:

@@ -24,7 +24,7 @@ from .steps import Findings, Step
 from .wanted import WantedTable, wanted
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 class TablePlan(Struct, frozen=True, kw_only=True):
@@ -63,15 +63,15 @@ class TablePlan(Struct, frozen=True, kw_only=True):
 
 
 def plan(
-    session: Session, models: Sequence[Any], settings: TableSettings | None, *, allow_delete: bool
+    context: Context, models: Sequence[Any], settings: TableSettings | None, *, allow_delete: bool
 ) -> Flow[TablePlan]:
     """Compare the models with the live tables."""
-    tables = wanted(session, models, settings)
+    tables = wanted(context, models, settings)
     found = Findings(allow_delete=allow_delete)
     seen: dict[str, dict[str, Any]] = {}
     for table in tables:
         try:
-            live: TableDescription = yield from describe(session, table.name, EXTRAS)
+            live: TableDescription = yield from describe(context, table.name, EXTRAS)
         except TableNotFound:
             _missing(table, found)
             seen[table.name] = aspects(None)

@@ -52,14 +52,14 @@ class WantedTable(Struct, frozen=True, kw_only=True):
 
 
 class Plans(Protocol):
-    """Where the plans of models come from: a session, or an export that has none."""
+    """Where the plans of models come from: a context, or an export that has none."""
 
     def plan(self, model: Any) -> ModelRequests:
         """The plan of a model."""
         ...
 
 
-def wanted(session: Plans, models: Sequence[Any], settings: TableSettings | None = None) -> list[WantedTable]:
+def wanted(context: Plans, models: Sequence[Any], settings: TableSettings | None = None) -> list[WantedTable]:
     """The tables of the models, in order of first mention. ``settings`` replaces those of the classes.
 
     A model with a discriminator stands for its whole family, base, siblings and subclasses, as far as they have been
@@ -71,10 +71,10 @@ def wanted(session: Plans, models: Sequence[Any], settings: TableSettings | None
         raise InvalidUse("name the model of the table: db.tables.ensure(Payment)")
     plans: dict[ModelRequests, None] = {}
     for model in models:
-        plan = session.plan(model)
+        plan = context.plan(model)
         plans[plan] = None
         if plan.codec.schema.discriminator is not None:
-            plans.update(dict.fromkeys(session.plan(one) for one in _family(plan.codec.schema.model)))
+            plans.update(dict.fromkeys(context.plan(one) for one in _family(plan.codec.schema.model)))
     return merged(plans, settings)
 
 

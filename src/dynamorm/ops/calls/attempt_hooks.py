@@ -23,47 +23,39 @@ def watched(call: Callable[[Op], Flow[Any]], admit: Admit, observed: Observed) -
 
     def watch(op: Op) -> Flow[Any]:
         flow = call(op)
+        go_on, answer = flow.send, None
+        while True:
+            try:
+                effect = go_on(answer)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                go_on, answer = (
+                    (yield from _attempt(flow, op, effect)) if effect.__class__ is Send else (flow.send, (yield effect))
+                )
+            except GeneratorExit:
+                flow.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - the flow decides
+                go_on, answer = flow.throw, error
+
+    def _attempt(flow: Flow[Any], op: Op, send: Send) -> Flow[tuple[Callable[[Any], Any], Any]]:
+        """One attempt: how the call's flow goes on, and with what."""
         try:
-            effect = next(flow)
-            while True:
-                if effect.__class__ is Send:
-                    effect = yield from _attempt(flow, op, effect, admit, observed)
-                else:
-                    try:
-                        answer = yield effect
-                    except GeneratorExit:
-                        flow.close()
-                        raise
-                    except BaseException as error:  # noqa: BLE001 - the flow decides
-                        effect = flow.throw(error)
-                    else:
-                        effect = flow.send(answer)
-        except StopIteration as stop:
-            return stop.value
+            admit(op)
+        except DynamORMError as refusal:
+            return flow.throw, AttemptRefused(refusal)
+        reply = failed = None
+        try:
+            reply = yield send
+        except Exception as error:
+            failed = error
+            raise
+        finally:  # cancelled, closed or interrupted: with neither
+            _tell(observed, op, reply, failed)
+        return flow.send, reply
 
     return watch
-
-
-def _attempt(flow: Flow[Any], op: Op, send: Any, admit: Admit, observed: Observed) -> Flow[Any]:
-    """One attempt: what the call asks for next."""
-    try:
-        admit(op)
-    except DynamORMError as refusal:
-        return flow.throw(AttemptRefused(refusal))
-    try:
-        reply = yield send
-    except GeneratorExit:
-        _tell(observed, op, None, None)
-        flow.close()
-        raise
-    except Exception as error:  # noqa: BLE001 - the flow decides
-        _tell(observed, op, None, error)
-        return flow.throw(error)
-    except BaseException as stop:  # noqa: BLE001 - cancelled or interrupted: abandoned
-        _tell(observed, op, None, None)
-        return flow.throw(stop)
-    _tell(observed, op, reply, None)
-    return flow.send(reply)
 
 
 def _tell(observed: Observed, op: Op, reply: Any, error: BaseException | None) -> None:

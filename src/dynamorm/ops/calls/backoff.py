@@ -14,7 +14,7 @@ from dynamorm.wire.reply import Kind
 from .attempts import RETRY_MARGIN
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 class Pace:
@@ -26,9 +26,9 @@ class Pace:
 
     __slots__ = ("_channel", "_end", "_heard", "_idle", "_lost", "requests", "why")
 
-    def __init__(self, session: Session) -> None:
-        self._channel = channel = session.channel
-        self._end = session.end()
+    def __init__(self, context: Context) -> None:
+        self._channel = channel = context.channel
+        self._end = context.end()
         self._heard = channel.bucket.answers
         self._idle = self._lost = 0
         self.requests: int = 0
@@ -79,7 +79,7 @@ class Pace:
         return delay
 
 
-def workers(session: Session, concurrency: Any) -> int:
+def workers(context: Context, concurrency: Any) -> int:
     """How many requests may be under way at once: as asked, but no more than there are connections.
 
     Raises: ValidationError.
@@ -87,4 +87,4 @@ def workers(session: Session, concurrency: Any) -> int:
     wanted: int = concurrency
     if concurrency.__class__ is not int or concurrency < 1:  # most often it is what it should be
         wanted = check_count("concurrency", concurrency)
-    return min(wanted, session.config.performance.max_connections)
+    return min(wanted, context.config.performance.max_connections)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as the function inside it
-    """The innermost call over ``wire``; the session wraps the plugins around it, once."""
+    """The innermost call over ``wire``; the context wraps the plugins around it, once."""
     # Bound once: each is used in every call.
     request, clock, skew, config = wire.signer.request, wire.clock, wire.skew, wire.config
     monotonic, wall, credentials = clock.monotonic, clock.time, wire.credentials

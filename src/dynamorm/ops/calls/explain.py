@@ -1,6 +1,6 @@
 """Explaining and dry runs: operations that end where they would have sent something. It sends nothing itself.
 
-An operation runs as always, on a view of the session whose ``call`` writes down the request and stops there. So what
+An operation runs as always, on a view of the context whose ``call`` writes down the request and stops there. So what
 is shown is what would be sent, and every check that comes before sending has been made.
 """
 
@@ -20,7 +20,7 @@ from .capacity import Capacity, capacity_of
 from .op import Op, Safety
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 class PlannedRequest(Struct, frozen=True, kw_only=True):
@@ -93,10 +93,10 @@ class Planned(BaseException):
 
 
 class Recorder:
-    """Takes the place of a session's ``call``. With ``reading`` it lets reads through, and stops only at writes."""
+    """Takes the place of a context's ``call``. With ``reading`` it lets reads through, and stops only at writes."""
 
-    def __init__(self, session: Session, *, reading: bool, values: bool) -> None:
-        self._session = session
+    def __init__(self, context: Context, *, reading: bool, values: bool) -> None:
+        self._context = context
         self._reading = reading
         self._values = values
         self.requests: list[PlannedRequest] = []
@@ -104,7 +104,7 @@ class Recorder:
     def call(self, op: Op) -> Flow[Any]:
         """Write down what the call would send."""
         if self._reading and op.safety is Safety.READ:
-            return self._session.call(op)
+            return self._context.call(op)
         return self._stop(op)
 
     def _stop(self, op: Op) -> Flow[Any]:
@@ -121,18 +121,18 @@ class Recorder:
         yield
 
     def _schemas(self, table: str) -> Iterable[Schema]:
-        return self._session.schemas(table)
+        return self._context.schemas(table)
 
-    def view(self) -> Session:
-        """The session on which operations are written down."""
-        return self._session.view(self.call)
+    def view(self) -> Context:
+        """The context on which operations are written down."""
+        return self._context.view(self.call)
 
 
 _STOPPED: Final = object()
 
 
 def stopping(flow: Flow[Any]) -> Flow[Any]:
-    """Drive a flow of a recording session. Its result, or None when it was stopped."""
+    """Drive a flow of a recording context. Its result, or None when it was stopped."""
     found = yield from _guarded(flow)
     return None if found is _STOPPED else found
 
@@ -166,9 +166,9 @@ def _intercepted(flow: Flow[Any]) -> Flow[Any]:
                 error = Planned()
 
 
-def explained(session: Session, make: Callable[[Session], Flow[Any]], *, values: bool = False) -> Flow[Explain]:
-    """What the flow that ``make`` builds on a session would send."""
-    recorder = Recorder(session, reading=False, values=values)
+def explained(context: Context, make: Callable[[Context], Flow[Any]], *, values: bool = False) -> Flow[Explain]:
+    """What the flow that ``make`` builds on a context would send."""
+    recorder = Recorder(context, reading=False, values=values)
     with suppress(Planned):  # some requests are made before the flow begins
         yield from stopping(make(recorder.view()))
     return Explain(tuple(recorder.requests))

@@ -27,7 +27,7 @@ from dynamorm.expressions.tree import Condition
 from dynamorm.ops.requests import encode
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
     from .prepared_query import PreparedQuery
 
@@ -40,7 +40,7 @@ _PURPOSE: Final = b"dynamorm/cursor/1"
 _NONCE: Final = 12
 
 
-def seal(session: Session, ready: PreparedQuery, key: bytes) -> str:
+def seal(context: Context, ready: PreparedQuery, key: bytes) -> str:
     """The cursor to go on behind ``key``.
 
     Raises: ConfigError in production without ``cursor_key``, or without the package `cryptography`; ValidationError
@@ -49,9 +49,9 @@ def seal(session: Session, ready: PreparedQuery, key: bytes) -> str:
     if ready.request.cursor_format == "v0.1":
         text = _plain(ready, key)
     else:
-        payload = _bound(ready) | {"lek": msgspec.json.decode(key), "exp": _now(session) + LIFE}
+        payload = _bound(ready) | {"lek": msgspec.json.decode(key), "exp": _now(context) + LIFE}
         nonce = os.urandom(_NONCE)
-        sealed = _sealers(_keys(session))[0].encrypt(nonce, msgspec.json.encode(payload, order="sorted"), _about(ready))
+        sealed = _sealers(_keys(context))[0].encrypt(nonce, msgspec.json.encode(payload, order="sorted"), _about(ready))
         text = PREFIX + urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
     if len(text) > LONGEST:
         name = ready.plan.codec.schema.name
@@ -59,16 +59,16 @@ def seal(session: Session, ready: PreparedQuery, key: bytes) -> str:
     return text
 
 
-def open_cursor(session: Session, ready: PreparedQuery, text: str) -> bytes:
+def open_cursor(context: Context, ready: PreparedQuery, text: str) -> bytes:
     """The raw JSON of the key to go on behind.
 
     Raises: TamperedCursor, always the same one, for whatever is no cursor of this query; ConfigError as `seal`.
     """
     v01 = ready.request.cursor_format == "v0.1"
-    sealers = () if v01 else _sealers(_keys(session))
+    sealers = () if v01 else _sealers(_keys(context))
     found: bytes | None = None
     if len(text) <= LONGEST:
-        found = _open_plain(ready, text) if v01 else _open(session, ready, text, sealers)
+        found = _open_plain(ready, text) if v01 else _open(context, ready, text, sealers)
     if found is None:  # raised out here: a context would tell what was wrong
         raise TamperedCursor(
             "this cursor cannot be used for this query: start at the beginning",
@@ -78,7 +78,7 @@ def open_cursor(session: Session, ready: PreparedQuery, text: str) -> bytes:
     return found
 
 
-def _open(session: Session, ready: PreparedQuery, text: str, sealers: Iterable[Any]) -> bytes | None:
+def _open(context: Context, ready: PreparedQuery, text: str, sealers: Iterable[Any]) -> bytes | None:
     from cryptography.exceptions import InvalidTag
 
     raw = _unarmoured(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else None
@@ -90,7 +90,7 @@ def _open(session: Session, ready: PreparedQuery, text: str, sealers: Iterable[A
         except InvalidTag:
             continue
         exp, key = payload.pop("exp"), payload.pop("lek")
-        return encode(key) if payload == _bound(ready) and _now(session) < exp else None
+        return encode(key) if payload == _bound(ready) and _now(context) < exp else None
     return None
 
 
@@ -104,8 +104,8 @@ def _unarmoured(text: str) -> bytes | None:
     return found if urlsafe_b64encode(found).decode().rstrip("=") == text else None
 
 
-def _now(session: Session) -> int:
-    return int(session.now().timestamp())
+def _now(context: Context) -> int:
+    return int(context.now().timestamp())
 
 
 def _about(ready: PreparedQuery) -> bytes:
@@ -146,12 +146,12 @@ _lock: Final = Lock()
 _process: list[CursorKeys] = []
 
 
-def _keys(session: Session) -> CursorKeys:
+def _keys(context: Context) -> CursorKeys:
     """The secrets of the settings, or those of this process."""
-    keys = session.config.cursor_key
+    keys = context.config.cursor_key
     if keys is not None:
         return keys
-    if session.config.preset == "production":
+    if context.config.preset == "production":
         raise ConfigError(
             "production requires cursor_key=... where cursors are used: 32 random bytes or their base64 text, the same in"
             " every process (DYNAMORM_CURSOR_KEY)"

@@ -22,22 +22,22 @@ from .request import Request
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import Page
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 CONCURRENCY = 4
 """Batches of 100 keys read at once; a page of an index may hold some ten thousand."""
 
 
-def page(session: Session, request: Request, found: Page) -> Flow[Page]:
+def page(context: Context, request: Request, found: Page) -> Flow[Page]:
     """The page with whole objects in the place of its partial ones. Its counts and its last key stay."""
     if not found.items:
         return found
-    plan = session.plan(request.model)
+    plan = context.plan(request.model)
     chosen = choose(plan, request)
     keys = [address(plan.codec, one) for one in found.items]
     # The index does not hold what tells the classes of a family apart, so there may be siblings among the items.
     model = _root(request.model) if chosen.family else request.model
-    whole = yield from get(session, model, keys, consistent=request.consistent, concurrency=CONCURRENCY)
+    whole = yield from get(context, model, keys, consistent=request.consistent, concurrency=CONCURRENCY)
     found.items = [
         one
         for one in whole

@@ -18,16 +18,16 @@ from .page_reader import MOST
 from .prepared_query import PreparedQuery
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 MAX_AT_ONCE: Final = 8
 """Lanes read side by side, however many there are: the pages in memory. More pages a second than these bring, one
 process cannot decode (measured: 50 ms for a page of 1 MB, against 100 to 200 ms until it is there)."""
 
 
-def width(session: Session) -> int:
+def width(context: Context) -> int:
     """How many lanes are read side by side: no more than there are connections."""
-    return min(MAX_AT_ONCE, session.config.performance.max_connections)
+    return min(MAX_AT_ONCE, context.config.performance.max_connections)
 
 
 class Lanes:
@@ -72,7 +72,7 @@ def restored(at: Mapping[str, Raw]) -> dict[int, bytes | None]:
 
 
 def counted(
-    session: Session,
+    context: Context,
     lanes: Lanes,
     request_of: Callable[[int], tuple[PreparedQuery, bytes]],
     limit: int | None,
@@ -81,7 +81,7 @@ def counted(
     """How many items match in all lanes, up to the limit. ``request_of`` gives a lane's request and what it says besides."""
     total = 0
     while not lanes.done and (limit is None or total < limit):
-        reading = lanes.live(width(session))
+        reading = lanes.live(width(context))
         ops = []
         for lane in reading:
             ready, more = request_of(lane)
@@ -89,7 +89,7 @@ def counted(
             most = left if left is None or not ready.filtered else max(left, look)
             ops.append(ready.op(lanes.at[lane], most, read_count, more + b',"Select":"COUNT"'))
         look = min(look * 2, MOST)
-        pages: list[tuple[int, int, bytes | None]] = yield Gather([session.call(op) for op in ops], len(ops))
+        pages: list[tuple[int, int, bytes | None]] = yield Gather([context.call(op) for op in ops], len(ops))
         for lane, (found, _, key) in zip(reading, pages, strict=True):
             total += found
             lanes.move(lane, key)

@@ -20,9 +20,9 @@ from .request import Request
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import Page
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
-Step: TypeAlias = "Callable[[PageReader, Session, PreparedQuery, int | None], Flow[list[Any]]]"
+Step: TypeAlias = "Callable[[PageReader, Context, PreparedQuery, int | None], Flow[list[Any]]]"
 """Reads some of the items that come next, and moves the reader on."""
 
 FEWEST: Final = 32
@@ -55,7 +55,7 @@ class PageReader:
         self.paged: bool = False
         self.shards: Any = None
 
-    def begin(self, session: Session) -> PreparedQuery:
+    def begin(self, context: Context) -> PreparedQuery:
         """Plan the request and open its cursor, once."""
         ready = self.ready
         if ready is None:
@@ -65,41 +65,41 @@ class PageReader:
                     ' them, or say on_misfit("skip")',
                     field="on_misfit",
                 )
-            plan = session.plan(self.request.model)
+            plan = context.plan(self.request.model)
             ready = PreparedQuery(plan, self.request, choose(plan, self.request))
             if self.request.cursor is not None:
-                from . import cursor
+                from . import cursor  # only pages that are gone on from
 
-                self.start = cursor.open_cursor(session, ready, self.request.cursor)
+                self.start = cursor.open_cursor(context, ready, self.request.cursor)
             self.ready = ready
         return ready
 
-    def next(self, session: Session) -> Flow[list[Any]]:
+    def next(self, context: Context) -> Flow[list[Any]]:
         """Read one page and move on."""
-        ready = self.ready or self.begin(session)
+        ready = self.ready or self.begin(context)
         size, left = self.request.page_size, self.left
         if left is not None and (size is None or left < size):
             size = left
-        items = yield from self._step(session, ready, size)
+        items = yield from self._step(context, ready, size)
         if self.fill:
-            monotonic = session.channel.clock.monotonic
-            end = monotonic() + session.config.operation_timeout
+            monotonic = context.channel.clock.monotonic
+            end = monotonic() + context.config.operation_timeout
             while not self.done and len(items) < (size or 1) and monotonic() < end:
-                items += yield from self._step(session, ready, None if size is None else size - len(items))
+                items += yield from self._step(context, ready, None if size is None else size - len(items))
         return items
 
-    def page(self, session: Session) -> Flow[pages.Page[Any]]:
+    def page(self, context: Context) -> Flow[pages.Page[Any]]:
         """Read one page and move on; the page can be gone on from."""
         self.paged = True
-        items = yield from self.next(session)
+        items = yield from self.next(context)
         misfits, self.misfits = self.misfits, []
-        return pages.Page(items, self._cursor(session), misfits)
+        return pages.Page(items, self._cursor(context), misfits)
 
-    def count(self, session: Session) -> Flow[int]:
+    def count(self, context: Context) -> Flow[int]:
         """How many items are left: of items that must be read to tell whether they are meant."""
         total = 0
         while not self.done:
-            total += len((yield from self.next(session)))
+            total += len((yield from self.next(context)))
         return total
 
     def kept(self, items: list[Any]) -> list[Any]:
@@ -110,29 +110,29 @@ class PageReader:
             self.misfits += [one.error for one in items if one.__class__ is Misfit]
         return [one for one in items if one.__class__ is not Misfit]
 
-    def _cursor(self, session: Session) -> Callable[[], str] | None:
-        ready, start = self.begin(session), self.start
+    def _cursor(self, context: Context) -> Callable[[], str] | None:
+        ready, start = self.begin(context), self.start
         if start is None:
             return None
         key = start
 
         def seal() -> str:
-            from . import cursor
+            from . import cursor  # only pages that are gone on from
 
-            return cursor.seal(session, ready, key)
+            return cursor.seal(context, ready, key)
 
         return seal
 
-    def _step(self, session: Session, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+    def _step(self, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
         """One call; ``left`` and ``start`` move on."""
         if ready.chosen.partitions:
             assert self.spread is not None  # `dynamorm.ops.queries.query` gives it
-            return (yield from self.spread(self, session, ready, size))
+            return (yield from self.spread(self, context, ready, size))
         got: Page
         if ready.filtered or ready.hydrates:
-            got = yield from read(session, ready, self.start, size, self.look)
+            got = yield from read(context, ready, self.start, size, self.look)
         else:  # without a detour: this is what most queries are
-            got = yield from session.call(ready.op(self.start, size, ready.read))
+            got = yield from context.call(ready.op(self.start, size, ready.read))
         self.start = got.last_key
         items = got.items if self.request.misfit == "raise" else self.kept(got.items)
         if ready.filtered and self.look < MOST:

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from dynamorm.expressions.tree import Comparison, Condition, Location
+from dynamorm.ops.reads import key_conditions
 from dynamorm.ops.reads.terms import (
     PRESENT,
     RANGES,
@@ -136,8 +137,6 @@ class _Asked:
         assert key is not None  # a plan is made only for a model with a key
         equals, ranges = self.equals, self.ranges
         if self.plan.codec.composites:
-            from dynamorm.ops.reads import key_conditions
-
             equals, ranges = dict(equals), dict(ranges)
             for term, stands_for in key_conditions.rewrite(self.plan, key, self.found):
                 (equals if term.op == "=" else ranges).setdefault(term.path.field.name, (term, stands_for))
@@ -180,8 +179,6 @@ class _Asked:
         """The fields that the items may be asked to be sorted by."""
         found = _order(key, used)
         if self.plan.codec.composites:
-            from dynamorm.ops.reads import key_conditions
-
             found += key_conditions.orders(self.plan, key, self.found)
         return found
 
@@ -254,8 +251,6 @@ class _Asked:
         family = False
         spread: tuple[str, ...] = ()
         if self.plan.codec.composites:
-            from dynamorm.ops.reads import key_conditions
-
             spread = key_conditions.partitions(used[0])
         holds = None if index is None else held(self.schema, index)
         if len(used[1]) < len(self.found) or self.filters:

@@ -25,7 +25,7 @@ from .request import Request
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import Page
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 class PreparedQuery:
@@ -86,24 +86,24 @@ class PreparedQuery:
 
 
 def read(
-    session: Session, ready: PreparedQuery, start: bytes | None, most: int | None, look: int | None, more: bytes = b""
+    context: Context, ready: PreparedQuery, start: bytes | None, most: int | None, look: int | None, more: bytes = b""
 ) -> Flow[Page]:
     """What one call answers: at most ``most`` matching items from behind the key ``start``; maybe none.
 
     A filtered query looks at ``look`` items to find ``most``. ``more`` is what the request says besides.
     """
     if not ready.filtered or most is None:
-        found = session.call(ready.op(start, most, ready.read, more))
+        found = context.call(ready.op(start, most, ready.read, more))
     else:
-        found = session.call(ready.op(start, max(most, look or 0), lambda body: ready.cut(body, most), more))
-    return found if not ready.hydrates else whole(session, ready, found)
+        found = context.call(ready.op(start, max(most, look or 0), lambda body: ready.cut(body, most), more))
+    return found if not ready.hydrates else whole(context, ready, found)
 
 
-def whole(session: Session, ready: PreparedQuery, found: Flow[Page]) -> Flow[Page]:
+def whole(context: Context, ready: PreparedQuery, found: Flow[Page]) -> Flow[Page]:
     """A page of an index that holds only part of each item, as whole items; those gone meanwhile are left out."""
     from . import hydrate  # of such queries only
 
-    return (yield from hydrate.page(session, ready.request, (yield from found)))
+    return (yield from hydrate.page(context, ready.request, (yield from found)))
 
 
 def _rest(plan: ModelRequests, request: Request, chosen: QueryPlan) -> tuple[dict[str, Any], Callable[[bytes], Page]]:
@@ -150,7 +150,7 @@ def _partly(
     plan: ModelRequests, request: Request, chosen: QueryPlan, places: Placeholders, rest: dict[str, Any]
 ) -> Callable[..., Page]:
     """Ask for the places selected, and read objects that hold no more than these or than the index does."""
-    from dynamorm.codec.partial import reader as partly
+    from dynamorm.codec.partial import reader as partly  # only selections need it
 
     codec, index = plan.codec, chosen.index
     if not request.select:

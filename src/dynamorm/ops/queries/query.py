@@ -14,29 +14,29 @@ from .prepared_query import PreparedQuery
 from .request import Request
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
-def turn_of(request: Request, *, fill: bool = False) -> PageReader:
+def page_reader_of(request: Request, *, fill: bool = False) -> PageReader:
     """The reader of the pages of a request: one after the other, or those of all segments of a scan side by side."""
     if request.segments is None or request.segment is not None:
         return PageReader(request, fill=fill, spread=spread)
-    from .scan import ScanTurn  # of parallel scans only
+    from .scan import ParallelScanReader  # of parallel scans only
 
-    return ScanTurn(request, fill=fill)
+    return ParallelScanReader(request, fill=fill)
 
 
-def spread(turn: PageReader, session: Session, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+def spread(reader: PageReader, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
     """A step of a query over a partition that is spread over shards."""
     from . import shards  # of such partitions only
 
-    return shards.step(turn, session, ready, size)
+    return shards.step(reader, context, ready, size)
 
 
-def everything(session: Session, request: Request) -> Flow[list[Any]]:
+def everything(context: Context, request: Request) -> Flow[list[Any]]:
     """Every item that matches, up to the limit."""
-    turn = PageReader(request, spread=spread) if request.segments is None else turn_of(request)
-    found: list[Any] = yield from turn.next(session)
-    while not turn.done:
-        found += yield from turn.next(session)
+    reader = PageReader(request, spread=spread) if request.segments is None else page_reader_of(request)
+    found: list[Any] = yield from reader.next(context)
+    while not reader.done:
+        found += yield from reader.next(context)
     return found

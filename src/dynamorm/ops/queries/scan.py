@@ -24,7 +24,7 @@ from .prepared_query import PreparedQuery, read
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import Page
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
     from .request import Request
 
@@ -105,7 +105,7 @@ def check_segments(segments: Any) -> int:
     return check_count("segments", segments, 1, MAX_SEGMENTS)
 
 
-class ScanTurn(PageReader):
+class ParallelScanReader(PageReader):
     """Where a reader of a parallel scan stands. A page holds what one round brought: up to a page of each segment."""
 
     __slots__ = ("state",)
@@ -119,15 +119,15 @@ class ScanTurn(PageReader):
         self.state: ScanState | None = None
 
     @override
-    def _step(self, session: Session, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+    def _step(self, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
         state = self.state
         if state is None:
             state = self.state = _state(self.request, self.start)
-        segments = state.live(width(session))
+        segments = state.live(width(context))
         shares = _shares(size, len(segments))
         reading = segments[: len(shares)]
         flows = [
-            read(session, ready, state.at[segment], share, self.look, _segment(segment, state))
+            read(context, ready, state.at[segment], share, self.look, _segment(segment, state))
             for segment, share in zip(reading, shares, strict=True)
         ]
         pages: list[Page] = yield Gather(flows, len(flows))
@@ -162,15 +162,15 @@ def _segment(segment: int, state: ScanState) -> bytes:
     return b',"Segment":%d,"TotalSegments":%d' % (segment, state.segments)
 
 
-def count(session: Session, request: Request) -> Flow[int]:
+def count(context: Context, request: Request) -> Flow[int]:
     """How many items match, up to the limit."""
-    turn = ScanTurn(request)
-    ready = turn.begin(session)
+    reader = ParallelScanReader(request)
+    ready = reader.begin(context)
     if ready.chosen.family:
-        return (yield from turn.count(session))
-    counting, state = ready.counting(), _state(request, turn.start)
+        return (yield from reader.count(context))
+    counting, state = ready.counting(), _state(request, reader.start)
     return (
         yield from counted(
-            session, state, lambda segment: (counting, _segment(segment, state)), request.limit, turn.look
+            context, state, lambda segment: (counting, _segment(segment, state)), request.limit, reader.look
         )
     )

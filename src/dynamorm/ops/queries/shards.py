@@ -27,7 +27,7 @@ from .page_reader import MOST, PageReader
 from .prepared_query import PreparedQuery, whole
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 IN_MEMORY: Final = 8192
 """Items of all shards together that are read ahead where nobody says how many are wanted."""
@@ -91,15 +91,15 @@ class Shards:
         """Whether there is nothing left."""
         return all(one.ended and not one.buffer for one in self.shards)
 
-    def fill(self, session: Session, most: int) -> Flow[None]:
+    def fill(self, context: Context, most: int) -> Flow[None]:
         """Read a page of each shard of which nothing is left in memory."""
         waiting = [one for one in self.shards if one.waits]
         if waiting:
-            yield Gather([self._page(session, one, most) for one in waiting], width(session))
+            yield Gather([self._page(context, one, most) for one in waiting], width(context))
 
-    def _page(self, session: Session, one: _Shard, most: int) -> Flow[None]:
+    def _page(self, context: Context, one: _Shard, most: int) -> Flow[None]:
         ready = one.ready
-        page, raws = yield from session.call(
+        page, raws = yield from context.call(
             ready.op(one.start, most, lambda body: (ready.read(body), raw_items(body)))
         )
         one.buffer.extend((self._rank(raw), item, raw) for item, raw in zip(page.items, raws, strict=True))
@@ -180,28 +180,28 @@ def _of_one(ready: PreparedQuery, spread: Spread, number: int) -> Any:
     return replace(chosen, terms=terms, partitions=())
 
 
-def step(turn: PageReader, session: Session, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+def step(reader: PageReader, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
     """One step of a reader of pages: read where nothing is left, and hand out what comes next."""
-    found: Shards | None = turn.shards
+    found: Shards | None = reader.shards
     if found is None:
-        found = turn.shards = Shards(ready, turn.start)
+        found = reader.shards = Shards(ready, reader.start)
     count = len(found.shards)
     ahead = IN_MEMORY if size is None else 2 * size  # a shard may have more than its share of what comes next
     most = max(ahead // count, _FEWEST)
     most = most if size is None else min(size, most)
     if ready.filtered:
-        most = max(most, turn.look)
-        turn.look = min(turn.look * 2, MOST)
-    yield from found.fill(session, most)
+        most = max(most, reader.look)
+        reader.look = min(reader.look * 2, MOST)
+    yield from found.fill(context, most)
     items = found.take(size)
     if ready.hydrates:
-        items = (yield from whole(session, ready, _page_of(items))).items
-    items = turn.kept(items)
-    if turn.left is not None:
-        turn.left -= len(items)
+        items = (yield from whole(context, ready, _page_of(items))).items
+    items = reader.kept(items)
+    if reader.left is not None:
+        reader.left -= len(items)
     over = found.done
-    turn.start = None if over else found.encode()
-    turn.done = over or turn.left == 0
+    reader.start = None if over else found.encode()
+    reader.done = over or reader.left == 0
     return items
 
 
@@ -211,8 +211,8 @@ def _page_of(items: list[Any]) -> Flow[Page]:
     yield
 
 
-def count(session: Session, turn: PageReader) -> Flow[int]:
+def count(context: Context, reader: PageReader) -> Flow[int]:
     """How many items match in all shards, up to the limit."""
-    shards = Shards(turn.begin(session), turn.start)
+    shards = Shards(reader.begin(context), reader.start)
     counting = {shard.number: (shard.ready.counting(), b"") for shard in shards.shards}
-    return (yield from counted(session, shards.lanes(), counting.__getitem__, turn.left, turn.look))
+    return (yield from counted(context, shards.lanes(), counting.__getitem__, reader.left, reader.look))

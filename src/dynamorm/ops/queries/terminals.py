@@ -14,34 +14,34 @@ from dynamorm.effects import Flow
 from dynamorm.errors import MultipleFound, NotFound
 
 from .page_reader import MOST, PageReader
-from .query import spread, turn_of
+from .query import page_reader_of, spread
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
     from .pages import Page
     from .request import Request
 
 
-def first(session: Session, request: Request) -> Flow[Any]:
+def first(context: Context, request: Request) -> Flow[Any]:
     """The first item that matches, or None."""
-    turn = turn_of(replace(request, limit=1))
-    while not turn.done:
-        found = yield from turn.next(session)
+    reader = page_reader_of(replace(request, limit=1))
+    while not reader.done:
+        found = yield from reader.next(context)
         if found:
             return found[0]
     return None
 
 
-def one(session: Session, request: Request) -> Flow[Any]:
+def one(context: Context, request: Request) -> Flow[Any]:
     """The only item that matches. Raises: NotFound, MultipleFound."""
-    turn = turn_of(replace(request, limit=2 if request.limit is None else min(request.limit, 2)))
+    reader = page_reader_of(replace(request, limit=2 if request.limit is None else min(request.limit, 2)))
     found: list[Any] = []
-    while not turn.done:
-        found += yield from turn.next(session)
+    while not reader.done:
+        found += yield from reader.next(context)
     if len(found) == 1:
         return found[0]
-    plan = turn.begin(session).plan
+    plan = reader.begin(context).plan
     name = plan.codec.schema.name
     if found:
         raise MultipleFound(
@@ -52,9 +52,9 @@ def one(session: Session, request: Request) -> Flow[Any]:
     raise NotFound(f"no {name} matches", operation="Query", table=plan.table)
 
 
-def page(session: Session, request: Request) -> Flow[Page[Any]]:
+def page(context: Context, request: Request) -> Flow[Page[Any]]:
     """One page, full unless it is the last or time ran out."""
-    return turn_of(_paged(request), fill=True).page(session)
+    return page_reader_of(_paged(request), fill=True).page(context)
 
 
 def _paged(request: Request) -> Request:
@@ -63,28 +63,28 @@ def _paged(request: Request) -> Request:
     return replace(request, limit=None, page_size=min(sizes)) if sizes else request
 
 
-def count(session: Session, request: Request) -> Flow[int]:
+def count(context: Context, request: Request) -> Flow[int]:
     """How many items match, up to the limit."""
     if request.segments is not None and request.segment is None:
-        from . import scan
+        from . import scan  # of parallel scans only
 
-        in_all: int = yield from scan.count(session, request)
+        in_all: int = yield from scan.count(context, request)
         return in_all
-    turn = PageReader(request, spread=spread)
-    ready = turn.begin(session)
+    reader = PageReader(request, spread=spread)
+    ready = reader.begin(context)
     if ready.chosen.family:
-        return (yield from turn.count(session))
+        return (yield from reader.count(context))
     if ready.chosen.partitions:
-        from . import shards
+        from . import shards  # of such partitions only
 
-        return (yield from shards.count(session, turn))
+        return (yield from shards.count(context, reader))
     counting = ready.counting()
-    start, left, look = turn.start, request.limit, turn.look
+    start, left, look = reader.start, request.limit, reader.look
     total: int = 0
     while True:
         limit = left if left is None or not ready.filtered else max(left, look)
         found: int
-        found, _, start = yield from session.call(counting.op(start, limit, read_count, b',"Select":"COUNT"'))
+        found, _, start = yield from context.call(counting.op(start, limit, read_count, b',"Select":"COUNT"'))
         total += found
         if left is not None:
             left -= found
@@ -93,6 +93,6 @@ def count(session: Session, request: Request) -> Flow[int]:
         look = min(look * 2, MOST)
 
 
-def exists(session: Session, request: Request) -> Flow[bool]:
+def exists(context: Context, request: Request) -> Flow[bool]:
     """Whether any item matches."""
-    return (yield from count(session, replace(request, limit=1))) > 0
+    return (yield from count(context, replace(request, limit=1))) > 0

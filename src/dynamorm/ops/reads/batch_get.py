@@ -17,7 +17,7 @@ from dynamorm.ops.requests import ModelRequests
 from .items import key_from_parts
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 MAX_KEYS: Final = 100
 """Keys of one request.
@@ -26,17 +26,17 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Batch
 """
 
 
-def get(session: Session, model: Any, keys: Iterable[Any], *, consistent: bool, concurrency: int) -> Flow[list[Any]]:
+def get(context: Context, model: Any, keys: Iterable[Any], *, consistent: bool, concurrency: int) -> Flow[list[Any]]:
     """The objects under the keys, in their order; None where there is none."""
-    plan = session.plan(model)
-    limit = workers(session, concurrency)
+    plan = context.plan(model)
+    limit = workers(context, concurrency)
     wanted = _keys(plan, keys)
     places = {key: place for place, key in enumerate(dict.fromkeys(wanted))}
-    return _all(session, plan, wanted, places, limit=limit, consistent=consistent)
+    return _all(context, plan, wanted, places, limit=limit, consistent=consistent)
 
 
 def _all(
-    session: Session,
+    context: Context,
     plan: ModelRequests,
     wanted: list[bytes],
     places: dict[bytes, int],
@@ -48,7 +48,7 @@ def _all(
     found: list[Any] = [None] * len(distinct)
     read = [0]
     chunks = [
-        _chunk(session, plan, distinct, found, start, read, consistent=consistent)
+        _chunk(context, plan, distinct, found, start, read, consistent=consistent)
         for start in range(0, len(distinct), MAX_KEYS)
     ]
     try:
@@ -75,7 +75,7 @@ def _all(
 
 
 def _chunk(
-    session: Session,
+    context: Context,
     plan: ModelRequests,
     keys: list[bytes],
     found: list[Any],
@@ -85,7 +85,7 @@ def _chunk(
     consistent: bool,
 ) -> Flow[None]:
     """Read the keys from ``start`` on into ``found``, and add to ``read`` how many were answered for."""
-    pace = Pace(session)
+    pace = Pace(context)
     left = list(range(start, min(start + MAX_KEYS, len(keys))))
     head = b'{"RequestItems":{' + dumps(plan.table) + b':{"Keys":['
     tail = b'],"ConsistentRead":true}}}' if consistent else b"]}}}"
@@ -99,7 +99,7 @@ def _chunk(
             partial(plan.codec.reading.batch.read, asked=asked),
             timeout=pace.left(),
         )
-        items, again = yield from session.call(op)
+        items, again = yield from context.call(op)
         for position, one in items:
             found[left[position]] = one
         read.append(len(left) - len(again))

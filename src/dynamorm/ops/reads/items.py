@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dynamorm.expressions.tree import Location
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 def get(
-    session: Session,
+    context: Context,
     model: Any,
     key: tuple[Any, ...],
     parts: dict[str, Any],
@@ -29,46 +28,21 @@ def get(
     select: Sequence[str | Location] | None = None,
 ) -> Flow[Any]:
     """The object stored under the key, or None; with ``select`` a partial one."""
-    plan = session.plan(model)
+    plan = context.plan(model)
     if parts:
         key = key_from_parts(plan, key, parts)
     tail = b',"ConsistentRead":true}' if consistent else b"}"
     codec = plan.codec
     if select is not None:
-        return _part(session, plan, codec.key_json(key), select, consistent=consistent)
+        from .selected import get_selected  # what is read as a whole does not need it
+
+        return get_selected(context, plan, codec.key_json(key), select, consistent=consistent)
     asked = codec.key_json(key)
-    return session.call(Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item, key=asked)))
-
-
-def _part(
-    session: Session, plan: ModelRequests, key: bytes, select: Sequence[str | Location], *, consistent: bool
-) -> Flow[Any]:
-    """Some attributes of the object stored under the key, or None."""
-    from dynamorm.codec.partial import reader as partials
-    from dynamorm.expressions.compile import Placeholders, projection_text
-    from dynamorm.expressions.tree import Location
-    from dynamorm.ops.requests import names
-
-    from .textual import place
-
-    named = (select,) if isinstance(select, (str, Location)) else select
-    if not isinstance(named, Iterable):
-        raise ValidationError(
-            f"select takes a list of attributes or of their names, got {type(named).__name__}", field="select"
-        )
-    known = plan.codec.plans
-    chosen = partials.reader(
-        plan.codec, [place(plan, one) if isinstance(one, str) and one not in known else one for one in named]
-    )
-    places = Placeholders()
-    rest: dict[str, Any] = {"ProjectionExpression": projection_text(chosen.projection, places), **names(places)}
-    if consistent:
-        rest["ConsistentRead"] = True
-    return session.call(Op("GetItem", plan.table, finish(plan.key_head, key, rest), chosen.read_item))
+    return context.call(Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item, key=asked)))
 
 
 def require(
-    session: Session,
+    context: Context,
     model: Any,
     key: tuple[Any, ...],
     parts: dict[str, Any],
@@ -77,25 +51,25 @@ def require(
     select: Sequence[str | Location] | None = None,
 ) -> Flow[Any]:
     """The object stored under the key. Raises NotFound when there is none."""
-    found = yield from get(session, model, key, parts, consistent=consistent, select=select)
+    found = yield from get(context, model, key, parts, consistent=consistent, select=select)
     if found is None:
-        plan = session.plan(model)
+        plan = context.plan(model)
         names = ", ".join(plan.key_names)
         raise NotFound(f"no {plan.codec.schema.name} under this key ({names})", operation="GetItem", table=plan.table)
     return found
 
 
 def exists(
-    session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool
+    context: Context, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool
 ) -> Flow[bool]:
     """Whether an item of the model is stored under the key. Only its key is fetched, and what tells its class."""
-    plan = session.plan(model)
+    plan = context.plan(model)
     if parts:
         key = key_from_parts(plan, key, parts)
     rest: dict[str, Any] = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": plan.partition.stored}}
     read: Callable[..., bool] = has_item
     if plan.codec.family is not None:
-        from .kin import has_owned
+        from .kin import has_owned  # only models that share a table
 
         rest["ProjectionExpression"] = "#k, #t"
         rest["ExpressionAttributeNames"]["#t"] = plan.codec.schema.discriminator
@@ -104,7 +78,7 @@ def exists(
         rest["ConsistentRead"] = True
     asked = plan.codec.key_json(key)
     body = finish(plan.key_head, asked, rest)
-    return session.call(Op("GetItem", plan.table, body, partial(read, key=asked)))
+    return context.call(Op("GetItem", plan.table, body, partial(read, key=asked)))
 
 
 def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:
@@ -112,7 +86,7 @@ def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, A
     schema = plan.codec.schema
     assert schema.key is not None  # a plan is made only for a model with a key
     if plan.codec.composites:
-        from . import key_conditions
+        from . import key_conditions  # only models with composite keys
 
         return key_conditions.key_from_parts(plan, key, parts)
     wanted = schema.key.fields

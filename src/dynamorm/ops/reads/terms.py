@@ -12,7 +12,7 @@ from dynamorm.codec.codec import ModelCodec
 from dynamorm.codec.family import codecs_of, tags_of
 from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_above, text_wire
 from dynamorm.expressions.compile import check_paths
-from dynamorm.expressions.path import Path
+from dynamorm.expressions.path import Path, system_path
 from dynamorm.expressions.tree import Comparison, Condition, Node, Wire, paths, refuse, terms
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import Schema
@@ -123,8 +123,6 @@ def sibling_filter(schema: Schema) -> Condition | None:
     tags = tags_of(schema)
     if not tags:
         return None
-    from dynamorm.expressions.path import system_path
-
     path = system_path(schema.discriminator or "")
     wires = [Wire(text_wire(tag)) for tag in tags]
     if len(wires) == 1:

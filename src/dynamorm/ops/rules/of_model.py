@@ -27,39 +27,43 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
     codec = plan.codec
     rules: list[WriteRule] = []
     if codec.family is not None:
-        from .siblings import SiblingsRule
+        from .siblings import SiblingsRule  # loaded with the first model that has it
 
         rules.append(SiblingsRule())
     shown = shown_by_default(plan)
     if shown:
-        from .shown_defaults import ShownDefaultsRule
+        from .shown_defaults import ShownDefaultsRule  # loaded with the first model that has it
 
         rules.append(ShownDefaultsRule(shown))
-    options = {type(option) for field in codec.schema.fields.values() for option in field.options}
-    if AppendOnly in options:
-        from .append_only import AppendOnlyRule
+    if _has(plan, AppendOnly):
+        from .append_only import AppendOnlyRule  # loaded with the first model that has it
 
         rules.append(AppendOnlyRule(plan))
     if codec.composites:
-        from .composite_keys import CompositeKeysRule
+        from .composite_keys import CompositeKeysRule  # loaded with the first model that has it
 
         rules.append(CompositeKeysRule())
     if plan.kept:
-        from .write_once import WriteOnceRule
+        from .write_once import WriteOnceRule  # loaded with the first model that has it
 
         rules.append(WriteOnceRule())
     if codec.bounded:
-        from .limits import LimitsRule
+        from .limits import LimitsRule  # loaded with the first model that has it
 
         rules.append(LimitsRule())
     rules += of_plugins
-    if Unique in options:
-        from .unique import UniqueRule
+    if _has(plan, Unique):
+        from .unique import UniqueRule  # loaded with the first model that has it
 
         rules.append(UniqueRule(plan))
     plan.rules = by_verb(rules)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)
     plan.single_deletes |= any(not rule.in_batches for rule in plan.rules["delete"])
+
+
+def _has(plan: ModelRequests, option: type) -> bool:
+    """Whether a field has the option; an object of a subclass, which says what a program always says, counts too."""
+    return any(field.option(option) for field in plan.codec.schema.fields.values() if field.options)
 
 
 def shown_by_default(plan: ModelRequests) -> tuple[FieldPlan, ...]:

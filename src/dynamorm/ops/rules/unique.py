@@ -27,8 +27,8 @@ from dynamorm.schema.schema import Field
 from .constraints import Constraint, Wires, constraints
 
 if TYPE_CHECKING:
+    from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
-    from dynamorm.session import Session
 
 _WIRES: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "S": text_wire,
@@ -44,11 +44,11 @@ _NAMES: Final = ("ref", "wt", "c", "t")
 class Guards:
     """Makes the guards of one constraint in one table."""
 
-    def __init__(self, session: Session, plan: ModelRequests, constraint: Constraint) -> None:
-        self.session = session
+    def __init__(self, context: Context, plan: ModelRequests, constraint: Constraint) -> None:
+        self.context = context
         self.owner = plan
         self.constraint = constraint
-        self.plan: ModelRequests = plan if constraint.guards is None else session.plan(constraint.guards)
+        self.plan: ModelRequests = plan if constraint.guards is None else context.plan(constraint.guards)
         schema = self.plan.codec.schema
         assert schema.key is not None  # a plan is made only for a model with a key
         self.types: list[str] = [self.plan.key_type(name) for name in schema.key.fields]
@@ -69,13 +69,13 @@ class Guards:
     def take(self, value: str, owner: dict[str, Any]) -> Write:
         """Put the guard of a value, unless there is one."""
         key = self.key(value)
-        token = self.session.random_bytes(token_ring.TOKEN)
+        token = self.context.random_bytes(token_ring.TOKEN)
         names = self.names
         item = {
             **key,
             names["ref"]: {"M": owner},
             names["wt"]: bytes_wire(token),
-            names["c"]: number_wire(int(self.session.now().timestamp() * 1000)),
+            names["c"]: number_wire(int(self.context.now().timestamp() * 1000)),
             names["t"]: text_wire("U"),
         }
         body = {
@@ -171,7 +171,7 @@ class Guards:
         return all(item.get(name) == wire for name, wire in self.key(value).items())
 
 
-def moves(session: Session, plan: ModelRequests, key: bytes, old: Wires, new: Wires) -> tuple[Write, ...]:
+def moves(context: Context, plan: ModelRequests, key: bytes, old: Wires, new: Wires) -> tuple[Write, ...]:
     """The writes of guards that go with a change of an item's unique values from ``old`` to ``new``."""
     found: list[Write] = []
     owner: dict[str, Any] | None = None
@@ -180,7 +180,7 @@ def moves(session: Session, plan: ModelRequests, key: bytes, old: Wires, new: Wi
         if before == after:
             continue
         owner = read_object(key) if owner is None else owner
-        guards = Guards(session, plan, constraint)
+        guards = Guards(context, plan, constraint)
         if before is not None:
             found.append(guards.free(before, owner))
         if after is not None:
@@ -204,7 +204,7 @@ class UniqueRule(WriteRule):
         if draft.verb == "put":
             key = draft.plan.codec.key_of(draft.obj)
             old = _known_values(draft, key)
-            draft.together_with += moves(draft.session, draft.plan, key, old, values_of(draft.plan, draft.obj))
+            draft.together_with += moves(draft.context, draft.plan, key, old, values_of(draft.plan, draft.obj))
             draft.pin(old)
         elif isinstance(draft, UpdateDraft):
             self._of_update(draft)
@@ -228,7 +228,7 @@ class UniqueRule(WriteRule):
         if not touches(plan, draft.updates):
             return
         old = _known_values(draft, draft.key)
-        draft.together_with += moves(draft.session, plan, draft.key, old, changed_by(plan, old, draft.updates))
+        draft.together_with += moves(draft.context, plan, draft.key, old, changed_by(plan, old, draft.updates))
         if draft.loaded is None or plan.version is None:  # else the version says that nothing has changed
             draft.pin(old)
 
@@ -236,16 +236,16 @@ class UniqueRule(WriteRule):
     def contribute(self, draft: WriteDraft) -> None:
         plan, versioned = draft.plan, draft.version_check is not None and draft.plan.version is not None
         if draft.verb == "create":
-            draft.together_with += moves(draft.session, plan, draft.key, {}, values_of(plan, draft.obj))
+            draft.together_with += moves(draft.context, plan, draft.key, {}, values_of(plan, draft.obj))
         elif isinstance(draft, SaveDraft):
             old = values_in(plan, draft.loaded)
-            writes = moves(draft.session, plan, draft.key, old, values_of(plan, draft.obj))
+            writes = moves(draft.context, plan, draft.key, old, values_of(plan, draft.obj))
             draft.together_with += writes
             if writes and not versioned:
                 draft.pin(old)
         elif draft.verb == "delete":
             old = _known_values(draft, draft.key)
-            draft.together_with += moves(draft.session, plan, draft.key, old, {})
+            draft.together_with += moves(draft.context, plan, draft.key, old, {})
             if not versioned:
                 draft.pin(old)
 

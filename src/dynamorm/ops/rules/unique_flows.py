@@ -14,12 +14,12 @@ from dynamorm.ops.writes.write import read_back
 from .unique import Guards, values_in
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
-def find(session: Session, model: Any, values: dict[str, Any]) -> Flow[Any]:
+def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
     """The object with these unique values, or None. Two consistent reads."""
-    plan = session.plan(model)
+    plan = context.plan(model)
     constraint = _asked(plan, values)
     wires: dict[str, Any] = {}
     for field in constraint.fields:
@@ -30,14 +30,14 @@ def find(session: Session, model: Any, values: dict[str, Any]) -> Flow[Any]:
             f"{plan.codec.schema.name}.{constraint.name}: None is not guarded, so nothing is found by it; use a query",
             field=constraint.name,
         )
-    session = session.bounded()
-    guards = Guards(session, plan, constraint)
+    context = context.bounded()
+    guards = Guards(context, plan, constraint)
     for _ in range(2):  # the value may move from one item to another between the two reads
-        guard = yield from session.call(read_back(guards.plan, dumps(guards.key(value))))
+        guard = yield from context.call(read_back(guards.plan, dumps(guards.key(value))))
         owner = None if guard is None else guards.owner_of(guard)
         if owner is None:
             return None
-        raw = yield from session.call(read_back(plan, dumps(owner)))
+        raw = yield from context.call(read_back(plan, dumps(owner)))
         if raw is not None and constraint.value(values_in(plan, raw)) == value:
             return plan.codec.decode(raw)
     return None

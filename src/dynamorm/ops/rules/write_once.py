@@ -16,6 +16,7 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.document import normal
 from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
 from dynamorm.expressions.check import PROTECTED
+from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes.draft import SaveDraft, WriteDraft
@@ -192,8 +193,6 @@ def _differs(plan: ModelRequests, field: Field, stored: Any, wire: dict[str, Any
 
 
 def _path(field: Field) -> Any:
-    from dynamorm.expressions.path import Path
-
     return Path(field)
 
 

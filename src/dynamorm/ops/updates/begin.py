@@ -24,6 +24,8 @@ from dynamorm.expressions.tree import Comparison, Condition, Location, Part, Upd
 from dynamorm.ops.writes.forms import RELATIVE, Elsewhere, States, places, states_of
 
 from .entries import ELEMENTS, NO_ENTRY, SETS, Entry, Wires, entry_of, is_filled, start_at
+from .other_names import not_elsewhere, taken_from, whole_start
+from .taken_over import not_none
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests
@@ -110,8 +112,6 @@ def _formed(
     for given, entry in zip(updates, entries, strict=True):
         update = given
         if isinstance(given.value, Location) and plan.codec.renamed:
-            from .other_names import taken_from  # only models with such names need it
-
             update = taken_from(given, states, terms)
             used.update(place for place in _stored_prefixes(given.value) if isinstance(states.get(place), Elsewhere))
         choice = [] if entry is None or not states else places(update)
@@ -159,14 +159,10 @@ def _told(plan: ModelRequests, update: Update, entry: Entry, terms: dict[tuple[A
         elif what == "not NULL":
             term = ~Comparison("attribute_type", (_NULL,), place)
         else:
-            from .other_names import not_elsewhere
-
             term = not_elsewhere(place.parts)
         terms[what, place.parts] = term
     start = update.start or entry.start
     if isinstance(update.value, Location):
-        from .taken_over import not_none  # only such updates need it
-
         some = not_none(plan, update)
         if some is not None:
             terms["some", update.value.parts] = some
@@ -190,8 +186,6 @@ def _whole(
     held = None if held is U else held
     terms["is", place] = Comparison("attribute_not_exists", (), where) if state == "missing" else _is_null(where)
     if codec.renamed:
-        from .other_names import whole_start
-
         terms["is", place], held = whole_start(codec, place, state, terms["is", place], held, updates)
     before = held
     first = updates[0]

@@ -7,8 +7,9 @@ stored counts as the default, or as 0. Only models whose fields have bounds need
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Callable, Iterable
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +41,7 @@ LIMITS: Final[dict[str, tuple[str, Callable[[Any, Any], bool]]]] = {
 }  # fmt: skip
 """The bounds of numbers, by the options that set them: as an operator of DynamoDB, and as a function."""
 
-_EXACT: Final = Context(prec=400)
+_EXACT: Final = decimal.Context(prec=400)
 _ROUNDING: Final = {"le": ROUND_FLOOR, "gt": ROUND_FLOOR, "ge": ROUND_CEILING, "lt": ROUND_CEILING}
 """How a difference of more digits than DynamoDB has is rounded: no number that it has lies between the two."""
 
@@ -124,7 +125,7 @@ def _of_sum(field: FieldPlan, update: Update) -> list[Bound]:
             continue
         sign, holds = LIMITS[name]
         # A number has no more digits than DynamoDB keeps, so the difference need not either.
-        rest = Context(prec=MAX_DIGITS, rounding=_ROUNDING[name]).subtract(bound, by)
+        rest = decimal.Context(prec=MAX_DIGITS, rounding=_ROUNDING[name]).subtract(bound, by)
         condition: Condition = Comparison(sign, (Wire({"N": number_text(rest)}),), place)
         if from_nothing:
             condition = null(place) | condition

@@ -36,7 +36,7 @@ from .delete import delete
 from .put import refresh
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 WRITTEN: Final = "written"
 FAILED: Final = "failed"
@@ -107,8 +107,8 @@ class Entry(Struct, eq=False):
 class Load:
     """A whole batch under way: how often in a row the service has refused everything, and whether that was enough."""
 
-    def __init__(self, session: Session, limit: int) -> None:
-        self.session = session
+    def __init__(self, context: Context, limit: int) -> None:
+        self.context = context
         self.stopped: DynamORMError | None = None
         self._limit = max(_STRIKES * limit, 4)
         self._strikes = 0
@@ -118,7 +118,7 @@ class Load:
         if self.stopped is not None:
             self.refuse(entries)
             return
-        yield from _alone(self.session, entries[0]) if entries[0].checked else self._chunk(entries)
+        yield from _alone(self.context, entries[0]) if entries[0].checked else self._chunk(entries)
         if any(entry.state == WRITTEN for entry in entries):
             self._strikes = 0
             return
@@ -144,12 +144,12 @@ class Load:
         )
 
     def _chunk(self, left: list[Entry]) -> Flow[None]:
-        pace = Pace(self.session)
+        pace = Pace(self.context)
         lost: list[DynamORMError] = []
         while True:
             op = _request(left, pace.left())
             try:
-                again = yield from self.session.call(op)
+                again = yield from self.context.call(op)
             except OutcomeUnknown as error:
                 for entry in left:
                     entry.doubt = True
@@ -196,7 +196,7 @@ class Load:
             entry.error = self._unknown(entry, error, pace, lost)
 
     def _unknown(self, entry: Entry, error: DynamORMError, pace: Pace, lost: list[DynamORMError]) -> OutcomeUnknown:
-        resolve = self.session.resolver(lambda _, deadline: _resolve(self.session, entry, deadline))
+        resolve = self.context.resolver(lambda _, deadline: _resolve(self.context, entry, deadline))
         op = _request([entry], 0.001)
         why = pace.why or "then the service refused it"
         found = OutcomeUnknown(
@@ -213,12 +213,12 @@ class Load:
         return found
 
 
-def _alone(session: Session, entry: Entry) -> Flow[None]:
+def _alone(context: Context, entry: Entry) -> Flow[None]:
     """Delete one item, if it is of the model's class."""
     plan = entry.plan
     key = StoredKey(entry.key, plan.key_names)
     try:
-        yield from delete(session, plan.model, (key,), {}, condition=None, must_exist=False, returning=None)
+        yield from delete(context, plan.model, (key,), {}, condition=None, must_exist=False, returning=None)
     except OutcomeUnknown as error:
         entry.state, entry.error = UNKNOWN, error
     except DynamORMError as error:
@@ -283,14 +283,14 @@ def _undone(reply: bytes, tables: dict[str, list[Entry]]) -> list[Entry]:
     return [sent[table][kind][position] for table, kind, position in read_unprocessed(reply, asked)]
 
 
-def _resolve(session: Session, entry: Entry, deadline: float | None) -> Flow[Outcome]:
+def _resolve(context: Context, entry: Entry, deadline: float | None) -> Flow[Outcome]:
     """Settle an item whose outcome is unknown by a look at it. It is not sent again: that could overwrite what is newer."""
     plan = entry.plan
-    limit = session.config.operation_timeout if deadline is None else deadline
+    limit = context.config.operation_timeout if deadline is None else deadline
     look = read_back(plan, entry.key)
     look.timeout = limit
     try:
-        raw = yield from session.call(look)
+        raw = yield from context.call(look)
     except DynamORMError:
         return Outcome.UNKNOWN
     if entry.kind == "Delete":

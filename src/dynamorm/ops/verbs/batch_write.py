@@ -28,7 +28,7 @@ from .put import item_of, next_version
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 MAX_ITEMS: Final = 25
 """Items of one request.
@@ -45,7 +45,7 @@ _WAVE_BYTES: Final = 32 * 1024 * 1024
 
 
 def write(
-    session: Session,
+    context: Context,
     puts: Iterable[Any],
     deletes: Iterable[Any],
     *,
@@ -54,7 +54,12 @@ def write(
     progress: Callable[[int], Any] | None,
 ) -> Flow[BatchResult]:
     """Write everything and account for it."""
-    limit = workers(session, concurrency)
+    limit = workers(context, concurrency)
+    if context.finishers:
+        raise ValidationError(
+            f"the plugin {context.finishers[0][0]} adds to each transaction, and a batch is none: use single writes, or a"
+            " transaction"
+        )
     if progress is not None:
         check_progress(progress, "the number of items dealt with so far")
     for name, given in (("puts", puts), ("deletes", deletes)):
@@ -62,19 +67,19 @@ def write(
             raise ValidationError(
                 f"batch_write: {name} is a list of objects, not a {type(given).__name__}: write [obj]", field=name
             )
-    removals = [_removal(session, one, f"deletes[{place}]") for place, one in enumerate(deletes)]
+    removals = [_removal(context, one, f"deletes[{place}]") for place, one in enumerate(deletes)]
     removed = {entry.address: entry for entry in removals}
     if isinstance(puts, Collection):  # everything is checked, and duplicates are found, before anything is sent
-        every = [*_put_entries(session, puts, removed, strict=True), *removals]
+        every = [*_put_entries(context, puts, removed, strict=True), *removals]
         _supersede(every)
-        return _all(session, iter(every), limit, stream=False, keep=keep, progress=progress)
+        return _all(context, iter(every), limit, stream=False, keep=keep, progress=progress)
     _supersede(removals)
-    entries = chain(removals, _put_entries(session, puts, removed, strict=False))
-    return _all(session, entries, limit, stream=True, keep=keep, progress=progress)
+    entries = chain(removals, _put_entries(context, puts, removed, strict=False))
+    return _all(context, entries, limit, stream=True, keep=keep, progress=progress)
 
 
 def _all(
-    session: Session,
+    context: Context,
     entries: Iterator[Entry],
     limit: int,
     *,
@@ -82,7 +87,7 @@ def _all(
     keep: bool,
     progress: Callable[[int], Any] | None,
 ) -> Flow[BatchResult]:
-    load = Load(session, limit)
+    load = Load(context, limit)
     result = BatchResult()
     done = 0
     waves = _waves(entries, limit)
@@ -181,9 +186,9 @@ def _same_write(one: Entry, other: Entry) -> bool:
     return one.plan is other.plan or not (one.checked or other.checked)
 
 
-def _put_entries(session: Session, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool) -> Iterator[Entry]:
+def _put_entries(context: Context, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool) -> Iterator[Entry]:
     """The entries of the objects to store. What cannot be stored raises if ``strict``, else it is an entry that failed."""
-    share = _Share(session, len(puts) if isinstance(puts, Collection) else MAX_ITEMS)
+    share = _Share(context, len(puts) if isinstance(puts, Collection) else MAX_ITEMS)
     for place, obj in enumerate(puts):
         error: Exception
         try:
@@ -206,8 +211,8 @@ def _put_entries(session: Session, puts: Iterable[Any], removed: dict[Any, Entry
 class _Share:
     """What the puts of one batch have in common: plans, the time, and random bytes drawn for ``count`` puts at once."""
 
-    def __init__(self, session: Session, count: int) -> None:
-        self.session = session
+    def __init__(self, context: Context, count: int) -> None:
+        self.context = context
         self.plans: dict[type, ModelRequests] = {}
         self._count = count
         self._tokens: Iterator[bytes] = iter(())
@@ -215,7 +220,7 @@ class _Share:
 
     def plan(self, model: type) -> ModelRequests:
         """The plan of a model whose objects a batch can store. Raises: ValidationError."""
-        plan = self.session.plan(model)
+        plan = self.context.plan(model)
         _check(plan)
         for rule in plan.rules["put"]:
             rule.check_batch(plan)
@@ -226,9 +231,9 @@ class _Share:
         """A new token for one write."""
         token = next(self._tokens, None)
         if token is None:
-            drawn, size = self.session.random_bytes(token_ring.TOKEN * self._count), token_ring.TOKEN
+            drawn, size = self.context.random_bytes(token_ring.TOKEN * self._count), token_ring.TOKEN
             self._tokens = iter([drawn[start : start + size] for start in range(0, len(drawn), size)])
-            self.now = self.session.now()
+            self.now = self.context.now()
             token = next(self._tokens)
         return token
 
@@ -240,18 +245,18 @@ def _put(share: _Share, obj: Any) -> Entry:
     number, kept = next_version(plan, obj, loaded)
     token = share.token()
     tokens = b"" if plan.version is None else token_ring.fresh(token)  # as of a single put
-    draft = _ruled(share.session, plan, obj, loaded) if plan.rules["put"] else None
+    draft = _ruled(share.context, plan, obj, loaded) if plan.rules["put"] else None
     key, content, times = item_of(
-        share.session, plan, obj, number, tokens, loaded, kept=kept, now=share.now, draft=draft
+        share.context, plan, obj, number, tokens, loaded, kept=kept, now=share.now, draft=draft
     )
     if draft is not None and (draft.terms or draft.together_with):
         raise _not_in_a_batch(plan)
     return Entry(obj, plan, "Put", key, content, (plan.table, key), number, times)
 
 
-def _ruled(session: Session, plan: ModelRequests, obj: Any, loaded: bytes | None) -> WriteDraft:
+def _ruled(context: Context, plan: ModelRequests, obj: Any, loaded: bytes | None) -> WriteDraft:
     """The draft of a put, which the rules have seen: only those that a batch can keep."""
-    draft = WriteDraft(session, plan, "put", "Put", obj, loaded)
+    draft = WriteDraft(context, plan, "put", "Put", obj, loaded)
     for rule in plan.rules["put"]:
         if rule.transform(draft) is not None:
             raise _not_in_a_batch(plan)
@@ -265,7 +270,7 @@ def _not_in_a_batch(plan: ModelRequests) -> ValidationError:
     )
 
 
-def _removal(session: Session, given: Any, place: str) -> Entry:
+def _removal(context: Context, given: Any, place: str) -> Entry:
     """The entry of an object, or of a model with a key, to delete."""
     error: Exception
     try:
@@ -273,13 +278,13 @@ def _removal(session: Session, given: Any, place: str) -> Entry:
             if len(given) < 2:
                 raise ValidationError("a delete is an object, or a tuple of a model and its key")
             model, *key = given
-            plan = session.plan(model)
+            plan = context.plan(model)
             _check(plan)
             parts = key[0] if len(key) == 1 and key[0].__class__ is dict else {}
             json = plan.codec.key_json(key_from_parts(plan, (), parts) if parts else tuple(key))
             known = False
         else:
-            plan = session.plan(type(given))
+            plan = context.plan(type(given))
             _check(plan)
             json = plan.codec.key_of(given)
             known = plan.codec.loaded(given) is not None
@@ -292,14 +297,14 @@ def _removal(session: Session, given: Any, place: str) -> Entry:
 
 
 def remove(
-    session: Session, plan: ModelRequests, keys: Iterable[tuple[Any, ...]], *, concurrency: int
+    context: Context, plan: ModelRequests, keys: Iterable[tuple[Any, ...]], *, concurrency: int
 ) -> Flow[BatchResult]:
     """Delete the items of a model that have just been read, whose keys these are, without a condition."""
     entries = []
     for key in keys:
         json = plan.codec.key_json(key)
         entries.append(Entry((plan.model, *key), plan, "Delete", json, json, (plan.table, json)))
-    return _all(session, iter(entries), workers(session, concurrency), stream=False, keep=False, progress=None)
+    return _all(context, iter(entries), workers(context, concurrency), stream=False, keep=False, progress=None)
 
 
 def _check(plan: ModelRequests) -> None:

@@ -19,22 +19,22 @@ from .update import update_write
 
 if TYPE_CHECKING:
     from dynamorm.expressions.path import Condition
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
-def _put(session: Session, obj: Any, *, condition: Condition | None = None) -> Write:
-    return put_write(session, obj, condition=condition)
+def _put(context: Context, obj: Any, *, condition: Condition | None = None) -> Write:
+    return put_write(context, obj, condition=condition)
 
 
-def _save(session: Session, obj: Any) -> Write:
-    write = save_write(session, obj)
+def _save(context: Context, obj: Any) -> Write:
+    write = save_write(context, obj)
     if write is None:
         raise ValidationError(f"this {type(obj).__name__} was not changed, so there is nothing to save")
     return write
 
 
 def _update(
-    session: Session,
+    context: Context,
     subject: Any,
     /,
     *args: Any,
@@ -44,13 +44,13 @@ def _update(
     **parts: Any,
 ) -> Write:
     return update_write(
-        session, subject, args, parts, condition=condition, upsert=upsert, allow=allow,
+        context, subject, args, parts, condition=condition, upsert=upsert, allow=allow,
         result=None if isinstance(subject, type) else "new",
     )  # fmt: skip
 
 
 def _delete(
-    session: Session,
+    context: Context,
     subject: Any,
     /,
     *key: Any,
@@ -58,11 +58,11 @@ def _delete(
     must_exist: bool = False,
     **parts: Any,
 ) -> Write:
-    return delete_write(session, subject, key, parts, condition=condition, must_exist=must_exist)
+    return delete_write(context, subject, key, parts, condition=condition, must_exist=must_exist)
 
 
-def _check(session: Session, subject: Any, /, *args: Any, condition: Condition | None = None, **parts: Any) -> Write:
-    return check_write(session, subject, args, parts, condition=condition)
+def _check(context: Context, subject: Any, /, *args: Any, condition: Condition | None = None, **parts: Any) -> Write:
+    return check_write(context, subject, args, parts, condition=condition)
 
 
 BUILDERS: Final[dict[str, Callable[..., Write]]] = {
@@ -73,4 +73,4 @@ BUILDERS: Final[dict[str, Callable[..., Write]]] = {
     "delete": _delete,
     "check": _check,
 }
-"""By verb: ``BUILDERS[verb](session, *args, **options)``."""
+"""By verb: ``BUILDERS[verb](context, *args, **options)``."""

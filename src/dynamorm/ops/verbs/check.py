@@ -13,11 +13,11 @@ from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import Write
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 def check_write(
-    session: Session, subject: Any, args: tuple[Any, ...], parts: dict[str, Any], *, condition: Condition | None
+    context: Context, subject: Any, args: tuple[Any, ...], parts: dict[str, Any], *, condition: Condition | None
 ) -> Write:
     """The part of a transaction that checks one item.
 
@@ -28,7 +28,10 @@ def check_write(
         if condition is not None:
             raise ValidationError("check was given two conditions: join them with &", field="condition")
         condition, args = args[-1], args[:-1]
-    draft = addressed(WriteDraft, session, "check", "ConditionCheck", subject, args, parts)
+    draft = addressed(
+        WriteDraft, context, "check", "ConditionCheck", subject, args, parts,
+        takes="an object, or a model and a key, and a condition",
+    )  # fmt: skip
     plan, name = draft.plan, draft.plan.codec.schema.name
     expects = ""
     if draft.loaded is not None and plan.version is not None:

@@ -19,11 +19,11 @@ from dynamorm.ops.writes.write import NOT_READ, Write
 from .put import old_item
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 def delete(
-    session: Session,
+    context: Context,
     subject: Any,
     key: tuple[Any, ...],
     parts: dict[str, Any],
@@ -34,16 +34,16 @@ def delete(
 ) -> Flow[Any]:
     """Remove an item; its version is checked when it is known."""
     build = partial(
-        delete_write, session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
+        delete_write, context, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
     )
-    plan = session.plan(subject if isinstance(subject, type) else type(subject))
+    plan = context.plan(subject if isinstance(subject, type) else type(subject))
     if plan.needs_stored:
-        return performed_while_unchanged(session, subject, build, perform)
-    return perform(session, build())
+        return performed_while_unchanged(context, subject, build, perform)
+    return perform(context, build())
 
 
 def delete_write(
-    session: Session,
+    context: Context,
     subject: Any,
     key: tuple[Any, ...],
     parts: dict[str, Any],
@@ -54,13 +54,13 @@ def delete_write(
     stored: bytes | None = NOT_READ,
 ) -> Write:
     """The write of `delete`. ``stored`` is what is there now, where that matters: to a model with unique attributes."""
-    draft = addressed(WriteDraft, session, "delete", "Delete", subject, key, parts)
+    draft = addressed(WriteDraft, context, "delete", "Delete", subject, key, parts)
     plan = draft.plan
     if plan.needs_stored and draft.obj is None and plan.codec.family is not None:
         owner = class_of(plan, draft.key, stored)
         if owner is not plan.model:  # the rules are those of its own class
             return delete_write(
-                session, owner, (StoredKey(draft.key, plan.codec.key_names),), {},
+                context, owner, (StoredKey(draft.key, plan.codec.key_names),), {},
                 condition=condition, must_exist=must_exist, returning=returning, stored=stored,
             )  # fmt: skip
     draft.stored, draft.returning, draft.condition, draft.must_exist = stored, returning, condition, must_exist
@@ -82,9 +82,9 @@ def delete_write(
 
 def _without_answer(write: Write) -> Write:
     """The write that a rule has put in the place of a delete: its result is nothing, as that of a delete."""
-    done, shown = write.done, write.shown
+    done, shown = write.done, write.on_item
     write.done = lambda raw: _nothing(done(raw))
-    write.shown = None if shown is None else lambda fresh: _nothing(shown(fresh))
+    write.on_item = None if shown is None else lambda fresh: _nothing(shown(fresh))
     return write
 
 

@@ -20,17 +20,17 @@ from .update import update_write, without_result
 
 if TYPE_CHECKING:
     from dynamorm.expressions.path import Condition
+    from dynamorm.ops.context import Context
     from dynamorm.ops.writes.write import Write
-    from dynamorm.session import Session
 
 
 class OpenTransaction:
     """The operations of one transaction, from ``begin`` to ``end`` or ``drop``."""
 
-    __slots__ = ("_open", "_session", "_started", "_token", "_writes")
+    __slots__ = ("_context", "_open", "_started", "_token", "_writes")
 
-    def __init__(self, session: Session, token: str | None) -> None:
-        self._session = session
+    def __init__(self, context: Context, token: str | None) -> None:
+        self._context = context
         self._token = check_token(token)
         self._writes: list[Write | None] = []
         self._started = self._open = False
@@ -52,15 +52,15 @@ class OpenTransaction:
 
     def create(self, obj: Any, label: str | None) -> None:
         """See `dynamorm.faces.operations.Operations`, here and below."""
-        self._add("create", label, create_write(self._session, obj))
+        self._add("create", label, create_write(self._context, obj))
 
     def put(self, obj: Any, condition: Condition | None, label: str | None) -> None:
         """Replace."""
-        self._add("put", label, put_write(self._session, obj, condition=condition))
+        self._add("put", label, put_write(self._context, obj, condition=condition))
 
     def save(self, obj: Any, label: str | None) -> None:
         """Create, or write what changed; without a change the operation keeps its place and sends nothing."""
-        self._add("save", label, save_write(self._session, obj))
+        self._add("save", label, save_write(self._context, obj))
 
     def update(
         self,
@@ -73,7 +73,7 @@ class OpenTransaction:
         label: str | None,
     ) -> None:
         """Change in place; an object is read back after the commit, an item given by its key is not."""
-        write = update_write(self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
+        write = update_write(self._context, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
         if isinstance(subject, type):
             write = without_result(write)
         self._add("update", label, write)
@@ -88,14 +88,14 @@ class OpenTransaction:
         label: str | None,
     ) -> None:
         """Remove."""
-        write = delete_write(self._session, subject, key, parts, condition=condition, must_exist=must_exist)
+        write = delete_write(self._context, subject, key, parts, condition=condition, must_exist=must_exist)
         self._add("delete", label, write)
 
     def check(
         self, subject: Any, args: tuple[Any, ...], parts: dict[str, Any], condition: Condition | None, label: str | None
     ) -> None:
         """Check without writing."""
-        self._add("check", label, check_write(self._session, subject, args, parts, condition=condition))
+        self._add("check", label, check_write(self._context, subject, args, parts, condition=condition))
 
     def _add(self, verb: str, label: str | None, write: Write | None) -> None:
         if not self._open:
@@ -110,7 +110,7 @@ class OpenTransaction:
         self._writes.append(write)
 
 
-def commit(session: Session, transaction: OpenTransaction) -> Flow[None]:
+def commit(context: Context, transaction: OpenTransaction) -> Flow[None]:
     """Send all that a transaction holds at once: its block has ended."""
     writes, token = transaction.end()
-    return send(session, writes, token=token)
+    return send(context, writes, token=token)

@@ -27,17 +27,17 @@ from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
-def create(session: Session, obj: Any, *more: Any, strict: bool | None, **named: Any) -> Flow[Any]:
+def create(context: Context, obj: Any, *more: Any, strict: bool | None, **named: Any) -> Flow[Any]:
     """Store a new item. Raises AlreadyExists when there is one under the key."""
     if more or named:
         raise _not_one_object("create", obj, more, named)
-    write = create_write(session, obj)
-    if session.plan(type(obj)).strict if strict is None else strict:
+    write = create_write(context, obj)
+    if context.plan(type(obj)).strict if strict is None else strict:
         write.transact = True
-    return perform(session, write)
+    return perform(context, write)
 
 
 def _not_one_object(verb: str, obj: Any, more: tuple[Any, ...], named: dict[str, Any]) -> Exception:
@@ -46,36 +46,36 @@ def _not_one_object(verb: str, obj: Any, more: tuple[Any, ...], named: dict[str,
     return not_one_object(verb, obj, more, named)
 
 
-def create_write(session: Session, obj: Any) -> Write:
+def create_write(context: Context, obj: Any) -> Write:
     """The write of `create`."""
-    plan = session.plan(type(obj))
-    token = session.random_bytes(16)
+    plan = context.plan(type(obj))
+    token = context.random_bytes(16)
     draft: WriteDraft | None = None
     if rules := plan.rules["create"]:
-        draft = WriteDraft(session, plan, "create", "Put", obj, None)
+        draft = WriteDraft(context, plan, "create", "Put", obj, None)
         for rule in rules:
             if (instead := rule.transform(draft)) is not None:
                 return instead
-    key, item, times = item_of(session, plan, obj, 0, token[: token_ring.TOKEN], None, draft=draft)
+    key, item, times = item_of(context, plan, obj, 0, token[: token_ring.TOKEN], None, draft=draft)
     done = partial(refresh, plan, obj, item, 0, times)
     write = Write(plan, "Put", key, plan.put_head + item + plan.create_tail, done, token, expects="absent")
     return write if draft is None else draft.completed(write)
 
 
 def put(
-    session: Session, obj: Any, *more: Any, condition: Condition | None, returning: str | None, **named: Any
+    context: Context, obj: Any, *more: Any, condition: Condition | None, returning: str | None, **named: Any
 ) -> Flow[Any]:
     """Store an item, replacing whatever is there."""
     if more or named:
         raise _not_one_object("put", obj, more, named)
-    if session.plan(type(obj)).needs_stored:
-        build = partial(put_write, session, obj, condition=condition, returning=returning)
-        return performed_while_unchanged(session, obj, build, perform)
-    return perform(session, put_write(session, obj, condition=condition, returning=returning))
+    if context.plan(type(obj)).needs_stored:
+        build = partial(put_write, context, obj, condition=condition, returning=returning)
+        return performed_while_unchanged(context, obj, build, perform)
+    return perform(context, put_write(context, obj, condition=condition, returning=returning))
 
 
 def put_write(
-    session: Session,
+    context: Context,
     obj: Any,
     *,
     condition: Condition | None,
@@ -83,13 +83,13 @@ def put_write(
     stored: bytes | None = NOT_READ,
 ) -> Write:
     """The write of `put`. ``stored`` is what is there now, where that matters: to a model with unique attributes."""
-    plan = session.plan(type(obj))
+    plan = context.plan(type(obj))
     codec = plan.codec
-    token = session.random_bytes(16)
+    token = context.random_bytes(16)
     loaded = codec.loaded(obj)
     draft: WriteDraft | None = None
     if plan.rules["put"] or condition is not None:
-        draft = WriteDraft(session, plan, "put", "Put", obj, loaded)
+        draft = WriteDraft(context, plan, "put", "Put", obj, loaded)
         draft.returning, draft.stored, draft.condition = returning, stored, condition
         for rule in plan.rules["put"]:
             if (instead := rule.transform(draft)) is not None:
@@ -101,9 +101,9 @@ def put_write(
     number, kept = next_version(plan, obj, loaded)
     # A put without a version is sent again, or is a transaction that has a token of its own: one in the item would only
     # make a change of it each time.
-    proven = plan.version is not None or (session.config.on_ambiguous != "transact" and conditional)
+    proven = plan.version is not None or (context.config.on_ambiguous != "transact" and conditional)
     tokens = token_ring.fresh(token[: token_ring.TOKEN]) if proven else b""
-    key, item, times = item_of(session, plan, obj, number, tokens, loaded, kept=kept, draft=draft)
+    key, item, times = item_of(context, plan, obj, number, tokens, loaded, kept=kept, draft=draft)
     done = partial(refresh, plan, obj, item, number, times)
     write = Write(plan, "Put", key, plan.put_head + item + b"}", done, token)
     write.traceless = not proven
@@ -113,8 +113,8 @@ def put_write(
         check_values(write.body, said)
     repeatable = draft is None or draft.repeatable
     if not repeatable or returning is not None:
-        write.transact, write.safety, write.single = how_to_send(
-            session, plan, conditional=not repeatable, returning=returning
+        write.transact, write.safety, write.plain_extras = how_to_send(
+            context, plan, conditional=not repeatable, returning=returning
         )
         if returning is not None:
             write.done = old_item(write.done, codec)
@@ -130,7 +130,7 @@ def next_version(plan: ModelRequests, obj: Any, loaded: bytes | None) -> tuple[i
 
 
 def item_of(
-    session: Session,
+    context: Context,
     plan: ModelRequests,
     obj: Any,
     number: int,
@@ -154,7 +154,7 @@ def item_of(
         wire[plan.version.stored] = {"N": f"{number}"}
     times: dict[str, Any] | None = None
     if plan.created is not None or plan.updated is not None:
-        times = _stamp(plan, obj, wire, loaded, session.now() if now is None else now)
+        times = _stamp(plan, obj, wire, loaded, context.now() if now is None else now)
     if tokens and plan.tokens:
         wire[TOKEN_ATTRIBUTE] = {"B": tokens}
     if kept:

@@ -16,27 +16,27 @@ from dynamorm.ops.writes.write import Write
 from .put import create_write, refresh
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
-def save(session: Session, obj: Any) -> Flow[Any]:
+def save(context: Context, obj: Any) -> Flow[Any]:
     """Create a new object; write only what changed of a loaded one."""
-    write = save_write(session, obj)
+    write = save_write(context, obj)
     if write is None:
         return _nothing(obj)
     if write.expects == "absent" and write.plan.strict:
         write.transact = True
-    return perform(session, write)
+    return perform(context, write)
 
 
-def save_write(session: Session, obj: Any) -> Write | None:
+def save_write(context: Context, obj: Any) -> Write | None:
     """The write of `save`; None when nothing changed."""
-    plan = session.plan(type(obj))
+    plan = context.plan(type(obj))
     codec = plan.codec
     loaded = codec.loaded(obj)
     if loaded is None:
-        return create_write(session, obj)
-    draft = SaveDraft(session, plan, "save", "Update", obj, loaded)
+        return create_write(context, obj)
+    draft = SaveDraft(context, plan, "save", "Update", obj, loaded)
     draft.changes, draft.before = codec.compare(obj)
     if codec.composites or not codec.keys.exact:
         codec.key_of(obj)  # names the part of the key that was changed, though it may be stored as the same text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.library_attributes import number_wire, text_wire, time_wire
 from dynamorm.codec.types.size import MAX_ITEM, item_size
+from dynamorm.codec.values.nothing import without_none
 from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
 from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
@@ -17,7 +18,9 @@ from dynamorm.expressions.tree import Location, Node, Wire
 from dynamorm.models.declare import did_you_mean
 from dynamorm.ops.requests import ModelRequests, check_values, finish, names
 from dynamorm.ops.updates.begin import begin
+from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.updates.draft import UpdateDraft
+from dynamorm.ops.updates.taken_over import explain as explain_taken_over
 from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
 from dynamorm.ops.writes.send import performed
@@ -26,14 +29,16 @@ from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field, Schema
 
+from .misuse import check_change, not_an_argument
+
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 _ALL_NEW = {"ReturnValues": "ALL_NEW"}
 
 
 def update(
-    session: Session,
+    context: Context,
     subject: Any,
     args: tuple[Any, ...],
     parts: dict[str, Any],
@@ -47,17 +52,17 @@ def update(
     if returning != "new":
         _check_returning(subject, returning)
 
-    plan = session.plan(subject if isinstance(subject, type) else type(subject))
+    plan = context.plan(subject if isinstance(subject, type) else type(subject))
     build = partial(
-        update_write, session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, result=returning
+        update_write, context, subject, args, parts, condition=condition, upsert=upsert, allow=allow, result=returning
     )
     if plan.needs_stored:
-        return performed_while_unchanged(session, subject, build, performed)
-    return performed(session, build())
+        return performed_while_unchanged(context, subject, build, performed)
+    return performed(context, build())
 
 
 def update_write(
-    session: Session,
+    context: Context,
     subject: Any,
     args: tuple[Any, ...],
     parts: dict[str, Any],
@@ -77,13 +82,11 @@ def update_write(
     that the updates depend on (see `dynamorm.ops.updates.begin`), where they were looked at. Without a ``result`` the item is
     not asked for.
     """
-    draft = _addressed(session, subject, args, parts)
+    draft = _addressed(context, subject, args, parts)
     draft.upsert, draft.stored, draft.condition = upsert, stored, condition
     plan = draft.plan
     depends = _accept(draft, allow)
     if upsert and (draft.loaded is None or plan.version is None):  # else the version demands that there is an item
-        from dynamorm.ops.updates.completion import Completion  # only upserts need it
-
         draft.whole = whole = Completion(plan, draft.updates, holder if draft.obj is None else draft.obj)
         draft.updates = whole.updates
     for rule in plan.rules["update"]:
@@ -102,14 +105,14 @@ def update_write(
     write = _written(draft)
     if draft.begun is not None and draft.begun.other:
         build = partial(
-            update_write, session, subject, args, parts,
+            update_write, context, subject, args, parts,
             condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder,
         )  # fmt: skip
         write.forms = Forms(draft.updates, draft.begun.states, bool(draft.begun.terms or draft.bounds), build)
     return without_result(write) if result is None else write
 
 
-def _addressed(session: Session, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:
+def _addressed(context: Context, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:
     """The draft of the updates of an object, or of a model and a key."""
     key: tuple[Any, ...] = ()
     updates = args
@@ -117,14 +120,10 @@ def _addressed(session: Session, subject: Any, args: tuple[Any, ...], parts: dic
         count = next((at for at, arg in enumerate(args) if isinstance(arg, Node)), len(args))
         key, updates = args[:count], args[count:]
         if parts or not updates:
-            from .misuse import check_change  # only what looks wrong
-
-            check_change(session.plan(subject).codec.schema, key, parts, updates)
+            check_change(context.plan(subject).codec.schema, key, parts, updates)
     elif parts:
-        from .misuse import not_an_argument  # only what is wrong
-
-        raise not_an_argument(session.plan(type(subject)).codec.schema, next(iter(parts)))
-    draft = addressed(UpdateDraft, session, "update", "Update", subject, key, parts)
+        raise not_an_argument(context.plan(type(subject)).codec.schema, next(iter(parts)))
+    draft = addressed(UpdateDraft, context, "update", "Update", subject, key, parts)
     draft.updates = updates
     return draft
 
@@ -167,7 +166,7 @@ def _protect(draft: UpdateDraft) -> None:
         return
     if not upsert:
         draft.terms.append(f"attribute_exists({draft.places.name(plan.partition.stored)})")
-    draft.stamps = _by_key_stamps(draft.session, plan, upsert=upsert)
+    draft.stamps = _by_key_stamps(draft.context, plan, upsert=upsert)
 
 
 def _written(draft: UpdateDraft) -> Write:
@@ -197,13 +196,13 @@ def _written(draft: UpdateDraft) -> Write:
     shown = partial(_shown, draft)
     done = partial(_done, draft, shown)
     if draft.version_check is not None:
-        write = draft.write(body, done, settled=True, expects="version", single=dict(_ALL_NEW))
+        write = draft.write(body, done, settled=True, expects="version", plain_extras=dict(_ALL_NEW))
     else:
         draft.repeatable = draft.repeatable and _is_repeatable(draft)
         expects = "" if draft.upsert else "exists"
-        write = draft.write(body, done, settled=False, expects=expects, single=dict(_ALL_NEW))
+        write = draft.write(body, done, settled=False, expects=expects, plain_extras=dict(_ALL_NEW))
         write.refresh = write.transact
-    write.shown = shown
+    write.on_item = shown
     return write
 
 
@@ -260,8 +259,6 @@ def _allowed(schema: Schema, allow: Any) -> frozenset[str]:
 
 def _without_none(plan: ModelRequests, updates: tuple[Update, ...], allow: Any) -> tuple[Update, ...]:
     """The updates with what `dynamorm.codec.values.nothing` makes of those to None, checked as they are then."""
-    from dynamorm.codec.values.nothing import without_none  # only updates to None need it
-
     changed = without_none(plan.codec, updates)
     check_updates(plan.codec.schema, changed, allow)
     return changed
@@ -269,7 +266,7 @@ def _without_none(plan: ModelRequests, updates: tuple[Update, ...], allow: Any) 
 
 def without_result(write: Write) -> Write:
     """The write, made so that it neither asks for the item nor reads it back."""
-    write.refresh, write.single, write.done, write.shown = False, None, _nothing, None
+    write.refresh, write.plain_extras, write.done, write.on_item = False, None, _nothing, None
     if write.forms is not None:
         build = write.forms.build
         write.forms.build = lambda **states: without_result(build(**states))
@@ -283,9 +280,7 @@ def _nothing(_: bytes | None) -> None:
 def _explain_taken_over(draft: UpdateDraft) -> None:
     """Let the error of a refused write name the attribute that is None, and was to be taken over."""
     if draft.begun is not None and draft.begun.terms and any(isinstance(one.value, Location) for one in draft.updates):
-        from dynamorm.ops.updates.taken_over import explain  # only updates that take over
-
-        draft.explain.append(partial(explain, updates=draft.updates))
+        draft.explain.append(partial(explain_taken_over, updates=draft.updates))
 
 
 def _check_sizes(plan: ModelRequests, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:
@@ -312,13 +307,13 @@ def _set(stored: str, wire: dict[str, Any]) -> Update:
     return system_path(stored).set(Wire(wire))
 
 
-def _by_key_stamps(session: Session, plan: ModelRequests, *, upsert: bool) -> list[Update]:
+def _by_key_stamps(context: Context, plan: ModelRequests, *, upsert: bool) -> list[Update]:
     """The library-owned attributes when the stored version is not known: it is raised by one, whatever it is."""
     codec = plan.codec
     found: list[Update] = []
     created = plan.created if upsert else None
     if plan.updated is not None or created is not None:
-        now = time_wire(session.now())
+        now = time_wire(context.now())
         if plan.updated is not None:
             found.append(_set(plan.updated.stored, now))
         if created is not None:

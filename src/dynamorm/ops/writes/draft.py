@@ -27,9 +27,9 @@ from .write import NOT_READ, MustRead, Write
 
 if TYPE_CHECKING:
     from dynamorm.expressions.tree import Condition, Update
+    from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.schema.schema import Field
-    from dynamorm.session import Session
 
     from .within import Within
 
@@ -70,9 +70,9 @@ class WriteDraft:
     version_check: VersionCheck | None = None
 
     def __init__(
-        self, session: Session, plan: ModelRequests, verb: str, kind: str, obj: Any, loaded: bytes | None
+        self, context: Context, plan: ModelRequests, verb: str, kind: str, obj: Any, loaded: bytes | None
     ) -> None:
-        self.session: Session = session
+        self.context: Context = context
         self.plan: ModelRequests = plan
         self.verb: str = verb
         self.kind: str = kind
@@ -143,19 +143,21 @@ class WriteDraft:
 
         Example: ``return draft.instead("update", *draft.target, Payment.deleted.set(True))``
         """
-        return self.session.writer(verb)(self.session, *args, **options)
+        return self.context.writer(verb)(self.context, *args, **options)
 
     def add(self, verb: str, *args: Any, **options: Any) -> None:
         """Let another write be applied together with this one, or neither: as by `instead`.
 
         Example: ``draft.add("create", Event(id=..., payment=...))``
         """
-        self.together_with += (self.instead(verb, *args, **options),)
+        write = self.instead(verb, *args, **options)
+        write.added_by = f"a rule of {self.plan.codec.schema.name}"
+        self.together_with += (write,)
 
     def check_version(self) -> None:
         """Let the write happen only to the item as it was loaded."""
         assert self.loaded is not None  # asked for loaded objects only
-        self.version_check = check = VersionCheck(self.session, self.plan, self.loaded)
+        self.version_check = check = VersionCheck(self.context, self.plan, self.loaded)
         self.terms += (check.condition(self.places),)
 
     def write(
@@ -165,25 +167,25 @@ class WriteDraft:
         *,
         settled: bool,
         expects: str = "",
-        single: dict[str, Any] | None = None,
+        plain_extras: dict[str, Any] | None = None,
     ) -> Write:
         """The finished write. ``settled``: what is stored tells what became of it, or it may be sent twice.
 
-        ``single`` is what its own verb says besides, and a transaction cannot.
+        ``plain_extras`` is what its own verb says besides, and a transaction cannot.
         """
         plan, check, transact, safety = self.plan, self.version_check, False, Safety.RESEND
         if settled and check is not None:
             token = check.token
         else:
-            token = self.session.random_bytes(16)
+            token = self.context.random_bytes(16)
             transact, safety, extra = how_to_send(
-                self.session, plan, conditional=not self.repeatable, returning=self.returning
+                self.context, plan, conditional=not self.repeatable, returning=self.returning
             )
-            single = None if transact else extra or single
+            plain_extras = None if transact else extra or plain_extras
         write = Write(
             plan, self.kind, self.key, body, done,
             token=token,
-            single=single,
+            plain_extras=plain_extras,
             safety=safety,
             transact=transact,
             expects=expects,
@@ -197,7 +199,7 @@ class WriteDraft:
 
     def completed(self, write: Write) -> Write:
         """The write with what the rules have added."""
-        write.also, write.pinned = self.together_with, self.if_unchanged
+        write.together_with, write.if_unchanged = self.together_with, self.if_unchanged
         for explain in self.explain:
             explain(write)
         return write
@@ -208,24 +210,29 @@ Draft = TypeVar("Draft", bound=WriteDraft)
 
 def addressed(
     draft_class: type[Draft],
-    session: Session,
+    context: Context,
     verb: str,
     kind: str,
     subject: Any,
     key: tuple[Any, ...],
     parts: dict[str, Any],
+    *,
+    takes: str = "an object, or a model and a key, not both",
 ) -> Draft:
-    """The draft of a write of an object, or of a model and a key. Raises: ValidationError for a key that does not fit."""
+    """The draft of a write of an object, or of a model and a key. Raises: ValidationError for a key that does not fit.
+
+    ``takes`` is what the verb takes, for who gave it something else.
+    """
     if isinstance(subject, type):
-        plan = session.plan(subject)
-        draft = draft_class(session, plan, verb, kind, None, None)
+        plan = context.plan(subject)
+        draft = draft_class(context, plan, verb, kind, None, None)
         draft.key = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
         draft.key_parts = parts
         return draft
+    plan = context.plan(type(subject))  # first, for it says of what is no model that it is none
     if key or parts:
-        raise ValidationError(f"{verb} takes an object, or a model and a key, not both")
-    plan = session.plan(type(subject))
-    draft = draft_class(session, plan, verb, kind, subject, plan.codec.loaded(subject))
+        raise ValidationError(f"{verb} takes {takes}")
+    draft = draft_class(context, plan, verb, kind, subject, plan.codec.loaded(subject))
     draft.key = plan.codec.key_of(subject)
     return draft
 

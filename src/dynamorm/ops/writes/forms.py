@@ -23,7 +23,7 @@ from dynamorm.schema.schema import Field
 from .write import Write, read_back
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 class Elsewhere(Struct, frozen=True):
@@ -128,7 +128,7 @@ def may_be_the_form(write: Write, error: DynamORMError) -> bool:
 _OF_CONDITIONS: Final = (ConditionFailed, OutOfBounds)
 
 
-def in_other_form(session: Session, write: Write) -> Flow[Write | None]:
+def in_other_form(context: Context, write: Write) -> Flow[Write | None]:
     """The write as is right for what is stored now; None when it has that form already, or the item cannot be read.
 
     Raises: OutOfBounds where the change would lead past a bound from what is stored now.
@@ -137,7 +137,7 @@ def in_other_form(session: Session, write: Write) -> Flow[Write | None]:
     if forms is None:
         return None
     try:
-        raw = yield from session.call(read_back(write.plan, write.key))
+        raw = yield from context.call(read_back(write.plan, write.key))
     except DynamORMError:
         return None  # what refused the write says more
     try:

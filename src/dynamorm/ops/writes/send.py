@@ -22,62 +22,62 @@ from .tokened import Tokened
 from .write import Write, after, applied, believable, is_conditional, read_back, refusal, refused, spending_on
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
-def performed(session: Session, write: Write) -> Flow[Any]:
+def performed(context: Context, write: Write) -> Flow[Any]:
     """Send an update, in the form that is right for what is stored."""
-    return perform(session, write) if write.forms is None else _in_turn(session, write)
+    return perform(context, write) if write.forms is None else _in_turn(context, write)
 
 
-def _in_turn(session: Session, write: Write) -> Flow[Any]:
-    end = session.end()
+def _in_turn(context: Context, write: Write) -> Flow[Any]:
+    end = context.end()
     for turn in range(TURNS):
         try:
-            return (yield from perform(session, write))
+            return (yield from perform(context, write))
         except (ConditionFailed, ValidationError) as error:
             if turn == TURNS - 1 or not may_be_the_form(write, error):
                 raise
             if turn == 0:
-                session = session.bounded(end)
-            other = yield from in_other_form(session, write)
+                context = context.bounded(end)
+            other = yield from in_other_form(context, write)
             if other is None:
                 raise
             write = other
     raise AssertionError("the last turn returns or raises")
 
 
-def perform(session: Session, write: Write) -> Flow[Any]:
+def perform(context: Context, write: Write) -> Flow[Any]:
     """Send one write, with what must be applied together with it, and return the verb's result."""
-    if write.also:
-        from .transaction import together  # only a model with guards needs it
+    if write.together_with or context.finishers:
+        from .transaction import together  # only where other writes go along
 
-        return together(session, write)
-    return _transaction(session, write) if write.transact else _single(session, write)
+        return together(context, write)
+    return _transaction(context, write) if write.transact else _single(context, write)
 
 
-def _single(session: Session, write: Write) -> Flow[Any]:
+def _single(context: Context, write: Write) -> Flow[Any]:
     """Send the write as its own verb; where no answer tells what became of it, look at what is stored."""
     plan, body, returns = write.plan, write.body, None
-    if write.single is not None:
-        returns = write.single.get("ReturnValues")
-        body = body[:-1] + b"," + dumps(write.single)[1:]
+    if write.plain_extras is not None:
+        returns = write.plain_extras.get("ReturnValues")
+        body = body[:-1] + b"," + dumps(write.plain_extras)[1:]
     op = Op(
         _OPERATIONS[write.kind],
         plan.table,
         body,
         partial(_READERS[returns], write),
         write.safety,
-        lambda fault, ambiguous, info: refused(session, write, fault.item, info, ambiguous=ambiguous),
+        lambda fault, ambiguous, info: refused(context, write, fault.item, info, ambiguous=ambiguous),
         # Not a closure over the op: that would be a cycle for the collector with every write.
-        partial(_resolve, session, write),
+        partial(_resolve, context, write),
         write.token,
         plan.key_names,
     )
     if write.expects == "version":
         op.settled_by_ring = True
     try:
-        return (yield from session.call(op))
+        return (yield from context.call(op))
     except OutcomeUnknown as error:
         if op.untold or returns == "ALL_OLD":
             raise
@@ -85,14 +85,14 @@ def _single(session: Session, write: Write) -> Flow[Any]:
     from .settle import found_out  # needed after a failure only
 
     with in_doubt():
-        return (yield from found_out(session, write, op, unknown))
+        return (yield from found_out(context, write, op, unknown))
 
 
-def _resolve(session: Session, write: Write, op: Op, deadline: float | None) -> Any:
-    """Settle a write whose answers were lost, when its error is asked to, on the driver of the session's face."""
+def _resolve(context: Context, write: Write, op: Op, deadline: float | None) -> Any:
+    """Settle a write whose answers were lost, when its error is asked to, on the driver of the context's face."""
     from .settle import resolve  # needed after a failure only
 
-    return session.resolver(partial(resolve, session, write))(op, deadline)
+    return context.resolver(partial(resolve, context, write))(op, deadline)
 
 
 def _read_empty(write: Write, reply: bytes) -> Any:
@@ -119,9 +119,9 @@ def _read_new(write: Write, reply: bytes) -> Any:
         raise
     if fresh is None:  # an update always leaves an item: this answer is not to what was asked
         raise MalformedResponse("the answer lacks the attributes that were asked for")
-    assert write.shown is not None  # whoever asks for the new item
+    assert write.on_item is not None  # whoever asks for the new item
     try:
-        return write.shown(fresh)
+        return write.on_item(fresh)
     except BaseException as error:
         after(error)
         raise
@@ -131,7 +131,7 @@ _READERS: Final = {None: _read_empty, "ALL_NEW": _read_new, "ALL_OLD": _read_old
 _OPERATIONS: Final = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
 
 
-def _transaction(session: Session, write: Write) -> Flow[Any]:
+def _transaction(context: Context, write: Write) -> Flow[Any]:
     """Send the write as a one-item transaction: its token makes every attempt the same write."""
     plan, token = write.plan, write.token.hex()  # of 16 bytes: within the 36 characters that DynamoDB takes
     body = (
@@ -152,12 +152,12 @@ def _transaction(session: Session, write: Write) -> Flow[Any]:
 
     def finish(end: float) -> Flow[None]:
         with suppress(Exception):  # the outcome is known; only an object in memory stays as it was
-            applied(write, (yield from _look(session, write, end)))
+            applied(write, (yield from _look(context, write, end)))
 
-    tokened = Tokened(session, op, token, partial(spending_on, write), finish)
+    tokened = Tokened(context, op, token, partial(spending_on, write), finish)
     yield from tokened.send()
     try:
-        raw = yield from _look(session, write, tokened.end)
+        raw = yield from _look(context, write, tokened.end)
     except GeneratorExit:
         raise
     except BaseException as error:  # a cancellation too: whoever catches it must know
@@ -179,9 +179,9 @@ def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     raise of_path(ServiceFault(reason.code, text, {}, 400), write.body, info) or ValidationError(text, **info)
 
 
-def _look(session: Session, write: Write, end: float) -> Flow[bytes | None]:
+def _look(context: Context, write: Write, end: float) -> Flow[bytes | None]:
     """What is stored after a transaction, where its result is wanted: it returns none itself."""
     if not write.refresh:
         return None
-    found: bytes | None = yield from session.call(read_back(write.plan, write.key, end))
+    found: bytes | None = yield from context.call(read_back(write.plan, write.key, end))
     return found

@@ -18,22 +18,22 @@ from dynamorm.wire.reply import Kind
 from .write import Write, applied, is_untouched, may_come_late, read_back, refusal, refused, settle
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
-def found_out(session: Session, write: Write, op: Op, unknown: OutcomeUnknown) -> Flow[Any]:
+def found_out(context: Context, write: Write, op: Op, unknown: OutcomeUnknown) -> Flow[Any]:
     """Look at what is stored until it tells, or the time of the verb is over. Returns the verb's result.
 
     Raises: ``unknown``, or the refusal of a write that certainly was not applied and will not be.
     """
     if not _tells(write):
         raise unknown
-    channel, end = session.channel, op.end
+    channel, end = context.channel, op.end
     assert end is not None  # set with every OutcomeUnknown
     turn = 0
     while True:
         try:
-            raw = yield from session.call(_look(write, end))
+            raw = yield from context.call(_look(write, end))
         except DynamORMError:
             raise unknown from unknown.__cause__
         outcome = settle(write, raw)
@@ -43,7 +43,7 @@ def found_out(session: Session, write: Write, op: Op, unknown: OutcomeUnknown) -
         if outcome is Outcome.NOT_APPLIED:
             raise refusal(write, raw, info) from unknown
         if write.expects == "absent" and raw is not None:
-            raise may_come_late(session, refusal(write, raw, info)) from unknown
+            raise may_come_late(context, refusal(write, raw, info)) from unknown
         delay = channel.retry.delay(Kind.TRANSIENT, min(turn, FARTHEST_STEP), channel.random())
         # What is as it was when the write was made may still change, by a copy of it that comes late.
         if not _is_open(write, raw) or channel.clock.monotonic() + delay + RETRY_MARGIN >= end:
@@ -70,16 +70,16 @@ def _look(write: Write, end: float) -> Op:
     return look
 
 
-def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> Flow[Outcome]:
+def resolve(context: Context, write: Write, op: Op, deadline: float | None) -> Flow[Outcome]:
     """Settle a single write when its error is asked to: look first, and finish what certainly can be finished."""
     if not _tells(write):
         return Outcome.UNKNOWN
-    limit = session.config.operation_timeout if deadline is None else deadline
-    end = session.channel.clock.monotonic() + limit
+    limit = context.config.operation_timeout if deadline is None else deadline
+    end = context.channel.clock.monotonic() + limit
     look = _look(write, end)
     look.timeout = limit
     try:
-        raw = yield from session.call(look)
+        raw = yield from context.call(look)
     except DynamORMError:
         return Outcome.UNKNOWN
     outcome = settle(write, raw)
@@ -96,9 +96,9 @@ def resolve(session: Session, write: Write, op: Op, deadline: float | None) -> F
     repeated = copy(op)
     repeated.end, repeated.timeout = end, limit
     # An earlier attempt may still be on its way, so a refusal is as ambiguous here as it was then.
-    repeated.refused = lambda fault, _, info: refused(session, write, fault.item, info, ambiguous=True)
+    repeated.refused = lambda fault, _, info: refused(context, write, fault.item, info, ambiguous=True)
     try:
-        yield from session.call(repeated)
+        yield from context.call(repeated)
     except ConditionFailed as error:
         return error.outcome
     except Exception as error:

@@ -20,7 +20,7 @@ from dynamorm.ops.calls.attempts import in_doubt, info_of, unknown_of
 from dynamorm.ops.calls.op import Op, Safety
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 TOKEN_LIFE: Final = 540.0
 """Seconds for which a client request token is sent again: DynamoDB remembers it for ten minutes.
@@ -37,11 +37,11 @@ class Tokened:
     time ``end``. ``given``: the token is the caller's. ``end`` is when the verb must be done.
     """
 
-    __slots__ = ("_applied", "_born", "_given", "_outcome", "_session", "_spending", "_started", "_token", "end", "op")
+    __slots__ = ("_applied", "_born", "_context", "_given", "_outcome", "_spending", "_started", "_token", "end", "op")
 
     def __init__(
         self,
-        session: Session,
+        context: Context,
         op: Op,
         token: str,
         spending: Callable[[str], Flow[Op]],
@@ -49,7 +49,7 @@ class Tokened:
         *,
         given: bool = False,
     ) -> None:
-        self._session = session
+        self._context = context
         self._token = token
         self._spending = spending
         self._applied = applied
@@ -59,7 +59,7 @@ class Tokened:
         self.end: float = 0.0
         self.op: Op = op
         op.finds_out = True
-        op.resolver = session.resolver(lambda _, deadline: self.resolve(deadline))
+        op.resolver = context.resolver(lambda _, deadline: self.resolve(deadline))
 
     def send(self) -> Flow[Any]:
         """Send it until it is answered. Returns what ``op.decode`` makes of the answer; None when only the spending told.
@@ -67,15 +67,15 @@ class Tokened:
         Raises: what ``op.refused`` raises, or the service's other refusals, when no attempt was or can be applied;
         OutcomeUnknown.
         """
-        session, op = self._session, self.op
-        self._started = session.channel.clock.monotonic()
-        self._born = session.channel.clock.time()
+        context, op = self._context, self.op
+        self._started = context.channel.clock.monotonic()
+        self._born = context.channel.clock.time()
         # Behind that DynamoDB may have forgotten the token, and would apply the same request once more.
-        op.timeout = min(session.config.operation_timeout, TOKEN_LIFE)
+        op.timeout = min(context.config.operation_timeout, TOKEN_LIFE)
         op.expires = self._born + TOKEN_LIFE
-        self.end = session.end()
+        self.end = context.end()
         try:
-            found = yield from session.call(op)
+            found = yield from context.call(op)
         except OutcomeUnknown as error:
             error.token = self._token
             raise
@@ -104,15 +104,15 @@ class Tokened:
 
     def resolve(self, deadline: float | None) -> Flow[Outcome]:
         """Settle it: the same request again has the same answer, and a refusal spends the token. See `OutcomeUnknown`."""
-        session = self._session
-        now = session.channel.clock.monotonic()
-        end = min(now + (session.config.operation_timeout if deadline is None else deadline), self._dead)
+        context = self._context
+        now = context.channel.clock.monotonic()
+        end = min(now + (context.config.operation_timeout if deadline is None else deadline), self._dead)
         if self._outcome is not Outcome.UNKNOWN or end <= now:
             return self._outcome
         again = copy(self.op)
         again.end, again.timeout = end, TOKEN_LIFE  # its end alone bounds it
         try:
-            yield from session.call(again)
+            yield from context.call(again)
         except Rejected as error:
             if _is_mismatch(error):
                 return Outcome.UNKNOWN  # it is another request's, and nobody knows how that one ends
@@ -137,20 +137,20 @@ class Tokened:
 
         A machine that sleeps may stop that clock, but not the other one.
         """
-        session = self._session
-        now = session.channel.clock.monotonic()
-        return now + TOKEN_LIFE - max(now - self._started, session.channel.clock.time() - self._born)
+        context = self._context
+        now = context.channel.clock.monotonic()
+        return now + TOKEN_LIFE - max(now - self._started, context.channel.clock.time() - self._born)
 
     def _spend(self, end: float) -> Flow[Outcome]:
         """Use the token up, so that no attempt can be applied any more, unless one was: that is what the answer tells."""
-        session = self._session
+        context = self._context
         end = min(end, self._dead)
-        if end <= session.channel.clock.monotonic():
+        if end <= context.channel.clock.monotonic():
             return Outcome.UNKNOWN
         try:
             op = yield from self._spending(self._token)
             op.end, op.timeout = end, TOKEN_LIFE  # its end alone bounds it
-            yield from session.call(op)
+            yield from context.call(op)
         except ClientError as error:
             if _is_mismatch(error) and not self._given:  # with a caller's token it may be another request that was
                 self._outcome = Outcome.APPLIED

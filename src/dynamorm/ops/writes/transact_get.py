@@ -17,7 +17,7 @@ from dynamorm.wire.reply import ServiceFault
 from .transaction_limits import MAX_OPERATIONS
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 
 class _Asked(NamedTuple):
@@ -27,14 +27,14 @@ class _Asked(NamedTuple):
     key: bytes
 
 
-def get(session: Session, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]]:
+def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]]:
     """The objects, in the order of the requests, None where missing. An item asked for twice is read once.
 
     Raises: ValidationError before anything is sent; TransactionConflict when other transactions kept an item busy.
     """
     if isinstance(requests, (str, bytes, dict, type)) or not isinstance(requests, Iterable):
         raise ValidationError(f"transact_get takes a list of requests, {_FORM}; got {type(requests).__name__}")
-    asked = [_asked(session, number, one) for number, one in enumerate(requests)]
+    asked = [_asked(context, number, one) for number, one in enumerate(requests)]
     places: dict[tuple[str, bytes], int] = {}
     where = [places.setdefault((one.plan.table, one.key), len(places)) for one in asked]
     if len(places) > MAX_OPERATIONS:
@@ -68,17 +68,17 @@ def get(session: Session, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
         refused=lambda fault, _, info: _refused(asked, where, fault, info),
     )
     op.parts = len(places)
-    found: list[Any] = yield from session.call(op)
+    found: list[Any] = yield from context.call(op)
     return found
 
 
 _FORM = '(Model, key...) or (Model, {"field": value}) each'
 
 
-def _asked(session: Session, number: int, request: Any) -> _Asked:
+def _asked(context: Context, number: int, request: Any) -> _Asked:
     if not isinstance(request, (tuple, list)) or not request or not isinstance(request[0], type):
         raise ValidationError(f"request {number} of transact_get is no request: {_FORM}")
-    plan = session.plan(request[0])
+    plan = context.plan(request[0])
     key = tuple(request[1:])
     if len(key) == 1 and isinstance(key[0], dict):
         key = key_from_parts(plan, (), key[0])

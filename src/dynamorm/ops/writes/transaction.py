@@ -6,7 +6,7 @@ refused is told by `dynamorm.ops.writes.cancellation`. It must not know how requ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -18,13 +18,14 @@ from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.wire.reply import ServiceFault
 
 from .cancellation import learnt, told
+from .finish import finished, others
 from .forms import TURNS, in_other_form, may_be_the_form
 from .tokened import Tokened
 from .transaction_limits import check_parts, check_token
 from .write import Write, after, applied, believable, is_conditional, read_back, spending_on
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 _KINDS: Final = {"Put": b"Put", "Update": b"Update", "Delete": b"Delete", "ConditionCheck": b"ConditionCheck"}
 
@@ -33,9 +34,9 @@ READS_AT_ONCE: Final = 4
 
 
 def commit(
-    session: Session, writes: Sequence[Write | None], *, checks: Sequence[Write] = (), token: str | None = None
+    context: Context, writes: Sequence[Write | None], *, checks: Sequence[Write] = (), token: str | None = None
 ) -> Flow[None]:
-    """Send the writes, what must be applied with each (``also``) and the checks as one transaction.
+    """Send the writes, what must be applied with each (``together_with``) and the checks as one transaction.
 
     A None among the writes keeps its place in `TransactionCancelled.reasons` and sends nothing. ``token`` is the
     caller's own client request token; each transaction gets a new one otherwise.
@@ -46,13 +47,13 @@ def commit(
     if all(one is None for one in operations):
         return
     for turn in range(TURNS):
-        sent = Commit(session, operations, token)
+        sent = Commit(context, operations, token)
         try:
             yield from sent.run()
         except (TransactionCancelled, ValidationError) as error:
             if turn == TURNS - 1 or (sent.tokened.is_spent and token is not None):
                 raise  # or the caller's token is used up
-            others = yield from _in_other_forms(session, operations, error)
+            others = yield from _in_other_forms(context, operations, error)
             if others == operations:
                 raise
             operations = others
@@ -60,20 +61,20 @@ def commit(
             return
 
 
-def together(session: Session, write: Write) -> Flow[Any]:
+def together(context: Context, write: Write) -> Flow[Any]:
     """Send one verb's write with what must be applied with it; the result and the errors are those of the verb."""
-    if write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
+    if write.plain_extras is not None and write.plain_extras.get("ReturnValues") == "ALL_OLD":
         raise ValidationError(
             f"returning='old' is not to be had of {write.plan.codec.schema.name}: the write changes several items at"
             " once, and a transaction returns none of them; read the item first",
             field="returning",
         )
-    results = yield from Commit(session, (write,), None, alone=True).run()
+    results = yield from Commit(context, (write,), None, alone=True).run()
     return results[0]
 
 
 def _in_other_forms(
-    session: Session, operations: tuple[Write | None, ...], error: DynamORMError
+    context: Context, operations: tuple[Write | None, ...], error: DynamORMError
 ) -> Flow[tuple[Write | None, ...]]:
     """The operations with those updates in another form that were refused for the one they had; the same if there are none."""
     if error.outcome is not Outcome.NOT_APPLIED:
@@ -85,7 +86,7 @@ def _in_other_forms(
         other = None
         if write is not None and why is not None and may_be_the_form(write, why):
             try:
-                other = yield from in_other_form(session, write)
+                other = yield from in_other_form(context, write)
             except OutOfBounds as past:
                 if reason is None or not isinstance(error, TransactionCancelled):
                     raise
@@ -93,7 +94,7 @@ def _in_other_forms(
                 raise error from None
             if other is not None:
                 other.label, other.verb = write.label, write.verb
-                other.refresh, other.single, other.done = write.refresh, write.single, write.done
+                other.refresh, other.plain_extras, other.done = write.refresh, write.plain_extras, write.done
         found.append(other or write)
     return tuple(found)
 
@@ -104,27 +105,30 @@ class Commit:
     ``parts`` is what is sent, in order: each write with the position of the operation it belongs to.
     """
 
-    __slots__ = ("_alone", "_session", "_text", "_token", "operations", "parts", "results", "tokened")
+    __slots__ = ("_alone", "_context", "_text", "_token", "operations", "parts", "results", "tokened")
 
     def __init__(
-        self, session: Session, operations: tuple[Write | None, ...], token: str | None, *, alone: bool = False
+        self, context: Context, operations: tuple[Write | None, ...], token: str | None, *, alone: bool = False
     ) -> None:
-        self._session = session
+        self._context = context
         self._alone = alone
         given = check_token(token)
-        self._token = session.random_bytes(16) if given is None else given.encode()
+        self._token = context.random_bytes(16) if given is None else given.encode()
         self._text = self._token.hex() if given is None else given
         self.operations: tuple[Write | None, ...] = operations
         self.parts: list[tuple[int, Write]] = []
         for position, one in enumerate(operations):
             if one is not None:
                 self.parts.append((position, one))
-                if one.also:
-                    self.parts += [(position, other) for other in _others(one)]
+                if one.together_with:
+                    self.parts += [(position, other) for other in others(one)]
+        if context.finishers:
+            first = self.parts[0][0]  # what is added belongs to no operation: to the first one, in a report
+            self.parts += [(first, write) for write in finished(context, [write for _, write in self.parts])]
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
         spend = partial(spending_on, self.parts[0][1])
-        self.tokened: Tokened = Tokened(session, self._op(), self._text, spend, self._applied, given=given is not None)
+        self.tokened: Tokened = Tokened(context, self._op(), self._text, spend, self._applied, given=given is not None)
 
     def run(self) -> Flow[list[Any]]:
         """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
@@ -177,7 +181,7 @@ class Commit:
         failures: list[Exception] = []
         wanted: list[Flow[Exception | None]] = []
         for position, write in self.parts:
-            if (write.refresh or write.single is not None) and _is_read_back(write):
+            if (write.refresh or write.plain_extras is not None) and _is_read_back(write):
                 wanted.append(self._refresh(position, write, end))
                 continue
             try:
@@ -196,7 +200,7 @@ class Commit:
     def _refresh(self, position: int, write: Write, end: float) -> Flow[Exception | None]:
         """Read one object back. An error is returned, so that it does not keep the others from being read."""
         try:
-            raw = yield from self._session.call(read_back(write.plan, write.key, end))
+            raw = yield from self._context.call(read_back(write.plan, write.key, end))
             result = applied(write, raw)
         except Exception as error:  # noqa: BLE001 - as above
             after(error, _READING)
@@ -207,16 +211,9 @@ class Commit:
         return None
 
 
-def _others(write: Write) -> Iterator[Write]:
-    """All that must be applied with a write."""
-    for other in write.also:
-        yield other
-        yield from _others(other)
-
-
 def _is_read_back(write: Write) -> bool:
     """Whether the write's result is the item as it is afterwards, which a transaction does not return."""
-    return write.refresh or (write.single is not None and write.single.get("ReturnValues") == "ALL_NEW")
+    return write.refresh or (write.plain_extras is not None and write.plain_extras.get("ReturnValues") == "ALL_NEW")
 
 
 def _all(flows: list[Flow[Exception | None]]) -> Flow[list[Exception | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import read_object
@@ -41,8 +42,10 @@ def check_token(token: Any) -> str | None:
 def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
     """Refuse what DynamoDB would refuse as a whole. Raises: ValidationError."""
     if len(parts) > MAX_OPERATIONS:
-        more = len(parts) - sum(one is not None for one in operations)
-        come = f", {more} of which come with others (guards of unique attributes)" if more else ""
+        asked = {id(write) for write in operations}
+        added = Counter(write.added_by or "guards of unique attributes" for _, write in parts if id(write) not in asked)
+        what = ", ".join(f"{who}: {count}" for who, count in added.items())
+        come = f", {added.total()} of which come with others ({what})" if added else ""
         raise ValidationError(
             f"a transaction takes at most {MAX_OPERATIONS} operations and this one has {len(parts)}{come}; it is never"
             " split: use db.batch_write for writes that need not be applied together, or several transactions",
@@ -69,7 +72,12 @@ def _twice(operations: tuple[Write | None, ...], one: tuple[int, Write], two: tu
     elif one[1] is operations[one[0]] and two[1] is operations[two[0]]:
         fix = "make one operation of them"
     else:
-        fix = "it is one that must be applied with them, like the guard of a unique attribute: use two transactions"
+        by = " and ".join(sorted({who for who in (one[1].added_by, two[1].added_by) if who}))
+        fix = (
+            f"one of them was added by {by}"
+            if by
+            else "it is one that must be applied with them, like the guard of a unique attribute: use two transactions"
+        )
     return ValidationError(
         f"two operations of a transaction cannot be on one item, and {name} and {other} are (table"
         f" {one[1].plan.table!r}): {fix}"

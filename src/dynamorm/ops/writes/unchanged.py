@@ -16,14 +16,14 @@ from dynamorm.ops.requests import ModelRequests
 from .write import NOT_READ, MustRead, Write, read_back
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 TRIES: Final = 8
 """How often a write starts anew because somebody changed what it relies on in between."""
 
 
 def performed_while_unchanged(
-    session: Session, subject: Any, build: Callable[..., Write], send: Callable[[Session, Write], Flow[Any]]
+    context: Context, subject: Any, build: Callable[..., Write], send: Callable[[Context, Write], Flow[Any]]
 ) -> Flow[Any]:
     """Send the write which ``build(stored=...)`` makes of what is stored.
 
@@ -32,19 +32,19 @@ def performed_while_unchanged(
     try:
         write = build()
     except MustRead as unread:
-        return _while_unchanged(session, unread.plan, unread.under, build, send, None, None)
-    if not write.pinned:
-        return send(session, write)
+        return _while_unchanged(context, unread.plan, unread.under, build, send, None, None)
+    if not write.if_unchanged:
+        return send(context, write)
     plan = write.plan
-    return _while_unchanged(session, plan, write.key, build, send, write, plan.codec.loaded(subject))
+    return _while_unchanged(context, plan, write.key, build, send, write, plan.codec.loaded(subject))
 
 
 def _while_unchanged(
-    session: Session,
+    context: Context,
     plan: ModelRequests,
     key: bytes,
     build: Callable[..., Write],
-    send: Callable[[Session, Write], Flow[Any]],
+    send: Callable[[Context, Write], Flow[Any]],
     write: Write | None,
     raw: bytes | None,
 ) -> Flow[Any]:
@@ -52,18 +52,18 @@ def _while_unchanged(
 
     ``write`` is the first try, made of ``raw``; without one the item is read before.
     """
-    session = session.bounded()
+    context = context.bounded()
     if write is None:
-        raw = yield from session.call(read_back(plan, key))
+        raw = yield from context.call(read_back(plan, key))
     for tried in range(TRIES):
         try:
-            return (yield from send(session, build(stored=raw) if write is None else write))
+            return (yield from send(context, build(stored=raw) if write is None else write))
         except DuplicateKey:
             raise
         except ConditionFailed as error:
             if error.outcome is not Outcome.NOT_APPLIED:
                 raise
-            stored = yield from session.call(read_back(plan, key))
+            stored = yield from context.call(read_back(plan, key))
             if tried == TRIES - 1 or _same(plan, stored, raw):
                 raise  # what is relied on is as it was, so it was the caller's condition
             raw, write = stored, None

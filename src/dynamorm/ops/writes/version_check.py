@@ -18,14 +18,14 @@ from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 from . import token_ring
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
 OLD_ON_FAILURE: Final = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 """With a failed condition the stored item comes back, so that nobody has to read it again."""
 
 
 def how_to_send(
-    session: Session, plan: ModelRequests, *, conditional: bool, returning: str | None
+    context: Context, plan: ModelRequests, *, conditional: bool, returning: str | None
 ) -> tuple[bool, Safety, dict[str, Any] | None]:
     """How a write that no version protects is sent: (as a transaction?, safety, what the single verb adds).
 
@@ -38,7 +38,7 @@ def how_to_send(
         return False, Safety.ONCE, {"ReturnValues": "ALL_OLD"}
     if not conditional:
         return False, Safety.RESEND, None
-    if plan.tokens and session.config.on_ambiguous == "transact":
+    if plan.tokens and context.config.on_ambiguous == "transact":
         return True, Safety.RESEND, None
     return False, Safety.ONCE, None
 
@@ -57,17 +57,17 @@ def made_at(plan: ModelRequests, obj: Any) -> dict[str, Any]:
 class VersionCheck:
     """What protects a write of a loaded object: its version, and the token ring that goes with it."""
 
-    __slots__ = ("loaded", "next_version", "plan", "ring", "session", "token", "version")
+    __slots__ = ("context", "loaded", "next_version", "plan", "ring", "token", "version")
 
     ring: bytes
     version: int | None
 
-    def __init__(self, session: Session, plan: ModelRequests, loaded: bytes) -> None:
-        self.session: Session = session
+    def __init__(self, context: Context, plan: ModelRequests, loaded: bytes) -> None:
+        self.context: Context = context
         self.plan: ModelRequests = plan
         self.loaded: bytes = loaded
         self.version, self.ring = plan.own.version_and_ring(loaded)
-        self.token: bytes = session.random_bytes(token_ring.TOKEN)
+        self.token: bytes = context.random_bytes(token_ring.TOKEN)
         # The version this write stores; an item of another writer may have none yet, which is read, and counts, as 0.
         self.next_version: int = (self.version or 0) + 1
 
@@ -101,7 +101,7 @@ class VersionCheck:
         wires: dict[str, Any] = {}
         times: dict[str, Any] = {}
         if plan.updated is not None:
-            now = self.session.now()
+            now = self.context.now()
             wires[plan.updated.stored] = time_wire(now)
             times[plan.updated.name] = now
         if plan.version is not None:

@@ -34,7 +34,7 @@ from .token_ring import TOKEN, tokens, verdict
 from .tokened import spending
 
 if TYPE_CHECKING:
-    from dynamorm.session import Session
+    from dynamorm.ops.context import Context
 
     from .forms import Forms
 
@@ -50,20 +50,20 @@ class Write(Struct, eq=False):
     """A single write.
 
     ``kind`` is ``Put``, ``Update`` or ``Delete``; ``body`` the request as the single verb takes it, without the fields
-    in ``single`` that a transaction does not know. ``done(raw)`` is called once it is certain that the write was
-    applied, with the JSON of the stored item when that is known, and gives the verb's result; ``shown(fresh)`` is called
+    in ``plain_extras`` that a transaction does not know. ``done(raw)`` is called once it is certain that the write was
+    applied, with the JSON of the stored item when that is known, and gives the verb's result; ``on_item(fresh)`` is called
     instead, if there is one, when the answer showed the item, with an object made of it.
-    ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``also`` holds writes
+    ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``together_with`` holds writes
     that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
-    for it in a transaction's report, ``verb`` the verb that made it. ``refused_as(raw, info)`` makes the error for a
+    for it in a transaction's report, ``verb`` the verb that made it, ``added_by`` who added it to the caller's writes. ``refused_as(raw, info)`` makes the error for a
     failed condition, from the JSON of the stored item when it came; None: the error of the verb. ``forms`` says
     how an update that depends on what is stored is built in another form (see `dynamorm.ops.writes.forms`).
 
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
     ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
-    ``pinned`` says that the condition holds only while unique attributes are as they were read.
+    ``if_unchanged`` says that the condition holds only while unique attributes are as they were read.
 
-    In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``single``, ``safety``
+    In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``plain_extras``, ``safety``
     and ``transact`` have no meaning.
     """
 
@@ -73,20 +73,21 @@ class Write(Struct, eq=False):
     body: bytes
     done: Callable[[bytes | None], Any]
     token: bytes
-    shown: Callable[[Any], Any] | None = None
-    single: dict[str, Any] | None = None
+    on_item: Callable[[Any], Any] | None = None
+    plain_extras: dict[str, Any] | None = None
     safety: Safety = Safety.RESEND
     transact: bool = False
     refresh: bool = False
     expects: str = ""
     known_version: int | None = None
     known_ring: bytes = b""
-    also: tuple[Write, ...] = ()
+    together_with: tuple[Write, ...] = ()
     label: str | None = None
-    pinned: bool = False
+    if_unchanged: bool = False
     traceless: bool = False
     checked: bool = False
     verb: str = ""
+    added_by: str = ""
     forms: Forms | None = None
     refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
@@ -141,26 +142,26 @@ def read_back(plan: ModelRequests, key: bytes, end: float | None = None) -> Op:
     return op
 
 
-def refused(session: Session, write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
+def refused(context: Context, write: Write, raw: bytes | None, info: dict[str, Any], *, ambiguous: bool) -> Any:
     """The condition failed: an earlier attempt of this very write was applied, or the condition does not hold."""
     if not believable(write, raw):
         return UNBELIEVABLE
     outcome = settle(write, raw)
     if outcome is Outcome.APPLIED:
-        if raw is not None and write.single is not None and write.single.get("ReturnValues") == "ALL_OLD":
+        if raw is not None and write.plain_extras is not None and write.plain_extras.get("ReturnValues") == "ALL_OLD":
             return UNSETTLED  # what was stored before is lost: no result can be given
         return applied(write, None if write.kind == "Delete" else raw)
     if not ambiguous or outcome is Outcome.NOT_APPLIED:
         raise refusal(write, raw, info)
     if write.expects == "absent" or is_untouched(write, raw):
-        raise may_come_late(session, refusal(write, raw, info))
+        raise may_come_late(context, refusal(write, raw, info))
     return UNSETTLED
 
 
-def may_come_late(session: Session, error: DynamORMError) -> DynamORMError:
+def may_come_late(context: Context, error: DynamORMError) -> DynamORMError:
     """The refusal of a write, when an earlier attempt of it may still be on its way and be applied when it arrives."""
     error.outcome = Outcome.UNKNOWN
-    error.settled_by = session.now() + LATEST
+    error.settled_by = context.now() + LATEST
     return error
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .errors import DynamORMError
+    from .base import DynamORMError
 
 
 class CancellationReason:
@@ -58,7 +58,7 @@ class CancellationReason:
         return f"<CancellationReason {self.code}{self.operation and f' of {self.operation}'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from .pickling import kept, packed
+        from .pickling import kept, packed  # only for another process
 
         old, error = kept(lambda: self.item), packed(self.error)
         return (_reason, (self.code, self.message, self.position, self.operation, self.label, error, old))

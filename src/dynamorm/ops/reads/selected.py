@@ -1,0 +1,39 @@
+"""Reading some attributes of one item. Returns a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.codec.partial import reader as partials
+from dynamorm.effects import Flow
+from dynamorm.errors import ValidationError
+from dynamorm.expressions.compile import Placeholders, projection_text
+from dynamorm.expressions.tree import Location
+from dynamorm.ops.calls.op import Op
+from dynamorm.ops.requests import ModelRequests, finish, names
+
+from .textual import place
+
+if TYPE_CHECKING:
+    from dynamorm.ops.context import Context
+
+
+def get_selected(
+    context: Context, plan: ModelRequests, key: bytes, select: Sequence[str | Location], *, consistent: bool
+) -> Flow[Any]:
+    """Some attributes of the object stored under the key, or None."""
+    named = (select,) if isinstance(select, (str, Location)) else select
+    if not isinstance(named, Iterable):
+        raise ValidationError(
+            f"select takes a list of attributes or of their names, got {type(named).__name__}", field="select"
+        )
+    known = plan.codec.plans
+    chosen = partials.reader(
+        plan.codec, [place(plan, one) if isinstance(one, str) and one not in known else one for one in named]
+    )
+    places = Placeholders()
+    rest: dict[str, Any] = {"ProjectionExpression": projection_text(chosen.projection, places), **names(places)}
+    if consistent:
+        rest["ConsistentRead"] = True
+    return context.call(Op("GetItem", plan.table, finish(plan.key_head, key, rest), chosen.read_item))
