@@ -10,7 +10,20 @@ import json
 
 import pytest
 
-from dynamorm import Attr, Model, TableSettings, Throughput, attr, gsi, lsi, partition_key, sort_key, ttl
+from dynamorm import (
+    AppendOnly,
+    Attr,
+    Model,
+    TableSettings,
+    Throughput,
+    Unique,
+    attr,
+    gsi,
+    lsi,
+    partition_key,
+    sort_key,
+    ttl,
+)
 from dynamorm.errors import ModelError
 from dynamorm.export import cloudformation, cloudformation_json, cloudformation_yaml, terraform
 from dynamorm.schema.table_settings import IndexSettings
@@ -375,3 +388,20 @@ def test_what_is_no_model_is_refused(write):
         write([])
     with pytest.raises(ModelError, match="TableSettings"):
         write(Order, settings={"stream": False})
+
+
+class Log(Model, table="logs"):
+    id: Attr[str] = partition_key()
+    text: Attr[str] = attr(AppendOnly(), default="")
+
+
+class User(Model, table="users"):
+    id: Attr[str] = partition_key(Unique())
+
+
+@pytest.mark.parametrize("write", [cloudformation, cloudformation_json, cloudformation_yaml, terraform])
+def test_what_no_session_would_take_is_not_written_down(write):
+    with pytest.raises(ModelError, match=r"Log\.text is AppendOnly, which needs a list"):
+        write(Log)
+    with pytest.raises(ModelError, match=r"User\.id is the whole key, which is unique as it is"):
+        write(User)

@@ -9,6 +9,7 @@ from typing import Any
 from dynamorm.codec.registry import Registry
 from dynamorm.features.tables.wanted import WantedTable, wanted
 from dynamorm.ops.requests import ModelRequests
+from dynamorm.ops.rules.of_model import add_rules
 from dynamorm.schema.table_settings import TableSettings
 
 
@@ -25,9 +26,12 @@ class _Models:
         self._plans: dict[Any, ModelRequests] = {}
 
     def plan(self, model: Any) -> ModelRequests:
-        """The plan of a model."""
+        """The plan of a model. Raises: ModelError for what no session would take either."""
         codec = self._registry.codec(model)
-        return self._plans.setdefault(codec, ModelRequests(codec))
+        if codec not in self._plans:
+            plan = self._plans[codec] = ModelRequests(codec)
+            add_rules(plan)
+        return self._plans[codec]
 
 
 def tables_of(
