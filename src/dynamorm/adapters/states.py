@@ -22,7 +22,7 @@ def access_for(
 ) -> Access:
     """The access of a class, by what its objects have room for.
 
-    ``known`` are the stored names of a class whose objects hold extra values besides its fields.
+    ``stored_names`` are the stored names of a class whose objects hold extra values besides its fields.
 
     Raises: ModelError when they have neither a ``__dict__`` nor weak references.
 
