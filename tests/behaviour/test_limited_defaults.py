@@ -53,10 +53,15 @@ def told(act):
     try:
         act()
     except TransactionCancelled as error:
-        reason = error.reasons[0].error
-        assert reason.codes <= error.codes
-        assert reason.message in error.message == str(error.args[0])
-        raise reason from None
+        raise agreeing(error) from None
+
+
+def agreeing(error):
+    """The error of the one operation, with which what the transaction says agrees."""
+    reason = error.reasons[0].error
+    assert reason.codes <= error.codes
+    assert reason.message in error.message == str(error.args[0])
+    return reason
 
 
 def in_transaction(db, model, key, *updates):

@@ -64,8 +64,8 @@ def fields(model: type[M], /) -> Fields[M]:
     Example: ``db.update(order, fields(Order).total.add(5))``
     """
     by_class: Any = _fields_of  # a class is hashable, which mypy does not see of type[M]
-    found: Fields[M] = by_class(model)
-    return found
+    fields_of_model: Fields[M] = by_class(model)
+    return fields_of_model
 
 
 __all__ = ["Fields", "Index", "fields"]

@@ -113,13 +113,13 @@ def _dataclass(cls: Any, local: dict[str, Any]) -> Foreign:
     if cls.__dataclass_params__.frozen:
         _refuse_frozen(cls, "frozen=True")
     members, own = [], []
-    for one in dataclasses.fields(cls):
-        default = MISSING if one.default is dataclasses.MISSING else one.default
-        factory = None if one.default_factory is dataclasses.MISSING else one.default_factory
-        annotation, limits = _unwrapped(_resolved(cls, one.name, one.type, local))
-        members.append(_member(cls, one.name, annotation, default, factory, limits, shared=True))
-        if not one.init:
-            own.append(one.name)
+    for field in dataclasses.fields(cls):
+        default = MISSING if field.default is dataclasses.MISSING else field.default
+        factory = None if field.default_factory is dataclasses.MISSING else field.default_factory
+        annotation, limits = _unwrapped(_resolved(cls, field.name, field.type, local))
+        members.append(_member(cls, field.name, annotation, default, factory, limits, shared=True))
+        if not field.init:
+            own.append(field.name)
 
     def construct(cls: Any, values: dict[str, Any]) -> Any:
         obj = cls(**{name: value for name, value in values.items() if name not in own})
@@ -134,11 +134,11 @@ def _struct(cls: Any) -> Foreign:
     if cls.__struct_config__.frozen:
         _refuse_frozen(cls, "frozen=True")
     members = []
-    for one in msgspec.structs.fields(cls):
-        default = MISSING if one.default is msgspec.NODEFAULT else one.default
-        factory = None if one.default_factory is msgspec.NODEFAULT else one.default_factory
-        annotation, limits = _unwrapped(one.type)
-        members.append(_member(cls, one.name, annotation, default, factory, limits, shared=True))
+    for field in msgspec.structs.fields(cls):
+        default = MISSING if field.default is msgspec.NODEFAULT else field.default
+        factory = None if field.default_factory is msgspec.NODEFAULT else field.default_factory
+        annotation, limits = _unwrapped(field.type)
+        members.append(_member(cls, field.name, annotation, default, factory, limits, shared=True))
     return Foreign(members, lambda cls, values: cls(**values))
 
 
@@ -146,7 +146,7 @@ def _resolved(cls: type, name: str, annotation: Any, local: dict[str, Any]) -> A
     """An annotation that is text, evaluated; it stays text, for the codec, while a name in it is not there yet."""
     if not isinstance(annotation, str):
         return annotation
-    home = next((one for one in cls.__mro__ if name in _annotations(one)), cls)
+    home = next((base for base in cls.__mro__ if name in _annotations(base)), cls)
     module = sys.modules.get(home.__module__)
     names = {**(vars(module) if module is not None else {}), **local}
     try:
@@ -166,14 +166,14 @@ def _unwrapped(annotation: Any) -> tuple[Any, dict[str, Any]]:
 
 def _limits(metadata: Any) -> dict[str, Any]:
     """The bounds in an annotation's metadata: annotated_types, pydantic and msgspec.Meta name them alike."""
-    found = {name: value for one in metadata for name in LIMITS if (value := getattr(one, name, None)) is not None}
+    limits = {name: value for entry in metadata for name in LIMITS if (value := getattr(entry, name, None)) is not None}
     also = names_in(metadata, "a field")
-    return found | {"also_read": also} if also else found
+    return limits | {"also_read": also} if also else limits
 
 
 def _owner(cls: type, name: str) -> str:
     """The class whose body declares a field, where the names of its annotation are looked up."""
-    return next((one.__name__ for one in cls.__mro__ if name in _annotations(one)), cls.__name__)
+    return next((base.__name__ for base in cls.__mro__ if name in _annotations(base)), cls.__name__)
 
 
 def _annotations(cls: type) -> dict[str, Any]:

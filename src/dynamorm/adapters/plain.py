@@ -44,8 +44,8 @@ def _shown_fields(cls: Any) -> dict[str, dataclasses.Field[Any]]:
 
 @cache
 def _all_fields(cls: Any) -> dict[str, dataclasses.Field[Any]]:
-    found = {name: _field(name, field.annotation, _KEPT) for name, field in _stored_fields(cls).items()}
-    return {**found, SOURCE: _field(SOURCE, Any, _KEPT)}
+    fields = {name: _field(name, field.annotation, _KEPT) for name, field in _stored_fields(cls).items()}
+    return {**fields, SOURCE: _field(SOURCE, Any, _KEPT)}
 
 
 def _stored_fields(cls: type) -> dict[str, Field]:
@@ -94,10 +94,10 @@ def signature_of(cls: Any) -> inspect.Signature:
 
     Example: ``str(signature_of(Payment)) == "(*, id: str, amount: int)"``
     """
-    fields = (one for one in _stored_fields(cls).values() if one.role not in _OF_THE_LIBRARY)
+    fields = (field for field in _stored_fields(cls).values() if field.role not in _OF_THE_LIBRARY)
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature(
-        [inspect.Parameter(one.name, kind, default=_default(one), annotation=one.annotation) for one in fields]
+        [inspect.Parameter(field.name, kind, default=_default(field), annotation=field.annotation) for field in fields]
     )
 
 
@@ -122,5 +122,5 @@ def replaced(obj: Any, changes: dict[str, Any]) -> Any:
     Example: ``replaced(payment, {"amount": 5}).card == payment.card``
     """
     cls: Any = type(obj)
-    kept = {one.name: getattr(obj, one.name) for one in _all_fields(cls).values() if one.name not in changes}
+    kept = {field.name: getattr(obj, field.name) for field in _all_fields(cls).values() if field.name not in changes}
     return cls(**kept, **changes)

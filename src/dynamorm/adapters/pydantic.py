@@ -188,7 +188,7 @@ def _adapted(hint: Any) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is None or origin is typing.Literal:
         return hint
-    inner: tuple[Any, ...] = tuple(_adapted(one) for one in arguments)
+    inner: tuple[Any, ...] = tuple(_adapted(argument) for argument in arguments)
     if inner == arguments:
         return hint
     if origin in (typing.Union, UnionType):

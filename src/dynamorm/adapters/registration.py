@@ -144,8 +144,8 @@ def _register(cls: Any, settings: dict[str, Any], local: dict[str, Any]) -> Any:
     foreign = read_class(cls, local)
     parent = next((SCHEMAS[base] for base in bases_of(cls) if base in SCHEMAS), None)
     schema = _schema(cls, foreign, parent, settings, local)
-    known = {field.stored for field in schema.fields.values()} | {TOKEN_ATTRIBUTE, schema.discriminator or ""}
-    ACCESS[cls] = access_for(cls, foreign.construct, frozenset(known) if foreign.extras else None)
+    stored_names = {field.stored for field in schema.fields.values()} | {TOKEN_ATTRIBUTE, schema.discriminator or ""}
+    ACCESS[cls] = access_for(cls, foreign.construct, frozenset(stored_names) if foreign.extras else None)
     SCHEMAS[cls] = schema
     return cls
 
@@ -179,19 +179,19 @@ def _schema(
 
 def _roles(settings: dict[str, Any], parent: Schema | None) -> dict[str, Role]:
     """The role of each field that has one."""
-    found: dict[str, Role] = {}
+    roles: dict[str, Role] = {}
     for setting, role in _ROLES.items():
         inherited = None if parent is None else parent.role(role)
         name = settings.get(setting) or (None if inherited is None else inherited.name)
         if name is None:
             continue
-        if name in found:
-            raise ModelError(f"{name!r} is named as {found[name]} and as {role}: a field has one role")
-        found[name] = role
-    return found
+        if name in roles:
+            raise ModelError(f"{name!r} is named as {roles[name]} and as {role}: a field has one role")
+        roles[name] = role
+    return roles
 
 
-def _check_names(cls: type, settings: dict[str, Any], known: set[str], roles: dict[str, Role]) -> None:
+def _check_names(cls: type, settings: dict[str, Any], names: set[str], roles: dict[str, Role]) -> None:
     """Every name in the settings must be a field's."""
     named: list[tuple[str, str]] = [(role, name) for name, role in roles.items()]
     for setting in ("names", "options", "also_read", *_FLAGS):
@@ -200,8 +200,8 @@ def _check_names(cls: type, settings: dict[str, Any], known: set[str], roles: di
             raise ModelError(f"{cls.__name__}: {setting} takes several names: write [{given!r}]")
         named += [(setting, name) for name in given]
     for setting, name in named:
-        if name not in known:
-            raise ModelError(f"{cls.__name__}: {setting} names {name!r}, which is no field{did_you_mean(name, known)}")
+        if name not in names:
+            raise ModelError(f"{cls.__name__}: {setting} names {name!r}, which is no field{did_you_mean(name, names)}")
 
 
 def _field(

@@ -18,19 +18,19 @@ _KEY: Final = "__dynamorm_loaded__"
 
 
 def access_for(
-    cls: type, construct: Callable[[Any, dict[str, Any]], Any], known: frozenset[str] | None = None
+    cls: type, construct: Callable[[Any, dict[str, Any]], Any], stored_names: frozenset[str] | None = None
 ) -> Access:
     """The access of a class, by what its objects have room for.
 
-    ``known`` are the stored names of a class whose objects hold extra values besides its fields.
+    ``stored_names`` are the stored names of a class whose objects hold extra values besides its fields.
 
     Raises: ModelError when they have neither a ``__dict__`` nor weak references.
 
     Example: ``ACCESS[Order] = access_for(Order, make_order)``
     """
     careful = _explained(construct)
-    if known is not None:
-        return Access(careful, _get_from_dict, _filling(known), extras=True)
+    if stored_names is not None:
+        return Access(careful, _get_from_dict, _filling(stored_names), extras=True)
     if cls.__dictoffset__:
         return Access(careful, _get_from_dict, _set_in_dict)
     if cls.__weakrefoffset__:
@@ -70,13 +70,13 @@ def _set_in_dict(obj: Any, raw: bytes | None) -> None:
         obj.__dict__[_KEY] = raw
 
 
-def _filling(known: frozenset[str]) -> Callable[[Any, bytes | None], None]:
+def _filling(stored_names: frozenset[str]) -> Callable[[Any, bytes | None], None]:
     """As `_set_in_dict`; what is known of the stored item tells the extra values too."""
 
     def set_state(obj: Any, raw: bytes | None) -> None:
         _set_in_dict(obj, raw)
         if raw is not None:
-            fill(obj, raw, known)
+            fill(obj, raw, stored_names)
 
     return set_state
 
@@ -92,9 +92,9 @@ class WeakStates:
 
     def get(self, obj: Any) -> bytes | None:
         """The state of an object, or None."""
-        found = self._states.get(id(obj))
+        entry = self._states.get(id(obj))
         # Between an object's end and its callback, another may have taken its address.
-        return found[1] if found is not None and found[0]() is obj else None
+        return entry[1] if entry is not None and entry[0]() is obj else None
 
     def set(self, obj: Any, raw: bytes | None) -> None:
         """Keep the state of an object; None forgets it."""
@@ -105,8 +105,8 @@ class WeakStates:
         states = self._states
 
         def forget(reference: weakref.ref[Any]) -> None:
-            found = states.get(number)
-            if found is not None and found[0] is reference:
+            entry = states.get(number)
+            if entry is not None and entry[0] is reference:
                 del states[number]
 
         states[number] = (weakref.ref(obj, forget), raw)

@@ -58,8 +58,8 @@ def same_texts(title: str, plans: Iterable[FieldPlan]) -> Callable[[Any, bytes],
     source = Source()
     source.define("same", "w, k", [f"return b'\\\\' not in k and f'{{{{{','.join(members)}}}}}'.encode() == k"])
     source.compile(f"{title} key")
-    found: Callable[[Any, bytes], bool] = source.names["same"]
-    return found
+    function: Callable[[Any, bytes], bool] = source.names["same"]
+    return function
 
 
 def _untold(_wire: Any, _key: bytes) -> bool:
@@ -90,12 +90,12 @@ def _has(item: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return all(_same(item.get(name), value) for name, value in wanted.items())
 
 
-def _same(one: Any, other: dict[str, Any]) -> bool:
-    if one == other:
+def _same(wire: Any, other: dict[str, Any]) -> bool:
+    if wire == other:
         return True
-    if not isinstance(one, dict) or one.keys() != other.keys():
+    if not isinstance(wire, dict) or wire.keys() != other.keys():
         return False
-    ((tag, value),) = one.items()
+    ((tag, value),) = wire.items()
     try:
         if tag == "N":
             return Decimal(value) == Decimal(other[tag])

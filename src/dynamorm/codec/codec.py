@@ -155,10 +155,10 @@ class ModelCodec:
 
     def encode_key_field(self, name: str, value: Any) -> dict[str, Any]:
         """The wire value of a key attribute. Raises: ValidationError, also for a value that is left out of items."""
-        found = self.encode_field(name, value)
-        if found is None:
+        wire = self.encode_field(name, value)
+        if wire is None:
             raise ValidationError(f"{self.schema.name}.{name} is part of the key, so it cannot be empty", field=name)
-        return found
+        return wire
 
     def encode_operand(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
         """The wire value of an operand of a condition; None for a value that is never stored, being left out.
@@ -304,14 +304,14 @@ class ModelCodec:
         if raw is None or self.record.extras:  # then the object itself holds them
             return {}
         # Only the names are looked at: nearly always there is nothing to decode.
-        known = self._names
-        return {name: decoded(one) for name, one in parts_of(raw).items() if name not in known}
+        names = self._names
+        return {name: decoded(part) for name, part in parts_of(raw).items() if name not in names}
 
     def stored(self, obj: Any, name: str) -> dict[str, Any] | None:
         """The wire value of one attribute in the loaded state, None when it is not there."""
         raw = self.access.get_state(obj)
-        found = None if raw is None else parts_of(raw).get(name)
-        return None if found is None else decoded(found)
+        part = None if raw is None else parts_of(raw).get(name)
+        return None if part is None else decoded(part)
 
     def known_version(self, obj: Any) -> int | None:
         """The version in the loaded state; None when nothing is loaded, or it holds none."""

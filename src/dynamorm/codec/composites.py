@@ -33,18 +33,18 @@ class Computed:
     __slots__ = ("field", "limit", "made", "owner", "primary", "sources", "tags")
 
     def __init__(self, owner: str, plan: FieldPlan, plans: Mapping[str, FieldPlan]) -> None:
-        made = plan.field.option(Composite)
-        assert made is not None  # as the planner has seen
+        composite = plan.field.option(Composite)
+        assert composite is not None  # as the planner has seen
         self.owner: str = owner
         self.field: Field = plan.field
-        self.made: Composite = made
+        self.made: Composite = composite
         self.primary: bool = plan.field.role in {"partition", "sort"}
         self.limit: int = plan.key_limit
-        self.sources: tuple[tuple[Any, str], ...] = tuple((name, plans[name].stored) for name in made.components)
-        self.tags: dict[Any, str] = {name: plans[name].shape.tag for name in made.components}
-        for slot in made.slots:
+        self.sources: tuple[tuple[Any, str], ...] = tuple((name, plans[name].stored) for name in composite.components)
+        self.tags: dict[Any, str] = {name: plans[name].shape.tag for name in composite.components}
+        for slot in composite.slots:
             _check_shape(f"{owner}.{plan.name}", slot, plans[slot.name])
-        for name in made.by:
+        for name in composite.by:
             _check_shape(f"{owner}.{plan.name}", Slot(name), plans[name])
 
     @property
@@ -98,11 +98,11 @@ class Computed:
 
         Raises: ValidationError when the text is no such key.
         """
-        found = self.made.split(text)
+        texts = self.made.split(text)
         return {
-            stored: {self.tags[name]: found[name]}
+            stored: {self.tags[name]: texts[name]}
             for name, stored in self.sources
-            if name in found and self.tags[name] in {"S", "N"}
+            if name in texts and self.tags[name] in {"S", "N"}
         }
 
 
@@ -116,9 +116,9 @@ def computed_of(owner: str, computed: Iterable[FieldPlan], plans: Mapping[str, F
 
 def mark_sparse(computed: Mapping[str, Computed], plans: Mapping[str, FieldPlan]) -> None:
     """Say of each key of an index whether items may lack it: when they may lack one of its components."""
-    for name, one in computed.items():
-        parts = [plans[part] for part in one.made.components]
-        plans[name].nullable = not one.primary and any(
+    for name, composite in computed.items():
+        parts = [plans[part] for part in composite.made.components]
+        plans[name].nullable = not composite.primary and any(
             part.field.omit_empty or (part.nullable and part.field.role not in {"created_at", "updated_at"})
             for part in parts
         )
@@ -161,14 +161,14 @@ def compose(codec: ModelCodec, item: dict[str, Any], obj: Any = None) -> bytes:
     Raises: ValidationError when the key lacks a component, or a component of a loaded object's key was changed.
     """
     kept = None if obj is None else read_object(key_of(codec, obj))
-    for one in codec.composites.values():
-        text = one.text(item) if kept is None or not one.primary else None
+    for composite in codec.composites.values():
+        text = composite.text(item) if kept is None or not composite.primary else None
         if text is not None:
-            item[one.stored] = {"S": text}
-        elif one.primary and kept is None:
-            raise _incomplete(one, one.missing(item))
+            item[composite.stored] = {"S": text}
+        elif composite.primary and kept is None:
+            raise _incomplete(composite, composite.missing(item))
         else:
-            item.pop(one.stored, None)
+            item.pop(composite.stored, None)
     if kept is not None:
         item.update(kept)
     return codec.encode_key({name: item[name] for name in codec.key_names})
@@ -182,19 +182,19 @@ def key_of(codec: ModelCodec, obj: Any) -> bytes:
     loaded = codec.access.get_state(obj)
     item = _key_item(codec, obj)
     if loaded is None:
-        for one in codec.composites.values():
-            if not one.primary:
+        for composite in codec.composites.values():
+            if not composite.primary:
                 continue
-            text = one.text(item)
+            text = composite.text(item)
             if text is None:
-                raise _incomplete(one, one.missing(item))
-            item[one.stored] = {"S": text}
+                raise _incomplete(composite, composite.missing(item))
+            item[composite.stored] = {"S": text}
         return codec.encode_key({name: item[name] for name in codec.key_names})
     key = key_json_of(loaded, codec.key_names)
     stored = read_object(key)
-    for one in codec.composites.values():
-        if one.primary:
-            item[one.stored] = {"S": one.text(item) or ""}
+    for composite in codec.composites.values():
+        if composite.primary:
+            item[composite.stored] = {"S": composite.text(item) or ""}
     if any(item[name] != stored[name] for name in codec.key_names):
         _refuse_changed(codec, item, loaded)
     return key
@@ -202,7 +202,9 @@ def key_of(codec: ModelCodec, obj: Any) -> bytes:
 
 def _key_item(codec: ModelCodec, obj: Any) -> dict[str, Any]:
     """What is stored of the fields that an object's key is made of."""
-    names = dict.fromkeys(name for one in codec.composites.values() if one.primary for name, _ in one.sources)
+    names = dict.fromkeys(
+        name for composite in codec.composites.values() if composite.primary for name, _ in composite.sources
+    )
     names |= {field.name: None for field in codec.keys.fields if field.name not in codec.composites}
     return {codec.plans[name].stored: codec.encode_field(name, getattr(obj, name)) for name in names}
 
@@ -218,23 +220,24 @@ def _refuse_changed(codec: ModelCodec, item: dict[str, Any], loaded: bytes) -> N
             )
 
 
-def _incomplete(one: Computed, missing: list[str]) -> ValidationError:
+def _incomplete(composite: Computed, missing: list[str]) -> ValidationError:
     names = " and ".join(missing)
     return ValidationError(
-        f"{one.owner}.{one.field.name} is computed from {', '.join(one.made.components)}, and {names} has no value",
-        field=missing[0] if missing else one.field.name,
+        f"{composite.owner}.{composite.field.name} is computed from {', '.join(composite.made.components)}, and"
+        f" {names} has no value",
+        field=missing[0] if missing else composite.field.name,
     )
 
 
 def recovered(codec: ModelCodec, item: Mapping[str, Any]) -> dict[str, Any]:
     """The components that an item's keys hold, for an item that lacks them as attributes of their own."""
-    found: dict[str, Any] = {}
-    for one in codec.composites.values():
-        text = item.get(one.stored, {}).get("S")
+    attributes: dict[str, Any] = {}
+    for composite in codec.composites.values():
+        text = item.get(composite.stored, {}).get("S")
         if text is None:
             continue
         try:
-            found |= one.split(text)
+            attributes |= composite.split(text)
         except ValidationError:  # another program's text: it tells nothing
             continue
-    return {stored: wire for stored, wire in found.items() if stored not in item}
+    return {stored: wire for stored, wire in attributes.items() if stored not in item}

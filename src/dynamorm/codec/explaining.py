@@ -38,15 +38,15 @@ class Explaining:
             return self._functions[which]
         except KeyError:
             kind, name = which.split()
-            made = self._functions[which] = _compile(self._name, kind, self._codec.plans[name])
-            return made
+            function = self._functions[which] = _compile(self._name, kind, self._codec.plans[name])
+            return function
 
     def inside(self, plan: FieldPlan) -> Any:
         """The function that encodes a field of a record inside an attribute."""
-        found = self._inside.get(plan)
-        if found is None:
-            found = self._inside[plan] = _compile(plan.owner, "encode", plan)
-        return found
+        function = self._inside.get(plan)
+        if function is None:
+            function = self._inside[plan] = _compile(plan.owner, "encode", plan)
+        return function
 
     def encode(self, obj: Any) -> dict[str, Any]:
         """Encode field by field, to name the one that does not fit."""
@@ -84,11 +84,11 @@ class Explaining:
         function = self.function(f"encode {name}")
         failed: Exception
         try:
-            found: dict[str, Any] | None = function(value)
+            wire: dict[str, Any] | None = function(value)
         except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
             failed = error
         else:
-            return found
+            return wire
         if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
             raise failed
         raise explain(self._name, plan.name, failed, value)
@@ -104,8 +104,8 @@ class Explaining:
             wire = {**wire, **recovered(self._codec, wire)}
         values: dict[str, Any] = {}
         for plan in self._codec.record.plans:
-            found = plan.stored_in(wire)
-            values[plan.name] = self._absent(plan) if found is U else self.decode_field(plan.name, found)
+            stored = plan.stored_in(wire)
+            values[plan.name] = self._absent(plan) if stored is U else self.decode_field(plan.name, stored)
         obj = self._codec.access.construct(self._codec.model, values)
         self._codec.access.set_state(obj, raw)
         return obj
@@ -158,21 +158,21 @@ def _typed(plan: FieldPlan, wire: dict[str, Any]) -> Any:
 def _misread(owner: str, plan: FieldPlan, wire: Any, error: Exception) -> str:
     """What to say of a stored attribute that does not fit: the wire types, never the value."""
     where = f"{owner}.{plan.name}"
-    found = next(iter(wire)) if isinstance(wire, dict) and len(wire) == 1 else "no attribute value"
+    tag = next(iter(wire)) if isinstance(wire, dict) and len(wire) == 1 else "no attribute value"
     shape = plan.shape
     expected = shape.tag or shape.expected
-    if isinstance(error, ShapeError) and found not in (shape.tag, *(["NULL"] if shape.null else ())) and shape.tag:
-        return f"{where}: the stored item has {found} where {expected} is expected{_remedy(plan, found)}"
+    if isinstance(error, ShapeError) and tag not in (shape.tag, *(["NULL"] if shape.null else ())) and shape.tag:
+        return f"{where}: the stored item has {tag} where {expected} is expected{_remedy(plan, tag)}"
     if isinstance(error, Mismatch):
-        return f"{where}: the stored {found} {error.text}"
+        return f"{where}: the stored {tag} {error.text}"
     at = _blamed(shape, wire)
-    return f"{where}: the stored {found} does not fit {shape.expected}{f': look at {plan.name}{at}' if at else ''}"
+    return f"{where}: the stored {tag} does not fit {shape.expected}{f': look at {plan.name}{at}' if at else ''}"
 
 
-def _remedy(plan: FieldPlan, found: str) -> str:
+def _remedy(plan: FieldPlan, tag: str) -> str:
     if plan.field.role:  # keys and what the library owns have one form
         return ""
-    if found == "NULL":
+    if tag == "NULL":
         return "; allow None in its type, Attr[... | None], to read it"
     return "; another program's form is read by attr(Codec(encode, decode))"
 
@@ -185,12 +185,12 @@ def _blamed(shape: Any, wire: Any) -> str:
     plans: list[FieldPlan] = getattr(shape, "plans", [])
     if plans and isinstance(members := wire.get("M"), dict):
         for plan in plans:
-            found = plan.stored_in(members)
-            if found is U:
+            stored = plan.stored_in(members)
+            if stored is U:
                 if plan.missing() is None:
                     return f".{plan.name}, which is missing"
-            elif _fails(plan, found):
-                return f".{plan.name}{_blamed(plan.shape, found)}"
+            elif _fails(plan, stored):
+                return f".{plan.name}{_blamed(plan.shape, stored)}"
     elif isinstance(elements := wire.get("L"), list):
         for at, element in enumerate(elements):
             for inner in shape.children():

@@ -24,15 +24,15 @@ class Family:
 
     def _refresh(self) -> None:
         self._known = len(SCHEMAS)
-        found: dict[str, type] = {}
+        classes: dict[str, type] = {}
         for cls in with_subclasses(self._schema.model):
             schema = SCHEMAS.get(cls)
             if schema is None or schema.tag is None:
                 continue
-            known = found.setdefault(schema.tag, cls)
-            if known is not cls:
-                raise ModelError(f"{known.__name__} and {cls.__name__} have the same tag {schema.tag!r}")
-        self._classes = found
+            first = classes.setdefault(schema.tag, cls)
+            if first is not cls:
+                raise ModelError(f"{first.__name__} and {cls.__name__} have the same tag {schema.tag!r}")
+        self._classes = classes
 
     def codec(self, item: dict[str, Any]) -> Any | None:
         """The codec of the item's class; None when it is the class itself, or the item has no tag.
@@ -41,13 +41,13 @@ class Family:
         """
         schema = self._schema
         assert schema.discriminator is not None
-        found = item.get(schema.discriminator)
-        if found is None or found == {"S": schema.tag}:
+        discriminator = item.get(schema.discriminator)
+        if discriminator is None or discriminator == {"S": schema.tag}:
             return None
         check_item(item)
         if len(SCHEMAS) != self._known:  # a class may have come, or have taken the place of another
             self._refresh()
-        cls = self._classes.get(found.get("S"))
+        cls = self._classes.get(discriminator.get("S"))
         if cls is None:
             raise ValidationError(
                 f"{schema.name}: the stored {schema.discriminator!r} names no subclass of it",
@@ -63,8 +63,8 @@ class Family:
         tags = tags_of(self._schema)
         if not tags:
             return True
-        found = parts_of(raw).get(self._schema.discriminator or "")
-        return untagged if found is None else decoded(found).get("S") in tags
+        discriminator = parts_of(raw).get(self._schema.discriminator or "")
+        return untagged if discriminator is None else decoded(discriminator).get("S") in tags
 
     def stranger(self, **info: Any) -> MissingItem:
         """The error for a key under which there is an item that this class does not own."""
@@ -78,21 +78,21 @@ def tags_of(schema: Schema) -> tuple[str, ...]:
     bases = (SCHEMAS.get(base) for base in schema.model.__mro__[1:])
     if all(base is None or base.discriminator is None for base in bases):
         return ()
-    found = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
-    return tuple(sorted({one.tag for one in found if one is not None and one.tag is not None}))
+    schemas = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
+    return tuple(sorted({member.tag for member in schemas if member is not None and member.tag is not None}))
 
 
 Kind: TypeAlias = Literal["own", "sibling", "unknown"]
 """What an item of a shared table is to one of the classes: its own, a sibling's, or of no class that is known."""
 
 
-def kind_of(schema: Schema, found: Any) -> Kind:
+def kind_of(schema: Schema, discriminator: Any) -> Kind:
     """What an item is to a class, by the wire value of its discriminator (None when it has none).
 
     An item without one belongs to the root of the family, as it does in queries.
     """
     tags = tags_of(schema)
-    tag = found.get("S") if isinstance(found, dict) else None
+    tag = discriminator.get("S") if isinstance(discriminator, dict) else None
     if tag is None:
         return "sibling" if tags else "own"
     if tag in tags:
@@ -104,7 +104,11 @@ def kind_of(schema: Schema, found: Any) -> Kind:
 
 def _known_tags(schema: Schema) -> set[str | None]:
     """The tags of all classes that share the table, as far as this program has defined them."""
-    shared = (cls for cls in schema.model.__mro__ if (one := SCHEMAS.get(cls)) is not None and one.discriminator)
+    shared = (
+        cls
+        for cls in schema.model.__mro__
+        if (class_schema := SCHEMAS.get(cls)) is not None and class_schema.discriminator
+    )
     *_, root = shared
     return {SCHEMAS[cls].tag for cls in with_subclasses(root) if cls in SCHEMAS}
 
@@ -123,6 +127,6 @@ def with_subclasses(cls: type) -> Iterator[type]:
     """
     yield cls
     subclasses: list[type] = type.__subclasses__(cls)  # a model's attributes hide nothing here
-    last = {(one.__module__, one.__qualname__): one for one in subclasses}
-    for one in last.values():
-        yield from with_subclasses(one)
+    last = {(subclass.__module__, subclass.__qualname__): subclass for subclass in subclasses}
+    for subclass in last.values():
+        yield from with_subclasses(subclass)

@@ -19,9 +19,11 @@ def text_of(obj: Any, name: str) -> str | None:
     """
     model: Any = getattr(obj, "__partial_of__", type(obj))
     codec = _bare_codec(model)
-    one = codec.composites[name]
-    item = {stored: codec.normal_operand((codec.field(part),), getattr(obj, part)) for part, stored in one.sources}
-    return one.text(item)
+    composite = codec.composites[name]
+    item = {
+        stored: codec.normal_operand((codec.field(part),), getattr(obj, part)) for part, stored in composite.sources
+    }
+    return composite.text(item)
 
 
 @cache

@@ -40,17 +40,17 @@ class LibraryAttributes:
     def version_and_rest(self, obj: Any, loaded: bytes) -> tuple[int | None, dict[str, Any]]:
         """The version in an object's loaded state, and the attributes that the model does not know."""
         try:
-            found = self._of_model(loaded)
-            return (None if self._version is None else _number(found.version)), {}
+            attributes = self._of_model(loaded)
+            return (None if self._version is None else _number(attributes.version)), {}
         except Exception:  # noqa: BLE001 - an unknown attribute, or a version of another form than ours
             return self._codec.reading.version(loaded), self._codec.unknown(obj)
 
     def version_and_ring(self, loaded: bytes) -> tuple[int | None, bytes]:
         """The version and the write tokens in a loaded state."""
         try:
-            found = self._of_guard(loaded)
-            tokens = b"" if found.ring is U else found.ring.B
-            return (None if self._version is None else _number(found.version)), tokens
+            attributes = self._of_guard(loaded)
+            tokens = b"" if attributes.ring is U else attributes.ring.B
+            return (None if self._version is None else _number(attributes.version)), tokens
         except Exception:  # noqa: BLE001 - one of them is somebody else's attribute of that name
             return self._codec.reading.version(loaded), self._codec.ring(loaded)
 
@@ -69,7 +69,7 @@ class LibraryAttributes:
         """Decodes the version and the attributes given as name -> (stored name, type); ``only``: there is no other."""
         if self._version is not None:
             stored = self._version.stored
-            wanted = {name: one for name, one in wanted.items() if one[0] != stored}
+            wanted = {name: attribute for name, attribute in wanted.items() if attribute[0] != stored}
             wanted["version"] = stored, wire_struct("N", str, null=False)
         fields: Any = [(name, kind | UnsetType, U) for name, (_, kind) in wanted.items()]
         rename = {name: stored for name, (stored, _) in wanted.items()}
@@ -139,20 +139,20 @@ def is_key(value: Any, types: dict[str, str]) -> bool:
         isinstance(value, dict)
         and value.keys() == types.keys()
         and all(
-            isinstance(one, dict) and one.keys() == {types[name]} and isinstance(one[types[name]], str)
-            for name, one in value.items()
+            isinstance(wire, dict) and wire.keys() == {types[name]} and isinstance(wire[types[name]], str)
+            for name, wire in value.items()
         )
     )
 
 
-def is_above(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def is_above(wire: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether DynamoDB orders a wire value behind another; False for types without an order, or two types.
 
     Texts are ordered by their UTF-8 bytes, numbers by value.
     """
     for tag, order in _ORDERS.items():
-        if tag in one and tag in other:
-            return bool(order(one[tag]) > order(other[tag]))
+        if tag in wire and tag in other:
+            return bool(order(wire[tag]) > order(other[tag]))
     return False
 
 
@@ -162,7 +162,7 @@ _ORDERS: Final[dict[str, Callable[[Any], Any]]] = {"N": Decimal, "S": str.encode
 def sorted_sets(value: Any) -> Any:
     """A wire value, or a list of them, with the elements of every set in order: the same for equal values."""
     if isinstance(value, list):
-        return [sorted_sets(one) for one in value]
+        return [sorted_sets(element) for element in value]
     if not isinstance(value, dict):
         return value
     if len(value) == 1 and (tag := next(iter(value))) in {"SS", "NS", "BS"}:

@@ -58,4 +58,4 @@ def may_nest(shape: Shape, above: frozenset[int] = frozenset()) -> bool:
     inside = [plan.shape for plan in shape.plans] if isinstance(shape, Record) else list(shape.children())
     if not shape.tag and not inside:
         return True
-    return any(may_nest(one, above | {id(shape)}) for one in inside)
+    return any(may_nest(child, above | {id(shape)}) for child in inside)

@@ -34,7 +34,7 @@ def says_money(name: str) -> bool:
 
     Example: ``says_money("refund_total")`` is true, ``says_money("totally")`` is not.
     """
-    found = [word.lower() for word in _WORDS.findall(name)]
+    words = [word.lower() for word in _WORDS.findall(name)]
     return not MONEY.isdisjoint(
-        [*found, *(word.removesuffix("s") for word in found), *(word.removesuffix("es") for word in found)]
+        [*words, *(word.removesuffix("s") for word in words), *(word.removesuffix("es") for word in words)]
     )

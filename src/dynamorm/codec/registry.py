@@ -52,14 +52,14 @@ class Registry:
 
     def _build(self, model: Any) -> ModelCodec:
         schema = schema_of(model)
-        known = self._codecs.get(schema.model)
-        if known is None:
+        codec = self._codecs.get(schema.model)
+        if codec is None:
             for hook in self._model_hooks:
                 schema = hook(schema)
-            known = ModelCodec(schema, self._hook_of, self.codec, self._table_prefix)
-            _check_none(known)
-            self._codecs[schema.model] = known
-        return known
+            codec = ModelCodec(schema, self._hook_of, self.codec, self._table_prefix)
+            _check_none(codec)
+            self._codecs[schema.model] = codec
+        return codec
 
     def _hook_of(self, schema: Schema, field: Field) -> FieldCodec | None:
         """What wraps a field. Runs for every field of every codec, so an option without a plugin is found here."""
@@ -68,9 +68,9 @@ class Registry:
                 name = type(option).__name__
                 raise ModelError(f"no installed plugin handles {name} on {schema.name}.{field.name}; call db.use(...)")
         for hook in self._field_hooks:
-            found = hook(schema, field)
-            if found is not None:
-                return found
+            field_codec = hook(schema, field)
+            if field_codec is not None:
+                return field_codec
         return None
 
 

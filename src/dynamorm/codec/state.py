@@ -31,9 +31,9 @@ class Held(bytes):
 
     def __new__(cls, raw: bytes, holders: tuple[Holder, ...] = ()) -> Held:  # noqa: PYI034 - Self would be imported for it
         """The state of an item with these holders."""
-        made = super().__new__(cls, raw)
-        made.holders = holders
-        return made
+        held = super().__new__(cls, raw)
+        held.holders = holders
+        return held
 
 
 class Access(Struct, frozen=True):
@@ -55,7 +55,7 @@ ACCESS: Final[dict[type, Access]] = {}
 
 def has_slot(cls: type) -> bool:
     """Whether objects of the class keep their state in the slot ``__loaded__``, as every Model does."""
-    return any("__loaded__" in vars(one).get("__slots__", ()) for one in cls.__mro__)
+    return any("__loaded__" in vars(base).get("__slots__", ()) for base in cls.__mro__)
 
 
 def construct_slots(cls: Any, values: dict[str, Any]) -> Any:

@@ -32,11 +32,11 @@ def json_of(value: Any) -> bytes | None:
 def dumps_each(values: list[Any]) -> list[bytes]:
     """The JSON of each of many values, written into one buffer: none of them has to grow first."""
     buffer = bytearray()
-    found = []
+    texts = []
     for value in values:
         _dump_into(value, buffer)
-        found.append(bytes(buffer))
-    return found
+        texts.append(bytes(buffer))
+    return texts
 
 
 def as_sent(body: bytes, head: bytes, raws: list[bytes]) -> list[bytes]:
@@ -45,12 +45,12 @@ def as_sent(body: bytes, head: bytes, raws: list[bytes]) -> list[bytes]:
     ``raws`` are the items written again, each as long as it stands there. Raises: ValueError when ``head`` is not there.
     """
     start = body.index(head) + len(head)
-    found = []
+    texts = []
     for raw in raws:
         end = start + len(raw)
-        found.append(body[start:end])
+        texts.append(body[start:end])
         start = end + 1  # behind the comma
-    return found
+    return texts
 
 
 WRITE_REPLY: Final = frozenset({"ConsumedCapacity", "ItemCollectionMetrics"})
@@ -77,8 +77,8 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise malformed(f"it is a JSON {_kind(value)}, not an object")
     if not proven:
         _refuse_duplicates(body)
-    found: dict[str, Any] = value
-    return found
+    members: dict[str, Any] = value
+    return members
 
 
 def _refuse_duplicates(body: bytes) -> None:
@@ -101,10 +101,10 @@ class _SameKey(Exception):
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise _SameKey
-    return found
+    return members
 
 
 def _kind(value: Any) -> str:
@@ -124,11 +124,11 @@ def expect_empty(body: bytes, allowed: Iterable[str] = WRITE_REPLY) -> dict[str,
     """
     if body == b"{}":
         return {}
-    found = read_object(body)
-    for name in found:
+    reply = read_object(body)
+    for name in reply:
         if name not in allowed:
             raise malformed("it has members that this operation does not answer with")
-    return found
+    return reply
 
 
 class RawItem(Struct, gc=False):
@@ -165,13 +165,13 @@ def member_of(body: bytes, name: str) -> tuple[bytes, dict[str, Any]] | None:
 
     Raises: MalformedResponse unless the body is an object in which ``name`` is an object, or absent with nothing instead.
     """
-    found = read_object(body)
-    if name not in found:
+    reply = read_object(body)
+    if name not in reply:
         # Something else instead of the item is no way to say that there is none.
-        if found.keys() - WRITE_REPLY:
+        if reply.keys() - WRITE_REPLY:
             raise malformed("it has members that this operation does not answer with")
         return None
-    item = found[name]
+    item = reply[name]
     if item.__class__ is not dict:
         raise malformed("an item is no map of attribute values")
     return bytes(getattr(_raw_item(body), name)), item
@@ -182,11 +182,11 @@ def raw_item(body: bytes, member: str) -> bytes | None:
 
     Raises: MalformedResponse unless the body is an object in which ``member`` is absent or a map of attribute values.
     """
-    found = member_of(body, member)
-    if found is None:
+    pair = member_of(body, member)
+    if pair is None:
         return None
-    check_item(found[1])
-    return found[0]
+    check_item(pair[1])
+    return pair[0]
 
 
 class PageJson(Struct, gc=False):
@@ -204,16 +204,16 @@ def raw_page(body: bytes, *, count_only: bool = False) -> PageJson:
 
     Raises: MalformedResponse unless ``Items`` is a list, as long as ``Count`` (or absent, with ``count_only``).
     """
-    found = read_object(body)
+    reply = read_object(body)
     page: RawPage | None = None
     with suppress(ShapeError):
         page = _raw_page(body)
     if page is None:
         raise malformed("it is no page of items")
-    items = found.get("Items", [])
-    if (count_only == ("Items" in found)) or (not count_only and len(items) != page.Count):
+    items = reply.get("Items", [])
+    if (count_only == ("Items" in reply)) or (not count_only and len(items) != page.Count):
         raise malformed("Items and Count do not agree")
-    raws = [] if page.Items is U else [bytes(one) for one in page.Items]
+    raws = [] if page.Items is U else [bytes(item) for item in page.Items]
     return PageJson(raws, items, last_key(page.LastEvaluatedKey), page.Count, scanned(page))
 
 
@@ -225,9 +225,9 @@ def last_key(raw: Any) -> bytes | None:
     if raw is U:
         return None
     key = bytes(raw)
-    found = read_object(key)
-    check_item(found)
-    return key if found else None
+    attributes = read_object(key)
+    check_item(attributes)
+    return key if attributes else None
 
 
 def scanned(page: Any) -> int:
@@ -271,4 +271,6 @@ def _is_value(value: Any) -> bool:
         return payload.__class__ is bool
     if tag == "NULL":
         return payload is True
-    return tag in ("SS", "NS", "BS") and payload.__class__ is list and all(one.__class__ is str for one in payload)
+    return (
+        tag in ("SS", "NS", "BS") and payload.__class__ is list and all(element.__class__ is str for element in payload)
+    )

@@ -45,8 +45,8 @@ class Walks:
 
     def of(self, shape: Shape) -> Walk | None:
         """The walk through values of a shape; None where there are no objects in them."""
-        known = self._made.get(id(shape))
-        return shape.walk(self) if known is None else known[1]
+        kept = self._made.get(id(shape))
+        return shape.walk(self) if kept is None else kept[1]
 
     def keep(self, shape: Shape, walk: Walk) -> None:
         """Give this one from now on."""
@@ -54,12 +54,12 @@ class Walks:
 
     def within(self, plans: Iterable[FieldPlan]) -> list[tuple[FieldPlan, Walk]]:
         """The fields in which there are objects, each with its walk."""
-        found = []
+        pairs = []
         for plan in plans:
             walk = None if plan.hook is not None else self.of(plan.shape)
             if walk is not None:
-                found.append((plan, walk))
-        return found
+                pairs.append((plan, walk))
+        return pairs
 
 
 def lead(

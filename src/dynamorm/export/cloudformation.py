@@ -75,32 +75,32 @@ def cloudformation_yaml(models: Any, **options: Any) -> str:
 
 def _properties(table: WantedTable) -> dict[str, Any]:
     """The CreateTable request, where CloudFormation says it otherwise in its words, and what it says in one breath."""
-    found = create_request(table)
+    properties = create_request(table)
     settings = table.settings
-    for one in (found, *found.get("GlobalSecondaryIndexes", ())):
-        _drop_unlimited(one)
+    for part in (properties, *properties.get("GlobalSecondaryIndexes", ())):
+        _drop_unlimited(part)
     if settings.stream:
-        found["StreamSpecification"] = {"StreamViewType": settings.stream}
-    if "SSESpecification" in found:
-        asked = found["SSESpecification"]
-        found["SSESpecification"] = {"SSEEnabled": asked.pop("Enabled"), **asked}
+        properties["StreamSpecification"] = {"StreamViewType": settings.stream}
+    if "SSESpecification" in properties:
+        asked = properties["SSESpecification"]
+        properties["SSESpecification"] = {"SSEEnabled": asked.pop("Enabled"), **asked}
     recovery = settings.point_in_time_recovery
     if recovery is not None:
-        found["PointInTimeRecoverySpecification"] = recovery_specification(recovery)
+        properties["PointInTimeRecoverySpecification"] = recovery_specification(recovery)
     if table.expires is not None:
-        found["TimeToLiveSpecification"] = {"AttributeName": table.expires, "Enabled": True}
+        properties["TimeToLiveSpecification"] = {"AttributeName": table.expires, "Enabled": True}
     if settings.deletion_protection is not None:
-        found["DeletionProtectionEnabled"] = settings.deletion_protection
+        properties["DeletionProtectionEnabled"] = settings.deletion_protection
     if settings.tags:
-        found["Tags"] = found.pop("Tags")  # the last, where people look for them
-    return found
+        properties["Tags"] = properties.pop("Tags")  # the last, where people look for them
+    return properties
 
 
-def _drop_unlimited(found: dict[str, Any]) -> None:
+def _drop_unlimited(part: dict[str, Any]) -> None:
     """A template says that there is no maximum by not naming one."""
-    limits = {name: value for name, value in found.pop("OnDemandThroughput", {}).items() if value != UNLIMITED}
+    limits = {name: value for name, value in part.pop("OnDemandThroughput", {}).items() if value != UNLIMITED}
     if limits:
-        found["OnDemandThroughput"] = limits
+        part["OnDemandThroughput"] = limits
 
 
 def _yaml(value: Any, indent: str) -> Iterator[str]:
@@ -111,8 +111,8 @@ def _yaml(value: Any, indent: str) -> Iterator[str]:
             yield from _yaml(inner, indent + "  ")
         elif isinstance(inner, list):
             yield f"{indent}{name}:"
-            for one in inner:
-                yield from _element(one, indent + "  ")
+            for element in inner:
+                yield from _element(element, indent + "  ")
         else:
             yield f"{indent}{name}: {_scalar(inner)}"
 
@@ -121,9 +121,9 @@ def _element(value: Any, indent: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield f"{indent}- {_scalar(value)}"
         return
-    first, *rest = _yaml(value, indent + "  ")
+    first, *lines = _yaml(value, indent + "  ")
     yield f"{indent}- {first.strip()}"
-    yield from rest
+    yield from lines
 
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]*")

@@ -18,9 +18,9 @@ class _Models:
 
     def __init__(self, table_prefix: str, extensions: tuple[Any, ...]) -> None:
         self._registry = Registry(
-            field_hooks=[one.field for one in extensions if hasattr(one, "field")],
-            model_hooks=[one.model for one in extensions if hasattr(one, "model")],
-            claimed=[option for one in extensions for option in getattr(one, "options", ())],
+            field_hooks=[extension.field for extension in extensions if hasattr(extension, "field")],
+            model_hooks=[extension.model for extension in extensions if hasattr(extension, "model")],
+            claimed=[option for extension in extensions for option in getattr(extension, "options", ())],
             table_prefix=table_prefix,
         )
         self._plans: dict[Any, ModelRequests] = {}
@@ -44,7 +44,7 @@ def tables_of(
 
 def identifiers(tables: list[WantedTable], style: str) -> dict[str, str]:
     """A name inside the template for each table: ``PaymentEvents`` (``"camel"``) or ``payment_events`` (``"snake"``)."""
-    found: dict[str, str] = {}
+    unique_names: dict[str, str] = {}
     taken: set[str] = set()
     for table in tables:
         words = re.findall(r"[A-Za-z0-9]+", table.name) or ["table"]
@@ -58,5 +58,5 @@ def identifiers(tables: list[WantedTable], style: str) -> dict[str, str]:
         while unique in taken:  # two tables whose names differ in punctuation only
             unique, number = f"{name}{number}", number + 1
         taken.add(unique)
-        found[table.name] = unique
-    return found
+        unique_names[table.name] = unique
+    return unique_names

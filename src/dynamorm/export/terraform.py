@@ -82,42 +82,42 @@ def _value(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_value(one) for one in value)}]"
+        return f"[{', '.join(_value(element) for element in value)}]"
     return json.dumps(value)
 
 
 def _resource(name: str, table: WantedTable, *, retain: bool) -> _Block:
     settings = table.settings
-    found = _Block(f'resource "aws_dynamodb_table" "{name}"')
-    found.set("name", table.name)
-    found.set("billing_mode", "PROVISIONED" if settings.provisioned else "PAY_PER_REQUEST")
-    _units(found, settings.throughput)
-    found.set("hash_key", table.partition)
-    found.set("range_key", table.sort)
-    found.set("table_class", settings.table_class)
-    found.set("deletion_protection_enabled", settings.deletion_protection)
+    resource = _Block(f'resource "aws_dynamodb_table" "{name}"')
+    resource.set("name", table.name)
+    resource.set("billing_mode", "PROVISIONED" if settings.provisioned else "PAY_PER_REQUEST")
+    _units(resource, settings.throughput)
+    resource.set("hash_key", table.partition)
+    resource.set("range_key", table.sort)
+    resource.set("table_class", settings.table_class)
+    resource.set("deletion_protection_enabled", settings.deletion_protection)
     if settings.stream is not None:
-        found.set("stream_enabled", bool(settings.stream))
-        found.set("stream_view_type", settings.stream or None)
+        resource.set("stream_enabled", bool(settings.stream))
+        resource.set("stream_view_type", settings.stream or None)
     for attribute, kind in table.key_types.items():
-        found.block("attribute", name=attribute, type=kind)
+        resource.block("attribute", name=attribute, type=kind)
     for index in table.indexes.values():
-        _index(found, table, index)
-    _throughputs(found, settings.max_throughput, settings.warm_throughput)
-    _features(found, table)
+        _index(resource, table, index)
+    _throughputs(resource, settings.max_throughput, settings.warm_throughput)
+    _features(resource, table)
     if settings.tags:
         tags = _Block("tags =")
         for tag in sorted(settings.tags):
             tags.set(_value(tag), settings.tags[tag])
-        found.blocks.append(tags)
+        resource.blocks.append(tags)
     if retain:
-        found.block("lifecycle", prevent_destroy=True)
-    return found
+        resource.block("lifecycle", prevent_destroy=True)
+    return resource
 
 
-def _index(found: _Block, table: WantedTable, index: WantedIndex) -> None:
+def _index(resource: _Block, table: WantedTable, index: WantedIndex) -> None:
     is_global = index.kind == "GSI"
-    block = found.block("global_secondary_index" if is_global else "local_secondary_index", name=index.name)
+    block = resource.block("global_secondary_index" if is_global else "local_secondary_index", name=index.name)
     several = max(len(index.partition), len(index.sort)) > 1
     if not several:
         block.set("hash_key", index.partition[0] if is_global else None)
@@ -135,31 +135,31 @@ def _index(found: _Block, table: WantedTable, index: WantedIndex) -> None:
         _throughputs(block, own.max_throughput, own.warm_throughput)
 
 
-def _units(found: _Block, units: Throughput | None) -> None:
+def _units(block: _Block, units: Throughput | None) -> None:
     if units is not None:
-        found.set("read_capacity", units.read)
-        found.set("write_capacity", units.write)
+        block.set("read_capacity", units.read)
+        block.set("write_capacity", units.write)
 
 
-def _throughputs(found: _Block, most: Throughput | None, warm: Throughput | None) -> None:
+def _throughputs(block: _Block, most: Throughput | None, warm: Throughput | None) -> None:
     if most is not None:
-        found.block("on_demand_throughput", max_read_request_units=most.read, max_write_request_units=most.write)
+        block.block("on_demand_throughput", max_read_request_units=most.read, max_write_request_units=most.write)
     if warm is not None:
-        found.block("warm_throughput", read_units_per_second=warm.read, write_units_per_second=warm.write)
+        block.block("warm_throughput", read_units_per_second=warm.read, write_units_per_second=warm.write)
 
 
-def _features(found: _Block, table: WantedTable) -> None:
+def _features(resource: _Block, table: WantedTable) -> None:
     settings = table.settings
     if table.expires is not None:
-        found.block("ttl", attribute_name=table.expires, enabled=True)
+        resource.block("ttl", attribute_name=table.expires, enabled=True)
     recovery = settings.point_in_time_recovery
     if recovery is not None:
         days = settings.recovery_days
-        found.block("point_in_time_recovery", enabled=recovery is not False, recovery_period_in_days=days)
+        resource.block("point_in_time_recovery", enabled=recovery is not False, recovery_period_in_days=days)
     key = settings.encryption
     if key == "AWS_MANAGED":
-        found.block("server_side_encryption", enabled=True)
+        resource.block("server_side_encryption", enabled=True)
     elif key not in (None, "AWS_OWNED"):
         if not key.startswith("arn:"):
             raise ModelError(f"table {table.name!r}: Terraform wants the ARN of a KMS key, not its id or alias")
-        found.block("server_side_encryption", enabled=True, kms_key_arn=key)
+        resource.block("server_side_encryption", enabled=True, kms_key_arn=key)

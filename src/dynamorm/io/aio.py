@@ -241,7 +241,7 @@ class Aio:
         failures: list[BaseException] = []
         left = iter(enumerate(effect.flows))
         work = [self._work(left, results, failures) for _ in range(min(effect.limit, len(effect.flows)))]
-        await _all_ended([asyncio.ensure_future(each) for each in work], failures)
+        await _all_ended([asyncio.ensure_future(coroutine) for coroutine in work], failures)
         if failures:
             for _, flow in left:
                 flow.close()

@@ -186,9 +186,9 @@ def _abandon(transport: asyncio.Transport) -> None:
     with suppress(Exception):  # it reaches for its loop, if it is not asyncio's own
         transport.abort()
     inner = getattr(transport, "_ssl_protocol", None)
-    for one in (transport, getattr(inner, "_transport", None)):
-        if getattr(one, "_sock", None) is not None:
-            one._sock = None  # type: ignore[union-attr]  # noqa: SLF001 (asyncio has no other way)
+    for layer in (transport, getattr(inner, "_transport", None)):
+        if getattr(layer, "_sock", None) is not None:
+            layer._sock = None  # type: ignore[union-attr]  # noqa: SLF001 (asyncio has no other way)
 
 
 async def dial(
@@ -254,9 +254,9 @@ def _check_protocol(connection: Connection) -> None:
 async def _look_up(loop: asyncio.AbstractEventLoop, names: net.Names, limit: float) -> net.Addresses:
     """Wait for the look-up's thread, but not for longer than there is time: the thread may hang."""
     now = monotonic()
-    known = names.known(now)
-    if known is not None:
-        return known
+    addresses = names.known(now)
+    if addresses is not None:
+        return addresses
     lookup = names.lookup(now)
     ended = asyncio.Event()
 

@@ -164,9 +164,9 @@ def _shake_hands(sock: socket.socket, context: SSLContext, host: str, deadline: 
 
 def _look_up(names: net.Names, deadline: float) -> net.Addresses:
     now = monotonic()
-    known = names.known(now)
-    if known is not None:
-        return known
+    addresses = names.known(now)
+    if addresses is not None:
+        return addresses
     lookup = names.lookup(now)
     lookup.wait(deadline - now)
     return lookup.result()

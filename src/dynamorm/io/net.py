@@ -49,8 +49,8 @@ class Addresses(Struct, frozen=True):
 
 def system_resolve(host: str, port: int) -> Sequence[str]:
     """Ask the operating system."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(info[4][0]) for info in found))
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
 class Lookup:
@@ -123,8 +123,8 @@ class Names:
         """Return what needs no look-up."""
         if self._fixed:
             return Addresses(self._fixed, now)
-        known = self._known
-        return known if known is not None and now - known.born < NAME_TTL else None
+        addresses = self._known
+        return addresses if addresses is not None and now - addresses.born < NAME_TTL else None
 
     def lookup(self, now: float) -> Lookup:
         """Join the look-up under way, or start one; one that has hung for too long is not joined."""
@@ -145,8 +145,8 @@ class Names:
     def _run(self, lookup: Lookup) -> None:
         endpoint = self._endpoint
         try:
-            found = self._resolve(endpoint.host, endpoint.port)
-            outcome = self._checked(found, lookup.started)
+            ips = self._resolve(endpoint.host, endpoint.port)
+            outcome = self._checked(ips, lookup.started)
         except Exception as error:  # noqa: BLE001 (whatever a resolver raises, its waiters must be told)
             outcome = TransportError("dns", f"{endpoint.host}: {error}", sent=False)
         self._end(lookup, outcome)
@@ -158,9 +158,9 @@ class Names:
             self._known = outcome
         lookup.finish(outcome)
 
-    def _checked(self, found: Sequence[str], born: float) -> Addresses | TransportError:
+    def _checked(self, ips: Sequence[str], born: float) -> Addresses | TransportError:
         host = self._endpoint.host
-        reasons = {ip: address_refused(ip, loopback_ok=self._endpoint.is_loopback) for ip in found}
+        reasons = {ip: address_refused(ip, loopback_ok=self._endpoint.is_loopback) for ip in ips}
         allowed = tuple(ip for ip, reason in reasons.items() if reason is None)
         if allowed:
             return Addresses(allowed, born)

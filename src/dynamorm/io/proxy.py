@@ -51,21 +51,21 @@ def _variable(name: str) -> str:
 
 def _is_excepted(endpoint: Endpoint, listed: str) -> bool:
     """Whether NO_PROXY has the host, a domain or network it is in, one of them with the port, or ``*``."""
-    for one in listed.lower().replace(",", " ").split():
-        name, port = _entry(one)
-        if one == "*" or (name and port in {"", str(endpoint.port)} and _covers(name, endpoint)):
+    for entry in listed.lower().replace(",", " ").split():
+        name, port = _entry(entry)
+        if entry == "*" or (name and port in {"", str(endpoint.port)} and _covers(name, endpoint)):
             return True
     return False
 
 
-def _entry(one: str) -> tuple[str, str]:
+def _entry(entry: str) -> tuple[str, str]:
     """Name and port of an entry; an IPv6 address has a port only behind brackets."""
-    if one.startswith("["):
-        address, _, port = one[1:].partition("]")
+    if entry.startswith("["):
+        address, _, port = entry[1:].partition("]")
         return address, port.removeprefix(":")
-    if one.count(":") > 1:
-        return one, ""
-    name, _, port = one.removeprefix("*.").removeprefix(".").partition(":")
+    if entry.count(":") > 1:
+        return entry, ""
+    name, _, port = entry.removeprefix("*.").removeprefix(".").partition(":")
     return name, port
 
 
@@ -118,7 +118,7 @@ class Tunnel:
     def feed(self, data: bytes) -> bool:
         """Take bytes of the answer; whether the tunnel is open. Raises: `TransportError`."""
         self._head += data
-        head, end, rest = self._head.partition(b"\r\n\r\n")
+        head, end, surplus = self._head.partition(b"\r\n\r\n")
         if not end:
             if not data:
                 raise self.failed("closed the connection instead of an answer")
@@ -133,7 +133,7 @@ class Tunnel:
             raise self.failed(f"wants other credentials (407): {_FORM}", fatal=True)
         if code[0] != "2":
             raise self.failed(f"answered {code}", fatal=code[0] == "4")
-        if rest:  # nobody has spoken to the endpoint yet
+        if surplus:  # nobody has spoken to the endpoint yet
             raise self.failed("sent more than its answer")
         return True
 

@@ -33,7 +33,11 @@ def scope_of(frame: FrameType, namespace: dict[str, Any]) -> Scope:
     annotations = _annotations(namespace)
     in_function = frame.f_locals is not frame.f_globals
     # A copy is needed only for text annotations, and only when the class stands inside a function.
-    local = dict(frame.f_locals) if in_function and any(isinstance(one, str) for one in annotations.values()) else {}
+    local = (
+        dict(frame.f_locals)
+        if in_function and any(isinstance(annotation, str) for annotation in annotations.values())
+        else {}
+    )
     for parameter in namespace.get("__type_params__", ()):
         local[parameter.__name__] = parameter
     return Scope(annotations, module, local)
@@ -111,7 +115,7 @@ def forbids_none(annotation: Any) -> bool:
     if origin is typing.Literal:
         return None not in typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
-        return all(forbids_none(one) for one in typing.get_args(annotation))
+        return all(forbids_none(argument) for argument in typing.get_args(annotation))
     return annotation not in (typing.Any, object, types.NoneType)
 
 

@@ -182,7 +182,7 @@ def _check_names(schema: Schema) -> None:
 def _check_other_names(schema: Schema) -> None:
     """Refuse names to read that belong to another attribute, and fields that cannot be read under several names."""
     taken = {field.stored: field.name for field in schema.fields.values()}
-    keys = {*schema.index_fields, *(part for one in composites_of(schema).values() for part in one.fields)}
+    keys = {*schema.index_fields, *(part for composite in composites_of(schema).values() for part in composite.fields)}
     taken |= {TOKEN_ATTRIBUTE: "the library", **({schema.discriminator: "the library"} if schema.discriminator else {})}
     for field in schema.fields.values():
         if not field.also_read:
@@ -214,22 +214,22 @@ def _is_escaped(text: str) -> bool:
 
 
 def _key(schema: Schema) -> Key | None:
-    found: dict[str, str] = {}
+    by_role: dict[str, str] = {}
     for field in schema.fields.values():
-        if field.role and field.role in found:
+        if field.role and field.role in by_role:
             raise ModelError(
-                f"{schema.name}: {found[field.role]} and {field.name} are both declared as {field.role}",
+                f"{schema.name}: {by_role[field.role]} and {field.name} are both declared as {field.role}",
                 code="ErrDuplicatePrimaryKey" if field.role in {"partition", "sort"} else None,
             )
-        found[field.role] = field.name
-    if "partition" not in found:
-        if "sort" in found:
+        by_role[field.role] = field.name
+    if "partition" not in by_role:
+        if "sort" in by_role:
             raise ModelError(
                 f"{schema.name} has a sort key but no partition key: declare one with partition_key()",
                 code="ErrMissingPrimaryKey",
             )
         return None
-    return Key(found["partition"], found.get("sort"))
+    return Key(by_role["partition"], by_role.get("sort"))
 
 
 def _index(schema: Schema, index: Index, key: Key | None) -> Index:
@@ -264,8 +264,8 @@ def naming_of(name: str, naming: Any) -> Callable[[str], str]:
 
 
 def _camel(text: str) -> str:
-    first, *rest = text.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    first, *words = text.split("_")
+    return first + "".join(word.capitalize() for word in words)
 
 
 def _pascal(text: str) -> str:

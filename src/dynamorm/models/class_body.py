@@ -22,9 +22,9 @@ def refuse_constructor(name: str, bases: tuple[type, ...], namespace: dict[str, 
     for base in bases:
         if isinstance(base, models):
             continue
-        for one in base.__mro__:
-            if callable(vars(one).get("__init__")) and one is not object and not getattr(one, "_is_protocol", False):
-                raise ModelError(_no_constructor(f"{name}, base {one.__name__}"))
+        for cls in base.__mro__:
+            if callable(vars(cls).get("__init__")) and cls is not object and not getattr(cls, "_is_protocol", False):
+                raise ModelError(_no_constructor(f"{name}, base {cls.__name__}"))
 
 
 def _no_constructor(name: str) -> str:
@@ -41,14 +41,14 @@ def has_post_init(bases: tuple[type, ...], namespace: dict[str, Any]) -> bool:
 
 def cached_properties(bases: Iterable[type], namespace: dict[str, Any]) -> Iterator[tuple[str, cached_property[Any]]]:
     """Each `functools.cached_property` of a class body and of the mixins among its bases, by name."""
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for base in reversed(tuple(bases)):
-        for one in reversed(base.__mro__):
-            if not isinstance(vars(one).get("__slots__"), tuple) or "__scope__" not in vars(one):
+        for cls in reversed(base.__mro__):
+            if not isinstance(vars(cls).get("__slots__"), tuple) or "__scope__" not in vars(cls):
                 continue  # a class that is no model and no mixin gives its objects a __dict__
-            found.update(vars(one))
-    found.update(namespace)
-    return ((name, one) for name, one in found.items() if isinstance(one, cached_property))
+            members.update(vars(cls))
+    members.update(namespace)
+    return ((name, member) for name, member in members.items() if isinstance(member, cached_property))
 
 
 class CachedInSlot:

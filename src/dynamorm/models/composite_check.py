@@ -27,30 +27,32 @@ def check_composites(schema: Schema) -> None:
 
     Example: ``check_composites(schema_of(Transaction))``
     """
-    found = composites_of(schema)
+    composites = composites_of(schema)
     partitions = {name for index in schema.indexes.values() for name in index.partition}
-    for name, made in found.items():
+    for name, composite in composites.items():
         where = f"{schema.name}.{name}"
         field = schema.fields[name]
         if field.annotation is not str and field.annotation != "str":
             raise ModelError(f"{where}: a composite is stored as text: annotate it as Attr[str]")
         if field.role not in ("", "partition", "sort"):
             raise ModelError(f"{where}: a {field.role} cannot be a composite")
-        for component in made.components:
-            _check_component(schema, field, made, component, found)
-        if made.shards and field.role != "partition" and name not in partitions:
+        for component in composite.components:
+            _check_component(schema, field, composite, component, composites)
+        if composite.shards and field.role != "partition" and name not in partitions:
             raise ModelError(
                 f"{where}: shards are for a partition key; this is none, neither of the table nor of an index"
             )
 
 
-def _check_component(schema: Schema, field: Field, made: Composite, name: str, found: dict[str, Composite]) -> None:
+def _check_component(
+    schema: Schema, field: Field, composite: Composite, name: str, composites: dict[str, Composite]
+) -> None:
     where = f"{schema.name}.{field.name}"
     component = schema.fields.get(name)
     if component is None:
-        others = [one for one in schema.fields if one not in found]
+        others = [field_name for field_name in schema.fields if field_name not in composites]
         raise ModelError(f"{where}: {name!r} is no field of {schema.name}{did_you_mean(name, others)}")
-    if name in found:
+    if name in composites:
         raise ModelError(f"{where}: {name!r} is a composite itself; name its fields instead")
     if component.role == "version":
         raise ModelError(f"{where}: {name!r} is the version, which every write changes: it cannot be in a key")
@@ -61,13 +63,13 @@ def _check_component(schema: Schema, field: Field, made: Composite, name: str, f
     kind, optional = _kinds(component.annotation)
     if optional and field.role:
         raise ModelError(f"{where}: {name!r} may be None, and a primary key has a value always: make it no Optional")
-    for one in kind:
-        if isinstance(one, type) and issubclass(one, _NO_TEXT):
+    for cls in kind:
+        if isinstance(cls, type) and issubclass(cls, _NO_TEXT):
             raise ModelError(
-                f"{where}: {name!r} is a {one.__name__}, which cannot be in a key: only texts, numbers that are exact,"
+                f"{where}: {name!r} is a {cls.__name__}, which cannot be in a key: only texts, numbers that are exact,"
                 " times, UUIDs and enums can"
             )
-        if one is str and Slot(name) not in made.slots and name not in made.by:
+        if cls is str and Slot(name) not in composite.slots and name not in composite.by:
             raise ModelError(f"{where}: {name!r} is text, so it cannot be padded as a number")
 
 
@@ -77,8 +79,8 @@ def _kinds(annotation: Any) -> tuple[list[Any], bool]:
     if origin is typing.Annotated:
         return _kinds(typing.get_args(annotation)[0])
     if origin is typing.Union or origin is types.UnionType:
-        members = [_kinds(one) for one in typing.get_args(annotation)]
-        return [one for kinds, _ in members for one in kinds], any(optional for _, optional in members)
+        members = [_kinds(argument) for argument in typing.get_args(annotation)]
+        return [kind for kinds, _ in members for kind in kinds], any(optional for _, optional in members)
     if annotation is None or annotation is type(None):
         return [], True
     return [origin or annotation], False

@@ -78,7 +78,7 @@ class Spec:
         if "also_read" in settings:
             settings["also_read"] = other_names(settings["also_read"])
         self.limits: dict[str, Any] = settings
-        if init is not None or any(isinstance(one, Composite) for one in options):
+        if init is not None or any(isinstance(option, Composite) for option in options):
             _check_composite(self, init)
         _check(self)
 
@@ -111,8 +111,8 @@ _COMPOSITE_SETTINGS = frozenset({"secret", "omit_empty"})
 
 def _check_composite(spec: Spec, init: Any) -> None:
     """Refuse what a computed attribute cannot have, and ``init`` where nothing is computed."""
-    made = [one for one in spec.options if isinstance(one, Composite)]
-    if not made:
+    composites = [option for option in spec.options if isinstance(option, Composite)]
+    if not composites:
         if init is not True:
             raise ModelError(
                 "init=False is for composite(...): every other attribute is an argument of the constructor"
@@ -263,10 +263,10 @@ def lsi(name: str, *, sort: str, projection: str | tuple[str, ...] = "ALL") -> I
 
 
 def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    found: Any = () if names is None else (names,) if isinstance(names, str) else names
-    if not isinstance(found, (tuple, list)) or not all(isinstance(name, str) for name in found):
+    field_names: Any = () if names is None else (names,) if isinstance(names, str) else names
+    if not isinstance(field_names, (tuple, list)) or not all(isinstance(name, str) for name in field_names):
         raise ModelError("the key of an index is the name of a field, or a tuple of names")
-    return tuple(found)
+    return tuple(field_names)
 
 
 _SETTINGS = frozenset({"default", "default_factory", *Limits.__annotations__})
@@ -276,8 +276,8 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
     """Refuse a setting that does not exist, with the nearest one that does."""
     for name in settings:
         if name not in _SETTINGS:
-            known = _CALLED_HERE.get(name)
-            hint = did_you_mean(name, _SETTINGS) if known is None else f"; write {known}"
+            name_here = _CALLED_HERE.get(name)
+            hint = did_you_mean(name, _SETTINGS) if name_here is None else f"; write {name_here}"
             raise ModelError(f"attr() has no setting {name!r}{hint}", code="ErrInvalidTag")
     return settings
 
@@ -312,9 +312,9 @@ _CALLED_HERE = {
 """By the name in other libraries: what it is here."""
 
 
-def did_you_mean(name: str, known: Any) -> str:
+def did_you_mean(name: str, names: Any) -> str:
     """The end of an error message: the known name nearest to a wrong one."""
     from difflib import get_close_matches  # needed only to explain a mistake
 
-    near = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
+    near = get_close_matches(name, list(names), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(names))}"

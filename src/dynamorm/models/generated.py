@@ -25,10 +25,10 @@ def methods(schema: Schema, *, after: bool = False) -> dict[str, Any]:
     filename = f"<dynamorm model {schema.name} {id(schema):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(compile(source, filename, "exec"), names)
-    found = {name: names[name] for name in ("__init__", "__eq__", "__repr__")}
-    for name, function in found.items():
+    functions = {name: names[name] for name in ("__init__", "__eq__", "__repr__")}
+    for name, function in functions.items():
         function.__qualname__ = f"{schema.name}.{name}"
-    return found
+    return functions
 
 
 def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
@@ -131,8 +131,8 @@ def _shown(self: Any, key: str) -> str:
 
 def _shows_masked(schema: Schema, field: Field) -> bool:
     """Whether a composite holds the value of a field that is masked."""
-    made = field.option(Composite)
-    return made is not None and any(masked(schema.fields[name]) for name in made.fields)
+    composite = field.option(Composite)
+    return composite is not None and any(masked(schema.fields[name]) for name in composite.fields)
 
 
 def _refuse(self: Any, unknown: dict[str, Any]) -> None:
@@ -142,9 +142,9 @@ def _refuse(self: Any, unknown: dict[str, Any]) -> None:
     if first is None:
         return
     computed = composites_of(SCHEMAS[cls])
-    made = computed.get(first)
-    if made is not None:
-        parts = ", ".join(made.components)
+    composite = computed.get(first)
+    if composite is not None:
+        parts = ", ".join(composite.components)
         of = f"computed from {parts}: give those" if parts else "the same for every object"
         raise UnknownArgument(f"{cls.__name__}.{first} is no argument: it is {of}", field=first)
     fields = [name for name in SCHEMAS[cls].fields if name not in computed]

@@ -28,8 +28,8 @@ def check_limits(owner: str, field: Field) -> None:
     kind = None if field.options else _type_of(field.annotation)
     if kind is not None:
         _check_type(where, field, kind)
-    lows = [one for one in (field.ge, field.gt) if one is not None]
-    highs = [one for one in (field.le, field.lt) if one is not None]
+    lows = [bound for bound in (field.ge, field.gt) if bound is not None]
+    highs = [bound for bound in (field.le, field.lt) if bound is not None]
     if any(_is_above(low, high) for low in lows for high in highs):
         raise ModelError(f"{where}: the lower bound is above the upper one, so no value would do")
 
@@ -80,7 +80,7 @@ def _check_type(where: str, field: Field, kind: type) -> None:
 def _type_of(annotation: Any) -> type | None:
     """The plain type that an annotation stands for, be it with None; None for any other."""
     if isinstance(annotation, UnionType):
-        inner = [one for one in get_args(annotation) if one is not type(None)]
+        inner = [argument for argument in get_args(annotation) if argument is not type(None)]
         annotation = inner[0] if len(inner) == 1 else None
     return annotation if annotation in (*_SCALARS, str, bytes) else None
 

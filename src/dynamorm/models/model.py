@@ -161,12 +161,16 @@ def _finish(
         *map(slot_of, kept),
     )
     namespace.update({key: property(_Computed(key)) for key in own if key in computed})
-    namespace.update({key: CachedInSlot(key, one.func) for key, one in kept.items()})
+    namespace.update({key: CachedInSlot(key, cached.func) for key, cached in kept.items()})
     for key, value in methods(schema, after=has_post_init(bases, namespace)).items():
         namespace.setdefault(key, value)
     namespace.setdefault("__hash__", None)
     metas = tuple(dict.fromkeys([*(type(base) for base in bases if isinstance(base, ModelMeta)), mcls]))
-    metas = tuple(one for one in metas if not any(other is not one and issubclass(other, one) for other in metas))
+    metas = tuple(
+        metaclass
+        for metaclass in metas
+        if not any(other is not metaclass and issubclass(other, metaclass) for other in metas)
+    )
     meta: Any = type(f"{name}Meta", metas, dict(own))
     cls: Any = MixinMeta.__new__(meta, name, bases, namespace, _scope=scope)
     deferred = any(isinstance(field.annotation, str) for field in schema.fields.values())

@@ -87,14 +87,14 @@ class Composite:
 
     def __init__(self, pieces: tuple[str | Slot, ...], shards: int = 0, by: tuple[str, ...] = ()) -> None:
         self.pieces = pieces
-        self.slots: tuple[Slot, ...] = tuple(one for one in pieces if isinstance(one, Slot))
-        self.fields: tuple[str, ...] = tuple(one.name for one in self.slots)
+        self.slots: tuple[Slot, ...] = tuple(piece for piece in pieces if isinstance(piece, Slot))
+        self.fields: tuple[str, ...] = tuple(slot.name for slot in self.slots)
         self.shards = shards
         self.by = by
         self.components: tuple[str, ...] = (*self.fields, *(name for name in by if name not in self.fields))
 
     def __repr__(self) -> str:
-        text = "".join(one if isinstance(one, str) else f"{{{one.name}}}" for one in self.pieces)
+        text = "".join(piece if isinstance(piece, str) else f"{{{piece.name}}}" for piece in self.pieces)
         return f"<Composite {text}{f' in {self.shards} shards' if self.shards else ''}>"
 
     def join(self, texts: Sequence[str] | Mapping[str, str]) -> str:
@@ -109,7 +109,9 @@ class Composite:
         return text + self.shard_end(self.shard_of(by_name)) if self.shards else text
 
     def _text(self, texts: Mapping[str, str]) -> str:
-        return "".join([one if isinstance(one, str) else self.part(one, texts[one.name]) for one in self.pieces])
+        return "".join(
+            [piece if isinstance(piece, str) else self.part(piece, texts[piece.name]) for piece in self.pieces]
+        )
 
     def part(self, slot: Slot, text: str) -> str:
         """One field's part of the key. Raises: ValidationError."""
@@ -134,21 +136,21 @@ class Composite:
         match = self._pattern.fullmatch(text)
         if match is None:
             raise ValidationError(f"the text of a key is not of the form {self!r}")
-        found = match.groups()
+        groups = match.groups()
         return {
-            slot.name: (one.lstrip("0") or "0") if slot.width else _plain(one)
-            for slot, one in zip(self.slots, found, strict=True)
+            slot.name: (group.lstrip("0") or "0") if slot.width else _plain(group)
+            for slot, group in zip(self.slots, groups, strict=True)
         }
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         parts = [
-            re.escape(one)
-            if isinstance(one, str)
-            else rf"([0-9]{{{one.width}}})"
-            if one.width
+            re.escape(piece)
+            if isinstance(piece, str)
+            else rf"([0-9]{{{piece.width}}})"
+            if piece.width
             else f"({_ESCAPED_TEXT})"
-            for one in self.pieces
+            for piece in self.pieces
         ]
         return re.compile("".join(parts) + (END + rf"[0-9]{{{self._shard_digits}}}" if self.shards else ""))
 
@@ -186,16 +188,16 @@ class Composite:
         """
         given = iter(texts)
         left = len(texts)
-        found = ""
-        for one in self.pieces:
-            if isinstance(one, str):
-                found += one
+        text = ""
+        for piece in self.pieces:
+            if isinstance(piece, str):
+                text += piece
             elif left:
-                found += self.part(one, next(given))
+                text += self.part(piece, next(given))
                 left -= 1
             else:
                 break
-        return found
+        return text
 
     def is_last(self, position: int) -> bool:
         """Whether nothing follows the field at this position."""
@@ -221,12 +223,12 @@ def composite(*parts: str, shards: int = 0, by: str | Sequence[str] = ()) -> Com
 
     Example: ``pk: Attr[str] = partition_key(composite("tenant_id", "transaction_id"))``
     """
-    for one in parts:
-        if not isinstance(one, str):
-            raise ModelError(f"composite() takes names of fields as text, or one template, not a {type(one).__name__}")
+    for part in parts:
+        if not isinstance(part, str):
+            raise ModelError(f"composite() takes names of fields as text, or one template, not a {type(part).__name__}")
     is_template = len(parts) == 1 and not parts[0].isidentifier()
     pieces = _template(parts[0]) if is_template else _joined(parts)
-    names = [one.name for one in pieces if isinstance(one, Slot)]
+    names = [piece.name for piece in pieces if isinstance(piece, Slot)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ModelError(f"composite(): {twice!r} stands in it twice")
@@ -248,21 +250,21 @@ def _joined(names: tuple[str, ...]) -> tuple[str | Slot, ...]:
 
 
 def _template(text: str) -> tuple[str | Slot, ...]:
-    found = re.split(_SLOT, text)
+    parts = re.split(_SLOT, text)
     pieces: list[str | Slot] = []
-    for number, one in enumerate(found):
+    for number, part in enumerate(parts):
         if number % 2:
-            pieces.append(_slot(one))
-        elif one:
-            pieces.append(one)
-    for one in pieces:
-        if isinstance(one, str) and ("{" in one or "}" in one or not _is_unicode(one)):
+            pieces.append(_slot(part))
+        elif part:
+            pieces.append(part)
+    for piece in pieces:
+        if isinstance(piece, str) and ("{" in piece or "}" in piece or not _is_unicode(piece)):
             raise ModelError("composite(): a literal in a template holds neither { nor } nor anything but Unicode")
-    for one, after in pairwise(pieces):
+    for piece, after in pairwise(pieces):
         ends = isinstance(after, str) and after.startswith(END)
-        if isinstance(one, Slot) and not one.width and not ends:
+        if isinstance(piece, Slot) and not piece.width and not ends:
             raise ModelError(
-                f"composite(): behind {{{one.name}}} the template must end or go on with {END}, the only character that"
+                f"composite(): behind {{{piece.name}}} the template must end or go on with {END}, the only character that"
                 " no field's text holds: anything else could not be told from the text, or would not sort"
             )
     if not pieces:
@@ -286,16 +288,16 @@ def _slot(text: str) -> Slot:
 
 
 def _sharding(shards: Any, by: str | Sequence[str], names: list[str]) -> tuple[int, tuple[str, ...]]:
-    found = (by,) if isinstance(by, str) else tuple(by)
-    if shards == 0 and not found:
+    sharded_by = (by,) if isinstance(by, str) else tuple(by)
+    if shards == 0 and not sharded_by:
         return 0, ()
     check_count("shards", shards, 2, _MAX_SHARDS, subject="composite(): shards", error=ModelError)
-    if not found:
+    if not sharded_by:
         raise ModelError('composite(): say what chooses the shard of an item, as in shards=10, by="order_id"')
-    for name in found:
+    for name in sharded_by:
         if name in names:
             raise ModelError(f"composite(): {name!r} is in the key already, so it cannot choose the shard too")
-    return shards, found
+    return shards, sharded_by
 
 
 def composites_of(schema: Schema) -> dict[str, Composite]:
@@ -303,5 +305,5 @@ def composites_of(schema: Schema) -> dict[str, Composite]:
 
     Example: ``composites_of(schema_of(Transaction))["pk"].fields == ("tenant_id", "transaction_id")``
     """
-    found = {name: field.option(Composite) for name, field in schema.fields.items() if field.options}
-    return {name: option for name, option in found.items() if option is not None}
+    options = {name: field.option(Composite) for name, field in schema.fields.items() if field.options}
+    return {name: option for name, option in options.items() if option is not None}

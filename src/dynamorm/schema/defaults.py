@@ -108,6 +108,6 @@ def constant_of(factory: Callable[[], Any]) -> Any:
 
     Example: ``constant_of(list) == []``
     """
-    if isinstance(factory, Copies) or any(factory is one for one in _EMPTY):
+    if isinstance(factory, Copies) or any(factory is empty for empty in _EMPTY):
         return factory()
     return U

@@ -183,14 +183,14 @@ def subscripted(owner: Any) -> Any:
 
 
 def _is_hint(obj: Any, name: str) -> bool:
-    return any(isinstance(one.__dict__.get(name), _Elsewhere) for one in type(obj).__mro__) and not hasattr(obj, name)
+    return any(isinstance(cls.__dict__.get(name), _Elsewhere) for cls in type(obj).__mro__) and not hasattr(obj, name)
 
 
-def of_settings(name: str, setting: str, known: Any) -> InvalidUse:
+def of_settings(name: str, setting: str, settings: Any) -> InvalidUse:
     """The error for a setting that was given to a database instead of its `Config`."""
     other = {"endpoint_url": "endpoint", "region_name": "region", "profile_name": "profile"}.get(setting, setting)
     where = f"{name}(Config({other}=...)), or {name}(Presets.local_development({other}=...)) for an emulator"
-    if other not in known:
+    if other not in settings:
         where = f"{name}(Config(...)), whose settings are in its docstring"
     return InvalidUse(f"{setting}= is no argument of {name}: write {where}", field=setting)
 

@@ -132,7 +132,7 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
 
     def option(self, kind: type) -> Any:
         """The first option of class ``kind``, or None."""
-        return next((one for one in self.options if isinstance(one, kind)), None)
+        return next((option for option in self.options if isinstance(option, kind)), None)
 
     def __repr__(self) -> str:
         return f"<Field {self.owner}.{self.name}>"

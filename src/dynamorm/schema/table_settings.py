@@ -161,10 +161,10 @@ def _check_throughputs(what: str, settings: TableSettings | IndexSettings) -> No
 
 def _check_billing(settings: TableSettings) -> None:
     named: Any = settings.indexes
-    if not isinstance(named, dict) or not all(isinstance(one, IndexSettings) for one in named.values()):
+    if not isinstance(named, dict) or not all(isinstance(index, IndexSettings) for index in named.values()):
         raise ModelError("TableSettings: indexes is a dict of IndexSettings by index name")
-    units = any(one.throughput is not None for one in named.values())
-    limits = any(one.max_throughput is not None for one in named.values())
+    units = any(index.throughput is not None for index in named.values())
+    limits = any(index.max_throughput is not None for index in named.values())
     if settings.provisioned:
         if settings.throughput is None:
             raise ModelError("TableSettings: PROVISIONED needs throughput=Throughput(read=..., write=...)")
@@ -186,7 +186,7 @@ def _check_recovery(value: Any) -> None:
 
 def _check_tags(tags: Any) -> None:
     """Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Tagging.html."""
-    if not isinstance(tags, dict) or not all(isinstance(one, str) for pair in tags.items() for one in pair):
+    if not isinstance(tags, dict) or not all(isinstance(text, str) for pair in tags.items() for text in pair):
         raise ModelError("TableSettings: tags is a dict of text to text")
     if len(tags) > MAX_TAGS:
         raise ModelError(f"TableSettings: a table has at most {MAX_TAGS} tags")

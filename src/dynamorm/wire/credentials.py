@@ -111,25 +111,25 @@ class CredentialSource:
                 return cached  # another thread has fetched them meanwhile
             if self._refused is not None:
                 self._chain = None  # it would hand out the refused ones again until they are near their expiry
-            found, expires_at, failure = self._fetch(now)
-            if found is not None and not _valid(found, now):
-                found, failure = None, "the credentials that were found have expired"
-            if found is None:
+            credentials, expires_at, failure = self._fetch(now)
+            if credentials is not None and not _valid(credentials, now):
+                credentials, failure = None, "the credentials that were found have expired"
+            if credentials is None:
                 if cached is not None and _valid(cached, now):
                     self._fresh_until = now + RETRY_REFRESH
                     return cached
                 self._chain = None
                 raise CredentialsError(f"no usable AWS credentials: {failure}. To fix it: {_FIX}")
-            if found == self._refused:
+            if credentials == self._refused:
                 self._refused = None  # the next operation may try them again: new keys take a while to be known
                 raise CredentialsError(
-                    f"AWS does not accept the credentials (key id {found.key_id}), and asking again gave the same "
+                    f"AWS does not accept the credentials (key id {credentials.key_id}), and asking again gave the same "
                     f"ones: they are wrong, deactivated, expired or of another partition. To fix it: {_FIX}"
                 )
             self._refused = None
-            self._cached = found = cached if found == cached and cached is not None else found
+            self._cached = credentials = cached if credentials == cached and cached is not None else credentials
             self._fresh_until = _fresh_until(now, expires_at)
-            return found
+            return credentials
 
     def invalidate(self, bad: Credentials) -> None:
         """The service refused ``bad``: fetch anew next time, unless that has happened already.
@@ -163,9 +163,9 @@ class CredentialSource:
         if given is not None:
             return _from_provider(given)
         if self._profile is None:
-            found, failure = _from_environment(self._environ)
-            if found is not None or failure:
-                return found, None if found is None else found.expires_at, failure
+            credentials, failure = _from_environment(self._environ)
+            if credentials is not None or failure:
+                return credentials, None if credentials is None else credentials.expires_at, failure
         return self._from_botocore(now)
 
     def _from_botocore(self, now: float) -> tuple[Credentials | None, float | None, str]:
@@ -179,7 +179,7 @@ class CredentialSource:
             frozen = self._chain.get_frozen_credentials()
             expiry = getattr(self._chain, "_expiry_time", None)
             expires_at = None if expiry is None else expiry.timestamp()
-            found = Credentials(frozen.access_key, frozen.secret_key, frozen.token or None, expires_at)
+            credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or None, expires_at)
         except ImportError:
             return None, None, f"none in {tried}; for profiles and roles install botocore"
         except ConfigError as error:
@@ -188,9 +188,9 @@ class CredentialSource:
             self._chain = None
             return None, None, f"{tried}: {_describe(error)}"
         again = expires_at
-        if expires_at is None and found.token is not None:
+        if expires_at is None and credentials.token is not None:
             again = now + RECHECK + REFRESH_BEFORE
-        return found, again, ""
+        return credentials, again, ""
 
 
 def _valid(credentials: Credentials, now: float) -> bool:
@@ -206,12 +206,12 @@ def _fresh_until(now: float, expires_at: float | None) -> float:
 
 def _from_provider(provider: CredentialsProvider) -> tuple[Credentials | None, float | None, str]:
     try:
-        found = provider()
+        credentials = provider()
     except Exception as error:  # noqa: BLE001  (a user's function may raise anything)
         return None, None, f"the function given as credentials raised {type(error).__name__}"
-    if not isinstance(found, Credentials):
-        return None, None, f"the function given as credentials returned {type(found).__name__}, not Credentials"
-    return found, found.expires_at, ""
+    if not isinstance(credentials, Credentials):
+        return None, None, f"the function given as credentials returned {type(credentials).__name__}, not Credentials"
+    return credentials, credentials.expires_at, ""
 
 
 def _from_environment(environ: Mapping[str, str]) -> tuple[Credentials | None, str]:

@@ -164,14 +164,14 @@ class Exchange:
     @property
     def crc(self) -> bytes | None:
         """The checksum of the body, as text."""
-        found = self._found
-        return self._field(_CRC) if found is None else found[5]
+        match = self._found
+        return self._field(_CRC) if match is None else match[5]
 
     @property
     def date(self) -> bytes | None:
         """The server's clock."""
-        found = self._found
-        return self._field(_DATE) if found is None else found[2]
+        match = self._found
+        return self._field(_DATE) if match is None else match[2]
 
     @property
     def retry_after(self) -> bytes | None:
@@ -191,13 +191,13 @@ class Exchange:
         handler raises meanwhile is raised as it is.
         """
         if self._received == 0:
-            found = _usual(data)
-            if found is not None and len(data) == found.end() + int(found[3]):
+            match = _usual(data)
+            if match is not None and len(data) == match.end() + int(match[3]):
                 self._received = len(data)
-                self._found = found
-                self.status = int(found[1])
-                self.body = data[found.end() :]
-                self.raw_id = found[4]
+                self._found = match
+                self.status = int(match[1])
+                self.body = data[match.end() :]
+                self.raw_id = match[4]
                 self.reusable = True
                 return True
             self._begin()

@@ -152,20 +152,20 @@ class ServiceFault(msgspec.Struct, frozen=True):
     @property
     def item(self) -> bytes | None:
         """The stored item as undecoded JSON, or None."""
-        found: bytes | None = self.fields.get("Item")
-        return found
+        item: bytes | None = self.fields.get("Item")
+        return item
 
     @property
     def throttling(self) -> tuple[ThrottlingReason, ...]:
         """Which limits were hit, if any."""
-        found: tuple[ThrottlingReason, ...] = self.fields.get("ThrottlingReasons", ())
-        return found
+        reasons: tuple[ThrottlingReason, ...] = self.fields.get("ThrottlingReasons", ())
+        return reasons
 
     @property
     def cancellation(self) -> tuple[CancellationReason, ...]:
         """Why a transaction failed, one entry for each of its operations."""
-        found: tuple[CancellationReason, ...] = self.fields.get("CancellationReasons", ())
-        return found
+        reasons: tuple[CancellationReason, ...] = self.fields.get("CancellationReasons", ())
+        return reasons
 
     def __repr__(self) -> str:
         return f"ServiceFault(status={self.status}, code={self.code!r}, fields={sorted(self.fields)})"

@@ -150,8 +150,8 @@ _buckets: dict[str, TokenBucket] = {}
 
 def bucket_for(endpoint_key: str) -> TokenBucket:
     """The one bucket of an endpoint in this process, e.g. ``bucket_for("https://dynamodb.eu-west-1.amazonaws.com")``."""
-    found = _buckets.get(endpoint_key)
-    return _buckets.setdefault(endpoint_key, TokenBucket()) if found is None else found
+    bucket = _buckets.get(endpoint_key)
+    return _buckets.setdefault(endpoint_key, TokenBucket()) if bucket is None else bucket
 
 
 def _after_fork() -> None:

@@ -90,16 +90,16 @@ class Signer:
         kept = self._now
         if kept is None or kept.credentials is not credentials or kept.second != int(now):
             kept = self._begin(int(now), credentials)
-        found = kept.heads.get(target)
-        if found is None:
-            found = self._head(kept, target)
-        canonical = found[1].copy()
+        entry = kept.heads.get(target)
+        if entry is None:
+            entry = self._head(kept, target)
+        canonical = entry[1].copy()
         canonical.update(sha256(body).hexdigest().encode())
         inner = kept.inner.copy()
         inner.update(canonical.hexdigest().encode())
         outer = kept.outer.copy()
         outer.update(inner.digest())
-        return b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (found[0], outer.hexdigest().encode(), len(body), body)
+        return b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (entry[0], outer.hexdigest().encode(), len(body), body)
 
     def _begin(self, second: int, credentials: Credentials) -> _Second:
         """Start a new second, and a new day or set of credentials when that is due."""
@@ -130,9 +130,9 @@ class Signer:
             f"Authorization: {_ALGORITHM} Credential={kept.credentials.key_id}/{kept.scope}, "
             f"SignedHeaders={signed}, Signature="
         )
-        found = (head.encode("ascii"), sha256(canonical.encode("ascii")))
-        kept.heads[target] = found
-        return found
+        entry = (head.encode("ascii"), sha256(canonical.encode("ascii")))
+        kept.heads[target] = entry
+        return entry
 
 
 class Unsigned:

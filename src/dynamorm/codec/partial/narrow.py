@@ -57,9 +57,9 @@ class PartialRecord(Record):
         self.plans = plans
         self.computed: list[FieldPlan] = list(computed)
 
-    def sealed(self, source: Source, made: str) -> str:
+    def sealed(self, source: Source, expression: str) -> str:
         """The expression of the finished object from that of the filled one."""
-        return f"{source.bind('seal', seal)}({made}, {source.bind('partial', self.partial)})"
+        return f"{source.bind('seal', seal)}({expression}, {source.bind('partial', self.partial)})"
 
     @override
     def decode(self, source: Source, x: str) -> str:
@@ -78,14 +78,14 @@ def _want(record: Record, wanted: dict[str, Wanted], parts: tuple[Part, ...], pl
     """Follow one place into a record; ``parts`` is what is left of it."""
     plan = plan_of(record, parts[0], place)
     node = wanted.setdefault(plan.name, Wanted())
-    rest = parts[1:]
-    if not rest or plan.hook is not None:  # what a plugin stores in the field's place has no parts
+    inner_parts = parts[1:]
+    if not inner_parts or plan.hook is not None:  # what a plugin stores in the field's place has no parts
         node.whole = True
     elif _narrows(plan.shape):
-        _want(plan.shape, node.fields, rest, place)  # type: ignore[arg-type] # a Record, as was just asked
+        _want(plan.shape, node.fields, inner_parts, place)  # type: ignore[arg-type] # a Record, as was just asked
     else:
-        _check(plan.shape, rest, place)
-        elements = _elements(plan.shape, rest)
+        _check(plan.shape, inner_parts, place)
+        elements = _elements(plan.shape, inner_parts)
         if elements:
             node.elements.append(elements)
         else:
@@ -99,7 +99,7 @@ def plan_of(record: Record, part: Part, place: Location) -> FieldPlan:
     if isinstance(part, Field) and (plan is None or not _same(part, plan.field)):
         raise refuse(place, f"is an attribute of {part.owner or 'the library'}, not of {record.expected}")
     if plan is None:
-        hint = did_you_mean(str(name), [one.name for one in record.plans])
+        hint = did_you_mean(str(name), [member.name for member in record.plans])
         raise ValidationError(f"{record.expected} has no field {name!r}{hint}", field=place.name)
     return plan
 
@@ -114,11 +114,11 @@ def _narrows(shape: Shape) -> bool:
     return isinstance(shape, Record) and shape.style == SLOTS and shape.schema is not None
 
 
-def _check(shape: Shape, rest: tuple[Part, ...], place: Location) -> None:
+def _check(shape: Shape, parts: tuple[Part, ...], place: Location) -> None:
     """Raise ValidationError unless the type has such a place."""
     failed = ""
     try:
-        for part in rest:
+        for part in parts:
             shape = shape.part(part.stored if isinstance(part, Field) else part)
     except ValidationError as error:
         failed = error.message
@@ -126,17 +126,17 @@ def _check(shape: Shape, rest: tuple[Part, ...], place: Location) -> None:
         raise refuse(place, failed)
 
 
-def _elements(shape: Shape, rest: tuple[Part, ...]) -> tuple[Part, ...]:
+def _elements(shape: Shape, parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """As much of a place as can be fetched alone: through lists, maps and documents, up to what must be whole."""
-    found: list[Part] = []
-    for part in rest:
+    leading: list[Part] = []
+    for part in parts:
         inner = shape.inner if isinstance(shape, Nullable) else shape
         if inner is not ANY and not isinstance(inner, (ListShape, DictShape)):
             break
         key = part.stored if isinstance(part, Field) else part
-        found.append(key)
+        leading.append(key)
         shape = inner.part(key)
-    return tuple(found)
+    return tuple(leading)
 
 
 def narrow(record: Record, wanted: dict[str, Wanted], prefix: tuple[Part, ...] = ()) -> Narrowed:
@@ -153,11 +153,11 @@ def narrow(record: Record, wanted: dict[str, Wanted], prefix: tuple[Part, ...] =
         if node.whole:
             places.append(here)
         elif node.fields:
-            plan, found = _inside(plan, node, here)  # noqa: PLW2901 - the plan of what is left of the field
-            places += found
+            plan, plan_places = _inside(plan, node, here)  # noqa: PLW2901 - the plan of what is left of the field
+            places += plan_places
         else:
-            plan, found = _with_elements(plan, node, here)  # noqa: PLW2901 - as above
-            places += found
+            plan, plan_places = _with_elements(plan, node, here)  # noqa: PLW2901 - as above
+            places += plan_places
             proven = False
         plans.append(plan)
         proof = proof or proven
@@ -169,7 +169,9 @@ def _inside(plan: FieldPlan, node: Wanted, here: tuple[Part, ...]) -> tuple[Fiel
     record: Any = plan.shape
     inner = narrow(record, node.fields, here)
     if not inner.proof:
-        witness = next((one for one in record.plans if one.missing() is None and one.name not in node.fields), None)
+        witness = next(
+            (member for member in record.plans if member.missing() is None and member.name not in node.fields), None
+        )
         if witness is not None:
             node.fields[witness.name] = Wanted()
             node.fields[witness.name].whole = True
@@ -188,19 +190,19 @@ def _inside(plan: FieldPlan, node: Wanted, here: tuple[Part, ...]) -> tuple[Fiel
 
 
 def _has_elements(node: Wanted) -> bool:
-    return bool(node.elements) or any(_has_elements(one) for one in node.fields.values())
+    return bool(node.elements) or any(_has_elements(wanted) for wanted in node.fields.values())
 
 
 def _with_elements(plan: FieldPlan, node: Wanted, here: tuple[Part, ...]) -> tuple[FieldPlan, list[tuple[Part, ...]]]:
     """Some elements of a list or map; where none of them is there, it is read as empty."""
     elements = sorted(set(node.elements), key=len)
     kept: list[tuple[Part, ...]] = []
-    for one in elements:
-        if not any(one[: len(outer)] == outer for outer in kept):
-            kept.append(one)
+    for element in elements:
+        if not any(element[: len(outer)] == outer for outer in kept):
+            kept.append(element)
     kept.sort(key=node.elements.index)
     if plan.missing() is None:
         left = copy(plan)
         left.field = replace(plan.field, default=MISSING, default_factory=plan.shape.empty)
         plan = left
-    return plan, [(*here, *one) for one in kept]
+    return plan, [(*here, *element) for element in kept]

@@ -26,10 +26,10 @@ def partial_class(model: Any, names: tuple[str, ...]) -> Any:
     """The class of the partial objects of ``model`` that hold the fields ``names``, in order of declaration."""
     key = (model, names)
     with _lock:  # two classes for one selection would make equal objects unequal
-        found = _classes.get(key)
-        if found is None:
-            found = _classes[key] = _make(model, names)
-        return found
+        cls = _classes.get(key)
+        if cls is None:
+            cls = _classes[key] = _make(model, names)
+        return cls
 
 
 def open_class(partial: Any) -> Any:

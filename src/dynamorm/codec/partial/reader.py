@@ -47,10 +47,10 @@ class PartialReader:
     """
 
     def __init__(self, codec: ModelCodec, wanted: dict[str, Wanted], computed: tuple[str, ...] = ()) -> None:
-        found = narrow(codec.record, wanted)
-        self.codec: _PartialCodec = _PartialCodec(codec, found.plans, wanted, computed)
-        self.names: tuple[str, ...] = tuple(plan.name for plan in found.plans)
-        places = [*found.places, *((codec.field(name),) for name in computed)]
+        narrowed = narrow(codec.record, wanted)
+        self.codec: _PartialCodec = _PartialCodec(codec, narrowed.plans, wanted, computed)
+        self.names: tuple[str, ...] = tuple(plan.name for plan in narrowed.plans)
+        places = [*narrowed.places, *((codec.field(name),) for name in computed)]
         if codec.renamed:
             places = [other for place in places for other in spellings(place)]
         self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in places)
@@ -76,7 +76,7 @@ class _PartialCodec:
         self.schema: Schema = codec.schema
         self.composites: dict[str, Computed] = {name: codec.composites[name] for name in computed}
         # A component that is no attribute of its own is read out of the key, which the careful path does.
-        components = {name for one in self.composites.values() for name in one.made.fields}
+        components = {name for composite in self.composites.values() for name in composite.made.fields}
         plans = [_demanding(plan) if plan.name in components else plan for plan in plans]
         self.model: type[Any] = codec.model
         self.table: str | None = codec.table
@@ -124,19 +124,19 @@ class _PartialFamily:
 
     def codec(self, item: dict[str, Any]) -> Any | None:
         """What has the ``reading`` of the item's class; None when it is the class itself."""
-        found = self._family.codec(item)
-        if found is None:
+        codec = self._family.codec(item)
+        if codec is None:
             return None
-        if found not in self._readers:
-            self._readers[found] = PartialReader(found, self._wanted, self._computed)
-        return self._readers[found]
+        if codec not in self._readers:
+            self._readers[codec] = PartialReader(codec, self._wanted, self._computed)
+        return self._readers[codec]
 
 
 def _demanding(plan: FieldPlan) -> FieldPlan:
     """The plan of a field that must be there."""
-    found = copy(plan)
-    found.missing = lambda: None  # type: ignore[method-assign] # of this one field only
-    return found
+    demanding = copy(plan)
+    demanding.missing = lambda: None  # type: ignore[method-assign] # of this one field only
+    return demanding
 
 
 def reader(codec: ModelCodec, select: Sequence[str | Location], also: Iterable[str] = ()) -> PartialReader:
@@ -151,24 +151,24 @@ def reader(codec: ModelCodec, select: Sequence[str | Location], also: Iterable[s
     """
     if isinstance(select, (str, Location)):
         select = (select,)
-    known: dict[Any, PartialReader] = codec.partials
-    key = (tuple([one.parts if isinstance(one, Location) else one for one in select]), tuple(also))
+    readers: dict[Any, PartialReader] = codec.partials
+    key = (tuple([selected.parts if isinstance(selected, Location) else selected for selected in select]), tuple(also))
     try:
-        return known[key]
+        return readers[key]
     except (KeyError, TypeError):
         pass
     if not select:
         raise ValidationError("nothing was selected: name at least one attribute, or leave select out")
-    places = [_place(codec, one) for one in select]
+    places = [_place(codec, selected) for selected in select]
     names = dict.fromkeys((*(field.name for field in codec.keys.fields), *also))
     places += [_place(codec, name) for name in names]
-    made = PartialReader(codec, *_expanded(codec, places))
-    if len(known) >= MAX_READERS:
-        for one in known.values():
-            shown_sources.pop(one.codec.file, None)
-        known.clear()
-    known[key] = made
-    return made
+    new_reader = PartialReader(codec, *_expanded(codec, places))
+    if len(readers) >= MAX_READERS:
+        for old_reader in readers.values():
+            shown_sources.pop(old_reader.codec.file, None)
+        readers.clear()
+    readers[key] = new_reader
+    return new_reader
 
 
 def index_reader(codec: ModelCodec, index: Index) -> PartialReader:
@@ -198,12 +198,12 @@ def _expanded(codec: ModelCodec, places: list[Location]) -> tuple[dict[str, Want
     plain: list[Location] = []
     computed: dict[str, None] = {}
     for place in places:
-        one = codec.composites.get(place.field.name)
-        if one is None or len(place.parts) > 1:
+        composite = codec.composites.get(place.field.name)
+        if composite is None or len(place.parts) > 1:
             plain.append(place)
         else:
-            computed[one.field.name] = None
-            plain += [_place(codec, name) for name in one.made.fields]
+            computed[composite.field.name] = None
+            plain += [_place(codec, name) for name in composite.made.fields]
     return want(codec.record, plain), tuple(computed)
 
 
@@ -233,15 +233,15 @@ def address(codec: ModelCodec, obj: Any) -> tuple[Any, ...]:
     return (StoredKey(key_json_of(raw, codec.key_names), codec.key_names),)
 
 
-def _place(codec: ModelCodec, one: Any) -> Location:
-    if isinstance(one, str):
-        return place_of(codec, one)
-    if not isinstance(one, Location):
+def _place(codec: ModelCodec, selected: Any) -> Location:
+    if isinstance(selected, str):
+        return place_of(codec, selected)
+    if not isinstance(selected, Location):
         raise ValidationError(
             f"select takes attributes such as {codec.schema.name}.{next(iter(codec.plans), 'id')} or their names, got"
-            f" {type(one).__name__}"
+            f" {type(selected).__name__}"
         )
-    return one
+    return selected
 
 
 def _location(parts: tuple[Part, ...]) -> Location:

@@ -59,14 +59,14 @@ class Asked:
         parts: tuple[bytes, ...] | None = None
         with suppress(DecodeError):
             parts = self._parts(item)
-        found = None if parts is None else self._at.get(parts)
-        if found is None and parts is not None:  # the same key may be written in another way: an escape, 1.0 for 1
+        at = None if parts is None else self._at.get(parts)
+        if at is None and parts is not None:  # the same key may be written in another way: an escape, 1.0 for 1
             if self._exact is None:
                 self._exact = {_exact(key): position for key, position in self._at.items()}
-            found = self._exact.get(_exact(parts))
-        if found is None:
+            at = self._exact.get(_exact(parts))
+        if at is None:
             raise malformed("it holds an item that was not asked for")
-        return found
+        return at
 
     def _parts(self, item: bytes) -> tuple[bytes, ...]:
         key = self._read(item)
@@ -115,14 +115,14 @@ class BatchReading:
 
         Raises: MalformedResponse; ValidationError when an item does not fit the model.
         """
-        found = self._fast(body, asked)
-        if found is None:
-            found = self._careful(body, asked)
-        items, left = found
+        answer = self._fast(body, asked)
+        if answer is None:
+            answer = self._careful(body, asked)
+        items, left = answer
         told = [*(position for position, _ in items), *left]
         if len(set(told)) != len(told):
             raise malformed("it tells of one key twice")
-        return found
+        return answer
 
     def _fast(self, body: bytes, asked: Asked) -> Found | None:
         """The answer when the reply is plainly what it should be; see `dynamorm.codec.replies.reading` for the proof."""
@@ -141,16 +141,16 @@ class BatchReading:
             items = list(zip(positions, map(self._reading._make, wires, raws), strict=True))
         except Exception:  # noqa: BLE001 - the careful path says what is wrong, and of which item
             return None
-        rest = b"{}" if reply.UnprocessedKeys is U else bytes(reply.UnprocessedKeys)
-        return items, _unread(read_object(rest), self._table, asked)
+        unprocessed = b"{}" if reply.UnprocessedKeys is U else bytes(reply.UnprocessedKeys)
+        return items, _unread(read_object(unprocessed), self._table, asked)
 
     def _positions(self, wires: list[Any], raws: list[bytes], asked: Asked) -> list[int]:
         """Where each item was asked for: by the texts of its key, which are read already. Raises: MalformedResponse."""
         if self._by_texts is not None:
             read, texts_of = self._by_texts
-            known = {texts_of(key): position for position, key in enumerate(read(b"[%b]" % b",".join(asked.keys)))}
+            positions = {texts_of(key): position for position, key in enumerate(read(b"[%b]" % b",".join(asked.keys)))}
             with suppress(KeyError):  # a number, say, that is written in another way
-                return [known[texts_of(wire)] for wire in wires]
+                return [positions[texts_of(wire)] for wire in wires]
         return list(map(asked.find, raws))
 
     @cached_property
@@ -167,11 +167,11 @@ class BatchReading:
         return Decoder(list[key]).decode, attrgetter(*(f"{plan.name}.{plan.shape.tag}" for plan in plans))
 
     def _careful(self, body: bytes, asked: Asked) -> Found:
-        found = read_object(body)
-        if found.keys() - _GET_REPLY:
+        reply = read_object(body)
+        if reply.keys() - _GET_REPLY:
             raise malformed("it has members that this operation does not answer with")
-        left = _unread(found.get("UnprocessedKeys", {}), self._table, asked)
-        tables = found.get("Responses")
+        left = _unread(reply.get("UnprocessedKeys", {}), self._table, asked)
+        tables = reply.get("Responses")
         if not isinstance(tables, dict):
             raise malformed("it holds no Responses")
         if tables.keys() - {self._table}:

@@ -116,8 +116,8 @@ class Reading:
         if name is None:
             return lambda wires, raws: list(map(make, wires, raws))
         source.compile(f"{self._codec.schema.name} pages")
-        found: Callable[[list[Any], list[bytes]], list[Any]] = source.names[name]
-        return found
+        make_many: Callable[[list[Any], list[bytes]], list[Any]] = source.names[name]
+        return make_many
 
     # ------------------------------------------------------------------------------------------------------ one item
 
@@ -153,17 +153,17 @@ class Reading:
     def _key(self, item: dict[str, Any]) -> tuple[Any, ...] | None:
         """The key of an item that cannot be read, as far as that can."""
         schema = self._codec.schema
-        found = []
+        values = []
         for name in () if schema.key is None else schema.key.fields:
             wire: Any = item.get(schema.fields[name].stored)
             try:
-                found.append(self._codec.careful.decode_field(name, wire))
+                values.append(self._codec.careful.decode_field(name, wire))
             except (DynamORMError, KeyError):
                 try:
-                    found.append(from_wire(wire))
+                    values.append(from_wire(wire))
                 except Mismatch:
                     return None
-        return tuple(found) or None
+        return tuple(values) or None
 
     def _read(self, raw: bytes, item: dict[str, Any]) -> Any:
         codec = None if self._family is None else self._family.codec(item)
@@ -197,8 +197,8 @@ class Reading:
         if self._opaque:
             return True
         try:
-            known = dumps({name: one for name, one in item.items() if name in self._names})
-            return len(dumps(self._item(known))) != len(known)
+            encoded = dumps({name: wire for name, wire in item.items() if name in self._names})
+            return len(dumps(self._item(encoded))) != len(encoded)
         except Exception:  # noqa: BLE001 - there are other forms of values than ours
             return True
 
@@ -264,12 +264,12 @@ class Reading:
     def _careful_reply(self, body: bytes, member: str, key: bytes | None) -> Any:
         if body == b"{}":
             return None
-        found = member_of(body, member)
-        if found is None:
+        pair = member_of(body, member)
+        if pair is None:
             return None
         if key is not None:
-            check_address(found[0], key, self.starts)
-        return self._proven(*found)
+            check_address(pair[0], key, self.starts)
+        return self._proven(*pair)
 
     # --------------------------------------------------------------------------------------------------------- pages
 
@@ -288,11 +288,11 @@ class Reading:
                     if raws and self.respells:
                         raws = as_sent(body, b'"Items":[', raws)
                     if count >= MANY:
-                        found = self._make_many(items, raws)
+                        objects = self._make_many(items, raws)
                     else:
                         make = self._make
-                        found = [make(wire, raw) for wire, raw in zip(items, raws, strict=True)]
-                    return found, last_key(reply.LastEvaluatedKey), count, scanned(reply)
+                        objects = [make(wire, raw) for wire, raw in zip(items, raws, strict=True)]
+                    return objects, last_key(reply.LastEvaluatedKey), count, scanned(reply)
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
         page = raw_page(body)
@@ -300,8 +300,8 @@ class Reading:
             if item.__class__ is not dict:
                 check_item(item)
         read = self._tried if lenient else self._proven
-        found = [read(raw, item) for raw, item in zip(page.raws, page.items, strict=True)]
-        return found, page.last_key, page.count, page.scanned
+        objects = [read(raw, item) for raw, item in zip(page.raws, page.items, strict=True)]
+        return objects, page.last_key, page.count, page.scanned
 
     @cached_property
     def respells(self) -> bool:
@@ -331,8 +331,8 @@ class Reading:
         if self._version_of is None:
             return None
         try:
-            found = self._version_of(raw).version
-            return None if found is U else int_of(found.N)
+            wire = self._version_of(raw).version
+            return None if wire is U else int_of(wire.N)
         except Exception:  # noqa: BLE001 - somebody else's attribute of that name is no version of ours
             return None
 
@@ -344,10 +344,10 @@ class Reading:
     def ring(self, raw: bytes) -> bytes:
         """See `ModelCodec.ring`."""
         try:
-            found = self._ring_of(raw).ring
+            wire = self._ring_of(raw).ring
         except Exception:  # noqa: BLE001 - somebody else's attribute of that name holds no tokens of ours
             return b""
-        ring: bytes = b"" if found is U else found.B
+        ring: bytes = b"" if wire is U else wire.B
         return ring
 
 

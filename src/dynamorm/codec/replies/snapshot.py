@@ -29,16 +29,19 @@ def read_responses(body: bytes, count: int) -> list[bytes | None]:
 
     Raises: MalformedResponse unless there are ``count`` entries, each null or an object with nothing but an item.
     """
-    found = read_object(body)
+    parsed = read_object(body)
     reply: _Responses | None = None
     try:
         reply = _read(body)
     except ShapeError:
         reply = None
-    if reply is None or found.keys() - {"Responses"} - WRITE_REPLY:
+    if reply is None or parsed.keys() - {"Responses"} - WRITE_REPLY:
         raise malformed("it has no list of responses")
-    if len(reply.Responses) != count or any(one and one.keys() != {"Item"} for one in found["Responses"]):
+    if len(reply.Responses) != count or any(
+        response and response.keys() != {"Item"} for response in parsed["Responses"]
+    ):
         raise malformed("it has not one response for each item")
     return [
-        None if one is None or one.Item is U or (raw := bytes(one.Item)) in _EMPTY else raw for one in reply.Responses
+        None if response is None or response.Item is U or (raw := bytes(response.Item)) in _EMPTY else raw
+        for response in reply.Responses
     ]

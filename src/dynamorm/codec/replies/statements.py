@@ -43,11 +43,11 @@ def parameter(value: Any, place: int) -> dict[str, Any]:
 
 def plain_item(raw: bytes) -> dict[str, Any]:
     """An item as a dict of plain Python values. Raises: MalformedResponse."""
-    found = read_object(raw)
-    check_item(found)
+    item = read_object(raw)
+    check_item(item)
     wrong = False
     try:
-        return {name: from_wire(wire) for name, wire in found.items()}
+        return {name: from_wire(wire) for name, wire in item.items()}
     except Mismatch:
         wrong = True
     assert wrong
@@ -75,9 +75,9 @@ def read_statement(body: bytes) -> tuple[list[bytes], str | None]:
 
     Raises: MalformedResponse.
     """
-    found = read_object(body)
-    items, token = found.get("Items"), found.get("NextToken")
-    if found.keys() - _PAGE or not isinstance(items, list):
+    reply = read_object(body)
+    items, token = reply.get("Items"), reply.get("NextToken")
+    if reply.keys() - _PAGE or not isinstance(items, list):
         raise malformed("it is no page of items")
     if token is not None and not isinstance(token, str):
         raise malformed("its NextToken is no text")
@@ -91,9 +91,9 @@ def read_responses(body: bytes, count: int, *, reads: bool) -> list[bytes | None
 
     Raises: MalformedResponse.
     """
-    found = read_object(body)
-    responses = found.get("Responses")
-    if found.keys() - _RESPONSES or not isinstance(responses, list):
+    reply = read_object(body)
+    responses = reply.get("Responses")
+    if reply.keys() - _RESPONSES or not isinstance(responses, list):
         raise malformed("it holds no Responses")
     # Writes are answered with an empty entry each, or with none at all.
     if len(responses) != count and (reads or responses):
@@ -107,4 +107,4 @@ def read_responses(body: bytes, count: int, *, reads: bool) -> list[bytes | None
             check_item(response["Item"])
     if not responses:
         return [None] * count
-    return [None if one.Item is U else bytes(one.Item) for one in _responses(body).Responses]
+    return [None if answer.Item is U else bytes(answer.Item) for answer in _responses(body).Responses]

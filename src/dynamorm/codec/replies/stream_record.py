@@ -170,8 +170,8 @@ class StreamRecord(_Unpacked[M]):
 
         schema = self._codec.schema
         with suppress(DecodeError):  # what is no item is told by whoever decodes it
-            found = parts_of(raw).get(schema.discriminator or "")
-            return kind_of(schema, None if found is None else decoded(found))
+            discriminator = parts_of(raw).get(schema.discriminator or "")
+            return kind_of(schema, None if discriminator is None else decoded(discriminator))
         return "own"
 
     def _image(self, raw: bytes) -> Any:

@@ -77,10 +77,10 @@ def read_records(
     with suppress(DecodeError):
         page = _page(body)
     # An empty iterator is no way to say that a shard is at its end: what follows in it would be lost.
-    if page is None or page.iterator == "" or any(not one.change.sequence_number for one in page.records):
+    if page is None or page.iterator == "" or any(not record.change.sequence_number for record in page.records):
         raise malformed("it is no page of stream records")
     try:
-        return [_made(one, codec, shard, skip_unknown=skip_unknown) for one in page.records], page.iterator
+        return [_made(record, codec, shard, skip_unknown=skip_unknown) for record in page.records], page.iterator
     except ValidationError as error:
         raise malformed(error.message) from None
 
@@ -98,46 +98,46 @@ def read_record(
         raise ValidationError(
             f"a stream record is a mapping with 'eventName' and 'dynamodb', got {type(record).__name__}"
         )
-    found: _Record | None = None
+    parsed: _Record | None = None
     # A parser's error would hold the item; none is kept.
     with suppress(DecodeError, TypeError, ValueError, RecursionError):
-        found = _record(dumps(record))
-    if found is None:
+        parsed = _record(dumps(record))
+    if parsed is None:
         raise ValidationError(
             "this is no stream record: it must have 'eventName' and 'dynamodb' with 'Keys' and images"
         )
-    table = table_of(found.source)
+    table = table_of(parsed.source)
     wanted = codec.schema.table
     if table is not None and wanted is not None and not named(table, wanted, prefix):
         raise ValidationError(
             f"the record is of table {table!r}, and {codec.schema.name} is stored in {codec.table!r}", table=table
         )
-    made = _made(found, codec, None, skip_unknown=skip_unknown)
-    for name in () if made.passed_over else _IMAGES:
-        getattr(made, name)  # what does not fit is told here, not somewhere later
-    return made
+    stream_record = _made(parsed, codec, None, skip_unknown=skip_unknown)
+    for name in () if stream_record.passed_over else _IMAGES:
+        getattr(stream_record, name)  # what does not fit is told here, not somewhere later
+    return stream_record
 
 
-def _made(one: _Record, codec: ModelCodec, shard: str | None, *, skip_unknown: bool) -> StreamRecord[Any]:
-    change = one.change
-    found = {"keys": change.keys, "new": change.new, "old": change.old}
+def _made(record: _Record, codec: ModelCodec, shard: str | None, *, skip_unknown: bool) -> StreamRecord[Any]:
+    change = record.change
+    members = {"keys": change.keys, "new": change.new, "old": change.old}
     # Some serialisers write null or {} for an image that the view leaves out.
-    raw = {name: bytes(value) for name, value in found.items() if value is not U and bytes(value) not in _NOTHING}
+    raw = {name: bytes(value) for name, value in members.items() if value is not U and bytes(value) not in _NOTHING}
     _check_keys(raw, codec)
-    user = one.user or {}
+    user = record.user or {}
     # Lambda writes these two with small letters, the Streams API with capitals.
     identity = user.get("type", user.get("Type")), user.get("principalId", user.get("PrincipalId"))
     return StreamRecord(
         codec,
         raw,
-        kind=_change_kind(one.kind),
+        kind=_change_kind(record.kind),
         sequence_number=change.sequence_number,
-        event_id=one.event_id,
+        event_id=record.event_id,
         created_at=_moment(change.created_at),
         size_bytes=change.size_bytes or 0,
         view=change.view,
-        region=one.region,
-        table=table_of(one.source),
+        region=record.region,
+        table=table_of(record.source),
         is_ttl_expiry=identity == _EXPIRY,
         shard=shard,
         skip_unknown=skip_unknown,
@@ -155,8 +155,8 @@ def _moment(value: float | str | None) -> datetime | None:
     """Seconds since 1970, or ISO 8601 text (what a datetime of boto3 becomes on the way here)."""
     try:
         if isinstance(value, str):
-            found = datetime.fromisoformat(value)
-            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         return None if value is None else _EPOCH + timedelta(seconds=value)
     except (ValueError, OverflowError):
         raise ValidationError("the record's ApproximateCreationDateTime is no time") from None

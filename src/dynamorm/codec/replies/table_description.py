@@ -64,8 +64,8 @@ class TableDescription(Struct, frozen=True, kw_only=True):
     @property
     def ready(self) -> bool:
         """Whether the table and its global indexes are ACTIVE."""
-        found = (self.status, *(one.status for one in self.indexes.values() if one.kind == "GSI"))
-        return all(status == "ACTIVE" for status in found)
+        states = (self.status, *(index.status for index in self.indexes.values() if index.kind == "GSI"))
+        return all(status == "ACTIVE" for status in states)
 
 
 def read_table(body: bytes) -> TableDescription:
@@ -74,14 +74,14 @@ def read_table(body: bytes) -> TableDescription:
     Raises: MalformedResponse when it describes no table.
     """
     reply = read_object(body)
-    found: TableDescription | None = None
+    description: TableDescription | None = None
     try:
-        found = _table(reply["Table"])
+        description = _table(reply["Table"])
     except (KeyError, TypeError, AttributeError, IndexError):
-        found = None
-    if found is None:
+        description = None
+    if description is None:
         raise malformed("it does not describe a table")
-    return found
+    return description
 
 
 def _table(table: dict[str, Any]) -> TableDescription:
@@ -89,8 +89,8 @@ def _table(table: dict[str, Any]) -> TableDescription:
     billing = (table.get("BillingModeSummary") or {}).get("BillingMode", "PROVISIONED")
     provisioned = billing == "PROVISIONED"
     indexes = [
-        *(_index(one, "GSI", provisioned) for one in table.get("GlobalSecondaryIndexes") or ()),
-        *(_index(one, "LSI", provisioned) for one in table.get("LocalSecondaryIndexes") or ()),
+        *(_index(index, "GSI", provisioned) for index in table.get("GlobalSecondaryIndexes") or ()),
+        *(_index(index, "LSI", provisioned) for index in table.get("LocalSecondaryIndexes") or ()),
     ]
     stream = table.get("StreamSpecification") or {}
     return TableDescription(
@@ -98,9 +98,12 @@ def _table(table: dict[str, Any]) -> TableDescription:
         status=table["TableStatus"],
         partition=partition[0],
         sort=sort[0] if sort else None,
-        key_types={one["AttributeName"]: one["AttributeType"] for one in table.get("AttributeDefinitions") or ()},
+        key_types={
+            definition["AttributeName"]: definition["AttributeType"]
+            for definition in table.get("AttributeDefinitions") or ()
+        },
         billing_mode=billing,
-        indexes={one.name: one for one in indexes},
+        indexes={index.name: index for index in indexes},
         item_count=table.get("ItemCount", 0),
         size_bytes=table.get("TableSizeBytes", 0),
         arn=table.get("TableArn"),
@@ -131,43 +134,43 @@ def _index(index: dict[str, Any], kind: str, provisioned: bool) -> IndexDescript
 
 
 def _parts_of(keys: list[dict[str, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    partition = tuple(one["AttributeName"] for one in keys if one["KeyType"] == "HASH")
-    return partition, tuple(one["AttributeName"] for one in keys if one["KeyType"] == "RANGE")
+    partition = tuple(key["AttributeName"] for key in keys if key["KeyType"] == "HASH")
+    return partition, tuple(key["AttributeName"] for key in keys if key["KeyType"] == "RANGE")
 
 
-def _throughputs(found: dict[str, Any], provisioned: bool) -> dict[str, Any]:
-    units = found.get("ProvisionedThroughput") if provisioned else None
+def _throughputs(described: dict[str, Any], provisioned: bool) -> dict[str, Any]:
+    units = described.get("ProvisionedThroughput") if provisioned else None
     return {
         "throughput": _pair(units, "ReadCapacityUnits", "WriteCapacityUnits"),
-        "max_throughput": _pair(found.get("OnDemandThroughput"), "MaxReadRequestUnits", "MaxWriteRequestUnits"),
-        "warm_throughput": _pair(found.get("WarmThroughput"), "ReadUnitsPerSecond", "WriteUnitsPerSecond"),
+        "max_throughput": _pair(described.get("OnDemandThroughput"), "MaxReadRequestUnits", "MaxWriteRequestUnits"),
+        "warm_throughput": _pair(described.get("WarmThroughput"), "ReadUnitsPerSecond", "WriteUnitsPerSecond"),
     }
 
 
-def _pair(found: dict[str, Any] | None, read: str, write: str) -> Throughput | None:
+def _pair(limits: dict[str, Any] | None, read: str, write: str) -> Throughput | None:
     """Zero and -1 mean that there is no such number."""
     parts = [
-        value if isinstance(value := (found or {}).get(name), int) and value > 0 else None for name in (read, write)
+        value if isinstance(value := (limits or {}).get(name), int) and value > 0 else None for name in (read, write)
     ]
     return Throughput(*parts) if any(parts) else None
 
 
-def _encryption(found: dict[str, Any]) -> str:
-    if found.get("SSEType") != "KMS" or found.get("Status") in ("DISABLED", "DISABLING"):
+def _encryption(encryption: dict[str, Any]) -> str:
+    if encryption.get("SSEType") != "KMS" or encryption.get("Status") in ("DISABLED", "DISABLING"):
         return "AWS_OWNED"
-    key: str = found.get("KMSMasterKeyArn") or "AWS_MANAGED"
+    key: str = encryption.get("KMSMasterKeyArn") or "AWS_MANAGED"
     return "AWS_MANAGED" if key.endswith("alias/aws/dynamodb") else key
 
 
 def read_ttl(body: bytes) -> tuple[str, str]:
     """The reply to DescribeTimeToLive: the expiring attribute (empty: expiry is off), and the status."""
-    found = read_object(body).get("TimeToLiveDescription") or {}
-    status = found.get("TimeToLiveStatus", "DISABLED")
-    return (found.get("AttributeName") or "" if status in ("ENABLED", "ENABLING") else ""), status
+    ttl = read_object(body).get("TimeToLiveDescription") or {}
+    status = ttl.get("TimeToLiveStatus", "DISABLED")
+    return (ttl.get("AttributeName") or "" if status in ("ENABLED", "ENABLING") else ""), status
 
 
 def read_recovery(body: bytes) -> tuple[bool, int | None]:
     """The reply to DescribeContinuousBackups: whether point-in-time recovery is on, and for how many days."""
-    found = read_object(body).get("ContinuousBackupsDescription") or {}
-    recovery = found.get("PointInTimeRecoveryDescription") or {}
+    backups = read_object(body).get("ContinuousBackupsDescription") or {}
+    recovery = backups.get("PointInTimeRecoveryDescription") or {}
     return recovery.get("PointInTimeRecoveryStatus") == "ENABLED", recovery.get("RecoveryPeriodInDays")

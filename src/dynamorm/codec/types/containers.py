@@ -59,8 +59,8 @@ class ListShape(Shape):
         shares = last and isinstance(self.item, Scalar) and self.item.is_text
         if self.kind is not list or (_INLINED and not shares):
             return None
-        each = f"{y}_"
-        lines = [f"{y} = []", f"for {each} in {x}.L: {y}.append({self.item.decode(source, each)})"]
+        element = f"{y}_"
+        lines = [f"{y} = []", f"for {element} in {x}.L: {y}.append({self.item.decode(source, element)})"]
         if _INLINED:
             lines = [f"{y} = {self.decode(source, x)}"]
         if shares:
@@ -73,8 +73,8 @@ class ListShape(Shape):
             return {"L": []}
         if "L" not in wire:
             return wire
-        found = canonical_each(wire["L"], repeat(self.item))
-        return wire if found is wire["L"] else {"L": found}
+        elements = canonical_each(wire["L"], repeat(self.item))
+        return wire if elements is wire["L"] else {"L": elements}
 
     @override
     def children(self) -> Iterator[Shape]:
@@ -110,18 +110,18 @@ class TupleShape(Shape):
 
     def __init__(self, items: tuple[Shape, ...]) -> None:
         self.items = items
-        self.expected: str = f"tuple[{', '.join(one.expected for one in items) or '()'}]"
+        self.expected: str = f"tuple[{', '.join(item.expected for item in items) or '()'}]"
 
     @override
     def payload(self) -> Any:
-        return tuple[tuple(one.wire() for one in self.items)]  # type: ignore[misc] # a type made at run time
+        return tuple[tuple(item.wire() for item in self.items)]  # type: ignore[misc] # a type made at run time
 
     @override
     def encode(self, source: Source, v: str) -> str:
         def body() -> tuple[str, list[str]]:
             misfit_ = source.bind("misfit", misfit)
             names = [f"v{number}" for number in range(len(self.items))]
-            parts = ", ".join(one.encode(source, name) for one, name in zip(self.items, names, strict=True))
+            parts = ", ".join(item.encode(source, name) for item, name in zip(self.items, names, strict=True))
             lines = [
                 f"if not isinstance(v, tuple) or len(v) != {len(names)}:",
                 f"    {misfit_}({self.expected!r}, v, f'a tuple of {{len(v)}}' if isinstance(v, tuple) else None)",
@@ -136,7 +136,7 @@ class TupleShape(Shape):
     def decode(self, source: Source, x: str) -> str:
         def body() -> tuple[str, list[str]]:
             names = [f"x{number}" for number in range(len(self.items))]
-            parts = "".join(f"{one.decode(source, name)}, " for one, name in zip(self.items, names, strict=True))
+            parts = "".join(f"{item.decode(source, name)}, " for item, name in zip(self.items, names, strict=True))
             return "x", [*([f"{', '.join(names)}, = x"] if names else []), f"return ({parts})"]
 
         return f"{source.function((self, 'decode'), 'decode_tuple', body)}({x}.L)"
@@ -147,8 +147,8 @@ class TupleShape(Shape):
             return {"L": []}
         if "L" not in wire or len(wire["L"]) != len(self.items):
             return wire
-        found = canonical_each(wire["L"], self.items)
-        return wire if found is wire["L"] else {"L": found}
+        elements = canonical_each(wire["L"], self.items)
+        return wire if elements is wire["L"] else {"L": elements}
 
     @override
     def children(self) -> Iterator[Shape]:
@@ -156,7 +156,7 @@ class TupleShape(Shape):
 
     @override
     def walk(self, walks: Walks) -> Walk | None:
-        inner = [walks.of(one) for one in self.items]
+        inner = [walks.of(item) for item in self.items]
         return _walk_of_elements(inner) if any(inner) else None
 
     @override
@@ -164,7 +164,7 @@ class TupleShape(Shape):
         return (
             isinstance(value, tuple)
             and len(value) == len(self.items)
-            and all(shape.fits(one) for shape, one in zip(self.items, value, strict=True))
+            and all(shape.fits(element) for shape, element in zip(self.items, value, strict=True))
         )
 
     @override
@@ -212,10 +212,10 @@ class SetShape(Shape):
     def canonical(self, wire: Any) -> Any:
         if "L" not in wire:
             return wire
-        found = [self.item.canonical(one) for one in wire["L"]]
-        if any(one.keys() != {self.item.tag} for one in found):
+        elements = [self.item.canonical(element) for element in wire["L"]]
+        if any(element.keys() != {self.item.tag} for element in elements):
             return wire
-        return {self.tag: [one[self.item.tag] for one in found]}
+        return {self.tag: [element[self.item.tag] for element in elements]}
 
     @override
     def children(self) -> Iterator[Shape]:
@@ -250,7 +250,7 @@ class AnySetShape(Shape):
     def decode(self, source: Source, x: str) -> str:
         def read(wire: Any) -> Any:
             value = from_wire(wire)
-            listed = "L" in wire and all(one.keys() <= {"S", "N", "B"} for one in wire["L"])
+            listed = "L" in wire and all(element.keys() <= {"S", "N", "B"} for element in wire["L"])
             if not isinstance(value, set) and value is not None and not listed:
                 raise Mismatch("SS, NS, BS or NULL", wire, next(iter(wire)))
             return self.kind(value or ())
@@ -299,14 +299,15 @@ class DictShape(Shape):
     def decode(self, source: Source, x: str) -> str:
         y = f"{x.partition('.')[0]}_"
         key = "k" + y
-        made = f"{{{self._key_of(source, key)}: {self.item.decode(source, y)} for {key}, {y} in "
+        comprehension = f"{{{self._key_of(source, key)}: {self.item.decode(source, y)} for {key}, {y} in "
+        every = f"{comprehension}{x}.M.items()}}"
         if self.key.classes == (str,):
-            return f"{made}{x}.M.items()}}"
+            return every
         # Two texts may spell one key, as those of a UUID do: the one that is written here is read.
-        pair, found = f"p{y}", f"d{y}"
+        pair, result = f"p{y}", f"d{y}"
         written = self.key.text_of(source, self._key_of(source, f"{pair}[0]"))
         ordered = f"sorted({x}.M.items(), key=lambda {pair}: ({written}) == {pair}[0])"
-        return f"({found} if len({found} := {made}{x}.M.items()}}) == len({x}.M) else {made}{ordered}}})"
+        return f"({result} if len({result} := {every}) == len({x}.M) else {comprehension}{ordered}}})"
 
     def _key_of(self, source: Source, text: str) -> str:
         """The expression of the key that a text spells."""
@@ -318,16 +319,16 @@ class DictShape(Shape):
     def decode_into(self, source: Source, x: str, y: str, last: str = "") -> list[str] | None:
         if not self.key.is_text:
             return None
-        each, key = f"{y}_", f"k{y}_"
+        element, key = f"{y}_", f"k{y}_"
         # The dict that msgspec made is nobody else's: its values are replaced where they are.
-        head = [f"{y} = {x}.M", f"for {key}, {each} in {y}.items():"]
-        value = self.item.decode(source, each)
+        head = [f"{y} = {x}.M", f"for {key}, {element} in {y}.items():"]
+        value = self.item.decode(source, element)
         if not last or not isinstance(self.item, Scalar) or not self.item.is_text:
             return [*head, f"    {y}[{key}] = {value}"]
         return [
             *head,
-            f"    {each} = {value}",
-            f"    {y}[{key}] = {each} if {each} != (known := {last}.get({key})) else known",
+            f"    {element} = {value}",
+            f"    {y}[{key}] = {element} if {element} != (known := {last}.get({key})) else known",
             f"{last} = {y}",
         ]
 
@@ -337,8 +338,8 @@ class DictShape(Shape):
             return {"M": {}}
         if "M" not in wire:
             return wire
-        found = {key: self.item.canonical(one) for key, one in wire["M"].items()}
-        return {"M": found} if any(one is not wire["M"][key] for key, one in found.items()) else wire
+        members = {key: self.item.canonical(member) for key, member in wire["M"].items()}
+        return {"M": members} if any(member is not wire["M"][key] for key, member in members.items()) else wire
 
     def _key_reader(self, source: Source) -> str:
         """A UUID is read by msgspec where it is a value; as a key it comes as text."""
@@ -364,14 +365,14 @@ class DictShape(Shape):
                 members = members_read(members, self.key, self._key_of)
             # Of both the order is the same: one was made of the other.
             if len(members) == len(value):
-                for one, (key, member) in zip(value.values(), members.items(), strict=True):
-                    inner(one, member, (*place, key), tour)
+                for obj, (key, member) in zip(value.values(), members.items(), strict=True):
+                    inner(obj, member, (*place, key), tour)
 
         return walk
 
     @override
     def fits(self, value: Any) -> bool:
-        return isinstance(value, dict) and all(self.item.fits(one) for one in value.values())
+        return isinstance(value, dict) and all(self.item.fits(element) for element in value.values())
 
     @override
     def empty(self) -> Any:
@@ -392,9 +393,9 @@ def _walk_of_elements(inner: Iterable[Walk | None]) -> Walk:
     def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
         elements = wire.get("L")
         if elements and isinstance(value, (list, tuple)) and len(elements) == len(value):
-            for at, (one, element, lead) in enumerate(zip(value, elements, inner, strict=False)):
+            for at, (obj, element, lead) in enumerate(zip(value, elements, inner, strict=False)):
                 if lead is not None:
-                    lead(one, element, (*place, at), tour)
+                    lead(obj, element, (*place, at), tour)
 
     return walk
 

@@ -41,11 +41,11 @@ def to_wire(value: Any, depth: int = 0, exact: bool = False) -> Wire:  # noqa: F
     if cls is list or (cls is tuple and not exact):
         if depth >= MAX_DEPTH:
             raise Mismatch(f"nested at most {MAX_DEPTH} levels deep", value, "deeper nesting")
-        return {"L": [to_wire(one, depth + 1, exact) for one in value]}
+        return {"L": [to_wire(element, depth + 1, exact) for element in value]}
     if cls is dict:
         if depth >= MAX_DEPTH:
             raise Mismatch(f"nested at most {MAX_DEPTH} levels deep", value, "deeper nesting")
-        return {"M": {key_text(key): to_wire(one, depth + 1, exact) for key, one in value.items()}}
+        return {"M": {key_text(key): to_wire(element, depth + 1, exact) for key, element in value.items()}}
     if cls is Decimal:
         return {"N": decimal_text(value)}
     if cls is bytes:
@@ -73,7 +73,7 @@ def _refuse_changed(value: Any) -> None:
     elif isinstance(value, (set, frozenset)):
         if not value:
             hint = ", an empty one, which would be read as None; declare the field as set[...]"
-        elif any(isinstance(one, float) for one in value):
+        elif any(isinstance(element, float) for element in value):
             hint = " with a float, which would be read as a Decimal; write Decimal('0.1')"
     elif isinstance(value, Enum) and value != value.value:
         hint = ", which would be read as its value; write its value, or declare the field with the Enum"
@@ -105,13 +105,13 @@ def key_text(key: Any) -> str:
 
 def set_to_wire(value: Any) -> Wire:
     """The wire value of a set; an empty one is NULL, for DynamoDB has no empty sets."""
-    tags = {_SET_TAGS.get(type(one), "") for one in value}
+    tags = {_SET_TAGS.get(type(element), "") for element in value}
     if not tags:
         return {"NULL": True}
     if len(tags) > 1 or "" in tags:
         raise Mismatch("a set of only str, only numbers or only bytes", value, "a set of other values")
     (tag,) = tags
-    return {tag: sorted({number_text(one) for one in value}) if tag == "NS" else sorted(value)}
+    return {tag: sorted({number_text(element) for element in value}) if tag == "NS" else sorted(value)}
 
 
 def from_wire(wire: Wire) -> Any:
@@ -157,11 +157,11 @@ _READERS: Final[dict[str, Any]] = {
     "B": bytes_of,
     "BOOL": bool,
     "NULL": _null,
-    "L": lambda value: [from_wire(one) for one in value],
-    "M": lambda value: {key: from_wire(one) for key, one in value.items()},
-    "SS": lambda value: {_text(one) for one in value},
-    "NS": lambda value: {number_of(_text(one)) for one in value},
-    "BS": lambda value: {bytes_of(one) for one in value},
+    "L": lambda value: [from_wire(element) for element in value],
+    "M": lambda value: {key: from_wire(element) for key, element in value.items()},
+    "SS": lambda value: {_text(element) for element in value},
+    "NS": lambda value: {number_of(_text(element)) for element in value},
+    "BS": lambda value: {bytes_of(element) for element in value},
 }
 _PAYLOAD: Final[dict[str, type]] = {
     "S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool, "L": list, "M": dict, "SS": list, "NS": list, "BS": list
@@ -183,13 +183,13 @@ def _normal(tag: str, value: Any) -> Any:
     if not fits:
         raise Mismatch("an attribute value", value, "something else")
     if tag == "L":
-        return [normal(one) for one in value]
+        return [normal(element) for element in value]
     if tag == "M":
-        return {key: normal(one) for key, one in value.items()}
+        return {key: normal(element) for key, element in value.items()}
     if tag == "BS":
-        return [bytes_of(one) for one in value]
+        return [bytes_of(element) for element in value]
     if tag in ("SS", "NS"):
-        return [_text(one) for one in value]
+        return [_text(element) for element in value]
     if tag == "NULL":
         _null(value)
     return value

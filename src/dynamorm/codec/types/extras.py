@@ -30,18 +30,18 @@ def encoder(owner: str, names: Collection[str]) -> Callable[[Any], dict[str, Any
     """
 
     def encode(obj: Any) -> dict[str, Any]:
-        found = {}
+        attributes = {}
         for name, value in (obj.__pydantic_extra__ or {}).items():
             if name in names:
                 raise ValidationError(f"{owner}.{name} is no field, and {name!r} is the stored name of one", field=name)
             failed: Exception | None = None
             try:
-                found[key_text(name)] = to_wire(value, 1, exact=True)
+                attributes[key_text(name)] = to_wire(value, 1, exact=True)
             except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
                 failed = error
             if failed is not None:
                 raise explain(owner, name, failed, value)
-        return found
+        return attributes
 
     return encode
 
@@ -74,8 +74,8 @@ def nested_reader(record: Record, decoder: Callable[[], Any], *, strict: bool = 
     look = looker(record) if strict and record.holds_objects else None
 
     def read(wire: Any) -> Any:
-        known = {name: normal(one) for name, one in wire.items() if name in names}
-        obj = decoder()(convert(known, kind))
+        members = {name: normal(member) for name, member in wire.items() if name in names}
+        obj = decoder()(convert(members, kind))
         object.__setattr__(obj, "__pydantic_extra__", values_in(wire, names))
         if look is not None:
             look(obj, {"M": wire})

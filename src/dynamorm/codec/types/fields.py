@@ -129,13 +129,13 @@ class FieldPlan:
         wire = self.shape.wire()
 
         def open_(stored: Any) -> Any:
-            found = decode(normal(stored))
+            opened = decode(normal(stored))
             if self.renamed:
-                found = self.shape.canonical(normal(found))
+                opened = self.shape.canonical(normal(opened))
             try:
-                return convert(found, wire)
+                return convert(opened, wire)
             except ShapeError:
-                return convert(self.shape.canonical(normal(found)), wire)
+                return convert(self.shape.canonical(normal(opened)), wire)
 
         return open_
 
@@ -152,10 +152,10 @@ class FieldPlan:
 
     def stored_in(self, item: Mapping[str, Any]) -> Any:
         """The attribute among those of an item, under its own name or another that is read; `U` when it is not there."""
-        found = item.get(self.stored, U)
-        if found is U:
+        value = item.get(self.stored, U)
+        if value is U:
             return next((item[name] for name in self.field.also_read if name in item), U)
-        return found
+        return value
 
     # ------------------------------------------------------------------------------------------------------- encoding
 
@@ -303,7 +303,7 @@ def has_field(shape: Shape, test: Callable[[FieldPlan], bool], above: frozenset[
     if any(map(test, plans)):
         return True
     inside = [plan.shape for plan in plans] or list(shape.children())
-    return any(has_field(one, test, above | {id(shape)}) for one in inside)
+    return any(has_field(child, test, above | {id(shape)}) for child in inside)
 
 
 def wire_of(shape: Shape, value: Any) -> Any:

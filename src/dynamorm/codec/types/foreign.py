@@ -94,34 +94,34 @@ def with_other_names(field: Field, context: Context) -> Field:
 
 def names_in(metadata: Any, where: str) -> tuple[str, ...]:
     """The names of ``attr(also_read=...)`` in the metadata of an annotation. Raises: ModelError."""
-    found: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     for spec in metadata:
         if not isinstance(spec, Spec):
             continue
         if spec.limits.keys() - {"also_read"} or spec.options or spec.name or not spec.limits:
             raise ModelError(f"{where}: in Annotated[...] attr() takes also_read and nothing else")
-        found += spec.limits["also_read"]
-    return found
+        names += spec.limits["also_read"]
+    return names
 
 
 def _hints(cls: Any) -> dict[str, Any]:
     """Annotations by name, nearest class last; text is resolved later, in context."""
-    found: dict[str, Any] = {}
+    hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        found |= get_annotations(base)
-    return found
+        hints |= get_annotations(base)
+    return hints
 
 
 def _dataclass(cls: Any) -> Members:
     fields = []
-    for one in dataclasses.fields(cls):
-        if not one.init:
+    for field in dataclasses.fields(cls):
+        if not field.init:
             continue
-        own = one.default is not dataclasses.MISSING
-        has = own or one.default_factory is not dataclasses.MISSING
-        default = one.default if own else U
-        also = other_names(one.metadata.get("also_read", ()))
-        fields.append(_own(one.name, one.name, one.type, cls, has_default=has, default=default, also=also))
+        own = field.default is not dataclasses.MISSING
+        has = own or field.default_factory is not dataclasses.MISSING
+        default = field.default if own else U
+        also = other_names(field.metadata.get("also_read", ()))
+        fields.append(_own(field.name, field.name, field.type, cls, has_default=has, default=default, also=also))
     return Members(records.CALL, fields, lambda values: cls(**values))
 
 
@@ -156,19 +156,22 @@ def _aliases(info: Any) -> tuple[str, ...]:
     """The names under which pydantic itself would take a field's value."""
     alias = info.validation_alias or info.alias
     choices = getattr(alias, "choices", (alias,))
-    return tuple(one for one in choices if isinstance(one, str))
+    return tuple(choice for choice in choices if isinstance(choice, str))
 
 
 def _pydantic(cls: Any) -> Members:
     fields = []
     arguments = {}
-    known = cls.model_fields.keys()
+    field_names = cls.model_fields.keys()
     for name, info in cls.model_fields.items():
         required = info.is_required()
         # Pydantic copies what may change by itself.
         default = None if not required and info.default is None and info.default_factory is None else U
         aliases = _aliases(info)
-        also = (*names_in(info.metadata, f"{cls.__name__}.{name}"), *(one for one in aliases if one not in known))
+        also = (
+            *names_in(info.metadata, f"{cls.__name__}.{name}"),
+            *(alias for alias in aliases if alias not in field_names),
+        )
         fields.append(_own(name, name, info.annotation, cls, has_default=not required, default=default, also=also))
         if aliases:
             arguments[name] = aliases[0]

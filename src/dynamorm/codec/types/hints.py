@@ -35,13 +35,14 @@ class Context(Struct, frozen=True):
 
     def bind(self, origin: Any, arguments: tuple[Any, ...]) -> dict[Any, Any]:
         """The type variables of a generic class used as ``origin[arguments]``, and of its generic bases."""
-        given = [plain(one, self) if isinstance(one, typing.TypeVar) else one for one in arguments]
+        given = [plain(argument, self) if isinstance(argument, typing.TypeVar) else argument for argument in arguments]
         bound: dict[Any, Any] = dict(zip(getattr(origin, "__parameters__", ()), given, strict=False))
         for base in getattr(origin, "__orig_bases__", ()):
             generic = typing.get_origin(base)
             if generic is not None and generic is not typing.Generic:
                 inner = tuple(
-                    bound.get(one, one) if isinstance(one, typing.TypeVar) else one for one in typing.get_args(base)
+                    bound.get(argument, argument) if isinstance(argument, typing.TypeVar) else argument
+                    for argument in typing.get_args(base)
                 )
                 bound |= self.bind(generic, inner)
         return bound
@@ -118,14 +119,14 @@ def origin_of(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 def flat_union(arguments: tuple[Any, ...], context: Context) -> list[Any]:
     """The members of a union, with unions inside it laid open; None is NoneType."""
-    found: list[Any] = []
+    members: list[Any] = []
     for argument in arguments:
         hint = plain(argument, context)
         origin, inner = origin_of(hint)
         for member in flat_union(inner, context) if origin is typing.Union else [hint]:
-            if member not in found:
-                found.append(type(None) if member is None else member)
-    return found
+            if member not in members:
+                members.append(type(None) if member is None else member)
+    return members
 
 
 def resolved(hint: Any, context: Context) -> Any:
@@ -134,7 +135,9 @@ def resolved(hint: Any, context: Context) -> Any:
     arguments = typing.get_args(hint)
     if not arguments or typing.get_origin(hint) is typing.Literal:
         return hint
-    inner: tuple[Any, ...] = tuple(one if one in (..., ()) else resolved(one, context) for one in arguments)
+    inner: tuple[Any, ...] = tuple(
+        argument if argument in (..., ()) else resolved(argument, context) for argument in arguments
+    )
     origin, _ = origin_of(hint)
     if origin is typing.Union:
         return typing.Union[inner]  # noqa: UP007 - the members come as a tuple

@@ -114,9 +114,9 @@ def _read(kind: Any, value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """A document with whole numbers as ints, however they were written: JSON's ``2E+1`` is no int to its readers."""
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(element) for key, element in value.items()}
     if isinstance(value, (list, set)):
-        return [_plain(one) for one in value]
+        return [_plain(element) for element in value]
     if isinstance(value, Decimal) and value == value.to_integral_value():
         return int(value)
     return value
@@ -137,7 +137,7 @@ def _is_plain(value: Any) -> bool:
     """Whether a value is made of nothing but what JSON has."""
     kind = value.__class__
     if kind is dict:
-        return all(key.__class__ is str and _is_plain(one) for key, one in value.items())
+        return all(key.__class__ is str and _is_plain(element) for key, element in value.items())
     if kind is list:
         return all(map(_is_plain, value))
     return kind in _PLAIN
@@ -166,10 +166,10 @@ def _same(value: Any, back: Any) -> bool:
 def _names(value: Any) -> Any:
     """The fields of a Struct, dataclass or pydantic model; None for any other value."""
     kind: Any = type(value)
-    for known in ("__struct_fields__", "__dataclass_fields__", "__pydantic_fields__"):
-        found = getattr(kind, known, None)
-        if found is not None:
-            return tuple(found)
+    for attribute in ("__struct_fields__", "__dataclass_fields__", "__pydantic_fields__"):
+        names = getattr(kind, attribute, None)
+        if names is not None:
+            return tuple(names)
     return None
 
 
@@ -187,9 +187,9 @@ def _dump(value: Any) -> Any:
 def _exact(value: Any) -> Any:
     """Decimals as raw digits, for JSON numbers have no type."""
     if isinstance(value, dict):
-        return {key: _exact(one) for key, one in value.items()}
+        return {key: _exact(element) for key, element in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_exact(one) for one in value]
+        return [_exact(element) for element in value]
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise ValueError

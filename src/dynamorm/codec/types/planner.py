@@ -148,10 +148,10 @@ class Planner:
 
     def _union(self, members: list[Any], context: Context) -> Shape:
         optional = type(None) in members
-        rest = [member for member in members if member is not type(None)]
-        if not rest:
+        present = [member for member in members if member is not type(None)]
+        if not present:
             raise ModelError(f"{context.where}: a field that is always None cannot be stored")
-        shapes = [self.shape(member, context) for member in rest]
+        shapes = [self.shape(member, context) for member in present]
         shape = shapes[0] if len(shapes) == 1 else ANY if ANY in shapes else Union(shapes)
         return Nullable(shape) if optional else shape
 
@@ -168,16 +168,18 @@ class Planner:
             if kind is bool and len(group) == 2:
                 shapes.append(SCALARS[bool])
                 continue
-            one = self.shape(kind, context) if kind not in (str, int, bytes) else literal_shape(tuple(group))
-            if one is None or not isinstance(one, Scalar):
+            scalar = self.shape(kind, context) if kind not in (str, int, bytes) else literal_shape(tuple(group))
+            if scalar is None or not isinstance(scalar, Scalar):
                 raise ModelError(f"{context.where}: this Literal cannot be stored")
-            shapes.append(one)
+            shapes.append(scalar)
         shape_all: Shape = shapes[0] if len(shapes) == 1 else Union(shapes)
         return Nullable(shape_all) if optional else shape_all
 
     def _container(self, origin: Any, arguments: tuple[Any, ...], context: Context) -> Shape:
         if origin is tuple and arguments and not (len(arguments) == 2 and arguments[1] is ...):
-            return TupleShape(() if arguments == ((),) else tuple(self.shape(one, context) for one in arguments))
+            return TupleShape(
+                () if arguments == ((),) else tuple(self.shape(argument, context) for argument in arguments)
+            )
         if origin is dict:
             key = self.shape(arguments[0], context) if arguments else SCALARS[str]
             key = SCALARS[str] if key is ANY else key
@@ -200,9 +202,9 @@ class Planner:
             return self._scalars[cls]
         typevars = context.bind(cls, arguments)
         key = (cls, tuple(typevars.items()))
-        known = self._records.get(key)
-        if known is not None:
-            return known
+        record = self._records.get(key)
+        if record is not None:
+            return record
         schema = SCHEMAS.get(cls)
         if schema is not None:
             return self._nested_model(schema, key, typevars)
@@ -270,12 +272,12 @@ def _emptied(hint: Any, context: Context) -> Any:
 
 def _holds_float(shape: Shape) -> bool:
     """Whether a float is stored, other than in a field of a record, which has a name of its own."""
-    return shape is SCALARS[float] or any(_holds_float(one) for one in shape.children())
+    return shape is SCALARS[float] or any(_holds_float(child) for child in shape.children())
 
 
 def _unstorable(cls: type, where: str) -> ModelError:
-    for known, shape in SCALARS.items():
-        if issubclass(cls, known):
+    for base, shape in SCALARS.items():
+        if issubclass(cls, base):
             return ModelError(
                 f"{where}: a {cls.__name__} would be read back as {shape.expected}; use that type,"
                 " or give the field attr(Codec(encode, decode))"

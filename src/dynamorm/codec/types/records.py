@@ -99,16 +99,16 @@ class Record(Shape):
         changed: dict[str, Any] = {}
         for plan in self.plans:
             stored = plan.stored_in(item)
-            if stored is not U and (one := plan.canonical(stored)) is not item.get(plan.stored):
-                changed[plan.stored] = one
+            if stored is not U and (wire := plan.canonical(stored)) is not item.get(plan.stored):
+                changed[plan.stored] = wire
         return {**item, **changed} if changed else item
 
     @override
     def canonical(self, wire: Any) -> Any:
         if "M" not in wire:
             return wire
-        found = self.members(wire["M"])
-        return wire if found is wire["M"] else {"M": found}
+        members = self.members(wire["M"])
+        return wire if members is wire["M"] else {"M": members}
 
     def wire_names(self) -> frozenset[str]:
         """Every stored name that the msgspec type looks at."""

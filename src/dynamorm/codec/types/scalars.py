@@ -145,10 +145,12 @@ class _Members(dict[Any, Any]):
 
 def _tag_of(values: list[Any]) -> tuple[str, Callable[[Any], Any]] | None:
     """The one wire tag all the values share, with the function to their payload."""
-    found = {_VALUE_TAGS.get(next((kind for kind in _VALUE_TAGS if isinstance(one, kind)), object)) for one in values}
-    if len(found) != 1 or any(isinstance(one, bool) for one in values):
+    tags = {
+        _VALUE_TAGS.get(next((kind for kind in _VALUE_TAGS if isinstance(value, kind)), object)) for value in values
+    }
+    if len(tags) != 1 or any(isinstance(value, bool) for value in values):
         return None
-    return found.pop()
+    return tags.pop()
 
 
 def enum_shape(cls: type[Enum]) -> Scalar:
@@ -156,10 +158,10 @@ def enum_shape(cls: type[Enum]) -> Scalar:
 
     Raises: ModelError.
     """
-    found = _tag_of([member.value for member in cls])
-    if found is None:
+    pair = _tag_of([member.value for member in cls])
+    if pair is None:
         raise ModelError(f"enum {cls.__name__}: its values must be all str, all numbers or all bytes to be stored")
-    tag, payload_of = found
+    tag, payload_of = pair
     payloads = {payload_of(member.value): member for member in cls}
     numeric = tag == "N"
     floats = any(isinstance(member.value, float) for member in cls)
@@ -191,10 +193,10 @@ def enum_shape(cls: type[Enum]) -> Scalar:
 
 def literal_shape(values: tuple[Any, ...]) -> Scalar | None:
     """The shape of a Literal whose values share one wire type, else None. Members of an Enum count as their values."""
-    found = _tag_of([_value(one) for one in values])
-    if found is None:
+    pair = _tag_of([_value(value) for value in values])
+    if pair is None:
         return None
-    tag, payload_of = found
+    tag, payload_of = pair
     expected = "one of the values its Literal allows"
     payloads = {payload_of(_value(value)): value for value in values}
     allowed = {(type(value), value): payload_of(_value(value)) for value in values}
@@ -206,10 +208,10 @@ def literal_shape(values: tuple[Any, ...]) -> Scalar | None:
         return payload
 
     def read(payload: Any) -> Any:
-        known = payloads.get(f"{int_of(payload)}") if tag == "N" else None
-        if known is None:
+        value = payloads.get(f"{int_of(payload)}") if tag == "N" else None
+        if value is None:
             raise Mismatch(expected, payload, "another value")
-        return known
+        return value
 
     members = _Members(payloads, expected, read)
     return Scalar(
@@ -223,5 +225,5 @@ def literal_shape(values: tuple[Any, ...]) -> Scalar | None:
     )
 
 
-def _value(one: Any) -> Any:
-    return one.value if isinstance(one, Enum) else one
+def _value(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value

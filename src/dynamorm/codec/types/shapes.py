@@ -223,7 +223,7 @@ class Scalar(Shape):
 def _bytes_of_numbers(wire: Any) -> Any:
     """B of a list of numbers from 0 to 255, which is how some verbs of the Go library store bytes."""
     try:
-        return {"B": bytes([int_of(one["N"]) for one in wire["L"]])}
+        return {"B": bytes([int_of(element["N"]) for element in wire["L"]])}
     except (KeyError, TypeError, ValueError, Mismatch):
         return wire
 
@@ -257,9 +257,9 @@ ANY: Final = AnyShape()
 
 def canonical_each(wires: list[Any], shapes: Iterable[Shape]) -> list[Any]:
     """Each wire value in its canonical form; the very same list where none has another one."""
-    found = [shape.canonical(wire) for wire, shape in zip(wires, shapes, strict=False)]
-    same = len(found) == len(wires) and all(one is wire for one, wire in zip(found, wires, strict=True))
-    return wires if same else found
+    results = [shape.canonical(wire) for wire, shape in zip(wires, shapes, strict=False)]
+    same = len(results) == len(wires) and all(result is wire for result, wire in zip(results, wires, strict=True))
+    return wires if same else results
 
 
 class CustomShape(Shape):
@@ -272,9 +272,9 @@ class CustomShape(Shape):
 
     @override
     def encode(self, source: Source, v: str) -> str:
-        made = f"{source.bind('custom_encode', self.custom.encode)}({v})"
+        encoded = f"{source.bind('custom_encode', self.custom.encode)}({v})"
         none = f"{source.bind('misfit', misfit)}({self.expected!r}, {v})"
-        return f"({source.bind('to_wire', to_wire)}({made}) if {v} is not None else {none})"
+        return f"({source.bind('to_wire', to_wire)}({encoded}) if {v} is not None else {none})"
 
     @override
     def decode(self, source: Source, x: str) -> str:

@@ -35,9 +35,9 @@ def value_size(wire: Wire) -> int:
     if tag in ("BOOL", "NULL"):
         return 1
     if tag == "L":
-        return 3 + sum(1 + value_size(one) for one in value)
+        return 3 + sum(1 + value_size(element) for element in value)
     if tag == "M":
-        return 3 + sum(1 + _bytes(name) + value_size(one) for name, one in value.items())
+        return 3 + sum(1 + _bytes(name) + value_size(element) for name, element in value.items())
     if tag == "SS":
         return sum(map(_bytes, value))
     return sum(map(number_size if tag == "NS" else _binary, value))
@@ -86,7 +86,7 @@ def check_names(item: dict[str, Any]) -> None:
         if "M" in value:
             check_names(value["M"])
         elif "L" in value:
-            check_names({str(number): one for number, one in enumerate(value["L"])})
+            check_names({str(number): element for number, element in enumerate(value["L"])})
 
 
 def check_key(wire: Wire, limit: int) -> None:

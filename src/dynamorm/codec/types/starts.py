@@ -40,11 +40,11 @@ def null_at(codec: Any, parts: tuple[Any, ...]) -> Any:
 
 
 def _followed(codec: Any, parts: tuple[Any, ...]) -> tuple[FieldPlan | None, Shape]:
-    first, *rest = parts
+    first, *inner_parts = parts
     plan: FieldPlan | None = codec.plans[first.name]
     assert plan is not None
     shape: Shape = plan.shape
-    for part in rest:
+    for part in inner_parts:
         name = part.name if isinstance(part, Field) else part
         shape = shape.inner if isinstance(shape, Nullable) else shape
         plan = shape.plan(name) if isinstance(shape, Record) and isinstance(name, str) else None
@@ -63,11 +63,11 @@ def start_of(plan: FieldPlan | None) -> dict[str, Any] | None:
     if plan is None or plan.hook is not None:
         return None
     factory = plan.field.default_factory
-    found: dict[str, Any] | None = plan.absent_wire
+    start: dict[str, Any] | None = plan.absent_wire
     if factory is not None and is_asked(plan):
-        found, other = (_encoded(plan, factory()) for _ in range(2))
-        found = found if found == other else None
-    return None if found is None or "NULL" in found else found
+        start, other = (_encoded(plan, factory()) for _ in range(2))
+        start = start if start == other else None
+    return None if start is None or "NULL" in start else start
 
 
 def is_asked(plan: FieldPlan | None) -> bool:

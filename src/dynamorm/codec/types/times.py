@@ -26,7 +26,7 @@ def real(cls: Any) -> Any:
 
     Tools that stop the clock put classes of their own into every module, in the place of Python's.
     """
-    return next(one for one in cls.__mro__ if one.__module__ == "datetime")
+    return next(base for base in cls.__mro__ if base.__module__ == "datetime")
 
 
 class Real:
@@ -136,7 +136,7 @@ def duration_text(value: Any) -> str:
         raise Mismatch("timedelta", value)
     if value.__class__ is not timedelta:  # whose arithmetic may be another
         days, seconds, micros = (
-            one.__get__(value) for one in (timedelta.days, timedelta.seconds, timedelta.microseconds)
+            descriptor.__get__(value) for descriptor in (timedelta.days, timedelta.seconds, timedelta.microseconds)
         )
         value = timedelta(days, seconds, micros)
     whole, micros = divmod(abs(value // _MICROSECOND), 1_000_000)
@@ -148,8 +148,8 @@ def duration_of(text: str) -> timedelta:
     """Read a number of seconds, exact to the microsecond."""
     # With ints: Decimal would round to the precision that the program has set for itself.
     numerator, denominator = decimal_of(text).as_integer_ratio()
-    whole, rest = divmod(numerator * 1_000_000, denominator)
-    if rest:
+    whole, remainder = divmod(numerator * 1_000_000, denominator)
+    if remainder:
         raise Mismatch("seconds exact to the microsecond", text, "a finer fraction")
     try:
         return timedelta(microseconds=whole)

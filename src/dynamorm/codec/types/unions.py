@@ -101,12 +101,12 @@ class Union(Shape):
 
     @override
     def walk(self, walks: Walks) -> Walk | None:
-        inner = [(one, walks.of(one)) for one in self.members]
+        inner = [(member, walks.of(member)) for member in self.members]
         if not any(lead for _, lead in inner):
             return None
 
         def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
-            lead = next((lead for one, lead in inner if one.fits(value)), None)
+            lead = next((lead for member, lead in inner if member.fits(value)), None)
             if lead is not None:
                 lead(value, wire, place, tour)
 
@@ -114,7 +114,7 @@ class Union(Shape):
 
     @override
     def fits(self, value: Any) -> bool:
-        return any(one.fits(value) for one in self.members)
+        return any(member.fits(value) for member in self.members)
 
     @override
     def encode(self, source: Source, v: str) -> str:
@@ -181,9 +181,9 @@ def _decode_first(members: tuple[tuple[Shape, Any, bool, Any], ...], wire: Any, 
     if wire.__class__ is not dict or len(wire) != 1:
         raise Mismatch("an attribute value", wire, "something else")
     ((tag, payload),) = wire.items()
-    fitting = [one for one in members if one[0].tag in (tag, "") or (tag == "NULL" and one[0].null)]
+    fitting = [member for member in members if member[0].tag in (tag, "") or (tag == "NULL" and member[0].null)]
     if tag == "M" and len(fitting) > 1:
-        fitting.sort(key=lambda one: not _knows_all(one[0], payload))
+        fitting.sort(key=lambda member: not _knows_all(member[0], payload))
     for shape, function, renamed, look in fitting:
         try:
             value = function(convert(shape.canonical(normal(wire)) if renamed else wire, shape.wire()))

@@ -7,7 +7,7 @@ makes a `Write` of it. It must not know which rules there are, nor how a write i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import merged
@@ -16,8 +16,6 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import MAX_ITEM
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
-from dynamorm.expressions.path import system_path
-from dynamorm.expressions.tree import Comparison, Wire
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.overriding import override
@@ -35,6 +33,9 @@ if TYPE_CHECKING:
 
 Wires = dict[str, dict[str, Any] | None]
 """Wire values by stored name; None is an attribute that is not there."""
+
+
+_NULL: Final = {"S": "NULL"}
 
 
 class WriteDraft:
@@ -112,9 +113,14 @@ class WriteDraft:
 
     def pin(self, stored: Mapping[str, dict[str, Any] | None]) -> None:
         """Let the write happen only while these attributes are stored so (None: are not there); else it is built anew."""
+        places = self.places
         for name, wire in stored.items():
-            path = system_path(name)
-            self.require(Comparison("null", (), path) if wire is None else Comparison("=", (Wire(wire),), path))
+            place = places.name(name)
+            if wire is None:
+                self.terms.append(f"(attribute_not_exists({place}) OR attribute_type({place}, {places.value(_NULL)}))")
+            else:
+                self.terms.append(f"{place} = {places.value(wire)}")
+        self.repeatable = False
         self.if_unchanged = True
 
     @property
