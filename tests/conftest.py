@@ -10,6 +10,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+from hypothesis import settings
 
 from dynamorm import Presets
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, EmbeddedEngine
@@ -18,6 +19,10 @@ from .support.faces import FACES, Face
 
 ENGINE = os.environ.get("DYNAMORM_TEST_ENGINE", "embedded")
 """Which engine the suites run on: ``embedded``, or ``local`` for DynamoDB Local."""
+
+# A shared machine may keep a process from its turn for as long as it likes: what takes long is no fault.
+settings.register_profile("dynamorm", deadline=None)
+settings.load_profile("dynamorm")
 
 
 @pytest.fixture(scope="session")

@@ -54,17 +54,17 @@ class Session(Context):
         """Compose what these plugins add, outermost first. They take the place of those that were given before."""
         self._plugins = plugins
         self.channel.observers = _members(plugins, "observe")
-        self.registry = Registry(
+        self.registry: Registry = Registry(
             field_hooks=_members(plugins, "field"),
             model_hooks=_members(plugins, "model"),
             claimed=tuple(option for plugin in plugins for option in getattr(plugin, "options", ())),
             table_prefix=self.config.table_prefix,
         )
-        self.finishers = tuple(
+        self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = tuple(
             (name_of(plugin), finish) for plugin in plugins if (finish := getattr(plugin, "finish", None)) is not None
         )
         self._around = tuple(around for plugin in plugins for around in _arounds(plugin))
-        self.call = _composed(self.channel, self._around)
+        self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
 
     @property
     def plugins(self) -> tuple[Any, ...]:
@@ -78,7 +78,7 @@ class Session(Context):
 
     def stand_in(self, verbs: Any) -> None:
         """Let the faces find the flows of the verbs here: the module of the verbs, or what stands in for it."""
-        self.verbs = verbs
+        setattr(self, "verbs", verbs)  # noqa: B010 - to who checks types it is a module, which nobody assigns
 
     def scoped(self, scope: Mapping[str, str]) -> Session:
         """The same session for a view with this scope."""

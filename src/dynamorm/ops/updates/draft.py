@@ -24,6 +24,7 @@ class UpdateDraft(WriteDraft):
     completes the item that an upsert may make, ``begun`` says what the updates begin from, ``bounds`` what they must keep.
     """
 
+    updates: tuple[Update, ...] = ()
     whole: Completion | None = None
     begun: Begun | None = None
     bounds: tuple[Bound, ...] = ()
