@@ -61,7 +61,7 @@ def _field(name: str, annotation: Any, kind: Any) -> dataclasses.Field[Any]:
 
 
 class _Params:
-    """What `dataclasses` remembers of its own classes; ``repr`` tells `pprint` that a model shows itself."""
+    """What `dataclasses` remembers of its own classes; ``repr`` tells `pprint` that a model has its own repr."""
 
     init = eq = match_args = kw_only = slots = weakref_slot = True
     repr = order = unsafe_hash = frozen = False

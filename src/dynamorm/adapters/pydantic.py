@@ -97,7 +97,7 @@ def _maker(cls: type) -> Callable[[Any, Any], Any]:
 
 
 def _reader(schema: Schema) -> Callable[[Any, Any], Any]:
-    computed = composites_of(schema)  # neither taken nor given: it says nothing that its fields do not
+    computed = composites_of(schema)  # neither read nor written: its fields hold all that it holds
     names = tuple(name for name in schema.fields if name not in computed)
 
     def read(value: Any, serialize: Any) -> Any:
@@ -144,7 +144,7 @@ def _value_schema(field: Field, annotation: Any, handler: Any) -> Any:
 
 
 def _constrained(field: Field, inner: Any) -> Any:
-    """The schema with the field's pattern and validators behind it; None passes, as it does before a write."""
+    """The schema, followed by the field's pattern and validators; None passes, as it does before a write."""
     if field.pattern is not None:
         inner = core_schema.no_info_after_validator_function(
             _matcher(field.pattern), inner, metadata={"pydantic_js_updates": {"pattern": f"^(?:{field.pattern})$"}}

@@ -63,7 +63,7 @@ def same_texts(title: str, plans: Iterable[FieldPlan]) -> Callable[[Any, bytes],
 
 
 def _untold(_wire: Any, _key: bytes) -> bool:
-    """In the place of `same_texts`, for keys that are not decoded to the texts that are stored."""
+    """Used instead of `same_texts`, for keys that are not decoded to the texts that are stored."""
     return False
 
 
@@ -74,7 +74,7 @@ def check(raw: bytes, key: bytes, starts: tuple[bytes, ...]) -> None:
 
 
 def another() -> MalformedResponse:
-    """The error for an item that nobody asked for."""
+    """The error for an item that was not asked for."""
     return malformed("it shows an item with another key than was asked for")
 
 

@@ -195,7 +195,7 @@ class ModelCodec:
         return operands.encode_addend(self, parts, value, what)
 
     def key_type(self, name: str) -> str:
-        """S, N or B: the type a key or index attribute is declared with. Raises: ModelError when only values tell."""
+        """S, N or B: the type a key or index attribute is declared with. Raises: ModelError when values decide."""
         tag = self.plans[name].shape.tag
         if tag not in ("S", "N", "B"):
             raise ModelError(f"{self.schema.name}.{name}: its stored type depends on its value, so it can be no key")
@@ -208,7 +208,7 @@ class ModelCodec:
         """
         try:
             raw = dumps(wire)
-        except UnicodeEncodeError:  # it would hold the text, so it ends here
+        except UnicodeEncodeError:  # the exception would hold the text, so it is not passed on
             raw = b""
         size = len(raw)
         if not size:

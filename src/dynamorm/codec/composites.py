@@ -34,7 +34,7 @@ class Computed:
 
     def __init__(self, owner: str, plan: FieldPlan, plans: Mapping[str, FieldPlan]) -> None:
         composite = plan.field.option(Composite)
-        assert composite is not None  # as the planner has seen
+        assert composite is not None  # the planner has checked it
         self.owner: str = owner
         self.field: Field = plan.field
         self.made: Composite = composite
@@ -126,7 +126,7 @@ def mark_sparse(computed: Mapping[str, Computed], plans: Mapping[str, FieldPlan]
 
 def _check_shape(where: str, slot: Slot, plan: FieldPlan) -> None:
     shape = plan.shape
-    if isinstance(shape, CustomShape):  # only its values tell
+    if isinstance(shape, CustomShape):  # the type depends on the values
         return
     if shape.tag not in {"S", "N"} or shape.expected == "float":
         raise ModelError(
@@ -238,6 +238,6 @@ def recovered(codec: ModelCodec, item: Mapping[str, Any]) -> dict[str, Any]:
             continue
         try:
             attributes |= composite.split(text)
-        except ValidationError:  # another program's text: it tells nothing
+        except ValidationError:  # another program wrote the text: its components cannot be read from it
             continue
     return {stored: wire for stored, wire in attributes.items() if stored not in item}

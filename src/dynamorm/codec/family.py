@@ -45,7 +45,7 @@ class Family:
         if discriminator is None or discriminator == {"S": schema.tag}:
             return None
         check_item(item)
-        if len(SCHEMAS) != self._known:  # a class may have come, or have taken the place of another
+        if len(SCHEMAS) != self._known:  # a class may have been added, or have replaced another
             self._refresh()
         cls = self._classes.get(discriminator.get("S"))
         if cls is None:
@@ -126,7 +126,7 @@ def with_subclasses(cls: type) -> Iterator[type]:
     Of a class that was defined again, as the cell of a notebook that is run twice does, only the last one counts.
     """
     yield cls
-    subclasses: list[type] = type.__subclasses__(cls)  # a model's attributes hide nothing here
+    subclasses: list[type] = type.__subclasses__(cls)  # `type`'s own, not an attribute of the model
     last = {(subclass.__module__, subclass.__qualname__): subclass for subclass in subclasses}
     for subclass in last.values():
         yield from with_subclasses(subclass)

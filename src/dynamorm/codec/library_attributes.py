@@ -83,7 +83,7 @@ def _number(version: Any) -> int | None:
     if version is U:
         return None
     text = version.N
-    number = int(text)  # a form that is not ours raises, and is read with more care
+    number = int(text)  # a form that this library does not write raises, and is then read with more care
     return number if f"{number}" == text else int_of(text)
 
 
@@ -113,7 +113,7 @@ def time_wire(value: datetime) -> dict[str, Any]:
 
 def merged(raw: bytes, changes: dict[str, dict[str, Any] | None]) -> bytes:
     """The JSON of a stored item after changes to its attributes; None removes one."""
-    parts: dict[str, Any] = parts_of(raw)  # what does not change is not decoded
+    parts: dict[str, Any] = parts_of(raw)  # an attribute that does not change is not decoded
     for name, value in changes.items():
         if value is None:
             parts.pop(name, None)
@@ -146,7 +146,7 @@ def is_key(value: Any, types: dict[str, str]) -> bool:
 
 
 def is_above(wire: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether DynamoDB orders a wire value behind another; False for types without an order, or two types.
+    """Whether DynamoDB orders a wire value after another; False for types without an order, or two types.
 
     Texts are ordered by their UTF-8 bytes, numbers by value.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .codec import ModelCodec
 
 SURELY_FLAT: Final = 200
-"""Bytes of JSON in which 32 levels cannot stand: each takes at least seven."""
+"""Bytes of JSON that are too few for 32 levels: each takes at least seven."""
 
 _MAYBE_DEEP = 30
 

@@ -22,7 +22,7 @@ _parse: Final = Decoder().decode
 
 
 def json_of(value: Any) -> bytes | None:
-    """JSON, or None for text that is not Unicode. The exception would hold the text, so it ends here."""
+    """JSON, or None for text that is not Unicode. The exception would hold the text, so it is not passed on."""
     try:
         return dumps(value)
     except UnicodeEncodeError:
@@ -40,7 +40,7 @@ def dumps_each(values: list[Any]) -> list[bytes]:
 
 
 def as_sent(body: bytes, head: bytes, raws: list[bytes]) -> list[bytes]:
-    """The JSON of the items behind ``head`` as it stands in ``body``.
+    """The JSON of the items that follow ``head``, as it stands in ``body``.
 
     ``raws`` are the items written again, each as long as it stands there. Raises: ValueError when ``head`` is not there.
     """
@@ -49,7 +49,7 @@ def as_sent(body: bytes, head: bytes, raws: list[bytes]) -> list[bytes]:
     for raw in raws:
         end = start + len(raw)
         texts.append(body[start:end])
-        start = end + 1  # behind the comma
+        start = end + 1  # after the comma
     return texts
 
 
@@ -82,7 +82,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def _refuse_duplicates(body: bytes) -> None:
-    """The final verdict, for JSON that is written in another style than ours (white space, escapes, exponents)."""
+    """The final decision, for JSON that is written in another style than ours (white space, escapes, exponents)."""
     try:
         from json import loads  # only where the fast path was not sure: it costs a millisecond at import
 
@@ -113,7 +113,7 @@ def _kind(value: Any) -> str:
 
 
 def malformed(reason: str) -> MalformedResponse:
-    """The error for an answer that cannot be believed; the reason never quotes it."""
+    """The error for an answer that is refused; the reason never quotes the answer."""
     return MalformedResponse(f"the answer cannot be believed: {reason}")
 
 

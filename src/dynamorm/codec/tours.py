@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Tour:
-    """What is done at each nested object: ``at`` is called behind those of the objects inside it."""
+    """What is done at each nested object: ``at`` is called after it was called for the objects inside."""
 
     def at(self, record: Record, obj: Any, members: dict[str, Any], place: Place) -> None:
         """An object, of what class it is, its map of wire values, and where it stands."""
@@ -49,7 +49,7 @@ class Walks:
         return shape.walk(self) if kept is None else kept[1]
 
     def keep(self, shape: Shape, walk: Walk) -> None:
-        """Give this one from now on."""
+        """Return this walk for the shape from now on."""
         self._made[id(shape)] = shape, walk
 
     def within(self, plans: Iterable[FieldPlan]) -> list[tuple[FieldPlan, Walk]]:

@@ -74,7 +74,7 @@ def cloudformation_yaml(models: Any, **options: Any) -> str:
 
 
 def _properties(table: WantedTable) -> dict[str, Any]:
-    """The CreateTable request, where CloudFormation says it otherwise in its words, and what it says in one breath."""
+    """The CreateTable request in CloudFormation's names, with the settings that need other calls of DynamoDB."""
     properties = create_request(table)
     settings = table.settings
     for part in (properties, *properties.get("GlobalSecondaryIndexes", ())):
@@ -92,7 +92,7 @@ def _properties(table: WantedTable) -> dict[str, Any]:
     if settings.deletion_protection is not None:
         properties["DeletionProtectionEnabled"] = settings.deletion_protection
     if settings.tags:
-        properties["Tags"] = properties.pop("Tags")  # the last, where people look for them
+        properties["Tags"] = properties.pop("Tags")  # last, where people look for them
     return properties
 
 

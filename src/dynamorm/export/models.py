@@ -14,7 +14,7 @@ from dynamorm.schema.table_settings import TableSettings
 
 
 class _Models:
-    """Plans of models as a session has them, with nothing behind it."""
+    """Plans of models as a session has them, without a connection."""
 
     def __init__(self, table_prefix: str, extensions: tuple[Any, ...]) -> None:
         self._registry = Registry(

@@ -106,7 +106,7 @@ class Aio:
         return [slot.connection for slot in self._pool.slots() if slot.connection is not None]
 
     def forked(self) -> None:
-        """Start anew in a child process: the connections, and the loop, belong to the parent."""
+        """Start again in a child process: the connections, and the loop, belong to the parent."""
         closed = self._pool.closed
         for connection in self._open:
             net.disown(connection.fileno)
@@ -269,7 +269,7 @@ class Aio:
             with suppress(RuntimeError):  # closed in this very moment
                 loop.call_soon_threadsafe(self._pool.close)
             self._pool.closed = True
-        await asyncio.sleep(0)  # the loop closes sockets in its next turn
+        await asyncio.sleep(0)  # the loop closes sockets in its next iteration
 
     def __del__(self) -> None:
         """Nobody is left to close the connections, and their loop would keep them or, closed, complain of them."""

@@ -90,7 +90,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answer = Exchange(largest)
         self._future = future = self._loop.create_future()
         self._deadline = deadline
-        if deadline < self._alarm:  # else the timer of an earlier exchange goes off in time to be set anew
+        if deadline < self._alarm:  # otherwise the timer of an earlier exchange ends first, and is then set again
             self._set_alarm()
         transport.write(data)
         return future
@@ -102,7 +102,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Called by the loop."""
         answer = self._answer
-        if answer is None:  # bytes that nobody asked for must not meet the next question
+        if answer is None:  # bytes that were not asked for must not be read as the next answer
             self.close()
             return
         try:

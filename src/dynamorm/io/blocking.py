@@ -89,7 +89,7 @@ class Blocking:
         return [slot.connection for slot in self._pool.slots() if slot.connection is not None]
 
     def forked(self) -> None:
-        """Start anew in a child process: the connections belong to the parent."""
+        """Start again in a child process: the connections belong to the parent."""
         closed = self._pool.closed
         for connection in self._live:
             net.disown(connection.fileno)

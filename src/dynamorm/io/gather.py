@@ -104,7 +104,7 @@ class _Hand:
                     idle.append(self)
             if not self.dismissed and not self.bell.acquire(timeout=STAY):  # type: ignore[redundant-expr] # others set it
                 self.dismissed = True
-                with suppress(ValueError):  # hired in this very moment: its caller takes the task back
+                with suppress(ValueError):  # hired at this moment: its caller takes the task back
                     idle.remove(self)
 
 

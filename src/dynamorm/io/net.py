@@ -234,7 +234,7 @@ class Forkable(Protocol):
     """What holds sockets that a child process must not touch."""
 
     def forked(self) -> None:
-        """Start anew in a child process, with no lock and no connection of the parent."""
+        """Start again in a child process, with no lock and no connection of the parent."""
 
 
 _forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
@@ -246,7 +246,7 @@ def watch_forks(forkable: Forkable) -> None:
 
 
 def disown(fileno: int) -> None:
-    """Let go of a parent's connection without a byte or a FIN: the number stays valid but leads nowhere."""
+    """Release a parent's connection without sending a byte or a FIN: the number stays valid but reaches nothing."""
     null = os.open(os.devnull, os.O_RDWR)
     try:
         os.dup2(null, fileno, inheritable=False)

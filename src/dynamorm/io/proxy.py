@@ -16,7 +16,7 @@ from dynamorm.errors import ConfigError
 from dynamorm.wire.endpoint import Endpoint
 
 MAX_HEAD: Final = 16 * 1024
-"""Bytes of a proxy's answer that are read before it is given up."""
+"""Bytes of a proxy's answer that are read before the attempt ends."""
 
 _FORM: Final = "write HTTPS_PROXY as http://host:port or http://user:password@host:port"
 
@@ -59,7 +59,7 @@ def _is_excepted(endpoint: Endpoint, listed: str) -> bool:
 
 
 def _entry(entry: str) -> tuple[str, str]:
-    """Name and port of an entry; an IPv6 address has a port only behind brackets."""
+    """Name and port of an entry; an IPv6 address has a port only after brackets."""
     if entry.startswith("["):
         address, _, port = entry[1:].partition("]")
         return address, port.removeprefix(":")
@@ -101,7 +101,7 @@ def parse(url: str) -> Proxy:
 
 
 class Tunnel:
-    """One tunnel: send `question`, then `feed` the answer until it returns True; the endpoint is behind it then."""
+    """One tunnel: send `question`, then `feed` the answer until it returns True; then it reaches the endpoint."""
 
     __slots__ = ("_head", "_proxy", "question")
 
@@ -133,7 +133,7 @@ class Tunnel:
             raise self.failed(f"wants other credentials (407): {_FORM}", fatal=True)
         if code[0] != "2":
             raise self.failed(f"answered {code}", fatal=code[0] == "4")
-        if surplus:  # nobody has spoken to the endpoint yet
+        if surplus:  # nothing has been sent to the endpoint yet
             raise self.failed("sent more than its answer")
         return True
 

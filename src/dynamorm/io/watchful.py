@@ -1,4 +1,4 @@
-"""The blocking driver of a development machine: it tells of itself once when it holds up an event loop."""
+"""The blocking driver of a development machine: it warns once when it blocks an event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Watchful(Blocking):
-    """A `Blocking` that warns with its first call inside a running event loop, which stands still meanwhile.
+    """A `Blocking` that warns with its first call inside a running event loop, which runs nothing else meanwhile.
 
     A notebook runs its cells inside a loop of its own, where nothing else waits: there it says nothing.
     """

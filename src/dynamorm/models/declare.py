@@ -84,7 +84,7 @@ class Spec:
 
 
 def _check(spec: Spec) -> None:
-    """Refuse what can only be a slip, at the line where it was written."""
+    """Refuse what can only be a mistake, at the line where it was written."""
     for option in spec.options:
         if isinstance(option, type):
             raise ModelError(f"options are objects: write {option.__name__}(...) with parentheses")
@@ -309,7 +309,7 @@ _CALLED_HERE = {
     "onupdate": "updated_at()",
     "default_for_new": "default= or default_factory=",
 }
-"""By the name in other libraries: what it is here."""
+"""By the name in other libraries: the name in this one."""
 
 
 def did_you_mean(name: str, names: Any) -> str:

@@ -68,7 +68,7 @@ def _eq(schema: Schema) -> str:
         "def __eq__(self, other):\n"
         " if other.__class__ is not self.__class__: return NotImplemented\n"
         f" try: return {mine} == {theirs}\n"
-        " except AttributeError: return self is other\n"  # one of them is not whole
+        " except AttributeError: return self is other\n"  # one of them lacks an attribute
     )
 
 
@@ -101,7 +101,7 @@ def _carefully(self: Any, name: str) -> str:
 
 
 def shown_value(self: Any, field: Field) -> str:
-    """The value of a field as repr shows it. It never raises: an object may be half made, and a value anything."""
+    """The value of a field as repr shows it. It never raises: an object may be incomplete, a value anything."""
     try:
         value = getattr(self, field.name)
     except AttributeError:
@@ -152,7 +152,7 @@ def _refuse(self: Any, unknown: dict[str, Any]) -> None:
 
 
 def _take_state(self: Any, unknown: dict[str, Any]) -> None:
-    """Know of the stored item what the replaced object knows, unless the key is another: then this one is new."""
+    """Take over the loaded state of the replaced object, unless the key differs: then this object is new."""
     schema = SCHEMAS[type(self)]
     source = unknown[SOURCE]
     computed = composites_of(schema)

@@ -1,4 +1,4 @@
-"""Whether the limits and validators of a field can hold for any value of its type: a slip is told where the class is made."""
+"""Whether the limits and validators of a field can hold for any value of its type; if not, making the class fails."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Mixin(metaclass=MixinMeta):
     """
 
 
-# Said again, since type checkers look at a class's own metaclass only.
+# Repeated here, since type checkers look at a class's own metaclass only.
 @dataclass_transform(
     kw_only_default=True,
     eq_default=False,
@@ -96,7 +96,7 @@ class ModelMeta(MixinMeta):
     ) -> Any:
         """Create the class from its body. Raises ModelError for anything that cannot work."""
         if unknown:
-            from .declare import did_you_mean  # only a mistake needs it
+            from .declare import did_you_mean  # needed only to explain a mistake
 
             first = next(iter(unknown))
             raise ModelError(f"class {name}: no class setting {first!r}{did_you_mean(first, _CLASS_SETTINGS)}")

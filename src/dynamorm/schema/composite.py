@@ -27,7 +27,7 @@ END: Final = "#"
 """What ends a field's text."""
 
 AFTER: Final = "$"
-"""The character behind `END`; no escaped text holds it."""
+"""The character after `END`; no escaped text holds it."""
 
 _ESCAPED: Final = {number: f"%{number:02X}" for number in range(0x26)}
 # As text, for `re` compiles and keeps a pattern with its first use: models without composite keys need none.

@@ -80,7 +80,7 @@ def _is_known_to_change(value: object) -> bool:
 def factory_of(where: str, value: object, *, shared: bool) -> Callable[[], Any] | None:
     """What makes a default for each object; None for a value that all objects may hold.
 
-    ``shared`` says that the class itself would hand out the one value: what is known to change is then refused.
+    ``shared`` says that the class itself would give all objects the one value: what is known to change is then refused.
 
     Raises: ModelError for such a value, and for one that cannot be copied.
 

@@ -1,7 +1,7 @@
 """What one calls a thing in boto3, PynamoDB, SQLAlchemy, Django or pydantic: each error names it here.
 
-Nothing here is seen by type checkers, which refuse these names by themselves, nor by `dir`. What exists pays nothing: an
-attribute that is there is found as before.
+Nothing here is seen by type checkers, which refuse these names by themselves, nor by `dir`. What exists costs nothing:
+an attribute that is there is found as before.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ MODEL: Final[dict[str, str]] = {
 
 
 class _Elsewhere:
-    """Stands where one looks for a method of another library."""
+    """Takes the place of a method of another library."""
 
     __slots__ = ("_name", "_owner", "_remedy")
 
@@ -144,7 +144,7 @@ class _Elsewhere:
 
     def __get__(self, obj: Any, cls: type | None = None) -> Any:
         try:
-            # A base behind the owner may have what is asked for: `class Payment(Model, Owned)`.
+            # A base after the owner may have what is asked for: `class Payment(Model, Owned)`.
             return getattr(super(self._owner, cls if obj is None else obj), self._name)
         except AttributeError:
             title = getattr(cls, "__name__", "?")

@@ -257,4 +257,4 @@ _REMEDIES: Final[dict[type, str]] = {
     tuple: _SEVERAL,
     set: _SEVERAL,
 }
-"""What is said where something of Python's own stands in the place of a model."""
+"""What the error says where one of Python's own classes is given instead of a model."""

@@ -26,7 +26,7 @@ SAMPLES = 5
 MIN_SAMPLES = 3
 """How many are needed before they change anything on their own: one odd Date must not move the clock."""
 APPLY_AT = 240.0
-"""Seconds of skew from which requests are signed with it: AWS tolerates 300, and one minute is left in hand.
+"""Seconds of skew from which requests are signed with it: AWS tolerates 300, and one minute is kept as a margin.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """

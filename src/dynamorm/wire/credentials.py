@@ -1,4 +1,4 @@
-"""Where credentials come from, and when to fetch them anew. It does not sign, and keeps no secret in an error.
+"""Where credentials come from, and when to fetch new ones. It does not sign, and keeps no secret in an error.
 
 The order: what the `Config` holds, the named profile, the environment, then botocore's chain (default profile, SSO,
 assumed roles, container, instance metadata). botocore is imported only when it is needed.
@@ -34,7 +34,7 @@ _FIX = (
 
 
 class CredentialSource:
-    """Hands out credentials, and fetches them anew before they expire or when the service refuses them.
+    """Returns credentials, and fetches new ones before they expire or when the service refuses them.
 
     Safe to share between threads: however many ask, one fetches.
 
@@ -110,7 +110,7 @@ class CredentialSource:
             if cached is not None and now < self._fresh_until:
                 return cached  # another thread has fetched them meanwhile
             if self._refused is not None:
-                self._chain = None  # it would hand out the refused ones again until they are near their expiry
+                self._chain = None  # it would return the refused ones again until they are near their expiry
             credentials, expires_at, failure = self._fetch(now)
             if credentials is not None and not _valid(credentials, now):
                 credentials, failure = None, "the credentials that were found have expired"
@@ -132,7 +132,7 @@ class CredentialSource:
             return credentials
 
     def invalidate(self, bad: Credentials) -> None:
-        """The service refused ``bad``: fetch anew next time, unless that has happened already.
+        """The service refused ``bad``: fetch new ones next time, unless that has happened already.
 
         Never waits, so an event loop may call it: it takes no lock, and the worst a race does is one more fetch.
         """
@@ -147,7 +147,7 @@ class CredentialSource:
 
     @contextmanager
     def _turn(self, timeout: float | None) -> Generator[None, None, None]:
-        """Be the one that fetches."""
+        """Take the lock, to be the only one that fetches."""
         if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
             raise TimeoutError("another thread is fetching the credentials")
         try:
@@ -198,7 +198,7 @@ def _valid(credentials: Credentials, now: float) -> bool:
 
 
 def _fresh_until(now: float, expires_at: float | None) -> float:
-    """When to fetch anew. Credentials that came with less than the usual margin are used while they last."""
+    """When to fetch new ones. Credentials that came with less than the usual margin are used while they last."""
     if expires_at is None:
         return _NEVER
     return max(expires_at - REFRESH_BEFORE, min(now + RETRY_REFRESH, expires_at))

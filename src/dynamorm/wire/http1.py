@@ -50,7 +50,7 @@ def repeated() -> TransportError:
 
 
 def _always(_: float) -> bool:
-    """In the place of a connection's ``ready``."""
+    """Used instead of a connection's ``ready``."""
     return True
 
 
@@ -226,7 +226,7 @@ class Exchange:
         return True
 
     def distrust(self) -> None:
-        """See `dynamorm.effects.Reply`: to the pool the connection looks like one with an answer that nobody asked for."""
+        """See `dynamorm.effects.Reply`: to the pool the connection looks as if it held an unexpected answer."""
         if self.origin is not None:
             self.origin.ready = _always
 
@@ -236,7 +236,7 @@ class Exchange:
         for at, mark in enumerate(marks):
             if self._complete:
                 del marks[at:]
-                return False  # the answer is whole; what follows it is not for us
+                return False  # the answer is whole; what follows it is not part of it
             if mark is _Mark.HEAD:
                 self.on_headers_complete()
             elif mark is _Mark.END:
@@ -283,7 +283,7 @@ class Exchange:
     # What follows is done in the order of the bytes.
 
     def on_headers_complete(self) -> None:
-        """Decide whether the answer has an end that can be told and afforded."""
+        """Decide whether the answer has an end that can be found, and a size that is allowed."""
         end = self._raw.find(b"\r\n\r\n", self._start)
         self._head = head = self._raw[self._start : end + 2]
         self._low = low = head.lower()

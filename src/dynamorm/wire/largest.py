@@ -18,7 +18,7 @@ from dynamorm.effects import MAX_BODY
 GROWTH: Final = 9
 """Bytes of JSON for each stored byte."""
 SLACK: Final = 12 * 1024 * 1024
-"""Bytes beside: for numbers with exponents, the names around the items, and keys that were left undone."""
+"""Bytes beside: for numbers with exponents, the names around the items, and keys that were not processed."""
 
 _ITEM: Final = 400 * 1024
 _PAGE: Final = 1024 * 1024 + _ITEM  # the item that goes beyond 1 MB may still be in the page

@@ -30,7 +30,7 @@ MAX_QUIET: Final = 55.0
 LOOK: Final = 0.05
 """Seconds after which those who wait look by themselves whether a slot is free."""
 
-_FEWER_LOOKS: Final = 20  # times `LOOK`, at most, where many wait: one look serves whoever is first
+_FEWER_LOOKS: Final = 20  # the greatest multiple of `LOOK`, where many wait: each look serves the first of them
 
 
 class Pooled(Protocol):
@@ -133,7 +133,7 @@ class Pool(Generic[C]):
             self.live.add(weakref.ref(slot, self.live.discard))
             if len(self.live) <= self.max_connections:
                 return slot
-            self._free(slot)  # another thread was in the same place: both stand back, and are served as they wait
+            self._free(slot)  # another thread was here at the same time: both give way, and are served while they wait
         except BaseException:
             if slot is not None:
                 self._free(slot)  # who keeps the exception keeps this frame, and with it the slot

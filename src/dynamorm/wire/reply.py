@@ -36,7 +36,7 @@ class Kind(Enum):
 
 
 _KINDS = {
-    # Refused for want of throughput; nothing was applied.
+    # Refused because of too little throughput; nothing was applied.
     "ProvisionedThroughputExceededException": Kind.THROTTLE,
     "ProvisionedThroughputExceeded": Kind.THROTTLE,
     "ThrottlingException": Kind.THROTTLE,
@@ -123,7 +123,7 @@ class ThrottlingReason(NamedTuple):
 
 
 class CancellationReason(NamedTuple):
-    """Why one operation of a transaction failed; ``code`` is None for the innocent. ``item`` is undecoded JSON."""
+    """Why one operation of a transaction failed; ``code`` is None if it did not fail. ``item`` is undecoded JSON."""
 
     code: str | None
     message: str
@@ -224,7 +224,7 @@ def cancellation_kind(reasons: tuple[CancellationReason, ...]) -> Kind:
 
 
 def verify_crc(body: bytes, header: bytes | None, policy: str, aws_host: bool) -> str | None:  # noqa: FBT001  (called by position, once per reply)
-    """Compare a body with its ``x-amz-crc32`` header. None when it may be believed, else the reason why not.
+    """Compare a body with its ``x-amz-crc32`` header. None when the body is accepted, else the reason why not.
 
     ``policy`` is `Config.crc`: a missing header is accepted with ``"auto"`` from hosts that are not AWS's, and with
     ``"off"`` nothing is looked at. Two headers joined by a comma match nothing.
@@ -276,7 +276,7 @@ def _throttling(raw: msgspec.Raw) -> ThrottlingReason:
 
 
 def _cancellation(raw: msgspec.Raw) -> CancellationReason:
-    """One reason; one that cannot be read must not pass for an innocent, nor shift the ones behind it."""
+    """One reason; one that cannot be read must neither count as no failure, nor shift the ones after it."""
     parts = _object(raw)
     code = "" if parts is None else _string(parts.get("Code"))[:MAX_TEXT]
     if parts is None or not code:

@@ -1,4 +1,4 @@
-"""How long to wait before trying again, and whether the endpoint can bear it. Pure policy: it never waits itself.
+"""How long to wait before trying again, and whether the endpoint can take a retry. Pure policy: it never waits.
 
 Figures are those of AWS's SDKs for DynamoDB unless a reason is given.
 Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
@@ -15,7 +15,7 @@ from dynamorm.config.settings import Config
 from dynamorm.wire.reply import Kind
 
 RETRY_AFTER_SLACK = 5.0
-"""Seconds by which a server may lengthen our own delay, as in AWS's SDKs: a hostile header must not park us."""
+"""Seconds by which a server may lengthen our own delay, as in AWS's SDKs: a hostile header must not block us."""
 
 IN_PROGRESS_DELAYS = (1.5, 2.0, 3.0)
 """Seconds before the retries of a transaction that DynamoDB is still recovering: attempts at 0, 1.5, 3.5 and 6.5 s.
@@ -136,7 +136,7 @@ class TokenBucket:
     def success(self, taken: int = 0) -> None:
         """A call got a clear answer: give back what its retries took, or one token when it took none."""
         self.answers += 1
-        if self.tokens >= self.capacity:  # also true for a stale read that is one take behind: one token is lost
+        if self.tokens >= self.capacity:  # also true for a stale read that misses the last take: one token is lost
             return
         with self._lock:
             self.tokens = min(self.capacity, self.tokens + (taken or 1))

@@ -85,7 +85,7 @@ class Signer:
     def request(self, target: str, body: bytes, credentials: Credentials, now: float) -> bytes:
         """The whole signed request: ``target`` is the operation (``"PutItem"``), ``now`` Unix seconds.
 
-        Pass the same `Credentials` object while it lasts: a different one starts the kept hashes anew.
+        Pass the same `Credentials` object while it lasts: a different one discards the kept hashes.
         """
         kept = self._now
         if kept is None or kept.credentials is not credentials or kept.second != int(now):

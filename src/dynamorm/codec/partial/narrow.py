@@ -52,7 +52,7 @@ class PartialRecord(Record):
     def __init__(self, record: Record, plans: list[FieldPlan], computed: Iterable[FieldPlan] = ()) -> None:
         assert record.schema is not None  # only models are narrowed
         self.partial: Any = partial_class(record.schema.model, tuple(plan.name for plan in plans))
-        # Without a table: no write tokens come, and nothing is kept of the stored item.
+        # Without a table: no write tokens are read, and nothing is kept of the stored item.
         super().__init__(open_class(self.partial), SLOTS, schema=replace(record.schema, table=None))
         self.plans = plans
         self.computed: list[FieldPlan] = list(computed)
@@ -105,7 +105,7 @@ def plan_of(record: Record, part: Part, place: Location) -> FieldPlan:
 
 
 def _same(part: Field, field: Field) -> bool:
-    # A field may be described anew by a subclass or a plugin; owner and stored name then still agree.
+    # A field may be declared again by a subclass or a plugin; owner and stored name then still agree.
     return part is field or (part.stored, part.owner) == (field.stored, field.owner)
 
 

@@ -55,7 +55,7 @@ def _make(model: Any, names: tuple[str, ...]) -> Any:
         "__doc__": f"Some attributes of a {model.__name__}, as select() asked for them.",
     }
     if has_slot(model):
-        # Past the metaclass's own constructor, which would build a schema and so make a model of it.
+        # Without the metaclass's own constructor, which would build a schema and so make the class a model.
         return ABCMeta.__new__(type(model), name, (model,), namespace)
     filled: Any = type(name, (), {"__slots__": (*names, "__loaded__")})
     return type(name, (filled,), namespace)
@@ -75,7 +75,7 @@ def _getattr(self: Any, name: str) -> Any:
         raise PartialItem(
             f"{model.__name__}.{name} was not selected: add it to select(), or load the whole item", field=name
         )
-    # Once more, for the error: of a property that needs what was not selected, or of a name that nobody knows.
+    # Once more, for the error: of a property that needs what was not selected, or of a name that does not exist.
     return object.__getattribute__(self, name)
 
 

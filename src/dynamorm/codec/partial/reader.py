@@ -86,7 +86,7 @@ class _PartialCodec:
         self.nests: bool = False  # what partial objects hold is not written back
         self.codec_of: Callable[[Any], ModelCodec] = codec.codec_of
         self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
-        # Its values may tell less than its key (a composite's components), or in another spelling: then it keeps that.
+        # Its values may hold less than its key (a composite's components), or in another spelling: then it keeps that.
         kept = bool(computed) or not codec.keys.exact
         self.access: Access = Access(self._construct, lambda _: None, _keep if kept else lambda _, __: None)
         self.careful: Explaining = Explaining(self)  # type: ignore[arg-type] # has what it asks of a codec

@@ -1,7 +1,7 @@
-"""Replies to BatchGetItem and BatchWriteItem: each item is found again by its key, or the reply is not believed.
+"""Replies to BatchGetItem and BatchWriteItem: each item is found again by its key, or the reply is refused.
 
 A reply tells of each key that was asked for exactly once: with its item, as unprocessed, or (when reading) not at all,
-which means that there is none. An item nobody asked for, and one that comes twice, is no answer. It must not know verbs.
+which means that there is none. An item that was not asked for, or that comes twice, is refused. It must not know verbs.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class BatchReading:
             raise malformed("it holds items of another table")
         wires = tables.get(self._table)
         if wires is None and len(left) == len(asked):
-            return [], left  # nothing was processed, so nothing is said of the table
+            return [], left  # nothing was processed, so the reply does not name the table
         if not isinstance(wires, list):
             raise malformed("it does not tell of the table that was asked")
         items = []

@@ -1,4 +1,4 @@
-"""Replies to objects: the typed fast path with its proof that no key came twice, and the careful path behind it.
+"""Replies to objects: the typed fast path, with its proof that no key came twice, and the careful path after it.
 
 The typed decoder ignores what it does not know and keeps the last of two equal keys. Re-encoding what it kept gives
 as many bytes as came only if nothing was ignored and nothing came twice, because msgspec writes the shortest JSON
@@ -188,7 +188,7 @@ class Reading:
     def _keeping(self, raw: bytes, item: dict[str, Any]) -> Any:
         """As `_read`; what the classes of nested objects do not know is kept."""
         obj = self._read(raw, item)
-        if obj.__class__ is self._codec.model and self._loses(item):  # of a subclass its own reader has done it
+        if obj.__class__ is self._codec.model and self._loses(item):  # the reader of a subclass has done it already
             self._codec.inner.gather(obj, raw, item)
         return obj
 
@@ -217,7 +217,7 @@ class Reading:
                 reply = self._reply(body)
                 wire = reply.Item
                 if wire is not U and len(dumps(reply)) == len(body):
-                    # Nothing but {"Item": ...} has this length.
+                    # Only {"Item": ...} has this length.
                     raw = body[8:-1]
                     if key is None or self._same(wire, key) or is_of(raw, key, self.starts):
                         return self._make(wire, raw)

@@ -100,7 +100,7 @@ class StreamRecord(_Unpacked[M]):
         self.region: str | None = region
         self.table: str | None = table
         self.is_ttl_expiry: bool = is_ttl_expiry
-        """Whether DynamoDB removed the item because its time to live was over, rather than somebody's delete."""
+        """Whether DynamoDB removed the item because its time to live was over, rather than because of a delete."""
         self.shard: str | None = shard
         self._skip_unknown = skip_unknown
 
@@ -108,7 +108,7 @@ class StreamRecord(_Unpacked[M]):
     def keys(self) -> tuple[Any, ...]:
         """The item's key as Python values, partition first. Every view type has it.
 
-        To find the item, pass `stored_key`: of values, a key is made anew, in the spelling of this library.
+        To find the item, pass `stored_key`: of values, a new key is made, in the spelling of this library.
 
         Raises: ValidationError when the key is not of the model's types.
 
@@ -169,7 +169,7 @@ class StreamRecord(_Unpacked[M]):
         from dynamorm.codec.family import kind_of  # only models that share a table need it
 
         schema = self._codec.schema
-        with suppress(DecodeError):  # what is no item is told by whoever decodes it
+        with suppress(DecodeError):  # what is no item is reported by the code that decodes it
             discriminator = parts_of(raw).get(schema.discriminator or "")
             return kind_of(schema, None if discriminator is None else decoded(discriminator))
         return "own"
@@ -232,5 +232,5 @@ def refuse_awaitable(result: Any) -> None:
     if hasattr(result, "__await__"):
         close = getattr(result, "close", None)
         if close is not None:
-            close()  # or Python would warn of it a second time
+            close()  # otherwise Python would warn of it a second time
         raise InvalidUse("the handler is a coroutine function: use AsyncDB, or run the coroutine yourself")

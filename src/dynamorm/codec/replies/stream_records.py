@@ -114,7 +114,7 @@ def read_record(
         )
     stream_record = _made(parsed, codec, None, skip_unknown=skip_unknown)
     for name in () if stream_record.passed_over else _IMAGES:
-        getattr(stream_record, name)  # what does not fit is told here, not somewhere later
+        getattr(stream_record, name)  # a value that does not fit raises here, not later
     return stream_record
 
 
@@ -177,7 +177,7 @@ def check_on_unknown(value: Any) -> bool:
 
 
 def named(table: str, name: str, prefix: str | None) -> bool:
-    """Whether ``table`` is ``name`` behind the prefix of the table names; any prefix will do when it is not known."""
+    """Whether ``table`` is ``name`` after the prefix of the table names; any prefix will do when it is not known."""
     return table.endswith(name) if prefix is None else table == prefix + name
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dynamorm.codec.tours import Tour, Walk, Walks
 
 _INLINED: Final = sys.version_info >= (3, 12)
-"""Whether a comprehension is no call of its own: then it is the fastest way to fill a list, else a loop is."""
+"""Whether a comprehension runs without a call of its own: then it fills a list fastest, else a loop does."""
 
 
 class ListShape(Shape):
@@ -320,7 +320,7 @@ class DictShape(Shape):
         if not self.key.is_text:
             return None
         element, key = f"{y}_", f"k{y}_"
-        # The dict that msgspec made is nobody else's: its values are replaced where they are.
+        # Nothing else refers to the dict that msgspec made: its values are replaced in place.
         head = [f"{y} = {x}.M", f"for {key}, {element} in {y}.items():"]
         value = self.item.decode(source, element)
         if not last or not isinstance(self.item, Scalar) or not self.item.is_text:
@@ -363,7 +363,7 @@ class DictShape(Shape):
                 return
             if several and len(members) > len(value):
                 members = members_read(members, self.key, self._key_of)
-            # Of both the order is the same: one was made of the other.
+            # Both have the same order: one was made from the other.
             if len(members) == len(value):
                 for obj, (key, member) in zip(value.values(), members.items(), strict=True):
                     inner(obj, member, (*place, key), tour)
@@ -401,7 +401,7 @@ def _walk_of_elements(inner: Iterable[Walk | None]) -> Walk:
 
 
 def _instance(kind: type, also: tuple[type, ...] = ()) -> Any:
-    """A function that hands on an instance of ``kind`` (a subclass will do) and raises Mismatch for anything else."""
+    """A function that returns an instance of ``kind`` (a subclass will do) and raises Mismatch for anything else."""
     accepted = (kind, *also)
 
     def check(value: Any) -> Any:

@@ -55,7 +55,7 @@ class FieldPlan:
         # The times that the library sets are declared without Optional, and are None until the first write.
         self.nullable: bool = self.optional or (field.default is None and not shape.null)
         # None is left out and read back as the default; where the default is another value, NULL must say so.
-        # So it must where an attribute of another name would be read in its place.
+        # NULL is also needed where an attribute of another name would be read instead.
         told = keep_none or bool(field.also_read) or not self._none_by_default
         self.keep_none: bool = self.optional and not sparse and told
         # A part of the primary key is always stored.
@@ -185,7 +185,7 @@ class FieldPlan:
         return self.hook is None and not self.constrained
 
     def encode_lines(self, source: Source, v: str, store: str, *, checks: bool = True) -> list[str]:
-        """The lines that work out the wire value of variable ``v``, each end put behind ``store``, unless it is left out.
+        """The lines that compute the wire value of variable ``v``, put after ``store``, unless it is left out.
 
         Without ``checks`` the value may break the field's constraints, as the operand of a condition may.
         """
@@ -253,7 +253,7 @@ class FieldPlan:
         return wire if wire is not None and (empty_wire(wire) or wire == _ZERO_WIRE) else None
 
     def _key_guard(self, v: str) -> str:
-        """The test that spares most texts the look at their size in bytes; a number is never too long for a key."""
+        """The test that makes it unnecessary to measure most texts in bytes; a number is never too long for a key."""
         if self.shape.passes and self.shape.tag == "S" and self.shape.classes == (str,):
             return f"if not 0 < len({v}) <= {self.key_limit // 4}: "
         return ""

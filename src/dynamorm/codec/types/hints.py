@@ -118,7 +118,7 @@ def origin_of(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def flat_union(arguments: tuple[Any, ...], context: Context) -> list[Any]:
-    """The members of a union, with unions inside it laid open; None is NoneType."""
+    """The members of a union, with those of unions inside it; None is NoneType."""
     members: list[Any] = []
     for argument in arguments:
         hint = plain(argument, context)
@@ -130,7 +130,7 @@ def flat_union(arguments: tuple[Any, ...], context: Context) -> list[Any]:
 
 
 def resolved(hint: Any, context: Context) -> Any:
-    """An annotation with its text resolved, for readers other than ours."""
+    """An annotation with its text resolved, for readers other than this library."""
     hint = plain(hint, context)
     arguments = typing.get_args(hint)
     if not arguments or typing.get_origin(hint) is typing.Literal:

@@ -19,11 +19,11 @@ from .source import Source
 from .times import Real
 
 _CONTEXT: Final = Context(capitals=1)
-"""Our own: the program's may write exponents in another way."""
+"""The library's own context: the program's may write exponents in another way."""
 
 
 _FREE: Final = (Any, dict, list, dict[str, Any], list[Any], Any | None, dict[str, Any] | None, list[Any] | None)
-"""Annotations under which plain JSON is read back as it is, so that nothing need be tried."""
+"""Annotations under which plain JSON is read back as it is, so that reading back need not be tried."""
 
 
 class JsonShape(Shape):
@@ -174,7 +174,7 @@ def _names(value: Any) -> Any:
 
 
 def _dump(value: Any) -> Any:
-    if isinstance(value, Real.datetime):  # of a class of another library's
+    if isinstance(value, Real.datetime):  # the class is another library's
         return Real.datetime.combine(value.date(), value.timetz())
     if isinstance(value, Real.date):
         return Real.date(value.year, value.month, value.day)

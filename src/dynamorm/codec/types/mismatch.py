@@ -16,7 +16,7 @@ class Mismatch(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The value may be protected: it does not travel.
+        # The value may be protected, so it is not kept.
         return (Mismatch, (self.expected, None, self.found, self.hint), self.__dict__ | {"value": None})
 
     @property

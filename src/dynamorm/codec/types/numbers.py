@@ -46,7 +46,7 @@ def int_text(value: object) -> str:
     plain = int(value)
     if LOW < plain < HIGH:
         return f"{plain}"
-    if plain.bit_length() > 420:  # 10**126 has 419 bits: never spend time on printing more
+    if plain.bit_length() > 420:  # 10**126 has 419 bits: a larger number is not converted to text
         raise NumberPrecision("a number must lie within 9.99E+125")
     return _canonical(Decimal(plain))
 

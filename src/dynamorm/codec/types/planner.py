@@ -138,7 +138,7 @@ class Planner:
             return self._literal(arguments, context)
         if not isinstance(origin, type):
             raise ModelError(f"{context.where}: the type {hint!r} cannot be stored")
-        if origin.__module__.startswith("freezegun"):  # the class body was run while the clock stood still
+        if origin.__module__.startswith("freezegun"):  # the class body was run while a tool had stopped the clock
             origin = real(origin)
         if origin in SCALARS:
             return SCALARS[origin]
@@ -229,7 +229,7 @@ class Planner:
         return record
 
     def _foreign(self, cls: Any, key: Any, members: Members, context: Context) -> Record:
-        from .foreign import with_other_names  # loaded by whoever found the members
+        from .foreign import with_other_names  # already loaded by the code that listed the members
 
         record = self._records[key] = Record(cls, members.style)
         record.make = members.make

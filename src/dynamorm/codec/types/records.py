@@ -78,7 +78,7 @@ class Record(Shape):
         return {name: wire for name, wire in members.items() if name not in self._known}
 
     def knows(self, members: dict[str, Any]) -> bool:
-        """Whether nothing of a stored map would be lost: the objects inside it are another matter."""
+        """Whether nothing of a stored map would be lost: the objects inside it are not looked at."""
         return self.extras or self._known.issuperset(members)
 
     @cached_property
@@ -310,7 +310,7 @@ class Record(Shape):
                 tour.at(self, value, members, place)
 
         walks.keep(self, walk)
-        inside = walks.within(self.plans)  # which may come back to this very record
+        inside = walks.within(self.plans)  # which may refer to this same record
         return walk
 
     @property

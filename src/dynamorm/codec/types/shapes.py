@@ -49,7 +49,7 @@ def refuse_null(wire: Any) -> None:
 
 
 def refuse_empty(wire: Any, value: Any) -> Any:
-    """The wire value of a set that may also be None; raises Mismatch for an empty one, which is stored as None is."""
+    """The wire value of a set that may also be None; raises Mismatch for an empty one, which is stored like None."""
     if "NULL" in wire:
         raise Mismatch("None or a set that is not empty", value, "an empty one, which is stored as None is")
     return wire
@@ -71,7 +71,7 @@ class Shape:
     vanishes: bool = False
     """Whether DynamoDB removes the attribute when an update leaves it empty."""
     passes: bool = False
-    """Whether decoding hands the payload on untouched, so that a missing one would go unnoticed."""
+    """Whether decoding returns the payload unchanged, so that a missing one would go unnoticed."""
     first: str = "None"
     """What variable ``last`` of `decode_into` holds before the first value."""
 
@@ -133,7 +133,7 @@ class Shape:
         raise ValidationError(f"{self.expected} has no elements: a list, set or text has")
 
     def part(self, name: str | int) -> Shape:
-        """The shape behind ``.name`` or ``[0]``."""
+        """The shape of ``.name`` or ``[0]``."""
         raise ValidationError(f"{self.expected} has no part {name!r}")
 
 
@@ -194,7 +194,7 @@ class Scalar(Shape):
 
     @property
     def is_text(self) -> bool:
-        """Whether it is text that is handed on untouched."""
+        """Whether it is text that is returned unchanged."""
         return self.passes and self._payload is str
 
     @override
@@ -334,7 +334,7 @@ class Nullable(Shape):
 
     @override
     def walk(self, walks: Walks) -> Walk | None:
-        return walks.of(self.inner)  # which passes NULL by
+        return walks.of(self.inner)  # which does not handle NULL
 
     @override
     def fits(self, value: Any) -> bool:

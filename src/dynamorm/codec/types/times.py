@@ -58,7 +58,7 @@ def instant_text(value: Any, plain: type = Real.datetime) -> str:
         raise Mismatch("datetime", value)
     if value.tzinfo is not UTC or value.__class__ is not plain:
         value = _utc(value)
-    text: str = to_builtins(value)  # the fastest way there is to a datetime's text
+    text: str = to_builtins(value)  # the fastest way to a datetime's text
     return f"{text[:-1]}000Z" if len(text) == _LENGTH_WITH_FRACTION else f"{text[:-1]}.000000000Z"
 
 
@@ -134,7 +134,7 @@ def duration_text(value: Any) -> str:
     """The number of seconds, exact to the microsecond."""
     if not isinstance(value, timedelta):
         raise Mismatch("timedelta", value)
-    if value.__class__ is not timedelta:  # whose arithmetic may be another
+    if value.__class__ is not timedelta:  # a subclass may calculate differently
         days, seconds, micros = (
             descriptor.__get__(value) for descriptor in (timedelta.days, timedelta.seconds, timedelta.microseconds)
         )

@@ -127,7 +127,7 @@ class Union(Shape):
                 tries.append(f"{name}, ")
                 for kind in member.classes:
                     if not isinstance(member, Record) and kind in (list, dict, tuple, set, frozenset):
-                        continue  # the elements decide, so the members are tried in turn
+                        continue  # the type depends on the elements, so the members are tried one after the other
                     if isinstance(member, Record) and kind is dict:
                         continue
                     lines.append(f"if c is {source.bind(kind.__name__, kind)}: return {name}(v)")

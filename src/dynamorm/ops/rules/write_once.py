@@ -16,7 +16,7 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.document import normal
 from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
 from dynamorm.expressions.check import PROTECTED
-from dynamorm.expressions.path import Path
+from dynamorm.expressions.path import Path, system_path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes.draft import SaveDraft, WriteDraft
@@ -80,7 +80,7 @@ def check_save(plan: ModelRequests, obj: Any, changes: Mapping[str, Any]) -> Con
     for field in plan.kept:
         if field.stored not in changes:
             continue
-        if not _only_once(field) or _is_value(plan.codec.stored(obj, field.stored)):
+        if not _only_once(field) or _is_value(_loaded(plan, obj, field)):
             raise _changed(plan, field)
         first.append(_missing(field))
     # With a version nobody has written it since.
@@ -99,7 +99,7 @@ def check_put(plan: ModelRequests, obj: Any, loaded: bytes | None) -> Condition:
     for field in plan.kept:
         wire = codec.encode_field(field.name, getattr(obj, field.name))
         if loaded is not None:  # as it was read: another program may write the same in another way, or not at all
-            known = codec.stored(obj, field.stored)
+            known = _loaded(plan, obj, field)
             wire = known if _is_value(known) or not _only_once(field) else wire
         equal = _equal(field, wire)
         terms.append(_missing(field) | equal if _may_lack(plan, field, wire) else equal)
@@ -130,7 +130,7 @@ def explain(write: Write, wires: Wires) -> None:
     def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
         stored = {} if raw is None else read_object(raw)
         for field in plan.kept if raw is not None else ():
-            found = stored.get(field.stored)
+            found = _stored_in(stored, field)
             if field.stored in wires and _differs(plan, field, found, wires[field.stored]):
                 return ConditionFailed(
                     f"{plan.codec.schema.name}.{field.name} is {_what(field)}, and another value is stored: {_FIX}",
@@ -197,10 +197,27 @@ def _path(field: Field) -> Any:
 
 
 def _missing(field: Field) -> Condition:
-    return Comparison("null", (), _path(field))
+    others = [Comparison("attribute_not_exists", (), system_path(name)) for name in field.also_read]
+    return reduce(and_, others, Comparison("null", (), _path(field)))
 
 
 def _equal(field: Field, wire: dict[str, Any] | None) -> Condition:
+    """That this value is stored, under the field's own name or, where that is not there, under another one."""
     if wire is None or not _is_value(wire):
         return _missing(field)
-    return Comparison("=", (Wire(wire),), _path(field))
+    equal: Condition = Comparison("=", (Wire(wire),), _path(field))
+    for name in field.also_read:
+        older = Comparison("=", (Wire(wire),), system_path(name))
+        equal |= Comparison("attribute_not_exists", (), _path(field)) & older
+    return equal
+
+
+def _loaded(plan: ModelRequests, obj: Any, field: Field) -> dict[str, Any] | None:
+    """What is stored of a field of a loaded object, under whichever of its names."""
+    wires = (plan.codec.stored(obj, name) for name in (field.stored, *field.also_read))
+    return next((wire for wire in wires if wire is not None), None)
+
+
+def _stored_in(item: Mapping[str, Any], field: Field) -> Any:
+    """The wire value of a field in an item, under whichever of its names; None when it is not there."""
+    return next((item[name] for name in (field.stored, *field.also_read) if name in item), None)
