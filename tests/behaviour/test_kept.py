@@ -49,6 +49,13 @@ class Loose(Model, table="loose"):
     count: Attr[int | None] = attr(default=None, write_once=True)
 
 
+class Renamed(Model, table="renamed"):
+    id: Attr[str] = partition_key()
+    note: Attr[str] = attr(default="n")
+    owner: Attr[str] = attr(default="me", immutable=True, also_read=("Owner",))
+    receipt: Attr[str | None] = attr(default=None, write_once=True, also_read=("Receipt",))
+
+
 @dataclasses.dataclass
 class Plain:
     id: str
@@ -58,7 +65,7 @@ class Plain:
 
 
 register(Plain, table="plain", partition="id", immutable=["owner"], write_once=["receipt"], protected=["status"])
-MODELS = [Order, Loose, Plain]
+MODELS = [Order, Loose, Renamed, Plain]
 
 CHANGED = {"owner": "you", "receipt": "other", "status": "paid", "marks": {"x"}, "tries": 1}
 
@@ -265,3 +272,27 @@ def test_a_composite_takes_no_such_option():
         class Wrong(Model, table="wrong"):
             a: Attr[str]
             pk: Attr[str] = partition_key(composite("a"), protected=True)
+
+
+def test_a_value_that_is_stored_under_another_name_is_kept_too(db, key):
+    item = {"id": {"S": key}, "note": {"S": "n"}, "Owner": {"S": "me"}, "Receipt": {"S": "r1"}}
+    store(db, Renamed, item)
+    with pytest.raises(ConditionFailed) as caught:
+        db.update(Renamed, key, Renamed.receipt.set("r2"))
+    assert refused(caught.value, "receipt")
+    loaded = db.get(Renamed, key)
+    loaded.receipt = "r2"
+    with pytest.raises(ValidationError) as unsent:
+        db.save(loaded)
+    assert refused(unsent.value, "receipt")
+    for change_of in ({"receipt": "r2"}, {"owner": "you"}):
+        with pytest.raises(ConditionFailed) as caught:
+            db.put(Renamed(**{"id": key, "owner": "me", "receipt": "r1"} | change_of))
+        assert refused(caught.value, *change_of)
+    assert stored(db, Renamed, key) == item
+    db.put(Renamed(id=key, note="m", receipt="r1"))
+    assert db.get(Renamed, key).note == "m"
+    db.update(Renamed, key, Renamed.receipt.set("r1"))
+    store(db, Renamed, {"id": {"S": key}, "Owner": {"S": "me"}})
+    db.update(Renamed, key, Renamed.receipt.set("r3"))
+    assert db.get(Renamed, key).receipt == "r3"
