@@ -99,7 +99,7 @@ class Plugin:
     """The simple way to join each verb: subclass it, override what matters, and register it by ``db.use(plugin)``.
 
     The hooks may be plain functions or coroutines, on either face. Of each verb ``pre_query`` sees the beginning, and
-    exactly one of the others the end. What ``pre_query`` raises refuses the verb: nothing was sent. A failure of the
+    exactly one of the others the end; `on_error` also of one that was cancelled or interrupted. What ``pre_query`` raises refuses the verb: nothing was sent. A failure of the
     others never changes the result: it is logged, at most once a minute; or raised as `PluginError` behind it where the
     plugin is registered with ``on_error="raise_after"``.
 
@@ -227,7 +227,8 @@ class AroundHook(Protocol):
 
 
 class AttemptHook(Protocol):
-    """``admit(call)`` before each attempt raises a `DynamORMError` to refuse it: nothing of it is sent.
+    """``admit(call)`` before each attempt raises an error to refuse it: nothing of it is sent. One that is no
+    `DynamORMError` becomes the cause of a `PluginRefused`.
 
     For each attempt that was admitted, and only for these, ``observed(call, reply, error)`` is called exactly once: with its
     reply, with the error, or with neither where it was abandoned (cancelled, closed, interrupted). A refused first attempt

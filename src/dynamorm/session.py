@@ -17,6 +17,7 @@ from dynamorm.ops.calls.op import Op
 from dynamorm.ops.context import Context
 from dynamorm.ops.requests import ModelRequests, check_production
 from dynamorm.ops.rules.of_model import add_rules
+from dynamorm.ops.writes.rules import check_rules
 
 from .codec.registry import Registry
 from .effects import Flow
@@ -39,7 +40,7 @@ class Session(Context):
     ``raising`` are the plugins whose failures behind a verb are raised. ``verbs`` are the flows of the verbs for the faces.
     """
 
-    __slots__ = ("_around", "_plugins", "raising", "verbs")
+    __slots__ = ("_around", "_has_views", "_plugins", "raising", "verbs")
 
     if TYPE_CHECKING:
         from dynamorm.faces import verbs  # given by the face, which stands above
@@ -48,6 +49,7 @@ class Session(Context):
         endpoint = Endpoint.parse(config.resolve_endpoint())
         super().__init__(config, endpoint, _channel(config, endpoint, clock))
         self.raising: frozenset[str] = frozenset()
+        self._has_views = False
         self.use(plugins)
 
     def use(self, plugins: tuple[Any, ...]) -> None:
@@ -73,8 +75,8 @@ class Session(Context):
 
     @property
     def is_used(self) -> bool:
-        """Whether a model has been used, so that what plugins add to it is settled."""
-        return bool(self._plans)
+        """Whether a model has been used or a view was made, so that what plugins add is settled."""
+        return bool(self._plans) or self._has_views
 
     def stand_in(self, verbs: Any) -> None:
         """Let the faces find the flows of the verbs here: the module of the verbs, or what stands in for it."""
@@ -82,6 +84,7 @@ class Session(Context):
 
     def scoped(self, scope: Mapping[str, str]) -> Session:
         """The same session for a view with this scope."""
+        self._has_views = True  # the view has the plugins of this moment
         other = copy(self)
         other.scope = scope
         return other
@@ -100,8 +103,10 @@ class Session(Context):
             self.registry.codec(model), tokens=self.config.write_tokens, strict=self.config.strict_creates
         )
         schema = plan.codec.schema
-        rules = (rule_of(schema) for rule_of in _members(self._plugins, "write_rule"))
-        add_rules(plan, [rule for rule in rules if rule is not None])
+        rules = [rule for of in _members(self._plugins, "write_rule") if (rule := of(schema)) is not None]
+        if rules:
+            check_rules(rules)
+        add_rules(plan, rules)
         if self.config.preset == "production":
             check_production(plan)
         return plan
@@ -142,7 +147,7 @@ def _arounds(plugin: Any) -> Iterator[Any]:
     if admit is not None or observed is not None:
         from dynamorm.ops.calls.attempt_hooks import watched  # only where a plugin looks at attempts
 
-        yield partial(watched, admit=admit or _nothing, observed=observed or _nothing)
+        yield partial(watched, admit=admit or _nothing, observed=observed or _nothing, name=name_of(plugin))
 
 
 def _nothing(*_: Any) -> None:

@@ -211,7 +211,7 @@ def test_what_is_raised_before_a_verb_refuses_it(plugged, key, caplog):
     plugin = Refusing()
     db = plugged(plugin)
     plugin.error = ValueError("not now")
-    with pytest.raises(PluginRefused, match="Refusing refused create: nothing was sent") as caught:
+    with pytest.raises(PluginRefused, match=r"Refusing refused create \(\w+\): nothing was sent") as caught:
         db.create(Payment(id=key))
     assert caught.value.outcome is Outcome.NOT_APPLIED
     assert caught.value.__cause__ is plugin.error
@@ -502,3 +502,145 @@ def test_a_hook_sees_how_long_a_verb_took(plugged, key):
 
     plugged(Slow()).create(Payment(id=key))
     assert 0 < taken[0] < 60
+
+
+def test_a_view_has_the_plugins_that_its_database_had(plugged, key):
+    db = plugged()
+    view = db.view(tenant="t1")
+    with pytest.raises(ConfigError, match="before the first call and the first view"):
+        db.use(Diary())
+    with pytest.raises(ConfigError, match=r"call db\.use\(\) before db\.view\(\)"):
+        view.use(Diary())
+
+
+def test_closing_a_view_closes_nothing(plugged, key):
+    told = []
+
+    class Living:
+        name = "living"
+
+        def opened(self, db):
+            told.append("opened")
+
+        def closed(self, db):
+            told.append("closed")
+
+    db = plugged(Living())
+    with db.view(tenant="t1") as view:
+        view.create(Payment(id=key))
+    db.view(tenant="t2").close()
+    assert db.get(Payment, key).id == key
+    assert told == []
+
+
+class Owned(Exception):
+    """An error of a program's own."""
+
+
+def test_whatever_admit_raises_is_the_end_of_its_attempt(plugged, key):
+    class Closed:
+        name = "closed"
+
+        def admit(self, call):
+            raise Owned("not now")
+
+    db = plugged(Closed())
+    with pytest.raises(PluginRefused, match="the plugin closed refused an attempt of PutItem") as caught:
+        db.create(Payment(id=key))
+    assert isinstance(caught.value.__cause__, Owned)
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+
+
+def test_whatever_admit_raises_behind_an_attempt_that_was_lost_leaves_the_outcome_open(
+    made, key, face_kind, lossy_port
+):
+    class Once:
+        name = "once"
+
+        def __init__(self):
+            self.asked = 0
+
+        def admit(self, call):
+            self.asked += 1
+            if self.asked > 1:
+                raise Owned("not again")
+
+    config = Presets.local_development(endpoint=f"http://127.0.0.1:{lossy_port}", table_prefix=made)
+    face = Face(face_kind, config, extensions=(Once(),))
+    with pytest.raises(OutcomeUnknown) as caught:
+        face.create(Payment(id=key))
+    assert isinstance(caught.value.earlier[-1], PluginRefused)
+    face.close()
+
+
+def test_a_hook_that_nobody_would_wait_for_is_refused(plugged):
+    class Late:
+        name = "late"
+
+        async def admit(self, call): ...
+
+    with pytest.raises(ConfigError, match="admit of the plugin late is a coroutine"):
+        plugged(Late())
+
+
+def test_an_operation_that_is_no_layer_is_refused(plugged):
+    class Lost:
+        name = "lost"
+
+        def operation(self, next):
+            del next
+
+    with pytest.raises(ConfigError, match=r"operation\(next\) of a plugin returns a function"):
+        plugged(Lost())
+
+
+def test_an_iteration_that_a_plugin_answers_ends(plugged, key):
+    class Empty:
+        name = "empty"
+
+        def operation(self, next):
+            def answered(operation):
+                if operation.verb == "iterate":
+                    return []
+                return (yield from next(operation))
+
+            return answered
+
+    db = plugged(Empty())
+    db.create(Order(customer=key, number=1))
+    assert list(db.model(Order).where(Order.customer == key)) == []
+    assert len(db.model(Order).where(Order.customer == key).all()) == 1
+
+
+@pytest.mark.parametrize("diary", [Diary, AwaitingDiary])
+def test_a_cancelled_verb_has_an_end_too(made, key, diary):
+    import socket
+
+    from dynamorm import AsyncDB
+
+    async def main(port):
+        config = Presets.local_development(endpoint=f"http://127.0.0.1:{port}", table_prefix=made)
+        notes = diary()
+        async with AsyncDB(config, extensions=(notes,)) as db:
+            for steps in range(1, 12):
+                task = asyncio.create_task(db.get(Payment, key))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+        return [entry[1] for entry in notes.log]
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        log = asyncio.run(main(silent.getsockname()[1]))
+    assert log.count("before") == log.count("failed") > 5
+    assert "after" not in log
+
+
+def test_what_is_only_called_like_a_moment_is_refused(plugged):
+    class Of:
+        name = "of"
+        model = Payment
+
+    with pytest.raises(ConfigError, match="model of the plugin of is no function"):
+        plugged(Of())

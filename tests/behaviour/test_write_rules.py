@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from dynamorm import Attr, Model, Presets, Unique, attr, partition_key, sort_key, version
+from dynamorm import Attr, Model, Presets, Unique, attr, composite, partition_key, sort_key, version
 from dynamorm.errors import (
     AlreadyExists,
     ConditionFailed,
@@ -512,3 +512,157 @@ def test_two_plugins_that_write_one_item_are_named(plugged, key):
     db = plugged(Receipts(key), Twice(key))
     with pytest.raises(ValidationError, match="one of them was added by receipts and twice"):
         db.put(Plain(id=key))
+
+
+class Parcel(Model, table="parcels"):
+    id: Attr[str] = partition_key()
+    state: Attr[str] = attr(default="new")
+    city: Attr[str] = attr(default="")
+    parts: Attr[dict[str, int]] = attr(default_factory=dict)
+    tags: Attr[list[int]] = attr(default_factory=list)
+    by_state: Attr[str] = attr(composite("state", "city"), init=False)
+
+
+class Plan(Model, table="plans"):
+    id: Attr[str] = partition_key()
+    parts: Attr[dict[str, int]] = attr(default_factory=dict)
+    tags: Attr[list[int]] = attr(default_factory=list)
+    version: Attr[int] = version()
+
+
+MODELS += [Parcel, Plan]
+
+
+class Ruled:
+    """Gives one model a rule of one function."""
+
+    name = "ruled"
+
+    def __init__(self, model, moment, function, **more):
+        self._model = model
+        self.rule = type("Rule", (WriteRule,), {moment: lambda _, draft: function(draft), **more})()
+
+    def write_rule(self, schema):
+        return self.rule if schema.model is self._model else None
+
+
+@pytest.mark.parametrize("moment", ["transform", "contribute"])
+@pytest.mark.parametrize(
+    ("model", "field", "value", "why"),
+    [
+        (Payment, "id", "other", "a part of the key"),
+        (Payment, "version", 77, "kept by the library"),
+        (Account, "email", "same@example.com", "Unique"),
+        (Parcel, "state", "sent", "a part of by_state"),
+        (Parcel, "by_state", "sent#", "computed from others"),
+        (Plain, "amuont", 1, "has no field.*did you mean 'amount'"),
+    ],
+)
+def test_what_is_more_than_a_value_is_not_set_by_a_rule(plugged, key, model, field, value, why, moment):
+    db, plain = plugged(Ruled(model, moment, lambda draft: draft.set(field, value))), plugged()
+    one = model(id=key, email=f"{key}@example.com") if model is Account else model(id=key)
+    with pytest.raises(ValidationError, match=why):
+        db.create(one)
+    with pytest.raises(ValidationError, match=why):
+        db.put(one)
+    plain.create(one)
+    before = stored(plain, model, key)
+    if model is Account:
+        one.seal = "x"
+        change = Account.seal.set("y")
+    elif model is Parcel:
+        one.tags = [1]
+        change = Parcel.tags.set([2])
+    else:
+        one.amount = 1
+        change = model.amount.set(2)
+    with pytest.raises(ValidationError, match=why):
+        db.save(one)
+    with pytest.raises(ValidationError, match=why):
+        db.update(one, change)
+    assert stored(plain, model, key) == before
+
+
+@pytest.mark.parametrize("model", [Parcel, Plan])
+def test_what_a_rule_sets_takes_the_place_of_what_was_changed_inside(plugged, key, model):
+    def contribute(draft):
+        draft.set("parts", {"z": 1})
+        draft.set("tags", [9])
+
+    db, plain = plugged(Ruled(model, "contribute", contribute)), plugged()
+    plain.create(model(id=key, parts={"a": 1}, tags=[1]))
+    one = plain.get(model, key)
+    one.parts["b"] = 2
+    one.tags.append(2)
+    db.save(one)
+    assert (one.parts, one.tags) == ({"z": 1}, [9])
+    assert plain.get(model, key) == one
+    one.parts["c"] = 3
+    plain.save(one)
+    assert plain.get(model, key).parts == {"z": 1, "c": 3}
+
+
+def test_the_callers_condition_goes_with_the_write_that_takes_the_place_of_its_own(plugged, key):
+    db = plugged(
+        Ruled(
+            Payment,
+            "transform",
+            lambda draft: draft.instead("update", *draft.target, Payment.gone.set(True)),
+            verbs=("delete",),
+        )
+    )
+    db.create(Payment(id=key, amount=1))
+    with pytest.raises(ConditionFailed):
+        db.delete(Payment, key, condition=Payment.amount == 9)
+    assert not db.get(Payment, key).gone
+    db.delete(Payment, key, condition=Payment.amount == 1)
+    assert db.get(Payment, key).gone
+
+
+def test_a_condition_that_no_other_verb_can_keep_is_not_lost(plugged, key):
+    db = plugged(Ruled(Payment, "transform", lambda draft: draft.instead("create", draft.obj), verbs=("put",)))
+    with pytest.raises(ValidationError, match="the put has a condition, and a create takes none"):
+        db.put(Payment(id=key), condition=Payment.amount == 9)
+    db.put(Payment(id=key))
+    with pytest.raises(AlreadyExists):
+        db.put(Payment(id=key))
+
+
+def test_the_old_item_is_not_to_be_had_of_a_write_that_was_replaced(plugged, key):
+    db = plugged(SoftDelete())
+    db.create(Payment(id=key))
+    with pytest.raises(ValidationError, match="a rule puts another write in its place"):
+        db.delete(Payment, key, returning="old")
+    assert not db.get(Payment, key).gone
+
+
+class Coroutine(WriteRule):
+    async def contribute(self, draft): ...
+
+
+class Misnamed(WriteRule):
+    verbs = ("upsert",)
+
+
+class Text(WriteRule):
+    verbs = "update"
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        (Coroutine(), "contribute of Coroutine is a coroutine"),
+        (Misnamed(), r"the verbs of Misnamed are a tuple of .*'upsert'"),
+        (Text(), r"the verbs of Text are a tuple of .*'update'"),
+        (Announce, "write_rule gave the class Announce"),
+    ],
+)
+def test_a_rule_that_would_never_be_asked_is_refused(plugged, key, rule, why):
+    class Mistaken:
+        name = "mistaken"
+
+        def write_rule(self, schema):
+            return rule
+
+    with pytest.raises(ConfigError, match=why):
+        plugged(Mistaken()).create(Payment(id=key))

@@ -505,7 +505,10 @@ class PartialItem(ValidationError, AttributeError):
 
 
 class PluginRefused(Rejected):
-    """A plugin's ``pre_query`` refused a verb, by an exception that is no `DynamORMError`: that is its ``__cause__``."""
+    """A plugin refused a verb (``pre_query``) or an attempt (``admit``), by an exception that is no `DynamORMError`.
+
+    That is its ``__cause__``.
+    """
 
     code = "ErrPluginRefused"
 

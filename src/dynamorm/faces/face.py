@@ -55,7 +55,7 @@ class Face:
         What fails behind a verb in its hooks is logged; with ``on_error="raise_after"`` it is raised, as `PluginError` with
         the verb's result.
 
-        Raises: ConfigError for two plugins of one name, and after the first call.
+        Raises: ConfigError for two plugins of one name, and after the first call or the first view.
 
         Example: ``db.use(SlowQueries(), Outbox(table="events"))``
         """
@@ -75,8 +75,8 @@ class Face:
     def view(self, **scope: str) -> Self:
         """The same database for one scope, such as a tenant: plugins are told it with each verb.
 
-        The view shares connections, settings and plugins; it is cheap, and is not closed. Values are texts of 1 to 256
-        characters. A view of a view has both scopes, and cannot change a value.
+        The view shares connections, settings and plugins; it is cheap, and closing it closes nothing. Values are texts of 1
+        to 256 characters. A view of a view has both scopes, and cannot change a value.
 
         Raises: ValidationError.
 

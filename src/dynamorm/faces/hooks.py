@@ -51,7 +51,11 @@ class Hooks:
             yield from self._begin(context, operation)
             try:
                 result = yield from verb(operation)
-            except Exception as error:
+            except GeneratorExit as error:
+                if self._failed is not None:  # nothing can be awaited any more
+                    next(self._told(self._failed(context, operation, error), None, error), None)
+                raise
+            except BaseException as error:  # cancelled and interrupted, too
                 if self._failed is not None:
                     yield from self._told(self._failed(context, operation, error), None, error)
                 raise
@@ -69,9 +73,11 @@ class Hooks:
         except DynamORMError:
             raise
         except Exception as error:
-            raise PluginRefused(f"the plugin {self._name} refused {operation.verb}: nothing was sent") from error
+            raise PluginRefused(
+                f"the plugin {self._name} refused {operation.verb} ({type(error).__name__}): nothing was sent"
+            ) from error
 
-    def _told(self, hook: Flow[Any], result: Any, first: Exception | None) -> Flow[None]:
+    def _told(self, hook: Flow[Any], result: Any, first: BaseException | None) -> Flow[None]:
         """Run a hook behind a verb: its failure is not the verb's."""
         try:
             yield from hook

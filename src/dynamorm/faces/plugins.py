@@ -26,13 +26,21 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 """
 
 
+_PLAIN: Final = (
+    "operation", "write_rule", "finish", "field", "model", "around", "admit", "observed", "observe", "forked"
+)  # fmt: skip
+"""The moments at which nothing is awaited."""
+
+
 def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
     """Add plugins to those that a session has, inside them. Raises: ConfigError."""
     added = tuple(plugins)
+    if session.scope:
+        raise ConfigError("a view has the plugins of its database: call db.use() before db.view()")
     if session.is_used:
         raise ConfigError(
-            "plugins are registered before the first call, for what they add to a model is settled with its first use: call"
-            " db.use() right after the database is made"
+            "plugins are registered before the first call and the first view, for what they add to a model is settled with"
+            " its first use: call db.use() right after the database is made"
         )
     every = (*session.plugins, *added)
     names = [name_of(plugin) for plugin in every]
@@ -41,11 +49,27 @@ def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = Fa
     for plugin in added:
         if isinstance(plugin, type):
             raise ConfigError(f"{plugin.__name__} is a class: register an object of it, db.use({plugin.__name__}(...))")
+        _check_moments(plugin)
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
     session.use(every)
     _surround(session)
     _watch_forks(added)
+
+
+def _check_moments(plugin: Any) -> None:
+    """Refuse what is called like a moment and could not be asked at it. Raises: ConfigError."""
+    for moment in (*_PLAIN, "pre_query", "post_query", "on_error", "opened", "closed"):
+        member = getattr(plugin, moment, None)
+        if member is None:
+            continue
+        what = f"{moment} of the plugin {name_of(plugin)}"
+        if isinstance(member, type) or not callable(member):
+            raise ConfigError(
+                f"{what} is no function, and {moment} is the name of a moment of plugins: call the attribute otherwise"
+            )
+        if moment in _PLAIN and iscoroutinefunction(member):
+            raise ConfigError(f"{what} is a coroutine, which nobody would wait for: make it a plain function")
 
 
 def _surround(session: Session) -> None:

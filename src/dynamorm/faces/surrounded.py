@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.errors import ConfigError
 from dynamorm.plugin import Operation
 
 if TYPE_CHECKING:
@@ -123,6 +124,11 @@ class Surrounded:
         onion: VerbFlow = lambda operation: operation._begin()  # noqa: E731, SLF001 - its innermost flow
         for layer in reversed(layers):
             onion = layer(onion)
+            if not callable(onion):
+                raise ConfigError(
+                    "operation(next) of a plugin returns a function of the operation that gives a flow, not"
+                    f" {type(onion).__name__}"
+                )
         self._onion = onion
 
     def __getattr__(self, name: str) -> Any:
@@ -174,11 +180,12 @@ class _Pages:
         self._request = request
         self._onion = onion
         self._count = 0
+        self._answered = False
 
     @property
     def done(self) -> bool:
-        """Whether there is no further page."""
-        return bool(self._reader.done)
+        """Whether there is no further page: behind one that a plugin answered itself there is none, for none was asked."""
+        return self._answered or bool(self._reader.done)
 
     def next(self, session: Session) -> Flow[Any]:
         """The items of the next page."""
@@ -190,8 +197,17 @@ class _Pages:
 
     def _around(self, session: Session, verb: str, step: Callable[[Session], Flow[Any]]) -> Flow[Any]:
         number, self._count = self._count, self._count + 1
+        asked = False
+
+        def begin() -> Flow[Any]:
+            nonlocal asked
+            asked = True
+            return step(session)
+
         operation = Operation(
-            verb, begin=lambda: step(session), scope=session.scope, started=session.channel.clock.monotonic(),
+            verb, begin=begin, scope=session.scope, started=session.channel.clock.monotonic(),
             page=number, **_of_query(session, (self._request,), {}),
         )  # fmt: skip
-        return self._onion(operation)
+        result = yield from self._onion(operation)
+        self._answered = not asked
+        return result

@@ -491,17 +491,19 @@ class AsyncDB(AsyncMany):
         return await self._io.run(flow)
 
     async def close(self) -> None:
-        """Close the connections. A call after that raises.
+        """Close the connections. A call after that raises. Of a view it closes nothing: the connections are its database's.
 
         Example: ``await db.close()``, or use the AsyncDB as a context manager.
         """
+        if self._session.scope:
+            return
         if self._session.plugins:
             await self._io.run(self._life().closed(self._session, self))
         for driver in self._connected():
             await driver.close()
 
     async def __aenter__(self) -> Self:
-        if self._session.plugins:
+        if self._session.plugins and not self._session.scope:
             await self._io.run(self._life().opened(self._session, self))
         return self
 

@@ -488,17 +488,19 @@ class DB(Many):
         return self._io.run(flow)
 
     def close(self) -> None:
-        """Close the connections. A call after that raises.
+        """Close the connections. A call after that raises. Of a view it closes nothing: the connections are its database's.
 
         Example: ``db.close()``, or use the DB as a context manager.
         """
+        if self._session.scope:
+            return
         if self._session.plugins:
             self._io.run(self._life().closed(self._session, self))
         for driver in self._connected():
             driver.close()
 
     def __enter__(self) -> Self:
-        if self._session.plugins:
+        if self._session.plugins and not self._session.scope:
             self._io.run(self._life().opened(self._session, self))
         return self
 

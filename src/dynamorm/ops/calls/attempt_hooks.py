@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import AttemptRefused, Flow, Send
-from dynamorm.errors import DynamORMError
+from dynamorm.errors import DynamORMError, PluginRefused
 
 if TYPE_CHECKING:
     from .op import Op
@@ -18,7 +18,7 @@ Admit = Callable[[Any], None]
 Observed = Callable[[Any, Any, BaseException | None], None]
 
 
-def watched(call: Callable[[Op], Flow[Any]], admit: Admit, observed: Observed) -> Callable[[Op], Flow[Any]]:
+def watched(call: Callable[[Op], Flow[Any]], admit: Admit, observed: Observed, name: str) -> Callable[[Op], Flow[Any]]:
     """The call, with one plugin's ``admit`` before each attempt and ``observed`` exactly once after each admitted one."""
 
     def watch(op: Op) -> Flow[Any]:
@@ -45,6 +45,12 @@ def watched(call: Callable[[Op], Flow[Any]], admit: Admit, observed: Observed) -
             admit(op)
         except DynamORMError as refusal:
             return flow.throw, AttemptRefused(refusal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing of this attempt is sent
+            refused = PluginRefused(
+                f"the plugin {name} refused an attempt of {op.name} ({type(error).__name__}): it was not sent"
+            )
+            refused.__cause__ = error
+            return flow.throw, AttemptRefused(refused)
         reply = failed = None
         try:
             reply = yield send

@@ -97,7 +97,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     if run is not None and run.ambiguous:
                         run.errors.append(refused.error)
                         run.unknown(refused.error, "then a plugin refused to ask again")
-                    raise refused.error from None
+                    raise refused.error from refused.error.__cause__
                 except TransportError as error:
                     run = run or Attempts(op, wire, start, limit)
                     delay = run.transport(error)

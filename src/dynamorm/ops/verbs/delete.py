@@ -10,7 +10,7 @@ from dynamorm.effects import Flow
 from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
 from dynamorm.ops.requests import check_values, finish, names
-from dynamorm.ops.writes.draft import WriteDraft, addressed
+from dynamorm.ops.writes.draft import WriteDraft, addressed, check_replaced
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
@@ -66,6 +66,7 @@ def delete_write(
     draft.stored, draft.returning, draft.condition, draft.must_exist = stored, returning, condition, must_exist
     for rule in plan.rules["delete"]:
         if (instead := rule.transform(draft)) is not None:
+            check_replaced(draft)
             return _without_answer(instead)
     # Without a version there is nothing to check: what is to be deleted may have been changed.
     if draft.loaded is not None and plan.version is not None:

@@ -19,7 +19,7 @@ from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
 from dynamorm.ops.requests import ModelRequests, check_values, finish, names
 from dynamorm.ops.writes import token_ring
-from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.ops.writes.draft import WriteDraft, check_replaced
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import performed_while_unchanged
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, how_to_send
@@ -93,6 +93,7 @@ def put_write(
         draft.returning, draft.stored, draft.condition = returning, stored, condition
         for rule in plan.rules["put"]:
             if (instead := rule.transform(draft)) is not None:
+                check_replaced(draft)
                 return instead
         if condition is not None:
             check_paths(codec.schema, condition)

@@ -16,6 +16,7 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import MAX_ITEM
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
+from dynamorm.models.declare import did_you_mean
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.overriding import override
@@ -92,12 +93,35 @@ class WriteDraft:
     def set(self, name: str, value: Any) -> None:
         """Store this value of a field (by its name in the class), and give it to the object once it is stored.
 
-        Raises: ValidationError for a value that cannot be stored, and in a delete or a check, which store nothing.
+        Raises: ValidationError for a value that cannot be stored, in a delete or a check, which store nothing, and for
+        what is more than a value: a part of a key, the version, a time of the library's, a unique attribute.
         """
         codec = self.plan.codec
+        if name not in codec.plans:
+            raise ValidationError(
+                f"{codec.schema.name} has no field {name!r}{did_you_mean(str(name), codec.plans)}", field=str(name)
+            )
+        field = codec.field(name)
+        if (what := self._more_than_a_value(field)) is not None:
+            raise ValidationError(
+                f"{field.owner}.{name} is {what}, which a rule cannot set beside a write: give it to the object before, or"
+                " return draft.instead(...) from transform",
+                field=name,
+            )
         wire = codec.encode_field(name, value)
-        self._store(codec.field(name), value, wire)
+        self._store(field, value, wire)
         self.values = {**self.values, name: value}
+
+    def _more_than_a_value(self, field: Field) -> str | None:
+        """What a field is, where more of the write is made of it than its attribute."""
+        if field.role not in {"", "ttl"}:
+            return "a part of the key" if field.role in {"partition", "sort"} else "kept by the library"
+        if any(field in one.fields for one in self.plan.uniques):
+            return "Unique"
+        for one in self.plan.codec.composites.values():
+            if field.name in {one.field.name, *(name for name, _ in one.sources)}:
+                return f"a part of {one.field.name}" if field.name != one.field.name else "computed from others"
+        return None
 
     def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
         del value
@@ -145,18 +169,32 @@ class WriteDraft:
     def instead(self, verb: str, *args: Any, **options: Any) -> Write:
         """The write of another verb (``"create"``, ``"put"``, ``"save"``, ``"update"``, ``"delete"``, ``"check"``), with its rules.
 
-        The arguments are those of the method of that name of a transaction.
+        The arguments are those of the method of that name of a transaction. The caller's condition goes with it, unless
+        ``condition`` is given.
+
+        Raises: ValidationError, also where the other verb takes no condition and the caller gave one.
 
         Example: ``return draft.instead("update", *draft.target, Payment.deleted.set(True))``
         """
+        if self.condition is not None and "condition" not in options:
+            if verb in {"create", "save"}:
+                raise ValidationError(
+                    f"the {self.verb} has a condition, and a {verb} takes none, so that it would be lost: let the rule"
+                    " refuse such a write, or put another verb in its place",
+                    field="condition",
+                )
+            options["condition"] = self.condition
+        return self._other(verb, args, options)
+
+    def _other(self, verb: str, args: tuple[Any, ...], options: dict[str, Any]) -> Write:
         return self.context.writer(verb)(self.context, *args, **options)
 
     def add(self, verb: str, *args: Any, **options: Any) -> None:
-        """Let another write be applied together with this one, or neither: as by `instead`.
+        """Let another write be applied together with this one, or neither. The arguments are those of `instead`.
 
         Example: ``draft.add("create", Event(id=..., payment=...))``
         """
-        write = self.instead(verb, *args, **options)
+        write = self._other(verb, args, options)
         write.added_by = f"a rule of {self.plan.codec.schema.name}"
         self.together_with += (write,)
 
@@ -243,6 +281,16 @@ def addressed(
     return draft
 
 
+def check_replaced(draft: WriteDraft) -> None:
+    """Refuse to put another write in the place of one whose caller wants the old item. Raises: ValidationError."""
+    if draft.returning is not None:
+        raise ValidationError(
+            f"returning= is not to be had of a {draft.verb} of {draft.plan.codec.schema.name}: a rule puts another write in"
+            " its place; read the item first",
+            field="returning",
+        )
+
+
 class SaveDraft(WriteDraft):
     """The draft of a save: ``changes`` by stored name, None to remove.
 
@@ -259,7 +307,15 @@ class SaveDraft(WriteDraft):
 
     @override
     def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
-        self.changes[field.stored] = wire
+        name = field.stored
+        self.changes[name] = wire
+        # It is written whole, and not what the caller has changed inside it.
+        self.tails = {one: tail for one, tail in self.tails.items() if one != name}
+        self.shown = {one: default for one, default in self.shown.items() if one != name}
+        if self.inside is not None and name in self.inside.edits:
+            del self.inside.edits[name]
+            if not self.inside.edits:
+                self.inside = None
 
     def update_text(self) -> str:
         """The text of the update expression."""

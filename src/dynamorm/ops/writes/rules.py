@@ -6,7 +6,9 @@ It must not know which rules there are: those of a model are found when it is us
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
     from dynamorm.plugin import WriteRule
@@ -19,3 +21,23 @@ def by_verb(rules: Iterable[WriteRule]) -> dict[str, tuple[WriteRule, ...]]:
     """The rules that take part in each verb, in their order."""
     ordered = tuple(rules)
     return {verb: tuple(rule for rule in ordered if verb in rule.verbs) for verb in VERBS}
+
+
+def check_rules(rules: Iterable[Any]) -> None:
+    """Refuse what a plugin gave as a rule and would never be asked. Raises: ConfigError."""
+    from inspect import iscoroutinefunction  # only where plugins have rules
+
+    for rule in rules:
+        if isinstance(rule, type):
+            raise ConfigError(f"write_rule gave the class {rule.__name__}: give an object of it, {rule.__name__}(...)")
+        name = type(rule).__name__
+        if isinstance(rule.verbs, str) or not set(rule.verbs) <= set(VERBS):
+            raise ConfigError(
+                f"the verbs of {name} are a tuple of {', '.join(VERBS)}, not {rule.verbs!r}: an upsert and an increment are"
+                " updates"
+            )
+        for moment in ("transform", "contribute"):
+            if iscoroutinefunction(getattr(rule, moment)):
+                raise ConfigError(
+                    f"{moment} of {name} is a coroutine, and a rule waits for nothing: make it a function"
+                )
