@@ -23,7 +23,8 @@ def watched(call: Callable[[Op], Flow[Any]], admit: Admit, observed: Observed, n
 
     def watch(op: Op) -> Flow[Any]:
         flow = call(op)
-        go_on, answer = flow.send, None
+        go_on: Callable[[Any], Any] = flow.send
+        answer: Any = None
         while True:
             try:
                 effect = go_on(answer)
