@@ -644,3 +644,13 @@ def test_what_is_only_called_like_a_moment_is_refused(plugged):
 
     with pytest.raises(ConfigError, match="model of the plugin of is no function"):
         plugged(Of())
+
+
+def test_a_use_that_is_refused_changes_nothing(plugged, key):
+    from unittest.mock import Mock
+
+    db = plugged()
+    with pytest.raises(ConfigError, match="options of the plugin"):
+        db.use(Mock())
+    db.create(Payment(id=key))
+    assert db.get(Payment, key).id == key

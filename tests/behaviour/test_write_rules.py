@@ -666,3 +666,12 @@ def test_a_rule_that_would_never_be_asked_is_refused(plugged, key, rule, why):
 
     with pytest.raises(ConfigError, match=why):
         plugged(Mistaken()).create(Payment(id=key))
+
+
+def test_a_rule_that_makes_writes_without_end_is_told_so(plugged, key):
+    def contribute(draft):
+        draft.add("update", Payment, f"{key}b", Payment.amount.add(1))
+
+    db = plugged(Ruled(Payment, "contribute", contribute))
+    with pytest.raises(ValidationError, match="the rules of Payment make other writes without end"):
+        db.create(Payment(id=key))

@@ -70,6 +70,10 @@ def _check_moments(plugin: Any) -> None:
             )
         if moment in _PLAIN and iscoroutinefunction(member):
             raise ConfigError(f"{what} is a coroutine, which nobody would wait for: make it a plain function")
+    if not isinstance(getattr(plugin, "options", ()), (tuple, list, set, frozenset)):
+        raise ConfigError(
+            f"options of the plugin {name_of(plugin)} are the classes of field options that it claims: a tuple"
+        )
 
 
 def _surround(session: Session) -> None:

@@ -187,7 +187,13 @@ class WriteDraft:
         return self._other(verb, args, options)
 
     def _other(self, verb: str, args: tuple[Any, ...], options: dict[str, Any]) -> Write:
-        return self.context.writer(verb)(self.context, *args, **options)
+        try:
+            return self.context.writer(verb)(self.context, *args, **options)
+        except RecursionError:
+            raise ValidationError(
+                f"the rules of {self.plan.codec.schema.name} make other writes without end: a rule is asked about the writes"
+                " that it makes, too, and must leave those alone"
+            ) from None
 
     def add(self, verb: str, *args: Any, **options: Any) -> None:
         """Let another write be applied together with this one, or neither. The arguments are those of `instead`.
