@@ -52,7 +52,7 @@ def seal(context: Context, prepared: PreparedQuery, key: bytes) -> str:
         payload = _bound(prepared) | {"lek": msgspec.json.decode(key), "exp": _now(context) + LIFE}
         nonce = os.urandom(_NONCE)
         sealed = _sealers(_keys(context))[0].encrypt(
-            nonce, msgspec.json.encode(payload, order="sorted"), _about(prepared)
+            nonce, msgspec.json.encode(payload, order="sorted"), _associated_data(prepared)
         )
         text = PREFIX + urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
     if len(text) > LONGEST:
@@ -81,14 +81,14 @@ def open_cursor(context: Context, prepared: PreparedQuery, text: str) -> bytes:
 
 
 def _open(context: Context, prepared: PreparedQuery, text: str, sealers: Iterable[Any]) -> bytes | None:
-    from cryptography.exceptions import InvalidTag
+    from cryptography.exceptions import InvalidTag  # an optional dependency
 
-    raw = _unarmoured(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else None
+    raw = _from_base64url(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else None
     if raw is None or len(raw) <= _NONCE:
         return None
     for sealer in sealers:
         try:
-            payload = msgspec.json.decode(sealer.decrypt(raw[:_NONCE], raw[_NONCE:], _about(prepared)))
+            payload = msgspec.json.decode(sealer.decrypt(raw[:_NONCE], raw[_NONCE:], _associated_data(prepared)))
         except InvalidTag:
             continue
         exp, key = payload.pop("exp"), payload.pop("lek")
@@ -96,13 +96,13 @@ def _open(context: Context, prepared: PreparedQuery, text: str, sealers: Iterabl
     return None
 
 
-def _unarmoured(text: str) -> bytes | None:
+def _from_base64url(text: str) -> bytes | None:
     """The bytes of base64url without padding, in its one spelling."""
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (Error, ValueError):
         return None
-    # Python skips foreign characters and ignores spare bits; whoever changes a character must be found out.
+    # Python's decoder skips foreign characters and ignores spare bits: of the texts that give the same bytes one is valid.
     return raw if urlsafe_b64encode(raw).decode().rstrip("=") == text else None
 
 
@@ -110,8 +110,8 @@ def _now(context: Context) -> int:
     return int(context.now().timestamp())
 
 
-def _about(prepared: PreparedQuery) -> bytes:
-    """What the seal vouches for besides the payload: purpose, tenant (none yet) and model."""
+def _associated_data(prepared: PreparedQuery) -> bytes:
+    """The associated data of AES-GCM, authenticated and not sent: purpose, tenant (none yet) and model."""
     return b"\0".join((_PURPOSE, b"", prepared.plan.codec.schema.name.encode()))
 
 
@@ -162,7 +162,7 @@ def _keys(context: Context) -> CursorKeys:
         if _process:
             return _process[0]
         _process.append(CursorKeys((os.urandom(32),)))
-    import warnings
+    import warnings  # once in a process, and never in production
 
     warnings.warn(
         "no cursor_key is set, so cursors are sealed with a key of this process: no other process, and none after a"
@@ -175,7 +175,7 @@ def _keys(context: Context) -> CursorKeys:
 @lru_cache(maxsize=16)
 def _sealers(keys: CursorKeys) -> tuple[Any, ...]:
     """AES-GCM with a key derived from each secret for this one purpose."""
-    with suppress(ImportError):
+    with suppress(ImportError):  # an optional dependency
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF

@@ -1,4 +1,4 @@
-"""Where a reader of pages stands: it reads page after page, and stops at the limit.
+"""`PageReader`: reads a query page after page, and stops at its limit.
 
 A page ends where the caller's limit ends, and the next one goes on behind the last item that was handed out, also when
 DynamoDB had read further.
@@ -32,7 +32,10 @@ MOST: Final = 1024
 
 
 class PageReader:
-    """Where a reader of pages stands. ``next`` makes the flow of the next page; ``done`` says that there is none.
+    """Reads the pages of one request, in order. ``next`` makes the flow of the next page; ``done`` says that there is none.
+
+    ``start`` is the key, as JSON, behind which the next page begins; ``left`` how many items the limit still allows;
+    ``look`` how many items the next request of a filtered query reads at least.
 
     ``fill`` makes full pages: a page of the size asked for, or of what is left of the limit, is read on for until it
     is full, the end is reached, or the time of one operation is over. ``misfits`` are the errors of items that do not
@@ -96,7 +99,7 @@ class PageReader:
         return pages.Page(items, self._cursor(context), misfits)
 
     def count(self, context: Context) -> Flow[int]:
-        """How many items are left: of items that must be read to tell whether they are meant."""
+        """How many items are left, found by reading them: for a query that only the items themselves can decide."""
         total = 0
         while not self.done:
             total += len((yield from self.next(context)))
