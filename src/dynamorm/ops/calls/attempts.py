@@ -23,10 +23,13 @@ RETRY_MARGIN = 0.05
 """Seconds that must be left after a delay for another attempt to be worth starting."""
 
 FARTHEST_STEP = 5
-"""Up to here delays double while it is found out what became of a write: a later look is worth more than a rarer one."""
+"""The step at which delays stop doubling, while attempts only find out what became of a write.
+
+Longer delays would only move the last attempt away from the end of the call's time, and the last one tells the most.
+"""
 
 SHORTEST = 0.005
-"""Seconds between two looks: the number of those is not bounded."""
+"""Seconds at least between two attempts that only find out what became of a write: their number is not bounded."""
 
 FINAL = frozenset(
     {
@@ -48,6 +51,8 @@ class Attempts:
 
     ``ambiguous`` is True once an attempt may have been applied without our knowing. ``parked`` is True while the next
     attempt may not be sent, because the retry budget is used up and no other call has been answered: see `resumed`.
+    ``start`` is the monotonic time at which the call began and ``limit`` the seconds that all may take. ``heard`` is how many
+    answers the endpoint had given when the call last looked; ``taken`` is what its retries cost the retry budget.
     """
 
     __slots__ = (

@@ -57,8 +57,8 @@ class Pace:
         delay = self._within(self._delay(self._lost - 1))
         return delay if delay is None else self._paid(Kind.TRANSIENT, delay)
 
-    def _delay(self, turn: int) -> float:
-        return self._channel.retry.delay(Kind.TRANSIENT, turn, self._channel.random())
+    def _delay(self, step: int) -> float:
+        return self._channel.retry.delay(Kind.TRANSIENT, step, self._channel.random())
 
     def _within(self, delay: float) -> float | None:
         if self._end - self._channel.clock.monotonic() < delay + RETRY_MARGIN:
@@ -68,9 +68,8 @@ class Pace:
 
     def _paid(self, kind: Kind, delay: float) -> float | None:
         bucket = self._channel.bucket
-        if (
-            kind is Kind.TRANSIENT and bucket.answers != self._heard
-        ):  # the endpoint answers others: as for single writes
+        # While the endpoint answers other calls a repetition is free, as for single writes.
+        if kind is Kind.TRANSIENT and bucket.answers != self._heard:
             self._heard = bucket.answers
             return delay
         if not bucket.take(kind):

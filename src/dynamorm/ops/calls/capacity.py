@@ -11,13 +11,15 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from dynamorm.codec.types.size import item_size
+from dynamorm.codec.types.size import MAX_ITEM, item_size
 from dynamorm.schema.schema import Index, Schema
 
 READ_UNIT: Final = 4096
+"""Bytes of an item that one read unit pays for."""
 WRITE_UNIT: Final = 1024
+"""Bytes of an item that one write unit pays for."""
 PAGE: Final = 1024 * 1024
-MAX_ITEM: Final = 400 * 1024
+"""Bytes that one Query or Scan reads at most."""
 
 
 class Capacity(Struct, frozen=True, kw_only=True):
@@ -52,7 +54,7 @@ def capacity_of(operation: str, body: dict[str, Any], schemas: Callable[[str], I
     if not writes:
         return None
     twice = 2 if operation == "TransactWriteItems" else 1
-    least = sum(_write(kind, one, schemas(one.get("TableName", ""))) for kind, one in writes)
+    least = sum(_write(kind, write, schemas(write.get("TableName", ""))) for kind, write in writes)
     return Capacity(
         kind="write",
         least=float(least * twice),
@@ -64,22 +66,22 @@ def capacity_of(operation: str, body: dict[str, Any], schemas: Callable[[str], I
 
 def _lookups(operation: str, body: dict[str, Any]) -> Capacity:
     if operation == "GetItem":
-        count, each = 1, 1.0 if body.get("ConsistentRead") else 0.5
+        count, units = 1, 1.0 if body.get("ConsistentRead") else 0.5
     elif operation == "BatchGetItem":
-        asked = body["RequestItems"].values()
-        count = sum(len(one["Keys"]) for one in asked)
-        each = 1.0 if any(one.get("ConsistentRead") for one in asked) else 0.5
+        table_requests = body["RequestItems"].values()
+        count = sum(len(of_table["Keys"]) for of_table in table_requests)
+        units = 1.0 if any(of_table.get("ConsistentRead") for of_table in table_requests) else 0.5
     else:
-        count, each = len(body["TransactItems"]), 2.0
-    most = count * each * MAX_ITEM / READ_UNIT
-    return Capacity(kind="read", least=count * each, most=most, why=f"{each:g} for each 4 KB of each item")
+        count, units = len(body["TransactItems"]), 2.0
+    most = count * units * MAX_ITEM / READ_UNIT
+    return Capacity(kind="read", least=count * units, most=most, why=f"{units:g} for each 4 KB of each item")
 
 
 def _page(body: dict[str, Any]) -> Capacity:
-    each = 1.0 if body.get("ConsistentRead") else 0.5
+    units = 1.0 if body.get("ConsistentRead") else 0.5
     size = min(PAGE, body["Limit"] * MAX_ITEM) if "Limit" in body else PAGE
-    why = f"{each:g} for each 4 KB that is read, before any filter; for one page"
-    return Capacity(kind="read", least=each, most=max(1, -(-size // READ_UNIT)) * each, why=why)
+    why = f"{units:g} for each 4 KB that is read, before any filter; for one page"
+    return Capacity(kind="read", least=units, most=max(1, -(-size // READ_UNIT)) * units, why=why)
 
 
 def _writes(operation: str, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -87,13 +89,13 @@ def _writes(operation: str, body: dict[str, Any]) -> list[tuple[str, dict[str, A
     if operation in {"PutItem", "UpdateItem", "DeleteItem"}:
         return [(operation.removesuffix("Item"), body)]
     if operation == "TransactWriteItems":
-        return [(kind, one) for entry in body["TransactItems"] for kind, one in entry.items()]
+        return [(kind, write) for entry in body["TransactItems"] for kind, write in entry.items()]
     if operation == "BatchWriteItem":
         return [
-            (kind.removesuffix("Request"), {"TableName": table, **one})
+            (kind.removesuffix("Request"), {"TableName": table, **write})
             for table, entries in body["RequestItems"].items()
             for entry in entries
-            for kind, one in entry.items()
+            for kind, write in entry.items()
         ]
     return []
 
@@ -122,8 +124,8 @@ def _entry(schema: Schema, index: Index, item: dict[str, Any]) -> dict[str, Any]
     if index.projection == "ALL":
         return item
     assert schema.key is not None  # a schema with a table has a key
-    extra = index.projection if isinstance(index.projection, tuple) else ()
-    kept = {*stored, *(schema.fields[name].stored for name in (*schema.key.fields, *extra))}
+    included = index.projection if isinstance(index.projection, tuple) else ()
+    kept = {*stored, *(schema.fields[name].stored for name in (*schema.key.fields, *included))}
     return {name: value for name, value in item.items() if name in kept}
 
 

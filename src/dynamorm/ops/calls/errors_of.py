@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dynamorm.codec.strict import read_object
+from dynamorm.codec.types.size import MAX_ITEM
 from dynamorm.effects import TransportError
 from dynamorm.errors import (
     AccessDenied,
@@ -74,8 +75,8 @@ def of_index(fault: ServiceFault, body: bytes, info: dict[str, Any]) -> DynamORM
     The service says both with a plain ValidationException. Its words are the same on both engines; the name of the index
     stands in the request only.
     """
-    missing, filling = "does not have the specified index" in fault.message, "backfilling" in fault.message
-    if b'"IndexName"' not in body or not (missing or filling):
+    missing, backfilling = "does not have the specified index" in fault.message, "backfilling" in fault.message
+    if b'"IndexName"' not in body or not (missing or backfilling):
         return None
     index, table = read_object(body).get("IndexName"), info.get("table")
     if missing:
@@ -99,7 +100,7 @@ _PLAIN: dict[Kind, type[DynamORMError]] = {
 
 def _validation(text: str, info: dict[str, Any]) -> ValidationError:
     if text.startswith("Item size"):
-        return ItemTooLarge(text, limit=400 * 1024, **info)
+        return ItemTooLarge(text, limit=MAX_ITEM, **info)
     if text.startswith("Expression size"):
         return ExpressionTooLarge(text, **info)
     return ValidationError(text, **info)

@@ -73,15 +73,15 @@ class Explain(Struct, frozen=True):
     @property
     def capacity(self) -> Capacity | None:
         """What the requests cost together, None when nothing is known of it."""
-        known = [one.capacity for one in self.requests if one.capacity is not None]
-        if len(known) < 2:
-            return known[0] if known else None
-        mosts = [one.most for one in known if one.most is not None]
+        capacities = [request.capacity for request in self.requests if request.capacity is not None]
+        if len(capacities) < 2:
+            return capacities[0] if capacities else None
+        mosts = [capacity.most for capacity in capacities if capacity.most is not None]
         return Capacity(
-            kind=known[0].kind,
-            least=sum(one.least for one in known),
-            most=sum(mosts) if len(mosts) == len(known) else None,
-            why=f"{len(known)} requests",
+            kind=capacities[0].kind,
+            least=sum(capacity.least for capacity in capacities),
+            most=sum(mosts) if len(mosts) == len(capacities) else None,
+            why=f"{len(capacities)} requests",
         )
 
     def __str__(self) -> str:
@@ -109,14 +109,14 @@ class Recorder:
 
     def _stop(self, op: Op) -> Flow[Any]:
         body = msgspec.json.decode(op.body)
-        found = PlannedRequest(
+        request = PlannedRequest(
             operation=op.name,
             table=op.table,
             body=body if self._values else redacted(body),
             capacity=capacity_of(op.name, body, self._schemas),
             why=op.why,
         )
-        self.requests.append(found)
+        self.requests.append(request)
         raise Planned
         yield
 
@@ -133,8 +133,8 @@ _STOPPED: Final = object()
 
 def stopping(flow: Flow[Any]) -> Flow[Any]:
     """Drive a flow of a recording context. Its result, or None when it was stopped."""
-    found = yield from _guarded(flow)
-    return None if found is _STOPPED else found
+    result = yield from _guarded(flow)
+    return None if result is _STOPPED else result
 
 
 def _guarded(flow: Flow[Any]) -> Flow[Any]:
@@ -158,11 +158,12 @@ def _intercepted(flow: Flow[Any]) -> Flow[Any]:
             if effect.__class__ is not Gather:
                 value = yield effect
                 continue
-            value = yield Gather([_guarded(one) for one in effect.flows], 1)  # one by one: requests are shown in order
+            # With a width of 1, so that requests are shown in order.
+            value = yield Gather([_guarded(parallel) for parallel in effect.flows], 1)
         except BaseException as failed:  # noqa: BLE001 - the flow decides, as with any driver
             error = failed
         else:
-            if any(one is _STOPPED for one in value):
+            if any(result is _STOPPED for result in value):
                 error = Planned()
 
 
@@ -188,7 +189,7 @@ def redacted(body: Any) -> Any:
             return {tag: "?"}
         return {name: "?" if name in _SECRETS else redacted(value) for name, value in body.items()}
     if isinstance(body, list):
-        return [redacted(one) for one in body]
+        return [redacted(element) for element in body]
     return body
 
 

@@ -22,37 +22,38 @@ def of_path(fault: ServiceFault, body: bytes, info: dict[str, Any]) -> Validatio
     Its words are those of the service on all engines; only some add a part of the path.
     """
     if "document path provided in the update expression" in fault.message:
-        found = _named(body, _INSIDE)
-        roots = list(dict.fromkeys(re.split(r"[.\[]", path)[0] for path in found))
+        paths = _named(body, _INSIDE)
+        roots = list(dict.fromkeys(map(_root, paths)))
         text = (
             "cannot be changed: what it lies in is not stored, or is no map or list that has this place; set"
             f" {' and '.join(roots)} whole first, with .set(...), or give it a default in the model"
         )
     elif "refers to an attribute that does not exist" in fault.message:
-        found = _named(body, _GROWING)
+        paths = _named(body, _GROWING)
         text = "is not stored, and has no default to begin from: say .append_or_create(x), or .set([x])"
     else:
         return None
-    if not found:
+    if not paths:
         return None
-    field = re.split(r"[.\[]", found[0])[0]
-    return ValidationError(f"{' and '.join(found)} {text}", field=field, **info)
+    return ValidationError(f"{' and '.join(paths)} {text}", field=_root(paths[0]), **info)
 
 
-def _named(body: bytes, what: re.Pattern[str]) -> list[str]:
+def _root(path: str) -> str:
+    """The attribute that a path begins with."""
+    return re.split(r"[.\[]", path)[0]
+
+
+def _named(body: bytes, pattern: re.Pattern[str]) -> list[str]:
     """The places that the updates of a request name so, in the words of the table."""
     request: dict[str, Any] = read_object(body)
     operations: list[dict[str, Any]] = request.get("TransactItems", [{"Update": request}])
-    found: set[str] = set()
-    for update in (one["Update"] for one in operations if "Update" in one):
+    paths: set[str] = set()
+    for update in (operation["Update"] for operation in operations if "Update" in operation):
         names = update.get("ExpressionAttributeNames", {})
-        found |= {_spelled(path, names) for path in what.findall(update.get("UpdateExpression", ""))}
-    return sorted(found)
+        paths |= {_spelled(path, names) for path in pattern.findall(update.get("UpdateExpression", ""))}
+    return sorted(paths)
 
 
 def _spelled(path: str, names: dict[str, str]) -> str:
     """A path with the names that its placeholders stand for."""
     return re.sub(r"#\w+", lambda match: names.get(match[0], match[0]), path)
-
-
-__all__ = ["of_path"]

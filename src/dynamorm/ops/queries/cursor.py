@@ -40,104 +40,106 @@ _PURPOSE: Final = b"dynamorm/cursor/1"
 _NONCE: Final = 12
 
 
-def seal(context: Context, ready: PreparedQuery, key: bytes) -> str:
+def seal(context: Context, prepared: PreparedQuery, key: bytes) -> str:
     """The cursor to go on behind ``key``.
 
     Raises: ConfigError in production without ``cursor_key``, or without the package `cryptography`; ValidationError
     when the key is too long for a cursor.
     """
-    if ready.request.cursor_format == "v0.1":
-        text = _plain(ready, key)
+    if prepared.request.cursor_format == "v0.1":
+        text = _plain(prepared, key)
     else:
-        payload = _bound(ready) | {"lek": msgspec.json.decode(key), "exp": _now(context) + LIFE}
+        payload = _bound(prepared) | {"lek": msgspec.json.decode(key), "exp": _now(context) + LIFE}
         nonce = os.urandom(_NONCE)
-        sealed = _sealers(_keys(context))[0].encrypt(nonce, msgspec.json.encode(payload, order="sorted"), _about(ready))
+        sealed = _sealers(_keys(context))[0].encrypt(
+            nonce, msgspec.json.encode(payload, order="sorted"), _associated_data(prepared)
+        )
         text = PREFIX + urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
     if len(text) > LONGEST:
-        name = ready.plan.codec.schema.name
+        name = prepared.plan.codec.schema.name
         raise ValidationError(f"the key of this {name} is too long for a cursor: {len(text)} of {LONGEST} characters")
     return text
 
 
-def open_cursor(context: Context, ready: PreparedQuery, text: str) -> bytes:
+def open_cursor(context: Context, prepared: PreparedQuery, text: str) -> bytes:
     """The raw JSON of the key to go on behind.
 
     Raises: TamperedCursor, always the same one, for whatever is no cursor of this query; ConfigError as `seal`.
     """
-    v01 = ready.request.cursor_format == "v0.1"
+    v01 = prepared.request.cursor_format == "v0.1"
     sealers = () if v01 else _sealers(_keys(context))
-    found: bytes | None = None
+    key: bytes | None = None
     if len(text) <= LONGEST:
-        found = _open_plain(ready, text) if v01 else _open(context, ready, text, sealers)
-    if found is None:  # raised out here: a context would tell what was wrong
+        key = _open_plain(prepared, text) if v01 else _open(context, prepared, text, sealers)
+    if key is None:  # raised out here: a context would tell what was wrong
         raise TamperedCursor(
             "this cursor cannot be used for this query: start at the beginning",
-            operation=ready.name,
-            table=ready.plan.table,
+            operation=prepared.name,
+            table=prepared.plan.table,
         )
-    return found
+    return key
 
 
-def _open(context: Context, ready: PreparedQuery, text: str, sealers: Iterable[Any]) -> bytes | None:
-    from cryptography.exceptions import InvalidTag
+def _open(context: Context, prepared: PreparedQuery, text: str, sealers: Iterable[Any]) -> bytes | None:
+    from cryptography.exceptions import InvalidTag  # an optional dependency
 
-    raw = _unarmoured(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else None
+    raw = _from_base64url(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else None
     if raw is None or len(raw) <= _NONCE:
         return None
     for sealer in sealers:
         try:
-            payload = msgspec.json.decode(sealer.decrypt(raw[:_NONCE], raw[_NONCE:], _about(ready)))
+            payload = msgspec.json.decode(sealer.decrypt(raw[:_NONCE], raw[_NONCE:], _associated_data(prepared)))
         except InvalidTag:
             continue
         exp, key = payload.pop("exp"), payload.pop("lek")
-        return encode(key) if payload == _bound(ready) and _now(context) < exp else None
+        return encode(key) if payload == _bound(prepared) and _now(context) < exp else None
     return None
 
 
-def _unarmoured(text: str) -> bytes | None:
+def _from_base64url(text: str) -> bytes | None:
     """The bytes of base64url without padding, in its one spelling."""
     try:
-        found = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (Error, ValueError):
         return None
-    # Python skips foreign characters and ignores spare bits; whoever changes a character must be found out.
-    return found if urlsafe_b64encode(found).decode().rstrip("=") == text else None
+    # Python's decoder skips foreign characters and ignores spare bits: of the texts that give the same bytes one is valid.
+    return raw if urlsafe_b64encode(raw).decode().rstrip("=") == text else None
 
 
 def _now(context: Context) -> int:
     return int(context.now().timestamp())
 
 
-def _about(ready: PreparedQuery) -> bytes:
-    """What the seal vouches for besides the payload: purpose, tenant (none yet) and model."""
-    return b"\0".join((_PURPOSE, b"", ready.plan.codec.schema.name.encode()))
+def _associated_data(prepared: PreparedQuery) -> bytes:
+    """The associated data of AES-GCM, authenticated and not sent: purpose, tenant (none yet) and model."""
+    return b"\0".join((_PURPOSE, b"", prepared.plan.codec.schema.name.encode()))
 
 
-def _bound(ready: PreparedQuery) -> dict[str, Any]:
+def _bound(prepared: PreparedQuery) -> dict[str, Any]:
     """What a cursor is bound to."""
     return {
-        "idx": "" if ready.chosen.index is None else ready.chosen.index.name,
-        "dir": "desc" if ready.request.descending else "asc",
-        "qh": _query_hash(ready),
+        "idx": "" if prepared.query_plan.index is None else prepared.query_plan.index.name,
+        "dir": "desc" if prepared.request.descending else "asc",
+        "qh": _query_hash(prepared),
         "t": "",
-        "m": ready.plan.codec.schema.name,
+        "m": prepared.plan.codec.schema.name,
     }
 
 
-def _query_hash(ready: PreparedQuery) -> str:
+def _query_hash(prepared: PreparedQuery) -> str:
     """SHA-256 of what is asked, whatever the order of its terms; without limits and page sizes."""
-    chosen, request = ready.chosen, ready.request
+    query_plan, request = prepared.query_plan, prepared.request
     places = sorted(json.dumps(place.stored) for place in request.select)
-    terms = sorted(_term(ready, one) for one in (*chosen.terms, *chosen.filters))
-    asked = (ready.plan.table, ready.name, terms, places, request.segments, request.segment)
+    terms = sorted(_term(prepared, term) for term in (*query_plan.terms, *query_plan.filters))
+    asked = (prepared.plan.table, prepared.name, terms, places, request.segments, request.segment)
     return sha256(encode(asked)).hexdigest()
 
 
-def _term(ready: PreparedQuery, condition: Condition) -> str:
+def _term(prepared: PreparedQuery, condition: Condition) -> str:
     """One term as text, the same in every process."""
-    places = Placeholders()
-    text = condition_text(condition, places, ready.plan.operand)
-    return encode((text, list(places.names.values()), sorted_sets(list(places.values.values())))).decode()
+    placeholders = Placeholders()
+    text = condition_text(condition, placeholders, prepared.plan.operand)
+    return encode((text, list(placeholders.names.values()), sorted_sets(list(placeholders.values.values())))).decode()
 
 
 # ---------------------------------------------------------------------------------------------------------------- keys
@@ -160,7 +162,7 @@ def _keys(context: Context) -> CursorKeys:
         if _process:
             return _process[0]
         _process.append(CursorKeys((os.urandom(32),)))
-    import warnings
+    import warnings  # once in a process, and never in production
 
     warnings.warn(
         "no cursor_key is set, so cursors are sealed with a key of this process: no other process, and none after a"
@@ -173,7 +175,7 @@ def _keys(context: Context) -> CursorKeys:
 @lru_cache(maxsize=16)
 def _sealers(keys: CursorKeys) -> tuple[Any, ...]:
     """AES-GCM with a key derived from each secret for this one purpose."""
-    with suppress(ImportError):
+    with suppress(ImportError):  # an optional dependency
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -191,38 +193,38 @@ _ESCAPES: Final = {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e", "\u2028": "\\
 """What Go's encoder escapes besides what JSON demands. Source: https://pkg.go.dev/encoding/json#Marshal"""
 
 
-def _plain(ready: PreparedQuery, key: bytes) -> str:
+def _plain(prepared: PreparedQuery, key: bytes) -> str:
     """A v0.1 cursor: padded base64url of JSON that anybody can read and change."""
-    if ready.request.segments is not None or ready.chosen.partitions:
+    if prepared.request.segments is not None or prepared.query_plan.partitions:
         raise ValidationError(
             "a v0.1 cursor holds one position; a scan in segments and a query over shards have several: leave out"
             " cursor_format()"
         )
-    index, order = ready.chosen.index, ready.request.order
-    found: dict[str, Any] = {"lastKey": dict(sorted(msgspec.json.decode(key).items()))}
+    index, order = prepared.query_plan.index, prepared.request.order
+    document: dict[str, Any] = {"lastKey": dict(sorted(msgspec.json.decode(key).items()))}
     if index is not None:
-        found["index"] = index.name
+        document["index"] = index.name
     if order is not None:
-        found["sort"] = "DESC" if ready.request.descending else "ASC"
-    text = encode(found).decode()
+        document["sort"] = "DESC" if prepared.request.descending else "ASC"
+    text = encode(document).decode()
     for sign, escape in _ESCAPES.items():
         text = text.replace(sign, escape)
     return urlsafe_b64encode(text.encode()).decode()
 
 
-def _open_plain(ready: PreparedQuery, text: str) -> bytes | None:
+def _open_plain(prepared: PreparedQuery, text: str) -> bytes | None:
     """The key in a v0.1 cursor, if it has the form of one for this query."""
     try:
-        found = msgspec.json.decode(urlsafe_b64decode(text))
+        document = msgspec.json.decode(urlsafe_b64decode(text))
     except (Error, ValueError, msgspec.DecodeError):
         return None
-    if not isinstance(found, dict) or found.keys() - {"lastKey", "index", "sort"}:
+    if not isinstance(document, dict) or document.keys() - {"lastKey", "index", "sort"}:
         return None
-    index = "" if ready.chosen.index is None else ready.chosen.index.name
-    order = ("DESC",) if ready.request.descending else ("", "ASC")
-    sort = found.get("sort", "")  # the Go library stores the text of the caller, in whatever case
-    if found.get("index", "") != index or not isinstance(sort, str) or sort.upper() not in order:
+    index = "" if prepared.query_plan.index is None else prepared.query_plan.index.name
+    order = ("DESC",) if prepared.request.descending else ("", "ASC")
+    sort = document.get("sort", "")  # the Go library stores the text of the caller, in whatever case
+    if document.get("index", "") != index or not isinstance(sort, str) or sort.upper() not in order:
         return None
-    types = {name: ready.plan.key_type(field) for name, field in ready.key_fields()}
-    key = found.get("lastKey")
+    types = {name: prepared.plan.key_type(field) for name, field in prepared.key_fields()}
+    key = document.get("lastKey")
     return encode(key) if is_key(key, types) else None

@@ -6,7 +6,9 @@ a filter is not asked again: it was about what the index held.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.library_attributes import ordered
 from dynamorm.codec.partial.reader import address
@@ -28,22 +30,22 @@ CONCURRENCY = 4
 """Batches of 100 keys read at once; a page of an index may hold some ten thousand."""
 
 
-def page(context: Context, request: Request, found: Page) -> Flow[Page]:
+def page(context: Context, request: Request, index_page: Page) -> Flow[Page]:
     """The page with whole objects in the place of its partial ones. Its counts and its last key stay."""
-    if not found.items:
-        return found
+    if not index_page.items:
+        return index_page
     plan = context.plan(request.model)
-    chosen = choose(plan, request)
-    keys = [address(plan.codec, one) for one in found.items]
+    query_plan = choose(plan, request)
+    keys = [address(plan.codec, obj) for obj in index_page.items]
     # The index does not hold what tells the classes of a family apart, so there may be siblings among the items.
-    model = _root(request.model) if chosen.family else request.model
+    model = _root(request.model) if query_plan.family else request.model
     whole = yield from get(context, model, keys, consistent=request.consistent, concurrency=CONCURRENCY)
-    found.items = [
-        one
-        for one in whole
-        if one is not None and isinstance(one, plan.model) and all(_fits(plan, term, one) for term in chosen.terms)
+    index_page.items = [
+        obj
+        for obj in whole
+        if obj is not None and isinstance(obj, plan.model) and all(_fits(plan, term, obj) for term in query_plan.terms)
     ]
-    return found
+    return index_page
 
 
 def _root(model: Any) -> Any:
@@ -60,11 +62,11 @@ def _fits(plan: ModelRequests, term: Comparison, obj: Any) -> bool:
     if isinstance(term, Spread):
         return stored.get("S") in term.texts
     operands = []
-    for one in term.operands:
+    for operand in term.operands:
         wire = (
-            one.value
-            if isinstance(one, Wire)
-            else plan.operand(term.path, one, "string" if term.op == "begins_with" else "value")
+            operand.value
+            if isinstance(operand, Wire)
+            else plan.operand(term.path, operand, "string" if term.op == "begins_with" else "value")
         )
         if wire is None or wire.keys() != stored.keys():
             return False
@@ -78,13 +80,13 @@ def _true(op: str, value: Any, operands: list[Any]) -> bool:
         return bool(first <= value <= operands[1])
     if op == "begins_with":
         return bool(value.startswith(first))
-    return bool(_ORDER[op](value, first))
+    return bool(_COMPARE[op](value, first))
 
 
-_ORDER: dict[str, Any] = {
-    "=": lambda value, other: value == other,
-    "<": lambda value, other: value < other,
-    "<=": lambda value, other: value <= other,
-    ">": lambda value, other: value > other,
-    ">=": lambda value, other: value >= other,
+_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }

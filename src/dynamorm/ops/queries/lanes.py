@@ -7,12 +7,13 @@ What is handed out, and in which order, is in `dynamorm.ops.queries.scan` and `d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from msgspec import Raw
+from msgspec import DecodeError, Raw
 
 from dynamorm.codec.strict import read_count, read_object
 from dynamorm.effects import Flow, Gather
+from dynamorm.errors import DynamORMError
 
 from .page_reader import MOST
 from .prepared_query import PreparedQuery
@@ -60,15 +61,33 @@ def stored(at: Mapping[int, bytes | None]) -> dict[str, Raw]:
     return {str(lane): Raw(b"null" if key is None else key) for lane, key in at.items()}
 
 
-def restored(at: Mapping[str, Raw]) -> dict[int, bytes | None]:
-    """The positions of lanes in a cursor. Raises: ValueError, or an error of `read_object`, for what is none."""
-    found: dict[int, bytes | None] = {}
+class Position(Protocol):
+    """A position as a cursor holds it: ``at`` has the key of each lane that goes on, by its number as text."""
+
+    at: dict[str, Raw]
+
+
+P = TypeVar("P", bound=Position)
+
+
+def read_position(decode: Callable[[bytes], P], text: bytes) -> tuple[P, dict[int, bytes | None]] | None:
+    """A position from the JSON in a cursor, and the key of each of its lanes; None when the text is no position."""
+    try:
+        position = decode(text)
+        return position, _keys_of(position.at)
+    except (DecodeError, DynamORMError, ValueError):
+        return None
+
+
+def _keys_of(at: Mapping[str, Raw]) -> dict[int, bytes | None]:
+    """The key of each lane. Raises: ValueError for a number, MalformedResponse for a key, that is none."""
+    positions: dict[int, bytes | None] = {}
     for lane, raw in at.items():
         key = bytes(raw)
         if key != b"null":
             read_object(key)
-        found[int(lane)] = None if key == b"null" else key
-    return found
+        positions[int(lane)] = None if key == b"null" else key
+    return positions
 
 
 def counted(
@@ -84,13 +103,13 @@ def counted(
         reading = lanes.live(width(context))
         ops = []
         for lane in reading:
-            ready, more = request_of(lane)
+            prepared, more = request_of(lane)
             left = None if limit is None else limit - total
-            most = left if left is None or not ready.filtered else max(left, look)
-            ops.append(ready.op(lanes.at[lane], most, read_count, more + b',"Select":"COUNT"'))
+            most = left if left is None or not prepared.filtered else max(left, look)
+            ops.append(prepared.op(lanes.at[lane], most, read_count, more + b',"Select":"COUNT"'))
         look = min(look * 2, MOST)
         pages: list[tuple[int, int, bytes | None]] = yield Gather([context.call(op) for op in ops], len(ops))
-        for lane, (found, _, key) in zip(reading, pages, strict=True):
-            total += found
+        for lane, (matching, _, key) in zip(reading, pages, strict=True):
+            total += matching
             lanes.move(lane, key)
     return total if limit is None else min(total, limit)

@@ -1,4 +1,4 @@
-"""Where a reader of pages stands: it reads page after page, and stops at the limit.
+"""`PageReader`: reads a query page after page, and stops at its limit.
 
 A page ends where the caller's limit ends, and the next one goes on behind the last item that was handed out, also when
 DynamoDB had read further.
@@ -32,7 +32,10 @@ MOST: Final = 1024
 
 
 class PageReader:
-    """Where a reader of pages stands. ``next`` makes the flow of the next page; ``done`` says that there is none.
+    """Reads the pages of one request, in order. ``next`` makes the flow of the next page; ``done`` says that there is none.
+
+    ``start`` is the key, as JSON, behind which the next page begins; ``left`` how many items the limit still allows;
+    ``look`` how many items the next request of a filtered query reads at least.
 
     ``fill`` makes full pages: a page of the size asked for, or of what is left of the limit, is read on for until it
     is full, the end is reached, or the time of one operation is over. ``misfits`` are the errors of items that do not
@@ -40,7 +43,7 @@ class PageReader:
     query over a partition that is spread over shards, which ``shards`` keeps the state of.
     """
 
-    __slots__ = ("done", "fill", "left", "look", "misfits", "paged", "ready", "request", "shards", "spread", "start")
+    __slots__ = ("done", "fill", "left", "look", "misfits", "paged", "prepared", "request", "shards", "spread", "start")
 
     def __init__(self, request: Request, *, fill: bool = False, spread: Step | None = None) -> None:
         self.request: Request = request
@@ -50,15 +53,15 @@ class PageReader:
         self.done: bool = False
         self.fill: bool = fill
         self.look: int = FEWEST
-        self.ready: PreparedQuery | None = None
+        self.prepared: PreparedQuery | None = None
         self.misfits: list[DynamORMError] = []
         self.paged: bool = False
         self.shards: Any = None
 
     def begin(self, context: Context) -> PreparedQuery:
         """Plan the request and open its cursor, once."""
-        ready = self.ready
-        if ready is None:
+        prepared = self.prepared
+        if prepared is None:
             if self.request.misfit == "collect" and not self.paged:
                 raise ValidationError(
                     'on_misfit("collect") hands out what does not fit by page() and pages(): end the query with one of'
@@ -66,26 +69,26 @@ class PageReader:
                     field="on_misfit",
                 )
             plan = context.plan(self.request.model)
-            ready = PreparedQuery(plan, self.request, choose(plan, self.request))
+            prepared = PreparedQuery(plan, self.request, choose(plan, self.request))
             if self.request.cursor is not None:
                 from . import cursor  # only pages that are gone on from
 
-                self.start = cursor.open_cursor(context, ready, self.request.cursor)
-            self.ready = ready
-        return ready
+                self.start = cursor.open_cursor(context, prepared, self.request.cursor)
+            self.prepared = prepared
+        return prepared
 
     def next(self, context: Context) -> Flow[list[Any]]:
         """Read one page and move on."""
-        ready = self.ready or self.begin(context)
+        prepared = self.prepared or self.begin(context)
         size, left = self.request.page_size, self.left
         if left is not None and (size is None or left < size):
             size = left
-        items = yield from self._step(context, ready, size)
+        items = yield from self._step(context, prepared, size)
         if self.fill:
             monotonic = context.channel.clock.monotonic
             end = monotonic() + context.config.operation_timeout
             while not self.done and len(items) < (size or 1) and monotonic() < end:
-                items += yield from self._step(context, ready, None if size is None else size - len(items))
+                items += yield from self._step(context, prepared, None if size is None else size - len(items))
         return items
 
     def page(self, context: Context) -> Flow[pages.Page[Any]]:
@@ -96,7 +99,7 @@ class PageReader:
         return pages.Page(items, self._cursor(context), misfits)
 
     def count(self, context: Context) -> Flow[int]:
-        """How many items are left: of items that must be read to tell whether they are meant."""
+        """How many items are left, found by reading them: for a query that only the items themselves can decide."""
         total = 0
         while not self.done:
             total += len((yield from self.next(context)))
@@ -107,11 +110,11 @@ class PageReader:
         if self.request.misfit == "raise":
             return items
         if self.request.misfit == "collect":
-            self.misfits += [one.error for one in items if one.__class__ is Misfit]
-        return [one for one in items if one.__class__ is not Misfit]
+            self.misfits += [item.error for item in items if item.__class__ is Misfit]
+        return [item for item in items if item.__class__ is not Misfit]
 
     def _cursor(self, context: Context) -> Callable[[], str] | None:
-        ready, start = self.begin(context), self.start
+        prepared, start = self.begin(context), self.start
         if start is None:
             return None
         key = start
@@ -119,25 +122,25 @@ class PageReader:
         def seal() -> str:
             from . import cursor  # only pages that are gone on from
 
-            return cursor.seal(context, ready, key)
+            return cursor.seal(context, prepared, key)
 
         return seal
 
-    def _step(self, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+    def _step(self, context: Context, prepared: PreparedQuery, size: int | None) -> Flow[list[Any]]:
         """One call; ``left`` and ``start`` move on."""
-        if ready.chosen.partitions:
+        if prepared.query_plan.partitions:
             assert self.spread is not None  # `dynamorm.ops.queries.query` gives it
-            return (yield from self.spread(self, context, ready, size))
-        got: Page
-        if ready.filtered or ready.hydrates:
-            got = yield from read(context, ready, self.start, size, self.look)
+            return (yield from self.spread(self, context, prepared, size))
+        page: Page
+        if prepared.filtered or prepared.hydrates:
+            page = yield from read(context, prepared, self.start, size, self.look)
         else:  # without a detour: this is what most queries are
-            got = yield from context.call(ready.op(self.start, size, ready.read))
-        self.start = got.last_key
-        items = got.items if self.request.misfit == "raise" else self.kept(got.items)
-        if ready.filtered and self.look < MOST:
+            page = yield from context.call(prepared.op(self.start, size, prepared.read))
+        self.start = page.last_key
+        items = page.items if self.request.misfit == "raise" else self.kept(page.items)
+        if prepared.filtered and self.look < MOST:
             self.look *= 2
         if self.left is not None:
             self.left -= len(items)
-        self.done = got.last_key is None or self.left == 0
+        self.done = page.last_key is None or self.left == 0
         return items

@@ -59,51 +59,56 @@ class QueryPlan(Struct, frozen=True):
 def choose(plan: ModelRequests, request: Request) -> QueryPlan:
     """The table or index that answers the request. Raises ValidationError when there is none."""
     schema = plan.codec.schema
-    found = flat(schema, request.conditions)
+    terms = flat(schema, request.conditions)
     filters = flat(schema, request.filters) if request.filters else ()
     tagged = sibling_filter(schema) if schema.discriminator is not None else None
-    asked = _Asked(plan, request, found, filters if tagged is None else (*filters, tagged), tagged)
+    candidates = _Candidates(plan, request, terms, filters if tagged is None else (*filters, tagged), tagged)
     if request.segments is not None:
         refusals.check_scan_allowed(schema, request)
-        return asked.scanned()
+        return candidates.as_scan()
     if request.index is not None:
-        return asked.named(_named(schema, request.index))
-    used = asked.fits(schema.key)
+        return candidates.by_name(_named(schema, request.index))
+    used = candidates.fits(schema.key)
     if (
         used is not None
-        and len(used[1]) == len(found)
-        and ((request.order is None and not asked.filters) or asked.sound(schema.key, used))
+        and len(used[1]) == len(terms)
+        and ((request.order is None and not candidates.filters) or candidates.sound(schema.key, used))
     ):
         why = "the table's key takes every term"
-        if not asked.filters and not plan.codec.composites:
+        if not candidates.filters and not plan.codec.composites:
             return QueryPlan(None, used[0], why=why)
-        return asked.chosen(None, used, why)
-    return asked.best(used)
+        return candidates.as_query(None, used, why)
+    return candidates.best(used)
 
 
-class _Asked:
-    """A request taken apart: its terms by what a key can do with them."""
+class _Candidates:
+    """The table and the indexes as candidates for one request, whose terms are sorted by what a key can do with each.
 
-    __slots__ = ("equals", "filters", "found", "plan", "present", "ranges", "request", "schema", "tagged")
+    ``equals`` and ``ranges`` hold, by field name, the comparison that a key could take and the numbers of the terms it
+    stands for; ``present`` the numbers of the terms that only say that the attribute is there. ``tagged`` is the filter
+    that keeps sibling classes out; it is then the last of ``filters``.
+    """
+
+    __slots__ = ("equals", "filters", "plan", "present", "ranges", "request", "schema", "tagged", "terms")
 
     def __init__(
         self,
         plan: ModelRequests,
         request: Request,
-        found: tuple[Condition, ...],
+        terms: tuple[Condition, ...],
         filters: tuple[Condition, ...],
         tagged: Condition | None,
     ) -> None:
         self.plan = plan
         self.schema = plan.codec.schema
         self.request = request
-        self.found = found
+        self.terms = terms
         self.filters = filters
         self.tagged = tagged
         self.equals: dict[str, tuple[Comparison, frozenset[int]]] = {}
         self.ranges: dict[str, tuple[Comparison, frozenset[int]]] = {}
         self.present: dict[str, set[int]] = {}
-        for number, term in enumerate(found):
+        for number, term in enumerate(terms):
             if isinstance(term, Comparison) and len(term.path.parts) == 1:
                 self._sort(number, term)
 
@@ -112,23 +117,23 @@ class _Asked:
         if op == "IN" and len(term.operands) == 1:
             term, op = Comparison("=", term.operands, term.path), "="
         if op == "=":
-            known = self.equals
+            comparisons = self.equals
         elif op in RANGES:
-            known = self.ranges
+            comparisons = self.ranges
         else:
             if op in PRESENT:
                 self.present.setdefault(name, set()).add(number)
             return
-        for one in term.operands:
-            if isinstance(one, Location):
+        for operand in term.operands:
+            if isinstance(operand, Location):
                 return  # a key is compared with values only
-        before = known.get(name)
+        before = comparisons.get(name)
         if before is None:
-            known[name] = term, frozenset((number,))
+            comparisons[name] = term, frozenset((number,))
             return
-        both = joined(before[0], term)
-        if both is not None:
-            known[name] = both, before[1] | {number}
+        combined = joined(before[0], term)
+        if combined is not None:
+            comparisons[name] = combined, before[1] | {number}
 
     # --------------------------------------------------------------------------------------------------- one candidate
 
@@ -138,32 +143,32 @@ class _Asked:
         equals, ranges = self.equals, self.ranges
         if self.plan.codec.composites:
             equals, ranges = dict(equals), dict(ranges)
-            for term, stands_for in key_conditions.rewrite(self.plan, key, self.found):
+            for term, stands_for in key_conditions.rewrite(self.plan, key, self.terms):
                 (equals if term.op == "=" else ranges).setdefault(term.path.field.name, (term, stands_for))
         partition, sort = key_parts(key)
         taken: list[Comparison] = []
         numbers: frozenset[int] = frozenset()
         for name in partition:
-            one = equals.get(name)
-            if one is None:
+            given = equals.get(name)
+            if given is None:
                 return None
-            taken.append(one[0])
-            numbers |= one[1]
+            taken.append(given[0])
+            numbers |= given[1]
         for name in sort:
-            one = equals.get(name) or ranges.get(name)
-            if one is None:
+            given = equals.get(name) or ranges.get(name)
+            if given is None:
                 break
-            taken.append(one[0])
-            numbers |= one[1]
-            if one[0].op != "=":
+            taken.append(given[0])
+            numbers |= given[1]
+            if given[0].op != "=":
                 break
         if self.present:  # whatever is in an index has the attributes of its key
             numbers = numbers.union(*(self.present.get(name, ()) for name in key.fields))
         return tuple(taken), numbers
 
-    def rest(self, used: Used) -> tuple[Condition, ...]:
+    def filter_terms(self, used: Used) -> tuple[Condition, ...]:
         """The terms that are left for the filter."""
-        left = tuple(term for number, term in enumerate(self.found) if number not in used[1])
+        left = tuple(term for number, term in enumerate(self.terms) if number not in used[1])
         return left + self.filters
 
     def sound(self, key: Key | Index | None, used: Used) -> bool:
@@ -171,29 +176,29 @@ class _Asked:
         assert key is not None  # as in `fits`
         if self.request.order is not None and self.request.order not in self.orders(key, used):
             return False
-        if not self.filters and len(used[1]) == len(self.found):
+        if not self.filters and len(used[1]) == len(self.terms):
             return True
-        return not named_in(self.rest(used), key.fields)
+        return not named_in(self.filter_terms(used), key.fields)
 
     def orders(self, key: Key | Index, used: Used) -> tuple[str, ...]:
         """The fields that the items may be asked to be sorted by."""
-        found = _order(key, used)
+        names = _order(key, used)
         if self.plan.codec.composites:
-            found += key_conditions.orders(self.plan, key, self.found)
-        return found
+            names += key_conditions.orders(self.plan, key, self.terms)
+        return names
 
     def whole(self, index: Index, used: Used) -> str | None:
         """What an index may lack, in words; None when it answers just as the table would."""
         if self.request.consistent and index.kind == "GSI":
             return "is only eventually consistent"
-        rest = self.rest(used)
+        filter_terms = self.filter_terms(used)
         lacks = [name for name in index.fields if not self._stored(name, used[0])]
         if lacks:
             return f"leaves out items without {' or '.join(lacks)}"
         holds = held(self.schema, index)
         if holds is None:
             return None
-        if outside(rest, holds) or self.tagged is not None:
+        if outside(filter_terms, holds) or self.tagged is not None:
             return "does not hold what the filter names"
         if self.request.hydrate or (
             self.request.select and all(place.field.name in holds for place in self.request.select)
@@ -220,23 +225,27 @@ class _Asked:
                 self.request.order is not None or not own.issuperset(term.path.field.name for term in used[0])
             ):
                 fitting.append((index, used))
-        sound = [one for one in fitting if self.sound(self.schema.key if one[0] is None else one[0], one[1])]
+        sound = [
+            (candidate, used)
+            for candidate, used in fitting
+            if self.sound(self.schema.key if candidate is None else candidate, used)
+        ]
         problems: list[tuple[Index, str]] = []
         best: tuple[tuple[Any, ...], Index | None, Used] | None = None
-        for one, used in sound:
-            problem = None if one is None else self.whole(one, used)
-            if one is not None and problem is not None:
-                problems.append((one, problem))
+        for candidate, used in sound:
+            problem = None if candidate is None else self.whole(candidate, used)
+            if candidate is not None and problem is not None:
+                problems.append((candidate, problem))
                 continue
-            rank = self._rank(one, used)
+            rank = self._rank(candidate, used)
             if best is None or rank < best[0]:
-                best = rank, one, used
+                best = rank, candidate, used
         if best is not None:
-            return self.chosen(best[1], best[2], _reason(best[0], len(sound), ordered=self.request.order is not None))
+            return self.as_query(best[1], best[2], _reason(best[0], len(sound), ordered=self.request.order is not None))
         if self.request.scan_allowed:
-            return self.scanned()
-        near = (fitting[0][0], self.rest(fitting[0][1])) if fitting else None
-        raise refusals.no_plan(self.schema, self.request, self.found, near, problems)
+            return self.as_scan()
+        near = (fitting[0][0], self.filter_terms(fitting[0][1])) if fitting else None
+        raise refusals.no_plan(self.schema, self.request, self.terms, near, problems)
 
     def _rank(self, index: Index | None, used: Used) -> tuple[Any, ...]:
         key = self.schema.key if index is None else index
@@ -246,57 +255,59 @@ class _Asked:
             return part, 0, -len(used[0]), 0, ""
         return part, 1, -len(used[0]), int(index.kind == "GSI"), index.name
 
-    def chosen(self, index: Index | None, used: Used, why: str) -> QueryPlan:
+    def as_query(self, index: Index | None, used: Used, why: str) -> QueryPlan:
         """The plan of a Query."""
         family = False
         spread: tuple[str, ...] = ()
         if self.plan.codec.composites:
             spread = key_conditions.partitions(used[0])
         holds = None if index is None else held(self.schema, index)
-        if len(used[1]) < len(self.found) or self.filters:
-            rest = self.rest(used)
+        if len(used[1]) < len(self.terms) or self.filters:
+            filter_terms = self.filter_terms(used)
             if holds is not None and self.tagged is not None:
-                family, rest = True, rest[:-1]
-            return QueryPlan(index, used[0], rest, holds=holds, partitions=spread, family=family, why=why)
+                family, filter_terms = True, filter_terms[:-1]
+            return QueryPlan(index, used[0], filter_terms, holds=holds, partitions=spread, family=family, why=why)
         return QueryPlan(index, used[0], holds=holds, partitions=spread, why=why)
 
-    def named(self, index: Index) -> QueryPlan:
+    def by_name(self, index: Index) -> QueryPlan:
         """The plan for an index that was asked for by name: it may lack items or attributes."""
         used = self.fits(index)
         if used is None:
             if self.request.scan_allowed:
-                return self.scanned(index)
-            raise refusals.unfit(self.schema, index, self.found)
+                return self.as_scan(index)
+            raise refusals.unfit(self.schema, index, self.terms)
         refusals.check_consistent(self.schema, self.request, index)
         refusals.check_order(self.schema, self.request, index, self.orders(index, used))
-        self._check_held(index, self.rest(used))
-        on_key = named_in(self.rest(used), index.fields)
+        self._check_held(index, self.filter_terms(used))
+        on_key = named_in(self.filter_terms(used), index.fields)
         if on_key:
-            raise refusals.on_key(self.schema, index, self.rest(used), on_key)
-        return self.chosen(index, used, "asked for by name")
+            raise refusals.on_key(self.schema, index, self.filter_terms(used), on_key)
+        return self.as_query(index, used, "asked for by name")
 
-    def scanned(self, index: Index | None = None) -> QueryPlan:
+    def as_scan(self, index: Index | None = None) -> QueryPlan:
         """The plan of a Scan."""
         if index is None and self.request.index is not None:
             index = _named(self.schema, self.request.index)
         refusals.check_consistent(self.schema, self.request, index)
         refusals.check_scan_order(self.schema, self.request)
-        rest = (*self.found, *without_guards(self.plan), *self.filters)
+        filter_terms = (*self.terms, *without_guards(self.plan), *self.filters)
         if index is not None:
-            rest = (*self.found, *self.filters)
-            self._check_held(index, rest)
+            filter_terms = (*self.terms, *self.filters)
+            self._check_held(index, filter_terms)
         holds = None if index is None else held(self.schema, index)
         if holds is not None and self.tagged is not None:
-            return QueryPlan(index, (), rest[:-1], scan=True, holds=holds, family=True, why="a scan was allowed")
-        return QueryPlan(index, (), rest, scan=True, holds=holds, why="a scan was allowed")
+            return QueryPlan(
+                index, (), filter_terms[:-1], scan=True, holds=holds, family=True, why="a scan was allowed"
+            )
+        return QueryPlan(index, (), filter_terms, scan=True, holds=holds, why="a scan was allowed")
 
-    def _check_held(self, index: Index, rest: tuple[Condition, ...]) -> None:
+    def _check_held(self, index: Index, filter_terms: tuple[Condition, ...]) -> None:
         """A filter on what the index does not hold would be false of every item."""
         holds = held(self.schema, index)
         if holds is not None:
             if self.tagged is not None:
-                rest = rest[:-1]
-            lacks = outside(rest, holds)
+                filter_terms = filter_terms[:-1]
+            lacks = outside(filter_terms, holds)
             refusals.check_holds(self.schema, self.request, index, lacks, tagged=self.tagged is not None)
 
 
@@ -322,7 +333,7 @@ def held(schema: Schema, index: Index) -> frozenset[str] | None:
     """The fields that an index holds of each item; None for all."""
     if index.projection == "ALL":
         return None
-    assert schema.key is not None  # as in `_Asked.fits`
+    assert schema.key is not None  # as in `_Candidates.fits`
     more = index.projection if isinstance(index.projection, tuple) else ()
     return frozenset((*schema.key.fields, *index.fields, *more))
 

@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 class PreparedQuery:
     """A request made ready to be sent: planned, and its constant part written. ``read`` decodes a page's body."""
 
-    __slots__ = ("chosen", "filtered", "head", "hydrates", "name", "plan", "read", "request")
+    __slots__ = ("filtered", "head", "hydrates", "name", "plan", "query_plan", "read", "request")
 
     read: Callable[[bytes], Page]
 
-    def __init__(self, plan: ModelRequests, request: Request, chosen: QueryPlan) -> None:
+    def __init__(self, plan: ModelRequests, request: Request, query_plan: QueryPlan) -> None:
         self.plan: ModelRequests = plan
         self.request: Request = request
-        self.chosen: QueryPlan = chosen
-        self.name = "Scan" if chosen.scan else "Query"
-        self.filtered: bool = bool(chosen.filters)
-        self.hydrates: bool = request.hydrate and chosen.holds is not None
-        rest, self.read = _rest(plan, request, chosen)
-        body = encode(rest)
-        if chosen.filters:
-            check_values(body, rest)
+        self.query_plan: QueryPlan = query_plan
+        self.name = "Scan" if query_plan.scan else "Query"
+        self.filtered: bool = bool(query_plan.filters)
+        self.hydrates: bool = request.hydrate and query_plan.holds is not None
+        parameters, self.read = _parameters(plan, request, query_plan)
+        body = encode(parameters)
+        if query_plan.filters:
+            check_values(body, parameters)
         self.head: bytes = body[:-1]
 
     def op(self, start: bytes | None, limit: int | None, decode: Callable[[bytes], Any], more: bytes = b"") -> Op:
@@ -56,13 +56,13 @@ class PreparedQuery:
         if start is not None:
             body += b',"ExclusiveStartKey":' + start
         op = Op(self.name, self.plan.table, body + b"}", decode)
-        op.why = self.chosen.why
+        op.why = self.query_plan.why
         return op
 
     def counting(self) -> PreparedQuery:
         """The same request for counting alone: nothing of the items is asked for."""
         request = replace(self.request, select=(), hydrate=False)
-        return PreparedQuery(self.plan, request, replace(self.chosen, holds=None))
+        return PreparedQuery(self.plan, request, replace(self.query_plan, holds=None))
 
     def key_of(self, raw: bytes) -> bytes:
         """The key to go on from behind an item: that of the table, and that of the index that is read."""
@@ -72,7 +72,7 @@ class PreparedQuery:
         """Stored and field names of what a key to go on from is made of."""
         schema = self.plan.codec.schema
         assert schema.key is not None  # a plan is made only for a model with a key
-        index = self.chosen.index
+        index = self.query_plan.index
         names = (*schema.key.fields, *(index.fields if index is not None else ()))
         return [(schema.fields[name].stored, name) for name in names]
 
@@ -86,79 +86,86 @@ class PreparedQuery:
 
 
 def read(
-    context: Context, ready: PreparedQuery, start: bytes | None, most: int | None, look: int | None, more: bytes = b""
+    context: Context,
+    prepared: PreparedQuery,
+    start: bytes | None,
+    most: int | None,
+    look: int | None,
+    more: bytes = b"",
 ) -> Flow[Page]:
     """What one call answers: at most ``most`` matching items from behind the key ``start``; maybe none.
 
     A filtered query looks at ``look`` items to find ``most``. ``more`` is what the request says besides.
     """
-    if not ready.filtered or most is None:
-        found = context.call(ready.op(start, most, ready.read, more))
+    if not prepared.filtered or most is None:
+        flow = context.call(prepared.op(start, most, prepared.read, more))
     else:
-        found = context.call(ready.op(start, max(most, look or 0), lambda body: ready.cut(body, most), more))
-    return found if not ready.hydrates else whole(context, ready, found)
+        flow = context.call(prepared.op(start, max(most, look or 0), lambda body: prepared.cut(body, most), more))
+    return flow if not prepared.hydrates else whole(context, prepared, flow)
 
 
-def whole(context: Context, ready: PreparedQuery, found: Flow[Page]) -> Flow[Page]:
+def whole(context: Context, prepared: PreparedQuery, flow: Flow[Page]) -> Flow[Page]:
     """A page of an index that holds only part of each item, as whole items; those gone meanwhile are left out."""
     from . import hydrate  # of such queries only
 
-    return (yield from hydrate.page(context, ready.request, (yield from found)))
+    return (yield from hydrate.page(context, prepared.request, (yield from flow)))
 
 
-def _rest(plan: ModelRequests, request: Request, chosen: QueryPlan) -> tuple[dict[str, Any], Callable[[bytes], Page]]:
+def _parameters(
+    plan: ModelRequests, request: Request, query_plan: QueryPlan
+) -> tuple[dict[str, Any], Callable[[bytes], Page]]:
     """What every body of the request says, and the reader of the answers."""
-    rest: dict[str, Any] = {"TableName": plan.table}
-    places = Placeholders()
+    parameters: dict[str, Any] = {"TableName": plan.table}
+    placeholders = Placeholders()
     if request.hydrate and request.misfit != "raise":
         raise ValidationError(
             f"{plan.codec.schema.name}: hydrate() reads items by their keys, and on_misfit() is of a query's own: say one",
             field="on_misfit",
         )
-    index = chosen.index
-    if chosen.filters or len(chosen.terms) > 1:
-        check_bounds(plan, (*chosen.terms, *chosen.filters))
-        if chosen.terms:
-            check_prefix(plan, chosen.terms[-1])  # only the last one may be a range
-    if not chosen.scan:
-        rest["KeyConditionExpression"] = key_terms_text(chosen.terms, places, plan.operand)
-    if chosen.filters:
-        joined = chosen.filters[0] if len(chosen.filters) == 1 else Condition("AND", chosen.filters)
-        rest["FilterExpression"] = condition_text(joined, places, plan.operand)
+    index = query_plan.index
+    if query_plan.filters or len(query_plan.terms) > 1:
+        check_bounds(plan, (*query_plan.terms, *query_plan.filters))
+        if query_plan.terms:
+            check_prefix(plan, query_plan.terms[-1])  # only the last one may be a range
+    if not query_plan.scan:
+        parameters["KeyConditionExpression"] = key_terms_text(query_plan.terms, placeholders, plan.operand)
+    if query_plan.filters:
+        joined = query_plan.filters[0] if len(query_plan.filters) == 1 else Condition("AND", query_plan.filters)
+        parameters["FilterExpression"] = condition_text(joined, placeholders, plan.operand)
     if index is not None:
-        rest["IndexName"] = index.name
+        parameters["IndexName"] = index.name
     if request.descending:
-        rest["ScanIndexForward"] = False
+        parameters["ScanIndexForward"] = False
     if request.consistent:
-        rest["ConsistentRead"] = True
+        parameters["ConsistentRead"] = True
     if request.segment is not None:
-        rest["Segment"], rest["TotalSegments"] = request.segment, request.segments
+        parameters["Segment"], parameters["TotalSegments"] = request.segment, request.segments
     reader: Callable[..., Page] = plan.codec.read_page
-    if request.select or chosen.holds is not None:
-        reader = _partly(plan, request, chosen, places, rest)
+    if request.select or query_plan.holds is not None:
+        reader = _partly(plan, request, query_plan, placeholders, parameters)
     if request.misfit != "raise":
         reader = partial(reader, lenient=True)
     # DynamoDB refuses an empty map.
-    if places.names:
-        rest["ExpressionAttributeNames"] = places.names
-    if places.values:
-        rest["ExpressionAttributeValues"] = places.values
-    return rest, reader
+    if placeholders.names:
+        parameters["ExpressionAttributeNames"] = placeholders.names
+    if placeholders.values:
+        parameters["ExpressionAttributeValues"] = placeholders.values
+    return parameters, reader
 
 
 def _partly(
-    plan: ModelRequests, request: Request, chosen: QueryPlan, places: Placeholders, rest: dict[str, Any]
+    plan: ModelRequests, request: Request, query_plan: QueryPlan, placeholders: Placeholders, parameters: dict[str, Any]
 ) -> Callable[..., Page]:
     """Ask for the places selected, and read objects that hold no more than these or than the index does."""
     from dynamorm.codec.partial import reader as partly  # only selections need it
 
-    codec, index = plan.codec, chosen.index
+    codec, index = plan.codec, query_plan.index
     if not request.select:
         assert index is not None  # only an index holds less than the item
         return partly.index_reader(codec, index).read_page
     if request.hydrate:
         raise ValidationError(f"{codec.schema.name}: hydrate() reads whole items: leave out select()", field="select")
-    holds = chosen.holds
+    holds = query_plan.holds
     missing = [] if holds is None else [place.name for place in request.select if place.field.name not in holds]
     if missing:
         raise ValidationError(
@@ -168,6 +175,6 @@ def _partly(
         )
     reader = partly.reader(codec, request.select, () if index is None else index.fields)
     # What tells the classes of a family apart, and the components of composite keys, may not be in the index.
-    asked = [place for place in reader.projection if holds is None or place.field.name in holds]
-    rest["ProjectionExpression"] = projection_text(asked, places)
+    selected = [place for place in reader.projection if holds is None or place.field.name in holds]
+    parameters["ProjectionExpression"] = projection_text(selected, placeholders)
     return reader.read_page

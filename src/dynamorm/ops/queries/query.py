@@ -26,17 +26,17 @@ def page_reader_of(request: Request, *, fill: bool = False) -> PageReader:
     return ParallelScanReader(request, fill=fill)
 
 
-def spread(reader: PageReader, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+def spread(reader: PageReader, context: Context, prepared: PreparedQuery, size: int | None) -> Flow[list[Any]]:
     """A step of a query over a partition that is spread over shards."""
     from . import shards  # of such partitions only
 
-    return shards.step(reader, context, ready, size)
+    return shards.step(reader, context, prepared, size)
 
 
 def everything(context: Context, request: Request) -> Flow[list[Any]]:
     """Every item that matches, up to the limit."""
     reader = PageReader(request, spread=spread) if request.segments is None else page_reader_of(request)
-    found: list[Any] = yield from reader.next(context)
+    items: list[Any] = yield from reader.next(context)
     while not reader.done:
-        found += yield from reader.next(context)
-    return found
+        items += yield from reader.next(context)
+    return items

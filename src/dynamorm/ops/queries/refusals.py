@@ -18,7 +18,7 @@ from .request import Request
 def no_plan(
     schema: Schema,
     request: Request,
-    found: tuple[Condition, ...],
+    terms: tuple[Condition, ...],
     near: tuple[Index | None, tuple[Condition, ...]] | None,
     problems: list[tuple[Index, str]],
 ) -> ValidationError:
@@ -36,8 +36,8 @@ def no_plan(
         )
         return ValidationError(f"{schema.name}: {lacking}; if that is what you want, say {names}{hydrate}")
     if near is not None:
-        return _nearly(schema, request, found, *near)
-    in_key = _partition_in(schema, found)
+        return _nearly(schema, request, terms, *near)
+    in_key = _partition_in(schema, terms)
     if in_key is not None:
         return ValidationError(
             f"{schema.name}.{in_key}: a query reads one partition: use db.batch_get() for many keys, or one query for"
@@ -45,17 +45,17 @@ def no_plan(
             field=in_key,
         )
     return ValidationError(
-        f"{schema.name}: no key of the table or of an index is given by {_asked(found)};"
-        f" {_suggestion(schema, request, found)}, or say .allow_scan() to read the whole table"
+        f"{schema.name}: no key of the table or of an index is given by {_named_by(terms)};"
+        f" {_suggestion(schema, request, terms)}, or say .allow_scan() to read the whole table"
     )
 
 
 def _nearly(
     schema: Schema,
     request: Request,
-    found: tuple[Condition, ...],
+    terms: tuple[Condition, ...],
     index: Index | None,
-    rest: tuple[Condition, ...],
+    filter_terms: tuple[Condition, ...],
 ) -> ValidationError:
     """The partition is given, but the order or a term on the key is not possible."""
     key = schema.key if index is None else index
@@ -65,16 +65,21 @@ def _nearly(
         where = "the table" if index is None else f"index {index.name!r}"
         return ValidationError(
             f"{schema.name}: {where} is sorted by {', '.join(sort) or 'nothing'}, so it cannot be ordered by"
-            f" {request.order!r}{_known_field(schema, request.order)}; {_suggestion(schema, request, found)}",
+            f" {request.order!r}{_known_field(schema, request.order)}; {_suggestion(schema, request, terms)}",
             field=request.order,
         )
-    return on_key(schema, index, rest, {path.field.name for one in rest for path in paths(one)} & set(key.fields))
+    return on_key(
+        schema,
+        index,
+        filter_terms,
+        {path.field.name for term in filter_terms for path in paths(term)} & set(key.fields),
+    )
 
 
-def on_key(schema: Schema, index: Index | None, rest: Iterable[Condition], names: set[str]) -> ValidationError:
+def on_key(schema: Schema, index: Index | None, filter_terms: Iterable[Condition], names: set[str]) -> ValidationError:
     """A term on a key attribute that cannot be part of the key condition, nor of the filter."""
     where = "the table" if index is None else f"index {index.name!r}"
-    blamed = next((path.field.name for one in rest for path in paths(one) if path.field.name in names), "")
+    blamed = next((path.field.name for term in filter_terms for path in paths(term) if path.field.name in names), "")
     return ValidationError(
         f"{schema.name}.{blamed}: a query of {where} takes one condition on each attribute of its key, == or, on the last"
         " one named, a range (< <= > >= between begins_with), and no filter on it: leave the rest to the program, or say"
@@ -83,11 +88,11 @@ def on_key(schema: Schema, index: Index | None, rest: Iterable[Condition], names
     )
 
 
-def unfit(schema: Schema, index: Index, found: Iterable[Condition]) -> ValidationError:
+def unfit(schema: Schema, index: Index, terms: Iterable[Condition]) -> ValidationError:
     """An index was asked for whose partition key is not given."""
     partition = ", ".join(index.partition)
     return ValidationError(
-        f"{schema.name}: {_asked(found)} does not give the partition key of index {index.name!r}: it needs == on"
+        f"{schema.name}: {_named_by(terms)} does not give the partition key of index {index.name!r}: it needs == on"
         f" {partition}, or .allow_scan() to read the whole index",
         field=index.partition[0],
     )
@@ -95,8 +100,8 @@ def unfit(schema: Schema, index: Index, found: Iterable[Condition]) -> Validatio
 
 def no_index(schema: Schema, wanted: str) -> ValidationError:
     """No index has this name."""
-    known = [index.name for index in schema.indexes.values()]
-    hint = did_you_mean(wanted, known) if known else "; it has none"
+    names = [index.name for index in schema.indexes.values()]
+    hint = did_you_mean(wanted, names) if names else "; it has none"
     return ValidationError(f"{schema.name} has no index {wanted!r}{hint}", field="index")
 
 
@@ -157,22 +162,22 @@ def check_holds(schema: Schema, request: Request, index: Index, outside: set[str
         )
 
 
-def _partition_in(schema: Schema, found: Iterable[Condition]) -> str | None:
+def _partition_in(schema: Schema, terms: Iterable[Condition]) -> str | None:
     """The partition attribute that an IN names."""
     assert schema.key is not None  # a plan is made only for a model with a key
     keys = {schema.key.partition, *(name for index in schema.indexes.values() for name in index.partition)}
-    for term in found:
+    for term in terms:
         if isinstance(term, Comparison) and term.op == "IN" and term.path.name in keys:
             return term.path.name
     return None
 
 
-def _suggestion(schema: Schema, request: Request, found: Iterable[Condition]) -> str:
+def _suggestion(schema: Schema, request: Request, terms: Iterable[Condition]) -> str:
     """The declaration of the index that would serve, as text to be copied."""
     assert schema.key is not None  # as above
-    plain = [one for one in found if isinstance(one, Comparison) and len(one.path.parts) == 1]
-    equal = [name for name in schema.fields if any(one.op == "=" and one.path.name == name for one in plain)]
-    ranged = [name for name in schema.fields if any(one.op != "=" and one.path.name == name for one in plain)]
+    comparisons = [term for term in terms if isinstance(term, Comparison) and len(term.path.parts) == 1]
+    equal = [name for name in schema.fields if any(term.op == "=" and term.path.name == name for term in comparisons)]
+    ranged = [name for name in schema.fields if any(term.op != "=" and term.path.name == name for term in comparisons)]
     if not equal:
         return "give == on the partition key of one"
     wanted = request.order if request.order in schema.fields else None
@@ -187,8 +192,8 @@ def _suggestion(schema: Schema, request: Request, found: Iterable[Condition]) ->
     return f'an index such as gsi("{name}", partition="{partition}"{tail}) would serve'
 
 
-def _asked(found: Iterable[Condition]) -> str:
-    names = dict.fromkeys(path.name for one in found for path in paths(one))
+def _named_by(terms: Iterable[Condition]) -> str:
+    names = dict.fromkeys(path.name for term in terms for path in paths(term))
     return ", ".join(names) or "a query without terms"
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import DecodeError, Raw, Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from dynamorm.arguments import check_count
 from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow, Gather
-from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.errors import ValidationError
 from dynamorm.overriding import override
 
-from .lanes import Lanes, counted, restored, stored, width
+from .lanes import Lanes, counted, read_position, stored, width
 from .page_reader import MOST, PageReader
 from .prepared_query import PreparedQuery, read
 
@@ -79,19 +79,15 @@ class ScanState(Lanes):
 
         Raises: ValidationError when it is none of a scan in so many segments.
         """
-        position: _Stored | None = None
-        state = cls(segments)
-        try:
-            position = _decode(text)
-            state.at = restored(position.at)
-        except (DecodeError, DynamORMError, ValueError):
-            position = None
-        if position is None or position.segments != segments:
+        position_read = read_position(_decode, text)
+        if position_read is None or position_read[0].segments != segments:
             raise ValidationError(
                 f"the cursor is not one of a scan in {segments} segments: a scan goes on in as many as it was begun with",
                 field="cursor",
             )
-        state.begun = position.begun
+        position, keys = position_read
+        state = cls(segments)
+        state.at, state.begun = keys, position.begun
         if not all(0 <= segment < state.begun <= segments for segment in state.at):
             raise ValidationError("the cursor names a segment that the scan does not have", field="cursor")
         return state
@@ -119,7 +115,7 @@ class ParallelScanReader(PageReader):
         self.state: ScanState | None = None
 
     @override
-    def _step(self, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+    def _step(self, context: Context, prepared: PreparedQuery, size: int | None) -> Flow[list[Any]]:
         state = self.state
         if state is None:
             state = self.state = _state(self.request, self.start)
@@ -127,7 +123,7 @@ class ParallelScanReader(PageReader):
         shares = _shares(size, len(segments))
         reading = segments[: len(shares)]
         flows = [
-            read(context, ready, state.at[segment], share, self.look, _segment(segment, state))
+            read(context, prepared, state.at[segment], share, self.look, _segment(segment, state))
             for segment, share in zip(reading, shares, strict=True)
         ]
         pages: list[Page] = yield Gather(flows, len(flows))
@@ -136,7 +132,7 @@ class ParallelScanReader(PageReader):
             state.move(segment, page.last_key)
             items += page.items
         items = self.kept(items)
-        if ready.filtered and self.look < MOST:
+        if prepared.filtered and self.look < MOST:
             self.look *= 2
         if self.left is not None:
             self.left -= len(items)
@@ -158,17 +154,17 @@ def _shares(size: int | None, count: int) -> list[int | None]:
     return [each + (number < more) for number in range(min(count, size))]
 
 
-def _segment(segment: int, state: ScanState) -> bytes:
-    return b',"Segment":%d,"TotalSegments":%d' % (segment, state.segments)
+def _segment(number: int, state: ScanState) -> bytes:
+    return b',"Segment":%d,"TotalSegments":%d' % (number, state.segments)
 
 
 def count(context: Context, request: Request) -> Flow[int]:
     """How many items match, up to the limit."""
     reader = ParallelScanReader(request)
-    ready = reader.begin(context)
-    if ready.chosen.family:
+    prepared = reader.begin(context)
+    if prepared.query_plan.family:
         return (yield from reader.count(context))
-    counting, state = ready.counting(), _state(request, reader.start)
+    counting, state = prepared.counting(), _state(request, reader.start)
     return (
         yield from counted(
             context, state, lambda segment: (counting, _segment(segment, state)), request.limit, reader.look

@@ -10,7 +10,7 @@ from collections import deque
 from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import DecodeError, Raw, Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
@@ -18,11 +18,11 @@ from dynamorm.codec.codec import Page
 from dynamorm.codec.library_attributes import ordered, raw_items
 from dynamorm.codec.strict import decoded, dumps, parts_of
 from dynamorm.effects import Flow, Gather
-from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.errors import ValidationError
 from dynamorm.ops.reads.key_conditions import Spread
 from dynamorm.schema.schema import key_parts
 
-from .lanes import Lanes, counted, restored, stored, width
+from .lanes import Lanes, counted, read_position, stored, width
 from .page_reader import MOST, PageReader
 from .prepared_query import PreparedQuery, whole
 
@@ -47,11 +47,11 @@ _decode: Final = Decoder(_Stored).decode
 class _Shard:
     """One shard: its request, what was read ahead, where reading goes on, and behind which item the reader stands."""
 
-    __slots__ = ("at", "buffer", "ended", "handed", "number", "ready", "start")
+    __slots__ = ("at", "buffer", "ended", "handed", "number", "prepared", "start")
 
-    def __init__(self, number: int, ready: PreparedQuery) -> None:
+    def __init__(self, number: int, prepared: PreparedQuery) -> None:
         self.number = number
-        self.ready = ready
+        self.prepared = prepared
         self.buffer: deque[tuple[Any, Any, bytes]] = deque()
         self.start: bytes | None = None
         self.at: bytes | None = None
@@ -66,60 +66,60 @@ class _Shard:
     def position(self) -> bytes | None:
         """The key of the item that was handed out last, as JSON; None where none was."""
         if self.handed is not None:
-            self.at, self.handed = self.ready.key_of(self.handed), None
+            self.at, self.handed = self.prepared.key_of(self.handed), None
         return self.at
 
 
 class Shards:
     """All shards of one query. ``take`` hands out what is in order already."""
 
-    def __init__(self, ready: PreparedQuery, start: bytes | None) -> None:
-        spread = next(term for term in ready.chosen.terms if isinstance(term, Spread))
+    def __init__(self, prepared: PreparedQuery, start: bytes | None) -> None:
+        spread = next(term for term in prepared.query_plan.terms if isinstance(term, Spread))
         self.shards: list[_Shard] = [
-            _Shard(number, PreparedQuery(ready.plan, ready.request, _of_one(ready, spread, number)))
+            _Shard(number, PreparedQuery(prepared.plan, prepared.request, _of_one(prepared, spread, number)))
             for number in range(len(spread.texts))
         ]
-        key = ready.plan.codec.schema.key if ready.chosen.index is None else ready.chosen.index
+        key = prepared.plan.codec.schema.key if prepared.query_plan.index is None else prepared.query_plan.index
         assert key is not None  # a plan is made only for a model with a key
-        self.sort: tuple[str, ...] = tuple(ready.plan.codec.field(name).stored for name in key_parts(key)[1])
-        self.down: bool = ready.request.descending
+        self.sort: tuple[str, ...] = tuple(prepared.plan.codec.field(name).stored for name in key_parts(key)[1])
+        self.down: bool = prepared.request.descending
         if start is not None:
             self._open(start)
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left."""
-        return all(one.ended and not one.buffer for one in self.shards)
+        return all(shard.ended and not shard.buffer for shard in self.shards)
 
     def fill(self, context: Context, most: int) -> Flow[None]:
         """Read a page of each shard of which nothing is left in memory."""
-        waiting = [one for one in self.shards if one.waits]
+        waiting = [shard for shard in self.shards if shard.waits]
         if waiting:
-            yield Gather([self._page(context, one, most) for one in waiting], width(context))
+            yield Gather([self._page(context, shard, most) for shard in waiting], width(context))
 
-    def _page(self, context: Context, one: _Shard, most: int) -> Flow[None]:
-        ready = one.ready
+    def _page(self, context: Context, shard: _Shard, most: int) -> Flow[None]:
+        prepared = shard.prepared
         page, raws = yield from context.call(
-            ready.op(one.start, most, lambda body: (ready.read(body), raw_items(body)))
+            prepared.op(shard.start, most, lambda body: (prepared.read(body), raw_items(body)))
         )
-        one.buffer.extend((self._rank(raw), item, raw) for item, raw in zip(page.items, raws, strict=True))
-        one.start = page.last_key
-        one.ended = page.last_key is None
+        shard.buffer.extend((self._rank(raw), item, raw) for item, raw in zip(page.items, raws, strict=True))
+        shard.start = page.last_key
+        shard.ended = page.last_key is None
 
     def take(self, most: int | None) -> list[Any]:
         """What comes next, up to where a shard must be read on first."""
-        if any(one.waits for one in self.shards):
+        if any(shard.waits for shard in self.shards):
             return []
-        heads = [(one.buffer[0][0], one.number, one) for one in self.shards if one.buffer]
+        heads = [(shard.buffer[0][0], shard.number, shard) for shard in self.shards if shard.buffer]
         heapify(heads)
         items: list[Any] = []
         while heads and (most is None or len(items) < most):
-            one = heads[0][2]
-            _, item, one.handed = one.buffer.popleft()
+            shard = heads[0][2]
+            _, item, shard.handed = shard.buffer.popleft()
             items.append(item)
-            if one.buffer:
-                heapreplace(heads, (one.buffer[0][0], one.number, one))
-            elif one.ended:
+            if shard.buffer:
+                heapreplace(heads, (shard.buffer[0][0], shard.number, shard))
+            elif shard.ended:
                 heappop(heads)
             else:
                 break
@@ -136,24 +136,19 @@ class Shards:
 
     def lanes(self) -> Lanes:
         """Where each shard stands that goes on: behind the item that was handed out last."""
-        return Lanes({one.number: one.position() for one in self.shards if one.buffer or not one.ended})
+        return Lanes({shard.number: shard.position() for shard in self.shards if shard.buffer or not shard.ended})
 
     def _open(self, text: bytes) -> None:
-        position: _Stored | None = None
-        known: dict[int, bytes | None] = {}
-        try:
-            position = _decode(text)
-            known = restored(position.at)
-        except (DecodeError, DynamORMError, ValueError):
-            position = None
         count = len(self.shards)
-        if position is None or position.shards != count or not all(0 <= number < count for number in known):
+        position = read_position(_decode, text)
+        if position is None or position[0].shards != count or not all(0 <= number < count for number in position[1]):
             raise ValidationError(
                 f"the cursor is not one of a query over {count} shards: start at the beginning", field="cursor"
             )
-        for one in self.shards:
-            one.ended = one.number not in known
-            one.start = one.at = known.get(one.number)
+        keys = position[1]
+        for shard in self.shards:
+            shard.ended = shard.number not in keys
+            shard.start = shard.at = keys.get(shard.number)
 
 
 class _Down:
@@ -173,34 +168,34 @@ class _Down:
     __hash__ = None  # type: ignore[assignment] # only ever compared
 
 
-def _of_one(ready: PreparedQuery, spread: Spread, number: int) -> Any:
+def _of_one(prepared: PreparedQuery, spread: Spread, number: int) -> Any:
     """The plan of the query for one shard."""
-    chosen = ready.chosen
-    terms = tuple(spread.of(number) if one is spread else one for one in chosen.terms)
-    return replace(chosen, terms=terms, partitions=())
+    query_plan = prepared.query_plan
+    terms = tuple(spread.of(number) if term is spread else term for term in query_plan.terms)
+    return replace(query_plan, terms=terms, partitions=())
 
 
-def step(reader: PageReader, context: Context, ready: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+def step(reader: PageReader, context: Context, prepared: PreparedQuery, size: int | None) -> Flow[list[Any]]:
     """One step of a reader of pages: read where nothing is left, and hand out what comes next."""
-    found: Shards | None = reader.shards
-    if found is None:
-        found = reader.shards = Shards(ready, reader.start)
-    count = len(found.shards)
+    shards: Shards | None = reader.shards
+    if shards is None:
+        shards = reader.shards = Shards(prepared, reader.start)
+    count = len(shards.shards)
     ahead = IN_MEMORY if size is None else 2 * size  # a shard may have more than its share of what comes next
     most = max(ahead // count, _FEWEST)
     most = most if size is None else min(size, most)
-    if ready.filtered:
+    if prepared.filtered:
         most = max(most, reader.look)
         reader.look = min(reader.look * 2, MOST)
-    yield from found.fill(context, most)
-    items = found.take(size)
-    if ready.hydrates:
-        items = (yield from whole(context, ready, _page_of(items))).items
+    yield from shards.fill(context, most)
+    items = shards.take(size)
+    if prepared.hydrates:
+        items = (yield from whole(context, prepared, _page_of(items))).items
     items = reader.kept(items)
     if reader.left is not None:
         reader.left -= len(items)
-    over = found.done
-    reader.start = None if over else found.encode()
+    over = shards.done
+    reader.start = None if over else shards.encode()
     reader.done = over or reader.left == 0
     return items
 
@@ -214,5 +209,5 @@ def _page_of(items: list[Any]) -> Flow[Page]:
 def count(context: Context, reader: PageReader) -> Flow[int]:
     """How many items match in all shards, up to the limit."""
     shards = Shards(reader.begin(context), reader.start)
-    counting = {shard.number: (shard.ready.counting(), b"") for shard in shards.shards}
+    counting = {shard.number: (shard.prepared.counting(), b"") for shard in shards.shards}
     return (yield from counted(context, shards.lanes(), counting.__getitem__, reader.left, reader.look))

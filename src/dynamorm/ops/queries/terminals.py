@@ -27,23 +27,23 @@ def first(context: Context, request: Request) -> Flow[Any]:
     """The first item that matches, or None."""
     reader = page_reader_of(replace(request, limit=1))
     while not reader.done:
-        found = yield from reader.next(context)
-        if found:
-            return found[0]
+        items = yield from reader.next(context)
+        if items:
+            return items[0]
     return None
 
 
 def one(context: Context, request: Request) -> Flow[Any]:
     """The only item that matches. Raises: NotFound, MultipleFound."""
     reader = page_reader_of(replace(request, limit=2 if request.limit is None else min(request.limit, 2)))
-    found: list[Any] = []
+    items: list[Any] = []
     while not reader.done:
-        found += yield from reader.next(context)
-    if len(found) == 1:
-        return found[0]
+        items += yield from reader.next(context)
+    if len(items) == 1:
+        return items[0]
     plan = reader.begin(context).plan
     name = plan.codec.schema.name
-    if found:
+    if items:
         raise MultipleFound(
             f"more than one {name} matches, where one() expects one: narrow the query, or say first()",
             operation="Query",
@@ -71,23 +71,23 @@ def count(context: Context, request: Request) -> Flow[int]:
         in_all: int = yield from scan.count(context, request)
         return in_all
     reader = PageReader(request, spread=spread)
-    ready = reader.begin(context)
-    if ready.chosen.family:
+    prepared = reader.begin(context)
+    if prepared.query_plan.family:
         return (yield from reader.count(context))
-    if ready.chosen.partitions:
+    if prepared.query_plan.partitions:
         from . import shards  # of such partitions only
 
         return (yield from shards.count(context, reader))
-    counting = ready.counting()
+    counting = prepared.counting()
     start, left, look = reader.start, request.limit, reader.look
     total: int = 0
     while True:
-        limit = left if left is None or not ready.filtered else max(left, look)
-        found: int
-        found, _, start = yield from context.call(counting.op(start, limit, read_count, b',"Select":"COUNT"'))
-        total += found
+        limit = left if left is None or not prepared.filtered else max(left, look)
+        matching: int
+        matching, _, start = yield from context.call(counting.op(start, limit, read_count, b',"Select":"COUNT"'))
+        total += matching
         if left is not None:
-            left -= found
+            left -= matching
         if start is None or (left is not None and left <= 0):
             return total if request.limit is None else min(total, request.limit)
         look = min(look * 2, MOST)

@@ -27,28 +27,31 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Batch
 
 
 def get(context: Context, model: Any, keys: Iterable[Any], *, consistent: bool, concurrency: int) -> Flow[list[Any]]:
-    """The objects under the keys, in their order; None where there is none."""
+    """The objects under the keys, in their order; None where there is none.
+
+    Raises: ValidationError for a key; Throttled or DeadlineExceeded, with the number of keys that were not read.
+    """
     plan = context.plan(model)
     limit = workers(context, concurrency)
-    wanted = _keys(plan, keys)
-    places = {key: place for place, key in enumerate(dict.fromkeys(wanted))}
-    return _all(context, plan, wanted, places, limit=limit, consistent=consistent)
+    requested = _keys(plan, keys)
+    places = {key: place for place, key in enumerate(dict.fromkeys(requested))}
+    return _all(context, plan, requested, places, limit=limit, consistent=consistent)
 
 
 def _all(
     context: Context,
     plan: ModelRequests,
-    wanted: list[bytes],
+    requested: list[bytes],
     places: dict[bytes, int],
     *,
     limit: int,
     consistent: bool,
 ) -> Flow[list[Any]]:
     distinct = list(places)
-    found: list[Any] = [None] * len(distinct)
-    read = [0]
+    objects: list[Any] = [None] * len(distinct)
+    answered = [0]
     chunks = [
-        _chunk(context, plan, distinct, found, start, read, consistent=consistent)
+        _chunk(context, plan, distinct, objects, start, answered, consistent=consistent)
         for start in range(0, len(distinct), MAX_KEYS)
     ]
     try:
@@ -57,20 +60,20 @@ def _all(
         else:
             yield Gather(chunks, limit)
     except (Throttled, DeadlineExceeded) as error:
-        left = len(distinct) - sum(read)
+        left = len(distinct) - sum(answered)
         error.about(f"{left} of {len(distinct)} keys of {plan.codec.schema.name} were not read")
         raise
-    if len(distinct) == len(wanted):
-        return found
+    if len(distinct) == len(requested):
+        return objects
     codec, seen = plan.codec, set[int]()
     result = []
-    for key in wanted:
+    for key in requested:
         place = places[key]
-        one = found[place]
-        if place in seen and one is not None:  # an object of its own for each place: changing one changes no other
-            one = codec.decode(codec.loaded(one) or b"")
+        obj = objects[place]
+        if place in seen and obj is not None:  # an object of its own for each place: changing one changes no other
+            obj = codec.decode(codec.loaded(obj) or b"")
         seen.add(place)
-        result.append(one)
+        result.append(obj)
     return result
 
 
@@ -78,19 +81,24 @@ def _chunk(
     context: Context,
     plan: ModelRequests,
     keys: list[bytes],
-    found: list[Any],
+    objects: list[Any],
     start: int,
-    read: list[int],
+    answered: list[int],
     *,
     consistent: bool,
 ) -> Flow[None]:
-    """Read the keys from ``start`` on into ``found``, and add to ``read`` how many were answered for."""
+    """Read up to 100 of ``keys`` from ``start`` on: each object goes into ``objects`` at the place of its key.
+
+    The number of keys that a request got an answer for is appended to ``answered``, so it is known also after an error.
+
+    Raises: Throttled when keys were left unprocessed too often.
+    """
     pace = Pace(context)
-    left = list(range(start, min(start + MAX_KEYS, len(keys))))
+    open_places = list(range(start, min(start + MAX_KEYS, len(keys))))
     head = b'{"RequestItems":{' + dumps(plan.table) + b':{"Keys":['
     tail = b'],"ConsistentRead":true}}}' if consistent else b"]}}}"
     while True:
-        asked_for = [keys[place] for place in left]
+        asked_for = [keys[place] for place in open_places]
         asked = Asked(plan.key_names, asked_for)
         op = Op(
             "BatchGetItem",
@@ -99,42 +107,42 @@ def _chunk(
             partial(plan.codec.reading.batch.read, asked=asked),
             timeout=pace.left(),
         )
-        items, again = yield from context.call(op)
-        for position, one in items:
-            found[left[position]] = one
-        read.append(len(left) - len(again))
-        if not again:
+        items, unprocessed = yield from context.call(op)
+        for position, obj in items:
+            objects[open_places[position]] = obj
+        answered.append(len(open_places) - len(unprocessed))
+        if not unprocessed:
             return
-        delay = pace.unprocessed(progress=len(again) < len(left))
+        delay = pace.unprocessed(progress=len(unprocessed) < len(open_places))
         if delay is None:
             raise Throttled(
-                f"DynamoDB left {len(again)} keys of a request undone {pace.requests} times; {pace.why}",
+                f"DynamoDB left {len(unprocessed)} keys of a request undone {pace.requests} times; {pace.why}",
                 operation="BatchGetItem",
                 table=plan.table,
                 attempts=pace.requests,
             )
         yield Sleep(delay)
-        left = [left[position] for position in again]
+        open_places = [open_places[position] for position in unprocessed]
 
 
 def _keys(plan: ModelRequests, keys: Any) -> list[bytes]:
-    """The JSON of each key. Raises: ValidationError naming the position of the one that cannot be."""
+    """The JSON of each key. Raises: ValidationError naming the position of a key that cannot be one."""
     name = plan.codec.schema.name
     if isinstance(keys, (str, bytes, dict)) or not isinstance(keys, Iterable):
         raise ValidationError(
             f"batch_get takes a list of keys of {name}, not a {type(keys).__name__}: write [key]", field="keys"
         )
-    found = []
+    keys_json = []
     key_json = plan.codec.key_json
     for position, key in enumerate(keys):
         wrong: DynamORMError
         try:
-            found.append(key_json(key) if key.__class__ is tuple else _key_json(plan, key))
+            keys_json.append(key_json(key) if key.__class__ is tuple else _key_json(plan, key))
             continue
         except (DynamORMError, TypeError) as error:
             wrong = at(error, f"keys[{position}]")
         raise wrong
-    return found
+    return keys_json
 
 
 def _key_json(plan: ModelRequests, key: Any) -> bytes:

@@ -27,7 +27,7 @@ def get(
     consistent: bool,
     select: Sequence[str | Location] | None = None,
 ) -> Flow[Any]:
-    """The object stored under the key, or None; with ``select`` a partial one."""
+    """The object stored under the key, or None; with ``select`` a partial one. Raises: ValidationError for the key."""
     plan = context.plan(model)
     if parts:
         key = key_from_parts(plan, key, parts)
@@ -51,33 +51,39 @@ def require(
     select: Sequence[str | Location] | None = None,
 ) -> Flow[Any]:
     """The object stored under the key. Raises NotFound when there is none."""
-    found = yield from get(context, model, key, parts, consistent=consistent, select=select)
-    if found is None:
+    obj = yield from get(context, model, key, parts, consistent=consistent, select=select)
+    if obj is None:
         plan = context.plan(model)
         names = ", ".join(plan.key_names)
         raise NotFound(f"no {plan.codec.schema.name} under this key ({names})", operation="GetItem", table=plan.table)
-    return found
+    return obj
 
 
 def exists(
     context: Context, model: Any, key: tuple[Any, ...], parts: dict[str, Any], *, consistent: bool
 ) -> Flow[bool]:
-    """Whether an item of the model is stored under the key. Only its key is fetched, and what tells its class."""
+    """Whether an item of the model is stored under the key. Only its key and its discriminator are fetched.
+
+    Raises: ValidationError for the key.
+    """
     plan = context.plan(model)
     if parts:
         key = key_from_parts(plan, key, parts)
-    rest: dict[str, Any] = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": plan.partition.stored}}
+    parameters: dict[str, Any] = {
+        "ProjectionExpression": "#k",
+        "ExpressionAttributeNames": {"#k": plan.partition.stored},
+    }
     read: Callable[..., bool] = has_item
     if plan.codec.family is not None:
         from .kin import has_owned  # only models that share a table
 
-        rest["ProjectionExpression"] = "#k, #t"
-        rest["ExpressionAttributeNames"]["#t"] = plan.codec.schema.discriminator
+        parameters["ProjectionExpression"] = "#k, #t"
+        parameters["ExpressionAttributeNames"]["#t"] = plan.codec.schema.discriminator
         read = has_owned(plan)
     if consistent:
-        rest["ConsistentRead"] = True
+        parameters["ConsistentRead"] = True
     asked = plan.codec.key_json(key)
-    body = finish(plan.key_head, asked, rest)
+    body = finish(plan.key_head, asked, parameters)
     return context.call(Op("GetItem", plan.table, body, partial(read, key=asked)))
 
 

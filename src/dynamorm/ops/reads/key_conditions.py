@@ -34,13 +34,13 @@ def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, A
     left = set(parts)
     values: list[Any] = []
     for name in schema.key.fields:
-        one = codec.composites.get(name)
+        computed = codec.composites.get(name)
         if name in parts:
             left.discard(name)
             values.append(parts[name])
-        elif one is not None and all(part in parts for part in one.made.components):
-            left.difference_update(one.made.components)
-            values.append(_text(plan, one, parts))
+        elif computed is not None and all(part in parts for part in computed.made.components):
+            left.difference_update(computed.made.components)
+            values.append(_text(plan, computed, parts))
         else:
             break
     if key or left or len(values) < len(schema.key.fields):
@@ -55,19 +55,19 @@ def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, A
 def _wanted(plan: ModelRequests, key: Key) -> str:
     names: dict[str, None] = {}
     for name in key.fields:
-        one = plan.codec.composites.get(name)
-        names |= dict.fromkeys((name,) if one is None else one.made.components)
+        computed = plan.codec.composites.get(name)
+        names |= dict.fromkeys((name,) if computed is None else computed.made.components)
     return ", ".join(names)
 
 
-def _text(plan: ModelRequests, one: Computed, parts: dict[str, Any]) -> str | None:
+def _text(plan: ModelRequests, computed: Computed, parts: dict[str, Any]) -> str | None:
     texts: dict[str, str] = {}
-    for name, _ in one.sources:
-        text = text_in(f"{one.owner}.{name}", plan.codec.encode_field(name, parts[name]))
+    for name, _ in computed.sources:
+        text = text_in(f"{computed.owner}.{name}", plan.codec.encode_field(name, parts[name]))
         if text is None:
-            raise ValidationError(f"{one.owner}.{name} is part of the key and needs a value", field=name)
+            raise ValidationError(f"{computed.owner}.{name} is part of the key and needs a value", field=name)
         texts[name] = text
-    return one.join(texts)
+    return computed.join(texts)
 
 
 # ------------------------------------------------------------------------------------------------ conditions on parts
@@ -85,7 +85,7 @@ class Spread(Comparison, frozen=True, eq=False):
 
 def partitions(terms: Sequence[Comparison]) -> tuple[str, ...]:
     """The partitions to ask one by one, none where the key is not spread."""
-    return next((one.texts for one in terms if isinstance(one, Spread)), ())
+    return next((term.texts for term in terms if isinstance(term, Spread)), ())
 
 
 def rewrite(plan: ModelRequests, key: Key | Index, terms: Sequence[Condition]) -> list[Rewritten]:
@@ -96,23 +96,23 @@ def rewrite(plan: ModelRequests, key: Key | Index, terms: Sequence[Condition]) -
 
     Raises: ValidationError for a value that can be in no key.
     """
-    computed = plan.codec.composites
+    composites = plan.codec.composites
     partition, sort = key_parts(key)
-    found: list[Rewritten] = []
-    asked: _Asked | None = None
+    conditions: list[Rewritten] = []
+    by_field: _TermsByField | None = None
     for name in (*partition, *sort):
-        one = computed.get(name)
-        if one is None or not _same_in_subclasses(plan, name):
+        computed = composites.get(name)
+        if computed is None or not _same_in_subclasses(plan, name):
             continue
-        asked = asked or _Asked(plan, terms)
-        if name in asked.direct:
+        by_field = by_field or _TermsByField(plan, terms)
+        if name in by_field.direct:
             continue
-        made = _equal(one, asked)
-        if made is None:
-            made = _spread(one, asked) if name in partition else _range(one, asked)
-        if made is not None:
-            found.append(made)
-    return found
+        rewritten = _equal(computed, by_field)
+        if rewritten is None:
+            rewritten = _spread(computed, by_field) if name in partition else _range(computed, by_field)
+        if rewritten is not None:
+            conditions.append(rewritten)
+    return conditions
 
 
 def _same_in_subclasses(plan: ModelRequests, name: str) -> bool:
@@ -122,12 +122,15 @@ def _same_in_subclasses(plan: ModelRequests, name: str) -> bool:
         return True
     from dynamorm.codec.family import with_subclasses  # only models that share a table
 
-    every = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
-    return all(one is None or one.fields[name].options == schema.fields[name].options for one in every)
+    schemas = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
+    return all(
+        subclass_schema is None or subclass_schema.fields[name].options == schema.fields[name].options
+        for subclass_schema in schemas
+    )
 
 
-class _Asked:
-    """The terms by what they name: fields that are compared with values, and ``direct``: whatever names a field."""
+class _TermsByField:
+    """The comparisons among the terms, by the field they name. ``direct`` are the names of all fields they name."""
 
     def __init__(self, plan: ModelRequests, terms: Sequence[Condition]) -> None:
         self.plan = plan
@@ -138,7 +141,7 @@ class _Asked:
                 continue
             name = term.path.field.name
             self.direct.add(name)
-            if not any(isinstance(one, Location) for one in term.operands):
+            if not any(isinstance(operand, Location) for operand in term.operands):
                 self._by_name.setdefault(name, []).append((number, term))
 
     def equal(self, name: str) -> tuple[int, str] | None:
@@ -163,62 +166,65 @@ class _Asked:
         return text_in(f"{self.plan.codec.schema.name}.{term.path.name}", wire)
 
 
-def _equal(one: Computed, asked: _Asked) -> Rewritten | None:
+def _equal(computed: Computed, by_field: _TermsByField) -> Rewritten | None:
     """The condition that the whole key equals a text, when all its fields are given."""
     texts: dict[str, str] = {}
     numbers: set[int] = set()
-    for name in one.made.components:
-        given = asked.equal(name)
-        if given is None:
+    for name in computed.made.components:
+        equal = by_field.equal(name)
+        if equal is None:
             return None
-        if name in one.made.fields:  # what chooses the shard is not in the key: its term is still to be tested
-            numbers.add(given[0])
-        texts[name] = given[1]
-    text = one.join(texts)
-    return None if text is None else (_on_key(one, "=", text), frozenset(numbers))
+        number, texts[name] = equal
+        if name in computed.made.fields:  # what chooses the shard is not in the key: its term is still to be tested
+            numbers.add(number)
+    text = computed.join(texts)
+    return None if text is None else (_on_key(computed, "=", text), frozenset(numbers))
 
 
-def _spread(one: Computed, asked: _Asked) -> Rewritten | None:
+def _spread(computed: Computed, by_field: _TermsByField) -> Rewritten | None:
     """The condition that the key is that of any shard, when the fields are given and not what chooses the shard."""
-    if not one.made.shards:
+    if not computed.made.shards:
         return None
     texts: dict[str, str] = {}
     numbers: set[int] = set()
-    for name in one.made.fields:
-        given = asked.equal(name)
-        if given is None:
+    for name in computed.made.fields:
+        equal = by_field.equal(name)
+        if equal is None:
             return None
-        numbers.add(given[0])
-        texts[name] = given[1]
-    found = tuple(one.made.spread(texts))
-    term = Spread("=", (Wire({"S": found[0]}),), Path(one.field), found)
+        number, texts[name] = equal
+        numbers.add(number)
+    keys = tuple(computed.made.spread(texts))
+    term = Spread("=", (Wire({"S": keys[0]}),), Path(computed.field), keys)
     return term, frozenset(numbers)
 
 
-def _range(one: Computed, asked: _Asked) -> Rewritten | None:
+def _range(computed: Computed, by_field: _TermsByField) -> Rewritten | None:
     """The condition on the texts that begin with the fields given, and go on as the next field's range says."""
-    made = one.made
+    composite = computed.made
     texts: list[str] = []
     numbers: set[int] = set()
-    for name in made.fields:
-        given = asked.equal(name)
-        if given is None:
+    for name in composite.fields:
+        equal = by_field.equal(name)
+        if equal is None:
             break
-        numbers.add(given[0])
-        texts.append(given[1])
-    if len(texts) == len(made.slots):
+        number, component = equal
+        numbers.add(number)
+        texts.append(component)
+    if len(texts) == len(composite.slots):
         return None
-    prefix = made.prefix(texts)
-    following = made.slots[len(texts)]
-    for number, term in asked.ranges(following.name):
+    prefix = composite.prefix(texts)
+    following = composite.slots[len(texts)]
+    for number, term in by_field.ranges(following.name):
         if term.op == "begins_with" and not following.width:
-            text = asked.text(term, term.operands[0])
+            text = by_field.text(term, term.operands[0])
             if text:
-                return _on_key(one, "begins_with", prefix + made.part(following, text)), frozenset(numbers | {number})
-    bounds = _bounds(one, prefix, len(texts), asked)
+                return _on_key(computed, "begins_with", prefix + composite.part(following, text)), frozenset(
+                    numbers | {number}
+                )
+    bounds = _bounds(computed, prefix, len(texts), by_field)
     if bounds is not None:
         return bounds[0], frozenset(numbers | bounds[1])
-    return (_on_key(one, "begins_with", prefix), frozenset(numbers)) if prefix else None
+    return (_on_key(computed, "begins_with", prefix), frozenset(numbers)) if prefix else None
 
 
 class _Bounds(NamedTuple):
@@ -229,13 +235,13 @@ class _Bounds(NamedTuple):
     exact: bool = True
 
 
-def _bounds(one: Computed, prefix: str, position: int, asked: _Asked) -> Rewritten | None:
+def _bounds(computed: Computed, prefix: str, position: int, by_field: _TermsByField) -> Rewritten | None:
     """The range of texts between the bounds of all terms on one field; a term that fits none is left to the filter."""
     low, high = prefix, _behind(prefix)
     covered: set[int] = set()
     used = False
-    for number, term in asked.ranges(one.made.slots[position].name):
-        bounds = _bounds_of(one.made, prefix, position, term, asked)
+    for number, term in by_field.ranges(computed.made.slots[position].name):
+        bounds = _bounds_of(computed.made, prefix, position, term, by_field)
         if bounds is None:
             continue
         new_low = low if bounds.low is None else max(low, bounds.low)
@@ -248,22 +254,24 @@ def _bounds(one: Computed, prefix: str, position: int, asked: _Asked) -> Rewritt
     if not used or not (low or high):
         return None
     if high is None:
-        return _on_key(one, ">=", low), frozenset(covered)
-    return (_on_key(one, "BETWEEN", low, high) if low else _on_key(one, "<=", high)), frozenset(covered)
+        return _on_key(computed, ">=", low), frozenset(covered)
+    return (_on_key(computed, "BETWEEN", low, high) if low else _on_key(computed, "<=", high)), frozenset(covered)
 
 
-def _bounds_of(made: Composite, prefix: str, position: int, term: Comparison, asked: _Asked) -> _Bounds | None:
+def _bounds_of(
+    composite: Composite, prefix: str, position: int, term: Comparison, by_field: _TermsByField
+) -> _Bounds | None:
     """The bounds that one term sets; None when there are no such texts."""
-    slot, op = made.slots[position], term.op
-    if op == "begins_with" or not _is_ordered(asked.plan, slot):
+    slot, op = composite.slots[position], term.op
+    if op == "begins_with" or not _is_ordered(by_field.plan, slot):
         return None
-    texts = [asked.text(term, value) for value in term.operands]
+    texts = [by_field.text(term, value) for value in term.operands]
     edges = []
     for text in texts:
         if text is None or (slot.width and not (text.isdigit() and len(text) <= slot.width)):
             return None  # beyond what a key can hold
-        edges.append(prefix + made.part(slot, text))
-    last = made.is_last(position)
+        edges.append(prefix + composite.part(slot, text))
+    last = composite.is_last(position)
     after = None if last else _after(slot, prefix, edges[-1])
     if op == ">=":
         return _Bounds(edges[0], None)
@@ -300,8 +308,8 @@ def _behind(prefix: str) -> str | None:
     return head[:-1] + chr(0xE000 if following == 0xD800 else following)
 
 
-def _on_key(one: Computed, op: str, *texts: str) -> Comparison:
-    return Comparison(op, tuple(Wire({"S": text}) for text in texts), Path(one.field))
+def _on_key(computed: Computed, op: str, *texts: str) -> Comparison:
+    return Comparison(op, tuple(Wire({"S": text}) for text in texts), Path(computed.field))
 
 
 def orders(plan: ModelRequests, key: Key | Index, terms: Sequence[Condition]) -> tuple[str, ...]:
@@ -310,15 +318,15 @@ def orders(plan: ModelRequests, key: Key | Index, terms: Sequence[Condition]) ->
     Those are the ones with ``==``, and the next, if its texts sort as its values do.
     """
     sort = key_parts(key)[1]
-    one = plan.codec.composites.get(sort[0]) if len(sort) == 1 else None
-    if one is None or not _same_in_subclasses(plan, sort[0]):
+    computed = plan.codec.composites.get(sort[0]) if len(sort) == 1 else None
+    if computed is None or not _same_in_subclasses(plan, sort[0]):
         return ()
-    asked = _Asked(plan, terms)
-    found: list[str] = []
-    for slot in one.made.slots:
-        fixed = asked.equal(slot.name) is not None
+    by_field = _TermsByField(plan, terms)
+    names: list[str] = []
+    for slot in computed.made.slots:
+        fixed = by_field.equal(slot.name) is not None
         if fixed or _is_ordered(plan, slot):
-            found.append(slot.name)
+            names.append(slot.name)
         if not fixed:
             break
-    return tuple(found)
+    return tuple(names)

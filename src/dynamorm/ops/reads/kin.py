@@ -1,4 +1,4 @@
-"""Verbs of one class of a family leave the items of its siblings alone: the condition that an item is of the class.
+"""The condition that a stored item is of one class of a family, so that the verbs of the class spare its siblings.
 
 Classes with a discriminator share a table, and so the keys in it: what is stored under the key of a class may be a
 sibling's. Queries keep siblings out by a filter (`dynamorm.ops.reads.terms.sibling_filter`); here it becomes a condition.
@@ -17,7 +17,7 @@ from dynamorm.ops.requests import ModelRequests
 from .terms import sibling_filter
 
 
-def class_terms(plan: ModelRequests, places: Placeholders, loaded: bytes | None, *, absent: bool) -> list[str]:
+def class_terms(plan: ModelRequests, placeholders: Placeholders, loaded: bytes | None, *, absent: bool) -> list[str]:
     """The terms of a condition by which the item is of the plan's class or a subclass; none for the root of a family.
 
     ``loaded``: the state of the object that is written, if any; an item that had no tag then may still have none.
@@ -26,12 +26,12 @@ def class_terms(plan: ModelRequests, places: Placeholders, loaded: bytes | None,
     tags = sibling_filter(plan.codec.schema)
     if tags is None:
         return []
-    choices = [condition_text(tags, places, plan.operand)]
+    choices = [condition_text(tags, placeholders, plan.operand)]
     discriminator = plan.codec.schema.discriminator or ""
     if loaded is not None and discriminator not in parts_of(loaded):
-        choices.append(f"attribute_not_exists({places.name(discriminator)})")
+        choices.append(f"attribute_not_exists({placeholders.name(discriminator)})")
     elif absent:  # an item that is not there has no tag either
-        choices.append(f"attribute_not_exists({places.name(plan.partition.stored)})")
+        choices.append(f"attribute_not_exists({placeholders.name(plan.partition.stored)})")
     elif " OR " not in choices[0]:
         return choices
     return [f"({' OR '.join(choices)})"]

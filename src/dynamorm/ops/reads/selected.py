@@ -28,12 +28,19 @@ def get_selected(
         raise ValidationError(
             f"select takes a list of attributes or of their names, got {type(named).__name__}", field="select"
         )
-    known = plan.codec.plans
-    chosen = partials.reader(
-        plan.codec, [place(plan, one) if isinstance(one, str) and one not in known else one for one in named]
+    plans = plan.codec.plans
+    reader = partials.reader(
+        plan.codec,
+        [
+            place(plan, attribute) if isinstance(attribute, str) and attribute not in plans else attribute
+            for attribute in named
+        ],
     )
-    places = Placeholders()
-    rest: dict[str, Any] = {"ProjectionExpression": projection_text(chosen.projection, places), **names(places)}
+    placeholders = Placeholders()
+    parameters: dict[str, Any] = {
+        "ProjectionExpression": projection_text(reader.projection, placeholders),
+        **names(placeholders),
+    }
     if consistent:
-        rest["ConsistentRead"] = True
-    return context.call(Op("GetItem", plan.table, finish(plan.key_head, key, rest), chosen.read_item))
+        parameters["ConsistentRead"] = True
+    return context.call(Op("GetItem", plan.table, finish(plan.key_head, key, parameters), reader.read_item))

@@ -1,4 +1,4 @@
-"""The terms of a request: taken apart, joined where they say the same, and asked what they say of an item.
+"""The terms of a request: AND is split into its terms, two on one attribute are joined, and their fields are listed.
 
 It must not know which table or index is read.
 """
@@ -27,19 +27,19 @@ MAX_IN: Final = 100
 
 def flat(schema: Schema, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
     """The terms that must all be true, whether they were given apart or joined with &."""
-    found: list[Condition] = []
+    flattened: list[Condition] = []
     for condition in conditions:
-        several = terms(condition)
+        operands = terms(condition)
         check_paths(schema, condition)
-        found += several if len(several) == 1 else _flattened(several)
-    return tuple(found)
+        flattened += operands if len(operands) == 1 else _flattened(operands)
+    return tuple(flattened)
 
 
-def _flattened(several: tuple[Condition, ...]) -> list[Condition]:
-    flat: list[Condition] = []
-    for one in several:
-        flat += _flattened(one.operands) if one.op == "AND" else [one]
-    return flat
+def _flattened(operands: tuple[Condition, ...]) -> list[Condition]:
+    flattened: list[Condition] = []
+    for operand in operands:
+        flattened += _flattened(operand.operands) if operand.op == "AND" else [operand]
+    return flattened
 
 
 def joined(first: Comparison, second: Comparison) -> Comparison | None:
@@ -47,8 +47,8 @@ def joined(first: Comparison, second: Comparison) -> Comparison | None:
     if first.op == second.op:
         # An operand may be of any class; only what is surely the same is one term.
         same = all(
-            one.__class__ is two.__class__ and one == two
-            for one, two in zip(first.operands, second.operands, strict=True)
+            left.__class__ is right.__class__ and left == right
+            for left, right in zip(first.operands, second.operands, strict=True)
         )
         return first if same else None
     if (first.op, second.op) == (">=", "<="):
@@ -76,30 +76,30 @@ def always_stored(plan: ModelRequests, name: str) -> bool:
     that is empty by default may be missing.
     """
     codec = plan.codec
-    return all(_stores(one, name) for one in ((codec,) if codec.family is None else codecs_of(codec)))
+    return all(_stores(class_codec, name) for class_codec in ((codec,) if codec.family is None else codecs_of(codec)))
 
 
 def _stores(codec: ModelCodec, name: str) -> bool:
-    made = codec.composites.get(name)
-    if made is not None:
-        return all(_stores(codec, source) for source, _ in made.sources)
-    found = codec.plans[name]
-    field = found.field
+    computed = codec.composites.get(name)
+    if computed is not None:
+        return all(_stores(codec, source) for source, _ in computed.sources)
+    field_plan = codec.plans[name]
+    field = field_plan.field
     if field.role in {"version", "created_at", "updated_at"}:
         return True
     empty = (isinstance(field.default, (str, bytes)) and not field.default) or field.default_factory in {str, bytes}
-    return not (found.nullable or field.omit_empty or empty)
+    return not (field_plan.nullable or field.omit_empty or empty)
 
 
 def check_bounds(plan: ModelRequests, conditions: Iterable[Condition]) -> None:
     """Refuse a BETWEEN whose bounds are the wrong way round: DynamoDB does, with their values in its message."""
-    for one in conditions:
-        if not isinstance(one, Comparison):
-            check_bounds(plan, one.operands)
-        elif one.op == "BETWEEN" and not any(isinstance(value, Node) for value in one.operands):
-            low, high = (plan.operand(one.path, value, "value") for value in one.operands)
+    for condition in conditions:
+        if not isinstance(condition, Comparison):
+            check_bounds(plan, condition.operands)
+        elif condition.op == "BETWEEN" and not any(isinstance(value, Node) for value in condition.operands):
+            low, high = (plan.operand(condition.path, value, "value") for value in condition.operands)
             if low is not None and high is not None and is_above(low, high):
-                raise refuse(one.path, "between takes the lower bound first")
+                raise refuse(condition.path, "between takes the lower bound first")
 
 
 def check_prefix(plan: ModelRequests, term: Comparison) -> None:
@@ -127,7 +127,7 @@ def sibling_filter(schema: Schema) -> Condition | None:
     wires = [Wire(text_wire(tag)) for tag in tags]
     if len(wires) == 1:
         return Comparison("=", (wires[0],), path)
-    parts = [Comparison("IN", tuple(wires[at : at + MAX_IN]), path) for at in range(0, len(wires), MAX_IN)]
+    parts = [Comparison("IN", tuple(wires[start : start + MAX_IN]), path) for start in range(0, len(wires), MAX_IN)]
     return parts[0] if len(parts) == 1 else Condition("OR", tuple(parts))
 
 

@@ -31,9 +31,9 @@ def place(plan: ModelRequests, name: Any) -> Path[Any]:
     schema = plan.codec.schema
     if not isinstance(name, str):
         raise ValidationError(f"{schema.name}: a field is named by a text, got {type(name).__name__}")
-    found = plan.codec.record.plan(name)
-    if found is not None:
-        return Path(found.field)
+    field_plan = plan.codec.record.plan(name)
+    if field_plan is not None:
+        return Path(field_plan.field)
     steps = _steps(plan.codec.record, name)
     path: Path[Any] | None = None
     shape: Any = plan.codec.record
@@ -43,7 +43,7 @@ def place(plan: ModelRequests, name: Any) -> Path[Any]:
         if isinstance(shape, Record):
             inner = shape.plan(step) if isinstance(step, str) else None
             if inner is None:
-                hint = _nearest(str(step), [one.name for one in shape.plans])
+                hint = _nearest(str(step), [member.name for member in shape.plans])
                 raise ValidationError(f"{shape.expected} has no field {_shown(str(step))}{hint}", field=_named(name))
             key, shape = Path(inner.field), inner.shape
         else:
@@ -54,18 +54,18 @@ def place(plan: ModelRequests, name: Any) -> Path[Any]:
 
 
 def _steps(record: Record, name: str) -> list[str | int]:
-    found: list[str | int] = []
+    steps: list[str | int] = []
     end = 0
     while end < len(name):
         match = _STEP.match(name, end)
         if match is None:
             break
-        found.append(match[1] if match[1] is not None else int(match[2]))
+        steps.append(match[1] if match[1] is not None else int(match[2]))
         end = match.end()
-    if not found or end < len(name):
-        hint = _nearest(name, [one.name for one in record.plans]) if name[:1] == "-" else ""
+    if not steps or end < len(name):
+        hint = _nearest(name, [field_plan.name for field_plan in record.plans]) if name[:1] == "-" else ""
         raise ValidationError(f"{record.expected}: {_shown(name)} names no field{hint}", field=_named(name))
-    return found
+    return steps
 
 
 def _shown(text: str) -> str:
@@ -78,47 +78,47 @@ def _named(text: str) -> str | None:
     return text if _NAME_LIKE.fullmatch(text) else None
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def _nearest(name: str, names: list[str]) -> str:
     """The end of the message on a wrong name. Django writes a descending order with a minus sign."""
-    if name[:1] == "-" and name[1:] in known:
+    if name[:1] == "-" and name[1:] in names:
         return f'; say order_by("{name[1:]}", "desc") to sort downwards'
-    return did_you_mean(name, known)
+    return did_you_mean(name, names)
 
 
-def condition(plan: ModelRequests, name: str, rest: tuple[Any, ...]) -> Condition:
+def condition(plan: ModelRequests, name: str, operator_and_values: tuple[Any, ...]) -> Condition:
     """The condition of a field's name, an operator and its values.
 
     Raises: ValidationError for a name or an operator that does not exist, and for the wrong number of values.
 
     Example: ``condition(plan, "amount", ("between", 1, 5))``
     """
-    if not rest:
+    if not operator_and_values:
         raise ValidationError(
             f"{plan.codec.schema.name}: expected a condition such as {plan.codec.schema.name}.<field> == value, or a field,"
             " an operator and a value; got a str alone"
         )
     path = place(plan, name)
-    if not isinstance(rest[0], str):
+    if not isinstance(operator_and_values[0], str):
         raise ValidationError(f'{path.name}: say how to compare it, as in where("{name}", "=", value)', field=path.name)
-    return compare(path, rest[0], rest[1:])
+    return compare(path, operator_and_values[0], operator_and_values[1:])
 
 
 def compare(path: Path[Any], operator: str, values: tuple[Any, ...]) -> Condition:
     """The condition that an operator makes of a path. Raises: ValidationError, code ``ErrInvalidOperator``."""
-    known = " ".join(operator.upper().replace("_", " ").split())
-    if known in _ONE:
-        return _ONE[known](path, _only(path, operator, values))
-    if known in _NONE:
+    normalized = " ".join(operator.upper().replace("_", " ").split())
+    if normalized in _WITH_VALUE:
+        return _WITH_VALUE[normalized](path, _only(path, operator, values))
+    if normalized in _WITHOUT_VALUE:
         # The Go library takes a value here and does not look at it.
         if any(value is not None for value in values):
             raise _count(path, operator, "no value")
-        return _NONE[known](path)
-    if known in {"BETWEEN", "SIZE BETWEEN"}:
+        return _WITHOUT_VALUE[normalized](path)
+    if normalized in {"BETWEEN", "SIZE BETWEEN"}:
         low, high = _pair(path, operator, values)
-        return path.between(low, high) if known == "BETWEEN" else path.size().between(low, high)
-    if known in {"IN", "NOT IN"}:
+        return path.between(low, high) if normalized == "BETWEEN" else path.size().between(low, high)
+    if normalized in {"IN", "NOT IN"}:
         wanted = values[0] if len(values) == 1 and isinstance(values[0], _MANY) else values
-        return path.in_(wanted) if known == "IN" else ~path.in_(wanted)
+        return path.in_(wanted) if normalized == "IN" else ~path.in_(wanted)
     if not values:
         # What stands here is the value, most likely, so the message does not repeat it.
         raise ValidationError(
@@ -127,8 +127,11 @@ def compare(path: Path[Any], operator: str, values: tuple[Any, ...]) -> Conditio
             field=path.name,
             code="ErrInvalidOperator",
         )
-    spoken = [one.replace(" ", "_") if one[0].isalpha() and one[-1].isalpha() else one for one in _NAMES]
-    hint = did_you_mean(operator.upper(), spoken)
+    spellings = [
+        spelling.replace(" ", "_") if spelling[0].isalpha() and spelling[-1].isalpha() else spelling
+        for spelling in _NAMES
+    ]
+    hint = did_you_mean(operator.upper(), spellings)
     shown = repr(operator) if _OPERATOR_LIKE.fullmatch(operator) else "of that text"
     raise ValidationError(f"{path.name}: no operator {shown}{hint}", field=path.name, code="ErrInvalidOperator")
 
@@ -156,16 +159,16 @@ def _count(path: Path[Any], operator: str, wanted: str) -> ValidationError:
 
 
 def _equal(path: Any, value: Any) -> Condition:
-    found: Condition = path == value
-    return found
+    comparison: Condition = path == value
+    return comparison
 
 
 def _unequal(path: Any, value: Any) -> Condition:
-    found: Condition = path != value
-    return found
+    comparison: Condition = path != value
+    return comparison
 
 
-_ONE: Final[dict[str, Callable[[Any, Any], Condition]]] = {
+_WITH_VALUE: Final[dict[str, Callable[[Any, Any], Condition]]] = {
     **dict.fromkeys(("=", "==", "EQ"), _equal),
     **dict.fromkeys(("!=", "<>", "NE"), _unequal),
     **dict.fromkeys(("<", "LT"), lambda path, value: path < value),
@@ -185,8 +188,8 @@ _ONE: Final[dict[str, Callable[[Any, Any], Condition]]] = {
     "SIZE >": lambda path, value: path.size() > value,
     "SIZE >=": lambda path, value: path.size() >= value,
 }
-_NONE: Final[dict[str, Callable[[Any], Condition]]] = {
+_WITHOUT_VALUE: Final[dict[str, Callable[[Any], Condition]]] = {
     **dict.fromkeys(("EXISTS", "ATTRIBUTE EXISTS"), lambda path: path.exists()),
     **dict.fromkeys(("NOT EXISTS", "ATTRIBUTE NOT EXISTS"), lambda path: path.not_exists()),
 }
-_NAMES: Final = (*_ONE, *_NONE, "BETWEEN", "IN", "NOT IN", "SIZE BETWEEN")
+_NAMES: Final = (*_WITH_VALUE, *_WITHOUT_VALUE, "BETWEEN", "IN", "NOT IN", "SIZE BETWEEN")
