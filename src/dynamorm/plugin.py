@@ -227,8 +227,9 @@ class AroundHook(Protocol):
 
 
 class AttemptHook(Protocol):
-    """``admit(call)`` before each attempt raises an error to refuse it: nothing of it is sent. One that is no
-    `DynamORMError` becomes the cause of a `PluginRefused`.
+    """``admit(call)`` before each attempt raises an error to refuse it: nothing of it is sent.
+
+    What is no `DynamORMError` becomes the cause of a `PluginRefused`.
 
     For each attempt that was admitted, and only for these, ``observed(call, reply, error)`` is called exactly once: with its
     reply, with the error, or with neither where it was abandoned (cancelled, closed, interrupted). A refused first attempt
