@@ -9,7 +9,7 @@ from dynamorm.errors import ConditionFailed, MissingItem, OutOfBounds, Transacti
 
 from .kit import change, store, stored
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
 
 class Inner(Model):

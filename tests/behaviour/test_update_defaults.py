@@ -12,7 +12,7 @@ from tests.conftest import ENGINE
 
 from .kit import change, store, stored
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
 referee = pytest.mark.skipif(ENGINE != "local", reason="the embedded engine computes with NULL, which DynamoDB refuses")
 

@@ -9,7 +9,7 @@ from dynamorm.errors import MissingItem, OutOfBounds
 
 from .kit import change, store, stored
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
 
 class Geo(Model):
