@@ -6,7 +6,7 @@ is not known is refused before anything is sent. It must not know how a write is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from dynamorm.expressions.tree import Comparison, Condition, Location, Node, Wir
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes.draft import SaveDraft, Wires, WriteDraft
-from dynamorm.ops.writes.write import Write, refusal
+from dynamorm.ops.writes.write import Write, explain_refusal
 from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule
 
@@ -68,9 +68,8 @@ class Known:
 
     def explain(self, write: Write) -> None:
         """Say of a write that was refused because of what was relied on that the item was changed."""
-        before = write.refused_as
 
-        def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+        def tell(raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
             stored = None if raw is None else read_object(raw)
             if stored is not None and any(stored.get(name) != wire for name, wire in self.relied.items()):
                 codec = write.plan.codec
@@ -80,10 +79,9 @@ class Known:
                     old=lambda: codec.decode(raw or b"{}"),
                     **info,
                 )
-            write.refused_as = before
-            return refusal(write, raw, info)
+            return earlier()
 
-        write.refused_as = refused
+        explain_refusal(write, tell)
 
 
 class CompositeKeysRule(WriteRule):

@@ -6,7 +6,7 @@ that holds it has not been written yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial, reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +20,7 @@ from dynamorm.expressions.path import Path, system_path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes.draft import SaveDraft, WriteDraft
-from dynamorm.ops.writes.write import Write, refusal
+from dynamorm.ops.writes.write import Write, explain_refusal
 from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule
 from dynamorm.schema.schema import Field
@@ -125,9 +125,9 @@ def check_update(plan: ModelRequests, updates: Iterable[Update]) -> Condition | 
 
 def explain(write: Write, wires: Wires) -> None:
     """Say of a write that was refused because of a kept attribute which one it was. ``wires``: what it would store."""
-    plan, before = write.plan, write.refused_as
+    plan = write.plan
 
-    def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+    def tell(raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
         stored = {} if raw is None else read_object(raw)
         for field in plan.kept if raw is not None else ():
             found = _stored_in(stored, field)
@@ -138,10 +138,9 @@ def explain(write: Write, wires: Wires) -> None:
                     old=lambda: plan.codec.decode(raw or b"{}"),
                     **info,
                 )
-        write.refused_as = before
-        return refusal(write, raw, info)
+        return earlier()
 
-    write.refused_as = refused
+    explain_refusal(write, tell)
 
 
 def wires_of(plan: ModelRequests, obj: Any) -> Wires:

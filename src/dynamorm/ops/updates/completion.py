@@ -7,7 +7,7 @@ upserts. It must not know how a write is sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from dynamorm.expressions.compile import Placeholders
 from dynamorm.expressions.path import system_path
 from dynamorm.expressions.tree import Update, Wire
 from dynamorm.ops.writes.forms import GROWING
-from dynamorm.ops.writes.write import Write, refusal
+from dynamorm.ops.writes.write import Write, explain_refusal
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field
 
 if TYPE_CHECKING:
@@ -94,15 +94,14 @@ class Completion:
         """Say of a write that was refused for an index key that is not stored what can be done."""
         if not self._keys:
             return
-        codec, before = self._plan.codec, write.refused_as
+        codec = self._plan.codec
 
-        def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
-            write.refused_as = before
+        def tell(raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
             stored = {} if raw is None else parts_of(raw)
             needed = (*self._keys, *self._made_of)
             lacking = next((name for name in needed if raw is not None and name not in stored), None)
             if lacking is None:
-                return refusal(write, raw, info)
+                return earlier()
             one = next(
                 one
                 for one in codec.composites.values()
@@ -116,7 +115,7 @@ class Completion:
                 **info,
             )
 
-        write.refused_as = refused
+        explain_refusal(write, tell)
 
 
 def _not_of_the_caller(plan: ModelRequests) -> set[str]:

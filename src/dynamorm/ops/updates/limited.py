@@ -25,7 +25,7 @@ from dynamorm.codec.values.operands import encode_shape, plan_at
 from dynamorm.codec.values.updates import refusal as misuse
 from dynamorm.errors import ConditionFailed, DynamORMError, NumberPrecision, OutOfBounds
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
-from dynamorm.ops.writes.write import Write, refusal
+from dynamorm.ops.writes.write import Write, explain_refusal
 from dynamorm.schema.schema import Json
 
 from .bound import Bound, Item, default_of, found_at, null
@@ -69,12 +69,11 @@ def bounds_of(plan: ModelRequests, updates: Iterable[Update]) -> list[Bound]:
 
 def explain(write: Write, bounds: Iterable[Bound]) -> None:
     """Say of a write that was refused because of a bound which one it was."""
-    plan, before = write.plan, write.refused_as
+    plan = write.plan
     name = plan.codec.schema.name
 
-    def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
-        write.refused_as = before
-        error = refusal(write, raw, info)
+    def tell(raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
+        error = earlier()
         if type(error) is not ConditionFailed:  # the item is gone, or was changed: that comes first
             return error
         item = {} if raw is None else read_object(raw)
@@ -90,7 +89,7 @@ def explain(write: Write, bounds: Iterable[Bound]) -> None:
             **info,
         )
 
-    write.refused_as = refused
+    explain_refusal(write, tell)
 
 
 def limits_of(field: FieldPlan) -> list[tuple[str, Any]]:

@@ -6,7 +6,7 @@ none becomes a condition. Used only by updates that take over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
@@ -16,7 +16,7 @@ from dynamorm.codec.types.starts import null_at
 from dynamorm.codec.values.document_paths import at_path
 from dynamorm.errors import ConditionFailed, DynamORMError
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
-from dynamorm.ops.writes.write import Write, refusal
+from dynamorm.ops.writes.write import Write, explain_refusal
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests
@@ -34,14 +34,13 @@ def not_none(plan: ModelRequests, update: Update) -> Condition | None:
 
 def explain(write: Write, updates: Iterable[Update]) -> None:
     """Say of a write that was refused because an attribute is None which one it was."""
-    plan, before = write.plan, write.refused_as
+    plan = write.plan
     taken = [one for one in updates if isinstance(one.value, Location) and not_none(plan, one) is not None]
     if not taken:
         return
 
-    def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
-        write.refused_as = before
-        error = refusal(write, raw, info)
+    def tell(raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
+        error = earlier()
         if type(error) is not ConditionFailed or raw is None:  # it was changed: that comes first
             return error
         item = {"M": read_object(raw)}
@@ -56,4 +55,4 @@ def explain(write: Write, updates: Iterable[Update]) -> None:
             **info,
         )
 
-    write.refused_as = refused
+    explain_refusal(write, tell)

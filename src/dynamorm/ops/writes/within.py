@@ -13,10 +13,10 @@ from dynamorm.codec.strict import decoded, parts_of, read_object
 from dynamorm.codec.values.document_paths import Edits, at_path, edits_of
 from dynamorm.errors import DynamORMError, VersionConflict
 from dynamorm.expressions.check import MAX_OPERATORS, MAX_TEXT
-from dynamorm.ops.writes.write import refusal
+from dynamorm.ops.writes.write import explain_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from dynamorm.codec.state import Place
     from dynamorm.expressions.compile import Placeholders
@@ -68,9 +68,9 @@ class Within:
 
     def explain(self, write: Write) -> None:
         """Say of a write that was refused for what a path leads through that it was changed, and which field it is."""
-        before, plan = write.refused_as, self._plan
+        plan = self._plan
 
-        def refused(raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+        def tell(raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
             lost = None
             if raw is not None and (plan.version is None or plan.codec.reading.version(raw) == write.known_version):
                 lost = self._lost(raw)
@@ -83,10 +83,9 @@ class Within:
                     old=lambda: codec.decode(raw or b"{}"),
                     **info,
                 )
-            write.refused_as = before
-            return refusal(write, raw, info)
+            return earlier()
 
-        write.refused_as = refused
+        explain_refusal(write, tell)
 
     def _lost(self, raw: bytes) -> str | None:
         """The stored name of an attribute whose paths lead nowhere in this item."""

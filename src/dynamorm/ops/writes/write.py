@@ -165,10 +165,23 @@ def may_come_late(context: Context, error: DynamORMError) -> DynamORMError:
     return error
 
 
+Tell = Callable[[bytes | None, dict[str, Any], Callable[[], DynamORMError]], DynamORMError]
+"""``tell(raw, info, earlier)`` makes the error for a refused write; ``earlier()`` is the one that there was without it."""
+
+
+def explain_refusal(write: Write, tell: Tell) -> None:
+    """Let ``tell`` make the error of the write when it is refused; of several, the last one is asked first."""
+    before = write.refused_as or partial(_plain_refusal, write)
+    write.refused_as = lambda raw, info: tell(raw, info, lambda: before(raw, info))
+
+
 def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
     """The error for a write whose condition does not hold; ``raw`` is the JSON of what is stored, when it came."""
-    if write.refused_as is not None:
-        return write.refused_as(raw, info)
+    return _plain_refusal(write, raw, info) if write.refused_as is None else write.refused_as(raw, info)
+
+
+def _plain_refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
+    """The error of the verb, of a write that nothing else explains."""
     codec = write.plan.codec
     name = codec.schema.name
     old = None if raw is None else (lambda: codec.decode(raw))
