@@ -20,7 +20,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from .errors import ValidationError
 
@@ -93,6 +93,10 @@ class PluginContext:
         self.table: str | None = operation.table
         self.scope: Mapping[str, str] = operation.scope
         self.started: float = operation.started
+
+
+HOOKS: Final = ("pre_query", "post_query", "on_error")
+"""The hooks of `Plugin`: before a verb, after its result, after its failure."""
 
 
 class Plugin:
@@ -247,16 +251,4 @@ class ObserveHook(Protocol):
 
     def __call__(self, call: Call, reply: Reply, /) -> None:
         """Look at one reply."""
-        ...
-
-
-class Extension(Protocol):
-    """What the session looks for on a plugin, once, when it is registered. Every member is optional but ``name``.
-
-    ``options`` are the field option classes the plugin claims.
-    """
-
-    @property
-    def name(self) -> str:
-        """What the plugin is called; two of one name are refused."""
         ...

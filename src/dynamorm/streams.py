@@ -15,6 +15,7 @@ from dynamorm.features.streams.checkpoint import StreamCheckpoint
 from .codec.keys import StoredKey
 from .codec.registry import Registry
 from .errors import ModelError, ValidationError
+from .log import logger
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -136,9 +137,7 @@ def _failed(record: Any, error: Exception, on_error: Callable[..., Any] | None) 
     if on_error is not None:
         on_error(record, error)
     else:
-        from logging import getLogger  # costs milliseconds at import, and is needed for a failure only
-
-        getLogger("dynamorm").error("stream record %s failed and will come again", number, exc_info=error)
+        logger.error("stream record %s failed and will come again", number, exc_info=error)
     return {"batchItemFailures": [{"itemIdentifier": number}]}
 
 

@@ -64,3 +64,18 @@ def wire(opened, face_kind):
 def key():
     """A key that no other test uses."""
     return uuid.uuid4().hex
+
+
+@pytest.fixture
+def plugged(engine, made, face_kind):
+    """Opens a database with plugins."""
+    faces = []
+
+    def opened(*plugins, kind=face_kind):
+        face = Face(kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=plugins)
+        faces.append(face)
+        return face
+
+    yield opened
+    for face in faces:
+        face.close()

@@ -36,21 +36,6 @@ class Order(Model, table="orders"):
 MODELS = [Payment, Order]
 
 
-@pytest.fixture
-def plugged(engine, made, face_kind):
-    """Opens a database with plugins."""
-    faces = []
-
-    def opened(*plugins, kind=face_kind):
-        face = Face(kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=plugins)
-        faces.append(face)
-        return face
-
-    yield opened
-    for face in faces:
-        face.close()
-
-
 class Diary(Plugin):
     """Notes every verb."""
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from dynamorm import Attr, Model, Presets, Unique, attr, composite, partition_key, sort_key, version
+from dynamorm import Attr, Model, Unique, attr, composite, partition_key, sort_key, version
 from dynamorm.errors import (
     AlreadyExists,
     ConditionFailed,
@@ -15,7 +15,6 @@ from dynamorm.errors import (
     VersionConflict,
 )
 from dynamorm.plugin import WriteRule
-from tests.support.faces import Face
 
 from .kit import change, stored
 
@@ -50,21 +49,6 @@ class Event(Model, table="events"):
 
 
 MODELS = [Payment, Plain, Account, Event]
-
-
-@pytest.fixture
-def plugged(engine, made, face_kind):
-    """Opens a database with plugins."""
-    faces = []
-
-    def opened(*plugins, kind=face_kind):
-        face = Face(kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=plugins)
-        faces.append(face)
-        return face
-
-    yield opened
-    for face in faces:
-        face.close()
 
 
 def events(db, key):

@@ -229,14 +229,12 @@ class Builder(Generic[M]):
 
     def _named(self, given: dict[str, Any]) -> ValidationError:
         name = next(iter(given)).split("__")[0]  # name__gt=... is Django's way
-        found = self._session.verbs.textual.place(
-            self._session.plan(self._request.model), name
-        )  # raises for a name that is no field
+        name = self._place(name).name  # raises for a name that is no field
         model = self._request.model.__name__
         return InvalidUse(
-            f"conditions are no keyword arguments, and no dict: write .where({model}.{found.name} == value), or"
-            f' .where("{found.name}", "=", value)',
-            field=found.name,
+            f"conditions are no keyword arguments, and no dict: write .where({model}.{name} == value), or"
+            f' .where("{name}", "=", value)',
+            field=name,
         )
 
     def _textual(self, given: tuple[Any, ...]) -> tuple[Condition, ...]:

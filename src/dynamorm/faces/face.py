@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
 
 from dynamorm.schema.other_ways import FACE, of_settings, teach
 
+from ..arguments import check_choice
 from ..errors import ConfigError, InvalidUse
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class Face:
         """
         from .plugins import register  # only where there are plugins
 
-        if on_error not in {"log", "raise_after"}:
-            raise ConfigError(f"on_error is 'log' or 'raise_after', not {on_error!r}")
+        on_error = check_choice("on_error", on_error, ("log", "raise_after"), error=ConfigError)
         register(self._session, plugins, raise_after=on_error == "raise_after")
 
     @staticmethod

@@ -14,21 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import DynamORMError, PluginError, PluginRefused
 from dynamorm.io.own_loop import on_a_loop
-from dynamorm.plugin import Plugin, PluginContext
+from dynamorm.log import logger
+from dynamorm.plugin import HOOKS, PluginContext
 
 if TYPE_CHECKING:
     from dynamorm.plugin import Operation, VerbFlow
 
 QUIET: Final = 60.0
 """Seconds for which a plugin whose hook has failed is not named in the log again."""
-
-
-def has_hooks(plugin: Any) -> bool:
-    """Whether a plugin overrides any of the hooks."""
-    return any(
-        getattr(plugin, name, None) is not None and getattr(type(plugin), name, None) is not getattr(Plugin, name)
-        for name in ("pre_query", "post_query", "on_error")
-    )
 
 
 class Hooks:
@@ -38,8 +31,7 @@ class Hooks:
         self._name = name
         self._raise_after = raise_after
         self._before, self._after, self._failed = (
-            _flow_of(hook) if (hook := getattr(plugin, member, None)) is not None else None
-            for member in ("pre_query", "post_query", "on_error")
+            _flow_of(hook) if (hook := getattr(plugin, member, None)) is not None else None for member in HOOKS
         )
         self._silent_until = 0.0
 
@@ -93,9 +85,7 @@ class Hooks:
         if now < self._silent_until:
             return
         self._silent_until = now + QUIET
-        from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
-
-        getLogger("dynamorm").warning("a hook of the plugin %s failed", self._name, exc_info=error)
+        logger.warning("a hook of the plugin %s failed", self._name, exc_info=error)
 
 
 def _flow_of(hook: Callable[..., Any]) -> Callable[..., Flow[Any]]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.log import logger
+from dynamorm.plugin import HOOKS, Plugin
 from dynamorm.session import name_of
 
 from . import verbs
@@ -59,7 +61,7 @@ def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = Fa
 
 def _check_moments(plugin: Any) -> None:
     """Refuse what is called like a moment and could not be asked at it. Raises: ConfigError."""
-    for moment in (*_PLAIN, "pre_query", "post_query", "on_error", "opened", "closed"):
+    for moment in (*_PLAIN, *HOOKS, "opened", "closed"):
         member = getattr(plugin, moment, None)
         if member is None:
             continue
@@ -76,16 +78,23 @@ def _check_moments(plugin: Any) -> None:
         )
 
 
+def _has_hooks(plugin: Any) -> bool:
+    """Whether a plugin has a hook of its own: those of `Plugin` do nothing."""
+    return any(
+        getattr(plugin, name, None) is not None and getattr(type(plugin), name, None) is not getattr(Plugin, name)
+        for name in HOOKS
+    )
+
+
 def _surround(session: Session) -> None:
     """Put the layers of the plugins around the verbs, where there are any."""
     layers: list[Callable[[VerbFlow], VerbFlow]] = []
     for plugin in session.plugins:
-        if any(getattr(plugin, name, None) is not None for name in ("pre_query", "post_query", "on_error")):
-            from .hooks import Hooks, has_hooks  # only where a plugin has hooks
+        if _has_hooks(plugin):
+            from .hooks import Hooks  # only where a plugin has hooks
 
-            if has_hooks(plugin):
-                name = name_of(plugin)
-                layers.append(Hooks(plugin, name, raise_after=name in session.raising))
+            name = name_of(plugin)
+            layers.append(Hooks(plugin, name, raise_after=name in session.raising))
         if getattr(plugin, "operation", None) is not None:
             layers.append(plugin.operation)
     if layers:
@@ -137,9 +146,7 @@ def closed(session: Session, face: Any) -> Flow[None]:
         try:
             yield from _told(hook, face)
         except Exception:
-            from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
-
-            getLogger("dynamorm").exception("closed() of the plugin %s failed", name_of(plugin))
+            logger.exception("closed() of the plugin %s failed", name_of(plugin))
 
 
 def _told(hook: Callable[[Any], Any], face: Any) -> Flow[None]:

@@ -116,6 +116,11 @@ VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
 """The verbs, by the module and the function of their flow: the name of the method, and what it is about."""
 
 
+def _operation(session: Session, verb: str, begin: Callable[[], Flow[Any]], about: dict[str, Any]) -> Operation:
+    """The operation that begins now."""
+    return Operation(verb, begin=begin, scope=session.scope, started=session.channel.clock.monotonic(), **about)
+
+
 class Surrounded:
     """Stands in for the module of the verbs: its modules are `_Module`."""
 
@@ -159,11 +164,9 @@ class _Module:
         onion = self._onion
 
         def flow(session: Session, *args: Any, **named: Any) -> Flow[Any]:
-            operation = Operation(
-                verb, begin=lambda: function(session, *args, **named), scope=session.scope,
-                started=session.channel.clock.monotonic(), **about(session, args, named),
-            )  # fmt: skip
-            return onion(operation)
+            return onion(
+                _operation(session, verb, lambda: function(session, *args, **named), about(session, args, named))
+            )
 
         return flow
 
@@ -204,10 +207,7 @@ class _Pages:
             asked = True
             return step(session)
 
-        operation = Operation(
-            verb, begin=begin, scope=session.scope, started=session.channel.clock.monotonic(),
-            page=number, **_of_query(session, (self._request,), {}),
-        )  # fmt: skip
-        result = yield from self._onion(operation)
+        about = _of_query(session, (self._request,), {})
+        result = yield from self._onion(_operation(session, verb, begin, {**about, "page": number}))
         self._answered = not asked
         return result

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from dynamorm.effects import Flow
 from dynamorm.errors import StreamDataLost
+from dynamorm.log import logger
 
 from . import calls as stream_calls
 from .checkpoint import Checkpoints
@@ -269,6 +270,4 @@ class Shards:
 
 def warn(text: str) -> None:
     """A loss that was asked to be passed over is still told."""
-    from logging import getLogger  # costs milliseconds at import, and is needed for a loss only
-
-    getLogger("dynamorm").warning("%s; going on with what is left", text)
+    logger.warning("%s; going on with what is left", text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import AttemptRefused, Flow, Send
 from dynamorm.errors import DynamORMError, PluginRefused
+from dynamorm.log import logger
 
 if TYPE_CHECKING:
     from .op import Op
@@ -70,6 +71,4 @@ def _tell(observed: Observed, op: Op, reply: Any, error: BaseException | None) -
     try:
         observed(op, reply, error)
     except Exception:
-        from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
-
-        getLogger("dynamorm").exception("a plugin's observed failed, of %s", op.name)
+        logger.exception("a plugin's observed failed, of %s", op.name)

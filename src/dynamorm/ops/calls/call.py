@@ -25,6 +25,7 @@ from dynamorm.errors import (
     DynamORMError,
     MalformedResponse,
 )
+from dynamorm.log import logger
 from dynamorm.wire.largest import LARGEST
 from dynamorm.wire.reply import Kind, verify_crc
 
@@ -172,6 +173,4 @@ def _tell(observers: tuple[Callable[..., None], ...], op: Op, reply: Reply) -> N
         try:
             observe(op, reply)
         except Exception:
-            from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
-
-            getLogger("dynamorm").exception("an observer of %s failed", op.name)
+            logger.exception("an observer of %s failed", op.name)

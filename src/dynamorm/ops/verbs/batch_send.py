@@ -25,6 +25,7 @@ from dynamorm.errors import (
     Unavailable,
     ValidationError,
 )
+from dynamorm.log import logger
 from dynamorm.ops.calls.backoff import Pace
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.requests import ModelRequests
@@ -97,9 +98,7 @@ class Entry(Struct, eq=False):
             elif self.item.__class__ is not tuple:
                 self.plan.codec.mark(self.item, None)
         except Exception:  # what a setter of the object's own class raises: the batch must account for the others
-            from logging import getLogger  # costs milliseconds at import, and is needed for a mistake only
-
-            getLogger("dynamorm").exception(
+            logger.exception(
                 "the item was written, and its %s refused to be brought up to date", self.plan.codec.schema.name
             )
 

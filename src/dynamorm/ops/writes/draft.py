@@ -25,7 +25,7 @@ from .version_check import VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Write
 
 if TYPE_CHECKING:
-    from dynamorm.expressions.tree import Condition, Update
+    from dynamorm.expressions.tree import Condition
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.schema.schema import Field
@@ -62,7 +62,6 @@ class WriteDraft:
     returning: str | None = None
     item: dict[str, Any] | None = None
     before: Mapping[str, Any] = {}
-    updates: tuple[Update, ...] = ()
     upsert: bool = False
     must_exist: bool = False
     values: Mapping[str, Any] = {}
