@@ -71,3 +71,17 @@ def change(db, model, key, expression, **values):
     if values:
         request["ExpressionAttributeValues"] = {f":{name}": value for name, value in values.items()}
     ask(db, "UpdateItem", request)
+
+
+def updated(db, model, key, updates, way):
+    """Update one item in one of the ways of naming it. The object, where the way gives one."""
+    if way == "key":
+        return db.update(model, key, *updates)
+    if way == "object":
+        return db.update(db.require(model, key, consistent=True), *updates)
+    if way == "upsert":
+        return db.upsert(model, key, *updates)
+    subject = (db.require(model, key, consistent=True),) if way == "transaction of an object" else (model, key)
+    with db.transaction() as tx:
+        tx.update(*subject, *updates)
+    return subject[0] if way == "transaction of an object" else None

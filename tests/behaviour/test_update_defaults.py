@@ -10,7 +10,7 @@ from dynamorm import Attr, ConditionFailed, Model, ValidationError, attr, partit
 from dynamorm.errors import TransactionCancelled
 from tests.conftest import ENGINE
 
-from .kit import change, store, stored
+from .kit import change, store, stored, updated
 
 pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
@@ -130,20 +130,7 @@ def test_an_update_of_an_item_that_lacks_the_attribute_begins_from_its_default(d
     make, values = CASES[case]
     if way != "new":
         store(db, Account, {"id": {"S": key}})
-    found = None
-    if way == "key":
-        found = db.update(Account, key, *make())
-    elif way == "object":
-        found = db.update(db.require(Account, key, consistent=True), *make())
-    elif way == "transaction":
-        with db.transaction() as tx:
-            tx.update(Account, key, *make())
-    elif way == "transaction of an object":
-        found = db.require(Account, key, consistent=True)
-        with db.transaction() as tx:
-            tx.update(found, *make())
-    else:
-        found = db.upsert(Account, key, *make())
+    found = updated(db, Account, key, make(), "upsert" if way == "new" else way)
     wanted = Account(id=key, **values)
     if found is not None:
         same(found, wanted)

@@ -7,7 +7,7 @@ import pytest
 from dynamorm import Attr, Model, ValidationError, attr, partition_key, version
 from dynamorm.errors import MissingItem, OutOfBounds
 
-from .kit import change, store, stored
+from .kit import change, store, stored, updated
 
 pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
@@ -132,22 +132,10 @@ def expected(model, key, **values):
 def test_an_update_begins_from_what_is_stored_under_another_name(db, key, case, way):
     make, values = CASES[case]
     store(db, Account, {"id": {"S": key}, **OLD})
-    found = None
-    if way == "key":
-        found = db.update(Account, key, *make())
-    elif way == "object":
-        found = db.update(db.require(Account, key, consistent=True), *make())
-    elif way == "transaction":
-        with db.transaction() as tx:
-            tx.update(Account, key, *make())
-    elif way == "transaction of an object":
-        found = db.require(Account, key, consistent=True)
-        with db.transaction() as tx:
-            tx.update(found, *make())
-    elif way == "upsert":
-        found = db.upsert(Account, key, *make())
-    else:
+    if way == "object upsert":
         found = db.upsert(Account(id=key, amount=1, tags=["u"], address=Address()), *make())
+    else:
+        found = updated(db, Account, key, make(), way)
     if found is not None:
         assert found == expected(Account, key, **values)
     assert db.require(Account, key, consistent=True) == expected(Account, key, **values)
