@@ -74,8 +74,6 @@ class TestState:
         CODEC.assign(one, other)
         assert one == other
         assert CODEC.loaded(one) == CODEC.loaded(other)
-        CODEC.set_value(one, "version", 3)
-        assert one.version == 3
 
     def test_new_fills_in_defaults(self):
         obj = CODEC.new(id="p", at=AT, amount=5)

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from dynamorm.codec.types.document import bytes_of
-from dynamorm.codec.types.source import Source
 from dynamorm.errors import MalformedResponse
 
 from .strict import dumps, malformed, read_object
-
-if TYPE_CHECKING:
-    from dynamorm.codec.types.fields import FieldPlan
-
-_PLAIN: Final = re.compile(r"[\w.:-]+", re.ASCII)
-"""Attribute names that stand in JSON, and in a format string, as they are."""
 
 
 def leads(names: Iterable[str]) -> tuple[bytes, ...]:
@@ -39,32 +31,6 @@ def is_of(raw: bytes, key: bytes, starts: tuple[bytes, ...]) -> bool:
         if first + b"}" in raw and b'"' + second in raw and raw.count(starts[0]) == raw.count(starts[-1]) == 1:
             return True
     return _has(read_object(raw), read_object(key))
-
-
-def same_texts(title: str, plans: Iterable[FieldPlan]) -> Callable[[Any, bytes], bool]:
-    """A function that tells of a decoded item whether it has the key of this JSON: ``plans`` are those of its key.
-
-    True is certain, False is not: it takes four times less than `is_of`, which decides then. It writes the key's JSON
-    from the decoded texts, without any escapes; so it may only be compared with JSON that has none, where each quotation
-    mark begins or ends a text.
-    """
-    members = []
-    for plan in plans:
-        if plan.shape.payload() is not str or plan.shape.null or not _PLAIN.fullmatch(plan.stored):
-            return _untold
-        members.append(f'"{plan.stored}":{{{{"{plan.shape.tag}":"{{w.{plan.name}.{plan.shape.tag}}}"}}}}')
-    if not members:
-        return _untold
-    source = Source()
-    source.define("same", "w, k", [f"return b'\\\\' not in k and f'{{{{{','.join(members)}}}}}'.encode() == k"])
-    source.compile(f"{title} key")
-    function: Callable[[Any, bytes], bool] = source.names["same"]
-    return function
-
-
-def _untold(_wire: Any, _key: bytes) -> bool:
-    """Used instead of `same_texts`, for keys that are not decoded to the texts that are stored."""
-    return False
 
 
 def check(raw: bytes, key: bytes, starts: tuple[bytes, ...]) -> None:

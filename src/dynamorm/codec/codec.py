@@ -117,7 +117,8 @@ class ModelCodec:
             self.key_of = partial(composites.key_of, self)
             self.compose: Callable[..., bytes] = partial(composites.compose, self)
         self.reading: Reading = Reading(self, self.key_names)
-        self.read_item: Callable[..., Any] = self.reading.item
+        self.read_item: Callable[[bytes], Any] = self.reading.item
+        self.read_item_of: Callable[[bytes, bytes], Any] = self.reading.item_of
         self.read_attributes: Callable[..., Any] = self.reading.attributes
         self.attributes_json: Callable[..., bytes | None] = self.reading.attributes_json
         self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial.reader`
@@ -246,10 +247,6 @@ class ModelCodec:
         for plan in self.record.plans:
             setattr(target, plan.name, getattr(source, plan.name))
         self.access.set_state(target, self.access.get_state(source))
-
-    def set_value(self, obj: Any, name: str, value: Any) -> None:
-        """Set one field, as the library itself does for versions and times."""
-        setattr(obj, name, value)
 
     def as_stored(self, obj: Any, item: bytes) -> None:
         """Let an object hold its values as they are stored in an item's JSON: validators may have changed them."""

@@ -187,7 +187,7 @@ def _of_object(context: Context, plan: ModelRequests, obj: Any, step: Step, *, u
     codec = plan.codec
     key = StoredKey(codec.key_of(obj), codec.key_names)
     after = yield from _counted(context, plan, (key,), step, upsert=upsert, holder=obj)
-    codec.set_value(obj, step.field.name, after)
+    setattr(obj, step.field.name, after)
     loaded = codec.loaded(obj)
     if loaded is not None:
         item = merged(loaded, {step.field.stored: codec.encode_field(step.field.name, after)})

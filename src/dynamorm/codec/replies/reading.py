@@ -18,7 +18,7 @@ from msgspec import Raw, UnsetType, defstruct
 from msgspec.json import Decoder
 
 from dynamorm.codec.address import check as check_address
-from dynamorm.codec.address import is_of, leads, same_texts
+from dynamorm.codec.address import is_of, leads
 from dynamorm.codec.strict import (
     as_sent,
     check_item,
@@ -76,11 +76,16 @@ class Reading:
         self.starts: tuple[bytes, ...] = leads(key_names)
 
     @cached_property
-    def _same(self) -> Callable[[Any, bytes], bool]:
-        """Whether a decoded item surely has the key of this JSON."""
-        codec = self._codec
-        plans = {plan.stored: plan for plan in codec.record.plans}
-        return same_texts(codec.schema.name, [plans[name] for name in codec.key_names if name in plans])
+    def _texts(self) -> bool:
+        """Whether an item that is written again begins with its key, as the texts that came: the key is of plain texts.
+
+        Other keys may come in a second form: a UUID in capitals, the bytes of a binary with other padding.
+        """
+        plans = {plan.stored: plan for plan in self._codec.record.plans}
+        keys = [plans[name] for name in self._codec.key_names if name in plans]
+        return len(keys) == len(self._codec.key_names) > 0 and all(
+            plan.shape.payload() is str and not plan.shape.null for plan in keys
+        )
 
     @cached_property
     def _item(self) -> Callable[[bytes], Any]:
@@ -207,19 +212,23 @@ class Reading:
         """Whether the length of what is decoded does not tell: there are objects that the typed decoder hands on as they come."""
         return _hides_objects(self._codec.record, set())
 
-    def item(self, body: bytes, key: bytes | None = None) -> Any:
-        """The object in a reply to GetItem, or None when the reply says there is none; ``key`` is the JSON of its key.
+    def item(self, body: bytes) -> Any:
+        """The object in a reply to GetItem, or None when the reply says there is none.
 
         Raises: MalformedResponse for any other body; ValidationError when the item does not fit the model.
         """
+        return self.item_of(None, body)
+
+    def item_of(self, key: bytes | None, body: bytes) -> Any:
+        """As `item`; ``key`` is the JSON of the key that was asked for. Raises: MalformedResponse for another item."""
         if self._family is None:
             try:
                 reply = self._reply(body)
                 wire = reply.Item
-                if wire is not U and len(dumps(reply)) == len(body):
+                if wire is not U and len(text := dumps(reply)) == len(body):
                     # Only {"Item": ...} has this length.
                     raw = body[8:-1]
-                    if key is None or self._same(wire, key) or is_of(raw, key, self.starts):
+                    if key is None or (self._texts and text.startswith(key[:-1], 8)) or is_of(raw, key, self.starts):
                         return self._make(wire, raw)
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
@@ -228,15 +237,15 @@ class Reading:
     def attributes(self, body: bytes, key: bytes | None = None) -> Any:
         """The object in the ``Attributes`` of a write's reply, or None when it has none.
 
-        Raises: as `item`.
+        Raises: as `item_of`.
         """
         if self._family is None:
             try:
                 reply = self._attributes_reply(body)
                 wire = reply.Attributes
-                if wire is not U and len(dumps(reply)) == len(body):
+                if wire is not U and len(text := dumps(reply)) == len(body):
                     raw = body[14:-1]
-                    if key is None or self._same(wire, key) or is_of(raw, key, self.starts):
+                    if key is None or (self._texts and text.startswith(key[:-1], 14)) or is_of(raw, key, self.starts):
                         return self._make(wire, raw)
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass

@@ -124,7 +124,9 @@ class Record(Shape):
             return self._wire
         fields: list[Any] = []
         rename = {}
-        for plan in self.plans:
+        key = () if self.schema is None or self.schema.key is None else self.schema.key.fields
+        # The key first: what is written again begins with it, and is compared with the key that was asked for.
+        for plan in sorted(self.plans, key=lambda plan: key.index(plan.name) if plan.name in key else len(key)):
             fields.append((plan.name, Any) if plan.missing() is None else (plan.name, Any, U))
             rename[plan.name] = plan.stored
         extra: dict[str, Any] = {}

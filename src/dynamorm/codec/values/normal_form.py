@@ -84,7 +84,7 @@ def settle(codec: ModelCodec, obj: Any, item: bytes) -> None:
         else:
             continue
         if value != getattr(obj, plan.name):
-            codec.set_value(obj, plan.name, value)
+            setattr(obj, plan.name, value)
             names.append(plan.stored)
     if names and codec.nests:
         codec.inner.gather_again(obj, wire, names)

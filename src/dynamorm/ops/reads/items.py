@@ -38,7 +38,7 @@ def get(
 
         return get_selected(context, plan, codec.key_json(key), select, consistent=consistent)
     asked = codec.key_json(key)
-    return context.call(Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item, key=asked)))
+    return context.call(Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item_of, asked)))
 
 
 def require(

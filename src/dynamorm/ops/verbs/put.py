@@ -210,10 +210,10 @@ def refresh(
         codec.assign(obj, codec.decode(raw))
         return obj
     if plan.version is not None:
-        codec.set_value(obj, plan.version.name, number)
+        setattr(obj, plan.version.name, number)
     if times:
         for name, value in times.items():
-            codec.set_value(obj, name, value)
+            setattr(obj, name, value)
     codec.mark(obj, item)
     if codec.changing:
         codec.as_stored(obj, item)

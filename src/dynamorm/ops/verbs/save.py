@@ -46,7 +46,7 @@ def save_write(context: Context, obj: Any) -> Write | None:
         own = made_at(plan, obj)
     if not draft.changes:
         if own is not None:
-            codec.set_value(obj, *own.popitem())
+            setattr(obj, *own.popitem())
         codec.as_stored(obj, loaded)
         return None
     _refuse_new_key(plan, draft.changes)
