@@ -8,6 +8,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``pre_query``, ``post_query``, ``on_error`` | look at each verb; see `Plugin` |
 | ``operation(next)`` | wraps each verb as a flow; see `VerbHook` |
 | ``write_rule(schema)`` | gives a `WriteRule` for the writes of a model, or None |
+| ``read_rule(schema)`` | gives a `ReadRule` for what is read of a model, or None |
 | ``finish(transaction)`` | adds writes to each transaction as a whole, once; see `dynamorm.ops.writes.finish.TransactionDraft` |
 | ``field(schema, field)`` | wraps the stored form of a field; see `FieldHook`. ``options`` are the field options it claims |
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
@@ -19,12 +20,14 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from .errors import ValidationError
 
 if TYPE_CHECKING:
+    from dynamorm.codec.replies.checked import StoredItem
+    from dynamorm.ops.reads.read_rules import ReadDraft
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.ops.writes.draft import WriteDraft
     from dynamorm.ops.writes.write import Write
@@ -169,6 +172,51 @@ class WriteRule:
         """What the rule takes from a stored item (None: there is none): a write is built anew when that has changed."""
         del plan
         return raw
+
+
+class ReadRule:
+    """A rule for what is read of one model. Subclass it, and override the moments that matter.
+
+    ``scope`` is that of the view, empty on a database itself. What a write gives back of its own item is the caller's,
+    and passes by; the item in the error of a refused write does not.
+
+    ``attributes`` are the stored names that `check` looks at besides the key: they are fetched with each read of a part
+    of an item. None: it looks at whole items, and a read of parts is refused.
+    ``filters_all``: what `contribute` adds keeps away, in the service, all that `check` leaves out; then the service may
+    count. Else a count reads the items.
+
+    Example::
+
+        class NotDeleted(ReadRule):
+            attributes = ("deleted_at",)
+            filters_all = True
+
+            def contribute(self, draft):
+                draft.filter(draft.model.deleted_at.not_exists())
+
+            def check(self, item, scope):
+                return item.get("deleted_at") is None
+    """
+
+    attributes: tuple[str, ...] | None = None
+    filters_all: bool = False
+
+    def contribute(self, draft: ReadDraft) -> None:
+        """Add to a query, a scan or a count, before it is planned. What reads by key is not asked."""
+
+    def prepare(self, items: Sequence[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
+        """Fetch what decoding these items needs: a flow, run once for each reply that holds items, before they are decoded.
+
+        What it raises is the verb's error. What it fetched must be kept as long as objects of these items are in use, for
+        a save reads again what they were loaded from.
+        """
+        del items, scope
+        yield from ()
+
+    def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
+        """Whether the item is given to the caller; raise to refuse the whole read."""
+        del item, scope
+        return True
 
 
 class Call(Protocol):

@@ -31,7 +31,11 @@ from .wire.retry import RetryPolicy, bucket_for
 from .wire.sigv4 import STREAMS_TARGET_PREFIX, Signer, Unsigned
 
 if TYPE_CHECKING:
+    from dynamorm.codec.codec import ModelCodec
+    from dynamorm.ops.reads.read_rules import ReadRules
     from dynamorm.ops.writes.write import Write
+
+    from .plugin import ReadRule
 
 
 class Session(Context):
@@ -40,7 +44,7 @@ class Session(Context):
     ``raising`` are the plugins whose failures behind a verb are raised. ``verbs`` are the flows of the verbs for the faces.
     """
 
-    __slots__ = ("_around", "_has_views", "_plugins", "raising", "verbs")
+    __slots__ = ("_around", "_has_views", "_plugins", "_reading", "raising", "verbs")
 
     if TYPE_CHECKING:
         from dynamorm.faces import verbs  # given by the face, which stands above
@@ -65,6 +69,7 @@ class Session(Context):
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = tuple(
             (name_of(plugin), finish) for plugin in plugins if (finish := getattr(plugin, "finish", None)) is not None
         )
+        self._reading = _members(plugins, "read_rule")
         self._around = tuple(around for plugin in plugins for around in _arounds(plugin))
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
 
@@ -87,6 +92,8 @@ class Session(Context):
         self._has_views = True  # the view has the plugins of this moment
         other = copy(self)
         other.scope = scope
+        if self._reading:
+            other._plans = {}  # noqa: SLF001 - another session; rules for what is read know the scope
         return other
 
     @override
@@ -99,9 +106,14 @@ class Session(Context):
 
     @override
     def _make_plan(self, model: Any) -> ModelRequests:
-        plan = ModelRequests(
-            self.registry.codec(model), tokens=self.config.write_tokens, strict=self.config.strict_creates
-        )
+        codec = self.registry.codec(model)
+        read_rules = self._read_rules(codec) if self._reading else None
+        if read_rules is not None:
+            codec = read_rules.codec(codec)
+        plan = ModelRequests(codec, tokens=self.config.write_tokens, strict=self.config.strict_creates)
+        if read_rules is not None:
+            plan.read_rules = read_rules
+            plan.prepare = read_rules.prepare if read_rules.is_preparing else None
         schema = plan.codec.schema
         rules = [rule for of in _members(self._plugins, "write_rule") if (rule := of(schema)) is not None]
         if rules:
@@ -110,6 +122,18 @@ class Session(Context):
         if self.config.preset == "production":
             check_production(plan)
         return plan
+
+    def _read_rules(self, codec: ModelCodec) -> ReadRules | None:
+        """The rules of plugins for what is read of a model, in the scope of this session."""
+        from dynamorm.ops.reads.read_rules import ReadRules, check_read_rules  # only where plugins have any
+
+        def rules_of(cls: type[Any]) -> tuple[ReadRule, ...]:
+            schema = self.registry.codec(cls).schema
+            rules = tuple(rule for of in self._reading if (rule := of(schema)) is not None)
+            check_read_rules(rules)
+            return rules
+
+        return ReadRules(codec.model, rules_of, self.scope) if rules_of(codec.model) else None
 
     def streams(self) -> Session:
         """This session over the DynamoDB Streams API, which for AWS has an endpoint of its own."""

@@ -162,7 +162,7 @@ def _model_of(record: Any, model: Any, prefix: str | None) -> Any:
 
 
 def _codec(model: Any, db: Database | None) -> ModelCodec:
-    codec = _registry.codec(model) if db is None else db._session.registry.codec(model)  # noqa: SLF001 - the faces' own seam
+    codec = _registry.codec(model) if db is None else db._session.plan(model).codec  # noqa: SLF001 - the faces' own seam
     if not codec.key_names:
         raise ModelError(f"{codec.schema.name} has no key, so no table and no stream")
     return codec

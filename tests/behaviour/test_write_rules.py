@@ -659,3 +659,11 @@ def test_a_rule_that_makes_writes_without_end_is_told_so(plugged, key):
     db = plugged(Ruled(Payment, "contribute", contribute))
     with pytest.raises(ValidationError, match="the rules of Payment make other writes without end"):
         db.create(Payment(id=key))
+
+
+def test_an_increment_that_a_rule_refuses_ends_with_its_refusal(plugged, key):
+    db = plugged(Ruled(Payment, "contribute", lambda draft: draft.require(Payment.note == "mine"), verbs=("update",)))
+    db.create(Payment(id=key, amount=1))
+    with pytest.raises(ConditionFailed):
+        db.increment(Payment, key, Payment.amount, by=1)
+    assert db.get(Payment, key).amount == 1

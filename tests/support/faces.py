@@ -109,6 +109,13 @@ class Face:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._db, name)
 
+    def view(self, **scope: str) -> Face:
+        """The same face over a view of its database."""
+        view = object.__new__(Face)
+        view.kind, view._loop, view.inner = self.kind, self._loop, self.inner.view(**scope)
+        view._db = view.inner if view._loop is None else _Mirror(view.inner, view._loop)
+        return view
+
     def run(self, flow: Any) -> Any:
         """Drive a flow on this face's driver."""
         found = self.inner._io.run(flow)

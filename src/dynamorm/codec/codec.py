@@ -29,6 +29,7 @@ from .strict import decoded, dumps, parts_of, read_object
 from .values import operands
 
 if TYPE_CHECKING:
+    from dynamorm.codec.replies.checked import Keeps
     from dynamorm.codec.types.records import Record
     from dynamorm.codec.values.inner import Inner
 
@@ -43,6 +44,8 @@ class Page(Struct, gc=False):
     last_key: bytes | None
     count: int
     scanned: int
+    places: list[int] | None = None
+    """Which items of the reply these are, by their numbers, where some were left out."""
 
 
 class ModelCodec:
@@ -121,6 +124,10 @@ class ModelCodec:
         self.read_item_of: Callable[[bytes, bytes], Any] = self.reading.item_of
         self.read_attributes: Callable[..., Any] = self.reading.attributes
         self.attributes_json: Callable[..., bytes | None] = self.reading.attributes_json
+        # See `dynamorm.codec.replies.checked`: the rules for what is read, the attributes they look at, and the codec without them.
+        self.keeps: Keeps | None = None
+        self.needs: tuple[str, ...] | None = ()
+        self.unchecked: ModelCodec = self
         self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial.reader`
 
     def _build(self, source: Source) -> None:
@@ -226,6 +233,10 @@ class ModelCodec:
         Raises: MalformedResponse; ValidationError when the item does not fit the model.
         """
         return self.reading.decode(raw)
+
+    def decode_shown(self, raw: bytes) -> Any:
+        """As `decode`, of an item that somebody else may have stored: None where the rules of the model leave it out."""
+        return self.decode(raw) if self.keeps is None else self.reading.shown(raw)  # type: ignore[attr-defined] # see `with_rules`
 
     def decode_nested(self, wire: dict[str, Any]) -> Any:
         """The object of a map inside an item: it has no state of its own."""

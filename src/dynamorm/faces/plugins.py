@@ -29,7 +29,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 
 
 _PLAIN: Final = (
-    "operation", "write_rule", "finish", "field", "model", "around", "admit", "observed", "observe", "forked"
+    "operation", "write_rule", "read_rule", "finish", "field", "model", "around", "admit", "observed", "observe", "forked"
 )  # fmt: skip
 """The moments at which nothing is awaited."""
 

@@ -50,6 +50,10 @@ _EXACT: Final = decimal.Context(prec=400)
 """Adds any two numbers of DynamoDB's without rounding; a sum of more than 38 digits is refused when it is encoded."""
 
 
+IN_VAIN: Final = 2
+"""Turns in which the number was as before, and was refused all the same, after which a condition of a rule is to blame."""
+
+
 class Step:
     """One increment as it was asked for: by how much, and between which bounds."""
 
@@ -203,6 +207,8 @@ def _counted(
     end = context.end()
     key_json = plan.codec.key_json(key)
     turn = 0
+    seen: Any = None  # what was read in the turn before
+    in_vain = 0
     while True:
         raw = yield from context.call(_read(plan, key_json, step.names))
         if raw is not None and plan.codec.family is not None and not plan.codec.family.owns(raw):
@@ -212,6 +218,7 @@ def _counted(
                 f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table
             )
         wire, name = step.found(raw)
+        in_vain, seen = in_vain + 1 if turn and seen == (raw is None, wire) else 0, (raw is None, wire)
         known = wire
         if raw is None and holder is not None:  # the item is made of it
             known = plan.codec.encode_field(step.field.name, getattr(holder, step.field.name))
@@ -223,7 +230,9 @@ def _counted(
         )  # fmt: skip
         try:
             yield from perform(context, without_result(write))  # the result is known
-        except (ConditionFailed, TransactionConflict):
+        except (ConditionFailed, TransactionConflict) as error:
+            if in_vain >= IN_VAIN and isinstance(error, ConditionFailed):
+                raise  # it is not the number that is in the way
             delay = channel.retry.delay(Kind.CONFLICT, min(turn, 4), channel.random())
             if channel.clock.monotonic() + delay >= end:
                 raise TransactionConflict(

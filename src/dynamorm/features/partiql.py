@@ -25,6 +25,7 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.ops.calls.op import Op, Safety
+from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.tokened import Tokened, spending
 from dynamorm.ops.writes.transaction_limits import check_token
@@ -116,7 +117,7 @@ class Statement:
 
     def result(self, raw: bytes) -> Any:
         """One item, as an object of the model or a dict."""
-        return plain_item(raw) if self.plan is None else self.plan.codec.decode(raw)
+        return plain_item(raw) if self.plan is None else self.plan.codec.decode_shown(raw)
 
 
 def execute(
@@ -145,9 +146,12 @@ def _found(context: Context, statement: Statement, *, consistent: bool, limit: i
         if size is not None:
             request["Limit"] = size
             size *= _GROWTH
-        raws, token = yield from context.call(Op("ExecuteStatement", statement.table, _json(request), read_statement))
+        op = Op("ExecuteStatement", statement.table, _json(request), read_statement)
+        op.prepare = None if statement.plan is None else statement.plan.prepare
+        raws, token = yield from context.call(op)
         for raw in raws:
-            found.append(statement.result(raw))
+            if (result := statement.result(raw)) is not None:
+                found.append(result)
             if len(found) == limit:
                 return found
         if token is None:
@@ -204,6 +208,7 @@ def _written(context: Context, statements: list[Statement], given: str | None) -
         spend = partial(_spending, context, statements[0])
         yield from Tokened(context, op, token, spend, _nothing_more, given=given is not None).send()
         return []
+    op.prepare = prepare_each([one.plan for one in statements])
     raws = yield from context.call(op)
     return [None if raw is None else one.result(raw) for one, raw in zip(statements, raws, strict=True)]
 

@@ -242,7 +242,9 @@ def _index(schema: Schema, index: Index, key: Key | None) -> Index:
         index = replace(index, partition=(key.partition,))
     if not index.partition or max(len(index.partition), len(index.sort)) > _MAX_INDEX_ATTRIBUTES:
         raise ModelError(f"{schema.name}: index {index.name!r} takes 1 to 4 partition and up to 4 sort attributes")
-    if isinstance(index.projection, str) and index.projection not in ("ALL", "KEYS_ONLY"):
+    if index.projection not in ("ALL", "KEYS_ONLY") and not (
+        isinstance(index.projection, tuple) and all(isinstance(name, str) for name in index.projection)
+    ):
         raise ModelError(f"{schema.name}: projection of {index.name!r} is 'ALL', 'KEYS_ONLY' or a tuple of field names")
     projected = index.projection if isinstance(index.projection, tuple) else ()
     for name in (*index.fields, *projected):

@@ -243,23 +243,27 @@ def gsi(
     *,
     partition: str | tuple[str, ...],
     sort: str | tuple[str, ...] | None = None,
-    projection: str | tuple[str, ...] = "ALL",
+    projection: str | tuple[str, ...] | list[str] = "ALL",
 ) -> Index:
     """Declare a global secondary index. ``partition`` and ``sort`` are field names; tuples make a multi-attribute key.
 
-    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple of field names.
+    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple or list of field names.
 
     Example: ``by_status = gsi("gsi-status-created", partition="status", sort="created_at")``
     """
-    return Index(name=name, kind="GSI", partition=_names(partition), sort=_names(sort), projection=projection)
+    return Index(name=name, kind="GSI", partition=_names(partition), sort=_names(sort), projection=_listed(projection))
 
 
-def lsi(name: str, *, sort: str, projection: str | tuple[str, ...] = "ALL") -> Index:
+def lsi(name: str, *, sort: str, projection: str | tuple[str, ...] | list[str] = "ALL") -> Index:
     """Declare a local secondary index: the table's partition key with another sort key.
 
     Example: ``by_amount = lsi("lsi-amount", sort="amount")``
     """
-    return Index(name=name, kind="LSI", sort=_names(sort), projection=projection)
+    return Index(name=name, kind="LSI", sort=_names(sort), projection=_listed(projection))
+
+
+def _listed(projection: str | tuple[str, ...] | list[str]) -> str | tuple[str, ...]:
+    return tuple(projection) if isinstance(projection, list) else projection
 
 
 def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:

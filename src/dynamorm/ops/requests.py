@@ -15,7 +15,9 @@ from dynamorm.expressions.tree import Location
 from dynamorm.schema.schema import SCHEMAS, Field, Schema, Unique
 
 if TYPE_CHECKING:
+    from dynamorm.effects import Flow
     from dynamorm.expressions.compile import Placeholders
+    from dynamorm.ops.reads.read_rules import ReadRules
     from dynamorm.plugin import WriteRule
 
 encode: Final[Callable[..., bytes]] = msgspec.json.encode
@@ -24,13 +26,13 @@ encode: Final[Callable[..., bytes]] = msgspec.json.encode
 class ModelRequests:
     """One model on one context: its codec and the constant parts of its requests.
 
-    ``rules`` are the model's `WriteRule`, by verb. ``needs_stored``: one of them must know what a write by key, or a put,
+    ``rules`` are the model's `WriteRule`, by verb, ``read_rules`` those for what is read. ``needs_stored``: one of them must know what a write by key, or a put,
     replaces or removes. ``single_deletes``: a batch cannot delete its items.
     """
 
     __slots__ = (
         "_operand", "begins", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names", "model",
-        "needs_stored", "own", "partition", "put_head", "rules", "single_deletes", "sort", "starts", "strict", "table", "tokens", "uniques",
+        "needs_stored", "own", "partition", "prepare", "put_head", "read_rules", "rules", "single_deletes", "sort", "starts", "strict", "table", "tokens", "uniques",
         "updated", "version",
     )  # fmt: skip
 
@@ -62,6 +64,9 @@ class ModelRequests:
         self.uniques: tuple[Any, ...] = ()
         self.rules: dict[str, tuple[WriteRule, ...]] = {}
         self.needs_stored: bool = self.guarded
+        # Both are given by the session, where plugins have rules for what is read of the model.
+        self.read_rules: ReadRules | None = None
+        self.prepare: Callable[[bytes], Flow[None]] | None = None
         self.single_deletes: bool = self.guarded
         head = b'{"TableName":' + encode(codec.table)
         self.key_head: bytes = head + b',"Key":'

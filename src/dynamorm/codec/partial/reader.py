@@ -54,9 +54,16 @@ class PartialReader:
         if codec.renamed:
             places = [other for place in places for other in spellings(place)]
         self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in places)
-        if codec.schema.discriminator is not None:
-            self.projection += (_attribute(codec.schema, codec.schema.discriminator),)
-        self.reading: Reading = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
+        extras: tuple[str, ...] = () if codec.schema.discriminator is None else (codec.schema.discriminator,)
+        reading: Any = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
+        if codec.keeps is not None:
+            from dynamorm.codec.replies.checked import CheckedReading  # only models with rules for what is read
+
+            reading = CheckedReading(reading, codec)
+            extras += _needed(codec)
+        held = {place.field.stored for place in self.projection if len(place.parts) == 1}
+        self.projection += tuple(_attribute(codec.schema, name) for name in extras if name not in held)
+        self.reading: Reading = reading
         self.read_item: Callable[[bytes], Any] = self.reading.item
 
     def read_page(self, body: bytes, *, lenient: bool = False) -> Page:
@@ -85,9 +92,10 @@ class _PartialCodec:
         self.renamed: bool = codec.renamed
         self.nests: bool = False  # what partial objects hold is not written back
         self.codec_of: Callable[[Any], ModelCodec] = codec.codec_of
-        self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
+        self.family: Any = None if codec.family is None else _PartialFamily(codec, wanted, computed)
         # Its values may hold less than its key (a composite's components), or in another spelling: then it keeps that.
-        kept = bool(computed) or not codec.keys.exact
+        # A rule looks at what is stored.
+        kept = bool(computed) or not codec.keys.exact or codec.keeps is not None
         self.access: Access = Access(self._construct, lambda _: None, _keep if kept else lambda _, __: None)
         self.careful: Explaining = Explaining(self)  # type: ignore[arg-type] # has what it asks of a codec
         source = Source()
@@ -116,8 +124,9 @@ def _keep(obj: Any, raw: bytes | None) -> None:
 class _PartialFamily:
     """Finds the partial reader of an item's class."""
 
-    def __init__(self, family: Any, wanted: dict[str, Wanted], computed: tuple[str, ...]) -> None:
-        self._family = family
+    def __init__(self, owner: ModelCodec, wanted: dict[str, Wanted], computed: tuple[str, ...]) -> None:
+        self._family: Any = owner.family
+        self._owner = owner
         self._wanted = wanted
         self._computed = computed
         self._readers: dict[Any, PartialReader] = {}
@@ -128,7 +137,12 @@ class _PartialFamily:
         if codec is None:
             return None
         if codec not in self._readers:
-            self._readers[codec] = PartialReader(codec, self._wanted, self._computed)
+            ruled = codec
+            if self._owner.keeps is not None:
+                from dynamorm.codec.replies.checked import with_rules  # only models with rules for what is read
+
+                ruled = with_rules(codec, self._owner.keeps, self._owner.needs)
+            self._readers[codec] = PartialReader(ruled, self._wanted, self._computed)
         return self._readers[codec]
 
 
@@ -169,6 +183,17 @@ def reader(codec: ModelCodec, select: Sequence[str | Location], also: Iterable[s
         readers.clear()
     readers[key] = new_reader
     return new_reader
+
+
+def _needed(codec: ModelCodec) -> tuple[str, ...]:
+    """The attributes that the rules of a model look at. Raises: ValidationError when they look at whole items."""
+    if codec.needs is None:
+        raise ValidationError(
+            f"a rule of {codec.schema.name} looks at whole items, so they are read as a whole: leave out select, and read"
+            " an index that holds part of each item with .hydrate()",
+            field="select",
+        )
+    return codec.needs
 
 
 def index_reader(codec: ModelCodec, index: Index) -> PartialReader:

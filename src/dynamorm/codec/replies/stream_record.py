@@ -13,7 +13,7 @@ from msgspec import DecodeError
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import is_guard_key, key_json_of
 from dynamorm.codec.strict import decoded, parts_of, read_object
-from dynamorm.errors import InvalidUse
+from dynamorm.errors import InvalidUse, ValidationError
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -154,12 +154,37 @@ class StreamRecord(_Unpacked[M]):
 
         Example: ``if not record.passed_over: handle(record)``
         """
-        if self.is_guard:
+        if self.is_guard or (self._codec.keeps is not None and self._is_left_out()):
             return True
         if self._codec.family is None:
             return False
         kinds = self._kinds()
         return bool(kinds) and "own" not in kinds and (self._skip_unknown or "unknown" not in kinds)
+
+    def _is_left_out(self) -> bool:
+        """Whether the rules of the model leave out every image; of a view without images, whether they do so by its key.
+
+        Raises: ValidationError when the view does not hold what they look at.
+        """
+        from .checked import StoredItem  # only models with rules for what is read
+
+        codec = self._codec
+        assert codec.keeps is not None  # else nobody asks
+        images = [self._raw[name] for name in ("new", "old") if name in self._raw]
+        if not images:
+            if codec.needs != ():
+                raise ValidationError(
+                    f"a rule of {codec.schema.name} looks at more than the key, which is all that this stream's view holds:"
+                    " give the stream a view with images"
+                )
+            images = [self._raw["keys"]]
+        return not any(codec.keeps(StoredItem(self._class_of(raw), raw)) for raw in images)
+
+    def _class_of(self, raw: bytes) -> type[Any]:
+        """The class that an image is of, as far as that is known."""
+        family = self._codec.family
+        own: Any = None if family is None or self._kind_of(raw) != "own" else family.codec(read_object(raw))
+        return self._codec.model if own is None else own.model
 
     def _kinds(self) -> set[Kind]:
         """What the images are to the model: its own, a sibling's, or of no class that is known."""
@@ -180,7 +205,7 @@ class StreamRecord(_Unpacked[M]):
             kind = self._kind_of(raw)
             if kind == "sibling" or (kind == "unknown" and self._skip_unknown):
                 return None
-        return self._codec.decode(raw)
+        return self._codec.decode_shown(raw)
 
     @property
     def new(self) -> M | None:

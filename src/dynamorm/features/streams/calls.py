@@ -104,7 +104,9 @@ def _ask(
     tried = 0
     while True:
         try:
-            return (yield from streams.call(Op(name, plan.table, body, decode)))
+            op = Op(name, plan.table, body, decode)
+            op.prepare = plan.prepare if name == "GetRecords" else None
+            return (yield from streams.call(op))
         except TableNotFound as error:
             raise StreamNotFound(
                 f"the stream or shard of table {plan.table!r} does not exist (any more)",

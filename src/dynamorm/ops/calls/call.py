@@ -31,6 +31,7 @@ from dynamorm.wire.reply import Kind, verify_crc
 
 from .attempts import FINAL, RETRY_MARGIN, Attempts, interrupted
 from .op import UNBELIEVABLE, Op, Safety
+from .preparing import prepared, prepared_for
 
 if TYPE_CHECKING:
     from dynamorm.wire.channel import Channel
@@ -83,6 +84,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     )
                     trouble = verify_crc(reply.body, reply.crc, policy, is_aws)
                     if trouble is None and reply.status == 200:
+                        if op.prepare is not None:
+                            yield from prepared(op, reply.body)
                         result = op.decode(reply.body)
                         if secure:
                             skew.observe(reply.date, now, wall(), monotonic())
@@ -116,6 +119,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                             _tell(observers, op, reply)
                         kind, fault = run.fault(reply)
                         if kind in FINAL:
+                            if op.prepare is not None:
+                                yield from prepared_for(op, fault)
                             result = run.final(kind, fault)
                             if result is not UNBELIEVABLE:
                                 return result

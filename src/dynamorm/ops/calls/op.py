@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+from dynamorm.effects import Flow
 from dynamorm.wire.reply import ServiceFault
 
 UNSETTLED: Any = object()
@@ -41,6 +42,7 @@ class Op:
     ``expires`` is the time of the wall clock from which on it is not sent again, whatever the monotonic one says.
     ``finds_out``: repeating it only finds out what became of a write, so neither the number of attempts nor, while
     the endpoint answers other calls, the retry budget bounds it; a write does so once an attempt of it is ambiguous.
+    ``prepare(body)`` is run before an answer with items is decoded: it fetches what decoding needs.
     ``parts`` is how many operations a transaction has; 0 for what is none. ``untold`` is set when the service's answer
     showed what is stored and that does not tell.
     """
@@ -54,6 +56,7 @@ class Op:
         "key",
         "name",
         "parts",
+        "prepare",
         "refused",
         "resolver",
         "safety",
@@ -94,4 +97,5 @@ class Op:
         self.finds_out: bool = False
         self.untold: bool = False
         self.parts: int = 0
+        self.prepare: Callable[[bytes], Flow[None]] | None = None
         self.why: str | None = None

@@ -49,7 +49,7 @@ def seal(context: Context, prepared: PreparedQuery, key: bytes) -> str:
     if prepared.request.cursor_format == "v0.1":
         text = _plain(prepared, key)
     else:
-        payload = _bound(prepared) | {"lek": msgspec.json.decode(key), "exp": _now(context) + LIFE}
+        payload = _bound(context, prepared) | {"lek": msgspec.json.decode(key), "exp": _now(context) + LIFE}
         nonce = os.urandom(_NONCE)
         sealed = _sealers(_keys(context))[0].encrypt(
             nonce, msgspec.json.encode(payload, order="sorted"), _associated_data(prepared)
@@ -92,7 +92,7 @@ def _open(context: Context, prepared: PreparedQuery, text: str, sealers: Iterabl
         except InvalidTag:
             continue
         exp, key = payload.pop("exp"), payload.pop("lek")
-        return encode(key) if payload == _bound(prepared) and _now(context) < exp else None
+        return encode(key) if payload == _bound(context, prepared) and _now(context) < exp else None
     return None
 
 
@@ -115,13 +115,13 @@ def _associated_data(prepared: PreparedQuery) -> bytes:
     return b"\0".join((_PURPOSE, b"", prepared.plan.codec.schema.name.encode()))
 
 
-def _bound(prepared: PreparedQuery) -> dict[str, Any]:
+def _bound(context: Context, prepared: PreparedQuery) -> dict[str, Any]:
     """What a cursor is bound to."""
     return {
         "idx": "" if prepared.query_plan.index is None else prepared.query_plan.index.name,
         "dir": "desc" if prepared.request.descending else "asc",
         "qh": _query_hash(prepared),
-        "t": "",
+        "t": json.dumps(dict(context.scope), sort_keys=True) if context.scope else "",
         "m": prepared.plan.codec.schema.name,
     }
 

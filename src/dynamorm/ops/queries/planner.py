@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dynamorm.expressions.tree import Comparison, Condition, Location
 from dynamorm.ops.reads import key_conditions
@@ -59,6 +60,11 @@ class QueryPlan(Struct, frozen=True):
 def choose(plan: ModelRequests, request: Request) -> QueryPlan:
     """The table or index that answers the request. Raises ValidationError when there is none."""
     schema = plan.codec.schema
+    if plan.read_rules is not None:
+        added = plan.read_rules.contributed()
+        # What is hydrated is looked at by the rules as a whole, and an index may not hold what they filter by.
+        filters = () if request.hydrate and plan.codec.keeps is not None else added.filters
+        request = replace(request, conditions=request.conditions + added.terms, filters=request.filters + filters)
     terms = flat(schema, request.conditions)
     filters = flat(schema, request.filters) if request.filters else ()
     tagged = sibling_filter(schema) if schema.discriminator is not None else None
@@ -200,6 +206,8 @@ class _Candidates:
             return None
         if outside(filter_terms, holds) or self.tagged is not None:
             return "does not hold what the filter names"
+        if not self.request.hydrate and lacks_needed(self.plan, holds):
+            return "does not hold what a rule of the model looks at"
         if self.request.hydrate or (
             self.request.select and all(place.field.name in holds for place in self.request.select)
         ):
@@ -305,6 +313,8 @@ class _Candidates:
         """A filter on what the index does not hold would be false of every item."""
         holds = held(self.schema, index)
         if holds is not None:
+            if not self.request.hydrate and lacks_needed(self.plan, holds):
+                raise refusals.lacks_needed(self.schema, index)
             if self.tagged is not None:
                 filter_terms = filter_terms[:-1]
             lacks = outside(filter_terms, holds)
@@ -336,6 +346,12 @@ def held(schema: Schema, index: Index) -> frozenset[str] | None:
     assert schema.key is not None  # as in `_Candidates.fits`
     more = index.projection if isinstance(index.projection, tuple) else ()
     return frozenset((*schema.key.fields, *index.fields, *more))
+
+
+def lacks_needed(plan: ModelRequests, holds: frozenset[str]) -> bool:
+    """Whether an index that holds these fields lacks what the rules of the model look at."""
+    needs, fields = plan.codec.needs, plan.codec.schema.fields
+    return needs is None or not {fields[name].stored for name in holds}.issuperset(needs)
 
 
 def _named(schema: Schema, wanted: str) -> Index:

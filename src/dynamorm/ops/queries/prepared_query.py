@@ -57,6 +57,7 @@ class PreparedQuery:
             body += b',"ExclusiveStartKey":' + start
         op = Op(self.name, self.plan.table, body + b"}", decode)
         op.why = self.query_plan.why
+        op.prepare = self.plan.prepare
         return op
 
     def counting(self) -> PreparedQuery:
@@ -80,7 +81,8 @@ class PreparedQuery:
         """A page of at most ``most`` items, with the key to go on from if some were left out."""
         page = self.read(body)
         if len(page.items) > most:
-            page.last_key = self.key_of(raw_items(body)[most - 1])
+            last = most - 1 if page.places is None else page.places[most - 1]
+            page.last_key = self.key_of(raw_items(body)[last])
             del page.items[most:]
         return page
 
@@ -162,7 +164,8 @@ def _partly(
     codec, index = plan.codec, query_plan.index
     if not request.select:
         assert index is not None  # only an index holds less than the item
-        return partly.index_reader(codec, index).read_page
+        # What is hydrated is read whole, and the rules look at it then.
+        return partly.index_reader(codec.unchecked if request.hydrate else codec, index).read_page
     if request.hydrate:
         raise ValidationError(f"{codec.schema.name}: hydrate() reads whole items: leave out select()", field="select")
     holds = query_plan.holds

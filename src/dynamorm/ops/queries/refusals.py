@@ -199,3 +199,12 @@ def _named_by(terms: Iterable[Condition]) -> str:
 
 def _known_field(schema: Schema, name: str) -> str:
     return "" if name in schema.fields else f", which is no field{did_you_mean(name, schema.fields)}"
+
+
+def lacks_needed(schema: Schema, index: Index) -> ValidationError:
+    """The error for an index that does not hold what a rule of the model looks at."""
+    return ValidationError(
+        f"{schema.name}: index {index.name!r} does not hold what a rule of the model looks at, so nobody can tell which items"
+        " to give: say .hydrate(), or let the index project it",
+        field=index.name,
+    )

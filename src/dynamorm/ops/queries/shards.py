@@ -102,6 +102,8 @@ class Shards:
         page, raws = yield from context.call(
             prepared.op(shard.start, most, lambda body: (prepared.read(body), raw_items(body)))
         )
+        if page.places is not None:
+            raws = [raws[at] for at in page.places]
         shard.buffer.extend((self._rank(raw), item, raw) for item, raw in zip(page.items, raws, strict=True))
         shard.start = page.last_key
         shard.ended = page.last_key is None

@@ -65,6 +65,9 @@ def _paged(request: Request) -> Request:
 
 def count(context: Context, request: Request) -> Flow[int]:
     """How many items match, up to the limit."""
+    rules = context.plan(request.model).read_rules
+    if rules is not None and (rules.counts_by_reading or request.hydrate):
+        return (yield from page_reader_of(request).count(context))
     if request.segments is not None and request.segment is None:
         from . import scan  # of parallel scans only
 

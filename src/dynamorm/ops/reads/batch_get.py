@@ -107,6 +107,7 @@ def _chunk(
             partial(plan.codec.reading.batch.read, asked=asked),
             timeout=pace.left(),
         )
+        op.prepare = plan.prepare
         items, unprocessed = yield from context.call(op)
         for position, obj in items:
             objects[open_places[position]] = obj

@@ -38,7 +38,9 @@ def get(
 
         return get_selected(context, plan, codec.key_json(key), select, consistent=consistent)
     asked = codec.key_json(key)
-    return context.call(Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item_of, asked)))
+    op = Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item_of, asked))
+    op.prepare = plan.prepare
+    return context.call(op)
 
 
 def require(
@@ -69,6 +71,8 @@ def exists(
     plan = context.plan(model)
     if parts:
         key = key_from_parts(plan, key, parts)
+    if plan.codec.keeps is not None:
+        return _is_kept(context, plan, key, consistent=consistent)
     parameters: dict[str, Any] = {
         "ProjectionExpression": "#k",
         "ExpressionAttributeNames": {"#k": plan.partition.stored},
@@ -85,6 +89,14 @@ def exists(
     asked = plan.codec.key_json(key)
     body = finish(plan.key_head, asked, parameters)
     return context.call(Op("GetItem", plan.table, body, partial(read, key=asked)))
+
+
+def _is_kept(context: Context, plan: ModelRequests, key: tuple[Any, ...], *, consistent: bool) -> Flow[bool]:
+    """Whether there is an item that the rules of the model keep: they must see what they look at."""
+    assert plan.codec.schema.key is not None  # a plan is made only for a model with a key
+    select = None if plan.codec.needs is None else plan.codec.schema.key.fields
+    obj = yield from get(context, plan.model, key, {}, consistent=consistent, select=select)
+    return obj is not None
 
 
 def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:

@@ -43,4 +43,6 @@ def get_selected(
     }
     if consistent:
         parameters["ConsistentRead"] = True
-    return context.call(Op("GetItem", plan.table, finish(plan.key_head, key, parameters), reader.read_item))
+    op = Op("GetItem", plan.table, finish(plan.key_head, key, parameters), reader.read_item)
+    op.prepare = plan.prepare
+    return context.call(op)

@@ -76,7 +76,7 @@ class Known:
                 return VersionConflict(
                     f"the {codec.schema.name} was changed since it was loaded, and a key of an index is made of what"
                     " changed; load it again",
-                    old=lambda: codec.decode(raw or b"{}"),
+                    old=lambda: codec.decode_shown(raw or b"{}"),
                     **info,
                 )
             return earlier()

@@ -39,7 +39,7 @@ def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
             return None
         raw = yield from context.call(read_back(plan, dumps(owner)))
         if raw is not None and constraint.value(values_in(plan, raw)) == value:
-            return plan.codec.decode(raw)
+            return plan.codec.decode_shown(raw)
     return None
 
 

@@ -135,7 +135,7 @@ def explain(write: Write, wires: Wires) -> None:
                 return ConditionFailed(
                     f"{plan.codec.schema.name}.{field.name} is {_what(field)}, and another value is stored: {_FIX}",
                     code=PROTECTED,
-                    old=lambda: plan.codec.decode(raw or b"{}"),
+                    old=lambda: plan.codec.decode_shown(raw or b"{}"),
                     **info,
                 )
         return earlier()

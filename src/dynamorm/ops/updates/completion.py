@@ -111,7 +111,7 @@ class Completion:
             return ConditionFailed(
                 f"{codec.schema.name}.{what} is not stored, and an upsert cannot tell what it should be of an item"
                 f" that is there: load the object and change that, or set {' and '.join(one.made.components)} too",
-                old=lambda: codec.decode(raw or b"{}"),
+                old=lambda: codec.decode_shown(raw or b"{}"),
                 **info,
             )
 

@@ -85,7 +85,7 @@ def explain(write: Write, bounds: Iterable[Bound]) -> None:
             " load the object and set it",
             bound=broken.name,
             field=broken.place.name,
-            old=None if raw is None else lambda: plan.codec.decode(raw),
+            old=None if raw is None else lambda: plan.codec.decode_shown(raw),
             **info,
         )
 

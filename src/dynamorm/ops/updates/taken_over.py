@@ -51,7 +51,7 @@ def explain(write: Write, updates: Iterable[Update]) -> None:
         return ConditionFailed(
             f"{name}.{none.path.name} cannot be None, and {name}.{none.value.name} is: allow None in its type, or look"
             " before at what is stored",
-            old=lambda: codec.decode(raw),
+            old=lambda: codec.decode_shown(raw),
             **info,
         )
 

@@ -225,6 +225,6 @@ def old_item(done: Any, codec: ModelCodec) -> Any:
 
     def old(raw: bytes | None) -> Any:
         done(None)
-        return None if raw is None else codec.decode(raw)
+        return None if raw is None else codec.decode_shown(raw)
 
     return old

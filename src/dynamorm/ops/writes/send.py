@@ -15,6 +15,7 @@ from dynamorm.errors import ClientError, ConditionFailed, MalformedResponse, Out
 from dynamorm.ops.calls.attempts import in_doubt
 from dynamorm.ops.calls.inner_path import of_path
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
+from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.wire.reply import ServiceFault
 
 from .forms import TURNS, in_other_form, may_be_the_form
@@ -74,6 +75,7 @@ def _single(context: Context, write: Write) -> Flow[Any]:
         write.token,
         plan.key_names,
     )
+    op.prepare = plan.prepare
     if write.expects == "version":
         op.settled_by_ring = True
     try:
@@ -149,6 +151,7 @@ def _transaction(context: Context, write: Write) -> Flow[Any]:
         key=plan.key_names,
     )
     op.parts = 1
+    op.prepare = prepare_each((plan,))
 
     def finish(end: float) -> Flow[None]:
         with suppress(Exception):  # the outcome is known; only an object in memory stays as it was

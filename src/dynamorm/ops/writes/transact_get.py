@@ -11,6 +11,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import CancellationReason, TransactionCancelled, ValidationError
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.wire.reply import ServiceFault
 
@@ -57,7 +58,7 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
         for at, one in zip(where, asked, strict=True):
             raw = raws[at]
             # Each request has an object of its own: what is done to one must not show in another.
-            found.append(None if raw is None else one.plan.codec.decode(raw))
+            found.append(None if raw is None else one.plan.codec.decode_shown(raw))
         return found
 
     op = Op(
@@ -68,6 +69,7 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
         refused=lambda fault, _, info: _refused(asked, where, fault, info),
     )
     op.parts = len(places)
+    op.prepare = prepare_each([first[at].plan for at in range(len(places))])
     found: list[Any] = yield from context.call(op)
     return found
 

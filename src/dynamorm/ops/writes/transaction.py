@@ -15,6 +15,7 @@ from dynamorm.codec.strict import expect_empty, json_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, Outcome, OutOfBounds, TransactionCancelled, ValidationError
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
+from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.wire.reply import ServiceFault
 
 from .cancellation import learnt, told
@@ -151,6 +152,10 @@ class Commit:
             key=parts[0][1].plan.key_names if self._alone or len(parts) == 1 else None,
         )
         op.parts = len(parts)
+        for _, write in parts:
+            if write.plan.prepare is not None:
+                op.prepare = prepare_each([write.plan for _, write in parts])
+                break
         return op
 
     def _applied(self, end: float) -> Flow[None]:

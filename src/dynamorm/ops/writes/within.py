@@ -80,7 +80,7 @@ class Within:
                 return VersionConflict(
                     f"{codec.schema.name}.{name} was changed since it was loaded, so that what changes inside it has no"
                     " place any more: load it again",
-                    old=lambda: codec.decode(raw or b"{}"),
+                    old=lambda: codec.decode_shown(raw or b"{}"),
                     **info,
                 )
             return earlier()

@@ -139,6 +139,7 @@ def read_back(plan: ModelRequests, key: bytes, end: float | None = None) -> Op:
     """The call that reads what is stored under a key, until the monotonic time ``end``."""
     op = Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', partial(item_of, key=key))
     op.end = end
+    op.prepare = plan.prepare
     return op
 
 
@@ -184,7 +185,7 @@ def _plain_refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> Dyn
     """The error of the verb, of a write that nothing else explains."""
     codec = write.plan.codec
     name = codec.schema.name
-    old = None if raw is None else (lambda: codec.decode(raw))
+    old = None if raw is None else (lambda: codec.decode_shown(raw))
     if write.expects == "absent":
         return AlreadyExists(f"a {name} with this key exists already", old=old, **info)
     if raw is None:

@@ -1,0 +1,43 @@
+"""What is fetched before the items of an answer are decoded: the keys they are encrypted with, say. Only where a rule asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamorm.effects import Flow
+from dynamorm.errors import MalformedResponse, Outcome
+from dynamorm.log import logger
+
+from .op import Op, Safety
+
+if TYPE_CHECKING:
+    from dynamorm.wire.reply import ServiceFault
+
+
+def prepared(op: Op, body: bytes) -> Flow[None]:
+    """Prepare for the items of a good answer. What fails then fails behind the write, if it was one."""
+    assert op.prepare is not None  # else it is not asked for
+    try:
+        yield from op.prepare(body)
+    except MalformedResponse:
+        raise
+    except BaseException as error:
+        if op.safety is not Safety.READ:
+            error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+        raise
+
+
+def prepared_for(op: Op, fault: ServiceFault) -> Flow[None]:
+    """Prepare for the items that a refusal shows. What fails then takes nothing from the refusal: its items cannot be read."""
+    assert op.prepare is not None  # else it is not asked for
+    if fault.item is not None:
+        body = b'{"Item":%b}' % fault.item
+    elif any(reason.item is not None for reason in fault.cancellation):
+        shown = (b"null" if reason.item is None else b'{"Item":%b}' % reason.item for reason in fault.cancellation)
+        body = b'{"Responses":[%b]}' % b",".join(shown)
+    else:
+        return
+    try:
+        yield from op.prepare(body)
+    except Exception:
+        logger.warning("what the item in a refusal of %s needs could not be prepared", op.name, exc_info=True)
