@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.composites import bound, is_scoped
 from dynamorm.config.endpoint import streams_endpoint
 from dynamorm.config.settings import Config
 from dynamorm.ops.calls.call import caller
@@ -38,13 +39,17 @@ if TYPE_CHECKING:
     from .plugin import ReadRule
 
 
+MAX_VIEWS: Final = 256
+"""Scopes whose plans are kept: a service makes a view for each request, of one of its tenants."""
+
+
 class Session(Context):
     """The roof of the core: builds what the operations take, and composes what plugins add to it.
 
     ``raising`` are the plugins whose failures behind a verb are raised. ``verbs`` are the flows of the verbs for the faces.
     """
 
-    __slots__ = ("_around", "_has_views", "_plugins", "_reading", "raising", "verbs")
+    __slots__ = ("_around", "_has_views", "_plugins", "_reading", "_root", "_views", "raising", "verbs")
 
     if TYPE_CHECKING:
         from dynamorm.faces import verbs  # given by the face, which stands above
@@ -54,6 +59,8 @@ class Session(Context):
         super().__init__(config, endpoint, _channel(config, endpoint, clock))
         self.raising: frozenset[str] = frozenset()
         self._has_views = False
+        self._root: Session | None = None  # of a view: the session of the database
+        self._views: dict[frozenset[tuple[str, str]], dict[Any, ModelRequests]] = {}  # the plans by scope
         self.use(plugins)
 
     def use(self, plugins: tuple[Any, ...]) -> None:
@@ -92,8 +99,12 @@ class Session(Context):
         self._has_views = True  # the view has the plugins of this moment
         other = copy(self)
         other.scope = scope
-        if self._reading:
-            other._plans = {}  # noqa: SLF001 - another session; rules for what is read know the scope
+        if self._root is None:
+            other._root = self  # noqa: SLF001 - another session
+        views = self._views  # one for the database and all of its views
+        if len(views) >= MAX_VIEWS:
+            views.clear()
+        other._plans = views.setdefault(frozenset(scope.items()), {})  # noqa: SLF001 - another session
         return other
 
     @override
@@ -107,7 +118,12 @@ class Session(Context):
     @override
     def _make_plan(self, model: Any) -> ModelRequests:
         codec = self.registry.codec(model)
-        read_rules = self._read_rules(codec) if self._reading else None
+        scoped = bool(codec.composites) and is_scoped(codec)
+        if self._root is not None and not (scoped or self._reading):
+            return self._root.plan(model)
+        if scoped and self.scope:
+            codec = bound(codec, self.scope)
+        read_rules = self._read_rules(codec, scoped=scoped) if self._reading or scoped else None
         if read_rules is not None:
             codec = read_rules.codec(codec)
         plan = ModelRequests(codec, tokens=self.config.write_tokens, strict=self.config.strict_creates)
@@ -123,15 +139,17 @@ class Session(Context):
             check_production(plan)
         return plan
 
-    def _read_rules(self, codec: ModelCodec) -> ReadRules | None:
-        """The rules of plugins for what is read of a model, in the scope of this session."""
-        from dynamorm.ops.reads.read_rules import ReadRules, check_read_rules  # only where plugins have any
+    def _read_rules(self, codec: ModelCodec, *, scoped: bool) -> ReadRules | None:
+        """The rules for what is read of a model in the scope of this session: that of its keys, and those of plugins."""
+        from dynamorm.ops.reads.read_rules import InScope, ReadRules, check_read_rules  # only where there are any
+
+        own: tuple[ReadRule, ...] = (InScope(codec),) if scoped and self.scope else ()
 
         def rules_of(cls: type[Any]) -> tuple[ReadRule, ...]:
             schema = self.registry.codec(cls).schema
             rules = tuple(rule for of in self._reading if (rule := of(schema)) is not None)
             check_read_rules(rules)
-            return rules
+            return (*own, *rules)
 
         return ReadRules(codec.model, rules_of, self.scope) if rules_of(codec.model) else None
 

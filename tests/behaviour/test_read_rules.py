@@ -351,7 +351,7 @@ class Owned(ReadRule):
 
 def test_a_view_reads_and_writes_what_is_its_own(plugged, key):
     db = plugged(Tenants())
-    one, other = db.view(tenant=f"{key}1"), db.view(tenant=f"{key}2")
+    one, other = db.scoped(tenant=f"{key}1"), db.scoped(tenant=f"{key}2")
     mine = one.create(Note(of=key, number=1))
     other.create(Note(of=key, number=2))
     assert mine.owner == f"{key}1"
@@ -381,7 +381,7 @@ def test_a_view_reads_and_writes_what_is_its_own(plugged, key):
 
 def test_a_cursor_is_of_its_view(plugged, key):
     db = plugged(Tenants())
-    one, other = db.view(tenant=f"{key}1"), db.view(tenant=f"{key}2")
+    one, other = db.scoped(tenant=f"{key}1"), db.scoped(tenant=f"{key}2")
     for number in range(4):
         one.create(Note(of=key, number=number))
     query = one.model(Note).where(Note.of == key).page_size(2)
@@ -406,7 +406,7 @@ def test_what_a_rule_asks_for_becomes_the_key_condition(plugged, key):
             return Partitioned() if schema.model is Note else None
 
     db = plugged(Partition())
-    view = db.view(tenant=key)
+    view = db.scoped(tenant=key)
     db.create(Note(of=key, number=1))
     assert numbers(view.model(Note).where(Note.number >= 0).all()) == [1]
     assert numbers(view.model(Note).all()) == [1]

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dynamorm import Attr, Model, attr, partition_key, sort_key
-from dynamorm.codec.address import is_of, leads
 from dynamorm.codec import Registry
+from dynamorm.codec.address import is_of, leads
 from dynamorm.errors import MalformedResponse
 
 

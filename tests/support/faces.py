@@ -109,7 +109,7 @@ class Face:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._db, name)
 
-    def view(self, **scope: str) -> Face:
+    def scoped(self, **scope: str) -> Face:
         """The same face over a view of its database."""
         view = object.__new__(Face)
         view.kind, view._loop, view.inner = self.kind, self._loop, self.inner.view(**scope)

@@ -6,14 +6,16 @@ verbs or expressions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.shapes import CustomShape
 from dynamorm.codec.types.size import check_key
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema.composite import Composite, Slot
+from dynamorm.schema.composite import END, Composite, Slot, escape
 from dynamorm.schema.schema import Field
 
 from .library_attributes import key_json_of
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
 
     from .codec import ModelCodec
+    from .replies.checked import StoredItem
 
 Wire = dict[str, Any]
 
@@ -51,6 +54,14 @@ class Computed:
     def stored(self) -> str:
         """The name of the attribute."""
         return self.field.stored
+
+    def bound(self, scope: Mapping[str, str]) -> Computed:
+        """The same composite in a view with this scope."""
+        if not set(scope).issuperset(self.made.scoped):
+            return self
+        other = copy(self)
+        other.made = self.made.bound(scope)
+        return other
 
     def text(self, item: Mapping[str, Wire | None]) -> str | None:
         """The text made of an item's attributes; None when a component is missing.
@@ -241,3 +252,71 @@ def recovered(codec: ModelCodec, item: Mapping[str, Any]) -> dict[str, Any]:
         except ValidationError:  # another program wrote the text: its components cannot be read from it
             continue
     return {stored: wire for stored, wire in attributes.items() if stored not in item}
+
+
+def is_scoped(codec: ModelCodec) -> bool:
+    """Whether a part of the primary key holds entries of a view's scope."""
+    return any(one.primary and one.made.scoped for one in codec.composites.values())
+
+
+def scope_in_keys(codec: ModelCodec, scope: Mapping[str, str]) -> str:
+    """What the keys of a scoped model's other items begin with, such as those of unique values; empty for other models."""
+    return "".join(f"{name}={escape(scope[name])}{END}" for name in scope_entries(codec) if name in scope)
+
+
+def scope_entries(codec: ModelCodec) -> list[str]:
+    """The entries of a view's scope that the model's keys hold, bound or not."""
+    if not codec.composites:
+        return []
+    options = (field.option(Composite) for field in codec.schema.fields.values())
+    return sorted({name for option in options if option is not None for name in option.scoped})
+
+
+def bound(codec: ModelCodec, scope: Mapping[str, str]) -> ModelCodec:
+    """The codec of a scoped model in a view: its keys hold the scope, and it takes and gives no other key."""
+    other = copy(codec)
+    other.composites = {name: computed.bound(scope) for name, computed in codec.composites.items()}
+    own = {
+        computed.stored: other.composites[name].made
+        for name, computed in codec.composites.items()
+        if computed.primary and computed.made.scoped
+    }
+    other.careful = copy(codec.careful)
+    other.careful._codec = other  # noqa: SLF001 - one unit with its codec
+    if codec.family is not None:
+        other.family = codec.family.of(lru_cache(maxsize=None)(lambda cls: bound(codec.codec_of(cls), scope)))
+    other.reading = codec.reading.of(other)
+    other.read_item, other.read_item_of = other.reading.item, other.reading.item_of
+    other.read_attributes, other.attributes_json = other.reading.attributes, other.reading.attributes_json
+    other.partials = {}
+    other.unchecked = other
+
+    def in_scope(key: bytes) -> bytes:
+        """The JSON of a key, if it is of this scope. Raises: ValidationError."""
+        wires = read_object(key)
+        for stored, made in own.items():
+            if not made.matches(wires[stored].get("S", "")):
+                raise ValidationError(
+                    f"{codec.schema.name}: this key is not of the scope of this view: use the view in which it was made",
+                    field="scope",
+                )
+        return key
+
+    def checked(function: Callable[..., bytes]) -> Callable[..., bytes]:
+        return lambda *args: in_scope(function(*args))
+
+    other.key_json = checked(codec.key_json)
+    other.encode_key = checked(codec.encode_key)
+    other.key_of = checked(partial(key_of, other))
+    other.compose = partial(compose, other)
+    return other
+
+
+def in_scope_of(codec: ModelCodec) -> Callable[[StoredItem], bool]:
+    """Whether the key of an item is of the scope that the codec is bound to."""
+    made = {one.stored: one.made for one in codec.composites.values() if one.primary}
+
+    def keeps(item: StoredItem) -> bool:
+        return all(composite.matches((item.get(stored) or {}).get("S", "")) for stored, composite in made.items())
+
+    return keeps

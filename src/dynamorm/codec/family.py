@@ -22,6 +22,10 @@ class Family:
         self._known = 0
         self._refresh()
 
+    def of(self, codec_of: Callable[[Any], Any]) -> Family:
+        """The same classes with other codecs."""
+        return Family(self._schema, codec_of)
+
     def _refresh(self) -> None:
         self._known = len(SCHEMAS)
         classes: dict[str, type] = {}

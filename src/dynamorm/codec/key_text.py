@@ -1,4 +1,4 @@
-"""The text of a composite key of an object that no database has seen: of its fields alone."""
+"""The text of a composite key of an object: of its fields alone, or, with a view's scope in it, of the item that is stored."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from dynamorm.schema.schema import SCHEMAS
 
 from .codec import ModelCodec
+from .state import SLOTS
+from .strict import decoded, parts_of
 
 
 def text_of(obj: Any, name: str) -> str | None:
@@ -20,6 +22,12 @@ def text_of(obj: Any, name: str) -> str | None:
     model: Any = getattr(obj, "__partial_of__", type(obj))
     codec = _bare_codec(model)
     composite = codec.composites[name]
+    if composite.made.scoped:  # nobody but the view knows its scope, and the item that is stored
+        raw = SLOTS.get_state(obj) if hasattr(obj, "__partial_of__") else codec.loaded(obj)
+        if raw is None:
+            return composite.join({})
+        part = parts_of(raw).get(composite.stored)
+        return None if part is None else decoded(part).get("S")
     item = {
         stored: codec.normal_operand((codec.field(part),), getattr(obj, part)) for part, stored in composite.sources
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from dynamorm.codec.composites import scope_entries
 from dynamorm.codec.library_attributes import is_guard_key
 from dynamorm.codec.replies.snapshot import read_responses
 from dynamorm.codec.strict import dumps, raw_page, read_object
@@ -66,6 +67,12 @@ def repair(context: Context, model: Any, *, apply: bool, progress: Callable[[int
     plan = context.plan(model)
     if not fields_of(plan):
         raise ValidationError(f"{plan.codec.schema.name} has no unique attribute: declare one with attr(Unique())")
+    if scope_entries(plan.codec):
+        raise ValidationError(
+            f"the keys of {plan.codec.schema.name} hold the scope of a view, and its table the items and guards of all views:"
+            " nobody could compare those of one",
+            field="model",
+        )
     if progress is not None:
         check_progress(progress, "the number of items and guards looked at so far")
     return _Repair(context, plan, apply=apply, progress=progress).run()

@@ -76,17 +76,25 @@ class Slot(Struct, frozen=True):
     width: int = 0
 
 
+class ScopeSlot(Struct, frozen=True):
+    """The place of an entry of the view's scope in a key; `Composite.bound` puts its value there."""
+
+    name: str
+
+
 class Composite:
     """How a key is made of fields; made by `composite`, a field option like any other.
 
+    ``scoped`` are the entries of a view's scope in it: before it is `bound` to one, it makes no key.
     ``fields`` are the names of the fields in it, in order; ``shards`` in how many partitions the library spreads what
     would be one, and ``by`` the fields that decide which of them; ``components`` are all of these names.
 
     Example: ``composite("a", "b").join(["x", "y#z"]) == "x#y%23z"``
     """
 
-    def __init__(self, pieces: tuple[str | Slot, ...], shards: int = 0, by: tuple[str, ...] = ()) -> None:
+    def __init__(self, pieces: tuple[str | Slot | ScopeSlot, ...], shards: int = 0, by: tuple[str, ...] = ()) -> None:
         self.pieces = pieces
+        self.scoped: tuple[str, ...] = tuple(piece.name for piece in pieces if isinstance(piece, ScopeSlot))
         self.slots: tuple[Slot, ...] = tuple(piece for piece in pieces if isinstance(piece, Slot))
         self.fields: tuple[str, ...] = tuple(slot.name for slot in self.slots)
         self.shards = shards
@@ -94,8 +102,30 @@ class Composite:
         self.components: tuple[str, ...] = (*self.fields, *(name for name in by if name not in self.fields))
 
     def __repr__(self) -> str:
-        text = "".join(piece if isinstance(piece, str) else f"{{{piece.name}}}" for piece in self.pieces)
+        text = "".join(piece if isinstance(piece, str) else _shown(piece) for piece in self.pieces)
         return f"<Composite {text}{f' in {self.shards} shards' if self.shards else ''}>"
+
+    def bound(self, scope: Mapping[str, str]) -> Composite:
+        """The same key in a view, whose scope has all of its entries: their values stand in it as literals do.
+
+        Example: ``composite("T#{scope.tenant}#{id}").bound({"tenant": "t1"}).join(["a"]) == "T#t1#a"``
+        """
+        pieces: list[str | Slot | ScopeSlot] = []
+        for piece in self.pieces:
+            literal = escape(scope[piece.name]) if isinstance(piece, ScopeSlot) else piece
+            if isinstance(literal, str) and pieces and isinstance(pieces[-1], str):
+                pieces[-1] += literal
+            else:
+                pieces.append(literal)
+        return Composite(tuple(pieces), self.shards, self.by)
+
+    def matches(self, text: str) -> bool:
+        """Whether a text is of the form of this key."""
+        return self._pattern.fullmatch(text) is not None
+
+    def _unbound(self) -> ValidationError:
+        entries = ", ".join(f"{name}=..." for name in self.scoped)
+        return ValidationError(f"{self!r} holds the scope of a view: use db.view({entries})", field="scope")
 
     def join(self, texts: Sequence[str] | Mapping[str, str]) -> str:
         """The key of the components' texts, given in order or by name.
@@ -109,8 +139,10 @@ class Composite:
         return text + self.shard_end(self.shard_of(by_name)) if self.shards else text
 
     def _text(self, texts: Mapping[str, str]) -> str:
+        if self.scoped:
+            raise self._unbound()
         return "".join(
-            [piece if isinstance(piece, str) else self.part(piece, texts[piece.name]) for piece in self.pieces]
+            [piece if isinstance(piece, str) else self.part(piece, texts[piece.name]) for piece in self.pieces]  # type: ignore[arg-type] # see above
         )
 
     def part(self, slot: Slot, text: str) -> str:
@@ -144,11 +176,13 @@ class Composite:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
+        if self.scoped:
+            raise self._unbound()
         parts = [
             re.escape(piece)
             if isinstance(piece, str)
             else rf"([0-9]{{{piece.width}}})"
-            if piece.width
+            if isinstance(piece, Slot) and piece.width
             else f"({_ESCAPED_TEXT})"
             for piece in self.pieces
         ]
@@ -186,6 +220,8 @@ class Composite:
 
         Example: ``composite("a", "b").prefix(["x"]) == "x#"``
         """
+        if self.scoped:
+            raise self._unbound()
         given = iter(texts)
         left = len(texts)
         text = ""
@@ -193,7 +229,7 @@ class Composite:
             if isinstance(piece, str):
                 text += piece
             elif left:
-                text += self.part(piece, next(given))
+                text += self.part(piece, next(given))  # type: ignore[arg-type] # see above
                 left -= 1
             else:
                 break
@@ -210,7 +246,8 @@ def composite(*parts: str, shards: int = 0, by: str | Sequence[str] = ()) -> Com
     With one argument that is no field's name it is a template: ``composite("ORDER#{customer_id}#{number:010d}")`` has
     literals, ``{field}`` for a field's stored text and ``{field:010d}`` for a whole number of 0 or more, padded to ten
     digits so that it sorts. A literal behind ``{field}`` starts with ``#``. Without fields it is the same for all
-    objects: ``composite("PROFILE#")``.
+    objects: ``composite("PROFILE#")``. ``{scope.tenant}`` is an entry of the view's scope, ``db.view(tenant="t1")``:
+    only such a view has these keys, and it reads and writes nothing else of the model.
 
     ``shards=10, by="order_id"`` spreads a partition key over 10 partitions, chosen by another field (or several): a
     query that does not name that field asks them all.
@@ -226,32 +263,52 @@ def composite(*parts: str, shards: int = 0, by: str | Sequence[str] = ()) -> Com
     for part in parts:
         if not isinstance(part, str):
             raise ModelError(f"composite() takes names of fields as text, or one template, not a {type(part).__name__}")
-    is_template = len(parts) == 1 and not parts[0].isidentifier()
+    is_template = len(parts) == 1 and not _is_name(parts[0])
     pieces = _template(parts[0]) if is_template else _joined(parts)
     names = [piece.name for piece in pieces if isinstance(piece, Slot)]
+    if not any(isinstance(piece, (str, Slot)) for piece in pieces):
+        raise ModelError(
+            "composite(): a key that holds nothing but the scope would be the same for all objects of a view"
+        )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ModelError(f"composite(): {twice!r} stands in it twice")
     return Composite(pieces, *_sharding(shards, by, names))
 
 
-def _joined(names: tuple[str, ...]) -> tuple[str | Slot, ...]:
+_SCOPE: Final = "scope."
+
+
+def _is_name(text: str) -> bool:
+    """Whether it is the name of a field, or of an entry of a view's scope."""
+    return text.removeprefix(_SCOPE).isidentifier()
+
+
+def _named(text: str) -> Slot | ScopeSlot:
+    return ScopeSlot(text.removeprefix(_SCOPE)) if text.startswith(_SCOPE) else Slot(text)
+
+
+def _shown(piece: Slot | ScopeSlot) -> str:
+    return f"{{{_SCOPE if isinstance(piece, ScopeSlot) else ''}{piece.name}}}"
+
+
+def _joined(names: tuple[str, ...]) -> tuple[str | Slot | ScopeSlot, ...]:
     if not names:
         raise ModelError('composite() needs the names of fields, or a template such as "ORDER#{number:010d}"')
-    pieces: list[str | Slot] = []
+    pieces: list[str | Slot | ScopeSlot] = []
     for name in names:
-        if not name.isidentifier():
+        if not _is_name(name):
             raise ModelError(
                 f"composite(): {name!r} is no name of a field; a template is a single argument, such as"
                 ' "ORDER#{number:010d}"'
             )
-        pieces += [Slot(name)] if not pieces else [END, Slot(name)]
+        pieces += [_named(name)] if not pieces else [END, _named(name)]
     return tuple(pieces)
 
 
-def _template(text: str) -> tuple[str | Slot, ...]:
+def _template(text: str) -> tuple[str | Slot | ScopeSlot, ...]:
     parts = re.split(_SLOT, text)
-    pieces: list[str | Slot] = []
+    pieces: list[str | Slot | ScopeSlot] = []
     for number, part in enumerate(parts):
         if number % 2:
             pieces.append(_slot(part))
@@ -262,9 +319,9 @@ def _template(text: str) -> tuple[str | Slot, ...]:
             raise ModelError("composite(): a literal in a template holds neither { nor } nor anything but Unicode")
     for piece, after in pairwise(pieces):
         ends = isinstance(after, str) and after.startswith(END)
-        if isinstance(piece, Slot) and not piece.width and not ends:
+        if not isinstance(piece, str) and not getattr(piece, "width", 0) and not ends:
             raise ModelError(
-                f"composite(): behind {{{piece.name}}} the template must end or go on with {END}, the only character that"
+                f"composite(): behind {_shown(piece)} the template must end or go on with {END}, the only character that"
                 " no field's text holds: anything else could not be told from the text, or would not sort"
             )
     if not pieces:
@@ -272,8 +329,10 @@ def _template(text: str) -> tuple[str | Slot, ...]:
     return tuple(pieces)
 
 
-def _slot(text: str) -> Slot:
+def _slot(text: str) -> Slot | ScopeSlot:
     name, colon, form = text.partition(":")
+    if _is_name(name) and name.startswith(_SCOPE) and not colon:
+        return _named(name)
     if not name.isidentifier():
         raise ModelError(f"composite(): {{{text}}} does not start with the name of a field")
     if not colon:

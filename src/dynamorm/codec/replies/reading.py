@@ -63,6 +63,10 @@ class Misfit:
 PageParts = tuple[list[Any], bytes | None, int, int]
 
 
+_DECODERS: Final = frozenset({"_item", "_reply", "_attributes_reply", "_page", "_make_many", "_version_of", "_ring_of"})
+"""What is made on first use, and has nothing to do with keys."""
+
+
 class Reading:
     """The readers of one codec. Decoders are made on first use: most models need only some of them."""
 
@@ -74,6 +78,13 @@ class Reading:
         self._make: Callable[[Any, bytes | None], Any] = codec._decode  # noqa: SLF001 - one unit with its codec
         self._reader = self._keeping if codec.nests else self._read
         self.starts: tuple[bytes, ...] = leads(key_names)
+
+    def of(self, codec: ModelCodec) -> Reading:
+        """The same readers for another codec of the model: only its keys are others."""
+        other = Reading(codec, codec.key_names)
+        made = {name: value for name, value in vars(self).items() if name in _DECODERS}
+        vars(other).update(made)
+        return other
 
     @cached_property
     def _texts(self) -> bool:

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dynamorm.codec.composites import in_scope_of
 from dynamorm.codec.replies.checked import StoredItem, with_rules
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.expressions.tree import Condition
+from dynamorm.overriding import override
+from dynamorm.plugin import ReadRule
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
-    from dynamorm.plugin import ReadRule
 
 
 class ReadDraft:
@@ -134,16 +136,12 @@ def items_in(reply: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 def overrides(rule: Any, moment: str) -> bool:
     """Whether a rule has a moment of its own: those of `dynamorm.plugin.ReadRule` do nothing."""
-    from dynamorm.plugin import ReadRule  # only where plugins have rules
-
     return getattr(type(rule), moment, None) is not getattr(ReadRule, moment)
 
 
 def check_read_rules(rules: Iterable[Any]) -> None:
     """Refuse what a plugin gave as a rule and would never be asked. Raises: ConfigError."""
     from inspect import isgeneratorfunction  # only where plugins have rules
-
-    from dynamorm.plugin import ReadRule  # likewise
 
     for rule in rules:
         if not isinstance(rule, ReadRule):
@@ -166,3 +164,16 @@ def _is_coroutine(function: Any) -> bool:
     from inspect import iscoroutinefunction  # only where plugins have rules
 
     return iscoroutinefunction(function)
+
+
+class InScope(ReadRule):
+    """The rule of the library's own for a model whose keys hold the scope of a view: it gives what is of that scope."""
+
+    attributes: tuple[str, ...] | None = ()
+
+    def __init__(self, codec: ModelCodec) -> None:
+        self._keeps = in_scope_of(codec)
+
+    @override
+    def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
+        return self._keeps(item)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.composites import scope_in_keys
 from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_guard_key, number_wire, text_wire
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
@@ -57,11 +58,12 @@ class Guards:
                 f"{plan.codec.schema.name}.{constraint.name}: a guard's key is text, and the partition key is a number: "
                 "give Unique(guards=...) a model with a text partition key"
             )
+        self._scope = scope_in_keys(plan.codec, context.scope)
         self.names: dict[str, str] = {name: name if name not in self.plan.key_names else f"_{name}" for name in _NAMES}
 
     def key(self, value: str) -> dict[str, dict[str, Any]]:
         """The wire key of the guard of a value."""
-        texts = (f"{GUARD_PREFIX}{self.constraint.title}#{value}", GUARD_PREFIX)
+        texts = (f"{GUARD_PREFIX}{self._scope}{self.constraint.title}#{value}", GUARD_PREFIX)
         return {
             name: _WIRES[kind](text) for name, kind, text in zip(self.plan.key_names, self.types, texts, strict=False)
         }
