@@ -35,7 +35,7 @@ def not_none(plan: ModelRequests, update: Update) -> Condition | None:
 def explain(write: Write, updates: Iterable[Update]) -> None:
     """Say of a write that was refused because an attribute is None which one it was."""
     plan, before = write.plan, write.refused_as
-    taken = [one for one in updates if isinstance(one.value, Location) and not_none(plan, one) is not None]
+    taken = [update for update in updates if isinstance(update.value, Location) and not_none(plan, update) is not None]
     if not taken:
         return
 
@@ -45,7 +45,7 @@ def explain(write: Write, updates: Iterable[Update]) -> None:
         if type(error) is not ConditionFailed or raw is None:  # it was changed: that comes first
             return error
         item = {"M": read_object(raw)}
-        none = next((one for one in taken if "NULL" in (at_path(item, one.value.stored) or ())), None)
+        none = next((update for update in taken if "NULL" in (at_path(item, update.value.stored) or ())), None)
         if none is None:
             return error
         name, codec = plan.codec.schema.name, plan.codec
