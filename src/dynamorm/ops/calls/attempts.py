@@ -154,8 +154,8 @@ class Attempts:
     def service(self, kind: Kind, fault: ServiceFault, reply: Reply) -> float:
         """A refusal that may pass."""
         if kind is Kind.MALFORMED:
-            what = "a refusal that cannot be about this request" if fault.code else "no DynamoDB error in it"
-            return self.disbelieved(MalformedResponse(f"HTTP {reply.status} with {what}"), reply)
+            content = "a refusal that cannot be about this request" if fault.code else "no DynamoDB error in it"
+            return self.disbelieved(MalformedResponse(f"HTTP {reply.status} with {content}"), reply)
         self.errors.append(errors_of.from_fault(kind, fault, self.info()))
         if kind is Kind.TRANSIENT:
             return self._maybe_sent()
@@ -193,10 +193,10 @@ class Attempts:
             return self._again(Kind.TRANSIENT, free=True)
         return self._again(Kind.TRANSIENT)
 
-    def _count(self, what: Any) -> int:
+    def _count(self, event: Any) -> int:
         """How often this had happened before."""
-        seen = self.counts.get(what, 0)
-        self.counts[what] = seen + 1
+        seen = self.counts.get(event, 0)
+        self.counts[event] = seen + 1
         return seen
 
     def _again(self, kind: Kind, retry_after: bytes | None = None, *, free: bool = False) -> float:

@@ -161,8 +161,8 @@ class _TermsByField:
 
     def text(self, term: Comparison, value: Any) -> str | None:
         """An operand as the text of a component, None for a value that is never stored."""
-        what = "string" if term.op == "begins_with" else "value"
-        wire = value.value if isinstance(value, Wire) else self.plan.operand(term.path, value, what)
+        operand_kind = "string" if term.op == "begins_with" else "value"
+        wire = value.value if isinstance(value, Wire) else self.plan.operand(term.path, value, operand_kind)
         return text_in(f"{self.plan.codec.schema.name}.{term.path.name}", wire)
 
 

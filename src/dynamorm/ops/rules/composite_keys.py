@@ -257,7 +257,8 @@ def _new_wires(plan: ModelRequests, computed: Computed, touched: Mapping[str, Up
             how = "another attribute" if isinstance(value, Location) else f"{update.kind}()"
             raise ValidationError(
                 f"{computed.owner}.{computed.field.name} is computed from {', '.join(computed.made.components)}, and"
-                f" this update leaves {name} to the database ({how}): load the object, and give {name} its new value with .set(value)",
+                f" this update leaves {name} to the database ({how}): load the object, and give {name} its new value with"
+                " .set(value)",
                 field=name,
             )
     return wires

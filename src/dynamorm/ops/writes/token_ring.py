@@ -47,12 +47,12 @@ def verdict(token: bytes, known_version: int, known_ring: bytes, version: int | 
     version without a token), and ours would stand directly in front of it. Nor will it be applied by a copy that comes late: tokens are random, so the pair of version and ring never comes back.
     UNKNOWN otherwise: the item may have been replaced, made again, or written more often than a ring can tell.
     """
-    stored, known = tokens(ring), tokens(known_ring)
+    stored, known_tokens = tokens(ring), tokens(known_ring)
     if token in stored:
         return Outcome.APPLIED
     moved = 0 if version is None else version - known_version
-    if moved <= 0 or not known or known[0] not in stored:
+    if moved <= 0 or not known_tokens or known_tokens[0] not in stored:
         return Outcome.UNKNOWN
-    place = stored.index(known[0])
-    goes_on = place <= moved and (stored[:place] + known)[:RING] == stored
+    place = stored.index(known_tokens[0])
+    goes_on = place <= moved and (stored[:place] + known_tokens)[:RING] == stored
     return Outcome.NOT_APPLIED if goes_on else Outcome.UNKNOWN

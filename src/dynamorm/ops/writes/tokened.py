@@ -75,7 +75,7 @@ class Tokened:
         op.expires = self._born + TOKEN_LIFE
         self.end = context.end()
         try:
-            found = yield from context.call(op)
+            result = yield from context.call(op)
         except OutcomeUnknown as error:
             error.token = self._token
             raise
@@ -85,7 +85,7 @@ class Tokened:
             refusal = error
         else:
             self._outcome = Outcome.APPLIED
-            return found
+            return result
         return (yield from self._refused(refusal))
 
     def _refused(self, error: DynamORMError) -> Flow[None]:
