@@ -282,7 +282,7 @@ class Attempts:
 
 @contextmanager
 def in_doubt() -> Generator[None, None, None]:
-    """Mark whatever interrupts the finding out: the write may have been applied."""
+    """Mark an error that interrupts the look at what is stored: the write may have been applied."""
     try:
         yield
     except (DynamORMError, GeneratorExit):
@@ -300,7 +300,7 @@ def interrupted(stop: BaseException, note: str) -> None:
 
 
 def unknown_of(op: Op, why: str, info: dict[str, Any]) -> OutcomeUnknown:
-    """The error for a write whose answer was lost and of which nobody can tell what became."""
+    """The error for a write whose answer was lost and whose outcome cannot be found out."""
     resolver = op.resolver
     return OutcomeUnknown(
         f"{op.name} was sent and its answer was lost; {why}: it may or may not have been applied",

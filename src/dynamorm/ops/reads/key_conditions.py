@@ -290,7 +290,7 @@ def _is_ordered(plan: ModelRequests, slot: Slot) -> bool:
 
 
 def _after(slot: Slot, prefix: str, edge: str) -> str | None:
-    """The first text behind those that have this value and go on; None when no value is greater."""
+    """The first text after those that have this value and go on; None when no value is greater."""
     if not slot.width:
         return edge + AFTER
     following = str(int(edge[len(prefix) :]) + 1).zfill(slot.width)
@@ -298,7 +298,7 @@ def _after(slot: Slot, prefix: str, edge: str) -> str | None:
 
 
 def _behind(prefix: str) -> str | None:
-    """The first text behind those that begin with ``prefix``; None when there is none."""
+    """The first text after those that begin with ``prefix``; None when there is none."""
     head = prefix.rstrip(_LAST)
     if not head:
         return None

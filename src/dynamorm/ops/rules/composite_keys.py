@@ -106,7 +106,7 @@ class CompositeKeysRule(WriteRule):
 
 
 def _rely(draft: WriteDraft, known: Known) -> None:
-    """Let the write happen only while what is relied on is still so. Sent again, it could meet that no more."""
+    """Let the write happen only while what is relied on is still so. After the write itself that may not be so any more."""
     condition = known.condition()
     if condition is not None:
         draft.require(condition)
@@ -175,7 +175,7 @@ def after_update(
 ) -> list[Update]:
     """The updates of every index key that changes with these updates; an upsert also sets the parts of the key.
 
-    Stamps that would set a part of the key anew are taken out of ``stamps``.
+    Stamps that would set a part of the key again are taken out of ``stamps``.
 
     Raises: ValidationError when a key changes and not everything in it is known, and for an update of a key itself.
     """

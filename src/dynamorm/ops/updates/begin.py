@@ -90,7 +90,7 @@ def begin(
     except OutOfBounds:
         if states is not None:
             raise
-    # It may only seem so, to whoever loaded the object long ago: the item says.
+    # The object may have been loaded long ago, so what was loaded proves nothing: the item decides.
     return _formed(plan, updates, entries, {}, held, other=other)
 
 

@@ -1,4 +1,4 @@
-"""What an upsert stores beside its changes, so that the item it may make can be read as the model.
+"""What an upsert stores in addition to its changes, so that the item it may make can be read as the model.
 
 Attributes that the changes do not name get their default by ``if_not_exists``, or what the object holds whose upsert it
 is. An item that is there keeps what it has. A field that would be missing, and must not, is refused. Used only by
@@ -58,7 +58,7 @@ class Completion:
             raise _incomplete(self._plan, self.lacking)
 
     def take(self, stored: Iterable[str]) -> Wires:
-        """The attributes of these names that would go along: they do not any more, for somebody else sees to them."""
+        """Take out the attributes of these names that would go along; the caller decides about them."""
         return {name: self.wires.pop(name) for name in stored if name in self.wires}
 
     def add_key(self, stored: str, wire: dict[str, Any], made_of: Iterable[str]) -> None:
@@ -121,7 +121,7 @@ class Completion:
 
 
 def _not_of_the_caller(plan: ModelRequests) -> set[str]:
-    """The stored names of what every write sees to by itself."""
+    """The stored names of what every write sets by itself."""
     codec = plan.codec
     own = (plan.version, plan.created, plan.updated)
     names = {*plan.key_names, TOKEN_ATTRIBUTE, *(field.stored for field in own if field is not None)}

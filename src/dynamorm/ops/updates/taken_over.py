@@ -1,4 +1,4 @@
-"""What `.set(P.other)` takes over from another attribute must be readable where it comes to stand.
+"""What `.set(P.other)` takes over from another attribute must be readable where it is then stored.
 
 The types are compared before anything is sent (`dynamorm.codec.values.updates`). None is told by the database alone: that there is
 none becomes a condition. Used only by updates that take over.

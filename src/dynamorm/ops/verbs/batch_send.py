@@ -51,7 +51,7 @@ _POISON = (ValidationError, ClientError, AccessDenied)
 
 _HEADS: Final = {"Put": b'{"PutRequest":{"Item":', "Delete": b'{"DeleteRequest":{"Key":'}
 OVERHEAD: Final = 26
-"""Bytes that a request says of an item beside it."""
+"""Bytes that a request adds to the JSON of each item."""
 
 
 class Entry(Struct, eq=False):

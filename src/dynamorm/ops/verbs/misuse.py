@@ -33,7 +33,7 @@ def check_change(schema: Schema, key: tuple[Any, ...], parts: dict[str, Any], up
 
 
 def not_one_object(verb: str, obj: Any, more: tuple[Any, ...], named: dict[str, Any]) -> InvalidUse:
-    """The error for what is given to a verb of one object beside it: its values, or more objects."""
+    """The error for arguments that are given to a verb after its one object: values, or more objects."""
     if not isinstance(obj, type):
         given = f"{next(iter(named))}= is no argument of it" if named else f"got {1 + len(more)} arguments"
         return InvalidUse(

@@ -1,4 +1,4 @@
-"""Why a transaction was cancelled, laid at the door of the operations it was made of. It must not know how it was sent."""
+"""Why a transaction was cancelled: one reason for each operation it was made of. It must not know how it was sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _VERBS: Final = {"Put": "put", "Update": "update", "Delete": "delete", "ConditionCheck": "check"}
 _PASSING: Final = {Kind.CONFLICT, Kind.THROTTLE}
 _IN_FULL: Final = 10
-"""Reasons told in full in a message; of the others only the place is."""
+"""Reasons that a message gives in full; of the others it gives the position and the code."""
 
 
 def told(

@@ -51,7 +51,7 @@ class WriteDraft:
 
     What rules add: `require` conditions; ``more`` updates that go along with the caller's; ``together_with``, other writes
     that are applied with this one or not at all; ``explain``, functions that let the error of the refused write say why.
-    ``if_unchanged``: the write relies on what is stored, is refused when that has changed, and may be built anew.
+    ``if_unchanged``: the write relies on what is stored, is refused when that has changed, and may be built again.
     ``values`` are those that `set` was given. ``repeatable``: sent twice, it has the effect of once. ``checked``: there is a condition beside the version's.
     """
 
@@ -138,7 +138,7 @@ class WriteDraft:
             self.item[field.stored] = wire
 
     def pin(self, stored: Mapping[str, dict[str, Any] | None]) -> None:
-        """Let the write happen only while these attributes are stored so (None: are not there); else it is built anew."""
+        """Let the write happen only while these attributes are stored so (None: are not there); else it is built again."""
         places = self.places
         for name, wire in stored.items():
             place = places.name(name)

@@ -47,7 +47,7 @@ TURNS: Final = 5
 
 
 class Forms(Struct, eq=False):
-    """How a write is built again in another form: ``build(states=...)`` makes it anew.
+    """How a write is built again in another form: ``build(states=...)`` makes the new write.
 
     ``updates`` are those that were asked for, ``states`` those that the write was made for. ``conditional``: its form has
     a condition of its own, so a failed condition may be that one.

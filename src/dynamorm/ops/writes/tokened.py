@@ -62,7 +62,7 @@ class Tokened:
         op.resolver = context.resolver(lambda _, deadline: self.resolve(deadline))
 
     def send(self) -> Flow[Any]:
-        """Send it until it is answered. Returns what ``op.decode`` makes of the answer; None when only the spending told.
+        """Send it until it is answered. Returns the result of ``op.decode``; None when only the spending told the outcome.
 
         Raises: what ``op.refused`` raises, or the service's other refusals, when no attempt was or can be applied;
         OutcomeUnknown.
@@ -70,7 +70,7 @@ class Tokened:
         context, op = self._context, self.op
         self._started = context.channel.clock.monotonic()
         self._born = context.channel.clock.time()
-        # Behind that DynamoDB may have forgotten the token, and would apply the same request once more.
+        # After that DynamoDB may have forgotten the token, and would apply the same request once more.
         op.timeout = min(context.config.operation_timeout, TOKEN_LIFE)
         op.expires = self._born + TOKEN_LIFE
         self.end = context.end()

@@ -100,7 +100,7 @@ def _in_other_forms(
 
 
 class Commit:
-    """One transaction on its way. ``alone``: it stands for a single verb, so its error is that verb's own.
+    """One transaction that is being sent. ``alone``: it stands for a single verb, so its error is that verb's own.
 
     ``parts`` is what is sent, in order: each write with the position of the operation it belongs to.
     """

@@ -1,4 +1,4 @@
-"""A change inside an attribute, as a save writes it: by its document path, so that another writer's change beside it stays.
+"""A change inside an attribute, as a save writes it: by its document path, so another writer's change next to it stays.
 
 What a path leads through must still be there, which becomes part of the condition: DynamoDB refuses a path into what is
 missing, and an index tells an element only as long as the list is as long. Used only where a list, map or document changed.

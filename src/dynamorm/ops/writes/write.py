@@ -176,7 +176,7 @@ def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMEr
         return AlreadyExists(f"a {name} with this key exists already", old=old, **info)
     if raw is None:
         if write.expects:
-            # Whoever knew a version has been overtaken, by a delete.
+            # The caller knew a version, so another writer has deleted the item since.
             codes = ("ErrVersionConflict",) if write.expects == "version" and write.known_version is not None else ()
             return MissingItem(f"no {name} is stored under this key", codes=codes, **info)
     elif codec.family is not None and not codec.family.owns(raw, untagged=write.expects == "version"):
