@@ -169,7 +169,7 @@ def _guarded(context: Context, plan: ModelRequests, obj: Any, step: Step) -> Flo
     try:
         after = step.after(value)
     except OutOfBounds as error:
-        # It may only seem so, to whoever loaded the object long ago.
+        # The object may have been loaded long ago, so what was loaded proves nothing.
         raw = yield from context.call(_read(plan, codec.key_of(obj)))
         stored_wire = step.found(raw)[0]
         if raw is not None and _value(plan, step, stored_wire) == value:
@@ -200,7 +200,7 @@ def _of_object(context: Context, plan: ModelRequests, obj: Any, step: Step, *, u
 def _counted(
     context: Context, plan: ModelRequests, key: tuple[Any, ...], step: Step, *, upsert: bool, holder: Any = None
 ) -> Flow[Number]:
-    """Read the number and replace it, until nobody came between. ``holder`` is the object that it is of."""
+    """Read the number and replace it, until no other writer changes it in between. ``holder`` is the object it is of."""
     channel = context.channel
     end = context.end()
     key_json = plan.codec.key_json(key)

@@ -160,7 +160,7 @@ class _Repair:
                     yield from perform(self.context, mend)
                     self.repaired += 1
             except (ConditionFailed, TransactionConflict):
-                continue  # somebody was quicker
+                continue  # another writer was quicker
             break
         else:
             kinds = ["undecided"]

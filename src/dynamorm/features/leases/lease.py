@@ -62,7 +62,7 @@ class State:
 
     @property
     def end(self) -> int | None:
-        """Epoch seconds; None where no number says it: such an item is taken for somebody's lease."""
+        """Epoch seconds; None where no number says it: such an item counts as a lease that is taken."""
         return _whole(self.expires_at)
 
     @property
@@ -136,7 +136,7 @@ class Claim:
     def extended(self, token: str, expires_at: int, wall: float, monotonic: float) -> None:
         """It runs until then, by a request that was made at that time and asked for the whole duration.
 
-        What became of a request may be found out when the lease is given back, or taken anew, with another ``token``.
+        What became of a request may be found out when the lease is given back, or taken again, with another ``token``.
         """
         if token != self.token:
             return
@@ -152,7 +152,7 @@ class Claim:
         return (self.plan.model, *self.key, getattr(self.plan.model, "lease_token") == self.token)  # noqa: B009 - no attribute of every model
 
     def dropped(self, token: str) -> None:
-        """It is not ours any more, unless it was taken anew meanwhile."""
+        """It is not ours any more, unless it was taken again meanwhile."""
         if token != self.token:
             return
         self.token = self.fence = None

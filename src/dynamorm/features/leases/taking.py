@@ -92,7 +92,7 @@ class _Pursuit:
         return self.seen if self.seen is not None and self.left(self.seen) <= 0 else None
 
     def left(self, state: State) -> float:
-        """Seconds that a stored lease still runs; an item without a number for its end is somebody's."""
+        """Seconds that a stored lease still runs; an item without a number for its end counts as taken."""
         end, now = state.end, self.context.now().timestamp()
         if end is None:
             return self.claim.duration

@@ -86,7 +86,7 @@ def iterator(streams: Context, plan: ModelRequests, arn: str, shard: str, kind: 
 def records(
     streams: Context, plan: ModelRequests, shard: str, position: str, most: int, *, skip_unknown: bool
 ) -> Flow[tuple[list[StreamRecord[Any]], str | None]]:
-    """The next records of a shard, and the iterator behind them: None at the shard's end."""
+    """The next records of a shard, and the iterator after them: None at the shard's end."""
     request = {"ShardIterator": position, "Limit": most}
     codec = plan.codec
     page: tuple[list[StreamRecord[Any]], str | None] = yield from _ask(

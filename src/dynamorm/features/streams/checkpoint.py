@@ -125,7 +125,7 @@ class Checkpoints:
         return (yield from self._write(item))
 
     def forget(self, item: Any) -> Flow[None]:
-        """Remove the item of a shard that nobody will ask for again."""
+        """Remove the item of a shard that will not be asked for again."""
         try:
             yield from delete(self._context, item, (), {}, condition=None, must_exist=False, returning=None)
         except ConditionFailed:

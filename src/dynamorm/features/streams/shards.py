@@ -268,7 +268,7 @@ class Shards:
 
 
 def warn(text: str) -> None:
-    """A loss that was asked to be passed over is still told."""
+    """Warn of lost records, although the options say to go on without them."""
     from logging import getLogger  # costs milliseconds at import, and is needed for a loss only
 
     getLogger("dynamorm").warning("%s; going on with what is left", text)

@@ -89,7 +89,7 @@ def _recovers(now: Any, goal: Any) -> bool:
 
 
 def _encrypts(now: str, goal: str) -> bool:
-    """DynamoDB tells the ARN of a key only: an alias, and AWS's own key, count as right behind any."""
+    """DynamoDB tells the ARN of a key only: an alias, and AWS's own key, count as equal to any."""
     unseen = goal == "AWS_MANAGED" or "alias/" in goal
     return bool(now == goal) or now.endswith(f"/{goal}") or (unseen and now != "AWS_OWNED")
 
