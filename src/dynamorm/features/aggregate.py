@@ -46,7 +46,7 @@ _DIVIDE: Final = decimal.Context(prec=QUOTIENT, Emin=-999, Emax=999, rounding=de
 
 def total(context: Context, request: Request, field: str | Location) -> Flow[Any]:
     """The sum of a number, 0 of nothing: an int of ints, else a Decimal."""
-    return _numbers(context, request, field, lambda found, _: found)
+    return _numbers(context, request, field, lambda summed, _: summed)
 
 
 def average(context: Context, request: Request, field: str | Location) -> Flow[Any]:
@@ -56,12 +56,12 @@ def average(context: Context, request: Request, field: str | Location) -> Flow[A
 
 def least(context: Context, request: Request, field: str | Location) -> Flow[Any]:
     """The smallest value, None of nothing."""
-    return _extreme(context, request, field, lambda one, best: one < best)
+    return _extreme(context, request, field, lambda value, best: value < best)
 
 
 def greatest(context: Context, request: Request, field: str | Location) -> Flow[Any]:
     """The largest value, None of nothing."""
-    return _extreme(context, request, field, lambda one, best: one > best)
+    return _extreme(context, request, field, lambda value, best: value > best)
 
 
 def _numbers(context: Context, request: Request, field: Any, end: Callable[[Any, int], Any]) -> Flow[Any]:
@@ -71,29 +71,29 @@ def _numbers(context: Context, request: Request, field: Any, end: Callable[[Any,
     if _shape(codec, place) not in _NUMBERS and not _open(_shape(codec, place)):
         raise refuse(place, "is no number, so it has no sum and no average")
     steps = _steps(codec, place)
-    found: Any = Decimal(0) if _shape(codec, place) in _NUMBERS[1:] else 0
+    summed: Any = Decimal(0) if _shape(codec, place) in _NUMBERS[1:] else 0
     count = 0
     reader = page_reader_of(_only(request, place))
     while not reader.done:
         for value in _values((yield from reader.next(context)), steps):
-            found = _plus(found, value, place)
+            summed = _plus(summed, value, place)
             count += 1
-    return end(found, count)
+    return end(summed, count)
 
 
-def _plus(found: Any, value: Any, place: Location) -> Any:
+def _plus(summed: Any, value: Any, place: Location) -> Any:
     kind = value.__class__
-    if kind is int and found.__class__ is int:
-        return found + value
+    if kind is int and summed.__class__ is int:
+        return summed + value
     if kind is float:
         value = Decimal(repr(value))  # as it is stored
     elif not isinstance(value, (int, Decimal)) or isinstance(value, bool):
         raise refuse(place, f"holds a {kind.__name__} in one of the items, which is no number")
-    return _EXACT.add(Decimal(found), Decimal(value))
+    return _EXACT.add(Decimal(summed), Decimal(value))
 
 
-def _mean(found: Any, count: int) -> Any:
-    return None if count == 0 else _DIVIDE.divide(Decimal(found), Decimal(count))
+def _mean(summed: Any, count: int) -> Any:
+    return None if count == 0 else _DIVIDE.divide(Decimal(summed), Decimal(count))
 
 
 def _extreme(context: Context, request: Request, field: Any, better: Callable[[Any, Any], bool]) -> Flow[Any]:

@@ -46,11 +46,13 @@ class Buckets:
             (self.other if home is None else self._found[home]).append(item)
 
     def __getitem__(self, model: type[M]) -> list[M]:
-        found = self._found.get(model)
-        if found is None:
-            known = ", ".join(one.__name__ for one in self._found)
-            raise ValidationError(f"{getattr(model, '__name__', model)} was not asked for: collect() was given {known}")
-        return found
+        items = self._found.get(model)
+        if items is None:
+            asked_for = ", ".join(cls.__name__ for cls in self._found)
+            raise ValidationError(
+                f"{getattr(model, '__name__', model)} was not asked for: collect() was given {asked_for}"
+            )
+        return items
 
     def __len__(self) -> int:
         return sum(map(len, self._found.values())) + len(self.other)
@@ -99,28 +101,30 @@ def _of_family(plan: ModelRequests, request: Request) -> Request:
     root = schema_of(_root(request.model))
     key: Key | Index | None = schema.key
     if request.index is not None:
-        key = next((one for one in schema.indexes.values() if one.name == request.index), None)
+        key = next((index for index in schema.indexes.values() if index.name == request.index), None)
     given = [term for condition in request.conditions for term in terms(condition)]
     rewritten = [] if key is None else key_conditions.rewrite(plan, key, given)
     partition = () if key is None else key_parts(key)[0]
-    found: list[Comparison] = [
+    key_terms: list[Comparison] = [
         term
         for term, _ in rewritten
         if term.path.field.name in partition and not isinstance(term, key_conditions.Spread)
     ]
-    covered = {number for term, numbers in rewritten if term in found for number in numbers}
+    covered = {number for term, numbers in rewritten if term in key_terms for number in numbers}
     for number, term in enumerate(given):
         if isinstance(term, Comparison) and len(term.path.parts) == 1 and term.path.field.name in partition:
-            found.append(term)
+            key_terms.append(term)
             covered.add(number)
     same = all(
         name in root.fields and root.fields[name].stored == schema.fields[name].stored
-        for name in (term.path.field.name for term in found)
+        for name in (term.path.field.name for term in key_terms)
     )
-    if len(covered) < len(given) or not found or request.filters or request.select or not same:
+    if len(covered) < len(given) or not key_terms or request.filters or request.select or not same:
         raise ValidationError(
             f"collect() of classes that are no subclasses of {schema.name} takes the partition key alone: start with"
             f" db.model({root.name}), whose fields they all have"
         )
-    conditions = tuple(Comparison(term.op, term.operands, Path(root.fields[term.path.field.name])) for term in found)
+    conditions = tuple(
+        Comparison(term.op, term.operands, Path(root.fields[term.path.field.name])) for term in key_terms
+    )
     return replace(request, model=root.model, conditions=conditions)

@@ -50,10 +50,10 @@ def _pages(context: Context, plan: ModelRequests, request: Request, progress: Ca
     reader = page_reader_of(request)
     try:
         while not reader.done:
-            found = yield from reader.next(context)
-            if not found:
+            items = yield from reader.next(context)
+            if not items:
                 continue
-            keys = [address(plan.codec, one) for one in found]
+            keys = [address(plan.codec, item) for item in items]
             if plan.single_deletes or context.finishers:
                 counts = yield Gather([_one(context, plan, key) for key in keys], CONCURRENCY)
                 deleted += sum(counts)

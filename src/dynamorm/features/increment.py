@@ -84,12 +84,12 @@ class Step:
     def after(self, value: Number) -> Number:
         """The number afterwards. Raises: OutOfBounds."""
         if isinstance(value, int) and isinstance(self.by, int):
-            found: Number = value + self.by
+            number: Number = value + self.by
         else:
-            found = _EXACT.add(Decimal(value), Decimal(self.by))
+            number = _EXACT.add(Decimal(value), Decimal(self.by))
         for bound, crossed in (
-            ("minimum", self.minimum is not None and found < self.minimum),
-            ("maximum", self.maximum is not None and found > self.maximum),
+            ("minimum", self.minimum is not None and number < self.minimum),
+            ("maximum", self.maximum is not None and number > self.maximum),
         ):
             # The way back into the bounds is never barred.
             if crossed and (self.by < 0) == (bound == "minimum"):
@@ -101,14 +101,14 @@ class Step:
         if self._plan.codec.bounded:
             from dynamorm.ops.updates.limited import crossed as crossed_by  # only fields with bounds need it
 
-            if (past := crossed_by(self._plan.codec.plans[self.field.name], found, self.by)) is not None:
+            if (past := crossed_by(self._plan.codec.plans[self.field.name], number, self.by)) is not None:
                 raise OutOfBounds(f"{self.name} must {past[1]}", bound=past[0], field=self.path.name)
-        return found
+        return number
 
     def found(self, raw: bytes | None) -> tuple[dict[str, Any] | None, str]:
         """What an item holds as the number, and under which of its names; None for nothing."""
         item = {} if raw is None else read_object(raw)
-        name = next((one for one in self.names if one in item), self.names[0])
+        name = next((candidate for candidate in self.names if candidate in item), self.names[0])
         return item.get(name), name
 
     def set(self, after: Number) -> Update:
@@ -120,11 +120,13 @@ class Step:
         return self.path.remove() if wire is None else self.path.set(Wire(wire))
 
 
-def _number(field: str, what: str, value: Any) -> Number:
+def _number(field: str, argument: str, value: Any) -> Number:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise ValidationError(f"{what} of an increment is an int or a Decimal, not {type(value).__name__}", field=field)
+        raise ValidationError(
+            f"{argument} of an increment is an int or a Decimal, not {type(value).__name__}", field=field
+        )
     if isinstance(value, Decimal) and not value.is_finite():
-        raise ValidationError(f"{what} of an increment is a finite number", field=field)
+        raise ValidationError(f"{argument} of an increment is a finite number", field=field)
     return value
 
 
@@ -166,15 +168,15 @@ def increment(
 def _guarded(context: Context, plan: ModelRequests, obj: Any, step: Step) -> Flow[Number]:
     """Of a loaded object: its version says that the number is as it was loaded."""
     codec = plan.codec
-    known = next((one for name in step.names if (one := codec.stored(obj, name)) is not None), None)
-    value = _value(plan, step, known)
+    loaded_wire = next((candidate for name in step.names if (candidate := codec.stored(obj, name)) is not None), None)
+    value = _value(plan, step, loaded_wire)
     try:
         after = step.after(value)
     except OutOfBounds as error:
-        # It may only seem so, to whoever loaded the object long ago.
+        # The object may have been loaded long ago, so what was loaded proves nothing.
         raw = yield from context.call(_read(plan, codec.key_of(obj)))
-        found = step.found(raw)[0]
-        if raw is not None and _value(plan, step, found) == value:
+        stored_wire = step.found(raw)[0]
+        if raw is not None and _value(plan, step, stored_wire) == value:
             raise
         raise VersionConflict(
             f"the {codec.schema.name} was changed since it was loaded: load it again",
@@ -202,11 +204,11 @@ def _of_object(context: Context, plan: ModelRequests, obj: Any, step: Step, *, u
 def _counted(
     context: Context, plan: ModelRequests, key: tuple[Any, ...], step: Step, *, upsert: bool, holder: Any = None
 ) -> Flow[Number]:
-    """Read the number and replace it, until nobody came between. ``holder`` is the object that it is of."""
+    """Read the number and replace it, until no other writer changes it in between. ``holder`` is the object it is of."""
     channel = context.channel
     end = context.end()
     key_json = plan.codec.key_json(key)
-    turn = 0
+    conflicts = 0
     seen: Any = None  # what was read in the turn before
     in_vain = 0
     while True:
@@ -218,11 +220,11 @@ def _counted(
                 f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table
             )
         wire, name = step.found(raw)
-        in_vain, seen = in_vain + 1 if turn and seen == (raw is None, wire) else 0, (raw is None, wire)
-        known = wire
+        in_vain, seen = in_vain + 1 if conflicts and seen == (raw is None, wire) else 0, (raw is None, wire)
+        start_wire = wire
         if raw is None and holder is not None:  # the item is made of it
-            known = plan.codec.encode_field(step.field.name, getattr(holder, step.field.name))
-        after = step.after(_value(plan, step, known))
+            start_wire = plan.codec.encode_field(step.field.name, getattr(holder, step.field.name))
+        after = step.after(_value(plan, step, start_wire))
         condition = _unchanged(plan, step, wire, name, exists=raw is not None)
         write = update_write(
             context, plan.model, (*key, step.set(after)), {},
@@ -233,16 +235,16 @@ def _counted(
         except (ConditionFailed, TransactionConflict) as error:
             if in_vain >= IN_VAIN and isinstance(error, ConditionFailed):
                 raise  # it is not the number that is in the way
-            delay = channel.retry.delay(Kind.CONFLICT, min(turn, 4), channel.random())
+            delay = channel.retry.delay(Kind.CONFLICT, min(conflicts, 4), channel.random())
             if channel.clock.monotonic() + delay >= end:
                 raise TransactionConflict(
-                    f"{step.name} was changed by others each time, in {turn + 1} attempts",
+                    f"{step.name} was changed by others each time, in {conflicts + 1} attempts",
                     operation="UpdateItem",
                     table=plan.table,
-                    attempts=turn + 1,
+                    attempts=conflicts + 1,
                 ) from None
             yield Sleep(delay)
-            turn += 1
+            conflicts += 1
         else:
             return after
 
@@ -253,13 +255,13 @@ def _value(plan: ModelRequests, step: Step, wire: dict[str, Any] | None) -> Numb
         wire = start_of(plan.codec.plans[step.field.name])
     if wire is None or "NULL" in wire:
         return Decimal(0) if plan.codec.plans[step.field.name].shape is SCALARS[Decimal] else 0
-    found: Any = plan.codec.decode_field(step.field.name, wire)
-    if isinstance(found, bool) or not isinstance(found, (int, Decimal)):
+    number: Any = plan.codec.decode_field(step.field.name, wire)
+    if isinstance(number, bool) or not isinstance(number, (int, Decimal)):
         raise ValidationError(
             f"{step.name} is no int or Decimal, so it cannot be counted exactly: use update(... .add(n))",
             field=step.path.name,
         )
-    return found
+    return number
 
 
 def _unchanged(plan: ModelRequests, step: Step, wire: dict[str, Any] | None, name: str, *, exists: bool) -> Condition:
@@ -268,7 +270,7 @@ def _unchanged(plan: ModelRequests, step: Step, wire: dict[str, Any] | None, nam
         return Comparison("attribute_not_exists", (), Path(plan.partition))
     before = step.names[: step.names.index(name)] if wire is not None else step.names
     paths = {parts[0].stored: location_of(parts) for parts in spellings(step.path.parts)}
-    terms: list[Condition] = [Comparison("attribute_not_exists", (), paths[one]) for one in before]
+    terms: list[Condition] = [Comparison("attribute_not_exists", (), paths[stored_name]) for stored_name in before]
     if wire is not None:
         op, operand = ("attribute_type", {"S": "NULL"}) if "NULL" in wire else ("=", wire)
         terms.append(Comparison(op, (Wire(operand),), paths[name]))
@@ -277,11 +279,11 @@ def _unchanged(plan: ModelRequests, step: Step, wire: dict[str, Any] | None, nam
 
 def _read(plan: ModelRequests, key: bytes, names: tuple[str, ...] = ()) -> Op:
     """A consistent read of the item, or of its key and the attributes with these names."""
-    rest: dict[str, Any] = {"ConsistentRead": True}
+    parameters: dict[str, Any] = {"ConsistentRead": True}
     if names:
         wanted = dict.fromkeys((*plan.key_names, *names))
         if plan.codec.family is not None and plan.codec.schema.discriminator is not None:
             wanted[plan.codec.schema.discriminator] = None
         named = {f"#{at}": name for at, name in enumerate(wanted)}
-        rest |= {"ProjectionExpression": ", ".join(named), "ExpressionAttributeNames": named}
-    return Op("GetItem", plan.table, finish(plan.key_head, key, rest), partial(item_of, key=key))
+        parameters |= {"ProjectionExpression": ", ".join(named), "ExpressionAttributeNames": named}
+    return Op("GetItem", plan.table, finish(plan.key_head, key, parameters), partial(item_of, key=key))

@@ -74,10 +74,10 @@ class Statement:
 
         def part(match: re.Match[str]) -> str:
             nonlocal count
-            found = match.group()
-            count += found == "?"
-            if found != "{table}":
-                return found
+            piece = match.group()
+            count += piece == "?"
+            if piece != "{table}":
+                return piece
             if self.plan is None:
                 raise ValidationError("{table} stands for the table of a model: give model=", field="model")
             return f'"{self.plan.table}"'
@@ -103,7 +103,9 @@ class Statement:
                 f"the statement is about another table than {name}'s: write {{table}} in its place", field="model"
             )
         index = plan.codec.schema.indexes.get(self.index) if self.index else None
-        index = index or next((one for one in plan.codec.schema.indexes.values() if one.name == self.index), None)
+        index = index or next(
+            (candidate for candidate in plan.codec.schema.indexes.values() if candidate.name == self.index), None
+        )
         if not _WHOLE.match(self.text) or (self.index and (index is None or index.projection != "ALL")):
             raise ValidationError(
                 f"objects of {name} need whole items, that is * of the table, or of an index that projects ALL; without model="
@@ -139,7 +141,7 @@ def _found(context: Context, statement: Statement, *, consistent: bool, limit: i
     request = statement.request()
     if consistent:
         request["ConsistentRead"] = True
-    found: list[Any] = []
+    results: list[Any] = []
     seen: set[str] = set()
     size = limit
     while True:
@@ -151,11 +153,11 @@ def _found(context: Context, statement: Statement, *, consistent: bool, limit: i
         raws, token = yield from context.call(op)
         for raw in raws:
             if (result := statement.result(raw)) is not None:
-                found.append(result)
-            if len(found) == limit:
-                return found
+                results.append(result)
+            if len(results) == limit:
+                return results
         if token is None:
-            return found
+            return results
         if token in seen:
             raise MalformedResponse(
                 "the same page was given twice",
@@ -171,19 +173,19 @@ def transaction(context: Context, statements: Any, *, token: str | None) -> Flow
     """Run several statements, all of them or none; for reads, what each found."""
     if isinstance(statements, (str, bytes)) or not isinstance(statements, Iterable):
         raise ValidationError('partiql_transaction takes a list of tuples: [("UPDATE ...", parameter, ...)]')
-    made = []
-    for place, one in enumerate(statements):
-        given = one if isinstance(one, tuple) else (one,)
+    prepared = []
+    for place, entry in enumerate(statements):
+        given = entry if isinstance(entry, tuple) else (entry,)
         try:
-            made.append(Statement(context, given[0] if given else None, given[1:], None))
+            prepared.append(Statement(context, given[0] if given else None, given[1:], None))
         except ValidationError as error:
             error.about(f"statements[{place}]")
             raise
-    if not 1 <= len(made) <= MAX_STATEMENTS:
-        raise ValidationError(f"a transaction has 1 to {MAX_STATEMENTS} statements, this one has {len(made)}")
-    if len({one.reads for one in made if not _is_check(one)}) > 1:
+    if not 1 <= len(prepared) <= MAX_STATEMENTS:
+        raise ValidationError(f"a transaction has 1 to {MAX_STATEMENTS} statements, this one has {len(prepared)}")
+    if len({statement.reads for statement in prepared if not _is_check(statement)}) > 1:
         raise ValidationError("a PartiQL transaction either reads or writes: DynamoDB does not take both in one")
-    return _written(context, made, check_token(token))
+    return _written(context, prepared, check_token(token))
 
 
 def _is_check(statement: Statement) -> bool:
@@ -192,12 +194,12 @@ def _is_check(statement: Statement) -> bool:
 
 def _written(context: Context, statements: list[Statement], given: str | None) -> Flow[list[Any]]:
     """One ExecuteTransaction, sent again with the same token until it is answered."""
-    reads = all(one.reads for one in statements)
+    reads = all(statement.reads for statement in statements)
     token = context.random_bytes(16).hex() if given is None else given
     op = Op(
         "ExecuteTransaction",
-        ", ".join(sorted({one.table for one in statements})),
-        _json({"TransactStatements": [one.request() for one in statements], "ClientRequestToken": token}),
+        ", ".join(sorted({statement.table for statement in statements})),
+        _json({"TransactStatements": [statement.request() for statement in statements], "ClientRequestToken": token}),
         lambda reply: read_responses(reply, len(statements), reads=reads),
         Safety.READ if reads else Safety.RESEND,
         lambda fault, _, info: _refused(fault, info),
@@ -210,7 +212,7 @@ def _written(context: Context, statements: list[Statement], given: str | None) -
         return []
     op.prepare = prepare_each([one.plan for one in statements])
     raws = yield from context.call(op)
-    return [None if raw is None else one.result(raw) for one, raw in zip(statements, raws, strict=True)]
+    return [None if raw is None else statement.result(raw) for statement, raw in zip(statements, raws, strict=True)]
 
 
 def _nothing_more(_: float) -> Flow[None]:
@@ -239,14 +241,14 @@ def _key_types(context: Context, table: str) -> Flow[dict[str, str]]:
     """The stored names and types of a table's key, in order."""
     from dynamorm.codec.replies.table_description import read_table  # after a failure only
 
-    found = yield from context.call(Op("DescribeTable", table, _json({"TableName": table}), read_table))
-    names = [found.partition] if found.sort is None else [found.partition, found.sort]
-    return {name: found.key_types[name] for name in names}
+    description = yield from context.call(Op("DescribeTable", table, _json({"TableName": table}), read_table))
+    names = [description.partition] if description.sort is None else [description.partition, description.sort]
+    return {name: description.key_types[name] for name in names}
 
 
 def _refused(fault: ServiceFault, info: dict[str, Any]) -> Any:
     """The transaction was cancelled; its token proves that nothing of it was applied yet."""
-    codes = [(one.code or "", one.message) for one in fault.cancellation]
+    codes = [(reason.code or "", reason.message) for reason in fault.cancellation]
     if fault.code == "ConditionalCheckFailedException":
         codes = [("ConditionalCheckFailed", fault.message)]
     if len(codes) == 1:

@@ -88,14 +88,14 @@ class _Repair:
         self.plan = plan
         self.apply = apply
         self.progress = progress
-        self.makers = [Guards(context, plan, one) for one in plan.uniques]
+        self.makers = [Guards(context, plan, constraint) for constraint in plan.uniques]
         self.items = self.guarded = self.repaired = 0
         self.faults: dict[UniqueFault, None] = {}
 
     def run(self) -> Flow[UniqueReport]:
         """Look at every item, then at every guard."""
         yield from self._scan(self.plan, self._item)
-        tables = {one.plan.table: one.plan for one in self.makers}
+        tables = {guards.plan.table: guards.plan for guards in self.makers}
         for plan in tables.values():
             yield from self._scan(plan, self._guard)
         return UniqueReport(
@@ -129,8 +129,8 @@ class _Repair:
             value = guards.constraint.value(values)
             if value is None:
                 continue
-            found = yield from self.context.call(read_back(guards.plan, dumps(guards.key(value))))
-            if found is None or guards.owner_of(found) != owner:
+            guard = yield from self.context.call(read_back(guards.plan, dumps(guards.key(value))))
+            if guard is None or guards.owner_of(guard) != owner:
                 yield from self._suspect(guards, guards.key(value), owner)
 
     def _ours(self, item: dict[str, Any]) -> bool:
@@ -167,7 +167,7 @@ class _Repair:
                     yield from perform(self.context, mend)
                     self.repaired += 1
             except (ConditionFailed, TransactionConflict):
-                continue  # somebody was quicker
+                continue  # another writer was quicker
             break
         else:
             kinds = ["undecided"]
@@ -212,5 +212,5 @@ def _unchanged(plan: ModelRequests, guards: Guards, owner: dict[str, Any], item:
             name, wire = places.name(field.stored), values.get(field.stored)
             terms.append(f"attribute_not_exists({name})" if wire is None else f"{name} = {places.value(wire)}")
     key = dumps(owner)
-    rest = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)}
-    return Write(plan, "ConditionCheck", key, finish(plan.key_head, key, rest), lambda _: None, token=b"")
+    parameters = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)}
+    return Write(plan, "ConditionCheck", key, finish(plan.key_head, key, parameters), lambda _: None, token=b"")

@@ -7,9 +7,9 @@ from typing import Any
 from dynamorm.errors import ValidationError
 
 
-def check_progress(progress: Any, what: str) -> None:
+def check_progress(progress: Any, argument: str) -> None:
     """Refuse a ``progress`` that cannot be called. ``what`` is its argument, in words. Raises: ValidationError."""
     if not callable(progress):
         raise ValidationError(
-            f"progress is a function that takes {what}, not {type(progress).__name__}", field="progress"
+            f"progress is a function that takes {argument}, not {type(progress).__name__}", field="progress"
         )

@@ -103,7 +103,12 @@ def _has_guarded_class(schema: Schema) -> bool:
     from dynamorm.codec.family import with_subclasses  # only models that share a table
 
     below = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
-    return any(field.option(Unique) for one in below if one is not None for field in one.fields.values())
+    return any(
+        field.option(Unique)
+        for schema_below in below
+        if schema_below is not None
+        for field in schema_below.fields.values()
+    )
 
 
 def check_production(plan: ModelRequests) -> None:
@@ -114,7 +119,9 @@ def check_production(plan: ModelRequests) -> None:
     Raises: ModelError.
     """
     name, plans = plan.codec.schema.name, plan.codec.plans.values()
-    money = next((one.name for one in plans if one.shape.tag == "N" and says_money(one.name)), None)
+    money = next(
+        (field_plan.name for field_plan in plans if field_plan.shape.tag == "N" and says_money(field_plan.name)), None
+    )
     if money is not None and plan.codec.schema.strict_creates is None:
         plan.strict = True
     if plan.version is not None:
@@ -140,28 +147,28 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 """
 
 
-def finish(head: bytes, subject: bytes, rest: dict[str, Any]) -> bytes:
+def finish(head: bytes, subject: bytes, parameters: dict[str, Any]) -> bytes:
     """A request body from its head, its item or key, and what else it says."""
-    return head + subject + (b"," + encode(rest)[1:] if rest else b"}")
+    return head + subject + (b"," + encode(parameters)[1:] if parameters else b"}")
 
 
 def names(places: Placeholders) -> dict[str, Any]:
     """The placeholder maps of a request, leaving out what is empty (DynamoDB refuses an empty map)."""
-    found: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     if places.names:
-        found["ExpressionAttributeNames"] = places.names
+        parameters["ExpressionAttributeNames"] = places.names
     if places.values:
-        found["ExpressionAttributeValues"] = places.values
-    return found
+        parameters["ExpressionAttributeValues"] = places.values
+    return parameters
 
 
-def check_values(body: bytes, rest: dict[str, Any]) -> None:
+def check_values(body: bytes, parameters: dict[str, Any]) -> None:
     """Refuse a request whose expressions have names and values of over 2 MB together. Raises: ExpressionTooLarge."""
     if len(body) <= MAX_VALUES:  # which is never shorter than what it holds
         return
     from dynamorm.codec.types.size import item_size  # only for what is large
 
-    names, values = (rest.get(f"ExpressionAttribute{which}", {}) for which in ("Names", "Values"))
+    names, values = (parameters.get(f"ExpressionAttribute{which}", {}) for which in ("Names", "Values"))
     size = item_size(values) + sum(len(name) + len(stored.encode()) for name, stored in names.items())
     if size > MAX_VALUES:
         raise ExpressionTooLarge(

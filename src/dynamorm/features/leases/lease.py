@@ -62,7 +62,7 @@ class State:
 
     @property
     def end(self) -> int | None:
-        """Epoch seconds; None where no number says it: such an item is taken for somebody's lease."""
+        """Epoch seconds; None where no number says it: such an item counts as a lease that is taken."""
         return _whole(self.expires_at)
 
     @property
@@ -92,7 +92,7 @@ class Claim:
     def __init__(self, context: Context, model: Any, name: Any, sort: Any, *, duration: Any, wait: Any) -> None:
         self.plan = plan = context.plan(model)
         fields = plan.codec.plans
-        if plan.sort is None or any(one not in fields for one in _FIELDS):
+        if plan.sort is None or any(field_name not in fields for field_name in _FIELDS):
             raise ModelError(
                 f"{plan.codec.schema.name} is no model of leases: class Lock(Model, LeaseRecord, table=...),"
                 " with LeaseRecord from dynamorm.leases"
@@ -100,7 +100,9 @@ class Claim:
         self.key: tuple[Any, ...] = (name,) if isinstance(name, StoredKey) else (name, sort)
         self.key_json: bytes = plan.codec.key_json(self.key)
         self.name: str = f"{plan.codec.schema.name}"
-        self.names: dict[str, str] = {"#" + one.removeprefix("lease_"): plan.codec.field(one).stored for one in _FIELDS}
+        self.names: dict[str, str] = {
+            "#" + field_name.removeprefix("lease_"): plan.codec.field(field_name).stored for field_name in _FIELDS
+        }
         self.duration: float = check_seconds("duration", duration, 1.0, MAX_DURATION)
         self.wait: float = check_seconds("wait", wait, 0.0, MAX_DURATION)
         self.token: str | None = None
@@ -134,7 +136,7 @@ class Claim:
     def extended(self, token: str, expires_at: int, wall: float, monotonic: float) -> None:
         """It runs until then, by a request that was made at that time and asked for the whole duration.
 
-        What became of a request may be found out when the lease is given back, or taken anew, with another ``token``.
+        What became of a request may be found out when the lease is given back, or taken again, with another ``token``.
         """
         if token != self.token:
             return
@@ -150,7 +152,7 @@ class Claim:
         return (self.plan.model, *self.key, getattr(self.plan.model, "lease_token") == self.token)  # noqa: B009 - no attribute of every model
 
     def dropped(self, token: str) -> None:
-        """It is not ours any more, unless it was taken anew meanwhile."""
+        """It is not ours any more, unless it was taken again meanwhile."""
         if token != self.token:
             return
         self.token = self.fence = None
@@ -245,12 +247,12 @@ def release(context: Context, claim: Claim) -> Flow[bool]:
         context, claim, body, decode, refused, token, lambda _: Outcome.APPLIED if seen[0] else Outcome.UNKNOWN
     )
     try:
-        found: bool = yield from context.call(op)
+        was_ours: bool = yield from context.call(op)
     except OutcomeUnknown:
         claim.dropped(token)  # it runs out by itself
         raise
     claim.dropped(token)
-    return found
+    return was_ours
 
 
 def leave(context: Context, claim: Claim, *, failed: bool) -> Flow[None]:
@@ -287,7 +289,7 @@ def request(
     returning: bool = False,
 ) -> bytes:
     """The body of an UpdateItem of the lease's item."""
-    rest: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "UpdateExpression": update,
         "ConditionExpression": condition,
         "ExpressionAttributeNames": names,
@@ -295,8 +297,8 @@ def request(
         **OLD_ON_FAILURE,
     }
     if returning:
-        rest["ReturnValues"] = "ALL_NEW"
-    return finish(claim.plan.key_head, claim.key_json, rest)
+        parameters["ReturnValues"] = "ALL_NEW"
+    return finish(claim.plan.key_head, claim.key_json, parameters)
 
 
 def operation(
@@ -322,7 +324,7 @@ def operation(
         token=bytes.fromhex(token),
         key=claim.plan.key_names,
     )
-    op.resolver = context.resolver(lambda one, deadline: _resolve(context, one, deadline, outcome))
+    op.resolver = context.resolver(lambda unsettled, deadline: _resolve(context, unsettled, deadline, outcome))
     return op
 
 

@@ -92,7 +92,7 @@ class _Pursuit:
         return self.seen if self.seen is not None and self.left(self.seen) <= 0 else None
 
     def left(self, state: State) -> float:
-        """Seconds that a stored lease still runs; an item without a number for its end is somebody's."""
+        """Seconds that a stored lease still runs; an item without a number for its end counts as taken."""
         end, now = state.end, self.context.now().timestamp()
         if end is None:
             return self.claim.duration
@@ -113,10 +113,10 @@ class _Taking:
         self.pin = pin
         self.token = context.random_bytes(16).hex()
         self.wall, self.monotonic = claim.now(context)
-        known = None if pin is None else pin.fence_number
+        pinned_fence = None if pin is None else pin.fence_number
         # A new fence starts from the clock, in milliseconds: also where a Go service or DynamoDB's own deletion has
         # taken the last one away, it is not smaller.
-        self.fence = (int(self.wall * 1000) if known is None else known) + 1
+        self.fence = (int(self.wall * 1000) if pinned_fence is None else pinned_fence) + 1
 
     def op(self) -> Op:
         """The call. Its result is None when the lease is ours, or free in a state that `_Pursuit.seen` then holds."""
@@ -182,14 +182,16 @@ class _Taking:
         """Whether a refusal proves that no earlier attempt was applied, nor ever will be."""
         if self.pin is None:
             return False  # somebody may delete the item while a copy is under way
-        known, found = self.pin.fence_number, None if state is None else state.fence_number
-        if known is None or found is None:
+        pinned_fence, stored_fence = self.pin.fence_number, None if state is None else state.fence_number
+        if pinned_fence is None or stored_fence is None:
             return False
-        if known == found:
+        if pinned_fence == stored_fence:
             return True  # ours would have made it one more
         # One more: another has taken it in our place, or, after ours had run out, one that counts no fence. More than that:
         # another may have taken it from us, whose clock is ahead of ours.
-        return found == self.fence and not self.pursuit.claim.may_have_run_out(self.pursuit.context, self.monotonic)
+        return stored_fence == self.fence and not self.pursuit.claim.may_have_run_out(
+            self.pursuit.context, self.monotonic
+        )
 
     def _outcome(self, _: None) -> Outcome:
         if self.pursuit.claim.token == self.token:

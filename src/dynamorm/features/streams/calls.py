@@ -67,8 +67,8 @@ def listing(streams: Context, plan: ModelRequests, arn: str) -> Flow[Listing]:
     shards: list[Listed] = []
     request: dict[str, Any] = {"StreamArn": arn, "Limit": _SHARDS}
     while True:
-        found, status, last = yield from _ask(streams, plan, "DescribeStream", request, _read_listing)
-        shards += found
+        page, status, last = yield from _ask(streams, plan, "DescribeStream", request, _read_listing)
+        shards += page
         if last is None:
             return Listing(tuple(shards), status in {"DISABLED", "DISABLING"})
         request["ExclusiveStartShardId"] = last
@@ -79,20 +79,20 @@ def iterator(streams: Context, plan: ModelRequests, arn: str, shard: str, kind: 
     request = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": kind}
     if after is not None:
         request["SequenceNumber"] = after
-    found: str = yield from _ask(streams, plan, "GetShardIterator", request, _read_iterator)
-    return found
+    shard_iterator: str = yield from _ask(streams, plan, "GetShardIterator", request, _read_iterator)
+    return shard_iterator
 
 
 def records(
     streams: Context, plan: ModelRequests, shard: str, position: str, most: int, *, skip_unknown: bool
 ) -> Flow[tuple[list[StreamRecord[Any]], str | None]]:
-    """The next records of a shard, and the iterator behind them: None at the shard's end."""
+    """The next records of a shard, and the iterator after them: None at the shard's end."""
     request = {"ShardIterator": position, "Limit": most}
     codec = plan.codec
-    found: tuple[list[StreamRecord[Any]], str | None] = yield from _ask(
+    page: tuple[list[StreamRecord[Any]], str | None] = yield from _ask(
         streams, plan, "GetRecords", request, lambda body: read_records(body, codec, shard, skip_unknown=skip_unknown)
     )
-    return found
+    return page
 
 
 def _ask(
@@ -132,7 +132,7 @@ def _ask(
 def _read_listing(body: bytes) -> tuple[list[Listed], Any, str | None]:
     description = read_object(body).get("StreamDescription")
     try:
-        shards = [_listed(one) for one in description["Shards"]]  # type: ignore[index] # wrong types are met below
+        shards = [_listed(shard) for shard in description["Shards"]]  # type: ignore[index] # wrong types are met below
         status, last = description["StreamStatus"], description.get("LastEvaluatedShardId")  # type: ignore[index, union-attr] # likewise
     except (TypeError, KeyError, AttributeError):
         shards = None
@@ -150,7 +150,7 @@ def _listed(shard: Any) -> Listed:
 
 
 def _read_iterator(body: bytes) -> str:
-    found = read_object(body).get("ShardIterator")
-    if not isinstance(found, str) or not found:
+    shard_iterator = read_object(body).get("ShardIterator")
+    if not isinstance(shard_iterator, str) or not shard_iterator:
         raise malformed("it holds no shard iterator")
-    return found
+    return shard_iterator

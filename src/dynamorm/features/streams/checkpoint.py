@@ -82,14 +82,14 @@ class Checkpoints:
             "ExpressionAttributeValues": {":c": plan.codec.encode_key_field(plan.partition.name, self._consumer)},
         }
         body = dumps(request)
-        found: dict[str, Any] = {}
+        by_shard: dict[str, Any] = {}
         start = b""
         while True:
             op = Op("Query", plan.table, body[:-1] + start + b"}", plan.codec.read_page)
             page = yield from self._context.call(op)
-            found.update((item.shard, item) for item in page.items)
+            by_shard.update((item.shard, item) for item in page.items)
             if page.last_key is None:
-                return found
+                return by_shard
             start = b',"ExclusiveStartKey":' + page.last_key
 
     def begin(self, shard: str, **values: Any) -> Flow[Any | None]:
@@ -125,7 +125,7 @@ class Checkpoints:
         return (yield from self._write(item))
 
     def forget(self, item: Any) -> Flow[None]:
-        """Remove the item of a shard that nobody will ask for again."""
+        """Remove the item of a shard that will not be asked for again."""
         try:
             yield from delete(self._context, item, (), {}, condition=None, must_exist=False, returning=None)
         except ConditionFailed:

@@ -145,15 +145,15 @@ class Consumer:
 
     def _read(self, shard: Shard) -> Flow[list[StreamRecord[Any]]]:
         """The next page of a shard, without what is older than the start."""
-        found = yield from self._page(shard)
-        if found is None:  # the iterator was of no more use: once more with another, and then in the next turn
-            found = yield from self._page(shard)
-        if found is None:
+        records = yield from self._page(shard)
+        if records is None:  # the iterator was of no more use: once more with another, and then in the next turn
+            records = yield from self._page(shard)
+        if records is None:
             return []
         shard.ended = shard.iterator is None
-        wanted = [record for record in found if not self._too_old(record)]
-        if found and not wanted:
-            shard.position = found[-1].sequence_number
+        wanted = [record for record in records if not self._too_old(record)]
+        if records and not wanted:
+            shard.position = records[-1].sequence_number
             shard.unsaved += 1
         return wanted
 
@@ -162,7 +162,7 @@ class Consumer:
         try:
             if shard.iterator is None:
                 shard.iterator = yield from self._iterator(shard)
-            found, shard.iterator = yield from stream_calls.records(
+            records, shard.iterator = yield from stream_calls.records(
                 self._streams, self._plan, shard.id, shard.iterator, self._options.page_size,
                 skip_unknown=self._options.on_unknown == "skip",
             )  # fmt: skip
@@ -177,7 +177,7 @@ class Consumer:
                 raise
             shard.iterator = None
             return None
-        return found
+        return records
 
     def _iterator(self, shard: Shard) -> Flow[str]:
         kind, after = "TRIM_HORIZON", None
@@ -186,10 +186,10 @@ class Consumer:
         elif shard.latest:
             kind = "LATEST"
         arn = self._shards.arn
-        found: str = yield from stream_calls.iterator(self._streams, self._plan, arn, shard.id, kind, after)
+        shard_iterator: str = yield from stream_calls.iterator(self._streams, self._plan, arn, shard.id, kind, after)
         # Another one, should this expire, must not pass over what came meanwhile: it is sorted out by its time.
         shard.latest = False
-        return found
+        return shard_iterator
 
     def _too_old(self, record: StreamRecord[Any]) -> bool:
         since = self._shards.since

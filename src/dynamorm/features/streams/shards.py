@@ -174,11 +174,11 @@ class Shards:
         items = {} if store is None else (yield from store.load())
         if not self._begun:
             items = yield from self._begin_stream(listing, items)
-        for one in listing.shards:
-            shard = self._shards.setdefault(one.id, Shard(one.id, one.parent, closed=one.closed))
-            shard.closed = one.closed
+        for listed in listing.shards:
+            shard = self._shards.setdefault(listed.id, Shard(listed.id, listed.parent, closed=listed.closed))
+            shard.closed = listed.closed
         self._ending = listing.ending
-        yield from self._learn(items, {one.id for one in listing.shards})
+        yield from self._learn(items, {listed.id for listed in listing.shards})
         for shard in self._shards.values():
             if not (shard.mine or shard.done) and self._ready(shard):
                 yield from self._take(shard)
@@ -201,9 +201,9 @@ class Shards:
                 fresh = False
             since = None if head is None else head.since
         if start == "latest" and fresh:
-            for one in listing.shards:
-                shard = self._shards[one.id] = Shard(one.id, one.parent, closed=one.closed)
-                shard.done, shard.latest = one.closed, not one.closed
+            for listed in listing.shards:
+                shard = self._shards[listed.id] = Shard(listed.id, listed.parent, closed=listed.closed)
+                shard.done, shard.latest = listed.closed, not listed.closed
         self.since = since
         self._begun = True
         return items
@@ -269,5 +269,5 @@ class Shards:
 
 
 def warn(text: str) -> None:
-    """A loss that was asked to be passed over is still told."""
+    """Warn of lost records, although the options say to go on without them."""
     logger.warning("%s; going on with what is left", text)

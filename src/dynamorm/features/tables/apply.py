@@ -193,8 +193,8 @@ class _Run:
 
 def _extras(step: Step) -> tuple[str, ...]:
     """What has to be asked for besides the description, to see the step's change."""
-    found = {"expiry": ("ttl",), "recovery": ("recovery",), "tags": ("tags",)}
-    return found.get(step.aspect, ())
+    extras_by_aspect = {"expiry": ("ttl",), "recovery": ("recovery",), "tags": ("tags",)}
+    return extras_by_aspect.get(step.aspect, ())
 
 
 def _pending(table: str, steps: list[Step], seen: dict[str, Any], now: dict[str, Any]) -> list[Step]:
@@ -207,9 +207,9 @@ def _pending(table: str, steps: list[Step], seen: dict[str, Any], now: dict[str,
         value = now.get(aspect)
         if now[EXISTENCE] is None and aspect != EXISTENCE:
             value = chain[0].before  # of a table that is still to be made
-        made = [number for number, step in enumerate(chain, 1) if reached(aspect, value, step.after)]
-        if made:
-            pending += chain[made[-1] :]
+        reached_steps = [number for number, step in enumerate(chain, 1) if reached(aspect, value, step.after)]
+        if reached_steps:
+            pending += chain[reached_steps[-1] :]
         elif value == chain[0].before or aspect.startswith(WARM) or (made_before and aspect != EXISTENCE):
             pending += chain
         else:

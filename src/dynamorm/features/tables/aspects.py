@@ -19,7 +19,7 @@ def aspects(live: TableDescription | None) -> dict[str, Any]:
     """Every aspect of a table by name; an index that is not there has none."""
     if live is None:
         return {EXISTENCE: None}
-    found: dict[str, Any] = {
+    by_name: dict[str, Any] = {
         EXISTENCE: shape(live),
         "key": (live.partition, live.sort),
         "billing": (live.billing_mode, *pair(live.throughput)),
@@ -34,16 +34,16 @@ def aspects(live: TableDescription | None) -> dict[str, Any]:
         "tags": live.tags,
     }
     for index in live.indexes.values():
-        found[of_index(index.name)] = index_shape(index)
-        found[of_index(index.name, "units")] = pair(index.throughput)
-        found[of_index(index.name, "maximum throughput")] = pair(index.max_throughput)
-        found[of_index(index.name, WARM)] = pair(index.warm_throughput)
-    return found
+        by_name[of_index(index.name)] = index_shape(index)
+        by_name[of_index(index.name, "units")] = pair(index.throughput)
+        by_name[of_index(index.name, "maximum throughput")] = pair(index.max_throughput)
+        by_name[of_index(index.name, WARM)] = pair(index.warm_throughput)
+    return by_name
 
 
-def of_index(name: str, what: str = "") -> str:
+def of_index(name: str, aspect: str = "") -> str:
     """The name of an index's aspect."""
-    return f"{what} of index {name}" if what else f"index {name}"
+    return f"{aspect} of index {name}" if aspect else f"index {name}"
 
 
 def pair(units: Throughput | None) -> tuple[int | None, int | None]:
@@ -89,7 +89,7 @@ def _recovers(now: Any, goal: Any) -> bool:
 
 
 def _encrypts(now: str, goal: str) -> bool:
-    """DynamoDB tells the ARN of a key only: an alias, and AWS's own key, count as right behind any."""
+    """DynamoDB tells the ARN of a key only: an alias, and AWS's own key, count as equal to any."""
     unseen = goal == "AWS_MANAGED" or "alias/" in goal
     return bool(now == goal) or now.endswith(f"/{goal}") or (unseen and now != "AWS_OWNED")
 

@@ -102,21 +102,21 @@ def switch(
     return True
 
 
-def check_tags(context: Context, found: TableDescription) -> Flow[None]:
+def check_tags(context: Context, live: TableDescription) -> Flow[None]:
     """Refuse an engine that took the tags of a new table and has none: DynamoDB Local answers as if all were well.
 
     Raises: ClientError, as `switch`. Whoever may not look at tags is not told.
     """
-    if found.arn is None:
+    if live.arn is None:
         return
-    body = encode({"ResourceArn": found.arn})
+    body = encode({"ResourceArn": live.arn})
     try:
-        yield from context.call(Op("ListTagsOfResource", found.name, body, read_object))
+        yield from context.call(Op("ListTagsOfResource", live.name, body, read_object))
     except AccessDenied:
         pass
     except ClientError as error:
         if error.code == UNAVAILABLE:
-            raise _lacking("TagResource", found.name) from error
+            raise _lacking("TagResource", live.name) from error
         raise
 
 
@@ -159,10 +159,10 @@ def remove(context: Context, table: str, patience: Patience, *, force: bool) -> 
 def _delete(context: Context, table: str, patience: Patience) -> Flow[None]:
     def gone() -> Flow[bool]:
         try:
-            found = yield from look(context, table)
+            live = yield from look(context, table)
         except TableNotFound:
             return True
-        return found.status == "DELETING"
+        return live.status == "DELETING"
 
     yield from change(context, "DeleteTable", table, {"TableName": table}, gone, patience)
 

@@ -20,7 +20,7 @@ def create_request(table: WantedTable) -> dict[str, Any]:
         "KeySchema": key_schema((table.partition,), () if table.sort is None else (table.sort,)),
     }
     for kind, member in (("GSI", "GlobalSecondaryIndexes"), ("LSI", "LocalSecondaryIndexes")):
-        indexes = [index_definition(table, one) for one in table.indexes.values() if one.kind == kind]
+        indexes = [index_definition(table, index) for index in table.indexes.values() if index.kind == kind]
         if indexes:
             request[member] = indexes
     request |= throughputs(settings.throughput, settings.max_throughput, settings.warm_throughput)
@@ -60,19 +60,19 @@ def index_definition(
     projection: dict[str, Any] = {"ProjectionType": index.projection}
     if index.projection == "INCLUDE":
         projection["NonKeyAttributes"] = list(index.projected)
-    found: dict[str, Any] = {
+    definition: dict[str, Any] = {
         "IndexName": index.name,
         "KeySchema": key_schema(index.partition, index.sort),
         "Projection": projection,
     }
     if index.kind == "LSI":
-        return found
+        return definition
     settings = table.settings
     own = settings.indexes.get(index.name, IndexSettings())
     if settings.provisioned if provisioned is None else provisioned:
         units = index_units(settings, index.name, default)
-        return found | throughputs(units, None, own.warm_throughput)
-    return found | throughputs(None, own.max_throughput, own.warm_throughput)
+        return definition | throughputs(units, None, own.warm_throughput)
+    return definition | throughputs(None, own.max_throughput, own.warm_throughput)
 
 
 def index_units(settings: TableSettings, name: str, default: Throughput | None = None) -> Throughput | None:
@@ -82,14 +82,14 @@ def index_units(settings: TableSettings, name: str, default: Throughput | None =
 
 def throughputs(units: Throughput | None, most: Throughput | None, warm: Throughput | None) -> dict[str, Any]:
     """The three kinds of throughput, as far as they are said."""
-    found: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     if units is not None:
-        found["ProvisionedThroughput"] = _pair(units, "ReadCapacityUnits", "WriteCapacityUnits")
+        parameters["ProvisionedThroughput"] = _pair(units, "ReadCapacityUnits", "WriteCapacityUnits")
     if most is not None:
-        found["OnDemandThroughput"] = _pair(most, "MaxReadRequestUnits", "MaxWriteRequestUnits")
+        parameters["OnDemandThroughput"] = _pair(most, "MaxReadRequestUnits", "MaxWriteRequestUnits")
     if warm is not None:
-        found["WarmThroughput"] = _pair(warm, "ReadUnitsPerSecond", "WriteUnitsPerSecond")
-    return found
+        parameters["WarmThroughput"] = _pair(warm, "ReadUnitsPerSecond", "WriteUnitsPerSecond")
+    return parameters
 
 
 def _pair(given: Throughput, read: str, write: str) -> dict[str, int]:
@@ -105,10 +105,10 @@ def sse_specification(encryption: str | None) -> dict[str, Any]:
     """Whose key encrypts the table."""
     if encryption in (None, "AWS_OWNED"):
         return {"Enabled": False}
-    found: dict[str, Any] = {"Enabled": True, "SSEType": "KMS"}
+    specification: dict[str, Any] = {"Enabled": True, "SSEType": "KMS"}
     if encryption != "AWS_MANAGED":
-        found["KMSMasterKeyId"] = encryption
-    return found
+        specification["KMSMasterKeyId"] = encryption
+    return specification
 
 
 def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
@@ -118,7 +118,7 @@ def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
 
 def recovery_specification(wanted: bool | int) -> dict[str, Any]:
     """Whether the table can be restored to any moment of the last days, and of how many."""
-    found: dict[str, Any] = {"PointInTimeRecoveryEnabled": wanted is not False}
+    specification: dict[str, Any] = {"PointInTimeRecoveryEnabled": wanted is not False}
     if not isinstance(wanted, bool):
-        found["RecoveryPeriodInDays"] = wanted
-    return found
+        specification["RecoveryPeriodInDays"] = wanted
+    return specification

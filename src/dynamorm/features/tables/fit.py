@@ -90,7 +90,7 @@ def misfit(table: WantedTable, wrong: list[str]) -> ModelError:
 
 def check_fit(table: WantedTable, live: TableDescription) -> None:
     """Raise ModelError when the live table's keys or indexes are not what the models need."""
-    wrong = [one.text for one in differences(table, live) if not one.serves]
+    wrong = [difference.text for difference in differences(table, live) if not difference.serves]
     if live.ttl and table.expires and live.ttl != table.expires:
         wrong.append(f"it expires items by {live.ttl}, not by {table.expires}")
     if wrong:

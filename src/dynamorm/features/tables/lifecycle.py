@@ -32,21 +32,21 @@ def create(
 ) -> Flow[list[TableDescription]]:
     """Create the tables of the models and wait until they and their indexes are ready."""
     patience = Patience(context, timeout)
-    made = []
+    descriptions = []
     for table in wanted(context, models, settings):
-        found = yield from _create(context, table, patience, skip_unavailable=skip_unavailable)
-        made.append((yield from _switch_on(context, table, found, patience, skip_unavailable=skip_unavailable)))
-    return made
+        live = yield from _create(context, table, patience, skip_unavailable=skip_unavailable)
+        descriptions.append((yield from _switch_on(context, table, live, patience, skip_unavailable=skip_unavailable)))
+    return descriptions
 
 
 def _create(
     context: Context, table: WantedTable, patience: Patience, *, skip_unavailable: bool
 ) -> Flow[TableDescription]:
     yield from send_create(context, table.name, create_request(table), patience)
-    found = yield from look.wait_active(context, table.name, patience)
+    live = yield from look.wait_active(context, table.name, patience)
     if table.settings.tags and not skip_unavailable:
-        yield from check_tags(context, found)
-    return found
+        yield from check_tags(context, live)
+    return live
 
 
 def send_create(context: Context, name: str, request: dict[str, Any], patience: Patience) -> Flow[None]:
@@ -72,13 +72,13 @@ def ensure(
 ) -> Flow[list[TableDescription]]:
     """Create what is missing; check that a live table fits; switch on the expiry and recovery that are not on yet."""
     patience = Patience(context, timeout)
-    found = []
+    descriptions = []
     for table in wanted(context, models, settings):
         live = yield from _present(context, table, patience, skip_unavailable=skip_unavailable)
         live = yield from look.with_extras(context, live, _needed(table))
         check_fit(table, live)
-        found.append((yield from _switch_on(context, table, live, patience, skip_unavailable=skip_unavailable)))
-    return found
+        descriptions.append((yield from _switch_on(context, table, live, patience, skip_unavailable=skip_unavailable)))
+    return descriptions
 
 
 def _present(
@@ -86,7 +86,7 @@ def _present(
 ) -> Flow[TableDescription]:
     """The table, made if it was not there."""
     try:
-        found: TableDescription = yield from look.look(context, table.name)
+        live: TableDescription = yield from look.look(context, table.name)
     except TableNotFound:
         try:
             return (yield from _create(context, table, patience, skip_unavailable=skip_unavailable))
@@ -95,8 +95,8 @@ def _present(
                 raise
             # Another process made it meanwhile.
     else:
-        if found.ready:
-            return found
+        if live.ready:
+            return live
     return (yield from look.wait_active(context, table.name, patience))
 
 
@@ -134,8 +134,8 @@ def switch_ttl(
     """Switch the expiry of items by an attribute on or off; False when the engine has none and that is accepted."""
 
     def done() -> Flow[bool]:
-        found = yield from look.describe(context, table, ("ttl",))
-        return found.ttl == attribute if on else found.ttl == ""
+        live = yield from look.describe(context, table, ("ttl",))
+        return live.ttl == attribute if on else live.ttl == ""
 
     request = {"TableName": table, "TimeToLiveSpecification": {"Enabled": on, "AttributeName": attribute}}
     return switch(context, "UpdateTimeToLive", table, request, done, patience, skip_unavailable=skip_unavailable)
@@ -147,8 +147,8 @@ def switch_recovery(
     """Switch point-in-time recovery on or off; False when the engine has none and that is accepted."""
 
     def done() -> Flow[bool]:
-        found = yield from look.describe(context, table, ("recovery",))
-        return _recovers(found, wanted_days) if wanted_days else found.point_in_time_recovery is False
+        live = yield from look.describe(context, table, ("recovery",))
+        return _recovers(live, wanted_days) if wanted_days else live.point_in_time_recovery is False
 
     request = {"TableName": table, "PointInTimeRecoverySpecification": recovery_specification(wanted_days)}
     return switch(context, "UpdateContinuousBackups", table, request, done, patience, skip_unavailable=skip_unavailable)
@@ -179,9 +179,11 @@ def check(context: Context, models: Sequence[Any]) -> Flow[tuple[str, ...]]:
         except TableNotFound:
             wrong.append(f"table {table.name!r} does not exist")
             continue
-        bad = [one.text for one in differences(table, live) if not one.serves]
+        bad = [difference.text for difference in differences(table, live) if not difference.serves]
         bad += [*_not_ready(table, live), *_expiry(table, live)]
-        notes += [f"table {table.name!r}: {one.text}" for one in differences(table, live) if one.serves]
+        notes += [
+            f"table {table.name!r}: {difference.text}" for difference in differences(table, live) if difference.serves
+        ]
         if bad:
             wrong.append(misfit(table, bad).message)
     if wrong:
@@ -190,12 +192,12 @@ def check(context: Context, models: Sequence[Any]) -> Flow[tuple[str, ...]]:
 
 
 def _not_ready(table: WantedTable, live: TableDescription) -> list[str]:
-    found = [] if live.status in ("ACTIVE", "UPDATING") else [f"it is {live.status}"]
+    reasons = [] if live.status in ("ACTIVE", "UPDATING") else [f"it is {live.status}"]
     for name in table.indexes:
         index = live.indexes.get(name)
         if index is not None and index.status not in (None, "ACTIVE", "UPDATING"):
-            found.append(f"index {name} is still {index.status}")
-    return found
+            reasons.append(f"index {name} is still {index.status}")
+    return reasons
 
 
 def _expiry(table: WantedTable, live: TableDescription) -> list[str]:
@@ -215,7 +217,7 @@ def delete(context: Context, models: Sequence[Any], timeout: float | timedelta, 
 def _gone(context: Context, table: str, patience: Patience) -> Flow[None]:
     for seconds in look.polls():
         try:
-            found = yield from look.look(context, table)
+            live = yield from look.look(context, table)
         except TableNotFound:
             return
-        yield from patience.pause(seconds, f"table {table!r} is still {found.status}")
+        yield from patience.pause(seconds, f"table {table!r} is still {live.status}")

@@ -38,22 +38,22 @@ def look(context: Context, table: str) -> Flow[TableDescription]:
 
 def describe(context: Context, table: str, extras: tuple[str, ...] = EXTRAS) -> Flow[TableDescription]:
     """The live table with what costs calls of its own. Raises: TableNotFound."""
-    found: TableDescription = yield from look(context, table)
-    return (yield from with_extras(context, found, extras))
+    live: TableDescription = yield from look(context, table)
+    return (yield from with_extras(context, live, extras))
 
 
-def with_extras(context: Context, found: TableDescription, extras: tuple[str, ...]) -> Flow[TableDescription]:
+def with_extras(context: Context, live: TableDescription, extras: tuple[str, ...]) -> Flow[TableDescription]:
     """Fill in what the description of a table does not hold; None where the engine or the permissions do not tell."""
     more: dict[str, Any] = {}
     if "ttl" in extras:
-        told = yield from _ask(context, "DescribeTimeToLive", {"TableName": found.name}, read_ttl)
+        told = yield from _ask(context, "DescribeTimeToLive", {"TableName": live.name}, read_ttl)
         more["ttl"], more["ttl_status"] = told or (None, None)
     if "recovery" in extras:
-        told = yield from _ask(context, "DescribeContinuousBackups", {"TableName": found.name}, read_recovery)
+        told = yield from _ask(context, "DescribeContinuousBackups", {"TableName": live.name}, read_recovery)
         more["point_in_time_recovery"], more["recovery_days"] = told or (None, None)
-    if "tags" in extras and found.arn is not None:
-        more["tags"] = yield from _tags(context, found.arn)
-    return replace(found, **more)
+    if "tags" in extras and live.arn is not None:
+        more["tags"] = yield from _tags(context, live.arn)
+    return replace(live, **more)
 
 
 def _ask(context: Context, name: str, request: dict[str, Any], read: Callable[[bytes], Any]) -> Flow[Any]:
@@ -68,28 +68,28 @@ def _ask(context: Context, name: str, request: dict[str, Any], read: Callable[[b
 
 
 def _tags(context: Context, arn: str) -> Flow[dict[str, str] | None]:
-    found: dict[str, str] = {}
+    tags: dict[str, str] = {}
     request = {"ResourceArn": arn}
     while True:
         reply = yield from _ask(context, "ListTagsOfResource", request, read_object)
         if reply is None:
             return None
-        found |= {one["Key"]: one["Value"] for one in reply.get("Tags") or ()}
+        tags |= {tag["Key"]: tag["Value"] for tag in reply.get("Tags") or ()}
         if not reply.get("NextToken"):
-            return found
+            return tags
         request = {"ResourceArn": arn, "NextToken": reply["NextToken"]}
 
 
 def names(context: Context) -> Flow[list[str]]:
     """The names of all tables that begin with the context's prefix."""
     prefix = context.config.table_prefix
-    found: list[str] = []
+    table_names: list[str] = []
     request: dict[str, Any] = {}
     while True:
         reply = yield from context.call(Op("ListTables", prefix or "-", encode(request), read_object))
-        found += [name for name in reply.get("TableNames") or () if name.startswith(prefix)]
+        table_names += [name for name in reply.get("TableNames") or () if name.startswith(prefix)]
         if not reply.get("LastEvaluatedTableName"):
-            return found
+            return table_names
         request["ExclusiveStartTableName"] = reply["LastEvaluatedTableName"]
 
 
@@ -106,7 +106,7 @@ class Patience:
         self.changed: bool = False
         """Whether a change was asked for: running out of time then does not mean that nothing happened."""
 
-    def unseen(self, what: str, *, ready: bool) -> None:
+    def unseen(self, change: str, *, ready: bool) -> None:
         """Note that a change does not show. Raises: DeadlineExceeded when it has not, for long, on a table that is ready."""
         now = self._clock.monotonic()
         if not ready:
@@ -115,7 +115,7 @@ class Patience:
             self._quiet = now
         elif now - self._quiet > UNSEEN:
             raise DeadlineExceeded(
-                f"{what} was accepted and does not show after {UNSEEN:.0f} seconds: this engine may not have it",
+                f"{change} was accepted and does not show after {UNSEEN:.0f} seconds: this engine may not have it",
                 outcome=Outcome.UNKNOWN,
             )
 
@@ -145,11 +145,11 @@ def wait_until(
     """Wait until the table is there, ACTIVE with its global indexes, and ``good``. ``watch`` is told what it waits for."""
     for seconds in polls():
         try:
-            found: TableDescription = yield from look(context, table)
-            if found.ready and good(found):
-                return found
-            patience.unseen(f"the change of table {table!r}", ready=found.ready)
-            why = _waits_for(found)
+            live: TableDescription = yield from look(context, table)
+            if live.ready and good(live):
+                return live
+            patience.unseen(f"the change of table {table!r}", ready=live.ready)
+            why = _waits_for(live)
         except TableNotFound:
             why = f"table {table!r} has not appeared"
         if watch is not None:
@@ -163,12 +163,12 @@ def wait_active(context: Context, table: str, patience: Patience) -> Flow[TableD
     return wait_until(context, table, patience, lambda _: True)
 
 
-def _waits_for(found: TableDescription) -> str:
-    if found.status in ("ACTIVE", "UPDATING"):  # an index under way says more than the table does
-        for index in found.indexes.values():
+def _waits_for(live: TableDescription) -> str:
+    if live.status in ("ACTIVE", "UPDATING"):  # an index under way says more than the table does
+        for index in live.indexes.values():
             if index.kind == "GSI" and index.status != "ACTIVE":
                 filling = ", items are being copied into it" if index.backfilling else ""
-                return f"index {index.name!r} of table {found.name!r} is still {index.status}{filling}"
-    if found.status != "ACTIVE":
-        return f"table {found.name!r} is still {found.status}"
-    return f"the change of table {found.name!r} does not show yet"
+                return f"index {index.name!r} of table {live.name!r} is still {index.status}{filling}"
+    if live.status != "ACTIVE":
+        return f"table {live.name!r} is still {live.status}"
+    return f"the change of table {live.name!r} does not show yet"

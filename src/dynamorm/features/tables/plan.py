@@ -67,31 +67,31 @@ def plan(
 ) -> Flow[TablePlan]:
     """Compare the models with the live tables."""
     tables = wanted(context, models, settings)
-    found = Findings(allow_delete=allow_delete)
+    findings = Findings(allow_delete=allow_delete)
     seen: dict[str, dict[str, Any]] = {}
     for table in tables:
         try:
             live: TableDescription = yield from describe(context, table.name, EXTRAS)
         except TableNotFound:
-            _missing(table, found)
+            _missing(table, findings)
             seen[table.name] = aspects(None)
         else:
-            _existing(table, live, found)
+            _existing(table, live, findings)
             seen[table.name] = aspects(live)
     return TablePlan(
         tables=tuple(table.name for table in tables),
-        steps=tuple(found.steps),
-        problems=tuple(found.problems),
-        notes=tuple(found.notes),
+        steps=tuple(findings.steps),
+        problems=tuple(findings.problems),
+        notes=tuple(findings.notes),
         seen=seen,
     )
 
 
-def _missing(table: WantedTable, found: Findings) -> None:
+def _missing(table: WantedTable, findings: Findings) -> None:
     """Everything of a table that is not there."""
     key = ", ".join(part for part in (table.partition, table.sort) if part)
-    indexes = "".join(f"; index {one}" for one in table.indexes)
-    found.step(
+    indexes = "".join(f"; index {name}" for name in table.indexes)
+    findings.step(
         table.name,
         "create table",
         f"create table {table.name} with the key {key}{indexes}",
@@ -102,26 +102,28 @@ def _missing(table: WantedTable, found: Findings) -> None:
         create_request(table),
     )
     if table.expires:
-        steps_of_settings.expiry(table, "", found)
+        steps_of_settings.expiry(table, "", findings)
     if table.settings.point_in_time_recovery:
-        steps_of_settings.recovery(table, (False, None), found)
+        steps_of_settings.recovery(table, (False, None), findings)
 
 
-def _existing(table: WantedTable, live: TableDescription, found: Findings) -> None:
+def _existing(table: WantedTable, live: TableDescription, findings: Findings) -> None:
     if live.status == "DELETING":
-        found.problem(table.name, "it is being deleted: plan again when it is gone")
+        findings.problem(table.name, "it is being deleted: plan again when it is gone")
         return
-    for one in differences(table, live):
-        if one.kind == "key":
-            found.problem(table.name, f"{one.text}; the key of a table cannot be changed: make a new table")
-        elif one.kind == "type":
-            found.problem(table.name, f"{one.text}; the type of a key attribute cannot be changed: make a new table")
+    for difference in differences(table, live):
+        if difference.kind == "key":
+            findings.problem(table.name, f"{difference.text}; the key of a table cannot be changed: make a new table")
+        elif difference.kind == "type":
+            findings.problem(
+                table.name, f"{difference.text}; the type of a key attribute cannot be changed: make a new table"
+            )
     for index in live.indexes.values():
         if index.status == "DELETING" and index.name in table.indexes:
-            found.problem(table.name, f"index {index.name} is being deleted: plan again when it is gone")
+            findings.problem(table.name, f"index {index.name} is being deleted: plan again when it is gone")
         elif index.status == "CREATING":
-            found.note(table.name, f"index {index.name} is still being made")
+            findings.note(table.name, f"index {index.name} is still being made")
     # The billing comes first: it decides whether a new index needs units of its own.
-    steps_of_settings.billing(table, live, found)
-    steps_of_indexes.indexes(table, live, found)
-    steps_of_settings.others(table, live, found)
+    steps_of_settings.billing(table, live, findings)
+    steps_of_indexes.indexes(table, live, findings)
+    steps_of_settings.others(table, live, findings)

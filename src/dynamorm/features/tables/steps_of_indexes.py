@@ -13,38 +13,38 @@ from .steps_of_settings import mode_after, most_after
 from .wanted import WantedIndex, WantedTable
 
 
-def indexes(table: WantedTable, live: TableDescription, found: Findings) -> None:
+def indexes(table: WantedTable, live: TableDescription, findings: Findings) -> None:
     """All steps for indexes. One index is added or deleted at a time, as DynamoDB demands."""
-    for one in differences(table, live):
-        if one.index is None:
+    for difference in differences(table, live):
+        if difference.index is None:
             continue
-        if one.kind == "missing":
-            _missing(table, live, one, found)
-        elif one.kind == "extra":
-            _extra(table, live.indexes[one.index], found)
+        if difference.kind == "missing":
+            _missing(table, live, difference, findings)
+        elif difference.kind == "extra":
+            _extra(table, live.indexes[difference.index], findings)
         else:
-            _different(table, live, one, found)
+            _different(table, live, difference, findings)
     for index in table.indexes.values():
         there = live.indexes.get(index.name)
         if there is not None and there.kind == index.kind == "GSI":
-            _throughput(table, live, there, found)
+            _throughput(table, live, there, findings)
 
 
-def _missing(table: WantedTable, live: TableDescription, one: Difference, found: Findings) -> None:
-    index = table.indexes[str(one.index)]
+def _missing(table: WantedTable, live: TableDescription, difference: Difference, findings: Findings) -> None:
+    index = table.indexes[str(difference.index)]
     if index.kind == "LSI":
-        found.problem(table.name, f"{one.text}; a local index is made with its table only: make a new table")
+        findings.problem(table.name, f"{difference.text}; a local index is made with its table only: make a new table")
     else:
-        _add(table, live, index, found)
+        _add(table, live, index, findings)
 
 
-def _add(table: WantedTable, live: TableDescription, index: WantedIndex, found: Findings) -> None:
+def _add(table: WantedTable, live: TableDescription, index: WantedIndex, findings: Findings) -> None:
     key = ", ".join(index.partition + index.sort)
     projects = f" {', '.join(index.projected)}" if index.projected else ""
     copied = f"; about {live.item_count} items are copied into it" if live.item_count else ""
     provisioned = mode_after(table, live) == "PROVISIONED"
     definition = index_definition(table, index, provisioned=provisioned, default=live.throughput)
-    found.update(
+    findings.update(
         table.name,
         "add index",
         f"add index {index.name} on {key}, projecting {index.projection}{projects}{copied}",
@@ -56,20 +56,20 @@ def _add(table: WantedTable, live: TableDescription, index: WantedIndex, found: 
     )
 
 
-def _extra(table: WantedTable, there: IndexDescription, found: Findings) -> None:
+def _extra(table: WantedTable, there: IndexDescription, findings: Findings) -> None:
     if there.kind == "LSI":
-        found.note(table.name, f"local index {there.name} belongs to none of the models; it cannot be deleted")
-    elif found.allow_delete:
-        _delete(table, there, found, "which belongs to none of the models")
+        findings.note(table.name, f"local index {there.name} belongs to none of the models; it cannot be deleted")
+    elif findings.allow_delete:
+        _delete(table, there, findings, "which belongs to none of the models")
     else:
-        found.note(
+        findings.note(
             table.name,
             f"index {there.name} belongs to none of the models; plan(..., allow_delete=True) would delete it",
         )
 
 
-def _delete(table: WantedTable, there: IndexDescription, found: Findings, why: str) -> None:
-    found.update(
+def _delete(table: WantedTable, there: IndexDescription, findings: Findings, why: str) -> None:
+    findings.update(
         table.name,
         "delete index",
         f"delete index {there.name}, {why}",
@@ -80,64 +80,64 @@ def _delete(table: WantedTable, there: IndexDescription, found: Findings, why: s
     )
 
 
-def _different(table: WantedTable, live: TableDescription, one: Difference, found: Findings) -> None:
-    index, there = table.indexes[str(one.index)], live.indexes[str(one.index)]
+def _different(table: WantedTable, live: TableDescription, difference: Difference, findings: Findings) -> None:
+    index, there = table.indexes[str(difference.index)], live.indexes[str(difference.index)]
     if "LSI" in (index.kind, there.kind):
-        if one.serves:
-            found.note(table.name, one.text)
+        if difference.serves:
+            findings.note(table.name, difference.text)
         else:
-            found.problem(table.name, f"{one.text}; a local index cannot be changed: make a new table")
-    elif found.allow_delete:
-        _delete(table, there, found, f"to make it anew ({one.text}): queries on it fail until that is done")
-        _add(table, live, index, found)
-    elif one.serves:
-        found.note(table.name, one.text)
+            findings.problem(table.name, f"{difference.text}; a local index cannot be changed: make a new table")
+    elif findings.allow_delete:
+        _delete(table, there, findings, f"to make it anew ({difference.text}): queries on it fail until that is done")
+        _add(table, live, index, findings)
+    elif difference.serves:
+        findings.note(table.name, difference.text)
     else:
-        found.problem(
+        findings.problem(
             table.name,
-            f"{one.text}; an index is changed by deleting and making it again, which plan(..., allow_delete=True) plans",
+            f"{difference.text}; an index is changed by deleting and making it again, which plan(..., allow_delete=True) plans",
         )
 
 
-def _throughput(table: WantedTable, live: TableDescription, there: IndexDescription, found: Findings) -> None:
+def _throughput(table: WantedTable, live: TableDescription, there: IndexDescription, findings: Findings) -> None:
     """The throughput of an index that stays."""
     own = table.settings.indexes.get(there.name, IndexSettings())
     provisioned = mode_after(table, live) == "PROVISIONED"
     # A change of the billing mode brings the units of all indexes with it.
     if provisioned and live.billing_mode == "PROVISIONED" and own.throughput is not None:
-        _change(table, there.name, "units", pair(there.throughput), pair(own.throughput), found)
+        _change(table, there.name, "units", pair(there.throughput), pair(own.throughput), findings)
     if provisioned and own.max_throughput is not None:
-        found.problem(table.name, f"max_throughput of index {there.name} is for on-demand tables")
+        findings.problem(table.name, f"max_throughput of index {there.name} is for on-demand tables")
     elif own.max_throughput is not None:
         goal = most_after(own.max_throughput, there.max_throughput)
-        _change(table, there.name, "maximum throughput", pair(there.max_throughput), goal, found, own)
+        _change(table, there.name, "maximum throughput", pair(there.max_throughput), goal, findings, own)
     if own.warm_throughput is not None:
-        _change(table, there.name, WARM, pair(there.warm_throughput), pair(own.warm_throughput), found, own)
+        _change(table, there.name, WARM, pair(there.warm_throughput), pair(own.warm_throughput), findings, own)
 
 
 def _change(
     table: WantedTable,
     index: str,
-    what: str,
+    aspect: str,
     before: tuple[int | None, int | None],
     after: tuple[int | None, int | None],
-    found: Findings,
+    findings: Findings,
     own: IndexSettings | None = None,
 ) -> None:
-    if reached(what, before, after):
+    if reached(aspect, before, after):
         return
     own = own or table.settings.indexes[index]
     said = {
         "units": throughputs(own.throughput, None, None),
         "maximum throughput": throughputs(None, own.max_throughput, None),
         WARM: throughputs(None, None, own.warm_throughput),
-    }[what]
-    given = {"units": own.throughput, "maximum throughput": own.max_throughput, WARM: own.warm_throughput}[what]
-    found.update(
+    }[aspect]
+    given = {"units": own.throughput, "maximum throughput": own.max_throughput, WARM: own.warm_throughput}[aspect]
+    findings.update(
         table.name,
         "index throughput",
-        f"set the {what} of index {index} to {given}",
-        of_index(index, what),
+        f"set the {aspect} of index {index} to {given}",
+        of_index(index, aspect),
         before,
         after,
         GlobalSecondaryIndexUpdates=[{"Update": {"IndexName": index, **said}}],

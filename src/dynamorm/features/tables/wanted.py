@@ -74,15 +74,15 @@ def wanted(context: Plans, models: Sequence[Any], settings: TableSettings | None
         plan = context.plan(model)
         plans[plan] = None
         if plan.codec.schema.discriminator is not None:
-            plans.update(dict.fromkeys(context.plan(one) for one in _family(plan.codec.schema.model)))
+            plans.update(dict.fromkeys(context.plan(member) for member in _family(plan.codec.schema.model)))
     return merged(plans, settings)
 
 
 def _family(model: type) -> Iterable[type]:
     table, tells = SCHEMAS[model].table, SCHEMAS[model].discriminator
-    akin = [one for one in model.__mro__ if one in SCHEMAS and SCHEMAS[one].discriminator == tells]
-    root = [one for one in akin if SCHEMAS[one].table == table][-1]
-    return (one for one in with_subclasses(root) if one in SCHEMAS and SCHEMAS[one].table == table)
+    akin = [cls for cls in model.__mro__ if cls in SCHEMAS and SCHEMAS[cls].discriminator == tells]
+    root = [cls for cls in akin if SCHEMAS[cls].table == table][-1]
+    return (cls for cls in with_subclasses(root) if cls in SCHEMAS and SCHEMAS[cls].table == table)
 
 
 def merged(plans: Iterable[ModelRequests], settings: TableSettings | None = None) -> list[WantedTable]:
@@ -99,9 +99,9 @@ def _table(name: str, plans: list[ModelRequests], settings: TableSettings | None
     merge = _Merge(name)
     for plan in plans:
         merge.add(plan)
-    found = merge.finish(settings)
-    _check_limits(found)
-    return found
+    table = merge.finish(settings)
+    _check_limits(table)
+    return table
 
 
 class _Merge:
@@ -143,27 +143,33 @@ class _Merge:
                 self.wrong.append(f"{schema.name} has other settings than the models before it")
             self.settings = schema.settings
 
-    def _differ(self, what: str, plan: ModelRequests, mine: str, others: str) -> None:
-        self.wrong.append(f"{self.models[0]} {what} {mine}, {plan.codec.schema.name} {others}")
+    def _differ(self, claim: str, plan: ModelRequests, mine: str, others: str) -> None:
+        self.wrong.append(f"{self.models[0]} {claim} {mine}, {plan.codec.schema.name} {others}")
 
     def _types(self, plan: ModelRequests, names: Sequence[str]) -> None:
         for name in names:
             stored, kind = plan.codec.schema.fields[name].stored, plan.key_type(name)
-            known, model = self.types.setdefault(stored, (kind, plan.codec.schema.name))
-            if known != kind:
-                text = f"{stored} is of type {known} in {model}, of type {kind} in {plan.codec.schema.name}"
+            earlier_kind, model = self.types.setdefault(stored, (kind, plan.codec.schema.name))
+            if earlier_kind != kind:
+                text = f"{stored} is of type {earlier_kind} in {model}, of type {kind} in {plan.codec.schema.name}"
                 if text not in self.wrong:
                     self.wrong.append(text)
 
     def _index(self, plan: ModelRequests, index: Index) -> None:
-        found = _wanted_index(plan, index, self.key)
-        known = self.indexes.get(found.name)
-        if known is None:
-            self.indexes[found.name] = found
-        elif (known.kind, known.partition, known.sort) != (found.kind, found.partition, found.sort):
-            self._differ(f"has the index {found.name} on", plan, _shown_index(known), _shown_index(found))
+        wanted_index = _wanted_index(plan, index, self.key)
+        earlier = self.indexes.get(wanted_index.name)
+        if earlier is None:
+            self.indexes[wanted_index.name] = wanted_index
+        elif (earlier.kind, earlier.partition, earlier.sort) != (
+            wanted_index.kind,
+            wanted_index.partition,
+            wanted_index.sort,
+        ):
+            self._differ(
+                f"has the index {wanted_index.name} on", plan, _shown_index(earlier), _shown_index(wanted_index)
+            )
         else:
-            self.indexes[found.name] = _wider(known, found)
+            self.indexes[wanted_index.name] = _wider(earlier, wanted_index)
 
     def finish(self, settings: TableSettings | None) -> WantedTable:
         """The table. Raises: ModelError for contradictions."""
@@ -208,34 +214,34 @@ def _wanted_index(plan: ModelRequests, index: Index, key: tuple[str, str | None]
     )
 
 
-def _wider(one: WantedIndex, other: WantedIndex) -> WantedIndex:
+def _wider(first: WantedIndex, second: WantedIndex) -> WantedIndex:
     """The index that serves both: what either projects."""
-    for candidate in (one, other):
+    for candidate in (first, second):
         if candidate.projection == "ALL":
             return candidate
-    projected = tuple(dict.fromkeys(one.projected + other.projected))
+    projected = tuple(dict.fromkeys(first.projected + second.projected))
     return WantedIndex(
-        name=one.name,
-        kind=one.kind,
-        partition=one.partition,
-        sort=one.sort,
+        name=first.name,
+        kind=first.kind,
+        partition=first.partition,
+        sort=first.sort,
         projection="INCLUDE" if projected else "KEYS_ONLY",
         projected=projected,
     )
 
 
 def _check_limits(table: WantedTable) -> None:
-    local = [one.name for one in table.indexes.values() if one.kind == "LSI"]
+    local = [index.name for index in table.indexes.values() if index.kind == "LSI"]
     if len(local) > MAX_LOCAL_INDEXES:
         raise ModelError(f"table {table.name!r} would have {len(local)} local indexes; {MAX_LOCAL_INDEXES} are allowed")
-    projected = sum(len(one.projected) for one in table.indexes.values())
+    projected = sum(len(index.projected) for index in table.indexes.values())
     if projected > MAX_PROJECTED:
         raise ModelError(
             f"the indexes of table {table.name!r} name {projected} projected attributes; {MAX_PROJECTED} are allowed:"
             " use projection='ALL' for some"
         )
-    known = [name for name, one in table.indexes.items() if one.kind == "GSI"]
+    global_names = [name for name, index in table.indexes.items() if index.kind == "GSI"]
     for name in table.settings.indexes:
-        if name not in known:
-            hint = did_you_mean(name, known) if known else ", which has none"
+        if name not in global_names:
+            hint = did_you_mean(name, global_names) if global_names else ", which has none"
             raise ModelError(f"the settings name {name!r}, which is no global index of table {table.name!r}{hint}")

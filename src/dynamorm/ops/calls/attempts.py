@@ -154,8 +154,8 @@ class Attempts:
     def service(self, kind: Kind, fault: ServiceFault, reply: Reply) -> float:
         """A refusal that may pass."""
         if kind is Kind.MALFORMED:
-            what = "a refusal that cannot be about this request" if fault.code else "no DynamoDB error in it"
-            return self.disbelieved(MalformedResponse(f"HTTP {reply.status} with {what}"), reply)
+            content = "a refusal that cannot be about this request" if fault.code else "no DynamoDB error in it"
+            return self.disbelieved(MalformedResponse(f"HTTP {reply.status} with {content}"), reply)
         self.errors.append(errors_of.from_fault(kind, fault, self.info()))
         if kind is Kind.TRANSIENT:
             return self._maybe_sent()
@@ -193,10 +193,10 @@ class Attempts:
             return self._again(Kind.TRANSIENT, free=True)
         return self._again(Kind.TRANSIENT)
 
-    def _count(self, what: Any) -> int:
+    def _count(self, event: Any) -> int:
         """How often this had happened before."""
-        seen = self.counts.get(what, 0)
-        self.counts[what] = seen + 1
+        seen = self.counts.get(event, 0)
+        self.counts[event] = seen + 1
         return seen
 
     def _again(self, kind: Kind, retry_after: bytes | None = None, *, free: bool = False) -> float:
@@ -282,7 +282,7 @@ class Attempts:
 
 @contextmanager
 def in_doubt() -> Generator[None, None, None]:
-    """Mark whatever interrupts the finding out: the write may have been applied."""
+    """Mark an error that interrupts the look at what is stored: the write may have been applied."""
     try:
         yield
     except (DynamORMError, GeneratorExit):
@@ -300,7 +300,7 @@ def interrupted(stop: BaseException, note: str) -> None:
 
 
 def unknown_of(op: Op, why: str, info: dict[str, Any]) -> OutcomeUnknown:
-    """The error for a write whose answer was lost and of which nobody can tell what became."""
+    """The error for a write whose answer was lost and whose outcome cannot be found out."""
     resolver = op.resolver
     return OutcomeUnknown(
         f"{op.name} was sent and its answer was lost; {why}: it may or may not have been applied",

@@ -132,8 +132,8 @@ def exhausted(errors: Sequence[BaseException], why: str, info: dict[str, Any]) -
     last = errors[-1] if errors else None
     if isinstance(last, TransportError):
         if last.stage in _STAGES:
-            kind, what = _STAGES[last.stage]
-            return kind(f"{what}: {last.detail}{_region(last)}; {why}", **info)
+            kind, text = _STAGES[last.stage]
+            return kind(f"{text}: {last.detail}{_region(last)}; {why}", **info)
         kind = DeadlineExceeded if last.stage == "timeout" or "time ran out" in why else Unavailable
         return kind(f"no answer came: {last.detail}; {why}", **info)
     if isinstance(last, Throttled):

@@ -1,4 +1,4 @@
-"""What is said of an update that builds on what is not stored: inside an attribute, or behind a list that is not there.
+"""What is said of an update that builds on what is not stored: inside an attribute, or on a list that is not there.
 
 The service does not say where. The request does, so nothing else is asked.
 """

@@ -33,7 +33,7 @@ class Op:
 
     ``decode(body)`` reads a good answer. ``refused(fault, ambiguous, info)`` is asked when the condition failed or the
     transaction was cancelled: it returns the result after all (our own earlier attempt was applied) or raises.
-    ``resolver(op, deadline)`` is behind `OutcomeUnknown.resolve`. ``key`` holds key names for messages.
+    `OutcomeUnknown.resolve` calls ``resolver(op, deadline)``. ``key`` holds key names for messages.
     ``why`` tells `explain` why the request is as it is.
     ``settled_by_ring``: what became of it is told by a ring of tokens, so it is asked again soon after a lost reply.
 

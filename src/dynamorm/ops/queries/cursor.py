@@ -41,7 +41,7 @@ _NONCE: Final = 12
 
 
 def seal(context: Context, prepared: PreparedQuery, key: bytes) -> str:
-    """The cursor to go on behind ``key``.
+    """The cursor to go on after ``key``.
 
     Raises: ConfigError in production without ``cursor_key``, or without the package `cryptography`; ValidationError
     when the key is too long for a cursor.
@@ -62,7 +62,7 @@ def seal(context: Context, prepared: PreparedQuery, key: bytes) -> str:
 
 
 def open_cursor(context: Context, prepared: PreparedQuery, text: str) -> bytes:
-    """The raw JSON of the key to go on behind.
+    """The raw JSON of the key to go on after.
 
     Raises: TamperedCursor, always the same one, for whatever is no cursor of this query; ConfigError as `seal`.
     """

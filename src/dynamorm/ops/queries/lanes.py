@@ -32,7 +32,7 @@ def width(context: Context) -> int:
 
 
 class Lanes:
-    """Where each lane stands: by its number, the key to go on from behind, None for its start. One that ended is not in it."""
+    """Where each lane stands: by its number, the key it goes on after, None for its start. One that ended is not in it."""
 
     __slots__ = ("at",)
 
@@ -97,7 +97,7 @@ def counted(
     limit: int | None,
     look: int,
 ) -> Flow[int]:
-    """How many items match in all lanes, up to the limit. ``request_of`` gives a lane's request and what it says besides."""
+    """How many items match in all lanes, up to the limit. ``request_of`` gives a lane's request and the rest of its body."""
     total = 0
     while not lanes.done and (limit is None or total < limit):
         reading = lanes.live(width(context))

@@ -34,7 +34,7 @@ MOST: Final = 1024
 class PageReader:
     """Reads the pages of one request, in order. ``next`` makes the flow of the next page; ``done`` says that there is none.
 
-    ``start`` is the key, as JSON, behind which the next page begins; ``left`` how many items the limit still allows;
+    ``start`` is the key, as JSON, after which the next page begins; ``left`` how many items the limit still allows;
     ``look`` how many items the next request of a filtered query reads at least.
 
     ``fill`` makes full pages: a page of the size asked for, or of what is left of the limit, is read on for until it

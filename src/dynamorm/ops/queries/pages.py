@@ -1,4 +1,4 @@
-"""`Page`: some items of a query, and the text with which another program goes on behind them.
+"""`Page`: some items of a query, and the text with which another program goes on after them.
 
 It must not know requests; the cursor is sealed by a function it is given, when somebody asks for it.
 """
@@ -15,7 +15,7 @@ M = TypeVar("M")
 
 
 class Page(Sequence[M], Generic[M]):
-    """One page of a query: a sequence of its ``items``, with the ``cursor`` to go on behind them.
+    """One page of a query: a sequence of its ``items``, with the ``cursor`` to go on after them.
 
     ``cursor`` is None at the end, and nowhere else. It is sealed when it is first asked for: give it back to the same
     query with ``.cursor(text)``, here or in another process. ``misfits`` are the errors of stored items that do not fit
@@ -52,7 +52,7 @@ class Page(Sequence[M], Generic[M]):
 
     @property
     def last(self) -> bool:
-        """Whether there is nothing behind this page; no cursor is sealed to find out.
+        """Whether there is nothing after this page; no cursor is sealed to find out.
 
         Example: ``while not page.last: ...``
         """

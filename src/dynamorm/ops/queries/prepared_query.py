@@ -49,7 +49,7 @@ class PreparedQuery:
         self.head: bytes = body[:-1]
 
     def op(self, start: bytes | None, limit: int | None, decode: Callable[[bytes], Any], more: bytes = b"") -> Op:
-        """One call: from behind ``start``, looking at ``limit`` items at most."""
+        """One call: it starts after ``start``, looking at ``limit`` items at most."""
         body = self.head + more
         if limit is not None:
             body += b',"Limit":%d' % limit
@@ -66,7 +66,7 @@ class PreparedQuery:
         return PreparedQuery(self.plan, request, replace(self.query_plan, holds=None))
 
     def key_of(self, raw: bytes) -> bytes:
-        """The key to go on from behind an item: that of the table, and that of the index that is read."""
+        """The key to go on from after an item: that of the table, and that of the index that is read."""
         return key_json_of(raw, dict(self.key_fields()))
 
     def key_fields(self) -> list[tuple[str, str]]:
@@ -95,9 +95,9 @@ def read(
     look: int | None,
     more: bytes = b"",
 ) -> Flow[Page]:
-    """What one call answers: at most ``most`` matching items from behind the key ``start``; maybe none.
+    """What one call answers: at most ``most`` matching items after the key ``start``; maybe none.
 
-    A filtered query looks at ``look`` items to find ``most``. ``more`` is what the request says besides.
+    A filtered query looks at ``look`` items to find ``most``. ``more`` is the rest of the request.
     """
     if not prepared.filtered or most is None:
         flow = context.call(prepared.op(start, most, prepared.read, more))

@@ -15,7 +15,7 @@ class Request(Struct, frozen=True):
     ``conditions`` are those of ``where`` (each may become part of the key condition), ``filters`` those of ``filter``
     (which never do). ``limit`` counts matching items in all, ``page_size`` those of one page. ``select`` are the places
     asked for, none meaning all. ``segment`` is one of ``segments`` of a parallel scan. ``start`` is the raw JSON of the
-    key to go on behind, ``cursor`` the same as sealed text. ``misfit`` says what becomes of items that do not fit the
+    key to go on after, ``cursor`` the same as sealed text. ``misfit`` says what becomes of items that do not fit the
     model: ``raise``, ``skip`` or ``collect``.
     """
 

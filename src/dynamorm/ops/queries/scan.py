@@ -150,8 +150,8 @@ def _shares(size: int | None, count: int) -> list[int | None]:
     """How many items each of so many segments may bring, so that together they bring no more than ``size``."""
     if size is None:
         return [None] * count
-    each, more = divmod(size, count)
-    return [each + (number < more) for number in range(min(count, size))]
+    share, more = divmod(size, count)
+    return [share + (number < more) for number in range(min(count, size))]
 
 
 def _segment(number: int, state: ScanState) -> bytes:

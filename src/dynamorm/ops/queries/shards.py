@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from dynamorm.ops.context import Context
 
 IN_MEMORY: Final = 8192
-"""Items of all shards together that are read ahead where nobody says how many are wanted."""
+"""Items of all shards together that are read ahead where the caller does not say how many are wanted."""
 _FEWEST: Final = 8
 
 
 class _Stored(Struct, forbid_unknown_fields=True):
-    """A position as JSON: how many shards, and of those that go on the key to go on from behind, null for the start."""
+    """A position as JSON: how many shards, and for each that goes on the key after which it does, null for the start."""
 
     shards: int
     at: dict[str, Raw]
@@ -45,7 +45,7 @@ _decode: Final = Decoder(_Stored).decode
 
 
 class _Shard:
-    """One shard: its request, what was read ahead, where reading goes on, and behind which item the reader stands."""
+    """One shard: its request, what was read ahead, where reading goes on, and after which item the reader stands."""
 
     __slots__ = ("at", "buffer", "ended", "handed", "number", "prepared", "start")
 
@@ -137,7 +137,7 @@ class Shards:
         return dumps(_Stored(len(self.shards), stored(self.lanes().at)))
 
     def lanes(self) -> Lanes:
-        """Where each shard stands that goes on: behind the item that was handed out last."""
+        """Where each shard stands that goes on: after the item that was handed out last."""
         return Lanes({shard.number: shard.position() for shard in self.shards if shard.buffer or not shard.ended})
 
     def _open(self, text: bytes) -> None:
@@ -203,7 +203,7 @@ def step(reader: PageReader, context: Context, prepared: PreparedQuery, size: in
 
 
 def _page_of(items: list[Any]) -> Flow[Page]:
-    """A page that needs no request to be had."""
+    """A page that needs no request."""
     return Page(items, None, len(items), len(items))
     yield
 

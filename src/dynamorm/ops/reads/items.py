@@ -109,11 +109,13 @@ def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, A
         return key_conditions.key_from_parts(plan, key, parts)
     wanted = schema.key.fields
     if key or set(parts) != set(wanted):
-        other = next((name for name in parts if name not in wanted), None)
-        hint = "" if other is None else f"; other attributes are asked for with db.model({schema.name}).where(...)"
+        strange_name = next((name for name in parts if name not in wanted), None)
+        hint = (
+            "" if strange_name is None else f"; other attributes are asked for with db.model({schema.name}).where(...)"
+        )
         raise ValidationError(
             f"{schema.name} is found by its key: give {', '.join(wanted)}, either all in order or all by name"
             f" (got {', '.join([*('a value' for _ in key), *sorted(parts)])}){hint}",
-            field=other,
+            field=strange_name,
         )
     return tuple(parts[name] for name in wanted)

@@ -161,8 +161,8 @@ class _TermsByField:
 
     def text(self, term: Comparison, value: Any) -> str | None:
         """An operand as the text of a component, None for a value that is never stored."""
-        what = "string" if term.op == "begins_with" else "value"
-        wire = value.value if isinstance(value, Wire) else self.plan.operand(term.path, value, what)
+        operand_kind = "string" if term.op == "begins_with" else "value"
+        wire = value.value if isinstance(value, Wire) else self.plan.operand(term.path, value, operand_kind)
         return text_in(f"{self.plan.codec.schema.name}.{term.path.name}", wire)
 
 
@@ -290,7 +290,7 @@ def _is_ordered(plan: ModelRequests, slot: Slot) -> bool:
 
 
 def _after(slot: Slot, prefix: str, edge: str) -> str | None:
-    """The first text behind those that have this value and go on; None when no value is greater."""
+    """The first text after those that have this value and go on; None when no value is greater."""
     if not slot.width:
         return edge + AFTER
     following = str(int(edge[len(prefix) :]) + 1).zfill(slot.width)
@@ -298,7 +298,7 @@ def _after(slot: Slot, prefix: str, edge: str) -> str | None:
 
 
 def _behind(prefix: str) -> str | None:
-    """The first text behind those that begin with ``prefix``; None when there is none."""
+    """The first text after those that begin with ``prefix``; None when there is none."""
     head = prefix.rstrip(_LAST)
     if not head:
         return None

@@ -49,10 +49,10 @@ class Known:
 
     def take(self, stored: str) -> dict[str, Any] | None:
         """What is stored under this name."""
-        found = self.item.get(stored)
+        wire = self.item.get(stored)
         if stored not in self.fixed:
-            self.relied[stored] = found
-        return found
+            self.relied[stored] = wire
+        return wire
 
     def condition(self) -> Condition | None:
         """That what was relied on, and no version protects, is still so."""
@@ -104,7 +104,7 @@ class CompositeKeysRule(WriteRule):
 
 
 def _rely(draft: WriteDraft, known: Known) -> None:
-    """Let the write happen only while what is relied on is still so. Sent again, it could meet that no more."""
+    """Let the write happen only while what is relied on is still so. After the write itself that may not be so any more."""
     condition = known.condition()
     if condition is not None:
         draft.require(condition)
@@ -139,7 +139,7 @@ def known_of(
     of_key = _key_items(plan, key)
     names = [name for name in parts if name not in codec.composites]
     if obj is not None and loaded is None:
-        names = [name for one in codec.composites.values() if one.primary for name, _ in one.sources]
+        names = [name for computed in codec.composites.values() if computed.primary for name, _ in computed.sources]
         parts = {name: getattr(obj, name) for name in names}
     for name in names:
         wire = codec.encode_field(name, parts[name])
@@ -161,11 +161,11 @@ def _key_items(plan: ModelRequests, key: bytes) -> dict[str, Any]:
 def after_save(plan: ModelRequests, changes: Wires, stamped: Mapping[str, Any], known: Known) -> Wires:
     """The index keys that change with a save: new wire values, None to remove."""
     touched: Wires = {**changes, **stamped}
-    found: Wires = {}
-    for one in plan.codec.composites.values():
-        if not one.primary and any(stored in touched for _, stored in one.sources):
-            found[one.stored] = _text_wire(plan, one, touched, known)
-    return found
+    key_wires: Wires = {}
+    for computed in plan.codec.composites.values():
+        if not computed.primary and any(stored in touched for _, stored in computed.sources):
+            key_wires[computed.stored] = _text_wire(plan, computed, touched, known)
+    return key_wires
 
 
 def after_update(
@@ -173,7 +173,7 @@ def after_update(
 ) -> list[Update]:
     """The updates of every index key that changes with these updates; an upsert also sets the parts of the key.
 
-    Stamps that would set a part of the key anew are taken out of ``stamps``.
+    Stamps that would set a part of the key again are taken out of ``stamps``.
 
     Raises: ValidationError when a key changes and not everything in it is known, and for an update of a key itself.
     """
@@ -182,104 +182,106 @@ def after_update(
     for update in updates:
         _check(plan, update)
         touched[update.path.field.stored] = update
-    found: list[Update] = []
+    key_updates: list[Update] = []
     extra: Wires = {}
     if upsert:
         extra = _key_fields(plan, known)
-        stamps[:] = [one for one in stamps if one.path.field.stored not in extra]
-        found += [_set(stored, wire) for stored, wire in extra.items()]
-    touched |= {one.path.field.stored: one for one in stamps}
-    for one in codec.composites.values():
-        if one.primary:
+        stamps[:] = [stamp for stamp in stamps if stamp.path.field.stored not in extra]
+        key_updates += [_set(stored, wire) for stored, wire in extra.items()]
+    touched |= {stamp.path.field.stored: stamp for stamp in stamps}
+    for computed in codec.composites.values():
+        if computed.primary:
             continue
-        changed = [name for name, stored in one.sources if stored in touched]
+        changed = [name for name, stored in computed.sources if stored in touched]
         if changed:
-            wires: Wires = {**extra, **_new_wires(plan, one, touched)}
-            _check_known(plan, one, changed, wires, known)
-            found.append(_set(one.stored, _text_wire(plan, one, wires, known)))
-        elif extra and all(stored in extra for _, stored in one.sources):
-            found.append(_set(one.stored, _text_wire(plan, one, extra, known)))
-    return found
+            wires: Wires = {**extra, **_new_wires(plan, computed, touched)}
+            _check_known(plan, computed, changed, wires, known)
+            key_updates.append(_set(computed.stored, _text_wire(plan, computed, wires, known)))
+        elif extra and all(stored in extra for _, stored in computed.sources):
+            key_updates.append(_set(computed.stored, _text_wire(plan, computed, extra, known)))
+    return key_updates
 
 
 def _check(plan: ModelRequests, update: Update) -> None:
     """Refuse an update of a composite, or of a part of the primary key."""
     codec, name = plan.codec, update.path.field.name
-    for one in codec.composites.values():
-        parts = ", ".join(one.made.components)
-        if one.field.name == name:
+    for computed in codec.composites.values():
+        parts = ", ".join(computed.made.components)
+        if computed.field.name == name:
             raise ValidationError(
                 f"{codec.schema.name}.{name} is computed from {parts}: update those, and it changes with them",
                 field=name,
             )
-        if one.primary and name in one.made.components:
+        if computed.primary and name in computed.made.components:
             raise ValidationError(
-                f"{codec.schema.name}.{name} is part of the key ({one.field.name}), which cannot change: delete the item"
-                " and create it under the new key",
+                f"{codec.schema.name}.{name} is part of the key ({computed.field.name}), which cannot change: delete"
+                " the item and create it under the new key",
                 field=name,
             )
 
 
 def _key_fields(plan: ModelRequests, known: Known) -> Wires:
     """The fields that the primary key is made of, as the attributes that every item has."""
-    found: Wires = {}
-    for one in plan.codec.composites.values():
-        if not one.primary:
+    wires: Wires = {}
+    for computed in plan.codec.composites.values():
+        if not computed.primary:
             continue
-        for name, stored in one.sources:
+        for name, stored in computed.sources:
             if not known.has(stored):
                 raise ValidationError(
-                    f"{one.owner}.{name} is not known from the text of the key, and a new item needs it: give the key by"
-                    f" its parts, {name}=...",
+                    f"{computed.owner}.{name} is not known from the text of the key, and a new item needs it: give the"
+                    f" key by its parts, {name}=...",
                     field=name,
                 )
-            found[stored] = known.item.get(stored)
-    return found
+            wires[stored] = known.item.get(stored)
+    return wires
 
 
-def _new_wires(plan: ModelRequests, one: Computed, touched: Mapping[str, Update]) -> Wires:
+def _new_wires(plan: ModelRequests, computed: Computed, touched: Mapping[str, Update]) -> Wires:
     """The new values of a key's components, where this update sets them."""
-    found: Wires = {}
-    for name, stored in one.sources:
+    wires: Wires = {}
+    for name, stored in computed.sources:
         update = touched.get(stored)
         if update is None:
             continue
         value = update.value
         if update.kind == "remove":
-            found[stored] = None
+            wires[stored] = None
         elif update.kind == "set" and isinstance(value, Wire):
-            found[stored] = value.value
+            wires[stored] = value.value
         elif update.kind == "set" and not isinstance(value, Node):
-            found[stored] = plan.update_operand(update.path, value, "value")
+            wires[stored] = plan.update_operand(update.path, value, "value")
         else:
             how = "another attribute" if isinstance(value, Location) else f"{update.kind}()"
             raise ValidationError(
-                f"{one.owner}.{one.field.name} is computed from {', '.join(one.made.components)}, and this update leaves"
-                f" {name} to the database ({how}): load the object, and give {name} its new value with .set(value)",
+                f"{computed.owner}.{computed.field.name} is computed from {', '.join(computed.made.components)}, and"
+                f" this update leaves {name} to the database ({how}): load the object, and give {name} its new value with"
+                " .set(value)",
                 field=name,
             )
-    return found
+    return wires
 
 
-def _check_known(plan: ModelRequests, one: Computed, changed: list[str], wires: Wires, known: Known) -> None:
-    unknown = [name for name, stored in one.sources if stored not in wires and not known.has(stored)]
+def _check_known(plan: ModelRequests, computed: Computed, changed: list[str], wires: Wires, known: Known) -> None:
+    unknown = [name for name, stored in computed.sources if stored not in wires and not known.has(stored)]
     if not unknown:
         return
     roles = {plan.codec.field(name).role for name in unknown}
     both = "" if roles & {"created_at", "updated_at"} else f", or set {' and '.join(unknown)} in the same update"
     raise ValidationError(
-        f"{one.owner}.{one.field.name} is computed from {', '.join(one.made.components)}: this update changes"
-        f" {' and '.join(changed)}, and {' and '.join(unknown)} is not known here; load the object and update that{both}",
+        f"{computed.owner}.{computed.field.name} is computed from {', '.join(computed.made.components)}: this update"
+        f" changes {' and '.join(changed)}, and {' and '.join(unknown)} is not known here; load the object and update"
+        f" that{both}",
         field=unknown[0],
     )
 
 
-def _text_wire(plan: ModelRequests, one: Computed, wires: Wires, known: Known) -> dict[str, Any] | None:
-    item = {stored: wires[stored] if stored in wires else known.take(stored) for _, stored in one.sources}
-    for name, stored in one.sources:
+def _text_wire(plan: ModelRequests, computed: Computed, wires: Wires, known: Known) -> dict[str, Any] | None:
+    item = {stored: wires[stored] if stored in wires else known.take(stored) for _, stored in computed.sources}
+    for name, stored in computed.sources:
         if item[stored] is None:
             item[stored] = default_wire(plan, name)
-    text = one.text(item)
+    text = computed.text(item)
     return None if text is None else {"S": text}
 
 

@@ -29,7 +29,7 @@ class Constraint(Struct, frozen=True, eq=False):
 
     def value(self, wires: Wires) -> str | None:
         """The hash of the constrained values, None when one is missing: it is then not guarded."""
-        found = []
+        parts = []
         for field in self.fields:
             wire = wires.get(field.stored)
             if wire is None or "NULL" in wire:
@@ -40,8 +40,8 @@ class Constraint(Struct, frozen=True, eq=False):
                 raise ValidationError(
                     f"{field.owner}.{field.name} holds text that is not valid Unicode", field=field.name
                 )
-            found.append(b"%d:" % len(text) + text)
-        return urlsafe_b64encode(sha256(b"".join(found)).digest()).decode().rstrip("=")
+            parts.append(b"%d:" % len(text) + text)
+        return urlsafe_b64encode(sha256(b"".join(parts)).digest()).decode().rstrip("=")
 
 
 def _bytes_of(text: str) -> bytes | None:

@@ -74,8 +74,12 @@ def shown_by_default(plan: ModelRequests) -> tuple[FieldPlan, ...]:
     """
     made_of: set[str] = set()
     if plan.version is None:
-        made_of = {name for one in plan.codec.composites.values() for name, _ in one.sources}
-    return tuple(one for one in plan.codec.record.plans if _is_written(one.field) and one.name not in made_of)
+        made_of = {name for computed in plan.codec.composites.values() for name, _ in computed.sources}
+    return tuple(
+        field_plan
+        for field_plan in plan.codec.record.plans
+        if _is_written(field_plan.field) and field_plan.name not in made_of
+    )
 
 
 def _is_written(field: Field) -> bool:

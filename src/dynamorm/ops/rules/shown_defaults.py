@@ -1,4 +1,4 @@
-"""What `save` writes beside the changes: the defaults that an object shows of attributes that are not stored.
+"""What `save` writes in addition to the changes: the defaults that an object shows of attributes that are not stored.
 
 So one save makes an older item hold what its readers are shown, and conditions, filters and other programs see it too.
 Only models with such defaults need this module.

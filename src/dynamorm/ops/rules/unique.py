@@ -161,8 +161,8 @@ class Guards:
     def owner_of(self, raw: bytes) -> dict[str, Any] | None:
         """The wire key of the item that a guard stands for."""
         wire = read_object(raw).get(self.names["ref"]) or {}
-        found: dict[str, Any] | None = wire.get("M")
-        return found
+        owner: dict[str, Any] | None = wire.get("M")
+        return owner
 
     def made(self, item: dict[str, Any]) -> bool:
         """Whether a stored item is a guard of this constraint."""
@@ -175,7 +175,7 @@ class Guards:
 
 def moves(context: Context, plan: ModelRequests, key: bytes, old: Wires, new: Wires) -> tuple[Write, ...]:
     """The writes of guards that go with a change of an item's unique values from ``old`` to ``new``."""
-    found: list[Write] = []
+    writes: list[Write] = []
     owner: dict[str, Any] | None = None
     for constraint in plan.uniques:
         before, after = constraint.value(old), constraint.value(new)
@@ -184,10 +184,10 @@ def moves(context: Context, plan: ModelRequests, key: bytes, old: Wires, new: Wi
         owner = read_object(key) if owner is None else owner
         guards = Guards(context, plan, constraint)
         if before is not None:
-            found.append(guards.free(before, owner))
+            writes.append(guards.free(before, owner))
         if after is not None:
-            found.append(guards.take(after, owner))
-    return tuple(found)
+            writes.append(guards.take(after, owner))
+    return tuple(writes)
 
 
 class UniqueRule(WriteRule):
@@ -275,32 +275,32 @@ def _known_values(draft: WriteDraft, key: bytes) -> Wires:
 def values_of(plan: ModelRequests, obj: Any) -> Wires:
     """The unique attributes of an object as they will be stored."""
     codec = plan.codec
-    return {one.stored: codec.encode_field(one.name, getattr(obj, one.name)) for one in fields_of(plan)}
+    return {field.stored: codec.encode_field(field.name, getattr(obj, field.name)) for field in fields_of(plan)}
 
 
 def values_in(plan: ModelRequests, raw: bytes | None) -> Wires:
     """The unique attributes of a stored item."""
     item = {} if raw is None else read_object(raw)
-    return {one.stored: item.get(one.stored) for one in fields_of(plan)}
+    return {field.stored: item.get(field.stored) for field in fields_of(plan)}
 
 
 def fields_of(plan: ModelRequests) -> tuple[Field, ...]:
     """The fields that are part of a constraint, each once."""
-    return tuple({field.name: field for one in plan.uniques for field in one.fields}.values())
+    return tuple({field.name: field for constraint in plan.uniques for field in constraint.fields}.values())
 
 
 def changed_by(plan: ModelRequests, old: Wires, updates: tuple[Update, ...]) -> Wires:
     """The unique attributes after updates, given those before. Raises ValidationError for what only the server can tell."""
     new = dict(old)
     unique = {field.name for field in fields_of(plan)}
-    for one in updates:
-        field = one.path.field
+    for update in updates:
+        field = update.path.field
         if field.name not in unique:
             continue
-        if one.kind == "remove":
+        if update.kind == "remove":
             new[field.stored] = None
-        elif one.kind == "set" and len(one.path.parts) == 1 and not isinstance(one.value, (Location, Wire)):
-            new[field.stored] = plan.codec.encode_field(field.name, one.value)
+        elif update.kind == "set" and len(update.path.parts) == 1 and not isinstance(update.value, (Location, Wire)):
+            new[field.stored] = plan.codec.encode_field(field.name, update.value)
         else:
             raise ValidationError(
                 f"{field.owner}.{field.name} is Unique, so its new value must be known here: use .set(value) or .remove()",
@@ -312,4 +312,4 @@ def changed_by(plan: ModelRequests, old: Wires, updates: tuple[Update, ...]) -> 
 def touches(plan: ModelRequests, updates: tuple[Update, ...]) -> bool:
     """Whether updates name a unique attribute."""
     unique = {field.name for field in fields_of(plan)}
-    return any(one.path.field.name in unique for one in updates)
+    return any(update.path.field.name in unique for update in updates)

@@ -49,8 +49,8 @@ def _asked(plan: ModelRequests, values: dict[str, Any]) -> Constraint:
         if {field.name for field in constraint.fields} == values.keys():
             return constraint
     name = plan.codec.schema.name
-    known = "; ".join(", ".join(field.name for field in one.fields) for one in plan.uniques)
+    declared = "; ".join(", ".join(field.name for field in constraint.fields) for constraint in plan.uniques)
     raise ValidationError(
         f"{name} has no unique constraint on {', '.join(values) or 'nothing'}; "
-        + (f"its constraints: {known}" if known else "declare one with attr(Unique())")
+        + (f"its constraints: {declared}" if declared else "declare one with attr(Unique())")
     )

@@ -99,8 +99,8 @@ def check_put(plan: ModelRequests, obj: Any, loaded: bytes | None) -> Condition:
     for field in plan.kept:
         wire = codec.encode_field(field.name, getattr(obj, field.name))
         if loaded is not None:  # as it was read: another program may write the same in another way, or not at all
-            known = _loaded(plan, obj, field)
-            wire = known if _is_value(known) or not _only_once(field) else wire
+            loaded_wire = _loaded(plan, obj, field)
+            wire = loaded_wire if _is_value(loaded_wire) or not _only_once(field) else wire
         equal = _equal(field, wire)
         terms.append(_missing(field) | equal if _may_lack(plan, field, wire) else equal)
     return Comparison("attribute_not_exists", (), _path(plan.partition)) | reduce(and_, terms)
@@ -109,14 +109,14 @@ def check_put(plan: ModelRequests, obj: Any, loaded: bytes | None) -> Condition:
 def check_update(plan: ModelRequests, updates: Iterable[Update]) -> Condition | None:
     """The condition that the write-once attributes of an update have no value yet, or this very one."""
     terms: list[Condition] = []
-    for one in updates:
-        field = one.path.field
-        if one.kind != "set" or not field.write_once:
+    for update in updates:
+        field = update.path.field
+        if update.kind != "set" or not field.write_once:
             continue
-        if isinstance(one.value, Location):
-            terms.append(_missing(field) | Comparison("=", (one.value,), one.path))
+        if isinstance(update.value, Location):
+            terms.append(_missing(field) | Comparison("=", (update.value,), update.path))
             continue
-        wire = plan.update_operand(one.path, one.value, "value")
+        wire = plan.update_operand(update.path, update.value, "value")
         if not _is_value(wire):
             raise _changed(plan, field)
         terms.append(_missing(field) | _equal(field, wire))
@@ -130,8 +130,8 @@ def explain(write: Write, wires: Wires) -> None:
     def tell(raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
         stored = {} if raw is None else read_object(raw)
         for field in plan.kept if raw is not None else ():
-            found = _stored_in(stored, field)
-            if field.stored in wires and _differs(plan, field, found, wires[field.stored]):
+            stored_wire = _stored_in(stored, field)
+            if field.stored in wires and _differs(plan, field, stored_wire, wires[field.stored]):
                 return ConditionFailed(
                     f"{plan.codec.schema.name}.{field.name} is {_what(field)}, and another value is stored: {_FIX}",
                     code=PROTECTED,
@@ -145,15 +145,15 @@ def explain(write: Write, wires: Wires) -> None:
 
 def wires_of(plan: ModelRequests, obj: Any) -> Wires:
     """What an object stores of the attributes that keep their value."""
-    return {one.stored: plan.codec.encode_field(one.name, getattr(obj, one.name)) for one in plan.kept}
+    return {field.stored: plan.codec.encode_field(field.name, getattr(obj, field.name)) for field in plan.kept}
 
 
 def wires_in(plan: ModelRequests, updates: Iterable[Update]) -> Wires:
     """What updates store of the attributes that are written once."""
     return {
-        one.path.field.stored: plan.update_operand(one.path, one.value, "value")
-        for one in updates
-        if one.kind == "set" and one.path.field.write_once and not isinstance(one.value, Location)
+        update.path.field.stored: plan.update_operand(update.path, update.value, "value")
+        for update in updates
+        if update.kind == "set" and update.path.field.write_once and not isinstance(update.value, Location)
     }
 
 

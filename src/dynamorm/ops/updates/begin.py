@@ -61,18 +61,18 @@ def begin(
     Raises: ValidationError for a change that cannot be computed here; OutOfBounds for one that leads past a bound from
     the given ``states``.
     """
-    known = plan.begins
-    found: list[Entry | None] = []
+    kept_entries = plan.begins
+    entries: list[Entry | None] = []
     other = looks = plain = False
     for update in updates:
         kind, parts = update.kind, update.path.parts
         if kind not in RELATIVE and not parts[1:] and not isinstance(update.value, Location):
-            found.append(None)
+            entries.append(None)
             continue
-        entry = known.get((kind, parts)) if held is None else None
+        entry = kept_entries.get((kind, parts)) if held is None else None
         if entry is None:
             entry = entry_of(plan, update, held)
-        found.append(entry)
+        entries.append(entry)
         other |= entry.other
         looks |= entry.known
         plain |= entry.start is not None or bool(entry.demands)
@@ -86,12 +86,12 @@ def begin(
     if not seen and not plain:
         return Begun(updates, updates, [], {}, other)
     try:
-        return _formed(plan, updates, found, seen, held, other=other)
+        return _formed(plan, updates, entries, seen, held, other=other)
     except OutOfBounds:
         if states is not None:
             raise
-    # It may only seem so, to whoever loaded the object long ago: the item says.
-    return _formed(plan, updates, found, {}, held, other=other)
+    # The object may have been loaded long ago, so what was loaded proves nothing: the item decides.
+    return _formed(plan, updates, entries, {}, held, other=other)
 
 
 def _formed(
@@ -115,7 +115,7 @@ def _formed(
             update = taken_from(given, states, terms)
             used.update(place for place in _stored_prefixes(given.value) if isinstance(states.get(place), Elsewhere))
         choice = [] if entry is None or not states else places(update)
-        root = next((one for one in choice if _is_root(plan, update, one, states, holds)), None)
+        root = next((place for place in choice if _is_root(plan, update, place, states, holds)), None)
         if root is None or isinstance(update.value, Location):
             left.append(update)
         if root is None:
@@ -125,11 +125,14 @@ def _formed(
         else:
             whole[root] = [update]
             changes.append(root)
-    made = tuple(
-        [one if isinstance(one, Update) else _whole(plan, one, whole[one], states, terms, holds) for one in changes]
+    formed = tuple(
+        [
+            change if isinstance(change, Update) else _whole(plan, change, whole[change], states, terms, holds)
+            for change in changes
+        ]
     )
     used.update(location_of(place).stored for place in whole)
-    return Begun(made, tuple(left), list(terms.values()), {place: states[place] for place in used}, other)
+    return Begun(formed, tuple(left), list(terms.values()), {place: states[place] for place in used}, other)
 
 
 def _stored_prefixes(place: Location) -> list[tuple[str | int, ...]]:
@@ -153,14 +156,14 @@ def _is_root(plan: ModelRequests, update: Update, place: tuple[Part, ...], state
 
 def _told(plan: ModelRequests, update: Update, entry: Entry, terms: dict[tuple[Any, ...], Condition]) -> Update:
     """The update in the form for what is stored, with what a missing attribute counts as where DynamoDB is told."""
-    for what, place in entry.demands:
-        if what == "stored":
+    for demand, place in entry.demands:
+        if demand == "stored":
             term: Condition = Comparison("attribute_exists", (), place)
-        elif what == "not NULL":
+        elif demand == "not NULL":
             term = ~Comparison("attribute_type", (_NULL,), place)
         else:
             term = not_elsewhere(place.parts)
-        terms[what, place.parts] = term
+        terms[demand, place.parts] = term
     start = update.start or entry.start
     if isinstance(update.value, Location):
         some = not_none(plan, update)

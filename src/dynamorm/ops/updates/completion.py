@@ -1,4 +1,4 @@
-"""What an upsert stores beside its changes, so that the item it may make can be read as the model.
+"""What an upsert stores in addition to its changes, so that the item it may make can be read as the model.
 
 Attributes that the changes do not name get their default by ``if_not_exists``, or what the object holds whose upsert it
 is. An item that is there keeps what it has. A field that would be missing, and must not, is refused. Used only by
@@ -39,7 +39,7 @@ class Completion:
         self._plan = plan
         self._obj = obj
         self.updates: tuple[Update, ...] = updates
-        named = {one.path.field.stored for one in updates}
+        named = {update.path.field.stored for update in updates}
         skipped = _not_of_the_caller(plan) | named
         self.lacking: list[Field] = []
         if obj is None:
@@ -48,7 +48,7 @@ class Completion:
         else:
             self.held = held = plan.codec.encode_whole(obj)
             self.wires = {name: wire for name, wire in held.items() if name not in skipped}
-            self.updates = tuple(_onto_held(plan, one, held) for one in updates)
+            self.updates = tuple(_onto_held(plan, update, held) for update in updates)
         self._keys: Wires = {}
         self._made_of: list[str] = []  # of the stored names of fields
 
@@ -58,7 +58,7 @@ class Completion:
             raise _incomplete(self._plan, self.lacking)
 
     def take(self, stored: Iterable[str]) -> Wires:
-        """The attributes of these names that would go along: they do not any more, for somebody else sees to them."""
+        """Take out the attributes of these names that would go along; the caller decides about them."""
         return {name: self.wires.pop(name) for name in stored if name in self.wires}
 
     def add_key(self, stored: str, wire: dict[str, Any], made_of: Iterable[str]) -> None:
@@ -78,17 +78,17 @@ class Completion:
     def more(self) -> list[Update]:
         """The updates that complete the item."""
         fields = {field.stored: field for field in self._plan.codec.schema.fields.values() if field.also_read}
-        found: list[Update] = []
+        updates: list[Update] = []
         for name, wire in (*self.wires.items(), *self._keys.items()):
             field = fields.get(name)
             path = system_path(name)
             if field is None:
-                found.append(path.if_not_exists(Wire(wire)))
+                updates.append(path.if_not_exists(Wire(wire)))
                 continue
             # What is stored under another name stays what is read.
             others = [location_of(parts) for parts in spellings((field,))[1:]]
-            found.append(Update("first_of", path, (others, Wire(wire))))
-        return found
+            updates.append(Update("first_of", path, (others, Wire(wire))))
+        return updates
 
     def explain(self, write: Write) -> None:
         """Say of a write that was refused for an index key that is not stored what can be done."""
@@ -102,15 +102,16 @@ class Completion:
             lacking = next((name for name in needed if raw is not None and name not in stored), None)
             if lacking is None:
                 return earlier()
-            one = next(
-                one
-                for one in codec.composites.values()
-                if one.stored == lacking or (lacking in self._made_of and lacking in dict(one.sources).values())
+            computed = next(
+                computed
+                for computed in codec.composites.values()
+                if computed.stored == lacking
+                or (lacking in self._made_of and lacking in dict(computed.sources).values())
             )
-            what = next(field.name for field in codec.schema.fields.values() if field.stored == lacking)
+            field_name = next(field.name for field in codec.schema.fields.values() if field.stored == lacking)
             return ConditionFailed(
-                f"{codec.schema.name}.{what} is not stored, and an upsert cannot tell what it should be of an item"
-                f" that is there: load the object and change that, or set {' and '.join(one.made.components)} too",
+                f"{codec.schema.name}.{field_name} is not stored, and an upsert cannot tell what it should be of an item"
+                f" that is there: load the object and change that, or set {' and '.join(computed.made.components)} too",
                 old=lambda: codec.decode_shown(raw or b"{}"),
                 **info,
             )
@@ -119,16 +120,16 @@ class Completion:
 
 
 def _not_of_the_caller(plan: ModelRequests) -> set[str]:
-    """The stored names of what every write sees to by itself."""
+    """The stored names of what every write sets by itself."""
     codec = plan.codec
     own = (plan.version, plan.created, plan.updated)
     names = {*plan.key_names, TOKEN_ATTRIBUTE, *(field.stored for field in own if field is not None)}
     if codec.schema.discriminator is not None:
         names.add(codec.schema.discriminator)
-    for one in codec.composites.values():
-        names.add(one.stored)
-        if one.primary:
-            names.update(stored for _, stored in one.sources)
+    for computed in codec.composites.values():
+        names.add(computed.stored)
+        if computed.primary:
+            names.update(stored for _, stored in computed.sources)
     return names
 
 
@@ -136,17 +137,17 @@ def _defaults(plan: ModelRequests, skipped: set[str], lacking: list[Field]) -> W
     """The defaults of the fields that are not skipped; those that have none and must be there are put into ``lacking``."""
     codec = plan.codec
     wires: Wires = {}
-    for one in codec.record.plans:
-        if one.stored in skipped:
+    for field_plan in codec.record.plans:
+        if field_plan.stored in skipped:
             continue
-        make = one.missing()
+        make = field_plan.missing()
         if make is None:
-            lacking.append(one.field)
-        elif not one.field.required:
+            lacking.append(field_plan.field)
+        elif not field_plan.field.required:
             with suppress(ValidationError):  # a default that may not be stored is read where there is nothing
-                wire = codec.encode_field(one.name, make())
+                wire = codec.encode_field(field_plan.name, make())
                 if wire is not None:
-                    wires[one.stored] = wire
+                    wires[field_plan.stored] = wire
     return wires
 
 

@@ -36,9 +36,11 @@ class UpdateDraft(WriteDraft):
         # It goes before what the caller, or a default, says of the same attribute.
         self.updates = tuple(update for update in self.updates if update.path.field.stored != field.stored)
         if self.begun is not None:
-            self.begun.updates = tuple(one for one in self.begun.updates if one.path.field.stored != field.stored)
+            self.begun.updates = tuple(
+                update for update in self.begun.updates if update.path.field.stored != field.stored
+            )
         if self.whole is not None:
             self.whole.take([field.stored])
         path = system_path(field.stored)
         change = Update("remove", path) if wire is None else path.set(Wire(wire))
-        self.more = (*(one for one in self.more if one.path.parts != path.parts), change)
+        self.more = (*(update for update in self.more if update.path.parts != path.parts), change)

@@ -49,11 +49,11 @@ def entry_of(plan: ModelRequests, update: Update, holds: Wires | None) -> Entry:
     outer = around(parts)
     starts = [start_at(plan, place, holds) for place in outer]
     demands = [
-        ("stored" if is_filled(one) else "not elsewhere", location_of(place))
-        for place, one in zip(outer, starts, strict=True)
-        if is_filled(one) or names_of(place[-1])[1:]
+        ("stored" if is_filled(place_start) else "not elsewhere", location_of(place))
+        for place, place_start in zip(outer, starts, strict=True)
+        if is_filled(place_start) or names_of(place[-1])[1:]
     ]
-    known = any(one is not None for one in starts) or any(names_of(place[-1])[1:] for place in outer)
+    known = any(place_start is not None for place_start in starts) or any(names_of(place[-1])[1:] for place in outer)
     other = known or any(isinstance(null_at(codec, place), dict) for place in outer)
     start: dict[str, Any] | None = None
     if kind in RELATIVE:
@@ -74,14 +74,14 @@ def entry_of(plan: ModelRequests, update: Update, holds: Wires | None) -> Entry:
             other = known = True
             if not (kind in SETS and is_filled(start_at(plan, parts, holds))):
                 demands.append(("not elsewhere", update.path))
-    found = Entry(None if start is None else Wire(start), tuple(demands), other, known)
+    entry = Entry(None if start is None else Wire(start), tuple(demands), other, known)
     if (
         holds is None
         and not any(is_asked(plan_at(codec, place)) for place in (*outer, parts))
         and len(plan.begins) < MAX_ENTRIES
     ):
-        plan.begins[kind, parts] = found
-    return found
+        plan.begins[kind, parts] = entry
+    return entry
 
 
 def start_at(plan: ModelRequests, place: tuple[Part, ...], holds: Wires | None) -> dict[str, Any] | None:

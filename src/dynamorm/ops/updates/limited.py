@@ -51,20 +51,20 @@ def bounds_of(plan: ModelRequests, updates: Iterable[Update]) -> list[Bound]:
 
     Raises: ValidationError for a pattern, which the database cannot check.
     """
-    found: list[Bound] = []
-    for one in updates:
-        field = plan_at(plan.codec, one.path.parts)
-        if field is None or not field.bounded or one.kind == "remove":
+    bounds: list[Bound] = []
+    for update in updates:
+        field = plan_at(plan.codec, update.path.parts)
+        if field is None or not field.bounded or update.kind == "remove":
             continue
-        if isinstance(one.value, Location):
-            found += _of_other(plan, field, one)
+        if isinstance(update.value, Location):
+            bounds += _of_other(plan, field, update)
         elif field.hook is not None:
             continue  # nothing can be added to what is sealed
-        elif one.kind == "add":
-            found += _of_sum(field, one)
-        elif one.kind not in {"set", "if_not_exists"}:
-            found += of_growth(plan, field, one)
-    return found + of_elements(plan, updates)
+        elif update.kind == "add":
+            bounds += _of_sum(field, update)
+        elif update.kind not in {"set", "if_not_exists"}:
+            bounds += of_growth(plan, field, update)
+    return bounds + of_elements(plan, updates)
 
 
 def explain(write: Write, bounds: Iterable[Bound]) -> None:
@@ -77,7 +77,7 @@ def explain(write: Write, bounds: Iterable[Bound]) -> None:
         if type(error) is not ConditionFailed:  # the item is gone, or was changed: that comes first
             return error
         item = {} if raw is None else read_object(raw)
-        broken = next((one for one in bounds if not one.holds(item)), None)
+        broken = next((bound for bound in bounds if not bound.holds(item)), None)
         if broken is None:
             return error
         return OutOfBounds(
@@ -117,31 +117,35 @@ def _of_sum(field: FieldPlan, update: Update) -> list[Bound]:
         return []  # it is no number, which is said where it is encoded
     place = update.path
     limits = [(name, limit, _decimal(limit)) for name, limit in limits_of(field)]
-    from_nothing = all(LIMITS[name][1](_EXACT.add(first, by), bound) for name, _, bound in limits)
-    found: list[Bound] = []
-    for name, limit, bound in limits:
+    from_nothing = all(LIMITS[name][1](_EXACT.add(first, by), exact_limit) for name, _, exact_limit in limits)
+    bounds: list[Bound] = []
+    for name, limit, exact_limit in limits:
         if by == 0 or (by > 0) != (name in {"le", "lt"}):
             continue
         sign, holds = LIMITS[name]
         # A number has no more digits than DynamoDB keeps, so the difference need not either.
-        rest = decimal.Context(prec=MAX_DIGITS, rounding=_ROUNDING[name]).subtract(bound, by)
-        condition: Condition = Comparison(sign, (Wire({"N": number_text(rest)}),), place)
+        difference = decimal.Context(prec=MAX_DIGITS, rounding=_ROUNDING[name]).subtract(exact_limit, by)
+        condition: Condition = Comparison(sign, (Wire({"N": number_text(difference)}),), place)
         if from_nothing:
             condition = null(place) | condition
 
-        def within(item: Item, holds: Any = holds, bound: Decimal = bound) -> bool:
+        def within(item: Item, holds: Any = holds, exact_limit: Decimal = exact_limit) -> bool:
             stored = found_at(place, item)
             if stored is U:
                 return from_nothing
-            return "N" in stored and bool(holds(_EXACT.add(Decimal(stored["N"]), by), bound))
+            return "N" in stored and bool(holds(_EXACT.add(Decimal(stored["N"]), by), exact_limit))
 
-        found.append(Bound(place, name, f"be {sign} {limit}", condition, within))
-    if not found and not from_nothing and limits:
-        name, limit, _ = next(one for one in limits if not LIMITS[one[0]][1](_EXACT.add(first, by), one[2]))
+        bounds.append(Bound(place, name, f"be {sign} {limit}", condition, within))
+    if not bounds and not from_nothing and limits:
+        name, limit, _ = next(
+            named_limit
+            for named_limit in limits
+            if not LIMITS[named_limit[0]][1](_EXACT.add(first, by), named_limit[2])
+        )
         there = Comparison("not null", (), place)
         rule = f"be {LIMITS[name][0]} {limit}"
-        found.append(Bound(place, name, rule, there, lambda item: found_at(place, item) is not U))
-    return found
+        bounds.append(Bound(place, name, rule, there, lambda item: found_at(place, item) is not U))
+    return bounds
 
 
 def _decimal(value: Any) -> Decimal:
@@ -153,9 +157,9 @@ def _decimal(value: Any) -> Decimal:
 def _of_other(plan: ModelRequests, field: FieldPlan, update: Update) -> list[Bound]:
     """A value that is taken over from another attribute, which must be within the bounds of this one."""
     codec, place, source = plan.codec, update.path, update.value
-    other = plan_at(codec, source.parts)
+    source_field = plan_at(codec, source.parts)
     pattern = field.field.pattern
-    if pattern is not None and (other is None or other.field.pattern != pattern):
+    if pattern is not None and (source_field is None or source_field.field.pattern != pattern):
         raise misuse(
             codec, place.parts, f"has a pattern, which cannot be checked of {source.name}: load the object and set it"
         )
@@ -168,9 +172,9 @@ def _of_other(plan: ModelRequests, field: FieldPlan, update: Update) -> list[Bou
         raise misuse(
             codec, place.parts, f"has bounds, which cannot be checked of {source.name}: load the object and set it"
         )
-    default = None if other is None else default_of(other)
+    default = None if source_field is None else default_of(source_field)
     kept = Comparison("attribute_exists", (), place) if update.kind == "if_not_exists" else None
-    found: list[Bound] = []
+    bounds: list[Bound] = []
     for name, limit in limits_of(field):
         sign, holds = LIMITS[name]
         wire = {"N": number_text(limit)} if field.shape in _NUMBERS else encode_shape(field.shape, limit)
@@ -181,9 +185,9 @@ def _of_other(plan: ModelRequests, field: FieldPlan, update: Update) -> list[Bou
             stored = found_at(source, item)
             return fits if stored is U else bool(holds(value_of(field, stored), limit))
 
-        found.append(Bound(place, name, f"be {sign} {limit}", null(source) | condition if fits else condition, within))
-    found += of_size(field, place, source, default)
-    return found if kept is None else [_unless_kept(one, kept) for one in found]
+        bounds.append(Bound(place, name, f"be {sign} {limit}", null(source) | condition if fits else condition, within))
+    bounds += of_size(field, place, source, default)
+    return bounds if kept is None else [_unless_kept(bound, kept) for bound in bounds]
 
 
 def _unless_kept(bound: Bound, kept: Condition) -> Bound:

@@ -40,10 +40,10 @@ def of_growth(plan: ModelRequests, field: FieldPlan, update: Update) -> list[Bou
     if kind not in {"add_to_set", "delete_from_set"} or field.shape.tag not in _SETS:
         return []
     members = [] if isinstance(update.value, Wire) else list(update.value)
-    wires = [plan.update_operand(place, one, "element") or {} for one in members]
+    wires = [plan.update_operand(place, member, "element") or {} for member in members]
     atoms: list[Atom] = [
-        (Comparison("contains", (one,), place), _is_member(place, wire))
-        for one, wire in zip(members, wires, strict=True)
+        (Comparison("contains", (member,), place), _is_member(place, wire))
+        for member, wire in zip(members, wires, strict=True)
     ]
     if kind == "add_to_set":
         return _grows(field, place, atoms, len(atoms), start)
@@ -54,32 +54,32 @@ def of_elements(plan: ModelRequests, updates: Iterable[Update]) -> list[Bound]:
     """Lists and maps whose elements are set or removed."""
     grown: dict[tuple[Any, ...], list[Location]] = {}
     shrunk: dict[tuple[Any, ...], list[Location]] = {}
-    for one in updates:
-        parts = one.path.parts
-        if len(parts) < 2 or not isinstance(parts[-1], (int, str)) or one.kind in _OF_WHAT_IS_THERE:
+    for update in updates:
+        parts = update.path.parts
+        if len(parts) < 2 or not isinstance(parts[-1], (int, str)) or update.kind in _OF_WHAT_IS_THERE:
             continue
-        (shrunk if one.kind == "remove" else grown).setdefault(parts[:-1], []).append(one.path)
-    found: list[Bound] = []
+        (shrunk if update.kind == "remove" else grown).setdefault(parts[:-1], []).append(update.path)
+    bounds: list[Bound] = []
     for parts, places in grown.items():
         field = _collection(plan, parts)
         if field is not None and not _is_within(field, places):
-            found += _grows(field, location_of(parts), _atoms(places), len(places), 0)
+            bounds += _grows(field, location_of(parts), _atoms(places), len(places), 0)
     for parts, places in shrunk.items():
         field = _collection(plan, parts)
         if field is not None:
-            found += _shrinks(field, location_of(parts), _atoms(places))
-    return found
+            bounds += _shrinks(field, location_of(parts), _atoms(places))
+    return bounds
 
 
 def _collection(plan: ModelRequests, parts: tuple[Any, ...]) -> FieldPlan | None:
     """The field of a place, if it is a list or a map with bounds."""
     field = plan_at(plan.codec, parts)
-    known = field is not None and field.bounded and field.hook is None and field.shape.tag in {"L", "M"}
-    return field if known else None
+    has_bounds = field is not None and field.bounded and field.hook is None and field.shape.tag in {"L", "M"}
+    return field if has_bounds else None
 
 
 def _atoms(places: list[Location]) -> list[Atom]:
-    return [(Comparison("attribute_exists", (), one), _is_there(one)) for one in places]
+    return [(Comparison("attribute_exists", (), place), _is_there(place)) for place in places]
 
 
 _OF_WHAT_IS_THERE: Final = frozenset({"append", "prepend", "delete_from_set"})
@@ -90,7 +90,7 @@ Atom = tuple[Condition, Callable[[Item], bool]]
 
 def of_size(field: FieldPlan, place: Location, source: Location, default: Any) -> list[Bound]:
     """The length of what is taken over from ``source``."""
-    found: list[Bound] = []
+    bounds: list[Bound] = []
     least, most = field.field.min_length, field.field.max_length
     for name, sign, limit, rule in (("min_length", ">=", least, AT_LEAST), ("max_length", "<=", most, AT_MOST)):
         if limit is None:
@@ -104,8 +104,8 @@ def of_size(field: FieldPlan, place: Location, source: Location, default: Any) -
                 return fits
             return size_of(stored) >= limit if name == "min_length" else size_of(stored) <= limit
 
-        found.append(Bound(place, name, f"{rule} {limit}", null(source) | condition if fits else condition, within))
-    return found
+        bounds.append(Bound(place, name, f"{rule} {limit}", null(source) | condition if fits else condition, within))
+    return bounds
 
 
 AT_LEAST: Final = "have a length of at least"
@@ -115,22 +115,22 @@ AT_MOST: Final = "have a length of at most"
 def _grows(field: FieldPlan, place: Location, atoms: list[Atom], count: int, start: int) -> list[Bound]:
     """A collection to which ``count`` elements come, as far as they are not there, and which counts as ``start`` long."""
     most, least = field.field.max_length, field.field.min_length
-    found: list[Bound] = []
+    bounds: list[Bound] = []
     if most is not None:
         condition = _counted(place, "size <=", most, -1, atoms, count)
         if start + count <= most:
             condition = null(place) | condition
         elif start:  # else the size says it
             condition = Comparison("not null", (), place) & condition
-        found.append(
+        bounds.append(
             Bound(place, "max_length", f"{AT_MOST} {most}", condition, _holds(place, atoms, count, start, most))
         )
     if least is not None and start + count < least:
         there = Comparison("not null", (), place)
-        found.append(
+        bounds.append(
             Bound(place, "min_length", f"{AT_LEAST} {least}", there, lambda item: found_at(place, item) is not U)
         )
-    return found
+    return bounds
 
 
 def _holds(place: Location, atoms: list[Atom], count: int, start: int, most: int) -> Callable[[Item], bool]:
@@ -149,7 +149,7 @@ def _shrinks(field: FieldPlan, place: Location, atoms: list[Atom]) -> list[Bound
     least = field.field.min_length
     if least is None:
         return []
-    gone: list[Atom] = [_not(one) for one in atoms]
+    gone: list[Atom] = [_not(atom) for atom in atoms]
     condition = null(place) | _counted(place, "size >=", least, 1, gone, len(gone))
 
     def holds(item: Item) -> bool:
@@ -181,7 +181,7 @@ def _counted(place: Location, op: str, limit: int, sign: int, atoms: list[Atom],
         if without:
             if len(atoms) < without:
                 continue
-            every = [reduce(and_, (one for one, _ in some)) for some in combinations(atoms, without)]
+            every = [reduce(and_, (condition for condition, _ in some)) for some in combinations(atoms, without)]
             terms.append(reduce(or_, every))
         choices.append(reduce(and_, terms))
     if not choices:  # so many never fit
@@ -192,7 +192,7 @@ def _counted(place: Location, op: str, limit: int, sign: int, atoms: list[Atom],
 def _is_within(field: FieldPlan, places: list[Location]) -> bool:
     """Whether these elements of a list have a place in it, however long it is."""
     most = field.field.max_length
-    return most is None or all(isinstance(one.parts[-1], int) and one.parts[-1] < most for one in places)
+    return most is None or all(isinstance(place.parts[-1], int) and place.parts[-1] < most for place in places)
 
 
 def _is_there(place: Location) -> Callable[[Item], bool]:
@@ -211,7 +211,7 @@ def _is_member(place: Location, wire: Item) -> Callable[[Item], bool]:
 
     def is_member(item: Item) -> bool:
         stored = found_at(place, item)
-        return stored is not U and _plain(tag, value) in {_plain(tag, one) for one in stored.get(f"{tag}S", [])}
+        return stored is not U and _plain(tag, value) in {_plain(tag, member) for member in stored.get(f"{tag}S", [])}
 
     return is_member
 

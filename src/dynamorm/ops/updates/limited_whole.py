@@ -35,7 +35,7 @@ def check_whole(
     Raises: OutOfBounds naming the field.
     """
     for parts in dict.fromkeys(
-        one.path.parts[:length] for one in updates for length in range(len(place), len(one.path.parts) + 1)
+        update.path.parts[:length] for update in updates for length in range(len(place), len(update.path.parts) + 1)
     ):
         field = plan_at(plan.codec, parts)
         if field is None or not field.bounded or field.hook is not None:
@@ -60,10 +60,10 @@ def _broken(field: FieldPlan, was: Wire | None, now: Wire) -> Iterator[tuple[str
     ((tag, value),) = now.items()
     if tag == "N":
         number = Decimal(value)
-        known = Decimal(was["N"]) if was is not None and "N" in was else None
+        old_number = Decimal(was["N"]) if was is not None and "N" in was else None
         for name, limit in limits_of(field):
             sign, holds = LIMITS[name]
-            worse = known is None or (number > known if name in {"le", "lt"} else number < known)
+            worse = old_number is None or (number > old_number if name in {"le", "lt"} else number < old_number)
             if worse and not holds(number, Decimal(str(limit))):
                 yield name, f"be {sign} {limit}"
     elif tag in _SIZED:

@@ -48,47 +48,47 @@ def whole_start(
     return term, held
 
 
-def _still_elsewhere(place: tuple[Part, ...], found: Elsewhere) -> Condition:
+def _still_elsewhere(place: tuple[Part, ...], state: Elsewhere) -> Condition:
     """The condition that a place is stored under the name where it was found, with that very value."""
     others = _others_of(place)
-    at = next(at for at, one in enumerate(others) if one.parts[-1].stored == found.name)  # type: ignore[union-attr] # a Field
+    at = next(at for at, location in enumerate(others) if location.parts[-1].stored == state.name)  # type: ignore[union-attr] # a Field
     there: Condition = (
         Comparison("attribute_type", (_NULL,), others[at])
-        if "NULL" in found.wire
-        else Comparison("=", (Wire(found.wire),), others[at])
+        if "NULL" in state.wire
+        else Comparison("=", (Wire(state.wire),), others[at])
     )
     return _missing([location_of(place), *others[:at]]) & there
 
 
-def _held_elsewhere(codec: Any, place: tuple[Part, ...], found: Elsewhere) -> Any:
+def _held_elsewhere(codec: Any, place: tuple[Part, ...], state: Elsewhere) -> Any:
     """What is stored under another name, in the form in which it is written."""
-    plan = plan_at(codec, place)
-    if "NULL" in found.wire:
+    field = plan_at(codec, place)
+    if "NULL" in state.wire:
         empty = null_at(codec, place)
         return None if empty is U else empty
-    return found.wire if plan is None else plan.canonical(found.wire)
+    return state.wire if field is None else field.canonical(state.wire)
 
 
 def _aligned(held: Any, parts: tuple[Part, ...]) -> Any:
     """A map with what lies on the way of ``parts`` under its own names, where it was read under others."""
     if not parts or not isinstance(held, dict):
         return held
-    first, *rest = parts
+    first, *inner_parts = parts
     if isinstance(first, int):
         elements = held.get("L", ())
         if first >= len(elements):
             return held
-        found = _aligned(elements[first], tuple(rest))
-        return held if found is elements[first] else {"L": [*elements[:first], found, *elements[first + 1 :]]}
+        aligned = _aligned(elements[first], tuple(inner_parts))
+        return held if aligned is elements[first] else {"L": [*elements[:first], aligned, *elements[first + 1 :]]}
     members = held.get("M")
     if members is None:
         return held
-    names = [first] if isinstance(first, str) else [one.stored for one in names_of(first)]
-    name = next((one for one in names if one in members), None)
+    names = [first] if isinstance(first, str) else [field.stored for field in names_of(first)]
+    name = next((candidate for candidate in names if candidate in members), None)
     if name is None:
         return held
-    found = _aligned(members[name], tuple(rest))
-    return held if name == names[0] and found is members[name] else {"M": {**members, names[0]: found}}
+    aligned = _aligned(members[name], tuple(inner_parts))
+    return held if name == names[0] and aligned is members[name] else {"M": {**members, names[0]: aligned}}
 
 
 def _has_others(place: tuple[Part, ...]) -> bool:
@@ -109,7 +109,7 @@ def taken_from(update: Update, states: States, terms: dict[tuple[Any, ...], Cond
         here = (*parts[: len(place) - 1], last)
         state = states.get(location_of(place).stored)
         if isinstance(state, Elsewhere):
-            parts[len(place) - 1] = next(one for one in names_of(last) if one.stored == state.name)
+            parts[len(place) - 1] = next(field for field in names_of(last) if field.stored == state.name)
             there = location_of(tuple(parts[: len(place)]))
             terms["from", place] = _missing([location_of(here)]) & Comparison("attribute_exists", (), there)
         else:
@@ -118,4 +118,4 @@ def taken_from(update: Update, states: States, terms: dict[tuple[Any, ...], Cond
 
 
 def _missing(places: Iterable[Location]) -> Condition:
-    return reduce(and_, [Comparison("attribute_not_exists", (), one) for one in places])
+    return reduce(and_, [Comparison("attribute_not_exists", (), place) for place in places])

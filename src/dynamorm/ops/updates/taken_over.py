@@ -1,4 +1,4 @@
-"""What `.set(P.other)` takes over from another attribute must be readable where it comes to stand.
+"""What `.set(P.other)` takes over from another attribute must be readable where it is then stored.
 
 The types are compared before anything is sent (`dynamorm.codec.values.updates`). None is told by the database alone: that there is
 none becomes a condition. Used only by updates that take over.
@@ -35,7 +35,7 @@ def not_none(plan: ModelRequests, update: Update) -> Condition | None:
 def explain(write: Write, updates: Iterable[Update]) -> None:
     """Say of a write that was refused because an attribute is None which one it was."""
     plan = write.plan
-    taken = [one for one in updates if isinstance(one.value, Location) and not_none(plan, one) is not None]
+    taken = [update for update in updates if isinstance(update.value, Location) and not_none(plan, update) is not None]
     if not taken:
         return
 
@@ -44,7 +44,7 @@ def explain(write: Write, updates: Iterable[Update]) -> None:
         if type(error) is not ConditionFailed or raw is None:  # it was changed: that comes first
             return error
         item = {"M": read_object(raw)}
-        none = next((one for one in taken if "NULL" in (at_path(item, one.value.stored) or ())), None)
+        none = next((update for update in taken if "NULL" in (at_path(item, update.value.stored) or ())), None)
         if none is None:
             return error
         name, codec = plan.codec.schema.name, plan.codec

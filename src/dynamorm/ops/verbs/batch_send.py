@@ -52,7 +52,7 @@ _POISON = (ValidationError, ClientError, AccessDenied)
 
 _HEADS: Final = {"Put": b'{"PutRequest":{"Item":', "Delete": b'{"DeleteRequest":{"Key":'}
 OVERHEAD: Final = 26
-"""Bytes that a request says of an item beside it."""
+"""Bytes that a request adds to the JSON of each item."""
 
 
 class Entry(Struct, eq=False):
@@ -198,7 +198,7 @@ class Load:
         resolve = self.context.resolver(lambda _, deadline: _resolve(self.context, entry, deadline))
         op = _request([entry], 0.001)
         why = pace.why or "then the service refused it"
-        found = OutcomeUnknown(
+        unknown = OutcomeUnknown(
             f"{op.name} was sent and its answer was lost; {why}: the item may or may not have been written",
             key=entry.plan.key_names,
             resolver=lambda deadline: resolve(op, deadline),
@@ -208,8 +208,8 @@ class Load:
             attempts=pace.requests,
             earlier=lost,
         )
-        found.__cause__ = error
-        return found
+        unknown.__cause__ = error
+        return unknown
 
 
 def _alone(context: Context, entry: Entry) -> Flow[None]:
@@ -293,11 +293,11 @@ def _resolve(context: Context, entry: Entry, deadline: float | None) -> Flow[Out
     except DynamORMError:
         return Outcome.UNKNOWN
     if entry.kind == "Delete":
-        found = raw is None
+        was_applied = raw is None
     else:
         own = tokens(plan.codec.ring(entry.content))  # none without a version
-        found = raw is not None and own != () and own[0] in tokens(plan.codec.ring(raw))
-    if not found:
+        was_applied = raw is not None and own != () and own[0] in tokens(plan.codec.ring(raw))
+    if not was_applied:
         return Outcome.UNKNOWN
     entry.done()
     return Outcome.APPLIED

@@ -67,7 +67,7 @@ def write(
             raise ValidationError(
                 f"batch_write: {name} is a list of objects, not a {type(given).__name__}: write [obj]", field=name
             )
-    removals = [_removal(context, one, f"deletes[{place}]") for place, one in enumerate(deletes)]
+    removals = [_removal(context, target, f"deletes[{place}]") for place, target in enumerate(deletes)]
     removed = {entry.address: entry for entry in removals}
     if isinstance(puts, Collection):  # everything is checked, and duplicates are found, before anything is sent
         every = [*_put_entries(context, puts, removed, strict=True), *removals]
@@ -181,9 +181,9 @@ def _supersede(entries: list[Entry]) -> None:
         last[entry.address] = entry
 
 
-def _same_write(one: Entry, other: Entry) -> bool:
+def _same_write(earlier: Entry, later: Entry) -> bool:
     """Whether two writes to one item do the same: deletes of two classes, where one is checked, may end otherwise."""
-    return one.plan is other.plan or not (one.checked or other.checked)
+    return earlier.plan is later.plan or not (earlier.checked or later.checked)
 
 
 def _put_entries(context: Context, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool) -> Iterator[Entry]:
@@ -193,15 +193,15 @@ def _put_entries(context: Context, puts: Iterable[Any], removed: dict[Any, Entry
         error: Exception
         try:
             entry = _put(share, obj)
-            if removed and (other := removed.get(entry.address)) is not None:
+            if removed and (removal := removed.get(entry.address)) is not None:
                 raise ValidationError(
-                    f"the {entry.plan.codec.schema.name} is also to be deleted, by {other.place}: a batch has no order,"
-                    " so name each item in one of the lists"
+                    f"the {entry.plan.codec.schema.name} is also to be deleted, by {removal.place}: a batch has no"
+                    " order, so name each item in one of the lists"
                 )
             yield entry
             continue
-        except (DynamORMError, TypeError) as found:
-            error = found
+        except (DynamORMError, TypeError) as failure:
+            error = failure
         wrong = at(error, f"puts[{place}]")
         if strict:
             raise wrong
@@ -282,16 +282,16 @@ def _removal(context: Context, given: Any, place: str) -> Entry:
             _check(plan)
             parts = key[0] if len(key) == 1 and key[0].__class__ is dict else {}
             json = plan.codec.key_json(key_from_parts(plan, (), parts) if parts else tuple(key))
-            known = False
+            is_loaded = False
         else:
             plan = context.plan(type(given))
             _check(plan)
             json = plan.codec.key_of(given)
-            known = plan.codec.loaded(given) is not None
-    except (DynamORMError, TypeError) as found:
-        error = found
+            is_loaded = plan.codec.loaded(given) is not None
+    except (DynamORMError, TypeError) as failure:
+        error = failure
     else:
-        checked = not known and bool(tags_of(plan.codec.schema))
+        checked = not is_loaded and bool(tags_of(plan.codec.schema))
         return Entry(given, plan, "Delete", json, json, (plan.table, json), place=place, checked=checked)
     raise at(error, place)
 

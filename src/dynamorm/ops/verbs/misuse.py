@@ -19,11 +19,11 @@ def check_change(schema: Schema, key: tuple[Any, ...], parts: dict[str, Any], up
     for name in parts:
         if name not in names:
             raise not_an_argument(schema, name)
-    for one in key:
-        if isinstance(one, (dict, list, set)):
-            first = next((name for name in one if name in schema.fields), None)
+    for value in key:
+        if isinstance(value, (dict, list, set)):
+            first = next((name for name in value if name in schema.fields), None)
             raise ValidationError(
-                f"changes of a {schema.name} are updates, not a {type(one).__name__}: {_written(schema, first)}",
+                f"changes of a {schema.name} are updates, not a {type(value).__name__}: {_written(schema, first)}",
                 field=first,
             )
     if not updates:
@@ -33,14 +33,14 @@ def check_change(schema: Schema, key: tuple[Any, ...], parts: dict[str, Any], up
 
 
 def not_one_object(verb: str, obj: Any, more: tuple[Any, ...], named: dict[str, Any]) -> InvalidUse:
-    """The error for what is given to a verb of one object beside it: its values, or more objects."""
+    """The error for arguments that are given to a verb after its one object: values, or more objects."""
     if not isinstance(obj, type):
         given = f"{next(iter(named))}= is no argument of it" if named else f"got {1 + len(more)} arguments"
         return InvalidUse(
             f"{verb} takes one object, {given}: many objects are for batch_write(puts=[...]) or a transaction"
         )
     name = obj.__name__
-    values = "**values" if any(isinstance(one, dict) for one in more) else "<field>=value"
+    values = "**values" if any(isinstance(argument, dict) for argument in more) else "<field>=value"
     return InvalidUse(f"{verb} takes an object, not a class and its values: write db.{verb}({name}({values}))")
 
 

@@ -189,9 +189,9 @@ def _stamp(plan: ModelRequests, obj: Any, wire: dict[str, Any], loaded: bytes | 
     stamp = time_wire(now)
     times: dict[str, Any] = {}
     if created is not None:
-        known = None if loaded is None else codec.stored(obj, created.stored)
-        wire[created.stored] = stamp if known is None else known
-        times[created.name] = now if known is None else codec.decode_field(created.name, known)
+        created_wire = None if loaded is None else codec.stored(obj, created.stored)
+        wire[created.stored] = stamp if created_wire is None else created_wire
+        times[created.name] = now if created_wire is None else codec.decode_field(created.name, created_wire)
     if updated is not None:
         wire[updated.stored] = stamp
         times[updated.name] = now

@@ -279,28 +279,32 @@ def _nothing(_: bytes | None) -> None:
 
 def _explain_taken_over(draft: UpdateDraft) -> None:
     """Let the error of a refused write name the attribute that is None, and was to be taken over."""
-    if draft.begun is not None and draft.begun.terms and any(isinstance(one.value, Location) for one in draft.updates):
+    if (
+        draft.begun is not None
+        and draft.begun.terms
+        and any(isinstance(change.value, Location) for change in draft.updates)
+    ):
         draft.explain.append(partial(explain_taken_over, updates=draft.updates))
 
 
-def _check_sizes(plan: ModelRequests, updates: tuple[Update, ...], body: bytes, rest: dict[str, Any]) -> None:
+def _check_sizes(plan: ModelRequests, updates: tuple[Update, ...], body: bytes, parameters: dict[str, Any]) -> None:
     """Refuse a single value that cannot be in any item, and too many large ones."""
     schema = plan.codec.schema
-    for one in updates:
-        if one.value is None or isinstance(one.value, Location):
+    for change in updates:
+        if change.value is None or isinstance(change.value, Location):
             continue
-        what = "element" if one.kind in {"append", "prepend", "append_or_create"} else "value"
-        wire = None if one.kind == "add" else plan.update_operand(one.path, one.value, what)
-        size = 0 if wire is None else item_size({one.path.field.stored: wire})
+        operand_kind = "element" if change.kind in {"append", "prepend", "append_or_create"} else "value"
+        wire = None if change.kind == "add" else plan.update_operand(change.path, change.value, operand_kind)
+        size = 0 if wire is None else item_size({change.path.field.stored: wire})
         if size > MAX_ITEM:
             raise ItemTooLarge(
-                f"{schema.name}.{one.path.name} alone has {size} bytes; an item may have {MAX_ITEM}",
-                field=one.path.name,
+                f"{schema.name}.{change.path.name} alone has {size} bytes; an item may have {MAX_ITEM}",
+                field=change.path.name,
                 size=size,
                 limit=MAX_ITEM,
                 table=plan.table,
             )
-    check_values(body, rest)
+    check_values(body, parameters)
 
 
 def _set(stored: str, wire: dict[str, Any]) -> Update:
@@ -310,27 +314,27 @@ def _set(stored: str, wire: dict[str, Any]) -> Update:
 def _by_key_stamps(context: Context, plan: ModelRequests, *, upsert: bool) -> list[Update]:
     """The library-owned attributes when the stored version is not known: it is raised by one, whatever it is."""
     codec = plan.codec
-    found: list[Update] = []
+    stamps: list[Update] = []
     created = plan.created if upsert else None
     if plan.updated is not None or created is not None:
         now = time_wire(context.now())
         if plan.updated is not None:
-            found.append(_set(plan.updated.stored, now))
+            stamps.append(_set(plan.updated.stored, now))
         if created is not None:
-            found.append(_if_missing(created, now))
+            stamps.append(_if_missing(created, now))
     if upsert and codec.schema.discriminator is not None and codec.schema.tag is not None:
         # An item that is there keeps its class, which may be a subclass.
-        found.append(system_path(codec.schema.discriminator).if_not_exists(Wire(text_wire(codec.schema.tag))))
+        stamps.append(system_path(codec.schema.discriminator).if_not_exists(Wire(text_wire(codec.schema.tag))))
     if plan.version is not None:
         # An item that is made by this very update gets 0, as one made by create does: it starts from -1.
-        found.append(_raise_version(plan.version, number_wire(1), number_wire(-1) if upsert else None))
-    return found
+        stamps.append(_raise_version(plan.version, number_wire(1), number_wire(-1) if upsert else None))
+    return stamps
 
 
 def _if_missing(field: Field, wire: dict[str, Any]) -> Update:
     return system_path(field.stored).if_not_exists(Wire(wire))
 
 
-def _raise_version(field: Field, one: dict[str, Any], start: dict[str, Any] | None) -> Update:
+def _raise_version(field: Field, step: dict[str, Any], start: dict[str, Any] | None) -> Update:
     path = system_path(field.stored)
-    return Update("add", path, Wire(one), None if start is None else Wire(start))
+    return Update("add", path, Wire(step), None if start is None else Wire(start))

@@ -1,4 +1,4 @@
-"""Why a transaction was cancelled, laid at the door of the operations it was made of. It must not know how it was sent."""
+"""Why a transaction was cancelled: one reason for each operation it was made of. It must not know how it was sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _VERBS: Final = {"Put": "put", "Update": "update", "Delete": "delete", "ConditionCheck": "check"}
 _PASSING: Final = {Kind.CONFLICT, Kind.THROTTLE}
 _IN_FULL: Final = 10
-"""Reasons told in full in a message; of the others only the place is."""
+"""Reasons that a message gives in full; of the others it gives the position and the code."""
 
 
 def told(
@@ -38,10 +38,10 @@ def told(
         # The first lasting reason of an operation says more than one that passes.
         if reason.code is not None and (position not in worst or (_passes(worst[position][1]) and not _passes(reason))):
             worst[position] = write, reason
-    found: list[CancellationReason | None] = [None] * len(operations)
+    reasons: list[CancellationReason | None] = [None] * len(operations)
     for position, (write, reason) in worst.items():
-        found[position] = _reason(operations, position, write, reason, info)
-    return TransactionCancelled(_text(operations, found), reasons=found, **info)
+        reasons[position] = _reason(operations, position, write, reason, info)
+    return TransactionCancelled(_text(operations, reasons), reasons=reasons, **info)
 
 
 def learnt(
@@ -95,11 +95,11 @@ def _error(write: Write, code: str, reason: Reason, info: dict[str, Any]) -> Dyn
     return errors_of.of_request(kind, ServiceFault(code, text, {}, 400), write.body, info)
 
 
-def _text(operations: Sequence[Write | None], found: Sequence[CancellationReason | None]) -> str:
-    blamed = [one for one in found if one is not None]
+def _text(operations: Sequence[Write | None], reasons: Sequence[CancellationReason | None]) -> str:
+    blamed = [reason for reason in reasons if reason is not None]
     lines = [
-        f"{named(operations, one.position or 0)}: {one.code}, {'' if one.error is None else one.error.message}"
-        for one in blamed[:_IN_FULL]
+        f"{named(operations, reason.position or 0)}: {reason.code}, {'' if reason.error is None else reason.error.message}"
+        for reason in blamed[:_IN_FULL]
     ]
-    rest = [f"operation {one.position}: {one.code}" for one in blamed[_IN_FULL:]]
-    return f"the transaction was cancelled and nothing of it was applied: {'; '.join([*lines, *rest])}"
+    short_lines = [f"operation {reason.position}: {reason.code}" for reason in blamed[_IN_FULL:]]
+    return f"the transaction was cancelled and nothing of it was applied: {'; '.join([*lines, *short_lines])}"

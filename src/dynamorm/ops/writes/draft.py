@@ -51,7 +51,7 @@ class WriteDraft:
 
     What rules add: `require` conditions; ``more`` updates that go along with the caller's; ``together_with``, other writes
     that are applied with this one or not at all; ``explain``, functions that let the error of the refused write say why.
-    ``if_unchanged``: the write relies on what is stored, is refused when that has changed, and may be built anew.
+    ``if_unchanged``: the write relies on what is stored, is refused when that has changed, and may be built again.
     ``values`` are those that `set` was given. ``repeatable``: sent twice, it has the effect of once. ``checked``: there is a condition beside the version's.
     """
 
@@ -101,10 +101,10 @@ class WriteDraft:
                 f"{codec.schema.name} has no field {name!r}{did_you_mean(str(name), codec.plans)}", field=str(name)
             )
         field = codec.field(name)
-        if (what := self._more_than_a_value(field)) is not None:
+        if (role_text := self._more_than_a_value(field)) is not None:
             raise ValidationError(
-                f"{field.owner}.{name} is {what}, which a rule cannot set beside a write: give it to the object before, or"
-                " return draft.instead(...) from transform",
+                f"{field.owner}.{name} is {role_text}, which a rule cannot set beside a write: give it to the object before,"
+                " or return draft.instead(...) from transform",
                 field=name,
             )
         wire = codec.encode_field(name, value)
@@ -115,11 +115,13 @@ class WriteDraft:
         """What a field is, where more of the write is made of it than its attribute."""
         if field.role not in {"", "ttl"}:
             return "a part of the key" if field.role in {"partition", "sort"} else "kept by the library"
-        if any(field in one.fields for one in self.plan.uniques):
+        if any(field in constraint.fields for constraint in self.plan.uniques):
             return "Unique"
-        for one in self.plan.codec.composites.values():
-            if field.name in {one.field.name, *(name for name, _ in one.sources)}:
-                return f"a part of {one.field.name}" if field.name != one.field.name else "computed from others"
+        for computed in self.plan.codec.composites.values():
+            if field.name in {computed.field.name, *(name for name, _ in computed.sources)}:
+                return (
+                    f"a part of {computed.field.name}" if field.name != computed.field.name else "computed from others"
+                )
         return None
 
     def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
@@ -135,7 +137,7 @@ class WriteDraft:
             self.item[field.stored] = wire
 
     def pin(self, stored: Mapping[str, dict[str, Any] | None]) -> None:
-        """Let the write happen only while these attributes are stored so (None: are not there); else it is built anew."""
+        """Let the write happen only while these attributes are stored so (None: are not there); else it is built again."""
         places = self.places
         for name, wire in stored.items():
             place = places.name(name)
@@ -315,8 +317,8 @@ class SaveDraft(WriteDraft):
         name = field.stored
         self.changes[name] = wire
         # It is written whole, and not what the caller has changed inside it.
-        self.tails = {one: tail for one, tail in self.tails.items() if one != name}
-        self.shown = {one: default for one, default in self.shown.items() if one != name}
+        self.tails = {stored_name: tail for stored_name, tail in self.tails.items() if stored_name != name}
+        self.shown = {stored_name: default for stored_name, default in self.shown.items() if stored_name != name}
         if self.inside is not None and name in self.inside.edits:
             del self.inside.edits[name]
             if not self.inside.edits:

@@ -56,6 +56,6 @@ def finished(context: Context, writes: Iterable[Write]) -> list[Write]:
 
 def others(write: Write) -> Iterable[Write]:
     """All that must be applied with a write."""
-    for other in write.together_with:
-        yield other
-        yield from others(other)
+    for companion in write.together_with:
+        yield companion
+        yield from others(companion)

@@ -47,7 +47,7 @@ TURNS: Final = 5
 
 
 class Forms(Struct, eq=False):
-    """How a write is built again in another form: ``build(states=...)`` makes it anew.
+    """How a write is built again in another form: ``build(states=...)`` makes the new write.
 
     ``updates`` are those that were asked for, ``states`` those that the write was made for. ``conditional``: its form has
     a condition of its own, so a failed condition may be that one.
@@ -77,25 +77,27 @@ def with_prefixes(parts: tuple[Part, ...]) -> list[tuple[Part, ...]]:
 
 def _looked_at(update: Update) -> list[tuple[Part, ...]]:
     """The places whose states matter to an update: its own, and those of what it takes over."""
-    found = places(update)
+    looked_at = places(update)
     if isinstance(update.value, Location):
-        found += [one for one in with_prefixes(update.value.parts) if isinstance(one[-1], Field) and one[-1].also_read]
-    return found
+        looked_at += [
+            place for place in with_prefixes(update.value.parts) if isinstance(place[-1], Field) and place[-1].also_read
+        ]
+    return looked_at
 
 
 def states_of(updates: Iterable[Update], raw: bytes | None) -> States:
     """The states of the places that updates depend on, in an item; in one that is not there all are missing."""
     item = {"M": {} if raw is None else read_object(raw)}
-    found: dict[tuple[str | int, ...], str | Elsewhere] = {}
-    for place in dict.fromkeys(place for one in updates for place in _looked_at(one)):
+    states: dict[tuple[str | int, ...], str | Elsewhere] = {}
+    for place in dict.fromkeys(place for update in updates for place in _looked_at(update)):
         wire, name = _at(item, place)
         if wire is U:
-            found[location_of(place).stored] = "missing"
+            states[location_of(place).stored] = "missing"
         elif isinstance(place[-1], Field) and name != place[-1].stored:
-            found[location_of(place).stored] = Elsewhere(name, wire)
+            states[location_of(place).stored] = Elsewhere(name, wire)
         elif "NULL" in wire:
-            found[location_of(place).stored] = "null"
-    return found
+            states[location_of(place).stored] = "null"
+    return states
 
 
 def _at(wire: Any, parts: tuple[Part, ...]) -> tuple[Any, Any]:
@@ -104,7 +106,7 @@ def _at(wire: Any, parts: tuple[Part, ...]) -> tuple[Any, Any]:
     for part in parts:
         if isinstance(part, Field):
             inside = wire.get("M") or {}
-            name = next((one for one in (part.stored, *part.also_read) if one in inside), None)
+            name = next((candidate for candidate in (part.stored, *part.also_read) if candidate in inside), None)
             wire = U if name is None else inside[name]
         elif isinstance(part, str):
             name = part

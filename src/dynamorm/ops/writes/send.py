@@ -186,5 +186,5 @@ def _look(context: Context, write: Write, end: float) -> Flow[bytes | None]:
     """What is stored after a transaction, where its result is wanted: it returns none itself."""
     if not write.refresh:
         return None
-    found: bytes | None = yield from context.call(read_back(write.plan, write.key, end))
-    return found
+    raw: bytes | None = yield from context.call(read_back(write.plan, write.key, end))
+    return raw

@@ -30,7 +30,7 @@ def found_out(context: Context, write: Write, op: Op, unknown: OutcomeUnknown) -
         raise unknown
     channel, end = context.channel, op.end
     assert end is not None  # set with every OutcomeUnknown
-    turn = 0
+    step = 0
     while True:
         try:
             raw = yield from context.call(_look(write, end))
@@ -44,12 +44,12 @@ def found_out(context: Context, write: Write, op: Op, unknown: OutcomeUnknown) -
             raise refusal(write, raw, info) from unknown
         if write.expects == "absent" and raw is not None:
             raise may_come_late(context, refusal(write, raw, info)) from unknown
-        delay = channel.retry.delay(Kind.TRANSIENT, min(turn, FARTHEST_STEP), channel.random())
+        delay = channel.retry.delay(Kind.TRANSIENT, min(step, FARTHEST_STEP), channel.random())
         # What is as it was when the write was made may still change, by a copy of it that comes late.
         if not _is_open(write, raw) or channel.clock.monotonic() + delay + RETRY_MARGIN >= end:
             raise unknown from unknown.__cause__
         yield Sleep(delay)
-        turn += 1
+        step += 1
 
 
 def _tells(write: Write) -> bool:

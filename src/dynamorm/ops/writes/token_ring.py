@@ -28,7 +28,7 @@ def prepend(token: bytes, ring: bytes) -> bytes:
 
 
 def fresh(token: bytes) -> bytes:
-    """The ring an unconditional put stores: its token, and the cut behind it."""
+    """The ring an unconditional put stores: its token, and the cut after it."""
     return token + CUT
 
 
@@ -43,16 +43,16 @@ def verdict(token: bytes, known_version: int, known_ring: bytes, version: int | 
     """What became of a write that expected ``known_version`` and ``known_ring``, given what is stored now.
 
     APPLIED: the token is there. NOT_APPLIED: it is not, and the stored ring goes on from the known one: at most as many
-    tokens stand in front of it as there were versions since (updates by key, and those of other programs, raise the
-    version without a token), and ours would stand directly in front of it. Nor will it be applied by a copy that comes late: tokens are random, so the pair of version and ring never comes back.
+    tokens stand before it as there were versions since (updates by key, and those of other programs, raise the
+    version without a token), and ours would stand directly before it. Nor will it be applied by a copy that comes late: tokens are random, so the pair of version and ring never comes back.
     UNKNOWN otherwise: the item may have been replaced, made again, or written more often than a ring can tell.
     """
-    stored, known = tokens(ring), tokens(known_ring)
+    stored, known_tokens = tokens(ring), tokens(known_ring)
     if token in stored:
         return Outcome.APPLIED
     moved = 0 if version is None else version - known_version
-    if moved <= 0 or not known or known[0] not in stored:
+    if moved <= 0 or not known_tokens or known_tokens[0] not in stored:
         return Outcome.UNKNOWN
-    place = stored.index(known[0])
-    goes_on = place <= moved and (stored[:place] + known)[:RING] == stored
+    place = stored.index(known_tokens[0])
+    goes_on = place <= moved and (stored[:place] + known_tokens)[:RING] == stored
     return Outcome.NOT_APPLIED if goes_on else Outcome.UNKNOWN

@@ -62,7 +62,7 @@ class Tokened:
         op.resolver = context.resolver(lambda _, deadline: self.resolve(deadline))
 
     def send(self) -> Flow[Any]:
-        """Send it until it is answered. Returns what ``op.decode`` makes of the answer; None when only the spending told.
+        """Send it until it is answered. Returns the result of ``op.decode``; None when only the spending told the outcome.
 
         Raises: what ``op.refused`` raises, or the service's other refusals, when no attempt was or can be applied;
         OutcomeUnknown.
@@ -70,12 +70,12 @@ class Tokened:
         context, op = self._context, self.op
         self._started = context.channel.clock.monotonic()
         self._born = context.channel.clock.time()
-        # Behind that DynamoDB may have forgotten the token, and would apply the same request once more.
+        # After that DynamoDB may have forgotten the token, and would apply the same request once more.
         op.timeout = min(context.config.operation_timeout, TOKEN_LIFE)
         op.expires = self._born + TOKEN_LIFE
         self.end = context.end()
         try:
-            found = yield from context.call(op)
+            result = yield from context.call(op)
         except OutcomeUnknown as error:
             error.token = self._token
             raise
@@ -85,7 +85,7 @@ class Tokened:
             refusal = error
         else:
             self._outcome = Outcome.APPLIED
-            return found
+            return result
         return (yield from self._refused(refusal))
 
     def _refused(self, error: DynamORMError) -> Flow[None]:

@@ -35,9 +35,9 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
     """
     if isinstance(requests, (str, bytes, dict, type)) or not isinstance(requests, Iterable):
         raise ValidationError(f"transact_get takes a list of requests, {_FORM}; got {type(requests).__name__}")
-    asked = [_asked(context, number, one) for number, one in enumerate(requests)]
+    asked = [_asked(context, number, request) for number, request in enumerate(requests)]
     places: dict[tuple[str, bytes], int] = {}
-    where = [places.setdefault((one.plan.table, one.key), len(places)) for one in asked]
+    where = [places.setdefault((lookup.plan.table, lookup.key), len(places)) for lookup in asked]
     if len(places) > MAX_OPERATIONS:
         raise ValidationError(
             f"transact_get reads at most {MAX_OPERATIONS} items at one moment and was asked for {len(places)}: use"
@@ -54,24 +54,24 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
         for at, raw in enumerate(raws):
             if raw is not None:
                 check_address(raw, first[at].key, first[at].plan.starts)
-        found: list[Any] = []
-        for at, one in zip(where, asked, strict=True):
+        objects: list[Any] = []
+        for at, lookup in zip(where, asked, strict=True):
             raw = raws[at]
             # Each request has an object of its own: what is done to one must not show in another.
-            found.append(None if raw is None else one.plan.codec.decode_shown(raw))
-        return found
+            objects.append(None if raw is None else lookup.plan.codec.decode_shown(raw))
+        return objects
 
     op = Op(
         "TransactGetItems",
-        ", ".join(sorted({one.plan.table for one in asked})),
+        ", ".join(sorted({lookup.plan.table for lookup in asked})),
         b'{"TransactItems":[' + parts + b"]}",
         decode,
         refused=lambda fault, _, info: _refused(asked, where, fault, info),
     )
     op.parts = len(places)
     op.prepare = prepare_each([first[at].plan for at in range(len(places))])
-    found: list[Any] = yield from context.call(op)
-    return found
+    objects: list[Any] = yield from context.call(op)
+    return objects
 
 
 _FORM = '(Model, key...) or (Model, {"field": value}) each'
@@ -91,13 +91,15 @@ def _refused(asked: list[_Asked], where: list[int], fault: ServiceFault, info: d
     """The read was cancelled for a reason that lasts."""
     blamed = fault.cancellation
     reasons: list[CancellationReason | None] = []
-    for position, (at, one) in enumerate(zip(where, asked, strict=True)):
+    for position, (at, lookup) in enumerate(zip(where, asked, strict=True)):
         code, message, _ = blamed[at]
-        operation = f"get {one.plan.codec.schema.name}"
+        operation = f"get {lookup.plan.codec.schema.name}"
         reasons.append(
             None if code is None else CancellationReason(code, message, position=position, operation=operation)
         )
-    text = "; ".join(f"request {one.position} ({one.operation}): {one.code}" for one in reasons if one is not None)
+    text = "; ".join(
+        f"request {reason.position} ({reason.operation}): {reason.code}" for reason in reasons if reason is not None
+    )
     raise TransactionCancelled(
         f"the items could not be read together: {text or fault.message}", reasons=reasons, **info
     )

@@ -45,7 +45,7 @@ def commit(
     Raises: ValidationError before anything is sent, TransactionCancelled, OutcomeUnknown.
     """
     operations = (*writes, *checks)
-    if all(one is None for one in operations):
+    if all(operation is None for operation in operations):
         return
     for turn in range(TURNS):
         sent = Commit(context, operations, token)
@@ -81,7 +81,7 @@ def _in_other_forms(
     if error.outcome is not Outcome.NOT_APPLIED:
         return operations
     reasons = error.reasons if isinstance(error, TransactionCancelled) else [None] * len(operations)
-    found: list[Write | None] = []
+    in_forms: list[Write | None] = []
     for write, reason in zip(operations, reasons, strict=True):
         why = error if reason is None else reason.error
         other = None
@@ -96,12 +96,12 @@ def _in_other_forms(
             if other is not None:
                 other.label, other.verb = write.label, write.verb
                 other.refresh, other.plain_extras, other.done = write.refresh, write.plain_extras, write.done
-        found.append(other or write)
-    return tuple(found)
+        in_forms.append(other or write)
+    return tuple(in_forms)
 
 
 class Commit:
-    """One transaction on its way. ``alone``: it stands for a single verb, so its error is that verb's own.
+    """One transaction that is being sent. ``alone``: it stands for a single verb, so its error is that verb's own.
 
     ``parts`` is what is sent, in order: each write with the position of the operation it belongs to.
     """
@@ -118,11 +118,11 @@ class Commit:
         self._text = self._token.hex() if given is None else given
         self.operations: tuple[Write | None, ...] = operations
         self.parts: list[tuple[int, Write]] = []
-        for position, one in enumerate(operations):
-            if one is not None:
-                self.parts.append((position, one))
-                if one.together_with:
-                    self.parts += [(position, other) for other in others(one)]
+        for position, write in enumerate(operations):
+            if write is not None:
+                self.parts.append((position, write))
+                if write.together_with:
+                    self.parts += [(position, companion) for companion in others(write)]
         if context.finishers:
             first = self.parts[0][0]  # what is added belongs to no operation: to the first one, in a report
             self.parts += [(first, write) for write in finished(context, [write for _, write in self.parts])]
@@ -226,13 +226,13 @@ def _all(flows: list[Flow[Exception | None]]) -> Flow[list[Exception | None]]:
     try:
         if len(flows) == 1:
             return [(yield from flows[0])]
-        found: list[Exception | None] = yield Gather(flows, READS_AT_ONCE)
+        errors: list[Exception | None] = yield Gather(flows, READS_AT_ONCE)
     except GeneratorExit:
         raise
     except BaseException as error:  # a cancellation too: whoever catches it must know
         after(error, _READING)
         raise
-    return found
+    return errors
 
 
 _READING: Final = "reading an object back"

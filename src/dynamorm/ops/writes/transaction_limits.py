@@ -44,8 +44,8 @@ def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
     if len(parts) > MAX_OPERATIONS:
         asked = {id(write) for write in operations}
         added = Counter(write.added_by or "guards of unique attributes" for _, write in parts if id(write) not in asked)
-        what = ", ".join(f"{who}: {count}" for who, count in added.items())
-        come = f", {added.total()} of which come with others ({what})" if added else ""
+        counts = ", ".join(f"{who}: {count}" for who, count in added.items())
+        come = f", {added.total()} of which come with others ({counts})" if added else ""
         raise ValidationError(
             f"a transaction takes at most {MAX_OPERATIONS} operations and this one has {len(parts)}{come}; it is never"
             " split: use db.batch_write for writes that need not be applied together, or several transactions",
@@ -53,9 +53,9 @@ def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
         )
     seen: dict[tuple[str, bytes], tuple[int, Write]] = {}
     for position, write in parts:
-        other = seen.setdefault((write.plan.table, write.key), (position, write))
-        if other[1] is not write:
-            raise _twice(operations, other, (position, write))
+        earlier = seen.setdefault((write.plan.table, write.key), (position, write))
+        if earlier[1] is not write:
+            raise _twice(operations, earlier, (position, write))
     if sum(len(write.body) for _, write in parts) > MAX_BYTES:  # JSON is never shorter than what it stands for
         size = sum(_size(write) for _, write in parts)
         if size > MAX_BYTES:
@@ -65,22 +65,24 @@ def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
             )
 
 
-def _twice(operations: tuple[Write | None, ...], one: tuple[int, Write], two: tuple[int, Write]) -> ValidationError:
-    name, other = named(operations, one[0]), named(operations, two[0])
-    if "ConditionCheck" in {one[1].kind, two[1].kind}:
+def _twice(
+    operations: tuple[Write | None, ...], first: tuple[int, Write], second: tuple[int, Write]
+) -> ValidationError:
+    first_name, second_name = named(operations, first[0]), named(operations, second[0])
+    if "ConditionCheck" in {first[1].kind, second[1].kind}:
         fix = "give the write the condition of the check"
-    elif one[1] is operations[one[0]] and two[1] is operations[two[0]]:
+    elif first[1] is operations[first[0]] and second[1] is operations[second[0]]:
         fix = "make one operation of them"
     else:
-        by = " and ".join(sorted({who for who in (one[1].added_by, two[1].added_by) if who}))
+        by = " and ".join(sorted({who for who in (first[1].added_by, second[1].added_by) if who}))
         fix = (
             f"one of them was added by {by}"
             if by
             else "it is one that must be applied with them, like the guard of a unique attribute: use two transactions"
         )
     return ValidationError(
-        f"two operations of a transaction cannot be on one item, and {name} and {other} are (table"
-        f" {one[1].plan.table!r}): {fix}"
+        f"two operations of a transaction cannot be on one item, and {first_name} and {second_name} are (table"
+        f" {first[1].plan.table!r}): {fix}"
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dynamorm.ops.context import Context
 
 TRIES: Final = 8
-"""How often a write starts anew because somebody changed what it relies on in between."""
+"""How often a write is started again because another writer has changed what it relies on."""
 
 
 def performed_while_unchanged(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dynamorm.ops.context import Context
 
 OLD_ON_FAILURE: Final = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-"""With a failed condition the stored item comes back, so that nobody has to read it again."""
+"""With a failed condition the stored item comes back, so that it need not be read again."""
 
 
 def how_to_send(

@@ -1,4 +1,4 @@
-"""A change inside an attribute, as a save writes it: by its document path, so that another writer's change beside it stays.
+"""A change inside an attribute, as a save writes it: by its document path, so another writer's change next to it stays.
 
 What a path leads through must still be there, which becomes part of the condition: DynamoDB refuses a path into what is
 missing, and an index tells an element only as long as the list is as long. Used only where a list, map or document changed.
@@ -40,12 +40,12 @@ class Within:
 
     def afterwards(self) -> dict[str, dict[str, Any]]:
         """What is stored of the attributes once they are written. To be asked once."""
-        return {name: one.applied(self._stored[name]) for name, one in self.edits.items()}
+        return {name: edits.applied(self._stored[name]) for name, edits in self.edits.items()}
 
     def write(self, places: Placeholders, sets: list[str], removes: list[str]) -> None:
         """Add the texts of the paths to those of a save."""
-        for one in self.edits.values():
-            for path, wire in one.wires.items():
+        for edits in self.edits.values():
+            for path, wire in edits.wires.items():
                 text = _text(path, places)
                 if wire is None:
                     removes.append(text)
@@ -56,14 +56,14 @@ class Within:
         """The terms that say that what the paths lead through is still there."""
         tags: dict[str, str] = {}
         terms = []
-        for one in self.edits.values():
-            for path, tag in one.parents.items():
+        for edits in self.edits.values():
+            for path, tag in edits.parents.items():
                 text = _text(path, places)
                 if tag not in tags:
                     tags[tag] = places.value(text_wire(tag))
                 terms.append(f"attribute_type({text}, {tags[tag]})")
                 if tag == "L":
-                    terms.append(f"size({text}) = {places.value(number_wire(one.lengths[path]))}")
+                    terms.append(f"size({text}) = {places.value(number_wire(edits.lengths[path]))}")
         return " AND ".join(terms)
 
     def explain(self, write: Write) -> None:
@@ -76,7 +76,7 @@ class Within:
                 lost = self._lost(raw)
             if lost is not None:
                 codec = plan.codec
-                name = next((one.name for one in codec.plans.values() if one.stored == lost), lost)
+                name = next((field_plan.name for field_plan in codec.plans.values() if field_plan.stored == lost), lost)
                 return VersionConflict(
                     f"{codec.schema.name}.{name} was changed since it was loaded, so that what changes inside it has no"
                     " place any more: load it again",
@@ -90,10 +90,10 @@ class Within:
     def _lost(self, raw: bytes) -> str | None:
         """The stored name of an attribute whose paths lead nowhere in this item."""
         item = read_object(raw)
-        for name, one in self.edits.items():
-            for path, tag in one.parents.items():
+        for name, edits in self.edits.items():
+            for path, tag in edits.parents.items():
                 at = at_path({"M": item}, path)
-                if at is None or tag not in at or (tag == "L" and len(at["L"]) != one.lengths[path]):
+                if at is None or tag not in at or (tag == "L" and len(at["L"]) != edits.lengths[path]):
                     return name
         return None
 
@@ -112,7 +112,7 @@ def within(
     """
     parts: dict[str, Any] | None = None
     stored: dict[str, dict[str, Any]] = {}
-    found: dict[str, Edits] = {}
+    edits_by_name: dict[str, Edits] = {}
     for name, field in plan.codec.branching.items():
         new, before = changes.get(name), old.get(name)
         if new is None or before is None or name in apart or not {"M", "L"} & new.keys() & before.keys():
@@ -123,17 +123,17 @@ def within(
         stored[name] = decoded(parts[name])
         edits = edits_of(field, before, new, stored[name])
         if edits is not None:
-            found[name] = edits
+            edits_by_name[name] = edits
     text = left = MAX_TEXT - _RESERVED - _ATTRIBUTE * len(changes)
     operators = MAX_OPERATORS // 2
     kept: dict[str, Edits] = {}
-    for name, one in sorted(found.items(), key=lambda each: len(each[1].wires)):
-        text -= sum(_length(path) for path in one.wires)
-        left -= sum(_length(path) + 30 for path in one.parents)
-        operators -= len(one.wires) + 2 * len(one.parents)
+    for name, edits in sorted(edits_by_name.items(), key=lambda named_edits: len(named_edits[1].wires)):
+        text -= sum(_length(path) for path in edits.wires)
+        left -= sum(_length(path) + 30 for path in edits.parents)
+        operators -= len(edits.wires) + 2 * len(edits.parents)
         if min(text, left, operators) < 0:
             break
-        kept[name] = one
+        kept[name] = edits
     return Within(plan, kept, stored) if kept else None
 
 

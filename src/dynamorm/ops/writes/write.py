@@ -190,14 +190,14 @@ def _plain_refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> Dyn
         return AlreadyExists(f"a {name} with this key exists already", old=old, **info)
     if raw is None:
         if write.expects:
-            # Whoever knew a version has been overtaken, by a delete.
+            # The caller knew a version, so another writer has deleted the item since.
             codes = ("ErrVersionConflict",) if write.expects == "version" and write.known_version is not None else ()
             return MissingItem(f"no {name} is stored under this key", codes=codes, **info)
     elif codec.family is not None and not codec.family.owns(raw, untagged=write.expects == "version"):
         return codec.family.stranger(**info)
-    elif write.expects == "version" and (found := codec.reading.version(raw)) != write.known_version:
+    elif write.expects == "version" and (stored_version := codec.reading.version(raw)) != write.known_version:
         return VersionConflict(
-            f"the {name} was changed since it was loaded: version {write.known_version} was expected, {found} is stored;"
+            f"the {name} was changed since it was loaded: version {write.known_version} was expected, {stored_version} is stored;"
             " load it again",
             old=old,
             **info,
@@ -239,5 +239,5 @@ def settle(write: Write, raw: bytes | None) -> Outcome:
         return Outcome.APPLIED
     if write.expects != "version" or write.kind == "ConditionCheck":
         return Outcome.UNKNOWN
-    known = write.known_version or 0  # none counts as 0, as in the next version
-    return verdict(write.token, known, write.known_ring, codec.reading.version(raw), stored)
+    known_version = write.known_version or 0  # none counts as 0, as in the next version
+    return verdict(write.token, known_version, write.known_ring, codec.reading.version(raw), stored)
