@@ -77,7 +77,7 @@ class _Repair:
     def __init__(
         self, context: Context, plan: ModelRequests, *, apply: bool, progress: Callable[[int], None] | None
     ) -> None:
-        self.context = context
+        self.context = context.meant("internal")
         self.plan = plan
         self.apply = apply
         self.progress = progress
@@ -122,7 +122,7 @@ class _Repair:
             value = guards.constraint.value(values)
             if value is None:
                 continue
-            found = yield from self.context.call(read_back(guards.plan, dumps(guards.key(value))))
+            found = yield from self.context.call(read_back(guards.plan, dumps(guards.key(value)), purpose="internal"))
             if found is None or guards.owner_of(found) != owner:
                 yield from self._suspect(guards, guards.key(value), owner)
 
@@ -140,7 +140,7 @@ class _Repair:
             owner = guards.owner_of(raw)
             if owner is None:
                 return
-            stored = yield from self.context.call(read_back(self.plan, dumps(owner)))
+            stored = yield from self.context.call(read_back(self.plan, dumps(owner), purpose="internal"))
             value = guards.constraint.value(values_in(self.plan, stored))
             if value is None or not guards.is_for(item, value):
                 yield from self._suspect(guards, {name: item[name] for name in guards.plan.key_names}, owner)

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.wire.reply import ServiceFault
+
+if TYPE_CHECKING:
+    from dynamorm.plugin import Operation
+
+ITEM_OPERATIONS: Final = frozenset(
+    {
+        "GetItem", "BatchGetItem", "Query", "Scan", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem",
+        "TransactGetItems", "TransactWriteItems", "ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction",
+    }
+)  # fmt: skip
+"""The operations on items: they cost units, and tell how many where that is asked for. Others are of tables and streams."""
 
 UNSETTLED: Any = object()
 """What ``refused`` returns when the stored item does not tell whether an earlier attempt was applied."""
@@ -43,9 +54,11 @@ class Op:
     the endpoint answers other calls, the retry budget bounds it; a write does so once an attempt of it is ambiguous.
     ``parts`` is how many operations a transaction has; 0 for what is none. ``untold`` is set when the service's answer
     showed what is stored and that does not tell.
+    ``operation`` is the verb that it belongs to, where plugins look at verbs and at calls.
     """
 
     __slots__ = (
+        "_purpose",
         "body",
         "decode",
         "end",
@@ -53,6 +66,7 @@ class Op:
         "finds_out",
         "key",
         "name",
+        "operation",
         "parts",
         "refused",
         "resolver",
@@ -95,3 +109,14 @@ class Op:
         self.untold: bool = False
         self.parts: int = 0
         self.why: str | None = None
+        self.operation: Operation | None = None
+        self._purpose: str | None = None
+
+    @property
+    def purpose(self) -> str:
+        """Why it is made: see `dynamorm.plugin.Call`. What is not of items is the library's own affair."""
+        return self._purpose or ("verb" if self.name in ITEM_OPERATIONS else "internal")
+
+    @purpose.setter
+    def purpose(self, purpose: str) -> None:
+        self._purpose = purpose
