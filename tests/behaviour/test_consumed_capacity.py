@@ -204,7 +204,7 @@ def test_two_plugins_are_both_given_what_they_want(plugged, key):
     assert one.calls[0][1]["ReturnConsumedCapacity"] == two.calls[0][1]["ReturnConsumedCapacity"] == "INDEXES"
 
 
-@pytest.mark.parametrize("level", ["NONE", True, "total", 1])
+@pytest.mark.parametrize("level", ["NONE", True, "total", 1, ["TOTAL"]])
 def test_a_level_that_there_is_not_is_refused(plugged, level):
     with pytest.raises(ConfigError, match='return_consumed_capacity of the plugin cost is "TOTAL", "INDEXES" or None'):
         plugged(Cost(level))

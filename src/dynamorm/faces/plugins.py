@@ -72,12 +72,12 @@ def _check_moments(plugin: Any) -> None:
             )
         if moment in _PLAIN and iscoroutinefunction(member):
             raise ConfigError(f"{what} is a coroutine, which nobody would wait for: make it a plain function")
-    if getattr(plugin, "return_consumed_capacity", None) not in {None, "TOTAL", "INDEXES"}:
-        raise ConfigError(f'return_consumed_capacity of the plugin {name_of(plugin)} is "TOTAL", "INDEXES" or None')
     if not isinstance(getattr(plugin, "options", ()), (tuple, list, set, frozenset)):
         raise ConfigError(
             f"options of the plugin {name_of(plugin)} are the classes of field options that it claims: a tuple"
         )
+    if getattr(plugin, "return_consumed_capacity", None) not in (None, "TOTAL", "INDEXES"):
+        raise ConfigError(f'return_consumed_capacity of the plugin {name_of(plugin)} is "TOTAL", "INDEXES" or None')
 
 
 def _has_hooks(plugin: Any) -> bool:
