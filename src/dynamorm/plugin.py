@@ -15,6 +15,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``around(call)`` | wraps each request with its retries; see `AroundHook` |
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
+| ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
 | ``opened(db)``, ``closed(db)`` | the first verb of a database is about to begin; the database is closed |
 """
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from dynamorm.schema.schema import Field, Schema
 
     from .effects import Flow, Reply
+    from .wire.consumed import ConsumedCapacity
 
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """(encode, decode) around one field's stored form."""
@@ -220,11 +222,44 @@ class ReadRule:
 
 
 class Call(Protocol):
-    """The public view of one call to DynamoDB: ``name`` (``"PutItem"``), ``table``, and the request ``body``."""
+    """The public view of one call to DynamoDB: ``name`` (``"PutItem"``), ``table``, and the request ``body``.
+
+    ``purpose`` is why it is made: ``"verb"`` (it does what a verb was asked to do), ``"settle"`` (it finds out what became
+    of a write, spends a token, or reads a write's result back), ``"guard"`` (it reads what a write relies on, or the guard of
+    a unique attribute), ``"internal"`` (tables, streams with their checkpoints, leases, repairs).
+
+    ``operation`` is the verb above it, also of what settles it later. It is None for what is no verb of items, and on a
+    database without a plugin that looks at verbs.
+    """
 
     name: str
     table: str
     body: bytes
+
+    @property
+    def purpose(self) -> str:
+        """Why the call is made."""
+        ...
+
+    @property
+    def operation(self) -> Operation | None:
+        """The verb that it belongs to."""
+        ...
+
+
+def consumed(call: Call, reply: Reply | None) -> tuple[ConsumedCapacity, ...]:
+    """The units that a call has taken, as its reply tells: one entry for each table and, with ``"INDEXES"``, each index.
+
+    Empty where the service does not tell: it was not asked, the request was refused, or no reply came. What no reply tells
+    may have been taken all the same.
+
+    Raises: MalformedResponse where the reply tells it in another form.
+
+    Example: ``sum(units.read_units for units in consumed(call, reply))``
+    """
+    from .wire.consumed import consumed_of  # only where a plugin asks
+
+    return () if reply is None else consumed_of(call.name, call.body, reply.body)
 
 
 class FieldHook(Protocol):

@@ -77,13 +77,18 @@ class Session(Context):
             (name_of(plugin), finish) for plugin in plugins if (finish := getattr(plugin, "finish", None)) is not None
         )
         self._reading = _members(plugins, "read_rule")
-        self._around = tuple(around for plugin in plugins for around in _arounds(plugin))
+        self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *_asking(plugins))
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
 
     @property
     def plugins(self) -> tuple[Any, ...]:
         """The plugins, outermost first."""
         return self._plugins
+
+    @property
+    def shows_calls(self) -> bool:
+        """Whether a plugin looks at calls."""
+        return bool(self._around) or bool(self.channel.observers)
 
     @property
     def is_used(self) -> bool:
@@ -190,6 +195,15 @@ def _arounds(plugin: Any) -> Iterator[Any]:
         from dynamorm.ops.calls.attempt_hooks import watched  # only where a plugin looks at attempts
 
         yield partial(watched, admit=admit or _nothing, observed=observed or _nothing, name=name_of(plugin))
+
+
+def _asking(plugins: tuple[Any, ...]) -> Iterator[Any]:
+    """The layer that asks with each request what it costs, innermost; where two plugins ask, for all that one of them wants."""
+    levels = _members(plugins, "return_consumed_capacity")
+    if levels:
+        from dynamorm.ops.calls.capacity_asked import asking  # only where a plugin asks
+
+        yield partial(asking, level="INDEXES" if "INDEXES" in levels else "TOTAL")
 
 
 def _nothing(*_: Any) -> None:

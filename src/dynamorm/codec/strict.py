@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import UNSET as U
@@ -39,11 +40,14 @@ def dumps_each(values: list[Any]) -> list[bytes]:
     return texts
 
 
-def as_sent(body: bytes, head: bytes, raws: list[bytes]) -> list[bytes]:
+def as_sent(body: bytes, head: bytes, raws: list[bytes], consumed: Any = U) -> list[bytes]:
     """The JSON of the items that follow ``head``, as it stands in ``body``.
 
-    ``raws`` are the items written again, each as long as it stands there. Raises: ValueError when ``head`` is not there.
+    ``raws`` are the items written again, each as long as it stands there; ``consumed`` is the ``ConsumedCapacity``, which
+    may come before them. Raises: ValueError when ``head`` is not there, or in ``consumed`` too.
     """
+    if consumed is not U and head in bytes(consumed):
+        raise ValueError
     start = body.index(head) + len(head)
     texts = []
     for raw in raws:
@@ -107,6 +111,54 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+LONGEST_PROVEN: Final = 8192
+"""Bytes of a `ConsumedCapacity` that is proven by itself: that of a table with 25 indexes of the longest names has fewer."""
+
+
+@lru_cache(maxsize=256)
+def _prove(text: bytes) -> None:
+    if len(text) > LONGEST_PROVEN:
+        raise malformed("a member is too long to be remembered")  # and what is raised is not
+    if dumps(_parse(text)) != text:
+        _refuse_duplicates(text)
+
+
+_last = Raw(b"null")
+"""What was proven last: a table answers with the same few texts again and again, and mostly with the one before."""
+
+
+def prove(consumed: Raw) -> None:
+    """Make certain that a member which the typed decoders pass over undecoded is JSON in which no key comes twice.
+
+    Raises: MalformedResponse, or what the parser raises; the careful path then tells.
+    """
+    global _last  # noqa: PLW0603 - one of them is as good as another
+    if consumed != _last:
+        _prove(bytes(consumed))
+        _last = consumed.copy()  # without the reply that it is a part of
+
+
+_BEFORE: Final = len(b'{"ConsumedCapacity":')
+_C: Final = ord("C")
+
+
+def beside(body: bytes, start: int, consumed: Raw) -> bytes:
+    """The JSON of the item in a reply that has just it and ``ConsumedCapacity``, in either order, as the lengths have shown.
+
+    ``start`` is where the item would begin without it. Raises: as `prove`.
+    """
+    if consumed != _last:
+        prove(consumed)
+    size = _BEFORE + len(consumed)
+    return body[size + start : -1] if body[2] == _C else body[start : -1 - size]
+
+
+def only_consumed(body: bytes, consumed: Raw) -> bool:
+    """Whether a reply has no other member than this ``ConsumedCapacity``. Raises: as `prove`."""
+    prove(consumed)
+    return len(body) == _BEFORE + len(consumed) + 1
+
+
 def _kind(value: Any) -> str:
     names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
     return names.get(type(value), "number")
@@ -129,6 +181,26 @@ def expect_empty(body: bytes, allowed: Iterable[str] = WRITE_REPLY) -> dict[str,
         if name not in allowed:
             raise malformed("it has members that this operation does not answer with")
     return reply
+
+
+class _Consumed(Struct, gc=False):
+    ConsumedCapacity: Raw | UnsetType = U
+
+
+_consumed: Final = Decoder(_Consumed).decode
+
+
+def holds_nothing(body: bytes) -> bool:
+    """Whether this is plainly the reply of a write that asked for no values, if for the capacity that it consumed.
+
+    False means that it is not certain: `expect_empty` decides.
+    """
+    if body == b"{}":
+        return True
+    with suppress(Exception):
+        consumed = _consumed(body).ConsumedCapacity
+        return consumed is not U and only_consumed(body, consumed)
+    return False
 
 
 class RawItem(Struct, gc=False):

@@ -76,6 +76,8 @@ def _check_moments(plugin: Any) -> None:
         raise ConfigError(
             f"options of the plugin {name_of(plugin)} are the classes of field options that it claims: a tuple"
         )
+    if getattr(plugin, "return_consumed_capacity", None) not in (None, "TOTAL", "INDEXES"):
+        raise ConfigError(f'return_consumed_capacity of the plugin {name_of(plugin)} is "TOTAL", "INDEXES" or None')
 
 
 def _has_hooks(plugin: Any) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from dynamorm.effects import Flow
+    from dynamorm.ops.calls.op import Op
     from dynamorm.plugin import VerbFlow
     from dynamorm.session import Session
 
@@ -121,6 +122,19 @@ def _operation(session: Session, verb: str, begin: Callable[[], Flow[Any]], abou
     return Operation(verb, begin=begin, scope=session.scope, started=session.channel.clock.monotonic(), **about)
 
 
+def _known(session: Session, operation: Operation) -> Session:
+    """The session for the flow of a verb: its calls tell whose they are, where a plugin looks at calls."""
+    if not session.shows_calls:
+        return session
+    inner = session.call
+
+    def call(op: Op) -> Flow[Any]:
+        op.operation = operation
+        return inner(op)
+
+    return session.view(call)
+
+
 class Surrounded:
     """Stands in for the module of the verbs: its modules are `_Module`."""
 
@@ -164,9 +178,13 @@ class _Module:
         onion = self._onion
 
         def flow(session: Session, *args: Any, **named: Any) -> Flow[Any]:
-            return onion(
-                _operation(session, verb, lambda: function(session, *args, **named), about(session, args, named))
+            operation = _operation(
+                session,
+                verb,
+                lambda: function(_known(session, operation), *args, **named),
+                about(session, args, named),
             )
+            return onion(operation)
 
         return flow
 
@@ -205,9 +223,10 @@ class _Pages:
         def begin() -> Flow[Any]:
             nonlocal asked
             asked = True
-            return step(session)
+            return step(_known(session, operation))
 
         about = _of_query(session, (self._request,), {})
-        result = yield from self._onion(_operation(session, verb, begin, {**about, "page": number}))
+        operation = _operation(session, verb, begin, {**about, "page": number})
+        result = yield from self._onion(operation)
         self._answered = not asked
         return result

@@ -84,7 +84,7 @@ class _Repair:
     def __init__(
         self, context: Context, plan: ModelRequests, *, apply: bool, progress: Callable[[int], None] | None
     ) -> None:
-        self.context = context
+        self.context = context.meant("internal")
         self.plan = plan
         self.apply = apply
         self.progress = progress
@@ -129,7 +129,7 @@ class _Repair:
             value = guards.constraint.value(values)
             if value is None:
                 continue
-            guard = yield from self.context.call(read_back(guards.plan, dumps(guards.key(value))))
+            guard = yield from self.context.call(read_back(guards.plan, dumps(guards.key(value)), purpose="internal"))
             if guard is None or guards.owner_of(guard) != owner:
                 yield from self._suspect(guards, guards.key(value), owner)
 
@@ -147,7 +147,7 @@ class _Repair:
             owner = guards.owner_of(raw)
             if owner is None:
                 return
-            stored = yield from self.context.call(read_back(self.plan, dumps(owner)))
+            stored = yield from self.context.call(read_back(self.plan, dumps(owner), purpose="internal"))
             value = guards.constraint.value(values_in(self.plan, stored))
             if value is None or not guards.is_for(item, value):
                 yield from self._suspect(guards, {name: item[name] for name in guards.plan.key_names}, owner)

@@ -84,6 +84,17 @@ class Context(ABC):
         other.call = call
         return other
 
+    def meant(self, purpose: str) -> Self:
+        """The same context for calls that are made with this purpose, unless they have one of their own."""
+        inner = self.call
+
+        def call(op: Op) -> Flow[Any]:
+            if op.purpose == "verb":
+                op.purpose = purpose
+            return inner(op)
+
+        return self.view(call)
+
     def end(self) -> float:
         """The monotonic time by which a verb that begins now must be done."""
         limit = self.config.operation_timeout

@@ -17,7 +17,7 @@ from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, Struct, UnsetType, defstruct
 from msgspec.json import Decoder
 
-from dynamorm.codec.strict import as_sent, check_item, decoded, dumps, dumps_each, malformed, read_object
+from dynamorm.codec.strict import as_sent, check_item, decoded, dumps, dumps_each, malformed, prove, read_object
 from dynamorm.codec.types.document import bytes_of
 from dynamorm.codec.types.mismatch import Mismatch
 
@@ -107,7 +107,11 @@ class BatchReading:
     def _reply(self) -> Any:
         items: Any = list[self._codec.record.struct()]  # type: ignore[misc] # a type made at run time
         table: Any = defstruct("Table", [("items", items | UnsetType, U)], rename={"items": self._table}, gc=False)
-        fields: Any = [("Responses", table), ("UnprocessedKeys", Raw | UnsetType, U)]
+        fields: Any = [
+            ("Responses", table),
+            ("UnprocessedKeys", Raw | UnsetType, U),
+            ("ConsumedCapacity", Raw | UnsetType, U),
+        ]
         return Decoder(defstruct("BatchReply", fields, kw_only=True, gc=False)).decode
 
     def read(self, body: bytes, asked: Asked) -> Found:
@@ -135,8 +139,11 @@ class BatchReading:
             reply.Responses.items = []
             if sum(map(len, raws)) + max(len(raws) - 1, 0) + len(dumps(reply)) != len(body):
                 return None
+            consumed = reply.ConsumedCapacity
+            if consumed is not U:
+                prove(consumed)
             if raws and self._reading.respells:
-                raws = as_sent(body, b'"Responses":{' + dumps(self._table) + b":[", raws)
+                raws = as_sent(body, b'"Responses":{' + dumps(self._table) + b":[", raws, consumed)
             positions = self._positions(wires, raws, asked)
             items = list(zip(positions, map(self._reading._make, wires, raws), strict=True))
         except Exception:  # noqa: BLE001 - the careful path says what is wrong, and of which item
@@ -212,12 +219,31 @@ def _unread(tables: Any, table: str, asked: Asked) -> list[int]:
     return [asked.find(dumps(key)) for key in keys]
 
 
+class _WriteReply(Struct, gc=False):
+    UnprocessedItems: Raw
+    ConsumedCapacity: Raw
+
+
+_write_reply: Final = Decoder(_WriteReply).decode
+
+
+def leaves_nothing(body: bytes) -> bool:
+    """Whether a reply to BatchWriteItem plainly says that all was done. False: `read_unprocessed` tells."""
+    if body == b'{"UnprocessedItems":{}}':
+        return True
+    with suppress(Exception):
+        reply = _write_reply(body)
+        prove(reply.ConsumedCapacity)
+        return bytes(reply.UnprocessedItems) == b"{}" and len(dumps(reply)) == len(body)
+    return False
+
+
 def read_unprocessed(body: bytes, asked: dict[str, dict[str, Asked]]) -> list[tuple[str, str, int]]:
     """What a reply to BatchWriteItem says was not done, as (table, ``"Put"`` or ``"Delete"``, position).
 
     ``asked`` holds the keys that were sent, by table and kind. Raises: MalformedResponse.
     """
-    if body == b'{"UnprocessedItems":{}}':
+    if leaves_nothing(body):
         return []
     reply = read_object(body)
     if reply.keys() - _WRITE_REPLY:

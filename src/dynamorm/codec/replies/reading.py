@@ -21,11 +21,14 @@ from dynamorm.codec.address import check as check_address
 from dynamorm.codec.address import is_of, leads
 from dynamorm.codec.strict import (
     as_sent,
+    beside,
     check_item,
     dumps,
     dumps_each,
     last_key,
     member_of,
+    only_consumed,
+    prove,
     raw_item,
     raw_page,
     read_object,
@@ -59,6 +62,9 @@ class Misfit:
     def __init__(self, error: DynamORMError) -> None:
         self.error: DynamORMError = error
 
+
+_CONSUMED: Final[Any] = ("ConsumedCapacity", Raw | UnsetType, U)
+"""The member of a reply that tells what a request cost, where it was asked for: nothing is done with it here."""
 
 PageParts = tuple[list[Any], bytes | None, int, int]
 
@@ -105,12 +111,14 @@ class Reading:
     @cached_property
     def _reply(self) -> Callable[[bytes], Any]:
         wire = self._codec.record.struct()
-        return Decoder(defstruct("ItemReply", [("Item", wire | UnsetType, U)], gc=False)).decode
+        fields: Any = [("Item", wire | UnsetType, U), _CONSUMED]
+        return Decoder(defstruct("ItemReply", fields, gc=False)).decode
 
     @cached_property
     def _attributes_reply(self) -> Callable[[bytes], Any]:
         wire = self._codec.record.struct()
-        return Decoder(defstruct("AttributesReply", [("Attributes", wire | UnsetType, U)], gc=False)).decode
+        fields: Any = [("Attributes", wire | UnsetType, U), _CONSUMED]
+        return Decoder(defstruct("AttributesReply", fields, gc=False)).decode
 
     @cached_property
     def _page(self) -> Callable[[bytes], Any]:
@@ -120,6 +128,7 @@ class Reading:
             ("Count", int),
             ("ScannedCount", int | UnsetType, U),
             ("LastEvaluatedKey", Raw | UnsetType, U),
+            _CONSUMED,
         ]
         return Decoder(defstruct("PageReply", fields, kw_only=True, gc=False)).decode
 
@@ -235,10 +244,13 @@ class Reading:
         if self._family is None:
             try:
                 reply = self._reply(body)
-                wire = reply.Item
-                if wire is not U and len(text := dumps(reply)) == len(body):
-                    # Only {"Item": ...} has this length.
-                    raw = body[8:-1]
+                wire, consumed = reply.Item, reply.ConsumedCapacity
+                if wire is U:
+                    if consumed is not U and only_consumed(body, consumed):
+                        return None
+                elif len(text := dumps(reply)) == len(body):
+                    # Only {"Item": ...} has this length, or with ConsumedCapacity beside it.
+                    raw = body[8:-1] if consumed is U else beside(body, 8, consumed)
                     if key is None or (self._texts and text.startswith(key[:-1], 8)) or is_of(raw, key, self.starts):
                         return self._make(wire, raw)
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
@@ -253,9 +265,12 @@ class Reading:
         if self._family is None:
             try:
                 reply = self._attributes_reply(body)
-                wire = reply.Attributes
-                if wire is not U and len(text := dumps(reply)) == len(body):
-                    raw = body[14:-1]
+                wire, consumed = reply.Attributes, reply.ConsumedCapacity
+                if wire is U:
+                    if consumed is not U and only_consumed(body, consumed):
+                        return None
+                elif len(text := dumps(reply)) == len(body):
+                    raw = body[14:-1] if consumed is U else beside(body, 14, consumed)
                     if key is None or (self._texts and text.startswith(key[:-1], 14)) or is_of(raw, key, self.starts):
                         return self._make(wire, raw)
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
@@ -273,10 +288,15 @@ class Reading:
         if self._family is None:
             try:
                 reply = self._attributes_reply(body)
-                if reply.Attributes is not U and len(dumps(reply)) == len(body):
+                wire, consumed = reply.Attributes, reply.ConsumedCapacity
+                if wire is U:
+                    if consumed is not U and only_consumed(body, consumed):
+                        return None
+                elif len(dumps(reply)) == len(body):
+                    raw = body[14:-1] if consumed is U else beside(body, 14, consumed)
                     # Whatever has the form of an attribute value of this model's decodes.
-                    self._make(reply.Attributes, None)
-                    return body[14:-1]
+                    self._make(wire, None)
+                    return raw
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass
         return raw_item(body, "Attributes")
@@ -305,8 +325,11 @@ class Reading:
                 # The items, the commas between them, and the rest of the reply.
                 length = sum(map(len, raws)) + max(len(raws) - 1, 0) + len(dumps(reply))
                 if length == len(body) and count == len(items):
+                    consumed = reply.ConsumedCapacity
+                    if consumed is not U:
+                        prove(consumed)
                     if raws and self.respells:
-                        raws = as_sent(body, b'"Items":[', raws)
+                        raws = as_sent(body, b'"Items":[', raws, consumed)
                     if count >= MANY:
                         objects = self._make_many(items, raws)
                     else:

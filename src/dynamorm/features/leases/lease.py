@@ -324,6 +324,7 @@ def operation(
         token=bytes.fromhex(token),
         key=claim.plan.key_names,
     )
+    op.purpose = "internal"
     op.resolver = context.resolver(lambda unsettled, deadline: _resolve(context, unsettled, deadline, outcome))
     return op
 
@@ -331,6 +332,7 @@ def operation(
 def _resolve(context: Context, op: Op, deadline: float | None, outcome: Callable[[Any], Outcome]) -> Flow[Outcome]:
     """Settle by asking again: the same token makes it the same acquisition, refresh or release."""
     again = copy(op)
+    again.purpose = "settle"
     limit = context.config.operation_timeout if deadline is None else deadline
     again.end, again.timeout = context.channel.clock.monotonic() + limit, limit
     again.refused = _as_after_loss(op.refused)

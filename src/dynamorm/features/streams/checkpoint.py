@@ -65,7 +65,7 @@ class Checkpoints:
     """The items of one consumer, as flows. ``worker`` names who holds the leases it takes."""
 
     def __init__(self, context: Context, model: Any, consumer: str, worker: str, lease: float) -> None:
-        self._context = context
+        self._context = context.meant("internal")
         self._plan = context.plan(model)
         self._consumer = consumer
         self._worker = worker

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Flow
 from dynamorm.wire.reply import ServiceFault
+
+if TYPE_CHECKING:
+    from dynamorm.plugin import Operation
+
+ITEM_OPERATIONS: Final = frozenset(
+    {
+        "GetItem", "BatchGetItem", "Query", "Scan", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem",
+        "TransactGetItems", "TransactWriteItems", "ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction",
+    }
+)  # fmt: skip
+"""The operations on items: they cost units, and tell how many where that is asked for. Others are of tables and streams."""
 
 UNSETTLED: Any = object()
 """What ``refused`` returns when the stored item does not tell whether an earlier attempt was applied."""
@@ -45,9 +56,11 @@ class Op:
     ``prepare(body)`` is run before an answer with items is decoded: it fetches what decoding needs.
     ``parts`` is how many operations a transaction has; 0 for what is none. ``untold`` is set when the service's answer
     showed what is stored and that does not tell.
+    ``operation`` is the verb that it belongs to, where plugins look at verbs and at calls.
     """
 
     __slots__ = (
+        "_purpose",
         "body",
         "decode",
         "end",
@@ -55,6 +68,7 @@ class Op:
         "finds_out",
         "key",
         "name",
+        "operation",
         "parts",
         "prepare",
         "refused",
@@ -99,3 +113,14 @@ class Op:
         self.parts: int = 0
         self.prepare: Callable[[bytes], Flow[None]] | None = None
         self.why: str | None = None
+        self.operation: Operation | None = None
+        self._purpose: str | None = None
+
+    @property
+    def purpose(self) -> str:
+        """Why it is made: see `dynamorm.plugin.Call`. What is not of items is the library's own affair."""
+        return self._purpose or ("verb" if self.name in ITEM_OPERATIONS else "internal")
+
+    @purpose.setter
+    def purpose(self, purpose: str) -> None:
+        self._purpose = purpose

@@ -33,11 +33,11 @@ def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
     context = context.bounded()
     guards = Guards(context, plan, constraint)
     for _ in range(2):  # the value may move from one item to another between the two reads
-        guard = yield from context.call(read_back(guards.plan, dumps(guards.key(value))))
+        guard = yield from context.call(read_back(guards.plan, dumps(guards.key(value)), purpose="guard"))
         owner = None if guard is None else guards.owner_of(guard)
         if owner is None:
             return None
-        raw = yield from context.call(read_back(plan, dumps(owner)))
+        raw = yield from context.call(read_back(plan, dumps(owner), purpose="verb"))
         if raw is not None and constraint.value(values_in(plan, raw)) == value:
             return plan.codec.decode_shown(raw)
     return None

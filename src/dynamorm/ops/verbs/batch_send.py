@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from dynamorm.codec.keys import StoredKey
-from dynamorm.codec.replies.batches import Asked, read_unprocessed
+from dynamorm.codec.replies.batches import Asked, leaves_nothing, read_unprocessed
 from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import (
@@ -268,7 +268,7 @@ def _request(entries: list[Entry], timeout: float) -> Op:
 
 
 def _undone(reply: bytes, tables: dict[str, list[Entry]]) -> list[Entry]:
-    if reply == b'{"UnprocessedItems":{}}':
+    if leaves_nothing(reply):
         return []
     sent: dict[str, dict[str, list[Entry]]] = {}
     for table, entries in tables.items():

@@ -139,7 +139,7 @@ def in_other_form(context: Context, write: Write) -> Flow[Write | None]:
     if forms is None:
         return None
     try:
-        raw = yield from context.call(read_back(write.plan, write.key))
+        raw = yield from context.call(read_back(write.plan, write.key, purpose="guard"))
     except DynamORMError:
         return None  # what refused the write says more
     try:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.strict import dumps, expect_empty
+from dynamorm.codec.strict import dumps, expect_empty, holds_nothing
 from dynamorm.effects import Flow
 from dynamorm.errors import ClientError, ConditionFailed, MalformedResponse, OutcomeUnknown, ValidationError
 from dynamorm.ops.calls.attempts import in_doubt
@@ -98,7 +98,7 @@ def _resolve(context: Context, write: Write, op: Op, deadline: float | None) -> 
 
 
 def _read_empty(write: Write, reply: bytes) -> Any:
-    if reply != b"{}":
+    if reply != b"{}" and not holds_nothing(reply):
         expect_empty(reply)
     try:
         return write.done(None)  # as `applied`, in one call less

@@ -94,6 +94,7 @@ def resolve(context: Context, write: Write, op: Op, deadline: float | None) -> F
     if write.safety is Safety.ONCE or not is_untouched(write, raw):
         return outcome
     repeated = copy(op)
+    repeated.purpose = "settle"
     repeated.end, repeated.timeout = end, limit
     # An earlier attempt may still be on its way, so a refusal is as ambiguous here as it was then.
     repeated.refused = lambda fault, _, info: refused(context, write, fault.item, info, ambiguous=True)

@@ -110,6 +110,7 @@ class Tokened:
         if self._outcome is not Outcome.UNKNOWN or end <= now:
             return self._outcome
         again = copy(self.op)
+        again.purpose = "settle"
         again.end, again.timeout = end, TOKEN_LIFE  # its end alone bounds it
         try:
             yield from context.call(again)
@@ -175,6 +176,7 @@ def spending(table: str, key: bytes, names: tuple[str, ...], token: str) -> Op:
     op = Op("TransactWriteItems", table, body, expect_empty, Safety.RESEND, key=names)
     op.parts = 1
     op.finds_out = True
+    op.purpose = "settle"
     return op
 
 

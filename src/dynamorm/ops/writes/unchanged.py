@@ -54,7 +54,7 @@ def _while_unchanged(
     """
     context = context.bounded()
     if write is None:
-        raw = yield from context.call(read_back(plan, key))
+        raw = yield from context.call(read_back(plan, key, purpose="guard"))
     for tried in range(TRIES):
         try:
             return (yield from send(context, build(stored=raw) if write is None else write))
@@ -63,7 +63,7 @@ def _while_unchanged(
         except ConditionFailed as error:
             if error.outcome is not Outcome.NOT_APPLIED:
                 raise
-            stored = yield from context.call(read_back(plan, key))
+            stored = yield from context.call(read_back(plan, key, purpose="guard"))
             if tried == TRIES - 1 or _same(plan, stored, raw):
                 raise  # what is relied on is as it was, so it was the caller's condition
             raw, write = stored, None

@@ -1,0 +1,100 @@
+"""What a request has cost, as its reply tells: `ConsumedCapacity`, by table and index. It must not know models.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ConsumedCapacity.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from msgspec import UNSET as U
+from msgspec import DecodeError, Struct, UnsetType
+from msgspec.json import Decoder
+
+from dynamorm.errors import MalformedResponse
+
+WRITES: Final = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
+"""The operations whose units are those of writes, where a reply does not say."""
+
+
+class ConsumedCapacity(Struct, frozen=True):
+    """Units that a request has taken of one table or one of its indexes.
+
+    ``index`` is None for the table; where a reply tells only sums (``"TOTAL"``), that is the table with its indexes.
+    """
+
+    table: str
+    index: str | None
+    read_units: float
+    write_units: float
+
+
+class _Units(Struct, gc=False):
+    CapacityUnits: float = 0.0
+    ReadCapacityUnits: float | UnsetType = U
+    WriteCapacityUnits: float | UnsetType = U
+
+
+class _OfTable(_Units):
+    TableName: str = ""
+    Table: _Units | None = None
+    LocalSecondaryIndexes: dict[str, _Units] | None = None
+    GlobalSecondaryIndexes: dict[str, _Units] | None = None
+
+
+class _Reply(Struct):
+    ConsumedCapacity: _OfTable | list[_OfTable] | None = None
+
+
+class _Statement(Struct, gc=False):
+    Statement: str = ""
+
+
+class _Statements(_Statement):
+    TransactStatements: list[_Statement] = []
+    Statements: list[_Statement] = []
+
+
+_reply: Final = Decoder(_Reply).decode
+_statements: Final = Decoder(_Statements).decode
+
+
+def consumed_of(operation: str, request: bytes, body: bytes) -> tuple[ConsumedCapacity, ...]:
+    """The units that a reply tells of; none where it does not tell. Raises: MalformedResponse."""
+    if b'"ConsumedCapacity"' not in body:
+        return ()
+    told: Any = None
+    try:
+        told = _reply(body).ConsumedCapacity
+    except DecodeError:
+        told = U
+    if told is U:
+        raise MalformedResponse("the answer cannot be believed: its ConsumedCapacity has another form")
+    tables = told if told.__class__ is list else [] if told is None else [told]
+    return tuple(units for of_table in tables for units in _parts(of_table, writes=_writes(operation, request)))
+
+
+def _parts(of_table: _OfTable, *, writes: bool) -> Iterator[ConsumedCapacity]:
+    indexes = {**(of_table.LocalSecondaryIndexes or {}), **(of_table.GlobalSecondaryIndexes or {})}
+    whole = of_table.Table if of_table.Table is not None else None if indexes else of_table
+    if whole is not None:
+        yield _consumed(of_table.TableName, None, whole, writes=writes)
+    for name, units in indexes.items():
+        yield _consumed(of_table.TableName, name, units, writes=writes)
+
+
+def _consumed(table: str, index: str | None, units: _Units, *, writes: bool) -> ConsumedCapacity:
+    read, write = units.ReadCapacityUnits, units.WriteCapacityUnits
+    if read is U and write is U:  # only transactions tell which: a token that is sent again costs a read
+        read, write = (0.0, units.CapacityUnits) if writes else (units.CapacityUnits, 0.0)
+    return ConsumedCapacity(table, index, 0.0 if read is U else read, 0.0 if write is U else write)
+
+
+def _writes(operation: str, request: bytes) -> bool:
+    """Whether the units of an operation are those of writes, where its reply does not say."""
+    if "Execute" not in operation:
+        return operation in WRITES
+    sent = _statements(request)
+    texts = [sent, *sent.TransactStatements, *sent.Statements]
+    return any(one.Statement.lstrip()[:6].upper() in {"INSERT", "UPDATE", "DELETE"} for one in texts)
