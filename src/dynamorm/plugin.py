@@ -22,7 +22,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from .effects import Acquire
 from .errors import ValidationError
+from .limiter import Limiter, Permit
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests
@@ -31,6 +33,27 @@ if TYPE_CHECKING:
     from dynamorm.schema.schema import Field, Schema
 
     from .effects import Flow, Reply
+
+__all__ = [
+    "HOOKS",
+    "Acquire",
+    "AroundHook",
+    "AttemptHook",
+    "Call",
+    "CallFlow",
+    "FieldCodec",
+    "FieldHook",
+    "Limiter",
+    "ModelHook",
+    "ObserveHook",
+    "Operation",
+    "Permit",
+    "Plugin",
+    "PluginContext",
+    "VerbFlow",
+    "VerbHook",
+    "WriteRule",
+]
 
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """(encode, decode) around one field's stored form."""
