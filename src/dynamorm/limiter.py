@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count, islice
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from .arguments import check_count
 
@@ -50,8 +50,8 @@ class Limiter:
 
     def __init__(self, places: int) -> None:
         # By the numbers of permits, which grow: the order of the queue is that of the dict.
-        self._waiting: dict[int, weakref.ref[Permit]] = {}
-        self._held: dict[int, weakref.ref[Permit]] = {}
+        self._waiting: dict[int, _Entry] = {}
+        self._held: dict[int, _Entry] = {}
         self._numbers = count()
         self._home: Home | None = None
         self.places = places
@@ -98,16 +98,33 @@ class Limiter:
     def settle_in(self, home: Home) -> None:
         """Tell where permits are asked for from now on: those of an event loop that was closed are over."""
         if home is not self._home:
-            self._home = home
-            for ref in (*self._held.copy().values(), *self._waiting.copy().values()):
-                permit = ref()
+            for entry in (*self._held.copy().values(), *self._waiting.copy().values()):
+                permit = entry[0]()
                 if permit is not None and permit.home is not None and permit.home.is_closed():
                     permit.release()
+            self._home = home
 
     def forked(self) -> None:
         """Start again in a child process, where nobody else is: the permits belong to threads of the parent."""
         self._held.clear()
         self._waiting.clear()
+
+    def _turn_of(self, permit: Permit) -> bool:
+        """See `Permit.take`."""
+        number = permit.number
+        if number is None:
+            permit.number = number = next(self._numbers)
+            self._enter(permit, number, self._waiting)
+        if not self._admits(number):
+            return False
+        self._enter(permit, number, self._held)
+        self._waiting.pop(number, None)
+        self._wake()  # whoever looked between the two lines saw one place too few
+        return True
+
+    def _state_of(self, permit: Permit) -> str:
+        number = permit.number
+        return "held" if number in self._held else "waiting" if number in self._waiting else "released"
 
     def _first(self, number: int) -> list[int]:
         """The numbers of so many permits that wait, the first ones."""
@@ -133,10 +150,24 @@ class Limiter:
         """Wake those whose turn it is."""
         if self._waiting:
             for number in self._first(self._places - len(self._held)):
-                ref = self._waiting.get(number)
-                permit = None if ref is None else ref()
+                entry = self._waiting.get(number)
+                permit = None if entry is None else entry[0]()
                 if permit is not None and permit.ring is not None:
                     permit.ring()
+
+    def _enter(self, permit: Permit, number: int, among: dict[int, _Entry]) -> None:
+        """Put a permit into the queue, or among those that are held; weakly, so that what is lost goes by itself.
+
+        The second reference removes it by built-in functions alone, for a handler may interrupt what the first one calls.
+        """
+        lost, remove = partial(self._free, number), partial(among.pop, number)
+        among[number] = weakref.ref(permit, lost), weakref.ref(permit, remove)
+
+    def _free(self, number: int, _: object = None) -> None:
+        """Remove a permit that was given back or lost, and wake who gets its place. May be repeated."""
+        self._held.pop(number, None)
+        self._waiting.pop(number, None)
+        self._wake()
 
     def __repr__(self) -> str:
         return f"<Limiter {self.held} of {self._places} places held, {self.waiting} waiting>"
@@ -157,7 +188,8 @@ class Permit:
     """
 
     # Of the class: an object whose making failed is freed too.
-    _number: int | None = None
+    number: int | None = None
+    """Its number in its limiter, from when it has entered the queue."""
     ring: Callable[[], None] | None = None
     """Called by any thread, more often than needed, when it may be the turn of this permit: set by the driver that waits."""
     home: Home | None = None
@@ -168,16 +200,7 @@ class Permit:
 
     def take(self) -> bool:
         """Take the place if it is our turn, as drivers do: once, and each time they are woken. The first call enters the queue."""
-        limiter, number = self._limiter, self._number
-        if number is None:
-            self._number = number = next(limiter._numbers)  # noqa: SLF001 - the other half of this module
-            limiter._waiting[number] = weakref.ref(self, partial(limiter._waiting.pop, number))  # noqa: SLF001 - as above
-        if not limiter._admits(number):  # noqa: SLF001 - as above
-            return False
-        limiter._held[number] = weakref.ref(self, partial(limiter._held.pop, number))  # noqa: SLF001 - as above
-        limiter._waiting.pop(number, None)  # noqa: SLF001 - as above
-        limiter._wake()  # noqa: SLF001 - as above; who looked between the two lines saw one place too few
-        return True
+        return self._limiter._turn_of(self)  # noqa: SLF001 - the other half of this module
 
     def release(self) -> None:
         """Give the place back, or leave the queue; does nothing the second time. May be called by any thread.
@@ -185,17 +208,12 @@ class Permit:
         Example: ``permit.release()``
         """
         try:
-            self._give_up()
+            if self.number is not None:
+                self._limiter._free(self.number)  # noqa: SLF001 - the other half of this module
         except BaseException:
-            self._give_up()  # once more, if an exception came meanwhile
+            if self.number is not None:
+                self._limiter._free(self.number)  # noqa: SLF001 - once more, if an exception came meanwhile
             raise
-
-    def _give_up(self) -> None:
-        limiter, number = self._limiter, self._number
-        if number is not None:
-            limiter._held.pop(number, None)  # noqa: SLF001 - the other half of this module
-            limiter._waiting.pop(number, None)  # noqa: SLF001 - as above
-            limiter._wake()  # noqa: SLF001 - as above
 
     def __enter__(self) -> Self:
         return self
@@ -205,18 +223,11 @@ class Permit:
     ) -> None:
         self.release()
 
-    def __del__(self) -> None:
-        """Wake whoever gets the place of a permit that was lost. That it is free is seen to by the weak references."""
-        number = self._number
-        if number is not None and (number in self._limiter._held or number in self._limiter._waiting):  # noqa: SLF001 - as above
-            self.release()
-
     def __repr__(self) -> str:
-        limiter, number = self._limiter, self._number
-        if number in limiter._held:  # noqa: SLF001 - the other half of this module
-            return "<Permit held>"
-        return "<Permit waiting>" if number in limiter._waiting else "<Permit released>"  # noqa: SLF001 - as above
+        return f"<Permit {self._limiter._state_of(self)}>"  # noqa: SLF001 - the other half of this module
 
+
+_Entry: TypeAlias = "tuple[weakref.ref[Permit], weakref.ref[Permit]]"
 
 _limiters: weakref.WeakSet[Limiter] = weakref.WeakSet()
 

@@ -112,8 +112,8 @@ class Aio:
         try:
             effect = next(flow)
             while True:
-                try:
-                    got = await (self.exchange(effect) if effect.__class__ is Send else self._perform(effect))
+                # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
+                try: got = await (self.exchange(effect) if effect.__class__ is Send else self._perform(effect))  # fmt: skip  # noqa: E701 - see above
                 except BaseException as error:  # noqa: BLE001 (the flow decides, also about a cancellation)
                     effect = flow.throw(error)
                 else:

@@ -103,8 +103,8 @@ class Blocking:
         try:
             effect = next(flow)
             while True:
-                try:
-                    got = self.exchange(effect) if effect.__class__ is Send else self._perform(effect)
+                # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
+                try: got = self.exchange(effect) if effect.__class__ is Send else self._perform(effect)  # fmt: skip  # noqa: E701 - see above
                 except BaseException as error:  # noqa: BLE001 (the flow decides, also about KeyboardInterrupt)
                     effect = flow.throw(error)
                 else:
