@@ -21,11 +21,11 @@ def limit_of(effect: Acquire) -> tuple[float, Callable[[], DynamORMError]]:
     places = effect.limiter.places
     if left is not None and left < timeout:
         return left, lambda: DeadlineExceeded(
-            f"the deadline passed while all {places} places of a limiter were taken, and nothing was sent"
+            f"the deadline passed while all {places} places of a limiter were taken: give more time, or the limiter more places"
         )
     return timeout, lambda: PoolTimeout(
-        f"all {places} places of a limiter stayed taken for timeout={timeout:.3g} s, and nothing was sent: try again later,"
-        " or give the limiter more places"
+        f"all {places} places of a limiter stayed taken for timeout={timeout:.3g} s: try again later, or give the limiter more"
+        " places"
     )
 
 
