@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -61,13 +62,20 @@ class Injector:
 
 
 def run_once(work, error, at, opcodes=False):
-    """Run with an exception at that line. Returns whether there was such a line, and what came out."""
-    with Injector(error, at, opcodes=opcodes) as injector:
-        try:
-            work()
-        except BaseException as caught:  # noqa: BLE001 - whatever it is, it is looked at
-            return injector.raised, caught
-    return injector.raised, None
+    """Run with an exception at that line. Returns whether there was such a line, and what came out.
+
+    Nothing is collected meanwhile: what a finaliser raises reaches nobody.
+    """
+    gc.disable()
+    try:
+        with Injector(error, at, opcodes=opcodes) as injector:
+            try:
+                work()
+            except BaseException as caught:  # noqa: BLE001 - whatever it is, it is looked at
+                return injector.raised, caught
+        return injector.raised, None
+    finally:
+        gc.enable()
 
 
 def at_every_line(scenario, error, *, opcodes=False, step=1):

@@ -146,8 +146,32 @@ def test_at_any_line_of_one_whose_time_is_over():
     at_every_line(scenario, Interrupt)
 
 
-def test_at_any_line_of_one_who_gives_to_those_who_wait():
-    """Nobody looks by himself from time to time: who is not told would wait for ever."""
+def twice(limiter, meanwhile):
+    """A flow that gives back twice, should the first time be interrupted."""
+    permit = yield Acquire(limiter)
+    try:
+        try:
+            meanwhile()
+        finally:
+            permit.release()
+    except BaseException:
+        permit.release()
+        raise
+
+
+def once(limiter, meanwhile):
+    """A flow as it is usually written."""
+    with (yield Acquire(limiter)):
+        meanwhile()
+
+
+@pytest.mark.parametrize("holder", [twice, once])
+def test_at_any_line_of_one_who_gives_to_those_who_wait(holder):
+    """Nobody looks by himself from time to time: who is not told would wait for ever.
+
+    Who gives back once is interrupted at any instruction. If that is before anything was done, the place is free, and the
+    others are told so, when the exception goes.
+    """
 
     def scenario():
         driver, limiter, inside = Blocking(NOWHERE), Limiter(1), []
@@ -158,20 +182,12 @@ def test_at_any_line_of_one_who_gives_to_those_who_wait():
             while later:
                 later.pop().start()
 
-        def holder():
-            permit = yield Acquire(limiter)
-            try:
-                try:
-                    start_the_others()
-                    until(lambda: limiter.waiting == 2)
-                finally:
-                    permit.release()
-            except BaseException:
-                permit.release()
-                raise
+        def meanwhile():
+            start_the_others()
+            until(lambda: limiter.waiting == 2)
 
         try:
-            at = yield lambda: driver.run(holder())
+            at = yield lambda: driver.run(holder(limiter, meanwhile))
             start_the_others()
             for thread in waiting:
                 thread.join(5)
@@ -181,7 +197,7 @@ def test_at_any_line_of_one_who_gives_to_those_who_wait():
         finally:
             driver.close()
 
-    at_every_line(scenario, Interrupt)
+    at_every_line(scenario, Interrupt, opcodes=holder is once, step=2 if holder is once else 1)
 
 
 def test_at_any_line_of_giving_more_places():

@@ -83,6 +83,52 @@ def test_any_order_of_steps_keeps_the_places(places, steps):
     assert [limiter.permit().take() for _ in range(3)] == [True] * 3  # forgotten at once
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_one_who_moves_on_while_another_looks_is_counted(when):
+    """Two threads that look at the same time: the first takes the place while the second reads who stands ahead."""
+    limiter = Limiter(1)
+    holder, first, second = (limiter.permit() for _ in range(3))
+    assert [holder.take(), first.take(), second.take()] == [True, False, False]
+    holder.release()
+    read = limiter._first
+
+    def interrupted(number):
+        limiter._first = read
+        if when == "before":
+            assert first.take()
+            return read(number)
+        ahead = read(number)
+        assert first.take()
+        return ahead
+
+    limiter._first = interrupted
+    assert not second.take()
+    assert (limiter.held, limiter.waiting) == (1, 1)
+    first.release()
+    assert second.take()
+
+
+def test_one_who_looks_while_another_moves_on_is_told():
+    """Whoever looked when the first had the place, and still stood in the queue, saw one place too few."""
+    limiter = Limiter(2)
+    holders, first, second = [limiter.permit(), limiter.permit()], limiter.permit(), limiter.permit()
+    assert [permit.take() for permit in (*holders, first, second)] == [True, True, False, False]
+    for holder in holders:
+        holder.release()
+    rung, enter = [], limiter._enter
+    second.ring = partial(rung.append, True)
+
+    def interrupted(*args):
+        enter(*args)
+        assert not second.take()
+
+    limiter._enter = interrupted
+    assert first.take()
+    assert rung
+    limiter._enter = enter
+    assert second.take()
+
+
 class Inside:
     """Counts who is inside."""
 
