@@ -261,6 +261,7 @@ def test_a_task_that_is_cancelled_while_it_waits_has_sent_nothing(engine, made, 
     assert bulkhead.free
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it may come while an object is freed
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
 def test_interrupts_of_a_thread_while_others_go_on(engine, made, key):
     """The main thread is interrupted again and again by a handler, while it waits or while it is under way."""
