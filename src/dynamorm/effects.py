@@ -7,10 +7,19 @@ driven twice (blocking and asyncio). This module holds plain data; it must not k
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+
+from .arguments import check_seconds
+
+if TYPE_CHECKING:
+    from .limiter import Limiter
 
 MAX_BODY: Final = 17 * 1024 * 1024
 """Bytes of an answer's body that are accepted when the request does not say how large its answer can be."""
+
+_LONGEST: Final = 1e9
+"""Seconds that a flow may wait for a place, 31 years: the clocks of all platforms can still add them to the present."""
 
 T = TypeVar("T")
 
@@ -75,6 +84,28 @@ class Gather:
     def __init__(self, flows: Sequence[Flow[Any]], limit: int) -> None:
         self.flows: Sequence[Flow[Any]] = flows
         self.limit: int = limit
+
+
+class Acquire:
+    """Wait for a place of a limiter, in the order in which the flows came. Answered with a `dynamorm.limiter.Permit`.
+
+    ``timeout`` in seconds (0: a place that is free, or none) and the caller's `dynamorm.deadline` bound the waiting; without
+    both it has no end. Then `PoolTimeout`, or `DeadlineExceeded`, is thrown in; nothing was sent. A flow that is closed or
+    cancelled while it waits leaves the queue.
+
+    Raises: ValidationError for a timeout that is no time.
+
+    Example::
+
+        with (yield Acquire(limiter, timeout=0.5)):
+            return (yield from call(op))
+    """
+
+    __slots__ = ("limiter", "timeout")
+
+    def __init__(self, limiter: Limiter, timeout: float | timedelta | None = None) -> None:
+        self.limiter: Limiter = limiter
+        self.timeout: float | None = None if timeout is None else check_seconds("timeout", timeout, 0.0, _LONGEST)
 
 
 class AttemptRefused(Exception):

@@ -24,7 +24,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from .effects import Acquire
 from .errors import ValidationError
+from .limiter import Limiter, Permit
 
 if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import StoredItem
@@ -36,6 +38,27 @@ if TYPE_CHECKING:
 
     from .effects import Flow, Reply
     from .wire.consumed import ConsumedCapacity
+
+__all__ = [
+    "HOOKS",
+    "Acquire",
+    "AroundHook",
+    "AttemptHook",
+    "Call",
+    "CallFlow",
+    "FieldCodec",
+    "FieldHook",
+    "Limiter",
+    "ModelHook",
+    "ObserveHook",
+    "Operation",
+    "Permit",
+    "Plugin",
+    "PluginContext",
+    "VerbFlow",
+    "VerbHook",
+    "WriteRule",
+]
 
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """(encode, decode) around one field's stored form."""

@@ -23,7 +23,14 @@ OWNERS = {
     "selectors": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
     "select": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
     # `own_loop` runs what plugins await on the blocking face.
-    "asyncio": ("dynamorm.io.aio", "dynamorm.io.aio_link", "dynamorm.io.own_loop", *BESIDE),
+    "asyncio": (
+        "dynamorm.io.aio",
+        "dynamorm.io.aio_acquire",
+        "dynamorm.io.aio_bell",
+        "dynamorm.io.aio_link",
+        "dynamorm.io.own_loop",
+        *BESIDE,
+    ),
     "ssl": ("dynamorm.io", *BESIDE),
     "httptools": ("dynamorm.wire", *BESIDE),
     "hmac": ("dynamorm.wire", "dynamorm.plugins", "dynamorm.payments", "dynamorm.ops", *BESIDE),

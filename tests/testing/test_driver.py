@@ -5,7 +5,9 @@ import zlib
 
 import pytest
 
-from dynamorm.effects import Call, Gather, Send, Sleep, TransportError
+from dynamorm.effects import Acquire, Call, Gather, Send, Sleep, TransportError
+from dynamorm.errors import PoolTimeout
+from dynamorm.limiter import Limiter
 from dynamorm.testing import FakeClock, Late, ScriptedDriver, failure, reply
 
 GET = b'POST / HTTP/1.1\r\nX-Amz-Target: DynamoDB_20120810.GetItem\r\nHost: h\r\n\r\n{"Key": 1}'
@@ -184,3 +186,44 @@ def test_a_failure_is_an_error_as_on_the_wire():
         "message": "slow",
         "throttlingReasons": [],
     }
+
+
+def test_places_of_a_limiter_are_waited_for_in_order_on_the_fake_clock():
+    driver, limiter, order = ScriptedDriver(), Limiter(2), []
+
+    def flow(number):
+        with (yield Acquire(limiter)):
+            order.append((number, driver.clock.monotonic() - 1_000.0))
+            yield Sleep(10)
+
+    driver.run(single(Gather([flow(number) for number in range(5)], 5)))
+    assert order == [(0, 0.0), (1, 0.0), (2, 10.0), (3, 10.0), (4, 20.0)]
+    assert (limiter.held, limiter.waiting) == (0, 0)
+
+
+def test_a_place_of_a_limiter_that_comes_too_late():
+    driver, limiter = ScriptedDriver(), Limiter(1)
+
+    def holder():
+        with (yield Acquire(limiter)):
+            yield Sleep(60)
+
+    def impatient():
+        try:
+            yield Acquire(limiter, timeout=20)
+        except PoolTimeout:
+            return driver.clock.monotonic() - 1_000.0, limiter.waiting
+
+    assert driver.run(single(Gather([holder(), impatient()], 2))) == [None, (20.0, 0)]
+    assert (limiter.held, limiter.waiting) == (0, 0)
+
+
+def test_a_place_that_nobody_gives_back_is_noted():
+    limiter = Limiter(1)
+
+    def twice():
+        with (yield Acquire(limiter)):
+            yield Acquire(limiter)
+
+    with pytest.raises(AssertionError, match="every flow waits for a place"):
+        ScriptedDriver().run(twice())

@@ -67,7 +67,10 @@ class Unavailable(Retryable):
 
 
 class PoolTimeout(Unavailable):
-    """Every connection was busy for the whole ``connection_timeout``. Nothing was sent."""
+    """Every connection was busy for the whole ``connection_timeout``, or every place of a limiter for its ``timeout``.
+
+    Nothing was sent of the request that waited.
+    """
 
     code = "ErrPoolTimeout"
 

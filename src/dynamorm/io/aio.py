@@ -1,4 +1,4 @@
-"""The asyncio driver: performs a flow's effects on one event loop. The only module that imports asyncio.
+"""The asyncio driver: performs a flow's effects on one event loop. It and its parts alone import asyncio.
 
 It must not know DynamoDB. What can be cancelled is written so that a cancellation at any ``await``, or an exception that a
 signal's handler raises anywhere, gives back exactly what was held.
@@ -12,9 +12,10 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dynamorm.effects import Call, Flow, Gather, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Acquire, Call, Flow, Gather, Reply, Send, Sleep, TransportError
 from dynamorm.errors import ConfigError
 from dynamorm.io import net
+from dynamorm.io.aio_bell import rung
 from dynamorm.io.aio_link import Connection, dial
 from dynamorm.io.threads import start
 from dynamorm.io.tls import settings_for
@@ -48,17 +49,8 @@ class _Waiter:
 
     async def wait(self, seconds: float) -> None:
         """Wait to be rung, for so long."""
-        task = asyncio.current_task()
-        asked = 0 if task is None else task.cancelling()
         self._bell = bell = self._loop.create_future()
-        timer = self._loop.call_later(seconds, bell.cancel)  # a built-in function: no handler interrupts it
-        try:
-            await bell
-        except asyncio.CancelledError:
-            if task is None or task.cancelling() > asked or not bell.cancelled():
-                raise  # it was not the timer
-        finally:
-            timer.cancel()
+        await rung(bell, self._loop, seconds)
 
 
 class Aio:
@@ -120,14 +112,20 @@ class Aio:
         try:
             effect = next(flow)
             while True:
-                try:
-                    got = await (self.exchange(effect) if effect.__class__ is Send else self._perform(effect))
+                # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
+                try: got = await (self.exchange(effect) if effect.__class__ is Send else self._perform(effect))  # fmt: skip  # noqa: E701 - see above
                 except BaseException as error:  # noqa: BLE001 (the flow decides, also about a cancellation)
                     effect = flow.throw(error)
                 else:
                     effect = flow.send(got)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic; it is the flow's T
+        except (
+            BaseException
+        ):  # the flow's own, which ends it; or one that came between two effects, of which it knows nothing
+            got = None  # it may be a permit, and who keeps the exception keeps this frame
+            flow.close()
+            raise
 
     async def _perform(self, effect: Any) -> Any:
         if effect.__class__ is Sleep:
@@ -136,6 +134,10 @@ class Aio:
             return await (_in_time(effect.sync, effect.timeout) if effect.async_ is None else effect.async_())
         if effect.__class__ is Gather:
             return await self._gather(effect)
+        if effect.__class__ is Acquire:
+            from .aio_acquire import acquire  # only where a plugin has a limiter
+
+            return await acquire(effect)
         raise TypeError(f"not an effect: {effect!r}")
 
     async def exchange(self, send: Send) -> Reply:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dynamorm.effects import Call, Flow, Gather, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Acquire, Call, Flow, Gather, Reply, Send, Sleep, TransportError
 from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.dial import Connection, dial
@@ -103,14 +103,19 @@ class Blocking:
         try:
             effect = next(flow)
             while True:
-                try:
-                    got = self.exchange(effect) if effect.__class__ is Send else self._perform(effect)
+                # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
+                try: got = self.exchange(effect) if effect.__class__ is Send else self._perform(effect)  # fmt: skip  # noqa: E701 - see above
                 except BaseException as error:  # noqa: BLE001 (the flow decides, also about KeyboardInterrupt)
                     effect = flow.throw(error)
                 else:
                     effect = flow.send(got)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic; it is the flow's T
+        except BaseException:
+            # The flow's own, which has ended it; or one that came between two effects, of which it knows nothing.
+            got = None  # it may be a permit, and who keeps the exception keeps this frame
+            flow.close()
+            raise
 
     def _perform(self, effect: Any) -> Any:
         if effect.__class__ is Sleep:
@@ -119,6 +124,10 @@ class Blocking:
             return effect.sync() if effect.timeout is None else within(effect.sync, effect.timeout)
         if effect.__class__ is Gather:
             return self._crew.gather(self.run, effect)
+        if effect.__class__ is Acquire:
+            from .acquire import acquire  # only where a plugin has a limiter
+
+            return acquire(effect)
         raise TypeError(f"not an effect: {effect!r}")
 
     def exchange(self, send: Send) -> Reply:  # noqa: PLR0915 - the hot path, and whoever holds the slot, stay in one frame

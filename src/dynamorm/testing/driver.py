@@ -9,9 +9,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any, TypeAlias
 
-from dynamorm.effects import Call, Flow, Gather, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Acquire, Call, Flow, Gather, Reply, Send, Sleep, TransportError
+from dynamorm.errors import DynamORMError
+from dynamorm.io.acquire import limit_of
+from dynamorm.limiter import Permit
 from dynamorm.testing.clock import FakeClock
 from dynamorm.testing.replies import SentRequest, sent_request
 
@@ -37,8 +41,8 @@ class ScriptedDriver:
     ``script`` gives the outcome of each `Send`; ``clock`` (default: a new `FakeClock`) moves on `Sleep` and for `Late`
     outcomes. ``requests`` are the requests sent, ``sleeps`` the waits asked for, in seconds, in order.
 
-    `run` raises what the flow raises; AssertionError when the script has no more outcomes, or the flow yields
-    something that is not an effect.
+    `run` raises what the flow raises; AssertionError when the script has no more outcomes, the flow yields something that
+    is not an effect, or every flow waits for a place of a limiter. How long may be waited goes by the fake clock.
 
     Example::
 
@@ -63,6 +67,8 @@ class ScriptedDriver:
         root = _Task(flow, None, 0)
         self._wake(root, 0.0)
         while not root.done:
+            if not self._queue:
+                raise AssertionError("every flow waits for a place of a limiter, and none gives one back")
             when, _, task, value, error = heapq.heappop(self._queue)
             self.clock.advance(max(0.0, when - self.clock.monotonic()))
             self._step(task, value, error)
@@ -79,6 +85,16 @@ class ScriptedDriver:
         heapq.heappush(self._queue, (self.clock.monotonic() + delay, self._order, task, value, error))
 
     def _step(self, task: _Task, value: Any, error: BaseException | None) -> None:
+        if value.__class__ is _Turn:
+            if value.ended:
+                return
+            if value.permit.take():
+                value.ended, value = True, value.permit
+            elif self.clock.monotonic() >= value.end:
+                value.ended, error = True, value.late()
+                value.permit.release()
+            else:
+                return
         try:
             effect = task.flow.send(value) if error is None else task.flow.throw(error)
         except StopIteration as stop:
@@ -98,6 +114,8 @@ class ScriptedDriver:
             self._call(task, effect)
         elif isinstance(effect, Gather):
             self._gather(task, effect)
+        elif isinstance(effect, Acquire):
+            self._acquire(task, effect)
         else:
             self._wake(task, 0.0, error=AssertionError(f"not an effect: {effect!r}"))
 
@@ -130,6 +148,17 @@ class ScriptedDriver:
         if not gathering.flows:
             self._wake(task, 0.0, [])
 
+    def _acquire(self, task: _Task, effect: Acquire) -> None:
+        permit = effect.limiter.permit()
+        if permit.take():
+            self._wake(task, 0.0, permit)
+            return
+        seconds, late = limit_of(effect)
+        turn = _Turn(permit, self.clock.monotonic() + seconds, late)
+        permit.ring = lambda: self._wake(task, 0.0, turn)
+        if seconds < inf:
+            self._wake(task, seconds, turn)
+
     def _start_next(self, gathering: _Gathering) -> None:
         index, gathering.started = gathering.started, gathering.started + 1
         gathering.running += 1
@@ -161,6 +190,16 @@ class _Task:
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A flow that waits for a place, and looks whether it is its turn."""
+
+    permit: Permit
+    end: float
+    late: Callable[[], DynamORMError]
+    ended: bool = False
 
 
 @dataclass(slots=True)

@@ -1,0 +1,63 @@
+"""Waiting for a place of a limiter in a thread, and the time that may be waited in either driver."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from time import monotonic
+
+from dynamorm.deadlines import USE, remaining
+from dynamorm.effects import Acquire
+from dynamorm.errors import DeadlineExceeded, DynamORMError, PoolTimeout
+from dynamorm.limiter import Permit
+
+
+def limit_of(effect: Acquire) -> tuple[float, Callable[[], DynamORMError]]:
+    """The seconds that may be waited (infinite without any limit), and what makes the error when they are over."""
+    timeout = inf if effect.timeout is None else effect.timeout
+    left = remaining() if USE.ever else None
+    places = effect.limiter.places
+    if left is not None and left < timeout:
+        return left, lambda: DeadlineExceeded(
+            f"the deadline passed while all {places} places of a limiter were taken: give more time, or the limiter more places"
+        )
+    return timeout, lambda: PoolTimeout(
+        f"all {places} places of a limiter stayed taken for timeout={timeout:.3g} s: try again later, or give the limiter more"
+        " places"
+    )
+
+
+def acquire(effect: Acquire) -> Permit:
+    """A permit, waited for in this thread. Raises: PoolTimeout after the effect's ``timeout``; DeadlineExceeded."""
+    permit = effect.limiter.permit()
+    try:
+        try:
+            if not permit.take():
+                _wait(permit, effect)
+            return permit  # noqa: TRY300 - at a line behind the handlers nobody would give it back
+        except BaseException:
+            permit.release()
+            raise
+    except BaseException:  # once more, if an exception came while it was given back
+        permit.release()
+        raise
+
+
+def _wait(permit: Permit, effect: Acquire) -> None:
+    bell = threading.Lock()
+    bell.acquire()
+
+    def ring() -> None:
+        with suppress(RuntimeError):  # it was rung already
+            bell.release()
+
+    permit.ring = ring
+    seconds, late = limit_of(effect)
+    end = monotonic() + seconds
+    while not permit.take():
+        left = end - monotonic()
+        if left <= 0:
+            raise late()
+        bell.acquire(timeout=min(left, threading.TIMEOUT_MAX))
