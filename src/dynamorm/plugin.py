@@ -259,6 +259,24 @@ class Call(Protocol):
     table: str
     body: bytes
 
+    def with_wire(self) -> Call:
+        """The same call, which gives a pair: the JSON of the service's answer, and the result.
+
+        For reads alone. Raises: InvalidUse for a write.
+
+        Example: ``answer, result = yield from call(op.with_wire())``
+        """
+        ...
+
+    def read(self, body: bytes) -> Flow[Any]:
+        """The result of a read for the JSON of an answer: prepared, decoded and checked as if it had come right now.
+
+        Raises: MalformedResponse for what is no answer to this call; and what the call itself raises for its items.
+
+        Example: ``return (yield from op.read(self.answers[op.name, op.body]))``
+        """
+        ...
+
     @property
     def purpose(self) -> str:
         """Why the call is made."""

@@ -120,9 +120,8 @@ class Aio:
                     effect = flow.send(got)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic; it is the flow's T
-        except (
-            BaseException
-        ):  # the flow's own, which ends it; or one that came between two effects, of which it knows nothing
+        except BaseException:
+            # The flow's own, which has ended it; or one that came between two effects, of which it knows nothing.
             got = None  # it may be a permit, and who keeps the exception keeps this frame
             flow.close()
             raise

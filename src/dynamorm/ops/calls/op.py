@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Flow
+from dynamorm.errors import InvalidUse
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:
@@ -124,3 +126,17 @@ class Op:
     @purpose.setter
     def purpose(self, purpose: str) -> None:
         self._purpose = purpose
+
+    def with_wire(self) -> Op:
+        """The same call, which gives a pair: the JSON of its answer, and its result. Raises: InvalidUse for a write."""
+        if self.safety is not Safety.READ:
+            raise InvalidUse(f"{self.name} of {self.table} writes: its answer is good for once")
+        other, decode = copy(self), self.decode
+        other.decode = lambda body: (body, decode(body))
+        return other
+
+    def read(self, body: bytes) -> Flow[Any]:
+        """The result of the call for the JSON of an answer to it: prepared and decoded as if it had come right now."""
+        if self.prepare is not None:
+            yield from self.prepare(body)
+        return self.decode(body)
