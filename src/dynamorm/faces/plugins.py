@@ -99,8 +99,8 @@ def _surround(session: Session) -> None:
             layers.append(Hooks(plugin, name, raise_after=name in session.raising))
         if getattr(plugin, "operation", None) is not None:
             layers.append(plugin.operation)
-    if layers:
-        from .surrounded import Surrounded  # only where a plugin looks at verbs
+    if layers or session.rules_may_read:
+        from .surrounded import Surrounded  # only where a plugin looks at verbs, or at what they write
 
         session.stand_in(Surrounded(verbs, layers))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
+from dynamorm.ops.writes.reading import reading
 from dynamorm.plugin import Operation
 
 if TYPE_CHECKING:
@@ -117,6 +118,10 @@ VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
 """The verbs, by the module and the function of their flow: the name of the method, and what it is about."""
 
 
+_WRITING: Final = frozenset({"create", "put", "save", "update", "delete", "increment", "transaction"})
+"""The verbs whose rules may read other items: what they have written, they have written in one request."""
+
+
 def _operation(session: Session, verb: str, begin: Callable[[], Flow[Any]], about: dict[str, Any]) -> Operation:
     """The operation that begins now."""
     return Operation(verb, begin=begin, scope=session.scope, started=session.channel.clock.monotonic(), **about)
@@ -178,12 +183,13 @@ class _Module:
         onion = self._onion
 
         def flow(session: Session, *args: Any, **named: Any) -> Flow[Any]:
-            operation = _operation(
-                session,
-                verb,
-                lambda: function(_known(session, operation), *args, **named),
-                about(session, args, named),
-            )
+            def begin() -> Flow[Any]:
+                known = _known(session, operation)
+                if session.rules_may_read and verb in _WRITING:
+                    return reading(known, lambda context: function(context, *args, **named))
+                return function(known, *args, **named)
+
+            operation = _operation(session, verb, begin, about(session, args, named))
             return onion(operation)
 
         return flow

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dynamorm.codec.registry import Registry
     from dynamorm.config.settings import Config
     from dynamorm.effects import Flow
+    from dynamorm.ops.writes.reading import Reads
     from dynamorm.ops.writes.write import Write
     from dynamorm.schema.schema import Schema
     from dynamorm.wire.channel import Channel
@@ -43,7 +44,9 @@ class Context(ABC):
         "endpoint",
         "finishers",
         "random_bytes",
+        "reads",
         "registry",
+        "rules_may_read",
         "run",
         "scope",
     )
@@ -59,6 +62,8 @@ class Context(ABC):
         self.run: Callable[[Flow[Any]], Any] | None = None
         self.scope: Mapping[str, str] = {}
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = ()
+        self.rules_may_read: bool = False
+        self.reads: Reads | None = None  # of one verb, where rules may read other items
         self._end: float | None = None  # by which a verb of several requests must be done
         self._plans: dict[Any, ModelRequests] = {}
 

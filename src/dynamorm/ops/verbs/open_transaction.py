@@ -5,12 +5,15 @@ Every operation is built when its verb is called, by the builder of that verb. I
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
+from dynamorm.ops.writes.write import MustFetch, MustRead
 
 from .check import check_write
 from .delete import delete_write
@@ -30,9 +33,9 @@ class OpenTransaction:
     __slots__ = ("_context", "_open", "_started", "_token", "_writes")
 
     def __init__(self, context: Context, token: str | None) -> None:
-        self._context = context
+        self._context: Context = _gathering(context) if context.rules_may_read else context
         self._token = check_token(token)
-        self._writes: list[Write | None] = []
+        self._writes: list[Write | _Late | None] = []
         self._started = self._open = False
 
     def begin(self) -> None:
@@ -41,10 +44,13 @@ class OpenTransaction:
             raise ValidationError("a transaction is used for one block: call db.transaction() for each")
         self._started = self._open = True
 
-    def end(self) -> tuple[list[Write | None], str | None]:
-        """The block has ended: its writes in order, and the caller's token."""
+    def end(self, context: Context) -> tuple[list[Write | None], str | None]:
+        """The block has ended: its writes in order, and the caller's token. Raises: MustRead for what a rule must read."""
         self._open = False
-        return self._writes, self._token
+        if context.reads is not None:
+            context.reads.late = True
+            return [write.build(context) if isinstance(write, _Late) else write for write in self._writes], self._token
+        return self._writes, self._token  # type: ignore[return-value] # without reads none is late
 
     def drop(self) -> None:
         """The block has failed: nothing is sent."""
@@ -52,15 +58,15 @@ class OpenTransaction:
 
     def create(self, obj: Any, label: str | None) -> None:
         """See `dynamorm.faces.operations.Operations`, here and below."""
-        self._add("create", label, create_write(self._context, obj))
+        self._add("create", label, create_write, obj)
 
     def put(self, obj: Any, condition: Condition | None, label: str | None) -> None:
         """Replace."""
-        self._add("put", label, put_write(self._context, obj, condition=condition))
+        self._add("put", label, put_write, obj, condition=condition)
 
     def save(self, obj: Any, label: str | None) -> None:
         """Create, or write what changed; without a change the operation keeps its place and sends nothing."""
-        self._add("save", label, save_write(self._context, obj))
+        self._add("save", label, save_write, obj)
 
     def update(
         self,
@@ -73,10 +79,8 @@ class OpenTransaction:
         label: str | None,
     ) -> None:
         """Change in place; an object is read back after the commit, an item given by its key is not."""
-        write = update_write(self._context, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
-        if isinstance(subject, type):
-            write = without_result(write)
-        self._add("update", label, write)
+        build = update_write if not isinstance(subject, type) else _update_by_key
+        self._add("update", label, build, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
 
     def delete(
         self,
@@ -88,16 +92,26 @@ class OpenTransaction:
         label: str | None,
     ) -> None:
         """Remove."""
-        write = delete_write(self._context, subject, key, parts, condition=condition, must_exist=must_exist)
-        self._add("delete", label, write)
+        self._add(
+            "delete", label, delete_write, subject, key, parts, condition=condition, must_exist=must_exist
+        )  # fmt: skip
 
     def check(
         self, subject: Any, args: tuple[Any, ...], parts: dict[str, Any], condition: Condition | None, label: str | None
     ) -> None:
         """Check without writing."""
-        self._add("check", label, check_write(self._context, subject, args, parts, condition=condition))
+        self._add("check", label, check_write, subject, args, parts, condition=condition)
 
-    def _add(self, verb: str, label: str | None, write: Write | None) -> None:
+    def _add(
+        self, verb: str, label: str | None, build: Callable[..., Write | None], *args: Any, **options: Any
+    ) -> None:
+        write: Write | _Late | None
+        try:
+            write = build(self._context, *args, **options)
+        except (MustRead, MustFetch) as unread:
+            if isinstance(unread, MustRead) and not unread.other:
+                raise
+            write = _Late(build, args, options)
         if not self._open:
             state = "its block has ended" if self._started else "its block has not begun"
             raise ValidationError(
@@ -110,7 +124,40 @@ class OpenTransaction:
         self._writes.append(write)
 
 
+def _gathering(context: Context) -> Context:
+    """The same context for writes that are gathered: where a rule must read, the write is built at the end."""
+    from dynamorm.ops.writes.reading import Reads  # only where rules may read
+
+    other = copy(context)
+    other.reads = Reads(late=True)
+    return other
+
+
+class _Late:
+    """A write that is built when the block has ended: a rule must read for it."""
+
+    __slots__ = ("_args", "_build", "_options", "label", "verb")
+
+    def __init__(self, build: Callable[..., Write | None], args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self._build = build
+        self._args = args
+        self._options = options
+        self.verb: str = ""
+        self.label: str | None = None
+
+    def build(self, context: Context) -> Write | None:
+        """The write. Raises: MustRead."""
+        write = self._build(context, *self._args, **self._options)
+        if write is not None:
+            write.verb, write.label = self.verb, self.label
+        return write
+
+
+def _update_by_key(context: Context, *args: Any, **options: Any) -> Write:
+    return without_result(update_write(context, *args, **options))
+
+
 def commit(context: Context, transaction: OpenTransaction) -> Flow[None]:
     """Send all that a transaction holds at once: its block has ended."""
-    writes, token = transaction.end()
+    writes, token = transaction.end(context)
     return send(context, writes, token=token)

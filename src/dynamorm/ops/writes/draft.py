@@ -25,6 +25,7 @@ from .version_check import VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Write
 
 if TYPE_CHECKING:
+    from dynamorm.effects import Flow
     from dynamorm.expressions.tree import Condition
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
@@ -37,6 +38,7 @@ Wires = dict[str, dict[str, Any] | None]
 
 
 _NULL: Final = {"S": "NULL"}
+M = TypeVar("M")
 
 
 class WriteDraft:
@@ -164,8 +166,47 @@ class WriteDraft:
         """
         raw = self.loaded if self.stored is NOT_READ else self.stored
         if raw is None and self.stored is NOT_READ and self.verb != "create":
-            raise MustRead(self.plan, self.key or self.plan.codec.key_of(self.obj))
+            key = self.key or self.plan.codec.key_of(self.obj)
+            if self.context.reads is None or not self.context.reads.late:
+                raise MustRead(self.plan, key)
+            raw = self.context.reads.of(self.plan, key)
         return None if raw is None else read_object(raw)
+
+    def read(self, model: type[M], /, *key: Any, **parts: Any) -> M | None:
+        """The object of another item, as it is stored now, or None. What the write relies on goes along with it.
+
+        It is read once for each verb, and the write is built again; so a rule is asked more than once. When the write is refused
+        for an item that was read and has changed since, it is built anew of what is there then. To be sure of that, write the
+        object that was read (``draft.add("save", head)``), or check it (``draft.add("check", head)``).
+
+        Raises: ValidationError for a key that is none, and in a batch, which reads nothing.
+
+        Example: ``head = draft.read(Head, draft.plan.table)``
+        """
+        plan = self.context.plan(model)
+        if parts:
+            key = key_from_parts(plan, key, parts)
+        key_json = plan.codec.key_json(key)
+        if self.context.reads is None:
+            raise ValidationError(
+                f"a rule of {self.plan.codec.schema.name} reads other items, which nobody can do here"
+            )
+        raw = self.context.reads.of(plan, key_json)
+        return None if raw is None else plan.codec.decode(raw)
+
+    def fetch(self, name: str, flow: Callable[[], Flow[Any]]) -> Any:
+        """The result of a flow that a rule needs: it is run once for each verb, and the write is built again.
+
+        ``name`` tells it from other flows, those of other rules too. Raises: ValidationError in a batch; and what the flow raises,
+        which is the error of the verb: nothing was sent.
+
+        Example: ``key = draft.fetch("data key", lambda: self.data_key())``
+        """
+        if self.context.reads is None:
+            raise ValidationError(
+                f"a rule of {self.plan.codec.schema.name} waits for {name}, which nobody fetches here"
+            )
+        return self.context.reads.result(name, flow)
 
     def instead(self, verb: str, *args: Any, **options: Any) -> Write:
         """The write of another verb (``"create"``, ``"put"``, ``"save"``, ``"update"``, ``"delete"``, ``"check"``), with its rules.

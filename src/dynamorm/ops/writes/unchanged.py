@@ -32,6 +32,8 @@ def performed_while_unchanged(
     try:
         write = build()
     except MustRead as unread:
+        if unread.other:
+            raise
         return _while_unchanged(context, unread.plan, unread.under, build, send, None, None)
     if not write.if_unchanged:
         return send(context, write)

@@ -101,9 +101,12 @@ NOT_READ: Any = object()
 
 
 class MustRead(ValidationError):
-    """A write cannot be built before what is stored under its key has been read. ``plan`` and ``under`` say where."""
+    """A write cannot be built before what is stored under its key has been read. ``plan`` and ``under`` say where.
 
-    def __init__(self, plan: ModelRequests, key: bytes) -> None:
+    ``other``: it is another item, which a rule has asked for.
+    """
+
+    def __init__(self, plan: ModelRequests, key: bytes, *, other: bool = False) -> None:
         super().__init__(
             f"what is stored must be known to write a {plan.codec.schema.name} by key, for it has"
             f" {'unique attributes' if plan.uniques else 'a rule that relies on it'}: in a transaction, load the object and"
@@ -111,6 +114,16 @@ class MustRead(ValidationError):
         )
         self.plan = plan
         self.under = key
+        self.other: bool = other
+
+
+class MustFetch(ValidationError):
+    """A write cannot be built before a flow has been run, which a rule needs the result of."""
+
+    def __init__(self, name: str, flow: Callable[[], Flow[Any]]) -> None:
+        super().__init__(f"a rule waits for {name}, which nobody fetches here")
+        self.name = name
+        self.flow = flow
 
 
 def applied(write: Write, raw: bytes | None) -> Any:

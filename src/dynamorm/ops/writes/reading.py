@@ -1,0 +1,105 @@
+"""Rules that read other items than the one that is written, or fetch something: that is done when a rule asks for it, and the
+write is built again.
+
+What they have read lasts for one verb. A write that is refused after one of these items has changed is built of what is
+there then, so a rule that counts, or that links records to a chain, misses nothing that others write meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.effects import Flow, Gather, Sleep
+from dynamorm.errors import (
+    ConditionFailed,
+    DynamORMError,
+    Outcome,
+    TransactionCancelled,
+    TransactionConflict,
+    ValidationError,
+)
+from dynamorm.wire.reply import Kind
+
+from .write import MustFetch, MustRead, read_back
+
+if TYPE_CHECKING:
+    from dynamorm.ops.context import Context
+    from dynamorm.ops.requests import ModelRequests
+
+MOST: Final = 50
+"""Items that the rules of one verb may read: a transaction writes at most 100, and each is read for one of them."""
+
+
+class Reads:
+    """What the rules of one verb have read: the JSON by table and key, None for what is not there.
+
+    ``late``: what is stored under a write's own key is read here too, for the write is built where others wait for it.
+    """
+
+    __slots__ = ("items", "late", "plans", "results")
+
+    def __init__(self, *, late: bool = False) -> None:
+        self.late: bool = late
+        self.results: dict[str, Any] = {}  # of what was fetched, by its name
+        self.items: dict[tuple[str, bytes], bytes | None] = {}
+        self.plans: dict[tuple[str, bytes], ModelRequests] = {}
+
+    def of(self, plan: ModelRequests, key: bytes) -> bytes | None:
+        """What is stored under a key. Raises: MustRead, which reads it."""
+        place = plan.table, key
+        if place not in self.items:
+            raise MustRead(plan, key, other=True)
+        return self.items[place]
+
+    def result(self, name: str, flow: Callable[[], Flow[Any]]) -> Any:
+        """What a flow has given, which is run once. Raises: MustFetch, which runs it."""
+        if name not in self.results:
+            raise MustFetch(name, flow)
+        return self.results[name]
+
+    def read(self, context: Context, plan: ModelRequests, key: bytes) -> Flow[None]:
+        """Read an item. Raises: ValidationError when these are too many."""
+        if len(self.items) >= MOST:
+            raise ValidationError(f"the rules of one verb read at most {MOST} other items; these read more")
+        place = plan.table, key
+        self.items[place] = yield from context.call(read_back(plan, key, purpose="guard"))
+        self.plans[place] = plan
+
+    def changed(self, context: Context) -> Flow[bool]:
+        """Read all of them again. Whether any has changed."""
+        places = list(self.items)
+        ops = [read_back(self.plans[place], place[1], purpose="guard") for place in places]
+        raws: list[bytes | None] = yield Gather([context.call(op) for op in ops], len(ops))
+        fresh = dict(zip(places, raws, strict=True))
+        before, self.items = self.items, fresh
+        return fresh != before
+
+
+def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]:
+    """Run a verb whose rules may read: ``verb`` makes its flow, as often as it is asked to."""
+    context = context.bounded()
+    context.reads = reads = Reads()
+    channel, end, conflicts = context.channel, context.end(), 0
+    while True:
+        try:
+            return (yield from verb(context))
+        except MustRead as unread:
+            if not unread.other:
+                raise
+            yield from reads.read(context, unread.plan, unread.under)
+        except MustFetch as missing:
+            reads.results[missing.name] = yield from missing.flow()
+        except (ConditionFailed, TransactionCancelled, TransactionConflict) as error:
+            if not reads.items or not _may_be_tried_again(error):
+                raise
+            delay = channel.retry.delay(Kind.CONFLICT, min(conflicts, 4), channel.random())
+            if channel.clock.monotonic() + delay >= end or not (yield from reads.changed(context)):
+                raise
+            yield Sleep(delay)
+            conflicts += 1
+
+
+def _may_be_tried_again(error: DynamORMError) -> bool:
+    """Whether nothing was applied, nor will be."""
+    return error.outcome is Outcome.NOT_APPLIED

@@ -1,0 +1,255 @@
+"""Rules that read other items: a chain of records, whose head is read, and written in the transaction of each write."""
+
+import asyncio
+
+import pytest
+
+from dynamorm import Attr, Model, attr, partition_key, sort_key, version
+from dynamorm.effects import Call
+from dynamorm.errors import (
+    AccessDenied,
+    AlreadyExists,
+    ConditionFailed,
+    MissingItem,
+    Outcome,
+    TransactionCancelled,
+    ValidationError,
+)
+from dynamorm.plugin import WriteRule
+
+from .kit import Recorder, stored
+
+pytestmark = pytest.mark.engine
+
+
+class Payment(Model, table="payments"):
+    id: Attr[str] = partition_key()
+    of: Attr[str] = attr(default="")
+    amount: Attr[int] = attr(default=0)
+    version: Attr[int] = version()
+
+
+class Head(Model, table="heads"):
+    of: Attr[str] = partition_key()
+    count: Attr[int] = attr(default=0)
+    version: Attr[int] = version()
+
+
+class Record(Model, table="records"):
+    of: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+    verb: Attr[str]
+    amount: Attr[int | None] = attr(default=None)
+
+
+MODELS = [Payment, Head, Record]
+
+
+class Chain:
+    """Each write of a payment adds a record to a chain, and moves its head."""
+
+    name = "chain"
+
+    def __init__(self, of):
+        self.rule = Linked(of)
+
+    def write_rule(self, schema):
+        return self.rule if schema.model is Payment else None
+
+
+class Linked(WriteRule):
+    def __init__(self, of):
+        self.of = of
+
+    def contribute(self, draft):
+        head = draft.read(Head, self.of)
+        amount = None
+        if draft.verb in {"update", "delete"} and draft.obj is None and draft.context.reads.late:
+            amount = int((draft.stored_item() or {}).get("amount", {}).get("N", "-1"))
+        if head is None:
+            head = Head(of=self.of)
+        head.count += 1
+        draft.add("save", head)
+        draft.add("create", Record(of=self.of, number=head.count, verb=draft.verb, amount=amount))
+
+
+def chain(db, key):
+    return [record.verb for record in db.model(Record).where(Record.of == key).consistent().all()]
+
+
+def test_each_verb_goes_on_with_the_chain(plugged, key):
+    db = plugged(Chain(key))
+    payment = db.create(Payment(id=key))
+    payment.amount = 1
+    db.save(payment)
+    db.update(payment, Payment.amount.add(1))
+    db.update(Payment, key, Payment.amount.add(1))
+    assert db.increment(Payment, key, Payment.amount, by=2) == 5
+    db.put(db.get(Payment, key))
+    db.upsert(Payment, f"{key}u", Payment.amount.set(1))
+    db.delete(Payment, key)
+    assert chain(db, key) == ["create", "save", "update", "update", "update", "put", "update", "delete"]
+    assert db.get(Head, key).count == 8
+    numbers = [record.number for record in db.model(Record).where(Record.of == key).all()]
+    assert numbers == list(range(1, 9))
+
+
+def test_a_write_that_is_refused_leaves_the_chain(plugged, key):
+    db = plugged(Chain(key))
+    db.create(Payment(id=key))
+    with pytest.raises(AlreadyExists):
+        db.create(Payment(id=key))
+    with pytest.raises(ConditionFailed):
+        db.update(Payment, key, Payment.amount.set(5), condition=Payment.amount == 9)
+    with pytest.raises(MissingItem):
+        db.update(Payment, f"{key}-none", Payment.amount.set(5))
+    assert chain(db, key) == ["create"]
+    assert db.get(Head, key).count == 1
+
+
+def test_what_others_write_meanwhile_is_not_missed(plugged, key):
+    db = plugged(Chain(key))
+    db.create(Payment(id=f"{key}-0"))
+
+    def work(number):
+        made = db.create(Payment(id=f"{key}-{number + 1}"))
+        db.update(made, Payment.amount.add(1))
+
+    db.concurrently(work, 5)
+    assert sorted(chain(db, key)) == ["create"] * 6 + ["update"] * 5
+    assert db.get(Head, key).count == 11
+    assert [record.number for record in db.model(Record).where(Record.of == key).all()] == list(range(1, 12))
+
+
+def test_an_operation_of_a_transaction_is_built_at_its_end(plugged, key):
+    db = plugged(Chain(key))
+    db.create(Payment(id=key, amount=7))
+    with db.transaction() as tx:
+        tx.update(Payment, key, Payment.amount.add(1), label="first")
+        tx.create(Record(of=f"{key}-other", number=1, verb="besides"))
+    assert chain(db, key) == ["create", "update"]
+    assert db.get(Record, key, 2).amount == 7
+    assert db.get(Payment, key).amount == 8
+
+    def refused():
+        with db.transaction() as tx:
+            tx.create(Record(of=f"{key}-other", number=1, verb="again"), label="mine")
+            tx.delete(Payment, key, label="second")
+
+    with pytest.raises(TransactionCancelled) as cancelled:
+        refused()
+    assert [reason and reason.label for reason in cancelled.value.reasons] == ["mine", None]
+    assert chain(db, key) == ["create", "update"]
+    with db.transaction() as tx:
+        tx.delete(Payment, key)
+    assert db.get(Record, key, 3).amount == 8
+    assert db.get(Payment, key) is None
+
+
+def test_what_is_read_is_read_once_for_each_verb(plugged, key):
+    wire = Recorder()
+    db = plugged(Chain(key), wire)
+    db.create(Payment(id=key))
+    assert wire.names == ["GetItem", "TransactWriteItems"]
+    wire.clear()
+    db.update(db.get(Payment, key), Payment.amount.set(1))
+    assert wire.names[:3] == ["GetItem", "GetItem", "TransactWriteItems"]
+    wire.clear()
+    db.create(Record(of=f"{key}x", number=1, verb="no rule of this model reads"))
+    assert wire.names == ["PutItem"]
+
+
+def test_a_rule_that_reads_without_end_is_stopped(plugged, key):
+    class Endless(WriteRule):
+        def contribute(self, draft):
+            for number in range(1000):
+                draft.read(Head, f"{key}-{number}")
+
+    class Plugin:
+        name = "endless"
+
+        def write_rule(self, schema):
+            return Endless() if schema.model is Payment else None
+
+    db = plugged(Plugin())
+    with pytest.raises(ValidationError, match="at most 50 other items"):
+        db.create(Payment(id=key))
+    assert stored(db, Payment, key) is None
+
+
+def test_a_condition_of_the_callers_is_not_tried_again(plugged, key):
+    wire = Recorder()
+    db = plugged(Chain(key), wire)
+    db.create(Payment(id=key))
+    wire.clear()
+    with pytest.raises(ConditionFailed):
+        db.delete(Payment, key, condition=Payment.amount == 9)
+    assert wire.names.count("TransactWriteItems") == 1
+
+
+class Stamped(WriteRule):
+    """Stores what a service tells, which is asked by a coroutine."""
+
+    verbs = ("create", "update")
+
+    def __init__(self):
+        self.asked = 0
+        self.failing = None
+
+    async def tell(self):
+        self.asked += 1
+        if self.failing is not None:
+            raise self.failing
+        return f"told {self.asked}"
+
+    def flow(self):
+        return (yield Call(lambda: asyncio.run(self.tell()), self.tell))
+
+    def contribute(self, draft):
+        draft.set("of", draft.fetch("what is told", self.flow))
+
+
+def test_a_rule_waits_for_what_a_coroutine_tells(plugged, key):
+    rule = Stamped()
+
+    class Plugin:
+        name = "stamps"
+
+        def write_rule(self, schema):
+            return rule if schema.model is Payment else None
+
+    db = plugged(Plugin())
+    payment = db.create(Payment(id=key))
+    assert (payment.of, rule.asked) == ("told 1", 1)
+    assert db.update(payment, Payment.amount.set(2)).of == "told 2"
+    with db.transaction() as tx:
+        tx.update(Payment, key, Payment.amount.add(1))
+        tx.create(Payment(id=f"{key}b"))
+    assert rule.asked == 3
+    assert [db.get(Payment, one).of for one in (key, f"{key}b")] == ["told 3", "told 3"]
+    rule.failing = AccessDenied("not told")
+    for write in (lambda: db.create(Payment(id=f"{key}c")), lambda: in_a_transaction(db, f"{key}c")):
+        with pytest.raises(AccessDenied) as refused:
+            write()
+        assert refused.value.outcome is Outcome.NOT_APPLIED
+    assert stored(db, Payment, f"{key}c") is None
+
+
+def in_a_transaction(db, key):
+    with db.transaction() as tx:
+        tx.create(Payment(id=key))
+
+
+def test_a_batch_does_not_wait(plugged, key):
+    class Batched(Stamped):
+        verbs = ("put",)
+        in_batches = True
+
+    class Plugin:
+        name = "stamps"
+
+        def write_rule(self, schema):
+            return Batched() if schema.model is Payment else None
+
+    with pytest.raises(ValidationError, match="which nobody fetches here"):
+        plugged(Plugin()).batch_write(puts=[Payment(id=key)])
