@@ -1,5 +1,6 @@
-"""Rules that read other items than the one that is written, or fetch something: that is done when a rule asks for it, and the
-write is built again.
+"""Rules that read other items than the one that is written, or fetch something.
+
+That is done when a rule asks for it, and then the write is built again.
 
 What they have read lasts for one verb. A write that is refused after one of these items has changed is built of what is
 there then, so a rule that counts, or that links records to a chain, misses nothing that others write meanwhile.
