@@ -10,7 +10,6 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.composites import bound, is_scoped
 from dynamorm.config.endpoint import streams_endpoint
 from dynamorm.config.settings import Config
 from dynamorm.ops.calls.call import caller
@@ -124,11 +123,11 @@ class Session(Context):
     @override
     def _make_plan(self, model: Any) -> ModelRequests:
         codec = self.registry.codec(model)
-        scoped = bool(codec.composites) and is_scoped(codec)
+        scoped = codec.is_scoped
         if self._root is not None and not (scoped or self._reading):
             return self._root.plan(model)
         if scoped and self.scope:
-            codec = bound(codec, self.scope)
+            codec = codec.bound(self.scope)
         read_rules = self._read_rules(codec, scoped=scoped) if self._reading or scoped else None
         if read_rules is not None:
             codec = read_rules.codec(codec)

@@ -6,7 +6,7 @@ It must not know verbs, HTTP or expressions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,8 @@ class ModelCodec:
     ``encode(obj) -> wire item`` (without the write tokens) and ``key_json(values) -> bytes``, and ``encode_field(name,
     value) -> wire value or None`` (None: it is left out of the item) with its reverse ``decode_field(name, wire)``.
     ``renamed`` says that attributes are read under other names too, ``bounded`` that fields have limits; ``changing`` are
-    the fields with validators, which may change a value. ``loaded(obj)`` is the JSON of the stored item as last known, or None; ``mark(obj, raw)`` says what is stored now.
+    the fields with validators, which may change a value. ``is_scoped``: the primary key holds the scope of a view, to which
+    ``bound(scope)`` binds it. ``loaded(obj)`` is the JSON of the stored item as last known, or None; ``mark(obj, raw)`` says what is stored now.
 
     Raises: ModelError when the model's types cannot be stored.
     """
@@ -95,9 +96,7 @@ class ModelCodec:
         self.bounded: bool = has_field(self.record, lambda plan: plan.bounded)
         self.changing: tuple[FieldPlan, ...] = ()
         if has_field(self.record, lambda plan: bool(plan.field.validators)):
-            from dynamorm.codec.values.normal_form import changing  # only models with validators need it
-
-            self.changing = changing(self.record)
+            self.changing = _normal_form().changing(self.record)
         self.careful: Explaining = Explaining(self)
         self.encode_field: Callable[[str, Any], dict[str, Any] | None] = self.careful.encode_field
         self.decode_field: Callable[[str, dict[str, Any]], Any] = self.careful.decode_field
@@ -112,13 +111,9 @@ class ModelCodec:
         self.encode_key: Callable[[dict[str, Any]], bytes] = self.keys.encode
         self.key_of: Callable[[Any], bytes] = self.keys.of
         self.composites: dict[str, Computed] = {}
+        self.is_scoped: bool = False
         if self.record.computed:
-            from . import composites  # only models with composite keys need it
-
-            self.composites = composites.computed_of(schema.name, self.record.computed, self.plans)
-            composites.mark_sparse(self.composites, self.plans)
-            self.key_of = partial(composites.key_of, self)
-            self.compose: Callable[..., bytes] = partial(composites.compose, self)
+            self._compute_keys()
         self.reading: Reading = Reading(self, self.key_names)
         self.read_item: Callable[[bytes], Any] = self.reading.item
         self.read_item_of: Callable[[bytes, bytes], Any] = self.reading.item_of
@@ -129,6 +124,17 @@ class ModelCodec:
         self.needs: tuple[str, ...] | None = ()
         self.unchecked: ModelCodec = self
         self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial.reader`
+
+    def _compute_keys(self) -> None:
+        """Let the keys be computed that are made of several fields."""
+        from . import composites  # only models with composite keys need it
+
+        self.composites = composites.computed_of(self.schema.name, self.record.computed, self.plans)
+        composites.mark_sparse(self.composites, self.plans)
+        self.is_scoped = composites.is_scoped(self)
+        self.bound: Callable[[Mapping[str, str]], ModelCodec] = partial(composites.bound, self)
+        self.key_of = partial(composites.key_of, self)
+        self.compose: Callable[..., bytes] = partial(composites.compose, self)
 
     def _build(self, source: Source) -> None:
         """Write the functions of the hot paths."""
@@ -184,9 +190,8 @@ class ModelCodec:
         """As `encode_operand`, of the value in the form in which the field's validators let it be stored."""
         if not self.changing:
             return operands.encode_operand(self, parts, value, what)
-        from dynamorm.codec.values.normal_form import normal_operand  # only models with validators need it
-
-        return normal_operand(self, parts, value, what)
+        wire: dict[str, Any] | None = _normal_form().normal_operand(self, parts, value, what)
+        return wire
 
     def encode_update(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
         """As `encode_operand`, for a value to be stored: the constraints of a field are checked where it is set as a whole.
@@ -197,9 +202,7 @@ class ModelCodec:
             name = parts[0].name
             return operands.sendable(self, name, self.encode_field(name, value))
         if self.changing:
-            from dynamorm.codec.values.normal_form import in_normal_form  # only models with validators need it
-
-            value = in_normal_form(self, parts, value, what) if what != "value" else value
+            value = _normal_form().in_normal_form(self, parts, value, what) if what != "value" else value
         return operands.encode_addend(self, parts, value, what)
 
     def key_type(self, name: str) -> str:
@@ -262,9 +265,7 @@ class ModelCodec:
     def as_stored(self, obj: Any, item: bytes) -> None:
         """Let an object hold its values as they are stored in an item's JSON: validators may have changed them."""
         if self.changing:
-            from dynamorm.codec.values.normal_form import settle  # only models with validators need it
-
-            settle(self, obj, item)
+            _normal_form().settle(self, obj, item)
 
     def new(self, **values: Any) -> Any:
         """An object from field values; what is not given gets its default.
@@ -336,3 +337,10 @@ class ModelCodec:
 
     def __repr__(self) -> str:
         return f"<Codec {self.schema.name}>"
+
+
+def _normal_form() -> Any:
+    """The module of what validators change."""
+    from dynamorm.codec.values import normal_form  # only models with validators need it
+
+    return normal_form

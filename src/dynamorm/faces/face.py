@@ -60,14 +60,12 @@ class Face:
 
         Example: ``db.use(SlowQueries(), Outbox(table="events"))``
         """
-        from .plugins import register  # only where there are plugins
-
         on_error = check_choice("on_error", on_error, ("log", "raise_after"), error=ConfigError)
-        register(self._session, plugins, raise_after=on_error == "raise_after")
+        self._plugins().register(self._session, plugins, raise_after=on_error == "raise_after")
 
     @staticmethod
-    def _life() -> ModuleType:
-        """What tells plugins that their database is opened and closed."""
+    def _plugins() -> ModuleType:
+        """What registers plugins, and tells them that their database is opened and closed."""
         from . import plugins  # only where there are plugins
 
         return plugins
@@ -82,10 +80,8 @@ class Face:
 
         Example: ``db.view(tenant="t1").get(Payment, "p1")``
         """
-        from .plugins import checked_scope  # only where there are views
-
         view = copy(self)
-        view._session = self._session.scoped(checked_scope(self._session.scope, scope))  # noqa: SLF001 - a face too
+        view._session = self._session.scoped(self._plugins().checked_scope(self._session.scope, scope))  # noqa: SLF001 - a face too
         return view
 
     def _connected(self) -> Iterator[Any]:

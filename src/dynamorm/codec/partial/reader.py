@@ -17,6 +17,7 @@ from dynamorm.codec.codec import ModelCodec, Page
 from dynamorm.codec.explaining import Explaining
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import key_json_of
+from dynamorm.codec.replies.checked import CheckedReading, with_rules
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.state import SLOTS, Access
 from dynamorm.codec.types.fields import FieldPlan
@@ -57,8 +58,6 @@ class PartialReader:
         extras: tuple[str, ...] = () if codec.schema.discriminator is None else (codec.schema.discriminator,)
         reading: Any = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
         if codec.keeps is not None:
-            from dynamorm.codec.replies.checked import CheckedReading  # only models with rules for what is read
-
             reading = CheckedReading(reading, codec)
             extras += _needed(codec)
         held = {place.field.stored for place in self.projection if len(place.parts) == 1}
@@ -139,8 +138,6 @@ class _PartialFamily:
         if codec not in self._readers:
             ruled = codec
             if self._owner.keeps is not None:
-                from dynamorm.codec.replies.checked import with_rules  # only models with rules for what is read
-
                 ruled = with_rules(codec, self._owner.keeps, self._owner.needs)
             self._readers[codec] = PartialReader(ruled, self._wanted, self._computed)
         return self._readers[codec]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.strict import decoded, parts_of, read_object
 
+from .reading import Misfit
+
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
 
@@ -115,8 +117,6 @@ class CheckedReading:
 
     def page(self, body: bytes, *, lenient: bool = False) -> tuple[list[Any], bytes | None, int, int, list[int]]:
         """See `Reading.page`; besides, which of the items of the reply were kept, by their numbers."""
-        from .reading import Misfit  # it stands above nothing of this module, and is loaded by then
-
         objects, last_key, count, scanned = self._plain.page(body, lenient=lenient)
         places = [at for at, obj in enumerate(objects) if obj.__class__ is Misfit or self._keeps(obj)]
         return [objects[at] for at in places], last_key, count, scanned, places

@@ -15,6 +15,8 @@ from dynamorm.codec.library_attributes import is_guard_key, key_json_of
 from dynamorm.codec.strict import decoded, parts_of, read_object
 from dynamorm.errors import InvalidUse, ValidationError
 
+from .checked import StoredItem
+
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
     from dynamorm.codec.family import Kind
@@ -166,8 +168,6 @@ class StreamRecord(_Unpacked[M]):
 
         Raises: ValidationError when the view does not hold what they look at.
         """
-        from .checked import StoredItem  # only models with rules for what is read
-
         codec = self._codec
         assert codec.keeps is not None  # else nobody asks
         images = [self._raw[name] for name in ("new", "old") if name in self._raw]

@@ -498,13 +498,13 @@ class AsyncDB(AsyncMany):
         if self._session.scope:
             return
         if self._session.plugins:
-            await self._io.run(self._life().closed(self._session, self))
+            await self._io.run(self._plugins().closed(self._session, self))
         for driver in self._connected():
             await driver.close()
 
     async def __aenter__(self) -> Self:
         if self._session.plugins and not self._session.scope:
-            await self._io.run(self._life().opened(self._session, self))
+            await self._io.run(self._plugins().opened(self._session, self))
         return self
 
     async def __aexit__(

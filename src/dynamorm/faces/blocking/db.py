@@ -495,13 +495,13 @@ class DB(Many):
         if self._session.scope:
             return
         if self._session.plugins:
-            self._io.run(self._life().closed(self._session, self))
+            self._io.run(self._plugins().closed(self._session, self))
         for driver in self._connected():
             driver.close()
 
     def __enter__(self) -> Self:
         if self._session.plugins and not self._session.scope:
-            self._io.run(self._life().opened(self._session, self))
+            self._io.run(self._plugins().opened(self._session, self))
         return self
 
     def __exit__(

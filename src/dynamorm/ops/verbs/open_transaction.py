@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
+from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
 from dynamorm.ops.writes.write import MustFetch, MustRead
@@ -126,8 +127,6 @@ class OpenTransaction:
 
 def _gathering(context: Context) -> Context:
     """The same context for writes that are gathered: where a rule must read, the write is built at the end."""
-    from dynamorm.ops.writes.reading import Reads  # only where rules may read
-
     other = copy(context)
     other.reads = Reads(late=True)
     return other
