@@ -108,7 +108,7 @@ class Session(Context):
             other._root = self  # noqa: SLF001 - another session
         views = self._views  # one for the database and all of its views
         if len(views) >= MAX_VIEWS:
-            views.clear()
+            _forget(views)
         other._plans = views.setdefault(frozenset(scope.items()), {})  # noqa: SLF001 - another session
         return other
 
@@ -128,7 +128,7 @@ class Session(Context):
             return self._root.plan(model)
         if scoped and self.scope:
             codec = codec.bound(self.scope)
-        read_rules = self._read_rules(codec, scoped=scoped) if self._reading or scoped else None
+        read_rules = self._read_rules(codec) if self._reading or scoped else None
         if read_rules is not None:
             codec = read_rules.codec(codec)
         plan = ModelRequests(codec, tokens=self.config.write_tokens, strict=self.config.strict_creates)
@@ -144,19 +144,21 @@ class Session(Context):
             check_production(plan)
         return plan
 
-    def _read_rules(self, codec: ModelCodec, *, scoped: bool) -> ReadRules | None:
+    def _read_rules(self, codec: ModelCodec) -> ReadRules | None:
         """The rules for what is read of a model in the scope of this session: that of its keys, and those of plugins."""
         from dynamorm.ops.reads.read_rules import InScope, ReadRules, check_read_rules  # only where there are any
 
-        own: tuple[ReadRule, ...] = (InScope(codec),) if scoped and self.scope else ()
-
         def rules_of(cls: type[Any]) -> tuple[ReadRule, ...]:
-            schema = self.registry.codec(cls).schema
-            rules = tuple(rule for of in self._reading if (rule := of(schema)) is not None)
+            of_class = self.registry.codec(cls)
+            rules = tuple(rule for of in self._reading if (rule := of(of_class.schema)) is not None)
             check_read_rules(rules)
-            return (*own, *rules)
+            if cls not in in_scope:
+                scoped = of_class.is_scoped and self.scope
+                in_scope[cls] = (InScope(of_class.bound(self.scope)),) if scoped else ()
+            return (*in_scope[cls], *rules)
 
-        return ReadRules(codec.model, rules_of, self.scope) if rules_of(codec.model) else None
+        in_scope: dict[type[Any], tuple[ReadRule, ...]] = {}
+        return ReadRules(codec, rules_of, self.scope) if codec.family is not None or rules_of(codec.model) else None
 
     def streams(self) -> Session:
         """This session over the DynamoDB Streams API, which for AWS has an endpoint of its own."""
@@ -167,6 +169,17 @@ class Session(Context):
         other.channel = _streams_channel(self.channel, self.config, endpoint)
         other.call = _composed(other.channel, self._around)
         return other
+
+
+def _forget(views: dict[frozenset[tuple[str, str]], dict[Any, ModelRequests]]) -> None:
+    """Let go of the plans of all views, and of the readers that were made for them."""
+    codecs = [plan.codec for plans in views.values() for plan in plans.values() if plan.codec.partials]
+    views.clear()
+    if codecs:
+        from dynamorm.codec.partial.reader import forget  # loaded by who made them
+
+        for codec in codecs:
+            forget(codec)
 
 
 def _dice() -> float:

@@ -119,10 +119,11 @@ class ModelCodec:
         self.read_item_of: Callable[[bytes, bytes], Any] = self.reading.item_of
         self.read_attributes: Callable[..., Any] = self.reading.attributes
         self.attributes_json: Callable[..., bytes | None] = self.reading.attributes_json
-        # See `dynamorm.codec.replies.checked`: the rules for what is read, the attributes they look at, and the codec without them.
+        # See `dynamorm.codec.replies.checked`: the rules for what is read, the attributes they look at, and the codec with those of
+        # them that look at the key alone.
         self.keeps: Keeps | None = None
         self.needs: tuple[str, ...] | None = ()
-        self.unchecked: ModelCodec = self
+        self.keyed: ModelCodec = self
         self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial.reader`
 
     def _compute_keys(self) -> None:
@@ -135,6 +136,8 @@ class ModelCodec:
         self.bound: Callable[[Mapping[str, str]], ModelCodec] = partial(composites.bound, self)
         self.key_of = partial(composites.key_of, self)
         self.compose: Callable[..., bytes] = partial(composites.compose, self)
+        if self.is_scoped:
+            composites.refuse_unbound(self)
 
     def _build(self, source: Source) -> None:
         """Write the functions of the hot paths."""

@@ -255,8 +255,20 @@ def recovered(codec: ModelCodec, item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_scoped(codec: ModelCodec) -> bool:
-    """Whether a part of the primary key holds entries of a view's scope."""
-    return any(one.primary and one.made.scoped for one in codec.composites.values())
+    """Whether a key of the model holds entries of a view's scope."""
+    return any(one.made.scoped for one in codec.composites.values())
+
+
+def refuse_unbound(codec: ModelCodec) -> None:
+    """Let a codec make no key and take none: outside of a view nobody knows whose it would be."""
+    unbound = [one for one in codec.composites.values() if one.primary and one.made.scoped]
+
+    def refused(*_: Any) -> bytes:
+        unbound[0].join({})
+        raise AssertionError("an unbound composite joins nothing")
+
+    if unbound:
+        codec.key_json = codec.encode_key = codec.key_of = refused
 
 
 def scope_in_keys(codec: ModelCodec, scope: Mapping[str, str]) -> str:
@@ -289,13 +301,21 @@ def bound(codec: ModelCodec, scope: Mapping[str, str]) -> ModelCodec:
     other.read_item, other.read_item_of = other.reading.item, other.reading.item_of
     other.read_attributes, other.attributes_json = other.reading.attributes, other.reading.attributes_json
     other.partials = {}
-    other.unchecked = other
+    other.keyed = other
+    other.key_json, other.encode_key, other.key_of = codec.keys.json, codec.keys.encode, partial(key_of, other)
+    other.compose = partial(compose, other)
+    if not own:  # only keys of indexes hold it
+        return other
+    if any(made.scoped for made in own.values()):  # the scope lacks an entry
+        refuse_unbound(other)
+        return other
 
     def in_scope(key: bytes) -> bytes:
         """The JSON of a key, if it is of this scope. Raises: ValidationError."""
         wires = read_object(key)
         for stored, made in own.items():
-            if not made.matches(wires[stored].get("S", "")):
+            text = wires[stored].get("S", "")
+            if not made.matches(text) and not any(one.matches(text) for one in _of_subclasses(codec, stored, scope)):
                 raise ValidationError(
                     f"{codec.schema.name}: this key is not of the scope of this view: use the view in which it was made",
                     field="scope",
@@ -305,16 +325,26 @@ def bound(codec: ModelCodec, scope: Mapping[str, str]) -> ModelCodec:
     def checked(function: Callable[..., bytes]) -> Callable[..., bytes]:
         return lambda *args: in_scope(function(*args))
 
-    other.key_json = checked(codec.key_json)
-    other.encode_key = checked(codec.encode_key)
-    other.key_of = checked(partial(key_of, other))
-    other.compose = partial(compose, other)
+    other.key_json = checked(other.key_json)
+    other.encode_key = checked(other.encode_key)
+    other.key_of = checked(other.key_of)
     return other
+
+
+def _of_subclasses(codec: ModelCodec, stored: str, scope: Mapping[str, str]) -> list[Composite]:
+    """How the subclasses of a model make this part of their keys, in a view: an item of theirs may be named by the model."""
+    if codec.family is None:
+        return []
+    composites = [one for below in codec.family.below() for one in below.composites.values() if one.stored == stored]
+    return [one.made.bound(scope) for one in composites]
 
 
 def in_scope_of(codec: ModelCodec) -> Callable[[StoredItem], bool]:
     """Whether the key of an item is of the scope that the codec is bound to."""
-    made = {one.stored: one.made for one in codec.composites.values() if one.primary}
+    scoped = {
+        field.stored for field in codec.schema.fields.values() if (option := field.option(Composite)) and option.scoped
+    }
+    made = {one.stored: one.made for one in codec.composites.values() if one.primary and one.stored in scoped}
 
     def keeps(item: StoredItem) -> bool:
         return all(composite.matches((item.get(stored) or {}).get("S", "")) for stored, composite in made.items())

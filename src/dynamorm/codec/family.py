@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
 from dynamorm.errors import MissingItem, ModelError, ValidationError
+from dynamorm.schema.composite import Composite
 from dynamorm.schema.schema import SCHEMAS, Schema
 
 from .strict import check_item, decoded, parts_of
@@ -16,6 +17,7 @@ class Family:
 
     def __init__(self, schema: Schema, codec_of: Callable[[Any], Any]) -> None:
         assert schema.discriminator is not None
+        _check_scopes(schema)
         self._schema = schema
         self._codec_of = codec_of
         self._classes: dict[str, type] = {}
@@ -25,6 +27,11 @@ class Family:
     def of(self, codec_of: Callable[[Any], Any]) -> Family:
         """The same classes with other codecs."""
         return Family(self._schema, codec_of)
+
+    def below(self) -> list[Any]:
+        """The codecs of the subclasses that have been defined so far."""
+        model = self._schema.model
+        return [self._codec_of(cls) for cls in with_subclasses(model) if cls is not model and cls in SCHEMAS]
 
     def _refresh(self) -> None:
         self._known = len(SCHEMAS)
@@ -134,3 +141,22 @@ def with_subclasses(cls: type) -> Iterator[type]:
     last = {(subclass.__module__, subclass.__qualname__): subclass for subclass in subclasses}
     for subclass in last.values():
         yield from with_subclasses(subclass)
+
+
+def _check_scopes(schema: Schema) -> None:
+    """Refuse classes that share a table where the keys of some hold a scope that those of others do not. Raises: ModelError."""
+    own = _scope_in_key(schema)
+    for cls in (*schema.model.__mro__[1:], *with_subclasses(schema.model)):
+        other = SCHEMAS.get(cls)
+        if other is not None and other.discriminator is not None and _scope_in_key(other) != own:
+            raise ModelError(
+                f"{schema.name} and {other.name} share a table, and the scope of a view is in the key of one of them and not in"
+                " that of the other, which would read and write the items of every view: let the keys of all hold it"
+            )
+
+
+def _scope_in_key(schema: Schema) -> set[str]:
+    """The entries of a view's scope in the primary key of a model."""
+    names = () if schema.key is None else schema.key.fields
+    options = [schema.fields[name].option(Composite) for name in names]
+    return {entry for option in options if option is not None for entry in option.scoped}

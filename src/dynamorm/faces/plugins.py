@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Call, Flow
@@ -117,6 +118,7 @@ def checked_scope(before: Mapping[str, str], scope: Mapping[str, Any]) -> Mappin
     """The scope of a view of a view. Raises: ValidationError for a value that is no text, and for one that is changed."""
     if not scope:
         raise ValidationError("a view has a scope: db.view(tenant=...)", field="scope")
+    exact: dict[str, str] = {}
     for name, value in scope.items():
         if not isinstance(value, str) or not 0 < len(value) <= LONGEST_SCOPE:
             raise ValidationError(
@@ -124,11 +126,16 @@ def checked_scope(before: Mapping[str, str], scope: Mapping[str, Any]) -> Mappin
                 f" {f'one of {len(value)}' if isinstance(value, str) else type(value).__name__}",
                 field=name,
             )
-        if before.get(name, value) != value:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValidationError(f"{name} of a view is text that is not valid Unicode", field=name) from None
+        exact[name] = str.__str__(value)  # and not of a class of its own, which may show itself in another way
+        if before.get(name, exact[name]) != exact[name]:
             raise ValidationError(
                 f"this view has another {name} already: make the view of the database itself", field=name
             )
-    return {**before, **scope}
+    return MappingProxyType({**before, **exact})
 
 
 def opened(session: Session, face: Any) -> Flow[None]:

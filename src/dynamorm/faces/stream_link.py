@@ -6,7 +6,7 @@ It must not know how a face iterates.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from inspect import isawaitable
@@ -93,7 +93,7 @@ def consumer_of(
     check_choice("on_data_loss", on_data_loss, ("raise", "continue"))
     check_on_unknown(on_unknown)
     options = Options(
-        consumer=consumer or plan.table,
+        consumer=consumer or _named(plan.table, session.scope),
         worker=worker or uuid.uuid4().hex,
         checkpoint=checkpoint,
         start=_start(start),
@@ -115,3 +115,8 @@ def _start(start: Any) -> Any:
     if start not in ("earliest", "latest"):
         raise ValidationError("start must be 'earliest', 'latest', or a datetime with a time zone", field="start")
     return start
+
+
+def _named(table: str, scope: Mapping[str, str]) -> str:
+    """The name of a consumer that was given none: two views pass over each other's records, so they share no checkpoint."""
+    return "?".join((table, *(f"{name}={value}" for name, value in sorted(scope.items()))))

@@ -17,7 +17,7 @@ from dynamorm.codec.codec import ModelCodec, Page
 from dynamorm.codec.explaining import Explaining
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import key_json_of
-from dynamorm.codec.replies.checked import CheckedReading, with_rules
+from dynamorm.codec.replies.checked import CheckedReading
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.state import SLOTS, Access
 from dynamorm.codec.types.fields import FieldPlan
@@ -91,10 +91,9 @@ class _PartialCodec:
         self.renamed: bool = codec.renamed
         self.nests: bool = False  # what partial objects hold is not written back
         self.codec_of: Callable[[Any], ModelCodec] = codec.codec_of
-        self.family: Any = None if codec.family is None else _PartialFamily(codec, wanted, computed)
+        self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
         # Its values may hold less than its key (a composite's components), or in another spelling: then it keeps that.
-        # A rule looks at what is stored.
-        kept = bool(computed) or not codec.keys.exact or codec.keeps is not None
+        kept = bool(computed) or not codec.keys.exact
         self.access: Access = Access(self._construct, lambda _: None, _keep if kept else lambda _, __: None)
         self.careful: Explaining = Explaining(self)  # type: ignore[arg-type] # has what it asks of a codec
         source = Source()
@@ -123,9 +122,8 @@ def _keep(obj: Any, raw: bytes | None) -> None:
 class _PartialFamily:
     """Finds the partial reader of an item's class."""
 
-    def __init__(self, owner: ModelCodec, wanted: dict[str, Wanted], computed: tuple[str, ...]) -> None:
-        self._family: Any = owner.family
-        self._owner = owner
+    def __init__(self, family: Any, wanted: dict[str, Wanted], computed: tuple[str, ...]) -> None:
+        self._family = family
         self._wanted = wanted
         self._computed = computed
         self._readers: dict[Any, PartialReader] = {}
@@ -136,10 +134,7 @@ class _PartialFamily:
         if codec is None:
             return None
         if codec not in self._readers:
-            ruled = codec
-            if self._owner.keeps is not None:
-                ruled = with_rules(codec, self._owner.keeps, self._owner.needs)
-            self._readers[codec] = PartialReader(ruled, self._wanted, self._computed)
+            self._readers[codec] = PartialReader(codec, self._wanted, self._computed)
         return self._readers[codec]
 
 
@@ -175,9 +170,7 @@ def reader(codec: ModelCodec, select: Sequence[str | Location], also: Iterable[s
     places += [_place(codec, name) for name in names]
     new_reader = PartialReader(codec, *_expanded(codec, places))
     if len(readers) >= MAX_READERS:
-        for old_reader in readers.values():
-            shown_sources.pop(old_reader.codec.file, None)
-        readers.clear()
+        forget(codec)
     readers[key] = new_reader
     return new_reader
 
@@ -191,6 +184,13 @@ def _needed(codec: ModelCodec) -> tuple[str, ...]:
             field="select",
         )
     return codec.needs
+
+
+def forget(codec: ModelCodec) -> None:
+    """Let go of the readers of a codec, and of what tracebacks show of them."""
+    for old_reader in codec.partials.values():
+        shown_sources.pop(old_reader.codec.file, None)
+    codec.partials.clear()
 
 
 def index_reader(codec: ModelCodec, index: Index) -> PartialReader:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.codec.strict import decoded, parts_of, read_object
-
-from .reading import Misfit
+from dynamorm.codec.address import check as check_address
+from dynamorm.codec.strict import decoded, dumps, member_of, parts_of, raw_page, read_object
+from dynamorm.errors import DynamORMError
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -56,35 +56,27 @@ Keeps = Callable[[StoredItem], bool]
 """Whether the rules keep an item. It raises what they refuse it with."""
 
 
-def with_rules(codec: ModelCodec, keeps: Keeps, needs: tuple[str, ...] | None) -> ModelCodec:
+def with_rules(codec: ModelCodec, keeps: Keeps, needs: tuple[str, ...] | None, by_key: Keeps | None) -> ModelCodec:
     """A codec that reads as this one, and gives only what ``keeps`` keeps.
 
-    ``needs`` are the attributes, by their stored names, that it looks at besides the key; None: at all of them.
+    ``needs`` are the attributes, by their stored names, that it looks at besides the key; None: at all of them. ``by_key``
+    are those of the rules that look at the key alone, None where there are none.
     """
     other = copy(codec)
     other.keeps = keeps
     other.needs = needs
     other.partials = {}
-    other.unchecked = codec
+    other.keyed = codec if by_key is None else with_rules(codec, by_key, (), None)
     reading: Any = CheckedReading(codec.reading, other)
     other.reading = reading
     other.read_item, other.read_item_of = reading.item, reading.item_of
     return other
 
 
-def stored_item(codec: ModelCodec, obj: Any) -> StoredItem:
-    """The item of which an object was read, whole or in part."""
-    cls = getattr(obj, "__partial_of__", None)
-    if cls is not None:
-        return StoredItem(cls, obj.__loaded__ or b"{}")
-    cls = obj.__class__
-    raw = (codec if cls is codec.model else codec.codec_of(cls)).loaded(obj)
-    return StoredItem(cls, raw or b"{}")
-
-
 class CheckedReading:
     """As the `Reading` that it stands before, of which it leaves out what the rules of the codec do not keep.
 
+    They look at an item before it is decoded, for one that is left out may be unreadable here: it is somebody else's.
     What a write tells of its own item (`Reading.attributes`) is the caller's, and is not asked about.
     """
 
@@ -95,31 +87,48 @@ class CheckedReading:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._plain, name)
 
-    def _keeps(self, obj: Any) -> bool:
-        codec = self._codec
-        assert codec.keeps is not None  # else this would not be its reading
-        return codec.keeps(stored_item(codec, obj))
+    def keeps(self, raw: bytes, item: Any) -> bool:
+        """Whether the rules keep an item, given as JSON and as plain value. What is no item is for the reader to refuse."""
+        keeps = self._codec.keeps
+        assert keeps is not None  # else this would not be its reading
+        return item.__class__ is not dict or keeps(StoredItem(self._class_of(item), raw))
+
+    def _class_of(self, item: dict[str, Any]) -> type[Any]:
+        """The class that an item is of; the one that was asked for, where nobody knows its kind."""
+        family = self._codec.family
+        if family is None:
+            return self._codec.model
+        try:
+            own = family.codec(item)
+        except DynamORMError:
+            own = None
+        return self._codec.model if own is None else own.model
 
     def item(self, body: bytes) -> Any:
         """See `Reading.item`."""
-        return self._kept(self._plain.item(body))
+        return self.item_of(None, body)
 
     def item_of(self, key: bytes | None, body: bytes) -> Any:
         """See `Reading.item_of`."""
-        return self._kept(self._plain.item_of(key, body))
+        pair = member_of(body, "Item")
+        if pair is not None and key is not None:
+            check_address(pair[0], key, self._plain.starts)
+        return None if pair is None or not self.keeps(*pair) else self._plain.item_of(key, body)
 
     def shown(self, raw: bytes) -> Any:
         """The object of one item's JSON, or None."""
-        return self._kept(self._plain.decode(raw))
+        return self._plain.decode(raw) if self.keeps(raw, read_object(raw)) else None
 
-    def _kept(self, obj: Any) -> Any:
-        return obj if obj is None or self._keeps(obj) else None
-
-    def page(self, body: bytes, *, lenient: bool = False) -> tuple[list[Any], bytes | None, int, int, list[int]]:
-        """See `Reading.page`; besides, which of the items of the reply were kept, by their numbers."""
-        objects, last_key, count, scanned = self._plain.page(body, lenient=lenient)
-        places = [at for at, obj in enumerate(objects) if obj.__class__ is Misfit or self._keeps(obj)]
-        return [objects[at] for at in places], last_key, count, scanned, places
+    def page(
+        self, body: bytes, *, lenient: bool = False
+    ) -> tuple[list[Any], bytes | None, int, int] | tuple[list[Any], bytes | None, int, int, list[int]]:
+        """See `Reading.page`; besides, which of the items of the reply were kept, by their numbers, unless all are."""
+        page = raw_page(body)
+        places = [at for at, pair in enumerate(zip(page.raws, page.items, strict=True)) if self.keeps(*pair)]
+        if len(places) == len(page.items):
+            return self._plain.page(body, lenient=lenient)
+        kept = b'{"Items":[%b],"Count":%d}' % (b",".join([page.raws[at] for at in places]), len(places))
+        return self._plain.page(kept, lenient=lenient)[0], page.last_key, page.count, page.scanned, places
 
     @property
     def batch(self) -> CheckedBatch:
@@ -127,9 +136,14 @@ class CheckedReading:
         return CheckedBatch(self)
 
     def batch_of(self, body: bytes, asked: Asked) -> Found:
-        """See `BatchReading.read`."""
-        objects, unprocessed = self._plain.batch.read(body, asked)
-        return [(at, obj) for at, obj in objects if self._keeps(obj)], unprocessed
+        """See `BatchReading.read`: what is left out is not there."""
+        reply = read_object(body)
+        tables = reply.get("Responses")
+        if isinstance(tables, dict):
+            for items in tables.values():
+                if isinstance(items, list):
+                    items[:] = [item for item in items if self.keeps(dumps(item), item)]
+        return self._plain.batch.read(dumps(reply), asked)
 
 
 class CheckedBatch:

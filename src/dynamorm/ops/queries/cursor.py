@@ -24,6 +24,7 @@ from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.errors import ConfigError, TamperedCursor, ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
 from dynamorm.expressions.tree import Condition
+from dynamorm.ops.reads.terms import flat
 from dynamorm.ops.requests import encode
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def seal(context: Context, prepared: PreparedQuery, key: bytes) -> str:
     when the key is too long for a cursor.
     """
     if prepared.request.cursor_format == "v0.1":
+        _check_open(context)
         text = _plain(prepared, key)
     else:
         payload = _bound(context, prepared) | {"lek": msgspec.json.decode(key), "exp": _now(context) + LIFE}
@@ -67,6 +69,8 @@ def open_cursor(context: Context, prepared: PreparedQuery, text: str) -> bytes:
     Raises: TamperedCursor, always the same one, for whatever is no cursor of this query; ConfigError as `seal`.
     """
     v01 = prepared.request.cursor_format == "v0.1"
+    if v01:
+        _check_open(context)
     sealers = () if v01 else _sealers(_keys(context))
     key: bytes | None = None
     if len(text) <= LONGEST:
@@ -78,6 +82,16 @@ def open_cursor(context: Context, prepared: PreparedQuery, text: str) -> bytes:
             table=prepared.plan.table,
         )
     return key
+
+
+def _check_open(context: Context) -> None:
+    """Refuse the cursors of the Go library in a view: anybody can read and make them. Raises: ValidationError."""
+    if context.scope:
+        raise ValidationError(
+            'cursors of the format "v0.1" are plain text, which shows the keys of other scopes and is bound to none: in a view,'
+            " leave out cursor_format",
+            field="cursor_format",
+        )
 
 
 def _open(context: Context, prepared: PreparedQuery, text: str, sealers: Iterable[Any]) -> bytes | None:
@@ -130,7 +144,10 @@ def _query_hash(prepared: PreparedQuery) -> str:
     """SHA-256 of what is asked, whatever the order of its terms; without limits and page sizes."""
     query_plan, request = prepared.query_plan, prepared.request
     places = sorted(json.dumps(place.stored) for place in request.select)
-    terms = sorted(_term(prepared, term) for term in (*query_plan.terms, *query_plan.filters))
+    conditions = (*query_plan.terms, *query_plan.filters)
+    if prepared.plan.read_rules is not None:  # what rules add may change from page to page, such as the time
+        conditions = flat(prepared.plan.codec.schema, (*request.conditions, *request.filters))
+    terms = sorted(_term(prepared, term) for term in conditions)
     asked = (prepared.plan.table, prepared.name, terms, places, request.segments, request.segment)
     return sha256(encode(asked)).hexdigest()
 

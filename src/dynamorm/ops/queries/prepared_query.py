@@ -40,7 +40,8 @@ class PreparedQuery:
         self.request: Request = request
         self.query_plan: QueryPlan = query_plan
         self.name = "Scan" if query_plan.scan else "Query"
-        self.filtered: bool = bool(query_plan.filters)
+        # What rules leave out is left out behind the service's limit, as with a filter.
+        self.filtered: bool = bool(query_plan.filters) or plan.codec.keeps is not None
         self.hydrates: bool = request.hydrate and query_plan.holds is not None
         parameters, self.read = _parameters(plan, request, query_plan)
         body = encode(parameters)
@@ -165,7 +166,7 @@ def _partly(
     if not request.select:
         assert index is not None  # only an index holds less than the item
         # What is hydrated is read whole, and the rules look at it then.
-        return partly.index_reader(codec.unchecked if request.hydrate else codec, index).read_page
+        return partly.index_reader(codec.keyed if request.hydrate else codec, index).read_page
     if request.hydrate:
         raise ValidationError(f"{codec.schema.name}: hydrate() reads whole items: leave out select()", field="select")
     holds = query_plan.holds
@@ -178,6 +179,7 @@ def _partly(
         )
     reader = partly.reader(codec, request.select, () if index is None else index.fields)
     # What tells the classes of a family apart, and the components of composite keys, may not be in the index.
-    selected = [place for place in reader.projection if holds is None or place.field.name in holds]
+    stored = None if holds is None else {codec.schema.fields[name].stored for name in holds}
+    selected = [place for place in reader.projection if stored is None or place.field.stored in stored]
     parameters["ProjectionExpression"] = projection_text(selected, placeholders)
     return reader.read_page

@@ -12,7 +12,7 @@ from dynamorm.codec.composites import in_scope_of
 from dynamorm.codec.replies.checked import StoredItem, with_rules
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
-from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.errors import ConfigError, DynamORMError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.overriding import override
 from dynamorm.plugin import ReadRule
@@ -60,27 +60,36 @@ class ReadRules:
     """
 
     def __init__(
-        self, model: type[Any], rules_of: Callable[[type[Any]], tuple[ReadRule, ...]], scope: Mapping[str, str]
+        self, codec: ModelCodec, rules_of: Callable[[type[Any]], tuple[ReadRule, ...]], scope: Mapping[str, str]
     ) -> None:
-        self._model = model
+        self._model: type[Any] = codec.model
+        self._family = codec.family
         self._scope = scope
         self._rules_of = rules_of
-        self._checks: dict[type[Any], tuple[Callable[..., Any], ...]] = {}
-        rules = rules_of(model)
-        self._contributing = tuple(rule for rule in rules if overrides(rule, "contribute"))
-        self._preparing = tuple(rule for rule in rules if overrides(rule, "prepare"))
+        self._of_class: dict[type[Any], tuple[ReadRule, ...]] = {}
+        below = [] if self._family is None else [codec.model for codec in self._family.below()]
+        classes = [self._model, *below]
+        rules = {rule: None for cls in classes for rule in rules_of(cls)}
         checking = [rule for rule in rules if overrides(rule, "check")]
-        self.counts_by_reading: bool = any(not rule.filters_all for rule in checking)
-        whole = any(rule.attributes is None for rule in checking)
-        self._needs: tuple[str, ...] | None = (
-            None if whole else tuple(dict.fromkeys(name for rule in checking for name in rule.attributes or ()))
+        self._contributing = tuple(rule for rule in rules_of(self._model) if overrides(rule, "contribute"))
+        # Of a class that is not known yet a rule may come.
+        self._is_checking = bool(checking) or self._family is not None
+        self.is_preparing: bool = any(overrides(rule, "prepare") for rule in rules) or self._family is not None
+        self.counts_by_reading: bool = any(not rule.filters_all for rule in checking) or (
+            bool(checking) and any(rules_of(cls) != rules_of(self._model) for cls in classes)
         )
-        self.is_checking: bool = bool(checking)
-        self.is_preparing: bool = bool(self._preparing)
+        self._needs: tuple[str, ...] | None = tuple(
+            dict.fromkeys(name for rule in checking for name in rule.attributes or ())
+        )
+        if any(rule.attributes is None for rule in checking):
+            self._needs = None
+        self._by_key = any(rule.attributes == () for rule in checking)
 
     def codec(self, codec: ModelCodec) -> ModelCodec:
         """The codec whose readers keep the rules."""
-        return with_rules(codec, self._keeps, self._needs) if self.is_checking else codec
+        if not self._is_checking:
+            return codec
+        return with_rules(codec, self._keeps, self._needs, self._keeps_key if self._by_key else None)
 
     def contributed(self) -> ReadDraft:
         """What the rules add to a read."""
@@ -89,29 +98,63 @@ class ReadRules:
             rule.contribute(draft)
         return draft
 
-    def _keeps(self, item: StoredItem) -> bool:
-        checks = self._checks.get(item.model)
-        if checks is None:
-            checks = self._checks[item.model] = tuple(
-                rule.check for rule in self._rules_of(item.model) if overrides(rule, "check")
-            )
-        for check in checks:
-            verdict = check(item, self._scope)
-            if verdict.__class__ is not bool:
-                raise ConfigError(
-                    f"check() says True to keep an item and False to leave it out, and raises to refuse it; it gave"
-                    f" {type(verdict).__name__}"
+    def _rules(self, cls: type[Any]) -> tuple[ReadRule, ...]:
+        """The rules of a class. Raises: ConfigError for a class that came too late."""
+        rules = self._of_class.get(cls)
+        if rules is None:
+            rules = self._rules_of(cls)
+            for rule in rules:
+                lacks = overrides(rule, "check") and (
+                    self._needs is not None
+                    and (rule.attributes is None or not set(self._needs).issuperset(rule.attributes))
                 )
-            if not verdict:
-                return False
-        return True
+                if lacks:
+                    raise ConfigError(
+                        f"{type(rule).__name__} is a rule of {cls.__name__}, which was defined after {self._model.__name__}"
+                        " was read for the first time: import all classes of a table before"
+                    )
+            self._of_class[cls] = rules
+        return rules
+
+    def _keeps(self, item: StoredItem) -> bool:
+        return all(self._kept_by(rule, item) for rule in self._rules(item.model))
+
+    def _keeps_key(self, item: StoredItem) -> bool:
+        return all(self._kept_by(rule, item) for rule in self._rules(item.model) if rule.attributes == ())
+
+    def _kept_by(self, rule: ReadRule, item: StoredItem) -> bool:
+        verdict = rule.check(item, self._scope)
+        if verdict.__class__ is not bool:
+            raise ConfigError(
+                f"check() of {type(rule).__name__} says True to keep an item and False to leave it out, and raises to refuse it;"
+                f" it gave {type(verdict).__name__}"
+            )
+        return verdict
 
     def prepare(self, body: bytes) -> Flow[None]:
         """Let the rules prepare for the items of a reply, before any of them is decoded."""
-        items = [StoredItem(self._model, dumps(wire)) for wire in items_in(read_object(body))]
-        if items:
-            for rule in self._preparing:
-                yield from rule.prepare(items, self._scope)
+        by_class: dict[type[Any], list[StoredItem]] = {}
+        for wire in items_in(read_object(body)):
+            cls = self._class_of(wire)
+            by_class.setdefault(cls, []).append(StoredItem(cls, dumps(wire)))
+        for cls, items in by_class.items():
+            for rule in self._rules(cls):
+                if overrides(rule, "prepare"):
+                    yield from _prepared(rule, items, self._scope)
+
+    def _class_of(self, wire: dict[str, Any]) -> type[Any]:
+        try:
+            own = None if self._family is None else self._family.codec(wire)
+        except DynamORMError:  # of a kind that nobody knows: that is told where it is decoded
+            own = None
+        return self._model if own is None else own.model
+
+
+def _prepared(rule: ReadRule, items: list[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
+    try:
+        yield from rule.prepare(items, scope)
+    except MalformedResponse as error:  # of a request of its own: it says nothing of the answer that is waited for
+        raise PluginError(f"{type(rule).__name__} could not prepare for the items of an answer", result=None) from error
 
 
 def items_in(reply: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -136,7 +179,7 @@ def items_in(reply: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 def overrides(rule: Any, moment: str) -> bool:
     """Whether a rule has a moment of its own: those of `dynamorm.plugin.ReadRule` do nothing."""
-    return getattr(type(rule), moment, None) is not getattr(ReadRule, moment)
+    return getattr(getattr(rule, moment, None), "__func__", None) is not getattr(ReadRule, moment)
 
 
 def check_read_rules(rules: Iterable[Any]) -> None:
