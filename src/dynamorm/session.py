@@ -76,7 +76,7 @@ class Session(Context):
             (name_of(plugin), finish) for plugin in plugins if (finish := getattr(plugin, "finish", None)) is not None
         )
         self._reading = _members(plugins, "read_rule")
-        self.rules_may_read = bool(_members(plugins, "write_rule"))
+        self.rules_may_read: bool = bool(_members(plugins, "write_rule"))
         self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *_asking(plugins))
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
 

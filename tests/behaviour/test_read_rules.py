@@ -529,3 +529,18 @@ def test_records_of_streams(plugged, key):
     assert [one.new.gone for one in streams.decode_event({"Records": [record(2, new=image(2, gone=True))]}, Note)] == [
         True
     ]
+
+
+def test_a_rule_names_what_it_looks_at(plugged, key):
+    class Looks(ReadRule):
+        def __init__(self, names, look):
+            self.attributes, self.look = names, look
+
+        def check(self, item, scope):
+            return self.look(item) is None
+
+    for names, look in (((), lambda item: item.get("owner")), (("gone",), lambda item: item.attributes.get("owner"))):
+        db = plugged(ruled(Looks(names, look)))
+        db.create(Note(of=key, number=len(names)))
+        with pytest.raises(ConfigError, match="looks at"):
+            db.get(Note, key, len(names))

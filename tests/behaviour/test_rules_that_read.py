@@ -10,6 +10,7 @@ from dynamorm.errors import (
     AccessDenied,
     AlreadyExists,
     ConditionFailed,
+    ConfigError,
     MissingItem,
     Outcome,
     TransactionCancelled,
@@ -253,3 +254,93 @@ def test_a_batch_does_not_wait(plugged, key):
 
     with pytest.raises(ValidationError, match="which nobody fetches here"):
         plugged(Plugin()).batch_write(puts=[Payment(id=key)])
+
+
+class Ruled:
+    """Gives a model its rule."""
+
+    def __init__(self, model, rule):
+        self.name = type(rule).__name__
+        self.of_model, self.rule = model, rule
+
+    def write_rule(self, schema):
+        return self.rule if schema.model is self.of_model else None
+
+
+def test_an_operation_is_of_the_values_that_its_object_had(plugged, key):
+    db = plugged(Chain(key))
+    payment = Payment(id=key, amount=1)
+    with db.transaction() as tx:
+        tx.create(payment)
+        payment.amount = 555
+    assert db.get(Payment, key).amount == 1
+    loaded = db.get(Payment, key)
+    loaded.amount = 2
+    with db.transaction() as tx:
+        tx.save(loaded)
+        loaded.amount = 1
+    assert db.get(Payment, key).amount == 2
+
+
+def test_what_is_read_and_written_has_a_version(plugged, key):
+    class Total(WriteRule):
+        verbs = ("create",)
+
+        def __init__(self, verb):
+            self.verb = verb
+
+        def contribute(self, draft):
+            other = draft.read(Record, key, 1)
+            if other is not None:
+                draft.add(self.verb, other)
+
+    plugged().create(Record(of=key, number=1, verb="none"))
+    with pytest.raises(ConfigError, match="declare version"):
+        plugged(Ruled(Payment, Total("save"))).create(Payment(id=key))
+
+    class Put(WriteRule):
+        verbs = ("create",)
+
+        def contribute(self, draft):
+            draft.add("put", draft.read(Head, key))
+
+    plugged().create(Head(of=key))
+    with pytest.raises(ConfigError, match=r'draft\.add\("save"'):
+        plugged(Ruled(Payment, Put())).create(Payment(id=key))
+
+
+def test_what_is_fetched_is_of_the_rule_that_asked(plugged, key):
+    class Asking(WriteRule):
+        verbs = ("create",)
+
+        def __init__(self, field, answer):
+            self.field, self.answer = field, answer
+
+        def flow(self):
+            return self.answer
+            yield
+
+        def contribute(self, draft):
+            draft.set(self.field, draft.fetch("key", self.flow))
+
+    class Other(Asking):
+        pass
+
+    db = plugged(Ruled(Payment, Asking("of", "a")), Ruled(Payment, Other("amount", 7)))
+    payment = db.create(Payment(id=key))
+    assert (payment.of, payment.amount) == ("a", 7)
+
+    class Wrong(Asking):
+        flow = 5
+
+    db = plugged(Ruled(Payment, Wrong("of", "")))
+    with pytest.raises(ConfigError, match="takes a function that gives a flow"):
+        db.create(Payment(id=f"{key}x"))
+
+
+def test_a_dry_run_shows_what_a_rule_that_reads_makes(plugged, key):
+    db = plugged(Chain(key))
+    db.create(Payment(id=key))
+    seen = db.explain(lambda view: view.update(Payment, key, Payment.amount.set(3)))
+    assert seen is not None
+    assert db.get(Payment, key).amount == 0

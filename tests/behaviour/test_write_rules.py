@@ -311,8 +311,10 @@ def test_a_rule_sees_what_is_stored_and_the_write_is_built_anew_when_that_change
         with db.transaction() as tx:
             tx.put(Plain(id=key, amount=9))
 
-    with pytest.raises(ValidationError, match="a rule that relies on it: in a transaction, load the object"):
-        blind()
+    rising.seen.clear()
+    blind()  # what is stored is read at the end of the block
+    assert rising.seen == [{"N": "8"}]
+    assert db.get(Plain, key).amount == 9
 
 
 def test_the_callers_condition_is_told_from_what_a_rule_relies_on(plugged, key):
@@ -667,3 +669,104 @@ def test_an_increment_that_a_rule_refuses_ends_with_its_refusal(plugged, key):
     with pytest.raises(ConditionFailed):
         db.increment(Payment, key, Payment.amount, by=1)
     assert db.get(Payment, key).amount == 1
+
+
+class Marking(WriteRule):
+    verbs = ("delete",)
+    in_batches = True
+
+    def __init__(self, way):
+        self.way = way
+
+    def transform(self, draft):
+        if self.way == "refuse":
+            raise ValidationError("nothing is deleted")
+        if self.way == "mark":
+            return draft.instead("update", *draft.target, Plain.amount.set(-1))
+        if self.way == "forget":
+            draft.instead("update", *draft.target, Plain.amount.set(-1))
+        return None
+
+    def contribute(self, draft):
+        if self.way == "require":
+            draft.require(Plain.amount == 9)
+
+
+class MarkingPlain:
+    name = "marking"
+
+    def __init__(self, way):
+        self.rule = Marking(way)
+
+    def write_rule(self, schema):
+        return self.rule if schema.model is Plain else None
+
+
+@pytest.mark.parametrize(
+    ("way", "what"), [("refuse", "nothing is deleted"), ("mark", "cannot have"), ("require", "cannot have")]
+)
+def test_a_rule_holds_in_the_deletes_of_a_batch(plugged, key, way, what):
+    db = plugged(MarkingPlain(way))
+    plain = db.put(Plain(id=key, amount=1))
+    for target in ((Plain, key), plain):
+        with pytest.raises(ValidationError, match=what):
+            db.batch_write(deletes=[target])
+    query = db.model(Plain).where(Plain.id == key)
+    if way == "mark":
+        query.delete_all(confirm=True)
+        assert db.get(Plain, key).amount == -1
+    else:
+        with pytest.raises((ValidationError, ConditionFailed)):
+            query.delete_all(confirm=True)
+    assert db.get(Plain, key) is not None
+
+
+def test_a_write_that_is_put_in_the_place_of_one_is_returned(plugged, key):
+    db = plugged(MarkingPlain("forget"))
+    db.put(Plain(id=key, amount=1))
+    with pytest.raises(ConfigError, match="did not return it"):
+        db.delete(Plain, key)
+    assert db.get(Plain, key).amount == 1
+
+
+def test_a_check_is_transformed_too(plugged, key):
+    db = plugged(Ruled(Plain, "transform", closed, verbs=("check",)))
+    db.put(Plain(id=key, amount=1))
+
+    def checked():
+        with db.transaction() as tx:
+            tx.check(Plain, key, Plain.amount == 1)
+
+    with pytest.raises(ValidationError, match="closed"):
+        checked()
+
+
+def closed(draft):
+    raise ValidationError("closed")
+
+
+def test_an_increment_knows_what_is_stored(plugged, key):
+    rising = Rising()
+    db = plugged(rising)
+    db.put(Plain(id=key, amount=5))
+    rising.seen.clear()
+    assert db.increment(Plain, key, Plain.amount, by=2) == 7
+    assert rising.seen[-1] == {"N": "5"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        (type("Flow", (WriteRule,), {"contribute": lambda self, draft: (yield)})(), "has a yield, and nobody runs it"),
+        (True, "write_rule gave bool"),
+    ],
+)
+def test_what_nobody_runs_is_refused(plugged, key, rule, what):
+    class Odd:
+        name = "odd"
+
+        def write_rule(self, schema):
+            return rule if schema.model is Plain else None
+
+    with pytest.raises(ConfigError, match=what):
+        plugged(Odd()).put(Plain(id=key))

@@ -54,7 +54,12 @@ def face_on(face: F, recorder: Recorder, *, through: bool) -> F:
     view._io = Watched(view._io.run, through=through)  # noqa: SLF001 - the view is made of the face's own parts
     session: Any = recorder.view()
     view._session = session  # noqa: SLF001 - as above
-    session.stand_in(verbs)  # nothing is done, so plugins that look at verbs are told nothing
+    flows: Any = verbs  # nothing is done, so plugins that look at verbs are told nothing
+    if session.rules_may_read:
+        from .surrounded import Surrounded  # only where plugins have rules
+
+        flows = Surrounded(verbs, ())
+    session.stand_in(flows)
     return view  # type: ignore[no-any-return] # a copy of the face
 
 

@@ -212,7 +212,7 @@ def _counted(
     seen: Any = None  # what was read in the turn before
     in_vain = 0
     while True:
-        raw = yield from context.call(_read(plan, key_json, step.names))
+        raw = yield from context.call(_read(plan, key_json, () if plan.needs_stored else step.names))
         if raw is not None and plan.codec.family is not None and not plan.codec.family.owns(raw):
             raise plan.codec.family.stranger(operation="GetItem", table=plan.table)
         if raw is None and not upsert:
@@ -228,7 +228,7 @@ def _counted(
         condition = _unchanged(plan, step, wire, name, exists=raw is not None)
         write = update_write(
             context, plan.model, (*key, step.set(after)), {},
-            condition=condition, upsert=raw is None, stored=None if raw is None else NOT_READ, holder=holder,
+            condition=condition, upsert=raw is None, stored=raw if raw is None or plan.needs_stored else NOT_READ, holder=holder,
         )  # fmt: skip
         try:
             yield from perform(context, without_result(write))  # the result is known

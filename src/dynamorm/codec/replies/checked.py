@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.address import check as check_address
 from dynamorm.codec.strict import decoded, dumps, member_of, parts_of, raw_page, read_object
-from dynamorm.errors import DynamORMError
+from dynamorm.errors import ConfigError, DynamORMError
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -29,15 +29,26 @@ class StoredItem:
     Example: ``item.get("deleted_at") is None``
     """
 
-    __slots__ = ("_parts", "model", "raw")
+    __slots__ = ("_names", "_parts", "model", "raw")
 
     def __init__(self, model: type[Any], raw: bytes) -> None:
         self.model: type[Any] = model
         self.raw: bytes = raw
         self._parts: dict[str, Any] | None = None
+        self._names: frozenset[str] | None = None  # those that may be looked at; None: all
+
+    def seen_by(self, names: frozenset[str] | None) -> StoredItem:
+        """The same item for a rule that has named what it looks at."""
+        self._names = names
+        return self
 
     def get(self, name: str) -> dict[str, Any] | None:
         """An attribute by its stored name, in DynamoDB's form (``{"S": "text"}``); None when it is not there."""
+        if self._names is not None and name not in self._names:
+            raise ConfigError(
+                f"a rule of {self.model.__name__} looks at {name!r}, which is not among its attributes"
+                f" ({', '.join(sorted(self._names))}): name it there by its stored name, for a read of parts fetches these alone"
+            )
         if self._parts is None:
             self._parts = parts_of(self.raw)
         part = self._parts.get(name)
@@ -46,6 +57,10 @@ class StoredItem:
     @property
     def attributes(self) -> dict[str, Any]:
         """Every attribute by its stored name, in DynamoDB's form."""
+        if self._names is not None:
+            raise ConfigError(
+                f"a rule of {self.model.__name__} looks at all attributes, and names some: say attributes = None, or item.get(name)"
+            )
         return read_object(self.raw)
 
     def __repr__(self) -> str:

@@ -64,6 +64,7 @@ class ReadRules:
     ) -> None:
         self._model: type[Any] = codec.model
         self._family = codec.family
+        self._key_names = codec.key_names
         self._scope = scope
         self._rules_of = rules_of
         self._of_class: dict[type[Any], tuple[ReadRule, ...]] = {}
@@ -123,7 +124,8 @@ class ReadRules:
         return all(self._kept_by(rule, item) for rule in self._rules(item.model) if rule.attributes == ())
 
     def _kept_by(self, rule: ReadRule, item: StoredItem) -> bool:
-        verdict = rule.check(item, self._scope)
+        names = None if rule.attributes is None else frozenset((*rule.attributes, *self._key_names))
+        verdict = rule.check(item.seen_by(names), self._scope)
         if verdict.__class__ is not bool:
             raise ConfigError(
                 f"check() of {type(rule).__name__} says True to keep an item and False to leave it out, and raises to refuse it;"

@@ -58,7 +58,10 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         rules.append(UniqueRule(plan))
     plan.rules = by_verb(rules)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)
-    plan.single_deletes |= any(not rule.in_batches for rule in plan.rules["delete"])
+    plan.rules_of_batch_deletes = tuple(rule for rule in of_plugins if "delete" in rule.verbs)
+    plan.single_deletes |= bool(plan.rules_of_batch_deletes) or any(
+        not rule.in_batches for rule in plan.rules["delete"]
+    )
 
 
 def _has(plan: ModelRequests, option: type) -> bool:

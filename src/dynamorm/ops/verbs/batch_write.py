@@ -265,8 +265,8 @@ def _ruled(context: Context, plan: ModelRequests, obj: Any, loaded: bytes | None
 
 def _not_in_a_batch(plan: ModelRequests) -> ValidationError:
     return ValidationError(
-        f"a rule of {plan.codec.schema.name} adds a condition or another write, which a batch cannot have: use db.put or a"
-        " transaction"
+        f"a rule of {plan.codec.schema.name} adds a condition or another write, which a batch cannot have: use db.put and"
+        " db.delete, or a transaction"
     )
 
 
@@ -292,8 +292,25 @@ def _removal(context: Context, given: Any, place: str) -> Entry:
         error = failure
     else:
         checked = not is_loaded and bool(tags_of(plan.codec.schema))
+        if plan.rules_of_batch_deletes:
+            try:
+                _check_removal(context, plan, None if given.__class__ is tuple else given, json)
+            except DynamORMError as refused:
+                raise at(refused, place) from refused.__cause__
         return Entry(given, plan, "Delete", json, json, (plan.table, json), place=place, checked=checked)
     raise at(error, place)
+
+
+def _check_removal(context: Context, plan: ModelRequests, obj: Any, key: bytes) -> None:
+    """Let the rules of plugins see a delete in a batch. Raises: ValidationError for what a batch cannot keep."""
+    draft = WriteDraft(context, plan, "delete", "Delete", obj, None if obj is None else plan.codec.loaded(obj))
+    draft.key = key
+    for moment in ("transform", "contribute"):
+        for rule in plan.rules_of_batch_deletes:
+            if getattr(rule, moment)(draft) is not None:
+                raise _not_in_a_batch(plan)
+    if draft.terms or draft.together_with:
+        raise _not_in_a_batch(plan)
 
 
 def remove(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.errors import ValidationError
+from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
 from dynamorm.ops.requests import check_values, finish, names
@@ -33,6 +33,11 @@ def check_write(
         takes="an object, or a model and a key, and a condition",
     )  # fmt: skip
     plan, name = draft.plan, draft.plan.codec.schema.name
+    for rule in plan.rules["check"]:
+        if rule.transform(draft) is not None:
+            raise ConfigError(
+                f"{type(rule).__name__} puts a write in the place of a check of {name}, which writes nothing"
+            )
     expects = ""
     if draft.loaded is not None and plan.version is not None:
         draft.check_version()

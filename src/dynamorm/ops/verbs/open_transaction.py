@@ -6,7 +6,7 @@ Every operation is built when its verb is called, by the builder of that verb. I
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
@@ -112,7 +112,7 @@ class OpenTransaction:
         except (MustRead, MustFetch) as unread:
             if isinstance(unread, MustRead) and not unread.other:
                 raise
-            write = _Late(build, args, options)
+            write = _Late(self._context, build, args, options)
         if not self._open:
             state = "its block has ended" if self._started else "its block has not begun"
             raise ValidationError(
@@ -133,12 +133,15 @@ def _gathering(context: Context) -> Context:
 
 
 class _Late:
-    """A write that is built when the block has ended: a rule must read for it."""
+    """A write that is built when the block has ended, of the values that its object has now: a rule must read for it."""
 
-    __slots__ = ("_args", "_build", "_options", "label", "verb")
+    __slots__ = ("_args", "_build", "_options", "_values", "label", "verb")
 
-    def __init__(self, build: Callable[..., Write | None], args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def __init__(
+        self, context: Context, build: Callable[..., Write | None], args: tuple[Any, ...], options: dict[str, Any]
+    ) -> None:
         self._build = build
+        self._values: dict[str, Any] = {} if isinstance(args[0], type) else _values_of(context, args[0])
         self._args = args
         self._options = options
         self.verb: str = ""
@@ -146,10 +149,24 @@ class _Late:
 
     def build(self, context: Context) -> Write | None:
         """The write. Raises: MustRead."""
-        write = self._build(context, *self._args, **self._options)
+        obj = self._args[0]
+        now = {name: getattr(obj, name) for name in self._values}
+        try:
+            for name, value in self._values.items():
+                setattr(obj, name, value)
+            write = self._build(context, *self._args, **self._options)
+        finally:
+            for name, value in now.items():
+                setattr(obj, name, value)
         if write is not None:
             write.verb, write.label = self.verb, self.label
         return write
+
+
+def _values_of(context: Context, obj: Any) -> dict[str, Any]:
+    """The values of an object, which may be changed before it is written."""
+    plans = context.plan(type(obj)).codec.record.plans
+    return deepcopy({plan.name: getattr(obj, plan.name) for plan in plans if hasattr(obj, plan.name)})
 
 
 def _update_by_key(context: Context, *args: Any, **options: Any) -> Write:

@@ -14,7 +14,7 @@ from dynamorm.codec.library_attributes import merged
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import MAX_ITEM
-from dynamorm.errors import ValidationError
+from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
 from dynamorm.models.declare import did_you_mean
 from dynamorm.ops.calls.op import Safety
@@ -71,6 +71,8 @@ class WriteDraft:
     if_unchanged: bool = False
     repeatable: bool = True
     version_check: VersionCheck | None = None
+    _replaced: bool = False
+    _unprotected: tuple[Any, ...] = ()
 
     def __init__(
         self, context: Context, plan: ModelRequests, verb: str, kind: str, obj: Any, loaded: bytes | None
@@ -192,7 +194,10 @@ class WriteDraft:
                 f"a rule of {self.plan.codec.schema.name} reads other items, which nobody can do here"
             )
         raw = self.context.reads.of(plan, key_json)
-        return None if raw is None else plan.codec.decode(raw)
+        obj: M | None = None if raw is None else plan.codec.decode_shown(raw)
+        if obj is not None and plan.version is None:
+            self._unprotected = (*self._unprotected, obj)
+        return obj
 
     def fetch(self, name: str, flow: Callable[[], Flow[Any]]) -> Any:
         """The result of a flow that a rule needs: it is run once for each verb, and the write is built again.
@@ -218,6 +223,7 @@ class WriteDraft:
 
         Example: ``return draft.instead("update", *draft.target, Payment.deleted.set(True))``
         """
+        self._replaced = True
         if self.condition is not None and "condition" not in options:
             if verb in {"create", "save"}:
                 raise ValidationError(
@@ -242,7 +248,17 @@ class WriteDraft:
 
         Example: ``draft.add("create", Event(id=..., payment=...))``
         """
+        if any(arg is obj for arg in args for obj in self._unprotected):
+            raise ConfigError(
+                f"a rule of {self.plan.codec.schema.name} writes a {type(args[0]).__name__} that it has read, and which has no"
+                " version, so that it would undo what others write meanwhile: declare version: Attr[int] = version()"
+            )
         write = self._other(verb, args, options)
+        if verb == "put" and write.plan.codec.loaded(args[0]) is not None:
+            raise ConfigError(
+                f"a rule of {self.plan.codec.schema.name} puts a {type(args[0]).__name__} that was loaded, whatever is stored by"
+                ' then: say draft.add("save", ...), which checks its version'
+            )
         write.added_by = f"a rule of {self.plan.codec.schema.name}"
         self.together_with += (write,)
 
@@ -265,6 +281,8 @@ class WriteDraft:
 
         ``plain_extras`` is what its own verb says besides, and a transaction cannot.
         """
+        if self._replaced:
+            raise self._not_returned()
         plan, check, transact, safety = self.plan, self.version_check, False, Safety.RESEND
         if settled and check is not None:
             token = check.token
@@ -289,8 +307,17 @@ class WriteDraft:
             self.completed(write)
         return write
 
+    def _not_returned(self) -> ConfigError:
+        """The error for a rule that has put another write in the place of this one, and kept it."""
+        return ConfigError(
+            f"a rule of {self.plan.codec.schema.name} made a write by draft.instead(...) and did not return it: write"
+            " `return draft.instead(...)` in transform, or draft.add(...) for a write besides"
+        )
+
     def completed(self, write: Write) -> Write:
         """The write with what the rules have added."""
+        if self._replaced:
+            raise self._not_returned()
         write.together_with, write.if_unchanged = self.together_with, self.if_unchanged
         for explain in self.explain:
             explain(write)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.effects import Flow, Gather, Sleep
 from dynamorm.errors import (
     ConditionFailed,
+    ConfigError,
     DynamORMError,
     Outcome,
     TransactionCancelled,
@@ -42,7 +43,7 @@ class Reads:
 
     def __init__(self, *, late: bool = False) -> None:
         self.late: bool = late
-        self.results: dict[str, Any] = {}  # of what was fetched, by its name
+        self.results: dict[Any, Any] = {}  # of what was fetched, by its name and where it was asked for
         self.items: dict[tuple[str, bytes], bytes | None] = {}
         self.plans: dict[tuple[str, bytes], ModelRequests] = {}
 
@@ -55,9 +56,10 @@ class Reads:
 
     def result(self, name: str, flow: Callable[[], Flow[Any]]) -> Any:
         """What a flow has given, which is run once. Raises: MustFetch, which runs it."""
-        if name not in self.results:
-            raise MustFetch(name, flow)
-        return self.results[name]
+        place = name, _origin(flow)
+        if place not in self.results:
+            raise MustFetch(name, flow, place)
+        return self.results[place]
 
     def read(self, context: Context, plan: ModelRequests, key: bytes) -> Flow[None]:
         """Read an item. Raises: ValidationError when these are too many."""
@@ -90,7 +92,7 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
                 raise
             yield from reads.read(context, unread.plan, unread.under)
         except MustFetch as missing:
-            reads.results[missing.name] = yield from missing.flow()
+            reads.results[missing.place] = yield from missing.flow()
         except (ConditionFailed, TransactionCancelled, TransactionConflict) as error:
             if not reads.items or not _may_be_tried_again(error):
                 raise
@@ -99,6 +101,17 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
                 raise
             yield Sleep(delay)
             conflicts += 1
+
+
+def _origin(flow: Callable[[], Flow[Any]]) -> Any:
+    """What tells a flow from one of another rule: its code, and the object whose method it is. Raises: ConfigError."""
+    function: Any = getattr(flow, "__func__", flow)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        raise ConfigError(
+            f"draft.fetch takes a function that gives a flow, lambda: self.key(), not {type(flow).__name__}"
+        )
+    return code, id(getattr(flow, "__self__", None))
 
 
 def _may_be_tried_again(error: DynamORMError) -> bool:

@@ -25,18 +25,25 @@ def by_verb(rules: Iterable[WriteRule]) -> dict[str, tuple[WriteRule, ...]]:
 
 def check_rules(rules: Iterable[Any]) -> None:
     """Refuse what a plugin gave as a rule and would never be asked. Raises: ConfigError."""
-    from inspect import iscoroutinefunction  # only where plugins have rules
+    from inspect import iscoroutinefunction, isgeneratorfunction  # only where plugins have rules
+
+    from dynamorm.plugin import WriteRule  # likewise
 
     for rule in rules:
         if isinstance(rule, type):
             raise ConfigError(f"write_rule gave the class {rule.__name__}: give an object of it, {rule.__name__}(...)")
         name = type(rule).__name__
-        if isinstance(rule.verbs, str) or not set(rule.verbs) <= set(VERBS):
+        if not isinstance(rule, WriteRule):
+            raise ConfigError(f"write_rule gave {name}: give an object of a subclass of dynamorm.plugin.WriteRule")
+        verbs: Any = rule.verbs
+        if isinstance(verbs, str) or not set(verbs) <= set(VERBS):
             raise ConfigError(
                 f"the verbs of {name} are a tuple of {', '.join(VERBS)}, not {rule.verbs!r}: an upsert and an increment are"
                 " updates"
             )
         for moment in ("transform", "contribute"):
+            if isgeneratorfunction(getattr(rule, moment)):
+                raise ConfigError(f"{moment} of {name} has a yield, and nobody runs it: use draft.fetch and draft.read")
             if iscoroutinefunction(getattr(rule, moment)):
                 raise ConfigError(
                     f"{moment} of {name} is a coroutine, and a rule waits for nothing: make it a function"

@@ -120,9 +120,9 @@ class MustRead(ValidationError):
 class MustFetch(ValidationError):
     """A write cannot be built before a flow has been run, which a rule needs the result of."""
 
-    def __init__(self, name: str, flow: Callable[[], Flow[Any]]) -> None:
+    def __init__(self, name: str, flow: Callable[[], Flow[Any]], place: Any) -> None:
         super().__init__(f"a rule waits for {name}, which nobody fetches here")
-        self.name = name
+        self.place = place
         self.flow = flow
 
 
