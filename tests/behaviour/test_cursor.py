@@ -57,7 +57,7 @@ def cursor(query):
 
 
 @pytest.fixture
-def opening(engine, made, face_kind, request):
+def opening(engine, made, orders, face_kind):
     """Another database on the same tables, as another process would open it."""
     from tests.support.faces import Face
 
