@@ -8,6 +8,7 @@ import pytest
 
 from dynamorm import Attr, Model, Unique, attr, composite, gsi, partition_key, sort_key
 from dynamorm.errors import ConfigError, ModelError, TamperedCursor, ValidationError
+from dynamorm.faces.stream_link import _named
 from dynamorm.plugin import ReadRule
 from dynamorm.session import MAX_VIEWS
 
@@ -345,3 +346,14 @@ def test_a_scope_in_the_key_of_an_index_alone(db, key):
     assert one.get(Indexed, f"{key}2") is not None  # its key holds no scope
     with pytest.raises(ValidationError, match=r"db\.view\(tenant=\.\.\.\)"):
         db.create(Indexed(id=f"{key}3"))
+
+
+def test_readers_of_a_stream_in_two_views_share_no_checkpoint(db, key):
+    def consumer(**scope):
+        view = db.inner.view(**scope) if scope else db.inner
+        return _named(view._session.plan(Note).table, view._session.scope)
+
+    names = [consumer(), consumer(tenant=key), consumer(tenant=f"{key}2"), consumer(tenant=key, region="eu")]
+    assert len(set(names)) == 4
+    assert names[0] == db.inner._session.plan(Note).table
+    assert consumer(tenant=key) == names[1]
