@@ -244,6 +244,17 @@ class ModelCodec:
         """As `decode`, of an item that somebody else may have stored: None where the rules of the model leave it out."""
         return self.decode(raw) if self.keeps is None else self.reading.shown(raw)  # type: ignore[attr-defined] # see `with_rules`
 
+    def class_of(self, item: dict[str, Any]) -> type[Any]:
+        """The class that an item is of, by its plain value: the model, or a subclass.
+
+        The model too where nobody knows its kind, which is told where it is decoded.
+        """
+        try:
+            own = None if self.family is None else self.family.codec(item)
+        except DynamORMError:
+            own = None
+        return self.model if own is None else own.model
+
     def decode_nested(self, wire: dict[str, Any]) -> Any:
         """The object of a map inside an item: it has no state of its own."""
         obj = self.decode(dumps(wire))

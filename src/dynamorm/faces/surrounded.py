@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
+from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.writes.reading import reading
 from dynamorm.plugin import Operation
 
@@ -46,8 +47,6 @@ def _by_key(session: Session, args: Arguments, _: Named) -> dict[str, Any]:
 
 
 def _key(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any]) -> Any:
-    from dynamorm.ops.reads.items import key_from_parts  # only where a plugin asks for the key
-
     plan = session.plan(model)
     return plan.codec.key_values(plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count
 from dynamorm.codec.replies.statements import parameter, plain_item, read_responses, read_statement
+from dynamorm.codec.replies.table_description import read_table
 from dynamorm.codec.strict import dumps, json_of
 from dynamorm.effects import Flow
 from dynamorm.errors import (
@@ -239,8 +240,6 @@ def _spending(context: Context, statement: Statement, token: str) -> Flow[Op]:
 
 def _key_types(context: Context, table: str) -> Flow[dict[str, str]]:
     """The stored names and types of a table's key, in order."""
-    from dynamorm.codec.replies.table_description import read_table  # after a failure only
-
     description = yield from context.call(Op("DescribeTable", table, _json({"TableName": table}), read_table))
     names = [description.partition] if description.sort is None else [description.partition, description.sort]
     return {name: description.key_types[name] for name in names}

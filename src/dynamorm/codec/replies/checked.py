@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.address import check as check_address
 from dynamorm.codec.strict import decoded, dumps, member_of, parts_of, raw_page, read_object
-from dynamorm.errors import ConfigError, DynamORMError
+from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -106,18 +106,7 @@ class CheckedReading:
         """Whether the rules keep an item, given as JSON and as plain value. What is no item is for the reader to refuse."""
         keeps = self._codec.keeps
         assert keeps is not None  # else this would not be its reading
-        return item.__class__ is not dict or keeps(StoredItem(self._class_of(item), raw))
-
-    def _class_of(self, item: dict[str, Any]) -> type[Any]:
-        """The class that an item is of; the one that was asked for, where nobody knows its kind."""
-        family = self._codec.family
-        if family is None:
-            return self._codec.model
-        try:
-            own = family.codec(item)
-        except DynamORMError:
-            own = None
-        return self._codec.model if own is None else own.model
+        return item.__class__ is not dict or keeps(StoredItem(self._codec.class_of(item), raw))
 
     def item(self, body: bytes) -> Any:
         """See `Reading.item`."""

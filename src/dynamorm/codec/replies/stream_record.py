@@ -178,13 +178,7 @@ class StreamRecord(_Unpacked[M]):
                     " give the stream a view with images"
                 )
             images = [self._raw["keys"]]
-        return not any(codec.keeps(StoredItem(self._class_of(raw), raw)) for raw in images)
-
-    def _class_of(self, raw: bytes) -> type[Any]:
-        """The class that an image is of, as far as that is known."""
-        family = self._codec.family
-        own: Any = None if family is None or self._kind_of(raw) != "own" else family.codec(read_object(raw))
-        return self._codec.model if own is None else own.model
+        return not any(codec.keeps(StoredItem(codec.class_of(read_object(raw)), raw)) for raw in images)
 
     def _kinds(self) -> set[Kind]:
         """What the images are to the model: its own, a sibling's, or of no class that is known."""

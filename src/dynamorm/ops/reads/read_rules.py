@@ -12,7 +12,7 @@ from dynamorm.codec.composites import in_scope_of
 from dynamorm.codec.replies.checked import StoredItem, with_rules
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
-from dynamorm.errors import ConfigError, DynamORMError, MalformedResponse, PluginError, ValidationError
+from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.overriding import override
 from dynamorm.plugin import ReadRule
@@ -63,19 +63,20 @@ class ReadRules:
         self, codec: ModelCodec, rules_of: Callable[[type[Any]], tuple[ReadRule, ...]], scope: Mapping[str, str]
     ) -> None:
         self._model: type[Any] = codec.model
-        self._family = codec.family
+        self._class_of = codec.class_of
         self._key_names = codec.key_names
         self._scope = scope
         self._rules_of = rules_of
-        self._of_class: dict[type[Any], tuple[ReadRule, ...]] = {}
-        below = [] if self._family is None else [codec.model for codec in self._family.below()]
+        self._of_class: dict[type[Any], tuple[tuple[ReadRule, frozenset[str] | None], ...]] = {}
+        family = codec.family
+        below = [] if family is None else [codec.model for codec in family.below()]
         classes = [self._model, *below]
         rules = {rule: None for cls in classes for rule in rules_of(cls)}
         checking = [rule for rule in rules if overrides(rule, "check")]
         self._contributing = tuple(rule for rule in rules_of(self._model) if overrides(rule, "contribute"))
         # Of a class that is not known yet a rule may come.
-        self._is_checking = bool(checking) or self._family is not None
-        self.is_preparing: bool = any(overrides(rule, "prepare") for rule in rules) or self._family is not None
+        self._is_checking = bool(checking) or family is not None
+        self.is_preparing: bool = any(overrides(rule, "prepare") for rule in rules) or family is not None
         self.counts_by_reading: bool = any(not rule.filters_all for rule in checking) or (
             bool(checking) and any(rules_of(cls) != rules_of(self._model) for cls in classes)
         )
@@ -99,10 +100,10 @@ class ReadRules:
             rule.contribute(draft)
         return draft
 
-    def _rules(self, cls: type[Any]) -> tuple[ReadRule, ...]:
-        """The rules of a class. Raises: ConfigError for a class that came too late."""
-        rules = self._of_class.get(cls)
-        if rules is None:
+    def _rules(self, cls: type[Any]) -> tuple[tuple[ReadRule, frozenset[str] | None], ...]:
+        """The rules of a class, each with the names of what it looks at. Raises: ConfigError for a class that came too late."""
+        named = self._of_class.get(cls)
+        if named is None:
             rules = self._rules_of(cls)
             for rule in rules:
                 lacks = overrides(rule, "check") and (
@@ -114,17 +115,21 @@ class ReadRules:
                         f"{type(rule).__name__} is a rule of {cls.__name__}, which was defined after {self._model.__name__}"
                         " was read for the first time: import all classes of a table before"
                     )
-            self._of_class[cls] = rules
-        return rules
+            named = self._of_class[cls] = tuple((rule, self._names_of(rule)) for rule in rules)
+        return named
+
+    def _names_of(self, rule: ReadRule) -> frozenset[str] | None:
+        """What a rule may look at; None: at everything."""
+        return None if rule.attributes is None else frozenset((*rule.attributes, *self._key_names))
 
     def _keeps(self, item: StoredItem) -> bool:
-        return all(self._kept_by(rule, item) for rule in self._rules(item.model))
+        return all(self._kept_by(rule, names, item) for rule, names in self._rules(item.model))
 
     def _keeps_key(self, item: StoredItem) -> bool:
-        return all(self._kept_by(rule, item) for rule in self._rules(item.model) if rule.attributes == ())
+        rules = self._rules(item.model)
+        return all(self._kept_by(rule, names, item) for rule, names in rules if rule.attributes == ())
 
-    def _kept_by(self, rule: ReadRule, item: StoredItem) -> bool:
-        names = None if rule.attributes is None else frozenset((*rule.attributes, *self._key_names))
+    def _kept_by(self, rule: ReadRule, names: frozenset[str] | None, item: StoredItem) -> bool:
         verdict = rule.check(item.seen_by(names), self._scope)
         if verdict.__class__ is not bool:
             raise ConfigError(
@@ -140,16 +145,9 @@ class ReadRules:
             cls = self._class_of(wire)
             by_class.setdefault(cls, []).append(StoredItem(cls, dumps(wire)))
         for cls, items in by_class.items():
-            for rule in self._rules(cls):
+            for rule, _ in self._rules(cls):
                 if overrides(rule, "prepare"):
                     yield from _prepared(rule, items, self._scope)
-
-    def _class_of(self, wire: dict[str, Any]) -> type[Any]:
-        try:
-            own = None if self._family is None else self._family.codec(wire)
-        except DynamORMError:  # of a kind that nobody knows: that is told where it is decoded
-            own = None
-        return self._model if own is None else own.model
 
 
 def _prepared(rule: ReadRule, items: list[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
@@ -186,7 +184,7 @@ def overrides(rule: Any, moment: str) -> bool:
 
 def check_read_rules(rules: Iterable[Any]) -> None:
     """Refuse what a plugin gave as a rule and would never be asked. Raises: ConfigError."""
-    from inspect import isgeneratorfunction  # only where plugins have rules
+    from inspect import iscoroutinefunction, isgeneratorfunction  # only where plugins have rules
 
     for rule in rules:
         if not isinstance(rule, ReadRule):
@@ -200,15 +198,9 @@ def check_read_rules(rules: Iterable[Any]) -> None:
             if not overrides(rule, moment):
                 continue
             function = getattr(rule, moment)
-            if isgeneratorfunction(function) is not generator or _is_coroutine(function):
+            if isgeneratorfunction(function) is not generator or iscoroutinefunction(function):
                 kind = "a flow, with yield" if generator else "a plain function"
                 raise ConfigError(f"{moment} of {name} is {kind}: a rule waits for nothing but in prepare")
-
-
-def _is_coroutine(function: Any) -> bool:
-    from inspect import iscoroutinefunction  # only where plugins have rules
-
-    return iscoroutinefunction(function)
 
 
 class InScope(ReadRule):

@@ -15,7 +15,6 @@ from dynamorm.effects import Flow, Gather, Sleep
 from dynamorm.errors import (
     ConditionFailed,
     ConfigError,
-    DynamORMError,
     Outcome,
     TransactionCancelled,
     TransactionConflict,
@@ -94,7 +93,7 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
         except MustFetch as missing:
             reads.results[missing.place] = yield from missing.flow()
         except (ConditionFailed, TransactionCancelled, TransactionConflict) as error:
-            if not reads.items or not _may_be_tried_again(error):
+            if not reads.items or error.outcome is not Outcome.NOT_APPLIED:
                 raise
             delay = channel.retry.delay(Kind.CONFLICT, min(conflicts, 4), channel.random())
             if channel.clock.monotonic() + delay >= end or not (yield from reads.changed(context)):
@@ -112,8 +111,3 @@ def _origin(flow: Callable[[], Flow[Any]]) -> Any:
             f"draft.fetch takes a function that gives a flow, lambda: self.key(), not {type(flow).__name__}"
         )
     return code, id(getattr(flow, "__self__", None))
-
-
-def _may_be_tried_again(error: DynamORMError) -> bool:
-    """Whether nothing was applied, nor will be."""
-    return error.outcome is Outcome.NOT_APPLIED
