@@ -11,6 +11,7 @@ from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, lru_cache
 from operator import attrgetter
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
@@ -171,7 +172,8 @@ class BatchReading:
             return None
         fields: Any = [(plan.name, plan.wire()) for plan in plans]
         key: Any = defstruct("KeyTexts", fields, rename={plan.name: plan.stored for plan in plans}, gc=False)
-        return Decoder(list[key]).decode, attrgetter(*(f"{plan.name}.{plan.shape.tag}" for plan in plans))
+        keys: Any = GenericAlias(list, key)  # written as list[key], a type checker looks for a type by that name
+        return Decoder(keys).decode, attrgetter(*(f"{plan.name}.{plan.shape.tag}" for plan in plans))
 
     def _careful(self, body: bytes, asked: Asked) -> Found:
         reply = read_object(body)
