@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
+from msgspec import Struct
+
 from .arguments import check_seconds
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ Flow: TypeAlias = Generator[Any, Any, T]
 """A generator that yields effects, is sent their results and returns a ``T``."""
 
 
-class Send:
+class Send(Struct, eq=False):
     """One HTTP exchange. Answered with a `Reply`; a failure is thrown in as a `TransportError`.
 
     ``data`` is the whole request (head and body); ``timeout`` the wall-clock seconds this attempt may take,
@@ -35,12 +37,9 @@ class Send:
     answer may have.
     """
 
-    __slots__ = ("data", "largest", "timeout")
-
-    def __init__(self, data: bytes, timeout: float, largest: int = MAX_BODY) -> None:
-        self.data: bytes = data
-        self.timeout: float = timeout
-        self.largest: int = largest
+    data: bytes
+    timeout: float
+    largest: int = MAX_BODY
 
 
 class Sleep:

@@ -68,10 +68,11 @@ def put(
     """Store an item, replacing whatever is there."""
     if more or named:
         raise _not_one_object("put", obj, more, named)
-    if context.plan(type(obj)).needs_stored:
+    plan = context.plan(type(obj))
+    if plan.needs_stored:
         build = partial(put_write, context, obj, condition=condition, returning=returning)
         return performed_while_unchanged(context, obj, build, perform)
-    return perform(context, put_write(context, obj, condition=condition, returning=returning))
+    return perform(context, put_write(context, obj, condition=condition, returning=returning, plan=plan))
 
 
 def put_write(
@@ -81,9 +82,11 @@ def put_write(
     condition: Condition | None,
     returning: str | None = None,
     stored: bytes | None = NOT_READ,
+    plan: ModelRequests | None = None,
 ) -> Write:
     """The write of `put`. ``stored`` is what is there now, where that matters: to a model with unique attributes."""
-    plan = context.plan(type(obj))
+    if plan is None:
+        plan = context.plan(type(obj))
     codec = plan.codec
     token = context.random_bytes(16)
     loaded = codec.loaded(obj)
@@ -99,7 +102,7 @@ def put_write(
             check_paths(codec.schema, condition)
             draft.require(condition)
     conditional = draft is not None and bool(draft.terms)
-    number, kept = next_version(plan, obj, loaded)
+    number, kept = (0, None) if loaded is None else next_version(plan, obj, loaded)
     # A put without a version is sent again, or is a transaction that has a token of its own: one in the item would only
     # make a change of it each time.
     proven = plan.version is not None or (context.config.on_ambiguous != "transact" and conditional)
@@ -122,10 +125,8 @@ def put_write(
     return write if draft is None else draft.completed(write)
 
 
-def next_version(plan: ModelRequests, obj: Any, loaded: bytes | None) -> tuple[int, dict[str, Any]]:
+def next_version(plan: ModelRequests, obj: Any, loaded: bytes) -> tuple[int, dict[str, Any]]:
     """The version that a put stores, and the attributes it keeps of what was loaded: those the model does not know."""
-    if loaded is None:
-        return 0, {}
     version, unknown = plan.own.version_and_rest(obj, loaded)
     return (version or 0) + 1, unknown
 

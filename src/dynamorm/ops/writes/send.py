@@ -74,10 +74,10 @@ def _single(context: Context, write: Write) -> Flow[Any]:
         partial(_resolve, context, write),
         write.token,
         plan.key_names,
+        None,
+        plan.prepare,
+        write.expects == "version",
     )
-    op.prepare = plan.prepare
-    if write.expects == "version":
-        op.settled_by_ring = True
     try:
         return (yield from context.call(op))
     except OutcomeUnknown as error:
