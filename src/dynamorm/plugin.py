@@ -182,8 +182,8 @@ class WriteRule:
         A `Write` that it returns is sent instead: see `WriteDraft.instead`.
         """
 
-    def contribute(self, draft: WriteDraft) -> None:
-        """Add attributes, conditions or other writes; the key and the version are settled."""
+    def contribute(self, draft: WriteDraft) -> object:
+        """Add attributes, conditions or other writes; the key and the version are settled. It returns nothing."""
 
     def check_batch(self, plan: ModelRequests) -> None:
         """Refuse a batch where it cannot keep the rule. Raises: ValidationError."""
@@ -226,8 +226,8 @@ class ReadRule:
     attributes: tuple[str, ...] | None = None
     filters_all: bool = False
 
-    def contribute(self, draft: ReadDraft) -> None:
-        """Add to a query, a scan or a count, before it is planned. What reads by key is not asked."""
+    def contribute(self, draft: ReadDraft) -> object:
+        """Add to a query, a scan or a count, before it is planned. What reads by key is not asked. It returns nothing."""
 
     def prepare(self, items: Sequence[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
         """Fetch what decoding these items needs: a flow, run once for each reply that holds items, before they are decoded.

@@ -67,8 +67,8 @@ class Session(Context):
         self._plugins = plugins
         self.channel.observers = _members(plugins, "observe")
         self.registry: Registry = Registry(
-            field_hooks=_members(plugins, "field"),
-            model_hooks=_members(plugins, "model"),
+            field_hooks=_looked_at(plugins, "field"),
+            model_hooks=_looked_at(plugins, "model"),
             claimed=tuple(option for plugin in plugins for option in getattr(plugin, "options", ())),
             table_prefix=self.config.table_prefix,
         )
@@ -198,11 +198,26 @@ def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     return tuple(member for one in extensions if (member := getattr(one, name, None)) is not None)
 
 
+def _looked_at(plugins: tuple[Any, ...], member: str) -> tuple[Any, ...]:
+    """The hooks of fields or models, each with a look at what it gives."""
+    if not _members(plugins, member):
+        return ()
+    from dynamorm.ops import moments  # only where a plugin looks at models
+
+    return tuple(
+        getattr(moments, f"{member}_hook")(hook, name_of(plugin))
+        for plugin in plugins
+        if (hook := getattr(plugin, member, None)) is not None
+    )
+
+
 def _arounds(plugin: Any) -> Iterator[Any]:
     """What a plugin puts around each call: its own layer, and that of its attempts inside."""
     around = getattr(plugin, "around", None)
     if around is not None:
-        yield around
+        from dynamorm.ops.moments import layer  # only where a plugin looks at calls
+
+        yield layer(around, f"around of the plugin {name_of(plugin)}")
     admit, observed = getattr(plugin, "admit", None), getattr(plugin, "observed", None)
     if admit is not None or observed is not None:
         from dynamorm.ops.calls.attempt_hooks import watched  # only where a plugin looks at attempts

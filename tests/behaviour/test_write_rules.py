@@ -486,7 +486,8 @@ def test_a_transaction_that_is_too_large_says_who_added_what(plugged, key):
                 tx.check(Plain, f"{key}-{number}")
 
     with pytest.raises(
-        ValidationError, match=r"has 121, 71 of which come with others \(a rule of Payment: 11, receipts: 60\)"
+        ValidationError,
+        match=r"has 121, 71 of which come with others \(the rule Announce of Payment: 11, receipts: 60\)",
     ):
         many()
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.log import logger
-from dynamorm.plugin import HOOKS, Plugin
+from dynamorm.ops.moments import check_names, given, kind_of, layer, near
+from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
 from dynamorm.session import name_of
 
 from . import verbs
@@ -29,15 +30,23 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 """
 
 
-_PLAIN: Final = (
-    "operation", "write_rule", "read_rule", "finish", "field", "model", "around", "admit", "observed", "observe", "forked"
-)  # fmt: skip
-"""The moments at which nothing is awaited."""
+_PLAIN: Final = {
+    "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
+    "observed": 3, "observe": 2, "forked": 0,
+}  # fmt: skip
+"""The moments at which nothing is awaited, each with the number of its arguments."""
+
+
+_MOMENTS: Final = {**_PLAIN, **dict.fromkeys(HOOKS, 3), "opened": 1, "closed": 1}
+_OF_RULES: Final = {"transform": 1, "contribute": 1}
+_SETTINGS: Final = ("options", "return_consumed_capacity")
 
 
 def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
     """Add plugins to those that a session has, inside them. Raises: ConfigError."""
     added = tuple(plugins)
+    for plugin in added:
+        _check_plugin(plugin)
     if session.scope:
         raise ConfigError("a view has the plugins of its database: call db.use() before db.view()")
     if session.is_used:
@@ -45,40 +54,88 @@ def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = Fa
             "plugins are registered before the first call and the first view, for what they add to a model is settled with"
             " its first use: call db.use() right after the database is made"
         )
-    every = (*session.plugins, *added)
+    before, raising = session.plugins, session.raising
+    every = (*before, *added)
     names = [name_of(plugin) for plugin in every]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"two plugins are called {', '.join(sorted(twice))}: give one of them another name")
-    for plugin in added:
-        if isinstance(plugin, type):
-            raise ConfigError(f"{plugin.__name__} is a class: register an object of it, db.use({plugin.__name__}(...))")
-        _check_moments(plugin)
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
-    session.use(every)
-    _surround(session)
+    try:
+        session.use(every)
+        _surround(session)
+    except BaseException:  # what a plugin puts around verbs or calls may be no layer
+        session.raising = raising
+        session.use(before)
+        raise
     _watch_forks(added)
 
 
-def _check_moments(plugin: Any) -> None:
-    """Refuse what is called like a moment and could not be asked at it. Raises: ConfigError."""
-    for moment in (*_PLAIN, *HOOKS, "opened", "closed"):
-        member = getattr(plugin, moment, None)
-        if member is None:
-            continue
-        what = f"{moment} of the plugin {name_of(plugin)}"
-        if isinstance(member, type) or not callable(member):
-            raise ConfigError(
-                f"{what} is no function, and {moment} is the name of a moment of plugins: call the attribute otherwise"
-            )
-        if moment in _PLAIN and iscoroutinefunction(member):
-            raise ConfigError(f"{what} is a coroutine, which nobody would wait for: make it a plain function")
-    if not isinstance(getattr(plugin, "options", ()), (tuple, list, set, frozenset)):
+def _check_plugin(plugin: Any) -> None:
+    """Refuse what is no plugin, and what is called like a moment and could not be asked at it. Raises: ConfigError."""
+    if isinstance(plugin, type):
+        raise ConfigError(f"{plugin.__name__} is a class: register an object of it, db.use({plugin.__name__}(...))")
+    if isinstance(plugin, (list, tuple, set, frozenset)):
         raise ConfigError(
-            f"options of the plugin {name_of(plugin)} are the classes of field options that it claims: a tuple"
+            f"db.use takes plugins one by one: db.use(*plugins) in the place of a {type(plugin).__name__}"
         )
+    if plugin is None or isinstance(plugin, (str, bytes, int, float, dict)):
+        raise ConfigError(
+            f"a plugin is an object with moments, such as one of a subclass of dynamorm.Plugin, not {given(plugin)}:"
+            " db.use(Outbox())"
+        )
+    what = f"the plugin {name_of(plugin)}"
+    check_names(plugin, _MOMENTS, what)
+    _check_rule_names(plugin, what)
+    if all(getattr(plugin, member, None) is None for member in (*_MOMENTS, *_SETTINGS)):
+        raise ConfigError(
+            f"{what} has none of the moments of plugins, so that it would never be asked:"
+            f" {', '.join(_MOMENTS)} (see dynamorm.plugin)"
+        )
+    for moment in _MOMENTS:
+        _check_moment(plugin, moment)
+    options = getattr(plugin, "options", ())
+    if not isinstance(options, (tuple, list, set, frozenset)):
+        raise ConfigError(f"options of {what} are the classes of field options that it claims: a tuple")
+    for option in options:
+        if not isinstance(option, type):
+            kind = type(option).__name__
+            raise ConfigError(
+                f"options of {what} are the classes of field options that it claims, options = ({kind},), and this is an"
+                f" object: {kind}"
+            )
     if getattr(plugin, "return_consumed_capacity", None) not in (None, "TOTAL", "INDEXES"):
-        raise ConfigError(f'return_consumed_capacity of the plugin {name_of(plugin)} is "TOTAL", "INDEXES" or None')
+        raise ConfigError(f'return_consumed_capacity of {what} is "TOTAL", "INDEXES" or None')
+    if not isinstance(getattr(plugin, "name", ""), str):
+        raise ConfigError(f"name of {type(plugin).__name__} is what the plugin is called in messages: a text")
+
+
+def _check_moment(plugin: Any, moment: str) -> None:
+    member = getattr(plugin, moment, None)
+    if member is None:
+        return
+    what = f"{moment} of the plugin {name_of(plugin)}"
+    if isinstance(member, type) or not callable(member):
+        raise ConfigError(
+            f"{what} is no function, and {moment} is the name of a moment of plugins: call the attribute otherwise"
+        )
+    if (moment in _PLAIN or not iscoroutinefunction(member)) and (kind := kind_of(member)):
+        raise ConfigError(f"{what} {kind}")
+
+
+def _check_rule_names(plugin: Any, what: str) -> None:
+    """Refuse a moment of rules in a plugin that gives none: it belongs into the rule. Raises: ConfigError."""
+    if isinstance(plugin, (WriteRule, ReadRule)) or any(
+        getattr(plugin, member, None) is not None for member in ("write_rule", "read_rule")
+    ):
+        return
+    for name in dir(type(plugin)):
+        moment = name if name in _OF_RULES else near(name, _OF_RULES)
+        if moment is not None:
+            raise ConfigError(
+                f"{what} has {name}, and {moment} is a moment of rules: give write_rule(schema), or read_rule(schema), to the"
+                f" plugin, and let it return an object of a WriteRule, or ReadRule, with {moment}(draft)"
+            )
 
 
 def _has_hooks(plugin: Any) -> bool:
@@ -99,7 +156,7 @@ def _surround(session: Session) -> None:
             name = name_of(plugin)
             layers.append(Hooks(plugin, name, raise_after=name in session.raising))
         if getattr(plugin, "operation", None) is not None:
-            layers.append(plugin.operation)
+            layers.append(layer(plugin.operation, f"operation(next) of the plugin {name_of(plugin)}"))
     if layers or session.rules_may_read:
         from .surrounded import Surrounded  # only where a plugin looks at verbs, or at what they write
 

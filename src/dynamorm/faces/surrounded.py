@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.errors import ConfigError
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.writes.reading import reading
 from dynamorm.plugin import Operation
@@ -147,11 +146,6 @@ class Surrounded:
         onion: VerbFlow = lambda operation: operation._begin()  # noqa: E731, SLF001 - its innermost flow
         for layer in reversed(layers):
             onion = layer(onion)
-            if not callable(onion):
-                raise ConfigError(
-                    "operation(next) of a plugin returns a function of the operation that gives a flow, not"
-                    f" {type(onion).__name__}"
-                )
         self._onion = onion
 
     def __getattr__(self, name: str) -> Any:
