@@ -81,8 +81,9 @@ class Call(_Effect):
         async_: Callable[[], Coroutine[Any, Any, Any]] | None = None,
         timeout: float | None = None,
     ) -> None:
-        if not callable(sync) or not (async_ is None or callable(async_)):
-            raise _not_called(sync if callable(async_) or async_ is None else async_)
+        for given in (sync, async_):
+            if given is not None and not callable(given):
+                raise _not_called(given)
         self.sync: Callable[[], Any] = sync
         self.async_: Callable[[], Coroutine[Any, Any, Any]] | None = async_
         self.timeout: float | None = timeout
@@ -119,7 +120,7 @@ class Acquire(_Effect):
     __slots__ = ("limiter", "timeout")
 
     def __init__(self, limiter: Limiter, timeout: float | timedelta | None = None) -> None:
-        if not hasattr(limiter, "permit"):
+        if not hasattr(limiter, "permit") or isinstance(limiter, type):
             given = "None" if limiter is None else type(limiter).__name__
             raise InvalidUse(
                 f"Acquire waits for a place of a Limiter, which all that share the places have in common, not {given}: make"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.log import logger
-from dynamorm.ops.moments import check_names, given, kind_of, layer, near
+from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
 from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
 from dynamorm.session import name_of
 
@@ -129,13 +129,13 @@ def _check_rule_names(plugin: Any, what: str) -> None:
         getattr(plugin, member, None) is not None for member in ("write_rule", "read_rule")
     ):
         return
-    for name in dir(type(plugin)):
-        moment = name if name in _OF_RULES else near(name, _OF_RULES)
-        if moment is not None:
-            raise ConfigError(
-                f"{what} has {name}, and {moment} is a moment of rules: give write_rule(schema), or read_rule(schema), to the"
-                f" plugin, and let it return an object of a WriteRule, or ReadRule, with {moment}(draft)"
-            )
+    own = [(moment, moment) for moment in _OF_RULES if callable(getattr(plugin, moment, None))]
+    for name, moment in (*own, *slips(plugin, _OF_RULES)):
+        raise ConfigError(
+            f"{what} has {name}, and {moment} is a moment of rules: give write_rule(schema), or read_rule(schema), to the"
+            f" plugin, and let it return an object of a WriteRule, or ReadRule, with {moment}(draft); a method of your own is"
+            f" called otherwise: _{name}"
+        )
 
 
 def _has_hooks(plugin: Any) -> bool:

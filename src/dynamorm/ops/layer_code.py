@@ -6,6 +6,7 @@ A flow that is made and not run leaves no trace: nothing is sent, nothing fails.
 from __future__ import annotations
 
 import dis
+from itertools import pairwise
 from types import CodeType
 from typing import Any
 
@@ -41,7 +42,7 @@ def _astray(code: CodeType, name: str) -> str:
 def _behind_the_call(instructions: list[dis.Instruction]) -> str:
     """The instruction behind the call of what was loaded; empty where it cannot be told."""
     depth = 0
-    for instruction, following in zip(instructions, instructions[1:], strict=False):
+    for instruction, following in pairwise(instructions):
         if instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs:
             return ""
         depth += dis.stack_effect(instruction.opcode, instruction.arg)

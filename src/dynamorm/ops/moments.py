@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction, isgeneratorfunction
+from types import GeneratorType
 from typing import Any, Final
 
 from dynamorm.errors import ConfigError, InvalidUse
@@ -42,13 +43,19 @@ def check_names(subject: Any, moments: Mapping[str, int], what: str) -> None:
     ``moments`` are the names, each with the number of its arguments. What is called with no argument is a helper
     (``close()`` beside ``closed(db)``), unless the moment has none either.
     """
+    for name, moment in slips(subject, moments):
+        raise ConfigError(
+            f"{what} has a method {name}, which is no moment and would never be asked; did you mean {moment}? Call a"
+            f" method of your own otherwise: _{name}"
+        )
+
+
+def slips(subject: Any, moments: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """The methods that seem to be meant for a moment, each with it."""
     for name, function in _methods(type(subject)):
         moment = near(name, moments)
         if moment is not None and (_takes_any(function) or not moments[moment]):
-            raise ConfigError(
-                f"{what} has a method {name}, which is no moment and would never be asked; did you mean {moment}? Call a"
-                f" method of your own otherwise: _{name}"
-            )
+            yield name, moment
 
 
 def near(name: str, moments: Mapping[str, int]) -> str | None:
@@ -57,7 +64,10 @@ def near(name: str, moments: Mapping[str, int]) -> str | None:
         return None
     from difflib import get_close_matches  # needed only where plugins are registered
 
-    found = get_close_matches(name.lower(), moments, n=1, cutoff=NEAR)
+    lower = name.lower()
+    letters = sorted(lower)
+    exchanged = [moment for moment in moments if sorted(moment) == letters]
+    found = exchanged or get_close_matches(lower, moments, n=1, cutoff=NEAR)
     return found[0] if found else None
 
 
@@ -97,7 +107,7 @@ def _checked(outer: Any, inner: Any, what: str) -> Any:
         )
     function = outer if hasattr(outer, "__code__") else getattr(outer, "__func__", getattr(outer, "func", outer))
     if not hasattr(function, "__code__"):
-        function = getattr(type(function), "__call__", function)
+        function = getattr(type(function), "__call__", function)  # noqa: B004 - its code is looked at
     if iscoroutinefunction(function) or isasyncgenfunction(function):
         raise ConfigError(
             f"{what} returned a coroutine function: a flow is a generator, with `yield from` in the place of await; what is"
@@ -113,7 +123,7 @@ def _checked(outer: Any, inner: Any, what: str) -> Any:
 
     def looked_at(subject: Any) -> Any:
         flow = outer(subject)
-        if flow.__class__ is not _GENERATOR and not isinstance(flow, Generator):
+        if flow.__class__ is not GeneratorType and not isinstance(flow, Generator):
             raise InvalidUse(
                 f"{what} gave a function that returned {given(flow)} in the place of a flow, so that nothing was run: let it"
                 " return what it wraps, or be a generator with `return (yield from ...)`"
@@ -121,9 +131,6 @@ def _checked(outer: Any, inner: Any, what: str) -> Any:
         return flow
 
     return looked_at
-
-
-_GENERATOR: Final = type((lambda: (yield))())
 
 
 # ----------------------------------------------------------------------------------------------------- fields and models
@@ -136,10 +143,10 @@ def field_hook(hook: Callable[[Any, Any], Any], name: str) -> Callable[[Any, Any
         codec = hook(schema, field)
         if codec is None:
             return None
-        where = f"field of the plugin {name}, for {schema.name}.{field.name},"
+        where = f"field of the plugin {name}, for {schema.name}.{field.name}"
         if not isinstance(codec, tuple) or len(codec) != 2 or not all(map(callable, codec)):
             raise ConfigError(
-                f"{where} gives (encode, decode), two functions, or None to leave it alone, not {given(codec)}"
+                f"{where}, gives (encode, decode), two functions, or None to leave it alone, not {given(codec)}"
             )
         for function, role in zip(codec, ("encode", "decode"), strict=True):
             if kind := kind_of(function):

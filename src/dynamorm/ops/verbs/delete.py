@@ -11,9 +11,9 @@ from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
 from dynamorm.ops.requests import check_values, finish, names
 from dynamorm.ops.writes.draft import WriteDraft, addressed, check_replaced
+from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
-from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, Write
 

@@ -20,9 +20,9 @@ from dynamorm.expressions.path import Condition
 from dynamorm.ops.requests import ModelRequests, check_values, finish, names
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft, check_replaced
+from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import performed_while_unchanged
-from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, how_to_send
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE

@@ -9,8 +9,8 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.ops.requests import ModelRequests, finish, names
 from dynamorm.ops.writes.draft import SaveDraft, Wires
-from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.rules import gave, replacing
+from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, made_at
 from dynamorm.ops.writes.write import Write
 

@@ -23,9 +23,9 @@ from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.updates.taken_over import explain as explain_taken_over
 from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
+from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.send import performed
 from dynamorm.ops.writes.unchanged import performed_while_unchanged
-from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field, Schema
