@@ -81,9 +81,10 @@ class Call(_Effect):
         async_: Callable[[], Coroutine[Any, Any, Any]] | None = None,
         timeout: float | None = None,
     ) -> None:
-        for given in (sync, async_):
-            if given is not None and not callable(given):
-                raise _not_called(given)
+        functions: tuple[Any, Any] = sync, async_
+        for function in functions:
+            if function is not None and not callable(function):
+                raise _not_called(function)
         self.sync: Callable[[], Any] = sync
         self.async_: Callable[[], Coroutine[Any, Any, Any]] | None = async_
         self.timeout: float | None = timeout
@@ -120,8 +121,9 @@ class Acquire(_Effect):
     __slots__ = ("limiter", "timeout")
 
     def __init__(self, limiter: Limiter, timeout: float | timedelta | None = None) -> None:
-        if not hasattr(limiter, "permit") or isinstance(limiter, type):
-            given = "None" if limiter is None else type(limiter).__name__
+        source: Any = limiter  # to who checks types it is right already
+        if isinstance(source, type) or not hasattr(source, "permit"):
+            given = "None" if source is None else type(source).__name__
             raise InvalidUse(
                 f"Acquire waits for a place of a Limiter, which all that share the places have in common, not {given}: make"
                 " it once, self.limiter = Limiter(20), and say `yield Acquire(self.limiter)`"

@@ -14,14 +14,13 @@ from dynamorm.codec.library_attributes import merged
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import MAX_ITEM
-from dynamorm.errors import ConfigError, InvalidUse, ValidationError
+from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
-from dynamorm.models.declare import did_you_mean
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.overriding import override
 
-from .other_writes import built, check_pins
+from .handed import built, check_pins, settable
 from .version_check import VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Write
 
@@ -103,38 +102,10 @@ class WriteDraft:
         Raises: ValidationError for a value that cannot be stored, in a delete or a check, which store nothing, and for
         what is more than a value: a part of a key, the version, a time of the library's, a unique attribute.
         """
-        codec = self.plan.codec
-        if not isinstance(name, str):
-            raise InvalidUse(
-                f'draft.set takes the name of a field, as a text: draft.set("amount", value), not {type(name).__name__}'
-            )
-        if name not in codec.plans:
-            raise ValidationError(
-                f"{codec.schema.name} has no field {name!r}{did_you_mean(name, codec.plans)}", field=name
-            )
-        field = codec.field(name)
-        if (role_text := self._more_than_a_value(field)) is not None:
-            raise ValidationError(
-                f"{field.owner}.{name} is {role_text}, which a rule cannot set beside a write: give it to the object before,"
-                " or return draft.instead(...) from transform",
-                field=name,
-            )
-        wire = codec.encode_field(name, value)
+        field = settable(self.plan, name)
+        wire = self.plan.codec.encode_field(name, value)
         self._store(field, value, wire)
         self.values = {**self.values, name: value}
-
-    def _more_than_a_value(self, field: Field) -> str | None:
-        """What a field is, where more of the write is made of it than its attribute."""
-        if field.role not in {"", "ttl"}:
-            return "a part of the key" if field.role in {"partition", "sort"} else "kept by the library"
-        if any(field in constraint.fields for constraint in self.plan.uniques):
-            return "Unique"
-        for computed in self.plan.codec.composites.values():
-            if field.name in {computed.field.name, *(name for name, _ in computed.sources)}:
-                return (
-                    f"a part of {computed.field.name}" if field.name != computed.field.name else "computed from others"
-                )
-        return None
 
     def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
         del value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ConfigError
 
-from .other_writes import built
+from .handed import built
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context

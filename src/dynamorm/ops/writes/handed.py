@@ -1,4 +1,4 @@
-"""What rules and plugins hand to a draft: other writes, and what is to stay as it is stored. Its errors name who gave it."""
+"""What rules hand to a draft is looked at here: other writes, values of fields, and what is to stay as it is stored."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from .write import NOT_READ, MustFetch, MustRead, Write
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
+    from dynamorm.ops.requests import ModelRequests
+    from dynamorm.schema.schema import Field
 
     from .draft import WriteDraft
 
@@ -38,6 +40,37 @@ def built(context: Context, verb: str, args: tuple[Any, ...], options: dict[str,
     if write is None:
         raise ValidationError(f"{what}: the object has not changed, so that there is nothing to save")
     return write
+
+
+def settable(plan: ModelRequests, name: Any) -> Field:
+    """The field of this name, which is a value and nothing more. Raises: InvalidUse, ValidationError."""
+    codec = plan.codec
+    if not isinstance(name, str):
+        raise InvalidUse(
+            f'draft.set takes the name of a field, as a text: draft.set("amount", value), not {type(name).__name__}'
+        )
+    if name not in codec.plans:
+        raise ValidationError(f"{codec.schema.name} has no field {name!r}{did_you_mean(name, codec.plans)}", field=name)
+    field = codec.field(name)
+    if (role_text := _more_than_a_value(plan, field)) is not None:
+        raise ValidationError(
+            f"{field.owner}.{name} is {role_text}, which a rule cannot set beside a write: give it to the object before,"
+            " or return draft.instead(...) from transform",
+            field=name,
+        )
+    return field
+
+
+def _more_than_a_value(plan: ModelRequests, field: Field) -> str | None:
+    """What a field is, where more of the write is made of it than its attribute."""
+    if field.role not in {"", "ttl"}:
+        return "a part of the key" if field.role in {"partition", "sort"} else "kept by the library"
+    if any(field in constraint.fields for constraint in plan.uniques):
+        return "Unique"
+    for computed in plan.codec.composites.values():
+        if field.name in {computed.field.name, *(name for name, _ in computed.sources)}:
+            return f"a part of {computed.field.name}" if field.name != computed.field.name else "computed from others"
+    return None
 
 
 def check_pins(draft: WriteDraft, stored: Any) -> None:
