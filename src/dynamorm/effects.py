@@ -81,9 +81,9 @@ class Call(_Effect):
         async_: Callable[[], Coroutine[Any, Any, Any]] | None = None,
         timeout: float | None = None,
     ) -> None:
-        functions: tuple[Any, Any] = sync, async_
+        functions: tuple[Any, Any] = sync, sync if async_ is None else async_
         for function in functions:
-            if function is not None and not callable(function):
+            if not callable(function):
                 raise _not_called(function)
         self.sync: Callable[[], Any] = sync
         self.async_: Callable[[], Coroutine[Any, Any, Any]] | None = async_
@@ -144,9 +144,9 @@ class Acquire(_Effect):
 
 def _not_called(given: Any) -> InvalidUse:
     """The error for what stands in the place of a function that `Call` is to call; a coroutine is closed."""
-    kind = "None" if given is None else type(given).__name__
     if hasattr(given, "cr_code"):
         given.close()
+    kind = "None" if given is None else type(given).__name__
     return InvalidUse(
         f"Call takes a function for the blocking face, and a coroutine function for the asyncio face, not {kind}: it calls"
         " them itself, `yield Call(fetch, fetch_async)`"

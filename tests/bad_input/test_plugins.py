@@ -446,7 +446,8 @@ def test_acquire_is_yielded_for_its_permit(used):
 
 
 @pytest.mark.parametrize(
-    "call_of", [lambda: Call(asyncio.sleep(1)), lambda: Call(len, asyncio.sleep(1)), lambda: Call("x")]
+    "call_of",
+    [lambda: Call(asyncio.sleep(1)), lambda: Call(len, asyncio.sleep(1)), lambda: Call("x"), lambda: Call(None)],
 )
 def test_call_takes_functions(used, call_of):
     used(InvalidUse, flow_with(call_of), "Call takes a function", "yield Call(fetch, fetch_async)", call=get)

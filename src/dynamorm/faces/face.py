@@ -56,7 +56,8 @@ class Face:
         What fails behind a verb in its hooks is logged; with ``on_error="raise_after"`` it is raised, as `PluginError` with
         the verb's result.
 
-        Raises: ConfigError for two plugins of one name, and after the first call or the first view.
+        Raises: ConfigError for what is no plugin, a misspelled moment and a hook that nobody could ask; for two plugins of one
+        name; and after the first call or the first view.
 
         Example: ``db.use(SlowQueries(), Outbox(table="events"))``
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import read_object
 from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .draft import WriteDraft
 
 
+_LED: Final = "_is_led"
+
+
 def built(context: Context, verb: str, args: tuple[Any, ...], options: dict[str, Any], what: str) -> Write:
     """The write of a verb, which somebody adds to the caller's: its errors are led by ``what``.
 
@@ -26,20 +29,20 @@ def built(context: Context, verb: str, args: tuple[Any, ...], options: dict[str,
     """
     try:
         builder = context.writer(verb)
-        write = builder(context, *args, **options)
+        return builder(context, *args, **options)
     except (MustRead, MustFetch):  # no failures: the write is built again
         raise
     except DynamORMError as error:
-        raise error.about(what) from error.__cause__
+        if _LED not in vars(error):  # by what the innermost one has added, where rules add to what rules add
+            vars(error)[_LED] = True
+            error.about(what)
+        raise
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # of the call itself
             raise InvalidUse(
                 f"{what}: the arguments are those of a transaction's method, tx.{verb}(...), and these do not fit"
             ) from error
         raise
-    if write is None:
-        raise ValidationError(f"{what}: the object has not changed, so that there is nothing to save")
-    return write
 
 
 def settable(plan: ModelRequests, name: Any) -> Field:
