@@ -326,10 +326,16 @@ def test_layers_that_are_right_stay_as_they_are(made, server):
     class Mine:
         name = "mine"
 
+        def seen(self, *given): ...
+
         def operation(self, inner):
             def stored(subject):
+                assert isinstance(inner, object)
+                assert callable(inner)
+                self.seen(inner)
+                self.seen(subject, inner)
                 flow = inner(subject)
-                return (yield from flow)
+                return (yield from (flow if subject.verb else inner(subject)))
 
             return stored
 

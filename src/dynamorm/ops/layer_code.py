@@ -10,6 +10,9 @@ from itertools import pairwise
 from types import CodeType
 from typing import Any
 
+_RESULT = {0, -1}
+"""Where the result of a call lies, from where what is called lay: a NULL stood below that in Python 3.11 and 3.12, and above since."""
+
 
 def goes_astray(function: Any, inner: Any) -> str:
     """How a generator function makes a flow of ``inner`` and does not run it, in words; empty where it does nothing such.
@@ -46,8 +49,8 @@ def _behind_the_call(instructions: list[dis.Instruction]) -> str:
         if instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs:
             return ""
         depth += dis.stack_effect(instruction.opcode, instruction.arg)
-        if instruction.opname.startswith("CALL") and depth <= 0:
+        if instruction.opname.startswith("CALL") and depth in _RESULT:
             return following.opname
         if depth < 0:
-            return ""  # it was used for something else
+            return ""  # it was used for something else, such as the argument of another call
     return ""
