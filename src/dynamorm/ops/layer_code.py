@@ -6,9 +6,13 @@ A flow that is made and not run leaves no trace: nothing is sent, nothing fails.
 from __future__ import annotations
 
 import dis
+import sys
 from itertools import pairwise
 from types import CodeType
 from typing import Any
+
+_UNKNOWN_CODE = (3, 14)
+"""The first version of Python that this has not been tried with."""
 
 _RESULT = {0, -1}
 """Where the result of a call lies, from where what is called lay: a NULL stood below that in Python 3.11 and 3.12, and above since."""
@@ -17,8 +21,11 @@ _RESULT = {0, -1}
 def goes_astray(function: Any, inner: Any) -> str:
     """How a generator function makes a flow of ``inner`` and does not run it, in words; empty where it does nothing such.
 
-    Only what is certain is told: a flow that is returned or dropped right where it is made.
+    Only what is certain is told: a flow that is returned or dropped right where it is made, on versions of Python whose
+    code is known.
     """
+    if sys.version_info >= _UNKNOWN_CODE:
+        return ""
     code: CodeType = function.__code__
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         try:
