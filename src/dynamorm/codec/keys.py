@@ -52,7 +52,8 @@ class StoredKey(Struct, frozen=True):
 class KeyCodec:
     """Makes keys of one model. ``json(values)`` and ``kept(obj, loaded)`` are the functions of the hot path.
 
-    ``exact``: a key is told by its values, for their types have one spelling.
+    ``exact``: a key is told by its values, for their types have one spelling. ``start``: how an item begins that has its
+    key first, as the library writes it; the service has an order of its own.
     """
 
     def __init__(self, codec: ModelCodec) -> None:
@@ -71,6 +72,7 @@ class KeyCodec:
         self._parts = [
             b'%s%s:{"S":' % (b"{" if number == 0 else b",", dumps(name)) for number, name in enumerate(self.names)
         ]
+        self.start: bytes = b"{%s:{" % dumps(self.names[0]) if self.names else b"{"
         self.json: Callable[[tuple[Any, ...]], bytes] = self._general
         self.kept: Callable[[Any, bytes], bytes] = self._kept
         if self._texts:

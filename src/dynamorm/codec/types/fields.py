@@ -261,6 +261,11 @@ class FieldPlan:
             return f"if not 0 < len({v}) <= {self.key_limit // 4}: "
         return ""
 
+    @property
+    def always(self) -> bool:
+        """Whether every value is stored: none is left out, and there is no None."""
+        return not (self.nullable or self.sparse or (self.omits and self.left_out is not None))
+
     def _kept(self, source: Source) -> str | None:
         """The condition under which a value that is not None is stored; None when it always is."""
         if self.sparse:

@@ -124,9 +124,7 @@ class Record(Shape):
             return self._wire
         fields: list[Any] = []
         rename = {}
-        key = () if self.schema is None or self.schema.key is None else self.schema.key.fields
-        # The key first: what is written again begins with it, and is compared with the key that was asked for.
-        for plan in sorted(self.plans, key=lambda plan: key.index(plan.name) if plan.name in key else len(key)):
+        for plan in self._key_first():
             fields.append((plan.name, Any) if plan.missing() is None else (plan.name, Any, U))
             rename[plan.name] = plan.stored
         extra: dict[str, Any] = {}
@@ -146,6 +144,16 @@ class Record(Shape):
         for name, (_, payload, tag) in extra.items():
             wire.__annotations__[name] = wire_struct(tag, payload, null=False) | UnsetType
         return wire
+
+    @property
+    def _key(self) -> tuple[str, ...]:
+        """The names of the fields of the key, partition first."""
+        return () if self.schema is None or self.schema.key is None else tuple(self.schema.key.fields)
+
+    def _key_first(self) -> list[FieldPlan]:
+        """The plans of the fields, those of the key first: what begins with the key is quickly compared with another."""
+        key = self._key
+        return sorted(self.plans, key=lambda plan: key.index(plan.name) if plan.name in key else len(key))
 
     def _free(self, name: str) -> str:
         """A name that no field has."""
@@ -188,13 +196,20 @@ class Record(Shape):
         return lines
 
     def body_lines(self, source: Source) -> list[str]:
-        """The lines from object ``o`` to ``return`` of its wire map: first what is always written, then the rest."""
+        """The lines from object ``o`` to ``return`` of its wire map: the key, what is always written, then the rest."""
         lines: list[str] = []
         always: list[str] = []
         rest: list[FieldPlan] = []
+        for plan in self._key_first():
+            if not plan.always or plan.name not in self._key or plan.name in self.optional:
+                break
+            x = f"k{len(always)}"
+            lines += [f"v = {self._read(plan)}", *plan.encode_lines(source, "v", f"{x} =")]
+            always.append(f"{plan.stored!r}: {x}")
+        done = len(always)
         if self.tagged is not None:
             always.append(f'{self.tagged[0]!r}: {{"S": {self.tagged[1]!r}}}')
-        for plan in self.plans:
+        for plan in self._key_first()[done:]:
             v = f"v{len(always)}"
             text = None if plan.name in self.optional else plan.plain_text(source, v)
             if text is None:

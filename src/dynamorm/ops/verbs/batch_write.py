@@ -244,7 +244,7 @@ def _put(share: _Share, obj: Any) -> Entry:
     kind = type(obj)
     plan = share.plans.get(kind) or share.plan(kind)
     loaded = plan.codec.loaded(obj)
-    number, kept = next_version(plan, obj, loaded)
+    number, kept = (0, None) if loaded is None else next_version(plan, obj, loaded)
     token = share.token()
     tokens = b"" if plan.version is None else token_ring.fresh(token)  # as of a single put
     draft = _ruled(share.context, plan, obj, loaded) if plan.rules["put"] else None

@@ -166,15 +166,17 @@ def item_of(
         wire = {**kept, **wire}
     if codec.composites:
         key = codec.compose(wire, None if loaded is None else obj)
-    elif loaded is not None:
-        key = codec.keys.kept(obj, loaded)
-        if not codec.keys.exact:
-            wire |= read_object(key)
     else:
-        try:
-            key = dumps({name: wire[name] for name in plan.key_names})
-        except KeyError:  # a key attribute is empty, and left out: that is explained where a key is made
-            key = codec.key_of(obj)
+        key = b""
+        if loaded is None or loaded.startswith(codec.keys.start):
+            try:
+                key = dumps({name: wire[name] for name in plan.key_names})
+            except KeyError:  # a key attribute is empty, and left out: that is explained where a key is made
+                key = codec.key_of(obj)
+        if loaded is not None and not (key and loaded.startswith(key[:-1])):  # it may be spelled otherwise than ours
+            key = codec.keys.kept(obj, loaded)
+            if not codec.keys.exact:
+                wire |= read_object(key)
     if draft is not None:
         draft.key, draft.item = key, wire
         for rule in plan.rules[draft.verb]:
