@@ -255,10 +255,13 @@ class VersionConflict(ConditionFailed):
 class DuplicateKey(ConditionFailed):
     """Another item has this value of a unique attribute. Nothing was changed.
 
-    ``field`` names the attribute (or the constraint of several); ``existing`` is the key of the item that has it.
+    ``field`` names the attribute (or the constraint of several); ``existing`` is the key of the item that has it, None
+    where a rule for what is read leaves that item out.
     """
 
     code = "ErrDuplicateKey"
+    _stays = frozenset({"_old", "key", "_asked"})
+    _asked: Any = None  # where the item is that has the value, while rules for what is read may keep its key back
 
     def __init__(self, message: str, *, field: str | None = None, existing: Any = None, **info: Any) -> None:
         super().__init__(message, **info)

@@ -232,7 +232,9 @@ class WriteDraft:
                     field="condition",
                 )
             options["condition"] = self.condition
-        return self._other(verb, args, options)
+        write = self._other(verb, args, options)
+        write.instead_of = self.verb
+        return write
 
     def _other(self, verb: str, args: tuple[Any, ...], options: dict[str, Any]) -> Write:
         try:
@@ -303,7 +305,7 @@ class WriteDraft:
         )  # fmt: skip
         if expects == "version" and check is not None:
             write.known_version, write.known_ring = check.version, check.ring
-        if self.explain or self.together_with or self.if_unchanged:
+        if self.explain or self.together_with or self.if_unchanged or self.values:
             self.completed(write)
         return write
 
@@ -319,6 +321,7 @@ class WriteDraft:
         if self._replaced:
             raise self._not_returned()
         write.together_with, write.if_unchanged = self.together_with, self.if_unchanged
+        write.ruled = self.values or None
         for explain in self.explain:
             explain(write)
         return write

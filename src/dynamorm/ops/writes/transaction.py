@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import expect_empty, json_of
 from dynamorm.effects import Flow, Gather
-from dynamorm.errors import DynamORMError, Outcome, OutOfBounds, TransactionCancelled, ValidationError
+from dynamorm.errors import DuplicateKey, DynamORMError, Outcome, OutOfBounds, TransactionCancelled, ValidationError
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.wire.reply import ServiceFault
@@ -133,7 +133,16 @@ class Commit:
 
     def run(self) -> Flow[list[Any]]:
         """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
-        yield from self.tokened.send()
+        try:
+            yield from self.tokened.send()
+        except (DuplicateKey, TransactionCancelled) as error:
+            for _, write in self.parts:
+                if write.plan.codec.keeps is not None:
+                    from .existing import tell_existing  # only where rules look at what is read
+
+                    yield from tell_existing(self._context, error, self.tokened.end)
+                    break
+            raise
         return (yield from self._finish(self.tokened.end))
 
     def _op(self) -> Op:
