@@ -72,11 +72,10 @@ class Session(Context):
             claimed=tuple(option for plugin in plugins for option in getattr(plugin, "options", ())),
             table_prefix=self.config.table_prefix,
         )
-        self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = tuple(
-            (name_of(plugin), finish) for plugin in plugins if (finish := getattr(plugin, "finish", None)) is not None
-        )
+        self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = _named(plugins, "finish")
         self._reading = _members(plugins, "read_rule")
-        self.rules_may_read: bool = bool(_members(plugins, "write_rule"))
+        self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = _named(plugins, "write_rule")
+        self.rules_may_read: bool = bool(self.write_rules)
         self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *_asking(plugins))
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
 
@@ -136,7 +135,7 @@ class Session(Context):
             plan.read_rules = read_rules
             plan.prepare = read_rules.prepare if read_rules.is_preparing else None
         schema = plan.codec.schema
-        rules = [rule for of in _members(self._plugins, "write_rule") if (rule := of(schema)) is not None]
+        rules = [rule for _, of in self.write_rules if (rule := of(schema)) is not None]
         if rules:
             check_rules(rules)
         add_rules(plan, rules)
@@ -196,6 +195,11 @@ def name_of(plugin: Any) -> str:
 
 def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     return tuple(member for one in extensions if (member := getattr(one, name, None)) is not None)
+
+
+def _named(plugins: tuple[Any, ...], name: str) -> tuple[tuple[str, Any], ...]:
+    """The members of this name, each with the name of its plugin."""
+    return tuple((name_of(plugin), member) for plugin in plugins if (member := getattr(plugin, name, None)) is not None)
 
 
 def _arounds(plugin: Any) -> Iterator[Any]:
