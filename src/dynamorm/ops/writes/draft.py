@@ -72,6 +72,7 @@ class WriteDraft:
     repeatable: bool = True
     version_check: VersionCheck | None = None
     _replaced: bool = False
+    _demanded: bool = False
     _unprotected: tuple[Any, ...] = ()
 
     def __init__(
@@ -92,6 +93,8 @@ class WriteDraft:
         self.terms.append(f"({condition_text(condition, self.places, self.plan.operand)})")
         if not lasting:
             self.repeatable = False
+        if condition is not self.condition:
+            self._demanded = True
 
     def set(self, name: str, value: Any) -> None:
         """Store this value of a field (by its name in the class), and give it to the object once it is stored.
@@ -305,7 +308,7 @@ class WriteDraft:
         )  # fmt: skip
         if expects == "version" and check is not None:
             write.known_version, write.known_ring = check.version, check.ring
-        if self.explain or self.together_with or self.if_unchanged or self.values:
+        if self.explain or self.together_with or self.if_unchanged or self.values or self._demanded:
             self.completed(write)
         return write
 
@@ -321,7 +324,7 @@ class WriteDraft:
         if self._replaced:
             raise self._not_returned()
         write.together_with, write.if_unchanged = self.together_with, self.if_unchanged
-        write.ruled = self.values or None
+        write.ruled, write.demanded = self.values or None, self._demanded
         for explain in self.explain:
             explain(write)
         return write

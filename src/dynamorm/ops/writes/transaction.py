@@ -52,7 +52,7 @@ def commit(
         try:
             yield from sent.run()
         except (TransactionCancelled, ValidationError) as error:
-            if turn == TURNS - 1 or (sent.tokened.is_spent and token is not None):
+            if turn == TURNS - 1 or sent.tokened.is_used_up:
                 raise  # or the caller's token is used up
             others = yield from _in_other_forms(context, operations, error)
             if others == operations:
@@ -135,13 +135,16 @@ class Commit:
         """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
         try:
             yield from self.tokened.send()
-        except (DuplicateKey, TransactionCancelled) as error:
-            for _, write in self.parts:
-                if write.plan.codec.keeps is not None:
-                    from .existing import tell_existing  # only where rules look at what is read
+        except DynamORMError as error:
+            if isinstance(error, (DuplicateKey, TransactionCancelled)):
+                for _, write in self.parts:
+                    if write.plan.codec.keeps is not None:
+                        from .existing import tell_existing  # only where rules look at what is read
 
-                    yield from tell_existing(self._context, error, self.tokened.end)
-                    break
+                        yield from tell_existing(self._context, error, self.tokened.end)
+                        break
+            if self._context.reads is not None and self.tokened.is_used_up:
+                self._context.reads.final = True
             raise
         return (yield from self._finish(self.tokened.end))
 
@@ -180,6 +183,10 @@ class Commit:
             if reason.code == "ConditionalCheckFailed"
         ):
             return UNBELIEVABLE
+        if self._context.reads is not None:
+            pairs = zip(self.parts, fault.cancellation, strict=True)
+            failed = [(write, why.item) for (_, write), why in pairs if why.code == "ConditionalCheckFailed"]
+            self._context.reads.refused(self.operations, failed)
         error = told(self.operations, self.parts, fault, info)
         if self._alone and isinstance(error, TransactionCancelled):
             first = error.reasons[0] if error.reasons else None

@@ -64,7 +64,7 @@ class Write(Struct, eq=False):
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
     ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
     ``ruled`` are the values that rules have set, by the names of their fields; ``instead_of`` is the verb whose write this
-    one is instead of, by a rule.
+    one is instead of, by a rule; ``demanded``: a rule has added a condition.
     ``if_unchanged`` says that the condition holds only while unique attributes are as they were read.
 
     In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``plain_extras``, ``safety``
@@ -95,6 +95,7 @@ class Write(Struct, eq=False):
     forms: Forms | None = None
     ruled: Mapping[str, Any] | None = None
     instead_of: str = ""
+    demanded: bool = False
     refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
     @override
