@@ -25,6 +25,7 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
+from dynamorm.ops.calls.in_time import in_time
 from dynamorm.wire.reply import Kind
 
 from .write import MustFetch, MustRead, Write, read_back, refusal
@@ -123,7 +124,7 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
                 raise
             yield from reads.read(context, unread.plan, unread.under)
         except MustFetch as missing:
-            reads.results[missing.place] = yield from missing.flow()
+            reads.results[missing.place] = yield from in_time(missing.flow(), f"what a rule fetches ({missing.name})")
         except (ConditionFailed, TransactionCancelled, TransactionConflict) as error:
             if not reads.items or error.outcome is not Outcome.NOT_APPLIED or reads.is_final(error):
                 raise

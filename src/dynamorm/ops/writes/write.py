@@ -129,6 +129,7 @@ class MustFetch(ValidationError):
 
     def __init__(self, name: str, flow: Callable[[], Flow[Any]], place: Any) -> None:
         super().__init__(f"a rule waits for {name}, which nobody fetches here")
+        self.name = name
         self.place = place
         self.flow = flow
 
