@@ -198,6 +198,8 @@ class WriteDraft:
             )
         raw = self.context.reads.of(plan, key_json)
         obj: M | None = None if raw is None else plan.codec.decode_shown(raw)
+        if self.context.reads.pending is not None:
+            obj = self.context.reads.pending.as_will_be(self.context, plan, key_json, obj)
         if obj is not None and plan.version is None:
             self._unprotected = (*self._unprotected, obj)
         return obj
@@ -265,7 +267,9 @@ class WriteDraft:
                 ' then: say draft.add("save", ...), which checks its version'
             )
         write.added_by = f"a rule of {self.plan.codec.schema.name}"
-        self.together_with += (write,)
+        pending = None if self.context.reads is None else self.context.reads.pending
+        if pending is None or len(args) != 1 or options or pending.takes(self.context, verb, args[0], write):
+            self.together_with += (write,)
 
     def check_version(self) -> None:
         """Let the write happen only to the item as it was loaded."""

@@ -5,7 +5,7 @@ With such a plugin each write is a transaction. Used only where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ def finished(context: Context, writes: Iterable[Write]) -> list[Write]:
     return every
 
 
-def others(write: Write) -> Iterable[Write]:
-    """All that must be applied with a write."""
+def others(write: Write, replaced: Sequence[Write] = ()) -> Iterable[Write]:
+    """All that must be applied with a write, but for what another write stands for."""
     for companion in write.together_with:
+        if replaced and any(companion is one for one in replaced):
+            continue
         yield companion
-        yield from others(companion)
+        yield from others(companion, replaced)

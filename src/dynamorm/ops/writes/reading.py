@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
 
+    from .pending import Pending
+
 MOST: Final = 50
 """Items that the rules of one verb may read: a transaction writes at most 100, and each is read for one of them."""
 
@@ -46,13 +48,17 @@ class Reads:
 
     ``late``: what is stored under a write's own key is read here too, for the write is built where others wait for it.
     ``final``: no item that was read is to blame that the transaction was refused, so it is not built again; None: there was none.
+    ``pending`` is what the operations of a transaction are about to write, while these are built; ``replaced`` are the writes
+    among them that another one stands for.
     """
 
-    __slots__ = ("final", "items", "late", "plans", "results")
+    __slots__ = ("final", "items", "late", "pending", "plans", "replaced", "results")
 
     def __init__(self, *, late: bool = False) -> None:
         self.late: bool = late
         self.final: bool | None = None
+        self.pending: Pending | None = None
+        self.replaced: list[Write] = []
         self.results: dict[Any, Any] = {}  # of what was fetched, by its name and where it was asked for
         self.items: dict[tuple[str, bytes], bytes | None] = {}
         self.plans: dict[tuple[str, bytes], ModelRequests] = {}

@@ -122,7 +122,8 @@ class Commit:
             if write is not None:
                 self.parts.append((position, write))
                 if write.together_with:
-                    self.parts += [(position, companion) for companion in others(write)]
+                    replaced = () if context.reads is None else context.reads.replaced
+                    self.parts += [(position, companion) for companion in others(write, replaced)]
         if context.finishers:
             first = self.parts[0][0]  # what is added belongs to no operation: to the first one, in a report
             self.parts += [(first, write) for write in finished(context, [write for _, write in self.parts])]
