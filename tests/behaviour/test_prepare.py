@@ -238,13 +238,6 @@ def record_of(db, key, number, *names):
     }
 
 
-DECODED = {
-    "decode": lambda record, db: streams.decode(record, Card, db=db),
-    "decode_event": lambda record, db: next(iter(streams.decode_event({"Records": [record]}, Card, db=db))),
-    "process": lambda record, db: processed(record, db),
-}
-
-
 def processed(record, db):
     seen = []
     failures = []
@@ -252,6 +245,13 @@ def processed(record, db):
     if failures:
         raise failures[0]
     return seen[0]
+
+
+DECODED = {
+    "decode": lambda record, db: streams.decode(record, Card, db=db),
+    "decode_event": lambda record, db: next(iter(streams.decode_event({"Records": [record]}, Card, db=db))),
+    "process": processed,
+}
 
 
 @pytest.mark.parametrize("way", DECODED)

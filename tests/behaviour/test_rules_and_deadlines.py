@@ -86,7 +86,9 @@ def in_a_transaction(db, key):
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-@pytest.mark.parametrize("write", [lambda db, key: db.create(Parcel(id=key)), in_a_transaction], ids=["verb", "transaction"])
+@pytest.mark.parametrize(
+    "write", [lambda db, key: db.create(Parcel(id=key)), in_a_transaction], ids=["verb", "transaction"]
+)
 def test_what_a_rule_fetches_ends_with_the_deadline(plugged, key, flow, write):
     wire = Recorder()
     db = plugged(Rules(write=Fetching(FLOWS[flow])), wire)

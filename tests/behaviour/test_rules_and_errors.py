@@ -5,7 +5,14 @@ import pickle
 import pytest
 
 from dynamorm import Attr, Model, Unique, attr, partition_key, version
-from dynamorm.errors import AlreadyExists, ConditionFailed, DuplicateKey, OutOfBounds, TransactionCancelled, VersionConflict
+from dynamorm.errors import (
+    AlreadyExists,
+    ConditionFailed,
+    DuplicateKey,
+    OutOfBounds,
+    TransactionCancelled,
+    VersionConflict,
+)
 from dynamorm.plugin import ReadRule
 
 from .kit import change, store
@@ -83,7 +90,7 @@ def writes(view, key, email, tenant):
 
 @pytest.mark.parametrize("way", ["create", "put", "save", "update", "transaction"])
 def test_who_has_a_unique_value_is_told_of_items_that_may_be_read_only(viewed, key, way):
-    view, db = viewed
+    view, _ = viewed
     for email, existing in ((f"{key}@own", (f"{key}-own",)), (f"{key}@other", None)):
         with pytest.raises((DuplicateKey, TransactionCancelled)) as refused:
             writes(view, f"{key}-{email[-5:]}", email, f"{key}-t1")[way]()
@@ -137,7 +144,10 @@ def test_no_error_shows_an_item_that_is_left_out(viewed, key):
     )
     refusals = [
         (AlreadyExists, lambda: view.create(Member(id=f"{key}-full", email=f"{key}@x", tenant=f"{key}-t1"))),
-        (ConditionFailed, lambda: view.update(Member, f"{key}-full", Member.points.set(1), condition=Member.points == 3)),
+        (
+            ConditionFailed,
+            lambda: view.update(Member, f"{key}-full", Member.points.set(1), condition=Member.points == 3),
+        ),
         (ConditionFailed, lambda: view.delete(Member, f"{key}-full", condition=Member.points == 3)),
         (OutOfBounds, lambda: view.update(Member, f"{key}-full", Member.points.add(5))),
     ]

@@ -58,11 +58,14 @@ def test_a_statement_writes_no_table_whose_models_have_a_rule(plugged, key, verb
     db = plugged(Lock(), wire)  # on which no model has been used yet
     table = f'"{table_of(plugged(), Ledger)}"'
     statement = STATEMENTS[verb].format(table="{table}" if way in {"model", "neighbour"} else table)
-    with pytest.raises(ValidationError, match="the plugin lock has a rule for the writes of Ledger") as refused:
+
+    def write():
         if way == "transaction":
-            db.partiql_transaction([(statement, key)])
-        else:
-            db.partiql(statement, key, model={"model": Ledger, "neighbour": Neighbour}.get(way))
+            return db.partiql_transaction([(statement, key)])
+        return db.partiql(statement, key, model={"model": Ledger, "neighbour": Neighbour}.get(way))
+
+    with pytest.raises(ValidationError, match="the plugin lock has a rule for the writes of Ledger") as refused:
+        write()
     assert refused.value.outcome is Outcome.NOT_APPLIED
     assert wire.names == []
     assert (stored(db, Free, key), stored(plugged(), Ledger, key)) == (

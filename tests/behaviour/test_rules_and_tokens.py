@@ -107,19 +107,19 @@ def test_a_token_of_statements_that_comes_again_is_told(plugged, key):
     assert used.value.applied is True
 
 
+def create_in_a_transaction(db, key):
+    with db.transaction() as tx:
+        tx.create(Order(id=key))
+
+
 CALLERS_OWN = {
     "create": (AlreadyExists, lambda db, key: db.create(Order(id=key))),
     "condition": (
         ConditionFailed,
         lambda db, key: db.update(Order, key, Order.amount.set(1), condition=Order.amount == 9),
     ),
-    "create in a transaction": (TransactionCancelled, lambda db, key: create_in_a_transaction(db, key)),
+    "create in a transaction": (TransactionCancelled, create_in_a_transaction),
 }
-
-
-def create_in_a_transaction(db, key):
-    with db.transaction() as tx:
-        tx.create(Order(id=key))
 
 
 @pytest.mark.parametrize("way", CALLERS_OWN)

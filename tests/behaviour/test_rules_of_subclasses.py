@@ -48,26 +48,24 @@ class Notes:
     name = "notes"
 
     def __init__(self, *, needs_stored):
-        self.rules = {
-            model: Noted(model.__name__, needs_stored=needs_stored) for model in (Vehicle, Truck, Van)
-        }
+        self.rules = {model: Noted(model.__name__, needs_stored=needs_stored) for model in (Vehicle, Truck, Van)}
 
     def write_rule(self, schema):
         return self.rules.get(schema.model)
+
+
+def in_a_transaction(db, key):
+    with db.transaction() as tx:
+        tx.update(Vehicle, key, Vehicle.wheels.set(6))
 
 
 WRITES = {
     "update": lambda db, key: db.update(Vehicle, key, Vehicle.wheels.set(6)),
     "upsert": lambda db, key: db.upsert(Vehicle, key, Vehicle.wheels.set(6)),
     "increment": lambda db, key: db.increment(Vehicle, key, Vehicle.wheels, by=2),
-    "transaction": lambda db, key: in_a_transaction(db, key),
+    "transaction": in_a_transaction,
     "in another form": lambda db, key: db.update(Vehicle, key, Vehicle.wheels.add(2)),
 }
-
-
-def in_a_transaction(db, key):
-    with db.transaction() as tx:
-        tx.update(Vehicle, key, Vehicle.wheels.set(6))
 
 
 @pytest.mark.parametrize("way", WRITES)

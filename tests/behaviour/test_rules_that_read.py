@@ -432,6 +432,8 @@ def test_two_writes_of_one_head_that_do_not_go_on_are_refused(plugged, key):
             tx.create(Payment(id=f"{key}-a"))
             tx.create(Payment(id=f"{key}-b"))
 
-    with pytest.raises(ValidationError, match=r"added by a rule of Payment; .*reads the item \(draft\.read\) and saves"):
+    with pytest.raises(
+        ValidationError, match=r"added by a rule of Payment; .*reads the item \(draft\.read\) and saves"
+    ):
         both()
     assert db.get(Head, key).count == 0

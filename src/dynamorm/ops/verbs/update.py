@@ -84,8 +84,11 @@ def update_write(
     not asked for.
     """
     draft = _addressed(context, subject, args, parts)
-    if context.write_rules and draft.obj is None and draft.plan.codec.family is not None and (
-        draft.plan.needs_stored or stored is not NOT_READ
+    if (
+        context.write_rules
+        and draft.obj is None
+        and draft.plan.codec.family is not None
+        and (draft.plan.needs_stored or stored is not NOT_READ)
     ):
         owner = class_of(context, draft.plan, draft.key, stored)
         if owner is not draft.plan.model:  # the rules are those of its own class

@@ -88,7 +88,10 @@ class Reads:
         self.final = any(
             any(write is one for one in own)
             and (write.plan.table, write.key) not in self.items
-            and (type(refusal(write, raw, {})) in _LASTING or not (write.demanded or write.if_unchanged or write.instead_of))
+            and (
+                type(refusal(write, raw, {})) in _LASTING
+                or not (write.demanded or write.if_unchanged or write.instead_of)
+            )
             for write, raw in failed
         )
 
