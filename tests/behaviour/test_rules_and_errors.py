@@ -24,7 +24,7 @@ class Member(Model, table="shown-members"):
     id: Attr[str] = partition_key()
     email: Attr[str] = attr(Unique())
     tenant: Attr[str] = attr(default="")
-    points: Attr[int] = attr(default=0, le=10)
+    points: Attr[int] = attr(default=0, le=10, also_read=("old_points",))
     version: Attr[int] = version()
 
 
@@ -159,7 +159,9 @@ def test_no_error_shows_an_item_that_is_left_out(viewed, key):
 
 def test_a_bound_that_is_found_out_by_a_look_shows_no_item_that_is_left_out(viewed, key):
     view, db = viewed
-    store(db, Member, {"id": {"S": f"{key}-bare"}, "tenant": {"S": "another"}, "email": {"S": f"{key}@bare"}})
-    with pytest.raises(OutOfBounds) as refused:
-        view.update(Member, f"{key}-bare", Member.points.add(11))
-    assert item_of(refused.value) is None
+    item = {"id": {"S": f"{key}-old"}, "email": {"S": f"{key}@old"}, "old_points": {"N": "8"}}
+    for tenant, is_shown in ((f"{key}-t1", True), ("another", False)):
+        store(db, Member, item | {"tenant": {"S": tenant}})
+        with pytest.raises(OutOfBounds) as refused:
+            view.update(Member, f"{key}-old", Member.points.add(5))
+        assert (item_of(refused.value) is not None) is is_shown
