@@ -15,6 +15,7 @@ from dynamorm.effects import Call, Flow
 from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
 from dynamorm.io.own_loop import on_a_loop
 from dynamorm.log import logger
+from dynamorm.ops.calls.in_time import in_time
 from dynamorm.plugin import HOOKS, PluginContext
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Hooks:
         if self._before is None:
             return
         try:
-            yield from self._before(context, operation)
+            yield from in_time(self._before(context, operation), f"the plugin {self._name}")
         except DynamORMError:
             raise
         except Exception as error:

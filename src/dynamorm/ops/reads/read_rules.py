@@ -14,6 +14,7 @@ from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
+from dynamorm.ops.calls.in_time import in_time
 from dynamorm.overriding import override
 from dynamorm.plugin import ReadRule
 
@@ -170,7 +171,7 @@ def _contribute(rule: ReadRule, draft: ReadDraft) -> None:
 
 def _prepared(rule: ReadRule, items: list[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
     try:
-        yield from rule.prepare(items, scope)
+        yield from in_time(rule.prepare(items, scope), f"prepare of {type(rule).__name__}")
     except MalformedResponse as error:  # of a request of its own: it says nothing of the answer that is waited for
         raise PluginError(f"{type(rule).__name__} could not prepare for the items of an answer", result=None) from error
 
