@@ -102,21 +102,19 @@ def test_what_replaces_a_create_gives_its_result_also_where_creates_are_strict(p
     assert db.get(Order, key).note == "merged"
 
 
+@pytest.mark.parametrize("model", [Order, Plain])
 @pytest.mark.parametrize("is_strict", [False, True])
-def test_what_replaces_a_create_brings_its_object_up_to_date(plugged, key, is_strict):
-    db = plugged(
-        Ruled(
-            Order,
-            ("create",),
-            transform=lambda draft: draft.instead("update", draft.obj, Order.note.set("x"), upsert=True),
-        )
-    )
-    one = Order(id=key, amount=3)
+def test_what_replaces_a_create_brings_its_object_up_to_date(plugged, key, is_strict, model):
+    def noted(draft):
+        return draft.instead("update", draft.obj, model.note.set("x"), upsert=True)
+
+    db = plugged(Ruled(model, ("create",), transform=noted))
+    one = model(id=key, amount=3)
     assert db.create(one, strict=is_strict) is one
     assert (one.note, one.amount) == ("x", 3)
     one.amount = 4
     db.save(one)
-    assert db.get(Order, key).amount == 4
+    assert db.get(model, key).amount == 4
 
 
 def test_a_check_may_stand_in_the_place_of_a_write(plugged, key):
