@@ -16,6 +16,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
+| ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
 """
 
@@ -55,9 +56,11 @@ __all__ = [
     "Permit",
     "Plugin",
     "PluginContext",
+    "ReadRule",
     "VerbFlow",
     "VerbHook",
     "WriteRule",
+    "consumed",
 ]
 
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]

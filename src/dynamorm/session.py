@@ -22,6 +22,7 @@ from dynamorm.ops.writes.rules import check_rules
 from .codec.registry import Registry
 from .effects import Flow
 from .errors import ValidationError
+from .log import shielded
 from .overriding import override
 from .wire.channel import Channel, Clock
 from .wire.clock import SkewClock
@@ -67,7 +68,9 @@ class Session(Context):
     def use(self, plugins: tuple[Any, ...]) -> None:
         """Compose what these plugins add, outermost first. They take the place of those that were given before."""
         self._plugins = plugins
-        self.channel.observers = _members(plugins, "observe")
+        self.channel.observers = tuple(
+            shielded(observe, name, "observe") for name, observe in _named(plugins, "observe")
+        )
         self.registry: Registry = Registry(
             field_hooks=_looked_at(plugins, "field"),
             model_hooks=_looked_at(plugins, "model"),

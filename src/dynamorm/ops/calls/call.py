@@ -25,7 +25,6 @@ from dynamorm.errors import (
     DynamORMError,
     MalformedResponse,
 )
-from dynamorm.log import logger
 from dynamorm.wire.largest import LARGEST
 from dynamorm.wire.reply import Kind, verify_crc
 
@@ -83,7 +82,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         LARGEST[op.name],
                     )
                     if observers:  # whatever becomes of it: an item in it may not fit the model
-                        _tell(observers, op, reply)
+                        for observe in observers:
+                            observe(op, reply)
                     trouble = verify_crc(reply.body, reply.crc, policy, is_aws)
                     if trouble is None and reply.status == 200:
                         if op.prepare is not None:
@@ -168,12 +168,3 @@ def _bounded(op: Op, limit: float, now: float) -> float:
     if limit <= 0:
         raise DeadlineExceeded(f"the time for {op.name} was over before it was sent", operation=op.name, table=op.table)
     return limit
-
-
-def _tell(observers: tuple[Callable[..., None], ...], op: Op, reply: Reply) -> None:
-    """Show a reply to the observers. A failure of theirs changes nothing: the reply has come."""
-    for observe in observers:
-        try:
-            observe(op, reply)
-        except Exception:
-            logger.exception("an observer of %s failed", op.name)

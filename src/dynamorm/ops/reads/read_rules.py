@@ -15,6 +15,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.in_time import in_time
+from dynamorm.ops.moments import own
 from dynamorm.overriding import override
 from dynamorm.plugin import ReadRule
 
@@ -198,7 +199,7 @@ def items_in(reply: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 def overrides(rule: Any, moment: str) -> bool:
     """Whether a rule has a moment of its own: those of `dynamorm.plugin.ReadRule` do nothing."""
-    return getattr(getattr(rule, moment, None), "__func__", None) is not getattr(ReadRule, moment)
+    return own(rule, moment, ReadRule) is not None
 
 
 _MOMENTS: Final = {"contribute": 1, "check": 2, "prepare": 2}
