@@ -144,7 +144,7 @@ class OpenTransaction:
             raise ValidationError(f"a label is a text, not {type(label).__name__}", field="label")
         if write is not None:
             write.verb, write.label = verb, label
-            if write.__class__ is Write and (write.by_key or write.forms is not None):
+            if isinstance(write, Write) and (write.by_key or write.forms is not None):
                 _in_all_forms(write)
         self._writes.append(write)
 
