@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy, deepcopy
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
@@ -144,12 +144,12 @@ class OpenTransaction:
             raise ValidationError(f"a label is a text, not {type(label).__name__}", field="label")
         if write is not None:
             write.verb, write.label = verb, label
-            if isinstance(write, Write) and (write.by_key or write.forms is not None):
+            if write.by_key or write.forms is not None:
                 _in_all_forms(write)
         self._writes.append(write)
 
 
-def _in_all_forms(write: Write) -> None:
+def _in_all_forms(write: Any) -> None:
     """Let a write keep its names in each of its forms; and what is shown to nobody is not read back."""
     write.also(partial(_named, write.verb, write.label))
     if write.by_key:
@@ -171,6 +171,10 @@ class _Late:
     """A write that is built when the block has ended, of the values that its object has now: a rule must read for it."""
 
     __slots__ = ("_args", "_build", "_options", "_values", "label", "verb")
+
+    by_key: Final = False
+    forms: Final = None
+    """As of a `Write` that is of one form: what it is will be known when it is built."""
 
     def __init__(
         self, context: Context, build: Callable[..., Write | None], args: tuple[Any, ...], options: dict[str, Any]

@@ -27,7 +27,9 @@ def by_verb(rules: Iterable[WriteRule]) -> dict[str, tuple[WriteRule, ...]]:
 
 def asked_at(moment: str, rules: Mapping[str, Iterable[WriteRule]]) -> dict[str, tuple[WriteRule, ...]]:
     """Those of the rules of each verb that have something to say at a moment; the others are not asked."""
-    from dynamorm.plugin import WriteRule  # it stands above
+    if not any(rules.values()):  # then the room of plugins need not be loaded
+        return dict.fromkeys(rules, ())
+    from dynamorm.plugin import WriteRule  # as above
 
     silent = getattr(WriteRule, moment)
     return {
