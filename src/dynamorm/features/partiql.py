@@ -49,6 +49,7 @@ _GROWTH: Final = 4
 _PARTS: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\{table\}|\?""", re.DOTALL)
 _TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)(?:\s*"([^"]+)"|\s+([\w.-]+))(?:\."([^"]+)")?', re.IGNORECASE)
 """Looked for in a statement without its literals and comments, in which another word might stand."""
+_VERB: Final = re.compile(r"\s*(\w*)")
 _WHOLE: Final = re.compile(r"\s*SELECT\s+\*\s+FROM\b", re.IGNORECASE)
 _VERBS: Final = {"SELECT": True, "EXISTS": True, "INSERT": False, "UPDATE": False, "DELETE": False}
 
@@ -62,7 +63,7 @@ class Statement:
         self.plan: ModelRequests | None = None if model is None else context.plan(model)
         if not isinstance(text, str) or not text.strip():
             raise ValidationError("a PartiQL statement is a text, such as 'SELECT * FROM \"payments\" WHERE id = ?'")
-        verb = text.split(None, 1)[0].upper()
+        verb = _VERB.match(text)[1].upper()  # type: ignore[index] # it matches any text
         if verb not in _VERBS:
             raise ValidationError("a PartiQL statement begins with SELECT, INSERT, UPDATE or DELETE")
         self.reads: bool = _VERBS[verb]
