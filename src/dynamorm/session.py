@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.config.endpoint import streams_endpoint
@@ -206,13 +207,18 @@ def _looked_at(plugins: tuple[Any, ...], member: str) -> tuple[Any, ...]:
     """The hooks of fields or models, each with a look at what it gives."""
     if not _members(plugins, member):
         return ()
-    from dynamorm.ops import moments  # only where a plugin looks at models
-
     return tuple(
-        getattr(moments, f"{member}_hook")(hook, name_of(plugin))
+        getattr(_moments(), f"{member}_hook")(hook, name_of(plugin))
         for plugin in plugins
         if (hook := getattr(plugin, member, None)) is not None
     )
+
+
+def _moments() -> ModuleType:
+    """The checks of what plugins give."""
+    from dynamorm.ops import moments  # only where there are plugins
+
+    return moments
 
 
 def _named(plugins: tuple[Any, ...], name: str) -> tuple[tuple[str, Any], ...]:
@@ -224,9 +230,7 @@ def _arounds(plugin: Any) -> Iterator[Any]:
     """What a plugin puts around each call: its own layer, and that of its attempts inside."""
     around = getattr(plugin, "around", None)
     if around is not None:
-        from dynamorm.ops.moments import layer  # only where a plugin looks at calls
-
-        yield layer(around, f"around of the plugin {name_of(plugin)}")
+        yield _moments().layer(around, f"around of the plugin {name_of(plugin)}")
     admit, observed = getattr(plugin, "admit", None), getattr(plugin, "observed", None)
     if admit is not None or observed is not None:
         from dynamorm.ops.calls.attempt_hooks import watched  # only where a plugin looks at attempts

@@ -12,6 +12,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Acquire, Call, Flow
+from dynamorm.io.own_loop import on_a_loop
 from dynamorm.limiter import Limiter
 from dynamorm.log import FailureLog
 from dynamorm.session import name_of
@@ -79,8 +80,6 @@ def _told(plugin: Any, moment: str, face: Any) -> Flow[None]:
     if hook is None:
         return
     if iscoroutinefunction(hook):
-        from dynamorm.io.own_loop import on_a_loop  # only for coroutines
-
         yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
     else:
         hook(face)

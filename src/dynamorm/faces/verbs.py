@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from dynamorm.features.tables import apply, lifecycle, look, plan
     from dynamorm.ops.calls import explain
     from dynamorm.ops.queries import query, terminals
-    from dynamorm.ops.reads import items, textual
+    from dynamorm.ops.reads import items, textual, transact_get
     from dynamorm.ops.rules import unique_flows
     from dynamorm.ops.verbs import batch, delete, open_transaction, put, save, update
-    from dynamorm.ops.writes import transact_get
 
     __all__ = [
         "aggregate", "apply", "batch", "collect", "delete", "delete_all", "explain", "increment", "items", "lease", "lifecycle", "look",
@@ -31,10 +30,9 @@ else:
         "features.tables": ("apply", "lifecycle", "look", "plan"),
         "ops.calls": ("explain",),
         "ops.queries": ("query", "terminals"),
-        "ops.reads": ("items", "textual"),
+        "ops.reads": ("items", "textual", "transact_get"),
         "ops.rules": ("unique_flows",),
         "ops.verbs": ("batch", "delete", "open_transaction", "put", "save", "update"),
-        "ops.writes": ("transact_get",),
     }
     _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

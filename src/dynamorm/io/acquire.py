@@ -7,11 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from time import monotonic
+from typing import Any
 
 from dynamorm.deadlines import USE, remaining
-from dynamorm.effects import Acquire
+from dynamorm.effects import Acquire, Flow
 from dynamorm.errors import DeadlineExceeded, DynamORMError, PoolTimeout
 from dynamorm.limiter import Permit
+
+from .no_effect import no_effect
 
 
 def limit_of(effect: Acquire) -> tuple[float, Callable[[], DynamORMError]]:
@@ -29,8 +32,13 @@ def limit_of(effect: Acquire) -> tuple[float, Callable[[], DynamORMError]]:
     )
 
 
-def acquire(effect: Acquire) -> Permit:
-    """A permit, waited for in this thread. Raises: PoolTimeout after the effect's ``timeout``; DeadlineExceeded."""
+def acquire(effect: Any, flow: Flow[Any]) -> Permit:
+    """A permit, waited for in this thread; ``flow`` is who asks.
+
+    Raises: PoolTimeout after the effect's ``timeout``; DeadlineExceeded; InvalidUse for what is no effect at all.
+    """
+    if effect.__class__ is not Acquire:
+        raise no_effect(effect, flow)
     permit = effect.limiter.permit()
     try:
         try:

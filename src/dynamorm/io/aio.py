@@ -12,7 +12,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dynamorm.effects import Acquire, Call, Flow, Gather, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Call, Flow, Gather, Reply, Send, Sleep, TransportError
 from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.aio_bell import rung
@@ -134,13 +134,9 @@ class Aio:
             return await (work if effect.timeout is None else _in_time(work, effect.timeout))
         if effect.__class__ is Gather:
             return await self._gather(effect)
-        if effect.__class__ is Acquire:
-            from .aio_acquire import acquire  # only where a plugin has a limiter
+        from .aio_acquire import acquire  # only where a plugin has a limiter, or has made a mistake
 
-            return await acquire(effect)
-        from .no_effect import no_effect  # only for a mistake
-
-        raise no_effect(effect, flow)
+        return await acquire(effect, flow)
 
     async def exchange(self, send: Send) -> Reply:
         """Send a request and return its answer. Raises: `TransportError`."""

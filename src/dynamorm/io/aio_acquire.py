@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.effects import Acquire
 
 from .acquire import limit_of
 from .aio_bell import Bell
+from .no_effect import no_effect
 
 if TYPE_CHECKING:
-    from dynamorm.effects import Acquire
+    from dynamorm.effects import Flow
     from dynamorm.limiter import Permit
 
 
-async def acquire(effect: Acquire) -> Permit:
-    """A permit, awaited. Raises: PoolTimeout after the effect's ``timeout``; DeadlineExceeded."""
+async def acquire(effect: Any, flow: Flow[Any]) -> Permit:
+    """A permit, awaited; ``flow`` is who asks.
+
+    Raises: PoolTimeout after the effect's ``timeout``; DeadlineExceeded; InvalidUse for what is no effect at all.
+    """
+    if effect.__class__ is not Acquire:
+        raise no_effect(effect, flow)
     loop = asyncio.get_running_loop()
     permit = effect.limiter.permit()
     try:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dynamorm.effects import Acquire, Call, Flow, Gather, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Call, Flow, Gather, Reply, Send, Sleep, TransportError
 from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.dial import Connection, dial
@@ -124,13 +124,9 @@ class Blocking:
             return effect.sync() if effect.timeout is None else within(effect.sync, effect.timeout)
         if effect.__class__ is Gather:
             return self._crew.gather(self.run, effect)
-        if effect.__class__ is Acquire:
-            from .acquire import acquire  # only where a plugin has a limiter
+        from .acquire import acquire  # only where a plugin has a limiter, or has made a mistake
 
-            return acquire(effect)
-        from .no_effect import no_effect  # only for a mistake
-
-        raise no_effect(effect, flow)
+        return acquire(effect, flow)
 
     def exchange(self, send: Send) -> Reply:  # noqa: PLR0915 - the hot path, and whoever holds the slot, stay in one frame
         """Send a request and return its answer. Raises: `TransportError`."""

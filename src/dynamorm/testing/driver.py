@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from dynamorm.effects import Acquire, Call, Flow, Gather, Reply, Send, Sleep, TransportError
 from dynamorm.errors import DynamORMError
 from dynamorm.io.acquire import limit_of
+from dynamorm.io.no_effect import no_effect
 from dynamorm.limiter import Permit
 from dynamorm.testing.clock import FakeClock
 from dynamorm.testing.replies import SentRequest, sent_request
@@ -117,8 +118,6 @@ class ScriptedDriver:
         elif isinstance(effect, Acquire):
             self._acquire(task, effect)
         else:
-            from dynamorm.io.no_effect import no_effect  # only for a mistake
-
             self._wake(task, 0.0, error=AssertionError(no_effect(effect, task.flow).message))
 
     def _send(self, task: _Task, effect: Send) -> None:

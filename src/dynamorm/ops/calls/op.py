@@ -16,6 +16,8 @@ from dynamorm.wire.reply import ServiceFault
 if TYPE_CHECKING:
     from dynamorm.plugin import Operation
 
+MAX_OPERATIONS: Final = 100
+
 ITEM_OPERATIONS: Final = frozenset(
     {
         "GetItem", "BatchGetItem", "Query", "Scan", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem",

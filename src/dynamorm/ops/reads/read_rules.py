@@ -15,7 +15,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.ops.moments import own
+from dynamorm.ops.moments import check_names, given, own
 from dynamorm.overriding import override
 from dynamorm.plugin import ReadRule
 
@@ -162,8 +162,6 @@ class ReadRules:
 def _contribute(rule: ReadRule, draft: ReadDraft) -> None:
     result = rule.contribute(draft)
     if result is not None:
-        from dynamorm.ops.moments import given  # only for a mistake
-
         raise ConfigError(
             f"contribute of {type(rule).__name__} gave {given(result)}, which nobody takes: it returns nothing, and adds by"
             " draft.filter(condition) or draft.where(condition)"
@@ -208,8 +206,6 @@ _MOMENTS: Final = {"contribute": 1, "check": 2, "prepare": 2}
 def check_read_rules(rules: Iterable[Any]) -> None:
     """Refuse what a plugin gave as a rule and would never be asked. Raises: ConfigError."""
     from inspect import iscoroutinefunction, isgeneratorfunction  # only where plugins have rules
-
-    from dynamorm.ops.moments import check_names, given  # likewise
 
     for rule in rules:
         if not isinstance(rule, ReadRule):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.errors import CancellationReason, DynamORMError, TransactionCancelled
+from dynamorm.effects import Flow
+from dynamorm.errors import CancellationReason, DuplicateKey, DynamORMError, TransactionCancelled
 from dynamorm.ops.calls import errors_of
 from dynamorm.ops.calls.op import has_condition
 from dynamorm.wire.reply import CancellationReason as Reason
 from dynamorm.wire.reply import Kind, ServiceFault, classify
 
-from .write import believable, refusal
+from .write import believable, is_shown, read_back, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TypeAlias
+
+    from dynamorm.ops.context import Context
 
     from .write import Write
 
@@ -131,3 +135,27 @@ def _text(operations: Sequence[Write | None], reasons: Sequence[CancellationReas
     ]
     short_lines = [f"operation {reason.position}: {reason.code}" for reason in blamed[_IN_FULL:]]
     return f"the transaction was cancelled and nothing of it was applied: {'; '.join([*lines, *short_lines])}"
+
+
+def tell_existing(context: Context, error: DynamORMError, end: float) -> Flow[None]:
+    """Look at the items that have the values, and tell the keys of those that may be read, until the time ``end``.
+
+    For models that have rules for what is read, and unique attributes.
+    """
+    for duplicate in _duplicates(error):
+        plan, key = duplicate._asked  # noqa: SLF001 - given by the rule of unique attributes
+        duplicate._asked = None  # noqa: SLF001 - as above
+        look = read_back(plan, key, end, purpose="guard")
+        look.prepare = None  # it is looked at, and not decoded
+        with suppress(DynamORMError):  # what refused the write says more; the key is not told
+            raw = yield from context.call(look)
+            if raw is not None and is_shown(plan.codec, raw):
+                duplicate.existing = plan.codec.key_values(key)
+
+
+def _duplicates(error: DynamORMError) -> Iterator[DuplicateKey]:
+    """The errors of unique values that still have to be asked about, those of a transaction's operations too."""
+    errors = [error, *(reason.error for reason in getattr(error, "reasons", ()) if reason is not None)]
+    for one in errors:
+        if isinstance(one, DuplicateKey) and one._asked is not None:  # noqa: SLF001 - as above
+            yield one

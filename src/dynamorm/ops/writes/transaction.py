@@ -26,7 +26,7 @@ from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.wire.reply import ServiceFault
 
-from .cancellation import are_believable, causes, learnt, led, told
+from .cancellation import are_believable, causes, learnt, led, tell_existing, told
 from .finish import added, others
 from .forms import TURNS, in_other_form, may_be_the_form
 from .tokened import Tokened
@@ -145,8 +145,6 @@ class Commit:
             if isinstance(error, (DuplicateKey, TransactionCancelled)):
                 for _, write in self.parts:
                     if write.plan.codec.keeps is not None:
-                        from .existing import tell_existing  # only where rules look at what is read
-
                         yield from tell_existing(self._context, error, self.tokened.end)
                         break
             if self._context.reads is not None and self.tokened.is_used_up:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import item_size, value_size
 from dynamorm.errors import ValidationError
+from dynamorm.ops.calls.op import MAX_OPERATIONS
 
 from .cancellation import named
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from .cancellation import Parts
     from .write import Write
 
-MAX_OPERATIONS: Final = 100
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_TOKEN: Final = 36
 """Limits of TransactWriteItems: operations, bytes of their items together, characters of a client request token.

@@ -9,13 +9,12 @@ from dynamorm.codec.address import check as check_address
 from dynamorm.codec.replies.snapshot import read_responses
 from dynamorm.effects import Flow
 from dynamorm.errors import CancellationReason, TransactionCancelled, ValidationError
-from dynamorm.ops.calls.op import Op
-from dynamorm.ops.reads.items import key_from_parts
-from dynamorm.ops.reads.preparing import prepare_each
+from dynamorm.ops.calls.op import MAX_OPERATIONS, Op
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.wire.reply import ServiceFault
 
-from .transaction_limits import MAX_OPERATIONS
+from .items import key_from_parts
+from .preparing import prepare_each
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
