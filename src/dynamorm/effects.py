@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeAlias, Typ
 
 from msgspec import Struct
 
-from .arguments import check_seconds
+from .arguments import check_seconds, type_given
 from .errors import InvalidUse
 
 if TYPE_CHECKING:
@@ -124,9 +124,8 @@ class Acquire(_Effect):
     def __init__(self, limiter: Limiter, timeout: float | timedelta | None = None) -> None:
         source: Any = limiter  # to who checks types it is right already
         if isinstance(source, type) or not hasattr(source, "permit"):
-            given = "None" if source is None else type(source).__name__
             raise InvalidUse(
-                f"Acquire waits for a place of a Limiter, which all that share the places have in common, not {given}: make"
+                f"Acquire waits for a place of a Limiter, which all that share the places have in common, not {type_given(source)}: make"
                 " it once, self.limiter = Limiter(20), and say `yield Acquire(self.limiter)`"
             )
         self.limiter: Limiter = limiter
@@ -145,11 +144,8 @@ class Acquire(_Effect):
 
 def _not_called(given: Any) -> InvalidUse:
     """The error for what stands in the place of a function that `Call` is to call; a coroutine is closed."""
-    if hasattr(given, "cr_code"):
-        given.close()
-    kind = "None" if given is None else type(given).__name__
     return InvalidUse(
-        f"Call takes a function for the blocking face, and a coroutine function for the asyncio face, not {kind}: it calls"
+        f"Call takes a function for the blocking face, and a coroutine function for the asyncio face, not {type_given(given)}: it calls"
         " them itself, `yield Call(fetch, fetch_async)`"
     )
 

@@ -54,12 +54,20 @@ class Registry:
         schema = schema_of(model)
         codec = self._codecs.get(schema.model)
         if codec is None:
-            for hook in self._model_hooks:
-                schema = hook(schema)
+            schema = self.changed(schema)
             codec = ModelCodec(schema, self._hook_of, self.codec, self._table_prefix)
             _check_none(codec)
             self._codecs[schema.model] = codec
         return codec
+
+    def changed(self, schema: Schema) -> Schema:
+        """The schema that code is generated from: as the plugins change that of the class."""
+        codec = self._codecs.get(schema.model)
+        if codec is not None:
+            return codec.schema
+        for hook in self._model_hooks:
+            schema = hook(schema)
+        return schema
 
     def _hook_of(self, schema: Schema, field: Field) -> FieldCodec | None:
         """What wraps a field. Runs for every field of every codec, so an option without a plugin is found here."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -224,9 +225,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
 
         Example: ``Config(profile="dev").resolve().endpoint``
         """
-        from dynamorm.config.load import resolved  # with a complete endpoint nothing is looked up
-
-        return resolved(self, os.environ if environ is None else environ)
+        config: Config = _loading().resolved(self, os.environ if environ is None else environ)
+        return config
 
     def resolve_region(self) -> str:
         """The Region to sign for: ``region``, or the one in an AWS endpoint's name, or that of AWS's settings.
@@ -235,11 +235,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
         """
         found = self.region or (self.endpoint and region_of(parse_endpoint(self.endpoint).host))
         if not found:
-            from dynamorm.config.load import NO_REGION  # only a mistake needs it
-
             found = self.resolve().region
             if found is None:
-                raise ConfigError(NO_REGION)
+                raise ConfigError(_loading().NO_REGION)
         return found
 
     def resolve_endpoint(self) -> str:
@@ -336,6 +334,12 @@ class Presets:
 
 
 def _load(environ: Mapping[str, str] | None, preset: str | None, overrides: dict[str, Any]) -> Config:
-    from dynamorm.config.load import from_env  # settings made in code need none of it
+    config: Config = _loading().from_env(Config, environ, preset, overrides)
+    return config
 
-    return from_env(Config, environ, preset, overrides)
+
+def _loading() -> ModuleType:
+    """What reads settings from where they are kept."""
+    from dynamorm.config import load  # settings that are complete, and made in code, need none of it
+
+    return load

@@ -15,7 +15,7 @@ from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefuse
 from dynamorm.io.own_loop import on_a_loop
 from dynamorm.log import FailureLog
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.ops.moments import own
+from dynamorm.overriding import own
 from dynamorm.plugin import HOOKS, Plugin, PluginContext
 
 if TYPE_CHECKING:

@@ -25,17 +25,13 @@ _TELLING: Final[ContextVar[bool]] = ContextVar("dynamorm_telling_plugins", defau
 
 
 class Life:
-    """Which plugins of a database are to be told that it is opened, and which have been, in their order."""
+    """Which plugins of a database are to be told that it is opened (``waiting``), and which have been, in their order."""
 
     def __init__(self, face: Any) -> None:
         self.waiting: list[Any] = []
         self._opened: list[Any] = []
         self._face = face
         self._turn = Limiter(1)
-
-    def add(self, plugins: tuple[Any, ...]) -> None:
-        """Take in plugins that want to be told."""
-        self.waiting += [plugin for plugin in plugins if wants_to_know(plugin)]
 
     def layer(self, next: VerbFlow) -> VerbFlow:
         """The outermost layer around the verbs."""
@@ -68,11 +64,6 @@ class Life:
                 yield from _told(plugin, "closed", self._face)
             except Exception as error:  # noqa: BLE001 - the database is closed all the same
                 FailureLog(name_of(plugin), "closed")(error)
-
-
-def wants_to_know(plugin: Any) -> bool:
-    """Whether a plugin wants to be told."""
-    return getattr(plugin, "opened", None) is not None or getattr(plugin, "closed", None) is not None
 
 
 def _told(plugin: Any, moment: str, face: Any) -> Flow[None]:

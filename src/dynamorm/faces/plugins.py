@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.ops.moments import check_names, given, kind_of, layer, own, slips
+from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
+from dynamorm.overriding import own
 from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
 from dynamorm.session import name_of
 
@@ -62,9 +63,12 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
     life = session.life
+    told = [
+        plugin for plugin in added if any(getattr(plugin, moment, None) is not None for moment in ("opened", "closed"))
+    ]
     try:
         session.use(every)
-        if any(getattr(plugin, moment, None) is not None for plugin in added for moment in ("opened", "closed")):
+        if told:
             session.life = life or _life(face)
         _surround(session)
     except BaseException:  # what a plugin puts around verbs or calls may be no layer
@@ -72,7 +76,7 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
         session.use(before)
         raise
     if session.life is not None:
-        session.life.add(added)
+        session.life.waiting += told
     _watch_forks(added)
 
 
@@ -134,8 +138,8 @@ def _check_rule_names(plugin: Any, what: str) -> None:
         getattr(plugin, member, None) is not None for member in ("write_rule", "read_rule")
     ):
         return
-    own = [(moment, moment) for moment in _OF_RULES if callable(getattr(plugin, moment, None))]
-    for name, moment in (*own, *slips(plugin, _OF_RULES)):
+    named = [(moment, moment) for moment in _OF_RULES if callable(getattr(plugin, moment, None))]
+    for name, moment in (*named, *slips(plugin, _OF_RULES)):
         raise ConfigError(
             f"{what} has {name}, and {moment} is a moment of rules: give write_rule(schema), or read_rule(schema), to the"
             f" plugin, and let it return an object of a WriteRule, or ReadRule, with {moment}(draft); a method of your own is"

@@ -145,7 +145,7 @@ def _check_rules(context: Context, statement: Statement) -> None:
             continue
         stored_schema = schema
         with suppress(ModelError):  # it cannot be used on this database, but its table may be written here
-            stored_schema = context.registry.codec(schema.model).schema  # a plugin may have given it another table
+            stored_schema = context.registry.changed(schema)  # a plugin may have given it another table
         if name and not any(name == prefix + (of.table or "") for of in (schema, stored_schema)):
             continue
         for plugin, rule_of in context.write_rules:

@@ -10,6 +10,7 @@ from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction, isgene
 from types import GeneratorType
 from typing import Any, Final
 
+from dynamorm.arguments import type_given
 from dynamorm.errors import ConfigError, InvalidUse
 
 from .layer_code import goes_astray
@@ -25,13 +26,7 @@ def given(value: Any) -> str:
         return "a coroutine, which nobody awaits"
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    return "None" if value is None else type(value).__name__
-
-
-def own(subject: Any, moment: str, base: type[Any]) -> Any:
-    """The member that is asked at a moment; None where there is none, or only that of ``base``, which does nothing."""
-    member = getattr(subject, moment, None)
-    return None if getattr(member, "__func__", None) is getattr(base, moment) else member
+    return type_given(value)
 
 
 def kind_of(function: Any) -> str:

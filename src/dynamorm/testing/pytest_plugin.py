@@ -6,6 +6,7 @@ Nothing is started, and nothing of the library's drivers imported, before a test
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def test_db() -> Iterator[TestDB]:
     """A `TestDB`: a `DB` whose tables are this test's own and are deleted behind it."""
-    from dynamorm.testing.db import TestDB  # pytest loads this file in every program
-
-    with TestDB() as db:
+    with _databases().TestDB() as db:
         yield db
 
 
@@ -31,8 +30,13 @@ def async_test_db() -> Iterator[AsyncTestDB]:
     and the database belongs to the event loop that first uses it. No connection is kept between two calls, so that
     nothing is left behind in a loop that has been closed.
     """
-    from dynamorm.testing.db import AsyncTestDB  # as above
-
-    db = AsyncTestDB(max_idle_connections=0)
+    db = _databases().AsyncTestDB(max_idle_connections=0)
     yield db
     db.clean_up()
+
+
+def _databases() -> ModuleType:
+    """The databases for tests."""
+    from dynamorm.testing import db  # pytest loads this file in every program
+
+    return db

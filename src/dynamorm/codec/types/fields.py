@@ -11,6 +11,7 @@ from msgspec import UNSET as U
 from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
+from dynamorm.arguments import type_given
 from dynamorm.errors import InvalidUse, ValidationError
 from dynamorm.schema.defaults import constant_of
 from dynamorm.schema.schema import MISSING, Field
@@ -328,12 +329,9 @@ def wire_of(shape: Shape, value: Any) -> Any:
 
 def refuse_sealed(owner: str, name: str, given: Any) -> None:
     """Raise the InvalidUse of what a plugin's ``encode`` gave in the place of a stored form."""
-    if hasattr(given, "cr_code"):  # nobody awaits it
-        given.close()
-    kind = "None" if given is None else type(given).__name__
     raise InvalidUse(
         f"{owner}.{name}: encode of the plugin that wraps the field gives the stored form, such as"
-        f' {{"S": "text"}} or {{"B": b"bytes"}}, not {kind}',
+        f' {{"S": "text"}} or {{"B": b"bytes"}}, not {type_given(given)}',
         field=name,
     )
 

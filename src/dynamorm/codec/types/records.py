@@ -200,8 +200,9 @@ class Record(Shape):
         lines: list[str] = []
         always: list[str] = []
         rest: list[FieldPlan] = []
-        for plan in self._key_first():
-            if not plan.always or plan.name not in self._key or plan.name in self.optional:
+        plans, key = self._key_first(), self._key
+        for plan in plans:
+            if not plan.always or plan.name not in key or plan.name in self.optional:
                 break
             x = f"k{len(always)}"
             lines += [f"v = {self._read(plan)}", *plan.encode_lines(source, "v", f"{x} =")]
@@ -209,7 +210,7 @@ class Record(Shape):
         done = len(always)
         if self.tagged is not None:
             always.append(f'{self.tagged[0]!r}: {{"S": {self.tagged[1]!r}}}')
-        for plan in self._key_first()[done:]:
+        for plan in plans[done:]:
             v = f"v{len(always)}"
             text = None if plan.name in self.optional else plan.plain_text(source, v)
             if text is None:

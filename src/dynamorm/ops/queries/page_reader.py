@@ -7,6 +7,7 @@ DynamoDB had read further.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dynamorm.codec.replies.reading import Misfit
@@ -71,9 +72,7 @@ class PageReader:
             plan = context.plan(self.request.model)
             prepared = PreparedQuery(plan, self.request, choose(plan, self.request))
             if self.request.cursor is not None:
-                from . import cursor  # only pages that are gone on from
-
-                self.start = cursor.open_cursor(context, prepared, self.request.cursor)
+                self.start = _cursors().open_cursor(context, prepared, self.request.cursor)
             self.prepared = prepared
         return prepared
 
@@ -120,9 +119,8 @@ class PageReader:
         key = start
 
         def seal() -> str:
-            from . import cursor  # only pages that are gone on from
-
-            return cursor.seal(context, prepared, key)
+            text: str = _cursors().seal(context, prepared, key)
+            return text
 
         return seal
 
@@ -144,3 +142,10 @@ class PageReader:
             self.left -= len(items)
         self.done = page.last_key is None or self.left == 0
         return items
+
+
+def _cursors() -> ModuleType:
+    """What opens and seals cursors."""
+    from . import cursor  # only pages that are gone on from
+
+    return cursor

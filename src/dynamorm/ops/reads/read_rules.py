@@ -15,8 +15,8 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.ops.moments import check_names, given, own
-from dynamorm.overriding import override
+from dynamorm.ops.moments import check_names, given
+from dynamorm.overriding import override, own
 from dynamorm.plugin import ReadRule
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
+from dynamorm.overriding import own
 
 from .write import Write
 
@@ -31,10 +32,8 @@ def asked_at(moment: str, rules: Mapping[str, Iterable[WriteRule]]) -> dict[str,
         return dict.fromkeys(rules, ())
     from dynamorm.plugin import WriteRule  # as above
 
-    silent = getattr(WriteRule, moment)
     return {
-        verb: tuple(rule for rule in some if getattr(getattr(rule, moment), "__func__", None) is not silent)
-        for verb, some in rules.items()
+        verb: tuple(rule for rule in some if own(rule, moment, WriteRule) is not None) for verb, some in rules.items()
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import expect_empty, holds_nothing
@@ -80,17 +81,20 @@ def _single(context: Context, write: Write) -> Flow[Any]:
         if op.untold or returns == "old":
             raise
         unknown = error
-    from .settle import found_out  # needed after a failure only
-
     with in_doubt():
-        return (yield from found_out(context, write, op, unknown))
+        return (yield from _settling().found_out(context, write, op, unknown))
 
 
 def _resolve(context: Context, write: Write, op: Op, deadline: float | None) -> Any:
     """Settle a write whose answers were lost, when its error is asked to, on the driver of the context's face."""
-    from .settle import resolve  # needed after a failure only
+    return context.resolver(partial(_settling().resolve, context, write))(op, deadline)
 
-    return context.resolver(partial(resolve, context, write))(op, deadline)
+
+def _settling() -> ModuleType:
+    """What finds out what became of a write."""
+    from . import settle  # needed after a failure only
+
+    return settle
 
 
 def _read_empty(write: Write, reply: bytes) -> Any:

@@ -142,11 +142,10 @@ class Commit:
         try:
             yield from self.tokened.send()
         except DynamORMError as error:
-            if isinstance(error, (DuplicateKey, TransactionCancelled)):
-                for _, write in self.parts:
-                    if write.plan.codec.keeps is not None:
-                        yield from tell_existing(self._context, error, self.tokened.end)
-                        break
+            if isinstance(error, (DuplicateKey, TransactionCancelled)) and any(
+                write.plan.codec.keeps is not None for _, write in self.parts
+            ):
+                yield from tell_existing(self._context, error, self.tokened.end)
             if self._context.reads is not None and self.tokened.is_used_up:
                 self._context.reads.final = True
             raise
