@@ -17,7 +17,15 @@ Example::
 
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.config.settings import Config, Credentials, HighThroughput, Presets, config_from_env, env_or_default
+from dynamorm.config.settings import (
+    CircuitBreakerConfig,
+    Config,
+    Credentials,
+    HighThroughput,
+    Presets,
+    config_from_env,
+    env_or_default,
+)
 from dynamorm.expressions.path import Condition, Update
 from dynamorm.models.declare import Attr, attr, created_at, gsi, lsi, partition_key, sort_key, ttl, updated_at, version
 from dynamorm.models.model import Mixin, Model
@@ -56,6 +64,7 @@ __all__ = [
     "Attr",
     "BatchFailure",
     "BatchResult",
+    "CircuitBreakerConfig",
     "Codec",
     "Condition",
     "ConditionFailed",

@@ -287,6 +287,11 @@ class Call(Protocol):
         """The verb that it belongs to."""
         ...
 
+    @property
+    def writes(self) -> bool:
+        """Whether it may change what is stored: a table, an item, a token."""
+        ...
+
 
 def consumed(call: Call, reply: Reply | None) -> tuple[ConsumedCapacity, ...]:
     """The units that a call has taken, as its reply tells: one entry for each table and, with ``"INDEXES"``, each index.

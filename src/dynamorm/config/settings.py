@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from dynamorm.config.checks import check, check_names
+from dynamorm.config.circuit_breaker import CircuitBreakerConfig
 from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.config.endpoint import parse_endpoint, region_of
 from dynamorm.config.parts import Credentials, CredentialsProvider, HighThroughput, Settings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from enum import IntEnum
 
 __all__ = [
+    "CircuitBreakerConfig",
     "Config",
     "Credentials",
     "CredentialsProvider",
@@ -56,6 +58,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     How long and how often (times are float seconds or a timedelta):
 
     * ``performance``: the pool and the time-outs of one attempt, `HighThroughput`.
+    * ``circuit_breaker`` (None): when requests are refused at once, because DynamoDB does not answer: `CircuitBreakerConfig`.
     * ``operation_timeout`` (8.0): for a whole operation with its retries. A transaction that DynamoDB recovers by
       itself is settled about 6.5 s after the first attempt, so less than 7.5 s turns some of them into unknowns.
     * ``max_attempts`` (4): requests per operation, the first included, as in AWS's SDKs for DynamoDB.
@@ -124,6 +127,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
             profile: str | None = None,
             table_prefix: str = "",
             performance: HighThroughput = ...,
+            circuit_breaker: CircuitBreakerConfig | None = None,
             operation_timeout: float | timedelta = 8.0,
             max_attempts: int = 4,
             retry_mode: Literal["standard"] | None = None,
@@ -160,6 +164,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     profile: str | None = None
     table_prefix: str = ""
     performance: HighThroughput = HighThroughput()
+    circuit_breaker: CircuitBreakerConfig | None = None
     operation_timeout: float = 8.0
     max_attempts: int = 4
     retry_mode: Literal["standard"] | None = None

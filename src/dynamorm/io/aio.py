@@ -12,7 +12,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dynamorm.effects import Acquire, Call, Flow, Gather, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Acquire, Call, Flow, Gather, Hedge, Reply, Send, Sleep, TransportError
 from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.aio_bell import rung
@@ -137,6 +137,10 @@ class Aio:
             from .aio_acquire import acquire  # only where a plugin has a limiter
 
             return await acquire(effect)
+        if effect.__class__ is Hedge:
+            from .aio_hedge import hedge  # only where a plugin hedges
+
+            return await hedge(self.run, effect)
         from .no_effect import no_effect  # only for a mistake
 
         raise no_effect(effect, flow)

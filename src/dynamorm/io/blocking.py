@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
+from copy import copy
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dynamorm.effects import Acquire, Call, Flow, Gather, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Acquire, Call, Flow, Gather, Hedge, Reply, Send, Sleep, TransportError
 from dynamorm.errors import ConfigError
 from dynamorm.io import net
 from dynamorm.io.dial import Connection, dial
@@ -83,6 +84,17 @@ class Blocking:
         self._crew = Crew()
         self._pool: Pool[Connection] = Pool(*self._limits)
 
+    def over(self, pool: Any) -> Blocking:
+        """The same driver over what stands in for its pool."""
+        other = copy(self)
+        other._pool = pool
+        return other
+
+    @property
+    def pool(self) -> Pool[Connection]:
+        """The connections."""
+        return self._pool
+
     @property
     def _live(self) -> list[Connection]:
         """The connections that are open."""
@@ -128,6 +140,10 @@ class Blocking:
             from .acquire import acquire  # only where a plugin has a limiter
 
             return acquire(effect)
+        if effect.__class__ is Hedge:
+            from .hedge import hedge  # only where a plugin hedges
+
+            return hedge(self, self._crew, effect)
         from .no_effect import no_effect  # only for a mistake
 
         raise no_effect(effect, flow)
