@@ -36,7 +36,7 @@ class Life:
         """Take in plugins that want to be told."""
         self.waiting += [plugin for plugin in plugins if wants_to_know(plugin)]
 
-    def layer(self, next: VerbFlow) -> VerbFlow:  # noqa: A002 - as a plugin's own layer calls it
+    def layer(self, next: VerbFlow) -> VerbFlow:
         """The outermost layer around the verbs."""
 
         def verb(operation: Operation) -> Flow[Any]:
