@@ -10,9 +10,7 @@ from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.log import logger
 from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
 from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
 from dynamorm.session import name_of
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from dynamorm.plugin import VerbFlow
     from dynamorm.session import Session
 
+    from .life import Life
+
 LONGEST_SCOPE: Final = 256
 """Characters of a value of a scope: it becomes a part of keys, which have at most 1,024 bytes.
 
@@ -32,27 +32,31 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 
 _PLAIN: Final = {
     "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
-    "observed": 3, "observe": 2, "forked": 0,
+    "observed": 3, "retried": 2, "observe": 2, "ended": 2, "gauges": 0, "forked": 0,
 }  # fmt: skip
 """The moments at which nothing is awaited, each with the number of its arguments."""
 
 
 _MOMENTS: Final = {**_PLAIN, **dict.fromkeys(HOOKS, 3), "opened": 1, "closed": 1}
+LOOKING: Final = frozenset({"observed", "retried", "observe", "ended", "gauges", "forked"})
+"""The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
 _OF_RULES: Final = {"transform": 1, "contribute": 1}
 _SETTINGS: Final = ("options", "return_consumed_capacity")
 
 
-def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
-    """Add plugins to those that a session has, inside them. Raises: ConfigError."""
+def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
+    """Add plugins to those that the session of a face has, inside them. Raises: ConfigError."""
     added = tuple(plugins)
     for plugin in added:
         _check_plugin(plugin)
     if session.scope:
         raise ConfigError("a view has the plugins of its database: call db.use() before db.view()")
-    if session.is_used:
+    only_looking = not any(_settles(plugin) for plugin in added)
+    if session.is_used and not only_looking:
         raise ConfigError(
             "plugins are registered before the first call and the first view, for what they add to a model is settled with"
-            " its first use: call db.use() right after the database is made"
+            f" its first use: call db.use() right after the database is made (one that only looks, by"
+            f" {', '.join(sorted(LOOKING))}, may come at any time)"
         )
     before, raising = session.plugins, session.raising
     every = (*before, *added)
@@ -61,14 +65,25 @@ def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = Fa
         raise ConfigError(f"two plugins are called {', '.join(sorted(twice))}: give one of them another name")
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
+    life = session.life
     try:
-        session.use(every)
+        (session.look if session.is_used else session.use)(every)
+        if any(getattr(plugin, moment, None) is not None for plugin in added for moment in ("opened", "closed")):
+            session.life = life or _life(face)
         _surround(session)
     except BaseException:  # what a plugin puts around verbs or calls may be no layer
-        session.raising = raising
+        session.raising, session.life = raising, life
         session.use(before)
         raise
+    if session.life is not None:
+        session.life.add(added)
     _watch_forks(added)
+
+
+def _settles(plugin: Any) -> bool:
+    """Whether a plugin has more than looks at what is done."""
+    members = (*_PLAIN, "opened", "closed", *_SETTINGS)
+    return _has_hooks(plugin) or any(getattr(plugin, name, None) for name in members if name not in LOOKING)
 
 
 def _check_plugin(plugin: Any) -> None:
@@ -146,9 +161,24 @@ def _has_hooks(plugin: Any) -> bool:
     )
 
 
+def _life(face: Any) -> Life:
+    from .life import Life  # only where a plugin wants to know of it
+
+    return Life(face)
+
+
 def _surround(session: Session) -> None:
     """Put the layers of the plugins around the verbs, where there are any."""
     layers: list[Callable[[VerbFlow], VerbFlow]] = []
+    ends = tuple(
+        (name_of(plugin), hook) for plugin in session.plugins if (hook := getattr(plugin, "ended", None)) is not None
+    )
+    if ends:
+        from .ends import Ends  # only where a plugin looks at the ends of verbs
+
+        layers.append(Ends(ends, session.channel.clock))
+    if session.life is not None:
+        layers.append(session.life.layer)
     for plugin in session.plugins:
         if _has_hooks(plugin):
             from .hooks import Hooks  # only where a plugin has hooks
@@ -160,7 +190,7 @@ def _surround(session: Session) -> None:
     if layers or session.rules_may_read:
         from .surrounded import Surrounded  # only where a plugin looks at verbs, or at what they write
 
-        session.stand_in(Surrounded(verbs, layers))
+        session.stand_in(Surrounded(verbs, layers, shows_calls=session.shows_calls))
 
 
 def _watch_forks(plugins: Iterable[Any]) -> None:
@@ -193,32 +223,3 @@ def checked_scope(before: Mapping[str, str], scope: Mapping[str, Any]) -> Mappin
                 f"this view has another {name} already: make the view of the database itself", field=name
             )
     return MappingProxyType({**before, **exact})
-
-
-def opened(session: Session, face: Any) -> Flow[None]:
-    """Tell the plugins that their database is opened, in their order."""
-    for plugin in session.plugins:
-        hook = getattr(plugin, "opened", None)
-        if hook is not None:
-            yield from _told(hook, face)
-
-
-def closed(session: Session, face: Any) -> Flow[None]:
-    """Tell the plugins that their database is about to be closed, the last one first. What fails is logged."""
-    for plugin in reversed(session.plugins):
-        hook = getattr(plugin, "closed", None)
-        if hook is None:
-            continue
-        try:
-            yield from _told(hook, face)
-        except Exception:
-            logger.exception("closed() of the plugin %s failed", name_of(plugin))
-
-
-def _told(hook: Callable[[Any], Any], face: Any) -> Flow[None]:
-    if iscoroutinefunction(hook):
-        from dynamorm.io.own_loop import on_a_loop  # only for coroutines
-
-        yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
-    else:
-        hook(face)
