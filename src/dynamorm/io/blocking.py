@@ -87,7 +87,7 @@ class Blocking:
     def over(self, pool: Any) -> Blocking:
         """The same driver over what stands in for its pool."""
         other = copy(self)
-        other._pool = pool
+        other._pool = pool  # noqa: SLF001 - another driver
         return other
 
     @property

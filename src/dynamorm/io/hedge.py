@@ -97,7 +97,7 @@ class _Side:
                         break
                     effect = flow.throw(error)
                 else:
-                    effect = None if self._stopped else flow.send(got)
+                    effect = None if self._stopped else flow.send(got)  # type: ignore[redundant-expr] # others set it
         except StopIteration as stop:
             self.result, self.succeeded = stop.value, True
         except BaseException as error:  # noqa: BLE001 - raised by the caller's thread

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 
+from ...errors import ConfigError
 from .. import blocking  # its modules are loaded with their first use
 from ..blocking_driver import open_driver
 from ..face import wrong_block
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dynamorm.config.settings import Config
     from dynamorm.expressions.path import Condition, Holds, Path, Update
     from dynamorm.features.unique_repair import UniqueReport
+    from dynamorm.plugins.breaker import CircuitBreaker
 
     from ...codec.keys import StoredKey
     from ..face_view import DryRun, Explain
@@ -54,6 +56,29 @@ class DB(Many):
         self._session = session = open_session(config, extensions, self)
         self._io = open_driver(session)
         session.run = self._io.run
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """The circuit breaker: ``state``, ``states``, ``isolate()``, ``reset()``, ``listen(hook)``. Views share it.
+
+        Raises: ConfigError where there is none.
+
+        Example: ``if db.breaker.state == "open": serve_from_the_copy()``
+        """
+        from dynamorm.plugins.breaker import CircuitBreaker  # only where it is asked for
+
+        for plugin in self._session.plugins:
+            if isinstance(plugin, CircuitBreaker):
+                return plugin
+        raise ConfigError(
+            "this database has no circuit breaker: Config(circuit_breaker=CircuitBreakerConfig()) gives it one"
+        )
+
+    @staticmethod
+    def _breaker_of(config: Config) -> CircuitBreaker:
+        from dynamorm.plugins.breaker import CircuitBreaker  # only where the settings ask for it
+
+        return CircuitBreaker.of(config)
 
     @property
     def tables(self) -> Tables:

@@ -41,6 +41,8 @@ class Watch:
                 if run is not None and run.ambiguous:
                     run.errors.append(refusal)
                     run.unknown(refusal, "then a plugin refused to ask again")
+                if run is not None:
+                    refusal.attempts, refusal.earlier = run.attempts, tuple(run.errors)
                 raise refusal from refusal.__cause__
         return True
 

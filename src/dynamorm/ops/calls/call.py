@@ -77,10 +77,10 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         run = run or Attempts(op, wire, start, limit)
                         run.give_up(_FETCHING, late=True)
                     now = wall()
-                data = request(op.name, op.body, keys, now + applied_skew)
                 reply = None
-                if watch is not None:
+                if watch is not None:  # before it is signed: what is refused should cost little
                     watched = watch.admitted(op, run)
+                data = request(op.name, op.body, keys, now + applied_skew)
                 sent = True
                 try:
                     reply = yield Send(

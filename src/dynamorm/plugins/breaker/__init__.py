@@ -103,7 +103,9 @@ class CircuitBreaker:
         """
         states = self.states
         both = {states["read"], states["write"]}
-        return next(state for state in (BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED) if state in both)
+        return next(
+            state for state in (BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED) if state in both
+        )
 
     @property
     def states(self) -> dict[str, BreakerState]:
@@ -202,7 +204,9 @@ class CircuitBreaker:
 
     def _tell(self, change: StateChange) -> None:
         report = logger.warning if change.after is BreakerState.OPEN else logger.info
-        report("the circuit breaker of %ss is %s now: %s", change.scope, change.after, change.reason)
+        report(
+            "the circuit breaker of %s is %s now: %s", self._circuits[change.scope].noun, change.after, change.reason
+        )
         for hook in self._hooks:
             try:
                 hook(change)

@@ -65,7 +65,21 @@ class StateChange(Struct, frozen=True):
 class Phase:
     """One stay in a state. ``until`` is when an open circuit lets the first request try; ``leases`` are the ends of places."""
 
-    __slots__ = ("answers", "began", "failures", "heard", "hung", "isolated", "leases", "reason", "state", "successes", "until", "window")
+    __slots__ = (
+        "answers",
+        "began",
+        "failures",
+        "heard",
+        "hung",
+        "isolated",
+        "leases",
+        "reason",
+        "state",
+        "successes",
+        "text",
+        "until",
+        "window",
+    )
 
     def __init__(self, state: BreakerState, began: float, *, until: float = 0.0, reason: str = "") -> None:
         self.state: BreakerState = state
@@ -73,6 +87,7 @@ class Phase:
         self.heard: float = began  # the last success
         self.until: float = until
         self.reason: str = reason
+        self.text: str = ""  # of the refusals
         self.isolated: bool = False
         self.failures: int = 0
         self.successes: int = 0
@@ -95,6 +110,7 @@ class Circuit:
         tell: Callable[[StateChange], None],
     ) -> None:
         self.scope: str = scope
+        self.noun: str = "the endpoint of streams" if scope == "streams" else f"{scope}s"
         self._config = config
         self._lease = min(lease, config.timeout)
         self._clock = clock
@@ -231,14 +247,14 @@ class Circuit:
                 self._tell(self._changes.popleft())
 
     def _refusal(self, phase: Phase, now: float) -> CircuitOpen:
+        """Made in some two µs, so its text is that of the phase; how long it lasts stands in ``retry_after``."""
         if phase.state is BreakerState.HALF_OPEN:
-            ends = list(phase.leases.values())
-            after, how = min(ends, default=now) - now, "half open, and as many requests try it as may"
-        elif phase.isolated:
-            after, how = self._config.timeout, "held open by hand"
+            after = min(list(phase.leases.values()), default=now) - now
+            text = (
+                f"the circuit breaker of {self.noun} is half open, and as many requests try it as may: try again soon"
+            )
         else:
-            after, how = phase.until - now, f"open: {phase.reason}"
-        return CircuitOpen(
-            f"the circuit breaker of {self.scope}s is {how}; try again in {max(after, 0.0):.3g} s",
-            retry_after=max(after, 0.0),
-        )
+            after = self._config.timeout if phase.isolated else phase.until - now
+            text = phase.text or f"the circuit breaker of {self.noun} is open: {phase.reason}"
+            phase.text = text
+        return CircuitOpen(text, retry_after=max(after, 0.0))
