@@ -145,6 +145,7 @@ class Acquire(_Effect):
 class Hedge(_Effect):
     """Run ``first``; when it has not ended after ``after`` seconds, run ``second()`` beside it. The first result counts.
 
+    ``second`` may still think better of it, and return None: then the first one is waited for alone.
     Answered with the result, and whether it is that of the second. The other flow is closed, in the place where it waits: so
     both must be such as may be done twice and left half done, as reads are. What fails waits for the other; when both
     have failed, the failure of the first one is thrown in. One that fails in less than ``after`` has no second.
@@ -158,7 +159,7 @@ class Hedge(_Effect):
 
     __slots__ = ("after", "first", "second")
 
-    def __init__(self, first: Flow[Any], second: Callable[[], Flow[Any]], after: float | timedelta) -> None:
+    def __init__(self, first: Flow[Any], second: Callable[[], Flow[Any] | None], after: float | timedelta) -> None:
         if not hasattr(first, "gi_code") and not isinstance(first, Generator):
             raise InvalidUse(f"Hedge takes a flow, and a function that gives another one, not {type(first).__name__}")
         if not callable(second):
@@ -166,7 +167,7 @@ class Hedge(_Effect):
                 f"the second flow of a Hedge is seldom needed: give a function that makes it, not {type(second).__name__}"
             )
         self.first: Flow[Any] = first
-        self.second: Callable[[], Flow[Any]] = second
+        self.second: Callable[[], Flow[Any] | None] = second
         self.after: float = check_seconds("after", after, 0.0, _LONGEST)
 
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from .effects import Acquire
+from .effects import Acquire, Hedge
 from .errors import ValidationError
 from .limiter import Limiter, Permit
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from .effects import Flow, Reply
     from .wire.consumed import ConsumedCapacity
+    from .wire.reply import ServiceFault
 
 __all__ = [
     "HOOKS",
@@ -58,6 +59,7 @@ __all__ = [
     "EndHook",
     "FieldCodec",
     "FieldHook",
+    "Hedge",
     "Limiter",
     "ModelHook",
     "ObserveHook",
@@ -304,6 +306,20 @@ def consumed(call: Call, reply: Reply | None) -> tuple[ConsumedCapacity, ...]:
     from .wire.consumed import consumed_of  # only where a plugin asks
 
     return () if reply is None else consumed_of(call.name, call.body, reply.body)
+
+
+def refusal(reply: Reply | None) -> ServiceFault | None:
+    """The refusal that a reply is, as data: ``code``, ``kind``, ``throttling`` (limits with their ARNs); None for another one.
+
+    It may hold the stored item, so it is nothing for logs.
+
+    Example: ``resources = [limit.resource for limit in refusal(reply).throttling]``
+    """
+    if reply is None or reply.status == 200:
+        return None
+    from .wire.reply import parse_error  # only where a plugin asks
+
+    return parse_error(reply.status, reply.body)
 
 
 class FieldHook(Protocol):

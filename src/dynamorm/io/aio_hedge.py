@@ -15,8 +15,9 @@ async def hedge(run: Callable[[Flow[Any]], Coroutine[Any, Any, Any]], effect: He
     tasks = [asyncio.ensure_future(run(effect.first))]
     try:
         await asyncio.wait(tasks, timeout=effect.after)
-        if not tasks[0].done():
-            tasks.append(asyncio.ensure_future(run(effect.second())))
+        second = None if tasks[0].done() else effect.second()
+        if second is not None:
+            tasks.append(asyncio.ensure_future(run(second)))
         while True:
             for task in tasks:
                 if task.done() and not task.cancelled() and task.exception() is None:

@@ -142,8 +142,9 @@ def hedge(driver: Blocking, crew: Crew, effect: Hedge) -> tuple[Any, bool]:
         bell.acquire(timeout=min(effect.after, threading.TIMEOUT_MAX))
         if not task.has_begun and task.take_back():  # its thread was about to go, or has no turn
             return driver.run(effect.first), False
-        if not sides[0].ended:
-            sides.append(_Side(driver, effect.second(), ring))
+        second = None if sides[0].ended else effect.second()
+        if second is not None:
+            sides.append(_Side(driver, second, ring))
             if crew.start(sides[1]) is None:
                 sides.pop()
         while True:

@@ -88,8 +88,9 @@ class ScriptedDriver:
         if task.done:  # it has lost a race
             return
         if value.__class__ is _Hedging:
-            if not value.over:
-                self._wake(value.second(), 0.0)
+            second = None if value.over else value.second()
+            if second is not None:
+                self._wake(second, 0.0)
             return
         if value.__class__ is _Turn:
             if value.ended:
@@ -241,9 +242,12 @@ class _Hedging:
         self.answer: tuple[Any, bool] | None = None
         self.error: BaseException | None = None
 
-    def second(self) -> _Task:
-        """Make the second flow."""
-        self.sides.append(_Task(self._effect.second(), self, 1))
+    def second(self) -> _Task | None:
+        """Make the second flow, if there is to be one."""
+        flow = self._effect.second()
+        if flow is None:
+            return None
+        self.sides.append(_Task(flow, self, 1))
         return self.sides[1]
 
     def ended(self, task: _Task) -> bool:
