@@ -72,7 +72,10 @@ def test_the_second_of_a_slow_one(driver):
 
 def test_the_first_may_still_be_first(driver):
     flows = Flows()
-    assert driver.run(hedged(flows.sleeper("first", 0.05), lambda: flows.sleeper("second", 30), 0.01)) == ("first", False)
+    assert driver.run(hedged(flows.sleeper("first", 0.05), lambda: flows.sleeper("second", 30), 0.01)) == (
+        "first",
+        False,
+    )
     until(lambda: flows.ends == {"first": "returned", "second": "closed"})
 
 
@@ -80,7 +83,9 @@ def test_what_fails_waits_for_the_other(driver):
     flows = Flows()
     for fails in ("first", "second"):
         flow = hedged(
-            flows.sleeper("first", 0.05 if fails == "first" else 0.1, error=KeyError("1") if fails == "first" else None),
+            flows.sleeper(
+                "first", 0.05 if fails == "first" else 0.1, error=KeyError("1") if fails == "first" else None
+            ),
             lambda fails=fails: flows.sleeper(
                 "second", 0.1 if fails == "first" else 0.01, error=KeyError("2") if fails == "second" else None
             ),
@@ -92,7 +97,9 @@ def test_what_fails_waits_for_the_other(driver):
 def test_when_both_fail_the_first_tells_why(driver):
     flows = Flows()
     flow = hedged(
-        flows.sleeper("first", 0.05, error=KeyError("1")), lambda: flows.sleeper("second", 0.01, error=KeyError("2")), 0.01
+        flows.sleeper("first", 0.05, error=KeyError("1")),
+        lambda: flows.sleeper("second", 0.01, error=KeyError("2")),
+        0.01,
     )
     with pytest.raises(KeyError, match="1"):
         driver.run(flow)
@@ -309,8 +316,13 @@ def test_on_a_fake_clock():
     assert flows.ends == {"first": "closed", "second": "returned"}
     assert driver.run(hedged(flows.sleeper("first", 1), unneeded, 2)) == ("first", False)
     with pytest.raises(KeyError, match="1"):
-        driver.run(hedged(flows.sleeper("a", 3, error=KeyError("1")), lambda: flows.sleeper("b", 9, error=KeyError("2")), 2))
-    assert driver.run(hedged(flows.sleeper("a", 3, error=KeyError("1")), lambda: flows.sleeper("b", 9), 2)) == ("b", True)
+        driver.run(
+            hedged(flows.sleeper("a", 3, error=KeyError("1")), lambda: flows.sleeper("b", 9, error=KeyError("2")), 2)
+        )
+    assert driver.run(hedged(flows.sleeper("a", 3, error=KeyError("1")), lambda: flows.sleeper("b", 9), 2)) == (
+        "b",
+        True,
+    )
 
 
 def test_requests_on_a_fake_clock():

@@ -169,7 +169,7 @@ class Hedging:
         self.reads += 1
         count = self._counts.get(int(now))
         if count is None:
-            for second in [second for second in self._counts if second <= now - self._window]:
+            for second in [second for second in self._counts if second < int(now) - self._window]:
                 self._counts.pop(second, None)
             count = self._counts.setdefault(int(now), [0, 0])
         count[0] += 1
@@ -182,8 +182,10 @@ class Hedging:
         if self._breaker is not None and self._breaker.states["read"] != "closed":
             return False
         with self._lock:
-            lately = [count for second, count in list(self._counts.items()) if second > now - self._window]
-            reads, hedges = (sum(count[at] for count in lately) for at in (0, 1))
+            begun, counts = now - self._window, list(self._counts.items())
+            # Of the second in which the window begins the hedges count and the reads do not: so the share holds in any window.
+            reads = sum(count[0] for second, count in counts if second > begun)
+            hedges = sum(count[1] for second, count in counts if second >= int(begun))
             if hedges + 1 > self._share * reads:
                 return False
             self._counts.setdefault(int(now), [0, 0])[1] += 1

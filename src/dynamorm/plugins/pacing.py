@@ -43,7 +43,7 @@ GROWTH: Final = 2.0
 IDLE: Final = 60.0
 """Seconds after which a pace that nobody needed is forgotten. DynamoDB's own limits adapt within minutes."""
 MOST: Final = 1_000
-"""Limits that are remembered; the one that was needed longest ago gives way."""
+"""Hot keys of a table that are remembered; the one that was throttled longest ago gives way."""
 
 
 class _Index(Struct):
@@ -93,8 +93,32 @@ class _Pace:
             return self.rate >= FASTEST
 
 
-_Limit = tuple[str | None, int | None]
-"""What is paced of the reads, or the writes, of a table: its index, and the hash of the hot key; None for all."""
+class _Paces:
+    """What is paced of the reads, or of the writes, of a table: by index (None: the table), and there by hot key."""
+
+    __slots__ = ("all", "hot")
+
+    def __init__(self) -> None:
+        self.all: dict[str | None, _Pace] = {}
+        self.hot: dict[str | None, dict[int, _Pace]] = {}
+
+    def of(self, call: Call) -> Iterator[tuple[dict[Any, _Pace], Any]]:
+        """Where the paces of a call stand. A write may change each index, so all of them hold it up."""
+        indexes = list({*self.all, *self.hot}) if call.writes else [_index_of(call)]
+        for index in indexes:
+            if index in self.all:
+                yield self.all, index
+            hot = self.hot.get(index)
+            if hot and (key := _hot_key(call)) in hot:
+                yield hot, key
+
+    def places(self) -> Iterator[tuple[str | None, dict[Any, _Pace], Any]]:
+        """Where all of them stand, with their indexes."""
+        for index in list(self.all):
+            yield index, self.all, index
+        for index, hot in list(self.hot.items()):
+            for key in list(hot):
+                yield index, hot, key
 
 
 class ThrottlePacing:
@@ -127,9 +151,10 @@ class ThrottlePacing:
         """
         found: dict[tuple[str, str | None, str], float] = {}
         for (table, writes), paces in list(self._tables.items()):
-            for (index, _), pace in list(paces.items()):
-                place = table, index, "write" if writes else "read"
-                found[place] = min(pace.rate, found.get(place, pace.rate))
+            for index, among, key in paces.places():
+                place, pace = (table, index, "write" if writes else "read"), among.get(key)
+                if pace is not None:
+                    found[place] = min(pace.rate, found.get(place, pace.rate))
         return found
 
     def operation(self, next: VerbFlow) -> VerbFlow:
@@ -148,7 +173,10 @@ class ThrottlePacing:
         left = remaining()
         longest = self._longest if left is None else min(self._longest, left)
         wait = 0.0
-        for pace in list(self._of(op)):
+        for among, key in list(self._of(op)):
+            pace = among.get(key)
+            if pace is None:
+                continue
             found = pace.take(self._clock(), longest)
             if found < 0:
                 raise Throttled(
@@ -176,15 +204,15 @@ class ThrottlePacing:
 
     def forked(self) -> None:
         """Begin anew: a child process has asked nothing so far."""
-        self._tables: dict[tuple[str, bool], dict[_Limit, _Pace]] = {}
+        self._tables: dict[tuple[str, bool], _Paces] = {}
+        self._forgotten = self._clock()
 
     def _learn(self, call: Call) -> None:
         now = self._clock()
-        for table in _tables(call):
-            paces = self._tables.get((table, call.writes), {})
-            for limit, pace in list(paces.items()):
-                if _applies(call, limit) and pace.succeeded(now):
-                    paces.pop(limit, None)
+        for among, key in list(self._of(call)):
+            pace = among.get(key)
+            if pace is not None and pace.succeeded(now):
+                among.pop(key, None)
         self._forget(now)
 
     def _slow_down(self, call: Call, reply: Reply) -> None:
@@ -193,47 +221,45 @@ class ThrottlePacing:
         for reason, resource in [(limit.reason, limit.resource) for limit in limits] or [("", None)]:
             table, index = _parts(resource)
             writes = "Write" in reason if "Write" in reason or "Read" in reason else call.writes
-            hot = _hot_key(call) if "KeyRange" in reason else None
             for name in [table] if table else _tables(call):
-                paces = self._tables.setdefault((name, writes), {})
-                limit = (index if table else _index_of(call), hot)
-                pace = paces.get(limit)
-                if pace is None:
-                    paces[limit] = _Pace(now, (reason,) if reason else (), resource)
-                else:
+                paces = self._tables.setdefault((name, writes), _Paces())
+                of = index if table else _index_of(call)
+                is_hot = "KeyRange" in reason
+                among: dict[Any, _Pace] = paces.hot.setdefault(of, {}) if is_hot else paces.all
+                key = _hot_key(call) if is_hot else of
+                pace = among.pop(key, None)
+                among[key] = pace or _Pace(now, (reason,) if reason else (), resource)  # the last one in its order
+                if pace is not None:
                     pace.throttled(now)
+                elif len(among) > MOST:
+                    among.pop(next(iter(among)), None)
         self._forget(now)
 
     def _forget(self, now: float) -> None:
-        """Throw away what nobody needs, and what is too much."""
-        every = [
-            (pace.used, place, limit)
-            for place, paces in list(self._tables.items())
-            for limit, pace in list(paces.items())
-        ]
-        every.sort(key=lambda entry: entry[0])
-        for number, (used, place, limit) in enumerate(every):
-            if now - used > IDLE or len(every) - number > MOST:
-                self._tables[place].pop(limit, None)
+        """Throw away what nobody needs."""
+        if now - self._forgotten < IDLE:
+            return
+        self._forgotten = now
         for place, paces in list(self._tables.items()):
-            if not paces:
+            left = 0
+            for _, among, key in list(paces.places()):
+                pace = among.get(key)
+                if pace is not None and now - pace.used > IDLE:
+                    among.pop(key, None)
+                else:
+                    left += 1
+            if not left:
                 self._tables.pop(place, None)
 
-    def _of(self, op: Call) -> Iterator[_Pace]:
+    def _of(self, op: Call) -> Iterator[tuple[dict[Any, _Pace], Any]]:
         for table in _tables(op):
-            for limit, pace in list(self._tables.get((table, op.writes), {}).items()):
-                if _applies(op, limit):
-                    yield pace
+            paces = self._tables.get((table, op.writes))
+            if paces is not None:
+                yield from paces.of(op)
 
 
 def _tables(call: Call) -> list[str]:
     return call.table.split(", ")  # no name holds a comma
-
-
-def _applies(call: Call, limit: _Limit) -> bool:
-    """Whether a request asks for what a limit is about. A write may change each index, so all of them hold it up."""
-    index, hot = limit
-    return (call.writes or index == _index_of(call)) and (hot is None or hot == _hot_key(call))
 
 
 def _index_of(call: Call) -> str | None:
