@@ -340,9 +340,9 @@ def test_requests_on_a_fake_clock():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValidationError, match="after is 0 ... 1000000000 seconds"):
+    with pytest.raises(ValidationError, match=r"after is 0 \.\.\. 1000000000 seconds"):
         Hedge(ask(), ask, -1)
-    with pytest.raises(ValidationError, match="after is 0 ... 1000000000 seconds"):
+    with pytest.raises(ValidationError, match=r"after is 0 \.\.\. 1000000000 seconds"):
         Hedge(ask(), ask, "1")
     with pytest.raises(InvalidUse, match="takes a flow"):
         Hedge(ask, ask, 1)

@@ -98,7 +98,8 @@ def test_at_most_a_share_of_the_reads_of_any_ten_seconds(face_kind, share):
 def test_never_while_throttled(face_kind):
     bench = Bench(face_kind)
     bench.warm()
-    bench.answer = lambda _, turn=iter([THROTTLED]): next(turn, FOUND)
+    throttles = iter([THROTTLED])
+    bench.answer = lambda _: next(throttles, FOUND)
     bench.reads(1)
     bench.slow_once()
     bench.reads(1)
@@ -121,7 +122,8 @@ def test_never_while_everything_is_slow(face_kind):
     bench.seconds = lambda _: 0.02
     bench.reads(60, 0.01)  # more than a second of it
     before = bench.hedging.hedges
-    bench.seconds = lambda _, turn=iter(range(1, 99)): 0.5 if next(turn) % 10 == 0 else 0.02
+    turn = iter(range(1, 99))
+    bench.seconds = lambda _: 0.5 if next(turn) % 10 == 0 else 0.02
     bench.reads(50)
     assert bench.hedging.hedges == before
 
@@ -129,7 +131,7 @@ def test_never_while_everything_is_slow(face_kind):
 @pytest.mark.parametrize("state", ["open", "half-open"])
 def test_never_while_the_breaker_is_not_closed(face_kind, state):
     class Breaker:
-        states = {"read": "closed", "write": state}  # noqa: RUF012 - a stand-in
+        states = {"read": "closed", "write": state}
 
     bench = Bench(face_kind, breaker=Breaker)
     bench.warm()

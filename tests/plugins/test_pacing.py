@@ -65,6 +65,12 @@ def test_a_total_throttle_is_asked_at_most_20_times_in_3_s_by_a_worker(face_kind
     assert pacing.rates() == {("payments", None, "read"): SLOWEST}
 
 
+def _both(db):
+    with db.transaction() as tx:
+        tx.put(Order(customer="c", number=1))
+        tx.put(Payment(id="p1"))
+
+
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("reason", REASONS)
 @pytest.mark.parametrize("index", [None, "by-state"])
@@ -97,9 +103,8 @@ def test_a_throttle_without_reasons_is_that_of_the_request(face_kind):
     here = Scripted(face_kind, pacing, answer=THROTTLED, clock=clock, max_attempts=1)
     with pytest.raises(Throttled):
         here.db.get(Payment, "p1")
-    with pytest.raises(Throttled), here.db.transaction() as tx:
-        tx.put(Order(customer="c", number=1))
-        tx.put(Payment(id="p1"))
+    with pytest.raises(Throttled):
+        _both(here.db)
     assert set(pacing.rates()) == {("payments", None, "read"), ("payments", None, "write"), ("orders", None, "write")}
 
 
@@ -222,9 +227,8 @@ def test_the_event_loop_goes_on_while_hundred_wait():
 
         pacing = ThrottlePacing()
         async with AsyncDB(Presets.local_development(endpoint=server.endpoint), extensions=(pacing,)) as db:
-            with suppress(Throttled):
-                with deadline(0.3):
-                    await db.get(Payment, "p1")
+            with suppress(Throttled), deadline(0.3):
+                await db.get(Payment, "p1")
             busy.clear()
             watching = asyncio.create_task(watch())
             await asyncio.sleep(0.05)

@@ -173,6 +173,10 @@ class CircuitBreaker:
             return
         circuit.ended(phase, place, self._verdict(reply, error, begun))
 
+    def gauges(self) -> dict[str, float]:
+        """The worst state of reads and writes: 0 closed, 1 half-open, 2 open."""
+        return {"breaker_state": (BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN).index(self.state)}
+
     def forked(self) -> None:
         """Begin anew: the attempts that are under way are those of the parent."""
         self._under_way: dict[Any, Ticket] = {}
