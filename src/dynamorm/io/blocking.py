@@ -84,6 +84,11 @@ class Blocking:
         self._pool: Pool[Connection] = Pool(*self._limits)
 
     @property
+    def pool(self) -> Pool[Connection]:
+        """The connections: to be looked at."""
+        return self._pool
+
+    @property
     def _live(self) -> list[Connection]:
         """The connections that are open."""
         return [slot.connection for slot in self._pool.slots() if slot.connection is not None]
@@ -210,6 +215,7 @@ class Blocking:
     def _wait(self, pool: Pool[Connection], limit: float) -> Slot[Connection]:
         """Wait for a slot. Raises: `TransportError` when none came in time, `ConfigError` when the driver is closed."""
         waiter = _Waiter()
+        begun = monotonic()
         try:
             try:
                 pool.waiters.append(waiter)
@@ -219,9 +225,11 @@ class Blocking:
                     if pool.closed:
                         raise ConfigError("this database was closed")
                     if left <= 0:
+                        pool.note(monotonic() - begun)
                         raise TransportError("pool", f"all {pool.max_connections} connections stayed busy", sent=False)
                     if not waiter.bell.acquire(timeout=min(left, pool.patience())):
                         pool.look(waiter)
+                pool.note(monotonic() - begun)
                 return waiter.box.pop()
             finally:
                 pool.leave(waiter)
