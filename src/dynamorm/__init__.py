@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
     from .plugin import Plugin, PluginContext
+    from .plugins import LoggingPlugin, MetricsPlugin
 
 __all__ = [
     "DB",
@@ -66,6 +67,8 @@ __all__ = [
     "HighThroughput",
     "IndexSettings",
     "Json",
+    "LoggingPlugin",
+    "MetricsPlugin",
     "Mixin",
     "Model",
     "NotFound",
@@ -107,6 +110,8 @@ _LAZY = {
     "BatchResult": "batch_result",
     "DB": "faces.blocking.db",
     "IndexSettings": "schema.table_settings",
+    "LoggingPlugin": "plugins",
+    "MetricsPlugin": "plugins",
     "Page": "ops.queries.pages",
     "Plugin": "plugin",
     "PluginContext": "plugin",

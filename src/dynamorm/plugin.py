@@ -68,6 +68,9 @@ __all__ = [
     "VerbFlow",
     "VerbHook",
     "WriteRule",
+    "attempt_class",
+    "consumed",
+    "without_values",
 ]
 
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
@@ -93,7 +96,7 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     limit: int | None = None
     page: int | None = None
     took: float | None = None
-    _begin: Callable[[Operation], Flow[Any]] | None = None
+    _begin: tuple[Any, ...] | None = None  # what the innermost layer needs
 
     @property
     def key(self) -> tuple[Any, ...] | None:
@@ -389,6 +392,20 @@ def attempt_class(reply: Reply | None, error: BaseException | None) -> str:
     from .wire.outcomes import class_of  # only what went wrong is looked at
 
     return class_of(reply, error)
+
+
+def without_values(call: Call) -> str:
+    """The request of a call as JSON for a log: ``"?"`` for each value of an item, each token, and each literal of PartiQL.
+
+    Names of attributes, expressions and the types of values stay.
+
+    Example: ``log.info("%s %s", call.name, without_values(call))``
+    """
+    from msgspec.json import decode, encode
+
+    from .wire.redaction import redacted, without_literals  # only where a plugin asks
+
+    return encode(without_literals(redacted(decode(call.body)))).decode()
 
 
 class EndHook(Protocol):

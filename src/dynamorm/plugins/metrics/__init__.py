@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name != "MetricsPlugin":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .prometheus import MetricsPlugin as found  # needs the extra `metrics`
+    from . import prometheus  # needs the extra `metrics`
 
-    globals()[name] = found
-    return found
+    return prometheus.MetricsPlugin

@@ -32,7 +32,7 @@ class Custom(Mapping[str, float]):
         self._recorded: dict[str, tuple[int, int]] = {}  # how many, and how many of them were successes
         self._lock = RLock()
 
-    def define(self, name: str, function: Callable[[], float] | None = None) -> None:
+    def define(self, name: str, function: Callable[[], float] | Any = None) -> None:
         """Ask ``function`` for the number each time it is read; without one, it is the fraction that is recorded.
 
         Nothing recorded is 1.0. A name that is defined again is the new one.
@@ -47,7 +47,7 @@ class Custom(Mapping[str, float]):
                 self._functions.pop(name, None)
                 self._recorded.setdefault(name, (0, 0))
             return
-        if not callable(function) or isinstance(function, type) or iscoroutinefunction(function):
+        if iscoroutinefunction(function) or not callable(function):
             kind = "a coroutine function" if iscoroutinefunction(function) else type(function).__name__
             raise ValidationError(
                 f"custom.define takes a plain function without arguments that gives a number, not {kind}",
@@ -109,7 +109,7 @@ class Custom(Mapping[str, float]):
         for name in self:
             try:
                 found[name] = self[name]
-            except Exception as error:  # noqa: BLE001 - the other figures are good
+            except Exception as error:
                 logger.warning("the function of the custom figure %s failed", name, exc_info=error)
                 found[name] = None
         return found
