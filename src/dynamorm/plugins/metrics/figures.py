@@ -36,7 +36,7 @@ class Figures:
         self._histogram = Histogram()
         for outcome, histogram in parts:
             self.outcomes[outcome] = self.outcomes.get(outcome, 0) + histogram.count
-            self._histogram.add(histogram)
+            self._histogram.merge(histogram)
 
     @property
     def count(self) -> int:

@@ -1,7 +1,7 @@
 """`Metrics`, what a database has done in the last minute and since it is looked at. It depends on nothing.
 
 Verbs are counted in slices of one second: the last ones are the window that figures are told of, older ones are summed up.
-A verb writes into the slice of its second alone, and takes no lock: each number is a counter that is advanced by one call.
+A verb writes into the slice of its second alone. It takes no lock but with every 256th verb of a series.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
-from math import frexp, inf
+from math import inf
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -19,8 +19,8 @@ from dynamorm.plugin import attempt_class, consumed
 
 from .custom import Custom
 from .figures import Figures
-from .histogram import SHORTEST, Buckets, Counter, Histogram, counted
-from .labels import MOST_SERIES, OTHER, RESERVED, name_of
+from .histogram import HELD, Histogram, Series
+from .labels import MOST_SERIES, OTHER, RESERVED, Counter, Counts, counted, name_of
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
@@ -36,11 +36,8 @@ QPS_WINDOW: Final = 10
 _Key: TypeAlias = "tuple[str, Any, str]"
 """Of a verb: its name, its model and its outcome."""
 
-_Counts: TypeAlias = "dict[tuple[str, str, str], Counter]"
-"""Of requests: by operation, table and class."""
 
-
-class _Slice(dict[_Key, Buckets]):
+class _Slice(dict[_Key, Series]):
     """The verbs of one second. ``second`` is the monotonic time at which it began."""
 
     __slots__ = ("second",)
@@ -88,8 +85,8 @@ class Metrics:
         self._recent: deque[_Slice] = deque()
         self._older: dict[_Key, Histogram] = {}
         self._tables: dict[Any, str] = {}
-        self._attempts: _Counts = {}
-        self._retries: _Counts = {}
+        self._attempts: Counts = {}
+        self._retries: Counts = {}
         self._units: dict[tuple[str, str | None], tuple[float, float]] = {}
 
     # What is told of verbs and attempts, by the database
@@ -100,12 +97,13 @@ class Metrics:
         if operation.started + seconds >= self._until:
             self._turn(operation.started + seconds)
         key = (operation.verb, operation.model, "ok" if error is None else outcome_of(error))
-        buckets = self._current.get(key)
-        if buckets is None:
-            buckets = self._series(key, operation.table)
-        # As `bucket_of`, in this frame: it is done for each verb.
-        fraction, exponent = frexp(seconds if seconds > SHORTEST else SHORTEST)  # noqa: FURB136 - as there
-        next(buckets[(exponent << 6) + int(fraction * 128.0)])
+        series = self._current.get(key)
+        if series is None:
+            series = self._series(key, operation.table)
+        series.append(seconds)
+        if len(series) >= HELD:
+            with self._lock:
+                series.fold()
 
     def observed(self, call: Call, reply: Reply | None, error: BaseException | None) -> None:
         """Take in an attempt: see `dynamorm.plugin.AttemptHook`."""
@@ -125,7 +123,7 @@ class Metrics:
         self._start()
         self.custom.forked()
 
-    def _counter(self, counts: _Counts, key: tuple[str, str, str]) -> Counter:
+    def _counter(self, counts: Counts, key: tuple[str, str, str]) -> Counter:
         if key not in counts and len(counts) >= self._most:
             key = (key[0], OTHER, key[2])
         return counts.setdefault(key, count())
@@ -139,41 +137,41 @@ class Metrics:
                 read, write = self._units.get(place, (0.0, 0.0))
                 self._units[place] = read + part.read_units, write + part.write_units
 
-    def _series(self, key: _Key, table: str | None) -> Buckets:
-        """The buckets of a series that the present slice does not have yet."""
+    def _series(self, key: _Key, table: str | None) -> Series:
+        """A series that the present slice does not have yet."""
         verb, model, outcome = key
         if model not in self._tables:
             if len(self._tables) >= self._most:
                 key = (verb, OTHER, outcome)
             else:
                 self._tables[model] = table or ""
-        return self._current.setdefault(key, Buckets())
+        return self._current.setdefault(key, Series())
 
     def _turn(self, now: float) -> None:
         """Begin the slice of a second, and sum up what is too old for the window."""
         second = int(now)
         with self._lock:
-            if second <= self._current.second:
+            before = self._current
+            if second <= before.second:
                 return
-            before, self._current, self._until = self._current, _Slice(second), second + 1.0
+            self._current, self._until = _Slice(second), second + 1.0
             self._recent.append(before)
             while self._recent and self._recent[0].second < second - WINDOW:
-                for key, buckets in self._recent.popleft().items():
-                    self._older.setdefault(key, Histogram()).add(buckets)
+                for key, series in self._recent.popleft().items():
+                    self._older.setdefault(key, Histogram()).merge(series.fold())
 
     def _parts(self, seconds: int | None) -> tuple[float, list[tuple[_Key, Histogram]]]:
         """From which time on, and what has ended since; None: all."""
         now = self._clock()
         self._turn(now)
-        with self._lock:
-            slices = [*self._recent, self._current]
-            older = {key: Histogram([histogram]) for key, histogram in self._older.items()} if seconds is None else {}
         first = -inf if seconds is None else int(now) - seconds + 1
-        for one in slices:
-            if one.second >= first:
-                for key, buckets in one.copy().items():
-                    older.setdefault(key, Histogram()).add(buckets)
-        return max(first, self._began), list(older.items())
+        with self._lock:
+            found = {key: Histogram([histogram]) for key, histogram in self._older.items()} if seconds is None else {}
+            for one in (*self._recent, self._current):
+                if one.second >= first:
+                    for key, series in one.copy().items():
+                        found.setdefault(key, Histogram()).merge(series.fold())
+        return max(first, self._began), list(found.items())
 
     # What is asked, by the program
 
@@ -319,7 +317,7 @@ def _figures(parts: Iterable[tuple[_Key, Histogram]]) -> Figures:
     return Figures((key[2], histogram) for key, histogram in parts)
 
 
-def _by_class(counts: _Counts) -> dict[str, int]:
+def _by_class(counts: Counts) -> dict[str, int]:
     found: dict[str, int] = {}
     for (_, _, kind), counter in sorted(counts.copy().items()):
         found[kind] = found.get(kind, 0) + counted(counter)
