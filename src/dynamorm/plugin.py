@@ -29,6 +29,7 @@ registered at any time, and sees what begins after that, in the views that were 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -299,9 +300,14 @@ def consumed(call: Call, reply: Reply | None) -> tuple[ConsumedCapacity, ...]:
 
     Example: ``sum(units.read_units for units in consumed(call, reply))``
     """
+    return () if reply is None else _consumed_of()(call.name, call.body, reply.body)
+
+
+@cache
+def _consumed_of() -> Callable[[str, bytes, bytes], tuple[ConsumedCapacity, ...]]:
     from .wire.consumed import consumed_of  # only where a plugin asks
 
-    return () if reply is None else consumed_of(call.name, call.body, reply.body)
+    return consumed_of
 
 
 class FieldHook(Protocol):
