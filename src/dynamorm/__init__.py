@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
     from .plugin import Plugin, PluginContext
+    from .plugins import LoggingPlugin, MetricsPlugin
 
 __all__ = [
     "DB",
@@ -75,6 +76,8 @@ __all__ = [
     "HighThroughput",
     "IndexSettings",
     "Json",
+    "LoggingPlugin",
+    "MetricsPlugin",
     "Mixin",
     "Model",
     "NotFound",
@@ -116,6 +119,8 @@ _LAZY = {
     "BatchResult": "batch_result",
     "DB": "faces.blocking.db",
     "IndexSettings": "schema.table_settings",
+    "LoggingPlugin": "plugins",
+    "MetricsPlugin": "plugins",
     "Page": "ops.queries.pages",
     "Plugin": "plugin",
     "PluginContext": "plugin",

@@ -29,6 +29,7 @@ registered at any time, and sees what begins after that, in the views that were 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -70,6 +71,9 @@ __all__ = [
     "VerbFlow",
     "VerbHook",
     "WriteRule",
+    "attempt_class",
+    "consumed",
+    "without_values",
 ]
 
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
@@ -95,7 +99,7 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     limit: int | None = None
     page: int | None = None
     took: float | None = None
-    _begin: Callable[[Operation], Flow[Any]] | None = None
+    _begin: tuple[Any, ...] | None = None  # what the innermost layer needs
 
     @property
     def key(self) -> tuple[Any, ...] | None:
@@ -303,9 +307,14 @@ def consumed(call: Call, reply: Reply | None) -> tuple[ConsumedCapacity, ...]:
 
     Example: ``sum(units.read_units for units in consumed(call, reply))``
     """
+    return () if reply is None else _consumed_of()(call.name, call.body, reply.body)
+
+
+@cache
+def _consumed_of() -> Callable[[str, bytes, bytes], tuple[ConsumedCapacity, ...]]:
     from .wire.consumed import consumed_of  # only where a plugin asks
 
-    return () if reply is None else consumed_of(call.name, call.body, reply.body)
+    return consumed_of
 
 
 def refusal(reply: Reply | None) -> ServiceFault | None:
@@ -410,6 +419,20 @@ def attempt_class(reply: Reply | None, error: BaseException | None) -> str:
     from .wire.outcomes import class_of  # only what went wrong is looked at
 
     return class_of(reply, error)
+
+
+def without_values(call: Call) -> str:
+    """The request of a call as JSON for a log: ``"?"`` for each value of an item, each token, and each literal of PartiQL.
+
+    Names of attributes, expressions and the types of values stay.
+
+    Example: ``log.info("%s %s", call.name, without_values(call))``
+    """
+    from msgspec.json import decode, encode
+
+    from .wire.redaction import redacted, without_literals  # only where a plugin asks
+
+    return encode(without_literals(redacted(decode(call.body)))).decode()
 
 
 class EndHook(Protocol):

@@ -72,8 +72,8 @@ class Session(Context):
         self.use(plugins)
 
     @override
-    def __copy__(self) -> Session:
-        other = super().__copy__()
+    def fill(self, other: Any) -> None:
+        super().fill(other)
         other._around = self._around
         other._copies = self._copies
         other._has_views = self._has_views
@@ -84,7 +84,6 @@ class Session(Context):
         other.life = self.life
         other.raising = self.raising
         other.verbs = self.verbs
-        return other
 
     def use(self, plugins: tuple[Any, ...]) -> None:
         """Compose what these plugins add, outermost first. They take the place of those that were given before."""

@@ -91,6 +91,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
       process; or a list of them, of which the first seals and all open. Left out: a key of the process.
     * ``trust_env`` (False): True reaches https endpoints through the HTTP proxy that HTTPS_PROXY (or ALL_PROXY) names,
       but for the hosts in NO_PROXY; TLS is spoken with DynamoDB itself, through the tunnel. Never to this machine.
+    * ``metrics`` (False): True counts for ``db.metrics()`` from the first verb on, and not only from its first call on.
 
     Where ``region``, ``endpoint``, ``streams_endpoint``, ``ca_bundle``, ``retry_mode`` and the four settings of AWS's
     hosts are left out, AWS's own settings decide when a database is opened, as in AWS's SDKs: variables such as
@@ -148,6 +149,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
             strict_creates: bool = False,
             cursor_key: bytes | str | Iterable[bytes | str] | CursorKeys | None = None,
             trust_env: bool = False,
+            metrics: bool = False,
             preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default",
             embedded: bool = False,
         ) -> None: ...
@@ -185,6 +187,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     strict_creates: bool = False
     cursor_key: CursorKeys | None = None
     trust_env: bool = False
+    metrics: bool = False
     preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default"
     embedded: bool = False
 

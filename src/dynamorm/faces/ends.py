@@ -29,22 +29,21 @@ class Ends:
         """The verb, whose end is told."""
         hooks, clock, failed = self._hooks, self._clock.monotonic, self._log
 
-        def told(operation: Operation, error: BaseException | None) -> None:
-            operation.took = clock() - operation.started
-            for name, ended in hooks:
-                try:
-                    ended(operation, error)
-                except Exception as fault:  # noqa: BLE001 - the verb has ended
-                    failed(name, fault)
-
         def ending(operation: Operation) -> Flow[Any]:
+            error: BaseException | None = None
             try:
-                result = yield from verb(operation)
-            except BaseException as error:  # cancelled, interrupted and closed, too
-                told(operation, error)
+                return (yield from verb(operation))
+            except BaseException as failure:  # cancelled, interrupted and closed, too
+                error = failure
                 raise
-            told(operation, None)
-            return result
+            finally:
+                operation.took = clock() - operation.started
+                for name, ended in hooks:
+                    try:
+                        ended(operation, error)
+                    except Exception as fault:  # noqa: BLE001 - the verb has ended
+                        failed(name, fault)
+                error = None  # else it would hold this frame, which holds it
 
         return ending
 

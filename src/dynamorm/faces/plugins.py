@@ -5,10 +5,11 @@ What is composed: for each plugin, outermost first, its hooks and then its own l
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from dynamorm.session import Session
 
     from .life import Life
+
+T = TypeVar("T")
+
+_FINDING: Final = threading.RLock()
 
 LONGEST_SCOPE: Final = 256
 """Characters of a value of a scope: it becomes a part of keys, which have at most 1,024 bytes.
@@ -78,6 +83,17 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
     if session.life is not None:
         session.life.add(added)
     _watch_forks(added)
+
+
+def found(session: Session, face: Any, kind: type[T], make: Callable[[], T]) -> T:
+    """The plugin of this kind that a database has, made and registered with the first call. Raises: ConfigError."""
+    with _FINDING:
+        for plugin in session.plugins:
+            if isinstance(plugin, kind):
+                return plugin
+        made = make()
+        register(session, face, (made,))
+        return made
 
 
 def _settles(plugin: Any) -> bool:

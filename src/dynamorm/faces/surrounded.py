@@ -7,11 +7,13 @@ do: only what each is called, and which model and key it is about.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.writes.reading import reading
 from dynamorm.plugin import Operation
+from dynamorm.session import Session
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from dynamorm.effects import Flow
     from dynamorm.ops.calls.op import Op
     from dynamorm.plugin import VerbFlow
-    from dynamorm.session import Session
 
 Arguments = tuple[Any, ...]
 Named = Mapping[str, Any]
@@ -41,10 +42,17 @@ def _of_model(session: Session, verb: str, model: Any, key: Callable[[], Any] = 
 
 
 def _by_key(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
-    return _of_model(session, verb, args[0], lambda: _key(session, *args[:3]))
+    model = args[0]
+    try:  # as `_of_model`, in this frame: these are the quickest verbs
+        table = session.plan(model).table
+    except Exception:  # noqa: BLE001 - as there
+        table = None
+    key = partial(_key, session, args)
+    return Operation(verb, model, table, session.scope, session.channel.clock.monotonic(), key)
 
 
-def _key(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any]) -> Any:
+def _key(session: Session, args: Arguments) -> Any:
+    model, key, parts = args[:3]
     plan = session.plan(model)
     return plan.codec.key_values(plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key))
 
@@ -65,7 +73,7 @@ def _of_subject(session: Session, verb: str, args: Arguments, named: Named) -> O
     if not isinstance(subject, type):
         return _of_object(session, verb, args, named)
     return _of_model(
-        session, verb, subject, lambda: _key(session, subject, rest[: len(session.plan(subject).key_names)], parts)
+        session, verb, subject, lambda: _key(session, (subject, rest[: len(session.plan(subject).key_names)], parts))
     )
 
 
@@ -122,20 +130,44 @@ _WRITING: Final = frozenset({"create", "put", "save", "update", "delete", "incre
 """The verbs whose rules may read other items: what they have written, they have written in one request."""
 
 
-def _known(session: Session, operation: Operation) -> Session:
-    """The session for the flow of a verb: its calls tell whose they are."""
-    inner = session.call
+class _Known(Session):
+    """The session for the flow of one verb: its calls tell whose they are.
 
-    def call(op: Op) -> Flow[Any]:
-        op.operation = operation
-        return inner(op)
+    It has what a read by key asks for; the rest is copied when it is asked for, for a copy takes as long as such a read has
+    to spare.
+    """
 
-    return session.view(call)
+    __slots__ = ("_whole",)
+
+    def __init__(self, whole: Session, operation: Operation) -> None:
+        inner = whole.call
+
+        def call(op: Op) -> Flow[Any]:
+            op.operation = operation
+            return inner(op)
+
+        self.call = call
+        self._plans = whole._plans  # noqa: SLF001 - a session too
+        self._whole: Session | None = whole
+
+    def __getattr__(self, name: str) -> Any:
+        whole = None if name == "_whole" else self._whole  # of a copy it is not set
+        if whole is None:
+            raise AttributeError(name)
+        self._whole = None
+        call = self.call
+        whole.fill(self)
+        self.call = call
+        return getattr(self, name)
 
 
 def _innermost(operation: Operation) -> Flow[Any]:
-    """What all layers stand around: the verb itself. It is given the operation, for it holding that would be a cycle."""
-    return operation._begin(operation)  # type: ignore[misc] # noqa: SLF001 - set before any layer is asked
+    """What all layers stand around: the verb itself."""
+    shows_calls, function, session, args, named = operation._begin  # type: ignore[misc] # noqa: SLF001 - set before any layer is asked
+    known = _Known(session, operation) if shows_calls else session
+    if session.rules_may_read and operation.verb in _WRITING:
+        return reading(known, lambda context: function(context, *args, **named))
+    return function(known, *args, **named)  # type: ignore[no-any-return]
 
 
 class Surrounded:
@@ -177,17 +209,11 @@ class _Module:
         return function
 
     def _verb(self, function: Callable[..., Flow[Any]], verb: str, about: About) -> Callable[..., Flow[Any]]:
-        onion, shows_calls, writes = self._onion, self._shows_calls, verb in _WRITING
+        onion, shows_calls = self._onion, self._shows_calls
 
         def flow(session: Session, *args: Any, **named: Any) -> Flow[Any]:
-            def begin(operation: Operation) -> Flow[Any]:
-                known = _known(session, operation) if shows_calls else session
-                if writes and session.rules_may_read:
-                    return reading(known, lambda context: function(context, *args, **named))
-                return function(known, *args, **named)
-
             operation = about(session, verb, args, named)
-            operation._begin = begin  # noqa: SLF001 - for the innermost layer
+            operation._begin = shows_calls, function, session, args, named  # noqa: SLF001 - for the innermost layer
             return onion(operation)
 
         return flow
@@ -227,13 +253,14 @@ class _Pages:
         number, self._count = self._count, self._count + 1
         asked = False
 
-        def begin(operation: Operation) -> Flow[Any]:
+        def asking(session: Session) -> Flow[Any]:
             nonlocal asked
             asked = True
-            return step(_known(session, operation) if self._shows_calls else session)
+            return step(session)
 
         operation = _of_query(session, verb, (self._request,), {})
-        operation.page, operation._begin = number, begin  # noqa: SLF001 - for the innermost layer
+        operation.page = number
+        operation._begin = self._shows_calls, asking, session, (), {}  # noqa: SLF001 - for the innermost layer
         result = yield from self._onion(operation)
         self._answered = not asked
         return result

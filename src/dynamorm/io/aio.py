@@ -93,6 +93,11 @@ class Aio:
         self._pool: Pool[Connection] = Pool(*self._limits)
 
     @property
+    def pool(self) -> Pool[Connection]:
+        """The connections: to be looked at."""
+        return self._pool
+
+    @property
     def _live(self) -> list[Connection]:
         """The connections that are open."""
         return [slot.connection for slot in self._pool.slots() if slot.connection is not None]
@@ -223,6 +228,7 @@ class Aio:
     async def _wait(self, pool: Pool[Connection], limit: float) -> Slot[Connection]:
         """Wait for a slot. Raises: `TransportError` when none came in time, `ConfigError` when the driver is closed."""
         waiter = _Waiter(asyncio.get_running_loop())
+        begun = monotonic()
         try:
             try:
                 pool.waiters.append(waiter)
@@ -232,10 +238,12 @@ class Aio:
                     if pool.closed:
                         raise ConfigError("this database was closed")
                     if left <= 0:
+                        pool.note(monotonic() - begun)
                         raise TransportError("pool", f"all {pool.max_connections} connections stayed busy", sent=False)
                     await waiter.wait(min(left, pool.patience()))
                     if not waiter.box:
                         pool.look(waiter)
+                pool.note(monotonic() - begun)
                 return waiter.box.pop()
             finally:
                 pool.leave(waiter)

@@ -92,7 +92,7 @@ class Blocking:
 
     @property
     def pool(self) -> Pool[Connection]:
-        """The connections."""
+        """The connections: to be looked at."""
         return self._pool
 
     @property
@@ -226,6 +226,7 @@ class Blocking:
     def _wait(self, pool: Pool[Connection], limit: float) -> Slot[Connection]:
         """Wait for a slot. Raises: `TransportError` when none came in time, `ConfigError` when the driver is closed."""
         waiter = _Waiter()
+        begun = monotonic()
         try:
             try:
                 pool.waiters.append(waiter)
@@ -235,9 +236,11 @@ class Blocking:
                     if pool.closed:
                         raise ConfigError("this database was closed")
                     if left <= 0:
+                        pool.note(monotonic() - begun)
                         raise TransportError("pool", f"all {pool.max_connections} connections stayed busy", sent=False)
                     if not waiter.bell.acquire(timeout=min(left, pool.patience())):
                         pool.look(waiter)
+                pool.note(monotonic() - begun)
                 return waiter.box.pop()
             finally:
                 pool.leave(waiter)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dynamorm.expressions.path import Condition, Holds, Path, Update
     from dynamorm.features.unique_repair import UniqueReport
     from dynamorm.plugins.breaker import CircuitBreaker
+    from dynamorm.plugins.metrics import Metrics
 
     from ...codec.keys import StoredKey
     from ..face_view import DryRun, Explain
@@ -56,6 +57,8 @@ class DB(Many):
         self._session = session = open_session(config, extensions, self)
         self._io = open_driver(session)
         session.run = self._io.run
+        if session.config.metrics:
+            self.metrics()
 
     @property
     def breaker(self) -> CircuitBreaker:
@@ -511,6 +514,25 @@ class DB(Many):
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return self._io.run(flow)
+
+    def metrics(self) -> Metrics:
+        """Figures of what this database and its views do: latencies, rates, retries; see `dynamorm.plugins.metrics.Metrics`.
+
+        They are counted from the first call of this method on: call it right after the database is made, or set
+        ``Config(metrics=True)``. Plain on both faces. Before that it costs nothing.
+
+        Raises: ConfigError where a plugin of another kind is called ``metrics``.
+
+        Example: ``db.metrics().percentile(0.99)``
+        """
+        from dynamorm.plugins.metrics import Metrics  # only who asks for figures
+
+        from ..gauges import reader_of  # likewise
+
+        root = self._session.root
+        return self._plugins().found(
+            root, self, Metrics, lambda: Metrics(gauges=reader_of(root, self._io), units=not root.is_used)
+        )
 
     def close(self) -> None:
         """Close the connections. A call after that raises. Of a view it closes nothing: the connections are its database's.
