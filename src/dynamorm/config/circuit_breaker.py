@@ -13,9 +13,6 @@ from dynamorm.errors import ConfigError
 
 from .parts import MAX_SECONDS, Settings, force_set
 
-if TYPE_CHECKING:
-    from dynamorm.plugins.breaker import StateChange
-
 MOST: Final = 1_000_000
 """The most failures, requests and successes that may be asked for: more is a slip of the finger."""
 
@@ -54,7 +51,7 @@ class CircuitBreakerConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=
             failure_ratio: float | None = None,
             minimum_requests: int = 20,
             window: float | timedelta = 10.0,
-            on_state_change: Callable[[StateChange], object] | None = None,
+            on_state_change: Callable[[Any], object] | None = None,
         ) -> None: ...
 
     threshold: int = 5

@@ -6,12 +6,12 @@ with the result of the other one. The flow that lost is interrupted by the end o
 
 from __future__ import annotations
 
-import socket
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Send, Sleep
+from dynamorm.io import net
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,8 +66,7 @@ class _Held:
         with self.lock:
             slot = self.slot
             if slot is not None and slot.connection is not None:
-                with suppress(OSError):  # it has ended
-                    socket.socket.shutdown(slot.connection.sock, socket.SHUT_RDWR)  # TLS is not told: it says goodbye
+                net.hang_up(slot.connection.sock)
 
 
 class _Side:

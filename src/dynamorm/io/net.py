@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -188,6 +189,12 @@ def new_socket(ip: str) -> socket.socket:
         if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), KEEPALIVE)
     return sock
+
+
+def hang_up(sock: socket.socket) -> None:
+    """End a connection that another thread waits for: it finds the end of the stream. TLS is not told, for it would answer."""
+    with suppress(OSError):  # it has ended
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def no_more_threads(error: BaseException) -> bool:

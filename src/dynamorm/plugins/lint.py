@@ -32,10 +32,10 @@ MOST: Final = 1_000
 
 _OURS: Final = str(Path(__file__).resolve().parents[1])
 _LIBRARY: Final = Path(os.__file__).parent
-_BELOW: Final = tuple(
-    str(_LIBRARY / name) for name in ("asyncio", "concurrent", "contextlib.py", "threading.py", "functools.py")
-)
-"""What stands between the library and the program that calls it."""
+_BETWEEN: Final = (_OURS, *(str(_LIBRARY / name) for name in ("contextlib.py", "functools.py")), "<")
+"""What may stand between a verb and the line that calls it."""
+_LOOP: Final = str(_LIBRARY / "asyncio")
+"""Below it is the line that runs the loop, which has called nothing."""
 
 Place = tuple[str, int]
 """A file, and a line of it."""
@@ -152,10 +152,10 @@ def _warn(message: str, file: str, line: int) -> None:
 
 
 def _caller(frame: FrameType | None) -> Place | None:
-    """The nearest place that is neither the library's nor asyncio's; None where a task of its own runs the verb."""
+    """The nearest place outside the library; None where a task of its own runs the verb."""
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_OURS) and not file.startswith(_BELOW) and not file.startswith("<"):
-            return file, frame.f_lineno
+        if not file.startswith(_BETWEEN):
+            return None if file.startswith(_LOOP) else (file, frame.f_lineno)
         frame = frame.f_back
     return None
