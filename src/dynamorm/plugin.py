@@ -19,10 +19,11 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``ended(operation, error)`` | looks at the end of each verb; see `EndHook` |
 | ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
+| ``registered(db)`` | it is registered with this database, which may not be complete yet: to be kept in mind |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
 | ``forked()`` | this is a child process now |
 
-A plugin that has only ``observed``, ``retried``, ``observe``, ``ended``, ``gauges`` and ``forked`` changes nothing: it may be
+A plugin that has only ``observed``, ``retried``, ``observe``, ``ended``, ``gauges``, ``registered`` and ``forked`` changes nothing: it may be
 registered at any time, and sees what begins after that, in the views that were made before, too.
 """
 

@@ -10,7 +10,7 @@ import pytest
 from dynamorm import CircuitBreakerConfig, Presets
 from dynamorm.errors import ConfigError, DynamORMError
 from dynamorm.plugins.breaker import BreakerState
-from dynamorm.plugins.hedging import Hedging
+from dynamorm.plugins.hedging import Hedging, _Times
 from dynamorm.testing import FakeClock, FaultServer, Late, answers, reply
 from dynamorm.wire import retry
 from tests.plugins.scripts import BROKEN, DONE, FOUND, THROTTLED, Order, Payment, Scripted
@@ -145,13 +145,18 @@ def test_never_while_the_breaker_is_not_closed(face_kind, state):
 
 
 def test_it_finds_the_breaker_of_its_database(face_kind):
-    with FaultServer(lambda _: answers.json({})) as server:
-        hedging = Hedging()
-        config = Presets.local_development(endpoint=server.endpoint, circuit_breaker=CircuitBreakerConfig())
+    """With the first read that is slow; and that of a database without one is none."""
+    for settings in ({"circuit_breaker": CircuitBreakerConfig()}, {}):
+        hedging = Hedging(share=0.9)
+        config = Presets.local_development(endpoint="http://127.0.0.1:9", **settings)
         face = Face(face_kind, config, extensions=(hedging,))
-        with face._db:
-            face.get(Payment, "p1")
-            assert hedging._breaker is face.inner.breaker
+        hedging._count(time.monotonic())
+        hedging._count(time.monotonic())
+        assert hedging._may(_Times())
+        if settings:
+            face.inner.breaker.isolate()
+        hedging._count(time.monotonic())
+        assert hedging._may(_Times()) is not bool(settings)
         face.close()
 
 

@@ -38,12 +38,13 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 _PLAIN: Final = {
     "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
     "observed": 3, "retried": 2, "observe": 2, "ended": 2, "gauges": 0, "forked": 0,
+    "registered": 1,
 }  # fmt: skip
 """The moments at which nothing is awaited, each with the number of its arguments."""
 
 
 _MOMENTS: Final = {**_PLAIN, **dict.fromkeys(HOOKS, 3), "opened": 1, "closed": 1}
-LOOKING: Final = frozenset({"observed", "retried", "observe", "ended", "gauges", "forked"})
+LOOKING: Final = frozenset({"observed", "retried", "observe", "ended", "gauges", "forked", "registered"})
 """The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
 _OF_RULES: Final = {"transform": 1, "contribute": 1}
 _SETTINGS: Final = ("options", "return_consumed_capacity")
@@ -76,6 +77,9 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
         if any(getattr(plugin, moment, None) is not None for plugin in added for moment in ("opened", "closed")):
             session.life = life or _life(face)
         _surround(session)
+        for plugin in added:
+            if (tell := getattr(plugin, "registered", None)) is not None:
+                tell(face)
     except BaseException:  # what a plugin puts around verbs or calls may be no layer
         session.raising, session.life = raising, life
         session.use(before)

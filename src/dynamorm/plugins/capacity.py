@@ -6,7 +6,7 @@ reply tells. So what one request takes too much, the next ones wait for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -171,19 +171,25 @@ class CapacityLimiter:
         self._buckets: dict[tuple[str, Kind], _Bucket] = {}
         self._of_requests: set[_Bucket] = set()
         self._costs: dict[tuple[str, str], float] = {}
+        self._drawn: dict[tuple[str, bool], tuple[tuple[_Bucket, str | None], ...]] = {}
 
-    def _expected(self, op: Call) -> list[tuple[_Bucket, float]]:
+    def _expected(self, op: Call) -> Iterable[tuple[_Bucket, float]]:
         """The buckets that a request draws from, and how much it is expected to."""
-        kind: Kind = "write" if op.writes else "read"
-        found = []
+        drawn = self._drawn.get((op.table, op.writes))
+        if drawn is None:
+            drawn = self._drawn[op.table, op.writes] = tuple(self._buckets_of(op))
+        costs, name = self._costs, op.name
+        return [(bucket, 1.0 if table is None else costs.get((table, name), GUESS)) for bucket, table in drawn]
+
+    def _buckets_of(self, op: Call) -> Iterator[tuple[_Bucket, str | None]]:
+        """The buckets, each with the table whose units it holds; None for one of requests."""
         for table in op.table.split(", "):  # no name holds a comma
-            units = self._bucket(table, kind)
+            units = self._bucket(table, "write" if op.writes else "read")
             if units is not None:
-                found.append((units, self._costs.get((table, op.name), GUESS)))
+                yield units, table
             requests = self._bucket(table, "requests")
             if requests is not None:
-                found.append((requests, 1.0))
-        return found
+                yield requests, None
 
     def _charge(self, table: str, kind: Kind, units: float) -> None:
         bucket = self._bucket(table, kind)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from datetime import timedelta
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 from dynamorm.arguments import check_seconds
 from dynamorm.effects import Hedge
@@ -33,6 +35,8 @@ SAMPLES: Final = 256
 """Times of an operation that are kept of each second."""
 SLOWER: Final = 3.0
 """The median of the last second, as a multiple of its mean over a minute, from which on everything is slow."""
+JUDGED: Final = 5
+"""Reads of a second before its median is believed."""
 MINUTE: Final = 60
 """Seconds over which that mean is taken."""
 CALM: Final = 5.0
@@ -63,10 +67,12 @@ class _Times:
         ended, self._now = self._now, []
         if ended:
             self._past.append((self._second, ended))
-            median = sorted(ended)[len(ended) // 2]
-            mean = sum(self._medians) / len(self._medians) if self._medians else median
-            self.is_slow = median > SLOWER * mean
-            self._medians.append(median)
+            self.is_slow = False
+            if len(ended) >= JUDGED:
+                median = sorted(ended)[len(ended) // 2]
+                mean = sum(self._medians) / len(self._medians) if self._medians else median
+                self.is_slow = median > SLOWER * mean
+                self._medians.append(median)
         while self._past and self._past[0][0] < second - window:
             self._past.popleft()
         every = sorted(took for _, some in self._past for took in some)
@@ -112,15 +118,12 @@ class Hedging:
             raise ConfigError(f"breaker of a Hedging is that of the database, db.breaker, not {type(breaker).__name__}")
         self._breaker = breaker
         self._clock = clock
+        self._database: Callable[[], Any] = _nobody
         self.forked()
 
-    def opened(self, db: Any) -> None:
-        """Find the breaker of the database."""
-        if self._breaker is None:
-            try:
-                self._breaker = db.breaker
-            except ConfigError:  # it has none
-                return
+    def registered(self, db: Any) -> None:
+        """Keep the database in mind, whose breaker is asked for with the first read that is slow."""
+        self._database = ref(db)
 
     def around(self, call: CallFlow) -> CallFlow:
         """Time the reads, and send the slow ones again."""
@@ -179,6 +182,11 @@ class Hedging:
         now = self._clock()
         if times.is_slow or now < self._calm_from:
             return False
+        if self._database is not _nobody:
+            db, self._database = self._database(), _nobody
+            if self._breaker is None:
+                with suppress(ConfigError):  # it has none
+                    self._breaker = db.breaker
         if self._breaker is not None and self._breaker.states["read"] != "closed":
             return False
         with self._lock:
@@ -191,6 +199,10 @@ class Hedging:
             self._counts.setdefault(int(now), [0, 0])[1] += 1
             self.hedges += 1
         return True
+
+
+def _nobody() -> None:
+    """In the place of a reference to a database."""
 
 
 def _share(name: str, value: Any) -> float:

@@ -7,21 +7,21 @@ a minute, so that what was hot yesterday is forgotten.
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import blake2b
 from secrets import token_bytes
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import DecodeError, Raw, Struct
-from msgspec.json import Decoder, decode
+from msgspec import Struct
 
 from dynamorm.arguments import check_count
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.plugin import attempt_class
+
+from .partitions import Partitions, Place, Stored
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
@@ -41,33 +41,6 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-part
 """
 HOT_READS: Final = 3_000
 """Read units, likewise."""
-
-_EQUAL: Final = re.compile(r"(#\w+) = (:\w+)")
-
-Place = tuple[str, str | None]
-"""A table, and an index of it or None."""
-
-
-class _Body(Struct):
-    """What names keys in a request, on items of one table or of several."""
-
-    TableName: str = ""
-    IndexName: str | None = None
-    Key: dict[str, Raw] | None = None
-    Item: dict[str, Raw] | None = None
-    KeyConditionExpression: str = ""
-    ExpressionAttributeValues: dict[str, Raw] | None = None
-    RequestItems: dict[str, Raw] | None = None
-    TransactItems: list[dict[str, Raw]] | None = None
-
-
-class _Keys(Struct):
-    Keys: list[dict[str, Raw]]
-
-
-_body: Final = Decoder(_Body).decode
-_keys: Final = Decoder(_Keys).decode
-_requests: Final = Decoder(list[dict[str, _Body]]).decode
 
 
 class HotKey(Struct, frozen=True):
@@ -177,13 +150,12 @@ class HotKeys:
             raise ConfigError("secret of HotKeys is 16 to 64 random bytes: secrets.token_bytes(16)")
         self._secret = given
         self._clock = clock
-        self._partitions: dict[str, str] = {}  # by table without a prefix: the stored name of its partition key
+        self._partitions = Partitions()
         self.forked()
 
     def model(self, schema: Schema) -> Schema:
         """Learn what the partition key of a table is called; nothing is changed."""
-        if schema.table is not None and schema.key is not None:
-            self._partitions[schema.table] = schema.fields[schema.key.fields[0]].stored
+        self._partitions.learn(schema)
         return schema
 
     def observed(self, call: Call, reply: Reply | None, error: BaseException | None) -> None:
@@ -194,7 +166,7 @@ class HotKeys:
         throttled = reply is not None and reply.status != 200 and attempt_class(reply, error) == "throttled"
         now = self._clock()
         with self._lock:
-            for place, value in self._keys_of(call):
+            for place, value in self._partitions.of(call):
                 sketch = self._sketches.get(place)
                 if sketch is None:
                     if len(self._sketches) >= TABLES:
@@ -246,7 +218,7 @@ class HotKeys:
         self._sketches: dict[Place, _Sketch] = {}
         self._lock = Lock()
 
-    def _hash(self, value: dict[str, str]) -> bytes:
+    def _hash(self, value: Stored) -> bytes:
         ((kind, text),) = value.items()
         return blake2b(f"{kind}{text}".encode(), digest_size=8, key=self._secret).digest()
 
@@ -257,43 +229,6 @@ class HotKeys:
         reads, throttled = min(one.reads / counted, 1.0), min(one.throttled / counted, 1.0)
         advice = _advice(place, reads, throttled) if share >= self._share else ""
         return HotKey(*place, key.hex(), share, per_second, reads, throttled, advice)
-
-    def _keys_of(self, call: Call) -> list[tuple[Place, dict[str, str]]]:
-        try:
-            body = _body(call.body)
-            return [(place, decode(value)) for place, value in self._raw_keys(call.name, body)]
-        except (DecodeError, KeyError, ValueError):  # a plugin has changed the request
-            return []
-
-    def _raw_keys(self, operation: str, body: _Body) -> Iterator[tuple[Place, Raw]]:
-        if body.TableName:
-            found = _EQUAL.search(body.KeyConditionExpression)
-            if found is not None:
-                yield (body.TableName, body.IndexName), (body.ExpressionAttributeValues or {})[found[2]]
-            for key in (body.Key, body.Item):
-                yield from self._partition(body.TableName, key)
-        for table, raw in (body.RequestItems or {}).items():
-            if operation == "BatchGetItem":
-                for key in _keys(raw).Keys:
-                    yield from self._partition(table, key)
-            else:
-                for entry in _requests(raw):
-                    for one in entry.values():
-                        yield from self._partition(table, one.Key or one.Item)
-        for entries in body.TransactItems or ():
-            for part in entries.values():
-                one = _body(part)
-                yield from self._partition(one.TableName, one.Key or one.Item)
-
-    def _partition(self, table: str, key: dict[str, Raw] | None) -> Iterator[tuple[Place, Raw]]:
-        name = self._partitions.get(table)
-        if name is None:  # with a prefix: the longest name that it ends with
-            known = max((one for one in self._partitions if table.endswith(one)), key=len, default=None)
-            if known is None:
-                return
-            name = self._partitions[table] = self._partitions[known]
-        if key is not None and name in key:
-            yield (table, None), key[name]
 
 
 def _advice(place: Place, reads: float, throttled: float) -> str:

@@ -20,11 +20,14 @@ from dynamorm.effects import Sleep
 from dynamorm.errors import ConfigError, Throttled
 from dynamorm.plugin import attempt_class, refusal
 
+from .partitions import Partitions
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dynamorm.effects import Flow, Reply
-    from dynamorm.plugin import Call, CallFlow, VerbFlow
+    from dynamorm.plugin import Call, CallFlow
+    from dynamorm.schema.schema import Schema
 
 __all__ = ["ThrottlePacing"]
 
@@ -102,15 +105,15 @@ class _Paces:
         self.all: dict[str | None, _Pace] = {}
         self.hot: dict[str | None, dict[int, _Pace]] = {}
 
-    def of(self, call: Call) -> Iterator[tuple[dict[Any, _Pace], Any]]:
+    def of(self, call: Call, hot_keys: Callable[[Call], list[int]]) -> Iterator[tuple[dict[Any, _Pace], Any]]:
         """Where the paces of a call stand. A write may change each index, so all of them hold it up."""
         indexes = list({*self.all, *self.hot}) if call.writes else [_index_of(call)]
         for index in indexes:
             if index in self.all:
                 yield self.all, index
             hot = self.hot.get(index)
-            if hot and (key := _hot_key(call)) in hot:
-                yield hot, key
+            if hot:
+                yield from ((hot, key) for key in hot_keys(call) if key in hot)
 
     def places(self) -> Iterator[tuple[str | None, dict[Any, _Pace], Any]]:
         """Where all of them stand, with their indexes."""
@@ -140,6 +143,7 @@ class ThrottlePacing:
             "longest", longest, positive=True, subject="longest of a pacing", error=ConfigError
         )
         self._clock = clock
+        self._partitions = Partitions()
         self.forked()
 
     def rates(self) -> dict[tuple[str, str | None, str], float]:
@@ -157,9 +161,10 @@ class ThrottlePacing:
                     found[place] = min(pace.rate, found.get(place, pace.rate))
         return found
 
-    def operation(self, next: VerbFlow) -> VerbFlow:
-        """Leave verbs alone: but calls tell their verbs, and these the key that is hot."""
-        return next
+    def model(self, schema: Schema) -> Schema:
+        """Learn what the partition key of a table is called, for the keys that are hot; nothing is changed."""
+        self._partitions.learn(schema)
+        return schema
 
     def around(self, call: CallFlow) -> CallFlow:
         """Let a request wait for its turn."""
@@ -226,13 +231,13 @@ class ThrottlePacing:
                 of = index if table else _index_of(call)
                 is_hot = "KeyRange" in reason
                 among: dict[Any, _Pace] = paces.hot.setdefault(of, {}) if is_hot else paces.all
-                key = _hot_key(call) if is_hot else of
-                pace = among.pop(key, None)
-                among[key] = pace or _Pace(now, (reason,) if reason else (), resource)  # the last one in its order
-                if pace is not None:
-                    pace.throttled(now)
-                elif len(among) > MOST:
-                    among.pop(next(iter(among)), None)
+                for key in self._hot_keys(call) if is_hot else (of,):
+                    pace = among.pop(key, None)
+                    among[key] = pace or _Pace(now, (reason,) if reason else (), resource)  # the last one in its order
+                    if pace is not None:
+                        pace.throttled(now)
+                    elif len(among) > MOST:
+                        among.pop(next(iter(among)), None)
         self._forget(now)
 
     def _forget(self, now: float) -> None:
@@ -251,11 +256,15 @@ class ThrottlePacing:
             if not left:
                 self._tables.pop(place, None)
 
+    def _hot_keys(self, call: Call) -> list[int]:
+        """What stands for the partitions of a request: hashes of their keys, else of the request, which may come again."""
+        return [hash(tuple(value.items())) for _, value in self._partitions.of(call)] or [hash(call.body)]
+
     def _of(self, op: Call) -> Iterator[tuple[dict[Any, _Pace], Any]]:
         for table in _tables(op):
             paces = self._tables.get((table, op.writes))
             if paces is not None:
-                yield from paces.of(op)
+                yield from paces.of(op, self._hot_keys)
 
 
 def _tables(call: Call) -> list[str]:
@@ -264,13 +273,6 @@ def _tables(call: Call) -> list[str]:
 
 def _index_of(call: Call) -> str | None:
     return _index(call.body).IndexName if call.name in {"Query", "Scan"} and b'"IndexName"' in call.body else None
-
-
-def _hot_key(call: Call) -> int:
-    """What stands for the partition of a request: the hash of its value, else of the request, which may come again."""
-    operation = call.operation
-    key = None if operation is None else operation.key
-    return hash(call.body if not key else (key[0].__class__, key[0]))
 
 
 def _parts(resource: str | None) -> tuple[str | None, str | None]:

@@ -217,15 +217,19 @@ class Circuit:
         if config.failure_ratio is None:
             phase.failures = phase.failures + 1 if failed else 0
             return f"{phase.failures} requests in a row failed" if phase.failures >= config.threshold else ""
-        width = config.window / _BUCKETS
-        number = int(now / width)
-        bucket = phase.window.setdefault(number, [0, 0])
+        number = int(now / (config.window / _BUCKETS))
+        bucket = phase.window.get(number)
+        if bucket is None:
+            for old in [old for old in phase.window if old <= number - _BUCKETS]:
+                del phase.window[old]
+            bucket = phase.window[number] = [0, 0]
         bucket[0] += 1
-        bucket[1] += failed
-        for old in [old for old in phase.window if old <= number - _BUCKETS]:
-            del phase.window[old]
-        ended, wrong = (sum(bucket[at] for bucket in phase.window.values()) for at in (0, 1))
-        if not failed or ended < config.minimum_requests or wrong < config.failure_ratio * ended:
+        if not failed:
+            return ""
+        bucket[1] += 1
+        lately = [bucket for at, bucket in phase.window.items() if at > number - _BUCKETS]
+        ended, wrong = (sum(bucket[at] for bucket in lately) for at in (0, 1))
+        if ended < config.minimum_requests or wrong < config.failure_ratio * ended:
             return ""
         return f"{wrong} of {ended} requests in {config.window:.3g} s failed"
 
