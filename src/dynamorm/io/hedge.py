@@ -87,6 +87,7 @@ class _Side:
     def work(self) -> None:
         """Run the flow, in a thread of its own."""
         flow = self._flow
+        effect: Any
         try:
             effect = None if self._stopped else next(flow)
             while not self._stopped:
