@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from .effects import Flow, Reply
     from .wire.consumed import ConsumedCapacity
+    from .wire.partitions import Partitions
     from .wire.reply import ServiceFault
 
 __all__ = [
@@ -316,6 +317,19 @@ def _consumed_of() -> Callable[[str, bytes, bytes], tuple[ConsumedCapacity, ...]
     from .wire.consumed import consumed_of  # only where a plugin asks
 
     return consumed_of
+
+
+def partitions() -> Partitions:
+    """A reader of which partitions requests are for: ``learn(schema)`` of each model, then ``of(call)``.
+
+    That gives pairs of a place, ``(table, index or None)``, and a value as DynamoDB has it, ``{"S": "p1"}``: keys are values, and
+    nothing for logs.
+
+    Example: ``for (table, index), value in self.partitions.of(call): self.counts[table, hash(str(value))] += 1``
+    """
+    from .wire.partitions import Partitions  # only where a plugin asks
+
+    return Partitions()
 
 
 def refusal(reply: Reply | None) -> ServiceFault | None:

@@ -128,7 +128,7 @@ def test_values_are_never_written(opened, records, key):
     db.partiql(f"SELECT * FROM {{table}} WHERE id = '{key}' AND amount > 987654320", model=Payment)
     written = "\n".join(f"{record.getMessage()} {getattr(record, 'dynamorm', '')}" for record in records.records)
     assert "PutItem" in written
-    assert "UpdateItem" in written
+    assert "UpdateExpression" in written
     assert "SELECT" in written
     for value in (key, secret, "987654321", "987654320"):
         assert value not in written

@@ -167,7 +167,7 @@ def _innermost(operation: Operation) -> Flow[Any]:
     known = _Known(session, operation) if shows_calls else session
     if session.rules_may_read and operation.verb in _WRITING:
         return reading(known, lambda context: function(context, *args, **named))
-    return function(known, *args, **named)  # type: ignore[no-any-return]
+    return function(known, *args, **named)  # type: ignore[no-any-return] # a flow, as the type of the operation says
 
 
 class Surrounded:

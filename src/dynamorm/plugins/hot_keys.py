@@ -19,9 +19,7 @@ from msgspec import Struct
 
 from dynamorm.arguments import check_count
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.plugin import attempt_class
-
-from .partitions import Partitions, Place, Stored
+from dynamorm.plugin import attempt_class, partitions
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
@@ -41,6 +39,10 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-part
 """
 HOT_READS: Final = 3_000
 """Read units, likewise."""
+
+
+Place = tuple[str, str | None]
+"""A table, and an index of it or None."""
 
 
 class HotKey(Struct, frozen=True):
@@ -150,7 +152,7 @@ class HotKeys:
             raise ConfigError("secret of HotKeys is 16 to 64 random bytes: secrets.token_bytes(16)")
         self._secret = given
         self._clock = clock
-        self._partitions = Partitions()
+        self._partitions = partitions()
         self.forked()
 
     def model(self, schema: Schema) -> Schema:
@@ -218,7 +220,7 @@ class HotKeys:
         self._sketches: dict[Place, _Sketch] = {}
         self._lock = Lock()
 
-    def _hash(self, value: Stored) -> bytes:
+    def _hash(self, value: dict[str, str]) -> bytes:
         ((kind, text),) = value.items()
         return blake2b(f"{kind}{text}".encode(), digest_size=8, key=self._secret).digest()
 

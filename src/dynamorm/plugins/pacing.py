@@ -18,9 +18,7 @@ from dynamorm.arguments import check_seconds
 from dynamorm.deadlines import remaining
 from dynamorm.effects import Sleep
 from dynamorm.errors import ConfigError, Throttled
-from dynamorm.plugin import attempt_class, refusal
-
-from .partitions import Partitions
+from dynamorm.plugin import attempt_class, partitions, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +141,7 @@ class ThrottlePacing:
             "longest", longest, positive=True, subject="longest of a pacing", error=ConfigError
         )
         self._clock = clock
-        self._partitions = Partitions()
+        self._partitions = partitions()
         self.forked()
 
     def rates(self) -> dict[tuple[str, str | None, str], float]:

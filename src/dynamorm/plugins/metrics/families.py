@@ -18,7 +18,6 @@ from typing import Any, Final, Protocol, TypeAlias
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from .histogram import HELD
 from .labels import counted
 
 Labels: TypeAlias = "tuple[str, ...]"
@@ -38,10 +37,16 @@ GREATEST: Final = ("retry_tokens", "clock_skew_seconds", "breaker_state")
 
 
 class Durations(Protocol):
-    """What durations are appended to."""
+    """What durations are appended to; whoever finds so many of them (`HELD`) calls `fold`."""
 
     def append(self, seconds: float, /) -> None:
         """One more."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def fold(self) -> None:
+        """Put what is here into the buckets."""
         ...
 
 
@@ -72,11 +77,6 @@ class _Series(list[float]):
         self.counts: Tally[int] = Tally()
         self.seconds: float = 0.0
         self.lock = RLock()
-
-    def append(self, seconds: float, /) -> None:
-        super().append(seconds)
-        if len(self) >= HELD:
-            self.fold()
 
     def fold(self) -> None:
         """Put what is here into the buckets."""
@@ -171,6 +171,12 @@ class Mapped:
 class _Observed:
     def __init__(self, child: Any) -> None:
         self.append = child.observe
+
+    def __len__(self) -> int:
+        return 0
+
+    def fold(self) -> None:
+        """Nothing is held back here."""
 
 
 class _Advanced:

@@ -14,6 +14,7 @@ from dynamorm.errors import ConfigError
 from dynamorm.outcomes import outcome_of
 from dynamorm.plugin import attempt_class, consumed
 
+from .histogram import HELD
 from .labels import MOST_SERIES, OTHER, RESERVED, name_of
 
 try:
@@ -108,6 +109,8 @@ class MetricsPlugin:
         if series is None:
             series = self._durations(key)
         series.append(operation.took)  # type: ignore[arg-type] # it has ended
+        if len(series) >= HELD:
+            series.fold()
 
     def observed(self, call: Call, reply: Reply | None, error: BaseException | None) -> None:
         """Take in an attempt: see `dynamorm.plugin.AttemptHook`."""
