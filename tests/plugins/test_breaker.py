@@ -273,6 +273,46 @@ def test_a_plugin_that_refuses_behind_the_breaker_gives_the_place_back(opened):
         assert breaker._circuits["read"].phase.leases == {}
 
 
+# ---------------------------------------------------------------------------------------------------------------- R01
+
+
+def test_r01_ten_thousand_tasks_at_once_while_it_is_half_open(figure):
+    """One is let in, all others are refused; and with each success twice as many, until it is closed."""
+
+    async def one(db, number, found):
+        try:
+            await db.get(Payment, f"p{number}")
+            found["done"] += 1
+        except CircuitOpen:
+            found["refused"] += 1
+
+    async def main(server):
+        # A loop with so many tasks is busy for a second: what it has let in must have time to be heard.
+        settings = {"circuit_breaker": CircuitBreakerConfig(timeout=30), "operation_timeout": 60}
+        settings |= {"request_timeout": 30, "connection_timeout": 30}
+        async with AsyncDB(Presets.local_development(endpoint=server.endpoint, **settings)) as db:
+            rounds = []
+            await db.get(Payment, "p1")
+            db.breaker.isolate("read")
+            circuit = db.breaker._circuits["read"]
+            circuit.phase.until = time.monotonic()
+            while db.breaker.states["read"] is not BreakerState.CLOSED:
+                before, found = len(server.requests), Counter()
+                await asyncio.gather(*(one(db, number, found) for number in range(10_000)))
+                rounds.append((len(server.requests) - before, found["refused"]))
+                assert found.total() == 10_000
+            return rounds
+
+    with FaultServer(lambda _: answers.json({}).delayed(0.01)) as server:
+        rounds = asyncio.run(main(server))
+    figure(
+        f"R01: of 10,000 reads at once a half-open circuit lets through {', '.join(str(sent) for sent, _ in rounds)}"
+    )
+    assert rounds[0][0] == 1
+    assert all(sent <= 16 for sent, refused in rounds if refused)
+    assert len(rounds) <= 5
+
+
 # ---------------------------------------------------------------------------------------------------------------- R02
 
 
