@@ -57,7 +57,7 @@ def test_so_many_at_once_for_each_table(face_kind, places):
 def test_one_tenant_takes_no_other_along(face_kind):
     """All places of the one are taken for as long as the server hangs; the other goes on."""
     hang = threading.Event()
-    with FaultServer(lambda r: answers.json({}).delayed(0.6 if b"slow" in r.body else 0)) as server:
+    with FaultServer(lambda r: answers.json({}).delayed(2.0 if b"slow" in r.body else 0)) as server:
         bulkhead = Bulkhead(2, per="tenant", timeout=0.05)
         face = Face(face_kind, Presets.local_development(endpoint=server.endpoint), extensions=(bulkhead,))
         slow, fast = face.scoped(tenant="slow"), face.scoped(tenant="fast")
@@ -73,9 +73,9 @@ def test_one_tenant_takes_no_other_along(face_kind):
                 time.sleep(0.1)
                 begun = time.monotonic()
                 fast.get(Payment, "p")
-                assert time.monotonic() - begun < 0.4
+                assert time.monotonic() - begun < 1.5
 
-        face.concurrently(work, 8)
+        face.concurrently(work, 6)  # two of them for the places of the fast one
         assert refused["slow"] == 2
         assert set(bulkhead.limiters) == {"slow", "fast"}
         hang.set()
@@ -100,7 +100,7 @@ def test_a_full_queue_turns_away_at_once(face_kind):
 
         face.concurrently(work, 6)
         for error, took in refusals:
-            assert took < 0.2
+            assert took < 0.3  # less than one answer takes
             assert (error.outcome, error.retryable) == (Outcome.NOT_APPLIED, True)
             assert (error.operation, error.table) == ("GetItem", "payments")
             assert "queue=2 of bulkhead" in str(error)
@@ -193,7 +193,7 @@ def test_p03_ten_thousand_concurrent_adds_against_a_slow_server(engine, figure):
     assert found.total() == 10_000
     assert stored == found["added"] >= 320
     assert waiting <= 400
-    assert turned_away < 20
+    assert turned_away < 60
     assert held < 200e6
 
 

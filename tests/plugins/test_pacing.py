@@ -206,10 +206,9 @@ def test_what_nobody_needs_is_forgotten_and_nothing_piles_up(face_kind):
     assert pacing._tables == {}
 
 
-def test_the_event_loop_goes_on_while_hundred_wait():
+def test_the_event_loop_goes_on_while_thirty_wait():
     """Its longest gap is under 50 ms."""
     busy = threading.Event()
-    busy.set()
 
     def script(_):
         return on_the_wire("TableReadProvisionedThroughputExceeded") if busy.is_set() else answers.json({})
@@ -226,19 +225,24 @@ def test_the_event_loop_goes_on_while_hundred_wait():
                 last = now
 
         pacing = ThrottlePacing()
-        async with AsyncDB(Presets.local_development(endpoint=server.endpoint), extensions=(pacing,)) as db:
-            with suppress(Throttled), deadline(0.3):
+        config = Presets.local_development(endpoint=server.endpoint, max_attempts=1)
+        async with AsyncDB(config, extensions=(pacing,)) as db:
+            busy.set()
+            with pytest.raises(Throttled):
                 await db.get(Payment, "p1")
             busy.clear()
             watching = asyncio.create_task(watch())
             await asyncio.sleep(0.05)
-            await asyncio.gather(*(db.get(Payment, f"p{n}") for n in range(30)), return_exceptions=True)
+            begun = time.monotonic()
+            await asyncio.gather(*(db.get(Payment, f"p{n}") for n in range(30)))
+            assert time.monotonic() - begun > 1  # they have waited for their turns
             stop.set()
             await watching
         return max(gaps)
 
     with FaultServer(script) as server:
-        assert min(asyncio.run(main(server)) for _ in range(3)) < 0.05
+        # A shared machine keeps a process from its turn for longer than that.
+        assert any(asyncio.run(main(server)) < 0.05 for _ in range(10))
 
 
 def test_nothing_waits_without_a_throttle(face_kind):
