@@ -42,7 +42,7 @@ def _full_retry_budget():
 @pytest.fixture(scope="module")
 def made(engine):
     """The tables of this module."""
-    prefix = "breaker-"
+    prefix = "breaker-plugin-"
     with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix)) as db:
         db.tables.create(Payment)
         db.tables.create(Order)

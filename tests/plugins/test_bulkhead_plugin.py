@@ -154,7 +154,7 @@ def rss():
 
 def test_p03_ten_thousand_concurrent_adds_against_a_slow_server(engine, figure):
     """Memory is bounded by the queue, who is too many is told so at once, and each add that was taken is there once."""
-    prefix = "bulkhead-"
+    prefix = "bulkhead-plugin-"
 
     async def main(server):
         bulkhead = Bulkhead(20, queue=300)
@@ -199,7 +199,7 @@ def test_p03_ten_thousand_concurrent_adds_against_a_slow_server(engine, figure):
 
 def test_p03_by_threads(engine):
     """A thousand threads would be too many for a machine; two hundred, each with adds one after the other."""
-    prefix = "bulkhead-"
+    prefix = "bulkhead-plugin-"
     with FaultServer(lambda _: answers.honest().delayed(0.01), backend=EngineBackend(engine.endpoint)) as server:
         bulkhead = Bulkhead(10, queue=30)
         face = Face(

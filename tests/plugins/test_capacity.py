@@ -170,7 +170,7 @@ def test_a_task_that_is_cancelled_while_it_waits_gives_back_what_it_reserved():
 def test_on_an_engine(engine, face_kind):
     limiter = CapacityLimiter(read_units=1_000, write_units=1_000)
     face = Face(
-        face_kind, Presets.local_development(endpoint=engine.endpoint, table_prefix="capacity-"), extensions=(limiter,)
+        face_kind, Presets.local_development(endpoint=engine.endpoint, table_prefix="capacity-plugin-"), extensions=(limiter,)
     )
     face.tables.ensure(Payment, Order)
     key = f"{face_kind}-{time.monotonic_ns()}"
