@@ -17,7 +17,15 @@ Example::
 
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.config.settings import Config, Credentials, HighThroughput, Presets, config_from_env, env_or_default
+from dynamorm.config.settings import (
+    CircuitBreakerConfig,
+    Config,
+    Credentials,
+    HighThroughput,
+    Presets,
+    config_from_env,
+    env_or_default,
+)
 from dynamorm.expressions.path import Condition, Update
 from dynamorm.models.declare import Attr, attr, created_at, gsi, lsi, partition_key, sort_key, ttl, updated_at, version
 from dynamorm.models.model import Mixin, Model
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
     from .plugin import Plugin, PluginContext
+    from .plugins import LoggingPlugin, MetricsPlugin
 
 __all__ = [
     "DB",
@@ -56,6 +65,7 @@ __all__ = [
     "Attr",
     "BatchFailure",
     "BatchResult",
+    "CircuitBreakerConfig",
     "Codec",
     "Condition",
     "ConditionFailed",
@@ -66,6 +76,8 @@ __all__ = [
     "HighThroughput",
     "IndexSettings",
     "Json",
+    "LoggingPlugin",
+    "MetricsPlugin",
     "Mixin",
     "Model",
     "NotFound",
@@ -107,6 +119,8 @@ _LAZY = {
     "BatchResult": "batch_result",
     "DB": "faces.blocking.db",
     "IndexSettings": "schema.table_settings",
+    "LoggingPlugin": "plugins",
+    "MetricsPlugin": "plugins",
     "Page": "ops.queries.pages",
     "Plugin": "plugin",
     "PluginContext": "plugin",

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from datetime import timedelta
 from time import monotonic
 from typing import Any, Final, Self
 
 from .arguments import check_seconds
-
-_end: Final[ContextVar[float | None]] = ContextVar("dynamorm deadline", default=None)
+from .errors import InvalidUse
 
 _LONGEST: Final = 1e9
 """Seconds, 31 years: the clocks of all platforms can still add them to the present."""
+
+
+class _Block:
+    """One block that has been entered. It is over for everybody at once, whichever context it is left in.
+
+    For a generator may be closed in another one, and two of them may be left in another order than they were entered.
+    """
+
+    __slots__ = ("end", "is_over", "of", "outer")
+
+    def __init__(self, of: deadline, end: float, outer: _Block | None) -> None:
+        self.of: deadline = of
+        self.end: float = end
+        self.outer: _Block | None = outer
+        self.is_over: bool = False
+
+
+_block: Final[ContextVar[_Block | None]] = ContextVar("dynamorm deadline", default=None)
+"""The innermost block of this thread or task; those that are over are passed by."""
 
 
 class _Use:
@@ -41,11 +59,11 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
             await db.update(payment, Payment.amount.add(5))
     """
 
-    __slots__ = ("_seconds", "_tokens")
+    __slots__ = ("_blocks", "_seconds")
 
     def __init__(self, seconds: float | timedelta) -> None:
         self._seconds: float = check_seconds("seconds", seconds, 0.0, _LONGEST, positive=True, subject="a deadline")
-        self._tokens: list[Token[float | None]] = []
+        self._blocks: list[_Block] = []
 
     @classmethod
     def from_lambda(cls, context: Any, margin: float | timedelta = 0.5) -> Self:
@@ -54,27 +72,59 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
         ``context`` is the second argument of the handler. With less than ``margin`` left, verbs send nothing and raise
         `DeadlineExceeded`.
 
-        Raises: ValidationError for a margin that is no time.
+        Raises: ValidationError for a margin that is no time; InvalidUse for what is no context of Lambda.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
 
         Example: ``with deadline.from_lambda(context): db.create(payment)``
         """
-        return cls(max(context.get_remaining_time_in_millis() / 1000.0 - check_seconds("margin", margin), 1e-6))
+        margin = check_seconds("margin", margin)
+        try:
+            left = context.get_remaining_time_in_millis() / 1000.0
+        except (AttributeError, TypeError):
+            raise InvalidUse(
+                "deadline.from_lambda takes the context of the invocation, the second argument of the handler, not"
+                f" {type(context).__name__}: def handler(event, context)"
+            ) from None
+        return cls(max(left - margin, 1e-6))
 
     def __enter__(self) -> Self:
         """Begin to count."""
-        end, outer = monotonic() + self._seconds, _end.get()
-        self._tokens.append(_end.set(end if outer is None else min(end, outer)))
+        block = _Block(self, monotonic() + self._seconds, _innermost())
+        self._blocks.append(block)
+        _block.set(block)
         USE.ever = True
         return self
 
     def __exit__(self, *_: object) -> None:
         """Return to the deadline around this one, if there is one."""
-        _end.reset(self._tokens.pop())
+        block = here = _innermost()
+        while block is not None and block.of is not self:
+            block = block.outer
+        if block is None:  # left in another context than it was entered in
+            block = self._blocks[-1]
+        block.is_over = True
+        self._blocks.remove(block)
+        if block is here:
+            _block.set(_innermost())
+
+
+def _innermost() -> _Block | None:
+    """The innermost block that is not over."""
+    block = _block.get()
+    while block is not None and block.is_over:
+        block = block.outer
+    return block
 
 
 def remaining() -> float | None:
-    """Seconds until the innermost deadline of this thread or task ends, negative behind it; None without one."""
-    end = _end.get()
-    return None if end is None else end - monotonic()
+    """Seconds until the nearest deadline of this thread or task ends, negative behind it; None without one."""
+    block = _innermost()
+    if block is None:
+        return None
+    end, outer = block.end, block.outer
+    while outer is not None:
+        if outer.end < end and not outer.is_over:
+            end = outer.end
+        outer = outer.outer
+    return end - monotonic()

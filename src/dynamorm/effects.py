@@ -142,20 +142,41 @@ class Acquire(_Effect):
             """Never reached; `with` looks for it first."""
 
 
+class Hedge(_Effect):
+    """Run ``first``; when it has not ended after ``after`` seconds, run ``second()`` beside it. The first result counts.
+
+    ``second`` may still think better of it, and return None: then the first one is waited for alone.
+    Answered with the result, and whether it is that of the second. The other flow is closed, in the place where it waits: so
+    both must be such as may be done twice and left half done, as reads are. What fails waits for the other; when both
+    have failed, the failure of the first one is thrown in. One that fails in less than ``after`` has no second.
+
+    Raises: ValidationError for what is no time.
+
+    Example::
+
+        answer, by_second = yield Hedge(call(op), lambda: call(copy(op)), after=0.02)
+    """
+
+    __slots__ = ("after", "first", "second")
+
+    def __init__(self, first: Flow[Any], second: Callable[[], Flow[Any] | None], after: float | timedelta) -> None:
+        if not hasattr(first, "gi_code") and not isinstance(first, Generator):
+            raise InvalidUse(f"Hedge takes a flow, and a function that gives another one, not {type(first).__name__}")
+        if not callable(second):
+            raise InvalidUse(
+                f"the second flow of a Hedge is seldom needed: give a function that makes it, not {type(second).__name__}"
+            )
+        self.first: Flow[Any] = first
+        self.second: Callable[[], Flow[Any] | None] = second
+        self.after: float = check_seconds("after", after, 0.0, _LONGEST)
+
+
 def _not_called(given: Any) -> InvalidUse:
     """The error for what stands in the place of a function that `Call` is to call; a coroutine is closed."""
     return InvalidUse(
         f"Call takes a function for the blocking face, and a coroutine function for the asyncio face, not {type_given(given)}: it calls"
         " them itself, `yield Call(fetch, fetch_async)`"
     )
-
-
-class AttemptRefused(Exception):
-    """Thrown in in the place of a reply: a plugin has refused the attempt, and ``error`` is why. Nothing of it was sent."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error: Exception = error
 
 
 class Reply(Protocol):
@@ -204,12 +225,17 @@ class TransportError(Exception):
 
     ``stage`` is one of: ``pool``, ``dns``, ``connect``, ``tls``, ``certificate``, ``forbidden`` (an address that is
     never contacted), ``send``, ``receive``, ``timeout``, ``protocol`` (bytes came that are not a valid answer).
-    ``fatal`` means that another attempt cannot help. ``fresh`` is False when a reused connection died before the
+    ``fatal`` means that another attempt cannot help. ``misconfigured``: no such name, a certificate that is not accepted, an
+    address that is never contacted; the settings are to blame, not the service. ``fresh`` is False when a reused connection died before the
     first byte of an answer, which is the normal end of an idle connection.
     """
 
+    misconfigured: bool = False
+
     def __init__(self, stage: str, detail: str, *, sent: bool, fatal: bool = False, fresh: bool = True) -> None:
         super().__init__(f"{stage}: {detail}")
+        if stage in {"certificate", "forbidden"}:
+            self.misconfigured = True
         self.stage = stage
         self.detail = detail
         self.sent = sent

@@ -14,10 +14,17 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
 | ``around(call)`` | wraps each request with its retries; see `AroundHook` |
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
+| ``retried(call, error)`` | an attempt has failed by this error, and another one begins now |
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
+| ``ended(operation, error)`` | looks at the end of each verb; see `EndHook` |
+| ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
-| ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
+| ``registered(db)`` | it is registered with this database, which may not be complete yet: to be kept in mind |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
+| ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
+
+A plugin that has only ``observed``, ``retried``, ``observe``, ``ended``, ``gauges``, ``registered`` and ``forked`` changes nothing: it may be
+registered at any time, and sees what begins after that, in the views that were made before, too.
 """
 
 from __future__ import annotations
@@ -25,9 +32,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from .effects import Acquire
+from msgspec import Struct
+from msgspec.json import decode, encode
+
+from .effects import Acquire, Hedge
 from .errors import ValidationError
 from .limiter import Limiter, Permit
+from .wire.consumed import ConsumedCapacity, consumed_of
+from .wire.outcomes import class_of
+from .wire.partitions import Partitions
+from .wire.redaction import redacted, without_literals
+from .wire.reply import ServiceFault, parse_error
 
 if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import StoredItem
@@ -38,7 +53,6 @@ if TYPE_CHECKING:
     from dynamorm.schema.schema import Field, Schema
 
     from .effects import Flow, Reply
-    from .wire.consumed import ConsumedCapacity
 
 __all__ = [
     "HOOKS",
@@ -47,8 +61,10 @@ __all__ = [
     "AttemptHook",
     "Call",
     "CallFlow",
+    "EndHook",
     "FieldCodec",
     "FieldHook",
+    "Hedge",
     "Limiter",
     "ModelHook",
     "ObserveHook",
@@ -60,48 +76,35 @@ __all__ = [
     "VerbFlow",
     "VerbHook",
     "WriteRule",
+    "attempt_class",
     "consumed",
+    "without_values",
 ]
 
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """(encode, decode) around one field's stored form."""
 
 
-class Operation:
+class Operation(Struct, eq=False):  # made for each verb: a struct is made in half the time of a class
     """One verb on its way, as plugins see it: to be read, not changed.
 
     ``verb`` is the name of the method (``"get"``, ``"create"``, ``"all"``; an upsert is ``"update"``). ``model`` is its
     class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
-    called on. ``started`` is the monotonic time at which it began, in seconds. ``page`` counts the pages of an iteration
-    from 0; None for what is no iteration.
+    called on. ``started`` is the monotonic time at which it began, in seconds, and ``took`` the seconds that it took, None
+    before its end (see `EndHook`). ``page`` counts the pages of an iteration from 0; None for what is no iteration.
     """
 
-    __slots__ = ("_begin", "_key", "index", "limit", "model", "page", "scope", "started", "table", "verb")
-
-    def __init__(
-        self,
-        verb: str,
-        model: type[Any] | None,
-        table: str | None,
-        key: Callable[[], tuple[Any, ...] | None],
-        begin: Callable[[], Flow[Any]],
-        *,
-        scope: Mapping[str, str],
-        started: float,
-        index: str | None = None,
-        limit: int | None = None,
-        page: int | None = None,
-    ) -> None:
-        self.verb: str = verb
-        self.model: type[Any] | None = model
-        self.table: str | None = table
-        self.index: str | None = index
-        self.limit: int | None = limit
-        self.page: int | None = page
-        self.scope: Mapping[str, str] = scope
-        self.started: float = started
-        self._key = key
-        self._begin = begin
+    verb: str
+    model: type[Any] | None
+    table: str | None
+    scope: Mapping[str, str]
+    started: float
+    _key: Callable[[], tuple[Any, ...] | None]
+    index: str | None = None
+    limit: int | None = None
+    page: int | None = None
+    took: float | None = None
+    _begin: tuple[Any, ...] | None = None  # what the innermost layer needs
 
     @property
     def key(self) -> tuple[Any, ...] | None:
@@ -111,6 +114,9 @@ class Operation:
     def __repr__(self) -> str:
         name = "" if self.model is None else f" {self.model.__name__}"
         return f"<Operation {self.verb}{name}>"  # a key is a value, and so nobody's business
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("verb", self.verb), ("model", self.model)]
 
 
 class PluginContext:
@@ -290,6 +296,11 @@ class Call(Protocol):
         """The verb that it belongs to."""
         ...
 
+    @property
+    def writes(self) -> bool:
+        """Whether it may change what is stored: a table, an item, a token."""
+        ...
+
 
 def consumed(call: Call, reply: Reply | None) -> tuple[ConsumedCapacity, ...]:
     """The units that a call has taken, as its reply tells: one entry for each table and, with ``"INDEXES"``, each index.
@@ -301,9 +312,30 @@ def consumed(call: Call, reply: Reply | None) -> tuple[ConsumedCapacity, ...]:
 
     Example: ``sum(units.read_units for units in consumed(call, reply))``
     """
-    from .wire.consumed import consumed_of  # only where a plugin asks
-
     return () if reply is None else consumed_of(call.name, call.body, reply.body)
+
+
+def partitions() -> Partitions:
+    """A reader of which partitions requests are for: ``learn(schema)`` of each model, then ``of(call)``.
+
+    That gives pairs of a place, ``(table, index or None)``, and a value as DynamoDB has it, ``{"S": "p1"}``: keys are values, and
+    nothing for logs.
+
+    Example: ``for (table, index), value in self.partitions.of(call): self.counts[table, hash(str(value))] += 1``
+    """
+    return Partitions()
+
+
+def refusal(reply: Reply | None) -> ServiceFault | None:
+    """The refusal that a reply is, as data: ``code``, ``kind``, ``throttling`` (limits with their ARNs); None for another one.
+
+    It may hold the stored item, so it is nothing for logs.
+
+    Example: ``resources = [limit.resource for limit in refusal(reply).throttling]``
+    """
+    if reply is None or reply.status == 200:
+        return None
+    return parse_error(reply.status, reply.body)
 
 
 class FieldHook(Protocol):
@@ -327,7 +359,9 @@ VerbFlow: TypeAlias = "Callable[[Operation], Flow[Any]]"
 
 
 class VerbHook(Protocol):
-    """``operation(next)`` returns a flow function that may refuse, answer or repeat the verb it wraps. Composed once.
+    """``operation(next)`` returns a flow function that may refuse, answer or repeat the verb it wraps.
+
+    It is composed anew with each change of the plugins, so state is for the plugin to hold.
 
     Example::
 
@@ -350,7 +384,10 @@ CallFlow: TypeAlias = "Callable[[Call], Flow[Any]]"
 
 
 class AroundHook(Protocol):
-    """``around(call)`` returns a call that may answer, refuse, retry or add to the one it wraps. Composed once."""
+    """``around(call)`` returns a call that may answer, refuse, retry or add to the one it wraps.
+
+    It is composed anew with each change of the plugins, so state is for the plugin to hold.
+    """
 
     def __call__(self, call: CallFlow, /) -> CallFlow:
         """The call to go on with."""
@@ -363,13 +400,52 @@ class AttemptHook(Protocol):
     What is no `DynamORMError` becomes the cause of a `PluginRefused`.
 
     For each attempt that was admitted, and only for these, ``observed(call, reply, error)`` is called exactly once: with its
-    reply, with the error, or with neither where it was abandoned (cancelled, closed, interrupted). A refused first attempt
-    ends the call with what ``admit`` raised; a later one, behind an attempt that may have been applied, with
-    `OutcomeUnknown`.
+    reply; with the error, where no reply came or none that can be believed; or with neither where it was abandoned
+    (cancelled, closed, interrupted, refused by another plugin). `attempt_class` has a word for each of these. A refused
+    first attempt ends the call with what ``admit`` raised; a later one, behind an attempt that may have been applied, with
+    `OutcomeUnknown`. Plugins are asked outermost first, and told innermost first.
     """
 
     def __call__(self, call: Call, /) -> None:
         """Admit one attempt, or raise."""
+        ...
+
+
+def attempt_class(reply: Reply | None, error: BaseException | None) -> str:
+    """What an attempt came to, in one word, for what ``observed`` is told; also for the error that ``retried`` is told.
+
+    ``ok``; refused: ``throttled``, ``conflict``, ``in_progress``, ``condition``, ``cancelled``, ``mismatch``, ``credentials``,
+    ``skew``, ``denied``, ``not_found``, ``validation``, ``in_use``, ``server_error``, ``refused`` (for another reason); no
+    reply: ``pool``, ``dns``, ``connect``, ``tls``, ``certificate``, ``forbidden``, ``send``, ``receive``, ``timeout``; none that
+    can be believed: ``checksum``, ``malformed``; ``abandoned``.
+
+    Example: ``self.attempts[call.name, attempt_class(reply, error)] += 1``
+    """
+    if error is None and reply is not None and reply.status == 200:
+        return "ok"
+    return class_of(reply, error)
+
+
+def without_values(call: Call) -> str:
+    """The request of a call as JSON for a log: ``"?"`` for each value of an item, each token, and each literal of PartiQL.
+
+    Names of attributes, expressions and the types of values stay.
+
+    Example: ``log.info("%s %s", call.name, without_values(call))``
+    """
+    return encode(without_literals(redacted(decode(call.body)))).decode()
+
+
+class EndHook(Protocol):
+    """``ended(operation, error)`` sees the end of each verb, exactly once: ``error`` is what the caller gets, or None.
+
+    Also that of one that was refused by a plugin, cancelled or interrupted (the error is no `Exception` then), or closed
+    (`GeneratorExit`). It is outside of all layers, so that it sees what the caller sees, and ``operation.took`` is set. It
+    must not block; its failures are logged, at most once a minute.
+    """
+
+    def __call__(self, operation: Operation, error: BaseException | None, /) -> None:
+        """Look at the end of one verb."""
         ...
 
 

@@ -27,6 +27,7 @@ OWNERS = {
         "dynamorm.io.aio",
         "dynamorm.io.aio_acquire",
         "dynamorm.io.aio_bell",
+        "dynamorm.io.aio_hedge",
         "dynamorm.io.aio_link",
         "dynamorm.io.own_loop",
         *BESIDE,

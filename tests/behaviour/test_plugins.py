@@ -722,3 +722,32 @@ def test_a_use_that_is_refused_changes_nothing(plugged, key):
         db.use(Mock())
     db.create(Payment(id=key))
     assert db.get(Payment, key).id == key
+
+
+def test_a_plugin_is_told_with_which_database_it_is_registered(engine, made, face_kind):
+    class Told:
+        name = "told"
+
+        def __init__(self):
+            self.databases = []
+
+        def registered(self, db):
+            self.databases.append(db)
+
+    class Failing:
+        name = "failing"
+
+        def registered(self, db):
+            raise RuntimeError("not with this one")
+
+    first, second = Told(), Told()
+    second.name = "second"
+    config = Presets.local_development(endpoint=engine.endpoint, table_prefix=made)
+    face = Face(face_kind, config, extensions=(first,))
+    face.get(Payment, "p")
+    face.inner.use(second)  # it only looks
+    assert first.databases == second.databases == [face.inner]
+    with pytest.raises(RuntimeError, match="not with this one"):
+        face.inner.use(Failing())
+    assert [plugin.name for plugin in face.inner._session.plugins] == ["told", "second"]
+    face.close()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dynamorm import Attr, Credentials, DynamORMError, Model, Outcome, Unique, attr, deadline, partition_key
-from dynamorm.errors import DeadlineExceeded, OutcomeUnknown, ValidationError
+from dynamorm.errors import DeadlineExceeded, InvalidUse, OutcomeUnknown, ValidationError
 from dynamorm.testing import answers
 from tests.faults.stage import Stage
 from tests.faults.verbs import Counter, Payment, Verb
@@ -178,6 +178,125 @@ def test_lambda_gives_its_own_time() -> None:
         assert 2.0 < (remaining() or 0) <= 2.5
     with deadline.from_lambda(Context(), margin=5):
         assert (remaining() or 0) <= 0.001
+
+
+def test_with_less_than_the_margin_left_the_block_runs_and_sends_nothing(stage: Make) -> None:
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 400
+
+    here = stage()
+    here.prepare(SEVERAL[0])
+    before, ran = len(here.server.requests), []
+
+    def act(db: Any) -> Any:
+        ran.append(1)
+        return db.put(Payment(id="p1", amount=1))
+
+    async def outer() -> Any:
+        with deadline.from_lambda(Context()):  # a margin of half a second
+            return await act(here.db.inner)
+
+    def both() -> Any:
+        if here.db._loop is not None:
+            return here.db._loop.run(outer())
+        with deadline.from_lambda(Context()):
+            return act(here.db.inner)
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        both()
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert ran == [1]
+    assert len(here.server.requests) == before
+
+
+@pytest.mark.parametrize("wrong", [None, object(), {}, "context", 3000])
+def test_what_is_no_context_of_lambda(wrong: Any) -> None:
+    with pytest.raises(InvalidUse, match="takes the context of the invocation"):
+        deadline.from_lambda(wrong)
+
+
+def _within_a_deadline(seconds: float) -> Any:
+    from dynamorm.deadlines import remaining
+
+    with deadline(seconds):
+        while True:
+            yield remaining()
+
+
+def test_generators_leave_no_deadline_behind_in_whatever_order_they_end() -> None:
+    from dynamorm.deadlines import remaining
+
+    one, other = _within_a_deadline(10), _within_a_deadline(60)
+    assert next(one) <= 10
+    assert next(other) <= 10
+    one.close()
+    assert 50 < next(other) <= 60
+    other.close()
+    assert remaining() is None
+
+
+def test_a_generator_that_is_closed_in_another_context() -> None:
+    from contextvars import copy_context
+
+    from dynamorm.deadlines import remaining
+
+    one = _within_a_deadline(10)
+    inside = copy_context()
+    inside.run(next, one)
+    assert remaining() is None
+    with deadline(60):
+        one.close()  # elsewhere than it began
+        assert 50 < (remaining() or 0) <= 60
+    assert inside.run(remaining) is None
+    assert remaining() is None
+
+
+def test_an_async_generator_that_nobody_read_to_its_end() -> None:
+    from dynamorm.deadlines import remaining
+
+    async def pages() -> Any:
+        with deadline(10):
+            yield remaining()
+
+    async def reader(made: list[Any]) -> Any:
+        found = pages()
+        made.append(found)
+        return await anext(found)
+
+    async def main() -> None:
+        made: list[Any] = []
+        assert await asyncio.create_task(reader(made)) <= 10
+        assert remaining() is None
+        await made[0].aclose()  # in this task, not in the one that began it
+        assert remaining() is None
+
+    asyncio.run(main())
+
+
+def test_one_deadline_for_several_threads_and_again() -> None:
+    from dynamorm.deadlines import remaining
+
+    shared = deadline(10)
+    barrier = threading.Barrier(4)
+    seen: list[Any] = []
+
+    def work() -> None:
+        with shared:
+            barrier.wait()
+            seen.append(remaining())
+            barrier.wait()
+        seen.append(remaining())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(one is None for one in seen) == [False] * 4 + [True] * 4
+    with shared, shared:
+        assert 9 < (remaining() or 0) <= 10
+    assert remaining() is None
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, "1", None, float("nan"), float("inf"), timedelta(0)])

@@ -10,6 +10,7 @@ from dynamorm import Attr, Model, Presets, TableSettings, Unique, attr, errors, 
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.streams import ChangeKind, StreamCheckpoint, decode
+from dynamorm.testing import EngineBackend, FaultServer
 from tests.behaviour.kit import Recorder, ask
 from tests.support.faces import Face
 
@@ -103,6 +104,37 @@ def test_every_change_of_an_item_comes_in_order(db):
     assert (found[0].new.proof, found[0].new.tags) == (b"\xff", {"x"})
     assert (found[0].view, found[0].is_ttl_expiry) == ("NEW_AND_OLD_IMAGES", False)
     assert abs(found[0].created_at.timestamp() - time.time()) < 120
+
+
+def test_a_plugin_that_comes_late_looks_at_the_other_host_and_streams_stay_there(face_kind, engine):
+    class Attempts:
+        name = "attempts"
+
+        def __init__(self):
+            self.names = []
+
+        def observed(self, call, reply, error):
+            self.names.append(call.name)
+
+    with (
+        FaultServer(backend=EngineBackend(engine.endpoint)) as here,
+        FaultServer(backend=EngineBackend(engine.endpoint)) as there,
+    ):
+        config = Presets.local_development(
+            endpoint=here.endpoint, streams_endpoint=there.endpoint, table_prefix=f"s{uuid.uuid4().hex}-"
+        )
+        face, late = Face(face_kind, config), Attempts()
+        face.tables.create(Note)
+        with face.stream(Note, idle_timeout=0) as stream:
+            face.use(late)
+            face.create(Note(id="n1"))
+            assert [record.keys for record in stream] == [("n1",)]
+        asked = [request.operation for request in there.requests]
+        assert "GetRecords" in asked
+        assert not {"GetRecords", "GetShardIterator"} & {request.operation for request in here.requests}
+        assert [name for name in late.names if name in asked] == asked
+        face.tables.delete(Note)
+        face.close()
 
 
 @pytest.mark.parametrize(

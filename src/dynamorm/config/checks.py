@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_seconds
+from dynamorm.config.circuit_breaker import CircuitBreakerConfig
 from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.config.endpoint import EndpointURL, host_allowed, parse_endpoint, region_of
 from dynamorm.config.partitions import is_aws_host, is_dual_stack
@@ -30,6 +31,7 @@ _FLAGS: Final = (
     "write_tokens",
     "strict_creates",
     "trust_env",
+    "metrics",
     "embedded",
 )
 _OPEN_FLAGS: Final = ("use_fips_endpoint", "use_dualstack_endpoint")
@@ -94,6 +96,9 @@ def _check_types(config: Config) -> None:
         _check_choice(name, getattr(config, name), choices)
     if not isinstance(config.performance, HighThroughput):
         raise ConfigError(f"performance must be HighThroughput(...), not {type(config.performance).__name__}")
+    breaker: Any = config.circuit_breaker
+    if breaker is not None and not isinstance(breaker, CircuitBreakerConfig):
+        raise ConfigError(f"circuit_breaker must be CircuitBreakerConfig(...) or None, not {type(breaker).__name__}")
     if config.cursor_key is not None:
         force_set(config, "cursor_key", CursorKeys.of(config.cursor_key))
     _check_who(config)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from dynamorm.config.checks import check, check_names
+from dynamorm.config.circuit_breaker import CircuitBreakerConfig
 from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.config.endpoint import parse_endpoint, region_of
 from dynamorm.config.parts import Credentials, CredentialsProvider, HighThroughput, Settings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from enum import IntEnum
 
 __all__ = [
+    "CircuitBreakerConfig",
     "Config",
     "Credentials",
     "CredentialsProvider",
@@ -57,6 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     How long and how often (times are float seconds or a timedelta):
 
     * ``performance``: the pool and the time-outs of one attempt, `HighThroughput`.
+    * ``circuit_breaker`` (None): when requests are refused at once, because DynamoDB does not answer: `CircuitBreakerConfig`.
     * ``operation_timeout`` (8.0): for a whole operation with its retries. A transaction that DynamoDB recovers by
       itself is settled about 6.5 s after the first attempt, so less than 7.5 s turns some of them into unknowns.
     * ``max_attempts`` (4): requests per operation, the first included, as in AWS's SDKs for DynamoDB.
@@ -89,6 +92,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
       process; or a list of them, of which the first seals and all open. Left out: a key of the process.
     * ``trust_env`` (False): True reaches https endpoints through the HTTP proxy that HTTPS_PROXY (or ALL_PROXY) names,
       but for the hosts in NO_PROXY; TLS is spoken with DynamoDB itself, through the tunnel. Never to this machine.
+    * ``metrics`` (False): True counts for ``db.metrics()`` from the first verb on, and not only from its first call on.
 
     Where ``region``, ``endpoint``, ``streams_endpoint``, ``ca_bundle``, ``retry_mode`` and the four settings of AWS's
     hosts are left out, AWS's own settings decide when a database is opened, as in AWS's SDKs: variables such as
@@ -125,6 +129,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
             profile: str | None = None,
             table_prefix: str = "",
             performance: HighThroughput = ...,
+            circuit_breaker: CircuitBreakerConfig | None = None,
             operation_timeout: float | timedelta = 8.0,
             max_attempts: int = 4,
             retry_mode: Literal["standard"] | None = None,
@@ -145,6 +150,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
             strict_creates: bool = False,
             cursor_key: bytes | str | Iterable[bytes | str] | CursorKeys | None = None,
             trust_env: bool = False,
+            metrics: bool = False,
             preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default",
             embedded: bool = False,
         ) -> None: ...
@@ -161,6 +167,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     profile: str | None = None
     table_prefix: str = ""
     performance: HighThroughput = HighThroughput()
+    circuit_breaker: CircuitBreakerConfig | None = None
     operation_timeout: float = 8.0
     max_attempts: int = 4
     retry_mode: Literal["standard"] | None = None
@@ -181,6 +188,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     strict_creates: bool = False
     cursor_key: CursorKeys | None = None
     trust_env: bool = False
+    metrics: bool = False
     preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default"
     embedded: bool = False
 

@@ -5,7 +5,8 @@ They split by what a payment may do next::
     DynamORMError
     ├── Retryable                   nothing happened: try again
     │   ├── Throttled               .reasons, .resource
-    │   ├── Unavailable (PoolTimeout, ConnectFailed, ServerError)
+    │   ├── Unavailable (PoolTimeout, ConnectFailed, ServerError, Backpressure)
+    │   │   └── CircuitOpen         .retry_after
     │   └── TransactionConflict
     ├── Rejected                    the same call will fail again, and nothing happened unless ``outcome`` says otherwise
     │   ├── ConfigError (UnknownSetting), ModelError
@@ -85,6 +86,31 @@ class ServerError(Unavailable):
     """The service kept answering 5xx to a call that changes nothing."""
 
     code = "ErrServer"
+
+
+class CircuitOpen(Unavailable):
+    """The circuit breaker refused a request, because DynamoDB has not answered lately. Nothing of it was sent.
+
+    ``retry_after`` is how many seconds it will refuse others, as far as is known now. Behind an attempt that may have been
+    applied the write ends as `OutcomeUnknown`, with this one in ``earlier``.
+
+    Example: ``except CircuitOpen as error: response.headers["Retry-After"] = str(math.ceil(error.retry_after))``
+    """
+
+    code = "ErrCircuitOpen"
+
+    def __init__(self, message: str, *, retry_after: float = 0.0, **info: Any) -> None:
+        super().__init__(message, **info)
+        self.retry_after: float = retry_after
+
+
+class Backpressure(Unavailable):
+    """So many wait already that this one was turned away at once. Nothing of it was sent.
+
+    Example: ``except Backpressure: return 503``
+    """
+
+    code = "ErrBackpressure"
 
 
 class TransactionConflict(Retryable):

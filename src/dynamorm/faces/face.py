@@ -64,6 +64,24 @@ class Face:
         on_error = check_choice("on_error", on_error, ("log", "raise_after"), error=ConfigError)
         self._plugins().register(self._session, self, plugins, raise_after=on_error == "raise_after")
 
+    def gauges(self) -> dict[str, float]:
+        """Numbers of this moment: connections, what waits for one, what is left for retries; and what plugins add.
+
+        ``pool_busy``, ``pool_idle``, ``pool_waiting``, ``pool_connections_max``; ``pool_waits`` and ``pool_wait_seconds`` (how
+        often a request has waited for a connection, and how long in all); ``retry_tokens`` (of 500; a retry takes 5 or 14); ``clock_skew_seconds``
+        (what the service's clock is ahead).
+
+        Example: ``db.gauges()["pool_waiting"]``
+        """
+        numbers: dict[str, float] = self._gauges().of(self._session.root, self._io)
+        return numbers
+
+    @staticmethod
+    def _gauges() -> ModuleType:
+        from . import gauges  # only where somebody looks
+
+        return gauges
+
     @staticmethod
     def _plugins() -> ModuleType:
         """What registers plugins."""

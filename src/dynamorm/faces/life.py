@@ -36,10 +36,12 @@ class Life:
     def layer(self, next: VerbFlow) -> VerbFlow:
         """The outermost layer around the verbs."""
 
-        def verb(operation: Operation) -> Flow[Any]:
-            if self.waiting and not _TELLING.get():
-                yield from self.opened()
+        def telling(operation: Operation) -> Flow[Any]:
+            yield from self.opened()
             return (yield from next(operation))
+
+        def verb(operation: Operation) -> Flow[Any]:
+            return telling(operation) if self.waiting and not _TELLING.get() else next(operation)
 
         return verb
 

@@ -35,6 +35,8 @@ def open_session(config: Config | None, extensions: tuple[Any, ...], face: Any) 
         config = config.replace(endpoint=_embedded_endpoint(), embedded=False)
     session = Session(config.resolve(), time)
     session.stand_in(verbs)
+    if config.circuit_breaker is not None:
+        extensions = (face._shipped().CircuitBreaker.of(config), *extensions)  # noqa: SLF001 - the face is being made; it is asked before others are
     if extensions:
         from .plugins import register  # only where there are plugins
 

@@ -38,7 +38,7 @@ class StreamLink:
         if self.session.endpoint == session.endpoint:
             return
         self._driver = driver(self.session.endpoint, **driver_options(self.session))
-        self.session.call = partial(_elsewhere, self._driver.run, self.session.call)
+        self.session.go(partial(partial, _elsewhere, self._driver.run))
 
     @property
     def elsewhere(self) -> bool:

@@ -93,6 +93,11 @@ class Aio:
         self._pool: Pool[Connection] = Pool(*self._limits)
 
     @property
+    def pool(self) -> Pool[Connection]:
+        """The connections: to be looked at."""
+        return self._pool
+
+    @property
     def _live(self) -> list[Connection]:
         """The connections that are open."""
         return [slot.connection for slot in self._pool.slots() if slot.connection is not None]
@@ -134,9 +139,9 @@ class Aio:
             return await (work if effect.timeout is None else _in_time(work, effect.timeout))
         if effect.__class__ is Gather:
             return await self._gather(effect)
-        from .aio_acquire import acquire  # only where a plugin has a limiter, or has made a mistake
+        from .aio_hedge import performed  # only where a plugin hedges, has a limiter, or has made a mistake
 
-        return await acquire(effect, flow)
+        return await performed(self.run, effect, flow)
 
     async def exchange(self, send: Send) -> Reply:
         """Send a request and return its answer. Raises: `TransportError`."""
@@ -216,6 +221,7 @@ class Aio:
     async def _wait(self, pool: Pool[Connection], limit: float) -> Slot[Connection]:
         """Wait for a slot. Raises: `TransportError` when none came in time, `ConfigError` when the driver is closed."""
         waiter = _Waiter(asyncio.get_running_loop())
+        begun = monotonic()
         try:
             try:
                 pool.waiters.append(waiter)
@@ -225,10 +231,12 @@ class Aio:
                     if pool.closed:
                         raise ConfigError("this database was closed")
                     if left <= 0:
+                        pool.note(monotonic() - begun)
                         raise TransportError("pool", f"all {pool.max_connections} connections stayed busy", sent=False)
                     await waiter.wait(min(left, pool.patience()))
                     if not waiter.box:
                         pool.look(waiter)
+                pool.note(monotonic() - begun)
                 return waiter.box.pop()
             finally:
                 pool.leave(waiter)

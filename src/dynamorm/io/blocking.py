@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
+from copy import copy
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -83,6 +84,17 @@ class Blocking:
         self._crew = Crew()
         self._pool: Pool[Connection] = Pool(*self._limits)
 
+    def over(self, pool: Any) -> Blocking:
+        """The same driver over what stands in for its pool."""
+        other = copy(self)
+        other._pool = pool  # noqa: SLF001 - another driver
+        return other
+
+    @property
+    def pool(self) -> Pool[Connection]:
+        """The connections: to be looked at."""
+        return self._pool
+
     @property
     def _live(self) -> list[Connection]:
         """The connections that are open."""
@@ -124,9 +136,9 @@ class Blocking:
             return effect.sync() if effect.timeout is None else within(effect.sync, effect.timeout)
         if effect.__class__ is Gather:
             return self._crew.gather(self.run, effect)
-        from .acquire import acquire  # only where a plugin has a limiter, or has made a mistake
+        from .hedge import performed  # only where a plugin hedges, has a limiter, or has made a mistake
 
-        return acquire(effect, flow)
+        return performed(self, self._crew, effect, flow)
 
     def exchange(self, send: Send) -> Reply:  # noqa: PLR0915 - the hot path, and whoever holds the slot, stay in one frame
         """Send a request and return its answer. Raises: `TransportError`."""
@@ -206,6 +218,7 @@ class Blocking:
     def _wait(self, pool: Pool[Connection], limit: float) -> Slot[Connection]:
         """Wait for a slot. Raises: `TransportError` when none came in time, `ConfigError` when the driver is closed."""
         waiter = _Waiter()
+        begun = monotonic()
         try:
             try:
                 pool.waiters.append(waiter)
@@ -215,9 +228,11 @@ class Blocking:
                     if pool.closed:
                         raise ConfigError("this database was closed")
                     if left <= 0:
+                        pool.note(monotonic() - begun)
                         raise TransportError("pool", f"all {pool.max_connections} connections stayed busy", sent=False)
                     if not waiter.bell.acquire(timeout=min(left, pool.patience())):
                         pool.look(waiter)
+                pool.note(monotonic() - begun)
                 return waiter.box.pop()
             finally:
                 pool.leave(waiter)

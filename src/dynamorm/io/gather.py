@@ -47,18 +47,26 @@ class _Work:
             flow.close()
 
 
-class _Task:
-    """The part of one thread in one gather: the thread does it, or the caller takes it back, whoever claims it first."""
+class Task:
+    """The part of one thread in one gather: the thread does it, or the caller takes it back, whoever claims it first.
+
+    ``work`` is what has a method of that name.
+    """
 
     __slots__ = ("_bell", "_claimed", "_ended", "context", "work")
 
-    def __init__(self, work: _Work) -> None:
+    def __init__(self, work: Any) -> None:
         self.work = work
         self.context: Context = copy_context()
         self._claimed: dict[str, bool] = {}
         self._ended = False
         self._bell = threading.Lock()
         self._bell.acquire()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the thread has taken part, or the caller has taken it back."""
+        return bool(self._claimed)
 
     def do(self) -> bool:
         """Take part, in the thread; False when the caller was first."""
@@ -85,9 +93,9 @@ class _Hand:
 
     __slots__ = ("bell", "box", "dismissed")
 
-    def __init__(self, task: _Task) -> None:
+    def __init__(self, task: Task) -> None:
         self.dismissed = False
-        self.box: list[_Task] = [task]
+        self.box: list[Task] = [task]
         self.bell = threading.Lock()
         self.bell.acquire()
 
@@ -123,11 +131,11 @@ class Crew:
         The caller's thread works too, so a gather within a gather cannot starve, and one flow needs no thread.
         """
         work = _Work(run, effect)
-        tasks: list[tuple[_Task, list[_Hand]]] = []
+        tasks: list[tuple[Task, list[_Hand]]] = []
         try:
             try:
                 for _ in range(min(effect.limit, len(effect.flows)) - 1):
-                    tasks.append((_Task(work), []))
+                    tasks.append((Task(work), []))
                     if not self._hire(*tasks[-1]):
                         break
                 work.work()
@@ -145,7 +153,12 @@ class Crew:
             raise work.failures[0]
         return work.results
 
-    def _end(self, tasks: list[tuple[_Task, list[_Hand]]]) -> None:
+    def start(self, work: Any) -> Task | None:
+        """Have a thread do ``work.work()``, with the context variables of the caller; None when there are no more threads."""
+        task = Task(work)
+        return task if self._hire(task, []) else None
+
+    def _end(self, tasks: list[tuple[Task, list[_Hand]]]) -> None:
         """Wait until the flows that other threads have taken have ended. May be repeated."""
         while tasks:
             task, hands = tasks[-1]
@@ -153,7 +166,7 @@ class Crew:
                 self._idle.extend([hand for hand in hands if not hand.dismissed])  # may be had again at once
             tasks.pop()
 
-    def _hire(self, task: _Task, hands: list[_Hand]) -> bool:
+    def _hire(self, task: Task, hands: list[_Hand]) -> bool:
         """Have one more thread take part, one that waits, or a new one; False when there are no more threads.
 
         It stands in ``hands`` before it is told anything.

@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -22,6 +23,9 @@ from dynamorm.wire.endpoint import Endpoint, address_refused
 
 NAME_TTL: Final = 30.0
 """Seconds a look-up is believed. A connection's age counts from its look-up, so an old answer dies within `MAX_AGE`."""
+
+_NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+"""What the system says of a name that does not exist. It says other things of a name server that does not answer."""
 
 KEEPALIVE: Final = 30
 """Seconds of silence after which the system probes whether the other side still lives."""
@@ -70,7 +74,9 @@ class Lookup:
             return outcome
         if outcome is None:
             raise TransportError("dns", "the name look-up did not end in time", sent=False)
-        raise TransportError(outcome.stage, outcome.detail, sent=False, fatal=outcome.fatal)
+        failure = TransportError(outcome.stage, outcome.detail, sent=False, fatal=outcome.fatal)
+        failure.misconfigured = outcome.misconfigured
+        raise failure
 
     def when_done(self, callback: Callable[[], object]) -> None:
         """Call back, perhaps from the look-up's thread, perhaps at once."""
@@ -149,6 +155,7 @@ class Names:
             outcome = self._checked(ips, lookup.started)
         except Exception as error:  # noqa: BLE001 (whatever a resolver raises, its waiters must be told)
             outcome = TransportError("dns", f"{endpoint.host}: {error}", sent=False)
+            outcome.misconfigured = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
         self._end(lookup, outcome)
 
     def _end(self, lookup: Lookup, outcome: Addresses | TransportError) -> None:
@@ -165,7 +172,9 @@ class Names:
         if allowed:
             return Addresses(allowed, born)
         if not reasons:
-            return TransportError("dns", f"{host} has no address", sent=False)
+            nowhere = TransportError("dns", f"{host} has no address", sent=False)
+            nowhere.misconfigured = True
+            return nowhere
         return TransportError("forbidden", f"{host}: {next(iter(reasons.values()))}", sent=False, fatal=True)
 
 
@@ -180,6 +189,12 @@ def new_socket(ip: str) -> socket.socket:
         if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), KEEPALIVE)
     return sock
+
+
+def hang_up(sock: socket.socket) -> None:
+    """End a connection that another thread waits for: it finds the end of the stream. TLS is not told, for it would answer."""
+    with suppress(OSError):  # it has ended
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def no_more_threads(error: BaseException) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 from dynamorm.errors import InvalidUse
 
 _EFFECTS = (
-    "Call (a function, or its coroutine function on the asyncio face), Sleep, Acquire (a place of a limiter) and Gather"
-    " (several flows)"
+    "Call (a function, or its coroutine function on the asyncio face), Sleep, Acquire (a place of a limiter), Gather"
+    " (several flows) and Hedge (a second flow for a slow one)"
 )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, TypeAlias
 
-from dynamorm.effects import Acquire, Call, Flow, Gather, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Acquire, Call, Flow, Gather, Hedge, Reply, Send, Sleep, TransportError
 from dynamorm.errors import DynamORMError
 from dynamorm.io.acquire import limit_of
 from dynamorm.io.no_effect import no_effect
@@ -86,6 +86,13 @@ class ScriptedDriver:
         heapq.heappush(self._queue, (self.clock.monotonic() + delay, self._order, task, value, error))
 
     def _step(self, task: _Task, value: Any, error: BaseException | None) -> None:
+        if task.done:  # it has lost a race
+            return
+        if value.__class__ is _Hedging:
+            second = None if value.over else value.second()
+            if second is not None:
+                self._wake(second, 0.0)
+            return
         if value.__class__ is _Turn:
             if value.ended:
                 return
@@ -117,6 +124,10 @@ class ScriptedDriver:
             self._gather(task, effect)
         elif isinstance(effect, Acquire):
             self._acquire(task, effect)
+        elif isinstance(effect, Hedge):
+            hedging = _Hedging(task, effect)
+            self._wake(hedging.sides[0], 0.0)
+            self._wake(task, effect.after, hedging)
         else:
             self._wake(task, 0.0, error=AssertionError(no_effect(effect, task.flow).message))
 
@@ -170,6 +181,10 @@ class ScriptedDriver:
         gathering = task.gathering
         if gathering is None:
             return
+        if isinstance(gathering, _Hedging):
+            if gathering.ended(task):
+                self._wake(gathering.parent, 0.0, gathering.answer, gathering.error)
+            return
         gathering.running -= 1
         gathering.results[task.index] = result
         gathering.failure = gathering.failure or error
@@ -184,7 +199,7 @@ class _Task:
 
     __slots__ = ("done", "error", "flow", "gathering", "index", "result")
 
-    def __init__(self, flow: Flow[Any], gathering: _Gathering | None, index: int) -> None:
+    def __init__(self, flow: Flow[Any], gathering: _Gathering | _Hedging | None, index: int) -> None:
         self.flow = flow
         self.gathering = gathering
         self.index = index
@@ -213,6 +228,41 @@ class _Gathering:
     started: int = 0
     running: int = 0
     failure: BaseException | None = None
+
+
+class _Hedging:
+    """A `Hedge` under way."""
+
+    def __init__(self, parent: _Task, effect: Hedge) -> None:
+        self.parent = parent
+        self.sides = [_Task(effect.first, self, 0)]
+        self._effect = effect
+        self.over = False
+        self.answer: tuple[Any, bool] | None = None
+        self.error: BaseException | None = None
+
+    def second(self) -> _Task | None:
+        """Make the second flow, if there is to be one."""
+        flow = self._effect.second()
+        if flow is None:
+            return None
+        self.sides.append(_Task(flow, self, 1))
+        return self.sides[1]
+
+    def ended(self, task: _Task) -> bool:
+        """Note the end of one side; True when that is the end of all."""
+        others = [side for side in self.sides if side is not task]
+        if task.error is None:
+            self.answer = task.result, task.index == 1
+            for other in others:
+                other.done = True
+                other.flow.close()
+        elif any(not other.done for other in others):
+            return False
+        else:
+            self.error = self.sides[0].error
+        self.over = True
+        return True
 
 
 def _in_turn(outcomes: Iterator[Outcome]) -> Callable[[SentRequest], Outcome]:

@@ -80,7 +80,10 @@ class Pool(Generic[C]):
         pool.settle(now)
     """
 
-    __slots__ = ("closed", "few", "idle", "live", "max_age", "max_connections", "max_idle", "max_quiet", "waiters")
+    __slots__ = (
+        "closed", "few", "idle", "live", "max_age", "max_connections", "max_idle", "max_quiet", "waited", "waiters",
+        "waits",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -99,6 +102,9 @@ class Pool(Generic[C]):
         self.idle: deque[Slot[C]] = deque()
         self.waiters: deque[Waiter[C]] = deque()
         self.closed: bool = False
+        # To be looked at, and nothing depends on them: how often somebody has waited, and how many seconds in all.
+        self.waits: int = 0
+        self.waited: float = 0.0
 
     @property
     def size(self) -> int:
@@ -113,6 +119,11 @@ class Pool(Generic[C]):
     def slots(self) -> list[Slot[C]]:
         """Every slot that exists."""
         return [slot for ref in self.live.copy() if (slot := ref()) is not None]
+
+    def note(self, waited: float) -> None:
+        """Note that somebody has waited so many seconds, for a slot or in vain."""
+        self.waits += 1
+        self.waited += waited
 
     def take(self) -> Slot[C] | None:
         """An idle slot, or one without a connection, or None: then wait."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 
+from ...errors import ConfigError
 from .. import aio  # its modules are loaded with their first use
 from ..asyncio_driver import open_driver
 from ..face import wrong_block
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
     from datetime import timedelta
     from decimal import Decimal
-    from types import TracebackType
+    from types import ModuleType, TracebackType
 
     from dynamorm.config.settings import Config
     from dynamorm.expressions.path import Condition, Holds, Path, Update
     from dynamorm.features.unique_repair import UniqueReport
+    from dynamorm.plugins.breaker import CircuitBreaker
+    from dynamorm.plugins.metrics import Metrics
 
     from ...codec.keys import StoredKey
     from ..face_view import DryRun, Explain
@@ -55,6 +58,31 @@ class AsyncDB(AsyncMany):
         self._session = session = open_session(config, extensions, self)
         self._io = open_driver(session)
         session.run = self._io.run
+        if session.config.metrics:
+            self.metrics()
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """The circuit breaker: ``state``, ``states``, ``isolate()``, ``reset()``, ``listen(hook)``. Views share it.
+
+        Raises: ConfigError where there is none.
+
+        Example: ``if db.breaker.state == "open": serve_from_the_copy()``
+        """
+        breaker = self._shipped().CircuitBreaker
+        for plugin in self._session.plugins:
+            if isinstance(plugin, breaker):
+                return plugin
+        raise ConfigError(
+            "this database has no circuit breaker: Config(circuit_breaker=CircuitBreakerConfig()) gives it one"
+        )
+
+    @staticmethod
+    def _shipped() -> ModuleType:
+        """The plugins that come with the library; each is loaded when it is asked for."""
+        from dynamorm import plugins  # only where one is asked for
+
+        return plugins
 
     @property
     def tables(self) -> AsyncTables:
@@ -368,13 +396,12 @@ class AsyncDB(AsyncMany):
 
         Example: ``print(await db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from ..face_view import Explain, Planned, Recorder, check_operation, face_on  # only explain needs it
-
-        check_operation(operation)
-        recorder = Recorder(self._session, reading=False, values=values)
-        with suppress(Planned):
-            await operation(face_on(self, recorder, through=True))
-        return Explain(tuple(recorder.requests))
+        view = self._face_view()
+        view.check_operation(operation)
+        recorder = view.Recorder(self._session, reading=False, values=values)
+        with suppress(view.Planned):
+            await operation(view.face_on(self, recorder, through=True))
+        return view.Explain(tuple(recorder.requests))
 
     def dry_run(self, *, values: bool = False) -> DryRun[Self]:
         """A dry run: on the view it gives, reads are real, and writes are checked and written down but not sent.
@@ -383,9 +410,14 @@ class AsyncDB(AsyncMany):
 
         Example: ``async with db.dry_run() as dry: await dry.delete(Payment, "p1")``
         """
-        from ..face_view import DryRun, Recorder  # only dry runs need it
+        view = self._face_view()
+        return view.DryRun(self, view.Recorder(self._session, reading=True, values=values))
 
-        return DryRun(self, Recorder(self._session, reading=True, values=values))
+    @staticmethod
+    def _face_view() -> ModuleType:
+        from .. import face_view  # only explain and dry runs need it
+
+        return face_view
 
     def lease(
         self,
@@ -489,6 +521,24 @@ class AsyncDB(AsyncMany):
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return await self._io.run(flow)
+
+    def metrics(self) -> Metrics:
+        """Figures of what this database and its views do: latencies, rates, retries; see `dynamorm.plugins.metrics.Metrics`.
+
+        They are counted from the first call of this method on: call it right after the database is made, or set
+        ``Config(metrics=True)``. Plain on both faces. Before that it costs nothing.
+
+        Raises: ConfigError where a plugin of another kind is called ``metrics``.
+
+        Example: ``db.metrics().percentile(0.99)``
+        """
+        root, metrics = self._session.root, self._shipped().Metrics
+        return self._plugins().found(
+            root,
+            self,
+            metrics,
+            lambda: metrics(gauges=self._gauges().reader_of(root, self._io), units=not root.is_used),
+        )
 
     async def close(self) -> None:
         """Close the connections. A call after that raises. Of a view it closes nothing: the connections are its database's.

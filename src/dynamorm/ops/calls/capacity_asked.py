@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .op import Op
 
 _MEMBER: Final = "ReturnConsumedCapacity"
+_BYTES: Final = _MEMBER.encode()
 
 
 def asking(call: Callable[[Op], Flow[Any]], level: str) -> Callable[[Op], Flow[Any]]:
@@ -33,4 +34,4 @@ def asking(call: Callable[[Op], Flow[Any]], level: str) -> Callable[[Op], Flow[A
 
 def _has_member(body: bytes) -> bool:
     """Whether the request asks already. An attribute may be called so, and a value."""
-    return _MEMBER.encode() in body and _MEMBER in read_object(body)
+    return _BYTES in body and _MEMBER in read_object(body)

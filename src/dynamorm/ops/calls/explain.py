@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from dynamorm.effects import Flow, Gather
 from dynamorm.schema.schema import Schema
+from dynamorm.wire.redaction import redacted
 
 from .capacity import Capacity, capacity_of
 from .op import Op, Safety
@@ -173,24 +174,6 @@ def explained(context: Context, make: Callable[[Context], Flow[Any]], *, values:
     with suppress(Planned):  # some requests are made before the flow begins
         yield from stopping(make(recorder.view()))
     return Explain(tuple(recorder.requests))
-
-
-_MASKED: Final = frozenset({"S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M"})
-_SECRETS: Final = frozenset({"ClientRequestToken", "NextToken", "ShardIterator"})
-
-
-def redacted(body: Any) -> Any:
-    """A request without any value of an item; names and the types of the values stay.
-
-    Example: ``redacted({"Key": {"id": {"S": "p1"}}}) == {"Key": {"id": {"S": "?"}}}``
-    """
-    if isinstance(body, dict):
-        if len(body) == 1 and (tag := next(iter(body))) in _MASKED:
-            return {tag: "?"}
-        return {name: "?" if name in _SECRETS else redacted(value) for name, value in body.items()}
-    if isinstance(body, list):
-        return [redacted(element) for element in body]
-    return body
 
 
 def _text(value: Any) -> str:

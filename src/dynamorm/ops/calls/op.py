@@ -100,6 +100,11 @@ class Op(Struct, eq=False):  # made for every call: a struct is made in half the
     def purpose(self, purpose: str) -> None:
         self._purpose = purpose
 
+    @property
+    def writes(self) -> bool:
+        """Whether it may change what is stored."""
+        return self.safety is not Safety.READ
+
     def with_wire(self) -> Op:
         """The same call, which gives a pair: the JSON of its answer, and its result. Raises: InvalidUse for a write."""
         if self.safety is not Safety.READ:

@@ -1,0 +1,56 @@
+"""Numbers of this moment: of the connections, of the retries, and of plugins that have some."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.log import FailureLog
+from dynamorm.session import name_of
+
+if TYPE_CHECKING:
+    from dynamorm.session import Session
+
+
+def of(session: Session, driver: Any) -> dict[str, float]:
+    """See `dynamorm.faces.face.Face.gauges`."""
+    channel = session.channel
+    found: dict[str, float] = {}
+    pool = getattr(driver, "pool", None)  # the driver of a dry run has none
+    if pool is not None:
+        idle = len(pool.idle)
+        found |= {
+            "pool_busy": max(pool.size - idle, 0),
+            "pool_idle": idle,
+            "pool_waiting": len(pool.waiters),
+            "pool_waits": pool.waits,
+            "pool_wait_seconds": pool.waited,
+            "pool_connections_max": pool.max_connections,
+        }
+    found |= {"retry_tokens": channel.bucket.tokens, "clock_skew_seconds": channel.skew.skew}
+    for plugin in session.plugins:
+        gauges = getattr(plugin, "gauges", None)
+        if gauges is not None:
+            found |= _given(gauges, name_of(plugin))
+    return found
+
+
+def reader_of(session: Session, driver: Any) -> Callable[[], dict[str, float]]:
+    """The same for a plugin to ask for: it does not keep the database alive."""
+    known = weakref.ref(session)
+
+    def read() -> dict[str, float]:
+        session = known()
+        return {} if session is None else of(session, driver)
+
+    return read
+
+
+def _given(gauges: Any, name: str) -> Mapping[str, float]:
+    """What a plugin gives. What fails is logged: the other numbers are good."""
+    try:
+        return {str(key): float(value) for key, value in gauges().items()}
+    except Exception as error:  # noqa: BLE001 - as above
+        FailureLog(name, "gauges")(error)
+        return {}

@@ -1,0 +1,41 @@
+"""The plugins that come with the library. Each is a module of its own, loaded when one of its names is asked for."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .breaker import CircuitBreaker as CircuitBreaker
+    from .bulkhead import Bulkhead as Bulkhead
+    from .capacity import CapacityLimiter as CapacityLimiter
+    from .hedging import Hedging as Hedging
+    from .hot_keys import HotKeys as HotKeys
+    from .lint import DevelopmentLint as DevelopmentLint
+    from .logging import LoggingPlugin as LoggingPlugin
+    from .metrics import Metrics as Metrics
+    from .metrics import MetricsPlugin as MetricsPlugin
+    from .pacing import ThrottlePacing as ThrottlePacing
+
+_HOMES = {
+    "Bulkhead": "bulkhead",
+    "CapacityLimiter": "capacity",
+    "CircuitBreaker": "breaker",
+    "DevelopmentLint": "lint",
+    "Hedging": "hedging",
+    "HotKeys": "hot_keys",
+    "LoggingPlugin": "logging",
+    "Metrics": "metrics",
+    "MetricsPlugin": "metrics",
+    "ThrottlePacing": "pacing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
