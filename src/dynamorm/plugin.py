@@ -16,14 +16,16 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``retried(call, error)`` | an attempt has failed by this error, and another one begins now |
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
-| ``ended(operation, error)`` | looks at the end of each verb; see `EndHook` |
+| ``began(operation)``, ``ended(operation, error)`` | look at the beginning and the end of each verb; see `EndHook` |
+| ``call_began(call)``, ``call_ended(call, error)`` | look at each request with its retries; see `CallEndHook` |
 | ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
 | ``forked()`` | this is a child process now |
 
-A plugin that has only ``observed``, ``retried``, ``observe``, ``ended``, ``gauges`` and ``forked`` changes nothing: it may be
-registered at any time, and sees what begins after that, in the views that were made before, too.
+A plugin that has only ``observed``, ``retried``, ``observe``, ``began``, ``ended``, ``call_began``, ``call_ended``, ``gauges`` and
+``forked`` changes nothing: it may be registered at any time, and sees what begins after that, in the views that were made
+before, too.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from dynamorm.schema.schema import Field, Schema
 
     from .effects import Flow, Reply
+    from .wire.channel import Server
     from .wire.consumed import ConsumedCapacity
 
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
     "AroundHook",
     "AttemptHook",
     "Call",
+    "CallEndHook",
     "CallFlow",
     "EndHook",
     "FieldCodec",
@@ -81,6 +85,7 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
     called on. ``started`` is the monotonic time at which it began, in seconds, and ``took`` the seconds that it took, None
     before its end (see `EndHook`). ``page`` counts the pages of an iteration from 0; None for what is no iteration.
+    ``notes`` are those that plugins take of it, each under a key of its own.
     """
 
     verb: str
@@ -94,11 +99,23 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     page: int | None = None
     took: float | None = None
     _begin: Callable[[Operation], Flow[Any]] | None = None
+    _notes: dict[Any, Any] | None = None
 
     @property
     def key(self) -> tuple[Any, ...] | None:
         """The values of the key, partition first; None where the verb is not about one item."""
         return self._key()
+
+    @property
+    def notes(self) -> dict[Any, Any]:
+        """What plugins have noted, kept as long as anything can still ask about the verb: also by what settles it later.
+
+        Example: ``operation.notes[self] = span``
+        """
+        notes = self._notes
+        if notes is None:
+            notes = self._notes = {}
+        return notes
 
     def __repr__(self) -> str:
         name = "" if self.model is None else f" {self.model.__name__}"
@@ -245,6 +262,10 @@ class ReadRule:
 class Call(Protocol):
     """The public view of one call to DynamoDB: ``name`` (``"PutItem"``), ``table``, and the request ``body``.
 
+    ``table`` has the names of all tables where there are several, with ``", "`` between them, and ``"-"`` where there is none.
+    ``server`` is where it goes, from its first attempt on: a `dynamorm.wire.channel.Server` with ``address``, ``port`` and
+    ``region``; None before.
+
     ``purpose`` is why it is made: ``"verb"`` (it does what a verb was asked to do), ``"settle"`` (it finds out what became
     of a write, spends a token, or reads a write's result back), ``"guard"`` (it reads what a write relies on, or the guard of
     a unique attribute), ``"internal"`` (tables, streams with their checkpoints, leases, repairs).
@@ -256,6 +277,7 @@ class Call(Protocol):
     name: str
     table: str
     body: bytes
+    server: Server | None
 
     def with_wire(self) -> Call:
         """The same call, which gives a pair: the JSON of the service's answer, and the result.
@@ -391,8 +413,25 @@ def attempt_class(reply: Reply | None, error: BaseException | None) -> str:
     return class_of(reply, error)
 
 
+def service_error(reply: Reply | None) -> str | None:
+    """The service's own name for why it refused: ``"ThrottlingException"``, of a reply that ``observed`` is told.
+
+    The HTTP status as a text where a refusal has no name, such as that of a proxy; None for an answer that is no refusal,
+    and for none.
+
+    Example: ``service_error(reply) == "ConditionalCheckFailedException"``
+    """
+    if reply is None or reply.status == 200:
+        return None
+    from .wire.outcomes import name_of_refusal  # only what was refused is looked at
+
+    return name_of_refusal(reply)
+
+
 class EndHook(Protocol):
     """``ended(operation, error)`` sees the end of each verb, exactly once: ``error`` is what the caller gets, or None.
+
+    ``began(operation)`` sees its beginning, in the caller's own thread or task, with the caller's context variables.
 
     Also that of one that was refused by a plugin, cancelled or interrupted (the error is no `Exception` then), or closed
     (`GeneratorExit`). It is outside of all layers, so that it sees what the caller sees, and ``operation.took`` is set. It
@@ -401,6 +440,20 @@ class EndHook(Protocol):
 
     def __call__(self, operation: Operation, error: BaseException | None, /) -> None:
         """Look at the end of one verb."""
+        ...
+
+
+class CallEndHook(Protocol):
+    """``call_ended(call, error)`` sees the end of each request with its retries: ``error`` is how it failed, or None.
+
+    ``call_began(call)`` sees it just before its first attempt is sent, and each that began is seen to end exactly once,
+    also where it is abandoned (as with `EndHook`). A request that is refused before it is sent does not begin, nor does one
+    that a plugin answers. ``observed`` and ``retried`` are told of its attempts between the two, for the same call. They must
+    not block, and their failures are logged.
+    """
+
+    def __call__(self, call: Call, error: BaseException | None, /) -> None:
+        """Look at the end of one request."""
         ...
 
 

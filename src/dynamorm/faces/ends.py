@@ -1,4 +1,4 @@
-"""Tells plugins of the end of each verb: `dynamorm.plugin.EndHook`. Used only where a plugin has such a hook."""
+"""Tells plugins of the beginning and the end of each verb: `dynamorm.plugin.EndHook`. Used only where a plugin asks for it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ if TYPE_CHECKING:
     from dynamorm.plugin import Operation, VerbFlow
     from dynamorm.wire.channel import Clock
 
+Told = tuple[tuple[str, Callable[..., Any]], ...]
+"""The plugins' names and their hooks."""
+
 QUIET: Final = 60.0
 """Seconds for which a plugin whose hook has failed is not named in the log again."""
 
 
 class Ends:
-    """The outermost layer around the verbs: ``hooks`` are the plugins' names and their hooks."""
+    """The outermost layer around the verbs: ``began`` and ``ended`` in the order in which they are told."""
 
-    def __init__(self, hooks: tuple[tuple[str, Callable[..., Any]], ...], clock: Clock) -> None:
-        self._hooks = hooks
+    def __init__(self, began: Told, ended: Told, clock: Clock) -> None:
+        self._began = began
+        self._ended = ended
         self._clock = clock
         self._silent: dict[str, float] = {}  # until when, by plugin
 
     def __call__(self, verb: VerbFlow) -> VerbFlow:
-        """The verb, whose end is told."""
-        hooks, clock, failed = self._hooks, self._clock.monotonic, self._log
+        """The verb, whose beginning and end are told."""
+        beginnings, hooks, clock, failed = self._began, self._ended, self._clock.monotonic, self._log
 
         def told(operation: Operation, error: BaseException | None) -> None:
             operation.took = clock() - operation.started
@@ -35,10 +39,15 @@ class Ends:
                 try:
                     ended(operation, error)
                 except Exception as fault:  # noqa: BLE001 - the verb has ended
-                    failed(name, fault)
+                    failed("ended", name, fault)
 
         def ending(operation: Operation) -> Flow[Any]:
             try:
+                for name, began in beginnings:
+                    try:
+                        began(operation)
+                    except Exception as fault:  # noqa: BLE001 - the verb goes on
+                        failed("began", name, fault)
                 result = yield from verb(operation)
             except BaseException as error:  # cancelled, interrupted and closed, too
                 told(operation, error)
@@ -48,8 +57,8 @@ class Ends:
 
         return ending
 
-    def _log(self, name: str, error: Exception) -> None:
+    def _log(self, hook: str, name: str, error: Exception) -> None:
         now = monotonic()
         if now >= self._silent.get(name, now):
             self._silent[name] = now + QUIET
-            logger.warning("ended of the plugin %s failed", name, exc_info=error)
+            logger.warning("%s of the plugin %s failed", hook, name, exc_info=error)

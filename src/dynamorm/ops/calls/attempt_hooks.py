@@ -1,6 +1,7 @@
-"""Plugins that look at each attempt of a call: `dynamorm.plugin.AttemptHook`. Used only where a plugin has such a hook.
+"""Plugins that look at calls and their attempts: `dynamorm.plugin.AttemptHook`, `CallEndHook`. Used only where one does.
 
-The call asks `Watch` before an attempt, tells it what the attempt came to, and that there will be another one.
+The call asks `Watch` before an attempt, tells it what the attempt came to, and that there will be another one; and that the
+first attempt is sent, and that the call has ended.
 """
 
 from __future__ import annotations
@@ -15,20 +16,25 @@ if TYPE_CHECKING:
     from .attempts import Attempts
     from .op import Op
 
-HOOKS: Final = ("admit", "observed", "retried")
-"""The hooks of attempts: before one, after one, and where another one is to follow."""
+HOOKS: Final = ("admit", "observed", "retried", "call_began", "call_ended")
+"""The hooks of attempts: before one, after one, and where another one is to follow; and those of calls."""
 
 
 class Watch:
     """The hooks of all plugins, outermost first: of each plugin its name and its `HOOKS`, or None."""
 
-    __slots__ = ("_admitting", "_hooks", "_observing", "_retried")
+    __slots__ = ("_admitting", "_began", "_ended", "_hooks", "_observing", "_retried", "sees_calls")
 
     def __init__(self, hooks: Sequence[tuple[Any, ...]]) -> None:
-        self._hooks = hooks
-        self._admitting = any(admit is not None for _, admit, _, _ in hooks)
-        self._observing = tuple((name, observed) for name, _, observed, _ in reversed(hooks) if observed is not None)
-        self._retried = tuple((name, retried) for name, _, _, retried in hooks if retried is not None)
+        inwards = [(name, dict(zip(HOOKS, of, strict=True))) for name, *of in hooks]
+        outwards = inwards[::-1]
+        self._hooks = tuple((name, of["admit"], of["observed"]) for name, of in inwards)
+        self._admitting = any(of["admit"] is not None for _, of in inwards)
+        self._observing = _having("observed", outwards)
+        self._retried = _having("retried", inwards)
+        self._began = _having("call_began", inwards)
+        self._ended = _having("call_ended", outwards)
+        self.sees_calls: bool = bool(self._began or self._ended)
 
     def admitted(self, op: Op, run: Attempts | None) -> bool:
         """Ask whether an attempt may be sent. True: its end is to be told. ``run`` is what went before.
@@ -49,7 +55,7 @@ class Watch:
         refusal: DynamORMError
         asked = 0
         try:
-            for _, admit, _, _ in self._hooks:
+            for _, admit, _ in self._hooks:
                 if admit is not None:
                     admit(op)
                 asked += 1
@@ -70,7 +76,7 @@ class Watch:
         return refusal
 
     def _left(self, op: Op, asked: int) -> None:
-        for name, _, observed, _ in reversed(self._hooks[:asked]):
+        for name, _, observed in reversed(self._hooks[:asked]):
             if observed is not None:
                 _tell(name, observed, op, None, None)
 
@@ -87,10 +93,25 @@ class Watch:
         for name, retried in self._retried:
             _tell(name, retried, op, error)
 
+    def began(self, op: Op) -> bool:
+        """Tell that the first attempt of a call is sent now. True: its end is to be told."""
+        for name, began in self._began:
+            _tell(name, began, op)
+        return True
+
+    def ended(self, op: Op, error: BaseException | None) -> None:
+        """Tell the end of a call."""
+        for name, ended in self._ended:
+            _tell(name, ended, op, error)
+
+
+def _having(hook: str, plugins: Sequence[tuple[str, dict[str, Any]]]) -> tuple[tuple[str, Callable[..., Any]], ...]:
+    return tuple((name, of[hook]) for name, of in plugins if of[hook] is not None)
+
 
 def _tell(name: str, hook: Callable[..., Any], op: Op, *what: object) -> None:
     """A failure of the plugin's changes nothing."""
     try:
         hook(op, *what)
     except Exception:
-        logger.exception("a hook of the plugin %s for attempts failed, of %s", name, op.name)
+        logger.exception("a hook of the plugin %s for calls failed, of %s", name, op.name)

@@ -46,7 +46,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
     policy, is_aws, request_timeout = config.crc, wire.is_aws, config.performance.request_timeout
     operation_timeout, observers, bucket = config.operation_timeout, wire.observers, wire.bucket
     secure = wire.is_secure  # a Date that anybody on the way may have written teaches nothing
-    watch = wire.watch  # None where no plugin looks at attempts
+    watch, server = wire.watch, wire.server  # None where no plugin looks at attempts
+    calls: Any = watch if watch is not None and watch.sees_calls else None
 
     def call(op: Op) -> Flow[Any]:  # noqa: PLR0915 - the hot path stays in one frame
         start = monotonic()
@@ -56,6 +57,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
             left = limit = _bounded(op, limit, start)
         sent = False
         watched: Any = None  # whether an attempt was admitted whose end nobody was told yet
+        begun: Any = None  # whether plugins were told of the call
         reply: Any = None  # a `Reply`, once one has come
         try:
             while True:
@@ -80,7 +82,10 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                 data = request(op.name, op.body, keys, now + applied_skew)
                 reply = None
                 if watch is not None:
+                    op.server = server
                     watched = watch.admitted(op, run)
+                    if calls is not None and begun is None:
+                        begun = calls.began(op)
                 sent = True
                 try:
                     reply = yield Send(
@@ -100,6 +105,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         if observers:
                             _tell(observers, op, reply)
                         bucket.success(0 if run is None else run.taken)
+                        if begun:
+                            begun = calls.ended(op, None)
                         return result
                 except ConfigError as error:  # the database was closed
                     if run is not None and run.ambiguous:
@@ -135,6 +142,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                                 yield from prepared_for(op, fault)
                             result = run.final(kind, fault)
                             if result is not UNBELIEVABLE:
+                                if begun:
+                                    begun = calls.ended(op, None)
                                 return result
                             delay = run.disbelieved(MalformedResponse(_STRANGE), reply)
                         elif kind is Kind.SKEW:
@@ -155,9 +164,11 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     run.give_up("the operation's time ran out", late=True)
                 if watch is not None:
                     watch.again(op, run.errors[-1])
-        except (DynamORMError, GeneratorExit):
+        except (DynamORMError, GeneratorExit) as stop:
             if watched:
                 watch.told(op, reply, None)
+            if begun:
+                calls.ended(op, stop)
             raise
         except BaseException as stop:
             if watched:
@@ -165,6 +176,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
             # Cancelled or interrupted in flight: whoever catches it must know that the write may have been applied.
             if sent and op.safety is not Safety.READ:
                 interrupted(stop, f"{op.name} on {op.table} was interrupted in flight: its outcome is unknown")
+            if begun:
+                calls.ended(op, stop)
             raise
 
     return call

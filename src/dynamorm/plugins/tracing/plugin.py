@@ -1,0 +1,171 @@
+"""Spans of OpenTelemetry: one for each verb, and below it one for each request. They hold no value of any item.
+
+A span is never made the current one: what a caller does between two items of an iteration, and every other task and thread,
+keeps the span that it has. The parent of a request is told to the tracer, and that of a verb is the span which is current
+where the verb begins.
+
+Source of the names: https://opentelemetry.io/docs/specs/semconv/db/dynamodb/ and database-spans, as of `SCHEMA_URL`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, set_span_in_context
+
+from dynamorm.errors import ConfigError
+from dynamorm.plugin import attempt_class
+
+from .ends import Request, fail, of_end
+from .kinds import Kind, of_call, of_verb
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
+
+    from dynamorm.effects import Reply
+    from dynamorm.plugin import Call, Operation
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
+"""The version of the semantic conventions that the names are of."""
+
+MAX_KNOWN: Final = 1_000
+"""Kinds of spans whose name and attributes are kept: of each verb and model, and of each operation and table."""
+
+
+class _Verb:
+    """A verb that is recorded: its span, and the context that makes it the parent of its requests."""
+
+    __slots__ = ("context", "span")
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.context: Context = set_span_in_context(span)
+
+
+class TracingPlugin:
+    """Records each verb as a span (``dynamorm.create Payment``), and each request of it as a span below (``PutItem payments``).
+
+    ``tracer`` is one of OpenTelemetry, made with ``schema_url=SCHEMA_URL``; without one that of the global provider is used,
+    also when the provider is set later. It may be shared by databases, and registered at any time. A verb that the sampler
+    leaves out is left out with its requests.
+
+    No value of an item, no key, no scope and no expression is ever recorded; of an error its class and its `safe` message.
+
+    Raises: ConfigError for what is no tracer.
+
+    Example: ``db.use(TracingPlugin())``
+    """
+
+    name: str = "tracing"
+
+    def __init__(self, tracer: Tracer | None = None) -> None:
+        self._tracer = _global_tracer() if tracer is None else _checked(tracer)
+        self._kinds: dict[Any, Kind] = {}
+        self._requests: dict[Call, Request] = {}
+
+    # Verbs
+
+    def began(self, operation: Operation) -> None:
+        """Begin the span of a verb, below the span that is current here."""
+        model = operation.model if isinstance(operation.model, type) else None
+        index = operation.index if isinstance(operation.index, str) else None  # what is none is refused by the verb
+        key = (operation.verb, model, operation.table, index)
+        kind = self._kinds.get(key) or self._learned(key, of_verb(*key))
+        span = self._tracer.start_span(kind.name, None, SpanKind.INTERNAL, kind.attributes)
+        if span.is_recording():
+            if operation.page is not None:
+                span.set_attribute("dynamorm.page", operation.page)
+            operation.notes[self] = _Verb(span)
+
+    def ended(self, operation: Operation, error: BaseException | None) -> None:
+        """End the span of a verb. It stays the parent of what is found out later, by ``error.resolve()``."""
+        verb = operation.notes.get(self)
+        if verb is None:
+            return
+        try:
+            if error is not None:
+                fail(verb.span, error, None, tells=True)
+        finally:
+            verb.span.end()
+
+    # Requests
+
+    def call_began(self, call: Call) -> None:
+        """Begin the span of a request, below that of its verb."""
+        context = None
+        operation = call.operation
+        if operation is not None:
+            verb = operation.notes.get(self)
+            if verb is None:
+                return  # its verb is not recorded
+            context = verb.context
+        key = (call.name, call.table, call.server)
+        kind = self._kinds.get(key) or self._learned(key, of_call(call))
+        attributes, purpose = kind.attributes, call.purpose
+        if purpose != "verb":
+            attributes = {**attributes, "dynamorm.purpose": purpose}
+        if kind.counts is not None and (size := kind.counts(call.body)) > 1:
+            attributes = {**attributes, "db.operation.batch.size": size}
+        if call not in self._requests:  # else another plugin makes the same call twice at once, and one of them is seen
+            span = self._tracer.start_span(kind.name, context, SpanKind.CLIENT, attributes)
+            if span.is_recording():
+                self._requests[call] = Request(span)
+
+    def observed(self, call: Call, reply: Reply | None, _error: BaseException | None) -> None:
+        """Note what came of an attempt."""
+        request = self._requests.get(call)
+        if request is not None:
+            request.attempts += 1
+            request.reply = reply
+
+    def retried(self, call: Call, error: BaseException) -> None:
+        """Record why there is another attempt."""
+        request = self._requests.get(call)
+        if request is not None:
+            word = attempt_class(None, error)
+            request.retries[word] = request.retries.get(word, 0) + 1
+            request.span.add_event("retry", {"dynamorm.retry.class": word, "dynamorm.attempts": request.attempts})
+
+    def call_ended(self, call: Call, error: BaseException | None) -> None:
+        """End the span of a request."""
+        request = self._requests.pop(call, None)
+        if request is None:
+            return
+        try:
+            found = of_end(call, request, error)
+            if found:
+                request.span.set_attributes(found)
+            if error is not None:
+                fail(request.span, error, request.reply, tells=call.operation is None)
+        finally:
+            request.span.end()
+
+    def _learned(self, key: Any, kind: Kind) -> Kind:
+        if len(self._kinds) >= MAX_KNOWN:
+            self._kinds.clear()
+        self._kinds[key] = kind
+        return kind
+
+
+def _global_tracer() -> Tracer:
+    from dynamorm import __version__  # read from the metadata of the package: only where it is asked for
+
+    return trace.get_tracer("dynamorm", __version__, schema_url=SCHEMA_URL)
+
+
+def _checked(tracer: Any) -> Tracer:
+    if not isinstance(tracer, type):
+        if callable(getattr(tracer, "start_span", None)):
+            return tracer  # type: ignore[no-any-return] # of any tracing library that does what OpenTelemetry's does
+        if callable(getattr(tracer, "get_tracer", None)):
+            raise ConfigError(
+                "TracingPlugin takes a tracer, and this is a provider of tracers:"
+                ' TracingPlugin(provider.get_tracer("dynamorm", schema_url=SCHEMA_URL))'
+            )
+    given = f"the class {tracer.__name__}" if isinstance(tracer, type) else type(tracer).__name__
+    raise ConfigError(
+        f"TracingPlugin takes a tracer of OpenTelemetry, which has start_span, not {given}:"
+        " TracingPlugin(opentelemetry.trace.get_tracer(__name__)), or TracingPlugin() for that of the global provider"
+    )
