@@ -85,7 +85,8 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
     called on. ``started`` is the monotonic time at which it began, in seconds, and ``took`` the seconds that it took, None
     before its end (see `EndHook`). ``page`` counts the pages of an iteration from 0; None for what is no iteration.
-    ``notes`` are those that plugins take of it, each under a key of its own.
+    ``notes`` are those that plugins take of it, each under a key of its own (``operation.notes[self] = span``); they last as long
+    as anything can ask about the verb, so that what settles it later finds them.
     """
 
     verb: str
@@ -99,23 +100,12 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     page: int | None = None
     took: float | None = None
     _begin: Callable[[Operation], Flow[Any]] | None = None
-    _notes: dict[Any, Any] | None = None
+    notes: dict[Any, Any] = {}  # each has its own: see msgspec.Struct
 
     @property
     def key(self) -> tuple[Any, ...] | None:
         """The values of the key, partition first; None where the verb is not about one item."""
         return self._key()
-
-    @property
-    def notes(self) -> dict[Any, Any]:
-        """What plugins have noted, kept as long as anything can still ask about the verb: also by what settles it later.
-
-        Example: ``operation.notes[self] = span``
-        """
-        notes = self._notes
-        if notes is None:
-            notes = self._notes = {}
-        return notes
 
     def __repr__(self) -> str:
         name = "" if self.model is None else f" {self.model.__name__}"
