@@ -89,7 +89,11 @@ def test_a_verb_and_its_request(db, spans, key, engine):
     verb, (request,) = spans.one()
     table, server = table_of(db, Payment), urlsplit(engine.endpoint)
     assert verb.name == "dynamorm.create Payment"
-    assert dict(verb.attributes) == {"dynamorm.verb": "create", "dynamorm.model": "Payment", "db.collection.name": table}
+    assert dict(verb.attributes) == {
+        "dynamorm.verb": "create",
+        "dynamorm.model": "Payment",
+        "db.collection.name": table,
+    }
     assert request.name == f"PutItem {table}"
     known = dict(request.attributes)
     assert known.pop("aws.request_id")
@@ -222,9 +226,7 @@ def test_batches_tell_their_size_when_there_are_two(db, spans, key):
         ("TransactWriteItems", 2, (orders, payments)),
         (f"ExecuteStatement {payments}", None, (payments,)),
     ]
-    assert all(
-        span.attributes.get("db.collection.name") == (span.name.partition(" ")[2] or None) for span in requests
-    )
+    assert all(span.attributes.get("db.collection.name") == (span.name.partition(" ")[2] or None) for span in requests)
 
 
 class Payment2(Model, table="counters"):
