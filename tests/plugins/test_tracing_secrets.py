@@ -114,7 +114,7 @@ def good(db, key):  # noqa: F811 - not the fixture
         lambda: db.batch_get(Order, [(name, SECRET), (name, SECRET + "1")]),
         lambda: db.transact_get([(Payment, name), (Order, name, SECRET)]),
         committed,
-        lambda: committed(token=SECRET),
+        lambda: committed(token=SECRET + key[:8]),
         lambda: orders.where(Order.customer == name, Order.number.begins_with(SECRET)).all(),
         lambda: list(orders.where(Order.customer == name).filter(Order.holder == SECRET).page_size(1)),
         lambda: orders.where(Order.customer == name).page_size(1).page(),
