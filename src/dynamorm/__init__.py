@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
     from .plugin import Plugin, PluginContext
+    from .plugins.tracing import TracingPlugin
 
 __all__ = [
     "DB",
@@ -78,6 +79,7 @@ __all__ = [
     "TableSettings",
     "Throttled",
     "Throughput",
+    "TracingPlugin",
     "TransactionCancelled",
     "Unique",
     "Update",
@@ -112,6 +114,7 @@ _LAZY = {
     "PluginContext": "plugin",
     "TableSettings": "schema.table_settings",
     "Throughput": "schema.table_settings",
+    "TracingPlugin": "plugins.tracing",
 }
 
 

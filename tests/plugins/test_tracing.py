@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import threading
 from urllib.parse import urlsplit
 
@@ -24,7 +25,6 @@ from dynamorm.errors import (
 from dynamorm.plugin import Plugin
 from dynamorm.plugins.tracing import SCHEMA_URL, TracingPlugin
 from dynamorm.testing import FaultServer, answers
-from tests.behaviour.conftest import key, made, plugged, prefix  # noqa: F401 - fixtures
 from tests.behaviour.kit import table_of
 
 from .spans import Spans, failed, is_below, is_within, split
@@ -71,11 +71,11 @@ def spans():
 
 
 @pytest.fixture
-def db(plugged, spans):  # noqa: F811 - the fixture
+def db(plugged, spans):
     return plugged(spans.plugin())
 
 
-def filled(db, key, count=5):  # noqa: F811 - not the fixture
+def filled(db, key, count=5):
     """Orders of one customer."""
     assert db.batch_write(puts=[Order(customer=key, number=n) for n in range(count)]).ok
     return db.model(Order).where(Order.customer == key)
@@ -250,7 +250,7 @@ def test_a_batch_of_a_hundred_and_twenty_is_one_verb(db, spans, key):
     assert len(requests) >= 4
 
 
-def test_capacity_where_a_plugin_asks_for_it(plugged, spans, key):  # noqa: F811
+def test_capacity_where_a_plugin_asks_for_it(plugged, spans, key):
     class Asking(Plugin):
         return_consumed_capacity = "INDEXES"
 
@@ -381,7 +381,7 @@ def test_verbs_at_once_have_each_their_own_parent(db, spans, key):
         assert all(any(is_below(request, verb) for request in requests) for verb in below)
 
 
-def test_tasks_that_one_program_gathers(engine, made, spans, key):  # noqa: F811
+def test_tasks_that_one_program_gathers(engine, made, spans, key):
     """Each has the span that was current where it was made, and none sees that of another."""
 
     async def main():
@@ -408,7 +408,7 @@ def test_tasks_that_one_program_gathers(engine, made, spans, key):  # noqa: F811
     assert len(verbs) == len(requests)
 
 
-def test_a_verb_that_a_plugin_calls_within_a_verb(plugged, spans, key):  # noqa: F811
+def test_a_verb_that_a_plugin_calls_within_a_verb(plugged, spans, key):
     """It is the program's own, and so below the program's span: nothing of ours is ever current."""
 
     class Asking(Plugin):
@@ -494,7 +494,7 @@ def test_what_no_verb_takes_is_refused_as_without_tracing(db, spans, key):
 # ------------------------------------------------------------------------------------------------------------ sampling
 
 
-def test_what_is_not_sampled_is_not_recorded(plugged, key):  # noqa: F811
+def test_what_is_not_sampled_is_not_recorded(plugged, key):
     spans = Spans(ALWAYS_OFF)
     plugin = spans.plugin()
     db = plugged(plugin)
@@ -504,7 +504,7 @@ def test_what_is_not_sampled_is_not_recorded(plugged, key):  # noqa: F811
     assert plugin._requests == {}
 
 
-def test_the_decision_of_the_caller_is_kept(plugged, key):  # noqa: F811
+def test_the_decision_of_the_caller_is_kept(plugged, key):
     """A verb is recorded where the caller is, and its requests with it."""
     spans = Spans(ParentBased(TraceIdRatioBased(0.5)))
     db = plugged(spans.plugin())
@@ -518,7 +518,7 @@ def test_the_decision_of_the_caller_is_kept(plugged, key):  # noqa: F811
     assert 0 < sampled < 40
 
 
-def test_a_tracer_that_does_nothing(plugged, spans, key):  # noqa: F811
+def test_a_tracer_that_does_nothing(plugged, spans, key):
     plugin = TracingPlugin(trace.NoOpTracer())
     db = plugged(plugin)
     with spans.own.start_as_current_span("mine") as mine:
@@ -528,7 +528,7 @@ def test_a_tracer_that_does_nothing(plugged, spans, key):  # noqa: F811
     assert plugin._requests == {}
 
 
-def test_the_global_provider_is_used_also_when_it_is_set_later(plugged, spans, key, monkeypatch):  # noqa: F811
+def test_the_global_provider_is_used_also_when_it_is_set_later(plugged, spans, key, monkeypatch):
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     early = plugged(TracingPlugin())
     early.get(Payment, key)
@@ -552,7 +552,7 @@ def test_what_is_no_tracer_is_refused(wrong):
         TracingPlugin(wrong)
 
 
-def test_it_may_come_late_and_serve_several(plugged, spans, key):  # noqa: F811
+def test_it_may_come_late_and_serve_several(plugged, spans, key):
     plugin = spans.plugin()
     one, two = plugged(), plugged(kind="blocking")
     view = one.scoped(tenant="t1")
@@ -567,14 +567,22 @@ def test_it_may_come_late_and_serve_several(plugged, spans, key):  # noqa: F811
         one.use(spans.plugin())
 
 
+def test_where_the_package_is_not_installed(monkeypatch):
+    """The class can be named all the same, and says what is missing."""
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    with pytest.raises(ConfigError, match=r"pip install 'dynamorm-py\[tracing\]'"):
+        TracingPlugin()
+
+
 def test_it_is_found_by_its_name():
+    assert dynamorm.TracingPlugin is TracingPlugin
     assert dynamorm.plugins.TracingPlugin is TracingPlugin
     with pytest.raises(AttributeError):
         _ = dynamorm.plugins.TracingPlugins
 
 
 @pytest.mark.parametrize("where", ["start_span", "is_recording", "set_attributes", "end", "export"])
-def test_a_tracer_that_fails_changes_no_verb(plugged, spans, key, where):  # noqa: F811
+def test_a_tracer_that_fails_changes_no_verb(plugged, spans, key, where):
     class Failing:
         def __init__(self, inner):
             self._inner = inner
@@ -624,8 +632,7 @@ def test_a_cancelled_task_ends_its_spans(spans):
             db.use(spans.plugin())
             with spans.own.start_as_current_span("mine") as mine:
                 task = asyncio.create_task(db.create(Payment(id="p1")))
-                while not arrived.is_set():
-                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(arrived.wait, 10)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task

@@ -12,13 +12,12 @@ from dynamorm import AppendOnly, Attr, Model, Unique, attr, gsi, partition_key, 
 from dynamorm.errors import DynamORMError
 from dynamorm.plugin import Plugin, ReadRule, WriteRule
 from dynamorm.wire import retry
-from tests.behaviour.conftest import key, made, plugged, prefix  # noqa: F401 - fixtures
 
 from .spans import Spans
 
 pytestmark = pytest.mark.engine
 
-SECRET = "4111111111111111hunter2"  # noqa: S105 - it is one
+SECRET = "4111111111111111hunter2"
 NUMBER = 41111111111117
 
 
@@ -83,7 +82,7 @@ def looked_at(spans):
     return found
 
 
-def good(db, key):  # noqa: F811 - not the fixture
+def good(db, key):
     """Verbs that succeed."""
     name = f"{SECRET}-{key}"
     payments, orders = db.model(Payment), db.model(Order)
@@ -134,7 +133,7 @@ def _changed(payment):
     return payment
 
 
-def bad(db, key):  # noqa: F811 - not the fixture
+def bad(db, key):
     """Verbs that fail: refused by the library, by a condition, and by the service."""
     name, deep = f"{SECRET}-{key}", {}
     for _ in range(40):
@@ -187,7 +186,7 @@ def bad(db, key):  # noqa: F811 - not the fixture
     ]  # fmt: skip
 
 
-def test_no_verb_that_succeeds_shows_it(plugged, key):  # noqa: F811
+def test_no_verb_that_succeeds_shows_it(plugged, key):
     spans = Spans()
 
     class Asking(Plugin):
@@ -199,7 +198,7 @@ def test_no_verb_that_succeeds_shows_it(plugged, key):  # noqa: F811
         assert looked_at(spans)
 
 
-def test_no_verb_that_fails_shows_it(plugged, key):  # noqa: F811
+def test_no_verb_that_fails_shows_it(plugged, key):
     spans = Spans()
     db = plugged(spans.plugin())
     db.create(Payment(id=f"{SECRET}-{key}"))
@@ -258,7 +257,7 @@ class Rules:
     ],
     ids=lambda one: one.name,
 )
-def test_no_plugin_that_raises_it_shows_it(plugged, key, plugin):  # noqa: F811
+def test_no_plugin_that_raises_it_shows_it(plugged, key, plugin):
     spans = Spans()
     quiet, db = plugged(), plugged(plugin, spans.plugin())
     quiet.create(Payment(id=key))

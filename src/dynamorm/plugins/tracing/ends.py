@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, DecodeError, Struct, UnsetType
 from msgspec.json import Decoder, encode
-from opentelemetry.trace import StatusCode
 
 from dynamorm.errors import ConditionFailed, DynamORMError, NotFound, Outcome, TransactionCancelled
 from dynamorm.plugin import service_error
@@ -65,6 +64,8 @@ def fail(span: Span, error: BaseException, reply: Reply | None, *, tells: bool) 
             event["exception.message"] = safe
         span.add_event("exception", event)
     if outcome is Outcome.UNKNOWN or not _is_an_answer(error):
+        from opentelemetry.trace import StatusCode  # who has a span has loaded it
+
         span.set_status(StatusCode.ERROR, safe)
 
 

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import trace
-from opentelemetry.trace import SpanKind, set_span_in_context
-
 from dynamorm.errors import ConfigError
 from dynamorm.plugin import attempt_class
 
@@ -21,6 +18,8 @@ from .ends import Request, fail, of_end
 from .kinds import Kind, of_call, of_verb
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
@@ -39,9 +38,9 @@ class _Verb:
 
     __slots__ = ("context", "span")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, context: Context) -> None:
         self.span = span
-        self.context: Context = set_span_in_context(span)
+        self.context = context
 
 
 class TracingPlugin:
@@ -53,7 +52,7 @@ class TracingPlugin:
 
     No value of an item, no key, no scope and no expression is ever recorded; of an error its class and its `safe` message.
 
-    Raises: ConfigError for what is no tracer.
+    Raises: ConfigError for what is no tracer, and where ``opentelemetry-api`` is not installed (the extra ``tracing``).
 
     Example: ``db.use(TracingPlugin())``
     """
@@ -61,7 +60,9 @@ class TracingPlugin:
     name: str = "tracing"
 
     def __init__(self, tracer: Tracer | None = None) -> None:
-        self._tracer = _global_tracer() if tracer is None else _checked(tracer)
+        api = _api()
+        self._tracer: Tracer = _global_tracer(api) if tracer is None else _checked(tracer)
+        self._internal, self._client, self._below = api.SpanKind.INTERNAL, api.SpanKind.CLIENT, api.set_span_in_context
         self._kinds: dict[Any, Kind] = {}
         self._requests: dict[Call, Request] = {}
 
@@ -73,11 +74,11 @@ class TracingPlugin:
         index = operation.index if isinstance(operation.index, str) else None  # what is none is refused by the verb
         key = (operation.verb, model, operation.table, index)
         kind = self._kinds.get(key) or self._learned(key, of_verb(*key))
-        span = self._tracer.start_span(kind.name, None, SpanKind.INTERNAL, kind.attributes)
+        span = self._tracer.start_span(kind.name, None, self._internal, kind.attributes)
         if span.is_recording():
             if operation.page is not None:
                 span.set_attribute("dynamorm.page", operation.page)
-            operation.notes[self] = _Verb(span)
+            operation.notes[self] = _Verb(span, self._below(span))
 
     def ended(self, operation: Operation, error: BaseException | None) -> None:
         """End the span of a verb. It stays the parent of what is found out later, by ``error.resolve()``."""
@@ -109,7 +110,7 @@ class TracingPlugin:
         if kind.counts is not None and (size := kind.counts(call.body)) > 1:
             attributes = {**attributes, "db.operation.batch.size": size}
         if call not in self._requests:  # else another plugin makes the same call twice at once, and one of them is seen
-            span = self._tracer.start_span(kind.name, context, SpanKind.CLIENT, attributes)
+            span = self._tracer.start_span(kind.name, context, self._client, attributes)
             if span.is_recording():
                 self._requests[call] = Request(span)
 
@@ -149,10 +150,22 @@ class TracingPlugin:
         return kind
 
 
-def _global_tracer() -> Tracer:
+def _api() -> ModuleType:
+    """OpenTelemetry's API. It is loaded here, so that the class can be named where it is not installed."""
+    try:
+        from opentelemetry import trace  # as above
+    except ImportError:
+        raise ConfigError(
+            "TracingPlugin needs the package opentelemetry-api: pip install 'dynamorm-py[tracing]'"
+        ) from None
+    return trace
+
+
+def _global_tracer(api: ModuleType) -> Tracer:
     from dynamorm import __version__  # read from the metadata of the package: only where it is asked for
 
-    return trace.get_tracer("dynamorm", __version__, schema_url=SCHEMA_URL)
+    tracer: Tracer = api.get_tracer("dynamorm", __version__, schema_url=SCHEMA_URL)
+    return tracer
 
 
 def _checked(tracer: Any) -> Tracer:
