@@ -40,6 +40,8 @@ from .errors import ValidationError
 from .limiter import Limiter, Permit
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from dynamorm.codec.replies.checked import StoredItem
     from dynamorm.ops.reads.read_rules import ReadDraft
     from dynamorm.ops.requests import ModelRequests
@@ -85,7 +87,8 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
     called on. ``started`` is the monotonic time at which it began, in seconds, and ``took`` the seconds that it took, None
     before its end (see `EndHook`). ``page`` counts the pages of an iteration from 0; None for what is no iteration.
-    ``notes`` are those that plugins take of it, each under a key of its own (``operation.notes[self] = span``); they last as long
+    ``contexts`` are those of the callers whose work was put off and is done now, each as it was there; empty for a verb that
+    is called. ``notes`` are those that plugins take of it, each under a key of its own (``operation.notes[self] = span``); they last as long
     as anything can ask about the verb, so that what settles it later finds them.
     """
 
@@ -100,6 +103,7 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     page: int | None = None
     took: float | None = None
     _begin: Callable[[Operation], Flow[Any]] | None = None
+    contexts: tuple[Context, ...] = ()
     notes: dict[Any, Any] = {}  # each has its own: see msgspec.Struct
 
     @property

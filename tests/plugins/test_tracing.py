@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import threading
+from contextvars import copy_context
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,7 +23,7 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
-from dynamorm.plugin import Plugin
+from dynamorm.plugin import Operation, Plugin
 from dynamorm.plugins.tracing import SCHEMA_URL, TracingPlugin
 from dynamorm.testing import FaultServer, answers
 from tests.behaviour.kit import table_of
@@ -424,6 +425,22 @@ def test_a_verb_that_a_plugin_calls_within_a_verb(plugged, spans, key):
     verbs, _ = split(spans.ours())
     assert [verb.name for verb in verbs] == ["dynamorm.get Payment", "dynamorm.exists Order"]
     assert all(is_below(verb, mine) for verb in verbs)
+
+
+def test_work_that_was_put_off_is_linked_to_those_who_asked_for_it(spans):
+    """As a batcher does it: one verb for the items of several callers."""
+    contexts, callers = [copy_context()], []
+    for number in range(3):
+        with spans.own.start_as_current_span(f"caller {number}") as caller:
+            callers.append(caller)
+            contexts += [copy_context(), copy_context()]
+    plugin = spans.plugin()
+    operation = Operation("batch_write", Order, "orders", {}, 0.0, lambda: None, contexts=tuple(contexts))
+    plugin.began(operation)
+    plugin.ended(operation, None)
+    verb, _ = spans.one()
+    assert verb.parent is None
+    assert [link.context.span_id for link in verb.links] == [caller.context.span_id for caller in callers]
 
 
 # -------------------------------------------------------------------------------------------------------------- errors

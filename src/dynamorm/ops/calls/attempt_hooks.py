@@ -26,7 +26,7 @@ class Watch:
     __slots__ = ("_admitting", "_began", "_ended", "_hooks", "_observing", "_retried", "sees_calls")
 
     def __init__(self, hooks: Sequence[tuple[Any, ...]]) -> None:
-        inwards = [(name, dict(zip(HOOKS, of, strict=True))) for name, *of in hooks]
+        inwards: list[tuple[str, dict[str, Any]]] = [(name, dict(zip(HOOKS, of, strict=True))) for name, *of in hooks]
         outwards = inwards[::-1]
         self._hooks = tuple((name, of["admit"], of["observed"]) for name, of in inwards)
         self._admitting = any(of["admit"] is not None for _, of in inwards)

@@ -46,8 +46,9 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
     policy, is_aws, request_timeout = config.crc, wire.is_aws, config.performance.request_timeout
     operation_timeout, observers, bucket = config.operation_timeout, wire.observers, wire.bucket
     secure = wire.is_secure  # a Date that anybody on the way may have written teaches nothing
-    watch, server = wire.watch, wire.server  # None where no plugin looks at attempts
-    calls: Any = watch if watch is not None and watch.sees_calls else None
+    watch = wire.watch  # None where no plugin looks at attempts
+    calls: Any = watch and watch.sees_calls and watch  # the same, where a plugin looks at calls
+    server = wire.server
 
     def call(op: Op) -> Flow[Any]:  # noqa: PLR0915 - the hot path stays in one frame
         start = monotonic()
@@ -81,10 +82,10 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     now = wall()
                 data = request(op.name, op.body, keys, now + applied_skew)
                 reply = None
-                if watch is not None:
+                if watch:
                     op.server = server
                     watched = watch.admitted(op, run)
-                    if calls is not None and begun is None:
+                    if calls and begun is None:
                         begun = calls.began(op)
                 sent = True
                 try:
@@ -162,7 +163,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                 left = run.left()
                 if left <= RETRY_MARGIN:
                     run.give_up("the operation's time ran out", late=True)
-                if watch is not None:
+                if watch:
                     watch.again(op, run.errors[-1])
         except (DynamORMError, GeneratorExit) as stop:
             if watched:

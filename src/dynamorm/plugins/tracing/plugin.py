@@ -18,10 +18,12 @@ from .ends import Request, fail, of_end
 from .kinds import Kind, of_call, of_verb
 
 if TYPE_CHECKING:
+    import contextvars
+    from collections.abc import Iterable
     from types import ModuleType
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.trace import Link, Span, Tracer
 
     from dynamorm.effects import Reply
     from dynamorm.plugin import Call, Operation
@@ -63,6 +65,7 @@ class TracingPlugin:
         api = _api()
         self._tracer: Tracer = _global_tracer(api) if tracer is None else _checked(tracer)
         self._internal, self._client, self._below = api.SpanKind.INTERNAL, api.SpanKind.CLIENT, api.set_span_in_context
+        self._current, self._link = api.get_current_span, api.Link
         self._kinds: dict[Any, Kind] = {}
         self._requests: dict[Call, Request] = {}
 
@@ -74,7 +77,8 @@ class TracingPlugin:
         index = operation.index if isinstance(operation.index, str) else None  # what is none is refused by the verb
         key = (operation.verb, model, operation.table, index)
         kind = self._kinds.get(key) or self._learned(key, of_verb(*key))
-        span = self._tracer.start_span(kind.name, None, self._internal, kind.attributes)
+        links = self._links(operation.contexts) if operation.contexts else ()
+        span = self._tracer.start_span(kind.name, None, self._internal, kind.attributes, links)
         if span.is_recording():
             if operation.page is not None:
                 span.set_attribute("dynamorm.page", operation.page)
@@ -142,6 +146,15 @@ class TracingPlugin:
                 fail(request.span, error, request.reply, tells=call.operation is None)
         finally:
             request.span.end()
+
+    def _links(self, contexts: Iterable[contextvars.Context]) -> tuple[Link, ...]:
+        """A link to the span of each caller whose work is done now, which was current when it was put off."""
+        callers = {}
+        for each in contexts:
+            caller = each.copy().run(self._current).get_span_context()
+            if caller.is_valid:
+                callers[caller.span_id] = caller
+        return tuple(map(self._link, callers.values()))
 
     def _learned(self, key: Any, kind: Kind) -> Kind:
         if len(self._kinds) >= MAX_KNOWN:
