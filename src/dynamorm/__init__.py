@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
     from .plugin import Plugin, PluginContext
-    from .plugins import LoggingPlugin, MetricsPlugin
+    from .plugins import LoggingPlugin, MetricsPlugin, TracingPlugin
 
 __all__ = [
     "DB",
@@ -90,6 +90,7 @@ __all__ = [
     "TableSettings",
     "Throttled",
     "Throughput",
+    "TracingPlugin",
     "TransactionCancelled",
     "Unique",
     "Update",
@@ -126,6 +127,7 @@ _LAZY = {
     "PluginContext": "plugin",
     "TableSettings": "schema.table_settings",
     "Throughput": "schema.table_settings",
+    "TracingPlugin": "plugins",
 }
 
 

@@ -16,15 +16,17 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``retried(call, error)`` | an attempt has failed by this error, and another one begins now |
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
-| ``ended(operation, error)`` | looks at the end of each verb; see `EndHook` |
+| ``began(operation)``, ``ended(operation, error)`` | look at the beginning and the end of each verb; see `EndHook` |
+| ``call_began(call)``, ``call_ended(call, error)`` | look at each request with its retries; see `CallEndHook` |
 | ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
 | ``registered(db)`` | it is registered with this database, which may not be complete yet: to be kept in mind |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
 | ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 
-A plugin that has only ``observed``, ``retried``, ``observe``, ``ended``, ``gauges``, ``registered`` and ``forked`` changes nothing: it may be
-registered at any time, and sees what begins after that, in the views that were made before, too.
+A plugin that has only ``observed``, ``retried``, ``observe``, ``began``, ``ended``, ``call_began``, ``call_ended``, ``gauges``,
+``registered`` and ``forked`` changes nothing: it may be registered at any time, and sees what begins after that, in the views that
+were made before, too.
 """
 
 from __future__ import annotations
@@ -39,12 +41,14 @@ from .effects import Acquire, Hedge
 from .errors import ValidationError
 from .limiter import Limiter, Permit
 from .wire.consumed import ConsumedCapacity, consumed_of
-from .wire.outcomes import class_of
+from .wire.outcomes import class_of, name_of_refusal
 from .wire.partitions import Partitions
 from .wire.redaction import redacted, without_literals
 from .wire.reply import ServiceFault, parse_error
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from dynamorm.codec.replies.checked import StoredItem
     from dynamorm.ops.reads.read_rules import ReadDraft
     from dynamorm.ops.requests import ModelRequests
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
     from dynamorm.schema.schema import Field, Schema
 
     from .effects import Flow, Reply
+    from .wire.channel import Server
 
 __all__ = [
     "HOOKS",
@@ -60,6 +65,7 @@ __all__ = [
     "AroundHook",
     "AttemptHook",
     "Call",
+    "CallEndHook",
     "CallFlow",
     "EndHook",
     "FieldCodec",
@@ -78,6 +84,9 @@ __all__ = [
     "WriteRule",
     "attempt_class",
     "consumed",
+    "partitions",
+    "refusal",
+    "service_error",
     "without_values",
 ]
 
@@ -92,6 +101,9 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
     called on. ``started`` is the monotonic time at which it began, in seconds, and ``took`` the seconds that it took, None
     before its end (see `EndHook`). ``page`` counts the pages of an iteration from 0; None for what is no iteration.
+    ``contexts`` are those of the callers whose work was put off and is done now, each as it was there; empty for a verb that
+    is called. ``notes`` are those that plugins take of it, each under a key of its own (``operation.notes[self] = span``); they last as long
+    as anything can ask about the verb, so that what settles it later finds them.
     """
 
     verb: str
@@ -105,6 +117,8 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     page: int | None = None
     took: float | None = None
     _begin: tuple[Any, ...] | None = None  # what the innermost layer needs
+    contexts: tuple[Context, ...] = ()
+    notes: dict[Any, Any] = {}  # each has its own: see msgspec.Struct
 
     @property
     def key(self) -> tuple[Any, ...] | None:
@@ -256,6 +270,10 @@ class ReadRule:
 class Call(Protocol):
     """The public view of one call to DynamoDB: ``name`` (``"PutItem"``), ``table``, and the request ``body``.
 
+    ``table`` has the names of all tables where there are several, with ``", "`` between them, and ``"-"`` where there is none.
+    ``server`` is where it goes, from its first attempt on: a `dynamorm.wire.channel.Server` with ``address``, ``port`` and
+    ``region``; None before.
+
     ``purpose`` is why it is made: ``"verb"`` (it does what a verb was asked to do), ``"settle"`` (it finds out what became
     of a write, spends a token, or reads a write's result back), ``"guard"`` (it reads what a write relies on, or the guard of
     a unique attribute), ``"internal"`` (tables, streams with their checkpoints, leases, repairs).
@@ -267,6 +285,7 @@ class Call(Protocol):
     name: str
     table: str
     body: bytes
+    server: Server | None
 
     def with_wire(self) -> Call:
         """The same call, which gives a pair: the JSON of the service's answer, and the result.
@@ -426,6 +445,17 @@ def attempt_class(reply: Reply | None, error: BaseException | None) -> str:
     return class_of(reply, error)
 
 
+def service_error(reply: Reply | None) -> str | None:
+    """The service's own name for why it refused: ``"ThrottlingException"``, of a reply that ``observed`` is told.
+
+    The HTTP status as a text where a refusal has no name, such as that of a proxy; None for an answer that is no refusal,
+    and for none. It is fit for logs, as `refusal` is not.
+
+    Example: ``service_error(reply) == "ConditionalCheckFailedException"``
+    """
+    return None if reply is None or reply.status == 200 else name_of_refusal(reply)
+
+
 def without_values(call: Call) -> str:
     """The request of a call as JSON for a log: ``"?"`` for each value of an item, each token, and each literal of PartiQL.
 
@@ -439,6 +469,8 @@ def without_values(call: Call) -> str:
 class EndHook(Protocol):
     """``ended(operation, error)`` sees the end of each verb, exactly once: ``error`` is what the caller gets, or None.
 
+    ``began(operation)`` sees its beginning, in the caller's own thread or task, with the caller's context variables.
+
     Also that of one that was refused by a plugin, cancelled or interrupted (the error is no `Exception` then), or closed
     (`GeneratorExit`). It is outside of all layers, so that it sees what the caller sees, and ``operation.took`` is set. It
     must not block; its failures are logged, at most once a minute.
@@ -446,6 +478,20 @@ class EndHook(Protocol):
 
     def __call__(self, operation: Operation, error: BaseException | None, /) -> None:
         """Look at the end of one verb."""
+        ...
+
+
+class CallEndHook(Protocol):
+    """``call_ended(call, error)`` sees the end of each request with its retries: ``error`` is how it failed, or None.
+
+    ``call_began(call)`` sees it just before its first attempt is sent, and each that began is seen to end exactly once,
+    also where it is abandoned (as with `EndHook`). A request that is refused before it is sent does not begin, nor does one
+    that a plugin answers. ``observed`` and ``retried`` are told of its attempts between the two, for the same call. They must
+    not block, and their failures are logged.
+    """
+
+    def __call__(self, call: Call, error: BaseException | None, /) -> None:
+        """Look at the end of one request."""
         ...
 
 

@@ -26,7 +26,7 @@ from .effects import Flow
 from .errors import ValidationError
 from .log import shielded
 from .overriding import override
-from .wire.channel import Channel, Clock
+from .wire.channel import Channel, Clock, Server
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
 from .wire.endpoint import Endpoint
@@ -287,7 +287,7 @@ def _arounds(plugin: Any) -> Iterator[Any]:
 
 def _watch(plugins: tuple[Any, ...]) -> Watch | None:
     """What the call asks and tells of each attempt; None where no plugin looks at attempts."""
-    if not any(_members(plugins, hook) for hook in ("admit", "observed", "retried")):
+    if not any(_members(plugins, hook) for hook in ("admit", "observed", "retried", "call_began", "call_ended")):
         return None
     from dynamorm.ops.calls.attempt_hooks import HOOKS, Watch  # only where a plugin looks at attempts
 
@@ -321,6 +321,7 @@ def _streams_channel(channel: Channel, config: Config, endpoint: Endpoint) -> Ch
         else Unsigned(host, target_prefix=STREAMS_TARGET_PREFIX)
     )
     other.bucket = bucket_for(f"{endpoint.scheme}://{host}")
+    other.server = Server(endpoint.host, endpoint.port, channel.server.region)
     # AWS promises the checksum for DynamoDB itself only: here a missing one is no reason to disbelieve an answer.
     other.is_aws = False
     return other
@@ -341,5 +342,6 @@ def _channel(config: Config, endpoint: Endpoint, clock: Clock) -> Channel:
         is_aws=endpoint.is_aws,
         is_secure=endpoint.secure,
         random=_dice,
+        server=Server(endpoint.host, endpoint.port, config.resolve_region() if config.sign_requests else config.region),
         observers=(),
     )

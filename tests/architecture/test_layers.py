@@ -38,6 +38,7 @@ OWNERS = {
     "botocore": ("dynamorm.wire.credentials", *BESIDE),
     "boto3": BESIDE,
     "pydantic": ("dynamorm.adapters", *BESIDE),
+    "opentelemetry": ("dynamorm.plugins.tracing",),
     "fastapi": ("dynamorm.adapters", *BESIDE),
     "requests": (),
     "urllib.request": (),

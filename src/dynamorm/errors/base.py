@@ -39,6 +39,7 @@ class DynamORMError(Exception):
     settled_by: datetime | None = None
     key: tuple[Any, ...] | None = None
     _codes: tuple[str, ...] = ()
+    _words: str | None = None  # a part of the message that may hold a value: somebody else's own words
 
     def __init__(
         self,
@@ -78,8 +79,17 @@ class DynamORMError(Exception):
 
     @property
     def safe(self) -> str:
-        """The message without any attribute value, fit for any log."""
-        return f"{type(self).__name__} [{self.code}]: {self.message}"
+        """The message without any attribute value, fit for any log: what others say of a program's own text is left out."""
+        message = self.message if self._words is None else self.message.replace(self._words, "...")
+        return f"{type(self).__name__} [{self.code}]: {message}"
+
+    def quoting(self, words: str | DynamORMError | None) -> Self:
+        """The same error, of whose message this part may hold a value, so that `safe` leaves it out; or that of another one."""
+        if isinstance(words, DynamORMError):
+            words = words._words  # noqa: SLF001 - of its own class
+        if words:
+            self._words = words
+        return self
 
     def about(self, place: str) -> Self:
         """The same error, its message led by what it is about. Example: ``raise error.about("keys[3]")``."""

@@ -40,14 +40,18 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 
 _PLAIN: Final = {
     "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
-    "observed": 3, "retried": 2, "observe": 2, "ended": 2, "gauges": 0, "forked": 0,
-    "registered": 1,
+    "observed": 3, "retried": 2, "observe": 2, "began": 1, "ended": 2, "call_began": 1, "call_ended": 2, "gauges": 0,
+    "forked": 0, "registered": 1,
 }  # fmt: skip
 """The moments at which nothing is awaited, each with the number of its arguments."""
 
 
 _MOMENTS: Final = {**_PLAIN, **dict.fromkeys(HOOKS, 3), "opened": 1, "closed": 1}
-LOOKING: Final = frozenset({"observed", "retried", "observe", "ended", "gauges", "forked", "registered"})
+LOOKING: Final = frozenset(
+    {
+        "observed", "retried", "observe", "began", "ended", "call_began", "call_ended", "gauges", "forked", "registered",
+    }
+)  # fmt: skip
 """The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
 _OF_RULES: Final = {"transform": 1, "contribute": 1}
 _SETTINGS: Final = ("options", "return_consumed_capacity")
@@ -193,9 +197,9 @@ def _life(face: Any) -> Life:
 def _surround(session: Session) -> None:
     """Put the layers of the plugins around the verbs, where there are any."""
     layers: list[Callable[[VerbFlow], VerbFlow]] = []
-    ends = named(session.plugins, "ended")
-    if ends:
-        layers.append(Ends(ends, session.channel.clock))
+    began, ended = named(session.plugins, "began"), named(session.plugins, "ended")
+    if began or ended:
+        layers.append(Ends(began, ended[::-1], session.channel.clock))
     if session.life is not None:
         layers.append(session.life.layer)
     for plugin in session.plugins:

@@ -291,9 +291,10 @@ def _refused(fault: ServiceFault, info: dict[str, Any]) -> Any:
         if code == "DuplicateItem":
             raise AlreadyExists("an item with this key exists already", **info)
         if code == "ValidationError":
-            raise ValidationError(text, **info)
+            raise ValidationError(text, **info).quoting(text)
     reasons = [None if code in ("", "None") else CancellationReason(code, text) for code, text in codes]
-    raise TransactionCancelled(fault.message or "the transaction was cancelled", reasons=reasons, **info)
+    refusal = TransactionCancelled(fault.message or "the transaction was cancelled", reasons=reasons, **info)
+    raise refusal.quoting(fault.message)
 
 
 def _json(request: dict[str, Any]) -> bytes:

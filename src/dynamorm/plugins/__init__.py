@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .metrics import Metrics as Metrics
     from .metrics import MetricsPlugin as MetricsPlugin
     from .pacing import ThrottlePacing as ThrottlePacing
+    from .tracing import TracingPlugin as TracingPlugin
 
 _HOMES = {
     "Bulkhead": "bulkhead",
@@ -25,6 +26,7 @@ _HOMES = {
     "Metrics": "metrics",
     "MetricsPlugin": "metrics",
     "ThrottlePacing": "pacing",
+    "TracingPlugin": "tracing",
 }
 
 

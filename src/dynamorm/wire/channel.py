@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from dynamorm.config.settings import Config
 
@@ -25,12 +27,20 @@ class Clock(Protocol):
         ...
 
 
+class Server(Struct, frozen=True):
+    """Where calls go, for plugins: the host without brackets, the port, and the Region that is signed for, None for none."""
+
+    address: str
+    port: int
+    region: str | None
+
+
 class Channel:
     """Where calls go, and how: shared by every operation of one `DB` and of the views made from it."""
 
     __slots__ = (
-        "bucket", "clock", "config", "credentials", "is_aws", "is_secure", "observers", "random", "retry", "signer", "skew",
-        "watch",
+        "bucket", "clock", "config", "credentials", "is_aws", "is_secure", "observers", "random", "retry", "server",
+        "signer", "skew", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +56,7 @@ class Channel:
         is_aws: bool,
         is_secure: bool,
         random: Callable[[], float],
+        server: Server,
         observers: tuple[Callable[..., None], ...] = (),
     ) -> None:
         self.config: Config = config
@@ -58,5 +69,6 @@ class Channel:
         self.is_aws: bool = is_aws
         self.is_secure: bool = is_secure
         self.random: Callable[[], float] = random
+        self.server: Server = server
         self.observers: tuple[Callable[..., None], ...] = observers
         self.watch: Any = None  # `dynamorm.ops.calls.attempt_hooks.Watch`, where a plugin looks at attempts

@@ -60,3 +60,13 @@ def class_of(reply: Reply | None, error: BaseException | None) -> str:
     fault = parse_error(reply.status, reply.body)
     kind = fault.kind
     return _OF_KINDS[cancellation_kind(fault.cancellation) if kind is Kind.CANCELLED else kind]
+
+
+_LONGEST: Final = 100
+"""Characters of a name that is believed: the longest of DynamoDB's has half as many."""
+
+
+def name_of_refusal(reply: Reply) -> str:
+    """See `dynamorm.plugin.service_error`. Only what is formed like a name counts as one: anybody may have answered."""
+    code = parse_error(reply.status, reply.body).code
+    return code if code.isascii() and code.isidentifier() and len(code) <= _LONGEST else str(reply.status)

@@ -1,6 +1,7 @@
-"""Plugins that look at each attempt of a call: `dynamorm.plugin.AttemptHook`. Used only where a plugin has such a hook.
+"""Plugins that look at calls and their attempts: `dynamorm.plugin.AttemptHook`, `CallEndHook`. Used only where one does.
 
-The call asks `Watch` before an attempt, tells it what the attempt came to, and that there will be another one.
+The call asks `Watch` before an attempt, tells it what the attempt came to, and that there will be another one; and that the
+first attempt is sent, and that the call has ended.
 """
 
 from __future__ import annotations
@@ -15,24 +16,27 @@ if TYPE_CHECKING:
     from .attempts import Attempts
     from .op import Op
 
-HOOKS: Final = ("admit", "observed", "retried")
-"""The hooks of attempts: before one, after one, and where another one is to follow."""
+HOOKS: Final = ("admit", "observed", "retried", "call_began", "call_ended")
+"""The hooks of attempts: before one, after one, and where another one is to follow; and those of calls."""
 
 
 class Watch:
     """The hooks of all plugins, outermost first: of each plugin its name and its `HOOKS`, or None."""
 
-    __slots__ = ("_admitting", "_asked", "_observing", "_retried")
+    __slots__ = ("_admitting", "_asked", "_began", "_ended", "_observing", "_retried", "sees_calls")
 
     def __init__(self, hooks: Sequence[tuple[Any, ...]]) -> None:
-        self._asked = tuple((name, admit, _told(observed, name)) for name, admit, observed, _ in hooks)
-        self._admitting = any(admit is not None for _, admit, _, _ in hooks)
+        inwards: list[tuple[str, dict[str, Any]]] = [(name, dict(zip(HOOKS, of, strict=True))) for name, *of in hooks]
+        outwards = inwards[::-1]
+        self._asked = tuple((name, of["admit"], _told(of["observed"], name)) for name, of in inwards)
+        self._admitting = any(of["admit"] is not None for _, of in inwards)
         self._observing = tuple(
-            (observed, FailureLog(name, "observed")) for name, _, observed, _ in reversed(hooks) if observed is not None
+            (of["observed"], FailureLog(name, "observed")) for name, of in outwards if of["observed"] is not None
         )
-        self._retried = tuple(
-            shielded(retried, name, "retried") for name, _, _, retried in hooks if retried is not None
-        )
+        self._retried = _shielded("retried", inwards)
+        self._began = _shielded("call_began", inwards)
+        self._ended = _shielded("call_ended", outwards)
+        self.sees_calls: bool = bool(self._began or self._ended)
 
     def admitted(self, op: Op, run: Attempts | None) -> bool:
         """Ask whether an attempt may be sent. True: its end is to be told. ``run`` is what went before.
@@ -93,6 +97,21 @@ class Watch:
         """Tell that an attempt has failed and another one begins now."""
         for retried in self._retried:
             retried(op, error)
+
+    def began(self, op: Op) -> bool:
+        """Tell that the first attempt of a call is sent now. True: its end is to be told."""
+        for began in self._began:
+            began(op)
+        return True
+
+    def ended(self, op: Op, error: BaseException | None) -> None:
+        """Tell the end of a call."""
+        for ended in self._ended:
+            ended(op, error)
+
+
+def _shielded(hook: str, plugins: Sequence[tuple[str, dict[str, Any]]]) -> tuple[Callable[..., None], ...]:
+    return tuple(shielded(of[hook], name, hook) for name, of in plugins if of[hook] is not None)
 
 
 def _told(observed: Callable[..., Any] | None, name: str) -> Callable[..., None] | None:

@@ -46,6 +46,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
     secure = wire.is_secure  # a Date that anybody on the way may have written teaches nothing
     watch: Any = wire.watch  # None where no plugin looks at attempts
     watching = watch is not None
+    calls: Any = watch if watching and watch.sees_calls else None  # the same, where a plugin looks at calls
+    server = wire.server
 
     def call(op: Op) -> Flow[Any]:  # noqa: PLR0915 - the hot path stays in one frame
         start = monotonic()
@@ -55,6 +57,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
             left = limit = _bounded(op, limit, start)
         sent = False
         watched: Any = None  # whether an attempt was admitted whose end nobody was told yet
+        begun: Any = None  # whether plugins were told of the call
         reply: Any = None  # a `Reply`, once one has come
         try:
             while True:
@@ -78,7 +81,10 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     now = wall()
                 reply = None
                 if watching:  # before it is signed: what is refused should cost little
+                    op.server = server
                     watched = watch.admitted(op, run)
+                    if calls and begun is None:
+                        begun = calls.began(op)
                 data = request(op.name, op.body, keys, now + applied_skew)
                 sent = True
                 try:
@@ -100,6 +106,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         if secure:
                             skew.observe(reply.date, now, wall(), monotonic())
                         bucket.success(0 if run is None else run.taken)
+                        if begun:
+                            begun = calls.ended(op, None)
                         return result
                 except ConfigError as error:  # the database was closed
                     if run is not None and run.ambiguous:
@@ -133,6 +141,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                                 yield from prepared_for(op, fault)
                             result = run.final(kind, fault)
                             if result is not UNBELIEVABLE:
+                                if begun:
+                                    begun = calls.ended(op, None)
                                 return result
                             delay = run.disbelieved(MalformedResponse(_STRANGE), reply)
                         elif kind is Kind.SKEW:
@@ -153,9 +163,11 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     run.give_up("the operation's time ran out", late=True)
                 if watching:
                     watch.again(op, run.errors[-1])
-        except (DynamORMError, GeneratorExit):
+        except (DynamORMError, GeneratorExit) as stop:
             if watched:
                 watch.told(op, reply, None)
+            if begun:
+                calls.ended(op, stop)
             raise
         except BaseException as stop:
             if watched:
@@ -163,6 +175,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
             # Cancelled or interrupted in flight: whoever catches it must know that the write may have been applied.
             if sent and op.safety is not Safety.READ:
                 interrupted(stop, f"{op.name} on {op.table} was interrupted in flight: its outcome is unknown")
+            if begun:
+                calls.ended(op, stop)
             raise
 
     return call

@@ -34,7 +34,20 @@ from .inner_path import of_path
 
 
 def from_fault(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamORMError:
-    """The error for a refusal by the service. DynamoDB's own wording is kept; it holds no attribute values of ours."""
+    """The error for a refusal by the service. DynamoDB's own wording is kept.
+
+    It holds no attribute values of ours; but of a statement it may repeat what stands in it.
+    """
+    error = _worded(kind, fault, info)
+    return error.quoting(fault.message) if is_of_statements(info) else error
+
+
+def is_of_statements(info: dict[str, Any]) -> bool:
+    """Whether an error is about statements, whose text is the program's own and may hold values."""
+    return "Execute" in str(info.get("operation"))
+
+
+def _worded(kind: Kind, fault: ServiceFault, info: dict[str, Any]) -> DynamORMError:
     text = fault.message or f"DynamoDB answered {fault.code or 'with an error'}"
     if kind is Kind.VALIDATION:
         return _validation(text, info)
@@ -137,8 +150,9 @@ def exhausted(errors: Sequence[BaseException], why: str, info: dict[str, Any], *
         kind = DeadlineExceeded if last.stage == "timeout" or late else Unavailable
         return kind(f"no answer came: {last.detail}; {why}", **info)
     if isinstance(last, Throttled):
-        return Throttled(f"{last.message}; {why}", reasons=last.reasons, resource=last.resource, **info)
+        again = Throttled(f"{last.message}; {why}", reasons=last.reasons, resource=last.resource, **info)
+        return again.quoting(last)
     if isinstance(last, DynamORMError):
         # Nothing was changed, for otherwise this would not be asked for: also by an answer that cannot be believed.
-        return type(last)(f"{last.message}; {why}", outcome=Outcome.NOT_APPLIED, **info)
+        return type(last)(f"{last.message}; {why}", outcome=Outcome.NOT_APPLIED, **info).quoting(last)
     return DeadlineExceeded(why, **info)

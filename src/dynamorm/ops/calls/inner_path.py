@@ -35,7 +35,9 @@ def of_path(fault: ServiceFault, body: bytes, info: dict[str, Any]) -> Validatio
         return None
     if not paths:
         return None
-    return ValidationError(f"{' and '.join(paths)} {text}", field=_root(paths[0]), **info)
+    named = " and ".join(paths)
+    # What is named inside a map is as often data as a name.
+    return ValidationError(f"{named} {text}", field=_root(paths[0]), **info).quoting(named)
 
 
 def _root(path: str) -> str:

@@ -15,6 +15,7 @@ from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:
     from dynamorm.plugin import Operation
+    from dynamorm.wire.channel import Server
 
 MAX_OPERATIONS: Final = 100
 
@@ -67,7 +68,8 @@ class Op(Struct, eq=False):  # made for every call: a struct is made in half the
     ``prepare(body)`` is run before an answer with items is decoded: it fetches what decoding needs.
     ``parts`` is how many operations a transaction has; 0 for what is none. ``untold`` is set when the service's answer
     showed what is stored and that does not tell.
-    ``operation`` is the verb that it belongs to, where plugins look at verbs and at calls.
+    ``operation`` is the verb that it belongs to, where plugins look at verbs and at calls; ``server`` where it goes, where they
+    look at attempts.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Op(Struct, eq=False):  # made for every call: a struct is made in half the
     parts: int = 0
     why: str | None = None
     operation: Operation | None = None
+    server: Server | None = None
     _purpose: str | None = None
 
     @property
