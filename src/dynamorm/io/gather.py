@@ -56,7 +56,7 @@ class Task:
     __slots__ = ("_bell", "_claimed", "_ended", "context", "work")
 
     def __init__(self, work: Any) -> None:
-        self.work = work
+        self.work: Any = work
         self.context: Context = copy_context()
         self._claimed: dict[str, bool] = {}
         self._ended = False

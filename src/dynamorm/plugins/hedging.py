@@ -158,7 +158,9 @@ class Hedging:
 
     def forked(self) -> None:
         """Begin anew."""
-        self.reads = self.hedges = self.won = 0
+        self.reads: int = 0
+        self.hedges: int = 0
+        self.won: int = 0
         self._times: dict[str, _Times] = {}
         self._counts: dict[int, list[int]] = {}  # by second: reads, hedges
         self._calm_from = 0.0

@@ -22,10 +22,10 @@ try:
     from prometheus_client import values
 
     from .families import Durations, Families, Gauges, Kept, Mapped
-except ImportError as missing:
+except ImportError as _missing:
     raise ConfigError(
         'MetricsPlugin needs prometheus_client: pip install "dynamorm-py[metrics]" (db.metrics() needs nothing)'
-    ) from missing
+    ) from _missing
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply

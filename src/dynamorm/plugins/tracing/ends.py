@@ -23,8 +23,8 @@ class Request:
     __slots__ = ("attempts", "reply", "retries", "span")
 
     def __init__(self, span: Span) -> None:
-        self.span = span
-        self.attempts = 0
+        self.span: Span = span
+        self.attempts: int = 0
         self.reply: Reply | None = None
         self.retries: dict[str, int] = {}
 

@@ -28,9 +28,9 @@ class Kind:
     __slots__ = ("attributes", "counts", "name")
 
     def __init__(self, name: str, attributes: Attributes, counts: Any = None) -> None:
-        self.name = name
-        self.attributes = attributes
-        self.counts = counts
+        self.name: str = name
+        self.attributes: Attributes = attributes
+        self.counts: Any = counts
 
 
 def of_verb(verb: str, model: type[Any] | None, table: str | None, index: str | None) -> Kind:
