@@ -16,7 +16,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
-| ``opened(db)``, ``closed(db)`` | the first verb of a database is about to begin; the database is closed |
+| ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
 """
 
 from __future__ import annotations

@@ -48,15 +48,17 @@ class Session(Context):
     ``raising`` are the plugins whose failures behind a verb are raised. ``verbs`` are the flows of the verbs for the faces.
     """
 
-    __slots__ = ("_around", "_has_views", "_plugins", "_reading", "_root", "_views", "raising", "verbs")
+    __slots__ = ("_around", "_has_views", "_plugins", "_reading", "_root", "_views", "life", "raising", "verbs")
 
     if TYPE_CHECKING:
         from dynamorm.faces import verbs  # given by the face, which stands above
+        from dynamorm.faces.life import Life
 
     def __init__(self, config: Config, clock: Clock, plugins: tuple[Any, ...] = ()) -> None:
         endpoint = Endpoint.parse(config.resolve_endpoint())
         super().__init__(config, endpoint, _channel(config, endpoint, clock))
         self.raising: frozenset[str] = frozenset()
+        self.life: Life | None = None  # where a plugin wants to be told of it
         self._has_views = False
         self._root: Session | None = None  # of a view: the session of the database
         self._views: dict[frozenset[tuple[str, str]], dict[Any, ModelRequests]] = {}  # the plans by scope

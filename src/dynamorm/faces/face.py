@@ -62,11 +62,11 @@ class Face:
         Example: ``db.use(SlowQueries(), Outbox(table="events"))``
         """
         on_error = check_choice("on_error", on_error, ("log", "raise_after"), error=ConfigError)
-        self._plugins().register(self._session, plugins, raise_after=on_error == "raise_after")
+        self._plugins().register(self._session, self, plugins, raise_after=on_error == "raise_after")
 
     @staticmethod
     def _plugins() -> ModuleType:
-        """What registers plugins, and tells them that their database is opened and closed."""
+        """What registers plugins."""
         from . import plugins  # only where there are plugins
 
         return plugins

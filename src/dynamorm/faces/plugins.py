@@ -10,9 +10,7 @@ from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.log import logger
 from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
 from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
 from dynamorm.session import name_of
@@ -22,6 +20,8 @@ from . import verbs
 if TYPE_CHECKING:
     from dynamorm.plugin import VerbFlow
     from dynamorm.session import Session
+
+    from .life import Life
 
 LONGEST_SCOPE: Final = 256
 """Characters of a value of a scope: it becomes a part of keys, which have at most 1,024 bytes.
@@ -42,8 +42,8 @@ _OF_RULES: Final = {"transform": 1, "contribute": 1}
 _SETTINGS: Final = ("options", "return_consumed_capacity")
 
 
-def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
-    """Add plugins to those that a session has, inside them. Raises: ConfigError."""
+def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
+    """Add plugins to those that the session of a face has, inside them. Raises: ConfigError."""
     added = tuple(plugins)
     for plugin in added:
         _check_plugin(plugin)
@@ -61,13 +61,18 @@ def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = Fa
         raise ConfigError(f"two plugins are called {', '.join(sorted(twice))}: give one of them another name")
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
+    life = session.life
     try:
         session.use(every)
+        if any(getattr(plugin, moment, None) is not None for plugin in added for moment in ("opened", "closed")):
+            session.life = life or _life(face)
         _surround(session)
     except BaseException:  # what a plugin puts around verbs or calls may be no layer
-        session.raising = raising
+        session.raising, session.life = raising, life
         session.use(before)
         raise
+    if session.life is not None:
+        session.life.add(added)
     _watch_forks(added)
 
 
@@ -146,9 +151,15 @@ def _has_hooks(plugin: Any) -> bool:
     )
 
 
+def _life(face: Any) -> Life:
+    from .life import Life  # only where a plugin wants to know of it
+
+    return Life(face)
+
+
 def _surround(session: Session) -> None:
     """Put the layers of the plugins around the verbs, where there are any."""
-    layers: list[Callable[[VerbFlow], VerbFlow]] = []
+    layers: list[Callable[[VerbFlow], VerbFlow]] = [] if session.life is None else [session.life.layer]
     for plugin in session.plugins:
         if _has_hooks(plugin):
             from .hooks import Hooks  # only where a plugin has hooks
@@ -193,32 +204,3 @@ def checked_scope(before: Mapping[str, str], scope: Mapping[str, Any]) -> Mappin
                 f"this view has another {name} already: make the view of the database itself", field=name
             )
     return MappingProxyType({**before, **exact})
-
-
-def opened(session: Session, face: Any) -> Flow[None]:
-    """Tell the plugins that their database is opened, in their order."""
-    for plugin in session.plugins:
-        hook = getattr(plugin, "opened", None)
-        if hook is not None:
-            yield from _told(hook, face)
-
-
-def closed(session: Session, face: Any) -> Flow[None]:
-    """Tell the plugins that their database is about to be closed, the last one first. What fails is logged."""
-    for plugin in reversed(session.plugins):
-        hook = getattr(plugin, "closed", None)
-        if hook is None:
-            continue
-        try:
-            yield from _told(hook, face)
-        except Exception:
-            logger.exception("closed() of the plugin %s failed", name_of(plugin))
-
-
-def _told(hook: Callable[[Any], Any], face: Any) -> Flow[None]:
-    if iscoroutinefunction(hook):
-        from dynamorm.io.own_loop import on_a_loop  # only for coroutines
-
-        yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
-    else:
-        hook(face)

@@ -52,7 +52,7 @@ class AsyncDB(AsyncMany):
     """
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
-        self._session = session = open_session(config, extensions)
+        self._session = session = open_session(config, extensions, self)
         self._io = open_driver(session)
         session.run = self._io.run
 
@@ -497,14 +497,14 @@ class AsyncDB(AsyncMany):
         """
         if self._session.scope:
             return
-        if self._session.plugins:
-            await self._io.run(self._plugins().closed(self._session, self))
+        if self._session.life is not None:
+            await self._io.run(self._session.life.closed())
         for driver in self._connected():
             await driver.close()
 
     async def __aenter__(self) -> Self:
-        if self._session.plugins and not self._session.scope:
-            await self._io.run(self._plugins().opened(self._session, self))
+        if self._session.life is not None and not self._session.scope:
+            await self._io.run(self._session.life.opened())
         return self
 
     async def __aexit__(

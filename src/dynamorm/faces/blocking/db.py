@@ -51,7 +51,7 @@ class DB(Many):
     """
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
-        self._session = session = open_session(config, extensions)
+        self._session = session = open_session(config, extensions, self)
         self._io = open_driver(session)
         session.run = self._io.run
 
@@ -494,14 +494,14 @@ class DB(Many):
         """
         if self._session.scope:
             return
-        if self._session.plugins:
-            self._io.run(self._plugins().closed(self._session, self))
+        if self._session.life is not None:
+            self._io.run(self._session.life.closed())
         for driver in self._connected():
             driver.close()
 
     def __enter__(self) -> Self:
-        if self._session.plugins and not self._session.scope:
-            self._io.run(self._plugins().opened(self._session, self))
+        if self._session.life is not None and not self._session.scope:
+            self._io.run(self._session.life.opened())
         return self
 
     def __exit__(

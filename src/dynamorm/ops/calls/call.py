@@ -67,11 +67,11 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         if isinstance(error, DynamORMError):
                             raise
                         run = run or Attempts(op, wire, start, limit)
-                        run.give_up(_FETCHING)
+                        run.give_up(_FETCHING, late=True)
                     left = start + limit - monotonic() if run is None else run.left()
                     if left <= 0.0:
                         run = run or Attempts(op, wire, start, limit)
-                        run.give_up(_FETCHING)
+                        run.give_up(_FETCHING, late=True)
                     now = wall()
                 data = request(op.name, op.body, keys, now + applied_skew)
                 sent = True
@@ -140,7 +140,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     delay = run.resumed()
                 left = run.left()
                 if left <= RETRY_MARGIN:
-                    run.give_up("the operation's time ran out")
+                    run.give_up("the operation's time ran out", late=True)
         except (DynamORMError, GeneratorExit):
             raise
         except BaseException as stop:
