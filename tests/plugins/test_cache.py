@@ -137,7 +137,7 @@ def test_by_default_gets_and_whole_answers_are_kept(cached, key):
         lambda db, key: list(db.model(Entry).where(Entry.of == key)),
         lambda db, key: db.model(Entry).where(Entry.of == key).sum("count"),
         lambda db, key: db.transact_get([(Entry, key, 1)]),
-        lambda db, key: db.partiql("SELECT * FROM {table} WHERE \"of\" = ?", [key], model=Entry),
+        lambda db, key: db.partiql("SELECT * FROM {table} WHERE \"of\" = ?", key, model=Entry),
     ],
 )
 def test_consistent_reads_and_other_verbs_pass_by(cached, key, read):
@@ -183,7 +183,7 @@ WRITES = {
     "transaction": _transaction,
     "delete_all": lambda db, key: db.model(Entry).where(Entry.of == key).delete_all(confirm=True),
     "partiql": lambda db, key: db.partiql(
-        'UPDATE {table} SET "text" = ? WHERE "of" = ? AND "number" = ?', ["new", key, 1], model=Entry
+        'UPDATE {table} SET "text" = ? WHERE "of" = ? AND "number" = ?', "new", key, 1, model=Entry
     ),
     "create": lambda db, key: db.create(Entry(of=key, number=3, owner=key)),
     "create in a transaction": lambda db, key: _created(db, key),
