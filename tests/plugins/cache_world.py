@@ -330,7 +330,9 @@ class World:
         op.operation.write = write
         if kind == "read":
             actor.begun = self._must_see(process)
-        self._tell(lambda: f"{self.now:.3f} {self.processes.index(process)} begins {op.operation.verb} {op.body[:200]!r}")
+        self._tell(
+            lambda: f"{self.now:.3f} {self.processes.index(process)} begins {op.operation.verb} {op.body[:200]!r}"
+        )
         self.actors.append(actor)
         self._go(actor, actor.flow.send, None)
 

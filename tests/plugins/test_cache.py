@@ -137,7 +137,7 @@ def test_by_default_gets_and_whole_answers_are_kept(cached, key):
         lambda db, key: list(db.model(Entry).where(Entry.of == key)),
         lambda db, key: db.model(Entry).where(Entry.of == key).sum("count"),
         lambda db, key: db.transact_get([(Entry, key, 1)]),
-        lambda db, key: db.partiql("SELECT * FROM {table} WHERE \"of\" = ?", key, model=Entry),
+        lambda db, key: db.partiql('SELECT * FROM {table} WHERE "of" = ?', key, model=Entry),
     ],
 )
 def test_consistent_reads_and_other_verbs_pass_by(cached, key, read):
@@ -277,7 +277,7 @@ def test_what_others_write_is_seen_when_the_time_is_over(open_cached, key):
     filled(db, key)
     table = table_of(db, Entry)
     assert db.get(Entry, key, 1).text == "t1"
-    statement = f"UPDATE \"{table}\" SET text = 'theirs' WHERE \"of\" = '{key}' AND \"number\" = 1"
+    statement = f'UPDATE "{table}" SET text = \'theirs\' WHERE "of" = \'{key}\' AND "number" = 1'
     ask_past(db, statement)
     assert db.get(Entry, key, 1).text == "t1"
     time.sleep(0.6)

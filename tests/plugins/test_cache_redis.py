@@ -282,7 +282,9 @@ def test_a_value_of_another_type_is_a_miss(redis, cached, key, kind):
     assert db.get(Entry, key).text == "second"
 
 
-@pytest.mark.parametrize("value", [b"", b"x" * 48, b"9" * 48, b"0" * 47, b"0" * 5000, b"0" * 16 + b"9" * 16 + b"g" * 16])
+@pytest.mark.parametrize(
+    "value", [b"", b"x" * 48, b"9" * 48, b"0" * 47, b"0" * 5000, b"0" * 16 + b"9" * 16 + b"g" * 16]
+)
 def test_a_generation_that_is_none_is_a_miss(redis, cached, key, value):
     db, _, _ = cached(redis.port)
     kept(db, key)

@@ -58,9 +58,7 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         rules.append(UniqueRule(plan))
     plan.rules = by_verb(rules)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)
-    plan.rules_of_batch_deletes = tuple(
-        rule for rule in of_plugins if "delete" in rule.verbs and not rule.passive
-    )
+    plan.rules_of_batch_deletes = tuple(rule for rule in of_plugins if "delete" in rule.verbs and not rule.passive)
     plan.single_deletes |= bool(plan.rules_of_batch_deletes) or any(
         not rule.in_batches for rule in plan.rules["delete"]
     )

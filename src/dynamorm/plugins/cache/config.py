@@ -80,7 +80,9 @@ class CacheConfig:
         self.max_bytes: int = check_count("max_bytes", max_bytes, 1, error=ConfigError)
         if mac_key is not None and (not isinstance(mac_key, bytes) or len(mac_key) < SHORTEST_KEY):
             given = f"{len(mac_key)} bytes" if isinstance(mac_key, bytes) else type(mac_key).__name__
-            raise ConfigError(f"mac_key is at least {SHORTEST_KEY} secret bytes, such as of os.urandom(32), not {given}")
+            raise ConfigError(
+                f"mac_key is at least {SHORTEST_KEY} secret bytes, such as of os.urandom(32), not {given}"
+            )
         self.mac_key: bytes | None = mac_key
         if not isinstance(missing, bool):
             raise ConfigError(f"missing is True or False, not {type(missing).__name__}")

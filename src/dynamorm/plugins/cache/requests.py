@@ -249,7 +249,9 @@ def _of_index(
             if not _makes(write, table):
                 yield whole
             else:
-                yield from _in(name, index, {key: _plain(raw) for key, raw in write.Item.items() if _is_key(key, index)})
+                yield from _in(
+                    name, index, {key: _plain(raw) for key, raw in write.Item.items() if _is_key(key, index)}
+                )
         else:
             names = _named(write) if kind == "Update" else None
             if kind == "Update" and names is not None and not index.shows(names, table.key):
