@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 from zlib import crc32
@@ -90,24 +91,41 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     _try_again(items)
 
 
-def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a test with the marker `wide`, run every third case: each version of Python another third.
+MANY = 8
+"""Cases of one test, from which on not every run takes them all."""
 
-    DynamoDB Local and ``DYNAMORM_TEST_WIDE=1`` run them all.
+
+def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test with many cases, run a share: what this run leaves out, another one of the gate takes.
+
+    DynamoDB Local takes all cases of the tests on an engine, and the embedded engine every third; so it is with the marker
+    `wide`, of which each version of Python takes another third. Of the fault tests, which need no engine, Python 3.11
+    takes one half, and the newer ones the other. ``DYNAMORM_TEST_WIDE=1`` runs them all.
     """
     if os.environ.get("DYNAMORM_TEST_ENGINE") == "local" or os.environ.get("DYNAMORM_TEST_WIDE") == "1":
         return
-    turned_away = [
-        item
-        for item in items
-        if item.get_closest_marker("wide")
-        and hasattr(item, "callspec")
-        and (crc32(item.name.encode()) + sys.version_info.minor) % 3
-    ]
+    cases = Counter(_function(item) for item in items if hasattr(item, "callspec"))
+    minor = sys.version_info.minor
+    turned_away = []
+    for item in items:
+        many = cases[_function(item)] >= MANY
+        number = crc32(item.name.encode())
+        if not hasattr(item, "callspec"):
+            continue
+        if item.get_closest_marker("wide") or (many and item.get_closest_marker("engine")):
+            left_out = (number + minor) % 3 != 0
+        else:
+            left_out = many and "faults" in item.path.parts and (number + (minor > 11)) % 2 != 0
+        if left_out:
+            turned_away.append(item)
     if turned_away:
         config.hook.pytest_deselected(items=turned_away)
         gone = set(turned_away)
         items[:] = [item for item in items if item not in gone]
+
+
+def _function(item: pytest.Item) -> tuple[str, str]:
+    return str(item.path), getattr(item, "originalname", item.name)
 
 
 def _try_again(items: list[pytest.Item]) -> None:

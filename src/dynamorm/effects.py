@@ -69,8 +69,9 @@ class Call(_Effect):
     """Run a function that may block: a credential look-up, a user's hook.
 
     The blocking driver calls ``sync``. The asyncio driver awaits ``async_()`` when given, else runs ``sync`` in a
-    worker thread. Answered with the result; its exception is thrown in. With a ``timeout`` in seconds, both run ``sync``
-    in a worker thread and throw in ``TimeoutError`` when it has not ended by then; the thread goes on to its end.
+    worker thread. Answered with the result; its exception is thrown in. With a ``timeout`` in seconds ``TimeoutError`` is
+    thrown in when it has not ended by then: ``async_()`` is cancelled; ``sync`` runs in a worker thread on both faces, which goes
+    on to its end.
     """
 
     __slots__ = ("async_", "sync", "timeout")

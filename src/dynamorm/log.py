@@ -1,11 +1,16 @@
-"""The library's logger. It must not import anything of ours."""
+"""The library's logger, and what is said of a plugin that fails. It must not import anything of ours."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from logging import Logger
+
+QUIET: Final = 60.0
+"""Seconds for which a moment of a plugin that has failed is not named in the log again."""
 
 
 class _Late:
@@ -19,3 +24,34 @@ class _Late:
 
 logger: Final = cast("Logger", _Late())
 """The logger ``dynamorm``, to which goes what cannot be raised."""
+
+
+class FailureLog:
+    """Names a plugin in the log whose ``moment`` has failed where nobody can be told, at most once a minute."""
+
+    __slots__ = ("_moment", "_name", "_silent_until")
+
+    def __init__(self, name: str, moment: str) -> None:
+        self._name = name
+        self._moment = moment
+        self._silent_until = 0.0
+
+    def __call__(self, error: BaseException) -> None:
+        """Write the failure down."""
+        now = time.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + QUIET
+            logger.warning("%s of the plugin %s failed", self._moment, self._name, exc_info=error)
+
+
+def shielded(function: Callable[..., Any], name: str, moment: str) -> Callable[..., None]:
+    """The function of a plugin, whose failures change nothing: they go into the log."""
+    failed = FailureLog(name, moment)
+
+    def call(*args: Any) -> None:
+        try:
+            function(*args)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what it was told of has happened
+            failed(error)
+
+    return call

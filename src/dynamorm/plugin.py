@@ -17,6 +17,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
 | ``joined(db)`` | is asked while it is registered: what it raises refuses the database, whose ``config`` it may read |
+| ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
 """
 
@@ -56,9 +57,11 @@ __all__ = [
     "Permit",
     "Plugin",
     "PluginContext",
+    "ReadRule",
     "VerbFlow",
     "VerbHook",
     "WriteRule",
+    "consumed",
 ]
 
 FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]

@@ -22,6 +22,7 @@ from dynamorm.ops.writes.rules import check_rules
 from .codec.registry import Registry
 from .effects import Flow
 from .errors import ValidationError
+from .log import shielded
 from .overriding import override
 from .wire.channel import Channel, Clock
 from .wire.clock import SkewClock
@@ -32,6 +33,7 @@ from .wire.sigv4 import STREAMS_TARGET_PREFIX, Signer, Unsigned
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
+    from dynamorm.faces.life import Life
     from dynamorm.ops.reads.read_rules import ReadRules
     from dynamorm.ops.writes.write import Write
 
@@ -52,7 +54,6 @@ class Session(Context):
 
     if TYPE_CHECKING:
         from dynamorm.faces import verbs  # given by the face, which stands above
-        from dynamorm.faces.life import Life
 
     def __init__(self, config: Config, clock: Clock, plugins: tuple[Any, ...] = ()) -> None:
         endpoint = Endpoint.parse(config.resolve_endpoint())
@@ -67,18 +68,19 @@ class Session(Context):
     def use(self, plugins: tuple[Any, ...]) -> None:
         """Compose what these plugins add, outermost first. They take the place of those that were given before."""
         self._plugins = plugins
-        self.channel.observers = _members(plugins, "observe")
+        self.channel.observers = tuple(
+            shielded(observe, name, "observe") for name, observe in _named(plugins, "observe")
+        )
         self.registry: Registry = Registry(
             field_hooks=_looked_at(plugins, "field"),
             model_hooks=_looked_at(plugins, "model"),
             claimed=tuple(option for plugin in plugins for option in getattr(plugin, "options", ())),
             table_prefix=self.config.table_prefix,
         )
-        self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = tuple(
-            (name_of(plugin), finish) for plugin in plugins if (finish := getattr(plugin, "finish", None)) is not None
-        )
+        self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = _named(plugins, "finish")
         self._reading = _members(plugins, "read_rule")
-        self.rules_may_read: bool = bool(_members(plugins, "write_rule"))
+        self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = _named(plugins, "write_rule")
+        self.rules_may_read: bool = bool(self.write_rules)
         self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *_asking(plugins))
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
 
@@ -138,7 +140,7 @@ class Session(Context):
             plan.read_rules = read_rules
             plan.prepare = read_rules.prepare if read_rules.is_preparing else None
         schema = plan.codec.schema
-        rules = [rule for of in _members(self._plugins, "write_rule") if (rule := of(schema)) is not None]
+        rules = [rule for _, of in self.write_rules if (rule := of(schema)) is not None]
         if rules:
             check_rules(rules)
         add_rules(plan, rules)
@@ -211,6 +213,11 @@ def _looked_at(plugins: tuple[Any, ...], member: str) -> tuple[Any, ...]:
         for plugin in plugins
         if (hook := getattr(plugin, member, None)) is not None
     )
+
+
+def _named(plugins: tuple[Any, ...], name: str) -> tuple[tuple[str, Any], ...]:
+    """The members of this name, each with the name of its plugin."""
+    return tuple((name_of(plugin), member) for plugin in plugins if (member := getattr(plugin, name, None)) is not None)
 
 
 def _arounds(plugin: Any) -> Iterator[Any]:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from dynamorm.codec.replies.stream_record import ChangeKind, StreamRecord, refuse_awaitable
@@ -14,12 +16,13 @@ from dynamorm.features.streams.checkpoint import StreamCheckpoint
 
 from .codec.keys import StoredKey
 from .codec.registry import Registry
-from .errors import ModelError, ValidationError
+from .errors import InvalidUse, ModelError, ValidationError
 from .log import logger
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
 
+    from .effects import Flow
     from .session import Session
 
 M = TypeVar("M")
@@ -46,17 +49,17 @@ def decode(record: Mapping[str, Any], model: type[M], *, db: Database | None = N
 
     ``kind, old, new = decode(...)``; an image that the stream's view leaves out is None, and ``keys`` is always there.
     ``db`` is needed when plugins change how the model is stored (encryption, tenants), or table names have a prefix
-    that is to be checked. The record of a sibling, an item of another class in the same table, has neither image
+    that is to be checked. Rules of its plugins prepare for the record first; on an `AsyncDB` only those that need not wait. The record of a sibling, an item of another class in the same table, has neither image
     (`StreamRecord.is_sibling`).
 
     Raises: ValidationError for what is no stream record, a record of another table or key, and an item that does not
-    fit the model; ModelError for a model whose options need a plugin.
+    fit the model; ModelError for a model whose options need a plugin; InvalidUse where a rule of an `AsyncDB` must wait.
 
     Example::
 
         kind, old, new = decode(record, Payment)
     """
-    return read_record(record, _codec(model, db), prefix=_prefix(db))
+    return read_record(record, _codec(model, db), prefix=_prefix(db), prepare=_preparing(model, db))
 
 
 def decode_event(
@@ -126,7 +129,9 @@ def process(
 
 def _decoded(record: Any, model: Any, db: Database | None, skip_unknown: bool) -> StreamRecord[Any]:  # noqa: FBT001 - the callers' own
     prefix = _prefix(db)
-    return read_record(record, _codec(_model_of(record, model, prefix), db), prefix=prefix, skip_unknown=skip_unknown)
+    model = _model_of(record, model, prefix)
+    prepare = _preparing(model, db)
+    return read_record(record, _codec(model, db), prefix=prefix, skip_unknown=skip_unknown, prepare=prepare)
 
 
 def _failed(record: Any, error: Exception, on_error: Callable[..., Any] | None) -> dict[str, list[dict[str, str]]]:
@@ -166,6 +171,33 @@ def _codec(model: Any, db: Database | None) -> ModelCodec:
     if not codec.key_names:
         raise ModelError(f"{codec.schema.name} has no key, so no table and no stream")
     return codec
+
+
+def _preparing(model: Any, db: Database | None) -> Callable[[bytes], None] | None:
+    """What lets the rules of plugins prepare for images before these are decoded; None where there are none."""
+    if db is None:
+        return None
+    session = db._session  # noqa: SLF001 - as above
+    plan = session.plan(model)
+    return None if plan.prepare is None else partial(_prepared, session, plan.codec.schema.name, plan.prepare)
+
+
+def _prepared(session: Session, name: str, prepare: Callable[[bytes], Flow[None]], body: bytes) -> None:
+    """Prepare, on a blocking database; on one of the asyncio face only what waits for nothing."""
+    flow = prepare(body)
+    assert session.run is not None  # given by the face
+    if not iscoroutinefunction(session.run):
+        session.run(flow)
+        return
+    try:
+        next(flow)
+    except StopIteration:
+        return
+    flow.close()
+    raise InvalidUse(
+        f"a rule of {name} fetches what decoding needs, and nobody awaits here: read the stream by db.stream(...), or pass a"
+        " blocking DB with the same plugins as db="
+    )
 
 
 def _prefix(db: Database | None) -> str | None:

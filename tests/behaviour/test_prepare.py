@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from dynamorm import Attr, Model, attr, partition_key, sort_key, version
+from dynamorm import Attr, Model, attr, partition_key, sort_key, streams, version
 from dynamorm.effects import Call
-from dynamorm.errors import AccessDenied, AlreadyExists, ConditionFailed, Outcome, TransactionCancelled
+from dynamorm.errors import AccessDenied, AlreadyExists, ConditionFailed, InvalidUse, Outcome, TransactionCancelled
 from dynamorm.plugin import ReadRule
 
 from .kit import stored
@@ -223,3 +223,55 @@ def test_what_cannot_be_fetched_behind_a_refusal_changes_nothing_of_it(encrypted
     with pytest.raises(AlreadyExists):
         db.create(Card(of=key, number=0))
     assert "could not be prepared" in caplog.text
+
+
+def record_of(db, key, number, *names):
+    """A stream record of a card as it is stored."""
+    item = stored(db, Card, key, number)
+    return {
+        "eventName": "MODIFY",
+        "dynamodb": {
+            "Keys": {name: item[name] for name in ("of", "number")},
+            **dict.fromkeys(names, item),
+            "SequenceNumber": "1",
+        },
+    }
+
+
+def processed(record, db):
+    seen = []
+    failures = []
+    streams.process({"Records": [record]}, Card, seen.append, db=db, on_error=lambda _, error: failures.append(error))
+    if failures:
+        raise failures[0]
+    return seen[0]
+
+
+DECODED = {
+    "decode": lambda record, db: streams.decode(record, Card, db=db),
+    "decode_event": lambda record, db: next(iter(streams.decode_event({"Records": [record]}, Card, db=db))),
+    "process": processed,
+}
+
+
+@pytest.mark.parametrize("way", DECODED)
+def test_a_stream_record_is_prepared_for_before_it_is_decoded(encrypted, key, way, face_kind):
+    db, plugin, _ = encrypted
+    record = record_of(db, key, 1, "NewImage", "OldImage")
+    plugin.service.asked.clear()
+    if face_kind == "asyncio":
+        with pytest.raises(InvalidUse, match=r"by db\.stream\(\.\.\.\), or pass a blocking DB"):
+            DECODED[way](record, db.inner)
+        db.get(Card, key, 1)  # fetches the key, and then nobody must wait
+    found = DECODED[way](record, db.inner)
+    assert (found.new.holder, found.old.holder) == ("abc", "abc")
+    assert plugin.service.asked == [["k1"]]
+
+
+def test_what_fails_to_be_prepared_for_a_record_is_its_error(encrypted, key, face_kind):
+    db, plugin, _ = encrypted
+    record = record_of(db, key, 1, "NewImage")
+    plugin.service.failing = AccessDenied("no key for you")
+    with pytest.raises(InvalidUse if face_kind == "asyncio" else AccessDenied):
+        streams.decode(record, Card, db=db.inner)
+    assert streams.decode(record_of(db, key, 1), Card, db=db.inner).new is None  # it holds no image

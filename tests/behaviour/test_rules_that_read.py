@@ -18,7 +18,7 @@ from dynamorm.errors import (
 )
 from dynamorm.plugin import WriteRule
 
-from .kit import Recorder, stored
+from .kit import Recorder, store, stored
 
 pytestmark = pytest.mark.engine
 
@@ -27,6 +27,7 @@ class Payment(Model, table="payments"):
     id: Attr[str] = partition_key()
     of: Attr[str] = attr(default="")
     amount: Attr[int] = attr(default=0)
+    points: Attr[int] = attr(default=0, also_read=("old_points",))
     version: Attr[int] = version()
 
 
@@ -344,3 +345,95 @@ def test_a_dry_run_shows_what_a_rule_that_reads_makes(plugged, key):
     seen = db.explain(lambda view: view.update(Payment, key, Payment.amount.set(3)))
     assert seen is not None
     assert db.get(Payment, key).amount == 0
+
+
+def test_operations_of_one_transaction_go_on_with_one_chain(plugged, key):
+    wire = Recorder()
+    db = plugged(Chain(key), wire)
+    for turn in range(2):  # without a head, and with one
+        wire.clear()
+        with db.transaction() as tx:
+            for number in range(3):
+                tx.create(Payment(id=f"{key}-{turn}-{number}"))
+        (request,) = [body for name, body in wire.calls if name == "TransactWriteItems"]
+        assert len(request["TransactItems"]) == 3 + 3 + 1
+        assert db.get(Head, key).count == 3 * (turn + 1)
+    assert [record.number for record in db.model(Record).where(Record.of == key).all()] == list(range(1, 7))
+    with db.transaction() as tx:
+        tx.update(Payment, f"{key}-0-0", Payment.amount.add(1))
+        tx.delete(Payment, f"{key}-0-1")
+        tx.save(Payment(id=f"{key}-new"))
+    assert chain(db, key)[6:] == ["update", "delete", "create"]
+    assert db.get(Head, key).count == 9
+    assert db.get(Head, key).version == 2
+
+
+def test_one_chain_in_one_transaction_misses_nothing_of_others(plugged, key):
+    db = plugged(Chain(key))
+    db.create(Payment(id=f"{key}-first"))
+
+    def work(number):
+        with db.transaction() as tx:
+            tx.create(Payment(id=f"{key}-{number}-a"))
+            tx.create(Payment(id=f"{key}-{number}-b"))
+
+    db.concurrently(work, 4)
+    assert db.get(Head, key).count == 9
+    assert [record.number for record in db.model(Record).where(Record.of == key).all()] == list(range(1, 10))
+
+
+def test_an_operation_in_another_form_keeps_its_place_in_the_chain(plugged, key):
+    """What is stored under another name is found by a look, and then the updates are built again; the chain goes on as before."""
+    wire = Recorder()
+    db = plugged(Chain(key), wire)
+    for number in range(3):
+        store(db, Payment, {"id": {"S": f"{key}-{number}"}, "old_points": {"N": "10"}})
+    with db.transaction() as tx:
+        for number in range(3):
+            tx.update(Payment, f"{key}-{number}", Payment.points.add(number))
+    assert wire.names.count("TransactWriteItems") == 2
+    assert [stored(db, Payment, f"{key}-{number}")["points"] for number in range(3)] == [
+        {"N": str(10 + number)} for number in range(3)
+    ]
+    assert db.get(Head, key).count == 3
+    assert [record.number for record in db.model(Record).where(Record.of == key).all()] == [1, 2, 3]
+
+
+def test_an_item_that_several_rules_check_is_checked_once(plugged, key):
+    class Checked(WriteRule):
+        verbs = ("create",)
+
+        def contribute(self, draft):
+            draft.add("check", draft.read(Head, key))
+
+    plugged().create(Head(of=key))
+    wire = Recorder()
+    db = plugged(Ruled(Payment, Checked()), wire)
+    with db.transaction() as tx:
+        tx.create(Payment(id=f"{key}-a"))
+        tx.create(Payment(id=f"{key}-b"))
+    (request,) = [body for name, body in wire.calls if name == "TransactWriteItems"]
+    assert [next(iter(part)) for part in request["TransactItems"]] == ["Put", "ConditionCheck", "Put"]
+
+
+def test_two_writes_of_one_head_that_do_not_go_on_are_refused(plugged, key):
+    class Careless(WriteRule):
+        verbs = ("create",)
+
+        def contribute(self, draft):
+            draft.read(Head, key)
+            draft.add("update", Head, key, Head.count.add(1))
+
+    plugged().create(Head(of=key))
+    db = plugged(Ruled(Payment, Careless()))
+
+    def both():
+        with db.transaction() as tx:
+            tx.create(Payment(id=f"{key}-a"))
+            tx.create(Payment(id=f"{key}-b"))
+
+    with pytest.raises(
+        ValidationError, match=r"added by the rule Careless of Payment; .*reads the item \(draft\.read\) and saves"
+    ):
+        both()
+    assert db.get(Head, key).count == 0

@@ -21,6 +21,7 @@ from dynamorm.errors import (
     OutcomeUnknown,
     TableNotFound,
     Throttled,
+    TokenUsed,
     TransactionCancelled,
     TransactionConflict,
     ValidationError,
@@ -356,8 +357,10 @@ def test_w16_a_transaction_that_stays_in_progress_is_unknown(bank: Bank) -> None
 
 def test_w17_a_token_of_another_request_is_told_and_never_retried(bank: Bank) -> None:
     bank.forever = lost(failure("IdempotentParameterMismatchException"))
-    error = bank.failed(ClientError, token="mine")
+    error = bank.failed(TokenUsed, token="mine")
     assert (error.attempts, error.code) == (1, "IdempotentParameterMismatchException")
+    assert isinstance(error, ClientError)
+    assert error.applied is True  # the spending of the token is refused with the same words
     assert "token" in error.message
     assert "ten minutes" in error.message
 

@@ -13,7 +13,7 @@ from dynamorm.errors import ModelError
 from dynamorm.models.build import complete, naming_of, table_settings
 from dynamorm.models.declare import did_you_mean, other_names
 from dynamorm.schema.composite import Composite
-from dynamorm.schema.schema import MISSING, SCHEMAS, TOKEN_ATTRIBUTE, Field, Index, Role, Schema
+from dynamorm.schema.schema import LIBRARY_NAMES, MISSING, SCHEMAS, Field, Index, Role, Schema
 
 if TYPE_CHECKING:
     from dynamorm.schema.table_settings import TableSettings
@@ -144,7 +144,7 @@ def _register(cls: Any, settings: dict[str, Any], local: dict[str, Any]) -> Any:
     foreign = read_class(cls, local)
     parent = next((SCHEMAS[base] for base in bases_of(cls) if base in SCHEMAS), None)
     schema = _schema(cls, foreign, parent, settings, local)
-    stored_names = {field.stored for field in schema.fields.values()} | {TOKEN_ATTRIBUTE, schema.discriminator or ""}
+    stored_names = {field.stored for field in schema.fields.values()} | LIBRARY_NAMES | {schema.discriminator or ""}
     ACCESS[cls] = access_for(cls, foreign.construct, frozenset(stored_names) if foreign.extras else None)
     SCHEMAS[cls] = schema
     return cls

@@ -19,7 +19,7 @@ from dynamorm.codec.types.size import MAX_NAME
 from dynamorm.codec.types.source import Source
 from dynamorm.codec.values.changes import difference
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field, Schema
+from dynamorm.schema.schema import LIBRARY_NAMES, Field, Schema
 
 from .explaining import Explaining
 from .keys import KeyCodec
@@ -85,7 +85,7 @@ class ModelCodec:
             from .family import Family  # only models that share a table need it
 
             self.family = Family(schema, codec_of)
-        self._names = self.record.names() | {TOKEN_ATTRIBUTE}
+        self._names = self.record.names() | LIBRARY_NAMES
         self._deep = may_nest(self.record)
         self.nests: bool = self.record.holds_objects
         # Attributes inside which a part may change, by stored name.

@@ -17,7 +17,7 @@ from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.shapes import Nullable
 from dynamorm.codec.types.source import Source
 from dynamorm.errors import DynamORMError, ValidationError
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE
+from dynamorm.schema.schema import LIBRARY_NAMES
 
 if TYPE_CHECKING:
     from .codec import ModelCodec
@@ -72,7 +72,7 @@ class Explaining:
         if self._codec.record.extras:
             from dynamorm.codec.types.extras import encoder  # only classes that keep what they do not know
 
-            wire |= encoder(self._name, self._codec.record.names() | {TOKEN_ATTRIBUTE})(obj)
+            wire |= encoder(self._name, self._codec.record.names() | LIBRARY_NAMES)(obj)
         return wire
 
     def encode_field(self, name: str, value: Any) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from dynamorm.codec.types.document import bytes_of
 from dynamorm.codec.types.numbers import int_of
 from dynamorm.codec.types.shapes import wire_struct
 from dynamorm.codec.types.times import instant_text
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE
+from dynamorm.schema.schema import LIBRARY_NAMES, TOKEN_ATTRIBUTE
 
 from .address import check as check_address
 from .address import check_shown, leads
@@ -57,7 +57,7 @@ class LibraryAttributes:
     @cached_property
     def _of_model(self) -> Callable[[bytes], Any]:
         """Reads the version, and fails for an item with an attribute that the model does not know."""
-        names = self._codec.record.names() | {TOKEN_ATTRIBUTE}
+        names = self._codec.record.names() | LIBRARY_NAMES
         skipped = defstruct("Skipped", [], gc=False)
         return self._reader({f"other{at}": (name, skipped) for at, name in enumerate(sorted(names))}, only=True)
 

@@ -16,7 +16,7 @@ They split by what a payment may do next::
     │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError, PluginRefused
-    │   └── ClientError             any other refusal by the service
+    │   └── ClientError (TokenUsed)             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
@@ -255,10 +255,13 @@ class VersionConflict(ConditionFailed):
 class DuplicateKey(ConditionFailed):
     """Another item has this value of a unique attribute. Nothing was changed.
 
-    ``field`` names the attribute (or the constraint of several); ``existing`` is the key of the item that has it.
+    ``field`` names the attribute (or the constraint of several); ``existing`` is the key of the item that has it, None
+    where a rule for what is read leaves that item out.
     """
 
     code = "ErrDuplicateKey"
+    _stays = frozenset({"_old", "key", "_asked"})
+    _asked: Any = None  # where the item is that has the value, while rules for what is read may keep its key back
 
     def __init__(self, message: str, *, field: str | None = None, existing: Any = None, **info: Any) -> None:
         super().__init__(message, **info)
@@ -348,6 +351,23 @@ class ClientError(Rejected):
     """The service refused the request for a reason that has no class of its own; ``code`` is AWS's name for it."""
 
     code = "ErrClient"
+
+
+class TokenUsed(ClientError):
+    """The caller's own token of a transaction belongs to another request of the last ten minutes: nothing of this one was applied.
+
+    ``applied`` says what became of the other one: True, it was applied; False, it was refused and applied nothing, and the token was
+    used up when that was found out; None, nobody could tell. A transaction is another one also where its times, versions or what rules
+    of plugins have read differ. Its ``code`` is AWS's, ``IdempotentParameterMismatchException``.
+
+    Example: ``except TokenUsed as error: done = error.applied``
+    """
+
+    code = "ErrTokenUsed"
+
+    def __init__(self, message: str, *, applied: bool | None = None, **info: Any) -> None:
+        super().__init__(message, **info)
+        self.applied: bool | None = applied
 
 
 class OutcomeUnknown(DynamORMError):

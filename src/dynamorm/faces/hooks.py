@@ -6,22 +6,20 @@ face, or, on the blocking face, on a loop of its own in the calling thread.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
 from dynamorm.io.own_loop import on_a_loop
-from dynamorm.log import logger
-from dynamorm.plugin import HOOKS, PluginContext
+from dynamorm.log import FailureLog
+from dynamorm.ops.calls.in_time import in_time
+from dynamorm.ops.moments import own
+from dynamorm.plugin import HOOKS, Plugin, PluginContext
 
 if TYPE_CHECKING:
     from dynamorm.plugin import Operation, VerbFlow
-
-QUIET: Final = 60.0
-"""Seconds for which a plugin whose hook has failed is not named in the log again."""
 
 
 class Hooks:
@@ -31,12 +29,10 @@ class Hooks:
         self._name = name
         self._raise_after = raise_after
         self._before, self._after, self._failed = (
-            None
-            if (hook := getattr(plugin, member, None)) is None
-            else _flow_of(hook, f"{member} of the plugin {name}")
+            None if (hook := own(plugin, member, Plugin)) is None else _flow_of(hook, f"{member} of the plugin {name}")
             for member in HOOKS
         )
-        self._silent_until = 0.0
+        self._log = FailureLog(name, "a hook")
 
     def __call__(self, verb: VerbFlow) -> VerbFlow:
         """The verb with the hooks around it."""
@@ -64,7 +60,7 @@ class Hooks:
         if self._before is None:
             return
         try:
-            yield from self._before(context, operation)
+            yield from in_time(self._before(context, operation), f"the plugin {self._name}")
         except DynamORMError:
             raise
         except Exception as error:
@@ -82,13 +78,6 @@ class Hooks:
                     f"the verb ended well, and the plugin {self._name} failed behind it", result=result
                 ) from error
             self._log(error)
-
-    def _log(self, error: Exception) -> None:
-        now = time.monotonic()
-        if now < self._silent_until:
-            return
-        self._silent_until = now + QUIET
-        logger.warning("a hook of the plugin %s failed", self._name, exc_info=error)
 
 
 def _flow_of(hook: Callable[..., Any], what: str) -> Callable[..., Flow[Any]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Acquire, Call, Flow
 from dynamorm.limiter import Limiter
-from dynamorm.log import logger
+from dynamorm.log import FailureLog
 from dynamorm.session import name_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Life:
         """Take in plugins that want to be told."""
         self.waiting += [plugin for plugin in plugins if wants_to_know(plugin)]
 
-    def layer(self, next: VerbFlow) -> VerbFlow:  # noqa: A002 - as a plugin's own layer calls it
+    def layer(self, next: VerbFlow) -> VerbFlow:
         """The outermost layer around the verbs."""
 
         def verb(operation: Operation) -> Flow[Any]:
@@ -65,8 +65,8 @@ class Life:
             plugin = self._opened.pop()
             try:
                 yield from _told(plugin, "closed", self._face)
-            except Exception:
-                logger.exception("closed() of the plugin %s failed", name_of(plugin))
+            except Exception as error:  # noqa: BLE001 - the database is closed all the same
+                FailureLog(name_of(plugin), "closed")(error)
 
 
 def wants_to_know(plugin: Any) -> bool:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
+from dynamorm.ops.moments import check_names, given, kind_of, layer, own, slips
 from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
 from dynamorm.session import name_of
 
@@ -146,14 +146,6 @@ def _check_rule_names(plugin: Any, what: str) -> None:
         )
 
 
-def _has_hooks(plugin: Any) -> bool:
-    """Whether a plugin has a hook of its own: those of `Plugin` do nothing."""
-    return any(
-        getattr(plugin, name, None) is not None and getattr(type(plugin), name, None) is not getattr(Plugin, name)
-        for name in HOOKS
-    )
-
-
 def _life(face: Any) -> Life:
     from .life import Life  # only where a plugin wants to know of it
 
@@ -164,7 +156,7 @@ def _surround(session: Session) -> None:
     """Put the layers of the plugins around the verbs, where there are any."""
     layers: list[Callable[[VerbFlow], VerbFlow]] = [] if session.life is None else [session.life.layer]
     for plugin in session.plugins:
-        if _has_hooks(plugin):
+        if any(own(plugin, hook, Plugin) is not None for hook in HOOKS):
             from .hooks import Hooks  # only where a plugin has hooks
 
             name = name_of(plugin)

@@ -8,6 +8,7 @@ not changed, by a token transaction: applied once, and its result is known. An o
 from __future__ import annotations
 
 import decimal
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial, reduce
 from operator import and_
@@ -42,6 +43,7 @@ from dynamorm.wire.reply import Kind
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
+    from dynamorm.ops.writes.write import Write
     from dynamorm.schema.schema import Field
 
 Number = int | Decimal
@@ -184,6 +186,8 @@ def _guarded(context: Context, plan: ModelRequests, obj: Any, step: Step) -> Flo
             table=plan.table,
         ) from error
     write = update_write(context, obj, (step.set(after),), {}, condition=None, upsert=False)
+    if write.ruled is not None or write.instead_of:
+        after = _as_ruled(plan, step, write, after)
     yield from perform(context, write)
     return after
 
@@ -193,12 +197,20 @@ def _of_object(context: Context, plan: ModelRequests, obj: Any, step: Step, *, u
     codec = plan.codec
     key = StoredKey(codec.key_of(obj), codec.key_names)
     after = yield from _counted(context, plan, (key,), step, upsert=upsert, holder=obj)
-    setattr(obj, step.field.name, after)
+    _give(plan, obj, {step.field.name: after})
+    return after
+
+
+def _give(plan: ModelRequests, obj: Any, values: Mapping[str, Any]) -> None:
+    """Let the object have these values, which are stored now."""
+    codec = plan.codec
+    for name, value in values.items():
+        setattr(obj, name, value)
     loaded = codec.loaded(obj)
     if loaded is not None:
-        item = merged(loaded, {step.field.stored: codec.encode_field(step.field.name, after)})
+        wires = {codec.field(name).stored: codec.encode_field(name, value) for name, value in values.items()}
+        item = merged(loaded, wires)
         codec.mark(obj, Held(item, loaded.holders) if isinstance(loaded, Held) else item)
-    return after
 
 
 def _counted(
@@ -230,6 +242,8 @@ def _counted(
             context, plan.model, (*key, step.set(after)), {},
             condition=condition, upsert=raw is None, stored=raw if raw is None or plan.needs_stored else NOT_READ, holder=holder,
         )  # fmt: skip
+        if write.ruled is not None or write.instead_of:
+            after = _as_ruled(plan, step, write, after)
         try:
             yield from perform(context, without_result(write))  # the result is known
         except (ConditionFailed, TransactionConflict) as error:
@@ -246,7 +260,29 @@ def _counted(
             yield Sleep(delay)
             conflicts += 1
         else:
+            if holder is not None and write.ruled is not None:
+                _give(plan, holder, write.ruled)
             return after
+
+
+def _as_ruled(plan: ModelRequests, step: Step, write: Write, after: Number) -> Number:
+    """The number as it will be stored, where rules have a say in the write. Raises: ValidationError where nobody knows it."""
+    codec, name = plan.codec, step.field.name
+    if write.instead_of:
+        raise ValidationError(
+            f"a rule of {codec.schema.name} puts another write in the place of an update, so what an increment of {step.name}"
+            f" leaves is not known: use update(... {step.name}.add(n)), or let the rule say draft.set(...) instead",
+            field=step.path.name,
+        )
+    if write.ruled is None or name not in write.ruled:
+        return after
+    wire = codec.encode_field(name, write.ruled[name])
+    if wire is None or "NULL" in wire:
+        raise ValidationError(
+            f"a rule of {codec.schema.name} removes {step.name}, which an increment counts: nothing was sent",
+            field=step.path.name,
+        )
+    return _value(plan, step, wire)
 
 
 def _value(plan: ModelRequests, step: Step, wire: dict[str, Any] | None) -> Number:

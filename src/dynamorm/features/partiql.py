@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ from dynamorm.errors import (
     CancellationReason,
     ConditionFailed,
     MalformedResponse,
+    ModelError,
     Outcome,
     TransactionCancelled,
     ValidationError,
@@ -30,6 +32,7 @@ from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.tokened import Tokened, spending
 from dynamorm.ops.writes.transaction_limits import check_token
+from dynamorm.schema.schema import SCHEMAS
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:
@@ -88,10 +91,12 @@ class Statement:
             raise ValidationError(f"the statement has {len(self.text)} characters, the limit is {MAX_STATEMENT}")
         if count != len(values):
             raise ValidationError(f"the statement has {count} times ?, and {len(values)} parameters were given")
-        self.values: list[dict[str, Any]] = [parameter(value, place) for place, value in enumerate(values)]
         named = _TABLE.search(self.text)
         self.table: str = "" if named is None else named[1] or named[2]
         self.index: str | None = None if named is None else named[3]
+        if context.write_rules and not self.reads:
+            _check_rules(context, self)
+        self.values: list[dict[str, Any]] = [parameter(value, place) for place, value in enumerate(values)]
 
     def check_model(self) -> None:
         """Refuse a result that would make objects of a part of an item, or of another model's."""
@@ -121,6 +126,24 @@ class Statement:
     def result(self, raw: bytes) -> Any:
         """One item, as an object of the model or a dict."""
         return plain_item(raw) if self.plan is None else self.plan.codec.decode_shown(raw)
+
+
+def _check_rules(context: Context, statement: Statement) -> None:
+    """Refuse a write to a table whose models have rules of plugins, which no statement passes by. Raises: ValidationError."""
+    name = statement.table.rpartition("/")[2]  # of an ARN, too
+    for schema in tuple(SCHEMAS.values()):  # of all models of the program: a rule holds before its model is used, too
+        if schema.table is None or name not in {context.config.table_prefix + schema.table, ""}:
+            continue
+        stored_schema = schema
+        with suppress(ModelError):  # it cannot be used on this database, but its table is written here
+            stored_schema = context.registry.codec(schema.model).schema
+        for plugin, rule_of in context.write_rules:
+            if rule_of(stored_schema) is not None:
+                raise ValidationError(
+                    f"the plugin {plugin} has a rule for the writes of {schema.name}, which a PartiQL statement passes by: use"
+                    " the verbs, or a database without the plugin",
+                    table=statement.table or None,
+                )
 
 
 def execute(

@@ -22,7 +22,7 @@ from dynamorm.io.tls import settings_for
 from dynamorm.wire.pool import MAX_AGE, MAX_CONNECTIONS, MAX_IDLE, MAX_QUIET, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from dynamorm.io.proxy import Proxy
     from dynamorm.io.tls import TLSSettings
@@ -130,7 +130,8 @@ class Aio:
         if effect.__class__ is Sleep:
             return await asyncio.sleep(effect.seconds)
         if effect.__class__ is Call:
-            return await (_in_time(effect.sync, effect.timeout) if effect.async_ is None else effect.async_())
+            work = _in_thread(effect.sync) if effect.async_ is None else effect.async_()
+            return await (work if effect.timeout is None else _in_time(work, effect.timeout))
         if effect.__class__ is Gather:
             return await self._gather(effect)
         if effect.__class__ is Acquire:
@@ -303,10 +304,10 @@ async def _in_thread(work: Callable[[], Any]) -> Any:
     return await done
 
 
-async def _in_time(work: Callable[[], Any], timeout: float | None) -> Any:
-    """The same, for so many seconds. Raises: TimeoutError."""
+async def _in_time(work: Coroutine[Any, Any, Any], timeout: float) -> Any:
+    """What is awaited, for so many seconds. Raises: TimeoutError."""
     async with asyncio.timeout(timeout):
-        return await _in_thread(work)
+        return await work
 
 
 async def _all_ended(tasks: list[asyncio.Task[None]], failures: list[BaseException]) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dynamorm.errors import ModelError
 from dynamorm.schema.composite import composites_of
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field, Index, Key, Schema, Unique
+from dynamorm.schema.schema import LIBRARY_NAMES, Field, Index, Key, Schema, Unique
 
 from .annotations import NotAttr, Scope, attr_annotation, forbids_none
 from .declare import Spec, did_you_mean
@@ -170,7 +170,7 @@ def _check_names(schema: Schema) -> None:
             )
         if not field.stored or len(field.stored.encode()) > _MAX_ATTRIBUTE_NAME:
             raise ModelError(f"{schema.name}.{field.name}: a stored name has 1 to {_MAX_ATTRIBUTE_NAME} bytes")
-        if field.stored in (TOKEN_ATTRIBUTE, schema.discriminator):
+        if field.stored in LIBRARY_NAMES or field.stored == schema.discriminator:
             raise ModelError(f"{schema.name}.{field.name}: the stored name {field.stored!r} belongs to the library")
         if field.stored in stored:
             raise ModelError(
@@ -183,7 +183,7 @@ def _check_other_names(schema: Schema) -> None:
     """Refuse names to read that belong to another attribute, and fields that cannot be read under several names."""
     taken = {field.stored: field.name for field in schema.fields.values()}
     keys = {*schema.index_fields, *(part for composite in composites_of(schema).values() for part in composite.fields)}
-    taken |= {TOKEN_ATTRIBUTE: "the library", **({schema.discriminator: "the library"} if schema.discriminator else {})}
+    taken |= dict.fromkeys(LIBRARY_NAMES | ({schema.discriminator} if schema.discriminator else set()), "the library")
     for field in schema.fields.values():
         if not field.also_read:
             continue

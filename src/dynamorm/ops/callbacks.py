@@ -8,7 +8,7 @@ from dynamorm.errors import ValidationError
 
 
 def check_progress(progress: Any, argument: str) -> None:
-    """Refuse a ``progress`` that cannot be called. ``what`` is its argument, in words. Raises: ValidationError."""
+    """Refuse a ``progress`` that cannot be called. ``argument`` is what it takes, in words. Raises: ValidationError."""
     if not callable(progress):
         raise ValidationError(
             f"progress is a function that takes {argument}, not {type(progress).__name__}", field="progress"

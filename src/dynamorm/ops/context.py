@@ -32,7 +32,7 @@ class Context(ABC):
     """One database as the operations see it.
 
     ``call`` makes one call, with the plugins around it; ``channel`` is what it goes through. ``run`` drives a flow on the face's
-    driver. ``scope`` is that of the view. ``finishers`` are the plugins that add to transactions: name and function.
+    driver. ``scope`` is that of the view. ``finishers`` are the plugins that add to transactions: name and function; ``write_rules`` those with rules for writes.
     """
 
     __slots__ = (
@@ -49,6 +49,7 @@ class Context(ABC):
         "rules_may_read",
         "run",
         "scope",
+        "write_rules",
     )
 
     call: Callable[[Op], Flow[Any]]
@@ -62,6 +63,7 @@ class Context(ABC):
         self.run: Callable[[Flow[Any]], Any] | None = None
         self.scope: Mapping[str, str] = {}
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = ()
+        self.write_rules: tuple[tuple[str, Callable[[Schema], Any]], ...] = ()
         self.rules_may_read: bool = False
         self.reads: Reads | None = None  # of one verb, where rules may read other items
         self._end: float | None = None  # by which a verb of several requests must be done

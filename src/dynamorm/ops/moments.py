@@ -28,6 +28,12 @@ def given(value: Any) -> str:
     return "None" if value is None else type(value).__name__
 
 
+def own(subject: Any, moment: str, base: type[Any]) -> Any:
+    """The member that is asked at a moment; None where there is none, or only that of ``base``, which does nothing."""
+    member = getattr(subject, moment, None)
+    return None if getattr(member, "__func__", None) is getattr(base, moment) else member
+
+
 def kind_of(function: Any) -> str:
     """What a function is that does not run when it is called, in words; empty for one that does."""
     if iscoroutinefunction(function) or isasyncgenfunction(function):

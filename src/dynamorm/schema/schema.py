@@ -32,6 +32,9 @@ Role: TypeAlias = Literal["", "partition", "sort", "version", "created_at", "upd
 TOKEN_ATTRIBUTE: Final = "_wt"  # noqa: S105 - the name of an attribute
 """The stored attribute that holds the tokens of the last writes (see `dynamorm.ops.writes.token_ring`)."""
 
+LIBRARY_NAMES: Final = frozenset({TOKEN_ATTRIBUTE})
+"""The stored attributes that the library adds to items of any model: no field may have such a name."""
+
 
 class Json:
     """Field option: store the value as one string of compact JSON with sorted keys; None is stored as NULL.

@@ -193,6 +193,13 @@ class StreamRecord(_Unpacked[M]):
             return kind_of(schema, None if discriminator is None else decoded(discriminator))
         return "own"
 
+    def _to_prepare(self) -> bytes | None:
+        """The images that become objects, as an answer with items for what prepares for these; None without any."""
+        codec = self._codec
+        images = [self._raw[name] for name in ("new", "old") if name in self._raw]
+        shown = [raw for raw in images if codec.family is None or self._kind_of(raw) == "own"]
+        return b'{"Responses":[%b]}' % b",".join([b'{"Item":%b}' % raw for raw in shown]) if shown else None
+
     def _image(self, raw: bytes) -> Any:
         """The object of an image; None for one of another class that is passed over."""
         if self._codec.family is not None:

@@ -5,7 +5,7 @@ It must not know shards, checkpoints or how a record was fetched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -86,11 +86,17 @@ def read_records(
 
 
 def read_record(
-    record: Any, codec: ModelCodec, *, prefix: str | None = None, skip_unknown: bool = False
+    record: Any,
+    codec: ModelCodec,
+    *,
+    prefix: str | None = None,
+    skip_unknown: bool = False,
+    prepare: Callable[[bytes], None] | None = None,
 ) -> StreamRecord[Any]:
     """A record given as a mapping: of the API, of a Lambda event, or as boto3 hands it out.
 
-    ``prefix`` is that of the table names, None when it is not known; ``skip_unknown`` as in `read_records`.
+    ``prefix`` is that of the table names, None when it is not known; ``skip_unknown`` as in `read_records`. ``prepare(body)`` is
+    called before images are decoded, with an answer that holds these as items.
 
     Raises: ValidationError when it is no record, or not one of the model's table.
     """
@@ -113,7 +119,11 @@ def read_record(
             f"the record is of table {table!r}, and {codec.schema.name} is stored in {codec.table!r}", table=table
         )
     stream_record = _made(parsed, codec, None, skip_unknown=skip_unknown)
-    for name in () if stream_record.passed_over else _IMAGES:
+    if stream_record.passed_over:
+        return stream_record
+    if prepare is not None and (body := stream_record._to_prepare()) is not None:  # noqa: SLF001 - of this package
+        prepare(body)
+    for name in _IMAGES:
         getattr(stream_record, name)  # a value that does not fit raises here, not later
     return stream_record
 

@@ -15,7 +15,7 @@ from msgspec import UnsetType, defstruct
 from dynamorm.codec.state import Access, Place
 from dynamorm.codec.tours import Tour, Walks, lead
 from dynamorm.overriding import override
-from dynamorm.schema.schema import SCHEMAS, TOKEN_ATTRIBUTE, Schema
+from dynamorm.schema.schema import LIBRARY_NAMES, SCHEMAS, TOKEN_ATTRIBUTE, Schema
 
 from .fields import FieldPlan
 from .mismatch import misfit
@@ -226,7 +226,7 @@ class Record(Shape):
         if self.extras:
             from .extras import encoder  # only classes that keep what they do not know
 
-            names = self.names() | {TOKEN_ATTRIBUTE}
+            names = self.names() | LIBRARY_NAMES
             lines.append(f"w.update({source.bind(f'extras_of_{self.cls.__name__}', encoder(self.expected, names))}(o))")
         return [*lines, "return w"]
 

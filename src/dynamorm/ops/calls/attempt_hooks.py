@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import AttemptRefused, Flow, Send
 from dynamorm.errors import DynamORMError, PluginRefused
-from dynamorm.log import logger
+from dynamorm.log import shielded
 
 if TYPE_CHECKING:
     from .op import Op
@@ -21,6 +21,7 @@ Observed = Callable[[Any, Any, BaseException | None], None]
 
 def watched(call: Callable[[Op], Flow[Any]], admit: Admit, observed: Observed, name: str) -> Callable[[Op], Flow[Any]]:
     """The call, with one plugin's ``admit`` before each attempt and ``observed`` exactly once after each admitted one."""
+    tell = shielded(observed, name, "observed")
 
     def watch(op: Op) -> Flow[Any]:
         flow = call(op)
@@ -60,15 +61,7 @@ def watched(call: Callable[[Op], Flow[Any]], admit: Admit, observed: Observed, n
             failed = error
             raise
         finally:  # cancelled, closed or interrupted: with neither
-            _tell(observed, op, reply, failed)
+            tell(op, reply, failed)
         return flow.send, reply
 
     return watch
-
-
-def _tell(observed: Observed, op: Op, reply: Any, error: BaseException | None) -> None:
-    """A failure of the plugin's changes nothing."""
-    try:
-        observed(op, reply, error)
-    except Exception:
-        logger.exception("a plugin's observed failed, of %s", op.name)

@@ -25,7 +25,6 @@ from dynamorm.errors import (
     DynamORMError,
     MalformedResponse,
 )
-from dynamorm.log import logger
 from dynamorm.wire.largest import LARGEST
 from dynamorm.wire.reply import Kind, verify_crc
 
@@ -82,6 +81,9 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         request_timeout if request_timeout < left else left,  # noqa: FURB136 - twice as fast as min()
                         LARGEST[op.name],
                     )
+                    if observers:  # whatever becomes of it: an item in it may not fit the model
+                        for observe in observers:
+                            observe(op, reply)
                     trouble = verify_crc(reply.body, reply.crc, policy, is_aws)
                     if trouble is None and reply.status == 200:
                         if op.prepare is not None:
@@ -89,8 +91,6 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         result = op.decode(reply.body)
                         if secure:
                             skew.observe(reply.date, now, wall(), monotonic())
-                        if observers:
-                            _tell(observers, op, reply)
                         bucket.success(0 if run is None else run.taken)
                         return result
                 except ConfigError as error:  # the database was closed
@@ -115,8 +115,6 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     else:
                         if secure:
                             skew.observe(reply.date, now, wall(), monotonic())
-                        if observers:
-                            _tell(observers, op, reply)
                         kind, fault = run.fault(reply)
                         if kind in FINAL:
                             if op.prepare is not None:
@@ -170,12 +168,3 @@ def _bounded(op: Op, limit: float, now: float) -> float:
     if limit <= 0:
         raise DeadlineExceeded(f"the time for {op.name} was over before it was sent", operation=op.name, table=op.table)
     return limit
-
-
-def _tell(observers: tuple[Callable[..., None], ...], op: Op, reply: Reply) -> None:
-    """Show a reply to the observers. A failure of theirs changes nothing: the reply has come."""
-    for observe in observers:
-        try:
-            observe(op, reply)
-        except Exception:
-            logger.exception("an observer of %s failed", op.name)

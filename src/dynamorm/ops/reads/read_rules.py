@@ -14,6 +14,8 @@ from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
+from dynamorm.ops.calls.in_time import in_time
+from dynamorm.ops.moments import own
 from dynamorm.overriding import override
 from dynamorm.plugin import ReadRule
 
@@ -170,7 +172,7 @@ def _contribute(rule: ReadRule, draft: ReadDraft) -> None:
 
 def _prepared(rule: ReadRule, items: list[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
     try:
-        yield from rule.prepare(items, scope)
+        yield from in_time(rule.prepare(items, scope), f"prepare of {type(rule).__name__}")
     except MalformedResponse as error:  # of a request of its own: it says nothing of the answer that is waited for
         raise PluginError(f"{type(rule).__name__} could not prepare for the items of an answer", result=None) from error
 
@@ -197,7 +199,7 @@ def items_in(reply: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 def overrides(rule: Any, moment: str) -> bool:
     """Whether a rule has a moment of its own: those of `dynamorm.plugin.ReadRule` do nothing."""
-    return getattr(getattr(rule, moment, None), "__func__", None) is not getattr(ReadRule, moment)
+    return own(rule, moment, ReadRule) is not None
 
 
 _MOMENTS: Final = {"contribute": 1, "check": 2, "prepare": 2}

@@ -116,12 +116,15 @@ class Guards:
 
     def _taken(self, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
         name, owner = self.constraint.name, self.owner.codec.schema.name
-        return DuplicateKey(
+        error = DuplicateKey(
             f"another {owner} has this {name}: look it up with db.find_by_unique({owner}, {name}=...)",
             field=name,
-            existing=self.reference(raw),
+            existing=self.reference(raw) if self.owner.codec.keeps is None else None,
             **info,
         )
+        if self.owner.codec.keeps is not None and raw is not None and (key := self.owner_of(raw)) is not None:
+            error._asked = self.owner, dumps(key)  # noqa: SLF001 - see `dynamorm.ops.writes.existing`
+        return error
 
     def _strange(self, _: bytes | None, info: dict[str, Any]) -> DynamORMError:
         name, owner = self.constraint.name, self.owner.codec.schema.name

@@ -19,7 +19,7 @@ from dynamorm.expressions.path import system_path
 from dynamorm.expressions.tree import Update, Wire
 from dynamorm.ops.writes.forms import GROWING
 from dynamorm.ops.writes.write import Write, explain_refusal
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE, Field
+from dynamorm.schema.schema import LIBRARY_NAMES, Field
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests
@@ -123,7 +123,7 @@ def _not_of_the_caller(plan: ModelRequests) -> set[str]:
     """The stored names of what every write sets by itself."""
     codec = plan.codec
     own = (plan.version, plan.created, plan.updated)
-    names = {*plan.key_names, TOKEN_ATTRIBUTE, *(field.stored for field in own if field is not None)}
+    names = {*plan.key_names, *LIBRARY_NAMES, *(field.stored for field in own if field is not None)}
     if codec.schema.discriminator is not None:
         names.add(codec.schema.discriminator)
     for computed in codec.composites.values():

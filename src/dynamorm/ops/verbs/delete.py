@@ -58,7 +58,7 @@ def delete_write(
     draft = addressed(WriteDraft, context, "delete", "Delete", subject, key, parts)
     plan = draft.plan
     if plan.needs_stored and draft.obj is None and plan.codec.family is not None:
-        owner = class_of(plan, draft.key, stored)
+        owner = class_of(context, plan, draft.key, stored)
         if owner is not plan.model:  # the rules are those of its own class
             return delete_write(
                 context, owner, (StoredKey(draft.key, plan.codec.key_names),), {},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
+from dynamorm.ops.writes.pending import Pending, keep_others
 from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
@@ -49,9 +50,28 @@ class OpenTransaction:
         """The block has ended: its writes in order, and the caller's token. Raises: MustRead for what a rule must read."""
         self._open = False
         if context.reads is not None:
-            context.reads.late = True
-            return [write.build(context) if isinstance(write, _Late) else write for write in self._writes], self._token
+            return self._built(context, context.reads), self._token
         return self._writes, self._token  # type: ignore[return-value] # without reads none is late
+
+    def _built(self, context: Context, reads: Reads) -> list[Write | None]:
+        """The writes, each built as the rules of those before it leave what they have read."""
+        reads.late = True
+        reads.pending = pending = Pending()
+        writes: list[Write | None] = []
+        try:
+            for late in self._writes:
+                if not isinstance(late, _Late):
+                    writes.append(late)
+                    continue
+                before = pending.copy()
+                write = late.build(context)
+                if write is not None and write.forms is not None:
+                    keep_others(reads, before, write)
+                writes.append(write)
+        finally:
+            reads.pending = None
+        reads.replaced = pending.replaced
+        return writes
 
     def drop(self) -> None:
         """The block has failed: nothing is sent."""

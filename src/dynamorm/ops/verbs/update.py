@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import number_wire, text_wire, time_wire
 from dynamorm.codec.types.size import MAX_ITEM, item_size
 from dynamorm.codec.values.nothing import without_none
@@ -25,7 +26,7 @@ from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
 from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.send import performed
-from dynamorm.ops.writes.unchanged import performed_while_unchanged
+from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field, Schema
@@ -84,6 +85,19 @@ def update_write(
     not asked for.
     """
     draft = _addressed(context, subject, args, parts)
+    if (
+        context.write_rules
+        and draft.obj is None
+        and draft.plan.codec.family is not None
+        and (draft.plan.needs_stored or stored is not NOT_READ)
+    ):
+        owner = class_of(context, draft.plan, draft.key, stored)
+        if owner is not draft.plan.model:  # the rules are those of its own class
+            key = StoredKey(draft.key, draft.plan.codec.key_names)
+            return update_write(
+                context, owner, (key, *draft.updates), {},
+                condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder, states=states, result=result,
+            )  # fmt: skip
     draft.upsert, draft.stored, draft.condition = upsert, stored, condition
     plan = draft.plan
     depends = _accept(draft, allow)

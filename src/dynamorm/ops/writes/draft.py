@@ -75,6 +75,7 @@ class WriteDraft:
     rule: WriteRule | None = None
     """The rule that the draft passes by now."""
     _replaced: bool = False
+    _demanded: bool = False
     _unprotected: tuple[Any, ...] = ()
 
     def __init__(
@@ -95,6 +96,8 @@ class WriteDraft:
         self.terms.append(f"({condition_text(condition, self.places, self.plan.operand)})")
         if not lasting:
             self.repeatable = False
+        if condition is not self.condition:
+            self._demanded = True
 
     def set(self, name: str, value: Any) -> None:
         """Store this value of a field (by its name in the class), and give it to the object once it is stored.
@@ -179,6 +182,8 @@ class WriteDraft:
             )
         raw = self.context.reads.of(plan, key_json)
         obj: M | None = None if raw is None else plan.codec.decode_shown(raw)
+        if self.context.reads.pending is not None:
+            obj = self.context.reads.pending.as_will_be(self.context, plan, key_json, obj)
         if obj is not None and plan.version is None:
             self._unprotected = (*self._unprotected, obj)
         return obj
@@ -216,7 +221,9 @@ class WriteDraft:
                     field="condition",
                 )
             options["condition"] = self.condition
-        return self._other(verb, args, options, f"the {verb} in the place of the {self.verb}, by {self._who}")
+        write = self._other(verb, args, options, f"the {verb} in the place of the {self.verb}, by {self._who}")
+        write.instead_of = self.verb
+        return write
 
     @property
     def _who(self) -> str:
@@ -250,7 +257,9 @@ class WriteDraft:
                 ' then: say draft.add("save", ...), which checks its version'
             )
         write.added_by = self._who
-        self.together_with += (write,)
+        pending = None if self.context.reads is None else self.context.reads.pending
+        if pending is None or len(args) != 1 or options or pending.takes(self.context, verb, args[0], write):
+            self.together_with += (write,)
 
     def check_version(self) -> None:
         """Let the write happen only to the item as it was loaded."""
@@ -293,7 +302,7 @@ class WriteDraft:
         )  # fmt: skip
         if expects == "version" and check is not None:
             write.known_version, write.known_ring = check.version, check.ring
-        if self.explain or self.together_with or self.if_unchanged:
+        if self.explain or self.together_with or self.if_unchanged or self.values or self._demanded:
             self.completed(write)
         return write
 
@@ -309,6 +318,7 @@ class WriteDraft:
         if self._replaced:
             raise self._not_returned()
         write.together_with, write.if_unchanged = self.together_with, self.if_unchanged
+        write.ruled, write.demanded = self.values or None, self._demanded
         for explain in self.explain:
             explain(write)
         return write

@@ -5,7 +5,7 @@ With such a plugin each write is a transaction. Used only where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ConfigError
@@ -69,8 +69,10 @@ def finished(context: Context, writes: Iterable[Write]) -> list[Write]:
     return every
 
 
-def others(write: Write) -> Iterable[Write]:
-    """All that must be applied with a write."""
+def others(write: Write, replaced: Sequence[Write] = ()) -> Iterable[Write]:
+    """All that must be applied with a write, but for what another write stands for."""
     for companion in write.together_with:
+        if replaced and any(companion is one for one in replaced):
+            continue
         yield companion
-        yield from others(companion)
+        yield from others(companion, replaced)

@@ -146,6 +146,6 @@ def in_other_form(context: Context, write: Write) -> Flow[Write | None]:
         other: Write = forms.build(states=states_of(forms.updates, raw))
     except OutOfBounds as error:
         if raw is not None:
-            error._old = partial(write.plan.codec.decode, raw)  # noqa: SLF001 - its item is known here only
+            error._old = partial(write.plan.codec.decode_shown, raw)  # noqa: SLF001 - its item is known here only
         raise
     return None if other.forms is None or other.forms.states == forms.states else other

@@ -8,40 +8,57 @@ there then, so a rule that counts, or that links records to a chain, misses noth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Flow, Gather, Sleep
 from dynamorm.errors import (
+    AlreadyExists,
     ConditionFailed,
     ConfigError,
+    DuplicateKey,
+    DynamORMError,
+    MissingItem,
     Outcome,
     TransactionCancelled,
     TransactionConflict,
     ValidationError,
+    VersionConflict,
 )
+from dynamorm.ops.calls.in_time import in_time
 from dynamorm.wire.reply import Kind
 
-from .write import MustFetch, MustRead, read_back
+from .write import MustFetch, MustRead, Write, read_back, refusal
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
 
+    from .pending import Pending
+
 MOST: Final = 50
 """Items that the rules of one verb may read: a transaction writes at most 100, and each is read for one of them."""
+
+_LASTING: Final = frozenset({AlreadyExists, VersionConflict, MissingItem, DuplicateKey})
+"""The refusals of a caller's own write that say what is stored under its key, whatever rules have read of other items."""
 
 
 class Reads:
     """What the rules of one verb have read: the JSON by table and key, None for what is not there.
 
     ``late``: what is stored under a write's own key is read here too, for the write is built where others wait for it.
+    ``final``: no item that was read is to blame that the transaction was refused, so it is not built again; None: there was none.
+    ``pending`` is what the operations of a transaction are about to write, while these are built; ``replaced`` are the writes
+    among them that another one stands for.
     """
 
-    __slots__ = ("items", "late", "plans", "results")
+    __slots__ = ("final", "items", "late", "pending", "plans", "replaced", "results")
 
     def __init__(self, *, late: bool = False) -> None:
         self.late: bool = late
+        self.final: bool | None = None
+        self.pending: Pending | None = None
+        self.replaced: list[Write] = []
         self.results: dict[Any, Any] = {}  # of what was fetched, by its name and where it was asked for
         self.items: dict[tuple[str, bytes], bytes | None] = {}
         self.plans: dict[tuple[str, bytes], ModelRequests] = {}
@@ -59,6 +76,30 @@ class Reads:
         if place not in self.results:
             raise MustFetch(name, flow, place)
         return self.results[place]
+
+    def refused(self, operations: Iterable[Write | None], failed: Iterable[tuple[Write, bytes | None]]) -> None:
+        """A transaction was refused for the conditions of these writes, each with what is stored under its key.
+
+        Where one of them is the caller's own, and another state of what rules have read cannot mend it, it is final: such as
+        a create of an item that is there.
+        """
+        own = [write for write in operations if write is not None]
+        own += [companion for write in own for companion in write.together_with if not companion.added_by]
+        self.final = any(
+            any(write is one for one in own)
+            and (write.plan.table, write.key) not in self.items
+            and (
+                type(refusal(write, raw, {})) in _LASTING
+                or not (write.demanded or write.if_unchanged or write.instead_of)
+            )
+            for write, raw in failed
+        )
+
+    def is_final(self, error: DynamORMError) -> bool:
+        """Whether building the verb again cannot help it."""
+        if self.final is None:  # it was one request, of the caller's own write
+            return type(error) in _LASTING and all(table != error.table for table, _ in self.items)
+        return self.final
 
     def read(self, context: Context, plan: ModelRequests, key: bytes) -> Flow[None]:
         """Read an item. Raises: ValidationError when these are too many."""
@@ -84,6 +125,7 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
     context.reads = reads = Reads()
     channel, end, conflicts = context.channel, context.end(), 0
     while True:
+        reads.final = None
         try:
             return (yield from verb(context))
         except MustRead as unread:
@@ -91,9 +133,9 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
                 raise
             yield from reads.read(context, unread.plan, unread.under)
         except MustFetch as missing:
-            reads.results[missing.place] = yield from missing.flow()
+            reads.results[missing.place] = yield from in_time(missing.flow(), f"what a rule fetches ({missing.name})")
         except (ConditionFailed, TransactionCancelled, TransactionConflict) as error:
-            if not reads.items or error.outcome is not Outcome.NOT_APPLIED:
+            if not reads.items or error.outcome is not Outcome.NOT_APPLIED or reads.is_final(error):
                 raise
             delay = channel.retry.delay(Kind.CONFLICT, min(conflicts, 4), channel.random())
             if channel.clock.monotonic() + delay >= end or not (yield from reads.changed(context)):

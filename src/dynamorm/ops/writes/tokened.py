@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import dumps, expect_empty
 from dynamorm.effects import Flow
-from dynamorm.errors import ClientError, DynamORMError, Outcome, OutcomeUnknown, Rejected
+from dynamorm.errors import ClientError, DynamORMError, Outcome, OutcomeUnknown, Rejected, TokenUsed
 from dynamorm.ops.calls.attempts import in_doubt, info_of, unknown_of
 from dynamorm.ops.calls.op import Op, Safety
 
@@ -27,6 +27,11 @@ TOKEN_LIFE: Final = 540.0
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """
+_BECAME: Final = {
+    True: "which was applied",
+    False: "which was refused and applied nothing",
+    None: "and whether that was applied could not be found out",
+}
 _MISMATCH: Final = "IdempotentParameterMismatchException"
 
 
@@ -80,6 +85,8 @@ class Tokened:
             error.token = self._token
             raise
         except DynamORMError as error:
+            if self._given and _is_mismatch(error):
+                raise (yield from self._used(error)) from error
             if error.outcome is not Outcome.UNKNOWN:
                 raise
             refusal = error
@@ -87,6 +94,27 @@ class Tokened:
             self._outcome = Outcome.APPLIED
             return result
         return (yield from self._refused(refusal))
+
+    def _used(self, error: DynamORMError) -> Flow[TokenUsed]:
+        """The caller's token is another request's: of one that was applied, unless it is the one that spent the token."""
+        applied: bool | None = None
+        try:
+            op = yield from self._spending(self._token)
+            op.end, op.timeout = self.end, TOKEN_LIFE  # its end alone bounds it
+            yield from self._context.call(op)
+        except DynamORMError as refusal:
+            if _is_mismatch(refusal):
+                applied = True
+        else:
+            applied = False
+            self._outcome = Outcome.NOT_APPLIED
+        return TokenUsed(
+            f"this token belongs to another request of the last ten minutes, {_BECAME[applied]}; nothing of this one was applied,"
+            " which is not the same to the byte: use one token for one piece of work",
+            applied=applied,
+            code=error.code,
+            **info_of(error),
+        )
 
     def _refused(self, error: DynamORMError) -> Flow[None]:
         """It was refused, and an earlier attempt is still under way or was applied."""
@@ -128,9 +156,9 @@ class Tokened:
         return self._outcome
 
     @property
-    def is_spent(self) -> bool:
-        """Whether the token has been used up without anything being applied."""
-        return self._outcome is Outcome.NOT_APPLIED
+    def is_used_up(self) -> bool:
+        """Whether it is the caller's token, and was used up without anything being applied."""
+        return self._given and self._outcome is Outcome.NOT_APPLIED
 
     @property
     def _dead(self) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import expect_empty, json_of
 from dynamorm.effects import Flow, Gather
-from dynamorm.errors import DynamORMError, Outcome, OutOfBounds, TransactionCancelled, ValidationError
+from dynamorm.errors import DuplicateKey, DynamORMError, Outcome, OutOfBounds, TransactionCancelled, ValidationError
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.wire.reply import ServiceFault
@@ -52,7 +52,7 @@ def commit(
         try:
             yield from sent.run()
         except (TransactionCancelled, ValidationError) as error:
-            if turn == TURNS - 1 or (sent.tokened.is_spent and token is not None):
+            if turn == TURNS - 1 or sent.tokened.is_used_up:
                 raise  # or the caller's token is used up
             others = yield from _in_other_forms(context, operations, error)
             if others == operations:
@@ -122,7 +122,8 @@ class Commit:
             if write is not None:
                 self.parts.append((position, write))
                 if write.together_with:
-                    self.parts += [(position, companion) for companion in others(write)]
+                    replaced = () if context.reads is None else context.reads.replaced
+                    self.parts += [(position, companion) for companion in others(write, replaced)]
         if context.finishers:
             first = self.parts[0][0]  # what is added belongs to no operation: to the first one, in a report
             self.parts += [(first, write) for write in finished(context, [write for _, write in self.parts])]
@@ -133,7 +134,19 @@ class Commit:
 
     def run(self) -> Flow[list[Any]]:
         """Send it, and bring the objects up to date. Returns the verbs' results, in order."""
-        yield from self.tokened.send()
+        try:
+            yield from self.tokened.send()
+        except DynamORMError as error:
+            if isinstance(error, (DuplicateKey, TransactionCancelled)):
+                for _, write in self.parts:
+                    if write.plan.codec.keeps is not None:
+                        from .existing import tell_existing  # only where rules look at what is read
+
+                        yield from tell_existing(self._context, error, self.tokened.end)
+                        break
+            if self._context.reads is not None and self.tokened.is_used_up:
+                self._context.reads.final = True
+            raise
         return (yield from self._finish(self.tokened.end))
 
     def _op(self) -> Op:
@@ -171,6 +184,10 @@ class Commit:
             if reason.code == "ConditionalCheckFailed"
         ):
             return UNBELIEVABLE
+        if self._context.reads is not None:
+            pairs = zip(self.parts, fault.cancellation, strict=True)
+            failed = [(write, why.item) for (_, write), why in pairs if why.code == "ConditionalCheckFailed"]
+            self._context.reads.refused(self.operations, failed)
         error = told(self.operations, self.parts, fault, info)
         if self._alone and isinstance(error, TransactionCancelled):
             first = error.reasons[0] if error.reasons else None

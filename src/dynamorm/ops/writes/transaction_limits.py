@@ -76,7 +76,8 @@ def _twice(
     else:
         by = " and ".join(sorted({who for who in (first[1].added_by, second[1].added_by) if who}))
         fix = (
-            f"one of them was added by {by}"
+            f"one of them was added by {by}; a rule goes on from what another one of the transaction writes where it reads the item (draft.read) and saves"
+            " the object that it was given, else use two transactions"
             if by
             else "it is one that must be applied with them, like the guard of a unique attribute: use two transactions"
         )

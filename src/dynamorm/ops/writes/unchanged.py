@@ -80,10 +80,12 @@ def _same(plan: ModelRequests, stored: bytes | None, before: bytes | None) -> bo
     )
 
 
-def class_of(plan: ModelRequests, key: bytes, stored: bytes | None) -> Any:
+def class_of(context: Context, plan: ModelRequests, key: bytes, stored: bytes | None) -> Any:
     """The class whose rules an item has that is named by a base class. Raises MustRead."""
     if stored is NOT_READ:
-        raise MustRead(plan, key)
+        if context.reads is None or not context.reads.late:
+            raise MustRead(plan, key)
+        stored = context.reads.of(plan, key)
     codec = plan.codec
     assert codec.family is not None  # asked for models with a discriminator only
     if stored is not None and not codec.family.owns(stored):

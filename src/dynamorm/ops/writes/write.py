@@ -7,7 +7,7 @@ how requests are signed or retried.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from dynamorm.codec.address import is_of
 from dynamorm.codec.library_attributes import item_of
+from dynamorm.codec.strict import read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import (
     AlreadyExists,
@@ -34,6 +35,7 @@ from .token_ring import TOKEN, tokens, verdict
 from .tokened import spending
 
 if TYPE_CHECKING:
+    from dynamorm.codec.codec import ModelCodec
     from dynamorm.ops.context import Context
 
     from .forms import Forms
@@ -61,6 +63,8 @@ class Write(Struct, eq=False):
 
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
     ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
+    ``ruled`` are the values that rules have set, by the names of their fields; ``instead_of`` is the verb whose write this
+    one is instead of, by a rule; ``demanded``: a rule has added a condition.
     ``if_unchanged`` says that the condition holds only while unique attributes are as they were read.
 
     In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``plain_extras``, ``safety``
@@ -89,6 +93,9 @@ class Write(Struct, eq=False):
     verb: str = ""
     added_by: str = ""
     forms: Forms | None = None
+    ruled: Mapping[str, Any] | None = None
+    instead_of: str = ""
+    demanded: bool = False
     refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
     @override
@@ -125,6 +132,7 @@ class MustFetch(ValidationError):
 
     def __init__(self, name: str, flow: Callable[[], Flow[Any]], place: Any) -> None:
         super().__init__(f"a rule waits for {name}, which nobody fetches here")
+        self.name = name
         self.place = place
         self.flow = flow
 
@@ -213,13 +221,24 @@ def _plain_refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> Dyn
     elif codec.family is not None and not codec.family.owns(raw, untagged=write.expects == "version"):
         return codec.family.stranger(**info)
     elif write.expects == "version" and (stored_version := codec.reading.version(raw)) != write.known_version:
+        stored_text = f"{stored_version} is stored" if is_shown(codec, raw) else "another one is stored"
         return VersionConflict(
-            f"the {name} was changed since it was loaded: version {write.known_version} was expected, {stored_version} is stored;"
+            f"the {name} was changed since it was loaded: version {write.known_version} was expected, {stored_text};"
             " load it again",
             old=old,
             **info,
         )
     return ConditionFailed(f"the condition does not hold for this {name}", old=old, **info)
+
+
+def is_shown(codec: ModelCodec, raw: bytes) -> bool:
+    """Whether the rules for what is read give a stored item to the caller; what they refuse is not given either."""
+    if codec.keeps is None:
+        return True
+    try:
+        return bool(codec.reading.keeps(raw, read_object(raw)))  # type: ignore[attr-defined] # a reading with rules
+    except Exception:  # noqa: BLE001 - a refusal of another write is told; what the rule says of this item is not its error
+        return False
 
 
 def is_conditional(write: Write) -> bool:

@@ -1,0 +1,88 @@
+"""PartiQL statements pass by no rule of writes, so they write no table whose models have one."""
+
+import pytest
+
+from dynamorm import Attr, Model, attr, partition_key
+from dynamorm.errors import Outcome, ValidationError
+from dynamorm.plugin import WriteRule
+
+from .kit import Recorder, stored, table_of
+
+pytestmark = pytest.mark.engine
+
+
+class Ledger(Model, table="ruled-ledgers"):
+    id: Attr[str] = partition_key()
+    note: Attr[str] = attr(default="")
+
+
+class Neighbour(Model, table="ruled-ledgers"):
+    """On the same table, without a rule."""
+
+    id: Attr[str] = partition_key()
+
+
+class Free(Model, table="free-ledgers"):
+    id: Attr[str] = partition_key()
+    note: Attr[str] = attr(default="")
+
+
+MODELS = [Ledger, Free]
+
+
+class Locked(WriteRule):
+    def transform(self, draft):
+        raise PermissionError("nobody writes here")
+
+
+class Lock:
+    name = "lock"
+
+    def write_rule(self, schema):
+        return Locked() if schema.model is Ledger else None
+
+
+STATEMENTS = {
+    "INSERT": "INSERT INTO {table} VALUE {{'id': ?}}",
+    "UPDATE": "UPDATE {table} SET note = 'changed' WHERE id = ?",
+    "DELETE": "DELETE FROM {table} WHERE id = ?",
+}
+
+
+@pytest.mark.parametrize("verb", STATEMENTS)
+@pytest.mark.parametrize("way", ["model", "neighbour", "no model", "transaction"])
+def test_a_statement_writes_no_table_whose_models_have_a_rule(plugged, key, verb, way):
+    if verb != "INSERT":
+        plugged().create(Ledger(id=key))
+    wire = Recorder()
+    db = plugged(Lock(), wire)  # on which no model has been used yet
+    table = f'"{table_of(plugged(), Ledger)}"'
+    statement = STATEMENTS[verb].format(table="{table}" if way in {"model", "neighbour"} else table)
+
+    def write():
+        if way == "transaction":
+            return db.partiql_transaction([(statement, key)])
+        return db.partiql(statement, key, model={"model": Ledger, "neighbour": Neighbour}.get(way))
+
+    with pytest.raises(ValidationError, match="the plugin lock has a rule for the writes of Ledger") as refused:
+        write()
+    assert refused.value.outcome is Outcome.NOT_APPLIED
+    assert wire.names == []
+    assert (stored(db, Free, key), stored(plugged(), Ledger, key)) == (
+        None,
+        None if verb == "INSERT" else {"id": {"S": key}, "note": {"S": ""}} | rest(plugged(), key),
+    )
+
+
+def rest(db, key):
+    """What the library stores besides."""
+    return {name: wire for name, wire in stored(db, Ledger, key).items() if name not in {"id", "note"}}
+
+
+def test_other_tables_are_written_and_all_are_read(plugged, key):
+    plugged().create(Ledger(id=key))
+    db = plugged(Lock())
+    assert [one.id for one in db.partiql("SELECT * FROM {table} WHERE id = ?", key, model=Ledger)] == [key]
+    db.partiql("INSERT INTO {table} VALUE {'id': ?}", key, model=Free)
+    db.partiql_transaction([(STATEMENTS["UPDATE"].format(table=f'"{table_of(db, Free)}"'), key)])
+    assert db.get(Free, key).note == "changed"
