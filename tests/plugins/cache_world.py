@@ -276,7 +276,7 @@ class World:
         started = 0
         while started < self.steps or self.actors:
             self._tick()
-            if started < self.steps and (len(self.actors) < 4 and self.random.random() < 0.5 or not self.actors):
+            if started < self.steps and ((len(self.actors) < 4 and self.random.random() < 0.5) or not self.actors):
                 started += 1
                 self._start()
                 continue
@@ -397,7 +397,7 @@ class World:
             return self._go(actor, actor.flow.throw, Broken("down"))
         try:
             answer = link.perform(command)
-        except Exception as error:  # what redis raises
+        except Exception as error:  # noqa: BLE001 - what redis raises
             return self._go(actor, actor.flow.throw, error)
         return self._go(actor, actor.flow.send, answer)
 
@@ -405,7 +405,7 @@ class World:
     def _quietly(link: FakeLink, command: tuple[Any, ...]) -> None:
         try:
             link.perform(command)
-        except Exception:  # a script that is not there yet
+        except Exception:  # noqa: BLE001 - a script that is not there yet
             return
 
     def _send(self, actor: Actor, op: Op) -> None:
@@ -432,7 +432,8 @@ class World:
         except StopIteration as stop:
             self._end(actor, stop.value if counts.hits > hits else None)
         except (OutcomeUnknown, ConditionFailed, Cancelled) as error:
-            self._tell(lambda: f"{self.now:.3f} {actor.op.operation.verb} ended with {type(error).__name__}")
+            name = type(error).__name__
+            self._tell(lambda: f"{self.now:.3f} {actor.op.operation.verb} ended with {name}")
             self._end(actor, None)
 
     def _end(self, actor: Actor, hit: bytes | None) -> None:

@@ -43,7 +43,7 @@ class RedisServer:
     def start(self) -> None:
         """Start it with what is in its folder, and wait until it answers."""
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder]
-        self._child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own arguments
+        self._child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         until = time.monotonic() + 20
         while time.monotonic() < until:
             with suppress(redis.exceptions.ConnectionError):

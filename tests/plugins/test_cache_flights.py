@@ -182,8 +182,19 @@ def one_cache(request, face_kind):
     return CachingPlugin(request.getfixturevalue("redis").client(face_kind), config)
 
 
+@pytest.fixture
+def other_process(plugged, gate, face_kind, request):
+    """Another process with the same Redis: ``(db, cache)``."""
+
+    def opened(config):
+        cache = CachingPlugin(request.getfixturevalue("redis").client(face_kind), config)
+        return plugged(cache, endpoint=gate.server.endpoint), cache
+
+    return opened
+
+
 def test_what_an_unknown_write_touched_is_not_kept_until_it_is_settled(
-    cached, gate, key, one_cache, monkeypatch, plugged, face_kind, request
+    cached, gate, key, one_cache, monkeypatch, other_process
 ):
     monkeypatch.setattr(doubt, "LATE", 1.5)
     db, cache = cached(one_cache, on_ambiguous="raise", operation_timeout=3.0)
@@ -201,8 +212,7 @@ def test_what_an_unknown_write_touched_is_not_kept_until_it_is_settled(
     for _ in range(2):
         db.get(Entry, key + "2")  # what the write has not touched is kept
     if isinstance(cache, CachingPlugin):  # other processes know it, too
-        other = CachingPlugin(request.getfixturevalue("redis").client(face_kind), cache.config)
-        reader = plugged(other, endpoint=gate.server.endpoint)
+        reader, other = other_process(cache.config)
         reader.get(Entry, key)
         if time.monotonic() - began < 1.0:
             assert other.stats().unsettled == 1

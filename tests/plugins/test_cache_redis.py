@@ -238,7 +238,10 @@ def test_every_bit_of_a_value_counts(redis, cached, key):
     (entry,) = keys_of(redis, "e")
     true = redis.admin.get(entry)
     sealer = cache._store._sealer
-    opened = lambda value: sealer.open(entry, value, int(time.time() * 1000), list)
+
+    def opened(value):
+        return sealer.open(entry, value, int(time.time() * 1000), list)
+
     assert opened(true) is not None
     for place in range(len(true) * 8):
         value = bytearray(true)
@@ -258,7 +261,7 @@ def test_a_value_of_another_key_is_no_answer(redis, cached, key):
 
 
 def test_an_old_value_is_good_for_no_longer_than_it_was(redis, cached, key):
-    db, cache, _ = cached(redis.port, ttl=0.4)
+    db, _, _ = cached(redis.port, ttl=0.4)
     kept(db, key)
     (entry,) = keys_of(redis, "e")
     true = redis.admin.get(entry)

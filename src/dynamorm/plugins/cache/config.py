@@ -78,18 +78,11 @@ class CacheConfig:
         self.invalidate_on: frozenset[str] = _words("invalidate_on", invalidate_on, FAMILIES)
         self.settle: float = check_seconds("settle", settle, 0.0, 3600.0, error=ConfigError)
         self.max_bytes: int = check_count("max_bytes", max_bytes, 1, error=ConfigError)
-        if mac_key is not None and (not isinstance(mac_key, bytes) or len(mac_key) < SHORTEST_KEY):
-            given = f"{len(mac_key)} bytes" if isinstance(mac_key, bytes) else type(mac_key).__name__
-            raise ConfigError(
-                f"mac_key is at least {SHORTEST_KEY} secret bytes, such as of os.urandom(32), not {given}"
-            )
-        self.mac_key: bytes | None = mac_key
+        self.mac_key: bytes | None = None if mac_key is None else _key(mac_key)
         if not isinstance(missing, bool):
             raise ConfigError(f"missing is True or False, not {type(missing).__name__}")
         self.missing: bool = missing
-        if not isinstance(namespace, str) or len(namespace) > 100 or not namespace.isprintable():
-            raise ConfigError("namespace is a printable text of up to 100 characters")
-        self.namespace: str = namespace
+        self.namespace: str = _namespace(namespace)
         self.timeout: float = check_seconds("timeout", timeout, 0.001, 10.0, error=ConfigError)
         self._told: set[type[Any]] = set()
         if absent := [name for name in FAMILIES if name not in self.invalidate_on]:
@@ -117,6 +110,20 @@ _SETTINGS: Final = (
     "cacheable_operations", "ttl", "ttl_func", "invalidate_on", "settle", "max_bytes", "mac_key", "missing", "namespace",
     "timeout",
 )  # fmt: skip
+
+
+def _key(given: Any) -> bytes:
+    """A key. Raises: ConfigError, which does not show it."""
+    if isinstance(given, bytes) and len(given) >= SHORTEST_KEY:
+        return given
+    shown = f"{len(given)} bytes" if isinstance(given, bytes) else type(given).__name__
+    raise ConfigError(f"mac_key is at least {SHORTEST_KEY} secret bytes, such as of os.urandom(32), not {shown}")
+
+
+def _namespace(given: Any) -> str:
+    if isinstance(given, str) and len(given) <= 100 and given.isprintable():
+        return given
+    raise ConfigError("namespace is a printable text of up to 100 characters")
 
 
 def _words(name: str, given: Any, known: tuple[str, ...]) -> frozenset[str]:

@@ -6,7 +6,7 @@ for the others. Whoever has waited long enough reads for itself.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from dynamorm.limiter import Limiter
 
@@ -56,4 +56,4 @@ class Flights:
 
     def clear(self) -> None:
         """Forget all, in a child process."""
-        self._flights: dict[Any, Flight] = {}
+        self._flights.clear()

@@ -7,7 +7,6 @@ be waited for. It must not know what is asked.
 from __future__ import annotations
 
 import os
-import socket
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -58,7 +57,7 @@ class _Bounded:
     def _limit(self) -> None:
         left = self.deadline - monotonic()
         if left <= 0:
-            raise socket.timeout("Redis took too long")
+            raise TimeoutError("Redis took too long")
         self._sock.settimeout(left)
 
     def settimeout(self, timeout: float | None) -> None:

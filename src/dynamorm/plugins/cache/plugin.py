@@ -113,7 +113,7 @@ class Cache:
             )
         self._place, self._prefix = place, config.table_prefix
 
-    def operation(self, next: VerbFlow) -> VerbFlow:  # noqa: A002 - the name of the moment's argument
+    def operation(self, next: VerbFlow) -> VerbFlow:
         """Calls tell their verbs where a plugin looks at verbs; nothing is done with them here."""
         return next
 
@@ -295,9 +295,9 @@ class CachingPlugin(Cache):
                 " processes: without it, whoever can write Redis could forge what is read"
             )
         if isinstance(self._store, Memory):
-            self._store = self._opened(is_async, key or urandom(32))
+            self._store = self._opened(key or urandom(32), is_async=is_async)
 
-    def _opened(self, is_async: bool, mac_key: bytes) -> Shared:
+    def _opened(self, mac_key: bytes, *, is_async: bool) -> Shared:
         from .shared import Shared  # needs the package redis, as does who has a client
 
         link: Any
@@ -315,12 +315,14 @@ class CachingPlugin(Cache):
 
 
 class _Loaded(WriteRule):
-    """Takes note of the keys of indexes as they were loaded, so that a write which is bound to that state touches only the
-    partitions that the item leaves and enters. It changes nothing."""
+    """Takes note of the keys of indexes as they were loaded. It changes nothing.
 
-    verbs = ("save", "update", "delete")
-    in_batches = True
-    passive = True
+    So a write that is bound to that state lets go of the partitions only that the item leaves and enters.
+    """
+
+    verbs: tuple[str, ...] = ("save", "update", "delete")
+    in_batches: bool = True
+    passive: bool = True
 
     def __init__(self, tables: Tables, names: set[str], version: str) -> None:
         self._tables = tables

@@ -225,9 +225,10 @@ def _of_one(kind: str, write: _Write, tables: Tables) -> Iterator[Generation]:
     """What the write of one item replaces."""
     name = write.TableName
     table = tables.known.get(name)
+    if table is None:
+        yield ("table", name)
+        return
     try:
-        if table is None:
-            raise KeyError(name)
         place = write.Item[table.partition] if kind == "Put" else write.Key[table.partition]
         yield ("part", name, canonical(_plain(place)))
     except (DecodeError, KeyError, ValueError, AttributeError):
