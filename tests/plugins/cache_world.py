@@ -316,7 +316,7 @@ class World:
                 del redis.data[key]
         elif fault == "down":
             for process in self.processes:
-                process.cache._store.link.down = self.random.random() < 0.5
+                process.cache._store.redis.link.down = self.random.random() < 0.5
 
     def _start(self) -> None:
         process = self.random.choice(self.processes)

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from dynamorm import Attr, Cache, CacheConfig, CachingPlugin, Model, attr, gsi, partition_key, sort_key, version
+from dynamorm import Attr, Cache, CacheConfig, CachingPlugin, Model, Unique, attr, gsi, partition_key, sort_key, version
 from dynamorm.codec.strict import dumps
 from dynamorm.errors import ConfigError, NotFound
+from dynamorm.leases import LeaseRecord
 from dynamorm.ops.calls.call import caller
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.plugin import ReadRule
@@ -39,7 +40,18 @@ class Passing(Model, table="cache-passing"):
     name: Attr[str] = partition_key()
 
 
-MODELS = [Entry, Setting]
+class Lock(Model, LeaseRecord, table="cache-locks"):
+    pass
+
+
+class Member(Model, table="cache-members"):
+    id: Attr[str] = partition_key()
+    email: Attr[str] = attr(Unique())
+    points: Attr[int] = attr(default=0)
+    version: Attr[int] = version()
+
+
+MODELS = [Entry, Setting, Lock, Member]
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -501,3 +513,39 @@ def test_an_index_that_is_learned_late_is_not_believed(plugged, key):
     epoch = cache._store._generations.get(("epoch",))
     assert len(db.model(Entry).where(Entry.owner == key).all()) == 1
     assert cache._store._generations[("epoch",)] is not epoch
+
+
+def test_a_delete_of_many_still_goes_in_batches(cached, key):
+    db, _, wire = cached
+    filled(db, key)
+    wire.clear()
+    db.model(Entry).where(Entry.of == key).delete_all(confirm=True)
+    assert wire.names == ["Query", "BatchWriteItem"]
+
+
+def test_what_a_lease_writes_lets_go(cached, key):
+    db, cache, _ = cached
+    with db.lease(Lock, key):
+        held = [db.get(Lock, key, "LOCK").lease_fence for _ in range(2)]
+    assert cache.stats().hits == 1
+    assert db.get(Lock, key, "LOCK") == db.get(Lock, key, "LOCK", consistent=True)
+    with db.lease(Lock, key):
+        assert db.get(Lock, key, "LOCK").lease_fence != held[0]
+
+
+def test_unique_attributes_and_increments(cached, key):
+    db, cache, _ = cached
+    member = db.create(Member(id=key, email=key + "@a"))
+    assert [db.get(Member, key).email for _ in range(2)] == [key + "@a"] * 2
+    assert cache.stats().hits == 1
+    member.email = key + "@b"
+    db.save(member)
+    assert db.get(Member, key).email == key + "@b"
+    assert db.find_by_unique(Member, email=key + "@a") is None
+    assert db.find_by_unique(Member, email=key + "@b").id == key
+    for number in (1, 2):
+        db.increment(Member, key, Member.points, by=1)
+        assert db.get(Member, key).points == number
+    hits = cache.stats().hits
+    db.find_by_unique(Member, email=key + "@b")
+    assert cache.stats().hits == hits

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("lupa", reason="the scripts of the cache run in lupa's Lua 5.1")
 
-from dynamorm.plugins.cache import doubt, memory, requests, shared
+from dynamorm.plugins.cache import doubt, memory, shared, writes
 
 from .cache_world import World
 
@@ -110,5 +110,5 @@ def test_they_find_a_write_that_nobody_told_redis_of(monkeypatch):
 
 
 def test_they_find_an_index_partition_that_is_left_out(monkeypatch):
-    monkeypatch.setattr(requests, "_after", lambda write, index, old: {})
+    monkeypatch.setattr(writes, "_after", lambda write, index, old: {})
     assert found(monkeypatch, {"redis": False, "processes": 1})

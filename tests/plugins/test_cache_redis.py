@@ -132,9 +132,9 @@ def test_one_that_is_slow_is_waited_for_once(cached, key, way, figure):
         for _ in range(20):
             assert db.get(Entry, key).text == "x"
         took = time.monotonic() - began
-        assert cache._store.counts.failures <= 6
+        assert cache._store.redis.failures <= 6
         assert took < 2.0  # twenty times 50 ms each would be no cache
-        figure(f"cache, a Redis that is {way}: 20 gets took {took:.2f} s, {cache._store.counts.failures} waited")
+        figure(f"cache, a Redis that is {way}: 20 gets took {took:.2f} s, {cache._store.redis.failures} waited")
 
 
 def test_a_write_that_could_not_be_told_ends_all_that_was_kept(redis, cached, key):
@@ -144,9 +144,9 @@ def test_a_write_that_could_not_be_told_ends_all_that_was_kept(redis, cached, ke
     kept(one, key)
     kept(one, key + "2")
     assert is_kept(other, other_wire, key)
-    link, cache._store.link = cache._store.link, Unreachable()
+    link, cache._store.redis.link = cache._store.redis.link, Unreachable()
     other.update(Entry, key, Entry.text.set("second"))
-    cache._store.link = link
+    cache._store.redis.link = link
     assert other.get(Entry, key).text == "second"
     while not cache._store.usable:
         time.sleep(0.02)
@@ -335,10 +335,10 @@ def test_connections_are_given_back(redis, cached, key):
     db, cache, _ = cached(redis.port)
     for number in range(30):
         kept(db, f"{key}{number}")
-    assert len(cache._store.link._idle) == 1
+    assert len(cache._store.redis.link._idle) == 1
     clients = len(redis.admin.client_list())
     db.concurrently(lambda number: db.get(Entry, f"{key}{number}"), 8)
-    assert len(cache._store.link._idle) <= 8 < clients + 9
+    assert len(cache._store.redis.link._idle) <= 8 < clients + 9
 
 
 def test_connections_end_with_the_database(redis, plugged, face_kind, key):

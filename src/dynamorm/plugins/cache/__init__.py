@@ -13,7 +13,8 @@ guide, docs/guide/cache.md.
 
 from __future__ import annotations
 
+from .caching import CachingPlugin
 from .config import CacheConfig
-from .plugin import Cache, CachingPlugin
+from .plugin import Cache
 
 __all__ = ["Cache", "CacheConfig", "CachingPlugin"]

@@ -11,13 +11,13 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .requests import EVERYTHING
+from .generations import EVERYTHING
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
 
     from .config import CacheConfig
-    from .requests import Generation
+    from .generations import Generation
 
 MAX_GENERATIONS: Final = 100_000
 """Generations that are held; beyond that all start again."""
@@ -50,8 +50,6 @@ class Begun:
 class Memory:
     """Keeps answers and generations in dicts. ``clock`` gives monotonic seconds."""
 
-    shared: bool = False
-
     def __init__(self, config: CacheConfig) -> None:
         self.clock = time.monotonic
         self.usable: bool = True
@@ -68,25 +66,22 @@ class Memory:
         self._generations: dict[Generation, _Generation] = {}
         self.size: int = 0
 
-    def look(self, identity: Identity, names: tuple[Generation, ...]) -> Flow[bytes | None]:
+    def find(self, identity: Identity) -> bytes | None:
         """The answer that is kept, where it is still good."""
-        del names  # an answer holds them
         entry = self._entries.get(identity)
         if entry is None:
             return None
         begun, expires, answer = entry
         if self.clock() >= expires or not self.still(begun):
-            self.distrust(identity)
+            self._forget(identity)
             return None
         try:  # noqa: SIM105 - each hit comes by here
             self._entries.move_to_end(identity)
         except KeyError:  # another thread has removed it meanwhile
             pass
         return answer
-        yield  # nothing is asked of anybody
 
-    def distrust(self, identity: Identity) -> None:
-        """Let go of an answer."""
+    def _forget(self, identity: Identity) -> None:
         with self._lock:
             entry = self._entries.pop(identity, None)
             if entry is not None:
@@ -94,8 +89,11 @@ class Memory:
 
     def still(self, begun: Begun) -> bool:
         """Whether nothing that was read has been written since."""
-        generations = self._generations
-        return all(generations.get(name) is stamp for name, stamp in zip(begun.names, begun.stamps, strict=True))
+        get = self._generations.get
+        for name, stamp in begun.stamps:  # noqa: SIM110 - each hit comes by here
+            if get(name) is not stamp:
+                return False
+        return True
 
     def begin(self, names: tuple[Generation, ...]) -> Flow[Begun | None]:
         """Take the generations, before a read."""
@@ -103,9 +101,9 @@ class Memory:
         stamps = []
         for name in names:
             stamp = generations.get(name)
-            stamps.append(stamp or generations.setdefault(name, _Generation(0.0, 0.0)))
-        quiet = max(max(stamp.written, stamp.blocked) for stamp in stamps) + self._settle
-        blocked = max(stamp.blocked for stamp in stamps)
+            stamps.append((name, stamp or generations.setdefault(name, _Generation(0.0, 0.0))))
+        quiet = max(max(stamp.written, stamp.blocked) for _, stamp in stamps) + self._settle
+        blocked = max(stamp.blocked for _, stamp in stamps)
         if len(generations) > MAX_GENERATIONS:
             self._start_again()
         return Begun(names, tuple(stamps), recent=now < quiet and quiet > self._settle, blocked=now < blocked)

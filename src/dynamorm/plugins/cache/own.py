@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .requests import EVERYTHING
+from .generations import EVERYTHING
 from .scripts import HEAD, SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .requests import Generation
+    from .generations import Generation
 
 MAX_OWN: Final = 100_000
 """Generations that are remembered; beyond that there is a new epoch, and the process starts again."""

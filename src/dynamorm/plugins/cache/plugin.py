@@ -1,10 +1,9 @@
-"""`Cache` and `CachingPlugin`: the moments at which answers are kept, given, and let go of."""
+"""`Cache`: the moments at which answers are kept, given, and let go of."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import blake2b
-from inspect import iscoroutinefunction
-from os import urandom
 from random import random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +16,13 @@ from .answers import is_kept
 from .config import FAMILIES, CacheConfig
 from .doubt import LATE, Doubt, watched
 from .flights import WAIT, Flights
+from .generations import Reading
 from .memory import Memory
-from .requests import READS, Reading, reading, writing
+from .reads import READS, reading
 from .tables import Tables
+from .writes import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dynamorm.effects import Flow
     from dynamorm.plugin import Call, CallFlow, Operation, VerbFlow
     from dynamorm.schema.schema import Schema
@@ -98,7 +97,7 @@ class Cache:
         Example: ``cache.stats().hits``
         """
         counts = {name: getattr(self._counts, name) for name in _Counts.__slots__}
-        return CacheStats(**counts, tampered=0 if isinstance(self._store, Memory) else self._store.counts.tampered)
+        return CacheStats(**counts, tampered=0 if isinstance(self._store, Memory) else self._store.tampered)
 
     # ----------------------------------------------------------------------------------------------- moments of plugins
 
@@ -154,28 +153,30 @@ class Cache:
     # ------------------------------------------------------------------------------------------------------------ reads
 
     def _read(self, call: CallFlow, op: Call, operation: Operation) -> Flow[Any]:
-        model: Any = operation.model
-        ttl = self.config.ttl_of(model)
-        scope = operation.scope
-        identity = op.name, op.body, self._models.get(model), tuple(sorted(scope.items())) if scope else ()
+        model, scope, store = operation.model, operation.scope, self._store
+        name = self._models.get(model)  # type: ignore[arg-type] # of one model, as was looked at
+        identity = op.name, op.body, name, tuple(sorted(scope.items())) if scope else ()
+        if isinstance(store, Memory):
+            answer = store.find(identity)
+            if answer is not None:
+                self._counts.hits += 1
+                return (yield from op.read(answer))
+        ttl = self.config.ttl_of(model)  # type: ignore[arg-type] # likewise
         depends = self._readings.get(identity, _UNREAD)
         if depends is _UNREAD:
             depends = self._depends(op, identity)
-        if depends is None or not ttl or identity[2] is None:
+        if depends is None or not ttl or name is None:
             return (yield from call(op))
-        store = self._store
-        answer = yield from store.look(identity, depends.generations)
-        if answer is not None:
-            try:
-                result = yield from op.read(answer)
-            except MalformedResponse:
-                store.distrust(identity)
-            else:
-                self._counts.hits += 1
-                return result
-        if not store.usable:
-            self._counts.bypassed += 1
-            return (yield from call(op))
+        if not isinstance(store, Memory):
+            answer = yield from store.look(identity, depends.generations)
+            if answer is not None:
+                with suppress(MalformedResponse):  # it was of another version of the model: read anew
+                    result = yield from op.read(answer)
+                    self._counts.hits += 1
+                    return result
+            if not store.usable:
+                self._counts.bypassed += 1
+                return (yield from call(op))
         return (yield from self._together(call, op, identity, depends, ttl))
 
     def _depends(self, op: Call, identity: Identity) -> Reading | None:
@@ -252,66 +253,6 @@ class Cache:
             stop.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
             raise
         return result
-
-
-class CachingPlugin(Cache):
-    """Keeps the answers of reads in Redis, for all processes that share it: a `Cache` with another memory.
-
-    ``redis`` is a client of the face: ``redis.Redis`` for DB, ``redis.asyncio.Redis`` for AsyncDB. Its address, user and TLS
-    are used, over connections of the plugin's own; a Redis that fails is left alone for a while, and what it says is
-    believed only under the MAC of ``CacheConfig.mac_key``. Redis 5 or newer.
-
-    Raises: ConfigError for what is no such client; from ``db.use`` for a client of the other face, and where
-    ``Presets.production()`` finds no ``mac_key``.
-
-    Example: ``db.use(CachingPlugin(redis.Redis(), CacheConfig(mac_key=key)))``
-    """
-
-    closed: Callable[[Any], Any]
-    """Ends the connections, with the database: a coroutine function for asyncio, so it is given by the client's face."""
-
-    def __init__(self, redis: Any, config: CacheConfig | None = None) -> None:
-        super().__init__(config)
-        if isinstance(redis, (CacheConfig, str, type)) or not callable(getattr(redis, "execute_command", None)):
-            given = redis.__name__ if isinstance(redis, type) else type(redis).__name__
-            raise ConfigError(
-                f"CachingPlugin takes a client, such as redis.Redis(host=...), and then a CacheConfig, not {given};"
-                " db.use(Cache(config)) keeps answers in memory"
-            )
-        self._redis = redis
-        self._face: bool | None = None
-
-    def joined(self, db: Any) -> None:
-        """Refuse a client of the other face. Raises: ConfigError."""
-        super().joined(db)
-        is_async = iscoroutinefunction(type(db).get)
-        if is_async is not iscoroutinefunction(self._redis.execute_command):
-            right = "redis.asyncio.Redis" if is_async else "redis.Redis"
-            raise ConfigError(f"{type(db).__name__} needs a client of its own face: CachingPlugin({right}(...))")
-        key = self.config.mac_key
-        if key is None and db.config.preset == "production":
-            raise ConfigError(
-                "CachingPlugin in production needs CacheConfig(mac_key=...), at least 16 secret bytes that are the same in all"
-                " processes: without it, whoever can write Redis could forge what is read"
-            )
-        if isinstance(self._store, Memory):
-            self._store = self._opened(key or urandom(32), is_async=is_async)
-
-    def _opened(self, mac_key: bytes, *, is_async: bool) -> Shared:
-        from .shared import Shared  # needs the package redis, as does who has a client
-
-        link: Any
-        if is_async:
-            from .aio_link import AioLink as link  # noqa: N813 - one of the two is loaded
-        else:
-            from .link import Link as link  # noqa: N813 - likewise
-        try:
-            made = link(self._redis, self.config.timeout)
-        except TypeError as error:
-            raise ConfigError(f"the connections of this redis client cannot be made like its own: {error}") from None
-        self.closed = made.close
-        assert self._place is not None  # joined
-        return Shared(self.config, made, mac_key, "|".join((self.config.namespace, *map(str, self._place))))
 
 
 class _Loaded(WriteRule):

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from random import random
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
-from redis.exceptions import NoScriptError, ResponseError
-
-from dynamorm.log import logger
+from redis.exceptions import ResponseError
 
 from .entry import Entry, Sealer
+from .generations import EVERYTHING
+from .guarded import Failed, Guarded, script
 from .memory import Begun
 from .own import OwnWrites
-from .requests import EVERYTHING
-from .scripts import BEGIN, HEAD, NAMES, REPLACE, SERVER, SIZE
+from .scripts import BEGIN, HEAD, REPLACE, SERVER, SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,14 +25,11 @@ if TYPE_CHECKING:
     from dynamorm.effects import Flow
 
     from .config import CacheConfig
+    from .generations import Generation
     from .memory import Identity
-    from .requests import Generation
 
 LARGEST: Final = 1024 * 1024
 """Bytes of an answer that is kept: more cannot be had within the time that Redis is given."""
-FIRST_REST: Final = 0.25
-LONGEST_REST: Final = 5.0
-"""Seconds for which Redis is left alone after a failure: doubled each time, up to the second."""
 LOOK: Final = 1.0
 """Seconds between two looks at which server it is that answers."""
 MAX_NAMES: Final = 4_096
@@ -44,21 +38,8 @@ SHORTEST_LIFE: Final = 1200.0
 """Seconds that a generation lives at least: longer than any write may be unsettled."""
 
 
-class _Failed(Exception):
-    """Redis gave no answer that can be used."""
-
-
-class Counts(Struct):
-    """What the store has met: answers whose MAC was wrong, and failures of Redis."""
-
-    tampered: int = 0
-    failures: int = 0
-
-
 class Shared:
     """Keeps answers in Redis. ``clock`` gives monotonic seconds, ``wall`` Unix time."""
-
-    shared: bool = True
 
     def __init__(self, config: CacheConfig, link: Any, mac_key: bytes, place: str) -> None:
         self.clock: Callable[[], float] = time.monotonic
@@ -66,25 +47,25 @@ class Shared:
         self.random_bytes: Callable[[int], bytes] = os.urandom
         self.largest: int = min(LARGEST, config.max_bytes)
         self.longest: float = config.ttl
-        self.counts: Counts = Counts()
-        self.link: Any = link
+        self.redis: Guarded = Guarded(link, lambda: self.clock())  # noqa: PLW0108 - a test may give another clock later
+        self.tampered: int = 0
         self._settle = config.settle
         self._sealer = Sealer(mac_key, place)
         self._own = OwnWrites()
         self._names: dict[Generation, bytes] = {}
         self._keys: dict[Identity, bytes] = {}
         self._server = self._sealer.name("server", ())
-        self._fails, self._retry_at, self._look_at, self._warned_until = 0, 0.0, 0.0, 0.0
+        self._look_at = 0.0
         self._debt: _Debt | None = None
 
     @property
     def usable(self) -> bool:
         """Whether Redis is asked at all now."""
-        return self.clock() >= self._retry_at
+        return self.redis.usable
 
     def forked(self) -> None:
         """Start again in a child process; what the parent has written is not ours to remember."""
-        self.link.forked()
+        self.redis.link.forked()
         self._own.clear()
 
     # ------------------------------------------------------------------------------------------------------------ reads
@@ -95,8 +76,8 @@ class Shared:
             if not (yield from self._ready()):
                 return None
             key = self._key(identity)
-            value, *records = yield from self._list(len(names) + 1, "MGET", key, *map(self._name, names))
-        except _Failed:
+            value, *records = yield from self.redis.listed(len(names) + 1, "MGET", key, *map(self._name, names))
+        except Failed:
             return None
         if not isinstance(value, bytes):
             return None
@@ -107,9 +88,6 @@ class Shared:
         if entry is None or entry.stamps != _stamps(records):
             return None
         return entry.answer
-
-    def distrust(self, identity: Identity) -> None:
-        """An answer cannot be read: the next one takes its place."""
 
     def still(self, begun: Begun) -> bool:
         """Whether this process has written nothing of it since."""
@@ -125,11 +103,11 @@ class Shared:
             arguments += [self.random_bytes(SIZE), value, int(blocked * 1000)]
         keys = [self._name(name) for name in names]
         try:
-            time_, *records = yield from self._list(
-                len(names) + 1, *_script(BEGIN, keys, int(self._life * 1000), *arguments)
+            time_, *records = yield from self.redis.listed(
+                len(names) + 1, *script(BEGIN, keys, int(self._life * 1000), *arguments)
             )
             there = int(time_)
-        except (_Failed, ValueError, TypeError):
+        except (Failed, ValueError, TypeError):
             return None
         if not all(map(_is_record, records)):
             return None
@@ -153,8 +131,8 @@ class Shared:
         now, key = int(self.wall() * 1000), self._key(identity)
         value = self._sealer.seal(key, Entry(now, now + int(ttl * 1000), begun.stamps[0], answer))
         try:
-            yield from self._ask("SET", key, value, "PX", max(1, int(ttl * 1000)))
-        except _Failed:
+            yield from self.redis.ask("SET", key, value, "PX", max(1, int(ttl * 1000)))
+        except Failed:
             return
 
     # ----------------------------------------------------------------------------------------------------------- writes
@@ -167,8 +145,8 @@ class Shared:
             return
         keys = [self._name(name) for name in names]
         try:
-            yield from self._ask(*_script(REPLACE, keys, int(self._life * 1000), int(blocked * 1000), *values))
-        except _Failed:
+            yield from self.redis.ask(*script(REPLACE, keys, int(self._life * 1000), int(blocked * 1000), *values))
+        except Failed:
             self.owe(names, blocked)
         except BaseException:  # cancelled, or interrupted
             self.owe(names, blocked)
@@ -201,12 +179,10 @@ class Shared:
 
     def _ready(self) -> Flow[bool]:
         """Whether the cache may be used now: debts are paid, and the same server answers as before."""
-        now = self.clock()
-        if now < self._retry_at:
+        now, failed = self.clock(), self.redis.fails
+        if not self.redis.try_now():
             return False
-        if self._fails:
-            self._retry_at = now + FIRST_REST  # one tries, the others go on without
-        if now >= self._look_at or self._fails:
+        if now >= self._look_at or failed:
             self._look_at = now + LOOK
             yield from self._look_at_server()
         debt = self._debt
@@ -214,7 +190,7 @@ class Shared:
             blocked, value = max(0.0, debt.until - now), self.random_bytes(SIZE)
             self._own.set((*EVERYTHING,), value, now, float("inf"))
             keys = [self._name(EVERYTHING)]
-            yield from self._ask(*_script(REPLACE, keys, int(self._life * 1000), int(blocked * 1000), value))
+            yield from self.redis.ask(*script(REPLACE, keys, int(self._life * 1000), int(blocked * 1000), value))
             if self._debt is debt:
                 self._debt = None
         return self._debt is None
@@ -224,56 +200,15 @@ class Shared:
         ids = []
         try:
             for part, member in (("server", b"run_id"), ("replication", b"master_replid")):
-                ids.append(_member((yield from self._bare("INFO", part)), member))
+                ids.append(_member((yield from self.redis.bare("INFO", part)), member))
         except ResponseError:  # who may not ask goes without
             return
         keys = [self._server, self._name(EVERYTHING)]
         arguments = int(self._life * 1000), b"|".join(ids), self.random_bytes(SIZE)
-        yield from self._ask(*_script(SERVER, keys, *arguments))
-
-    def _ask(self, *command: Any) -> Flow[Any]:
-        """The answer of Redis. Raises: _Failed."""
-        try:
-            try:
-                answer = yield from self._bare(*command)
-            except NoScriptError:
-                answer = yield from self._bare(*_whole(command))
-        except ResponseError as error:
-            raise self._failed(error) from None
-        return answer
-
-    def _bare(self, *command: Any) -> Flow[Any]:
-        """The same, where Redis may refuse. Raises: _Failed, ResponseError."""
-        try:
-            answer = yield from self.link.ask(*command)
-        except ResponseError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the cache is left alone for a while
-            raise self._failed(error) from None
-        if self._fails:
-            self._fails, self._retry_at = 0, 0.0
-        return answer
-
-    def _list(self, length: int, *command: Any) -> Flow[list[Any]]:
-        """An answer that is a list of so many."""
-        answer = yield from self._ask(*command)
-        if not isinstance(answer, list) or len(answer) != length:
-            raise self._failed(TypeError())
-        return answer
-
-    def _failed(self, error: Exception) -> _Failed:
-        now = self.clock()
-        self.counts.failures += 1
-        self._fails += 1
-        rest = min(FIRST_REST * 2 ** min(self._fails - 1, 10), LONGEST_REST)
-        self._retry_at = now + rest * (0.75 + random() / 2)  # noqa: S311 - jitter is no secret
-        if now >= self._warned_until:
-            self._warned_until = now + 60.0
-            logger.warning("Redis failed (%s): the cache is left alone for a while", type(error).__name__)
-        return _Failed()
+        yield from self.redis.ask(*script(SERVER, keys, *arguments))
 
     def _tampered(self) -> None:
-        self.counts.tampered += 1
+        self.tampered += 1
 
     # ------------------------------------------------------------------------------------------------------------ names
 
@@ -313,16 +248,6 @@ class _Debt:
 
     def __init__(self, until: float) -> None:
         self.until = until
-
-
-def _script(script: str, keys: list[bytes], *arguments: Any) -> tuple[Any, ...]:
-    return ("EVALSHA", NAMES[script], len(keys), *keys, *arguments)
-
-
-def _whole(command: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The same command with the script's text: Redis does not have it yet."""
-    script = next(text for text, name in NAMES.items() if name == command[1])
-    return ("EVAL", script, *command[2:])
 
 
 def _is_record(record: Any) -> bool:

@@ -1,35 +1,25 @@
-"""Reads the requests of calls: which generations an answer depends on, and which ones a write replaces.
-
-A generation is named by a tuple: ``EVERYTHING``; a table (``table``: something in it may have changed that nobody can name;
-``any``: it was written at all, for scans); a partition of a table; an index as a whole; and a partition of an index.
-What cannot be read is never cached, and a write that cannot be read replaces the generation of its table.
-"""
+"""Reads the requests of writes: which generations they replace. One that cannot be read replaces that of its table."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder, decode
 
+from .generations import EVERYTHING, Writing
 from .tables import canonical
 
 if TYPE_CHECKING:
     from dynamorm.plugin import Call
 
+    from .generations import Generation
     from .tables import IndexOf, TableOf, Tables
 
-Generation: TypeAlias = "tuple[str, ...]"
-
-EVERYTHING: Final[Generation] = ("epoch",)
-"""The generation that all answers depend on."""
-
-READS: Final = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
-_OTHER_READS: Final = frozenset({"TransactGetItems"})
 _READING: Final = ("Describe", "List", "Get")
-"""How the names of operations begin that read tables and streams."""
+"""How the names of operations begin that read tables and streams; those that read items are others' affair."""
 _STATEMENTS: Final = frozenset({"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction"})
 
 _FAMILIES: Final = {
@@ -37,19 +27,6 @@ _FAMILIES: Final = {
     "increment": {"update"}, "delete": {"delete"}, "delete_all": {"delete"},
 }  # fmt: skip
 """The families of verbs: what a rule has put in the place of a delete is still one."""
-
-
-class _Read(Struct):
-    """The members of a read that matter here."""
-
-    Key: dict[str, Any] = {}
-    KeyConditionExpression: str = ""
-    IndexName: str | None = None
-    ExpressionAttributeNames: dict[str, str] = {}
-    ExpressionAttributeValues: dict[str, Any] = {}
-    ConsistentRead: bool = False
-    Keys: list[dict[str, Any]] = []
-    RequestItems: dict[str, _Read] = {}
 
 
 class _Write(Struct):
@@ -90,12 +67,10 @@ class _Statements(Struct):
     TransactStatements: list[_Statement] = []
 
 
-_read: Final = Decoder(_Read).decode
 _write: Final = Decoder(_Write).decode
 _many: Final = Decoder(_Many).decode
 _statements: Final = Decoder(_Statements).decode
 
-_EQUAL: Final = re.compile(r"(#\w+) = (:\w+)")
 _PINNED: Final = re.compile(r"(#\w+) = (:\w+) AND (#\w+) = (:\w+)")
 _ABSENT: Final = re.compile(r"(?<!NOT )attribute_not_exists\((#\w+)\)")
 _WORDS: Final = re.compile(r"[#:]?\b\w+")
@@ -103,79 +78,10 @@ _KNOWN_WORDS: Final = frozenset({"SET", "REMOVE", "ADD", "DELETE", "if_not_exist
 _TABLE_OF: Final = re.compile(r'(?:\bINTO|\bUPDATE|\bFROM)\s+"?([A-Za-z0-9_.-]+)', re.IGNORECASE)
 
 
-class Reading(Struct):
-    """What an answer depends on. ``lags``: it cannot be read consistently, for it is of a global index."""
-
-    generations: tuple[Generation, ...]
-    lags: bool = False
-
-
-class Writing(Struct):
-    """What a write replaces. ``bound``: a copy of it that comes late is refused, or applied only once, by the service."""
-
-    generations: tuple[Generation, ...]
-    bound: bool = False
-
-
-# ---------------------------------------------------------------------------------------------------------------- reads
-
-
-def reading(call: Call, tables: Tables) -> Reading | None:
-    """What the answer to a read depends on; None for what is not kept, as what is read consistently."""
-    try:
-        request = _read(call.body)
-        if call.name == "BatchGetItem":
-            return _batch(request, tables)
-        table = tables.known.get(call.table)
-        if table is None or request.ConsistentRead:
-            return None
-        every: tuple[Generation, ...] = (EVERYTHING, ("table", call.table))
-        if call.name == "GetItem":
-            return Reading((*every, _part(call.table, table, request.Key)))
-        if call.name == "Scan":
-            return Reading((*every, ("any", call.table)), lags=request.IndexName in table.indexes)
-        return _query(call.table, table, request, every)
-    except (DecodeError, KeyError, ValueError, AttributeError):
-        return None
-
-
-def _batch(request: _Read, tables: Tables) -> Reading | None:
-    generations: dict[Generation, None] = {EVERYTHING: None}
-    for name, part in request.RequestItems.items():
-        table = tables.known.get(name)
-        if table is None or part.ConsistentRead:
-            return None
-        generations["table", name] = None
-        for key in part.Keys:
-            generations[_part(name, table, key)] = None
-    return Reading(tuple(generations))
-
-
-def _query(name: str, table: TableOf, request: _Read, every: tuple[Generation, ...]) -> Reading | None:
-    equal = {
-        request.ExpressionAttributeNames[place]: request.ExpressionAttributeValues[value]
-        for place, value in _EQUAL.findall(request.KeyConditionExpression)
-    }
-    if request.IndexName is None or request.IndexName in table.local:
-        return Reading((*every, _part(name, table, equal)))
-    index = table.indexes[request.IndexName]
-    if index.vague:
-        return Reading((*every, ("any", name)), lags=True)
-    values = tuple(canonical(equal[attribute]) for attribute in index.partition)
-    return Reading((*every, ("index", name, index.name), ("in", name, index.name, *values)), lags=True)
-
-
-def _part(name: str, table: TableOf, key: dict[str, Any]) -> Generation:
-    return ("part", name, canonical(key[table.partition]))
-
-
-# --------------------------------------------------------------------------------------------------------------- writes
-
-
 def writing(call: Call, tables: Tables, listed: frozenset[str] | None) -> Writing | None:
     """What a call replaces; None for what changes nothing. ``listed``: the families that count, None for all."""
     name = call.name
-    if name in _OTHER_READS or (name.startswith(_READING) and name not in READS):
+    if name.startswith(_READING) or name == "TransactGetItems":
         return None
     if name in _STATEMENTS:
         return _by_statement(call)
