@@ -173,7 +173,8 @@ class WriteRule:
     ``verbs`` are those in which the rule takes part; an upsert is an update, and so is an increment. ``needs_stored``: a write by key, and a put, must know what is stored
     (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
-    model is refused. ``passive``: it only looks on, so that deletes in a batch, and of a delete_all, need not pass by it.
+    model is refused. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
+    pass by it.
     """
 
     verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete", "check")

@@ -18,6 +18,17 @@ _COMPILED: dict[bytes, Any] = {}
 _NAMES: dict[bytes, bytes] = {}
 
 
+_RUNNING: list[FakeRedis] = []
+"""Whose script is running: Lua holds no reference to any of them, for such a circle would never be freed."""
+
+
+def _call(*command: Any) -> Any:
+    return _RUNNING[0].call(*command)
+
+
+_API = _LUA.table_from({b"call": _call, b"pcall": _call})
+
+
 class FakeRedis:
     """Strings that expire, and scripts. ``clock`` gives Unix seconds. ``run_id`` is another one after a restart."""
 
@@ -25,7 +36,6 @@ class FakeRedis:
         self.clock = clock
         self.run_id = b"server-1"
         self.data: dict[bytes, tuple[Any, float]] = {}
-        self._api = _LUA.table_from({b"call": self._call, b"pcall": self._call})
 
     def get(self, key: bytes) -> Any:
         """A value that has not expired, or None."""
@@ -62,11 +72,13 @@ class FakeRedis:
         script = _COMPILED.get(text)
         if script is None:
             script = _COMPILED[text] = _LUA.execute(b"return function(KEYS, ARGV, redis) " + text + b" end")
+        _RUNNING[:] = [self]
         every = [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
-        answer = script(_LUA.table_from(every[:count]), _LUA.table_from(every[count:]), self._api)
+        answer = script(_LUA.table_from(every[:count]), _LUA.table_from(every[count:]), _API)
         return answer if isinstance(answer, (int, bytes)) else [answer[place] for place in range(1, len(answer) + 1)]
 
-    def _call(self, name: bytes, *args: Any) -> Any:
+    def call(self, name: bytes, *args: Any) -> Any:
+        """What a script is answered."""
         if name == b"TIME":
             seconds = self.clock()
             return _LUA.table_from([b"%d" % int(seconds), b"%06d" % int(seconds % 1 * 1e6)])

@@ -52,7 +52,7 @@ def test_no_answer_is_older_than_an_own_write(world, count, figure):
 # ------------------------------------------------------------------------------- what the schedules would find
 
 
-def found(monkeypatch, world, seeds=3_000):
+def found(world, seeds=3_000):
     """Whether a schedule finds a stale answer."""
     for seed in range(seeds):
         try:
@@ -62,8 +62,8 @@ def found(monkeypatch, world, seeds=3_000):
     return False
 
 
-def test_they_find_what_lags(monkeypatch):
-    assert found(monkeypatch, {"redis": False, "processes": 1, "settle": 0.0})
+def test_they_find_what_lags():
+    assert found({"redis": False, "processes": 1, "settle": 0.0})
 
 
 def test_they_find_what_lags_behind_a_write_of_another_process(monkeypatch):
@@ -76,12 +76,12 @@ def test_they_find_what_lags_behind_a_write_of_another_process(monkeypatch):
         return begun
 
     monkeypatch.setattr(shared.Shared, "begin", begin)
-    assert found(monkeypatch, {})
+    assert found({})
 
 
 def test_they_find_copies_that_come_late(monkeypatch):
     monkeypatch.setattr(doubt, "LATE", 1.0)
-    assert found(monkeypatch, {"redis": False, "processes": 1})
+    assert found({"redis": False, "processes": 1})
 
 
 @pytest.mark.parametrize("kept", ["before", "behind"])
@@ -95,20 +95,20 @@ def test_they_find_a_write_that_replaces_only_once(monkeypatch, kept):
             real(self, names, blocked)
 
     monkeypatch.setattr(memory.Memory, "owe", owe)
-    assert found(monkeypatch, {"redis": False, "processes": 1})
+    assert found({"redis": False, "processes": 1})
 
 
 def test_they_find_a_redis_that_goes_back_in_time(monkeypatch):
     monkeypatch.setattr(shared.OwnWrites, "accepts", lambda self, name, record: True)
-    assert found(monkeypatch, {"faults": ("back",)})
+    assert found({"faults": ("back",)})
 
 
 def test_they_find_a_write_that_nobody_told_redis_of(monkeypatch):
     monkeypatch.setattr(shared.Shared, "owe", lambda self, names, blocked=0.0: None)
     monkeypatch.setattr(shared.OwnWrites, "accepts", lambda self, name, record: True)
-    assert found(monkeypatch, {"faults": ("down",)})
+    assert found({"faults": ("down",)})
 
 
 def test_they_find_an_index_partition_that_is_left_out(monkeypatch):
     monkeypatch.setattr(writes, "_after", lambda write, index, old: {})
-    assert found(monkeypatch, {"redis": False, "processes": 1})
+    assert found({"redis": False, "processes": 1})

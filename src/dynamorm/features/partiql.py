@@ -138,7 +138,8 @@ def _check_rules(context: Context, statement: Statement) -> None:
         with suppress(ModelError):  # it cannot be used on this database, but its table is written here
             stored_schema = context.registry.codec(schema.model).schema
         for plugin, rule_of in context.write_rules:
-            if rule_of(stored_schema) is not None:
+            rule = rule_of(stored_schema)
+            if rule is not None and not rule.passive:
                 raise ValidationError(
                     f"the plugin {plugin} has a rule for the writes of {schema.name}, which a PartiQL statement passes by: use"
                     " the verbs, or a database without the plugin",
