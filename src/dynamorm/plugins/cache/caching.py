@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from inspect import iscoroutinefunction
 from os import urandom
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
+from dynamorm.log import logger
 
 from .config import CacheConfig
 from .memory import Memory
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .shared import Shared
+
+
+_KEY: Final = urandom(32)
+"""The key of this process, where the program gives none: nobody else knows it."""
 
 
 class CachingPlugin(Cache):
@@ -59,7 +64,11 @@ class CachingPlugin(Cache):
                 " processes: without it, whoever can write Redis could forge what is read"
             )
         if isinstance(self._store, Memory):
-            self._store = self._opened(key or urandom(32), is_async=is_async)
+            if key is None:
+                logger.info(
+                    "CachingPlugin has no mac_key: this process reads from Redis only what it has written itself"
+                )
+            self._store = self._opened(key or _KEY, is_async=is_async)
 
     def _opened(self, mac_key: bytes, *, is_async: bool) -> Shared:
         from .shared import Shared  # needs the package redis, as does who has a client

@@ -31,6 +31,10 @@ class Flight:
     def land(self, begun: Begun, answer: bytes) -> None:
         """Give the answer to all who wait, at once."""
         self.begun, self.answer = begun, answer
+        self.part()
+
+    def part(self) -> None:
+        """Let all who wait go on at once."""
         if self.limiter.waiting:
             self.limiter.places = _ALL
 

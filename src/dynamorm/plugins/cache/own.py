@@ -86,10 +86,6 @@ class OwnWrites:
         self._own = {}
         return max(own.blocked for own in every)
 
-    def clear(self) -> None:
-        """Forget all, in a child process."""
-        self._own = {}
-
 
 def _first(own: dict[Generation, Own], count: int) -> list[Generation]:
     """The oldest ones; fewer where another thread changes them meanwhile."""

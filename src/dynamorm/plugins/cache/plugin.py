@@ -66,6 +66,7 @@ class Cache:
 
     Objects are made anew from the kept answer each time, so that none is shared; fields that are encrypted stay so.
     An answer is never older than a write of this database that has ended; writes of others are seen when ``ttl`` is over.
+    Databases of one endpoint may share a cache.
     Answers to ``consistent=True`` are not kept, nor is anything that a write relies on.
 
     Raises: ConfigError for a config that is none; and from ``db.use`` for a database that it does not suit.
@@ -202,6 +203,8 @@ class Cache:
             begun, answer, result = yield from self._fill(call, op, identity, depends, ttl)
             if begun is not None:
                 flight.land(begun, answer)
+            else:  # Redis has failed: nobody needs to wait for it in turn
+                flight.part()
             return result
         finally:
             permit.release()

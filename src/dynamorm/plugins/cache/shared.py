@@ -64,9 +64,8 @@ class Shared:
         return self.redis.usable
 
     def forked(self) -> None:
-        """Start again in a child process; what the parent has written is not ours to remember."""
+        """Start again in a child process, which remembers what was written before it."""
         self.redis.link.forked()
-        self._own.clear()
 
     # ------------------------------------------------------------------------------------------------------------ reads
 
