@@ -4,7 +4,7 @@ import asyncio
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from functools import partial
 
@@ -53,7 +53,7 @@ class Bulkhead:
     def __init__(self, places, timeout=None):
         self.places, self.timeout = places, timeout
         self.limiters = {}
-        self.inside, self.most, self.requests = Counter(), Counter(), Counter()
+        self.inside, self.most, self.requests = defaultdict(set), Counter(), Counter()
         self._lock = threading.Lock()  # of the counts, and held by no one who waits
 
     def limiter(self, table):
@@ -62,22 +62,23 @@ class Bulkhead:
     def around(self, call):
         def limited(op):
             permit = yield Acquire(self.limiter(op.table), self.timeout)
+            request = object()
             try:
-                self._count(op.table, 1)
-                try:
+                try:  # around the coming and the going, for an interrupt may come anywhere
+                    self._enter(op.table, request)
                     return (yield from call(op))
                 finally:
-                    self._count(op.table, -1)
+                    self.inside[op.table].discard(request)
             finally:
                 permit.release()
 
         return limited
 
-    def _count(self, table, change):
+    def _enter(self, table, request):
         with self._lock:
-            self.inside[table] += change
-            self.most[table] = max(self.most[table], self.inside[table])
-            self.requests[table] += change > 0
+            self.inside[table].add(request)
+            self.most[table] = max(self.most[table], len(self.inside[table]))
+            self.requests[table] += 1
 
     @property
     def free(self):

@@ -1,9 +1,12 @@
 """PartiQL statements pass by no rule of writes, so they write no table whose models have one."""
 
+from contextlib import suppress
+
 import pytest
+from msgspec.structs import replace
 
 from dynamorm import Attr, Model, attr, partition_key
-from dynamorm.errors import Outcome, ValidationError
+from dynamorm.errors import ConditionFailed, Outcome, ValidationError
 from dynamorm.plugin import WriteRule
 
 from .kit import Recorder, stored, table_of
@@ -86,3 +89,43 @@ def test_other_tables_are_written_and_all_are_read(plugged, key):
     db.partiql("INSERT INTO {table} VALUE {'id': ?}", key, model=Free)
     db.partiql_transaction([(STATEMENTS["UPDATE"].format(table=f'"{table_of(db, Free)}"'), key)])
     assert db.get(Free, key).note == "changed"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        """INSERT INTO"{table}" VALUE {{'id': ?, 'note': 'from other'}}""",
+        """UPDATE"{table}" SET note = 'changed' WHERE id = ?""",
+        """DELETE FROM"{table}" WHERE id = ? AND note <> 'from other'""",
+        """DELETE /* FROM other */ FROM "{table}" WHERE id = ?""",
+        """DELETE -- it's FROM other?\n FROM "{table}" WHERE id = ?""",
+        """delete\nfrom "{table}" where id = ? and note <> 'into other'""",
+    ],
+)
+def test_the_table_of_a_statement_is_not_mistaken(plugged, key, statement):
+    plugged().create(Ledger(id=key))
+    wire = Recorder()
+    db = plugged(Lock(), wire)
+    with pytest.raises(ValidationError, match="the plugin lock has a rule") as refused:
+        db.partiql(statement.format(table=table_of(plugged(), Ledger)), key)
+    assert refused.value.table == table_of(plugged(), Ledger)
+    assert wire.names == []
+    free = statement.format(table=table_of(db, Free))
+    with suppress(ConditionFailed):  # an update of what is not there
+        db.partiql(free, f"{key}-free")
+    assert wire.names == ["ExecuteTransaction"]
+
+
+def test_a_table_that_a_plugin_renames_is_known_by_both_names(plugged, key):
+    class Renamed(Lock):
+        def model(self, schema):
+            return replace(schema, table="free-ledgers") if schema.model is Ledger else schema
+
+    wire = Recorder()
+    db = plugged(Renamed(), wire)
+    for table in (table_of(plugged(), Free), table_of(plugged(), Ledger)):
+        with pytest.raises(ValidationError, match="the plugin lock has a rule"):
+            db.partiql(STATEMENTS["UPDATE"].format(table=f'"{table}"'), key)
+    with pytest.raises(ValidationError, match="the plugin lock has a rule"):
+        db.partiql(STATEMENTS["UPDATE"].format(table="{table}"), key, model=Ledger)
+    assert wire.names == []

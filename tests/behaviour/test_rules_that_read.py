@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from dynamorm import Attr, Model, attr, partition_key, sort_key, version
+from dynamorm import Attr, Model, attr, composite, partition_key, sort_key, version
 from dynamorm.effects import Call
 from dynamorm.errors import (
     AccessDenied,
@@ -37,6 +37,13 @@ class Head(Model, table="heads"):
     version: Attr[int] = version()
 
 
+class Named(Model, table="named-heads"):
+    pk: Attr[str] = partition_key(composite("HEAD#{of}"))
+    of: Attr[str]
+    count: Attr[int] = attr(default=0)
+    version: Attr[int] = version()
+
+
 class Record(Model, table="records"):
     of: Attr[str] = partition_key()
     number: Attr[int] = sort_key()
@@ -44,7 +51,7 @@ class Record(Model, table="records"):
     amount: Attr[int | None] = attr(default=None)
 
 
-MODELS = [Payment, Head, Record]
+MODELS = [Payment, Head, Named, Record]
 
 
 class Chain:
@@ -366,6 +373,24 @@ def test_operations_of_one_transaction_go_on_with_one_chain(plugged, key):
     assert chain(db, key)[6:] == ["update", "delete", "create"]
     assert db.get(Head, key).count == 9
     assert db.get(Head, key).version == 2
+
+
+def test_a_head_may_have_a_composite_key(plugged, key):
+    class Counting(WriteRule):
+        verbs = ("create",)
+
+        def contribute(self, draft):
+            head = draft.read(Named, of=key) or Named(of=key)
+            head.count += 1
+            draft.add("save", head)
+
+    db = plugged(Ruled(Payment, Counting()))
+    for turn in range(2):
+        with db.transaction() as tx:
+            tx.create(Payment(id=f"{key}-{turn}-a"))
+            tx.create(Payment(id=f"{key}-{turn}-b"))
+        head = db.get(Named, of=key)
+        assert (head.count, head.version) == (2 * (turn + 1), turn)
 
 
 def test_one_chain_in_one_transaction_misses_nothing_of_others(plugged, key):

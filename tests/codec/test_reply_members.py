@@ -145,7 +145,7 @@ def test_a_batch_is_read_whatever_stands_beside_it(drawn):
     body, items = drawn
 
     def read(body):
-        objects, left = CODEC.reading.batch.read(body, Asked(("id",), [KEY]))
+        objects, left = CODEC.reading.read_batch(body, Asked(("id",), [KEY]))
         return [(position, told(obj)) for position, obj in objects], left
 
     if "NewMember" in json.loads(body):
@@ -208,7 +208,7 @@ def test_consumed_capacity_does_not_leave_the_fast_decoder(fast, item, consumed,
     many = reading.MANY + 1
     assert len(CODEC.reading.page(body(b'"Items":' + page_of([item] * many)))[0]) == many
     responses = b'"Responses":{"payments":[%b]},"UnprocessedKeys":{}' % item
-    ((_, obj),), _ = CODEC.reading.batch.read(body(responses, b"[%b]" % consumed), Asked(("id",), [KEY]))
+    ((_, obj),), _ = CODEC.reading.read_batch(body(responses, b"[%b]" % consumed), Asked(("id",), [KEY]))
     assert told(obj)[1] == item
     if item is ITEM:
         partly = reader(CODEC, ["amount"])

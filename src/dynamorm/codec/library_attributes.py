@@ -21,7 +21,7 @@ from dynamorm.schema.schema import LIBRARY_NAMES, TOKEN_ATTRIBUTE
 
 from .address import check as check_address
 from .address import check_shown, leads
-from .strict import dumps, parts_of, raw_item, raw_page, read_object
+from .strict import decoded, dumps, parts_of, raw_item, raw_page, read_object
 
 if TYPE_CHECKING:
     from .codec import ModelCodec
@@ -128,9 +128,9 @@ def raw_items(body: bytes) -> list[bytes]:
 
 
 def key_json_of(raw: bytes, names: Iterable[str]) -> bytes:
-    """The JSON of the attributes ``names`` of an item's JSON, as a key to go on from."""
+    """The JSON of the attributes ``names`` of an item's JSON, as a key to go on from, spelled as the library spells keys."""
     parts = parts_of(raw)
-    return dumps({name: parts[name] for name in names})
+    return dumps({name: decoded(parts[name]) for name in names})
 
 
 def is_key(value: Any, types: dict[str, str]) -> bool:

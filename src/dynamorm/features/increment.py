@@ -36,7 +36,7 @@ from dynamorm.expressions.tree import Comparison, Condition, Update, Wire
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests, finish
-from dynamorm.ops.verbs.update import update_write, without_result
+from dynamorm.ops.verbs.update import update_write
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.write import NOT_READ
 from dynamorm.wire.reply import Kind
@@ -245,7 +245,7 @@ def _counted(
         if write.ruled is not None or write.instead_of:
             after = _as_ruled(plan, step, write, after)
         try:
-            yield from perform(context, without_result(write))  # the result is known
+            yield from perform(context, write.without_result())  # the result is known
         except (ConditionFailed, TransactionConflict) as error:
             if in_vain >= IN_VAIN and isinstance(error, ConditionFailed):
                 raise  # it is not the number that is in the way

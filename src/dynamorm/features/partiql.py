@@ -46,8 +46,10 @@ MAX_STATEMENTS: Final = 100
 _GROWTH: Final = 4
 """By how much more each page looks at, while a limit is not reached: a filter may leave little of it."""
 
-_PARTS: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\{table\}|\?""")
-_TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+(?:"([^"]+)"|([\w.-]+))(?:\."([^"]+)")?', re.IGNORECASE)
+_PARTS: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\{table\}|\?""", re.DOTALL)
+_TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)(?:\s*"([^"]+)"|\s+([\w.-]+))(?:\."([^"]+)")?', re.IGNORECASE)
+"""Looked for in a statement without its literals and comments, in which another word might stand."""
+_VERB: Final = re.compile(r"\s*(\w*)")
 _WHOLE: Final = re.compile(r"\s*SELECT\s+\*\s+FROM\b", re.IGNORECASE)
 _VERBS: Final = {"SELECT": True, "EXISTS": True, "INSERT": False, "UPDATE": False, "DELETE": False}
 
@@ -61,7 +63,7 @@ class Statement:
         self.plan: ModelRequests | None = None if model is None else context.plan(model)
         if not isinstance(text, str) or not text.strip():
             raise ValidationError("a PartiQL statement is a text, such as 'SELECT * FROM \"payments\" WHERE id = ?'")
-        verb = text.split(None, 1)[0].upper()
+        verb = _VERB.match(text)[1].upper()  # type: ignore[index] # it matches any text
         if verb not in _VERBS:
             raise ValidationError("a PartiQL statement begins with SELECT, INSERT, UPDATE or DELETE")
         self.reads: bool = _VERBS[verb]
@@ -91,7 +93,7 @@ class Statement:
             raise ValidationError(f"the statement has {len(self.text)} characters, the limit is {MAX_STATEMENT}")
         if count != len(values):
             raise ValidationError(f"the statement has {count} times ?, and {len(values)} parameters were given")
-        named = _TABLE.search(self.text)
+        named = _TABLE.search(_PARTS.sub(_names_alone, self.text))
         self.table: str = "" if named is None else named[1] or named[2]
         self.index: str | None = None if named is None else named[3]
         if context.write_rules and not self.reads:
@@ -128,15 +130,24 @@ class Statement:
         return plain_item(raw) if self.plan is None else self.plan.codec.decode_shown(raw)
 
 
+def _names_alone(match: re.Match[str]) -> str:
+    """Of the parts of a statement: a name in quotes stays, a literal or a comment does not."""
+    piece = match.group()
+    return piece if piece[0] in '"?{' else " "
+
+
 def _check_rules(context: Context, statement: Statement) -> None:
     """Refuse a write to a table whose models have rules of plugins, which no statement passes by. Raises: ValidationError."""
     name = statement.table.rpartition("/")[2]  # of an ARN, too
+    prefix = context.config.table_prefix
     for schema in tuple(SCHEMAS.values()):  # of all models of the program: a rule holds before its model is used, too
-        if schema.table is None or name not in {context.config.table_prefix + schema.table, ""}:
+        if schema.table is None:
             continue
         stored_schema = schema
-        with suppress(ModelError):  # it cannot be used on this database, but its table is written here
-            stored_schema = context.registry.codec(schema.model).schema
+        with suppress(ModelError):  # it cannot be used on this database, but its table may be written here
+            stored_schema = context.registry.codec(schema.model).schema  # a plugin may have given it another table
+        if name and not any(name == prefix + (of.table or "") for of in (schema, stored_schema)):
+            continue
         for plugin, rule_of in context.write_rules:
             rule = rule_of(stored_schema)
             if rule is not None and not rule.passive:

@@ -31,8 +31,8 @@ class ModelRequests:
     """
 
     __slots__ = (
-        "_operand", "begins", "codec", "create_tail", "created", "guarded", "kept", "key_head", "key_names", "model",
-        "needs_stored", "own", "partition", "prepare", "put_head", "read_rules", "rules", "rules_of_batch_deletes", "single_deletes", "sort", "starts", "strict", "table", "tokens", "uniques",
+        "_operand", "begins", "codec", "contributes", "create_tail", "created", "guarded", "kept", "key_head", "key_names", "model",
+        "needs_stored", "own", "partition", "prepare", "put_head", "read_rules", "rules", "rules_of_batch_deletes", "single_deletes", "sort", "starts", "strict", "table", "tokens", "transforms", "uniques",
         "updated", "version",
     )  # fmt: skip
 
@@ -63,6 +63,8 @@ class ModelRequests:
         # Both are filled by `dynamorm.ops.rules`, which stands above.
         self.uniques: tuple[Any, ...] = ()
         self.rules: dict[str, tuple[WriteRule, ...]] = {}
+        self.transforms: dict[str, tuple[WriteRule, ...]] = {}  # those of them that are asked at this moment
+        self.contributes: dict[str, tuple[WriteRule, ...]] = {}
         self.rules_of_batch_deletes: tuple[WriteRule, ...] = ()  # those of plugins
         self.needs_stored: bool = self.guarded
         # Both are given by the session, where plugins have rules for what is read of the model.

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cached_property, lru_cache
 from operator import attrgetter
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, Struct, UnsetType, defstruct
@@ -94,6 +94,14 @@ def _value(wire: Any) -> Any:
     check_item({"key": wire})
     ((tag, payload),) = wire.items()
     return tag, Decimal(payload) if tag == "N" else bytes_of(payload) if tag == "B" else str(payload)
+
+
+class ReadBatch(Protocol):
+    """Reads a reply to BatchGetItem: see `BatchReading.read`."""
+
+    def __call__(self, body: bytes, asked: Asked) -> Found:
+        """What a reply to these keys tells."""
+        ...
 
 
 class BatchReading:

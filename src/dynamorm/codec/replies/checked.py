@@ -134,12 +134,7 @@ class CheckedReading:
         kept = b'{"Items":[%b],"Count":%d}' % (b",".join([page.raws[at] for at in places]), len(places))
         return self._plain.page(kept, lenient=lenient)[0], page.last_key, page.count, page.scanned, places
 
-    @property
-    def batch(self) -> CheckedBatch:
-        """See `Reading.batch`."""
-        return CheckedBatch(self)
-
-    def batch_of(self, body: bytes, asked: Asked) -> Found:
+    def read_batch(self, body: bytes, asked: Asked) -> Found:
         """See `BatchReading.read`: what is left out is not there."""
         reply = read_object(body)
         tables = reply.get("Responses")
@@ -147,11 +142,4 @@ class CheckedReading:
             for items in tables.values():
                 if isinstance(items, list):
                     items[:] = [item for item in items if self.keeps(dumps(item), item)]
-        return self._plain.batch.read(dumps(reply), asked)
-
-
-class CheckedBatch:
-    """As `BatchReading`, of which it leaves out what the rules do not keep."""
-
-    def __init__(self, reading: CheckedReading) -> None:
-        self.read: Callable[[bytes, Asked], Found] = reading.batch_of
+        return self._plain.read_batch(dumps(reply), asked)

@@ -48,7 +48,7 @@ from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
 
-    from .batches import BatchReading  # only batches need it
+    from .batches import ReadBatch  # only batches need it
 
 MANY: Final = 256
 """Items of a page from which on equal texts are held once: it costs an eighth of the decoding, and saves a quarter of the memory."""
@@ -352,11 +352,11 @@ class Reading:
         return _holds_uuid(self._codec.record, set())
 
     @cached_property
-    def batch(self) -> BatchReading:
-        """The reader of replies to BatchGetItem."""
+    def read_batch(self) -> ReadBatch:
+        """Reads replies to BatchGetItem: see `BatchReading.read`."""
         from .batches import BatchReading  # only batches need it
 
-        return BatchReading(self, self._codec.table or "")
+        return BatchReading(self, self._codec.table or "").read
 
     # -------------------------------------------------------------------------------------------------------- details
 

@@ -14,7 +14,7 @@ from dynamorm.errors import DynamORMError, IntegrityError, MalformedResponse, Ou
 from dynamorm.wire.reply import Kind, ServiceFault, cancellation_kind, parse_error
 
 from . import errors_of
-from .op import UNBELIEVABLE, UNSETTLED, Op, Safety
+from .op import UNBELIEVABLE, UNSETTLED, Op, Safety, has_condition
 
 if TYPE_CHECKING:
     from dynamorm.wire.channel import Channel
@@ -325,8 +325,7 @@ def undecided(error: DynamORMError) -> DynamORMError:
 def _can_answer(op: Op, kind: Kind, fault: ServiceFault) -> bool:
     """Whether a refusal can be about this request at all."""
     if kind is Kind.CONDITION:
-        # An attribute of that name is followed by an object, not by a text.
-        return (op.parts == 0 and b'"ConditionExpression":"' in op.body) or op.name.startswith("Execute")
+        return (op.parts == 0 and has_condition(op.body)) or op.name.startswith("Execute")
     if kind is Kind.CANCELLED:
         reasons = fault.cancellation
         return len(reasons) == op.parts > 0 and any(reason.code is not None for reason in reasons)

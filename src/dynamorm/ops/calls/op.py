@@ -36,6 +36,11 @@ UNBELIEVABLE: Any = object()
 """What ``refused`` returns when the refusal cannot be an answer to this request."""
 
 
+def has_condition(body: bytes) -> bool:
+    """Whether a request has a condition that can fail: an attribute of that name is followed by an object, not by a text."""
+    return b'"ConditionExpression":"' in body
+
+
 class Safety(Enum):
     """What may be done when a request was sent and no answer came."""
 

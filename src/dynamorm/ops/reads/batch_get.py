@@ -104,7 +104,7 @@ def _chunk(
             "BatchGetItem",
             plan.table,
             head + b",".join(asked_for) + tail,
-            partial(plan.codec.reading.batch.read, asked=asked),
+            partial(plan.codec.reading.read_batch, asked=asked),
             timeout=pace.left(),
         )
         op.prepare = plan.prepare

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.ops.writes.draft import SaveDraft
+from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule
 from dynamorm.schema.schema import AppendOnly, Field

@@ -19,7 +19,8 @@ from dynamorm.expressions.path import Update, system_path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Node, Wire
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.updates.draft import UpdateDraft
-from dynamorm.ops.writes.draft import SaveDraft, Wires, WriteDraft
+from dynamorm.ops.writes.draft import Wires, WriteDraft
+from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.ops.writes.write import Write, explain_refusal
 from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule

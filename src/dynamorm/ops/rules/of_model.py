@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dynamorm.models.generated import masked
-from dynamorm.ops.writes.rules import by_verb
+from dynamorm.ops.writes.rules import asked_at, by_verb
 from dynamorm.schema.schema import MISSING, AppendOnly, Field, Unique
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None:
-    """Find the rules that hold for a model; those of plugins come before what writes other items.
+    """Find the rules that hold for a model.
+
+    Those of plugins come before what depends on all that is changed: bounds, and what writes other items.
 
     Raises: ModelError for what cannot be kept.
     """
@@ -47,16 +49,17 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         from .write_once import WriteOnceRule  # loaded with the first model that has it
 
         rules.append(WriteOnceRule())
+    rules += of_plugins
     if codec.bounded:
         from .limits import LimitsRule  # loaded with the first model that has it
 
         rules.append(LimitsRule())
-    rules += of_plugins
     if _has(plan, Unique):
         from .unique import UniqueRule  # loaded with the first model that has it
 
         rules.append(UniqueRule(plan))
     plan.rules = by_verb(rules)
+    plan.transforms, plan.contributes = asked_at("transform", plan.rules), asked_at("contribute", plan.rules)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)
     plan.rules_of_batch_deletes = tuple(rule for rule in of_plugins if "delete" in rule.verbs and not rule.passive)
     plan.single_deletes |= bool(plan.rules_of_batch_deletes) or any(

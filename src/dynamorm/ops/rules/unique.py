@@ -8,6 +8,7 @@ It must not know how a transaction is sent.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.composites import scope_in_keys
@@ -18,7 +19,8 @@ from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Location, Update, Wire
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes import token_ring
-from dynamorm.ops.writes.draft import SaveDraft, WriteDraft
+from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, MustRead, Write
 from dynamorm.overriding import override
@@ -50,6 +52,9 @@ class Guards:
         self.owner = plan
         self.constraint = constraint
         self.plan: ModelRequests = plan if constraint.guards is None else context.plan(constraint.guards)
+        if self.plan.prepare is not None:  # a guard is no item of the model: what decoding those needs, it does not
+            self.plan = copy(self.plan)
+            self.plan.prepare = None
         schema = self.plan.codec.schema
         assert schema.key is not None  # a plan is made only for a model with a key
         self.types: list[str] = [self.plan.key_type(name) for name in schema.key.fields]

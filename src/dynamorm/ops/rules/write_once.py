@@ -19,7 +19,8 @@ from dynamorm.expressions.check import PROTECTED
 from dynamorm.expressions.path import Path, system_path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
 from dynamorm.ops.updates.draft import UpdateDraft
-from dynamorm.ops.writes.draft import SaveDraft, WriteDraft
+from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.ops.writes.write import Write, explain_refusal
 from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule

@@ -61,6 +61,12 @@ class Completion:
         """Take out the attributes of these names that would go along; the caller decides about them."""
         return {name: self.wires.pop(name) for name in stored if name in self.wires}
 
+    def give(self, stored: str, wire: dict[str, Any] | None) -> None:
+        """Let an attribute be given (None: removed) by somebody else."""
+        self.wires.pop(stored, None)
+        if wire is not None:
+            self.lacking = [field for field in self.lacking if field.stored != stored]
+
     def add_key(self, stored: str, wire: dict[str, Any], made_of: Iterable[str]) -> None:
         """Let a key of an index go along, which is made of what a new item gets.
 

@@ -9,10 +9,12 @@ from dynamorm.expressions.tree import Wire
 from dynamorm.ops.writes.draft import WriteDraft
 from dynamorm.overriding import override
 
+from .begin import Begun, begin
+
 if TYPE_CHECKING:
+    from dynamorm.ops.writes.forms import States
     from dynamorm.schema.schema import Field
 
-    from .begin import Begun
     from .bound import Bound
     from .completion import Completion
 
@@ -21,26 +23,31 @@ class UpdateDraft(WriteDraft):
     """The draft of an update.
 
     ``updates`` are those of the caller, and ``more`` those that rules add; ``stamps`` are the library's own. ``whole``
-    completes the item that an upsert may make, ``begun`` says what the updates begin from, ``bounds`` what they must keep.
+    completes the item that an upsert may make, ``begun`` says what the updates begin from, in the ``states`` that were found,
+    ``bounds`` what they must keep.
     """
 
     updates: tuple[Update, ...] = ()
     whole: Completion | None = None
     begun: Begun | None = None
+    states: States | None = None
     bounds: tuple[Bound, ...] = ()
     more: tuple[Update, ...] = ()
     stamps: list[Update]
 
+    def begin(self) -> None:
+        """Find what the updates begin from. Raises: as `dynamorm.ops.updates.begin.begin`."""
+        held = None if self.whole is None else self.whole.held
+        self.begun = begin(self.plan, self.updates, self.loaded, self.states, held)
+
     @override
-    def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
-        # It goes before what the caller, or a default, says of the same attribute.
+    def _store(self, field: Field, wire: dict[str, Any] | None) -> None:
+        # It goes before what the caller, or a default, says of the same attribute, and before all that follows from it.
         self.updates = tuple(update for update in self.updates if update.path.field.stored != field.stored)
         if self.begun is not None:
-            self.begun.updates = tuple(
-                update for update in self.begun.updates if update.path.field.stored != field.stored
-            )
+            self.begin()
         if self.whole is not None:
-            self.whole.take([field.stored])
+            self.whole.give(field.stored, wire)
         path = system_path(field.stored)
         change = Update("remove", path) if wire is None else path.set(Wire(wire))
         self.more = (*(update for update in self.more if update.path.parts != path.parts), change)

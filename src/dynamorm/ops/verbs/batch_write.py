@@ -21,8 +21,6 @@ from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
-from dynamorm.ops.writes.rules import gave, replacing
-from dynamorm.ops.writes.write import Write
 
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
 from .put import item_of, next_version
@@ -223,9 +221,7 @@ class _Share:
     def plan(self, model: type) -> ModelRequests:
         """The plan of a model whose objects a batch can store. Raises: ValidationError."""
         plan = self.context.plan(model)
-        _check(plan)
-        for rule in plan.rules["put"]:
-            rule.check_batch(plan)
+        _check(plan, "put")
         self.plans[model] = plan
         return plan
 
@@ -259,11 +255,8 @@ def _put(share: _Share, obj: Any) -> Entry:
 def _ruled(context: Context, plan: ModelRequests, obj: Any, loaded: bytes | None) -> WriteDraft:
     """The draft of a put, which the rules have seen: only those that a batch can keep."""
     draft = WriteDraft(context, plan, "put", "Put", obj, loaded)
-    for rule in plan.rules["put"]:
-        draft.rule = rule
-        if (instead := rule.transform(draft)) is not None:
-            replacing(rule, instead)
-            raise _not_in_a_batch(plan)
+    if draft.passed() is not None:
+        raise _not_in_a_batch(plan)
     return draft
 
 
@@ -283,13 +276,13 @@ def _removal(context: Context, given: Any, place: str) -> Entry:
                 raise ValidationError("a delete is an object, or a tuple of a model and its key")
             model, *key = given
             plan = context.plan(model)
-            _check(plan)
+            _check(plan, "delete")
             parts = key[0] if len(key) == 1 and key[0].__class__ is dict else {}
             json = plan.codec.key_json(key_from_parts(plan, (), parts) if parts else tuple(key))
             is_loaded = False
         else:
             plan = context.plan(type(given))
-            _check(plan)
+            _check(plan, "delete")
             json = plan.codec.key_of(given)
             is_loaded = plan.codec.loaded(given) is not None
     except (DynamORMError, TypeError) as failure:
@@ -309,11 +302,9 @@ def _check_removal(context: Context, plan: ModelRequests, obj: Any, key: bytes) 
     """Let the rules of plugins see a delete in a batch. Raises: ValidationError for what a batch cannot keep."""
     draft = WriteDraft(context, plan, "delete", "Delete", obj, None if obj is None else plan.codec.loaded(obj))
     draft.key = key
-    for moment in ("transform", "contribute"):
-        for rule in plan.rules_of_batch_deletes:
-            draft.rule = rule
-            if (result := getattr(rule, moment)(draft)) is not None:
-                raise _not_in_a_batch(plan) if isinstance(result, Write) else gave(rule, moment, result)
+    if draft.passed(plan.rules_of_batch_deletes) is not None:
+        raise _not_in_a_batch(plan)
+    draft.contributed(plan.rules_of_batch_deletes)
     if draft.terms or draft.together_with:
         raise _not_in_a_batch(plan)
 
@@ -329,11 +320,14 @@ def remove(
     return _all(context, iter(entries), workers(context, concurrency), stream=False, keep=False, progress=None)
 
 
-def _check(plan: ModelRequests) -> None:
-    """Refuse models whose writes need a transaction, or have rules that a batch cannot keep. Raises: ValidationError."""
+def _check(plan: ModelRequests, verb: str) -> None:
+    """Refuse models whose writes need a transaction, or have rules for the verb that a batch cannot keep.
+
+    Raises: ValidationError.
+    """
     if plan.guarded:
         raise _together(plan)
-    for rule in plan.rules["delete"]:
+    for rule in plan.rules[verb]:
         rule.check_batch(plan)
 
 

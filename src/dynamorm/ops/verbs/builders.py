@@ -43,10 +43,7 @@ def _update(
     allow: Any = (),
     **parts: Any,
 ) -> Write:
-    return update_write(
-        context, subject, args, parts, condition=condition, upsert=upsert, allow=allow,
-        result=None if isinstance(subject, type) else "new",
-    )  # fmt: skip
+    return update_write(context, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
 
 
 def _delete(

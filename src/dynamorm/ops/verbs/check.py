@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.expressions.compile import check_paths
+from dynamorm.errors import ValidationError
 from dynamorm.expressions.path import Condition
-from dynamorm.ops.requests import check_values, finish, names
+from dynamorm.ops.requests import check_values, finish
 from dynamorm.ops.writes.draft import WriteDraft, addressed
-from dynamorm.ops.writes.rules import gave, replacing
-from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import Write
 
 if TYPE_CHECKING:
@@ -34,13 +31,8 @@ def check_write(
         takes="an object, or a model and a key, and a condition",
     )  # fmt: skip
     plan, name = draft.plan, draft.plan.codec.schema.name
-    for rule in plan.rules["check"]:
-        draft.rule = rule
-        if (instead := rule.transform(draft)) is not None:
-            replacing(rule, instead)
-            raise ConfigError(
-                f"{type(rule).__name__} puts a write in the place of a check of {name}, which writes nothing"
-            )
+    draft.condition = condition
+    draft.passed()  # which raises where a rule puts a write in its place
     expects = ""
     if draft.loaded is not None and plan.version is not None:
         draft.check_version()
@@ -51,14 +43,8 @@ def check_write(
     elif condition is None:
         why = f"{name} has no version" if plan.version is None else f"this {name} was not loaded"
         raise ValidationError(f"check has nothing to compare with, for {why}: give it a condition", field="condition")
-    for rule in plan.rules["check"]:
-        draft.rule = rule
-        if (unasked := rule.contribute(draft)) is not None:
-            raise gave(rule, "contribute", unasked)
-    if condition is not None:
-        check_paths(plan.codec.schema, condition)
-        draft.require(condition)
-    said = {"ConditionExpression": " AND ".join(draft.terms), **OLD_ON_FAILURE, **names(draft.places)}
+    draft.contributed()
+    said = draft.said()
     body = finish(plan.key_head, draft.key, said)
     check_values(body, said)
     return draft.write(body, _nothing, settled=True, expects=expects)

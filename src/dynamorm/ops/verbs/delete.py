@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.keys import StoredKey
 from dynamorm.effects import Flow
-from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
-from dynamorm.ops.requests import check_values, finish, names
-from dynamorm.ops.writes.draft import WriteDraft, addressed, check_replaced
-from dynamorm.ops.writes.rules import gave, replacing
+from dynamorm.ops.requests import check_values, finish
+from dynamorm.ops.writes.draft import WriteDraft, addressed
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
-from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, Write
 
 from .put import old_item
@@ -65,43 +62,24 @@ def delete_write(
                 condition=condition, must_exist=must_exist, returning=returning, stored=stored,
             )  # fmt: skip
     draft.stored, draft.returning, draft.condition, draft.must_exist = stored, returning, condition, must_exist
-    for rule in plan.rules["delete"]:
-        draft.rule = rule
-        if (instead := rule.transform(draft)) is not None:
-            check_replaced(draft)
-            return _without_answer(replacing(rule, instead))
+    draft.gives_result = False
+    if plan.transforms["delete"] and (instead := draft.passed()) is not None:
+        return instead
     # Without a version there is nothing to check: what is to be deleted may have been changed.
     if draft.loaded is not None and plan.version is not None:
         draft.check_version()
     elif must_exist:
         draft.terms.append(f"attribute_exists({draft.places.name(plan.partition.stored)})")
-    for rule in plan.rules["delete"]:
-        draft.rule = rule
-        if (unasked := rule.contribute(draft)) is not None:
-            raise gave(rule, "contribute", unasked)
-    if condition is not None:
-        check_paths(plan.codec.schema, condition)
-        draft.require(condition)
+    if condition is not None or plan.contributes["delete"]:
+        draft.contributed()
     return _written(draft)
-
-
-def _without_answer(write: Write) -> Write:
-    """The write that a rule has put in the place of a delete: its result is nothing, as that of a delete."""
-    done, shown = write.done, write.on_item
-    write.done = lambda raw: _nothing(done(raw))
-    write.on_item = None if shown is None else lambda fresh: _nothing(shown(fresh))
-    return write
-
-
-def _nothing(_: Any) -> None:
-    """The result of a delete."""
 
 
 def _written(draft: WriteDraft) -> Write:
     """The write of a draft to which all have contributed."""
-    plan, terms, check = draft.plan, draft.terms, draft.version_check
+    plan, check = draft.plan, draft.version_check
     condition, must_exist = draft.condition, draft.must_exist
-    said = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(draft.places)} if terms else {}
+    said = draft.said() if draft.terms else {}
     body = finish(plan.key_head, draft.key, said)
     if condition is not None:
         check_values(body, said)

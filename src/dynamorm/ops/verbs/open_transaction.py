@@ -7,26 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy, deepcopy
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
+from dynamorm.ops.writes.finish import others
 from dynamorm.ops.writes.pending import Pending, keep_others
 from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
-from dynamorm.ops.writes.write import MustFetch, MustRead
+from dynamorm.ops.writes.write import MustFetch, MustRead, Write
 
 from .check import check_write
 from .delete import delete_write
 from .put import create_write, put_write
 from .save import save_write
-from .update import update_write, without_result
+from .update import update_write
 
 if TYPE_CHECKING:
     from dynamorm.expressions.path import Condition
     from dynamorm.ops.context import Context
-    from dynamorm.ops.writes.write import Write
 
 
 class OpenTransaction:
@@ -65,8 +66,10 @@ class OpenTransaction:
                     continue
                 before = pending.copy()
                 write = late.build(context)
-                if write is not None and write.forms is not None:
-                    keep_others(reads, before, write)
+                if write is not None:
+                    for part in (write, *others(write)):
+                        if part.forms is not None:
+                            keep_others(reads, before, part)
                 writes.append(write)
         finally:
             reads.pending = None
@@ -100,8 +103,7 @@ class OpenTransaction:
         label: str | None,
     ) -> None:
         """Change in place; an object is read back after the commit, an item given by its key is not."""
-        build = update_write if not isinstance(subject, type) else _update_by_key
-        self._add("update", label, build, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
+        self._add("update", label, update_write, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
 
     def delete(
         self,
@@ -142,7 +144,20 @@ class OpenTransaction:
             raise ValidationError(f"a label is a text, not {type(label).__name__}", field="label")
         if write is not None:
             write.verb, write.label = verb, label
+            if write.by_key or write.forms is not None:
+                _in_all_forms(write)
         self._writes.append(write)
+
+
+def _in_all_forms(write: Any) -> None:
+    """Let a write keep its names in each of its forms; and what is shown to nobody is not read back."""
+    write.also(partial(_named, write.verb, write.label))
+    if write.by_key:
+        write.without_result()
+
+
+def _named(verb: str, label: str | None, write: Write) -> None:
+    write.verb, write.label = verb, label
 
 
 def _gathering(context: Context) -> Context:
@@ -156,6 +171,10 @@ class _Late:
     """A write that is built when the block has ended, of the values that its object has now: a rule must read for it."""
 
     __slots__ = ("_args", "_build", "_options", "_values", "label", "verb")
+
+    by_key: Final = False
+    forms: Final = None
+    """As of a `Write` that is of one form: what it is will be known when it is built."""
 
     def __init__(
         self, context: Context, build: Callable[..., Write | None], args: tuple[Any, ...], options: dict[str, Any]
@@ -180,6 +199,8 @@ class _Late:
                 setattr(obj, name, value)
         if write is not None:
             write.verb, write.label = self.verb, self.label
+            if write.by_key or write.forms is not None:
+                _in_all_forms(write)
         return write
 
 
@@ -189,11 +210,7 @@ def _values_of(context: Context, obj: Any) -> dict[str, Any]:
     return deepcopy({plan.name: getattr(obj, plan.name) for plan in plans if hasattr(obj, plan.name)})
 
 
-def _update_by_key(context: Context, *args: Any, **options: Any) -> Write:
-    return without_result(update_write(context, *args, **options))
-
-
-def commit(context: Context, transaction: OpenTransaction) -> Flow[None]:
+def commit(context: Context, transaction: OpenTransaction) -> Flow[Any]:
     """Send all that a transaction holds at once: its block has ended."""
     writes, token = transaction.end(context)
     return send(context, writes, token=token)

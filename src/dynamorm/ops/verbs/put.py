@@ -15,15 +15,13 @@ from dynamorm.codec.library_attributes import time_wire
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
-from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
-from dynamorm.ops.requests import ModelRequests, check_values, finish, names
+from dynamorm.ops.requests import ModelRequests, check_values, finish
 from dynamorm.ops.writes import token_ring
-from dynamorm.ops.writes.draft import WriteDraft, check_replaced
-from dynamorm.ops.writes.rules import gave, replacing
+from dynamorm.ops.writes.draft import WriteDraft
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import performed_while_unchanged
-from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, how_to_send
+from dynamorm.ops.writes.version_check import how_to_send
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
@@ -35,10 +33,7 @@ def create(context: Context, obj: Any, *more: Any, strict: bool | None, **named:
     """Store a new item. Raises AlreadyExists when there is one under the key."""
     if more or named:
         raise _not_one_object("create", obj, more, named)
-    write = create_write(context, obj)
-    if context.plan(type(obj)).strict if strict is None else strict:
-        write.transact = True
-    return perform(context, write)
+    return perform(context, create_write(context, obj, strict=strict))
 
 
 def _not_one_object(verb: str, obj: Any, more: tuple[Any, ...], named: dict[str, Any]) -> Exception:
@@ -47,20 +42,22 @@ def _not_one_object(verb: str, obj: Any, more: tuple[Any, ...], named: dict[str,
     return not_one_object(verb, obj, more, named)
 
 
-def create_write(context: Context, obj: Any) -> Write:
-    """The write of `create`."""
+def create_write(context: Context, obj: Any, *, strict: bool | None = None) -> Write:
+    """The write of `create`. ``strict``: alone it is sent as a transaction; None: as the model says."""
     plan = context.plan(type(obj))
     token = context.random_bytes(16)
     draft: WriteDraft | None = None
-    if rules := plan.rules["create"]:
+    if strict is None:
+        strict = plan.strict
+    if plan.rules["create"]:
         draft = WriteDraft(context, plan, "create", "Put", obj, None)
-        for rule in rules:
-            draft.rule = rule
-            if (instead := rule.transform(draft)) is not None:
-                return replacing(rule, instead)
+        if (instead := draft.passed()) is not None:
+            return instead.as_transaction() if strict else instead
     key, item, times = item_of(context, plan, obj, 0, token[: token_ring.TOKEN], None, draft=draft)
     done = partial(refresh, plan, obj, item, 0, times)
-    write = Write(plan, "Put", key, plan.put_head + item + plan.create_tail, done, token, expects="absent")
+    write = Write(
+        plan, "Put", key, plan.put_head + item + plan.create_tail, done, token, transact=strict, expects="absent"
+    )
     return write if draft is None else draft.completed(write)
 
 
@@ -96,35 +93,29 @@ def put_write(
     if plan.rules["put"] or condition is not None:
         draft = WriteDraft(context, plan, "put", "Put", obj, loaded)
         draft.returning, draft.stored, draft.condition = returning, stored, condition
-        for rule in plan.rules["put"]:
-            draft.rule = rule
-            if (instead := rule.transform(draft)) is not None:
-                check_replaced(draft)
-                return replacing(rule, instead)
-        if condition is not None:
-            check_paths(codec.schema, condition)
-            draft.require(condition)
-    conditional = draft is not None and bool(draft.terms)
+        if (instead := draft.passed()) is not None:
+            return instead
     number, kept = (0, None) if loaded is None else next_version(plan, obj, loaded)
     # A put without a version is sent again, or is a transaction that has a token of its own: one in the item would only
     # make a change of it each time.
-    proven = plan.version is not None or (context.config.on_ambiguous != "transact" and conditional)
-    tokens = token_ring.fresh(token[: token_ring.TOKEN]) if proven else b""
+    tokens = b""
+    if plan.version is not None:
+        tokens = token_ring.fresh(token[: token_ring.TOKEN])
+    elif draft is not None and context.config.on_ambiguous != "transact":
+        draft.proof = token_ring.fresh(token[: token_ring.TOKEN])
     key, item, times = item_of(context, plan, obj, number, tokens, loaded, kept=kept, draft=draft)
     done = partial(refresh, plan, obj, item, number, times)
     write = Write(plan, "Put", key, plan.put_head + item + b"}", done, token)
-    write.traceless = not proven
+    write.traceless = not tokens and (draft is None or not (draft.proof and draft.terms))
     if draft is not None and draft.terms:
-        said = {"ConditionExpression": " AND ".join(draft.terms), **OLD_ON_FAILURE, **names(draft.places)}
+        said = draft.said()
         write.body = finish(plan.put_head, item, said)
         check_values(write.body, said)
     repeatable = draft is None or draft.repeatable
     if not repeatable or returning is not None:
-        write.transact, write.safety, write.plain_extras = how_to_send(
-            context, plan, conditional=not repeatable, returning=returning
-        )
+        write.transact, write.safety = how_to_send(context, plan, conditional=not repeatable, returning=returning)
         if returning is not None:
-            write.done = old_item(write.done, codec)
+            write.returns, write.done = returning, old_item(write.done, codec)
     return write if draft is None else draft.completed(write)
 
 
@@ -149,7 +140,7 @@ def item_of(
     """The key and the item to store, with the library-owned attributes of this write, and the times among them.
 
     Without ``tokens`` none are stored. ``kept`` is what the item keeps of the one it was loaded from. The rules of the
-    model contribute to the ``draft``.
+    model contribute to the ``draft``, whose own token is stored where it has got a condition.
     """
     codec = plan.codec
     wire = codec.encode(obj)
@@ -179,10 +170,9 @@ def item_of(
                 wire |= read_object(key)
     if draft is not None:
         draft.key, draft.item = key, wire
-        for rule in plan.rules[draft.verb]:
-            draft.rule = rule
-            if (unasked := rule.contribute(draft)) is not None:
-                raise gave(rule, "contribute", unasked)
+        draft.contributed()
+        if draft.proof and draft.terms and plan.tokens:
+            wire[TOKEN_ATTRIBUTE] = {"B": draft.proof}
         if draft.values:
             times = {**(times or {}), **draft.values}
     item = codec.item_bytes(wire)

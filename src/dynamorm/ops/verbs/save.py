@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
-from dynamorm.ops.requests import ModelRequests, finish, names
-from dynamorm.ops.writes.draft import SaveDraft, Wires
-from dynamorm.ops.writes.rules import gave, replacing
+from dynamorm.ops.requests import ModelRequests, finish
+from dynamorm.ops.writes.draft import Wires
+from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.ops.writes.send import perform
-from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, made_at
+from dynamorm.ops.writes.version_check import made_at
 from dynamorm.ops.writes.write import Write
 
 from .put import create_write, refresh
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 def save(context: Context, obj: Any) -> Flow[Any]:
     """Create a new object; write only what changed of a loaded one."""
     write = save_write(context, obj)
-    if write is None:
-        return _nothing(obj)
-    if write.expects == "absent" and write.plan.strict:
-        write.transact = True
-    return perform(context, write)
+    return _nothing(obj) if write is None else perform(context, write)
 
 
 def save_write(context: Context, obj: Any) -> Write | None:
@@ -51,10 +47,8 @@ def save_write(context: Context, obj: Any) -> Write | None:
         codec.as_stored(obj, loaded)
         return None
     _refuse_new_key(plan, draft.changes)
-    for rule in plan.rules["save"]:
-        draft.rule = rule
-        if (instead := rule.transform(draft)) is not None:
-            return replacing(rule, instead)
+    if plan.transforms["save"] and (instead := draft.passed()) is not None:
+        return instead
     for name in draft.changes:
         if name in codec.branching:
             from dynamorm.ops.writes.within import within  # only where a list, map or document changed
@@ -67,10 +61,8 @@ def save_write(context: Context, obj: Any) -> Write | None:
     draft.stamped, draft.times = draft.version_check.stamps()
     if own is not None:
         draft.times |= own
-    for rule in plan.rules["save"]:
-        draft.rule = rule
-        if (unasked := rule.contribute(draft)) is not None:
-            raise gave(rule, "contribute", unasked)
+    if plan.contributes["save"]:
+        draft.contributed()
     return _written(draft)
 
 
@@ -83,12 +75,7 @@ def _written(draft: SaveDraft) -> Write:
         draft.terms.append(inside.condition(draft.places))
         draft.changes |= inside.afterwards()
         draft.explain.append(inside.explain)
-    said = {
-        "UpdateExpression": text,
-        "ConditionExpression": " AND ".join(draft.terms),
-        **OLD_ON_FAILURE,
-        **names(draft.places),
-    }
+    said = {"UpdateExpression": text, **draft.said()}
     times = {**draft.times, **draft.values} if draft.values else draft.times
     done = partial(refresh, plan, draft.obj, draft.item_after(), check.next_version, times)
     versioned = plan.version is not None

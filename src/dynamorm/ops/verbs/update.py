@@ -13,21 +13,18 @@ from dynamorm.codec.values.nothing import without_none
 from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
 from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
-from dynamorm.expressions.compile import check_paths, check_updates, condition_text, update_text
+from dynamorm.expressions.compile import check_updates, condition_text, update_text
 from dynamorm.expressions.path import Condition, Update, system_path
 from dynamorm.expressions.tree import Location, Node, Wire
 from dynamorm.models.declare import did_you_mean
-from dynamorm.ops.requests import ModelRequests, check_values, finish, names
-from dynamorm.ops.updates.begin import begin
+from dynamorm.ops.requests import ModelRequests, check_values, finish
 from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.updates.taken_over import explain as explain_taken_over
 from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
-from dynamorm.ops.writes.rules import gave, replacing
-from dynamorm.ops.writes.send import performed
+from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
-from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field, Schema
 
@@ -35,8 +32,6 @@ from .misuse import check_change, not_an_argument
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
-
-_ALL_NEW = {"ReturnValues": "ALL_NEW"}
 
 
 def update(
@@ -59,8 +54,8 @@ def update(
         update_write, context, subject, args, parts, condition=condition, upsert=upsert, allow=allow, result=returning
     )
     if plan.needs_stored:
-        return performed_while_unchanged(context, subject, build, performed)
-    return performed(context, build())
+        return performed_while_unchanged(context, subject, build, perform)
+    return perform(context, build())
 
 
 def update_write(
@@ -99,27 +94,20 @@ def update_write(
                 condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder, states=states, result=result,
             )  # fmt: skip
     draft.upsert, draft.stored, draft.condition = upsert, stored, condition
+    draft.gives_result = result is not None
     plan = draft.plan
     depends = _accept(draft, allow)
     if upsert and (draft.loaded is None or plan.version is None):  # else the version demands that there is an item
         draft.whole = whole = Completion(plan, draft.updates, holder if draft.obj is None else draft.obj)
         draft.updates = whole.updates
-    for rule in plan.rules["update"]:
-        draft.rule = rule
-        if (instead := rule.transform(draft)) is not None:
-            return replacing(rule, instead)
+    if plan.transforms["update"] and (instead := draft.passed()) is not None:
+        return instead
     if depends:
-        draft.begun = begin(
-            plan, draft.updates, draft.loaded, states, None if draft.whole is None else draft.whole.held
-        )
+        draft.states = states
+        draft.begin()
     _protect(draft)
-    for rule in plan.rules["update"]:
-        draft.rule = rule
-        if (unasked := rule.contribute(draft)) is not None:
-            raise gave(rule, "contribute", unasked)
-    if condition is not None:
-        check_paths(plan.codec.schema, condition)
-        draft.require(condition)
+    if condition is not None or plan.contributes["update"]:
+        draft.contributed()
     write = _written(draft)
     if draft.begun is not None and draft.begun.other:
         build = partial(
@@ -127,7 +115,7 @@ def update_write(
             condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder,
         )  # fmt: skip
         write.forms = Forms(draft.updates, draft.begun.states, bool(draft.begun.terms or draft.bounds), build)
-    return without_result(write) if result is None else write
+    return write.without_result() if result is None else write
 
 
 def _addressed(context: Context, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:
@@ -204,23 +192,19 @@ def _written(draft: UpdateDraft) -> Write:
     }
     if whole is not None:
         whole.check()
-    if draft.terms:
-        said["ConditionExpression"] = " AND ".join(draft.terms)
-        said.update(OLD_ON_FAILURE)
-    said.update(names(places))
+    said.update(draft.said())
     body = finish(plan.key_head, draft.key, said)
     if len(body) > MAX_ITEM:
         _check_sizes(plan, draft.updates, body, said)
     shown = partial(_shown, draft)
     done = partial(_done, draft, shown)
     if draft.version_check is not None:
-        write = draft.write(body, done, settled=True, expects="version", plain_extras=dict(_ALL_NEW))
+        write = draft.write(body, done, settled=True, expects="version", returns="new")
     else:
         draft.repeatable = draft.repeatable and _is_repeatable(draft)
         expects = "" if draft.upsert else "exists"
-        write = draft.write(body, done, settled=False, expects=expects, plain_extras=dict(_ALL_NEW))
-        write.refresh = write.transact
-    write.on_item = shown
+        write = draft.write(body, done, settled=False, expects=expects, returns="new")
+    write.on_item, write.by_key = shown, draft.obj is None
     return write
 
 
@@ -280,19 +264,6 @@ def _without_none(plan: ModelRequests, updates: tuple[Update, ...], allow: Any) 
     changed = without_none(plan.codec, updates)
     check_updates(plan.codec.schema, changed, allow)
     return changed
-
-
-def without_result(write: Write) -> Write:
-    """The write, made so that it neither asks for the item nor reads it back."""
-    write.refresh, write.plain_extras, write.done, write.on_item = False, None, _nothing, None
-    if write.forms is not None:
-        build = write.forms.build
-        write.forms.build = lambda **states: without_result(build(**states))
-    return write
-
-
-def _nothing(_: bytes | None) -> None:
-    """There is no object to bring up to date."""
 
 
 def _explain_taken_over(draft: UpdateDraft) -> None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import CancellationReason, DynamORMError, TransactionCancelled
 from dynamorm.ops.calls import errors_of
+from dynamorm.ops.calls.op import has_condition
 from dynamorm.wire.reply import CancellationReason as Reason
 from dynamorm.wire.reply import Kind, ServiceFault, classify
 
-from .write import refusal
+from .write import believable, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,21 +27,42 @@ _IN_FULL: Final = 10
 """Reasons that a message gives in full; of the others it gives the position and the code."""
 
 
+def are_believable(parts: Parts, fault: ServiceFault) -> bool:
+    """Whether the failed conditions that a transaction was cancelled for can be those of its parts at all."""
+    return all(
+        has_condition(write.body) and believable(write, reason.item)
+        for (_, write), reason in zip(parts, fault.cancellation, strict=True)
+        if reason.code == "ConditionalCheckFailed"
+    )
+
+
+def causes(parts: Parts, fault: ServiceFault, info: dict[str, Any]) -> list[DynamORMError | None]:
+    """What each part alone would have raised; None for one that was not to blame."""
+    return [
+        None if reason.code is None else _error(write, reason.code, reason, info | {"table": write.plan.table})
+        for (_, write), reason in zip(parts, fault.cancellation, strict=True)
+    ]
+
+
 def told(
     operations: Sequence[Write | None],
     parts: Parts,
     fault: ServiceFault,
+    errors: Sequence[DynamORMError | None],
     info: dict[str, Any],
 ) -> TransactionCancelled:
-    """The error for a cancelled transaction, one reason per operation; what came with an operation counts as its own."""
-    worst: dict[int, tuple[Write, Reason]] = {}
-    for (position, write), reason in zip(parts, fault.cancellation, strict=True):
+    """The error for a cancelled transaction, one reason per operation; what came with an operation counts as its own.
+
+    ``errors`` are the `causes`.
+    """
+    worst: dict[int, tuple[Reason, DynamORMError]] = {}
+    for (position, _), reason, error in zip(parts, fault.cancellation, errors, strict=True):
         # The first lasting reason of an operation says more than one that passes.
-        if reason.code is not None and (position not in worst or (_passes(worst[position][1]) and not _passes(reason))):
-            worst[position] = write, reason
+        if error is not None and (position not in worst or (_passes(worst[position][0]) and not _passes(reason))):
+            worst[position] = reason, error
     reasons: list[CancellationReason | None] = [None] * len(operations)
-    for position, (write, reason) in worst.items():
-        reasons[position] = _reason(operations, position, write, reason, info)
+    for position, (reason, error) in worst.items():
+        reasons[position] = _reason(operations, position, reason, error)
     return TransactionCancelled(_text(operations, reasons), reasons=reasons, **info)
 
 
@@ -71,18 +93,17 @@ def _passes(reason: Reason) -> bool:
 
 
 def _reason(
-    operations: Sequence[Write | None], position: int, write: Write, reason: Reason, info: dict[str, Any]
+    operations: Sequence[Write | None], position: int, reason: Reason, error: DynamORMError
 ) -> CancellationReason:
     main = operations[position]
     assert main is not None  # it was sent
-    code = reason.code or ""
     return CancellationReason(
-        code,
+        reason.code or "",
         reason.message,
         position=position,
         operation=_operation(main),
         label=main.label,
-        error=_error(write, code, reason, info | {"table": write.plan.table}),
+        error=error,
     )
 
 
@@ -94,6 +115,11 @@ def _error(write: Write, code: str, reason: Reason, info: dict[str, Any]) -> Dyn
     else:
         text = reason.message or f"DynamoDB refused it with {code}"
         error = errors_of.of_request(kind, ServiceFault(code, text, {}, 400), write.body, info)
+    return led(write, error)
+
+
+def led(write: Write, error: DynamORMError) -> DynamORMError:
+    """The error of a part, which says who has added it where it was not the caller."""
     return error.about(f"{_operation(write)}, added by {write.added_by}") if write.added_by else error
 
 

@@ -6,22 +6,20 @@ makes a `Write` of it. It must not know which rules there are, nor how a write i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.codec.keys import StoredKey
-from dynamorm.codec.library_attributes import merged
-from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
-from dynamorm.codec.types.size import MAX_ITEM
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.expressions.compile import Placeholders, condition_text
+from dynamorm.expressions.compile import Placeholders, check_paths, condition_text
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
-from dynamorm.overriding import override
 
 from .handed import built, check_pins, settable
-from .version_check import VersionCheck, how_to_send
+from .rules import gave, replacing
+from .version_check import OLD_ON_FAILURE, VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Write
 
 if TYPE_CHECKING:
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.plugin import WriteRule
     from dynamorm.schema.schema import Field
-
-    from .within import Within
 
 Wires = dict[str, dict[str, Any] | None]
 """Wire values by stored name; None is an attribute that is not there."""
@@ -48,13 +44,14 @@ class WriteDraft:
     What the verb says: ``verb`` is its name, ``kind`` the kind of the `Write`, ``obj`` the object (None: by key), ``loaded``
     its state as it was loaded (None: it was not), ``key`` the JSON of its key, ``key_parts`` what the caller gave of it by
     name, ``condition`` the caller's, ``stored`` the JSON of what is there now (None: nothing; `NOT_READ`: nobody has
-    looked), ``returning`` what the caller wants back.
+    looked), ``returning`` what the caller wants back, ``gives_result``: the verb gives what its write does.
     What is written is one of: ``item`` (create, put), ``changes`` beside ``before``, what the changed attributes were (save),
     ``updates`` and ``upsert`` (update), or nothing, with ``must_exist`` (delete). Wire values are by stored name; in ``changes`` None removes.
 
     What rules add: `require` conditions; ``more`` updates that go along with the caller's; ``together_with``, other writes
     that are applied with this one or not at all; ``explain``, functions that let the error of the refused write say why.
     ``if_unchanged``: the write relies on what is stored, is refused when that has changed, and may be built again.
+    ``proof`` is the token of a put that stores one only where it has got a condition.
     ``values`` are those that `set` was given. ``repeatable``: sent twice, it has the effect of once. ``checked``: there is a condition beside the version's.
     """
 
@@ -63,6 +60,7 @@ class WriteDraft:
     condition: Condition | None = None
     stored: bytes | None = NOT_READ
     returning: str | None = None
+    gives_result: bool = True
     item: dict[str, Any] | None = None
     before: Mapping[str, Any] = {}
     upsert: bool = False
@@ -72,6 +70,7 @@ class WriteDraft:
     if_unchanged: bool = False
     repeatable: bool = True
     version_check: VersionCheck | None = None
+    proof: bytes = b""
     rule: WriteRule | None = None
     """The rule that the draft passes by now."""
     _replaced: bool = False
@@ -91,6 +90,53 @@ class WriteDraft:
         self.terms: list[str] = []
         self.explain: list[Callable[[Write], None]] = []
 
+    def passed(self, rules: Iterable[WriteRule] | None = None) -> Write | None:
+        """Let each rule transform the draft. What one of them puts in its place, with the result that the verb gives; or None.
+
+        ``rules`` are those of the verb, unless they are given. Raises: ConfigError for a rule that gives what is no write.
+        """
+        for rule in self.plan.transforms[self.verb] if rules is None else rules:
+            self.rule = rule
+            if (instead := rule.transform(self)) is not None:
+                return self._replaced_by(replacing(rule, instead))
+        return None
+
+    def _replaced_by(self, write: Write) -> Write:
+        """The write that a rule has put in the place of this one. Raises: ValidationError, ConfigError."""
+        name = self.plan.codec.schema.name
+        if self.kind == "ConditionCheck":
+            raise ConfigError(
+                f"{type(self.rule).__name__} puts a write in the place of a check of {name}, which writes nothing"
+            )
+        if self.returning is not None:
+            raise ValidationError(
+                f"returning= is not to be had of a {self.verb} of {name}: a rule puts another write in its place; read the"
+                " item first",
+                field="returning",
+            )
+        return write if self.gives_result else write.without_result()
+
+    def contributed(self, rules: Iterable[WriteRule] | None = None) -> None:
+        """Let each rule add to the draft, and then the caller's condition. ``rules`` and Raises: as in `passed`."""
+        for rule in self.plan.contributes[self.verb] if rules is None else rules:
+            self.rule = rule
+            if (unasked := rule.contribute(self)) is not None:
+                raise gave(rule, "contribute", unasked)
+        if self.condition is not None:
+            check_paths(self.plan.codec.schema, self.condition)
+            self.require(self.condition)
+
+    def said(self) -> dict[str, Any]:
+        """What the request says of its conditions, and of the names and values that it uses."""
+        said: dict[str, Any] = {}
+        if self.terms:
+            said = {"ConditionExpression": " AND ".join(self.terms), **OLD_ON_FAILURE}
+        if self.places.names:
+            said["ExpressionAttributeNames"] = self.places.names
+        if self.places.values:
+            said["ExpressionAttributeValues"] = self.places.values
+        return said
+
     def require(self, condition: Condition, *, lasting: bool = False) -> None:
         """Let the write happen only where the condition holds. ``lasting``: it still holds when this write was applied."""
         self.terms.append(f"({condition_text(condition, self.places, self.plan.operand)})")
@@ -107,11 +153,10 @@ class WriteDraft:
         """
         field = settable(self.plan, name)
         wire = self.plan.codec.encode_field(name, value)
-        self._store(field, value, wire)
+        self._store(field, wire)
         self.values = {**self.values, name: value}
 
-    def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
-        del value
+    def _store(self, field: Field, wire: dict[str, Any] | None) -> None:
         if self.item is None:
             when = ": set it in contribute" if self.kind == "Put" else ", which stores nothing"
             raise ValidationError(
@@ -222,8 +267,9 @@ class WriteDraft:
                 )
             options["condition"] = self.condition
         write = self._other(verb, args, options, f"the {verb} in the place of the {self.verb}, by {self._who}")
-        write.instead_of = self.verb
-        return write
+        if write.kind == "ConditionCheck":  # which no single verb sends
+            write.as_transaction()
+        return write.also(partial(_is_instead, self.verb))
 
     @property
     def _who(self) -> str:
@@ -256,7 +302,7 @@ class WriteDraft:
                 f"a rule of {self.plan.codec.schema.name} puts a {type(args[0]).__name__} that was loaded, whatever is stored by"
                 ' then: say draft.add("save", ...), which checks its version'
             )
-        write.added_by = self._who
+        write.without_result().also(partial(_is_added, self._who))
         pending = None if self.context.reads is None else self.context.reads.pending
         if pending is None or len(args) != 1 or options or pending.takes(self.context, verb, args[0], write):
             self.together_with += (write,)
@@ -274,12 +320,9 @@ class WriteDraft:
         *,
         settled: bool,
         expects: str = "",
-        plain_extras: dict[str, Any] | None = None,
+        returns: str = "",
     ) -> Write:
-        """The finished write. ``settled``: what is stored tells what became of it, or it may be sent twice.
-
-        ``plain_extras`` is what its own verb says besides, and a transaction cannot.
-        """
+        """The finished write. ``settled``: what is stored tells what became of it, or it may be sent twice."""
         if self._replaced:
             raise self._not_returned()
         plan, check, transact, safety = self.plan, self.version_check, False, Safety.RESEND
@@ -287,14 +330,13 @@ class WriteDraft:
             token = check.token
         else:
             token = self.context.random_bytes(16)
-            transact, safety, extra = how_to_send(
+            transact, safety = how_to_send(
                 self.context, plan, conditional=not self.repeatable, returning=self.returning
             )
-            plain_extras = None if transact else extra or plain_extras
         write = Write(
             plan, self.kind, self.key, body, done,
             token=token,
-            plain_extras=plain_extras,
+            returns=self.returning or returns,
             safety=safety,
             transact=transact,
             expects=expects,
@@ -322,6 +364,14 @@ class WriteDraft:
         for explain in self.explain:
             explain(write)
         return write
+
+
+def _is_instead(verb: str, write: Write) -> None:
+    write.instead_of = verb
+
+
+def _is_added(who: str, write: Write) -> None:
+    write.added_by = who
 
 
 Draft = TypeVar("Draft", bound=WriteDraft)
@@ -354,75 +404,3 @@ def addressed(
     draft = draft_class(context, plan, verb, kind, subject, plan.codec.loaded(subject))
     draft.key = plan.codec.key_of(subject)
     return draft
-
-
-def check_replaced(draft: WriteDraft) -> None:
-    """Refuse to put another write in the place of one whose caller wants the old item. Raises: ValidationError."""
-    if draft.returning is not None:
-        raise ValidationError(
-            f"returning= is not to be had of a {draft.verb} of {draft.plan.codec.schema.name}: a rule puts another write in"
-            " its place; read the item first",
-            field="returning",
-        )
-
-
-class SaveDraft(WriteDraft):
-    """The draft of a save: ``changes`` by stored name, None to remove.
-
-    Beside them: ``tails``, what is appended to lists that grew; ``shown``, defaults that the object shows and nothing
-    stores; ``inside``, what changed inside attributes; ``stamped`` and ``times``, what the library sets.
-    """
-
-    changes: Wires
-    tails: Mapping[str, dict[str, Any]] = {}
-    shown: Mapping[str, dict[str, Any]] = {}
-    inside: Within | None = None
-    stamped: dict[str, Any]
-    times: dict[str, Any]
-
-    @override
-    def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
-        name = field.stored
-        self.changes[name] = wire
-        # It is written whole, and not what the caller has changed inside it.
-        self.tails = {stored_name: tail for stored_name, tail in self.tails.items() if stored_name != name}
-        self.shown = {stored_name: default for stored_name, default in self.shown.items() if stored_name != name}
-        if self.inside is not None and name in self.inside.edits:
-            del self.inside.edits[name]
-            if not self.inside.edits:
-                self.inside = None
-
-    def update_text(self) -> str:
-        """The text of the update expression."""
-        places, inside, tails = self.places, self.inside, self.tails
-        sets: list[str] = []
-        removes: list[str] = []
-        if self.shown:  # without a version somebody may have stored another value since
-            sets += [
-                f"{places.name(name)} = if_not_exists({places.name(name)}, {places.value(wire)})"
-                for name, wire in self.shown.items()
-            ]
-        if inside is not None:
-            inside.write(places, sets, removes)
-        for name, new in {**self.changes, **self.stamped}.items():
-            if inside is not None and name in inside.edits:
-                continue
-            if new is None:
-                removes.append(places.name(name))
-            elif name in tails:
-                sets.append(f"{places.name(name)} = list_append({places.name(name)}, {places.value(tails[name])})")
-            else:
-                sets.append(f"{places.name(name)} = {places.value(new)}")
-        text = "SET " + ", ".join(sets) if sets else ""
-        if removes:
-            text += (" REMOVE " if text else "REMOVE ") + ", ".join(removes)
-        return text
-
-    def item_after(self) -> bytes:
-        """The item as it will be stored. Raises: ItemTooLarge."""
-        codec, loaded = self.plan.codec, self.loaded
-        assert loaded is not None  # only loaded objects have drafts of saves
-        item = merged(loaded, {**self.shown, **self.changes, **self.stamped})
-        if len(item) > MAX_ITEM:
-            codec.item_bytes(read_object(item))
-        return codec.inner.held(self.obj, item) if loaded.__class__ is Held else item

@@ -6,6 +6,7 @@ With such a plugin each write is a transaction. Used only where there is one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ConfigError
@@ -39,9 +40,8 @@ class TransactionDraft:
 
         Example: ``transaction.add("create", Receipt(id=..., writes=len(transaction.writes)))``
         """
-        self._added.append(
-            built(self.context, verb, args, options, f"the {verb} added to a transaction by the plugin {self._by}")
-        )
+        write = built(self.context, verb, args, options, f"the {verb} added to a transaction by the plugin {self._by}")
+        self._added.append(write.without_result().also(partial(_is_added, self._by)))
 
     def asked(self, name: str, finish: Callable[[TransactionDraft], Any]) -> list[Write]:
         """What a plugin adds."""
@@ -58,14 +58,16 @@ class TransactionDraft:
         return added
 
 
-def finished(context: Context, writes: Iterable[Write]) -> list[Write]:
-    """What the plugins add to these writes, each marked with the plugin's name."""
+def _is_added(name: str, write: Write) -> None:
+    write.added_by = name
+
+
+def added(context: Context, writes: Iterable[Write]) -> list[Write]:
+    """What the plugins add to these writes, each marked with the plugin's name, without what goes along with it."""
     transaction = TransactionDraft(context, tuple(writes))
     every: list[Write] = []
     for name, finish in context.finishers:
-        for write in transaction.asked(name, finish):
-            write.added_by = name
-            every += (write, *others(write))
+        every += transaction.asked(name, finish)
     return every
 
 

@@ -47,9 +47,9 @@ TURNS: Final = 5
 
 
 class Forms(Struct, eq=False):
-    """How a write is built again in another form: ``build(states=...)`` makes the new write.
+    """How a write is built again in another form: ``build(states=...)`` makes the new write, complete.
 
-    ``updates`` are those that were asked for, ``states`` those that the write was made for. ``conditional``: its form has
+    What is changed of the write itself goes through `Write.also`, so that it holds in each form. ``updates`` are those that were asked for, ``states`` those that the write was made for. ``conditional``: its form has
     a condition of its own, so a failed condition may be that one.
     """
 

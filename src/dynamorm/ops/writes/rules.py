@@ -5,7 +5,7 @@ It must not know which rules there are: those of a model are found when it is us
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
@@ -23,6 +23,19 @@ def by_verb(rules: Iterable[WriteRule]) -> dict[str, tuple[WriteRule, ...]]:
     """The rules that take part in each verb, in their order."""
     ordered = tuple(rules)
     return {verb: tuple(rule for rule in ordered if verb in rule.verbs) for verb in VERBS}
+
+
+def asked_at(moment: str, rules: Mapping[str, Iterable[WriteRule]]) -> dict[str, tuple[WriteRule, ...]]:
+    """Those of the rules of each verb that have something to say at a moment; the others are not asked."""
+    if not any(rules.values()):  # then the room of plugins need not be loaded
+        return dict.fromkeys(rules, ())
+    from dynamorm.plugin import WriteRule  # as above
+
+    silent = getattr(WriteRule, moment)
+    return {
+        verb: tuple(rule for rule in some if getattr(getattr(rule, moment), "__func__", None) is not silent)
+        for verb, some in rules.items()
+    }
 
 
 _MOMENTS: Final = {"transform": 1, "contribute": 1, "check_batch": 1, "relies_on": 2}

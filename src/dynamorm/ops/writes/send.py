@@ -9,33 +9,39 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.strict import dumps, expect_empty, holds_nothing
+from dynamorm.codec.strict import expect_empty, holds_nothing
 from dynamorm.effects import Flow
-from dynamorm.errors import ClientError, ConditionFailed, MalformedResponse, OutcomeUnknown, ValidationError
+from dynamorm.errors import ConditionFailed, MalformedResponse, OutcomeUnknown, ValidationError
 from dynamorm.ops.calls.attempts import in_doubt
-from dynamorm.ops.calls.inner_path import of_path
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.wire.reply import ServiceFault
 
 from .forms import TURNS, in_other_form, may_be_the_form
 from .tokened import Tokened
-from .write import Write, after, applied, believable, is_conditional, read_back, refusal, refused, spending_on
+from .write import Write, after, applied, read_back, refused, spending_on
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
 
 
-def performed(context: Context, write: Write) -> Flow[Any]:
-    """Send an update, in the form that is right for what is stored."""
-    return perform(context, write) if write.forms is None else _in_turn(context, write)
+def perform(context: Context, write: Write) -> Flow[Any]:
+    """Send one write, with what must be applied together with it, in the form that is right. Returns the verb's result."""
+    if write.together_with or context.finishers:
+        from .transaction import together  # only where other writes go along
+
+        return together(context, write)
+    if write.forms is not None:
+        return _in_turn(context, write)
+    return _transaction(context, write) if write.transact else _single(context, write)
 
 
 def _in_turn(context: Context, write: Write) -> Flow[Any]:
+    """Send an update in one form, and in another one where what is stored asks for that."""
     end = context.end()
     for turn in range(TURNS):
         try:
-            return (yield from perform(context, write))
+            return (yield from _transaction(context, write) if write.transact else _single(context, write))
         except (ConditionFailed, ValidationError) as error:
             if turn == TURNS - 1 or not may_be_the_form(write, error):
                 raise
@@ -48,21 +54,11 @@ def _in_turn(context: Context, write: Write) -> Flow[Any]:
     raise AssertionError("the last turn returns or raises")
 
 
-def perform(context: Context, write: Write) -> Flow[Any]:
-    """Send one write, with what must be applied together with it, and return the verb's result."""
-    if write.together_with or context.finishers:
-        from .transaction import together  # only where other writes go along
-
-        return together(context, write)
-    return _transaction(context, write) if write.transact else _single(context, write)
-
-
 def _single(context: Context, write: Write) -> Flow[Any]:
     """Send the write as its own verb; where no answer tells what became of it, look at what is stored."""
-    plan, body, returns = write.plan, write.body, None
-    if write.plain_extras is not None:
-        returns = write.plain_extras.get("ReturnValues")
-        body = body[:-1] + b"," + dumps(write.plain_extras)[1:]
+    plan, body, returns = write.plan, write.body, write.returns
+    if returns:
+        body = body[:-1] + _RETURN_VALUES[returns]
     op = Op(
         _OPERATIONS[write.kind],
         plan.table,
@@ -81,7 +77,7 @@ def _single(context: Context, write: Write) -> Flow[Any]:
     try:
         return (yield from context.call(op))
     except OutcomeUnknown as error:
-        if op.untold or returns == "ALL_OLD":
+        if op.untold or returns == "old":
             raise
         unknown = error
     from .settle import found_out  # needed after a failure only
@@ -129,7 +125,9 @@ def _read_new(write: Write, reply: bytes) -> Any:
         raise
 
 
-_READERS: Final = {None: _read_empty, "ALL_NEW": _read_new, "ALL_OLD": _read_old}
+_READERS: Final = {"": _read_empty, "new": _read_new, "old": _read_old}
+_RETURN_VALUES: Final = {"new": b',"ReturnValues":"ALL_NEW"}', "old": b',"ReturnValues":"ALL_OLD"}'}
+"""How a single verb says which item it wants back, at the end of its request; a transaction returns none."""
 _OPERATIONS: Final = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
 
 
@@ -171,20 +169,19 @@ def _transaction(context: Context, write: Write) -> Flow[Any]:
 
 def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     """The refusal of a one-item transaction, told as the single verb would. Its token proves that nothing was applied yet."""
-    reason = fault.cancellation[0]
-    if reason.code == "ConditionalCheckFailed":
-        if not is_conditional(write) or not believable(write, reason.item):
-            return UNBELIEVABLE
-        raise refusal(write, reason.item, info)
-    text = reason.message or fault.message
-    if reason.code != "ValidationError":
-        raise ClientError(text, code=reason.code, **info)
-    raise of_path(ServiceFault(reason.code, text, {}, 400), write.body, info) or ValidationError(text, **info)
+    from .cancellation import are_believable, causes  # only after a refusal
+
+    parts = [(0, write)]
+    if not are_believable(parts, fault):
+        return UNBELIEVABLE
+    (cause,) = causes(parts, fault, info)
+    assert cause is not None  # a cancellation names one reason at least
+    raise cause
 
 
 def _look(context: Context, write: Write, end: float) -> Flow[bytes | None]:
     """What is stored after a transaction, where its result is wanted: it returns none itself."""
-    if not write.refresh:
+    if write.returns != "new":
         return None
     raw: bytes | None = yield from context.call(read_back(write.plan, write.key, end))
     return raw

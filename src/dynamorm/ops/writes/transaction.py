@@ -6,114 +6,116 @@ refused is told by `dynamorm.ops.writes.cancellation`. It must not know how requ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import expect_empty, json_of
 from dynamorm.effects import Flow, Gather
-from dynamorm.errors import DuplicateKey, DynamORMError, Outcome, OutOfBounds, TransactionCancelled, ValidationError
+from dynamorm.errors import (
+    ConditionFailed,
+    DuplicateKey,
+    DynamORMError,
+    Outcome,
+    OutOfBounds,
+    TransactionCancelled,
+    ValidationError,
+)
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.wire.reply import ServiceFault
 
-from .cancellation import learnt, told
-from .finish import finished, others
+from .cancellation import are_believable, causes, learnt, led, told
+from .finish import added, others
 from .forms import TURNS, in_other_form, may_be_the_form
 from .tokened import Tokened
 from .transaction_limits import check_parts, check_token
-from .write import Write, after, applied, believable, is_conditional, read_back, spending_on
+from .write import Write, after, applied, read_back, spending_on
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
 
-_KINDS: Final = {"Put": b"Put", "Update": b"Update", "Delete": b"Delete", "ConditionCheck": b"ConditionCheck"}
+_HEADS: Final = {kind: b'{"%b":' % kind.encode() for kind in ("Put", "Update", "Delete", "ConditionCheck")}
 
 READS_AT_ONCE: Final = 4
 """Objects that are read back at the same time after a commit."""
 
 
 def commit(
-    context: Context, writes: Sequence[Write | None], *, checks: Sequence[Write] = (), token: str | None = None
-) -> Flow[None]:
+    context: Context,
+    writes: Sequence[Write | None],
+    *,
+    checks: Sequence[Write] = (),
+    token: str | None = None,
+    alone: bool = False,
+) -> Flow[list[Any]]:
     """Send the writes, what must be applied with each (``together_with``) and the checks as one transaction.
 
     A None among the writes keeps its place in `TransactionCancelled.reasons` and sends nothing. ``token`` is the
-    caller's own client request token; each transaction gets a new one otherwise.
+    caller's own client request token; each transaction gets a new one otherwise. ``alone``: see `Commit`. An update that
+    was refused for the form it had, wherever in the transaction it is, is sent in another one, with all the others.
+    Returns the verbs' results, in order.
 
     Raises: ValidationError before anything is sent, TransactionCancelled, OutcomeUnknown.
     """
     operations = (*writes, *checks)
     if all(operation is None for operation in operations):
-        return
+        return []
+    sent = Commit(context, operations, token, alone=alone)
     for turn in range(TURNS):
-        sent = Commit(context, operations, token)
         try:
-            yield from sent.run()
-        except (TransactionCancelled, ValidationError) as error:
-            if turn == TURNS - 1 or sent.tokened.is_used_up:
+            return (yield from sent.run())
+        except (TransactionCancelled, ConditionFailed, ValidationError) as error:
+            if turn == TURNS - 1 or error.outcome is not Outcome.NOT_APPLIED or sent.tokened.is_used_up:
                 raise  # or the caller's token is used up
-            others = yield from _in_other_forms(context, operations, error)
-            if others == operations:
+            if turn == 0:
+                context = context.bounded(sent.tokened.end)
+            other = yield from sent.in_other_forms(context, error)
+            if other is None:
                 raise
-            operations = others
-        else:
-            return
+            sent = other
+    raise AssertionError("the last turn returns or raises")
 
 
 def together(context: Context, write: Write) -> Flow[Any]:
     """Send one verb's write with what must be applied with it; the result and the errors are those of the verb."""
-    if write.plain_extras is not None and write.plain_extras.get("ReturnValues") == "ALL_OLD":
+    if write.returns == "old":
         raise ValidationError(
             f"returning='old' is not to be had of {write.plan.codec.schema.name}: the write changes several items at"
             " once, and a transaction returns none of them; read the item first",
             field="returning",
         )
-    results = yield from Commit(context, (write,), None, alone=True).run()
+    results = yield from commit(context, (write,), alone=True)
     return results[0]
-
-
-def _in_other_forms(
-    context: Context, operations: tuple[Write | None, ...], error: DynamORMError
-) -> Flow[tuple[Write | None, ...]]:
-    """The operations with those updates in another form that were refused for the one they had; the same if there are none."""
-    if error.outcome is not Outcome.NOT_APPLIED:
-        return operations
-    reasons = error.reasons if isinstance(error, TransactionCancelled) else [None] * len(operations)
-    in_forms: list[Write | None] = []
-    for write, reason in zip(operations, reasons, strict=True):
-        why = error if reason is None else reason.error
-        other = None
-        if write is not None and why is not None and may_be_the_form(write, why):
-            try:
-                other = yield from in_other_form(context, write)
-            except OutOfBounds as past:
-                if reason is None or not isinstance(error, TransactionCancelled):
-                    raise
-                learnt(error, operations, reason, past)  # the transaction is refused as before
-                raise error from None
-            if other is not None:
-                other.label, other.verb = write.label, write.verb
-                other.refresh, other.plain_extras, other.done = write.refresh, write.plain_extras, write.done
-        in_forms.append(other or write)
-    return tuple(in_forms)
 
 
 class Commit:
     """One transaction that is being sent. ``alone``: it stands for a single verb, so its error is that verb's own.
 
-    ``parts`` is what is sent, in order: each write with the position of the operation it belongs to.
+    ``parts`` is what is sent, in order: each write with the position of the operation it belongs to. ``finished`` are those
+    among them that plugins have added to the whole, where they were asked before; ``errors`` says why each part was refused.
     """
 
-    __slots__ = ("_alone", "_context", "_text", "_token", "operations", "parts", "results", "tokened")
+    __slots__ = (
+        "_alone", "_context", "_finished", "_given", "_text", "_token", "errors", "operations", "parts", "results",
+        "tokened",
+    )  # fmt: skip
 
     def __init__(
-        self, context: Context, operations: tuple[Write | None, ...], token: str | None, *, alone: bool = False
+        self,
+        context: Context,
+        operations: tuple[Write | None, ...],
+        token: str | None,
+        *,
+        alone: bool = False,
+        finished: list[Write] | None = None,
     ) -> None:
         self._context = context
         self._alone = alone
-        given = check_token(token)
+        self._given = given = check_token(token)
+        self._finished: list[Write] = []
+        self.errors: list[DynamORMError | None] = []
         self._token = context.random_bytes(16) if given is None else given.encode()
         self._text = self._token.hex() if given is None else given
         self.operations: tuple[Write | None, ...] = operations
@@ -126,7 +128,10 @@ class Commit:
                     self.parts += [(position, companion) for companion in others(write, replaced)]
         if context.finishers:
             first = self.parts[0][0]  # what is added belongs to no operation: to the first one, in a report
-            self.parts += [(first, write) for write in finished(context, [write for _, write in self.parts])]
+            if finished is None:
+                finished = added(context, [write for _, write in self.parts])
+            self._finished = finished
+            self.parts += [(first, part) for write in finished for part in (write, *others(write))]
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
         spend = partial(spending_on, self.parts[0][1])
@@ -151,7 +156,7 @@ class Commit:
 
     def _op(self) -> Op:
         parts = self.parts
-        items = b",".join([b'{"%b":%b}' % (_KINDS[write.kind], write.body) for _, write in parts])
+        items = b",".join([_HEADS[write.kind] + write.body + b"}" for _, write in parts])
         token = json_of(self._text)
         assert token is not None  # check_token has seen it
         op = Op(
@@ -178,22 +183,47 @@ class Commit:
 
     def _refused(self, fault: ServiceFault, info: dict[str, Any]) -> Any:
         """The transaction was cancelled. Its token proves that no earlier attempt was applied yet."""
-        if not all(
-            is_conditional(write) and believable(write, reason.item)
-            for (_, write), reason in zip(self.parts, fault.cancellation, strict=True)
-            if reason.code == "ConditionalCheckFailed"
-        ):
+        if not are_believable(self.parts, fault):
             return UNBELIEVABLE
         if self._context.reads is not None:
             pairs = zip(self.parts, fault.cancellation, strict=True)
             failed = [(write, why.item) for (_, write), why in pairs if why.code == "ConditionalCheckFailed"]
             self._context.reads.refused(self.operations, failed)
-        error = told(self.operations, self.parts, fault, info)
+        self.errors = causes(self.parts, fault, info)
+        error = told(self.operations, self.parts, fault, self.errors, info)
         if self._alone and isinstance(error, TransactionCancelled):
             first = error.reasons[0] if error.reasons else None
             if first is not None and first.error is not None:
                 raise first.error
         raise error
+
+    def in_other_forms(self, context: Context, error: DynamORMError) -> Flow[Commit | None]:
+        """The same transaction with those updates in another form that were refused for the one they had; None without any.
+
+        Raises: OutOfBounds, or ``error``, for a change that would lead past a bound from what is stored now.
+        """
+        replaced: dict[int, Write] = {}  # by the identity of the write
+        for number, (position, write) in enumerate(self.parts):
+            why = self.errors[number] if self.errors else error  # without reasons any of them may be to blame
+            if write.forms is None or why is None or not may_be_the_form(write, why):
+                continue
+            try:
+                other = yield from in_other_form(context, write)
+            except OutOfBounds as past:
+                led(write, past)
+                reason = error.reasons[position] if isinstance(error, TransactionCancelled) else None
+                if reason is None:
+                    raise
+                if reason.error is why:
+                    learnt(error, self.operations, reason, past)  # type: ignore[arg-type] # it has reasons
+                raise error from None  # the transaction is refused as before
+            if other is not None:
+                replaced[id(write)] = other
+        if not replaced:
+            return None
+        operations = tuple(None if write is None else _with(replaced, write) for write in self.operations)
+        finished = [_with(replaced, write) for write in self._finished] if self._context.finishers else None
+        return Commit(context, operations, self._given, alone=self._alone, finished=finished)
 
     def _finish(self, end: float) -> Flow[list[Any]]:
         """Tell every write that it was applied, once; those that need it are read back first, until the time ``end``."""
@@ -203,7 +233,7 @@ class Commit:
         failures: list[Exception] = []
         wanted: list[Flow[Exception | None]] = []
         for position, write in self.parts:
-            if (write.refresh or write.plain_extras is not None) and _is_read_back(write):
+            if write.returns == "new":
                 wanted.append(self._refresh(position, write, end))
                 continue
             try:
@@ -233,9 +263,14 @@ class Commit:
         return None
 
 
-def _is_read_back(write: Write) -> bool:
-    """Whether the write's result is the item as it is afterwards, which a transaction does not return."""
-    return write.refresh or (write.plain_extras is not None and write.plain_extras.get("ReturnValues") == "ALL_NEW")
+def _with(replaced: Mapping[int, Write], write: Write) -> Write:
+    """A write, or the one that replaces it, with what goes along likewise."""
+    other = replaced.get(id(write))
+    if other is not None:  # it is built with all that goes along
+        return other
+    if write.together_with:
+        write.together_with = tuple(_with(replaced, companion) for companion in write.together_with)
+    return write
 
 
 def _all(flows: list[Flow[Exception | None]]) -> Flow[list[Exception | None]]:

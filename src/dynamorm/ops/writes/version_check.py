@@ -26,8 +26,8 @@ OLD_ON_FAILURE: Final = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 def how_to_send(
     context: Context, plan: ModelRequests, *, conditional: bool, returning: str | None
-) -> tuple[bool, Safety, dict[str, Any] | None]:
-    """How a write that no version protects is sent: (as a transaction?, safety, what the single verb adds).
+) -> tuple[bool, Safety]:
+    """How a write that no version protects is sent: (as a transaction?, safety).
 
     Unconditional writes are sent again after a lost reply. Conditional ones are sent as a token transaction, or once
     only where tokens are switched off or the old item is asked for, which a transaction cannot return.
@@ -35,12 +35,12 @@ def how_to_send(
     if returning is not None:
         if returning != "old":
             raise ValidationError(f"returning is 'old' or None, not {returning!r}", field="returning")
-        return False, Safety.ONCE, {"ReturnValues": "ALL_OLD"}
+        return False, Safety.ONCE
     if not conditional:
-        return False, Safety.RESEND, None
+        return False, Safety.RESEND
     if plan.tokens and context.config.on_ambiguous == "transact":
-        return True, Safety.RESEND, None
-    return False, Safety.ONCE, None
+        return True, Safety.RESEND
+    return False, Safety.ONCE
 
 
 def made_at(plan: ModelRequests, obj: Any) -> dict[str, Any]:

@@ -51,10 +51,11 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.h
 class Write(Struct, eq=False):
     """A single write.
 
-    ``kind`` is ``Put``, ``Update`` or ``Delete``; ``body`` the request as the single verb takes it, without the fields
-    in ``plain_extras`` that a transaction does not know. ``done(raw)`` is called once it is certain that the write was
-    applied, with the JSON of the stored item when that is known, and gives the verb's result; ``on_item(fresh)`` is called
-    instead, if there is one, when the answer showed the item, with an object made of it.
+    ``kind`` is ``Put``, ``Update`` or ``Delete``; ``body`` the request as a transaction takes it. ``done(raw)`` is called once
+    it is certain that the write was applied, with the JSON of the stored item when that is known, and gives the verb's
+    result; ``on_item(fresh)`` is called instead, if there is one, when the answer showed the item, with an object made of
+    it. ``returns`` says which item the result is made of: the ``old`` one, the ``new`` one, which is read back after a
+    transaction, or none. ``by_key``: the result is all that is made of that item; there is no object to bring up to date.
     ``expects`` says what the condition demands: ``absent``, ``version``, ``exists`` or nothing. ``together_with`` holds writes
     that must be applied together with this one: with any, it is sent as a transaction. ``label`` is the caller's name
     for it in a transaction's report, ``verb`` the verb that made it, ``added_by`` who added it to the caller's writes. ``refused_as(raw, info)`` makes the error for a
@@ -65,10 +66,10 @@ class Write(Struct, eq=False):
     ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
     ``ruled`` are the values that rules have set, by the names of their fields; ``instead_of`` is the verb whose write this
     one is instead of, by a rule; ``demanded``: a rule has added a condition.
-    ``if_unchanged`` says that the condition holds only while unique attributes are as they were read.
+    ``if_unchanged`` says that the condition holds only while what was pinned is stored as it was read.
 
-    In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``plain_extras``, ``safety``
-    and ``transact`` have no meaning.
+    In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``safety`` and
+    ``transact`` have no meaning.
     """
 
     plan: ModelRequests
@@ -78,10 +79,10 @@ class Write(Struct, eq=False):
     done: Callable[[bytes | None], Any]
     token: bytes
     on_item: Callable[[Any], Any] | None = None
-    plain_extras: dict[str, Any] | None = None
+    returns: str = ""
+    by_key: bool = False
     safety: Safety = Safety.RESEND
     transact: bool = False
-    refresh: bool = False
     expects: str = ""
     known_version: int | None = None
     known_ring: bytes = b""
@@ -101,6 +102,42 @@ class Write(Struct, eq=False):
     @override
     def __repr__(self) -> str:
         return f"<Write {self.kind} to {self.plan.table}>"  # what it writes is nobody's business
+
+    def also(self, change: Callable[[Write], Any]) -> Write:
+        """Change the write, and what is built in its place when it needs another form (see ``forms``). Returns it."""
+        change(self)
+        if self.forms is not None:
+            self.forms.build = partial(_built_also, self.forms.build, change)
+        return self
+
+    def as_transaction(self) -> Write:
+        """The same write, sent as a transaction whose token makes every attempt the same one."""
+        return self.also(_as_transaction)
+
+    def without_result(self) -> Write:
+        """The same write, whose verb gives nothing: where an item is asked for only to be returned, it is not."""
+        return self.also(_without_result)
+
+
+def _built_also(build: Callable[..., Write], change: Callable[[Write], Any], **states: Any) -> Write:
+    return build(**states).also(change)
+
+
+def _as_transaction(write: Write) -> None:
+    write.transact, write.safety = True, Safety.RESEND
+
+
+def _without_result(write: Write) -> None:
+    if write.by_key:
+        write.returns, write.done, write.on_item = "", _nothing, None
+        return
+    done, shown = write.done, write.on_item
+    write.done = lambda raw: _nothing(done(raw))
+    write.on_item = None if shown is None else lambda fresh: _nothing(shown(fresh))
+
+
+def _nothing(_: Any) -> None:
+    """The result of what gives none."""
 
 
 NOT_READ: Any = object()
@@ -174,7 +211,7 @@ def refused(context: Context, write: Write, raw: bytes | None, info: dict[str, A
         return UNBELIEVABLE
     outcome = settle(write, raw)
     if outcome is Outcome.APPLIED:
-        if raw is not None and write.plain_extras is not None and write.plain_extras.get("ReturnValues") == "ALL_OLD":
+        if raw is not None and write.returns == "old":
             return UNSETTLED  # what was stored before is lost: no result can be given
         return applied(write, None if write.kind == "Delete" else raw)
     if not ambiguous or outcome is Outcome.NOT_APPLIED:
@@ -239,11 +276,6 @@ def is_shown(codec: ModelCodec, raw: bytes) -> bool:
         return bool(codec.reading.keeps(raw, read_object(raw)))  # type: ignore[attr-defined] # a reading with rules
     except Exception:  # noqa: BLE001 - a refusal of another write is told; what the rule says of this item is not its error
         return False
-
-
-def is_conditional(write: Write) -> bool:
-    """Whether a part of a transaction can be refused for a condition: an attribute of that name is followed by an object."""
-    return b'"ConditionExpression":"' in write.body
 
 
 def believable(write: Write, raw: bytes | None) -> bool:
