@@ -142,6 +142,7 @@ class Actor:
         self.effect: Any = None
         self.permit: Any = None
         self.waits_since = 0.0
+        self.was_cancelled = False
         self.begun: list[tuple[Any, int]] = []  # what had to be seen, when it began
 
 
@@ -361,6 +362,8 @@ class World:
             if effect.__class__ is Send and actor.kind == "write" and self.random.random() < 0.5:
                 self._apply(actor.op, actor.write)
             self._leave_queue(actor)
+            if effect.__class__ is tuple and actor.write is not None:  # twice, and only the process itself knows it
+                actor.write.closed, actor.was_cancelled = actor.was_cancelled, True
             return self._go(actor, actor.flow.throw, Cancelled())
         if roll < 0.03 and self.closes:
             self._leave_queue(actor)

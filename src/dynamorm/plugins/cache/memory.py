@@ -121,8 +121,9 @@ class Memory:
         return
         yield  # as above
 
-    def replace(self, names: tuple[Generation, ...], blocked: float = 0.0) -> Flow[None]:
-        """Replace generations: of a write that is about to be sent, or behind it, and block them for so many seconds."""
+    def replace(self, names: tuple[Generation, ...], blocked: float = 0.0, *, behind: bool = False) -> Flow[None]:
+        """Replace generations: of a write that is about to be sent, or ``behind`` it, and block them for so many seconds."""
+        del behind  # it makes no difference here
         self.owe(names, blocked)
         return
         yield  # as above

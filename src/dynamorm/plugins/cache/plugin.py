@@ -248,10 +248,10 @@ class Cache:
             store.owe(names, LATE)
             raise
         except BaseException as error:
-            yield from store.replace(names, doubt.seconds(error, bound=bound))
+            yield from store.replace(names, doubt.seconds(error, bound=bound), behind=True)
             raise
         try:
-            yield from store.replace(names, doubt.seconds(None, bound=bound))
+            yield from store.replace(names, doubt.seconds(None, bound=bound), behind=True)
         except BaseException as stop:  # cancelled: the write is applied all the same
             stop.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
             raise

@@ -136,18 +136,35 @@ class Shared:
 
     # ----------------------------------------------------------------------------------------------------------- writes
 
-    def replace(self, names: tuple[Generation, ...], blocked: float = 0.0) -> Flow[None]:
-        """Replace generations, and block them for so many seconds. What fails is owed."""
+    def replace(self, names: tuple[Generation, ...], blocked: float = 0.0, *, behind: bool = False) -> Flow[None]:
+        """Replace generations, and block them for so many seconds. What fails is owed.
+
+        ``behind``: the write was sent, so that who is cancelled here tells Redis all the same, before it ends.
+        """
         values = self._remember(names, blocked)
         if not self.usable:
             self.owe(names, blocked)
             return
         keys = [self._name(name) for name in names]
+        command = script(REPLACE, keys, int(self._life * 1000), int(blocked * 1000), *values)
         try:
-            yield from self.redis.ask(*script(REPLACE, keys, int(self._life * 1000), int(blocked * 1000), *values))
+            yield from self.redis.ask(*command)
         except Failed:
             self.owe(names, blocked)
+        except GeneratorExit:  # nothing can be asked of anybody any more
+            self.owe(names, blocked)
+            raise
         except BaseException:  # cancelled, or interrupted
+            if behind:
+                yield from self._once_more(command, names, blocked)
+            raise
+
+    def _once_more(self, command: tuple[Any, ...], names: tuple[Generation, ...], blocked: float) -> Flow[None]:
+        try:
+            yield from self.redis.ask(*command)
+        except Failed:
+            self.owe(names, blocked)
+        except BaseException:
             self.owe(names, blocked)
             raise
 
