@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
     from .plugin import Plugin, PluginContext
+    from .plugins.cache import Cache, CacheConfig, CachingPlugin
 
 __all__ = [
     "DB",
@@ -56,6 +57,9 @@ __all__ = [
     "Attr",
     "BatchFailure",
     "BatchResult",
+    "Cache",
+    "CacheConfig",
+    "CachingPlugin",
     "Codec",
     "Condition",
     "ConditionFailed",
@@ -105,6 +109,9 @@ _LAZY = {
     "AsyncDB": "faces.aio.db",
     "BatchFailure": "batch_result",
     "BatchResult": "batch_result",
+    "Cache": "plugins.cache",
+    "CacheConfig": "plugins.cache",
+    "CachingPlugin": "plugins.cache",
     "DB": "faces.blocking.db",
     "IndexSettings": "schema.table_settings",
     "Page": "ops.queries.pages",

@@ -16,6 +16,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
+| ``joined(db)`` | is asked while it is registered: what it raises refuses the database, whose ``config`` it may read |
 | ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
 """
@@ -172,12 +173,14 @@ class WriteRule:
     ``verbs`` are those in which the rule takes part; an upsert is an update, and so is an increment. ``needs_stored``: a write by key, and a put, must know what is stored
     (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
-    model is refused.
+    model is refused. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
+    pass by it.
     """
 
     verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete", "check")
     needs_stored: bool = False
     in_batches: bool = False
+    passive: bool = False
 
     def transform(self, draft: WriteDraft) -> Write | None:
         """Change what is to be written, or refuse it, before the key and the version are settled.
@@ -268,6 +271,16 @@ class Call(Protocol):
         For reads alone. Raises: InvalidUse for a write.
 
         Example: ``answer, result = yield from call(op.with_wire())``
+        """
+        ...
+
+    def consistent(self) -> Call:
+        """The same read with ``ConsistentRead``: of the latest state, at twice the units.
+
+        A global index has no such read, and the service refuses it. Raises: InvalidUse for what is neither GetItem,
+        BatchGetItem, Query nor Scan.
+
+        Example: ``return (yield from call(op.consistent()))``
         """
         ...
 

@@ -29,6 +29,7 @@ OWNERS = {
         "dynamorm.io.aio_bell",
         "dynamorm.io.aio_link",
         "dynamorm.io.own_loop",
+        "dynamorm.plugins.cache.aio_link",  # the connections of a client of another library
         *BESIDE,
     ),
     "ssl": ("dynamorm.io", *BESIDE),
@@ -38,6 +39,7 @@ OWNERS = {
     "boto3": BESIDE,
     "pydantic": ("dynamorm.adapters", *BESIDE),
     "fastapi": ("dynamorm.adapters", *BESIDE),
+    "redis": ("dynamorm.plugins.cache",),
     "requests": (),
     "urllib.request": (),
 }

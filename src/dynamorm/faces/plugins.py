@@ -33,7 +33,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 
 _PLAIN: Final = {
     "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
-    "observed": 3, "observe": 2, "forked": 0,
+    "observed": 3, "observe": 2, "forked": 0, "joined": 1,
 }  # fmt: skip
 """The moments at which nothing is awaited, each with the number of its arguments."""
 
@@ -60,6 +60,9 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
     names = [name_of(plugin) for plugin in every]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"two plugins are called {', '.join(sorted(twice))}: give one of them another name")
+    for plugin in added:
+        if (joined := getattr(plugin, "joined", None)) is not None:
+            joined(face)
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
     life = session.life
