@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
     from .plugin import Plugin, PluginContext
+    from .plugins import BatchConfig
 
 __all__ = [
     "DB",
@@ -54,6 +55,7 @@ __all__ = [
     "AppendOnly",
     "AsyncDB",
     "Attr",
+    "BatchConfig",
     "BatchFailure",
     "BatchResult",
     "Codec",
@@ -103,6 +105,7 @@ __all__ = [
 # one of the two faces, a module of models neither.
 _LAZY = {
     "AsyncDB": "faces.aio.db",
+    "BatchConfig": "plugins",
     "BatchFailure": "batch_result",
     "BatchResult": "batch_result",
     "DB": "faces.blocking.db",

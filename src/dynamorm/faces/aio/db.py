@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dynamorm.features.unique_repair import UniqueReport
 
     from ...codec.keys import StoredKey
+    from ...plugins.batcher import BatchConfig
+    from ...plugins.batcher.aio import AsyncBatcher
     from ..face_view import DryRun, Explain
     from .lease import AsyncLease
     from .query import AsyncQuery
@@ -489,6 +491,22 @@ class AsyncDB(AsyncMany):
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return await self._io.run(flow)
+
+    def new_batcher(self, config: BatchConfig | None = None) -> AsyncBatcher:
+        """A batcher: what is added to it one by one is written in requests of many, and each item's end is told by a future.
+
+        With a spool, what a process that crashed has left there is settled before anything new is sent. Of a view, it
+        writes within the view's scope.
+
+        Raises: ConfigError for a spool that another process has, or whose models the program lacks; IntegrityError, naming
+        the file, for a spool that is damaged; what the service answers while a spool is settled, which stays as it is.
+
+        Example: ``async with db.new_batcher(BatchConfig(max_wait=0.1)) as batcher: fill(batcher)``
+        """
+        from ...plugins.batcher.aio import AsyncBatcher  # only who has a batcher needs it
+        from ..batch_items import BatchItems  # likewise
+
+        return AsyncBatcher(BatchItems(self._session), self._io.run, config)
 
     async def close(self) -> None:
         """Close the connections. A call after that raises. Of a view it closes nothing: the connections are its database's.

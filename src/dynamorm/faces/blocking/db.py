@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from dynamorm.features.unique_repair import UniqueReport
 
     from ...codec.keys import StoredKey
+    from ...plugins.batcher import BatchConfig
+    from ...plugins.batcher.blocking import Batcher
     from ..face_view import DryRun, Explain
     from .lease import Lease
     from .query import Query
@@ -486,6 +488,22 @@ class DB(Many):
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return self._io.run(flow)
+
+    def new_batcher(self, config: BatchConfig | None = None) -> Batcher:
+        """A batcher: what is added to it one by one is written in requests of many, and each item's end is told by a future.
+
+        With a spool, what a process that crashed has left there is settled before anything new is sent. Of a view, it
+        writes within the view's scope.
+
+        Raises: ConfigError for a spool that another process has, or whose models the program lacks; IntegrityError, naming
+        the file, for a spool that is damaged; what the service answers while a spool is settled, which stays as it is.
+
+        Example: ``with db.new_batcher(BatchConfig(max_wait=0.1)) as batcher: fill(batcher)``
+        """
+        from ...plugins.batcher.blocking import Batcher  # only who has a batcher needs it
+        from ..batch_items import BatchItems  # likewise
+
+        return Batcher(BatchItems(self._session), self._io.run, config)
 
     def close(self) -> None:
         """Close the connections. A call after that raises. Of a view it closes nothing: the connections are its database's.
