@@ -18,6 +18,7 @@ from dynamorm.codec.family import tags_of
 from dynamorm.codec.keys import StoredKey
 from dynamorm.effects import Flow, TransportError
 from dynamorm.errors import DynamORMError, InvalidUse, Outcome, OutcomeUnknown, PluginError, ValidationError
+from dynamorm.log import logger
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests
@@ -235,7 +236,7 @@ def alone(context: Context, item: BatchItem, verb: Callable[[Context], Flow[Any]
     """Write one item by a verb of its own: ``verb`` gives its flow."""
     _follow(item)
     copied, codec = item.copy, item.plan.codec
-    names = () if copied is None else tuple(codec.plans)
+    names = () if copied is None else tuple(field.name for field in codec.record.plans)
     before = [getattr(copied, name, None) for name in names]
     try:
         yield from verb(_doubting(context, item))
@@ -246,13 +247,16 @@ def alone(context: Context, item: BatchItem, verb: Callable[[Context], Flow[Any]
         item.doubt |= isinstance(error, OutcomeUnknown) and (item.loaded is None or item.plan.version is None)
         item.end(error)
         return
-    if copied is not None:
-        for name, old in zip(names, before, strict=True):
-            new = getattr(copied, name, None)
-            if new is not old:  # the version, times, and what rules have set
-                setattr(item.item, name, new)
-        codec.mark(item.item, codec.loaded(copied))
     item.state = WRITTEN
+    if copied is not None:
+        try:
+            for name, old in zip(names, before, strict=True):
+                new = getattr(copied, name, None)
+                if new is not old:  # the version, times, and what rules have set
+                    setattr(item.item, name, new)
+            codec.mark(item.item, codec.loaded(copied))
+        except Exception:  # what a setter of the object's own class raises: the item is written all the same
+            logger.exception("the item was written, and its %s refused to be brought up to date", codec.schema.name)
     item.result = None if item.kind == "Delete" else item.item
     item.ended()
 
