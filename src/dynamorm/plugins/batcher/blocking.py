@@ -16,7 +16,7 @@ from dynamorm.batch_result import BatchResult
 from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded
 
 from .config import BatchConfig
-from .queue import Pending
+from .pending import Pending
 from .work import Items, Work, say
 
 M = TypeVar("M")

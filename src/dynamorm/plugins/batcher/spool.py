@@ -13,10 +13,12 @@ import threading
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 from dynamorm.errors import ConfigError, IntegrityError, Unavailable
+
+from .sealing import locked, sealing, sync_directory
 
 _HEAD: Final = b"dynamorm-spool 1 "
 _SEGMENT: Final = 16 * 1024 * 1024
@@ -44,7 +46,7 @@ class Spool:
 
     def __init__(self, directory: Path, key: bytes | None) -> None:
         self._directory = directory
-        self._seal = _sealing(key)
+        self._seal = sealing(key)
         self._lock = threading.Lock()
         self._writing = threading.Lock()  # what is written is in the order of the lines
         self._syncing = threading.Lock()  # taken before the others, and held for as long as the disk takes
@@ -60,7 +62,7 @@ class Spool:
         self._last = 0
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock_fd = _locked(directory / "lock")
+            self._lock_fd = locked(directory / "lock")
         except OSError as error:
             raise ConfigError(f"the spool {directory} cannot be used: {error.strerror}") from error
         try:
@@ -160,7 +162,7 @@ class Spool:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
         os.write(fd, _HEAD + self._manner + b"\n")
         os.fsync(fd)
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
         with self._writing, self._lock:
             old, self._fd, self._size = self._fd, fd, 0
             self._segments.append(_Segment(path))
@@ -293,61 +295,3 @@ class Spool:
 def _line(kind: bytes, seqs: bytes, data: bytes) -> bytes:
     rest = b"%b %b %b" % (kind, seqs, data)
     return b"%08x %b\n" % (crc32(rest), rest)
-
-
-def _locked(path: Path) -> int:
-    """Take a directory for this process. Raises: ConfigError, OSError."""
-    try:
-        import fcntl  # a system without it has no spool
-    except ImportError:
-        raise ConfigError("a spool needs a system with flock, which this one has not: use no spool_dir") from None
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise ConfigError(
-            f"the spool {path.parent} is in use, by another batcher or process: give each a spool_dir of its own"
-        ) from None
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-class _Seal:
-    """AES-256-GCM: a record cannot be read, changed or moved without the key."""
-
-    def __init__(self, aead: Any, wrong: type[Exception]) -> None:
-        self._aead = aead
-        self.Wrong: type[Exception] = wrong
-
-    def encrypt(self, data: bytes, place: bytes) -> bytes:
-        """The nonce, and what is sealed with it."""
-        nonce = os.urandom(12)
-        sealed: bytes = nonce + self._aead.encrypt(nonce, data, place)
-        return sealed
-
-    def decrypt(self, data: bytes, place: bytes) -> bytes:
-        """What was sealed for this place. Raises: ``Wrong``."""
-        opened: bytes = self._aead.decrypt(data[:12], data[12:], place)
-        return opened
-
-
-def _sealing(key: bytes | None) -> _Seal | None:
-    if key is None:
-        return None
-    try:
-        from cryptography.exceptions import InvalidTag  # only for spools with a key
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # likewise
-    except ImportError as error:
-        raise ConfigError("spool_key needs the cryptography package: pip install 'dynamorm-py[spool]'") from error
-    return _Seal(AESGCM(key), InvalidTag)

@@ -23,7 +23,8 @@ from dynamorm.errors import (
 from dynamorm.log import logger
 
 from .config import BatchConfig, checked
-from .queue import Item, Pending, Queue
+from .pending import Item, Pending
+from .queue import Queue
 from .spool import Spool
 
 
@@ -36,14 +37,37 @@ class Items(Protocol):
     models: tuple[type[Any], ...]
 
     @property
-    def most(self) -> int: ...  # noqa: D102
-    def put(self, obj: Any) -> Any: ...  # noqa: D102
-    def delete(self, subject: Any, key: tuple[Any, ...], parts: Mapping[str, Any]) -> Any: ...  # noqa: D102
-    def left(self) -> float | None: ...  # noqa: D102
-    def send(self, items: Sequence[Any]) -> Any: ...  # noqa: D102
-    def record(self, item: Any) -> bytes: ...  # noqa: D102
-    def revive(self, data: bytes) -> Any: ...  # noqa: D102
-    def replay(self, item: Any, kin: Sequence[Any]) -> Flow[None]: ...  # noqa: D102
+    def most(self) -> int:
+        """How many requests may be under way at once."""
+        ...
+
+    def put(self, obj: Any) -> Any:
+        """The item of an object to store, as it is now."""
+        ...
+
+    def delete(self, subject: Any, key: tuple[Any, ...], parts: Mapping[str, Any]) -> Any:
+        """The item of an object, or of a model and a key, to delete."""
+        ...
+
+    def left(self) -> float | None:
+        """Seconds until the caller's deadline; None without one."""
+        ...
+
+    def send(self, items: Sequence[Any]) -> Any:
+        """The flow that sends items."""
+        ...
+
+    def record(self, item: Any) -> bytes:
+        """What a spool keeps of an item."""
+        ...
+
+    def revive(self, data: bytes) -> Any:
+        """The item of a record."""
+        ...
+
+    def replay(self, item: Any, kin: Sequence[Any]) -> Flow[None]:
+        """The flow that settles an item of a spool; ``kin`` are all those of its key."""
+        ...
 
 
 class Work:
@@ -206,6 +230,7 @@ def say(result: BatchResult) -> None:
 
 
 def _are_joined(item: Any, then: Any) -> bool:
+    """As in the queue."""
     return item.kind == then.kind == "Put" and not (item.verb or then.verb) and item.model is then.model
 
 
