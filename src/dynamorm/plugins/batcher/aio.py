@@ -105,8 +105,6 @@ class AsyncBatcher:
             left = await self._wait(left)
         work.check_open()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # Its error is in the result of the batcher as well, so it is nothing that nobody has seen.
-        future.add_done_callback(_seen)
         look, seq = work.add(item, future, left)
         if look:
             self._pump()
@@ -318,8 +316,3 @@ class AsyncBatcher:
     def __repr__(self) -> str:
         state = "closed, " if self._work.is_closed else ""
         return f"<AsyncBatcher {state}{self._work.queue.counts}>"
-
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()

@@ -78,6 +78,7 @@ class Pending:
                 part.future.set_result(result)
             else:
                 part.future.set_exception(error)
+                part.future.exception()  # it is in the result of the batcher too: nothing that nobody has seen
 
 
 def may_join(last: Pending, item: Item) -> bool:
