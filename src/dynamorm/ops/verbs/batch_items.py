@@ -17,7 +17,7 @@ from dynamorm.batch_result import BatchResult
 from dynamorm.codec.family import tags_of
 from dynamorm.codec.keys import StoredKey
 from dynamorm.effects import Flow, TransportError
-from dynamorm.errors import DynamORMError, InvalidUse, Outcome, OutcomeUnknown, PluginError, ValidationError
+from dynamorm.errors import DynamORMError, InvalidUse, ModelError, Outcome, OutcomeUnknown, PluginError, ValidationError
 from dynamorm.log import logger
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.reads.items import key_from_parts
@@ -193,12 +193,12 @@ def target_of(item: BatchItem) -> tuple[Any, tuple[Any, ...]]:
 
 
 def check_proof(plan: ModelRequests, *, alone: bool = False) -> None:
-    """Refuse what a spool could not settle after a crash. Raises: ValidationError."""
+    """Refuse what a spool could not settle after a crash. Raises: ModelError."""
     name = plan.codec.schema.name
     if not plan.tokens:
-        raise ValidationError(f"{_SPOOL}, and {name} stores none: leave write_tokens on, or use no spool_dir")
+        raise ModelError(f"{_SPOOL}, and {name} stores none: leave write_tokens on, or use no spool_dir")
     if alone and plan.version is None:
-        raise ValidationError(
+        raise ModelError(
             f"{_SPOOL}, and a {name} that has conditions or other writes stores one only with a version: declare version:"
             " Attr[int] = version(), or use no spool_dir"
         )

@@ -63,9 +63,10 @@ class AsyncBatcher:
         """Replay the spool, once, before anything new is sent."""
         if self._work.spool is None:
             return
-        if self._opening is None:
-            self._opening = asyncio.ensure_future(self._run(self._work.replaying()))
-        await asyncio.shield(self._opening)
+        opening = self._opening
+        if opening is None:
+            self._opening = opening = asyncio.get_running_loop().create_task(self._run(self._work.replaying()))
+        await asyncio.shield(opening)
 
     async def add(self, obj: M, /) -> asyncio.Future[M]:
         """Store an object: it is encoded now, so that what is changed later is not written. Its future gives the object.
@@ -76,7 +77,7 @@ class AsyncBatcher:
 
         A model with a version is saved under it; one with other guards is put with them. See the guide's table.
 
-        Raises: ValidationError for what cannot be stored; Backpressure; DeadlineExceeded; BatcherClosed; Unavailable when
+        Raises: ValidationError for what cannot be stored; ModelError for a model that a spool cannot settle; Backpressure; DeadlineExceeded; BatcherClosed; Unavailable when
         the spool cannot be written. Nothing is written then.
 
         Example: ``future = await batcher.add(Event(id="e1"))``
@@ -153,10 +154,11 @@ class AsyncBatcher:
         spool = self._work.spool
         assert spool is not None  # asked for only then
         while spool.synced < seq:
-            if self._syncing is None or self._syncing.done():
-                self._syncing = asyncio.ensure_future(asyncio.to_thread(spool.sync, seq))
+            syncing = self._syncing
+            if syncing is None or syncing.done():
+                self._syncing = syncing = asyncio.get_running_loop().create_task(asyncio.to_thread(spool.sync, seq))
             try:
-                await asyncio.shield(self._syncing)
+                await asyncio.shield(syncing)
             finally:
                 self._work.queue.synced = spool.synced
                 self._pump()

@@ -69,7 +69,7 @@ class Batcher:
 
         A model with a version is saved under it; one with other guards is put with them. See the guide's table.
 
-        Raises: ValidationError for what cannot be stored; Backpressure; DeadlineExceeded; BatcherClosed; Unavailable when
+        Raises: ValidationError for what cannot be stored; ModelError for a model that a spool cannot settle; Backpressure; DeadlineExceeded; BatcherClosed; Unavailable when
         the spool cannot be written. Nothing is written then.
 
         Example: ``future = batcher.add(Event(id="e1"))``
@@ -224,12 +224,10 @@ class Batcher:
             self._room.notify_all()
         if work.is_forked:
             raise BatcherClosed("this batcher belongs to the parent of this process, which closes it")
+        is_done = False
         try:
             is_done = self._flushed(monotonic() + seconds)
-        except BaseException:
-            is_done = False  # interrupted: what is left is told, and not waited for
-            raise
-        finally:
+        finally:  # interrupted: what is left is told, and not waited for
             self._result = self._closed(is_done=is_done)
         return self._result
 
