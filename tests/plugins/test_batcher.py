@@ -40,7 +40,7 @@ from dynamorm.errors import (
     VersionConflict,
 )
 from dynamorm.plugin import WriteRule
-from dynamorm.testing import failure
+from dynamorm.testing import EngineBackend, FaultServer, answers, failure
 from dynamorm.wire import retry
 from tests.plugins.batcher_kit import Event, Payment, Service, error_of, outcome, scripted, wait_until
 
@@ -151,18 +151,55 @@ def test_puts_of_one_key_that_wait_are_joined_and_share_their_outcome(here, serv
     assert (result.count, [event.amount for event in result.written]) == (10, list(range(10)))
 
 
-def test_a_put_that_is_under_way_is_not_joined(here, service):
-    service.gate.clear()
-    if here.db._loop is not None:
-        pytest.skip("the scripted driver holds up the loop")
-    with here.db.new_batcher(one(max_wait=0, max_size=1)) as batcher:
-        first = batcher.add(Event(id="e1", amount=1))
-        wait_until(lambda: not batcher._work.queue.has_work)
-        second = batcher.add(Event(id="e1", amount=2))
-        service.gate.set()
-        assert outcome(here.db, first).amount == 1
-        assert outcome(here.db, second).amount == 2
-    assert service.sent == [[("Put", "e1")], [("Put", "e1")]]
+@pytest.fixture
+def slow(open_db, engine, made):
+    """A database whose first answer takes 0.4 seconds."""
+    held = answers.honest().delayed(0.4)
+    with FaultServer([held] + [None] * 20, backend=EngineBackend(engine.endpoint)) as server:
+        yield open_db(server.endpoint, table_prefix=made), server
+
+
+@pytest.mark.engine
+def test_a_put_that_is_under_way_is_not_joined(slow, key):
+    db, server = slow
+    with db.new_batcher(one(max_wait=0, max_size=1)) as batcher:
+        first = batcher.add(Event(id=key, amount=1))
+        wait_until(lambda: server.requests)
+        others = [batcher.add(Event(id=key, amount=amount)) for amount in (2, 3)]
+        assert outcome(db, first).amount == 1
+        assert {outcome(db, future).amount for future in others} == {3}
+    assert len(server.requests) == 2
+
+
+@pytest.mark.engine
+def test_an_item_whose_deadline_passes_in_the_queue_is_not_sent(slow, key):
+    db, server = slow
+    with db.new_batcher(one(max_wait=0)) as batcher:
+        first = batcher.add(Event(id=key))
+        wait_until(lambda: server.requests)
+        with deadline(0.05):
+            second = batcher.add(Event(id=f"{key}-2"))
+        outcome(db, first)
+        error = error_of(db, second)
+    assert (type(error), error.outcome) == (DeadlineExceeded, Outcome.NOT_APPLIED)
+    assert not db.exists(Event, f"{key}-2")
+
+
+@pytest.mark.engine
+def test_close_without_time_fails_what_was_not_sent(slow, key):
+    db, server = slow
+    batcher = db.new_batcher(one(max_wait=0))
+    futures = [batcher.add(Event(id=key))]
+    wait_until(lambda: server.requests)
+    futures += [batcher.add(Event(id=f"{key}-{number}")) for number in range(3)]
+    result = batcher.close(timeout=0.05)
+    assert [type(one.error) for one in result.unknown] == [OutcomeUnknown]
+    assert [one.item.id for one in result.failed] == [f"{key}-{number}" for number in range(3)]
+    assert {type(error_of(db, future)) for future in futures[1:]} == {BatcherClosed}
+    assert error_of(db, futures[0]).outcome is Outcome.UNKNOWN
+    time.sleep(0.5)
+    assert not any(db.exists(Event, f"{key}-{number}") for number in range(3))  # and it stays at that
+    assert batcher.close() is result
 
 
 # ------------------------------------------------------------------------------------------------- what guards a write
@@ -461,25 +498,6 @@ def test_a_deadline_bounds_the_wait_in_the_queue_and_not_the_write(here, service
     assert here.elapsed > 0  # retries were waited for, on the fake clock
 
 
-def test_an_item_whose_deadline_passes_in_the_queue_is_not_sent(face_kind, service):
-    if face_kind == "asyncio":
-        pytest.skip("the scripted driver holds up the loop")
-    here = scripted(face_kind, service)
-    service.gate.clear()
-    with here.db.new_batcher(one(max_wait=0)) as batcher:
-        first = batcher.add(Event(id="e1"))
-        wait_until(lambda: not batcher._work.queue.has_work)
-        with deadline(0.05):
-            second = batcher.add(Event(id="e2"))
-        time.sleep(0.1)
-        service.gate.set()
-        outcome(here.db, first)
-        error = error_of(here.db, second)
-    assert (type(error), error.outcome) == (DeadlineExceeded, Outcome.NOT_APPLIED)
-    assert set(service.stored()) == {"e1"}
-    here.db.close()
-
-
 # ------------------------------------------------------------------------------------------------------------- the end
 
 
@@ -503,31 +521,8 @@ def test_close_accounts_for_everything_and_may_be_repeated(here, service):
         batcher.delete(Event, "e11")
 
 
-def test_close_without_time_fails_what_was_not_sent(face_kind, service):
-    if face_kind == "asyncio":
-        pytest.skip("the scripted driver holds up the loop: see the next test")
-    here = scripted(face_kind, service)
-    service.gate.clear()
-    batcher = here.db.new_batcher(one(max_wait=0, max_size=2))
-    futures = [batcher.add(Event(id="e0"))]
-    wait_until(lambda: not batcher._work.queue.has_work)
-    futures += [batcher.add(Event(id=f"e{number}")) for number in range(1, 4)]
-    result = batcher.close(timeout=0.05)
-    assert [type(one.error) for one in result.unknown] == [OutcomeUnknown]
-    assert [one.item.id for one in result.failed] == ["e1", "e2", "e3"]
-    assert {type(error_of(here.db, future)) for future in futures[1:]} == {BatcherClosed}
-    assert error_of(here.db, futures[0]).outcome is Outcome.UNKNOWN
-    service.gate.set()
-    time.sleep(0.1)
-    assert set(service.stored()) == {"e0"}  # and it stays at that
-    assert batcher.close() is result
-    here.db.close()
-
-
 @pytest.mark.engine
 def test_tasks_that_are_under_way_are_cancelled_when_the_time_to_close_is_over(engine, made, key):
-    from dynamorm.testing import EngineBackend, FaultServer, answers
-
     held = answers.honest().delayed(5)
     with FaultServer([held], backend=EngineBackend(engine.endpoint)) as server:
 
