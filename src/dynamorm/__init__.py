@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
     from .plugin import Plugin, PluginContext
-    from .plugins.cache import Cache, CacheConfig, CachingPlugin
+    from .plugins import BatchConfig, Cache, CacheConfig, CachingPlugin
 
 __all__ = [
     "DB",
@@ -55,6 +55,7 @@ __all__ = [
     "AppendOnly",
     "AsyncDB",
     "Attr",
+    "BatchConfig",
     "BatchFailure",
     "BatchResult",
     "Cache",
@@ -107,11 +108,12 @@ __all__ = [
 # one of the two faces, a module of models neither.
 _LAZY = {
     "AsyncDB": "faces.aio.db",
+    "BatchConfig": "plugins",
     "BatchFailure": "batch_result",
     "BatchResult": "batch_result",
-    "Cache": "plugins.cache",
-    "CacheConfig": "plugins.cache",
-    "CachingPlugin": "plugins.cache",
+    "Cache": "plugins",
+    "CacheConfig": "plugins",
+    "CachingPlugin": "plugins",
     "DB": "faces.blocking.db",
     "IndexSettings": "schema.table_settings",
     "Page": "ops.queries.pages",

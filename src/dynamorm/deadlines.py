@@ -78,3 +78,8 @@ def remaining() -> float | None:
     """Seconds until the innermost deadline of this thread or task ends, negative behind it; None without one."""
     end = _end.get()
     return None if end is None else end - monotonic()
+
+
+def lift() -> None:
+    """Let what is done from now on in this context have no deadline: for work that is put off, which outlives its caller."""
+    _end.set(None)

@@ -31,6 +31,8 @@ from .errors import ValidationError
 from .limiter import Limiter, Permit
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from dynamorm.codec.replies.checked import StoredItem
     from dynamorm.ops.reads.read_rules import ReadDraft
     from dynamorm.ops.requests import ModelRequests
@@ -74,10 +76,11 @@ class Operation:
     ``verb`` is the name of the method (``"get"``, ``"create"``, ``"all"``; an upsert is ``"update"``). ``model`` is its
     class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
     called on. ``started`` is the monotonic time at which it began, in seconds. ``page`` counts the pages of an iteration
-    from 0; None for what is no iteration.
+    from 0; None for what is no iteration. ``contexts`` are those of the callers (`contextvars.Context`) whose work was put
+    off and is done now, one for each item of a batcher's request; empty for a verb that is called.
     """
 
-    __slots__ = ("_begin", "_key", "index", "limit", "model", "page", "scope", "started", "table", "verb")
+    __slots__ = ("_begin", "_key", "contexts", "index", "limit", "model", "page", "scope", "started", "table", "verb")
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class Operation:
         index: str | None = None,
         limit: int | None = None,
         page: int | None = None,
+        contexts: tuple[Context, ...] = (),
     ) -> None:
         self.verb: str = verb
         self.model: type[Any] | None = model
@@ -101,6 +105,7 @@ class Operation:
         self.page: int | None = page
         self.scope: Mapping[str, str] = scope
         self.started: float = started
+        self.contexts: tuple[Context, ...] = contexts
         self._key = key
         self._begin = begin
 

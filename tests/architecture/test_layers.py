@@ -22,13 +22,14 @@ OWNERS = {
     "socket": ("dynamorm.io.blocking", "dynamorm.io.net", "dynamorm.io.dial", "dynamorm.io.aio_link", *BESIDE),
     "selectors": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
     "select": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
-    # `own_loop` runs what plugins await on the blocking face.
+    # `own_loop` runs what plugins await on the blocking face; the batcher of the asyncio face works by tasks.
     "asyncio": (
         "dynamorm.io.aio",
         "dynamorm.io.aio_acquire",
         "dynamorm.io.aio_bell",
         "dynamorm.io.aio_link",
         "dynamorm.io.own_loop",
+        "dynamorm.plugins.batcher.aio",
         "dynamorm.plugins.cache.aio_link",  # the connections of a client of another library
         *BESIDE,
     ),

@@ -6,7 +6,8 @@ They split by what a payment may do next::
     ├── Retryable                   nothing happened: try again
     │   ├── Throttled               .reasons, .resource
     │   ├── Unavailable (PoolTimeout, ConnectFailed, ServerError)
-    │   └── TransactionConflict
+    │   ├── TransactionConflict
+    │   └── Backpressure            the queue of a batcher is full
     ├── Rejected                    the same call will fail again, and nothing happened unless ``outcome`` says otherwise
     │   ├── ConfigError (UnknownSetting), ModelError
     │   ├── ValidationError (ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
@@ -16,6 +17,7 @@ They split by what a payment may do next::
     │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError, PluginRefused
+    │   ├── BatcherClosed, Superseded
     │   └── ClientError (TokenUsed)             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
@@ -91,6 +93,12 @@ class TransactionConflict(Retryable):
     """Another transaction held the item for the whole retry budget. Nothing was applied."""
 
     code = "ErrTransactionConflict"
+
+
+class Backpressure(Retryable):
+    """The queue of a batcher is full, and its `BatchConfig` says ``on_full="raise"``. Nothing was added."""
+
+    code = "ErrBackpressure"
 
 
 class Rejected(DynamORMError):
@@ -345,6 +353,21 @@ class CredentialsError(Rejected):
     """No credentials were found, or they could not be refreshed."""
 
     code = "ErrCredentials"
+
+
+class BatcherClosed(Rejected):
+    """A batcher was closed before it sent this item, or before it was added. Nothing was applied, and nothing will be."""
+
+    code = "ErrBatcherClosed"
+
+
+class Superseded(Rejected):
+    """An item of a spool was not written after a crash, for somebody else may have written it since.
+
+    Its ``outcome`` is UNKNOWN where the process that crashed had begun to send it: it may have been applied before that.
+    """
+
+    code = "ErrSuperseded"
 
 
 class ClientError(Rejected):

@@ -83,6 +83,19 @@ def _of_many(_session: Session, _args: Arguments, _named: Named) -> dict[str, An
     return {"model": None, "table": None, "key": _nobody}
 
 
+def _of_put_off(_session: Session, args: Arguments, _: Named) -> dict[str, Any]:
+    """A request of a batcher: the model is that of all its items."""
+    items = args[0]
+    contexts = tuple(item.variables for item in items if item.variables is not None)
+    models = {item.plan.model for item in items}
+    return {
+        "model": models.pop() if len(models) == 1 else None,
+        "table": items[0].plan.table if len({item.plan.table for item in items}) == 1 else None,
+        "key": _nobody,
+        "contexts": contexts,
+    }
+
+
 VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
     ("items", "get"): ("get", _by_key),
     ("items", "require"): ("require", _by_key),
@@ -95,6 +108,7 @@ VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
     ("increment", "increment"): ("increment", _of_subject),
     ("batch", "get"): ("batch_get", _of_class),
     ("batch", "write"): ("batch_write", _of_many),
+    ("batch_items", "send"): ("batch_write", _of_put_off),
     ("transact_get", "get"): ("transact_get", _of_many),
     ("open_transaction", "commit"): ("transaction", _of_many),
     ("unique_flows", "find"): ("find_by_unique", _of_class),

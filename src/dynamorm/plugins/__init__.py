@@ -1,10 +1,19 @@
-"""The plugins that come with the library, each in a module of its own: nothing of them is loaded before its first use."""
+"""The plugins that come with the library. Each is a module of its own, loaded when one of its names is asked for."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING, Any
 
-from typing import Any, Final
+if TYPE_CHECKING:
+    from .batcher import AsyncBatcher as AsyncBatcher
+    from .batcher import BatchConfig as BatchConfig
+    from .batcher import Batcher as Batcher
+    from .cache import Cache as Cache
+    from .cache import CacheConfig as CacheConfig
+    from .cache import CachingPlugin as CachingPlugin
 
-_HOMES: Final = {
+_HOMES = {
+    "AsyncBatcher": "batcher",
+    "BatchConfig": "batcher",
+    "Batcher": "batcher",
     "Cache": "cache",
     "CacheConfig": "cache",
     "CachingPlugin": "cache",
@@ -12,8 +21,13 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        from importlib import import_module
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
     from datetime import timedelta
     from decimal import Decimal
-    from types import TracebackType
+    from types import ModuleType, TracebackType
 
     from dynamorm.config.settings import Config
     from dynamorm.expressions.path import Condition, Holds, Path, Update
     from dynamorm.features.unique_repair import UniqueReport
 
     from ...codec.keys import StoredKey
+    from ...plugins import AsyncBatcher, BatchConfig
     from ..face_view import DryRun, Explain
     from .lease import AsyncLease
     from .query import AsyncQuery
@@ -368,13 +369,12 @@ class AsyncDB(AsyncMany):
 
         Example: ``print(await db.explain(lambda db: db.update(payment, Payment.amount.add(5))))``
         """
-        from ..face_view import Explain, Planned, Recorder, check_operation, face_on  # only explain needs it
-
-        check_operation(operation)
-        recorder = Recorder(self._session, reading=False, values=values)
-        with suppress(Planned):
-            await operation(face_on(self, recorder, through=True))
-        return Explain(tuple(recorder.requests))
+        looking = self._looking()
+        looking.check_operation(operation)
+        recorder = looking.Recorder(self._session, reading=False, values=values)
+        with suppress(looking.Planned):
+            await operation(looking.face_on(self, recorder, through=True))
+        return looking.Explain(tuple(recorder.requests))
 
     def dry_run(self, *, values: bool = False) -> DryRun[Self]:
         """A dry run: on the view it gives, reads are real, and writes are checked and written down but not sent.
@@ -383,9 +383,15 @@ class AsyncDB(AsyncMany):
 
         Example: ``async with db.dry_run() as dry: await dry.delete(Payment, "p1")``
         """
-        from ..face_view import DryRun, Recorder  # only dry runs need it
+        looking = self._looking()
+        return looking.DryRun(self, looking.Recorder(self._session, reading=True, values=values))
 
-        return DryRun(self, Recorder(self._session, reading=True, values=values))
+    @staticmethod
+    def _looking() -> ModuleType:
+        """What looks at requests without sending them."""
+        from .. import face_view  # only explain and dry runs need it
+
+        return face_view
 
     def lease(
         self,
@@ -489,6 +495,28 @@ class AsyncDB(AsyncMany):
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return await self._io.run(flow)
+
+    def new_batcher(self, config: BatchConfig | None = None) -> AsyncBatcher:
+        """A batcher: what is added to it one by one is written in requests of many, and each item's end is told by a future.
+
+        With a spool, what a process that crashed has left there is settled before anything new is sent. Of a view, it
+        writes within the view's scope.
+
+        Raises: ConfigError for a spool that another process has, or whose models the program lacks; IntegrityError, naming
+        the file, for a spool that is damaged; what the service answers while a spool is settled, which stays as it is.
+
+        Example: ``async with db.new_batcher(BatchConfig(max_wait=0.1)) as batcher: fill(batcher)``
+        """
+        from ..batch_items import BatchItems  # only who has a batcher needs it
+
+        return self._shipped().AsyncBatcher(BatchItems(self._session), self._io.run, config)
+
+    @staticmethod
+    def _shipped() -> ModuleType:
+        """The plugins that come with the library, by their names: each is loaded with its first use."""
+        from dynamorm import plugins  # only who asks for one
+
+        return plugins
 
     async def close(self) -> None:
         """Close the connections. A call after that raises. Of a view it closes nothing: the connections are its database's.
