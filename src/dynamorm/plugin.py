@@ -15,6 +15,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``around(call)`` | wraps each request with its retries; see `AroundHook` |
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
+| ``explained(request, config)`` | says something of a request that `explain` shows, in one line, or None |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
 | ``opened(db)``, ``closed(db)`` | the first verb of a database is about to begin; the database is closed |
 """

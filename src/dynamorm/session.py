@@ -65,7 +65,15 @@ class Session(Context):
     def use(self, plugins: tuple[Any, ...]) -> None:
         """Compose what these plugins add, outermost first. They take the place of those that were given before."""
         self._plugins = plugins
+        if not self.is_used:
+            self._use_in_models(plugins)
+        self.notes: tuple[Callable[..., str | None], ...] = _members(plugins, "explained")
         self.channel.observers = _members(plugins, "observe")
+        self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *_asking(plugins))
+        self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
+
+    def _use_in_models(self, plugins: tuple[Any, ...]) -> None:
+        """What plugins add to models and their writes: settled with the first use of one."""
         self.registry: Registry = Registry(
             field_hooks=_members(plugins, "field"),
             model_hooks=_members(plugins, "model"),
@@ -77,13 +85,17 @@ class Session(Context):
         )
         self._reading = _members(plugins, "read_rule")
         self.rules_may_read: bool = bool(_members(plugins, "write_rule"))
-        self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *_asking(plugins))
-        self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
 
     @property
     def plugins(self) -> tuple[Any, ...]:
         """The plugins, outermost first."""
         return self._plugins
+
+    @property
+    def models(self) -> tuple[tuple[str, type[Any]], ...]:
+        """The models that have been used, each with its table."""
+        plans = [*self._plans.values(), *(plan for view in tuple(self._views.values()) for plan in view.values())]
+        return tuple({(plan.table, plan.codec.schema.model): None for plan in tuple(plans)})
 
     @property
     def shows_calls(self) -> bool:
@@ -94,6 +106,11 @@ class Session(Context):
     def is_used(self) -> bool:
         """Whether a model has been used or a view was made, so that what plugins add is settled."""
         return bool(self._plans) or self._has_views
+
+    @property
+    def has_views(self) -> bool:
+        """Whether a view was made, which keeps the plugins of that moment."""
+        return self._has_views
 
     def stand_in(self, verbs: Any) -> None:
         """Let the faces find the flows of the verbs here: the module of the verbs, or what stands in for it."""

@@ -52,11 +52,14 @@ class Face:
     def use(self, *plugins: Any, on_error: Literal["log", "raise_after"] = "log") -> None:
         """Register plugins, outermost first; to be called before the first call of the database.
 
+        A plugin that adds nothing to models and their writes may be registered after that, too, as long as there is no view.
+
         A plugin is an object with any of the members that `dynamorm.plugin` lists; `dynamorm.plugin.Plugin` is the simple one.
         What fails behind a verb in its hooks is logged; with ``on_error="raise_after"`` it is raised, as `PluginError` with
         the verb's result.
 
-        Raises: ConfigError for two plugins of one name, and after the first call or the first view.
+        Raises: ConfigError for two plugins of one name, after the first view, and after the first call for one that adds to
+        models.
 
         Example: ``db.use(SlowQueries(), Outbox(table="events"))``
         """

@@ -30,9 +30,13 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 
 
 _PLAIN: Final = (
-    "operation", "write_rule", "read_rule", "finish", "field", "model", "around", "admit", "observed", "observe", "forked"
+    "operation", "write_rule", "read_rule", "finish", "field", "model", "around", "admit", "observed", "observe", "explained",
+    "forked",
 )  # fmt: skip
 """The moments at which nothing is awaited."""
+
+_OF_MODELS: Final = ("write_rule", "read_rule", "finish", "field", "model", "options")
+"""The members by which a plugin adds to models and their writes, which is settled with the first use of one."""
 
 
 def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
@@ -40,7 +44,7 @@ def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = Fa
     added = tuple(plugins)
     if session.scope:
         raise ConfigError("a view has the plugins of its database: call db.use() before db.view()")
-    if session.is_used:
+    if session.has_views or (session.is_used and not all(map(_only_looks_on, added))):
         raise ConfigError(
             "plugins are registered before the first call and the first view, for what they add to a model is settled with"
             " its first use: call db.use() right after the database is made"
@@ -58,6 +62,11 @@ def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = Fa
     session.use(every)
     _surround(session)
     _watch_forks(added)
+
+
+def _only_looks_on(plugin: Any) -> bool:
+    """Whether a plugin adds nothing to models, so that it may come after the first call."""
+    return all(getattr(plugin, name, None) is None for name in _OF_MODELS)
 
 
 def _check_moments(plugin: Any) -> None:

@@ -32,7 +32,8 @@ class Context(ABC):
     """One database as the operations see it.
 
     ``call`` makes one call, with the plugins around it; ``channel`` is what it goes through. ``run`` drives a flow on the face's
-    driver. ``scope`` is that of the view. ``finishers`` are the plugins that add to transactions: name and function.
+    driver. ``scope`` is that of the view. ``finishers`` are the plugins that add to transactions: name and function. ``notes``
+    are the functions of plugins that have something to say of an explained request.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Context(ABC):
         "config",
         "endpoint",
         "finishers",
+        "notes",
         "random_bytes",
         "reads",
         "registry",
@@ -61,6 +63,7 @@ class Context(ABC):
         self.random_bytes: Callable[[int], bytes] = os.urandom
         self.run: Callable[[Flow[Any]], Any] | None = None
         self.scope: Mapping[str, str] = {}
+        self.notes: tuple[Callable[..., str | None], ...] = ()
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = ()
         self.rules_may_read: bool = False
         self.reads: Reads | None = None  # of one verb, where rules may read other items

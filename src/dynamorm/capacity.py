@@ -1,4 +1,6 @@
-"""What a request will cost in capacity units, as far as that can be known before it is sent. Pure arithmetic.
+"""What requests cost in capacity units: by the sizes of items, and as far as can be known before a request is sent.
+
+Pure arithmetic, and public: `item_size`, `read_units`, `write_units`, and `capacity_of` for what was not sent yet.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html and
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
@@ -13,6 +15,8 @@ from msgspec import Struct
 
 from dynamorm.codec.types.size import MAX_ITEM, item_size
 from dynamorm.schema.schema import Index, Schema
+
+__all__ = ["PAGE", "READ_UNIT", "WRITE_UNIT", "Capacity", "IndexView", "capacity_of", "index_views", "item_size", "read_units", "write_units"]  # fmt: skip
 
 READ_UNIT: Final = 4096
 """Bytes of an item that one read unit pays for."""
@@ -41,6 +45,71 @@ class Capacity(Struct, frozen=True, kw_only=True):
         return f"{self.least:g}{most} {self.kind} units ({self.why})"
 
 
+class IndexView(Struct, frozen=True):
+    """What an index holds of an item: ``keys`` are the stored names of its key and of the table's, ``kept`` all names that it
+    holds, None for whole items.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    kept: frozenset[str] | None = None
+
+    def of(self, item: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The part of an item that is in the index, None when the item is not."""
+        if item is None or not all(name in item for name in self.keys):
+            return None
+        return item if self.kept is None else {name: value for name, value in item.items() if name in self.kept}
+
+
+def index_views(schema: Schema) -> tuple[IndexView, ...]:
+    """The indexes of a model, as `write_units` takes them.
+
+    Example: ``write_units(None, item, indexes=index_views(schema))``
+    """
+    return tuple(_view(schema, index) for index in schema.indexes.values())
+
+
+def read_units(size: int, *, consistent: bool = False, transactional: bool = False) -> float:
+    """The units of reading so many bytes: 4 KB for each, half of that without ``consistent``, twice in a transaction.
+
+    Reading an item that is not there takes what the smallest one does. A query adds the sizes of what it reads, and then
+    rounds up.
+
+    Example: ``read_units(4096, consistent=True) == 1``
+    """
+    return max(1, -(-size // READ_UNIT)) * (2.0 if transactional else 1.0 if consistent else 0.5)
+
+
+def write_units(
+    old: dict[str, Any] | None,
+    new: dict[str, Any] | None,
+    *,
+    transactional: bool = False,
+    indexes: Iterable[IndexView] = (),
+) -> dict[str | None, float]:
+    """The units of one write, of the table (None) and of each index that it changes: from ``old`` to ``new``, both in wire
+    form, None for no item.
+
+    The table takes the larger of both, 1 KB for each unit, twice that in a transaction. An index takes nothing where what it
+    holds stays the same, one write where that changes, and two where its key changes: the old entry goes, the new one comes.
+    What an index takes is the same in a transaction.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations.Writes
+
+    Example: ``sum(write_units(None, item).values())``
+    """
+    size = max(0 if item is None else item_size(item) for item in (old, new))
+    units: dict[str | None, float] = {None: _units(size) * (2.0 if transactional else 1.0)}
+    for index in indexes:
+        was, becomes = index.of(old), index.of(new)
+        if was == becomes:
+            continue
+        sizes = [_units(item_size(entry)) for entry in (was, becomes) if entry is not None]
+        moved = was is None or becomes is None or any(was[key] != becomes[key] for key in index.keys)
+        units[index.name] = float(sum(sizes) if moved else max(sizes))
+    return units
+
+
 def capacity_of(operation: str, body: dict[str, Any], schemas: Callable[[str], Iterable[Schema]]) -> Capacity | None:
     """What a request of this operation will cost, or None for one that is free or not known.
 
@@ -54,10 +123,10 @@ def capacity_of(operation: str, body: dict[str, Any], schemas: Callable[[str], I
     if not writes:
         return None
     twice = 2 if operation == "TransactWriteItems" else 1
-    least = sum(_write(kind, write, schemas(write.get("TableName", ""))) for kind, write in writes)
+    least = sum(_write(kind, write, schemas(write.get("TableName", "")), twice) for kind, write in writes)
     return Capacity(
         kind="write",
-        least=float(least * twice),
+        least=float(least),
         most=None,
         why=("twice the units, since it is a transaction; " if twice == 2 else "")
         + "more when the stored item is larger, or its index entries change",
@@ -100,33 +169,21 @@ def _writes(operation: str, body: dict[str, Any]) -> list[tuple[str, dict[str, A
     return []
 
 
-def _write(kind: str, body: dict[str, Any], schemas: Iterable[Schema]) -> int:
-    """Units of one write outside a transaction, at the least."""
+def _write(kind: str, body: dict[str, Any], schemas: Iterable[Schema], twice: int) -> float:
+    """Units of one write, at the least: of what is stored already nothing is known."""
     if kind != "Put":
-        return 1  # the stored item's size decides, and it is not known
-    item = body["Item"]
-    units = _units(item_size(item))
-    seen: set[str] = set()
-    for schema in schemas:
-        for index in schema.indexes.values():
-            entry = _entry(schema, index, item)
-            if entry is not None and index.name not in seen:
-                seen.add(index.name)
-                units += _units(item_size(entry))
-    return units
+        return twice  # the stored item's size decides
+    views = {view.name: view for schema in schemas for view in index_views(schema)}
+    return sum(write_units(None, body["Item"], transactional=twice == 2, indexes=views.values()).values())
 
 
-def _entry(schema: Schema, index: Index, item: dict[str, Any]) -> dict[str, Any] | None:
-    """What an index holds of an item, None when the item is not in it."""
-    stored = [schema.fields[name].stored for name in index.fields]
-    if not all(name in item for name in stored):
-        return None
-    if index.projection == "ALL":
-        return item
+def _view(schema: Schema, index: Index) -> IndexView:
     assert schema.key is not None  # a schema with a table has a key
+    keys = tuple(schema.fields[name].stored for name in (*index.fields, *schema.key.fields))
+    if index.projection == "ALL":
+        return IndexView(index.name, keys)
     included = index.projection if isinstance(index.projection, tuple) else ()
-    kept = {*stored, *(schema.fields[name].stored for name in (*schema.key.fields, *included))}
-    return {name: value for name, value in item.items() if name in kept}
+    return IndexView(index.name, keys, frozenset((*keys, *(schema.fields[name].stored for name in included))))
 
 
 def _units(size: int) -> int:
