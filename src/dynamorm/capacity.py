@@ -46,8 +46,9 @@ class Capacity(Struct, frozen=True, kw_only=True):
 
 
 class IndexView(Struct, frozen=True):
-    """What an index holds of an item: ``keys`` are the stored names of its key and of the table's, ``kept`` all names that it
-    holds, None for whole items.
+    """What an index holds of an item.
+
+    ``keys`` are the stored names of its key and of the table's, ``kept`` all names that it holds, None for whole items.
     """
 
     name: str
@@ -87,10 +88,9 @@ def write_units(
     transactional: bool = False,
     indexes: Iterable[IndexView] = (),
 ) -> dict[str | None, float]:
-    """The units of one write, of the table (None) and of each index that it changes: from ``old`` to ``new``, both in wire
-    form, None for no item.
+    """The units of one write, of the table (None) and of each index that it changes.
 
-    The table takes the larger of both, 1 KB for each unit, twice that in a transaction. An index takes nothing where what it
+    ``old`` and ``new`` are the item before and after, in wire form; None is no item. The table takes the larger of both, 1 KB for each unit, twice that in a transaction. An index takes nothing where what it
     holds stays the same, one write where that changes, and two where its key changes: the old entry goes, the new one comes.
     What an index takes is the same in a transaction.
 

@@ -29,6 +29,8 @@ OWNERS = {
         "dynamorm.io.aio_bell",
         "dynamorm.io.aio_link",
         "dynamorm.io.own_loop",
+        # What they start on the asyncio face is a task.
+        "dynamorm.plugins",
         *BESIDE,
     ),
     "ssl": ("dynamorm.io", *BESIDE),
@@ -39,7 +41,8 @@ OWNERS = {
     "pydantic": ("dynamorm.adapters", *BESIDE),
     "fastapi": ("dynamorm.adapters", *BESIDE),
     "requests": (),
-    "urllib.request": (),
+    # A command, which fetches a price list.
+    "urllib.request": ("dynamorm.plugins.cost.__main__",),
 }
 
 # What stands beside the core, on its public face.

@@ -64,6 +64,24 @@ def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = Fa
     _watch_forks(added)
 
 
+def register_watcher(session: Session, plugin: Any, setting: str) -> None:
+    """Register a plugin of the library's own at the first question to it. Raises: ConfigError where that is too late."""
+    if session.has_views or session.scope:
+        raise ConfigError(
+            f"the views of this database are not measured: say {setting}, or db.use({type(plugin).__name__}()) right after"
+            " the database is made"
+        )
+    register(session, (plugin,))
+
+
+def tables_of(session: Session) -> dict[str, tuple[type[Any], ...]]:
+    """The models that have been used, by table."""
+    found: dict[str, list[type[Any]]] = {}
+    for table, model in session.models:
+        found.setdefault(table, []).append(model)
+    return {table: tuple(models) for table, models in found.items()}
+
+
 def _only_looks_on(plugin: Any) -> bool:
     """Whether a plugin adds nothing to models, so that it may come after the first call."""
     return all(getattr(plugin, name, None) is None for name in _OF_MODELS)

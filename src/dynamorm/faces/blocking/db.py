@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dynamorm.config.settings import Config
     from dynamorm.expressions.path import Condition, Holds, Path, Update
     from dynamorm.features.unique_repair import UniqueReport
+    from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
 
     from ...codec.keys import StoredKey
     from ..face_view import DryRun, Explain
@@ -54,6 +55,8 @@ class DB(Many):
         self._session = session = open_session(config, extensions)
         self._io = open_driver(session)
         session.run = self._io.run
+        if session.config.cost_tracking:
+            self._costs()
 
     @property
     def tables(self) -> Tables:
@@ -486,6 +489,51 @@ class DB(Many):
             self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return self._io.run(flow)
+
+    def costs(self) -> CostReport:
+        """The capacity units that have been taken, by verb, model, index and scope.
+
+        They are measured from ``Config(cost_tracking=True)``, ``db.use(CostPlugin())`` or the first such question on: what was
+        before is not known, and `CostReport.window` says since when.
+
+        Raises: ConfigError where there is a view, which measures nothing, and none of the two was said before.
+
+        Example: ``db.costs().units("create", Payment).write``
+        """
+        return self._costs().report(self._plugins().tables_of(self._session))
+
+    def estimate_monthly_cost(self) -> CostEstimate:
+        """What this database costs in a month if it goes on like this, in dollars: requests, storage and what else is paid.
+
+        The sizes of tables are asked for, at most every six hours; where that is refused the estimate is without them.
+
+        Raises: ConfigError for a Region whose prices are not known, and as `costs`.
+
+        Example: ``print(f"{db.estimate_monthly_cost():.2f}")``
+        """
+        return self._io.run(self._costs().estimating(self, self._plugins().tables_of(self._session)))
+
+    def set_cost_alert(self, limit: float | Decimal, /, callback: Callable[[CostAlert], Any] | None = None) -> None:
+        """Be told once in a UTC month when 50, 80 and 100 % of a limit in dollars are reached, and when they will be.
+
+        ``callback`` is given a `CostAlert`, in a thread of its own, never inside a verb; without one a warning is logged. Each
+        process speaks of its own costs. A second call takes the place of the first; a month has at most six alerts.
+
+        Raises: ValidationError for a limit that is no amount above 0; ConfigError as `estimate_monthly_cost`.
+
+        Example: ``db.set_cost_alert(1000, callback=print)``
+        """
+        self._io.run(self._costs().alerting(self, limit, callback))
+
+    def _costs(self) -> CostPlugin:
+        """What measures the costs; registered now where it is not there."""
+        from dynamorm.plugins.cost import CostPlugin, cost_plugin  # only where somebody asks
+
+        found = cost_plugin(self._session.plugins)
+        if found is None:
+            found = CostPlugin()
+            self._plugins().register_watcher(self._session, found, "Config(cost_tracking=True)")
+        return found
 
     def close(self) -> None:
         """Close the connections. A call after that raises. Of a view it closes nothing: the connections are its database's.

@@ -38,7 +38,9 @@ def get(
 
         return get_selected(context, plan, codec.key_json(key), select, consistent=consistent)
     asked = codec.key_json(key)
-    op = Op("GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item_of, asked), prepare=plan.prepare)
+    op = Op(
+        "GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item_of, asked), prepare=plan.prepare
+    )
     return context.call(op)
 
 
