@@ -48,11 +48,11 @@ class CostEstimate(Struct, frozen=True, kw_only=True):
 
     ``total`` is the sum of ``breakdown``, by component: ``read``, ``write``, ``storage``, ``streams``, ``backup`` (recovery to
     a point in time), ``replicas`` (writes in the other Regions of global tables), ``kms``; None for one of which nothing is
-    known, because no table tells it or its price is not known. ``by_model`` has the names of models, and of tables that
+    known, because no table tells it or its price is not known: ``unknown`` says what is missing, in words. ``by_model`` has the names of models, and of tables that
     several share; ``by_scope`` those of scopes (``"tenant=t1"``), ``""`` for what has none. The sum of each is the total.
 
-    ``window`` is how long it was measured. ``confidence`` is ``"low"`` below 10 minutes and where something is ``unknown``
-    (said in words), ``"high"`` from 24 hours on. ``uncertain`` is what attempts without an answer may cost besides, and no
+    ``window`` is how long it was measured. ``confidence`` is ``"low"`` below 10 minutes and where the size of a table or a price
+    of requests or storage is not known, ``"high"`` from 24 hours on. ``uncertain`` is what attempts without an answer may cost besides, and no
     part of the total. ``priced_on`` is the day of the prices. ``modes`` compares on-demand and provisioned for each table.
 
     Nothing is subtracted for free tiers, savings plans and reserved capacity, and what other processes do is not in it.
@@ -88,6 +88,8 @@ class Cells:
         self.amounts: dict[tuple[str, str, str], Decimal] = {}
         self.known: set[str] = set()
         self.unknown: dict[str, None] = {}
+        self.lacks: bool = False
+        """Whether a large part may be missing: requests or storage."""
         self.fixed: Decimal = Decimal(0)
 
     def add(self, component: str, model: str, scope: str, amount: Decimal, *, fixed: bool = False) -> None:
@@ -103,6 +105,7 @@ class Cells:
         """The price, 0 where it is not known, which is said."""
         if price is None:
             self.unknown[f"the price of {what}"] = None
+            self.lacks |= component in {"read", "write", "storage"}
             return Decimal(0)
         self.known.add(component)
         return price
@@ -141,7 +144,7 @@ def estimate_of(
         by_model=cells.sums(lambda where: where[1]),
         by_scope=cells.sums(lambda where: where[2]),
         window=window,
-        confidence="low" if window < LITTLE or cells.unknown else "high" if window >= MUCH else "medium",
+        confidence="low" if window < LITTLE or cells.lacks else "high" if window >= MUCH else "medium",
         priced_on=prices.priced_on,
         currency=prices.currency,
         uncertain=uncertain.quantize(_CELL),
@@ -207,6 +210,7 @@ def _table(plugin: CostPlugin, cells: Cells, table: str, tables: Tables, prices:
     found = plugin.facts.of(table)
     if found is None:
         cells.unknown[f"the size of the table {table}"] = None
+        cells.lacks = True
         return
     models = tables.get(table, ())
     name = models[0].__name__ if len(models) == 1 else table
