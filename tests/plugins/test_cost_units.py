@@ -1,6 +1,6 @@
 """The units of a database: as the service reports them, to the unit; and what is said of what it does not report.
 
-``DYNAMORM_COST_OPERATIONS=10000`` makes the random run as long as the promise says.
+``DYNAMORM_TEST_COST_OPERATIONS=10000`` makes the random run as long as the promise says.
 """
 
 import json
@@ -20,7 +20,7 @@ from tests.conftest import ENGINE
 
 pytestmark = pytest.mark.engine
 
-OPERATIONS = int(os.environ.get("DYNAMORM_COST_OPERATIONS", "250"))
+OPERATIONS = int(os.environ.get("DYNAMORM_TEST_COST_OPERATIONS", "250"))
 
 
 class Payment(Model, table="payments"):
