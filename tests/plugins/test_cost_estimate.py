@@ -314,7 +314,7 @@ def traffic(db, clock, key, pattern, hours=24):  # noqa: F811
 
     (entry,) = {row.table for row, _ in plugin.ledger.rows()}
     for hour in range(hours):
-        for minute in range(60):
+        for _ in range(60):
             units = pattern(hour) / 60
             plugin.ledger.note((clock.now, REPORTED, "GetItem", "get", Payment, {}, [Part(entry, None, units, 0.0)]))
             plugin.ledger.settle()

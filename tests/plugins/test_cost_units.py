@@ -73,7 +73,7 @@ class Service:
         return b"SELECT" not in call.body
 
 
-def random_operation(dice, db, key):
+def random_operation(dice, db, key):  # noqa: F811
     """One operation of any kind, on few items, so that conditions fail and items are replaced and moved in indexes."""
     id, number = f"{key}{dice.randrange(12)}", dice.randrange(6)
     text = "x" * dice.choice([0, 10, 900, 1500, 5000, 9000])
