@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from .arguments import check_seconds
+from .errors import InvalidUse
 
 if TYPE_CHECKING:
     from .limiter import Limiter
@@ -42,7 +43,20 @@ class Send(Struct, eq=False):
     largest: int = MAX_BODY
 
 
-class Sleep:
+class _Effect:
+    """What is yielded, and neither run by ``yield from`` nor entered by ``with``."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __iter__(self) -> NoReturn:
+            raise InvalidUse(
+                f"{type(self).__name__} is one effect and no flow: `yield {type(self).__name__}(...)`, without from"
+            )
+
+
+class Sleep(_Effect):
     """Wait ``seconds``. Answered with None."""
 
     __slots__ = ("seconds",)
@@ -51,7 +65,7 @@ class Sleep:
         self.seconds: float = seconds
 
 
-class Call:
+class Call(_Effect):
     """Run a function that may block: a credential look-up, a user's hook.
 
     The blocking driver calls ``sync``. The asyncio driver awaits ``async_()`` when given, else runs ``sync`` in a
@@ -67,12 +81,16 @@ class Call:
         async_: Callable[[], Coroutine[Any, Any, Any]] | None = None,
         timeout: float | None = None,
     ) -> None:
+        functions: tuple[Any, Any] = sync, sync if async_ is None else async_
+        for function in functions:
+            if not callable(function):
+                raise _not_called(function)
         self.sync: Callable[[], Any] = sync
         self.async_: Callable[[], Coroutine[Any, Any, Any]] | None = async_
         self.timeout: float | None = timeout
 
 
-class Gather:
+class Gather(_Effect):
     """Run several flows, at most ``limit`` at once. Answered with their results in order.
 
     The first failure is thrown in after every started flow has ended: nothing is abandoned half way.
@@ -85,7 +103,7 @@ class Gather:
         self.limit: int = limit
 
 
-class Acquire:
+class Acquire(_Effect):
     """Wait for a place of a limiter, in the order in which the flows came. Answered with a `dynamorm.limiter.Permit`.
 
     ``timeout`` in seconds (0: a place that is free, or none) and the caller's `dynamorm.deadline` bound the waiting; without
@@ -103,16 +121,36 @@ class Acquire:
     __slots__ = ("limiter", "timeout")
 
     def __init__(self, limiter: Limiter, timeout: float | timedelta | None = None) -> None:
+        source: Any = limiter  # to who checks types it is right already
+        if isinstance(source, type) or not hasattr(source, "permit"):
+            given = "None" if source is None else type(source).__name__
+            raise InvalidUse(
+                f"Acquire waits for a place of a Limiter, which all that share the places have in common, not {given}: make"
+                " it once, self.limiter = Limiter(20), and say `yield Acquire(self.limiter)`"
+            )
         self.limiter: Limiter = limiter
         self.timeout: float | None = None if timeout is None else check_seconds("timeout", timeout, 0.0, _LONGEST)
 
+    if not TYPE_CHECKING:
 
-class AttemptRefused(Exception):
-    """Thrown in in the place of a reply: a plugin has refused the attempt, and ``error`` is why. Nothing of it was sent."""
+        def __enter__(self) -> NoReturn:
+            raise InvalidUse(
+                "Acquire only asks for a place: the permit is what it is answered with, `with (yield Acquire(limiter)):`"
+            )
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error: Exception = error
+        def __exit__(self, *_: object) -> None:
+            """Never reached; `with` looks for it first."""
+
+
+def _not_called(given: Any) -> InvalidUse:
+    """The error for what stands in the place of a function that `Call` is to call; a coroutine is closed."""
+    if hasattr(given, "cr_code"):
+        given.close()
+    kind = "None" if given is None else type(given).__name__
+    return InvalidUse(
+        f"Call takes a function for the blocking face, and a coroutine function for the asyncio face, not {kind}: it calls"
+        " them itself, `yield Call(fetch, fetch_async)`"
+    )
 
 
 class Reply(Protocol):

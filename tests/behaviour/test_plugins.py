@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dynamorm import Attr, Model, Outcome, Presets, attr, partition_key, sort_key, version
+from dynamorm import AsyncDB, Attr, Model, Outcome, Presets, attr, partition_key, sort_key, version
 from dynamorm.errors import (
     AlreadyExists,
     ConfigError,
@@ -468,6 +468,89 @@ def test_plugins_live_as_long_as_their_database(engine, made, face_kind, caplog,
         face._loop.stop()
 
 
+def test_a_plugin_is_told_of_the_opening_before_the_first_verb(engine, made, face_kind, key):
+    told = []
+
+    class Living:
+        def __init__(self, name, fails=0):
+            self.name, self.fails = name, fails
+
+        def tell(self):
+            told.append(f"{self.name} opened")
+            if self.fails:
+                self.fails -= 1
+                raise RuntimeError("not yet")
+
+        if face_kind == "blocking":
+
+            def opened(self, db):
+                self.tell()
+                assert db.get(Payment, "none") is None  # it may use its database
+        else:
+
+            async def opened(self, db):
+                self.tell()
+                assert await db.get(Payment, "none") is None
+
+        def closed(self, db):
+            told.append(f"{self.name} closed")
+
+    config = Presets.local_development(endpoint=engine.endpoint, table_prefix=made)
+    face = Face(face_kind, config)
+    with face._db:
+        face._db.use(Living("first"), Living("second", fails=1))
+        assert told == []
+        with pytest.raises(RuntimeError, match="not yet"):
+            face.create(Payment(id=key))
+        assert face.get(Payment, key) is None
+        face.create(Payment(id=key))
+        assert told == ["first opened", "second opened", "second opened"]
+    assert told[3:] == ["second closed", "first closed"]
+    if face._loop is not None:
+        face._loop.stop()
+
+
+def test_a_plugin_that_was_never_told_of_the_opening_is_not_told_of_the_end(engine, made, face_kind):
+    told = []
+
+    class Living:
+        name = "living"
+
+        def closed(self, db):
+            told.append("closed")
+
+    face = Face(face_kind, Presets.local_development(endpoint=engine.endpoint), extensions=(Living(),))
+    face.close()
+    assert told == []
+
+
+def test_many_first_verbs_wait_for_one_opening(engine, made, key):
+    told, seen = [], []
+
+    class Living:
+        name = "living"
+
+        async def opened(self, db):
+            told.append("begun")
+            await asyncio.sleep(0.05)
+            told.append("done")
+
+        def operation(self, next):
+            def verb(operation):
+                seen.append(list(told))
+                return (yield from next(operation))
+
+            return verb
+
+    async def main():
+        async with AsyncDB(Presets.local_development(endpoint=engine.endpoint, table_prefix=made)) as db:
+            db.use(Living())
+            await asyncio.gather(*(db.get(Payment, f"{key}{number}") for number in range(5)))
+
+    asyncio.run(main())
+    assert seen == [["begun", "done"]] * 5
+
+
 def test_without_hooks_nothing_stands_around_a_verb(plugged, key):
     class Nothing(Plugin):
         pass
@@ -515,7 +598,7 @@ def test_closing_a_view_closes_nothing(plugged, key):
         view.create(Payment(id=key))
     db.view(tenant="t2").close()
     assert db.get(Payment, key).id == key
-    assert told == []
+    assert told == ["opened"]
 
 
 class Owned(Exception):
@@ -575,7 +658,7 @@ def test_an_operation_that_is_no_layer_is_refused(plugged):
         def operation(self, next):
             del next
 
-    with pytest.raises(ConfigError, match=r"operation\(next\) of a plugin returns a function"):
+    with pytest.raises(ConfigError, match=r"operation\(next\) of the plugin lost returns a function .*not None"):
         plugged(Lost())
 
 

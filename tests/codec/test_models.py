@@ -456,6 +456,7 @@ class TestPlugins:
         differing = [line.strip() for line in active.splitlines() if line not in plain.splitlines()]
         assert differing == [
             "x = seal_number(x)",
+            "if x.__class__ is not dict: refuse_sealed('Card', 'number', x)",
             'o.number = None if x is U else (None if "NULL" in x else (x.S if (x := open_number(x)) is not None else None))',
         ]
 

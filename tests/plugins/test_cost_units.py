@@ -254,14 +254,33 @@ def test_or_with_the_setting(engine, made, key, face_kind):  # noqa: F811
     face.close()
 
 
-def test_views_are_measured_from_the_beginning_or_not_at_all(plugged, key):  # noqa: F811
+def test_a_view_is_measured_with_its_database(plugged, key):  # noqa: F811
     db = plugged()
     view = db.view(tenant="t1")
-    for asked in (db.costs, db.estimate_monthly_cost, lambda: db.set_cost_alert(5)):
-        with pytest.raises(ConfigError, match=r"Config\(cost_tracking=True\), or db\.use\(CostPlugin\(\)\)"):
-            asked()
-    with pytest.raises(ConfigError, match="views"):
+    with pytest.raises(ConfigError, match="a view has the plugins of its database"):
         view.costs()
+    db.costs()
+    view.get(Payment, key)
+    assert db.costs().units(tenant="t1") == view.costs().units("get")
+    assert view.costs().units().read == Decimal("0.5")
+
+
+def test_a_late_question_leaves_requests_with_a_token_as_they_are(plugged, key):  # noqa: F811
+    """Else the same transaction, sent again with the caller's token, would be another one to the service."""
+    db = plugged()
+
+    def pay():
+        with db.transaction(token=key) as tx:
+            tx.put(Order(customer=key, number=1))
+
+    pay()
+    assert db.costs().units().write == 0
+    pay()
+    costs = db.costs()
+    assert costs.units("transaction").write == 0
+    assert costs.estimated.units("transaction").write == 2
+    db.put(Order(customer=key, number=2))
+    assert costs.units("put").write == 1
 
 
 def test_without_a_question_nothing_is_asked(plugged, key):  # noqa: F811

@@ -52,23 +52,21 @@ class Face:
     def use(self, *plugins: Any, on_error: Literal["log", "raise_after"] = "log") -> None:
         """Register plugins, outermost first; to be called before the first call of the database.
 
-        A plugin that adds nothing to models and their writes may be registered after that, too, as long as there is no view.
-
         A plugin is an object with any of the members that `dynamorm.plugin` lists; `dynamorm.plugin.Plugin` is the simple one.
         What fails behind a verb in its hooks is logged; with ``on_error="raise_after"`` it is raised, as `PluginError` with
         the verb's result.
 
-        Raises: ConfigError for two plugins of one name, after the first view, and after the first call for one that adds to
-        models.
+        Raises: ConfigError for what is no plugin, a misspelled moment and a hook that nobody could ask; for two plugins of one
+        name; and after the first call or the first view.
 
         Example: ``db.use(SlowQueries(), Outbox(table="events"))``
         """
         on_error = check_choice("on_error", on_error, ("log", "raise_after"), error=ConfigError)
-        self._plugins().register(self._session, plugins, raise_after=on_error == "raise_after")
+        self._plugins().register(self._session, self, plugins, raise_after=on_error == "raise_after")
 
     @staticmethod
     def _plugins() -> ModuleType:
-        """What registers plugins, and tells them that their database is opened and closed."""
+        """What registers plugins."""
         from . import plugins  # only where there are plugins
 
         return plugins

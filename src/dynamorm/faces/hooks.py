@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Call, Flow
-from dynamorm.errors import DynamORMError, PluginError, PluginRefused
+from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
 from dynamorm.io.own_loop import on_a_loop
 from dynamorm.log import logger
 from dynamorm.plugin import HOOKS, PluginContext
@@ -31,7 +31,10 @@ class Hooks:
         self._name = name
         self._raise_after = raise_after
         self._before, self._after, self._failed = (
-            _flow_of(hook) if (hook := getattr(plugin, member, None)) is not None else None for member in HOOKS
+            None
+            if (hook := getattr(plugin, member, None)) is None
+            else _flow_of(hook, f"{member} of the plugin {name}")
+            for member in HOOKS
         )
         self._silent_until = 0.0
 
@@ -88,7 +91,7 @@ class Hooks:
         logger.warning("a hook of the plugin %s failed", self._name, exc_info=error)
 
 
-def _flow_of(hook: Callable[..., Any]) -> Callable[..., Flow[Any]]:
+def _flow_of(hook: Callable[..., Any], what: str) -> Callable[..., Flow[Any]]:
     """A hook as a flow, whichever kind of function it is."""
     if iscoroutinefunction(hook):
 
@@ -98,7 +101,13 @@ def _flow_of(hook: Callable[..., Any]) -> Callable[..., Flow[Any]]:
         return awaited
 
     def plain(*args: Any) -> Flow[Any]:
-        return hook(*args)
+        result = hook(*args)
+        if hasattr(result, "cr_code"):  # of a decorator that hides what it wraps
+            result.close()
+            raise InvalidUse(
+                f"{what} gave a coroutine, and is no coroutine function, so that nobody awaits it: `async def` it"
+            )
+        return result
         yield
 
     return plain

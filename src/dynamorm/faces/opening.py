@@ -24,7 +24,7 @@ _INHERITED = "_DYNAMORM_EMBEDDED_ENGINE"
 """The environment variable by which a child process finds the engine of its parent. Of no meaning to `Config`."""
 
 
-def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
+def open_session(config: Config | None, extensions: tuple[Any, ...], face: Any) -> Session:
     """The session of a new face."""
     config = Config.from_env() if config is None else config
     if not isinstance(config, Config):
@@ -38,7 +38,7 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
     if extensions:
         from .plugins import register  # only where there are plugins
 
-        register(session, extensions)
+        register(session, face, extensions)
     return session
 
 

@@ -5,15 +5,15 @@ What is composed: for each plugin, outermost first, its hooks and then its own l
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.log import logger
-from dynamorm.plugin import HOOKS, Plugin
+from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
+from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
 from dynamorm.session import name_of
 
 from . import verbs
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from dynamorm.plugin import VerbFlow
     from dynamorm.session import Session
 
+    from .life import Life
+
+T = TypeVar("T")
+
+_FINDING: Final = threading.RLock()
+
 LONGEST_SCOPE: Final = 256
 """Characters of a value of a scope: it becomes a part of keys, which have at most 1,024 bytes.
 
@@ -29,83 +35,148 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 """
 
 
-_PLAIN: Final = (
-    "operation", "write_rule", "read_rule", "finish", "field", "model", "around", "admit", "observed", "observe", "explained",
-    "forked",
-)  # fmt: skip
-"""The moments at which nothing is awaited."""
-
-_OF_MODELS: Final = ("write_rule", "read_rule", "finish", "field", "model", "options")
-"""The members by which a plugin adds to models and their writes, which is settled with the first use of one."""
+_PLAIN: Final = {
+    "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
+    "observed": 3, "retried": 2, "observe": 2, "ended": 2, "gauges": 0, "explained": 2, "forked": 0,
+}  # fmt: skip
+"""The moments at which nothing is awaited, each with the number of its arguments."""
 
 
-def register(session: Session, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
-    """Add plugins to those that a session has, inside them. Raises: ConfigError."""
+_MOMENTS: Final = {**_PLAIN, **dict.fromkeys(HOOKS, 3), "opened": 1, "closed": 1}
+LOOKING: Final = frozenset(
+    {"observed", "retried", "observe", "ended", "gauges", "explained", "opened", "closed", "forked"}
+)
+"""The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
+_OF_RULES: Final = {"transform": 1, "contribute": 1}
+_SETTINGS: Final = ("options", "return_consumed_capacity")
+
+
+def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
+    """Add plugins to those that the session of a face has, inside them. Raises: ConfigError."""
     added = tuple(plugins)
+    for plugin in added:
+        _check_plugin(plugin)
     if session.scope:
         raise ConfigError("a view has the plugins of its database: call db.use() before db.view()")
-    if session.has_views or (session.is_used and not all(map(_only_looks_on, added))):
+    only_looking = not any(_settles(plugin) for plugin in added)
+    if session.is_used and not only_looking:
         raise ConfigError(
             "plugins are registered before the first call and the first view, for what they add to a model is settled with"
-            " its first use: call db.use() right after the database is made"
+            f" its first use: call db.use() right after the database is made (one that only looks, by"
+            f" {', '.join(sorted(LOOKING))}, may come at any time)"
         )
-    every = (*session.plugins, *added)
+    before, raising = session.plugins, session.raising
+    every = (*before, *added)
     names = [name_of(plugin) for plugin in every]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"two plugins are called {', '.join(sorted(twice))}: give one of them another name")
-    for plugin in added:
-        if isinstance(plugin, type):
-            raise ConfigError(f"{plugin.__name__} is a class: register an object of it, db.use({plugin.__name__}(...))")
-        _check_moments(plugin)
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
-    session.use(every)
-    _surround(session)
+    life = session.life
+    try:
+        (session.look if session.is_used else session.use)(every)
+        if any(getattr(plugin, moment, None) is not None for plugin in added for moment in ("opened", "closed")):
+            session.life = life or _life(face)
+        _surround(session)
+    except BaseException:  # what a plugin puts around verbs or calls may be no layer
+        session.raising, session.life = raising, life
+        session.use(before)
+        raise
+    if session.life is not None:
+        session.life.add(added)
     _watch_forks(added)
 
 
-def register_watcher(session: Session, plugin: Any, setting: str) -> None:
-    """Register a plugin of the library's own at the first question to it. Raises: ConfigError where that is too late."""
-    if session.has_views or session.scope:
-        raise ConfigError(
-            f"the views of this database are not measured: say {setting}, or db.use({type(plugin).__name__}()) right after"
-            " the database is made"
-        )
-    register(session, (plugin,))
+def found(session: Session, face: Any, kind: type[T], make: Callable[[], T]) -> T:
+    """The plugin of this kind that a database has, made and registered with the first call. Raises: ConfigError."""
+    with _FINDING:
+        for plugin in session.plugins:
+            if isinstance(plugin, kind):
+                return plugin
+        made = make()
+        register(session, face, (made,))
+        return made
 
 
 def tables_of(session: Session) -> dict[str, tuple[type[Any], ...]]:
     """The models that have been used, by table."""
-    found: dict[str, list[type[Any]]] = {}
+    tables: dict[str, list[type[Any]]] = {}
     for table, model in session.models:
-        found.setdefault(table, []).append(model)
-    return {table: tuple(models) for table, models in found.items()}
+        tables.setdefault(table, []).append(model)
+    return {table: tuple(models) for table, models in tables.items()}
 
 
-def _only_looks_on(plugin: Any) -> bool:
-    """Whether a plugin adds nothing to models, so that it may come after the first call."""
-    return all(getattr(plugin, name, None) is None for name in _OF_MODELS)
+def _settles(plugin: Any) -> bool:
+    """Whether a plugin has more than looks at what is done."""
+    members = (*_PLAIN, "options")
+    return _has_hooks(plugin) or any(getattr(plugin, name, None) for name in members if name not in LOOKING)
 
 
-def _check_moments(plugin: Any) -> None:
-    """Refuse what is called like a moment and could not be asked at it. Raises: ConfigError."""
-    for moment in (*_PLAIN, *HOOKS, "opened", "closed"):
-        member = getattr(plugin, moment, None)
-        if member is None:
-            continue
-        what = f"{moment} of the plugin {name_of(plugin)}"
-        if isinstance(member, type) or not callable(member):
-            raise ConfigError(
-                f"{what} is no function, and {moment} is the name of a moment of plugins: call the attribute otherwise"
-            )
-        if moment in _PLAIN and iscoroutinefunction(member):
-            raise ConfigError(f"{what} is a coroutine, which nobody would wait for: make it a plain function")
-    if not isinstance(getattr(plugin, "options", ()), (tuple, list, set, frozenset)):
+def _check_plugin(plugin: Any) -> None:
+    """Refuse what is no plugin, and what is called like a moment and could not be asked at it. Raises: ConfigError."""
+    if isinstance(plugin, type):
+        raise ConfigError(f"{plugin.__name__} is a class: register an object of it, db.use({plugin.__name__}(...))")
+    if isinstance(plugin, (list, tuple, set, frozenset)):
         raise ConfigError(
-            f"options of the plugin {name_of(plugin)} are the classes of field options that it claims: a tuple"
+            f"db.use takes plugins one by one: db.use(*plugins) in the place of a {type(plugin).__name__}"
         )
+    if plugin is None or isinstance(plugin, (str, bytes, int, float, dict)):
+        raise ConfigError(
+            f"a plugin is an object with moments, such as one of a subclass of dynamorm.Plugin, not {given(plugin)}:"
+            " db.use(Outbox())"
+        )
+    what = f"the plugin {name_of(plugin)}"
+    check_names(plugin, _MOMENTS, what)
+    _check_rule_names(plugin, what)
+    if all(getattr(plugin, member, None) is None for member in (*_MOMENTS, *_SETTINGS)):
+        raise ConfigError(
+            f"{what} has none of the moments of plugins, so that it would never be asked:"
+            f" {', '.join(_MOMENTS)} (see dynamorm.plugin)"
+        )
+    for moment in _MOMENTS:
+        _check_moment(plugin, moment)
+    options = getattr(plugin, "options", ())
+    if not isinstance(options, (tuple, list, set, frozenset)):
+        raise ConfigError(f"options of {what} are the classes of field options that it claims: a tuple")
+    for option in options:
+        if not isinstance(option, type):
+            kind = type(option).__name__
+            raise ConfigError(
+                f"options of {what} are the classes of field options that it claims, options = ({kind},), and this is an"
+                f" object: {kind}"
+            )
     if getattr(plugin, "return_consumed_capacity", None) not in (None, "TOTAL", "INDEXES"):
-        raise ConfigError(f'return_consumed_capacity of the plugin {name_of(plugin)} is "TOTAL", "INDEXES" or None')
+        raise ConfigError(f'return_consumed_capacity of {what} is "TOTAL", "INDEXES" or None')
+    if not isinstance(getattr(plugin, "name", ""), str):
+        raise ConfigError(f"name of {type(plugin).__name__} is what the plugin is called in messages: a text")
+
+
+def _check_moment(plugin: Any, moment: str) -> None:
+    member = getattr(plugin, moment, None)
+    if member is None:
+        return
+    what = f"{moment} of the plugin {name_of(plugin)}"
+    if isinstance(member, type) or not callable(member):
+        raise ConfigError(
+            f"{what} is no function, and {moment} is the name of a moment of plugins: call the attribute otherwise"
+        )
+    if (moment in _PLAIN or not iscoroutinefunction(member)) and (kind := kind_of(member)):
+        raise ConfigError(f"{what} {kind}")
+
+
+def _check_rule_names(plugin: Any, what: str) -> None:
+    """Refuse a moment of rules in a plugin that gives none: it belongs into the rule. Raises: ConfigError."""
+    if isinstance(plugin, (WriteRule, ReadRule)) or any(
+        getattr(plugin, member, None) is not None for member in ("write_rule", "read_rule")
+    ):
+        return
+    own = [(moment, moment) for moment in _OF_RULES if callable(getattr(plugin, moment, None))]
+    for name, moment in (*own, *slips(plugin, _OF_RULES)):
+        raise ConfigError(
+            f"{what} has {name}, and {moment} is a moment of rules: give write_rule(schema), or read_rule(schema), to the"
+            f" plugin, and let it return an object of a WriteRule, or ReadRule, with {moment}(draft); a method of your own is"
+            f" called otherwise: _{name}"
+        )
 
 
 def _has_hooks(plugin: Any) -> bool:
@@ -116,9 +187,24 @@ def _has_hooks(plugin: Any) -> bool:
     )
 
 
+def _life(face: Any) -> Life:
+    from .life import Life  # only where a plugin wants to know of it
+
+    return Life(face)
+
+
 def _surround(session: Session) -> None:
     """Put the layers of the plugins around the verbs, where there are any."""
     layers: list[Callable[[VerbFlow], VerbFlow]] = []
+    ends = tuple(
+        (name_of(plugin), hook) for plugin in session.plugins if (hook := getattr(plugin, "ended", None)) is not None
+    )
+    if ends:
+        from .ends import Ends  # only where a plugin looks at the ends of verbs
+
+        layers.append(Ends(ends, session.channel.clock))
+    if session.life is not None:
+        layers.append(session.life.layer)
     for plugin in session.plugins:
         if _has_hooks(plugin):
             from .hooks import Hooks  # only where a plugin has hooks
@@ -126,11 +212,11 @@ def _surround(session: Session) -> None:
             name = name_of(plugin)
             layers.append(Hooks(plugin, name, raise_after=name in session.raising))
         if getattr(plugin, "operation", None) is not None:
-            layers.append(plugin.operation)
+            layers.append(layer(plugin.operation, f"operation(next) of the plugin {name_of(plugin)}"))
     if layers or session.rules_may_read:
         from .surrounded import Surrounded  # only where a plugin looks at verbs, or at what they write
 
-        session.stand_in(Surrounded(verbs, layers))
+        session.stand_in(Surrounded(verbs, layers, shows_calls=session.shows_calls))
 
 
 def _watch_forks(plugins: Iterable[Any]) -> None:
@@ -163,32 +249,3 @@ def checked_scope(before: Mapping[str, str], scope: Mapping[str, Any]) -> Mappin
                 f"this view has another {name} already: make the view of the database itself", field=name
             )
     return MappingProxyType({**before, **exact})
-
-
-def opened(session: Session, face: Any) -> Flow[None]:
-    """Tell the plugins that their database is opened, in their order."""
-    for plugin in session.plugins:
-        hook = getattr(plugin, "opened", None)
-        if hook is not None:
-            yield from _told(hook, face)
-
-
-def closed(session: Session, face: Any) -> Flow[None]:
-    """Tell the plugins that their database is about to be closed, the last one first. What fails is logged."""
-    for plugin in reversed(session.plugins):
-        hook = getattr(plugin, "closed", None)
-        if hook is None:
-            continue
-        try:
-            yield from _told(hook, face)
-        except Exception:
-            logger.exception("closed() of the plugin %s failed", name_of(plugin))
-
-
-def _told(hook: Callable[[Any], Any], face: Any) -> Flow[None]:
-    if iscoroutinefunction(hook):
-        from dynamorm.io.own_loop import on_a_loop  # only for coroutines
-
-        yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
-    else:
-        hook(face)

@@ -113,7 +113,7 @@ class Aio:
             effect = next(flow)
             while True:
                 # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
-                try: got = await (self.exchange(effect) if effect.__class__ is Send else self._perform(effect))  # fmt: skip  # noqa: E701 - see above
+                try: got = await (self.exchange(effect) if effect.__class__ is Send else self._perform(effect, flow))  # fmt: skip  # noqa: E701 - see above
                 except BaseException as error:  # noqa: BLE001 (the flow decides, also about a cancellation)
                     effect = flow.throw(error)
                 else:
@@ -126,7 +126,7 @@ class Aio:
             flow.close()
             raise
 
-    async def _perform(self, effect: Any) -> Any:
+    async def _perform(self, effect: Any, flow: Flow[Any]) -> Any:
         if effect.__class__ is Sleep:
             return await asyncio.sleep(effect.seconds)
         if effect.__class__ is Call:
@@ -137,7 +137,9 @@ class Aio:
             from .aio_acquire import acquire  # only where a plugin has a limiter
 
             return await acquire(effect)
-        raise TypeError(f"not an effect: {effect!r}")
+        from .no_effect import no_effect  # only for a mistake
+
+        raise no_effect(effect, flow)
 
     async def exchange(self, send: Send) -> Reply:
         """Send a request and return its answer. Raises: `TransportError`."""

@@ -104,7 +104,7 @@ class Blocking:
             effect = next(flow)
             while True:
                 # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
-                try: got = self.exchange(effect) if effect.__class__ is Send else self._perform(effect)  # fmt: skip  # noqa: E701 - see above
+                try: got = self.exchange(effect) if effect.__class__ is Send else self._perform(effect, flow)  # fmt: skip  # noqa: E701 - see above
                 except BaseException as error:  # noqa: BLE001 (the flow decides, also about KeyboardInterrupt)
                     effect = flow.throw(error)
                 else:
@@ -117,7 +117,7 @@ class Blocking:
             flow.close()
             raise
 
-    def _perform(self, effect: Any) -> Any:
+    def _perform(self, effect: Any, flow: Flow[Any]) -> Any:
         if effect.__class__ is Sleep:
             return sleep(effect.seconds)
         if effect.__class__ is Call:
@@ -128,7 +128,9 @@ class Blocking:
             from .acquire import acquire  # only where a plugin has a limiter
 
             return acquire(effect)
-        raise TypeError(f"not an effect: {effect!r}")
+        from .no_effect import no_effect  # only for a mistake
+
+        raise no_effect(effect, flow)
 
     def exchange(self, send: Send) -> Reply:  # noqa: PLR0915 - the hot path, and whoever holds the slot, stay in one frame
         """Send a request and return its answer. Raises: `TransportError`."""

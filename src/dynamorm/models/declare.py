@@ -288,6 +288,9 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
 
 _CALLED_HERE = {
     "unique": "attr(Unique())",
+    "option": "options first, without a name: attr(Mark(), default=...)",
+    "options": "options first, without a name: attr(Mark(), default=...)",
+    "plugins": "options of plugins first, without a name: attr(Mark(), default=...)",
     "primary_key": "partition_key()",
     "hash_key": "partition_key()",
     "range_key": "sort_key()",

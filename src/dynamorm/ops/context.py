@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -70,6 +69,25 @@ class Context(ABC):
         self._end: float | None = None  # by which a verb of several requests must be done
         self._plans: dict[Any, ModelRequests] = {}
 
+    def __copy__(self) -> Self:
+        """Made with each verb that plugins look at: ten times as fast as what `copy` does with slots."""
+        other = object.__new__(self.__class__)
+        other._end = self._end
+        other._plans = self._plans
+        other.call = self.call
+        other.channel = self.channel
+        other.config = self.config
+        other.endpoint = self.endpoint
+        other.finishers = self.finishers
+        other.notes = self.notes
+        other.random_bytes = self.random_bytes
+        other.reads = self.reads
+        other.registry = self.registry
+        other.rules_may_read = self.rules_may_read
+        other.run = self.run
+        other.scope = self.scope
+        return other
+
     def plan(self, model: Any) -> ModelRequests:
         """The requests of a model, made with its first use. Raises: ModelError, InvalidUse for what is no model."""
         try:
@@ -88,7 +106,7 @@ class Context(ABC):
 
     def view(self, call: Callable[[Op], Flow[Any]]) -> Self:
         """The same context with another way of calling; plans, clock and settings are shared."""
-        other = copy(self)
+        other = self.__copy__()
         other.call = call
         return other
 

@@ -117,7 +117,9 @@ class ScriptedDriver:
         elif isinstance(effect, Acquire):
             self._acquire(task, effect)
         else:
-            self._wake(task, 0.0, error=AssertionError(f"not an effect: {effect!r}"))
+            from dynamorm.io.no_effect import no_effect  # only for a mistake
+
+            self._wake(task, 0.0, error=AssertionError(no_effect(effect, task.flow).message))
 
     def _send(self, task: _Task, effect: Send) -> None:
         request = sent_request(effect, len(self.requests), self.clock.monotonic())

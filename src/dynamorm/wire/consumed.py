@@ -71,6 +71,8 @@ def consumed_of(operation: str, request: bytes, body: bytes) -> tuple[ConsumedCa
         told = U
     if told is U:
         raise MalformedResponse("the answer cannot be believed: its ConsumedCapacity has another form")
+    if told.__class__ is _OfTable and told.GlobalSecondaryIndexes is None and told.LocalSecondaryIndexes is None:
+        return (_consumed(told.TableName, None, told.Table or told, writes=_writes(operation, request)),)
     tables = told if told.__class__ is list else [] if told is None else [told]
     return tuple(units for of_table in tables for units in _parts(of_table, writes=_writes(operation, request)))
 

@@ -11,7 +11,7 @@ from msgspec import UNSET as U
 from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
-from dynamorm.errors import ValidationError
+from dynamorm.errors import InvalidUse, ValidationError
 from dynamorm.schema.defaults import constant_of
 from dynamorm.schema.schema import MISSING, Field
 
@@ -197,7 +197,10 @@ class FieldPlan:
             else []
         )
         if self.hook is not None:
-            tail += [f"x = {source.bind(f'seal_{self.name}', self.hook[0])}(x)"]
+            tail += [
+                f"x = {source.bind(f'seal_{self.name}', self.hook[0])}(x)",
+                f"if x.__class__ is not dict: {source.bind('refuse_sealed', refuse_sealed)}({self.owner!r}, {self.name!r}, x)",
+            ]
         tail += [f"{store} x"]
         lines += tail if condition is None else [f"if {condition}:", *(f"    {line}" for line in tail)]
         if self.sparse and checks:
@@ -321,6 +324,18 @@ def wire_of(shape: Shape, value: Any) -> Any:
         return source.names[name](value)
     except Exception:  # noqa: BLE001 - a default is checked when it is written, and explained there
         return None
+
+
+def refuse_sealed(owner: str, name: str, given: Any) -> None:
+    """Raise the InvalidUse of what a plugin's ``encode`` gave in the place of a stored form."""
+    if hasattr(given, "cr_code"):  # nobody awaits it
+        given.close()
+    kind = "None" if given is None else type(given).__name__
+    raise InvalidUse(
+        f"{owner}.{name}: encode of the plugin that wraps the field gives the stored form, such as"
+        f' {{"S": "text"}} or {{"B": b"bytes"}}, not {kind}',
+        field=name,
+    )
 
 
 def refuse(owner: str, name: str, rule: str) -> None:

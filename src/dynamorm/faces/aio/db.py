@@ -53,7 +53,7 @@ class AsyncDB(AsyncMany):
     """
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
-        self._session = session = open_session(config, extensions)
+        self._session = session = open_session(config, extensions, self)
         self._io = open_driver(session)
         session.run = self._io.run
         if session.config.cost_tracking:
@@ -499,7 +499,7 @@ class AsyncDB(AsyncMany):
         They are measured from ``Config(cost_tracking=True)``, ``db.use(CostPlugin())`` or the first such question on: what was
         before is not known, and `CostReport.window` says since when.
 
-        Raises: ConfigError where there is a view, which measures nothing, and none of the two was said before.
+        Raises: ConfigError for a view of a database that was not measured before: ask the database itself, once.
 
         Example: ``db.costs().units("create", Payment).write``
         """
@@ -529,15 +529,14 @@ class AsyncDB(AsyncMany):
         Example: ``await db.set_cost_alert(1000, callback=print)``
         """
         await self._io.run(self._costs().alerting(self, limit, callback))
+        if self._session.life is not None:
+            await self._io.run(self._session.life.opened())  # who watches is told that it is closed
 
     def _costs(self) -> CostPlugin:
         """What measures the costs; registered now where it is not there."""
-        from dynamorm.plugins.cost import CostPlugin, cost_plugin  # only where somebody asks
+        from dynamorm.plugins.cost import CostPlugin  # only where somebody asks
 
-        found = cost_plugin(self._session.plugins)
-        if found is None:
-            found = CostPlugin()
-            self._plugins().register_watcher(self._session, found, "Config(cost_tracking=True)")
+        found: CostPlugin = self._plugins().found(self._session, self, CostPlugin, CostPlugin)
         return found
 
     async def close(self) -> None:
@@ -547,14 +546,14 @@ class AsyncDB(AsyncMany):
         """
         if self._session.scope:
             return
-        if self._session.plugins:
-            await self._io.run(self._plugins().closed(self._session, self))
+        if self._session.life is not None:
+            await self._io.run(self._session.life.closed())
         for driver in self._connected():
             await driver.close()
 
     async def __aenter__(self) -> Self:
-        if self._session.plugins and not self._session.scope:
-            await self._io.run(self._plugins().opened(self._session, self))
+        if self._session.life is not None and not self._session.scope:
+            await self._io.run(self._session.life.opened())
         return self
 
     async def __aexit__(

@@ -216,7 +216,7 @@ class Attempts:
         if settling:  # the last look is worth taking, however little time is left for it
             delay = max(min(delay, left - 2 * RETRY_MARGIN), SHORTEST)
         if left < delay + RETRY_MARGIN:
-            self.give_up("the operation's time ran out")
+            self.give_up("the operation's time ran out", late=True)
         if not free and not self._afford(kind):
             if not self.ambiguous and not settling:
                 self.give_up("the retry budget of this endpoint is used up")
@@ -257,12 +257,12 @@ class Attempts:
             self.give_up("the retry budget of this endpoint is used up, and it answered no other call meanwhile")
         return delay
 
-    def give_up(self, why: str) -> NoReturn:
-        """End with the error that says what is known. Always raises."""
+    def give_up(self, why: str, *, late: bool = False) -> NoReturn:
+        """End with the error that says what is known; ``late``: its time is over. Always raises."""
         last = self.errors[-1] if self.errors else None
         if self.ambiguous:
             self.unknown(last, why)
-        raise errors_of.exhausted(self.errors, why, self.info()) from last
+        raise errors_of.exhausted(self.errors, why, self.info(), late=late) from last
 
     def unknown(self, cause: BaseException | None, why: str) -> NoReturn:
         """End with `OutcomeUnknown`. Always raises."""

@@ -127,14 +127,14 @@ def _region(error: TransportError) -> str:
     return f"; is there a Region {labels[at + 1]!r}? They are spelled like 'us-east-1' and 'eu-central-1'"
 
 
-def exhausted(errors: Sequence[BaseException], why: str, info: dict[str, Any]) -> DynamORMError:
-    """The error for a call that was given up, when it is certain that it changed nothing."""
+def exhausted(errors: Sequence[BaseException], why: str, info: dict[str, Any], *, late: bool = False) -> DynamORMError:
+    """The error for a call that was given up, when it is certain that it changed nothing; ``late``: its time is over."""
     last = errors[-1] if errors else None
     if isinstance(last, TransportError):
         if last.stage in _STAGES:
             kind, text = _STAGES[last.stage]
             return kind(f"{text}: {last.detail}{_region(last)}; {why}", **info)
-        kind = DeadlineExceeded if last.stage == "timeout" or "time ran out" in why else Unavailable
+        kind = DeadlineExceeded if last.stage == "timeout" or late else Unavailable
         return kind(f"no answer came: {last.detail}; {why}", **info)
     if isinstance(last, Throttled):
         return Throttled(f"{last.message}; {why}", reasons=last.reasons, resource=last.resource, **info)

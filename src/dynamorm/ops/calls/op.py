@@ -103,6 +103,11 @@ class Op(Struct, eq=False):  # made for every call: a struct is made in half the
 
     def read(self, body: bytes) -> Flow[Any]:
         """The result of the call for the JSON of an answer to it: prepared and decoded as if it had come right now."""
+        if not isinstance(body, (bytes, bytearray, memoryview)):
+            raise InvalidUse(
+                f"op.read takes the JSON of an answer, the bytes that op.with_wire() gave first, not {type(body).__name__}:"
+                " answer, result = yield from call(op.with_wire())"
+            )
         if self.prepare is not None:
             yield from self.prepare(body)
         return self.decode(body)

@@ -10,10 +10,10 @@ name. An index that may lack items or attributes is taken only when asked for by
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from dynamorm.expressions.tree import Comparison, Condition, Location
 from dynamorm.ops.reads import key_conditions
@@ -33,6 +33,7 @@ from dynamorm.schema.schema import Index, Key, Schema, key_parts
 
 from . import refusals
 from .request import Request
+from .ruled import ruled
 
 Used = tuple[tuple[Comparison, ...], frozenset[int]]
 """The comparisons of a key condition, and the numbers of the terms that they stand for."""
@@ -57,14 +58,14 @@ class QueryPlan(Struct, frozen=True):
     why: str = ""
 
 
-def choose(plan: ModelRequests, request: Request) -> QueryPlan:
-    """The table or index that answers the request. Raises ValidationError when there is none."""
+def choose(plan: ModelRequests, request: Request, *, is_ruled: bool = False) -> QueryPlan:
+    """The table or index that answers the request, with what rules add to it, unless ``is_ruled``: they have.
+
+    Raises: ValidationError when there is none.
+    """
     schema = plan.codec.schema
-    if plan.read_rules is not None:
-        added = plan.read_rules.contributed()
-        # What is hydrated is looked at by the rules as a whole, and an index may not hold what they filter by.
-        filters = () if request.hydrate and plan.codec.keeps is not None else added.filters
-        request = replace(request, conditions=request.conditions + added.terms, filters=request.filters + filters)
+    if plan.read_rules is not None and not is_ruled:
+        return ruled(plan, plan.read_rules, request, partial(choose, is_ruled=True))
     terms = flat(schema, request.conditions)
     filters = flat(schema, request.filters) if request.filters else ()
     tagged = sibling_filter(schema) if schema.discriminator is not None else None

@@ -5,8 +5,8 @@ It must not know which rules there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.composites import in_scope_of
 from dynamorm.codec.replies.checked import StoredItem, with_rules
@@ -97,8 +97,15 @@ class ReadRules:
         """What the rules add to a read."""
         draft = ReadDraft(self._model, self._scope)
         for rule in self._contributing:
-            rule.contribute(draft)
+            _contribute(rule, draft)
         return draft
+
+    def contributed_by_each(self) -> Iterator[tuple[str, ReadDraft]]:
+        """What each rule adds, with its name: to tell which one is to blame."""
+        for rule in self._contributing:
+            draft = ReadDraft(self._model, self._scope)
+            _contribute(rule, draft)
+            yield type(rule).__name__, draft
 
     def _rules(self, cls: type[Any]) -> tuple[tuple[ReadRule, frozenset[str] | None], ...]:
         """The rules of a class, each with the names of what it looks at. Raises: ConfigError for a class that came too late."""
@@ -150,6 +157,17 @@ class ReadRules:
                     yield from _prepared(rule, items, self._scope)
 
 
+def _contribute(rule: ReadRule, draft: ReadDraft) -> None:
+    result = rule.contribute(draft)
+    if result is not None:
+        from dynamorm.ops.moments import given  # only for a mistake
+
+        raise ConfigError(
+            f"contribute of {type(rule).__name__} gave {given(result)}, which nobody takes: it returns nothing, and adds by"
+            " draft.filter(condition) or draft.where(condition)"
+        )
+
+
 def _prepared(rule: ReadRule, items: list[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
     try:
         yield from rule.prepare(items, scope)
@@ -182,18 +200,28 @@ def overrides(rule: Any, moment: str) -> bool:
     return getattr(getattr(rule, moment, None), "__func__", None) is not getattr(ReadRule, moment)
 
 
+_MOMENTS: Final = {"contribute": 1, "check": 2, "prepare": 2}
+
+
 def check_read_rules(rules: Iterable[Any]) -> None:
     """Refuse what a plugin gave as a rule and would never be asked. Raises: ConfigError."""
     from inspect import iscoroutinefunction, isgeneratorfunction  # only where plugins have rules
+
+    from dynamorm.ops.moments import check_names, given  # likewise
 
     for rule in rules:
         if not isinstance(rule, ReadRule):
             what = f"the class {rule.__name__}" if isinstance(rule, type) else type(rule).__name__
             raise ConfigError(f"read_rule gave {what}: give an object of a subclass of dynamorm.plugin.ReadRule")
         name = type(rule).__name__
+        check_names(rule, _MOMENTS, f"the rule {name}")
         names: Any = rule.attributes
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names or ()):
+        if names is not None and (
+            not isinstance(names, (tuple, list, set, frozenset)) or not all(isinstance(text, str) for text in names)
+        ):
             raise ConfigError(f"attributes of {name} are the stored names that check() looks at: a tuple of texts")
+        if rule.filters_all.__class__ is not bool:
+            raise ConfigError(f"filters_all of {name} is True or False, not {given(rule.filters_all)}")
         for moment, generator in (("contribute", False), ("check", False), ("prepare", True)):
             if not overrides(rule, moment):
                 continue

@@ -21,6 +21,8 @@ from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.ops.writes.rules import gave, replacing
+from dynamorm.ops.writes.write import Write
 
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
 from .put import item_of, next_version
@@ -258,7 +260,9 @@ def _ruled(context: Context, plan: ModelRequests, obj: Any, loaded: bytes | None
     """The draft of a put, which the rules have seen: only those that a batch can keep."""
     draft = WriteDraft(context, plan, "put", "Put", obj, loaded)
     for rule in plan.rules["put"]:
-        if rule.transform(draft) is not None:
+        draft.rule = rule
+        if (instead := rule.transform(draft)) is not None:
+            replacing(rule, instead)
             raise _not_in_a_batch(plan)
     return draft
 
@@ -307,8 +311,9 @@ def _check_removal(context: Context, plan: ModelRequests, obj: Any, key: bytes) 
     draft.key = key
     for moment in ("transform", "contribute"):
         for rule in plan.rules_of_batch_deletes:
-            if getattr(rule, moment)(draft) is not None:
-                raise _not_in_a_batch(plan)
+            draft.rule = rule
+            if (result := getattr(rule, moment)(draft)) is not None:
+                raise _not_in_a_batch(plan) if isinstance(result, Write) else gave(rule, moment, result)
     if draft.terms or draft.together_with:
         raise _not_in_a_batch(plan)
 

@@ -9,6 +9,7 @@ from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
 from dynamorm.ops.requests import check_values, finish, names
 from dynamorm.ops.writes.draft import WriteDraft, addressed
+from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import Write
 
@@ -34,7 +35,9 @@ def check_write(
     )  # fmt: skip
     plan, name = draft.plan, draft.plan.codec.schema.name
     for rule in plan.rules["check"]:
-        if rule.transform(draft) is not None:
+        draft.rule = rule
+        if (instead := rule.transform(draft)) is not None:
+            replacing(rule, instead)
             raise ConfigError(
                 f"{type(rule).__name__} puts a write in the place of a check of {name}, which writes nothing"
             )
@@ -49,7 +52,9 @@ def check_write(
         why = f"{name} has no version" if plan.version is None else f"this {name} was not loaded"
         raise ValidationError(f"check has nothing to compare with, for {why}: give it a condition", field="condition")
     for rule in plan.rules["check"]:
-        rule.contribute(draft)
+        draft.rule = rule
+        if (unasked := rule.contribute(draft)) is not None:
+            raise gave(rule, "contribute", unasked)
     if condition is not None:
         check_paths(plan.codec.schema, condition)
         draft.require(condition)

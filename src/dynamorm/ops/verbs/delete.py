@@ -11,6 +11,7 @@ from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Condition
 from dynamorm.ops.requests import check_values, finish, names
 from dynamorm.ops.writes.draft import WriteDraft, addressed, check_replaced
+from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
@@ -65,16 +66,19 @@ def delete_write(
             )  # fmt: skip
     draft.stored, draft.returning, draft.condition, draft.must_exist = stored, returning, condition, must_exist
     for rule in plan.rules["delete"]:
+        draft.rule = rule
         if (instead := rule.transform(draft)) is not None:
             check_replaced(draft)
-            return _without_answer(instead)
+            return _without_answer(replacing(rule, instead))
     # Without a version there is nothing to check: what is to be deleted may have been changed.
     if draft.loaded is not None and plan.version is not None:
         draft.check_version()
     elif must_exist:
         draft.terms.append(f"attribute_exists({draft.places.name(plan.partition.stored)})")
     for rule in plan.rules["delete"]:
-        rule.contribute(draft)
+        draft.rule = rule
+        if (unasked := rule.contribute(draft)) is not None:
+            raise gave(rule, "contribute", unasked)
     if condition is not None:
         check_paths(plan.codec.schema, condition)
         draft.require(condition)

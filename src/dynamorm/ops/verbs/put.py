@@ -20,6 +20,7 @@ from dynamorm.expressions.path import Condition
 from dynamorm.ops.requests import ModelRequests, check_values, finish, names
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft, check_replaced
+from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import performed_while_unchanged
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, how_to_send
@@ -54,8 +55,9 @@ def create_write(context: Context, obj: Any) -> Write:
     if rules := plan.rules["create"]:
         draft = WriteDraft(context, plan, "create", "Put", obj, None)
         for rule in rules:
+            draft.rule = rule
             if (instead := rule.transform(draft)) is not None:
-                return instead
+                return replacing(rule, instead)
     key, item, times = item_of(context, plan, obj, 0, token[: token_ring.TOKEN], None, draft=draft)
     done = partial(refresh, plan, obj, item, 0, times)
     write = Write(plan, "Put", key, plan.put_head + item + plan.create_tail, done, token, expects="absent")
@@ -95,9 +97,10 @@ def put_write(
         draft = WriteDraft(context, plan, "put", "Put", obj, loaded)
         draft.returning, draft.stored, draft.condition = returning, stored, condition
         for rule in plan.rules["put"]:
+            draft.rule = rule
             if (instead := rule.transform(draft)) is not None:
                 check_replaced(draft)
-                return instead
+                return replacing(rule, instead)
         if condition is not None:
             check_paths(codec.schema, condition)
             draft.require(condition)
@@ -177,7 +180,9 @@ def item_of(
     if draft is not None:
         draft.key, draft.item = key, wire
         for rule in plan.rules[draft.verb]:
-            rule.contribute(draft)
+            draft.rule = rule
+            if (unasked := rule.contribute(draft)) is not None:
+                raise gave(rule, "contribute", unasked)
         if draft.values:
             times = {**(times or {}), **draft.values}
     item = codec.item_bytes(wire)

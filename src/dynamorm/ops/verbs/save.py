@@ -9,6 +9,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.ops.requests import ModelRequests, finish, names
 from dynamorm.ops.writes.draft import SaveDraft, Wires
+from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE, made_at
 from dynamorm.ops.writes.write import Write
@@ -51,8 +52,9 @@ def save_write(context: Context, obj: Any) -> Write | None:
         return None
     _refuse_new_key(plan, draft.changes)
     for rule in plan.rules["save"]:
+        draft.rule = rule
         if (instead := rule.transform(draft)) is not None:
-            return instead
+            return replacing(rule, instead)
     for name in draft.changes:
         if name in codec.branching:
             from dynamorm.ops.writes.within import within  # only where a list, map or document changed
@@ -66,7 +68,9 @@ def save_write(context: Context, obj: Any) -> Write | None:
     if own is not None:
         draft.times |= own
     for rule in plan.rules["save"]:
-        rule.contribute(draft)
+        draft.rule = rule
+        if (unasked := rule.contribute(draft)) is not None:
+            raise gave(rule, "contribute", unasked)
     return _written(draft)
 
 

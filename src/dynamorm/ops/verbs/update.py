@@ -23,6 +23,7 @@ from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.updates.taken_over import explain as explain_taken_over
 from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
+from dynamorm.ops.writes.rules import gave, replacing
 from dynamorm.ops.writes.send import performed
 from dynamorm.ops.writes.unchanged import performed_while_unchanged
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
@@ -90,15 +91,18 @@ def update_write(
         draft.whole = whole = Completion(plan, draft.updates, holder if draft.obj is None else draft.obj)
         draft.updates = whole.updates
     for rule in plan.rules["update"]:
+        draft.rule = rule
         if (instead := rule.transform(draft)) is not None:
-            return instead
+            return replacing(rule, instead)
     if depends:
         draft.begun = begin(
             plan, draft.updates, draft.loaded, states, None if draft.whole is None else draft.whole.held
         )
     _protect(draft)
     for rule in plan.rules["update"]:
-        rule.contribute(draft)
+        draft.rule = rule
+        if (unasked := rule.contribute(draft)) is not None:
+            raise gave(rule, "contribute", unasked)
     if condition is not None:
         check_paths(plan.codec.schema, condition)
         draft.require(condition)

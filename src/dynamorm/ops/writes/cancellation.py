@@ -90,9 +90,11 @@ def _error(write: Write, code: str, reason: Reason, info: dict[str, Any]) -> Dyn
     """What the verb alone would have raised."""
     kind = classify(code, 400)
     if kind is Kind.CONDITION:
-        return refusal(write, reason.item, info)
-    text = reason.message or f"DynamoDB refused it with {code}"
-    return errors_of.of_request(kind, ServiceFault(code, text, {}, 400), write.body, info)
+        error = refusal(write, reason.item, info)
+    else:
+        text = reason.message or f"DynamoDB refused it with {code}"
+        error = errors_of.of_request(kind, ServiceFault(code, text, {}, 400), write.body, info)
+    return error.about(f"{_operation(write)}, added by {write.added_by}") if write.added_by else error
 
 
 def _text(operations: Sequence[Write | None], reasons: Sequence[CancellationReason | None]) -> str:

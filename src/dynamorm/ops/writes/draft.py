@@ -16,11 +16,11 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import MAX_ITEM
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
-from dynamorm.models.declare import did_you_mean
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.overriding import override
 
+from .handed import built, check_pins, settable
 from .version_check import VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Write
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dynamorm.expressions.tree import Condition
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
+    from dynamorm.plugin import WriteRule
     from dynamorm.schema.schema import Field
 
     from .within import Within
@@ -71,6 +72,8 @@ class WriteDraft:
     if_unchanged: bool = False
     repeatable: bool = True
     version_check: VersionCheck | None = None
+    rule: WriteRule | None = None
+    """The rule that the draft passes by now."""
     _replaced: bool = False
     _unprotected: tuple[Any, ...] = ()
 
@@ -99,34 +102,10 @@ class WriteDraft:
         Raises: ValidationError for a value that cannot be stored, in a delete or a check, which store nothing, and for
         what is more than a value: a part of a key, the version, a time of the library's, a unique attribute.
         """
-        codec = self.plan.codec
-        if name not in codec.plans:
-            raise ValidationError(
-                f"{codec.schema.name} has no field {name!r}{did_you_mean(str(name), codec.plans)}", field=str(name)
-            )
-        field = codec.field(name)
-        if (role_text := self._more_than_a_value(field)) is not None:
-            raise ValidationError(
-                f"{field.owner}.{name} is {role_text}, which a rule cannot set beside a write: give it to the object before,"
-                " or return draft.instead(...) from transform",
-                field=name,
-            )
-        wire = codec.encode_field(name, value)
+        field = settable(self.plan, name)
+        wire = self.plan.codec.encode_field(name, value)
         self._store(field, value, wire)
         self.values = {**self.values, name: value}
-
-    def _more_than_a_value(self, field: Field) -> str | None:
-        """What a field is, where more of the write is made of it than its attribute."""
-        if field.role not in {"", "ttl"}:
-            return "a part of the key" if field.role in {"partition", "sort"} else "kept by the library"
-        if any(field in constraint.fields for constraint in self.plan.uniques):
-            return "Unique"
-        for computed in self.plan.codec.composites.values():
-            if field.name in {computed.field.name, *(name for name, _ in computed.sources)}:
-                return (
-                    f"a part of {computed.field.name}" if field.name != computed.field.name else "computed from others"
-                )
-        return None
 
     def _store(self, field: Field, value: Any, wire: dict[str, Any] | None) -> None:
         del value
@@ -141,7 +120,12 @@ class WriteDraft:
             self.item[field.stored] = wire
 
     def pin(self, stored: Mapping[str, dict[str, Any] | None]) -> None:
-        """Let the write happen only while these attributes are stored so (None: are not there); else it is built again."""
+        """Let the write happen only while these attributes are stored so (None: are not there); else it is built again.
+
+        Names and values are those of `stored_item`. Raises: InvalidUse for a value that is no stored form, ValidationError for
+        a name that is no attribute's.
+        """
+        check_pins(self, stored)
         places = self.places
         for name, wire in stored.items():
             place = places.name(name)
@@ -232,11 +216,17 @@ class WriteDraft:
                     field="condition",
                 )
             options["condition"] = self.condition
-        return self._other(verb, args, options)
+        return self._other(verb, args, options, f"the {verb} in the place of the {self.verb}, by {self._who}")
 
-    def _other(self, verb: str, args: tuple[Any, ...], options: dict[str, Any]) -> Write:
+    @property
+    def _who(self) -> str:
+        """The rule that adds to the draft, as it is called in messages."""
+        name = self.plan.codec.schema.name
+        return f"a rule of {name}" if self.rule is None else f"the rule {type(self.rule).__name__} of {name}"
+
+    def _other(self, verb: str, args: tuple[Any, ...], options: dict[str, Any], what: str) -> Write:
         try:
-            return self.context.writer(verb)(self.context, *args, **options)
+            return built(self.context, verb, args, options, what)
         except RecursionError:
             raise ValidationError(
                 f"the rules of {self.plan.codec.schema.name} make other writes without end: a rule is asked about the writes"
@@ -253,13 +243,13 @@ class WriteDraft:
                 f"a rule of {self.plan.codec.schema.name} writes a {type(args[0]).__name__} that it has read, and which has no"
                 " version, so that it would undo what others write meanwhile: declare version: Attr[int] = version()"
             )
-        write = self._other(verb, args, options)
+        write = self._other(verb, args, options, f"the {verb} added to the {self.verb} by {self._who}")
         if verb == "put" and write.plan.codec.loaded(args[0]) is not None:
             raise ConfigError(
                 f"a rule of {self.plan.codec.schema.name} puts a {type(args[0]).__name__} that was loaded, whatever is stored by"
                 ' then: say draft.add("save", ...), which checks its version'
             )
-        write.added_by = f"a rule of {self.plan.codec.schema.name}"
+        write.added_by = self._who
         self.together_with += (write,)
 
     def check_version(self) -> None:

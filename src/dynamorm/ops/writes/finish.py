@@ -5,8 +5,12 @@ With such a plugin each write is a transaction. Used only where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+
+from dynamorm.errors import ConfigError
+
+from .handed import built
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -20,12 +24,13 @@ class TransactionDraft:
     ``writes`` are those of the caller and of the rules, in order. ``context`` tells the scope and the time.
     """
 
-    __slots__ = ("_added", "context", "writes")
+    __slots__ = ("_added", "_by", "context", "writes")
 
     def __init__(self, context: Context, writes: tuple[Write, ...]) -> None:
         self.context: Context = context
         self.writes: tuple[Write, ...] = writes
         self._added: list[Write] = []
+        self._by = ""
 
     def add(self, verb: str, *args: Any, **options: Any) -> None:
         """Let another write be applied with these, or none of them.
@@ -34,7 +39,18 @@ class TransactionDraft:
 
         Example: ``transaction.add("create", Receipt(id=..., writes=len(transaction.writes)))``
         """
-        self._added.append(self.context.writer(verb)(self.context, *args, **options))
+        self._added.append(
+            built(self.context, verb, args, options, f"the {verb} added to a transaction by the plugin {self._by}")
+        )
+
+    def asked(self, name: str, finish: Callable[[TransactionDraft], Any]) -> list[Write]:
+        """What a plugin adds."""
+        self._by = name
+        if finish(self) is not None:
+            raise ConfigError(
+                f"finish of the plugin {name} returns nothing: what it adds is given to transaction.add(verb, ...)"
+            )
+        return self.taken()
 
     def taken(self) -> list[Write]:
         """What was added since this was asked for the last time."""
@@ -47,8 +63,7 @@ def finished(context: Context, writes: Iterable[Write]) -> list[Write]:
     transaction = TransactionDraft(context, tuple(writes))
     every: list[Write] = []
     for name, finish in context.finishers:
-        finish(transaction)
-        for write in transaction.taken():
+        for write in transaction.asked(name, finish):
             write.added_by = name
             every += (write, *others(write))
     return every

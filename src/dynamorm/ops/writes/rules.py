@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
 
+from .write import Write
+
 if TYPE_CHECKING:
     from dynamorm.plugin import WriteRule
 
@@ -23,10 +25,14 @@ def by_verb(rules: Iterable[WriteRule]) -> dict[str, tuple[WriteRule, ...]]:
     return {verb: tuple(rule for rule in ordered if verb in rule.verbs) for verb in VERBS}
 
 
+_MOMENTS: Final = {"transform": 1, "contribute": 1, "check_batch": 1, "relies_on": 2}
+
+
 def check_rules(rules: Iterable[Any]) -> None:
     """Refuse what a plugin gave as a rule and would never be asked. Raises: ConfigError."""
-    from inspect import iscoroutinefunction, isgeneratorfunction  # only where plugins have rules
+    from inspect import isgeneratorfunction  # only where plugins have rules
 
+    from dynamorm.ops.moments import check_names, given, kind_of  # likewise
     from dynamorm.plugin import WriteRule  # likewise
 
     for rule in rules:
@@ -34,17 +40,48 @@ def check_rules(rules: Iterable[Any]) -> None:
             raise ConfigError(f"write_rule gave the class {rule.__name__}: give an object of it, {rule.__name__}(...)")
         name = type(rule).__name__
         if not isinstance(rule, WriteRule):
-            raise ConfigError(f"write_rule gave {name}: give an object of a subclass of dynamorm.plugin.WriteRule")
+            raise ConfigError(
+                f"write_rule gave {given(rule)}: give an object of a subclass of dynamorm.plugin.WriteRule"
+            )
+        check_names(rule, _MOMENTS, f"the rule {name}")
         verbs: Any = rule.verbs
-        if isinstance(verbs, str) or not set(verbs) <= set(VERBS):
+        if not isinstance(verbs, (tuple, list, set, frozenset)) or not set(verbs) <= set(VERBS):
             raise ConfigError(
                 f"the verbs of {name} are a tuple of {', '.join(VERBS)}, not {rule.verbs!r}: an upsert and an increment are"
                 " updates"
             )
-        for moment in ("transform", "contribute"):
-            if isgeneratorfunction(getattr(rule, moment)):
+        for flag in ("needs_stored", "in_batches"):
+            if getattr(rule, flag).__class__ is not bool:
+                raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
+        for moment in _MOMENTS:
+            function = getattr(rule, moment)
+            if isgeneratorfunction(function):
                 raise ConfigError(f"{moment} of {name} has a yield, and nobody runs it: use draft.fetch and draft.read")
-            if iscoroutinefunction(getattr(rule, moment)):
+            if kind_of(function):
                 raise ConfigError(
                     f"{moment} of {name} is a coroutine, and a rule waits for nothing: make it a function"
                 )
+
+
+def gave(rule: WriteRule, moment: str, result: Any) -> ConfigError:
+    """The error for a rule that returned what its moment does not."""
+    from dynamorm.ops.moments import given  # only for a mistake
+
+    what = given(result)
+    if moment == "transform":
+        return ConfigError(
+            f"transform of {type(rule).__name__} returns None, or the write to send in the place of this one, `return"
+            f" draft.instead(...)`, not {what}"
+        )
+    return ConfigError(
+        f"contribute of {type(rule).__name__} gave {what}, which nobody takes: it returns nothing, and adds by"
+        " draft.require(condition), draft.set(name, value) and draft.add(verb, ...); another write in the place of this one is"
+        " returned by transform"
+    )
+
+
+def replacing(rule: WriteRule, result: Any) -> Write:
+    """What a rule's ``transform`` has put in the place of a write. Raises: ConfigError for what is no write."""
+    if not isinstance(result, Write):
+        raise gave(rule, "transform", result)
+    return result

@@ -28,8 +28,8 @@ def found_out(context: Context, write: Write, op: Op, unknown: OutcomeUnknown) -
     """
     if not _tells(write):
         raise unknown
-    channel, end = context.channel, op.end
-    assert end is not None  # set with every OutcomeUnknown
+    channel = context.channel
+    end = context.end() if op.end is None else op.end  # a plugin has raised the error itself
     step = 0
     while True:
         try:

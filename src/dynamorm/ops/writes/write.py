@@ -111,6 +111,9 @@ class MustRead(ValidationError):
             f"what is stored must be known to write a {plan.codec.schema.name} by key, for it has"
             f" {'unique attributes' if plan.uniques else 'a rule that relies on it'}: in a transaction, load the object and"
             " pass it"
+            if plan.needs_stored or other
+            else f"a rule of {plan.codec.schema.name} asks for draft.stored_item(), and does not say that it will, so that nobody"
+            " has read it: write needs_stored = True in its class"
         )
         self.plan = plan
         self.under = key

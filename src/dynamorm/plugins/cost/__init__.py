@@ -9,7 +9,7 @@ from __future__ import annotations
 from .alerts import CostAlert
 from .estimate import CostEstimate
 from .modes import Mode
-from .plugin import CostPlugin, cost_plugin
+from .plugin import CostPlugin
 from .prices import Prices, price, prices_of
 from .report import CostReport, Units
 
@@ -21,7 +21,6 @@ __all__ = [
     "Mode",
     "Prices",
     "Units",
-    "cost_plugin",
     "price",
     "prices_of",
 ]

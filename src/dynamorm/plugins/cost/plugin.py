@@ -87,9 +87,8 @@ class CostPlugin:
 
     # The moments
 
-    def operation(self, next: Callable[[Operation], Flow[Any]]) -> Callable[[Operation], Flow[Any]]:
-        """Nothing is done with verbs, but calls tell theirs."""
-        return next
+    def ended(self, operation: Operation, error: BaseException | None) -> None:
+        """Nothing is done with the end of a verb; but where somebody looks at verbs, calls tell theirs."""
 
     def observed(self, call: Call, reply: Reply | None, error: BaseException | None) -> None:
         """The end of one attempt."""
@@ -210,8 +209,3 @@ class CostPlugin:
             self._alerts.stop()
         self._alerts = alerts
         yield from alerts.starting()
-
-
-def cost_plugin(plugins: tuple[Any, ...]) -> CostPlugin | None:
-    """The `CostPlugin` among the plugins of a database."""
-    return next((plugin for plugin in plugins if isinstance(plugin, CostPlugin)), None)

@@ -1,0 +1,86 @@
+"""Tells plugins that their database is opened and closed. Loaded only where a plugin wants to know.
+
+A plugin is told before the first verb that begins after it was registered, or where a ``with`` block begins; and that the
+database is closed only where it was told before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.effects import Acquire, Call, Flow
+from dynamorm.limiter import Limiter
+from dynamorm.log import logger
+from dynamorm.session import name_of
+
+if TYPE_CHECKING:
+    from dynamorm.plugin import Operation, VerbFlow
+
+_TELLING: Final[ContextVar[bool]] = ContextVar("dynamorm_telling_plugins", default=False)
+"""Whether this verb was begun by a plugin that is being told: it may use its database then."""
+
+
+class Life:
+    """Which plugins of a database are to be told that it is opened, and which have been, in their order."""
+
+    def __init__(self, face: Any) -> None:
+        self.waiting: list[Any] = []
+        self._opened: list[Any] = []
+        self._face = face
+        self._turn = Limiter(1)
+
+    def add(self, plugins: tuple[Any, ...]) -> None:
+        """Take in plugins that want to be told."""
+        self.waiting += [plugin for plugin in plugins if wants_to_know(plugin)]
+
+    def layer(self, next: VerbFlow) -> VerbFlow:
+        """The outermost layer around the verbs."""
+
+        def verb(operation: Operation) -> Flow[Any]:
+            if self.waiting and not _TELLING.get():
+                yield from self.opened()
+            return (yield from next(operation))
+
+        return verb
+
+    def opened(self) -> Flow[None]:
+        """Tell those that wait. What one raises is raised: it and those behind it are told with the next verb."""
+        permit = yield Acquire(self._turn)
+        with permit:
+            while self.waiting:
+                plugin = self.waiting[0]
+                token = _TELLING.set(True)
+                try:
+                    yield from _told(plugin, "opened", self._face)
+                finally:
+                    _TELLING.reset(token)
+                self._opened.append(self.waiting.pop(0))
+
+    def closed(self) -> Flow[None]:
+        """Tell those that were told before, the last one first. What fails is logged."""
+        while self._opened:
+            plugin = self._opened.pop()
+            try:
+                yield from _told(plugin, "closed", self._face)
+            except Exception:
+                logger.exception("closed() of the plugin %s failed", name_of(plugin))
+
+
+def wants_to_know(plugin: Any) -> bool:
+    """Whether a plugin wants to be told."""
+    return getattr(plugin, "opened", None) is not None or getattr(plugin, "closed", None) is not None
+
+
+def _told(plugin: Any, moment: str, face: Any) -> Flow[None]:
+    hook: Callable[[Any], Any] | None = getattr(plugin, moment, None)
+    if hook is None:
+        return
+    if iscoroutinefunction(hook):
+        from dynamorm.io.own_loop import on_a_loop  # only for coroutines
+
+        yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
+    else:
+        hook(face)

@@ -1,0 +1,113 @@
+"""What rules hand to a draft is looked at here: other writes, values of fields, and what is to stay as it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.codec.strict import read_object
+from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
+from dynamorm.models.declare import did_you_mean
+
+from .write import NOT_READ, MustFetch, MustRead, Write
+
+if TYPE_CHECKING:
+    from dynamorm.ops.context import Context
+    from dynamorm.ops.requests import ModelRequests
+    from dynamorm.schema.schema import Field
+
+    from .draft import WriteDraft
+
+
+_LED: Final = "_is_led"
+
+
+def built(context: Context, verb: str, args: tuple[Any, ...], options: dict[str, Any], what: str) -> Write:
+    """The write of a verb, which somebody adds to the caller's: its errors are led by ``what``.
+
+    Raises: InvalidUse for arguments that the verb does not take; and what its builder raises.
+    """
+    try:
+        builder = context.writer(verb)
+        return builder(context, *args, **options)
+    except (MustRead, MustFetch):  # no failures: the write is built again
+        raise
+    except DynamORMError as error:
+        if _LED not in vars(error):  # by what the innermost one has added, where rules add to what rules add
+            vars(error)[_LED] = True
+            error.about(what)
+        raise
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # of the call itself
+            raise InvalidUse(
+                f"{what}: the arguments are those of a transaction's method, tx.{verb}(...), and these do not fit"
+            ) from error
+        raise
+
+
+def settable(plan: ModelRequests, name: Any) -> Field:
+    """The field of this name, which is a value and nothing more. Raises: InvalidUse, ValidationError."""
+    codec = plan.codec
+    if not isinstance(name, str):
+        raise InvalidUse(
+            f'draft.set takes the name of a field, as a text: draft.set("amount", value), not {type(name).__name__}'
+        )
+    if name not in codec.plans:
+        raise ValidationError(f"{codec.schema.name} has no field {name!r}{did_you_mean(name, codec.plans)}", field=name)
+    field = codec.field(name)
+    if (role_text := _more_than_a_value(plan, field)) is not None:
+        raise ValidationError(
+            f"{field.owner}.{name} is {role_text}, which a rule cannot set beside a write: give it to the object before,"
+            " or return draft.instead(...) from transform",
+            field=name,
+        )
+    return field
+
+
+def _more_than_a_value(plan: ModelRequests, field: Field) -> str | None:
+    """What a field is, where more of the write is made of it than its attribute."""
+    if field.role not in {"", "ttl"}:
+        return "a part of the key" if field.role in {"partition", "sort"} else "kept by the library"
+    if any(field in constraint.fields for constraint in plan.uniques):
+        return "Unique"
+    for computed in plan.codec.composites.values():
+        if field.name in {computed.field.name, *(name for name, _ in computed.sources)}:
+            return f"a part of {computed.field.name}" if field.name != computed.field.name else "computed from others"
+    return None
+
+
+def check_pins(draft: WriteDraft, stored: Any) -> None:
+    """Refuse to pin what is no stored form, or no attribute. Raises: InvalidUse, ValidationError."""
+    if not isinstance(stored, Mapping):
+        raise InvalidUse(
+            'draft.pin takes stored attributes by their stored names, draft.pin({"amount": item["amount"]}) with item ='
+            f" draft.stored_item(), not {type(stored).__name__}"
+        )
+    codec = draft.plan.codec
+    for name, wire in stored.items():
+        if not isinstance(name, str):
+            raise InvalidUse(
+                f"draft.pin takes attributes by their stored names, which are texts, not {type(name).__name__}"
+            )
+        if wire is not None and not (isinstance(wire, dict) and len(wire) == 1):
+            raise InvalidUse(
+                f"draft.pin: {name} is given in its stored form, as draft.stored_item() has it (such as {{'N': '3'}}), or None"
+                f" where it is not there, not {type(wire).__name__}",
+                field=name,
+            )
+        if name not in draft.places.names.values() and not _is_attribute(draft, name):
+            known = [plan.stored for plan in codec.plans.values()]
+            raise ValidationError(
+                f"draft.pin: {codec.schema.name} has no attribute {name!r}{did_you_mean(name, known)}", field=name
+            )
+
+
+def _is_attribute(draft: WriteDraft, name: str) -> bool:
+    """Whether a name is a field's, the library's own, or that of something that is stored all the same."""
+    codec = draft.plan.codec
+    if any(name in {plan.stored, *plan.field.also_read} for plan in codec.plans.values()):
+        return True
+    raw = draft.loaded if draft.stored is NOT_READ else draft.stored
+    if raw is None or raw is NOT_READ:
+        return name not in codec.plans and name.startswith("_")
+    return name in read_object(raw)
