@@ -18,7 +18,7 @@ WRITES: Final = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteIte
 """The operations whose units are those of writes, where a reply does not say."""
 
 
-class ConsumedCapacity(Struct, frozen=True):
+class ConsumedCapacity(Struct, frozen=True, gc=False):
     """Units that a request has taken of one table or one of its indexes.
 
     ``index`` is None for the table; where a reply tells only sums (``"TOTAL"``), that is the table with its indexes.
@@ -90,7 +90,7 @@ def _parts(of_table: _OfTable, *, writes: bool) -> Iterator[ConsumedCapacity]:
 
 def _consumed(table: str, index: str | None, units: _Units, *, writes: bool) -> ConsumedCapacity:
     read, write = units.ReadCapacityUnits, units.WriteCapacityUnits
-    if read is U and write is U:  # only transactions tell which: a token that is sent again costs a read
+    if read is U is write:  # only transactions tell which: a token that is sent again costs a read
         read, write = (0.0, units.CapacityUnits) if writes else (units.CapacityUnits, 0.0)
     return ConsumedCapacity(table, index, 0.0 if read is U else read, 0.0 if write is U else write)
 

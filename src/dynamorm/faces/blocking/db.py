@@ -519,7 +519,7 @@ class DB(Many):
         ``callback`` is given a `CostAlert`, in a thread of its own, never inside a verb; without one a warning is logged. Each
         process speaks of its own costs. A second call takes the place of the first; a month has at most six alerts.
 
-        Raises: ValidationError for a limit that is no amount above 0; ConfigError as `estimate_monthly_cost`.
+        Raises: ValidationError for a limit that is no amount above 0; ConfigError on a view, and as `estimate_monthly_cost`.
 
         Example: ``db.set_cost_alert(1000, callback=print)``
         """

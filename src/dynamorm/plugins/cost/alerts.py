@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 THRESHOLDS: Final = (50, 80, 100)
 """Percent of the limit."""
-KINDS: Final = ("actual", "forecast")
-MOST: Final = len(THRESHOLDS) * len(KINDS)
+MOST: Final = 2 * len(THRESHOLDS)
 """Alerts of one month and process, also where the limit is changed within it."""
 TOO_EARLY: Final = timedelta(minutes=10)
 """A shorter window forecasts nothing."""
@@ -67,6 +66,7 @@ class Alerts:
             )
         self._plugin = plugin
         self._db = db
+        self.end: _End | None = before.end if before is not None else None
         self._callback = callback
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -81,6 +81,11 @@ class Alerts:
 
     def starting(self) -> Flow[None]:
         """Begin to watch: a thread on the blocking face, a task on the asyncio one. Raises: ConfigError."""
+        if self.end is None:
+            end = _End()
+            self._db.use(end)
+            self.end = end
+        self.end.alerts = self
         yield Call(self._start_thread, self._start_task)
 
     def _start_thread(self) -> None:
@@ -166,7 +171,7 @@ class Alerts:
         ledger.settle()
         if ledger.month != self.month:
             self.month, self.said, self.count = ledger.month, set(), 0
-        amounts = {"actual": self.actual(estimate)}
+        amounts: dict[Literal["actual", "forecast"], Decimal] = {"actual": self.actual(estimate)}
         if estimate.window >= TOO_EARLY:
             amounts["forecast"] = estimate.total
         found: list[CostAlert] = []
@@ -177,7 +182,7 @@ class Alerts:
                 self.said.add((kind, threshold))
                 self.count += 1
                 found.append(
-                    CostAlert(limit=self.limit, threshold=threshold, kind=kind, amount=reached, month=self.month)  # type: ignore[arg-type] # one of KINDS
+                    CostAlert(limit=self.limit, threshold=threshold, kind=kind, amount=reached, month=self.month)
                 )
         return found
 
@@ -192,6 +197,21 @@ class Alerts:
         begin = datetime.strptime(ledger.month + "+0000", "%Y-%m%z").replace(tzinfo=UTC).timestamp()
         seen = max(0.0, plugin.clock() - max(begin, ledger.born))
         return total + estimate.fixed * Decimal(repr(seen)) / (HOURS * 3600)
+
+
+class _End:
+    """The plugin that is told when the database is closed: it is there only where there are alerts."""
+
+    name = "cost alerts"
+
+    def __init__(self) -> None:
+        self.alerts: Alerts | None = None
+
+    def closed(self, db: Any) -> None:
+        """Nobody looks at the costs any more."""
+        del db
+        if self.alerts is not None:
+            self.alerts.stop()
 
 
 def _failed(error: Exception) -> None:

@@ -66,9 +66,13 @@ class Traffic:
         minute = int(when // 60)
         if minute > self._minute:
             self._minute, self._units = minute, [0.0, 0.0]
-        for column, units in enumerate((read, write)):
-            self._units[column] += units
-            self.most[column] = max(self.most[column], self._units[column])
+        now, most = self._units, self.most
+        now[0] += read
+        now[1] += write
+        if now[0] > most[0]:  # noqa: PLR1730 - for each note: a comparison is quicker than max()
+            most[0] = now[0]
+        if now[1] > most[1]:  # noqa: PLR1730 - as above
+            most[1] = now[1]
         if operation in {"PutItem", "UpdateItem", "DeleteItem"}:
             self.writes[0] += write
             self.writes[1] += 1
@@ -79,6 +83,8 @@ class Traffic:
 
 class Ledger:
     """The books of one database: ``entries`` since `reset`, ``month`` since the beginning of the UTC month.
+
+    ``note(...)`` leaves a note in ``notes``, from any thread.
 
     ``since`` is the time of the wall clock at which the entries begin, ``born`` that of the ledger itself.
     """
@@ -91,8 +97,8 @@ class Ledger:
     def start(self) -> None:
         """Begin with nothing: also in a child process, where what was noted is the parent's."""
         self._lock = threading.Lock()
-        self._notes: deque[Note] = deque()
-        self.note: Callable[[Note], None] = self._notes.append
+        self.notes: deque[Note] = deque()
+        self.note: Callable[[Note], None] = self.notes.append
         self.born: float = self._clock()
         self.month: str = month_of(self.born)
         self.month_units: dict[str, list[float]] = {}
@@ -112,18 +118,13 @@ class Ledger:
         with self._lock:
             self._clear()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the notes should be added up."""
-        return len(self._notes) > MANY
-
     def settle(self, *, wait: bool = True) -> None:
         """Add the notes up. Without ``wait`` somebody else who is at it is left to it."""
         if not self._lock.acquire(blocking=wait):
             return
         try:
-            take = self._notes.popleft
-            for _ in range(len(self._notes)):
+            take = self.notes.popleft
+            for _ in range(len(self.notes)):
                 self._add(*take())
             self._turn(month_of(self._clock()))
         finally:

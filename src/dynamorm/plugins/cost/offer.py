@@ -71,13 +71,13 @@ def read_offer(data: bytes, region: str | None = None, *, source: str = "an offe
 def _decoded(data: bytes) -> dict[str, Any]:
     problem = "it is no JSON"
     try:
-        offer = msgspec.json.decode(data)
+        offer: dict[str, Any] = msgspec.json.decode(data)
         if offer["offerCode"] != "AmazonDynamoDB":
             problem = f"it is of {str(offer['offerCode'])[:40]}"
         else:
             date.fromisoformat(str(offer["publicationDate"])[:10])
             if isinstance(offer["products"], dict) and isinstance(offer["terms"], dict):
-                return offer  # type: ignore[no-any-return]
+                return offer
             problem = "it has no products"
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         problem = f"it has another form ({type(error).__name__}: {error})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from decimal import Decimal
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -15,7 +14,7 @@ from dynamorm.errors import ConfigError, MalformedResponse
 from dynamorm.plugin import consumed
 
 from .attempts import ITEM_OPERATIONS, code_of, decoded, estimated, is_charged
-from .ledger import ESTIMATED, MISSING, REPORTED, STREAMS, UNCERTAIN, Ledger
+from .ledger import ESTIMATED, MANY, MISSING, REPORTED, STREAMS, UNCERTAIN, Ledger
 from .prices import Prices, prices_of
 from .report import CostReport, Tables
 
@@ -92,29 +91,27 @@ class CostPlugin:
 
     def observed(self, call: Call, reply: Reply | None, error: BaseException | None) -> None:
         """The end of one attempt."""
+        parts: tuple[Any, ...] = ()
         if reply is not None and reply.status == 200:
-            parts: tuple[Any, ...] = ()
-            if b'"ConsumedCapacity"' in reply.body:
-                with suppress(MalformedResponse):
-                    parts = consumed(call, reply)
+            try:
+                parts = consumed(call, reply)
+            except MalformedResponse:  # as if it did not tell
+                parts = ()
             if parts and not self._estimates_all:
                 self._note(REPORTED, call, parts)
                 return
-        else:
-            parts = ()
         if call.name in ITEM_OPERATIONS:
             self._look(call, reply, error, parts)
         elif call.name == "GetRecords" and reply is not None and reply.status == 200:
             self._note(STREAMS, call, ())
 
     def _note(self, column: int, call: Call, parts: Any) -> None:
-        operation = call.operation
-        ledger = self.ledger
+        operation, ledger = call.operation, self.ledger
         if operation is None:
             ledger.note((self.clock(), column, call.name, None, None, _NO_SCOPE, parts))
         else:
             ledger.note((self.clock(), column, call.name, operation.verb, operation.model, operation.scope, parts))
-        if ledger.is_full:
+        if len(ledger.notes) > MANY:
             self.settle()
 
     def _look(self, call: Call, reply: Reply | None, error: BaseException | None, parts: Any) -> None:
@@ -152,12 +149,6 @@ class CostPlugin:
         dollars = (Decimal(capacity.least) * prices.prices[capacity.kind] * _MILLION).quantize(Decimal("0.0001"))
         more = "" if capacity.most == capacity.least else " or more"
         return f"${dollars.normalize():f}{more} per million calls (on demand, {prices.region}, {prices.priced_on})"
-
-    def closed(self, db: Any) -> None:
-        """The database is closed: nobody looks at the costs any more."""
-        del db
-        if self._alerts is not None:
-            self._alerts.stop()
 
     def forked(self) -> None:
         """A child process begins with empty books: what was noted is its parent's."""
