@@ -132,7 +132,7 @@ def test_a_reset_of_the_report_is_none_of_the_month(watched, clock):
 
 
 def test_what_tables_cost_is_a_part_of_the_actual_amount(watched, clock):
-    db, plugin = watched(limit="100" and 100)
+    db, plugin = watched()
     alerts = plugin._alerts
     estimate = db.estimate_monthly_cost()
 
@@ -278,6 +278,24 @@ def test_a_limit_is_exact(plugged, limit, exact):  # noqa: F811
     plugin = CostPlugin()
     plugged(plugin).set_cost_alert(limit)
     assert plugin._alerts.limit == Decimal(exact)
+
+
+def test_an_alert_is_set_on_the_database(plugged):  # noqa: F811
+    plugin = CostPlugin()
+    view = plugged(plugin).view(tenant="t1")
+    with pytest.raises(ConfigError, match="a view has the plugins of its database"):
+        view.set_cost_alert(5)
+    assert plugin._alerts is None
+
+
+def test_a_refused_alert_leaves_the_one_before(watched, clock):
+    db, plugin = watched(limit=100)
+    for limit, callback in ((0, None), (5, "print")):
+        with pytest.raises(ValidationError):
+            db.set_cost_alert(limit, callback=callback)
+    clock.now += 100
+    spend(plugin, clock, 60)
+    assert due(db, plugin) == [("actual", 50)]
 
 
 def test_a_callback_that_is_none(plugged):  # noqa: F811

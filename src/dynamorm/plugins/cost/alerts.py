@@ -72,10 +72,10 @@ class Alerts:
         self._thread: threading.Thread | None = None
         self._is_thread = False
         self._task: Any = None
-        same = before is not None and before.limit == self.limit
-        self.month: str = before.month if before is not None else ""
-        self.said: set[tuple[str, int]] = set(before.said) if before is not None and same else set()
-        self.count: int = before.count if before is not None else 0
+        self._before = before
+        self.month: str = ""
+        self.said: set[tuple[str, int]] = set()
+        self.count: int = 0
 
     # The watcher
 
@@ -85,20 +85,30 @@ class Alerts:
             end = _End()
             self._db.use(end)
             self.end = end
-        self.end.alerts = self
         yield Call(self._start_thread, self._start_task)
+        self.end.alerts = self
 
     def _start_thread(self) -> None:
         if iscoroutinefunction(self._callback):
             raise ConfigError("callback is a coroutine, which nobody on a blocking DB would wait for: use AsyncDB")
         self._is_thread = True
+        self._take_over()
         self._thread = threading.Thread(target=self._watch, name="dynamorm-cost", daemon=True)
         self._thread.start()
 
     async def _start_task(self) -> None:
         import asyncio  # only on that face
 
+        self._take_over()
         self._task = asyncio.get_running_loop().create_task(self._watch_there(), name="dynamorm-cost")
+
+    def _take_over(self) -> None:
+        """End the watcher that this one takes the place of, and go on with what it knows."""
+        before, self._before = self._before, None
+        if before is not None:
+            before.stop()
+            self.month, self.count = before.month, before.count
+            self.said = set(before.said) if before.limit == self.limit else set()
 
     def stop(self) -> None:
         """End the watcher: nothing is said any more."""

@@ -148,7 +148,7 @@ def _transact_write(
 ) -> Iterator[Part]:
     reasons = answer.get("CancellationReasons") or ()
     for number, one in enumerate(request.get("TransactItems") or ()):
-        ((kind, write),) = one.items()
+        kind, write = next(iter(one.items()))
         stored = reasons[number].get("Item") if number < len(reasons) else None
         units = 2.0
         if kind == "Put" or stored is not None:

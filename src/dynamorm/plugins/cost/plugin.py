@@ -196,7 +196,5 @@ class CostPlugin:
 
         alerts = Alerts(self, db, limit, callback, before=self._alerts)
         self.prices_for(db.config)
-        if self._alerts is not None:
-            self._alerts.stop()
-        self._alerts = alerts
         yield from alerts.starting()
+        self._alerts = alerts
