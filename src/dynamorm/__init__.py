@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from dynamorm.ops.queries.pages import Page
     from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
 
-    from .batch_result import BatchFailure, BatchResult
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
+    from .ops.verbs.batch_result import BatchFailure, BatchResult
     from .plugin import Plugin, PluginContext
     from .plugins import BatchConfig, Cache, CacheConfig, CachingPlugin
 
@@ -109,8 +109,8 @@ __all__ = [
 _LAZY = {
     "AsyncDB": "faces.aio.db",
     "BatchConfig": "plugins",
-    "BatchFailure": "batch_result",
-    "BatchResult": "batch_result",
+    "BatchFailure": "ops.verbs.batch_result",
+    "BatchResult": "ops.verbs.batch_result",
     "Cache": "plugins",
     "CacheConfig": "plugins",
     "CachingPlugin": "plugins",

@@ -150,14 +150,6 @@ def _not_called(given: Any) -> InvalidUse:
     )
 
 
-class AttemptRefused(Exception):
-    """Thrown in in the place of a reply: a plugin has refused the attempt, and ``error`` is why. Nothing of it was sent."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error: Exception = error
-
-
 class Reply(Protocol):
     """One complete, well-framed HTTP answer. Header values are as received; an absent one is None.
 

@@ -14,17 +14,28 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
 | ``around(call)`` | wraps each request with its retries; see `AroundHook` |
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
+| ``retried(call, error)`` | an attempt has failed by this error, and another one begins now |
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
+| ``ended(operation, error)`` | looks at the end of each verb; see `EndHook` |
+| ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database |
+| ``explained(request, config)`` | says something of a request that `explain` shows, in one line, or None |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
 | ``joined(db)`` | is asked while it is registered: what it raises refuses the database, whose ``config`` it may read |
 | ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
+
+A plugin that has only ``observed``, ``retried``, ``observe``, ``ended``, ``gauges``, ``explained``, ``joined``,
+``opened``, ``closed``, ``forked`` and ``return_consumed_capacity`` changes nothing: it may be registered at any time, and sees what begins after that, in
+the views that were made before, too. One that asks what requests cost, and comes after the first call, asks of no request with a
+token: that stands for the request as it was sent before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from .effects import Acquire
 from .errors import ValidationError
@@ -50,6 +61,7 @@ __all__ = [
     "AttemptHook",
     "Call",
     "CallFlow",
+    "EndHook",
     "FieldCodec",
     "FieldHook",
     "Limiter",
@@ -70,44 +82,29 @@ FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """(encode, decode) around one field's stored form."""
 
 
-class Operation:
+class Operation(Struct, eq=False):  # made for each verb: a struct is made in half the time of a class
     """One verb on its way, as plugins see it: to be read, not changed.
 
     ``verb`` is the name of the method (``"get"``, ``"create"``, ``"all"``; an upsert is ``"update"``). ``model`` is its
     class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
-    called on. ``started`` is the monotonic time at which it began, in seconds. ``page`` counts the pages of an iteration
-    from 0; None for what is no iteration. ``contexts`` are those of the callers (`contextvars.Context`) whose work was put
-    off and is done now, one for each item of a batcher's request; empty for a verb that is called.
+    called on. ``started`` is the monotonic time at which it began, in seconds, and ``took`` the seconds that it took, None
+    before its end (see `EndHook`). ``page`` counts the pages of an iteration from 0; None for what is no iteration.
+    ``contexts`` are those of the callers (`contextvars.Context`) whose work was put off and is done now, one for each item
+    of a batcher's request; empty for a verb that is called.
     """
 
-    __slots__ = ("_begin", "_key", "contexts", "index", "limit", "model", "page", "scope", "started", "table", "verb")
-
-    def __init__(
-        self,
-        verb: str,
-        model: type[Any] | None,
-        table: str | None,
-        key: Callable[[], tuple[Any, ...] | None],
-        begin: Callable[[], Flow[Any]],
-        *,
-        scope: Mapping[str, str],
-        started: float,
-        index: str | None = None,
-        limit: int | None = None,
-        page: int | None = None,
-        contexts: tuple[Context, ...] = (),
-    ) -> None:
-        self.verb: str = verb
-        self.model: type[Any] | None = model
-        self.table: str | None = table
-        self.index: str | None = index
-        self.limit: int | None = limit
-        self.page: int | None = page
-        self.scope: Mapping[str, str] = scope
-        self.started: float = started
-        self.contexts: tuple[Context, ...] = contexts
-        self._key = key
-        self._begin = begin
+    verb: str
+    model: type[Any] | None
+    table: str | None
+    scope: Mapping[str, str]
+    started: float
+    _key: Callable[[], tuple[Any, ...] | None]
+    index: str | None = None
+    limit: int | None = None
+    page: int | None = None
+    took: float | None = None
+    _begin: Callable[[Operation], Flow[Any]] | None = None
+    contexts: tuple[Context, ...] = ()
 
     @property
     def key(self) -> tuple[Any, ...] | None:
@@ -117,6 +114,9 @@ class Operation:
     def __repr__(self) -> str:
         name = "" if self.model is None else f" {self.model.__name__}"
         return f"<Operation {self.verb}{name}>"  # a key is a value, and so nobody's business
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("verb", self.verb), ("model", self.model)]
 
 
 class PluginContext:
@@ -319,7 +319,7 @@ def consumed(call: Call, reply: Reply | None) -> tuple[ConsumedCapacity, ...]:
 
     Example: ``sum(units.read_units for units in consumed(call, reply))``
     """
-    from .wire.consumed import consumed_of  # only where a plugin asks
+    from dynamorm.wire.consumed import consumed_of  # only where a plugin asks: by its whole name it is found quicker
 
     return () if reply is None else consumed_of(call.name, call.body, reply.body)
 
@@ -345,7 +345,9 @@ VerbFlow: TypeAlias = "Callable[[Operation], Flow[Any]]"
 
 
 class VerbHook(Protocol):
-    """``operation(next)`` returns a flow function that may refuse, answer or repeat the verb it wraps. Composed once.
+    """``operation(next)`` returns a flow function that may refuse, answer or repeat the verb it wraps.
+
+    It is composed anew with each change of the plugins, so state is for the plugin to hold.
 
     Example::
 
@@ -368,7 +370,10 @@ CallFlow: TypeAlias = "Callable[[Call], Flow[Any]]"
 
 
 class AroundHook(Protocol):
-    """``around(call)`` returns a call that may answer, refuse, retry or add to the one it wraps. Composed once."""
+    """``around(call)`` returns a call that may answer, refuse, retry or add to the one it wraps.
+
+    It is composed anew with each change of the plugins, so state is for the plugin to hold.
+    """
 
     def __call__(self, call: CallFlow, /) -> CallFlow:
         """The call to go on with."""
@@ -381,13 +386,44 @@ class AttemptHook(Protocol):
     What is no `DynamORMError` becomes the cause of a `PluginRefused`.
 
     For each attempt that was admitted, and only for these, ``observed(call, reply, error)`` is called exactly once: with its
-    reply, with the error, or with neither where it was abandoned (cancelled, closed, interrupted). A refused first attempt
-    ends the call with what ``admit`` raised; a later one, behind an attempt that may have been applied, with
-    `OutcomeUnknown`.
+    reply; with the error, where no reply came or none that can be believed; or with neither where it was abandoned
+    (cancelled, closed, interrupted, refused by another plugin). `attempt_class` has a word for each of these. A refused
+    first attempt ends the call with what ``admit`` raised; a later one, behind an attempt that may have been applied, with
+    `OutcomeUnknown`. Plugins are asked outermost first, and told innermost first.
     """
 
     def __call__(self, call: Call, /) -> None:
         """Admit one attempt, or raise."""
+        ...
+
+
+def attempt_class(reply: Reply | None, error: BaseException | None) -> str:
+    """What an attempt came to, in one word, for what ``observed`` is told; also for the error that ``retried`` is told.
+
+    ``ok``; refused: ``throttled``, ``conflict``, ``in_progress``, ``condition``, ``cancelled``, ``mismatch``, ``credentials``,
+    ``skew``, ``denied``, ``not_found``, ``validation``, ``in_use``, ``server_error``, ``refused`` (for another reason); no
+    reply: ``pool``, ``dns``, ``connect``, ``tls``, ``certificate``, ``forbidden``, ``send``, ``receive``, ``timeout``; none that
+    can be believed: ``checksum``, ``malformed``; ``abandoned``.
+
+    Example: ``self.attempts[call.name, attempt_class(reply, error)] += 1``
+    """
+    if error is None and reply is not None and reply.status == 200:
+        return "ok"
+    from .wire.outcomes import class_of  # only what went wrong is looked at
+
+    return class_of(reply, error)
+
+
+class EndHook(Protocol):
+    """``ended(operation, error)`` sees the end of each verb, exactly once: ``error`` is what the caller gets, or None.
+
+    Also that of one that was refused by a plugin, cancelled or interrupted (the error is no `Exception` then), or closed
+    (`GeneratorExit`). It is outside of all layers, so that it sees what the caller sees, and ``operation.took`` is set. It
+    must not block; its failures are logged, at most once a minute.
+    """
+
+    def __call__(self, operation: Operation, error: BaseException | None, /) -> None:
+        """Look at the end of one verb."""
         ...
 
 

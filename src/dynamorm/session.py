@@ -10,6 +10,7 @@ from copy import copy
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from dynamorm.config.endpoint import streams_endpoint
 from dynamorm.config.settings import Config
@@ -35,6 +36,7 @@ from .wire.sigv4 import STREAMS_TARGET_PREFIX, Signer, Unsigned
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
     from dynamorm.faces.life import Life
+    from dynamorm.ops.calls.attempt_hooks import Watch
     from dynamorm.ops.reads.read_rules import ReadRules
     from dynamorm.ops.writes.write import Write
 
@@ -51,7 +53,10 @@ class Session(Context):
     ``raising`` are the plugins whose failures behind a verb are raised. ``verbs`` are the flows of the verbs for the faces.
     """
 
-    __slots__ = ("_around", "_has_views", "_plugins", "_reading", "_root", "_views", "life", "raising", "verbs")
+    __slots__ = (
+        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_spares_tokens", "_views", "life",
+        "raising", "verbs",
+    )  # fmt: skip
 
     if TYPE_CHECKING:
         from dynamorm.faces import verbs  # given by the face, which stands above
@@ -64,14 +69,30 @@ class Session(Context):
         self._has_views = False
         self._root: Session | None = None  # of a view: the session of the database
         self._views: dict[frozenset[tuple[str, str]], dict[Any, ModelRequests]] = {}  # the plans by scope
+        self._copies: WeakSet[Session] = WeakSet()  # for views and streams: a plugin that comes late comes to them, too
+        self._plugins: tuple[Any, ...] = ()
+        self._spares_tokens = False
+        self.stand_in(None)  # until the face gives them
         self.use(plugins)
+
+    @override
+    def __copy__(self) -> Session:
+        other = super().__copy__()
+        other._around = self._around
+        other._copies = self._copies
+        other._has_views = self._has_views
+        other._plugins = self._plugins
+        other._reading = self._reading
+        other._root = self._root
+        other._spares_tokens = self._spares_tokens
+        other._views = self._views
+        other.life = self.life
+        other.raising = self.raising
+        other.verbs = self.verbs
+        return other
 
     def use(self, plugins: tuple[Any, ...]) -> None:
         """Compose what these plugins add, outermost first. They take the place of those that were given before."""
-        self._plugins = plugins
-        self.channel.observers = tuple(
-            shielded(observe, name, "observe") for name, observe in _named(plugins, "observe")
-        )
         self.registry: Registry = Registry(
             field_hooks=_looked_at(plugins, "field"),
             model_hooks=_looked_at(plugins, "model"),
@@ -82,8 +103,37 @@ class Session(Context):
         self._reading = _members(plugins, "read_rule")
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = _named(plugins, "write_rule")
         self.rules_may_read: bool = bool(self.write_rules)
-        self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *_asking(plugins))
+        self.look(plugins)
+
+    def look(self, plugins: tuple[Any, ...]) -> None:
+        """Compose what these plugins do with calls: all that is new of plugins which only look."""
+        asks, asked = (_members(of, "return_consumed_capacity") for of in (plugins, self._plugins))
+        # A token stands for a request that may have been sent already, without the question what it costs.
+        self._spares_tokens |= self.is_used and bool(asks) and not asked
+        self._plugins = plugins
+        self.notes: tuple[Callable[..., str | None], ...] = _members(plugins, "explained")
+        asking = _asking(plugins, spares_tokens=self._spares_tokens)
+        self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *asking)
+        self.channel.observers = tuple(
+            shielded(observe, name, "observe") for name, observe in _named(plugins, "observe")
+        )
+        self.channel.watch = _watch(plugins)
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
+        for other in tuple(self._copies):
+            other._take_over(self)
+
+    def _take_over(self, root: Session) -> None:
+        """Do with calls as the session does that this one is a copy of."""
+        self._plugins, self._around, self.call = root._plugins, root._around, root.call
+        self.notes, self._spares_tokens = root.notes, root._spares_tokens
+        if self.channel is not root.channel:  # that of streams
+            self.channel.observers, self.channel.watch = root.channel.observers, root.channel.watch
+            self.call = _composed(self.channel, self._around)
+
+    @property
+    def root(self) -> Session:
+        """The session of the database, of a view too."""
+        return self._root or self
 
     @property
     def plugins(self) -> tuple[Any, ...]:
@@ -91,9 +141,15 @@ class Session(Context):
         return self._plugins
 
     @property
+    def models(self) -> tuple[tuple[str, type[Any]], ...]:
+        """The models that have been used, each with its table."""
+        plans = [*self.root._plans.values(), *(plan for view in tuple(self._views.values()) for plan in view.values())]
+        return tuple({(plan.table, plan.codec.schema.model): None for plan in plans})
+
+    @property
     def shows_calls(self) -> bool:
         """Whether a plugin looks at calls."""
-        return bool(self._around) or bool(self.channel.observers)
+        return bool(self._around) or bool(self.channel.observers) or self.channel.watch is not None
 
     @property
     def is_used(self) -> bool:
@@ -102,7 +158,8 @@ class Session(Context):
 
     def stand_in(self, verbs: Any) -> None:
         """Let the faces find the flows of the verbs here: the module of the verbs, or what stands in for it."""
-        setattr(self, "verbs", verbs)  # noqa: B010 - to who checks types it is a module, which nobody assigns
+        for session in (self, *self._copies):
+            setattr(session, "verbs", verbs)  # noqa: B010 - to who checks types it is a module, which nobody assigns
 
     def scoped(self, scope: Mapping[str, str]) -> Session:
         """The same session for a view with this scope."""
@@ -110,11 +167,12 @@ class Session(Context):
         other = copy(self)
         other.scope = scope
         if self._root is None:
-            other._root = self  # noqa: SLF001 - another session
+            other._root = self
         views = self._views  # one for the database and all of its views
         if len(views) >= MAX_VIEWS:
             _forget(views)
-        other._plans = views.setdefault(frozenset(scope.items()), {})  # noqa: SLF001 - another session
+        other._plans = views.setdefault(frozenset(scope.items()), {})
+        self._copies.add(other)
         return other
 
     @override
@@ -173,6 +231,7 @@ class Session(Context):
         )
         other.channel = _streams_channel(self.channel, self.config, endpoint)
         other.call = _composed(other.channel, self._around)
+        self._copies.add(other)
         return other
 
 
@@ -227,28 +286,28 @@ def _named(plugins: tuple[Any, ...], name: str) -> tuple[tuple[str, Any], ...]:
 
 
 def _arounds(plugin: Any) -> Iterator[Any]:
-    """What a plugin puts around each call: its own layer, and that of its attempts inside."""
+    """What a plugin puts around each call."""
     around = getattr(plugin, "around", None)
     if around is not None:
         yield _moments().layer(around, f"around of the plugin {name_of(plugin)}")
-    admit, observed = getattr(plugin, "admit", None), getattr(plugin, "observed", None)
-    if admit is not None or observed is not None:
-        from dynamorm.ops.calls.attempt_hooks import watched  # only where a plugin looks at attempts
-
-        yield partial(watched, admit=admit or _nothing, observed=observed or _nothing, name=name_of(plugin))
 
 
-def _asking(plugins: tuple[Any, ...]) -> Iterator[Any]:
+def _watch(plugins: tuple[Any, ...]) -> Watch | None:
+    """What the call asks and tells of each attempt; None where no plugin looks at attempts."""
+    if not any(_members(plugins, hook) for hook in ("admit", "observed", "retried")):
+        return None
+    from dynamorm.ops.calls.attempt_hooks import HOOKS, Watch  # only where a plugin looks at attempts
+
+    return Watch([(name_of(plugin), *(getattr(plugin, hook, None) for hook in HOOKS)) for plugin in plugins])
+
+
+def _asking(plugins: tuple[Any, ...], *, spares_tokens: bool) -> Iterator[Any]:
     """The layer that asks with each request what it costs, innermost; where two plugins ask, for all that one of them wants."""
     levels = _members(plugins, "return_consumed_capacity")
     if levels:
         from dynamorm.ops.calls.capacity_asked import asking  # only where a plugin asks
 
-        yield partial(asking, level="INDEXES" if "INDEXES" in levels else "TOTAL")
-
-
-def _nothing(*_: Any) -> None:
-    """In the place of a hook that a plugin does not have."""
+        yield partial(asking, level="INDEXES" if "INDEXES" in levels else "TOTAL", spares_tokens=spares_tokens)
 
 
 def _composed(channel: Channel, arounds: tuple[Any, ...]) -> Callable[[Op], Flow[Any]]:

@@ -22,15 +22,15 @@ OWNERS = {
     "socket": ("dynamorm.io.blocking", "dynamorm.io.net", "dynamorm.io.dial", "dynamorm.io.aio_link", *BESIDE),
     "selectors": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
     "select": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
-    # `own_loop` runs what plugins await on the blocking face; the batcher of the asyncio face works by tasks.
+    # `own_loop` runs what plugins await on the blocking face.
     "asyncio": (
         "dynamorm.io.aio",
         "dynamorm.io.aio_acquire",
         "dynamorm.io.aio_bell",
         "dynamorm.io.aio_link",
         "dynamorm.io.own_loop",
-        "dynamorm.plugins.batcher.aio",
-        "dynamorm.plugins.cache.aio_link",  # the connections of a client of another library
+        # What they start on the asyncio face is a task.
+        "dynamorm.plugins",
         *BESIDE,
     ),
     "ssl": ("dynamorm.io", *BESIDE),
@@ -42,7 +42,8 @@ OWNERS = {
     "fastapi": ("dynamorm.adapters", *BESIDE),
     "redis": ("dynamorm.plugins.cache",),
     "requests": (),
-    "urllib.request": (),
+    # A command, which fetches a price list.
+    "urllib.request": ("dynamorm.plugins.cost.__main__",),
 }
 
 # What stands beside the core, on its public face.

@@ -30,6 +30,7 @@ _FLAGS: Final = (
     "write_tokens",
     "strict_creates",
     "trust_env",
+    "cost_tracking",
     "embedded",
 )
 _OPEN_FLAGS: Final = ("use_fips_endpoint", "use_dualstack_endpoint")

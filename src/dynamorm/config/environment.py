@@ -76,6 +76,7 @@ FORMS: Final = {
     "on_ambiguous": Form.TEXT,
     "cursor_key": Form.LIST,
     "trust_env": Form.FLAG,
+    "cost_tracking": Form.FLAG,
     **POOL_FORMS,
 }
 """Every setting that the environment may hold."""

@@ -5,10 +5,11 @@ What is composed: for each plugin, outermost first, its hooks and then its own l
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
     from .life import Life
 
+T = TypeVar("T")
+
+_FINDING: Final = threading.RLock()
+
 LONGEST_SCOPE: Final = 256
 """Characters of a value of a scope: it becomes a part of keys, which have at most 1,024 bytes.
 
@@ -33,12 +38,16 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 
 _PLAIN: Final = {
     "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
-    "observed": 3, "observe": 2, "forked": 0, "joined": 1,
+    "observed": 3, "retried": 2, "observe": 2, "ended": 2, "gauges": 0, "explained": 2, "forked": 0, "joined": 1,
 }  # fmt: skip
 """The moments at which nothing is awaited, each with the number of its arguments."""
 
 
 _MOMENTS: Final = {**_PLAIN, **dict.fromkeys(HOOKS, 3), "opened": 1, "closed": 1}
+LOOKING: Final = frozenset(
+    {"observed", "retried", "observe", "ended", "gauges", "explained", "opened", "closed", "forked", "joined"}
+)
+"""The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
 _OF_RULES: Final = {"transform": 1, "contribute": 1}
 _SETTINGS: Final = ("options", "return_consumed_capacity")
 
@@ -50,10 +59,12 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
         _check_plugin(plugin)
     if session.scope:
         raise ConfigError("a view has the plugins of its database: call db.use() before db.view()")
-    if session.is_used:
+    only_looking = not any(_settles(plugin) for plugin in added)
+    if session.is_used and not only_looking:
         raise ConfigError(
             "plugins are registered before the first call and the first view, for what they add to a model is settled with"
-            " its first use: call db.use() right after the database is made"
+            f" its first use: call db.use() right after the database is made (one that only looks, by"
+            f" {', '.join(sorted(LOOKING))}, may come at any time)"
         )
     before, raising = session.plugins, session.raising
     every = (*before, *added)
@@ -65,22 +76,47 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
             joined(face)
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
-    life = session.life
+    life, compose = session.life, session.look if session.is_used else session.use
     told = [
         plugin for plugin in added if any(getattr(plugin, moment, None) is not None for moment in ("opened", "closed"))
     ]
     try:
-        session.use(every)
+        compose(every)
         if told:
             session.life = life or _life(face)
         _surround(session)
     except BaseException:  # what a plugin puts around verbs or calls may be no layer
         session.raising, session.life = raising, life
-        session.use(before)
+        compose(before)
         raise
     if session.life is not None:
         session.life.waiting += told
     _watch_forks(added)
+
+
+def found(session: Session, face: Any, kind: type[T], make: Callable[[], T]) -> T:
+    """The plugin of this kind that a database has, made and registered with the first call. Raises: ConfigError."""
+    with _FINDING:
+        for plugin in session.plugins:
+            if isinstance(plugin, kind):
+                return plugin
+        made = make()
+        register(session, face, (made,))
+        return made
+
+
+def tables_of(session: Session) -> dict[str, tuple[type[Any], ...]]:
+    """The models that have been used, by table."""
+    tables: dict[str, list[type[Any]]] = {}
+    for table, model in session.models:
+        tables.setdefault(table, []).append(model)
+    return {table: tuple(models) for table, models in tables.items()}
+
+
+def _settles(plugin: Any) -> bool:
+    """Whether a plugin has more than looks at what is done."""
+    members = (*_PLAIN, "options")
+    return _has_hooks(plugin) or any(getattr(plugin, name, None) for name in members if name not in LOOKING)
 
 
 def _check_plugin(plugin: Any) -> None:
@@ -150,6 +186,11 @@ def _check_rule_names(plugin: Any, what: str) -> None:
         )
 
 
+def _has_hooks(plugin: Any) -> bool:
+    """Whether a plugin has a hook of its own: those of `Plugin` do nothing."""
+    return any(own(plugin, hook, Plugin) is not None for hook in HOOKS)
+
+
 def _life(face: Any) -> Life:
     from .life import Life  # only where a plugin wants to know of it
 
@@ -158,9 +199,18 @@ def _life(face: Any) -> Life:
 
 def _surround(session: Session) -> None:
     """Put the layers of the plugins around the verbs, where there are any."""
-    layers: list[Callable[[VerbFlow], VerbFlow]] = [] if session.life is None else [session.life.layer]
+    layers: list[Callable[[VerbFlow], VerbFlow]] = []
+    ends = tuple(
+        (name_of(plugin), hook) for plugin in session.plugins if (hook := getattr(plugin, "ended", None)) is not None
+    )
+    if ends:
+        from .ends import Ends  # only where a plugin looks at the ends of verbs
+
+        layers.append(Ends(ends, session.channel.clock))
+    if session.life is not None:
+        layers.append(session.life.layer)
     for plugin in session.plugins:
-        if any(own(plugin, hook, Plugin) is not None for hook in HOOKS):
+        if _has_hooks(plugin):
             from .hooks import Hooks  # only where a plugin has hooks
 
             name = name_of(plugin)
@@ -170,7 +220,7 @@ def _surround(session: Session) -> None:
     if layers or session.rules_may_read:
         from .surrounded import Surrounded  # only where a plugin looks at verbs, or at what they write
 
-        session.stand_in(Surrounded(verbs, layers))
+        session.stand_in(Surrounded(verbs, layers, shows_calls=session.shows_calls))
 
 
 def _watch_forks(plugins: Iterable[Any]) -> None:

@@ -23,26 +23,25 @@ if TYPE_CHECKING:
 
 Arguments = tuple[Any, ...]
 Named = Mapping[str, Any]
-About = Callable[["Session", Arguments, Named], dict[str, Any]]
-"""What a verb is about: the arguments of `Operation` beside the verb, from the arguments of its flow behind the session."""
+About = Callable[["Session", str, Arguments, Named], Operation]
+"""What a verb is about: the operation, from the verb and the arguments of its flow behind the session."""
 
 
 def _nobody() -> None:
     """The key of what is not about one item."""
 
 
-def _of_model(session: Session, model: Any, key: Callable[[], Any] = _nobody, **more: Any) -> dict[str, Any]:
+def _of_model(session: Session, verb: str, model: Any, key: Callable[[], Any] = _nobody) -> Operation:
     """A verb of one model; what is no model of a table is refused by the verb itself."""
     try:
         table = session.plan(model).table
     except Exception:  # noqa: BLE001 - as above
         table = None
-    return {"model": model, "table": table, "key": key, **more}
+    return Operation(verb, model, table, session.scope, session.channel.clock.monotonic(), key)
 
 
-def _by_key(session: Session, args: Arguments, _: Named) -> dict[str, Any]:
-    model, key, parts = args[0], args[1], args[2]
-    return _of_model(session, model, lambda: _key(session, model, key, parts))
+def _by_key(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
+    return _of_model(session, verb, args[0], lambda: _key(session, *args[:3]))
 
 
 def _key(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, Any]) -> Any:
@@ -50,9 +49,9 @@ def _key(session: Session, model: Any, key: tuple[Any, ...], parts: dict[str, An
     return plan.codec.key_values(plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key))
 
 
-def _of_object(session: Session, args: Arguments, _: Named) -> dict[str, Any]:
+def _of_object(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
     obj = args[0]
-    return _of_model(session, type(obj), lambda: _object_key(session, obj))
+    return _of_model(session, verb, type(obj), lambda: _object_key(session, obj))
 
 
 def _object_key(session: Session, obj: Any) -> Any:
@@ -60,40 +59,41 @@ def _object_key(session: Session, obj: Any) -> Any:
     return codec.key_values(codec.key_of(obj))
 
 
-def _of_subject(session: Session, args: Arguments, named: Named) -> dict[str, Any]:
+def _of_subject(session: Session, verb: str, args: Arguments, named: Named) -> Operation:
     """A verb of an object, or of a model, its key, and what is to be done."""
     subject, rest, parts = args[0], args[1], args[2]
     if not isinstance(subject, type):
-        return _of_object(session, args, named)
-    key_names = session.plan(subject).key_names
-    return _of_model(session, subject, lambda: _key(session, subject, rest[: len(key_names)], parts))
+        return _of_object(session, verb, args, named)
+    return _of_model(
+        session, verb, subject, lambda: _key(session, subject, rest[: len(session.plan(subject).key_names)], parts)
+    )
 
 
-def _of_query(session: Session, args: Arguments, _: Named) -> dict[str, Any]:
+def _of_query(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
     request = args[0]
-    index = getattr(request.index, "name", request.index)
-    return _of_model(session, request.model, index=index, limit=request.limit)
+    operation = _of_model(session, verb, request.model)
+    operation.index = getattr(request.index, "name", request.index)
+    operation.limit = request.limit
+    return operation
 
 
-def _of_class(session: Session, args: Arguments, _: Named) -> dict[str, Any]:
-    return _of_model(session, args[0])
+def _of_class(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
+    return _of_model(session, verb, args[0])
 
 
-def _of_many(_session: Session, _args: Arguments, _named: Named) -> dict[str, Any]:
-    return {"model": None, "table": None, "key": _nobody}
+def _of_many(session: Session, verb: str, _args: Arguments, _named: Named) -> Operation:
+    return Operation(verb, None, None, session.scope, session.channel.clock.monotonic(), _nobody)
 
 
-def _of_put_off(_session: Session, args: Arguments, _: Named) -> dict[str, Any]:
-    """A request of a batcher: the model is that of all its items."""
+def _of_put_off(session: Session, verb: str, args: Arguments, named: Named) -> Operation:
+    """A request of a batcher: the model and the table are those of all its items."""
+    operation = _of_many(session, verb, args, named)
     items = args[0]
-    contexts = tuple(item.variables for item in items if item.variables is not None)
-    models = {item.plan.model for item in items}
-    return {
-        "model": models.pop() if len(models) == 1 else None,
-        "table": items[0].plan.table if len({item.plan.table for item in items}) == 1 else None,
-        "key": _nobody,
-        "contexts": contexts,
-    }
+    models, tables = {item.plan.model for item in items}, {item.plan.table for item in items}
+    operation.model = models.pop() if len(models) == 1 else None
+    operation.table = tables.pop() if len(tables) == 1 else None
+    operation.contexts = tuple(item.variables for item in items if item.variables is not None)
+    return operation
 
 
 VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
@@ -134,15 +134,8 @@ _WRITING: Final = frozenset({"create", "put", "save", "update", "delete", "incre
 """The verbs whose rules may read other items: what they have written, they have written in one request."""
 
 
-def _operation(session: Session, verb: str, begin: Callable[[], Flow[Any]], about: dict[str, Any]) -> Operation:
-    """The operation that begins now."""
-    return Operation(verb, begin=begin, scope=session.scope, started=session.channel.clock.monotonic(), **about)
-
-
 def _known(session: Session, operation: Operation) -> Session:
-    """The session for the flow of a verb: its calls tell whose they are, where a plugin looks at calls."""
-    if not session.shows_calls:
-        return session
+    """The session for the flow of a verb: its calls tell whose they are."""
     inner = session.call
 
     def call(op: Op) -> Flow[Any]:
@@ -152,19 +145,27 @@ def _known(session: Session, operation: Operation) -> Session:
     return session.view(call)
 
 
+def _innermost(operation: Operation) -> Flow[Any]:
+    """What all layers stand around: the verb itself. It is given the operation, for it holding that would be a cycle."""
+    return operation._begin(operation)  # type: ignore[misc] # noqa: SLF001 - set before any layer is asked
+
+
 class Surrounded:
     """Stands in for the module of the verbs: its modules are `_Module`."""
 
-    def __init__(self, plain: ModuleType, layers: Sequence[Callable[[VerbFlow], VerbFlow]]) -> None:
+    def __init__(
+        self, plain: ModuleType, layers: Sequence[Callable[[VerbFlow], VerbFlow]], *, shows_calls: bool = False
+    ) -> None:
         self.plain: ModuleType = plain
-        onion: VerbFlow = lambda operation: operation._begin()  # noqa: E731, SLF001 - its innermost flow
+        onion: VerbFlow = _innermost
         for layer in reversed(layers):
             onion = layer(onion)
         self._onion = onion
+        self._shows_calls = shows_calls
 
     def __getattr__(self, name: str) -> Any:
         module = getattr(self.plain, name)
-        stand_in = _Module(module, name, self._onion)
+        stand_in = _Module(module, name, self._onion, shows_calls=self._shows_calls)
         setattr(self, name, stand_in)
         return stand_in
 
@@ -172,10 +173,11 @@ class Surrounded:
 class _Module:
     """Stands in for a module of verbs."""
 
-    def __init__(self, module: ModuleType, name: str, onion: VerbFlow) -> None:
+    def __init__(self, module: ModuleType, name: str, onion: VerbFlow, *, shows_calls: bool) -> None:
         self._module = module
         self._name = name
         self._onion = onion
+        self._shows_calls = shows_calls
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._module, name)
@@ -187,32 +189,36 @@ class _Module:
         return function
 
     def _verb(self, function: Callable[..., Flow[Any]], verb: str, about: About) -> Callable[..., Flow[Any]]:
-        onion = self._onion
+        onion, shows_calls, writes = self._onion, self._shows_calls, verb in _WRITING
 
         def flow(session: Session, *args: Any, **named: Any) -> Flow[Any]:
-            def begin() -> Flow[Any]:
-                known = _known(session, operation)
-                if session.rules_may_read and verb in _WRITING:
+            def begin(operation: Operation) -> Flow[Any]:
+                known = _known(session, operation) if shows_calls else session
+                if writes and session.rules_may_read:
                     return reading(known, lambda context: function(context, *args, **named))
                 return function(known, *args, **named)
 
-            operation = _operation(session, verb, begin, about(session, args, named))
+            operation = about(session, verb, args, named)
+            operation._begin = begin  # noqa: SLF001 - for the innermost layer
             return onion(operation)
 
         return flow
 
     def _paged(self, page_reader_of: Callable[..., Any]) -> Callable[..., Any]:
-        onion = self._onion
-        return lambda request, **options: _Pages(page_reader_of(request, **options), request, onion)
+        onion, shows_calls = self._onion, self._shows_calls
+        return lambda request, **options: _Pages(
+            page_reader_of(request, **options), request, onion, shows_calls=shows_calls
+        )
 
 
 class _Pages:
     """Stands in for the reader of an iteration's pages: each page is an operation."""
 
-    def __init__(self, reader: Any, request: Any, onion: VerbFlow) -> None:
+    def __init__(self, reader: Any, request: Any, onion: VerbFlow, *, shows_calls: bool) -> None:
         self._reader = reader
         self._request = request
         self._onion = onion
+        self._shows_calls = shows_calls
         self._count = 0
         self._answered = False
 
@@ -233,13 +239,13 @@ class _Pages:
         number, self._count = self._count, self._count + 1
         asked = False
 
-        def begin() -> Flow[Any]:
+        def begin(operation: Operation) -> Flow[Any]:
             nonlocal asked
             asked = True
-            return step(_known(session, operation))
+            return step(_known(session, operation) if self._shows_calls else session)
 
-        about = _of_query(session, (self._request,), {})
-        operation = _operation(session, verb, begin, {**about, "page": number})
+        operation = _of_query(session, verb, (self._request,), {})
+        operation.page, operation._begin = number, begin  # noqa: SLF001 - for the innermost layer
         result = yield from self._onion(operation)
         self._answered = not asked
         return result

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,6 +32,7 @@ class Context(ABC):
 
     ``call`` makes one call, with the plugins around it; ``channel`` is what it goes through. ``run`` drives a flow on the face's
     driver. ``scope`` is that of the view. ``finishers`` are the plugins that add to transactions: name and function; ``write_rules`` those with rules for writes.
+    ``notes`` are the functions of plugins that have something to say of an explained request.
     """
 
     __slots__ = (
@@ -43,6 +43,7 @@ class Context(ABC):
         "config",
         "endpoint",
         "finishers",
+        "notes",
         "random_bytes",
         "reads",
         "registry",
@@ -62,12 +63,33 @@ class Context(ABC):
         self.random_bytes: Callable[[int], bytes] = os.urandom
         self.run: Callable[[Flow[Any]], Any] | None = None
         self.scope: Mapping[str, str] = {}
+        self.notes: tuple[Callable[..., str | None], ...] = ()
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = ()
         self.write_rules: tuple[tuple[str, Callable[[Schema], Any]], ...] = ()
         self.rules_may_read: bool = False
         self.reads: Reads | None = None  # of one verb, where rules may read other items
         self._end: float | None = None  # by which a verb of several requests must be done
         self._plans: dict[Any, ModelRequests] = {}
+
+    def __copy__(self) -> Self:
+        """Made with each verb that plugins look at: ten times as fast as what `copy` does with slots."""
+        other = object.__new__(self.__class__)
+        other._end = self._end
+        other._plans = self._plans
+        other.call = self.call
+        other.channel = self.channel
+        other.config = self.config
+        other.endpoint = self.endpoint
+        other.finishers = self.finishers
+        other.notes = self.notes
+        other.random_bytes = self.random_bytes
+        other.reads = self.reads
+        other.registry = self.registry
+        other.rules_may_read = self.rules_may_read
+        other.run = self.run
+        other.scope = self.scope
+        other.write_rules = self.write_rules
+        return other
 
     def plan(self, model: Any) -> ModelRequests:
         """The requests of a model, made with its first use. Raises: ModelError, InvalidUse for what is no model."""
@@ -87,7 +109,7 @@ class Context(ABC):
 
     def view(self, call: Callable[[Op], Flow[Any]]) -> Self:
         """The same context with another way of calling; plans, clock and settings are shared."""
-        other = copy(self)
+        other = self.__copy__()
         other.call = call
         return other
 

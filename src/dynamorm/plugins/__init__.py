@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .cache import Cache as Cache
     from .cache import CacheConfig as CacheConfig
     from .cache import CachingPlugin as CachingPlugin
+    from .cost import CostPlugin as CostPlugin
 
 _HOMES = {
     "AsyncBatcher": "batcher",
@@ -17,6 +18,7 @@ _HOMES = {
     "Cache": "cache",
     "CacheConfig": "cache",
     "CachingPlugin": "cache",
+    "CostPlugin": "cost",
 }
 
 

@@ -30,6 +30,7 @@ class Channel:
 
     __slots__ = (
         "bucket", "clock", "config", "credentials", "is_aws", "is_secure", "observers", "random", "retry", "signer", "skew",
+        "watch",
     )  # fmt: skip
 
     def __init__(
@@ -58,3 +59,4 @@ class Channel:
         self.is_secure: bool = is_secure
         self.random: Callable[[], float] = random
         self.observers: tuple[Callable[..., None], ...] = observers
+        self.watch: Any = None  # `dynamorm.ops.calls.attempt_hooks.Watch`, where a plugin looks at attempts

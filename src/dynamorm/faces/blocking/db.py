@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dynamorm.config.settings import Config
     from dynamorm.expressions.path import Condition, Holds, Path, Update
     from dynamorm.features.unique_repair import UniqueReport
+    from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
 
     from ...codec.keys import StoredKey
     from ...plugins import BatchConfig, Batcher
@@ -55,6 +56,8 @@ class DB(Many):
         self._session = session = open_session(config, extensions, self)
         self._io = open_driver(session)
         session.run = self._io.run
+        if session.config.cost_tracking:
+            self._costs()
 
     @property
     def tables(self) -> Tables:
@@ -507,6 +510,49 @@ class DB(Many):
         from ..batch_items import BatchItems  # only who has a batcher needs it
 
         return self._shipped().Batcher(BatchItems(self._session), self._io.run, config)
+
+    def costs(self) -> CostReport:
+        """The capacity units that have been taken, by verb, model, index and scope.
+
+        They are measured from ``Config(cost_tracking=True)``, ``db.use(CostPlugin())`` or the first such question on: what was
+        before is not known, and `CostReport.window` says since when.
+
+        Raises: ConfigError for a view of a database that was not measured before: ask the database itself, once.
+
+        Example: ``db.costs().units("create", Payment).write``
+        """
+        return self._costs().report(self._plugins().tables_of(self._session))
+
+    def estimate_monthly_cost(self) -> CostEstimate:
+        """What this database costs in a month if it goes on like this, in dollars: requests, storage and what else is paid.
+
+        The sizes of tables are asked for, at most every six hours; where that is refused the estimate is without them.
+
+        Raises: ConfigError for a Region whose prices are not known, and as `costs`.
+
+        Example: ``print(f"{db.estimate_monthly_cost():.2f}")``
+        """
+        return self._io.run(self._costs().estimating(self, self._plugins().tables_of(self._session)))
+
+    def set_cost_alert(self, limit: float | Decimal, /, callback: Callable[[CostAlert], Any] | None = None) -> None:
+        """Be told once in a UTC month when 50, 80 and 100 % of a limit in dollars are reached, and when they will be.
+
+        ``callback`` is given a `CostAlert`, in a thread of its own, never inside a verb; without one a warning is logged. Each
+        process speaks of its own costs. A second call takes the place of the first; a month has at most six alerts.
+
+        Raises: ValidationError for a limit that is no amount above 0; ConfigError on a view, and as `estimate_monthly_cost`.
+
+        Example: ``db.set_cost_alert(1000, callback=print)``
+        """
+        self._io.run(self._costs().alerting(self, limit, callback))
+        if self._session.life is not None:
+            self._io.run(self._session.life.opened())  # who watches is told that it is closed
+
+    def _costs(self) -> CostPlugin:
+        """What measures the costs; registered now where it is not there."""
+        kind = self._shipped().CostPlugin
+        found: CostPlugin = self._plugins().found(self._session, self, kind, kind)
+        return found
 
     @staticmethod
     def _shipped() -> ModuleType:

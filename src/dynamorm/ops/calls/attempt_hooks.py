@@ -1,67 +1,90 @@
 """Plugins that look at each attempt of a call: `dynamorm.plugin.AttemptHook`. Used only where a plugin has such a hook.
 
-They stand around the call's own flow and see its requests to the driver: so the call is the same with and without them.
+The call asks `Watch` before an attempt, tells it what the attempt came to, and that there will be another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.effects import AttemptRefused, Flow, Send
 from dynamorm.errors import DynamORMError, PluginRefused
 from dynamorm.log import shielded
 
 if TYPE_CHECKING:
+    from .attempts import Attempts
     from .op import Op
 
-Admit = Callable[[Any], None]
-Observed = Callable[[Any, Any, BaseException | None], None]
+HOOKS: Final = ("admit", "observed", "retried")
+"""The hooks of attempts: before one, after one, and where another one is to follow."""
 
 
-def watched(call: Callable[[Op], Flow[Any]], admit: Admit, observed: Observed, name: str) -> Callable[[Op], Flow[Any]]:
-    """The call, with one plugin's ``admit`` before each attempt and ``observed`` exactly once after each admitted one."""
-    tell = shielded(observed, name, "observed")
+class Watch:
+    """The hooks of all plugins, outermost first: of each plugin its name and its `HOOKS`, or None."""
 
-    def watch(op: Op) -> Flow[Any]:
-        flow = call(op)
-        go_on: Callable[[Any], Any] = flow.send
-        answer: Any = None
-        while True:
-            try:
-                effect = go_on(answer)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                go_on, answer = (
-                    (yield from _attempt(flow, op, effect)) if effect.__class__ is Send else (flow.send, (yield effect))
-                )
-            except GeneratorExit:
-                flow.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - the flow decides
-                go_on, answer = flow.throw, error
+    __slots__ = ("_admitting", "_hooks", "_observing", "_retried")
 
-    def _attempt(flow: Flow[Any], op: Op, send: Send) -> Flow[tuple[Callable[[Any], Any], Any]]:
-        """One attempt: how the call's flow goes on, and with what."""
+    def __init__(self, hooks: Sequence[tuple[Any, ...]]) -> None:
+        self._hooks = tuple(
+            (name, admit, None if observed is None else shielded(observed, name, "observed"))
+            for name, admit, observed, _ in hooks
+        )
+        self._admitting = any(admit is not None for _, admit, _ in self._hooks)
+        self._observing = tuple(observed for _, _, observed in reversed(self._hooks) if observed is not None)
+        self._retried = tuple(
+            shielded(retried, name, "retried") for name, _, _, retried in hooks if retried is not None
+        )
+
+    def admitted(self, op: Op, run: Attempts | None) -> bool:
+        """Ask whether an attempt may be sent. True: its end is to be told. ``run`` is what went before.
+
+        Raises: the refusal; OutcomeUnknown behind an attempt that may have been applied.
+        """
+        if self._admitting:
+            refusal = self._refusal(op)
+            if refusal is not None:
+                if run is not None and run.ambiguous:
+                    run.errors.append(refusal)
+                    run.unknown(refusal, "then a plugin refused to ask again")
+                raise refusal from refusal.__cause__
+        return True
+
+    def _refusal(self, op: Op) -> DynamORMError | None:
+        """Why one of them refuses, after those that had admitted it were told that nothing came of it."""
+        refusal: DynamORMError
+        asked = 0
         try:
-            admit(op)
-        except DynamORMError as refusal:
-            return flow.throw, AttemptRefused(refusal)
+            for _, admit, _ in self._hooks:
+                if admit is not None:
+                    admit(op)
+                asked += 1
+        except DynamORMError as error:
+            refusal = error
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of this attempt is sent
-            refused = PluginRefused(
-                f"the plugin {name} refused an attempt of {op.name} ({type(error).__name__}): it was not sent"
+            refusal = PluginRefused(
+                f"the plugin {self._hooks[asked][0]} refused an attempt of {op.name} ({type(error).__name__}): it was not"
+                " sent"
             )
-            refused.__cause__ = error
-            return flow.throw, AttemptRefused(refused)
-        reply = failed = None
-        try:
-            reply = yield send
-        except Exception as error:
-            failed = error
+            refusal.__cause__ = error
+        except BaseException:
+            self._left(op, asked)
             raise
-        finally:  # cancelled, closed or interrupted: with neither
-            tell(op, reply, failed)
-        return flow.send, reply
+        else:
+            return None
+        self._left(op, asked)
+        return refusal
 
-    return watch
+    def _left(self, op: Op, asked: int) -> None:
+        for _, _, observed in reversed(self._hooks[:asked]):
+            if observed is not None:
+                observed(op, None, None)
+
+    def told(self, op: Op, reply: Any, error: BaseException | None) -> None:
+        """Tell the end of an attempt: a reply that can be believed, or what went wrong, or neither: it was abandoned."""
+        for observed in self._observing:
+            observed(op, reply, error)
+
+    def again(self, op: Op, error: BaseException) -> None:
+        """Tell that an attempt has failed and another one begins now."""
+        for retried in self._retried:
+            retried(op, error)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.deadlines import USE, remaining
-from dynamorm.effects import AttemptRefused, Flow, Reply, Send, Sleep, TransportError
+from dynamorm.effects import Flow, Send, Sleep, TransportError
 from dynamorm.errors import (
     ChecksumMismatch,
     ConfigError,
@@ -44,6 +44,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
     policy, is_aws, request_timeout = config.crc, wire.is_aws, config.performance.request_timeout
     operation_timeout, observers, bucket = config.operation_timeout, wire.observers, wire.bucket
     secure = wire.is_secure  # a Date that anybody on the way may have written teaches nothing
+    watch = wire.watch  # None where no plugin looks at attempts
 
     def call(op: Op) -> Flow[Any]:  # noqa: PLR0915 - the hot path stays in one frame
         start = monotonic()
@@ -52,6 +53,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
         if op.end is not None or USE.ever:
             left = limit = _bounded(op, limit, start)
         sent = False
+        watched: Any = None  # whether an attempt was admitted whose end nobody was told yet
+        reply: Any = None  # a `Reply`, once one has come
         try:
             while True:
                 now = wall()
@@ -73,8 +76,10 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         run.give_up(_FETCHING, late=True)
                     now = wall()
                 data = request(op.name, op.body, keys, now + applied_skew)
+                reply = None
+                if watch is not None:
+                    watched = watch.admitted(op, run)
                 sent = True
-                reply: Reply | Any = None
                 try:
                     reply = yield Send(
                         data,
@@ -89,6 +94,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         if op.prepare is not None:
                             yield from prepared(op, reply.body)
                         result = op.decode(reply.body)
+                        if watched:
+                            watched = watch.told(op, reply, None)
                         if secure:
                             skew.observe(reply.date, now, wall(), monotonic())
                         bucket.success(0 if run is None else run.taken)
@@ -97,22 +104,26 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     if run is not None and run.ambiguous:
                         run.unknown(error, "then the database was closed")
                     raise
-                except AttemptRefused as refused:  # by a plugin: of this attempt nothing was sent
-                    if run is not None and run.ambiguous:
-                        run.errors.append(refused.error)
-                        run.unknown(refused.error, "then a plugin refused to ask again")
-                    raise refused.error from refused.error.__cause__
                 except TransportError as error:
                     run = run or Attempts(op, wire, start, limit)
+                    if watched:
+                        watched = watch.told(op, None, error)
                     delay = run.transport(error)
                 except MalformedResponse as error:
                     run = run or Attempts(op, wire, start, limit)
+                    if watched:
+                        watched = watch.told(op, None, error)
                     delay = run.unbelievable(error, reply)
                 else:
                     run = run or Attempts(op, wire, start, limit)
                     if trouble is not None:
-                        delay = run.unbelievable(ChecksumMismatch(f"the answer's checksum is wrong: {trouble}"), reply)
+                        wrong = ChecksumMismatch(f"the answer's checksum is wrong: {trouble}")
+                        if watched:
+                            watched = watch.told(op, None, wrong)
+                        delay = run.unbelievable(wrong, reply)
                     else:
+                        if watched:
+                            watched = watch.told(op, reply, None)
                         if secure:
                             skew.observe(reply.date, now, wall(), monotonic())
                         kind, fault = run.fault(reply)
@@ -139,9 +150,15 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                 left = run.left()
                 if left <= RETRY_MARGIN:
                     run.give_up("the operation's time ran out", late=True)
+                if watch is not None:
+                    watch.again(op, run.errors[-1])
         except (DynamORMError, GeneratorExit):
+            if watched:
+                watch.told(op, reply, None)
             raise
         except BaseException as stop:
+            if watched:
+                watch.told(op, reply, None)
             # Cancelled or interrupted in flight: whoever catches it must know that the write may have been applied.
             if sent and op.safety is not Safety.READ:
                 interrupted(stop, f"{op.name} on {op.table} was interrupted in flight: its outcome is unknown")

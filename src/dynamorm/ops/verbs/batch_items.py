@@ -13,13 +13,11 @@ from contextvars import Context as Variables
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.batch_result import BatchResult
 from dynamorm.codec.family import tags_of
 from dynamorm.codec.keys import StoredKey
-from dynamorm.effects import Flow, TransportError
+from dynamorm.effects import Flow, Send
 from dynamorm.errors import DynamORMError, InvalidUse, ModelError, Outcome, OutcomeUnknown, PluginError, ValidationError
 from dynamorm.log import logger
-from dynamorm.ops.calls.attempt_hooks import watched
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests
@@ -29,6 +27,7 @@ from dynamorm.ops.writes.write import MustFetch, MustRead
 from dynamorm.overriding import override
 from dynamorm.schema.schema import AppendOnly
 
+from .batch_result import BatchResult
 from .batch_send import FAILED, OVERHEAD, UNKNOWN, WRITTEN, Entry, Load
 from .batch_write import NotInABatch, Share, account, put_entry, removal
 from .delete import delete_write
@@ -275,18 +274,42 @@ def _follow(item: BatchItem) -> None:
 
 def _doubting(context: Context, item: BatchItem) -> Context:
     """The context for the verb of an item, which notes when a copy of a request may come late and be applied then."""
+    inner = context.call
 
-    def observed(op: Op, reply: Any, error: BaseException | None) -> None:
+    def call(op: Op) -> Flow[Any]:
         if op.safety is Safety.READ or op.settled_by_ring or op.parts:
-            return  # it changes nothing, or its copy is refused: by the version and the tokens, or by its own token
-        lost = error is None or not isinstance(error, TransportError) or error.sent
-        if (reply is None and lost) or (reply is not None and reply.status >= 500):
-            item.doubt = True
+            return inner(
+                op
+            )  # it changes nothing, or its copy is refused: by the version and the tokens, or by its own token
+        return _watched(inner(op), item)
 
-    view = context.view(watched(context.call, lambda _: None, observed, "batcher"))
+    view = context.view(call)
     if item.token:
         view.random_bytes = _first(item.token, context.random_bytes)
     return view
+
+
+def _watched(flow: Flow[Any], item: BatchItem) -> Flow[Any]:
+    """The flow of a call, with a look at which of its attempts were sent and not answered."""
+    go_on: Callable[[Any], Any] = flow.send
+    answer: Any = None
+    while True:
+        try:
+            effect = go_on(answer)
+        except StopIteration as stop:
+            return stop.value
+        sending = lost = effect.__class__ is Send
+        try:
+            answer = yield effect
+            go_on, lost = flow.send, sending and answer.status >= 500
+        except GeneratorExit:
+            flow.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - the flow decides
+            lost = sending and getattr(error, "sent", True)
+            go_on, answer = flow.throw, error
+        finally:
+            item.doubt |= lost
 
 
 def _first(token: bytes, then: Callable[[int], bytes]) -> Callable[[int], bytes]:

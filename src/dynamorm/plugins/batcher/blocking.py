@@ -11,8 +11,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
-from dynamorm.batch_result import BatchResult
 from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded
 
 from .config import BatchConfig

@@ -13,7 +13,7 @@ from itertools import count, islice
 from math import inf
 from typing import Any, Final
 
-from dynamorm.batch_result import BatchFailure, BatchResult
+from dynamorm import BatchFailure, BatchResult
 from dynamorm.errors import BatcherClosed, DeadlineExceeded, Outcome
 
 from .pending import Item, Part, Pending, may_join

@@ -10,7 +10,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, Protocol
 
-from dynamorm.batch_result import BatchFailure, BatchResult
+from dynamorm import BatchFailure, BatchResult
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import (
     BatcherClosed,

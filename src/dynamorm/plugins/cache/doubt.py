@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.effects import AttemptRefused, Send
+from dynamorm.effects import Send
 from dynamorm.errors import DynamORMError, Outcome
 
 if TYPE_CHECKING:
@@ -67,6 +67,6 @@ def watched(flow: Flow[Any], doubt: Doubt) -> Flow[Any]:
             flow.close()
             raise
         except BaseException as error:  # noqa: BLE001 - the flow decides
-            if sending and getattr(error, "sent", True) and not isinstance(error, AttemptRefused):
+            if sending and getattr(error, "sent", True):
                 doubt.lost = True
             go_on, answer = flow.throw, error

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from .errors import DynamORMError
+from dynamorm.errors import DynamORMError
 
 
 class BatchFailure(Struct, frozen=True, eq=False):
