@@ -35,7 +35,7 @@ from .wire.sigv4 import STREAMS_TARGET_PREFIX, Signer, Unsigned
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
-    from dynamorm.faces.life import Life
+    from dynamorm.faces.life import Life  # given by the face, which stands above
     from dynamorm.ops.calls.attempt_hooks import Watch
     from dynamorm.ops.reads.read_rules import ReadRules
     from dynamorm.ops.writes.write import Write
@@ -76,8 +76,8 @@ class Session(Context):
         self.use(plugins)
 
     @override
-    def __copy__(self) -> Session:
-        other = super().__copy__()
+    def fill(self, other: Any) -> None:
+        super().fill(other)
         other._around = self._around
         other._copies = self._copies
         other._has_views = self._has_views
@@ -89,7 +89,6 @@ class Session(Context):
         other.life = self.life
         other.raising = self.raising
         other.verbs = self.verbs
-        return other
 
     def use(self, plugins: tuple[Any, ...]) -> None:
         """Compose what these plugins add, outermost first. They take the place of those that were given before."""
@@ -99,9 +98,9 @@ class Session(Context):
             claimed=tuple(option for plugin in plugins for option in getattr(plugin, "options", ())),
             table_prefix=self.config.table_prefix,
         )
-        self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = _named(plugins, "finish")
+        self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = named(plugins, "finish")
         self._reading = _members(plugins, "read_rule")
-        self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = _named(plugins, "write_rule")
+        self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
         self.rules_may_read: bool = bool(self.write_rules)
         self.look(plugins)
 
@@ -115,7 +114,7 @@ class Session(Context):
         asking = _asking(plugins, spares_tokens=self._spares_tokens)
         self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *asking)
         self.channel.observers = tuple(
-            shielded(observe, name, "observe") for name, observe in _named(plugins, "observe")
+            shielded(observe, name, "observe") for name, observe in named(plugins, "observe")
         )
         self.channel.watch = _watch(plugins)
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
@@ -280,7 +279,7 @@ def _moments() -> ModuleType:
     return moments
 
 
-def _named(plugins: tuple[Any, ...], name: str) -> tuple[tuple[str, Any], ...]:
+def named(plugins: tuple[Any, ...], name: str) -> tuple[tuple[str, Any], ...]:
     """The members of this name, each with the name of its plugin."""
     return tuple((name_of(plugin), member) for plugin in plugins if (member := getattr(plugin, name, None)) is not None)
 

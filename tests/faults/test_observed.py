@@ -28,7 +28,7 @@ class Watching:
 
     def __init__(self) -> None:
         self.admitted: list[str] = []
-        self.ends: list[str] = []
+        self.told: list[str] = []
         self.shown: list[int] = []
 
     def admit(self, call: Any) -> None:
@@ -36,7 +36,7 @@ class Watching:
 
     def observed(self, call: Any, reply: Any, error: object) -> None:
         assert (reply is None) != (error is None)
-        self.ends.append(call.name)
+        self.told.append(call.name)
 
     def observe(self, call: Any, reply: Any) -> None:
         self.shown.append(reply.status)
@@ -47,7 +47,7 @@ class Watching:
 def test_an_answer_that_cannot_be_read_is_shown(stage: Make, verb: Verb, name: str) -> None:
     watching = Watching()
     run = stage(extensions=(watching,)).run(verb, UNREADABLE[name])
-    assert len(watching.shown) == len(watching.ends) == len(watching.admitted) == len(run.requests)
+    assert len(watching.shown) == len(watching.told) == len(watching.admitted) == len(run.requests)
     assert watching.shown[0] == (403 if name == "a refusal of nobody" else 200)
 
 
@@ -64,7 +64,7 @@ def test_an_answer_whose_items_fit_no_model_is_shown(stage: Make, verb: Verb) ->
     watching = Watching()
     run = stage(extensions=(watching,), max_attempts=1).run(verb, forever=answers.json(reply))
     assert run.error is not None
-    assert len(watching.shown) == len(watching.ends) == len(watching.admitted) == len(run.requests)
+    assert len(watching.shown) == len(watching.told) == len(watching.admitted) == len(run.requests)
 
 
 def test_an_attempt_that_is_not_admitted_has_no_end(stage: Make) -> None:
@@ -80,4 +80,4 @@ def test_an_attempt_that_is_not_admitted_has_no_end(stage: Make) -> None:
     run = here.run(READS[0])
     assert isinstance(run.error, Unavailable)
     assert (watching.shown, run.requests) == ([], [])
-    assert watching.admitted == watching.ends
+    assert watching.admitted == watching.told

@@ -12,12 +12,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.io.net import watch_forks
 from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
 from dynamorm.overriding import own
 from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
-from dynamorm.session import name_of
+from dynamorm.session import name_of, named
 
 from . import verbs
+from .ends import Ends
 
 if TYPE_CHECKING:
     from dynamorm.plugin import VerbFlow
@@ -200,12 +202,8 @@ def _life(face: Any) -> Life:
 def _surround(session: Session) -> None:
     """Put the layers of the plugins around the verbs, where there are any."""
     layers: list[Callable[[VerbFlow], VerbFlow]] = []
-    ends = tuple(
-        (name_of(plugin), hook) for plugin in session.plugins if (hook := getattr(plugin, "ended", None)) is not None
-    )
+    ends = named(session.plugins, "ended")
     if ends:
-        from .ends import Ends  # only where a plugin looks at the ends of verbs
-
         layers.append(Ends(ends, session.channel.clock))
     if session.life is not None:
         layers.append(session.life.layer)
@@ -226,8 +224,6 @@ def _surround(session: Session) -> None:
 def _watch_forks(plugins: Iterable[Any]) -> None:
     for plugin in plugins:
         if getattr(plugin, "forked", None) is not None:
-            from dynamorm.io.net import watch_forks  # only for plugins that hold what a child cannot share
-
             watch_forks(plugin)
 
 

@@ -72,8 +72,12 @@ class Context(ABC):
         self._plans: dict[Any, ModelRequests] = {}
 
     def __copy__(self) -> Self:
-        """Made with each verb that plugins look at: ten times as fast as what `copy` does with slots."""
         other = object.__new__(self.__class__)
+        self.fill(other)
+        return other
+
+    def fill(self, other: Context) -> None:
+        """Give another one all that this one has: ten times as fast as what `copy` does with slots."""
         other._end = self._end
         other._plans = self._plans
         other.call = self.call
@@ -89,7 +93,6 @@ class Context(ABC):
         other.run = self.run
         other.scope = self.scope
         other.write_rules = self.write_rules
-        return other
 
     def plan(self, model: Any) -> ModelRequests:
         """The requests of a model, made with its first use. Raises: ModelError, InvalidUse for what is no model."""

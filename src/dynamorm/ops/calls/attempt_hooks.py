@@ -5,11 +5,11 @@ The call asks `Watch` before an attempt, tells it what the attempt came to, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import DynamORMError, PluginRefused
-from dynamorm.log import shielded
+from dynamorm.log import FailureLog, shielded
 
 if TYPE_CHECKING:
     from .attempts import Attempts
@@ -22,15 +22,14 @@ HOOKS: Final = ("admit", "observed", "retried")
 class Watch:
     """The hooks of all plugins, outermost first: of each plugin its name and its `HOOKS`, or None."""
 
-    __slots__ = ("_admitting", "_hooks", "_observing", "_retried")
+    __slots__ = ("_admitting", "_asked", "_observing", "_retried")
 
     def __init__(self, hooks: Sequence[tuple[Any, ...]]) -> None:
-        self._hooks = tuple(
-            (name, admit, None if observed is None else shielded(observed, name, "observed"))
-            for name, admit, observed, _ in hooks
+        self._asked = tuple((name, admit, _told(observed, name)) for name, admit, observed, _ in hooks)
+        self._admitting = any(admit is not None for _, admit, _, _ in hooks)
+        self._observing = tuple(
+            (observed, FailureLog(name, "observed")) for name, _, observed, _ in reversed(hooks) if observed is not None
         )
-        self._admitting = any(admit is not None for _, admit, _ in self._hooks)
-        self._observing = tuple(observed for _, _, observed in reversed(self._hooks) if observed is not None)
         self._retried = tuple(
             shielded(retried, name, "retried") for name, _, _, retried in hooks if retried is not None
         )
@@ -46,6 +45,8 @@ class Watch:
                 if run is not None and run.ambiguous:
                     run.errors.append(refusal)
                     run.unknown(refusal, "then a plugin refused to ask again")
+                if run is not None:
+                    refusal.attempts, refusal.earlier = run.attempts, tuple(run.errors)
                 raise refusal from refusal.__cause__
         return True
 
@@ -54,7 +55,7 @@ class Watch:
         refusal: DynamORMError
         asked = 0
         try:
-            for _, admit, _ in self._hooks:
+            for _, admit, _ in self._asked:
                 if admit is not None:
                     admit(op)
                 asked += 1
@@ -62,7 +63,7 @@ class Watch:
             refusal = error
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of this attempt is sent
             refusal = PluginRefused(
-                f"the plugin {self._hooks[asked][0]} refused an attempt of {op.name} ({type(error).__name__}): it was not"
+                f"the plugin {self._asked[asked][0]} refused an attempt of {op.name} ({type(error).__name__}): it was not"
                 " sent"
             )
             refusal.__cause__ = error
@@ -75,16 +76,24 @@ class Watch:
         return refusal
 
     def _left(self, op: Op, asked: int) -> None:
-        for _, _, observed in reversed(self._hooks[:asked]):
-            if observed is not None:
-                observed(op, None, None)
+        """Tell those that had admitted an attempt that nothing came of it."""
+        for _, _, tell in reversed(self._asked[:asked]):
+            if tell is not None:
+                tell(op, None, None)
 
     def told(self, op: Op, reply: Any, error: BaseException | None) -> None:
         """Tell the end of an attempt: a reply that can be believed, or what went wrong, or neither: it was abandoned."""
-        for observed in self._observing:
-            observed(op, reply, error)
+        for observed, failed in self._observing:
+            try:  # in this frame, and not `shielded`: it is done for each attempt
+                observed(op, reply, error)
+            except Exception as fault:  # noqa: BLE001 - the attempt has ended
+                failed(fault)
 
     def again(self, op: Op, error: BaseException) -> None:
         """Tell that an attempt has failed and another one begins now."""
         for retried in self._retried:
             retried(op, error)
+
+
+def _told(observed: Callable[..., Any] | None, name: str) -> Callable[..., None] | None:
+    return None if observed is None else shielded(observed, name, "observed")

@@ -44,7 +44,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
     policy, is_aws, request_timeout = config.crc, wire.is_aws, config.performance.request_timeout
     operation_timeout, observers, bucket = config.operation_timeout, wire.observers, wire.bucket
     secure = wire.is_secure  # a Date that anybody on the way may have written teaches nothing
-    watch = wire.watch  # None where no plugin looks at attempts
+    watch: Any = wire.watch  # None where no plugin looks at attempts
+    watching = watch is not None
 
     def call(op: Op) -> Flow[Any]:  # noqa: PLR0915 - the hot path stays in one frame
         start = monotonic()
@@ -75,10 +76,10 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         run = run or Attempts(op, wire, start, limit)
                         run.give_up(_FETCHING, late=True)
                     now = wall()
-                data = request(op.name, op.body, keys, now + applied_skew)
                 reply = None
-                if watch is not None:
+                if watching:  # before it is signed: what is refused should cost little
                     watched = watch.admitted(op, run)
+                data = request(op.name, op.body, keys, now + applied_skew)
                 sent = True
                 try:
                     reply = yield Send(
@@ -150,7 +151,7 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                 left = run.left()
                 if left <= RETRY_MARGIN:
                     run.give_up("the operation's time ran out", late=True)
-                if watch is not None:
+                if watching:
                     watch.again(op, run.errors[-1])
         except (DynamORMError, GeneratorExit):
             if watched:
