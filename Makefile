@@ -30,6 +30,9 @@ NO_JAVA := not local and not soak
 # The unit suites: no engine is started and no checker is run, so another Python is tested within seconds.
 UNIT    := $(NO_JAVA) and not engine and not typing and not bench and not once
 
+# Where the tests are that run type checkers: collecting the others would take longer than running these.
+TYPED   := tests/test_typing.py tests/expressions/test_expression_typing.py
+
 .PHONY: help
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 15
@@ -70,8 +73,8 @@ demo: $(VENV)/.installed-demo  ## payments under contention and a lossy network,
 	$(PY) -m examples.demo
 
 .PHONY: test
-test: $(VENV)/.installed-dev  ## everything that needs no Java
-	$(PY) -m pytest -m "$(NO_JAVA)" $(PARALLEL) $(PYTEST_ARGS)
+test: $(VENV)/.installed-dev  ## everything that needs no Java; what type checkers say of programs is part of `make lint`
+	$(PY) -m pytest -m "$(NO_JAVA) and not typing" $(PARALLEL) $(PYTEST_ARGS)
 
 .PHONY: test-local
 test-local: $(VENV)/.installed-dev  ## the engine and lossy-proxy suites on DynamoDB Local (needs Java)
@@ -110,7 +113,7 @@ bench: $(VENV)/.installed-bench  ## speed, memory and lost replies, beside boto3
 # ---------------------------------------------------------------------------------------------------------------- lint
 
 .PHONY: lint
-lint: $(VENV)/.installed-dev  ## ruff, the asyncio face as generated, mypy --strict, pyright and the import contracts
+lint: $(VENV)/.installed-dev  ## ruff, the asyncio face as generated, mypy --strict, pyright, the import contracts, the typing tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PY) scripts/async_face.py --check
@@ -118,6 +121,7 @@ lint: $(VENV)/.installed-dev  ## ruff, the asyncio face as generated, mypy --str
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
+	$(PY) -m pytest -m typing -n 2 $(TYPED) $(PYTEST_ARGS)
 
 .PHONY: format
 format: $(VENV)/.installed-dev  ## let ruff mend what it can

@@ -13,7 +13,7 @@ from benchmarks import payload
 from benchmarks.child import ROOT, Worker
 from benchmarks.cores import Cores
 from benchmarks.server import Server
-from benchmarks.work import ALL, BY_NAME
+from benchmarks.work import ALL, BY_NAME, Work
 
 DEFAULT = "get,put,update,query-100"
 
@@ -28,33 +28,57 @@ def main() -> None:
     parser.add_argument("--library", default="dynamorm", help="dynamorm or dynamorm-async")
     parser.add_argument("--rounds", type=int, default=31, help="pairs of rounds (default 31)")
     parser.add_argument("--seconds", type=float, default=0.1, help="length of one round (default 0.1)")
+    parser.add_argument(
+        "--starts",
+        type=int,
+        default=1,
+        help="how often both are started anew: two processes of one tree differ by some percent, however long they run",
+    )
     asked = parser.parse_args()
     works = [BY_NAME[name] for name in asked.only.split(",")]
+    pairs: dict[str, list[list[tuple[float, float]]]] = {work.name: [] for work in works}
     with Server(payload.routes()) as server:
-        here, there = (
-            Worker(asked.library, server.endpoint, source=folder) for folder in (ROOT / "src", asked.other.resolve())
-        )
-        cores = Cores(server.pid)
-        try:
-            for work in works:
-                pairs = []
-                for turn in range(asked.rounds):  # who begins takes turns, for the second may find a warmer machine
-                    order = (here, there) if turn % 2 else (there, here)
-                    cpu = {}
-                    for worker in order:
-                        cores.place(worker.pid, work)
-                        cpu[worker] = worker.ask(work, seconds=asked.seconds)["cpu"]
-                    pairs.append((cpu[here], cpu[there]))
-                ours, others = (median(values) for values in zip(*pairs, strict=True))
-                low, middle, high = quantiles([one / other for one, other in pairs], n=4)
-                print(
-                    f"{work.title:22} here {ours:9.1f} µs   other {others:9.1f} µs   "
-                    f"here/other {middle:.3f} ({low:.3f}…{high:.3f})",
-                    flush=True,
-                )
-        finally:
-            here.close()
-            there.close()
+        for _ in range(asked.starts):
+            here, there = (
+                Worker(asked.library, server.endpoint, source=folder)
+                for folder in (ROOT / "src", asked.other.resolve())
+            )
+            cores = Cores(server.pid)
+            try:
+                for work in works:
+                    pairs[work.name].append(_compared(work, here, there, cores, asked))
+            finally:
+                here.close()
+                there.close()
+    for work in works:
+        _print(work, pairs[work.name])
+
+
+def _compared(
+    work: Work, here: Worker, there: Worker, cores: Cores, asked: argparse.Namespace
+) -> list[tuple[float, float]]:
+    """The CPU time of both in each pair of rounds, in microseconds."""
+    pairs = []
+    for turn in range(asked.rounds):  # who begins takes turns, for the second may find a warmer machine
+        cpu = {}
+        for worker in (here, there) if turn % 2 else (there, here):
+            cores.place(worker.pid, work)
+            cpu[worker] = worker.ask(work, seconds=asked.seconds)["cpu"]
+        pairs.append((cpu[here], cpu[there]))
+    return pairs
+
+
+def _print(work: Work, starts: list[list[tuple[float, float]]]) -> None:
+    """A line: the median of all pairs and their quartiles; with several starts, how far those are apart."""
+    pairs = [pair for start in starts for pair in start]
+    ours, others = (median(values) for values in zip(*pairs, strict=True))
+    low, middle, high = quantiles([one / other for one, other in pairs], n=4)
+    medians = sorted(median(one / other for one, other in start) for start in starts)
+    print(
+        f"{work.title:22} here {ours:9.1f} µs   other {others:9.1f} µs   here/other {middle:.3f} ({low:.3f}…{high:.3f})"
+        + (f", medians of {len(medians)} starts {medians[0]:.3f}…{medians[-1]:.3f}" if len(medians) > 1 else ""),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

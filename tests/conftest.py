@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 from zlib import crc32
@@ -91,37 +90,46 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     _try_again(items)
 
 
-MANY = 8
+MANY = 4
 """Cases of one test, from which on not every run takes them all."""
 
 
 def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a test with many cases, run a share: what this run leaves out, another one of the gate takes.
 
-    DynamoDB Local takes all cases of the tests on an engine, and the embedded engine every third; so it is with the marker
-    `wide`, of which each version of Python takes another third. Of the fault tests, which need no engine, Python 3.11
-    takes one half, and the newer ones the other. ``DYNAMORM_TEST_WIDE=1`` runs them all.
+    DynamoDB Local takes all cases of the tests on an engine, and the embedded engine a sixth of them, one at least; so it
+    is with the marker `wide`, of which each version of Python takes another third. Of the fault tests, which need no
+    engine, Python 3.11 takes a third, and the newer ones the rest. ``DYNAMORM_TEST_WIDE=1`` runs them all.
     """
     if os.environ.get("DYNAMORM_TEST_ENGINE") == "local" or os.environ.get("DYNAMORM_TEST_WIDE") == "1":
         return
-    cases = Counter(_function(item) for item in items if hasattr(item, "callspec"))
-    minor = sys.version_info.minor
-    turned_away = []
+    tests: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
-        many = cases[_function(item)] >= MANY
-        number = crc32(item.name.encode())
-        if not hasattr(item, "callspec"):
-            continue
-        if item.get_closest_marker("wide") or (many and item.get_closest_marker("engine")):
-            left_out = (number + minor) % 3 != 0
-        else:
-            left_out = many and "faults" in item.path.parts and (number + (minor > 11)) % 2 != 0
-        if left_out:
-            turned_away.append(item)
-    if turned_away:
-        config.hook.pytest_deselected(items=turned_away)
-        gone = set(turned_away)
+        if hasattr(item, "callspec"):
+            tests.setdefault(_function(item), []).append(item)
+    gone = {item for cases in tests.values() for item in _left_out(cases)}
+    if gone:
+        config.hook.pytest_deselected(items=list(gone))
         items[:] = [item for item in items if item not in gone]
+
+
+def _left_out(cases: list[pytest.Item]) -> list[pytest.Item]:
+    """The cases of one test that this run does not take; which those are depends on their names alone."""
+    one, minor = cases[0], sys.version_info.minor
+    if one.get_closest_marker("wide"):
+        return [item for item in cases if (_number(item) + minor) % 3 != 0]
+    many = len(cases) >= MANY
+    cases = sorted(cases, key=_number)
+    if many and one.get_closest_marker("engine"):
+        return cases[-(-len(cases) // 6) :]
+    if many and "faults" in one.path.parts:
+        third = -(-len(cases) // 3)
+        return cases[third:] if minor == 11 else cases[:third]
+    return []
+
+
+def _number(item: pytest.Item) -> int:
+    return crc32(item.name.encode())
 
 
 def _function(item: pytest.Item) -> tuple[str, str]:

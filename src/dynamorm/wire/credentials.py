@@ -60,8 +60,8 @@ class CredentialSource:
         self._environ = os.environ if environ is None else environ
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._cached: Credentials | None = None
-        self._fresh_until = 0.0
+        self.cached: Credentials | None = None
+        self.fresh_until = 0.0
         self._refused: Credentials | None = None
         self._asked_at = 0.0
         self._chain: Any = None  # botocore's credentials object: it knows how to refresh itself
@@ -77,10 +77,10 @@ class CredentialSource:
         In the last two minutes before expiry one caller is sent to `load`; while it fetches, the others go on with
         the old ones.
         """
-        if now < self._fresh_until:
-            return self._cached
+        if now < self.fresh_until:
+            return self.cached
         self._asked_at = now
-        cached = self._cached
+        cached = self.cached
         if cached is not None and self._lock.locked() and _valid(cached, now):
             return cached
         return None
@@ -106,8 +106,8 @@ class CredentialSource:
         with self._turn(timeout):
             if now is None:
                 now = self._asked_at
-            cached = self._cached
-            if cached is not None and now < self._fresh_until:
+            cached = self.cached
+            if cached is not None and now < self.fresh_until:
                 return cached  # another thread has fetched them meanwhile
             if self._refused is not None:
                 self._chain = None  # it would return the refused ones again until they are near their expiry
@@ -116,7 +116,7 @@ class CredentialSource:
                 credentials, failure = None, "the credentials that were found have expired"
             if credentials is None:
                 if cached is not None and _valid(cached, now):
-                    self._fresh_until = now + RETRY_REFRESH
+                    self.fresh_until = now + RETRY_REFRESH
                     return cached
                 self._chain = None
                 raise CredentialsError(f"no usable AWS credentials: {failure}. To fix it: {_FIX}")
@@ -127,8 +127,8 @@ class CredentialSource:
                     f"ones: they are wrong, deactivated, expired or of another partition. To fix it: {_FIX}"
                 )
             self._refused = None
-            self._cached = credentials = cached if credentials == cached and cached is not None else credentials
-            self._fresh_until = _fresh_until(now, expires_at)
+            self.cached = credentials = cached if credentials == cached and cached is not None else credentials
+            self.fresh_until = _fresh_until(now, expires_at)
             return credentials
 
     def invalidate(self, bad: Credentials) -> None:
@@ -136,10 +136,10 @@ class CredentialSource:
 
         Never waits, so an event loop may call it: it takes no lock, and the worst a race does is one more fetch.
         """
-        if self._cached == bad:
+        if self.cached == bad:
             self._refused = bad
-            self._fresh_until = 0.0
-            self._cached = None
+            self.fresh_until = 0.0
+            self.cached = None
 
     def __repr__(self) -> str:
         kind = "given" if isinstance(self._given, Credentials) else "provider" if self._given else "environment"

@@ -80,7 +80,7 @@ class Exchange:
 
     ``reusable`` is True when the connection may carry another request: HTTP/1.1, kept alive, nothing irregular and
     not one byte after the end. ``raw_id`` is the request id as it came, None without one: two answers with the same are
-    one answer. Other headers are looked up when they are asked for: no Python code runs for each of them.
+    one answer. ``crc`` is the checksum of the body, as text. Other headers are looked up when they are asked for: no Python code runs for each of them.
     A body of more than ``largest`` bytes is refused.
 
     Example::
@@ -111,6 +111,7 @@ class Exchange:
         "_start",
         "_tail",
         "body",
+        "crc",
         "origin",
         "raw_id",
         "reusable",
@@ -133,6 +134,7 @@ class Exchange:
     _start: int
     _tail: bytes
     body: bytes
+    crc: bytes | None
     raw_id: bytes | None
     reusable: bool
     status: int
@@ -160,12 +162,6 @@ class Exchange:
     def started(self) -> bool:
         """Whether any byte of an answer has come."""
         return self._received > 0
-
-    @property
-    def crc(self) -> bytes | None:
-        """The checksum of the body, as text."""
-        match = self._found
-        return self._field(_CRC) if match is None else match[5]
 
     @property
     def date(self) -> bytes | None:
@@ -197,7 +193,7 @@ class Exchange:
                 self._found = match
                 self.status = int(match[1])
                 self.body = data[match.end() :]
-                self.raw_id = match[4]
+                self.raw_id, self.crc = match.group(4, 5)
                 self.reusable = True
                 return True
             self._begin()
@@ -220,7 +216,7 @@ class Exchange:
         else:
             ended = self._received == self._end + self._size
         self.reusable = regular and ended and self._keep_alive and self._head.startswith(b"HTTP/1.1")
-        self.raw_id = self._field(_REQUEST_ID)
+        self.raw_id, self.crc = self._field(_REQUEST_ID), self._field(_CRC)
         del self._parser, self._marks
         self._raw = b""
         return True

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from dynamorm.deadlines import USE, remaining
 from dynamorm.effects import Flow, Send, Sleep, TransportError
@@ -60,7 +61,8 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
             while True:
                 now = wall()
                 applied_skew = skew.skew
-                keys = credentials.current(now + applied_skew)
+                signed = now + applied_skew
+                keys = credentials.cached if signed < credentials.fresh_until else credentials.current(signed)
                 if keys is None:
                     try:
                         keys = yield credentials.fetch(left)
@@ -76,10 +78,11 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                         run = run or Attempts(op, wire, start, limit)
                         run.give_up(_FETCHING, late=True)
                     now = wall()
+                    signed = now + applied_skew
                 reply = None
                 if watching:  # before it is signed: what is refused should cost little
                     watched = watch.admitted(op, run)
-                data = request(op.name, op.body, keys, now + applied_skew)
+                data = request(op.name, op.body, keys, signed)
                 sent = True
                 try:
                     reply = yield Send(
@@ -90,16 +93,21 @@ def caller(wire: Channel) -> Callable[[Op], Flow[Any]]:  # noqa: PLR0915 - as th
                     if observers:  # whatever becomes of it: an item in it may not fit the model
                         for observe in observers:
                             observe(op, reply)
-                    trouble = verify_crc(reply.body, reply.crc, policy, is_aws)
+                    body, crc = reply.body, reply.crc
+                    # The usual case in a call less: a checksum that is right is so by every policy.
+                    trouble = None if crc == b"%d" % crc32(body) else verify_crc(body, crc, policy, is_aws)
                     if trouble is None and reply.status == 200:
                         if op.prepare is not None:
-                            yield from prepared(op, reply.body)
-                        result = op.decode(reply.body)
+                            yield from prepared(op, body)
+                        result = op.decode(body)
                         if watched:
                             watched = watch.told(op, reply, None)
                         if secure:
                             skew.observe(reply.date, now, wall(), monotonic())
-                        bucket.success(0 if run is None else run.taken)
+                        if run is not None or bucket.tokens < bucket.capacity:
+                            bucket.success(0 if run is None else run.taken)
+                        else:  # as `success`, in a call less
+                            bucket.answers += 1
                         return result
                 except ConfigError as error:  # the database was closed
                     if run is not None and run.ambiguous:
