@@ -36,7 +36,10 @@ PHRASES: Final = {
 }
 # Names, and what they are on the asyncio face.
 WORDS: Final = {
-    **{name: f"Async{name}" for name in ("DB", "Lease", "Many", "Query", "StreamReader", "Tables", "Transaction")},
+    **{
+        name: f"Async{name}"
+        for name in ("Batcher", "DB", "Lease", "Many", "Query", "StreamReader", "Tables", "Transaction")
+    },
     "AsyncDB": "DB",
     "Iterator": "AsyncIterator",
     "Blocking": "Aio",

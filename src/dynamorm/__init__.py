@@ -51,11 +51,11 @@ if TYPE_CHECKING:
     from dynamorm.ops.queries.pages import Page
     from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
 
-    from .batch_result import BatchFailure, BatchResult
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
+    from .ops.verbs.batch_result import BatchFailure, BatchResult
     from .plugin import Plugin, PluginContext
-    from .plugins import LoggingPlugin, MetricsPlugin, TracingPlugin
+    from .plugins import BatchConfig, Cache, CacheConfig, CachingPlugin, LoggingPlugin, MetricsPlugin, TracingPlugin
 
 __all__ = [
     "DB",
@@ -63,8 +63,12 @@ __all__ = [
     "AppendOnly",
     "AsyncDB",
     "Attr",
+    "BatchConfig",
     "BatchFailure",
     "BatchResult",
+    "Cache",
+    "CacheConfig",
+    "CachingPlugin",
     "CircuitBreakerConfig",
     "Codec",
     "Condition",
@@ -116,8 +120,12 @@ __all__ = [
 # one of the two faces, a module of models neither.
 _LAZY = {
     "AsyncDB": "faces.aio.db",
-    "BatchFailure": "batch_result",
-    "BatchResult": "batch_result",
+    "BatchConfig": "plugins",
+    "BatchFailure": "ops.verbs.batch_result",
+    "BatchResult": "ops.verbs.batch_result",
+    "Cache": "plugins",
+    "CacheConfig": "plugins",
+    "CachingPlugin": "plugins",
     "DB": "faces.blocking.db",
     "IndexSettings": "schema.table_settings",
     "LoggingPlugin": "plugins",

@@ -128,3 +128,8 @@ def remaining() -> float | None:
             end = outer.end
         outer = outer.outer
     return end - monotonic()
+
+
+def lift() -> None:
+    """Let what is done from now on in this context have no deadline: for work that is put off, which outlives its caller."""
+    _block.set(None)

@@ -19,14 +19,16 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``began(operation)``, ``ended(operation, error)`` | look at the beginning and the end of each verb; see `EndHook` |
 | ``call_began(call)``, ``call_ended(call, error)`` | look at each request with its retries; see `CallEndHook` |
 | ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database |
+| ``explained(request, config)`` | says something of a request that `explain` shows, in one line, or None |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
-| ``registered(db)`` | it is registered with this database, which may not be complete yet: to be kept in mind |
+| ``joined(db)`` | is asked while it is registered: what it raises refuses the database, whose ``config`` it may read and which may not be complete yet |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed |
 | ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 
 A plugin that has only ``observed``, ``retried``, ``observe``, ``began``, ``ended``, ``call_began``, ``call_ended``, ``gauges``,
-``registered`` and ``forked`` changes nothing: it may be registered at any time, and sees what begins after that, in the views that
-were made before, too.
+``explained``, ``joined``, ``opened``, ``closed``, ``forked`` and ``return_consumed_capacity`` changes nothing: it may be registered at any
+time, and sees what begins after that, in the views that were made before, too. One that asks what requests cost, and comes after
+the first call, asks of no request with a token: that stands for the request as it was sent before.
 """
 
 from __future__ import annotations
@@ -101,9 +103,9 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
     called on. ``started`` is the monotonic time at which it began, in seconds, and ``took`` the seconds that it took, None
     before its end (see `EndHook`). ``page`` counts the pages of an iteration from 0; None for what is no iteration.
-    ``contexts`` are those of the callers whose work was put off and is done now, each as it was there; empty for a verb that
-    is called. ``notes`` are those that plugins take of it, each under a key of its own (``operation.notes[self] = span``); they last as long
-    as anything can ask about the verb, so that what settles it later finds them.
+    ``contexts`` are those of the callers (`contextvars.Context`) whose work was put off and is done now, one for each item
+    of a batcher's request; empty for a verb that is called. ``notes`` are those that plugins take of it, each under a key of its own
+    (``operation.notes[self] = span``); they last as long as anything can ask about the verb, so that what settles it later finds them.
     """
 
     verb: str
@@ -192,12 +194,14 @@ class WriteRule:
     ``verbs`` are those in which the rule takes part; an upsert is an update, and so is an increment. ``needs_stored``: a write by key, and a put, must know what is stored
     (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
-    model is refused.
+    model is refused. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
+    pass by it.
     """
 
     verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete", "check")
     needs_stored: bool = False
     in_batches: bool = False
+    passive: bool = False
 
     def transform(self, draft: WriteDraft) -> Write | None:
         """Change what is to be written, or refuse it, before the key and the version are settled.
@@ -293,6 +297,16 @@ class Call(Protocol):
         For reads alone. Raises: InvalidUse for a write.
 
         Example: ``answer, result = yield from call(op.with_wire())``
+        """
+        ...
+
+    def consistent(self) -> Call:
+        """The same read with ``ConsistentRead``: of the latest state, at twice the units.
+
+        A global index has no such read, and the service refuses it. Raises: InvalidUse for what is neither GetItem,
+        BatchGetItem, Query nor Scan.
+
+        Example: ``return (yield from call(op.consistent()))``
         """
         ...
 

@@ -54,7 +54,8 @@ class Session(Context):
     """
 
     __slots__ = (
-        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_views", "_way", "life",
+        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_spares_tokens", "_views", "_way",
+        "life",
         "raising", "verbs",
     )  # fmt: skip
 
@@ -71,6 +72,8 @@ class Session(Context):
         self._views: dict[frozenset[tuple[str, str]], dict[Any, ModelRequests]] = {}  # the plans by scope
         self._way: Callable[[Callable[[Op], Flow[Any]]], Callable[[Op], Flow[Any]]] | None = None  # to another driver
         self._copies: WeakSet[Session] = WeakSet()  # for views and streams: a plugin that comes late comes to them, too
+        self._plugins: tuple[Any, ...] = ()
+        self._spares_tokens = False
         self.stand_in(None)  # until the face gives them
         self.use(plugins)
 
@@ -83,6 +86,7 @@ class Session(Context):
         other._plugins = self._plugins
         other._reading = self._reading
         other._root = self._root
+        other._spares_tokens = self._spares_tokens
         other._views = self._views
         other._way = self._way
         other.life = self.life
@@ -105,8 +109,13 @@ class Session(Context):
 
     def look(self, plugins: tuple[Any, ...]) -> None:
         """Compose what these plugins do with calls: all that is new of plugins which only look."""
+        asks, asked = (_members(of, "return_consumed_capacity") for of in (plugins, self._plugins))
+        # A token stands for a request that may have been sent already, without the question what it costs.
+        self._spares_tokens |= self.is_used and bool(asks) and not asked
         self._plugins = plugins
-        self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *_asking(plugins))
+        self.notes: tuple[Callable[..., str | None], ...] = _members(plugins, "explained")
+        asking = _asking(plugins, spares_tokens=self._spares_tokens)
+        self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *asking)
         self.channel.observers = tuple(
             shielded(observe, name, "observe") for name, observe in named(plugins, "observe")
         )
@@ -118,6 +127,7 @@ class Session(Context):
     def _take_over(self, root: Session) -> None:
         """Do with calls as the session does that this one is a copy of."""
         self._plugins, self._around, self.call = root._plugins, root._around, root.call
+        self.notes, self._spares_tokens = root.notes, root._spares_tokens
         if self.channel is not root.channel:  # that of streams
             self.channel.observers, self.channel.watch = root.channel.observers, root.channel.watch
             self.call = _composed(self.channel, self._around)
@@ -138,6 +148,12 @@ class Session(Context):
     def plugins(self) -> tuple[Any, ...]:
         """The plugins, outermost first."""
         return self._plugins
+
+    @property
+    def models(self) -> tuple[tuple[str, type[Any]], ...]:
+        """The models that have been used, each with its table."""
+        plans = [*self.root._plans.values(), *(plan for view in tuple(self._views.values()) for plan in view.values())]
+        return tuple({(plan.table, plan.codec.schema.model): None for plan in plans})
 
     @property
     def shows_calls(self) -> bool:
@@ -294,13 +310,13 @@ def _watch(plugins: tuple[Any, ...]) -> Watch | None:
     return Watch([(name_of(plugin), *(getattr(plugin, hook, None) for hook in HOOKS)) for plugin in plugins])
 
 
-def _asking(plugins: tuple[Any, ...]) -> Iterator[Any]:
+def _asking(plugins: tuple[Any, ...], *, spares_tokens: bool) -> Iterator[Any]:
     """The layer that asks with each request what it costs, innermost; where two plugins ask, for all that one of them wants."""
     levels = _members(plugins, "return_consumed_capacity")
     if levels:
         from dynamorm.ops.calls.capacity_asked import asking  # only where a plugin asks
 
-        yield partial(asking, level="INDEXES" if "INDEXES" in levels else "TOTAL")
+        yield partial(asking, level="INDEXES" if "INDEXES" in levels else "TOTAL", spares_tokens=spares_tokens)
 
 
 def _composed(channel: Channel, arounds: tuple[Any, ...]) -> Callable[[Op], Flow[Any]]:

@@ -30,6 +30,8 @@ OWNERS = {
         "dynamorm.io.aio_hedge",
         "dynamorm.io.aio_link",
         "dynamorm.io.own_loop",
+        # What they start on the asyncio face is a task.
+        "dynamorm.plugins",
         *BESIDE,
     ),
     "ssl": ("dynamorm.io", *BESIDE),
@@ -40,8 +42,10 @@ OWNERS = {
     "pydantic": ("dynamorm.adapters", *BESIDE),
     "opentelemetry": ("dynamorm.plugins.tracing",),
     "fastapi": ("dynamorm.adapters", *BESIDE),
+    "redis": ("dynamorm.plugins.cache",),
     "requests": (),
-    "urllib.request": (),
+    # A command, which fetches a price list.
+    "urllib.request": ("dynamorm.plugins.cost.__main__",),
 }
 
 # What stands beside the core, on its public face.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-# The place that talks to a person.
-TALKERS = ("dynamorm.cli",)
+# The places that talk to a person.
+TALKERS = ("dynamorm.cli", "dynamorm.plugins.cost.__main__")
 
 
 def test_only_the_command_line_prints(modules):

@@ -68,11 +68,12 @@ def key():
 
 @pytest.fixture
 def plugged(engine, made, face_kind):
-    """Opens a database with plugins."""
+    """Opens a database with plugins, on the face of the test or another one."""
     faces = []
 
-    def opened(*plugins, kind=face_kind):
-        face = Face(kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=plugins)
+    def opened(*plugins, kind=face_kind, endpoint=engine.endpoint, **settings):
+        config = Presets.local_development(endpoint=endpoint, table_prefix=made, **settings)
+        face = Face(kind, config, extensions=plugins)
         faces.append(face)
         return face
 

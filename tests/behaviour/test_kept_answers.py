@@ -4,7 +4,9 @@ import pytest
 
 from dynamorm import Attr, Model, attr, partition_key, sort_key, version
 from dynamorm.errors import InvalidUse, MalformedResponse, ValidationError
-from dynamorm.plugin import ReadRule
+from dynamorm.plugin import ReadRule, WriteRule
+
+from .kit import Recorder
 
 pytestmark = pytest.mark.engine
 
@@ -190,3 +192,75 @@ def test_a_verb_is_refused(plugged, key):
     with pytest.raises(ValidationError, match="nothing is deleted here"):
         db.model(Entry).where(Entry.of == key).delete_all(confirm=True)
     assert db.get(Entry, key, 1) is not None
+
+
+CONSISTENT = ("get", "select", "all", "pages", "filtered", "count", "batch")
+
+
+class Latest:
+    """Asks for the latest state in each read."""
+
+    name = "latest"
+
+    def around(self, call):
+        return lambda op: call(op.consistent() if op.name in {"GetItem", "Query", "BatchGetItem"} else op)
+
+
+@pytest.mark.parametrize("read", CONSISTENT)
+def test_a_read_is_made_consistent(plugged, key, read):
+    plain, db = plugged(), plugged(Latest(), wire := Recorder())
+    for number in range(4):
+        plain.create(Entry(of=key, number=number, text=f"t{number}"))
+    assert READS[read](db, key) == READS[read](plain, key)
+    assert wire.calls
+    for name, request in wire.calls:
+        parts = request["RequestItems"].values() if name == "BatchGetItem" else [request]
+        assert all(part["ConsistentRead"] is True for part in parts)
+
+
+def test_a_consistent_read_stays_one_and_keeps_its_parts(plugged, key):
+    plain, db = plugged(wire := Recorder()), plugged(Latest(), latest := Recorder())
+
+    def read(face):
+        return face.get(Entry, key, 1, consistent=True, select=["text"])
+
+    read(plain)
+    read(db)
+    assert latest.calls == wire.calls
+
+
+@pytest.mark.parametrize("call", ["PutItem", "TransactGetItems"])
+def test_what_has_no_consistent_read_is_refused(plugged, key, call):
+    class Always:
+        name = "always"
+
+        def around(self, call):
+            return lambda op: call(op.consistent())
+
+    db = plugged(Always())
+    with pytest.raises(InvalidUse, match=f"{call} of .* has no ConsistentRead"):
+        db.put(Entry(of=key, number=1)) if call == "PutItem" else db.transact_get([(Entry, key, 1)])
+
+
+@pytest.mark.parametrize("passive", [False, True])
+def test_a_rule_that_only_looks_on_leaves_deletes_in_batches(plugged, key, passive):
+    class Seen(WriteRule):
+        in_batches = True
+
+        def contribute(self, draft):
+            return None
+
+    class Looking:
+        name = "looking"
+
+        def write_rule(self, schema):
+            rule = Seen()
+            rule.passive = passive
+            return rule
+
+    db = plugged(Looking(), wire := Recorder())
+    for number in range(3):
+        db.put(Entry(of=key, number=number))
+    wire.clear()
+    db.model(Entry).where(Entry.of == key).delete_all(confirm=True)
+    assert wire.names[1:] == (["BatchWriteItem"] if passive else ["DeleteItem"] * 3)

@@ -724,20 +724,20 @@ def test_a_use_that_is_refused_changes_nothing(plugged, key):
     assert db.get(Payment, key).id == key
 
 
-def test_a_plugin_is_told_with_which_database_it_is_registered(engine, made, face_kind):
+def test_a_plugin_is_asked_whether_it_joins_a_database(engine, made, face_kind):
     class Told:
         name = "told"
 
         def __init__(self):
             self.databases = []
 
-        def registered(self, db):
+        def joined(self, db):
             self.databases.append(db)
 
     class Failing:
         name = "failing"
 
-        def registered(self, db):
+        def joined(self, db):
             raise RuntimeError("not with this one")
 
     first, second = Told(), Told()

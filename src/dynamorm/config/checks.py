@@ -32,6 +32,7 @@ _FLAGS: Final = (
     "strict_creates",
     "trust_env",
     "metrics",
+    "cost_tracking",
     "embedded",
 )
 _OPEN_FLAGS: Final = ("use_fips_endpoint", "use_dualstack_endpoint")

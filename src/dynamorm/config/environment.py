@@ -77,6 +77,7 @@ FORMS: Final = {
     "cursor_key": Form.LIST,
     "trust_env": Form.FLAG,
     "metrics": Form.FLAG,
+    "cost_tracking": Form.FLAG,
     **POOL_FORMS,
 }
 """Every setting that the environment may hold."""

@@ -94,6 +94,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
       but for the hosts in NO_PROXY; TLS is spoken with DynamoDB itself, through the tunnel. Never to this machine.
     * ``metrics`` (False): True counts for ``db.metrics()`` from the first verb on, and not only from its first call on.
 
+    What is measured:
+
+    * ``cost_tracking`` (False): True asks with each request what it costs, from the first one on: see `DB.costs`.
+
     Where ``region``, ``endpoint``, ``streams_endpoint``, ``ca_bundle``, ``retry_mode`` and the four settings of AWS's
     hosts are left out, AWS's own settings decide when a database is opened, as in AWS's SDKs: variables such as
     ``AWS_ENDPOINT_URL``, then the profile (`resolve`).
@@ -151,6 +155,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
             cursor_key: bytes | str | Iterable[bytes | str] | CursorKeys | None = None,
             trust_env: bool = False,
             metrics: bool = False,
+            cost_tracking: bool = False,
             preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default",
             embedded: bool = False,
         ) -> None: ...
@@ -189,6 +194,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     cursor_key: CursorKeys | None = None
     trust_env: bool = False
     metrics: bool = False
+    cost_tracking: bool = False
     preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default"
     embedded: bool = False
 

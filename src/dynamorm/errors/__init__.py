@@ -17,6 +17,7 @@ They split by what a payment may do next::
     │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError, PluginRefused
+    │   ├── BatcherClosed, Superseded
     │   └── ClientError (TokenUsed)             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
@@ -105,7 +106,9 @@ class CircuitOpen(Unavailable):
 
 
 class Backpressure(Unavailable):
-    """So many wait already that this one was turned away at once. Nothing of it was sent.
+    """So many wait already that this one was turned away at once. Nothing of it was sent or added.
+
+    By a `CapacityLimiter`, a `Bulkhead`, or a batcher whose queue is full and whose `BatchConfig` says ``on_full="raise"``.
 
     Example: ``except Backpressure: return 503``
     """
@@ -371,6 +374,21 @@ class CredentialsError(Rejected):
     """No credentials were found, or they could not be refreshed."""
 
     code = "ErrCredentials"
+
+
+class BatcherClosed(Rejected):
+    """A batcher was closed before it sent this item, or before it was added. Nothing was applied, and nothing will be."""
+
+    code = "ErrBatcherClosed"
+
+
+class Superseded(Rejected):
+    """An item of a spool was not written after a crash, for somebody else may have written it since.
+
+    Its ``outcome`` is UNKNOWN where the process that crashed had begun to send it: it may have been applied before that.
+    """
+
+    code = "ErrSuperseded"
 
 
 class ClientError(Rejected):

@@ -40,6 +40,7 @@ def open_session(config: Config | None, extensions: tuple[Any, ...], face: Any) 
     if extensions:
         from .plugins import register  # only where there are plugins
 
+        face._session = session  # noqa: SLF001 - plugins may look at its settings
         register(session, face, extensions)
     return session
 

@@ -41,7 +41,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 _PLAIN: Final = {
     "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
     "observed": 3, "retried": 2, "observe": 2, "began": 1, "ended": 2, "call_began": 1, "call_ended": 2, "gauges": 0,
-    "forked": 0, "registered": 1,
+    "explained": 2, "forked": 0, "joined": 1,
 }  # fmt: skip
 """The moments at which nothing is awaited, each with the number of its arguments."""
 
@@ -49,7 +49,8 @@ _PLAIN: Final = {
 _MOMENTS: Final = {**_PLAIN, **dict.fromkeys(HOOKS, 3), "opened": 1, "closed": 1}
 LOOKING: Final = frozenset(
     {
-        "observed", "retried", "observe", "began", "ended", "call_began", "call_ended", "gauges", "forked", "registered",
+        "observed", "retried", "observe", "began", "ended", "call_began", "call_ended", "gauges", "explained", "opened",
+        "closed", "forked", "joined",
     }
 )  # fmt: skip
 """The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
@@ -76,23 +77,23 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
     names = [name_of(plugin) for plugin in every]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"two plugins are called {', '.join(sorted(twice))}: give one of them another name")
+    for plugin in added:
+        if (joined := getattr(plugin, "joined", None)) is not None:
+            joined(face)
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
-    life = session.life
+    life, compose = session.life, session.look if session.is_used else session.use
     told = [
         plugin for plugin in added if any(getattr(plugin, moment, None) is not None for moment in ("opened", "closed"))
     ]
     try:
-        (session.look if session.is_used else session.use)(every)
+        compose(every)
         if told:
             session.life = life or _life(face)
         _surround(session)
-        for plugin in added:
-            if (tell := getattr(plugin, "registered", None)) is not None:
-                tell(face)
     except BaseException:  # what a plugin puts around verbs or calls may be no layer
         session.raising, session.life = raising, life
-        session.use(before)
+        compose(before)
         raise
     if session.life is not None:
         session.life.waiting += told
@@ -110,9 +111,17 @@ def found(session: Session, face: Any, kind: type[T], make: Callable[[], T]) -> 
         return made
 
 
+def tables_of(session: Session) -> dict[str, tuple[type[Any], ...]]:
+    """The models that have been used, by table."""
+    tables: dict[str, list[type[Any]]] = {}
+    for table, model in session.models:
+        tables.setdefault(table, []).append(model)
+    return {table: tuple(models) for table, models in tables.items()}
+
+
 def _settles(plugin: Any) -> bool:
     """Whether a plugin has more than looks at what is done."""
-    members = (*_PLAIN, "opened", "closed", *_SETTINGS)
+    members = (*_PLAIN, "options")
     return _has_hooks(plugin) or any(getattr(plugin, name, None) for name in members if name not in LOOKING)
 
 

@@ -93,6 +93,17 @@ def _of_many(session: Session, verb: str, _args: Arguments, _named: Named) -> Op
     return Operation(verb, None, None, session.scope, session.channel.clock.monotonic(), _nobody)
 
 
+def _of_put_off(session: Session, verb: str, args: Arguments, named: Named) -> Operation:
+    """A request of a batcher: the model and the table are those of all its items."""
+    operation = _of_many(session, verb, args, named)
+    items = args[0]
+    models, tables = {item.plan.model for item in items}, {item.plan.table for item in items}
+    operation.model = models.pop() if len(models) == 1 else None
+    operation.table = tables.pop() if len(tables) == 1 else None
+    operation.contexts = tuple(item.variables for item in items if item.variables is not None)
+    return operation
+
+
 VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
     ("items", "get"): ("get", _by_key),
     ("items", "require"): ("require", _by_key),
@@ -105,6 +116,7 @@ VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
     ("increment", "increment"): ("increment", _of_subject),
     ("batch", "get"): ("batch_get", _of_class),
     ("batch", "write"): ("batch_write", _of_many),
+    ("batch_items", "send"): ("batch_write", _of_put_off),
     ("transact_get", "get"): ("transact_get", _of_many),
     ("open_transaction", "commit"): ("transaction", _of_many),
     ("unique_flows", "find"): ("find_by_unique", _of_class),

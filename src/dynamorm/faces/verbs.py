@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from dynamorm.ops.queries import query, terminals
     from dynamorm.ops.reads import items, textual, transact_get
     from dynamorm.ops.rules import unique_flows
-    from dynamorm.ops.verbs import batch, delete, open_transaction, put, save, update
+    from dynamorm.ops.verbs import batch, batch_items, delete, open_transaction, put, save, update
 
     __all__ = [
-        "aggregate", "apply", "batch", "collect", "delete", "delete_all", "explain", "increment", "items", "lease", "lifecycle", "look",
+        "aggregate", "apply", "batch", "batch_items", "collect", "delete", "delete_all", "explain", "increment", "items", "lease", "lifecycle", "look",
         "open_transaction", "partiql", "plan", "put", "query", "save", "terminals", "textual", "transact_get", "unique_flows", "unique_repair",
         "update",
     ]  # fmt: skip
@@ -32,7 +32,7 @@ else:
         "ops.queries": ("query", "terminals"),
         "ops.reads": ("items", "textual", "transact_get"),
         "ops.rules": ("unique_flows",),
-        "ops.verbs": ("batch", "delete", "open_transaction", "put", "save", "update"),
+        "ops.verbs": ("batch", "batch_items", "delete", "open_transaction", "put", "save", "update"),
     }
     _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -149,7 +149,8 @@ def _check_rules(context: Context, statement: Statement) -> None:
         if name and not any(name == prefix + (of.table or "") for of in (schema, stored_schema)):
             continue
         for plugin, rule_of in context.write_rules:
-            if rule_of(stored_schema) is not None:
+            rule = rule_of(stored_schema)
+            if rule is not None and not rule.passive:
                 raise ValidationError(
                     f"the plugin {plugin} has a rule for the writes of {schema.name}, which a PartiQL statement passes by: use"
                     " the verbs, or a database without the plugin",

@@ -32,6 +32,7 @@ class Context(ABC):
 
     ``call`` makes one call, with the plugins around it; ``channel`` is what it goes through. ``run`` drives a flow on the face's
     driver. ``scope`` is that of the view. ``finishers`` are the plugins that add to transactions: name and function; ``write_rules`` those with rules for writes.
+    ``notes`` are the functions of plugins that have something to say of an explained request.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Context(ABC):
         "config",
         "endpoint",
         "finishers",
+        "notes",
         "random_bytes",
         "reads",
         "registry",
@@ -61,6 +63,7 @@ class Context(ABC):
         self.random_bytes: Callable[[int], bytes] = os.urandom
         self.run: Callable[[Flow[Any]], Any] | None = None
         self.scope: Mapping[str, str] = {}
+        self.notes: tuple[Callable[..., str | None], ...] = ()
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = ()
         self.write_rules: tuple[tuple[str, Callable[[Schema], Any]], ...] = ()
         self.rules_may_read: bool = False
@@ -82,6 +85,7 @@ class Context(ABC):
         other.config = self.config
         other.endpoint = self.endpoint
         other.finishers = self.finishers
+        other.notes = self.notes
         other.random_bytes = self.random_bytes
         other.reads = self.reads
         other.registry = self.registry

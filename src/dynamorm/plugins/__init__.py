@@ -3,9 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .batcher import AsyncBatcher as AsyncBatcher
+    from .batcher import BatchConfig as BatchConfig
+    from .batcher import Batcher as Batcher
     from .breaker import CircuitBreaker as CircuitBreaker
     from .bulkhead import Bulkhead as Bulkhead
+    from .cache import Cache as Cache
+    from .cache import CacheConfig as CacheConfig
+    from .cache import CachingPlugin as CachingPlugin
     from .capacity import CapacityLimiter as CapacityLimiter
+    from .cost import CostPlugin as CostPlugin
     from .hedging import Hedging as Hedging
     from .hot_keys import HotKeys as HotKeys
     from .lint import DevelopmentLint as DevelopmentLint
@@ -16,9 +23,16 @@ if TYPE_CHECKING:
     from .tracing import TracingPlugin as TracingPlugin
 
 _HOMES = {
+    "AsyncBatcher": "batcher",
+    "BatchConfig": "batcher",
+    "Batcher": "batcher",
     "Bulkhead": "bulkhead",
+    "Cache": "cache",
+    "CacheConfig": "cache",
+    "CachingPlugin": "cache",
     "CapacityLimiter": "capacity",
     "CircuitBreaker": "breaker",
+    "CostPlugin": "cost",
     "DevelopmentLint": "lint",
     "Hedging": "hedging",
     "HotKeys": "hot_keys",

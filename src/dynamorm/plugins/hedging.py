@@ -121,7 +121,7 @@ class Hedging:
         self._database: Callable[[], Any] = _nobody
         self.forked()
 
-    def registered(self, db: Any) -> None:
+    def joined(self, db: Any) -> None:
         """Keep the database in mind, whose breaker is asked for with the first read that is slow."""
         self._database = ref(db)
 

@@ -14,6 +14,7 @@ class IndexDescription(Struct, frozen=True, kw_only=True):
     """A live index: its key by stored names, projection and status (None for a local index).
 
     ``projected`` is what an INCLUDE projection names; ``backfilling`` says that items are still being copied into it.
+    ``item_count`` and ``size_bytes`` are DynamoDB's own, up to six hours old, and no part of the table's.
     """
 
     name: str
@@ -27,13 +28,15 @@ class IndexDescription(Struct, frozen=True, kw_only=True):
     throughput: Throughput | None = None
     max_throughput: Throughput | None = None
     warm_throughput: Throughput | None = None
+    item_count: int = 0
+    size_bytes: int = 0
 
 
 class TableDescription(Struct, frozen=True, kw_only=True):
     """A live table. ``item_count`` and ``size_bytes`` are DynamoDB's own, up to six hours old.
 
     ``throughput`` is that of a provisioned table. ``encryption`` is ``"AWS_OWNED"``, ``"AWS_MANAGED"`` or the ARN of the
-    key. ``ttl`` is the attribute that expires items, ``""`` when expiry is off. ``ttl``, ``point_in_time_recovery`` and
+    key. ``replicas`` are the other Regions of a global table. ``ttl`` is the attribute that expires items, ``""`` when expiry is off. ``ttl``, ``point_in_time_recovery`` and
     ``tags`` are None when nobody asked, or the engine or the permissions do not tell.
     """
 
@@ -52,6 +55,7 @@ class TableDescription(Struct, frozen=True, kw_only=True):
     warm_throughput: Throughput | None = None
     stream: str | None = None
     stream_arn: str | None = None
+    replicas: tuple[str, ...] = ()
     encryption: str = "AWS_OWNED"
     deletion_protection: bool = False
     table_class: str = "STANDARD"
@@ -109,6 +113,7 @@ def _table(table: dict[str, Any]) -> TableDescription:
         arn=table.get("TableArn"),
         stream=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
         stream_arn=table.get("LatestStreamArn"),
+        replicas=_replicas(table),
         encryption=_encryption(table.get("SSEDescription") or {}),
         deletion_protection=table.get("DeletionProtectionEnabled") is True,
         # DynamoDB leaves the class out while it is the default one.
@@ -129,7 +134,17 @@ def _index(index: dict[str, Any], kind: str, provisioned: bool) -> IndexDescript
         projected=tuple(projection.get("NonKeyAttributes") or ()),
         status=index.get("IndexStatus"),
         backfilling=index.get("Backfilling") is True,
+        item_count=index.get("ItemCount", 0),
+        size_bytes=index.get("IndexSizeBytes", 0),
         **(_throughputs(index, provisioned) if kind == "GSI" else {}),
+    )
+
+
+def _replicas(table: dict[str, Any]) -> tuple[str, ...]:
+    """The other Regions: a table's ARN tells its own."""
+    own = (table.get("TableArn") or "").split(":")[3:4]
+    return tuple(
+        sorted({name for replica in table.get("Replicas") or () if (name := replica["RegionName"]) not in own})
     )
 
 

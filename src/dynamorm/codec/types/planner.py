@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from enum import Enum
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import UNSET as U
@@ -208,10 +209,8 @@ class Planner:
         schema = SCHEMAS.get(cls)
         if schema is not None:
             return self._nested_model(schema, key, typevars)
-        from .foreign import members_of  # only models with other classes inside need it
-
         inner = class_context(cls, context, typevars)
-        members = members_of(cls, inner)
+        members = _others().members_of(cls, inner)
         if members is None:
             raise _unstorable(cls, context.where)
         return self._foreign(cls, key, members, inner)
@@ -229,8 +228,6 @@ class Planner:
         return record
 
     def _foreign(self, cls: Any, key: Any, members: Members, context: Context) -> Record:
-        from .foreign import with_other_names  # already loaded by the code that listed the members
-
         record = self._records[key] = Record(cls, members.style)
         record.make = members.make
         record.optional = members.optional
@@ -238,13 +235,20 @@ class Planner:
         record.extras = members.extras
         for own in members.fields:
             where = replace(context, where=f"{context.where}.{own.name}")
-            field = with_other_names(own, where)
+            field = _others().with_other_names(own, where)
             shape = self.shape(field.annotation, where)
             self._refuse_money(field, shape, where.where)
             keep = members.style == records.DICT
             record.plans.append(FieldPlan(field, shape, owner=cls.__name__, keep_none=keep))
         _check_other_names(record, context.where)
         return record
+
+
+def _others() -> ModuleType:
+    """What reads classes that are no models."""
+    from . import foreign  # only models with such classes inside
+
+    return foreign
 
 
 def _check_other_names(record: Record, where: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET as U
@@ -225,10 +226,10 @@ class Record(Shape):
                 some = [f"if {plan.name!r} in o:", *(f"    {line}" for line in some)]
             lines += some
         if self.extras:
-            from .extras import encoder  # only classes that keep what they do not know
-
             names = self.names() | LIBRARY_NAMES
-            lines.append(f"w.update({source.bind(f'extras_of_{self.cls.__name__}', encoder(self.expected, names))}(o))")
+            lines.append(
+                f"w.update({source.bind(f'extras_of_{self.cls.__name__}', _extras().encoder(self.expected, names))}(o))"
+            )
         return [*lines, "return w"]
 
     # ------------------------------------------------------------------------------------------------------- decoding
@@ -238,9 +239,9 @@ class Record(Shape):
         decoder = self.decoder(source)
         if not self.extras:
             return f"{decoder}({x}.M)"
-        from .extras import nested_reader  # only classes that keep what they do not know
-
-        read = nested_reader(self, lambda: source.names[decoder], strict=not source.careful)  # which is compiled later
+        read = _extras().nested_reader(
+            self, lambda: source.names[decoder], strict=not source.careful
+        )  # which is compiled later
         return f"{source.bind(f'read_{self.cls.__name__}', read)}({x}.M)"
 
     def decoder(self, source: Source) -> str:
@@ -355,3 +356,10 @@ class Record(Shape):
     def plan(self, name: str) -> FieldPlan | None:
         """The plan of a field, by its own or its stored name."""
         return next((plan for plan in (*self.plans, *self.computed) if name in (plan.name, plan.stored)), None)
+
+
+def _extras() -> ModuleType:
+    """What keeps attributes that a class does not know."""
+    from . import extras  # only for classes that keep them
+
+    return extras

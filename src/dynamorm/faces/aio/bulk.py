@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
 
-    from ...batch_result import BatchResult
+    from ...ops.verbs.batch_result import BatchResult
     from .stream import AsyncStreamReader
     from .transaction import AsyncTransaction
 

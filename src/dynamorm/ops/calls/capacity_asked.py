@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 _MEMBER: Final = "ReturnConsumedCapacity"
 _BYTES: Final = _MEMBER.encode()
+_TOKEN: Final = b'"ClientRequestToken"'
 
 
-def asking(call: Callable[[Op], Flow[Any]], level: str) -> Callable[[Op], Flow[Any]]:
+def asking(call: Callable[[Op], Flow[Any]], level: str, *, spares_tokens: bool = False) -> Callable[[Op], Flow[Any]]:
     """The call, with ``ReturnConsumedCapacity`` in the request of each operation that knows it.
 
     It is put there once, so that all attempts send the same, and those that are made later with the token of the first.
+    ``spares_tokens``: requests with a token are left as they are.
     """
     member = b',"%b":"%b"}' % (_MEMBER.encode(), level.encode())
 
     def ask(op: Op) -> Flow[Any]:
-        if op.name in ITEM_OPERATIONS and not _has_member(op.body):
+        if op.name in ITEM_OPERATIONS and not _has_member(op.body) and not (spares_tokens and _TOKEN in op.body):
             op.body = op.body.rstrip()[:-1] + member
         return call(op)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from dynamorm.capacity import Capacity, capacity_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.schema.schema import Schema
 from dynamorm.wire.redaction import redacted
 
-from .capacity import Capacity, capacity_of
 from .op import Op, Safety
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class PlannedRequest(Struct, frozen=True, kw_only=True):
     """One request that would be sent: ``operation`` (``"PutItem"``), ``table``, ``body``, what it costs, and why it is made so.
 
-    ``body`` is DynamoDB's JSON, with ``"?"`` for every value unless values were asked for.
+    ``body`` is DynamoDB's JSON, with ``"?"`` for every value unless values were asked for. ``notes`` are what plugins say of
+    the request, such as its price.
     """
 
     operation: str
@@ -35,6 +36,7 @@ class PlannedRequest(Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
     capacity: Capacity | None = None
     why: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.operation} on {self.table}"]
@@ -42,6 +44,7 @@ class PlannedRequest(Struct, frozen=True, kw_only=True):
             lines.append(f"  because   {self.why}")
         if self.capacity is not None:
             lines.append(f"  capacity  {self.capacity}")
+        lines += [f"  note      {note}" for note in self.notes]
         lines += [f"  {name:<26} {_text(value)}" for name, value in self.body.items() if name != "TableName"]
         return "\n".join(lines)
 
@@ -117,6 +120,10 @@ class Recorder:
             capacity=capacity_of(op.name, body, self._schemas),
             why=op.why,
         )
+        if self._context.notes:
+            config = self._context.config
+            said = tuple(note for of in self._context.notes if (note := of(request, config)) is not None)
+            request = msgspec.structs.replace(request, notes=said)
         self.requests.append(request)
         raise Planned
         yield

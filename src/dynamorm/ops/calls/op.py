@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import InvalidUse
 from dynamorm.wire.reply import ServiceFault
@@ -26,6 +27,9 @@ ITEM_OPERATIONS: Final = frozenset(
     }
 )  # fmt: skip
 """The operations on items: they cost units, and tell how many where that is asked for. Others are of tables and streams."""
+
+_EVENTUAL: Final = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
+"""The reads that are eventually consistent, unless they ask for more."""
 
 UNSETTLED: Any = object()
 """What ``refused`` returns when the stored item does not tell whether an earlier attempt was applied."""
@@ -114,6 +118,16 @@ class Op(Struct, eq=False):  # made for every call: a struct is made in half the
             raise InvalidUse(f"{self.name} of {self.table} writes: its answer is good for once")
         other, decode = copy(self), self.decode
         other.decode = lambda body: (body, decode(body))
+        return other
+
+    def consistent(self) -> Op:
+        """The same read, which asks for the latest state. Raises: InvalidUse for what reads no items, or always so."""
+        if self.name not in _EVENTUAL:
+            raise InvalidUse(f"{self.name} of {self.table} has no ConsistentRead: {', '.join(sorted(_EVENTUAL))} have")
+        other, request = copy(self), read_object(self.body)
+        for part in request["RequestItems"].values() if self.name == "BatchGetItem" else (request,):
+            part["ConsistentRead"] = True
+        other.body = dumps(request)
         return other
 
     def read(self, body: bytes) -> Flow[Any]:

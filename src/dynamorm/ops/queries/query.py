@@ -5,6 +5,7 @@ What ends a query with something else than items is in `dynamorm.ops.queries.ter
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
@@ -21,16 +22,28 @@ def page_reader_of(request: Request, *, fill: bool = False) -> PageReader:
     """The reader of the pages of a request: one after the other, or those of all segments of a scan side by side."""
     if request.segments is None or request.segment is not None:
         return PageReader(request, fill=fill, spread=spread)
-    from .scan import ParallelScanReader  # of parallel scans only
+    reader: PageReader = scans().ParallelScanReader(request, fill=fill)
+    return reader
 
-    return ParallelScanReader(request, fill=fill)
+
+def scans() -> ModuleType:
+    """What reads the segments of a scan side by side."""
+    from . import scan  # of parallel scans only
+
+    return scan
+
+
+def shards() -> ModuleType:
+    """What reads the shards of a partition side by side."""
+    from . import shards as of_partitions  # of such partitions only
+
+    return of_partitions
 
 
 def spread(reader: PageReader, context: Context, prepared: PreparedQuery, size: int | None) -> Flow[list[Any]]:
     """A step of a query over a partition that is spread over shards."""
-    from . import shards  # of such partitions only
-
-    return shards.step(reader, context, prepared, size)
+    step: Flow[list[Any]] = shards().step(reader, context, prepared, size)
+    return step
 
 
 def everything(context: Context, request: Request) -> Flow[list[Any]]:

@@ -14,7 +14,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import MultipleFound, NotFound
 
 from .page_reader import MOST, PageReader
-from .query import page_reader_of, spread
+from .query import page_reader_of, scans, shards, spread
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -69,18 +69,15 @@ def count(context: Context, request: Request) -> Flow[int]:
     if rules is not None and (rules.counts_by_reading or request.hydrate):
         return (yield from page_reader_of(request).count(context))
     if request.segments is not None and request.segment is None:
-        from . import scan  # of parallel scans only
-
-        in_all: int = yield from scan.count(context, request)
+        in_all: int = yield from scans().count(context, request)
         return in_all
     reader = PageReader(request, spread=spread)
     prepared = reader.begin(context)
     if prepared.query_plan.family:
         return (yield from reader.count(context))
     if prepared.query_plan.partitions:
-        from . import shards  # of such partitions only
-
-        return (yield from shards.count(context, reader))
+        of_shards: int = yield from shards().count(context, reader)
+        return of_shards
     counting = prepared.counting()
     start, left, look = reader.start, request.limit, reader.look
     total: int = 0

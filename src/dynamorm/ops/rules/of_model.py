@@ -61,7 +61,7 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
     plan.rules = by_verb(rules)
     plan.transforms, plan.contributes = asked_at("transform", plan.rules), asked_at("contribute", plan.rules)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)
-    plan.rules_of_batch_deletes = tuple(rule for rule in of_plugins if "delete" in rule.verbs)
+    plan.rules_of_batch_deletes = tuple(rule for rule in of_plugins if "delete" in rule.verbs and not rule.passive)
     plan.single_deletes |= bool(plan.rules_of_batch_deletes) or any(
         not rule.in_batches for rule in plan.rules["delete"]
     )

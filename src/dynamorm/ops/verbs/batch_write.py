@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dynamorm.batch_result import BatchFailure, BatchResult
 from dynamorm.codec.family import tags_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
@@ -22,6 +21,7 @@ from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
 
+from .batch_result import BatchFailure, BatchResult
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
 from .put import item_of, next_version
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dynamorm.ops.context import Context
+
+E = TypeVar("E", bound=Entry)
 
 MAX_ITEMS: Final = 25
 """Items of one request.
@@ -67,7 +69,7 @@ def write(
             raise ValidationError(
                 f"batch_write: {name} is a list of objects, not a {type(given).__name__}: write [obj]", field=name
             )
-    removals = [_removal(context, target, f"deletes[{place}]") for place, target in enumerate(deletes)]
+    removals = [removal(context, target, f"deletes[{place}]", Entry) for place, target in enumerate(deletes)]
     removed = {entry.address: entry for entry in removals}
     if isinstance(puts, Collection):  # everything is checked, and duplicates are found, before anything is sent
         every = [*_put_entries(context, puts, removed, strict=True), *removals]
@@ -97,7 +99,7 @@ def _all(
         chunks = [load.send(chunk) for chunk in _chunks(wave)]
         if chunks:
             yield Gather(chunks, limit)
-        _account(result, wave, keep=keep)
+        account(result, wave, keep=keep)
         done += len(wave)
         if progress is not None:
             progress(done)
@@ -105,7 +107,7 @@ def _all(
             # Whatever is left is refused too: an endless stream must not be read to its end for that.
             if (more := next(entries, None)) is not None:
                 load.refuse([more])
-                _account(result, [more], keep=keep)
+                account(result, [more], keep=keep)
                 result.unread = True
             break
     return result
@@ -153,7 +155,7 @@ def _chunks(wave: list[Entry]) -> Iterator[list[Entry]]:
         yield chunk
 
 
-def _account(result: BatchResult, wave: list[Entry], *, keep: bool) -> None:
+def account(result: BatchResult, wave: list[Entry], *, keep: bool) -> None:
     """Put each entry into the list it belongs to. One that was superseded shares the fate of the one in its place."""
     for entry in wave:
         last = entry
@@ -188,11 +190,11 @@ def _same_write(earlier: Entry, later: Entry) -> bool:
 
 def _put_entries(context: Context, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool) -> Iterator[Entry]:
     """The entries of the objects to store. What cannot be stored raises if ``strict``, else it is an entry that failed."""
-    share = _Share(context, len(puts) if isinstance(puts, Collection) else MAX_ITEMS)
+    share = Share(context, len(puts) if isinstance(puts, Collection) else MAX_ITEMS)
     for place, obj in enumerate(puts):
         error: Exception
         try:
-            entry = _put(share, obj)
+            entry = put_entry(share, obj, Entry)
             if removed and (removal := removed.get(entry.address)) is not None:
                 raise ValidationError(
                     f"the {entry.plan.codec.schema.name} is also to be deleted, by {removal.place}: a batch has no"
@@ -208,12 +210,23 @@ def _put_entries(context: Context, puts: Iterable[Any], removed: dict[Any, Entry
         yield Entry.refused(obj, wrong)
 
 
-class _Share:
-    """What the puts of one batch have in common: plans, the time, and random bytes drawn for ``count`` puts at once."""
+class Share:
+    """What the puts of one batch have in common: plans, the time, and random bytes drawn for ``count`` puts at once.
 
-    def __init__(self, context: Context, count: int) -> None:
+    ``proven``: each item stores the token of its put, also one without a version, so that what is stored tells whose it is.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        count: int,
+        *,
+        plans: dict[type, ModelRequests] | None = None,
+        proven: bool = False,
+    ) -> None:
         self.context = context
-        self.plans: dict[type, ModelRequests] = {}
+        self.plans: dict[type, ModelRequests] = {} if plans is None else plans
+        self.proven: bool = proven
         self._count = count
         self._tokens: Iterator[bytes] = iter(())
         self.now: datetime | None = None
@@ -236,20 +249,22 @@ class _Share:
         return token
 
 
-def _put(share: _Share, obj: Any) -> Entry:
+def put_entry(share: Share, obj: Any, entry: type[E]) -> E:
+    """The entry of an object to store, encoded now. Raises: ValidationError, NotInABatch."""
     kind = type(obj)
     plan = share.plans.get(kind) or share.plan(kind)
     loaded = plan.codec.loaded(obj)
     number, kept = (0, None) if loaded is None else next_version(plan, obj, loaded)
     token = share.token()
-    tokens = b"" if plan.version is None else token_ring.fresh(token)  # as of a single put
+    # As of a single put, unless what is stored has to tell whose it is.
+    tokens = token_ring.fresh(token) if share.proven or plan.version is not None else b""
     draft = _ruled(share.context, plan, obj, loaded) if plan.rules["put"] else None
     key, content, times = item_of(
         share.context, plan, obj, number, tokens, loaded, kept=kept, now=share.now, draft=draft
     )
     if draft is not None and (draft.terms or draft.together_with):
         raise _not_in_a_batch(plan)
-    return Entry(obj, plan, "Put", key, content, (plan.table, key), number, times)
+    return entry(obj, plan, "Put", key, content, (plan.table, key), number, times)
 
 
 def _ruled(context: Context, plan: ModelRequests, obj: Any, loaded: bytes | None) -> WriteDraft:
@@ -260,15 +275,19 @@ def _ruled(context: Context, plan: ModelRequests, obj: Any, loaded: bytes | None
     return draft
 
 
+class NotInABatch(ValidationError):
+    """A write that only conditions or other writes make right, which a batch cannot have."""
+
+
 def _not_in_a_batch(plan: ModelRequests) -> ValidationError:
-    return ValidationError(
+    return NotInABatch(
         f"a rule of {plan.codec.schema.name} adds a condition or another write, which a batch cannot have: use db.put and"
         " db.delete, or a transaction"
     )
 
 
-def _removal(context: Context, given: Any, place: str) -> Entry:
-    """The entry of an object, or of a model with a key, to delete."""
+def removal(context: Context, given: Any, place: str, entry: type[E]) -> E:
+    """The entry of an object, or of a model with a key, to delete. Raises: ValidationError."""
     error: Exception
     try:
         if given.__class__ is tuple:
@@ -294,7 +313,7 @@ def _removal(context: Context, given: Any, place: str) -> Entry:
                 _check_removal(context, plan, None if given.__class__ is tuple else given, json)
             except DynamORMError as refused:
                 raise at(refused, place) from refused.__cause__
-        return Entry(given, plan, "Delete", json, json, (plan.table, json), place=place, checked=checked)
+        return entry(given, plan, "Delete", json, json, (plan.table, json), place=place, checked=checked)
     raise at(error, place)
 
 

@@ -14,6 +14,8 @@ from dynamorm.overriding import own
 from .write import Write
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from dynamorm.plugin import WriteRule
 
 VERBS: Final = ("create", "put", "save", "update", "delete", "check")
@@ -30,11 +32,22 @@ def asked_at(moment: str, rules: Mapping[str, Iterable[WriteRule]]) -> dict[str,
     """Those of the rules of each verb that have something to say at a moment; the others are not asked."""
     if not any(rules.values()):  # then the room of plugins need not be loaded
         return dict.fromkeys(rules, ())
-    from dynamorm.plugin import WriteRule  # as above
+    base = _base()
+    return {verb: tuple(rule for rule in some if own(rule, moment, base) is not None) for verb, some in rules.items()}
 
-    return {
-        verb: tuple(rule for rule in some if own(rule, moment, WriteRule) is not None) for verb, some in rules.items()
-    }
+
+def _base() -> type[WriteRule]:
+    """The class of rules."""
+    from dynamorm.plugin import WriteRule  # only where there are rules
+
+    return WriteRule
+
+
+def _looking() -> ModuleType:
+    """What looks at what plugins give."""
+    from dynamorm.ops import moments  # only where they have rules
+
+    return moments
 
 
 _MOMENTS: Final = {"transform": 1, "contribute": 1, "check_batch": 1, "relies_on": 2}
@@ -44,25 +57,24 @@ def check_rules(rules: Iterable[Any]) -> None:
     """Refuse what a plugin gave as a rule and would never be asked. Raises: ConfigError."""
     from inspect import isgeneratorfunction  # only where plugins have rules
 
-    from dynamorm.ops.moments import check_names, given, kind_of  # likewise
-    from dynamorm.plugin import WriteRule  # likewise
-
+    looking = _looking()
+    given, kind_of = looking.given, looking.kind_of
     for rule in rules:
         if isinstance(rule, type):
             raise ConfigError(f"write_rule gave the class {rule.__name__}: give an object of it, {rule.__name__}(...)")
         name = type(rule).__name__
-        if not isinstance(rule, WriteRule):
+        if not isinstance(rule, _base()):
             raise ConfigError(
                 f"write_rule gave {given(rule)}: give an object of a subclass of dynamorm.plugin.WriteRule"
             )
-        check_names(rule, _MOMENTS, f"the rule {name}")
+        looking.check_names(rule, _MOMENTS, f"the rule {name}")
         verbs: Any = rule.verbs
         if not isinstance(verbs, (tuple, list, set, frozenset)) or not set(verbs) <= set(VERBS):
             raise ConfigError(
                 f"the verbs of {name} are a tuple of {', '.join(VERBS)}, not {rule.verbs!r}: an upsert and an increment are"
                 " updates"
             )
-        for flag in ("needs_stored", "in_batches"):
+        for flag in ("needs_stored", "in_batches", "passive"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
         for moment in _MOMENTS:
@@ -77,9 +89,7 @@ def check_rules(rules: Iterable[Any]) -> None:
 
 def gave(rule: WriteRule, moment: str, result: Any) -> ConfigError:
     """The error for a rule that returned what its moment does not."""
-    from dynamorm.ops.moments import given  # only for a mistake
-
-    what = given(result)
+    what = _looking().given(result)
     if moment == "transform":
         return ConfigError(
             f"transform of {type(rule).__name__} returns None, or the write to send in the place of this one, `return"

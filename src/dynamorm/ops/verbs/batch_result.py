@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from .errors import DynamORMError
+from dynamorm.errors import DynamORMError
 
 
 class BatchFailure(Struct, frozen=True, eq=False):
@@ -20,13 +20,15 @@ class BatchFailure(Struct, frozen=True, eq=False):
 
 
 class BatchResult(Struct, kw_only=True, eq=False):
-    """What became of each item of `DB.batch_write`; every one is in just one of the three lists, in the order given.
+    """What became of each item of `DB.batch_write`, or of a batcher; every one is in just one of the lists, in the order given.
 
     Attributes:
         written: the objects that are stored, and what was deleted. Left empty with ``keep=False``.
         failed: what was certainly not written, each with its error.
         unknown: what was sent and never answered: it may or may not have been written.
         count: how many were written, also when ``written`` was not kept.
+        superseded: what a batcher has found in its spool after a crash, and somebody else may have written since: it was
+            left as it is, with a `Superseded`. Empty for anything else.
         unread: True when ``puts`` was an iterator that was not read to its end, because the service refused everything.
 
     It is true when everything was written.
@@ -43,6 +45,7 @@ class BatchResult(Struct, kw_only=True, eq=False):
     unknown: list[BatchFailure] = []
     count: int = 0
     unread: bool = False
+    superseded: list[BatchFailure] = []
 
     @property
     def ok(self) -> bool:
@@ -50,11 +53,12 @@ class BatchResult(Struct, kw_only=True, eq=False):
 
         Example: ``assert db.batch_write(puts=payments).ok``
         """
-        return not (self.failed or self.unknown or self.unread)
+        return not (self.failed or self.unknown or self.unread or self.superseded)
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __repr__(self) -> str:
-        rest = ", not read to the end" if self.unread else ""
+        rest = f", {len(self.superseded)} superseded" if self.superseded else ""
+        rest += ", not read to the end" if self.unread else ""
         return f"<BatchResult {self.count} written, {len(self.failed)} failed, {len(self.unknown)} unknown{rest}>"

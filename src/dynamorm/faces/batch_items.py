@@ -1,0 +1,118 @@
+"""`BatchItems`, what a batcher is given of its database: items that are encoded now and sent later, by the library's own flows.
+
+It is the same on both faces. When items are sent, and in which order, is the batcher's affair; how, and whether each was
+written, is this one's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.deadlines import USE, lift, remaining
+from dynamorm.effects import Flow
+from dynamorm.errors import ConfigError
+from dynamorm.ops.verbs import batch_items, batch_replay
+from dynamorm.ops.verbs.batch_items import BatchItem
+from dynamorm.ops.verbs.batch_write import MAX_BYTES
+from dynamorm.ops.writes.write import LATEST
+
+if TYPE_CHECKING:
+    from dynamorm.ops.context import Context
+    from dynamorm.session import Session
+
+
+class BatchItems:
+    """Makes the items of a batcher, sends them, and settles those of a process that crashed.
+
+    ``proven``: what is stored must tell by a token whose write it is, as a spool needs it. ``models`` are classes that are
+    found by the name in a spool though no module of the program has them.
+
+    ``max_bytes`` is the size of a request. ``latest`` are the seconds for which a copy of a request may come late.
+    """
+
+    max_bytes: int = MAX_BYTES
+    latest: float = LATEST.total_seconds()
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._plans: dict[type, Any] = {}
+        self.proven: bool = False
+        self.models: tuple[type[Any], ...] = ()
+
+    @property
+    def most(self) -> int:
+        """How many requests may be under way at once: as many as there are connections."""
+        return self._session.config.performance.max_connections
+
+    def put(self, obj: Any) -> BatchItem:
+        """The item of an object to store, as it is now. Raises: ValidationError, ModelError."""
+        return self._meant(batch_items.put(self._session, self._plans, obj, proven=self.proven))
+
+    def delete(self, subject: Any, key: tuple[Any, ...], parts: Mapping[str, Any]) -> BatchItem:
+        """The item of an object, or of a model and a key, to delete. Raises: ValidationError, ModelError."""
+        return self._meant(batch_items.delete(self._session, subject, key, parts, proven=self.proven))
+
+    @staticmethod
+    def _meant(item: BatchItem) -> BatchItem:
+        """The item with the context variables of who adds it, but for the deadline, which does not bound the write."""
+        item.variables = variables = copy_context()
+        if USE.ever:
+            variables.run(lift)
+        return item
+
+    @staticmethod
+    def left() -> float | None:
+        """Seconds until the caller's deadline; None without one."""
+        return remaining() if USE.ever else None
+
+    def send(self, items: Sequence[BatchItem]) -> Any:
+        """The flow that sends items together, or one that has a verb of its own. Each is told its end by ``on_end``."""
+        first = items[0]
+        if first.verb:
+            return batch_items.alone(self._session, first, self._verb(first))
+        return self._session.verbs.batch_items.send(self._session, items)
+
+    def _verb(self, item: BatchItem) -> Any:
+        verbs = self._session.verbs
+
+        def flow(context: Context) -> Any:
+            session: Any = context
+            if item.verb == "save":
+                return verbs.save.save(session, item.copy)
+            if item.verb == "put":
+                return verbs.put.put(session, item.copy, condition=None, returning=None)
+            subject, key = batch_items.target_of(item)
+            return verbs.delete.delete(session, subject, key, {}, condition=None, must_exist=False, returning=None)
+
+        return flow
+
+    @staticmethod
+    def record(item: BatchItem) -> bytes:
+        """What a spool keeps of an item."""
+        return batch_replay.record(item)
+
+    def revive(self, data: bytes) -> BatchItem:
+        """The item of a record. Raises: IntegrityError, ConfigError, ValidationError."""
+        return batch_replay.revive(self._session, data, self._model)
+
+    def _model(self, module: str, name: str) -> type[Any]:
+        """A class by its name: nothing is imported, for what a file says must not decide what is run."""
+        for model in self.models:
+            if (model.__module__, model.__qualname__) == (module, name):
+                return model
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if not isinstance(found, type):
+            raise ConfigError(
+                f"the spool holds items of {module}.{name}, which this program does not have: import its module before, or"
+                " name the class in BatchConfig(spool_models=...)"
+            )
+        return found
+
+    def replay(self, item: BatchItem, kin: Sequence[BatchItem]) -> Flow[None]:
+        """Settle an item that a process had added before it crashed; ``kin`` are all those of its key."""
+        return batch_replay.replay(self._session, item, kin, self._verb(item) if item.verb else None)

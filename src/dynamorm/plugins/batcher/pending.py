@@ -1,0 +1,95 @@
+"""What waits in the queue of a batcher: an item, and who has added it. It must not know when it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from dynamorm.errors import DynamORMError
+
+
+class Item(Protocol):
+    """An item as the database gives it: encoded, and told its end by ``on_end``.
+
+    ``address`` names its place, ``size`` is bytes, ``verb`` is not empty for one that is sent alone. ``error`` is None once
+    it is written. ``doubt``: a copy of its request may come late.
+    """
+
+    item: Any
+    kind: str
+    address: Any
+    verb: str
+    error: DynamORMError | None
+    state: str
+    result: Any
+    doubt: bool
+    follows: Any
+    variables: Any
+    on_end: Callable[[Any], None] | None
+    sent: bool
+
+    @property
+    def model(self) -> type[Any]:
+        """The class it is of."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes that it adds to a request."""
+        ...
+
+    def end(self, error: DynamORMError) -> None:
+        """It was not written, or nobody knows."""
+        ...
+
+
+class Part:
+    """What one call of ``add`` or ``delete`` has added. ``seq`` is its number in the spool."""
+
+    __slots__ = ("future", "given", "number", "seq")
+
+    def __init__(self, number: int, given: Any, future: Any, seq: int) -> None:
+        self.number: int = number
+        self.given: Any = given
+        self.future: Any = future
+        self.seq: int = seq
+
+
+class Pending:
+    """One write that is to be sent, with the parts whose outcome it is: several where puts were joined."""
+
+    __slots__ = ("deadline", "due", "is_over", "is_sent", "item", "parts")
+
+    def __init__(self, item: Item, part: Part, due: float, deadline: float) -> None:
+        self.item: Item = item
+        self.parts: list[Part] = [part]
+        self.due: float = due
+        self.deadline: float = deadline
+        self.is_sent: bool = False
+        self.is_over: bool = False
+
+    def resolve(self) -> None:
+        """Tell the futures. Not to be called where a lock is held: what hangs on a future runs here."""
+        error, result = self.item.error, self.item.result
+        for part in self.parts:
+            if part.future is None or part.future.done():
+                continue  # an asyncio future may have been cancelled with the task that waited for it
+            if error is None:
+                part.future.set_result(result)
+            else:
+                part.future.set_exception(error)
+                part.future.exception()  # it is in the result of the batcher too: nothing that nobody has seen
+
+
+def may_join(last: Pending, item: Item) -> bool:
+    """Whether an item takes the place of the last one in its line.
+
+    Both are puts of one model that nothing guards, and the last one was not sent, so that nobody could have seen it.
+    """
+    before = last.item
+    return (
+        not last.is_sent
+        and item.kind == before.kind == "Put"
+        and not (item.verb or before.verb)
+        and item.model is before.model
+    )

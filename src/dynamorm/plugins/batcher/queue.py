@@ -1,0 +1,233 @@
+"""The queue of a batcher: which items may be sent now, in which order for each key, and what became of all of them.
+
+It has no clock, no lock and no thread: who uses it says what time it is, and lets one in at a time. The writes of a key make
+a line, of which one is on its way at a time; the next one follows when it has ended and no copy of it may come late.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count, islice
+from math import inf
+from typing import Any, Final
+
+from dynamorm import BatchFailure, BatchResult
+from dynamorm.errors import BatcherClosed, DeadlineExceeded, Outcome
+
+from .pending import Item, Part, Pending, may_join
+
+_SHARE: Final = 0.5
+"""An item with a deadline waits for others at most for this share of the time that is left."""
+
+
+class Queue:
+    """What is added and has not ended. ``latest``: seconds for which a copy of a request may come late."""
+
+    def __init__(self, *, max_size: int, max_bytes: int, max_wait: float, latest: float, keep: bool) -> None:
+        self._max_size, self._max_bytes, self._max_wait = max_size, max_bytes, max_wait
+        self._latest = latest
+        self._keep = keep
+        self._numbers = count(1)
+        self._last = 0
+        self._open: dict[int, Pending] = {}  # by the number of each part, which grow
+        self._ready: deque[Pending] = deque()  # may go with others
+        self._alone: deque[Pending] = deque()
+        self._lines: dict[Any, deque[Pending]] = {}
+        self._late: dict[Any, float] = {}  # by address: until when a copy may come
+        self._ends: list[tuple[float, int, Any]] = []  # the same, as a heap
+        self._soonest = inf
+        self._flush_to = 0
+        self._written: list[tuple[int, Any]] = []
+        self._others: list[tuple[int, BatchFailure, str]] = []
+        self._count = 0
+        self.synced: float = inf  # the spool has all up to this number
+
+    def __len__(self) -> int:
+        """How many parts have not ended."""
+        return len(self._open)
+
+    @property
+    def last(self) -> int:
+        """The number of the part that was added last."""
+        return self._last
+
+    @property
+    def held(self) -> int:
+        """Keys whose next write waits for a copy of the one before, which may come late."""
+        return sum(1 for address in self._late if address in self._lines)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything may be sent now or soon."""
+        return bool(self._ready or self._alone)
+
+    def add(self, item: Item, future: Any, now: float, left: float | None, seq: int = 0) -> bool:
+        """Take an item in. ``left`` are the seconds until the caller's deadline. Whether who sends should look."""
+        number = self._last = next(self._numbers)
+        part = Part(number, item.item, future, seq)
+        line = self._lines.get(item.address)
+        if line is not None:
+            last = line[-1]
+            if may_join(last, item):
+                item.follows = last.item.follows
+                last.item = item
+                last.parts.append(part)
+                last.deadline = inf if left is None else now + left
+                self._open[number] = last
+                return False
+            if item.verb:
+                item.follows = last.item
+        wait = self._max_wait if left is None else min(self._max_wait, left * _SHARE)
+        pending = Pending(item, part, now + wait, inf if left is None else now + left)
+        self._open[number] = pending
+        if line is not None:
+            line.append(pending)
+            return False
+        self._lines[item.address] = deque((pending,))
+        if self._late and item.address in self._late:
+            return False
+        return self._is_ready(pending)
+
+    def _is_ready(self, pending: Pending) -> bool:
+        """Nothing stands before it. Whether who sends should look: there is enough, or earlier than he knows."""
+        if pending.item.verb:
+            self._alone.append(pending)
+            return True
+        self._ready.append(pending)
+        sooner = pending.due < self._soonest
+        if sooner:
+            self._soonest = pending.due
+        return sooner or len(self._ready) % self._max_size == 0
+
+    def take(self, now: float) -> list[Pending]:
+        """What is to be sent in one request, marked as sent; empty when there is nothing yet."""
+        if self._ends and self._ends[0][0] <= now:
+            self._let_go(now)
+        if self._alone and self._alone[0].parts[-1].seq <= self.synced:
+            batch = [self._alone.popleft()]
+        elif self._ready and (
+            len(self._ready) >= self._max_size or self._soonest <= now or next(iter(self._open)) <= self._flush_to
+        ):
+            batch = self._packed()
+        else:
+            return []
+        for pending in batch:
+            pending.is_sent = True
+        return batch
+
+    def _packed(self) -> list[Pending]:
+        batch: list[Pending] = []
+        size = 0
+        ready = self._ready
+        while ready and len(batch) < self._max_size and ready[0].parts[-1].seq <= self.synced:
+            more = ready[0].item.size
+            if batch and size + more > self._max_bytes:
+                break
+            size += more
+            batch.append(ready.popleft())
+        self._soonest = min((one.due for one in islice(ready, self._max_size)), default=inf)
+        return batch
+
+    @property
+    def wakes_at(self) -> float:
+        """When who sends has to look again, if nothing happens before."""
+        # What the spool does not have yet is looked at when it has it.
+        is_safe = bool(self._ready) and self._ready[0].parts[-1].seq <= self.synced
+        return min(self._soonest if is_safe else inf, self._ends[0][0] if self._ends else inf)
+
+    def overdue(self, now: float, batch: list[Pending]) -> list[Pending]:
+        """Those of a batch whose deadline has passed: they are not sent any more, and have failed."""
+        late = [pending for pending in batch if pending.deadline <= now]
+        for pending in late:
+            pending.item.end(DeadlineExceeded("the deadline passed while the item was in the queue of a batcher"))
+        return late
+
+    def ended(self, pending: Pending, now: float) -> bool:
+        """Account for a write that has ended, and let the next one of its key follow. False: that was known."""
+        if pending.is_over:
+            return False
+        pending.is_over = True
+        item = pending.item
+        for part in pending.parts:
+            del self._open[part.number]
+            self._account(part, item)
+        address = item.address
+        if item.doubt and self._latest:
+            self._late[address] = until = now + self._latest
+            heappush(self._ends, (until, pending.parts[0].number, address))
+        line = self._lines[address]
+        line.remove(pending)  # it is the first one, but for what is given up
+        if not line:
+            del self._lines[address]
+        elif not line[0].is_sent and address not in self._late:
+            self._is_ready(line[0])
+        return True
+
+    def _account(self, part: Part, item: Item) -> None:
+        if item.error is None:
+            self._count += 1
+            if self._keep:
+                self._written.append((part.number, part.given))
+            return
+        outcome = item.error.outcome
+        self._others.append((part.number, BatchFailure(part.given, item.error), outcome))
+
+    def _let_go(self, now: float) -> None:
+        """Let the keys go on of which no copy comes any more."""
+        while self._ends and self._ends[0][0] <= now:
+            until, _, address = heappop(self._ends)
+            if self._late.get(address) != until:
+                continue  # another one was lost since
+            del self._late[address]
+            line = self._lines.get(address)
+            if line is not None and not line[0].is_sent:
+                self._is_ready(line[0])
+
+    def block(self, address: Any, until: float) -> None:
+        """Hold back the writes of a key, of which a copy may come until then."""
+        self._late[address] = until
+        heappush(self._ends, (until, 0, address))
+
+    def flush(self) -> int:
+        """Send all that there is without waiting for more. The number up to which it is meant."""
+        self._flush_to = max(self._flush_to, self._last)
+        return self._last
+
+    def is_done(self, number: int) -> bool:
+        """Whether all up to a number have ended."""
+        return not self._open or next(iter(self._open)) > number
+
+    def unsent(self) -> Iterator[Pending]:
+        """What nobody has begun to send. Each has failed, for it never will be."""
+        for pending in list(dict.fromkeys(self._open.values())):
+            if not pending.is_sent:
+                pending.is_sent = True
+                pending.item.end(BatcherClosed("the batcher was closed before this item was sent: nothing was written"))
+                yield pending
+        self._ready.clear()
+        self._alone.clear()
+
+    def under_way(self) -> list[Pending]:
+        """What is being sent."""
+        return [one for one in dict.fromkeys(self._open.values()) if one.is_sent and not one.is_over]
+
+    def result(self, replayed: BatchResult) -> BatchResult:
+        """What became of all that has ended, in the order in which it was added; first what a spool has brought."""
+        others = sorted(self._others, key=lambda one: one[0])
+        return BatchResult(
+            written=[*replayed.written, *(given for _, given in sorted(self._written, key=lambda one: one[0]))],
+            failed=[*replayed.failed, *(one for _, one, how in others if how is Outcome.NOT_APPLIED)],
+            unknown=[*replayed.unknown, *(one for _, one, how in others if how is not Outcome.NOT_APPLIED)],
+            superseded=[*replayed.superseded],
+            count=replayed.count + self._count,
+        )
+
+    @property
+    def counts(self) -> str:
+        """How many there are of each kind, for a log."""
+        failed = sum(1 for *_, how in self._others if how is Outcome.NOT_APPLIED)
+        return (
+            f"{self._count} written, {failed} failed, {len(self._others) - failed} unknown, {len(self._open)} not ended"
+        )

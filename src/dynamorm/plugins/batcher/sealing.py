@@ -1,0 +1,69 @@
+"""What keeps the files of a spool to one process, and from being read: its lock, and its encryption."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dynamorm.errors import ConfigError
+
+
+def locked(path: Path) -> int:
+    """Take a directory for this process. Raises: ConfigError, OSError."""
+    try:
+        import fcntl  # a system without it has no spool
+    except ImportError:
+        raise ConfigError("a spool needs a system with flock, which this one has not: use no spool_dir") from None
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise ConfigError(
+            f"the spool {path.parent} is in use, by another batcher or process: give each a spool_dir of its own"
+        ) from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def sync_directory(directory: Path) -> None:
+    """Wait until the names of the files are on the disk."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Seal:
+    """AES-256-GCM: a record cannot be read, changed or moved without the key."""
+
+    def __init__(self, aead: Any, wrong: type[Exception]) -> None:
+        self._aead = aead
+        self.Wrong: type[Exception] = wrong
+
+    def encrypt(self, data: bytes, place: bytes) -> bytes:
+        """The nonce, and what is sealed with it."""
+        nonce = os.urandom(12)
+        sealed: bytes = nonce + self._aead.encrypt(nonce, data, place)
+        return sealed
+
+    def decrypt(self, data: bytes, place: bytes) -> bytes:
+        """What was sealed for this place. Raises: ``Wrong``."""
+        opened: bytes = self._aead.decrypt(data[:12], data[12:], place)
+        return opened
+
+
+def sealing(key: bytes | None) -> Seal | None:
+    """What seals records with a key; nothing without one. Raises: ConfigError."""
+    if key is None:
+        return None
+    try:
+        from cryptography.exceptions import InvalidTag  # only for spools with a key
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # likewise
+    except ImportError as error:
+        raise ConfigError("spool_key needs the cryptography package: pip install 'dynamorm-py[spool]'") from error
+    return Seal(AESGCM(key), InvalidTag)

@@ -1,0 +1,275 @@
+"""What the batchers of both faces share: how they are set up, what a spool brings, and what is said at the end."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from dynamorm import BatchFailure, BatchResult
+from dynamorm.effects import Flow, Gather
+from dynamorm.errors import (
+    BatcherClosed,
+    DynamORMError,
+    InvalidUse,
+    Outcome,
+    OutcomeUnknown,
+    Superseded,
+)
+from dynamorm.log import logger
+
+from .config import BatchConfig, checked
+from .pending import Item, Pending
+from .queue import Queue
+from .spool import Spool
+
+
+class Items(Protocol):
+    """What a batcher is given of its database."""
+
+    max_bytes: int
+    latest: float
+    proven: bool
+    models: tuple[type[Any], ...]
+
+    @property
+    def most(self) -> int:
+        """How many requests may be under way at once."""
+        ...
+
+    def put(self, obj: Any) -> Any:
+        """The item of an object to store, as it is now."""
+        ...
+
+    def delete(self, subject: Any, key: tuple[Any, ...], parts: Mapping[str, Any]) -> Any:
+        """The item of an object, or of a model and a key, to delete."""
+        ...
+
+    def left(self) -> float | None:
+        """Seconds until the caller's deadline; None without one."""
+        ...
+
+    def send(self, items: Sequence[Any]) -> Any:
+        """The flow that sends items."""
+        ...
+
+    def record(self, item: Any) -> bytes:
+        """What a spool keeps of an item."""
+        ...
+
+    def revive(self, data: bytes) -> Any:
+        """The item of a record."""
+        ...
+
+    def replay(self, item: Any, kin: Sequence[Any]) -> Flow[None]:
+        """The flow that settles an item of a spool; ``kin`` are all those of its key."""
+        ...
+
+
+class Work:
+    """A batcher without threads and tasks: its queue, its spool, its settings, and whether it is closed."""
+
+    def __init__(self, items: Items, config: BatchConfig | None) -> None:
+        self.config: BatchConfig = checked(config)
+        self.items: Items = items
+        self.parallelism: int = min(self.config.parallelism, items.most)
+        self.queue: Queue = Queue(
+            max_size=self.config.max_size,
+            max_bytes=items.max_bytes,
+            max_wait=self.config.wait,
+            latest=items.latest if self.config.on_ambiguous == "wait" else 0.0,
+            keep=self.config.keep,
+        )
+        self.replayed: BatchResult = BatchResult()
+        self.spool: Spool | None = None
+        self.is_closed: bool = False
+        self.is_forked: bool = False
+        path = self.config.path
+        if path is not None:
+            items.proven, items.models = True, self.config.spool_models
+            self.spool = Spool(path, self.config.spool_key)
+            self.queue.synced = self.spool.synced
+        _live.add(self)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no place in the queue."""
+        return len(self.queue) >= self.config.queue_size
+
+    def check_open(self) -> None:
+        """Raises: BatcherClosed; InvalidUse in a child process."""
+        if self.is_closed:
+            raise BatcherClosed("this batcher was closed: nothing was added; open another one with db.new_batcher()")
+        if self.is_forked:
+            raise InvalidUse(
+                "this batcher belongs to the parent of this process, which goes on with it: open another one here"
+            )
+
+    def add(self, item: Item, future: Any, left: float | None) -> tuple[bool, int]:
+        """Take an item in, where there is a place: whether who sends should look, and its number in the spool."""
+        seq = 0
+        if self.spool is not None:
+            seq = self.spool.add(self.items.record(item))
+        return self.queue.add(item, future, monotonic(), left, seq), seq
+
+    def begin(self, batch: list[Pending]) -> None:
+        """Sending these begins."""
+        if self.spool is not None:
+            self.spool.begin(part.seq for pending in batch for part in pending.parts)
+
+    def end(self, batch: Sequence[Pending]) -> None:
+        """These have been sent: the spool forgets them, but for those of which nobody knows what became."""
+        if self.spool is not None:
+            self.spool.end(
+                part.seq
+                for pending in batch
+                if pending.is_over and (pending.item.error is None or _is_settled(pending.item.error))
+                for part in pending.parts
+            )
+
+    def replaying(self) -> Flow[None]:
+        """Settle what a process has left in the spool, before anything new is sent; in order for each key.
+
+        Raises: what shows that the service cannot be asked now; the spool keeps what was not settled.
+        """
+        spool = self.spool
+        if spool is None or not spool.left:
+            return
+        revived: dict[Any, list[tuple[int, Any]]] = {}
+        for seq, data in sorted(spool.left.items()):
+            item = self.items.revive(data)
+            item.sent = seq in spool.begun
+            revived.setdefault(item.address, []).append((seq, item))
+        try:
+            yield Gather([self._replay(line) for line in revived.values()], self.parallelism)
+        finally:
+            self._account({seq: item for line in revived.values() for seq, item in line})
+            spool.left = {}
+        logger.info("a spool was replayed: %r", self.replayed)
+
+    def _replay(self, line: list[tuple[int, Any]]) -> Flow[None]:
+        kin = [item for _, item in line]
+        for place, item in enumerate(kin):
+            if place + 1 < len(kin) and _are_joined(item, kin[place + 1]):
+                continue  # the next one stands for it, as it would have in the queue
+            yield from self.items.replay(item, kin)
+            for before in reversed(kin[:place]):
+                if before.state:
+                    break
+                before.state, before.error = item.state, item.error
+                before.result, before.sent = item.result, before.sent or item.sent
+
+    def _account(self, items: Mapping[int, Any]) -> None:
+        """Say what became of what a spool has brought, and hold back the keys of which a copy may still come."""
+        spool, result, settled = self.spool, self.replayed, []
+        assert spool is not None  # asked for only then
+        now = monotonic()
+        for seq, item in items.items():
+            if not item.state:
+                continue
+            error = item.error
+            if error is None:
+                result.count += 1
+                if self.config.keep:
+                    result.written.append(item.item)
+            else:
+                of = result.superseded if isinstance(error, Superseded) else result.failed
+                if error.outcome is not Outcome.NOT_APPLIED and of is result.failed:
+                    of = result.unknown
+                of.append(BatchFailure(item.item, error))
+            if error is None or _is_settled(error):
+                settled.append(seq)
+            if self.config.on_ambiguous == "wait" and (item.doubt or (item.sent and not item.verb)):
+                self.queue.block(item.address, now + self.items.latest)
+        spool.end(settled)
+
+    def failed(self, batch: Sequence[Pending], error: BaseException) -> None:
+        """What a flow has raised, as the end of the items that it has not brought to one."""
+        for pending in batch:
+            if not pending.item.state:
+                pending.item.end(_typed(error))
+
+    def given_up(self) -> list[Pending]:
+        """What the time to close was not enough for: each is brought to its end."""
+        over = list(self.queue.unsent())
+        for pending in self.queue.under_way():
+            if pending not in over:
+                pending.item.on_end = None  # who sends it has nothing to say any more
+                pending.item.end(
+                    OutcomeUnknown("the batcher was closed before an answer came: it may or may not have been written")
+                )
+                over.append(pending)
+        return over
+
+    def result(self) -> BatchResult:
+        """What became of everything."""
+        return self.queue.result(self.replayed)
+
+    def over(self) -> None:
+        """Nothing is sent any more."""
+        self.is_closed = True
+        if self.spool is not None:
+            self.spool.close()
+        _live.discard(self)
+
+    def forked(self) -> None:
+        """In a child process: the threads, the tasks and the spool are its parent's."""
+        self.is_forked = True
+        if self.spool is not None:
+            self.spool.abandon()
+
+
+def say(result: BatchResult) -> None:
+    """Log at the end of a block what was not written, for its result is nobody's."""
+    if not result.ok:
+        logger.warning("a batcher was closed, and not everything was written: %r", result)
+
+
+def _are_joined(item: Any, then: Any) -> bool:
+    """As in the queue."""
+    return item.kind == then.kind == "Put" and not (item.verb or then.verb) and item.model is then.model
+
+
+def _is_settled(error: DynamORMError) -> bool:
+    """Whether what became of an item will not change: else the next process looks again."""
+    return error.outcome is not Outcome.UNKNOWN or isinstance(error, Superseded)
+
+
+def _typed(error: BaseException) -> DynamORMError:
+    if isinstance(error, DynamORMError) and error.outcome is not Outcome.APPLIED:
+        return error
+    made = OutcomeUnknown(
+        f"sending the item was interrupted ({type(error).__name__}): it may or may not have been written"
+    )
+    made.__cause__ = error
+    return made
+
+
+_live: Final[weakref.WeakSet[Work]] = weakref.WeakSet()
+"""The batchers that are not closed."""
+
+
+def _at_exit() -> None:
+    """Say what is lost with the process. Raises: BatcherClosed, which Python prints, and goes on."""
+    pending = [work for work in list(_live) if len(work.queue) and not work.is_forked]
+    for work in pending:
+        kept = "; they are in its spool" if work.spool is not None else ""
+        logger.error("the program ends, and a batcher was not closed: %s%s", work.queue.counts, kept)
+    if pending:
+        count = sum(len(work.queue) for work in pending)
+        raise BatcherClosed(f"the program ended before {count} items of batchers did: close a batcher, best by `with`")
+
+
+def _forked() -> None:
+    for work in list(_live):
+        with suppress(OSError):
+            work.forked()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

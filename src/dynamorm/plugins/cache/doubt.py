@@ -1,0 +1,72 @@
+"""Whether a write may still be applied, or applied once more, behind its answer.
+
+An attempt that was sent and not answered may arrive later. What becomes of it then is nobody's to say, so that what it
+touches is not cached until it cannot arrive any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.effects import Send
+from dynamorm.errors import DynamORMError, Outcome
+
+if TYPE_CHECKING:
+    from dynamorm.effects import Flow
+
+LATE: Final = 300.0 + 240.0
+"""Seconds behind which no copy of a request is accepted any more: AWS takes a signature for 5 minutes, by a clock from which
+ours may be 4 away before it is corrected. It is the time of `DynamORMError.settled_by`, counted anew.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+"""
+
+
+class Doubt:
+    """``lost``: an attempt was sent, and its answer was none, or none to be believed."""
+
+    __slots__ = ("lost",)
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    def seconds(self, error: BaseException | None, *, bound: bool) -> float:
+        """How long nothing may be kept of what the write has touched.
+
+        ``bound``: a copy that comes late is refused by its condition, or is known by its token.
+        """
+        if error is not None:
+            outcome = getattr(error, "outcome", None)
+            if outcome is Outcome.UNKNOWN:
+                return LATE
+            if isinstance(error, DynamORMError) and outcome is Outcome.NOT_APPLIED:
+                return 0.0  # was not, and will not be
+        return LATE if self.lost and not bound else 0.0
+
+
+def watched(flow: Flow[Any], doubt: Doubt) -> Flow[Any]:
+    """The flow of a call, with a look at what became of its attempts."""
+    go_on: Any = flow.send
+    answer: Any = None
+    answered = False
+    while True:
+        try:
+            effect = go_on(answer)
+        except StopIteration as stop:
+            return stop.value
+        sending = effect.__class__ is Send
+        if sending and answered:
+            doubt.lost = True  # a good answer was not believed, or the request is sent again
+        try:
+            answer = yield effect
+            go_on = flow.send
+            if sending:
+                doubt.lost = doubt.lost or answer.status >= 500
+                answered = answer.status == 200
+        except GeneratorExit:
+            flow.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - the flow decides
+            if sending and getattr(error, "sent", True):
+                doubt.lost = True
+            go_on, answer = flow.throw, error

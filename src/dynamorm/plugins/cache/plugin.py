@@ -1,0 +1,288 @@
+"""`Cache`: the moments at which answers are kept, given, and let go of."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from hashlib import blake2b
+from random import random
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from dynamorm.errors import ConfigError, MalformedResponse, Outcome, PoolTimeout
+from dynamorm.plugin import Acquire, WriteRule
+
+from .answers import is_kept
+from .config import FAMILIES, CacheConfig
+from .doubt import LATE, Doubt, watched
+from .flights import WAIT, Flights
+from .generations import Reading
+from .memory import Memory
+from .reads import READS, reading
+from .tables import Tables
+from .writes import writing
+
+if TYPE_CHECKING:
+    from dynamorm.effects import Flow
+    from dynamorm.plugin import Call, CallFlow, Operation, VerbFlow
+    from dynamorm.schema.schema import Schema
+
+    from .memory import Begun, Identity
+    from .shared import Shared
+
+MAX_READINGS: Final = 4_096
+"""Requests of which it is remembered what their answers depend on."""
+_UNREAD: Final = Reading(())
+
+
+class CacheStats(Struct, frozen=True):
+    """What the cache did so far, in this process.
+
+    ``hits`` and ``misses`` are of requests (a query has one for each page); ``shared`` were answered by the read of another
+    flow; ``consistent`` fills were read consistently, at twice the units, and ``unsettled`` ones were not kept, because
+    what they read had just been written; ``bypassed`` went past a Redis that failed; ``tampered`` answers had a wrong MAC.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    shared: int = 0
+    consistent: int = 0
+    unsettled: int = 0
+    bypassed: int = 0
+    tampered: int = 0
+
+
+class _Counts:
+    """The same, while it is counted."""
+
+    __slots__ = ("bypassed", "consistent", "hits", "misses", "shared", "unsettled")
+
+    def __init__(self) -> None:
+        self.hits = self.misses = self.shared = self.consistent = self.unsettled = self.bypassed = 0
+
+
+class Cache:
+    """Keeps the answers of reads in this process. See `CacheConfig` for what is kept, and docs/guide/cache.md.
+
+    Objects are made anew from the kept answer each time, so that none is shared; fields that are encrypted stay so.
+    An answer is never older than a write of this database that has ended; writes of others are seen when ``ttl`` is over.
+    Databases of one endpoint may share a cache.
+    Answers to ``consistent=True`` are not kept, nor is anything that a write relies on.
+
+    Raises: ConfigError for a config that is none; and from ``db.use`` for a database that it does not suit.
+
+    Example: ``db.use(Cache(CacheConfig(ttl=30.0)))``
+    """
+
+    name: str = "cache"
+
+    def __init__(self, config: CacheConfig | None = None) -> None:
+        if config is not None and not isinstance(config, CacheConfig):
+            raise ConfigError(f"Cache takes a CacheConfig, not {type(config).__name__}: Cache(CacheConfig(ttl=30.0))")
+        self.config: CacheConfig = config or CacheConfig()
+        verbs = self.config.cacheable_operations
+        self._verbs = verbs | {"require"} if "get" in verbs else verbs
+        self._listed = None if self.config.invalidate_on == frozenset(FAMILIES) else self.config.invalidate_on
+        self._tables = Tables()
+        self._readings: dict[Identity, Reading | None] = {}
+        self._models: dict[type[Any], str] = {}
+        self._flights = Flights()
+        self._counts = _Counts()
+        self._store: Memory | Shared = Memory(self.config)
+        self._place: tuple[Any, ...] | None = None
+        self._prefix = ""
+
+    def stats(self) -> CacheStats:
+        """What the cache did so far.
+
+        Example: ``cache.stats().hits``
+        """
+        counts = {name: getattr(self._counts, name) for name in _Counts.__slots__}
+        return CacheStats(**counts, tampered=0 if isinstance(self._store, Memory) else self._store.tampered)
+
+    # ----------------------------------------------------------------------------------------------- moments of plugins
+
+    def joined(self, db: Any) -> None:
+        """Refuse a database that it does not suit. Raises: ConfigError."""
+        config = db.config
+        place = config.resolve_endpoint(), config.table_prefix
+        if self._place not in (None, place):
+            raise ConfigError(
+                f"this {type(self).__name__} is in use for another database, whose tables may have the same names: make one"
+                " for each"
+            )
+        self._place, self._prefix = place, config.table_prefix
+
+    def operation(self, next: VerbFlow) -> VerbFlow:
+        """Calls tell their verbs where a plugin looks at verbs; nothing is done with them here."""
+        return next
+
+    def write_rule(self, schema: Schema) -> WriteRule | None:
+        """Learn a model; for one with indexes and a version, take note of items as they were loaded."""
+        if schema.key is None or not schema.table:
+            return None
+        if self._tables.learn(self._prefix + schema.table, schema):
+            self._store.owe_everything()  # what was written before did not know of this index
+        self._readings = {}
+        self._models[schema.model] = _mark(schema)
+        version = schema.version
+        if version is None or all(index.kind == "LSI" for index in schema.indexes.values()):
+            return None
+        names = {schema.fields[name].stored for name in schema.index_fields} | {version.stored, "_wt"}
+        return _Loaded(self._tables, names, version.stored)
+
+    def around(self, call: CallFlow) -> CallFlow:
+        """Answer reads from what is kept, and let go of it with each write."""
+        verbs = self._verbs
+
+        def cached(op: Call) -> Flow[Any]:
+            if op.name in READS:
+                operation = op.operation
+                if operation is None or operation.verb not in verbs or op.purpose != "verb" or operation.model is None:
+                    return call(op)
+                return self._read(call, op, operation)
+            replaced = writing(op, self._tables, self._listed)
+            return call(op) if replaced is None else self._write(call, op, replaced.generations, bound=replaced.bound)
+
+        return cached
+
+    def forked(self) -> None:
+        """Start again in a child process."""
+        self._store.forked()
+        self._flights.clear()
+
+    # ------------------------------------------------------------------------------------------------------------ reads
+
+    def _read(self, call: CallFlow, op: Call, operation: Operation) -> Flow[Any]:
+        model, scope, store = operation.model, operation.scope, self._store
+        name = self._models.get(model)  # type: ignore[arg-type] # of one model, as was looked at
+        identity = op.name, op.body, name, tuple(sorted(scope.items())) if scope else ()
+        if isinstance(store, Memory):
+            answer = store.find(identity)
+            if answer is not None:
+                self._counts.hits += 1
+                return (yield from op.read(answer))
+        ttl = self.config.ttl_of(model)  # type: ignore[arg-type] # likewise
+        depends = self._readings.get(identity, _UNREAD)
+        if depends is _UNREAD:
+            depends = self._depends(op, identity)
+        if depends is None or not ttl or name is None:
+            return (yield from call(op))
+        if not isinstance(store, Memory):
+            answer = yield from store.look(identity, depends.generations)
+            if answer is not None:
+                with suppress(MalformedResponse):  # it was of another version of the model: read anew
+                    result = yield from op.read(answer)
+                    self._counts.hits += 1
+                    return result
+            if not store.usable:
+                self._counts.bypassed += 1
+                return (yield from call(op))
+        return (yield from self._together(call, op, identity, depends, ttl))
+
+    def _depends(self, op: Call, identity: Identity) -> Reading | None:
+        if len(self._readings) >= MAX_READINGS:
+            self._readings = {}
+        depends = self._readings[identity] = reading(op, self._tables)
+        return depends
+
+    def _together(self, call: CallFlow, op: Call, identity: Identity, depends: Reading, ttl: float) -> Flow[Any]:
+        """The answer of a flight: our own, or another's."""
+        flight = self._flights.join(identity)
+        permit = flight.limiter.permit()
+        try:
+            if not permit.take():
+                permit.release()
+                try:
+                    permit = yield Acquire(flight.limiter, timeout=WAIT)
+                except PoolTimeout:
+                    return (yield from self._fill(call, op, identity, depends, ttl))[2]
+                if flight.answer is not None and flight.begun is not None and self._store.still(flight.begun):
+                    self._counts.shared += 1
+                    return (yield from op.read(flight.answer))
+            begun, answer, result = yield from self._fill(call, op, identity, depends, ttl)
+            if begun is not None:
+                flight.land(begun, answer)
+            else:  # Redis has failed: nobody needs to wait for it in turn
+                flight.part()
+            return result
+        finally:
+            permit.release()
+            self._flights.leave(identity, flight)
+
+    def _fill(
+        self, call: CallFlow, op: Call, identity: Identity, depends: Reading, ttl: float
+    ) -> Flow[tuple[Begun | None, bytes, Any]]:
+        """Read, and keep the answer where it is sure to be as new as its generations."""
+        self._counts.misses += 1
+        store = self._store
+        begun = yield from store.begin(depends.generations)
+        if begun is None:
+            self._counts.bypassed += 1
+            return None, b"", (yield from call(op))
+        kept = not begun.blocked
+        asked = op
+        if kept and begun.recent:
+            if depends.lags:
+                kept = False
+            else:
+                asked = op.consistent()
+                self._counts.consistent += 1
+        answer, result = yield from call(asked.with_wire())
+        if not kept:
+            self._counts.unsettled += 1
+        elif len(answer) <= store.largest and is_kept(op, answer, missing=self.config.missing):
+            jitter = 0.9 + random() / 5  # noqa: S311 - jitter is no secret
+            yield from store.install(identity, begun, answer, ttl * jitter)
+        return begun, answer, result
+
+    # ----------------------------------------------------------------------------------------------------------- writes
+
+    def _write(self, call: CallFlow, op: Call, names: tuple[Any, ...], *, bound: bool) -> Flow[Any]:
+        """Replace the generations before the write is sent, and behind it, whatever became of it."""
+        store, doubt = self._store, Doubt()
+        yield from store.replace(names)
+        try:
+            result = yield from watched(call(op), doubt)
+        except GeneratorExit:  # nothing can be asked of anybody any more
+            store.owe(names, LATE)
+            raise
+        except BaseException as error:
+            yield from store.replace(names, doubt.seconds(error, bound=bound), behind=True)
+            raise
+        try:
+            yield from store.replace(names, doubt.seconds(None, bound=bound), behind=True)
+        except BaseException as stop:  # cancelled: the write is applied all the same
+            stop.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+            raise
+        return result
+
+
+class _Loaded(WriteRule):
+    """Takes note of the keys of indexes as they were loaded. It changes nothing.
+
+    So a write that is bound to that state lets go of the partitions only that the item leaves and enters.
+    """
+
+    verbs: tuple[str, ...] = ("save", "update", "delete")
+    in_batches: bool = True
+    passive: bool = True
+
+    def __init__(self, tables: Tables, names: set[str], version: str) -> None:
+        self._tables = tables
+        self._names = names
+        self._version = version
+
+    def contribute(self, draft: Any) -> None:
+        if draft.version_check is not None:
+            stored = draft.stored_item()
+            if stored is not None:
+                item = {name: wire for name, wire in stored.items() if name in self._names}
+                self._tables.remember(item, self._version)
+
+
+def _mark(schema: Schema) -> str:
+    """A model's name, and a digest of what its fields are called and stored like."""
+    fields = "|".join(f"{field.name}={field.stored}:{field.annotation}" for field in schema.fields.values())
+    name = f"{schema.model.__module__}.{schema.model.__qualname__}"
+    return f"{name}#{blake2b(f'{schema.table}|{fields}'.encode(), digest_size=8).hexdigest()}"

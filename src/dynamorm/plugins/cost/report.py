@@ -1,0 +1,146 @@
+"""What `DB.costs` answers: units, by what one asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from msgspec import Struct
+
+from dynamorm.errors import ValidationError
+
+from .ledger import ESTIMATED, REPORTED, UNCERTAIN, Key, Ledger
+
+Tables = Mapping[str, tuple[type[Any], ...]]
+"""The models that are stored in each table, as far as they were used."""
+
+
+class Units(Struct, frozen=True):
+    """Read and write units.
+
+    ``uncertain``: what attempts without an answer may have taken besides, both together; it is no part of the other two.
+
+    Example: ``db.costs().units("create").write``
+    """
+
+    read: Decimal
+    write: Decimal
+    uncertain: Decimal
+
+
+class Book:
+    """One of the two ledgers of a `CostReport`."""
+
+    def __init__(self, ledger: Ledger, tables: Tables, column: int) -> None:
+        self._ledger = ledger
+        self._tables = tables
+        self._column = column
+
+    def units(
+        self,
+        verb: str | None = None,
+        model: type[Any] | str | None = None,
+        index: str | None = None,
+        /,
+        **scope: str,
+    ) -> Units:
+        """The units that fit all that is given; see `CostReport.units`."""
+        return _sum(self._ledger, self._tables, self._column, verb, model, index, scope)
+
+
+class CostReport:
+    """What a database has taken since ``since``, in capacity units: two ledgers.
+
+    ``reported`` adds up what the service said that each request has cost (ReturnConsumedCapacity), to the unit. ``estimated``
+    is by the formulas of AWS's documents, for what the service says nothing of: refused conditions, cancelled transactions,
+    and the engines that tell nothing; with ``CostPlugin(estimate="all")`` for everything, beside the other one.
+
+    A cost is of what was measured: what was before ``since``, and what other processes do, is in neither.
+
+    Example: ``db.costs().units("get", Payment, tenant="t1").read``
+    """
+
+    def __init__(self, ledger: Ledger, tables: Tables, clock: Any) -> None:
+        self._ledger = ledger
+        self._tables = tables
+        self._clock = clock
+        self.reported: Book = Book(ledger, tables, REPORTED)
+        self.estimated: Book = Book(ledger, tables, ESTIMATED)
+
+    @property
+    def since(self) -> datetime:
+        """When measuring began: with the plugin, or the last `reset`."""
+        return datetime.fromtimestamp(self._ledger.since, UTC)
+
+    @property
+    def window(self) -> timedelta:
+        """How long it has been measured."""
+        return timedelta(seconds=max(0.0, self._clock() - self._ledger.since))
+
+    def units(
+        self,
+        verb: str | None = None,
+        model: type[Any] | str | None = None,
+        index: str | None = None,
+        **scope: str,
+    ) -> Units:
+        """The units of the ledger ``reported`` that fit all that is given; all of them without arguments.
+
+        ``verb`` is the name of a method, as plugins see it (an upsert is ``"update"``); ``model`` a class or its name;
+        ``index`` the name of an index, ``""`` for the tables alone; ``scope`` what the view was made with. A transaction or
+        a batch is of several models: their units belong to the model whose table it is, where that has only one.
+
+        Raises: ValidationError for what is no verb, model, index or scope.
+
+        Example: ``db.costs().units(model=Payment, index="by-merchant").write``
+        """
+        return _sum(self._ledger, self._tables, REPORTED, verb, model, index, scope)
+
+    def reset(self) -> None:
+        """Begin anew, now. Cost alerts go on with what they know of this month."""
+        self._ledger.reset()
+
+    def __repr__(self) -> str:
+        units = self.units()
+        return f"<CostReport {units.read} read and {units.write} write units in {self.window}>"
+
+
+def model_of(key: Key, tables: Tables) -> type[Any] | None:
+    """Whose units they are: a verb's model, else the only one of the table."""
+    if key.model is not None:
+        return key.model
+    models = tables.get(key.table, ())
+    return models[0] if len(models) == 1 else None
+
+
+_TEXTS: Final = "{} is a text, not {}"
+
+
+def _sum(
+    ledger: Ledger, tables: Tables, column: int, verb: Any, model: Any, index: Any, scope: Mapping[str, Any]
+) -> Units:
+    for name, value in (("verb", verb), ("index", index), *scope.items()):
+        if not isinstance(value, str) and (value is not None or name in scope):
+            raise ValidationError(_TEXTS.format(name, type(value).__name__), field=name)
+    if model is not None and not isinstance(model, (str, type)):
+        raise ValidationError(f"model is a class, or its name, not {type(model).__name__}", field="model")
+    read = write = uncertain = Decimal(0)
+    for key, units in ledger.rows():
+        if verb is not None and key.verb != verb:
+            continue
+        if index is not None and (key.index or "") != index:
+            continue
+        if model is not None and not _is(model_of(key, tables), model):
+            continue
+        if scope and not scope.items() <= dict(key.scope).items():
+            continue
+        read += Decimal(units[column])
+        write += Decimal(units[column + 1])
+        uncertain += Decimal(units[UNCERTAIN]) + Decimal(units[UNCERTAIN + 1])
+    return Units(read, write, uncertain)
+
+
+def _is(found: type[Any] | None, model: type[Any] | str) -> bool:
+    return found is not None and (found.__name__ == model if isinstance(model, str) else found is model)

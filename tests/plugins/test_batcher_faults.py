@@ -1,0 +1,294 @@
+"""B01 and W14 for a batcher: whatever the service leaves undone, refuses or never answers, every item is accounted for."""
+
+import random
+import time
+from collections import Counter
+
+import pytest
+
+from dynamorm import BatchConfig, Outcome, OutcomeUnknown
+from dynamorm.errors import AccessDenied, TableNotFound, Throttled, Unavailable, ValidationError
+from dynamorm.faces.batch_items import BatchItems
+from dynamorm.testing import failure
+from dynamorm.wire import retry
+from tests.plugins.batcher_kit import Event, Payment, Service, error_of, outcome, scripted
+
+BUDGET = 20
+"""Requests of one worker in the first three seconds, whatever happens."""
+
+
+@pytest.fixture(autouse=True)
+def _full_retry_budget():
+    retry._buckets.clear()
+
+
+@pytest.fixture
+def service():
+    return Service()
+
+
+@pytest.fixture
+def here(face_kind, service):
+    made = scripted(face_kind, service)
+    yield made
+    made.db.close()
+
+
+def one(**settings):
+    return BatchConfig(**{"parallelism": 1, "max_wait": 0.02, **settings})
+
+
+def events(count):
+    return [Event(id=f"e{number:05d}", amount=number) for number in range(count)]
+
+
+def run(here, some, **settings):
+    """Write all, and the futures with the result."""
+    batcher = here.db.new_batcher(one(max_wait=30, **settings))
+    futures = [batcher.add(event) for event in some]
+    return futures, batcher.close()
+
+
+def check(here, some, futures, result, service):
+    """Every item is in just one list, in order; lists and futures are true."""
+    lists = [result.written, *([one.item for one in part] for part in (result.failed, result.unknown))]
+    assert Counter(id(one) for part in lists for one in part) == Counter(map(id, some))
+    for part in lists:
+        assert [one.id for one in part] == sorted(one.id for one in part)
+    assert result.count == len(result.written)
+    stored = set(service.stored())
+    assert {one.id for one in result.written} <= stored
+    assert not {one.item.id for one in result.failed} & stored
+    assert all(one.error.outcome is Outcome.NOT_APPLIED for one in result.failed)
+    assert all(one.error.outcome is Outcome.UNKNOWN for one in result.unknown)
+    ends = {id(one.item): one.error for part in (result.failed, result.unknown) for one in part}
+    for obj, future in zip(some, futures, strict=True):
+        if id(obj) in ends:
+            assert error_of(here.db, future) is ends[id(obj)]
+        else:
+            assert outcome(here.db, future) is obj
+
+
+@pytest.mark.parametrize("count", [1, 12, 24, 25])
+def test_b01_items_that_are_never_processed_fail_and_the_others_are_written(here, service, count):
+    some = events(25)
+    names = {event.id for event in some[:count]}
+    service.undone = names.__contains__
+    futures, result = run(here, some)
+    check(here, some, futures, result, service)
+    assert [one.item for one in result.failed] == some[:count]
+    assert {type(one.error) for one in result.failed} == {Throttled}
+    early = [one for one in here.driver.requests if one.time - 1_000.0 <= 3.0]
+    assert 3 <= len(early) <= BUDGET
+    assert all(0 <= slept <= 20 for slept in here.driver.sleeps)
+
+
+def test_b01_what_is_left_undone_for_a_while_is_written_in_the_end(here, service):
+    some = events(25)
+    service.undone = lambda name: int(name[1:]) > len(service.sent)
+    futures, result = run(here, some)
+    check(here, some, futures, result, service)
+    assert result.written == some
+    assert all(0 <= slept <= 0.025 for slept in here.driver.sleeps)  # each made progress
+
+
+@pytest.mark.parametrize("places", [[0], [24], [12], [3, 4], [0, 11, 12, 24], list(range(25))])
+def test_b01_poison_items_are_isolated(here, service, places):
+    some = events(25)
+    names = {some[place].id for place in places}
+    service.poison = names.__contains__
+    futures, result = run(here, some)
+    check(here, some, futures, result, service)
+    assert [one.item for one in result.failed] == [some[place] for place in places]
+    assert all(type(one.error) is ValidationError and "schema" in str(one.error) for one in result.failed)
+    assert len(service.sent) <= 1 + 10 * len(places)
+
+
+def test_b01_items_of_400_kb_are_packed_into_smaller_requests(here, service):
+    some = [Event(id=f"e{number}", note="x" * 400_000) for number in range(9)]
+    futures, result = run(here, some)
+    check(here, some, futures, result, service)
+    assert result.ok
+    assert [len(names) for names in service.sent] == [5, 4]
+    assert all(len(request.body) < 3_000_000 for request in here.driver.requests)
+
+
+def test_b01_duplicates_are_never_in_one_request(here, service):
+    dice = random.Random(7)
+    batcher = here.db.new_batcher(one(max_wait=30))
+    last = {}
+    for turn in range(300):
+        name = f"e{dice.randrange(20)}"
+        if dice.random() < 0.3:
+            batcher.delete(Event, name)
+            last[name] = None
+        else:
+            batcher.add(Event(id=name, amount=turn))
+            last[name] = turn
+        if dice.random() < 0.05:
+            batcher.flush()
+    assert batcher.close().count == 300
+    for names in service.sent:
+        assert len({name for _, name in names}) == len(names)
+    stored = {name: int(item["amount"]["N"]) for name, item in service.stored().items()}
+    assert stored == {name: turn for name, turn in last.items() if turn is not None}
+
+
+def test_b01_answers_that_are_lost_for_ever_leave_the_items_unknown(here, service):
+    some = events(5)
+    service.fault = lambda _: "lost"
+    futures, result = run(here, some)
+    check(here, some, futures, result, service)
+    assert [one.item for one in result.unknown] == some
+    assert len(service.operations) == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (lambda: failure("ResourceNotFoundException"), TableNotFound),
+        (lambda: failure("AccessDeniedException"), AccessDenied),
+        (lambda: failure("InternalServerError", 500), OutcomeUnknown),
+    ],
+)
+def test_b01_a_service_that_refuses_everything(here, service, fault, kind):
+    some = events(60)
+    service.fault = lambda _: fault()
+    futures, result = run(here, some)
+    check(here, some, futures, result, service)
+    assert {type(one.error) for one in (*result.failed, *result.unknown)} <= {kind, Unavailable}
+    assert len(service.operations) <= 200
+
+
+CODES = ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"]
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("header", [None, b"0", b"3000", b"-1", b"x"])
+def test_w14_a_request_that_is_throttled_is_sent_again(here, service, code, header):
+    def fault(turn):
+        if turn >= 2:
+            return None
+        answer = failure(code)
+        answer.retry_after = header
+        return answer
+
+    service.fault = fault
+    some = events(25)
+    futures, result = run(here, some)
+    check(here, some, futures, result, service)
+    assert result.written == some
+    asked = 3.0 if header == b"3000" else 0.0
+    assert len(here.driver.sleeps) == 2
+    for step, slept in enumerate(here.driver.sleeps):
+        own = min(1.0 * 2**step, 20.0)
+        assert asked <= slept <= max(own, asked)  # full jitter, or what the service asks for: at most 5 s more
+
+
+def test_w14_a_service_that_throttles_for_ever_gets_few_requests(here, service):
+    service.fault = lambda _: failure("ThrottlingException")
+    some = events(500)
+    futures, result = run(here, some)
+    check(here, some, futures, result, service)
+    assert len(result.failed) == 500
+    assert {type(one.error) for one in result.failed} == {Throttled}
+    assert len(here.driver.requests) <= 180  # 20 batches, and the retry budget of the endpoint
+
+
+# --------------------------------------------------------------------------------------------------------- late copies
+
+
+@pytest.mark.parametrize("then", ["put", "delete"])
+def test_the_next_write_of_a_key_waits_until_no_copy_may_come(here, service, monkeypatch, then):
+    """The answer was lost, and the write was sent again: the first copy may still be on its way."""
+    monkeypatch.setattr(BatchItems, "latest", 0.4)
+    service.fault = lambda turn: "lost" if turn == 0 else None
+    with here.db.new_batcher(one()) as batcher:
+        outcome(here.db, batcher.add(Event(id="e1", amount=1)))
+        ended = time.monotonic()
+        next_one = batcher.add(Event(id="e1", amount=2)) if then == "put" else batcher.delete(Event, "e1")
+        free = batcher.add(Event(id="e2"))
+        assert outcome(here.db, free).id == "e2"  # another key does not wait
+        assert not next_one.done()
+        assert not batcher.flush(timeout=0.05)
+        outcome(here.db, next_one)
+        assert 0.3 <= time.monotonic() - ended < 10
+        began = time.monotonic()
+        outcome(here.db, batcher.add(Event(id="e1", amount=3)))
+        assert time.monotonic() - began < 0.3
+
+
+def test_puts_that_wait_for_late_copies_are_joined(here, service, monkeypatch):
+    monkeypatch.setattr(BatchItems, "latest", 0.3)
+    service.fault = lambda turn: "lost" if turn == 0 else None
+    with here.db.new_batcher(one()) as batcher:
+        outcome(here.db, batcher.add(Event(id="e1", amount=1)))
+        futures = [batcher.add(Event(id="e1", amount=number)) for number in range(2, 9)]
+        assert {outcome(here.db, future).amount for future in futures} == {8}
+    assert len(service.sent) == 3
+
+
+def test_resend_does_not_wait(here, service):
+    service.fault = lambda turn: "lost" if turn == 0 else None
+    with here.db.new_batcher(one(on_ambiguous="resend")) as batcher:
+        outcome(here.db, batcher.add(Event(id="e1", amount=1)))
+        assert outcome(here.db, batcher.add(Event(id="e1", amount=2)), timeout=5).amount == 2
+
+
+def test_a_held_key_fails_in_the_end_and_never_is_written(here, service):
+    service.fault = lambda turn: "lost" if turn == 0 else None
+    batcher = here.db.new_batcher(one())
+    outcome(here.db, batcher.add(Event(id="e1", amount=1)))
+    batcher.add(Event(id="e1", amount=2))
+    result = batcher.close(timeout=0.1)
+    assert (result.count, len(result.failed)) == (1, 1)
+    assert service.stored()["e1"]["amount"] == {"N": "1"}
+
+
+def test_a_write_under_a_version_waits_for_nothing(here, service):
+    """A late copy of it is refused by the version."""
+    payment = Payment(id="p1", amount=1)
+    with here.db.new_batcher(one()) as batcher:
+        outcome(here.db, batcher.add(payment))
+        service.fault = lambda turn: "lost" if turn == 1 else None
+        payment.amount = 2
+        outcome(here.db, batcher.add(payment))
+        payment.amount = 3
+        assert outcome(here.db, batcher.add(payment), timeout=5).amount == 3
+
+
+def test_a_create_whose_answer_was_lost_holds_up_the_next_write(here, service, monkeypatch):
+    """A late copy of it would find that the item is gone, and make it anew."""
+    monkeypatch.setattr(BatchItems, "latest", 0.3)
+    service.fault = lambda turn: "lost" if turn == 0 else None
+    payment = Payment(id="p1", amount=1)
+    with here.db.new_batcher(one()) as batcher:
+        outcome(here.db, batcher.add(payment))
+        began = time.monotonic()
+        outcome(here.db, batcher.delete(payment))
+        assert time.monotonic() - began >= 0.25
+    assert not service.stored("payments")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_b01_everything_at_once(face_kind, service, seed):
+    dice = random.Random(seed)
+    here = scripted(face_kind, service)
+    some = events(dice.choice([7, 60, 200]))
+    bad = {one.id for one in some if dice.random() < 0.02}
+    slow = {one.id for one in some if dice.random() < 0.05}
+    service.poison = bad.__contains__
+    service.undone = lambda name: name in slow and dice.random() < 0.7
+
+    def fault(_):
+        chance = dice.random()
+        if chance < 0.1:
+            return "lost"
+        if chance < 0.15:
+            return failure("ThrottlingException")
+        return failure("InternalServerError", 500) if chance < 0.2 else None
+
+    service.fault = fault
+    futures, result = run(here, some, max_size=dice.choice([1, 5, 25]))
+    check(here, some, futures, result, service)
+    here.db.close()

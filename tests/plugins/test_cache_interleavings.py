@@ -1,0 +1,114 @@
+"""No stale answer behind an own write, however flows, processes, lost requests, late copies and Redis interleave."""
+
+import logging
+
+import pytest
+
+pytest.importorskip("lupa", reason="the scripts of the cache run in lupa's Lua 5.1")
+
+from dynamorm.plugins.cache import doubt, memory, shared, writes
+
+from .cache_world import World
+
+FAULTS = ("back", "flush", "evict", "down")
+WORLDS = {
+    "one process, memory": {"redis": False, "processes": 1},
+    "one process, memory, flows are closed": {"redis": False, "processes": 1, "closes": True},
+    "two processes": {},
+    "two processes, flows are closed": {"closes": True},
+    "three processes, Redis fails": {"faults": FAULTS, "closes": True, "processes": 3},
+    "two processes, Redis goes back in time": {"faults": ("back",)},
+}
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    """A Redis that fails is told once a minute, and here minutes pass in an instant."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def run(seeds, **world):
+    """Run schedules; a stale answer is told with all that led to it. The number of hits."""
+    hits = 0
+    for seed in seeds:
+        try:
+            hits += World(seed, **world).run()
+        except AssertionError:
+            World(seed, **world, told=True).run()
+            raise
+    return hits
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(17_000, marks=[pytest.mark.soak, pytest.mark.timeout(7_200)])])
+@pytest.mark.parametrize("world", WORLDS)
+def test_no_answer_is_older_than_an_own_write(world, count, figure):
+    hits = run(range(count), **WORLDS[world])
+    assert hits > count / 10
+    figure(f"cache, {world}: {count} schedules, {hits} answers out of the cache, none stale")
+
+
+# ------------------------------------------------------------------------------- what the schedules would find
+
+
+def found(world, seeds=3_000):
+    """Whether a schedule finds a stale answer."""
+    for seed in range(seeds):
+        try:
+            World(seed, **world).run()
+        except AssertionError:
+            return True
+    return False
+
+
+def test_they_find_what_lags():
+    assert found({"redis": False, "processes": 1, "settle": 0.0})
+
+
+def test_they_find_what_lags_behind_a_write_of_another_process(monkeypatch):
+    real = shared.Shared.begin
+
+    def begin(self, names):
+        begun = yield from real(self, names)
+        if begun is not None and not self._own.danger(names, self.clock(), self._settle)[0]:
+            begun.recent = False
+        return begun
+
+    monkeypatch.setattr(shared.Shared, "begin", begin)
+    assert found({})
+
+
+def test_they_find_copies_that_come_late(monkeypatch):
+    monkeypatch.setattr(doubt, "LATE", 1.0)
+    assert found({"redis": False, "processes": 1})
+
+
+@pytest.mark.parametrize("kept", ["before", "behind"])
+def test_they_find_a_write_that_replaces_only_once(monkeypatch, kept):
+    real = memory.Memory.owe
+    times = {}
+
+    def owe(self, names, blocked=0.0):
+        times[self] = not times.get(self, False)
+        if times[self] == (kept == "before"):
+            real(self, names, blocked)
+
+    monkeypatch.setattr(memory.Memory, "owe", owe)
+    assert found({"redis": False, "processes": 1})
+
+
+def test_they_find_a_redis_that_goes_back_in_time(monkeypatch):
+    monkeypatch.setattr(shared.OwnWrites, "accepts", lambda self, name, record: True)
+    assert found({"faults": ("back",)})
+
+
+def test_they_find_a_write_that_nobody_told_redis_of(monkeypatch):
+    monkeypatch.setattr(shared.Shared, "owe", lambda self, names, blocked=0.0: None)
+    monkeypatch.setattr(shared.OwnWrites, "accepts", lambda self, name, record: True)
+    assert found({"faults": ("down",)})
+
+
+def test_they_find_an_index_partition_that_is_left_out(monkeypatch):
+    monkeypatch.setattr(writes, "_after", lambda write, index, old: {})
+    assert found({"redis": False, "processes": 1})
