@@ -1,0 +1,136 @@
+# Generated from ../blocking/shipped.py by scripts/async_face.py: change that one.
+"""`Shipped`, the part of the asyncio face that the plugins of the library are behind: metrics, costs, batcher, breaker.
+
+One line per method; each plugin is loaded when it is asked for. `AsyncDB` inherits them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ConfigError
+from .bulk import AsyncMany
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from decimal import Decimal
+    from types import ModuleType
+
+    from dynamorm.plugins.breaker import CircuitBreaker
+    from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
+    from dynamorm.plugins.metrics import Metrics
+
+    from ...plugins import AsyncBatcher, BatchConfig
+
+
+class Shipped(AsyncMany):
+    """What `AsyncDB` does by the plugins that come with the library."""
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """The circuit breaker: ``state``, ``states``, ``isolate()``, ``reset()``, ``listen(hook)``. Views share it.
+
+        Raises: ConfigError where there is none.
+
+        Example: ``if db.breaker.state == "open": serve_from_the_copy()``
+        """
+        breaker = self._shipped().CircuitBreaker
+        for plugin in self._session.plugins:
+            if isinstance(plugin, breaker):
+                return plugin
+        raise ConfigError(
+            "this database has no circuit breaker: Config(circuit_breaker=CircuitBreakerConfig()) gives it one"
+        )
+
+    def metrics(self) -> Metrics:
+        """Figures of what this database and its views do: latencies, rates, retries; see `dynamorm.plugins.metrics.Metrics`.
+
+        They are counted from the first call of this method on: call it right after the database is made, or set
+        ``Config(metrics=True)``. Plain on both faces. Before that it costs nothing.
+
+        Raises: ConfigError where a plugin of another kind is called ``metrics``.
+
+        Example: ``db.metrics().percentile(0.99)``
+        """
+        root, metrics = self._session.root, self._shipped().Metrics
+        return self._plugins().found(
+            root,
+            self,
+            metrics,
+            lambda: metrics(gauges=self._gauges().reader_of(root, self._io), units=not root.is_used),
+        )
+
+    def new_batcher(self, config: BatchConfig | None = None) -> AsyncBatcher:
+        """A batcher: what is added to it one by one is written in requests of many, and each item's end is told by a future.
+
+        With a spool, what a process that crashed has left there is settled before anything new is sent. Of a view, it
+        writes within the view's scope.
+
+        Raises: ConfigError for a spool that another process has, or whose models the program lacks; IntegrityError, naming
+        the file, for a spool that is damaged; what the service answers while a spool is settled, which stays as it is.
+
+        Example: ``async with db.new_batcher(BatchConfig(max_wait=0.1)) as batcher: fill(batcher)``
+        """
+        from ..batch_items import BatchItems  # only who has a batcher needs it
+
+        return self._shipped().AsyncBatcher(BatchItems(self._session), self._io.run, config)
+
+    def costs(self) -> CostReport:
+        """The capacity units that have been taken, by verb, model, index and scope.
+
+        They are measured from ``Config(cost_tracking=True)``, ``db.use(CostPlugin())`` or the first such question on: what was
+        before is not known, and `CostReport.window` says since when.
+
+        Raises: ConfigError for a view of a database that was not measured before: ask the database itself, once.
+
+        Example: ``db.costs().units("create", Payment).write``
+        """
+        return self._costs().report(self._plugins().tables_of(self._session))
+
+    async def estimate_monthly_cost(self) -> CostEstimate:
+        """What this database costs in a month if it goes on like this, in dollars: requests, storage and what else is paid.
+
+        The sizes of tables are asked for, at most every six hours; where that is refused the estimate is without them.
+
+        Raises: ConfigError for a Region whose prices are not known, and as `costs`.
+
+        Example: ``print(f"{await db.estimate_monthly_cost():.2f}")``
+        """
+        return await self._io.run(self._costs().estimating(self, self._plugins().tables_of(self._session)))
+
+    async def set_cost_alert(
+        self, limit: float | Decimal, /, callback: Callable[[CostAlert], Any] | None = None
+    ) -> None:
+        """Be told once in a UTC month when 50, 80 and 100 % of a limit in dollars are reached, and when they will be.
+
+        ``callback`` is given a `CostAlert`, in a thread of its own, never inside a verb; without one a warning is logged. Each
+        process speaks of its own costs. A second call takes the place of the first; a month has at most six alerts.
+
+        Raises: ValidationError for a limit that is no amount above 0; ConfigError on a view, and as `estimate_monthly_cost`.
+
+        Example: ``await db.set_cost_alert(1000, callback=print)``
+        """
+        await self._io.run(self._costs().alerting(self, limit, callback))
+        if self._session.life is not None:
+            await self._io.run(self._session.life.opened())  # who watches is told that it is closed
+
+    def _costs(self) -> CostPlugin:
+        """What measures the costs; registered now where it is not there."""
+        kind = self._shipped().CostPlugin
+        found: CostPlugin = self._plugins().found(self._session, self, kind, kind)
+        return found
+
+    @staticmethod
+    def _shipped() -> ModuleType:
+        """The plugins that come with the library; each is loaded when it is asked for."""
+        from dynamorm import plugins  # only where one is asked for
+
+        return plugins
+
+    def _count_from_the_start(self) -> None:
+        """Register what the settings ask for, before the first verb."""
+        config = self._session.config
+        if config.metrics:
+            self.metrics()
+        if config.cost_tracking:
+            self._costs()
