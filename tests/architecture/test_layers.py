@@ -58,7 +58,7 @@ OUTSIDE = (
     "dynamorm.testing",
 )
 # They may name a plugin: the faces import one on first use, the root hands plugin names on lazily.
-FACES = ("dynamorm.faces.blocking.db", "dynamorm.faces.aio.db")
+FACES = tuple(f"dynamorm.faces.{face}.{module}" for face in ("blocking", "aio") for module in ("db", "shipped"))
 
 
 def core(modules):

@@ -600,6 +600,7 @@ def check_run(run, count):
     assert len(run.stored) >= 0.9 * count
 
 
+@pytest.mark.once
 @pytest.mark.engine
 @pytest.mark.once
 @pytest.mark.timeout(300)

@@ -41,6 +41,7 @@ def run(seeds, **world):
     return hits
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("count", [500, pytest.param(17_000, marks=[pytest.mark.soak, pytest.mark.timeout(7_200)])])
 @pytest.mark.parametrize("world", WORLDS)
 def test_no_answer_is_older_than_an_own_write(world, count, figure):
@@ -66,6 +67,7 @@ def test_they_find_what_lags():
     assert found({"redis": False, "processes": 1, "settle": 0.0})
 
 
+@pytest.mark.once
 def test_they_find_what_lags_behind_a_write_of_another_process(monkeypatch):
     real = shared.Shared.begin
 

@@ -38,6 +38,7 @@ class Lagging:
             return 200, {"Item": seen[-1][1]} if seen else {}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("settle", [5.0, 1.2])
 def test_no_process_reads_what_is_older_than_its_own_writes(redis, settle, figure):
     table = Lagging()
@@ -60,6 +61,7 @@ def test_no_process_reads_what_is_older_than_its_own_writes(redis, settle, figur
     figure(f"cache over reads that lag {LAG} s, settle {settle}: {results} reads, hits, stale of two processes")
 
 
+@pytest.mark.once
 def test_without_settling_they_would(redis):
     """The test above can fail: the table really lags."""
     with FaultServer(backend=Lagging()) as server:

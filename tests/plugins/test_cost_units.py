@@ -314,6 +314,7 @@ def test_a_question_that_is_none(plugged, asked):  # noqa: F811
         asked(plugged(CostPlugin()).costs())
 
 
+@pytest.mark.once
 def test_many_threads_lose_nothing(plugged, key):  # noqa: F811
     db = plugged(CostPlugin())
     db.concurrently(lambda number: [db.get(Payment, f"{key}{number}") for _ in range(200)], 8)

@@ -206,6 +206,7 @@ def test_an_error_of_the_second_leaves_the_first_alone(face_kind):
     assert (bench.hedging.hedges, bench.hedging.won) == (1, 0)
 
 
+@pytest.mark.once
 def test_on_sockets_the_slow_answer_is_not_waited_for(face_kind, figure):
     """Two of a hundred answers take 0.2 s."""
     dice, lock, slow = random.Random(7), threading.Lock(), threading.Event()

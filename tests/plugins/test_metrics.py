@@ -322,6 +322,7 @@ def test_gauges_of_plugins(opened, caplog):
     assert "gauges of the plugin broken failed" in caplog.text
 
 
+@pytest.mark.once
 def test_threads_lose_nothing(opened, key):
     db = opened()
     metrics = db.metrics()

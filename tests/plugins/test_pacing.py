@@ -44,6 +44,7 @@ def on_the_wire(reason, resource=TABLE, code="ThrottlingException"):
     return answers.error(code, 400, message="too much", **{CODES[code]: [{"reason": reason, "resource": resource}]})
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("workers", [1, 8])
 def test_a_total_throttle_is_asked_at_most_20_times_in_3_s_by_a_worker(face_kind, workers, figure):
     """Workers that try again as soon as they have failed, with the retry budget spent."""

@@ -90,6 +90,7 @@ def test_names_and_labels(opened, key):
     assert key not in text(registry)
 
 
+@pytest.mark.once
 def test_buckets_are_cumulative(opened, key):
     registry = CollectorRegistry()
     db = opened(MetricsPlugin(registry, buckets=(1e-9, 100)))
@@ -180,6 +181,7 @@ def test_without_units_nothing_is_asked(opened, key):
     assert b"ReturnConsumedCapacity" not in seen.bodies[0]
 
 
+@pytest.mark.once
 def test_series_are_capped():
     registry = CollectorRegistry()
     plugin = MetricsPlugin(registry)
