@@ -85,7 +85,16 @@ def parameters(member):
 
 def test_both_faces_are_compared():
     assert {"DB", "Many", "Query", "Tables"} <= {pair.id for pair in PAIRS}
-    assert {pair.id for pair in PAIRS} == {"DB", "Lease", "Many", "Query", "StreamReader", "Tables", "Transaction"}
+    assert {pair.id for pair in PAIRS} == {
+        "DB",
+        "Lease",
+        "Many",
+        "Query",
+        "Shipped",
+        "StreamReader",
+        "Tables",
+        "Transaction",
+    }
     assert {f"Async{name}" for name in BLOCKING} == set(ASYNCIO)
 
 

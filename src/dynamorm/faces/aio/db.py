@@ -13,7 +13,7 @@ from .. import aio  # its modules are loaded with their first use
 from ..asyncio_driver import open_driver
 from ..face import wrong_block
 from ..opening import open_session
-from .shipped import Shipped
+from .shipped import AsyncShipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
@@ -35,7 +35,7 @@ M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
 
 
-class AsyncDB(Shipped):
+class AsyncDB(AsyncShipped):
     """A DynamoDB database, for asyncio. It belongs to the event loop that first uses it.
 
     ``AsyncDB()`` reads its settings from the environment (`Config.from_env`).

@@ -1,5 +1,5 @@
 # Generated from ../blocking/shipped.py by scripts/async_face.py: change that one.
-"""`Shipped`, the part of the asyncio face that the plugins of the library are behind: metrics, costs, batcher, breaker.
+"""`AsyncShipped`, the part of the asyncio face that the plugins of the library are behind: metrics, costs, batcher, breaker.
 
 One line per method; each plugin is loaded when it is asked for. `AsyncDB` inherits them.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...plugins import AsyncBatcher, BatchConfig
 
 
-class Shipped(AsyncMany):
+class AsyncShipped(AsyncMany):
     """What `AsyncDB` does by the plugins that come with the library."""
 
     @property
