@@ -28,13 +28,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_alone(built: Path) -> None:
-    """No demo, no tests, and no data but the mark that the package has types."""
+    """No demo, no tests, and no data but the mark that the package has types, and the prices of AWS."""
     with zipfile.ZipFile(built) as archive:
         paths = [PurePosixPath(name) for name in archive.namelist()]
     (information,) = {path.parts[0] for path in paths} - {"dynamorm"}
     assert information.endswith(".dist-info")
     inside = [path for path in paths if path.parts[0] == "dynamorm"]
-    assert {path.suffix or path.name for path in inside} == {".py", ".typed"}
+    assert {path.suffix or path.name for path in inside} == {".py", ".typed", ".json"}
+    assert [str(path) for path in inside if path.suffix == ".json"] == ["dynamorm/plugins/cost/prices.json"]
     assert not [path for path in inside if {"demo", "examples", "tests"}.intersection(path.parts)]
 
 

@@ -61,7 +61,7 @@ class CredentialSource:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self.cached: Credentials | None = None
-        self.fresh_until = 0.0
+        self.fresh_until: float = 0.0
         self._refused: Credentials | None = None
         self._asked_at = 0.0
         self._chain: Any = None  # botocore's credentials object: it knows how to refresh itself

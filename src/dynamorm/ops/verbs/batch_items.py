@@ -84,8 +84,9 @@ class BatchItem(Entry):
 
     def end(self, error: DynamORMError) -> None:
         """It was not written, or nobody knows."""
-        self.state = FAILED if error.outcome is Outcome.NOT_APPLIED else UNKNOWN
-        self.error = error
+        entry: Entry = self  # so that type checkers see no narrower type of its error here
+        entry.state = FAILED if error.outcome is Outcome.NOT_APPLIED else UNKNOWN
+        entry.error = error
         self.ended()
 
 

@@ -56,7 +56,8 @@ class Spool:
         self._segments: list[_Segment] = []
         self._homes: dict[int, _Segment] = {}
         self._broken: OSError | None = None
-        self._asked = self.synced = 0
+        self._asked = 0
+        self.synced: int = 0
         self.left: dict[int, bytes] = {}
         self.begun: set[int] = set()
         self._last = 0

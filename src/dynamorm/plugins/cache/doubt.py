@@ -28,7 +28,7 @@ class Doubt:
     __slots__ = ("lost",)
 
     def __init__(self) -> None:
-        self.lost = False
+        self.lost: bool = False
 
     def seconds(self, error: BaseException | None, *, bound: bool) -> float:
         """How long nothing may be kept of what the write has touched.

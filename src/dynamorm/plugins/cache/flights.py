@@ -24,7 +24,7 @@ class Flight:
     __slots__ = ("answer", "begun", "limiter")
 
     def __init__(self) -> None:
-        self.limiter = Limiter(1)
+        self.limiter: Limiter = Limiter(1)
         self.answer: bytes | None = None
         self.begun: Begun | None = None
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .generations import EVERYTHING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dynamorm.effects import Flow
 
     from .config import CacheConfig
@@ -31,8 +33,8 @@ class _Generation:
     __slots__ = ("blocked", "written")
 
     def __init__(self, written: float, blocked: float) -> None:
-        self.written = written
-        self.blocked = blocked
+        self.written: float = written
+        self.blocked: float = blocked
 
 
 class Begun:
@@ -41,17 +43,17 @@ class Begun:
     __slots__ = ("blocked", "names", "recent", "stamps")
 
     def __init__(self, names: tuple[Generation, ...], stamps: Any, *, recent: bool, blocked: bool) -> None:
-        self.names = names
-        self.stamps = stamps
-        self.recent = recent
-        self.blocked = blocked
+        self.names: tuple[Generation, ...] = names
+        self.stamps: Any = stamps
+        self.recent: bool = recent
+        self.blocked: bool = blocked
 
 
 class Memory:
     """Keeps answers and generations in dicts. ``clock`` gives monotonic seconds."""
 
     def __init__(self, config: CacheConfig) -> None:
-        self.clock = time.monotonic
+        self.clock: Callable[[], float] = time.monotonic
         self.usable: bool = True
         self.largest: int = config.max_bytes
         self._settle = config.settle

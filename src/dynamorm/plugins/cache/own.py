@@ -26,10 +26,10 @@ class Own:
     __slots__ = ("blocked", "until", "value", "written")
 
     def __init__(self, value: bytes, until: float, written: float, blocked: float) -> None:
-        self.value = value
-        self.until = until
-        self.written = written
-        self.blocked = blocked
+        self.value: bytes = value
+        self.until: float = until
+        self.written: float = written
+        self.blocked: float = blocked
 
 
 class OwnWrites:
