@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+import sys
 import threading
 import time
 
@@ -709,3 +710,57 @@ def test_lost_is_sent_again(here, service):
     with here.db.new_batcher(one()) as batcher:
         assert outcome(here.db, batcher.add(Event(id="e1"))).id == "e1"
     assert service.operations == ["BatchWriteItem"] * 2
+
+
+def test_a_put_with_a_deadline_hurries_those_before_it_and_ends_none_of_them(here, service):
+    began = time.monotonic()
+    with here.db.new_batcher(one(max_wait=30)) as batcher:
+        first = batcher.add(Event(id="e1", amount=1))
+        with deadline(0.6):
+            second = batcher.add(Event(id="e1", amount=2))
+        assert [outcome(here.db, future).amount for future in (first, second)] == [1, 2]
+        assert time.monotonic() - began < 5
+    assert service.stored()["e1"]["amount"] == {"N": "2"}
+
+
+def test_a_deadline_ends_an_item_that_waits_behind_a_held_key(here, service):
+    service.fault = lambda number: "lost" if number == 0 else None
+    with here.db.new_batcher(one(max_wait=0)) as batcher:
+        outcome(here.db, batcher.add(Event(id="e1", amount=1)))
+        with deadline(0.2):
+            second = batcher.add(Event(id="e1", amount=2))
+        third = batcher.add(Event(id="e2", amount=3))
+        assert isinstance(error_of(here.db, second, timeout=5), DeadlineExceeded)
+        assert outcome(here.db, third).amount == 3
+    assert service.stored()["e1"]["amount"] == {"N": "1"}
+
+
+@pytest.mark.parametrize("face_kind", ["blocking"], indirect=True)
+def test_a_callback_cannot_wait_for_its_own_thread(here, service):
+    told = []
+
+    def more(batcher):
+        for ask in (lambda: batcher.add(Event(id="more")), batcher.flush):
+            try:
+                ask()
+            except Exception as error:  # noqa: BLE001 - it is what the test asks for
+                told.append(type(error))
+
+    service.gate.clear()
+    with here.db.new_batcher(one(max_wait=0, max_size=1, queue_size=2)) as batcher:
+        first = batcher.add(Event(id="e1"))
+        first.add_done_callback(lambda _: (batcher.add(Event(id="e3")), more(batcher)))
+        batcher.add(Event(id="e2"))
+        service.gate.set()
+        wait_until(lambda: len(told) == 2 or "more" in service.stored())
+    assert InvalidUse in told
+
+
+@pytest.mark.parametrize("face_kind", ["blocking"], indirect=True)
+def test_a_callback_that_exits_says_nothing_of_other_items(here, service):
+    with here.db.new_batcher(one(max_wait=0.2)) as batcher:
+        futures = [batcher.add(Event(id=f"e{number}")) for number in range(5)]
+        futures[0].add_done_callback(lambda _: sys.exit(3))
+        assert [outcome(here.db, future).id for future in futures] == [f"e{number}" for number in range(5)]
+        result = batcher.close()
+    assert (result.count, result.unknown) == (5, [])

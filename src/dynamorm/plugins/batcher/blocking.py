@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
-from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded
+from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, InvalidUse
 
 from .config import BatchConfig
 from .pending import Pending
@@ -115,6 +115,11 @@ class Batcher:
             raise Backpressure(
                 f"the queue of the batcher holds queue_size={work.config.queue_size} items: add it later"
             )
+        if threading.current_thread() in self._threads:  # what it waits for is its own work
+            raise Backpressure(
+                f"the queue of the batcher holds queue_size={work.config.queue_size} items, and a callback of a future runs in"
+                " a thread of the batcher, which cannot wait for a place in it: add it from another thread"
+            )
         end = None if left is None else monotonic() + left
         while work.is_full and not work.is_closed:
             if end is not None and monotonic() >= end:
@@ -187,6 +192,8 @@ class Batcher:
         Example: ``batcher.flush(timeout=5)``
         """
         end = None if timeout is None else monotonic() + check_seconds("timeout", timeout)
+        if threading.current_thread() in self._threads:
+            raise InvalidUse("flush() in a callback of a future waits for itself: call it from another thread")
         return self._flushed(end)
 
     def _flushed(self, end: float | None) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from logging import getLogger
+from typing import Any, Final, Protocol
 
 from dynamorm.errors import DynamORMError
+
+_log: Final = getLogger("dynamorm")
 
 
 class Item(Protocol):
@@ -74,11 +77,14 @@ class Pending:
         for part in self.parts:
             if part.future is None or part.future.done():
                 continue  # an asyncio future may have been cancelled with the task that waited for it
-            if error is None:
-                part.future.set_result(result)
-            else:
-                part.future.set_exception(error)
-                part.future.exception()  # it is in the result of the batcher too: nothing that nobody has seen
+            try:
+                if error is None:
+                    part.future.set_result(result)
+                else:
+                    part.future.set_exception(error)
+                    part.future.exception()  # it is in the result of the batcher too: nothing that nobody has seen
+            except BaseException:  # noqa: BLE001 - a callback of one caller says nothing of another one's item
+                _log.exception("a callback of a batcher's future failed")
 
 
 def may_join(last: Pending, item: Item) -> bool:

@@ -37,6 +37,7 @@ class Queue:
         self._lines: dict[Any, deque[Pending]] = {}
         self._late: dict[Any, float] = {}  # by address: until when a copy may come
         self._ends: list[tuple[float, int, Any]] = []  # the same, as a heap
+        self._deadlines: list[tuple[float, int, Pending]] = []  # of what has one, as a heap
         self._soonest = inf
         self._flush_to = 0
         self._written: list[tuple[int, Any]] = []
@@ -70,11 +71,11 @@ class Queue:
         line = self._lines.get(item.address)
         if line is not None:
             last = line[-1]
-            if may_join(last, item):
+            # With a deadline it waits for itself: its end is not that of who added before it.
+            if left is None and last.deadline == inf and may_join(last, item):
                 item.follows = last.item.follows
                 last.item = item
                 last.parts.append(part)
-                last.deadline = inf if left is None else now + left
                 self._open[number] = last
                 return False
             if item.verb:
@@ -82,13 +83,23 @@ class Queue:
         wait = self._max_wait if left is None else min(self._max_wait, left * _SHARE)
         pending = Pending(item, part, now + wait, inf if left is None else now + left)
         self._open[number] = pending
+        if left is not None:
+            heappush(self._deadlines, (pending.deadline, number, pending))
         if line is not None:
             line.append(pending)
-            return False
+            return left is not None and self._hurries(line, pending.due)
         self._lines[item.address] = deque((pending,))
         if self._late and item.address in self._late:
-            return False
+            return left is not None
         return self._is_ready(pending)
+
+    def _hurries(self, line: deque[Pending], due: float) -> bool:
+        """What stands before an item with a deadline waits no longer for others than that. Who sends should look."""
+        for one in line:
+            one.due = min(one.due, due)
+        if not line[0].is_sent and line[0] in self._ready:
+            self._soonest = min(self._soonest, due)
+        return True
 
     def _is_ready(self, pending: Pending) -> bool:
         """Nothing stands before it. Whether who sends should look: there is enough, or earlier than he knows."""
@@ -105,6 +116,8 @@ class Queue:
         """What is to be sent in one request, marked as sent; empty when there is nothing yet."""
         if self._ends and self._ends[0][0] <= now:
             self._let_go(now)
+        if self._deadlines and self._deadlines[0][0] <= now and (batch := self._expired(now)):
+            return batch
         if self._alone and self._alone[0].parts[-1].seq <= self.synced:
             batch = [self._alone.popleft()]
         elif self._ready and (
@@ -115,6 +128,20 @@ class Queue:
             return []
         for pending in batch:
             pending.is_sent = True
+        return batch
+
+    def _expired(self, now: float) -> list[Pending]:
+        """What nobody has begun to send by its deadline, marked as sent: it is `overdue`."""
+        batch: list[Pending] = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            pending = heappop(self._deadlines)[2]
+            if pending.is_sent:
+                continue
+            pending.is_sent = True
+            batch.append(pending)
+            for waiting in (self._ready, self._alone):
+                if pending in waiting:
+                    waiting.remove(pending)
         return batch
 
     def _packed(self) -> list[Pending]:
@@ -135,7 +162,13 @@ class Queue:
         """When who sends has to look again, if nothing happens before."""
         # What the spool does not have yet is looked at when it has it.
         is_safe = bool(self._ready) and self._ready[0].parts[-1].seq <= self.synced
-        return min(self._soonest if is_safe else inf, self._ends[0][0] if self._ends else inf)
+        while self._deadlines and self._deadlines[0][2].is_sent:
+            heappop(self._deadlines)
+        return min(
+            self._soonest if is_safe else inf,
+            self._ends[0][0] if self._ends else inf,
+            self._deadlines[0][0] if self._deadlines else inf,
+        )
 
     def overdue(self, now: float, batch: list[Pending]) -> list[Pending]:
         """Those of a batch whose deadline has passed: they are not sent any more, and have failed."""
@@ -158,10 +191,11 @@ class Queue:
             self._late[address] = until = now + self._latest
             heappush(self._ends, (until, pending.parts[0].number, address))
         line = self._lines[address]
-        line.remove(pending)  # it is the first one, but for what is given up
+        was_first = line[0] is pending  # but for what is given up, and what its deadline has ended
+        line.remove(pending)
         if not line:
             del self._lines[address]
-        elif not line[0].is_sent and address not in self._late:
+        elif was_first and not line[0].is_sent and address not in self._late:
             self._is_ready(line[0])
         return True
 
