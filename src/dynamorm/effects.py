@@ -1,7 +1,7 @@
 """What a flow may ask its driver for, and what the driver answers.
 
 A flow is a generator: it yields effects and is sent their results, so that every operation is written once and
-driven twice (blocking and asyncio). This module holds plain data; it must not know sockets, time or DynamoDB.
+driven twice (blocking and asyncio). This module holds plain data, and what stands between a flow and its driver; it must not know sockets, time or DynamoDB.
 """
 
 from __future__ import annotations
@@ -28,6 +28,37 @@ T = TypeVar("T")
 
 Flow: TypeAlias = Generator[Any, Any, T]
 """A generator that yields effects, is sent their results and returns a ``T``."""
+
+
+def relayed(flow: Flow[T], answer: Callable[[Any], Flow[Any]]) -> Flow[T]:
+    """The flow, each of whose effects is answered by ``answer(effect)``: a flow that may yield it, or another one, or raise.
+
+    Example::
+
+        def timed(effect):
+            begun = monotonic()
+            try:
+                return (yield effect)
+            finally:
+                times.append(monotonic() - begun)
+
+
+        return (yield from relayed(call(op), timed))
+    """
+    go_on: Callable[[Any], Any] = flow.send
+    got: Any = None
+    while True:
+        try:
+            effect = go_on(got)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic; it is the flow's T
+        try:
+            go_on, got = flow.send, (yield from answer(effect))
+        except GeneratorExit:
+            flow.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - the flow decides
+            go_on, got = flow.throw, error
 
 
 class Send(Struct, eq=False):

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 MAX_VIEWS: Final = 256
 """Scopes whose plans are kept: a service makes a view for each request, of one of its tenants."""
 
+OF_ATTEMPTS: Final = ("admit", "observed", "retried", "call_began", "call_ended")
+"""The moments of calls and their attempts, which the call itself tells (`dynamorm.ops.calls.attempt_hooks`)."""
+
 
 class Session(Context):
     """The roof of the core: builds what the operations take, and composes what plugins add to it.
@@ -54,9 +57,8 @@ class Session(Context):
     """
 
     __slots__ = (
-        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_spares_tokens", "_views", "_way",
-        "life",
-        "raising", "verbs",
+        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_spares_tokens", "_views",
+        "_way", "life", "raising", "verbs",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -303,11 +305,12 @@ def _arounds(plugin: Any) -> Iterator[Any]:
 
 def _watch(plugins: tuple[Any, ...]) -> Watch | None:
     """What the call asks and tells of each attempt; None where no plugin looks at attempts."""
-    if not any(_members(plugins, hook) for hook in ("admit", "observed", "retried", "call_began", "call_ended")):
+    hooks = [(name_of(plugin), {hook: getattr(plugin, hook, None) for hook in OF_ATTEMPTS}) for plugin in plugins]
+    if all(hook is None for _, of in hooks for hook in of.values()):
         return None
-    from dynamorm.ops.calls.attempt_hooks import HOOKS, Watch  # only where a plugin looks at attempts
+    from dynamorm.ops.calls.attempt_hooks import Watch  # only where a plugin looks at attempts
 
-    return Watch([(name_of(plugin), *(getattr(plugin, hook, None) for hook in HOOKS)) for plugin in plugins])
+    return Watch(hooks)
 
 
 def _asking(plugins: tuple[Any, ...], *, spares_tokens: bool) -> Iterator[Any]:

@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import datetime
 
-from dynamorm import Attr, Model, Presets, attr, created_at, partition_key, version
+from dynamorm import Attr, BatchConfig, Model, Presets, attr, created_at, partition_key, version
 from dynamorm.effects import TransportError
 from dynamorm.testing import failure, reply
 from tests.faults.scripted import Scripted
@@ -110,6 +110,11 @@ class Service:
     def stored(self, table="events"):
         """What is stored, by key."""
         return {item["id"]["S"]: item for item in self.store.tables[table].values()}
+
+
+def one(**settings):
+    """A batcher that sends one request at a time: the script is no place for two."""
+    return BatchConfig(**{"parallelism": 1, "max_wait": 0.02, **settings})
 
 
 def scripted(kind, service, **settings):

@@ -1,11 +1,13 @@
-"""Fixtures of the tests of shipped plugins: those of the behaviour tests, and a Redis."""
+"""Fixtures of the tests of shipped plugins: those of the behaviour tests, a Redis, and what a batcher writes to."""
 
 import shutil
 
 import pytest
 
+from dynamorm.wire import retry
 from tests.behaviour.conftest import key, made, plugged, prefix
 
+from .batcher_kit import Service, scripted
 from .redis_server import RedisServer
 
 __all__ = ["key", "made", "plugged", "prefix"]
@@ -25,3 +27,24 @@ def redis(redis_server):
     """The same, empty."""
     redis_server.admin.flushall()
     return redis_server
+
+
+@pytest.fixture(autouse=True)
+def _full_retry_budget():
+    """Retry budgets belong to an endpoint, and ports come again."""
+    retry._buckets.clear()
+
+
+@pytest.fixture
+def service():
+    """What a batcher writes to."""
+    return Service()
+
+
+@pytest.fixture
+def here(face_kind, service):
+    """A database over the service, whose requests take no time."""
+    made = scripted(face_kind, service)
+    yield made
+    service.gate.set()
+    made.db.close()

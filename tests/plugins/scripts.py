@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 from dynamorm import AsyncDB, Attr, Model, Presets, attr, partition_key, sort_key, version
@@ -65,3 +67,13 @@ class Scripted:
     def sent(self) -> int:
         """How many requests were sent."""
         return len(self.driver.requests)
+
+
+async def note_gaps(gaps: list[float], stop: asyncio.Event) -> None:
+    """Note how long the event loop has kept a task from its turn, again and again until ``stop`` is set."""
+    last = time.monotonic()
+    while not stop.is_set():
+        await asyncio.sleep(0.001)
+        now = time.monotonic()
+        gaps.append(now - last)
+        last = now

@@ -42,33 +42,7 @@ from dynamorm.errors import (
 )
 from dynamorm.plugin import WriteRule
 from dynamorm.testing import EngineBackend, FaultServer, answers, failure
-from dynamorm.wire import retry
-from tests.plugins.batcher_kit import Event, Payment, Service, error_of, outcome, scripted, wait_until
-
-
-@pytest.fixture(autouse=True)
-def _full_retry_budget():
-    retry._buckets.clear()
-
-
-@pytest.fixture
-def service():
-    return Service()
-
-
-@pytest.fixture
-def here(face_kind, service):
-    """A database over the service, whose requests take no time."""
-    made = scripted(face_kind, service)
-    yield made
-    service.gate.set()
-    made.db.close()
-
-
-def one(**settings):
-    """A batcher that sends one request at a time: the script is no place for two."""
-    return BatchConfig(**{"parallelism": 1, "max_wait": 0.02, **settings})
-
+from tests.plugins.batcher_kit import Event, Payment, error_of, one, outcome, scripted, wait_until
 
 # ----------------------------------------------------------------------------------------------------- what is written
 

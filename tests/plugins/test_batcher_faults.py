@@ -6,36 +6,14 @@ from collections import Counter
 
 import pytest
 
-from dynamorm import BatchConfig, Outcome, OutcomeUnknown
+from dynamorm import Outcome, OutcomeUnknown
 from dynamorm.errors import AccessDenied, TableNotFound, Throttled, Unavailable, ValidationError
 from dynamorm.faces.batch_items import BatchItems
 from dynamorm.testing import failure
-from dynamorm.wire import retry
-from tests.plugins.batcher_kit import Event, Payment, Service, error_of, outcome, scripted
+from tests.plugins.batcher_kit import Event, Payment, error_of, one, outcome, scripted
 
 BUDGET = 20
 """Requests of one worker in the first three seconds, whatever happens."""
-
-
-@pytest.fixture(autouse=True)
-def _full_retry_budget():
-    retry._buckets.clear()
-
-
-@pytest.fixture
-def service():
-    return Service()
-
-
-@pytest.fixture
-def here(face_kind, service):
-    made = scripted(face_kind, service)
-    yield made
-    made.db.close()
-
-
-def one(**settings):
-    return BatchConfig(**{"parallelism": 1, "max_wait": 0.02, **settings})
 
 
 def events(count):

@@ -32,23 +32,6 @@ from tests.plugins.batcher_kit import Event, Payment, Service, error_of, outcome
 KEY = bytes(range(32))
 
 
-@pytest.fixture(autouse=True)
-def _full_retry_budget():
-    retry._buckets.clear()
-
-
-@pytest.fixture
-def service():
-    return Service()
-
-
-@pytest.fixture
-def here(face_kind, service):
-    made = scripted(face_kind, service)
-    yield made
-    made.db.close()
-
-
 @pytest.fixture
 def directory(tmp_path):
     return tmp_path / "spool"

@@ -9,7 +9,7 @@ from dynamorm import AsyncDB, Presets, deadline
 from dynamorm.errors import AlreadyExists, Backpressure, ConfigError, DynamORMError, Outcome
 from dynamorm.plugins.capacity import CapacityLimiter
 from dynamorm.testing import FakeClock, FaultServer, answers, reply
-from tests.plugins.scripts import BROKEN, FOUND, STORED, Order, Payment, Scripted
+from tests.plugins.scripts import BROKEN, FOUND, STORED, Order, Payment, Scripted, note_gaps
 from tests.support.faces import Face
 
 
@@ -118,19 +118,10 @@ def test_tables_that_are_not_named_are_not_limited(face_kind):
 def test_the_event_loop_goes_on_while_fifty_wait(figure):
     async def main(server):
         gaps, stop = [], asyncio.Event()
-
-        async def watch():
-            last = time.monotonic()
-            while not stop.is_set():
-                await asyncio.sleep(0.001)
-                now = time.monotonic()
-                gaps.append(now - last)
-                last = now
-
         limiter = CapacityLimiter(requests=100, burst=0.1)
         async with AsyncDB(Presets.local_development(endpoint=server.endpoint), extensions=(limiter,)) as db:
             await db.get(Payment, "p1")
-            watching = asyncio.create_task(watch())
+            watching = asyncio.create_task(note_gaps(gaps, stop))
             begun = time.monotonic()
             await asyncio.gather(*(db.get(Payment, f"p{n}") for n in range(50)))
             took = time.monotonic() - begun

@@ -10,10 +10,9 @@ from datetime import timedelta
 import pytest
 import structlog
 
-from dynamorm import DB, AsyncDB, Attr, LoggingPlugin, Model, Presets, attr, partition_key, version
+from dynamorm import AsyncDB, Attr, LoggingPlugin, Model, Presets, attr, partition_key, version
 from dynamorm.errors import AlreadyExists, ConfigError, NotFound, OutcomeUnknown, Throttled, ValidationError
 from dynamorm.testing import EngineBackend, FaultServer, answers
-from tests.support.faces import Face
 
 pytestmark = pytest.mark.engine
 
@@ -25,30 +24,12 @@ class Payment(Model, table="logging-payments"):
     version: Attr[int] = version()
 
 
+MODELS = [Payment]
+
+
 @pytest.fixture(scope="module")
-def made(engine):
-    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix="log-")) as db:
-        db.tables.create(Payment)
+def prefix():
     return "log-"
-
-
-@pytest.fixture
-def opened(engine, made, face_kind):
-    faces = []
-
-    def make(*plugins, endpoint=engine.endpoint, **settings):
-        config = Presets.local_development(endpoint=endpoint, table_prefix=made, **settings)
-        faces.append(Face(face_kind, config, extensions=plugins))
-        return faces[-1]
-
-    yield make
-    for face in faces:
-        face.close()
-
-
-@pytest.fixture
-def key():
-    return uuid.uuid4().hex
 
 
 class Records(logging.Handler):
@@ -80,10 +61,10 @@ def records():
     return handler
 
 
-def test_levels(engine, opened, records, key):
+def test_levels(engine, plugged, records, key):
     script = []
     with FaultServer(lambda _: script.pop(0) if script else None, backend=EngineBackend(engine.endpoint)) as server:
-        db = opened(LoggingPlugin(records.logger), endpoint=server.endpoint, max_attempts=2, operation_timeout=0.5, throttle_base=0.001)  # fmt: skip
+        db = plugged(LoggingPlugin(records.logger), endpoint=server.endpoint, max_attempts=2, operation_timeout=0.5, throttle_base=0.001)  # fmt: skip
         db.create(Payment(id=key))
         with pytest.raises(AlreadyExists):
             db.create(Payment(id=key))
@@ -115,8 +96,8 @@ def test_levels(engine, opened, records, key):
     assert rejected.getMessage().startswith("create Payment: rejected in ")
 
 
-def test_values_are_never_written(opened, records, key):
-    db = opened(LoggingPlugin(records.logger, echo=True, slow=1e-9))
+def test_values_are_never_written(plugged, records, key):
+    db = plugged(LoggingPlugin(records.logger, echo=True, slow=1e-9))
     secret = f"secret-{key}"
     db.create(Payment(id=key, note=secret, amount=987654321))
     with pytest.raises(AlreadyExists):
@@ -134,29 +115,29 @@ def test_values_are_never_written(opened, records, key):
         assert value not in written
 
 
-def test_slow_ones_are_told(opened, records, key):
-    db = opened(LoggingPlugin(records.logger, slow=timedelta(microseconds=1)))
+def test_slow_ones_are_told(plugged, records, key):
+    db = plugged(LoggingPlugin(records.logger, slow=timedelta(microseconds=1)))
     db.get(Payment, key)
     assert records.found == [("WARNING", "get", "ok")]
     assert records.records[0].getMessage().endswith("ms, slow")
     assert records.records[0].dynamorm["slow"] is True
 
 
-def test_nothing_is_slow_without_a_limit(opened, records, key):
-    db = opened(LoggingPlugin(records.logger, slow=None))
+def test_nothing_is_slow_without_a_limit(plugged, records, key):
+    db = plugged(LoggingPlugin(records.logger, slow=None))
     db.get(Payment, key)
     assert records.found == [("DEBUG", "get", "ok")]
 
 
-def test_a_level_that_is_off_is_not_written(opened, records, key):
+def test_a_level_that_is_off_is_not_written(plugged, records, key):
     records.logger.setLevel(logging.WARNING)
-    db = opened(LoggingPlugin(records.logger))
+    db = plugged(LoggingPlugin(records.logger))
     db.get(Payment, key)
     assert records.records == []
 
 
-def test_requests_are_echoed(opened, records, key):
-    db = opened(LoggingPlugin(records.logger, echo=True))
+def test_requests_are_echoed(plugged, records, key):
+    db = plugged(LoggingPlugin(records.logger, echo=True))
     db.get(Payment, key)
     request, verb = records.records
     assert request.getMessage().startswith('GetItem log-logging-payments: ok {"TableName":"log-logging-payments"')
@@ -165,8 +146,8 @@ def test_requests_are_echoed(opened, records, key):
     assert verb.dynamorm["verb"] == "get"
 
 
-def test_a_keyed_hash_finds_records_of_one_item(opened, records, key):
-    db = opened(LoggingPlugin(records.logger, key_secret=b"0123456789abcdef"))
+def test_a_keyed_hash_finds_records_of_one_item(plugged, records, key):
+    db = plugged(LoggingPlugin(records.logger, key_secret=b"0123456789abcdef"))
     db.get(Payment, key)
     db.put(Payment(id=key))
     db.get(Payment, f"{key}-other")
@@ -175,7 +156,7 @@ def test_a_keyed_hash_finds_records_of_one_item(opened, records, key):
     assert key not in records.text
 
 
-def test_a_handler_that_raises_reaches_nobody(opened, key, records):
+def test_a_handler_that_raises_reaches_nobody(plugged, key, records):
     class Broken(logging.Handler):
         def emit(self, record):
             raise RuntimeError("disk full")
@@ -185,7 +166,7 @@ def test_a_handler_that_raises_reaches_nobody(opened, key, records):
     broken = Broken()
     own.addHandler(broken)
     try:
-        db = opened(LoggingPlugin(records.logger, echo=True))
+        db = plugged(LoggingPlugin(records.logger, echo=True))
         db.create(Payment(id=key))
         assert db.get(Payment, key).id == key
         with pytest.raises(AlreadyExists):
@@ -194,14 +175,14 @@ def test_a_handler_that_raises_reaches_nobody(opened, key, records):
         own.removeHandler(broken)
 
 
-def test_a_logger_of_structlog(opened, key):
+def test_a_logger_of_structlog(plugged, key):
     out = io.StringIO()
     logger = structlog.wrap_logger(
         structlog.PrintLogger(out),
         processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
     )
-    db = opened(LoggingPlugin(logger, echo=True))
+    db = plugged(LoggingPlugin(logger, echo=True))
     db.create(Payment(id=key))
     with pytest.raises(AlreadyExists):
         db.create(Payment(id=key))
@@ -213,19 +194,19 @@ def test_a_logger_of_structlog(opened, key):
     assert key not in out.getvalue()
 
 
-def test_a_level_of_structlog_that_is_off(opened, key):
+def test_a_level_of_structlog_that_is_off(plugged, key):
     out = io.StringIO()
     logger = structlog.wrap_logger(
         structlog.PrintLogger(out),
         processors=[structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
     )
-    opened(LoggingPlugin(logger)).get(Payment, key)
+    plugged(LoggingPlugin(logger)).get(Payment, key)
     assert out.getvalue() == ""
 
 
-def test_an_adapter_is_a_logger(opened, records, key):
-    opened(LoggingPlugin(logging.LoggerAdapter(records.logger))).get(Payment, key)
+def test_an_adapter_is_a_logger(plugged, records, key):
+    plugged(LoggingPlugin(logging.LoggerAdapter(records.logger))).get(Payment, key)
     assert len(records.records) == 1
 
 
@@ -243,18 +224,18 @@ def test_a_cancelled_verb_is_told(records):
     assert records.found == [("INFO", "get", "cancelled")]
 
 
-def test_an_answer_cannot_begin_another_line(engine, opened, records, key):
+def test_an_answer_cannot_begin_another_line(engine, plugged, records, key):
     forged = answers.error("ValidationException", 400, "bad\nERROR forged: line")
     with FaultServer(lambda _: forged, backend=EngineBackend(engine.endpoint)) as server:
-        db = opened(LoggingPlugin(records.logger), endpoint=server.endpoint)
+        db = plugged(LoggingPlugin(records.logger), endpoint=server.endpoint)
         with pytest.raises(ValidationError):
             db.get(Payment, key)
     (record,) = records.records
     assert "\n" not in record.dynamorm["message"] + record.getMessage()
 
 
-def test_it_may_come_late(opened, records, key):
-    db = opened()
+def test_it_may_come_late(plugged, records, key):
+    db = plugged()
     db.get(Payment, key)
     db.use(LoggingPlugin(records.logger))
     db.get(Payment, key)

@@ -5,7 +5,6 @@ import json
 import os
 import threading
 import time
-import uuid
 from contextlib import suppress
 
 import pytest
@@ -23,7 +22,6 @@ from dynamorm.errors import (
 )
 from dynamorm.plugins import Metrics
 from dynamorm.testing import EngineBackend, FaultServer, answers
-from tests.support.faces import Face
 
 pytestmark = pytest.mark.engine
 
@@ -39,36 +37,16 @@ class Order(Model, table="metrics-orders"):
     number: Attr[int] = sort_key()
 
 
+MODELS = [Payment, Order]
+
+
 @pytest.fixture(scope="module")
-def prefix(engine):
-    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix="metrics-test-")) as db:
-        db.tables.create(Payment)
-        db.tables.create(Order)
+def prefix():
     return "metrics-test-"
 
 
-@pytest.fixture
-def opened(engine, prefix, face_kind):
-    """Opens databases on the face of the test."""
-    faces = []
-
-    def make(*plugins, endpoint=engine.endpoint, **settings):
-        config = Presets.local_development(endpoint=endpoint, table_prefix=prefix, **settings)
-        faces.append(Face(face_kind, config, extensions=plugins))
-        return faces[-1]
-
-    yield make
-    for face in faces:
-        face.close()
-
-
-@pytest.fixture
-def key():
-    return uuid.uuid4().hex
-
-
-def test_the_seeds_lines(opened, key):
-    db = opened()
+def test_the_seeds_lines(plugged, key):
+    db = plugged()
     metrics = db.metrics()
     db.create(Payment(id=key))
     for _ in range(9):
@@ -83,8 +61,8 @@ def test_the_seeds_lines(opened, key):
     assert metrics.custom["payment_success_rate"] == 0.5
 
 
-def test_it_may_be_asked_for_late_and_then_counts_from_there(opened, key):
-    db = opened()
+def test_it_may_be_asked_for_late_and_then_counts_from_there(plugged, key):
+    db = plugged()
     db.create(Payment(id=key))
     view = db.scoped(tenant="t1")
     metrics = db.metrics()
@@ -98,15 +76,15 @@ def test_it_may_be_asked_for_late_and_then_counts_from_there(opened, key):
     assert view.metrics() is later.metrics() is metrics
 
 
-def test_the_setting_counts_from_the_first_verb_on(opened, key):
-    db = opened(metrics=True)
+def test_the_setting_counts_from_the_first_verb_on(plugged, key):
+    db = plugged(metrics=True)
     db.create(Payment(id=key))
     assert db.metrics().total().count == 1
     assert db.metrics().attempts() == {"ok": 1}
 
 
-def test_by_model_verb_and_table(opened, prefix, key):
-    db = opened()
+def test_by_model_verb_and_table(plugged, made, key):
+    db = plugged()
     metrics = db.metrics()
     payment = db.create(Payment(id=key))
     db.put(Order(customer=key, number=1))
@@ -121,14 +99,14 @@ def test_by_model_verb_and_table(opened, prefix, key):
         "create": 2, "iterate": 1, "put": 1, "save": 1, "transaction": 1
     }  # fmt: skip
     assert {name: one.count for name, one in metrics.by_table().items()} == {
-        "": 1, f"{prefix}metrics-orders": 2, f"{prefix}metrics-payments": 3
+        "": 1, f"{made}metrics-orders": 2, f"{made}metrics-payments": 3
     }  # fmt: skip
     assert metrics.by_model()["Payment"].outcomes == {"ok": 2, "rejected": 1}
     assert metrics.by_model()["Payment"].percentile(0.99) > 0
 
 
-def test_what_is_refused_is_no_error(opened, key):
-    db = opened()
+def test_what_is_refused_is_no_error(plugged, key):
+    db = plugged()
     metrics = db.metrics()
     db.create(Payment(id=key))
     with pytest.raises(AlreadyExists):
@@ -152,14 +130,14 @@ class Script:
 
 
 @pytest.fixture
-def scripted(engine, opened):
+def scripted(engine, plugged):
     """A script, and a database at a server that answers by it."""
     script = Script()
     with FaultServer(script, backend=EngineBackend(engine.endpoint)) as server:
 
         def make(**settings):
             settings = {"max_attempts": 2, "retry_base": 0.001, "throttle_base": 0.001, **settings}
-            return script, opened(endpoint=server.endpoint, **settings)
+            return script, plugged(endpoint=server.endpoint, **settings)
 
         yield make
 
@@ -226,8 +204,8 @@ def test_an_unknown_outcome(scripted, key):
     assert metrics.snapshot()["unknown_outcomes"] == 1
 
 
-def test_a_deadline_is_unavailable(opened, key):
-    db = opened()
+def test_a_deadline_is_unavailable(plugged, key):
+    db = plugged()
     metrics = db.metrics()
     if db.kind == "blocking":
         with deadline(1e-6), pytest.raises(DeadlineExceeded):
@@ -266,19 +244,19 @@ def test_a_cancelled_verb_is_cancelled():
     assert metrics.attempts() == {"abandoned": 2}
 
 
-def test_units(opened, prefix, key):
-    db = opened(metrics=True)
+def test_units(plugged, made, key):
+    db = plugged(metrics=True)
     db.create(Payment(id=key))
     db.get(Payment, key)
     db.get(Payment, key, consistent=True)
     units = db.metrics().consumed_units()
-    assert units[f"{prefix}metrics-payments", None] == (1.5, 1.0)
+    assert units[f"{made}metrics-payments", None] == (1.5, 1.0)
     (row,) = db.metrics().snapshot()["consumed_units"]
-    assert row == {"table": f"{prefix}metrics-payments", "index": None, "read": 1.5, "write": 1.0}
+    assert row == {"table": f"{made}metrics-payments", "index": None, "read": 1.5, "write": 1.0}
 
 
-def test_the_snapshot_is_plain_data(opened, key):
-    db = opened(metrics=True)
+def test_the_snapshot_is_plain_data(plugged, key):
+    db = plugged(metrics=True)
     db.metrics().custom.define("broken", lambda: 1 / 0)
     db.metrics().custom.define("seven", lambda: 7)
     db.create(Payment(id=key))
@@ -304,7 +282,7 @@ def test_gauges_of_a_pool_that_is_too_small(scripted, key):
     assert db.scoped(tenant="t1").gauges() == gauges
 
 
-def test_gauges_of_plugins(opened, caplog):
+def test_gauges_of_plugins(plugged, caplog):
     class Queue:
         name = "queue"
 
@@ -317,14 +295,14 @@ def test_gauges_of_plugins(opened, caplog):
         def gauges(self):
             raise RuntimeError
 
-    gauges = opened(Queue(), Broken()).gauges()
+    gauges = plugged(Queue(), Broken()).gauges()
     assert gauges["queue_length"] == 3.0
     assert "gauges of the plugin broken failed" in caplog.text
 
 
 @pytest.mark.once
-def test_threads_lose_nothing(opened, key):
-    db = opened()
+def test_threads_lose_nothing(plugged, key):
+    db = plugged()
     metrics = db.metrics()
     db.put(Order(customer=key, number=1))
     stop = threading.Event()
@@ -341,27 +319,27 @@ def test_threads_lose_nothing(opened, key):
     assert metrics.total().count == metrics.attempts()["ok"] == 801
 
 
-def test_another_plugin_of_this_name(opened):
+def test_another_plugin_of_this_name(plugged):
     class Mine:
         name = "metrics"
 
         def ended(self, operation, error):
             pass
 
-    db = opened(Mine())
+    db = plugged(Mine())
     with pytest.raises(ConfigError, match="two plugins are called metrics"):
         db.metrics()
 
 
-def test_many_ask_for_it_at_once(opened, key):
-    db = opened()
+def test_many_ask_for_it_at_once(plugged, key):
+    db = plugged()
     assert len({id(found) for found in db.concurrently(lambda _: db.metrics(), 16)}) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_child_process_starts_anew(engine, prefix, key):
-    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix)) as db:
+def test_a_child_process_starts_anew(engine, made, key):
+    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=made)) as db:
         metrics = db.metrics()
         metrics.custom.record("rate", ok=False)
         db.get(Payment, key)

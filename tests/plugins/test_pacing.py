@@ -14,7 +14,7 @@ from dynamorm.plugins import pacing as module
 from dynamorm.plugins.pacing import FIRST, SLOWEST, ThrottlePacing
 from dynamorm.testing import FakeClock, FaultServer, answers, failure
 from dynamorm.wire import retry
-from tests.plugins.scripts import DONE, FOUND, THROTTLED, Order, Payment, Scripted
+from tests.plugins.scripts import DONE, FOUND, THROTTLED, Order, Payment, Scripted, note_gaps
 from tests.support.faces import Face
 
 CODES = {
@@ -252,15 +252,6 @@ def test_the_event_loop_goes_on_while_thirty_wait():
 
     async def main(server):
         gaps, stop = [], asyncio.Event()
-
-        async def watch():
-            last = time.monotonic()
-            while not stop.is_set():
-                await asyncio.sleep(0.001)
-                now = time.monotonic()
-                gaps.append(now - last)
-                last = now
-
         pacing = ThrottlePacing()
         config = Presets.local_development(endpoint=server.endpoint, max_attempts=1)
         async with AsyncDB(config, extensions=(pacing,)) as db:
@@ -268,7 +259,7 @@ def test_the_event_loop_goes_on_while_thirty_wait():
             with pytest.raises(Throttled):
                 await db.get(Payment, "p1")
             busy.clear()
-            watching = asyncio.create_task(watch())
+            watching = asyncio.create_task(note_gaps(gaps, stop))
             await asyncio.sleep(0.05)
             begun = time.monotonic()
             await asyncio.gather(*(db.get(Payment, f"p{n}") for n in range(30)))

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import uuid
 from contextlib import suppress
 
 import prometheus_client
@@ -13,10 +12,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
-from dynamorm import DB, Attr, MetricsPlugin, Model, Presets, attr, partition_key, version
+from dynamorm import Attr, MetricsPlugin, Model, attr, partition_key, version
 from dynamorm.errors import AlreadyExists, ConfigError, OutcomeUnknown
 from dynamorm.testing import EngineBackend, FaultServer, answers
-from tests.support.faces import Face
 
 pytestmark = pytest.mark.engine
 
@@ -31,30 +29,12 @@ class Payment(Model, table="prometheus-payments"):
 TABLE = "prom-prometheus-payments"
 
 
+MODELS = [Payment]
+
+
 @pytest.fixture(scope="module")
-def made(engine):
-    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix="prom-")) as db:
-        db.tables.create(Payment)
+def prefix():
     return "prom-"
-
-
-@pytest.fixture
-def opened(engine, made, face_kind):
-    faces = []
-
-    def make(*plugins, endpoint=engine.endpoint, **settings):
-        config = Presets.local_development(endpoint=endpoint, table_prefix=made, **settings)
-        faces.append(Face(face_kind, config, extensions=plugins))
-        return faces[-1]
-
-    yield make
-    for face in faces:
-        face.close()
-
-
-@pytest.fixture
-def key():
-    return uuid.uuid4().hex
 
 
 def text(registry):
@@ -64,9 +44,9 @@ def text(registry):
     return shown
 
 
-def test_names_and_labels(opened, key):
+def test_names_and_labels(plugged, key):
     registry = CollectorRegistry()
-    db = opened(MetricsPlugin(registry))
+    db = plugged(MetricsPlugin(registry))
     db.create(Payment(id=key))
     with pytest.raises(AlreadyExists):
         db.create(Payment(id=key))
@@ -91,9 +71,9 @@ def test_names_and_labels(opened, key):
 
 
 @pytest.mark.once
-def test_buckets_are_cumulative(opened, key):
+def test_buckets_are_cumulative(plugged, key):
     registry = CollectorRegistry()
-    db = opened(MetricsPlugin(registry, buckets=(1e-9, 100)))
+    db = plugged(MetricsPlugin(registry, buckets=(1e-9, 100)))
     for _ in range(600):  # more than wait to be put into buckets
         db.get(Payment, key)
     labels = {"verb": "get", "model": "Payment", "table": TABLE, "outcome": "ok"}
@@ -101,11 +81,11 @@ def test_buckets_are_cumulative(opened, key):
     assert shown == [0, 600, 600]
 
 
-def test_faults(engine, opened, key):
+def test_faults(engine, plugged, key):
     script = [answers.error("ThrottlingException", 400), answers.json({"Item": {}}, crc="bad")]
     registry = CollectorRegistry()
     with FaultServer(lambda _: script.pop(0) if script else None, backend=EngineBackend(engine.endpoint)) as server:
-        db = opened(MetricsPlugin(registry), endpoint=server.endpoint, throttle_base=0.001)
+        db = plugged(MetricsPlugin(registry), endpoint=server.endpoint, throttle_base=0.001)
         db.get(Payment, key)
     for kind in ("throttled", "checksum"):
         labels = {"operation": "GetItem", "table": TABLE, "class": kind}
@@ -113,19 +93,19 @@ def test_faults(engine, opened, key):
         assert registry.get_sample_value("dynamorm_retries_total", labels) == 1
 
 
-def test_an_unknown_outcome(engine, opened, key):
+def test_an_unknown_outcome(engine, plugged, key):
     registry = CollectorRegistry()
     with FaultServer(lambda _: answers.reset().applied(), backend=EngineBackend(engine.endpoint)) as server:
-        db = opened(MetricsPlugin(registry), endpoint=server.endpoint, operation_timeout=0.5)
+        db = plugged(MetricsPlugin(registry), endpoint=server.endpoint, operation_timeout=0.5)
         with pytest.raises(OutcomeUnknown):
             db.create(Payment(id=key))
     labels = {"verb": "create", "model": "Payment", "table": TABLE, "outcome": "unknown"}
     assert registry.get_sample_value("dynamorm_operation_duration_seconds_count", labels) == 1
 
 
-def test_two_databases_on_one_registry(opened, key):
+def test_two_databases_on_one_registry(plugged, key):
     registry = CollectorRegistry()
-    for db in (opened(MetricsPlugin(registry)), opened(MetricsPlugin(registry))):
+    for db in (plugged(MetricsPlugin(registry)), plugged(MetricsPlugin(registry))):
         db.get(Payment, key)
     labels = {"verb": "get", "model": "Payment", "table": TABLE, "outcome": "ok"}
     assert registry.get_sample_value("dynamorm_operation_duration_seconds_count", labels) == 2
@@ -135,29 +115,29 @@ def test_two_databases_on_one_registry(opened, key):
     text(registry)
 
 
-def test_one_plugin_for_two_databases(opened, key):
+def test_one_plugin_for_two_databases(plugged, key):
     registry = CollectorRegistry()
     plugin = MetricsPlugin(registry)
-    opened(plugin).get(Payment, key)
-    opened(plugin).get(Payment, key)
+    plugged(plugin).get(Payment, key)
+    plugged(plugin).get(Payment, key)
     labels = {"operation": "GetItem", "table": TABLE, "class": "ok"}
     assert registry.get_sample_value("dynamorm_attempts_total", labels) == 2
 
 
-def test_beside_the_figures_of_the_database(opened, key):
+def test_beside_the_figures_of_the_database(plugged, key):
     registry = CollectorRegistry()
-    db = opened(MetricsPlugin(registry))
+    db = plugged(MetricsPlugin(registry))
     metrics = db.metrics()
     db.get(Payment, key)
     assert metrics.total().count == 1
     assert "prometheus" in {plugin.name for plugin in db.inner._session.plugins}
 
 
-def test_the_scope_is_a_hash_where_it_is_asked_for(opened, key):
+def test_the_scope_is_a_hash_where_it_is_asked_for(plugged, key):
     plain, scoped = CollectorRegistry(), CollectorRegistry()
-    db = opened(MetricsPlugin(plain))
+    db = plugged(MetricsPlugin(plain))
     db.scoped(tenant="acme-bank").get(Payment, key)
-    other = opened(MetricsPlugin(scoped, scope="tenant"))
+    other = plugged(MetricsPlugin(scoped, scope="tenant"))
     other.scoped(tenant="acme-bank").get(Payment, key)
     other.get(Payment, key)
     assert "scope" not in text(plain)
@@ -166,7 +146,7 @@ def test_the_scope_is_a_hash_where_it_is_asked_for(opened, key):
     assert 'scope=""' in text(scoped)
 
 
-def test_without_units_nothing_is_asked(opened, key):
+def test_without_units_nothing_is_asked(plugged, key):
     class Seen:
         name = "seen"
 
@@ -177,7 +157,7 @@ def test_without_units_nothing_is_asked(opened, key):
             self.bodies.append(call.body)
 
     seen = Seen()
-    opened(MetricsPlugin(CollectorRegistry(), units=False), seen).get(Payment, key)
+    plugged(MetricsPlugin(CollectorRegistry(), units=False), seen).get(Payment, key)
     assert b"ReturnConsumedCapacity" not in seen.bodies[0]
 
 

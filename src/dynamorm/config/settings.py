@@ -92,10 +92,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
       process; or a list of them, of which the first seals and all open. Left out: a key of the process.
     * ``trust_env`` (False): True reaches https endpoints through the HTTP proxy that HTTPS_PROXY (or ALL_PROXY) names,
       but for the hosts in NO_PROXY; TLS is spoken with DynamoDB itself, through the tunnel. Never to this machine.
-    * ``metrics`` (False): True counts for ``db.metrics()`` from the first verb on, and not only from its first call on.
 
     What is measured:
 
+    * ``metrics`` (False): True counts for ``db.metrics()`` from the first verb on, and not only from its first call on.
     * ``cost_tracking`` (False): True asks with each request what it costs, from the first one on: see `DB.costs`.
 
     Where ``region``, ``endpoint``, ``streams_endpoint``, ``ca_bundle``, ``retry_mode`` and the four settings of AWS's

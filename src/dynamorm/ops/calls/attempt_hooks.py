@@ -7,7 +7,7 @@ first attempt is sent, and that the call has ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import DynamORMError, PluginRefused
 from dynamorm.log import FailureLog, shielded
@@ -16,17 +16,13 @@ if TYPE_CHECKING:
     from .attempts import Attempts
     from .op import Op
 
-HOOKS: Final = ("admit", "observed", "retried", "call_began", "call_ended")
-"""The hooks of attempts: before one, after one, and where another one is to follow; and those of calls."""
-
 
 class Watch:
-    """The hooks of all plugins, outermost first: of each plugin its name and its `HOOKS`, or None."""
+    """The hooks of all plugins, outermost first: of each plugin its name and, by their names, its hooks or None."""
 
     __slots__ = ("_admitting", "_asked", "_began", "_ended", "_observing", "_retried", "sees_calls")
 
-    def __init__(self, hooks: Sequence[tuple[Any, ...]]) -> None:
-        inwards: list[tuple[str, dict[str, Any]]] = [(name, dict(zip(HOOKS, of, strict=True))) for name, *of in hooks]
+    def __init__(self, inwards: Sequence[tuple[str, dict[str, Any]]]) -> None:
         outwards = inwards[::-1]
         self._asked = tuple((name, of["admit"], _told(of["observed"], name)) for name, of in inwards)
         self._admitting = any(of["admit"] is not None for _, of in inwards)

@@ -24,7 +24,7 @@ def asking(call: Callable[[Op], Flow[Any]], level: str, *, spares_tokens: bool =
     It is put there once, so that all attempts send the same, and those that are made later with the token of the first.
     ``spares_tokens``: requests with a token are left as they are.
     """
-    member = b',"%b":"%b"}' % (_MEMBER.encode(), level.encode())
+    member = b',"%b":"%b"}' % (_BYTES, level.encode())
 
     def ask(op: Op) -> Flow[Any]:
         if op.name in ITEM_OPERATIONS and not _has_member(op.body) and not (spares_tokens and _TOKEN in op.body):

@@ -6,11 +6,11 @@ Used only where a plugin has such a flow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from dynamorm.deadlines import USE, remaining
-from dynamorm.effects import Call, Flow, Gather, Sleep
+from dynamorm.effects import Call, Flow, Gather, Sleep, relayed
 from dynamorm.errors import DeadlineExceeded
 
 EARLY: Final = 0.005
@@ -21,23 +21,10 @@ def in_time(flow: Flow[Any], name: str) -> Flow[Any]:
     """The flow, which the caller's deadline bounds. ``name`` says for what it runs. Raises: DeadlineExceeded."""
     if not USE.ever or remaining() is None:
         return (yield from flow)
-    go_on: Callable[[Any], Any] = flow.send
-    answer: Any = None
-    while True:
-        try:
-            effect = go_on(answer)
-        except StopIteration as stop:
-            return stop.value
-        try:
-            go_on, answer = flow.send, (yield from _bounded(effect, name))
-        except GeneratorExit:
-            flow.close()
-            raise
-        except BaseException as error:  # noqa: BLE001 - the flow decides
-            go_on, answer = flow.throw, error
+    return (yield from relayed(flow, partial(_bounded, name)))
 
 
-def _bounded(effect: Any, name: str) -> Flow[Any]:
+def _bounded(name: str, effect: Any) -> Flow[Any]:
     """The answer to one effect."""
     kind, left = effect.__class__, remaining()
     assert left is not None  # the deadline is the caller's, and he waits for the flow

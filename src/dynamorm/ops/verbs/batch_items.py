@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context as Variables
 from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.family import tags_of
 from dynamorm.codec.keys import StoredKey
-from dynamorm.effects import Flow, Send
+from dynamorm.effects import Flow, Send, relayed
 from dynamorm.errors import DynamORMError, InvalidUse, ModelError, Outcome, OutcomeUnknown, PluginError, ValidationError
 from dynamorm.log import logger
 from dynamorm.ops.calls.op import Op, Safety
@@ -279,10 +280,9 @@ def _doubting(context: Context, item: BatchItem) -> Context:
 
     def call(op: Op) -> Flow[Any]:
         if op.safety is Safety.READ or op.settled_by_ring or op.parts:
-            return inner(
-                op
-            )  # it changes nothing, or its copy is refused: by the version and the tokens, or by its own token
-        return _watched(inner(op), item)
+            # It changes nothing, or its copy is refused: by the version and the tokens, or by its own token.
+            return inner(op)
+        return relayed(inner(op), partial(_sent, item))
 
     view = context.view(call)
     if item.token:
@@ -290,27 +290,21 @@ def _doubting(context: Context, item: BatchItem) -> Context:
     return view
 
 
-def _watched(flow: Flow[Any], item: BatchItem) -> Flow[Any]:
-    """The flow of a call, with a look at which of its attempts were sent and not answered."""
-    go_on: Callable[[Any], Any] = flow.send
-    answer: Any = None
-    while True:
-        try:
-            effect = go_on(answer)
-        except StopIteration as stop:
-            return stop.value
-        sending = lost = effect.__class__ is Send
-        try:
-            answer = yield effect
-            go_on, lost = flow.send, sending and answer.status >= 500
-        except GeneratorExit:
-            flow.close()
-            raise
-        except BaseException as error:  # noqa: BLE001 - the flow decides
-            lost = sending and getattr(error, "sent", True)
-            go_on, answer = flow.throw, error
-        finally:
-            item.doubt |= lost
+def _sent(item: BatchItem, effect: Any) -> Flow[Any]:
+    """The answer to an effect of a call, with a look at whether it was sent and not answered."""
+    sending = lost = effect.__class__ is Send
+    try:
+        answer = yield effect
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        lost = sending and getattr(error, "sent", True)
+        raise
+    else:
+        lost = sending and answer.status >= 500
+        return answer
+    finally:
+        item.doubt |= lost
 
 
 def _first(token: bytes, then: Callable[[int], bytes]) -> Callable[[int], bytes]:

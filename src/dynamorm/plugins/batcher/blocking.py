@@ -157,10 +157,7 @@ class Batcher:
 
     def _send(self, batch: list[Pending]) -> None:
         work = self._work
-        for pending in batch:
-            pending.item.on_end = lambda _, pending=pending: self._ended(pending)
-        late = work.queue.overdue(monotonic(), batch)
-        some = [pending for pending in batch if pending not in late] if late else batch
+        some = work.due(batch, self._ended)
         try:
             if some:
                 work.begin(some)

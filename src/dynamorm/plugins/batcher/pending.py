@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from logging import getLogger
-from typing import Any, Final, Protocol
+from math import inf
+from typing import Any, Protocol
 
 from dynamorm.errors import DynamORMError
-
-_log: Final = getLogger("dynamorm")
+from dynamorm.log import logger
 
 
 class Item(Protocol):
@@ -83,19 +82,18 @@ class Pending:
                 else:
                     part.future.set_exception(error)
                     part.future.exception()  # it is in the result of the batcher too: nothing that nobody has seen
-            except BaseException:  # noqa: BLE001 - a callback of one caller says nothing of another one's item
-                _log.exception("a callback of a batcher's future failed")
+            except BaseException:
+                logger.exception("a callback of a batcher's future failed")
 
 
-def may_join(last: Pending, item: Item) -> bool:
-    """Whether an item takes the place of the last one in its line.
+def may_join(last: Pending, item: Item, *, bounded: bool) -> bool:
+    """Whether an item takes the place of the last one in its line, which was not sent, so that nobody could have seen it.
 
-    Both are puts of one model that nothing guards, and the last one was not sent, so that nobody could have seen it.
+    What has a deadline (``bounded``: the item) waits for itself: its end is not that of who added before it.
     """
-    before = last.item
-    return (
-        not last.is_sent
-        and item.kind == before.kind == "Put"
-        and not (item.verb or before.verb)
-        and item.model is before.model
-    )
+    return not (bounded or last.deadline < inf or last.is_sent) and stands_for(item, last.item)
+
+
+def stands_for(item: Item, before: Item) -> bool:
+    """Whether nothing is lost when an item is written and the one before is not: both are puts of one model without guards."""
+    return item.kind == before.kind == "Put" and not (item.verb or before.verb) and item.model is before.model

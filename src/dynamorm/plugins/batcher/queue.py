@@ -71,8 +71,7 @@ class Queue:
         line = self._lines.get(item.address)
         if line is not None:
             last = line[-1]
-            # With a deadline it waits for itself: its end is not that of who added before it.
-            if left is None and last.deadline == inf and may_join(last, item):
+            if may_join(last, item, bounded=left is not None):
                 item.follows = last.item.follows
                 last.item = item
                 last.parts.append(part)
@@ -97,7 +96,8 @@ class Queue:
         """What stands before an item with a deadline waits no longer for others than that. Who sends should look."""
         for one in line:
             one.due = min(one.due, due)
-        if not line[0].is_sent and line[0] in self._ready:
+        first = line[0].item
+        if not (line[0].is_sent or first.verb or first.address in self._late):  # it is among those that are ready
             self._soonest = min(self._soonest, due)
         return True
 
@@ -139,9 +139,10 @@ class Queue:
                 continue
             pending.is_sent = True
             batch.append(pending)
-            for waiting in (self._ready, self._alone):
-                if pending in waiting:
-                    waiting.remove(pending)
+        if batch:
+            self._ready, self._alone = (
+                deque(one for one in waiting if not one.is_sent) for waiting in (self._ready, self._alone)
+            )
         return batch
 
     def _packed(self) -> list[Pending]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, Protocol
@@ -23,7 +23,7 @@ from dynamorm.errors import (
 from dynamorm.log import logger
 
 from .config import BatchConfig, checked
-from .pending import Item, Pending
+from .pending import Item, Pending, stands_for
 from .queue import Queue
 from .spool import Spool
 
@@ -116,6 +116,13 @@ class Work:
             seq = self.spool.add(self.items.record(item))
         return self.queue.add(item, future, monotonic(), left, seq), seq
 
+    def due(self, batch: list[Pending], ended: Callable[[Pending], None]) -> list[Pending]:
+        """Those that are still to be sent; ``ended`` is called with each at its end."""
+        for pending in batch:
+            pending.item.on_end = lambda _, pending=pending: ended(pending)
+        late = self.queue.overdue(monotonic(), batch)
+        return [pending for pending in batch if pending not in late] if late else batch
+
     def begin(self, batch: list[Pending]) -> None:
         """Sending these begins."""
         if self.spool is not None:
@@ -154,7 +161,7 @@ class Work:
     def _replay(self, line: list[tuple[int, Any]]) -> Flow[None]:
         kin = [item for _, item in line]
         for place, item in enumerate(kin):
-            if place + 1 < len(kin) and _are_joined(item, kin[place + 1]):
+            if place + 1 < len(kin) and stands_for(kin[place + 1], item):
                 continue  # the next one stands for it, as it would have in the queue
             yield from self.items.replay(item, kin)
             for before in reversed(kin[:place]):
@@ -227,11 +234,6 @@ def say(result: BatchResult) -> None:
     """Log at the end of a block what was not written, for its result is nobody's."""
     if not result.ok:
         logger.warning("a batcher was closed, and not everything was written: %r", result)
-
-
-def _are_joined(item: Any, then: Any) -> bool:
-    """As in the queue."""
-    return item.kind == then.kind == "Put" and not (item.verb or then.verb) and item.model is then.model
 
 
 def _is_settled(error: DynamORMError) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.effects import Send
+from dynamorm.effects import Send, relayed
 from dynamorm.errors import DynamORMError, Outcome
 
 if TYPE_CHECKING:
@@ -46,27 +46,23 @@ class Doubt:
 
 def watched(flow: Flow[Any], doubt: Doubt) -> Flow[Any]:
     """The flow of a call, with a look at what became of its attempts."""
-    go_on: Any = flow.send
-    answer: Any = None
     answered = False
-    while True:
-        try:
-            effect = go_on(answer)
-        except StopIteration as stop:
-            return stop.value
-        sending = effect.__class__ is Send
-        if sending and answered:
+
+    def look(effect: Any) -> Flow[Any]:
+        nonlocal answered
+        if effect.__class__ is not Send:
+            return (yield effect)
+        if answered:
             doubt.lost = True  # a good answer was not believed, or the request is sent again
         try:
             answer = yield effect
-            go_on = flow.send
-            if sending:
-                doubt.lost = doubt.lost or answer.status >= 500
-                answered = answer.status == 200
         except GeneratorExit:
-            flow.close()
             raise
-        except BaseException as error:  # noqa: BLE001 - the flow decides
-            if sending and getattr(error, "sent", True):
-                doubt.lost = True
-            go_on, answer = flow.throw, error
+        except BaseException as error:
+            doubt.lost |= getattr(error, "sent", True)
+            raise
+        doubt.lost |= answer.status >= 500
+        answered = answer.status == 200
+        return answer
+
+    return relayed(flow, look)
