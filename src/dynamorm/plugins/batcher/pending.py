@@ -82,7 +82,7 @@ class Pending:
                 else:
                     part.future.set_exception(error)
                     part.future.exception()  # it is in the result of the batcher too: nothing that nobody has seen
-            except BaseException:
+            except BaseException:  # raised by a callback of one caller: it says nothing of another one's item
                 logger.exception("a callback of a batcher's future failed")
 
 
