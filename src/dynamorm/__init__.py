@@ -32,7 +32,6 @@ from dynamorm.models.model import Mixin, Model
 from dynamorm.schema.composite import composite
 from dynamorm.schema.schema import AppendOnly, Codec, Json, Unique
 
-from .deadlines import deadline
 from .errors import (
     AlreadyExists,
     ConditionFailed,
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from .ops.verbs.batch_result import BatchFailure, BatchResult
     from .plugin import Plugin, PluginContext
     from .plugins import BatchConfig, Cache, CacheConfig, CachingPlugin, LoggingPlugin, MetricsPlugin, TracingPlugin
+    from .wire.deadlines import deadline
 
 __all__ = [
     "DB",
@@ -136,6 +136,7 @@ _LAZY = {
     "TableSettings": "schema.table_settings",
     "Throughput": "schema.table_settings",
     "TracingPlugin": "plugins",
+    "deadline": "wire.deadlines",
 }
 
 

@@ -16,8 +16,8 @@ from dynamorm.errors import ConfigError, MalformedResponse, PluginError, Validat
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.moments import check_names, given
-from dynamorm.overriding import override, own
 from dynamorm.plugin import ReadRule
+from dynamorm.schema.overriding import override, own
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
