@@ -65,6 +65,10 @@ class Families(Protocol):
         """Add to a counter of what is no whole number."""
         ...
 
+    def collectors(self) -> Iterable[Any]:
+        """What a registry has of them."""
+        ...
+
 
 class _Series(list[float]):
     """Durations of one series, appended without a lock, and put into the buckets when there are many."""
@@ -111,6 +115,10 @@ class Kept:
         with self._lock:
             amounts = self._amounts[name]
             amounts[labels] = amounts.get(labels, 0.0) + amount
+
+    def collectors(self) -> Iterable[Any]:
+        """See `Families`."""
+        return (self,)
 
     def describe(self) -> Iterable[Any]:
         """The families without samples, so that a registry finds two of one name."""
@@ -166,6 +174,10 @@ class Mapped:
     def add(self, name: str, labels: Labels, amount: float) -> None:
         """See `Families`."""
         self._counters[name].labels(*labels).inc(amount)
+
+    def collectors(self) -> Iterable[Any]:
+        """See `Families`."""
+        return (self._histogram, *self._counters.values())
 
 
 class _Observed:

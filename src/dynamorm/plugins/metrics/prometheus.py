@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -54,6 +55,12 @@ class _Shared:
         self.durations: dict[tuple[Any, ...], Durations] = {}
         self.counters: dict[tuple[str, str, str, str], Iterator[Any]] = {}
         self.units: set[tuple[str, str, str]] = set()
+
+    def show_on(self, registry: Any) -> None:
+        """Be on a registry again, where a program has taken everything off it: else nobody would see what is counted."""
+        for collector in (*self.families.collectors(), self.gauges):
+            with suppress(ValueError):  # it is there
+                registry.register(collector)
 
 
 _shared: weakref.WeakKeyDictionary[Any, _Shared] = weakref.WeakKeyDictionary()
@@ -180,6 +187,8 @@ def _shared_on(registry: Any, bounds: tuple[float, ...], scope: str | None) -> _
                     "this registry has collectors called dynamorm_... that are not of a MetricsPlugin: give it another"
                     " registry, or unregister them"
                 ) from error
+        else:
+            known.show_on(registry)
         if known.settings != (bounds, scope):
             raise ConfigError(
                 "another MetricsPlugin on this registry has other buckets, or another scope, and they share one collector:"
