@@ -42,7 +42,7 @@ PLUGINS: dict[str, Callable[[], tuple[Any, ...]]] = {
 }
 
 
-class _Answering(Scripted):
+class Answering(Scripted):
     """Answers what flows ask for besides replies."""
 
     def run(self, flow: Flow[Any]) -> Any:
@@ -76,7 +76,7 @@ def costs(rounds: int = ROUNDS) -> dict[str, float]:
     works: dict[str, Callable[[], Any]] = {}
     for name, make in PLUGINS.items():
         db = DB(settings("http://127.0.0.1:9"), extensions=make())
-        db._io = _Answering(found)  # type: ignore[assignment]  # noqa: SLF001 - the network is replaced
+        db._io = Answering(found)  # type: ignore[assignment]  # noqa: SLF001 - the network is replaced
         works[name] = lambda db=db: db.get(model, *key)  # type: ignore[misc]
     least = dict.fromkeys(works, 1e9)
     for work in works.values():
