@@ -1,8 +1,9 @@
 """What the plugins for bad days cost on good ones, and what hedged reads do to a server of which some answers are slow.
 
 ``python -m benchmarks.resilience`` prints both. The first table is CPU of ``db.get`` without network (a scripted reply), the
-least of some rounds, in turns with a database that has none of them. The second one is wall-clock time of ``db.get`` on sockets,
-from a server in this process that delays two of a hundred answers.
+least of some rounds, in turns with a database that has none of them. The second one is CPU of ``db.get`` that the circuit breaker
+refuses, with the error that is raised, on each face. The third one is wall-clock time of ``db.get`` on sockets, from a server in
+this process that delays two of a hundred answers.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from benchmarks import payload, sample
 from benchmarks.calls import Scripted
 from benchmarks.libraries.dynamorm_models import payment_model, settings
-from dynamorm import DB, AsyncDB, CircuitBreakerConfig
+from benchmarks.ratios import quarters
+from dynamorm import DB, AsyncDB, CircuitBreakerConfig, Config
 from dynamorm.effects import Flow, Hedge
+from dynamorm.errors import CircuitOpen
 from dynamorm.plugins import Bulkhead, CapacityLimiter, CircuitBreaker, Hedging, HotKeys, ThrottlePacing
 from dynamorm.testing import FaultServer, answers, reply
 
@@ -42,7 +47,7 @@ PLUGINS: dict[str, Callable[[], tuple[Any, ...]]] = {
 }
 
 
-class _Answering(Scripted):
+class Answering(Scripted):
     """Answers what flows ask for besides replies."""
 
     def run(self, flow: Flow[Any]) -> Any:
@@ -76,7 +81,7 @@ def costs(rounds: int = ROUNDS) -> dict[str, float]:
     works: dict[str, Callable[[], Any]] = {}
     for name, make in PLUGINS.items():
         db = DB(settings("http://127.0.0.1:9"), extensions=make())
-        db._io = _Answering(found)  # type: ignore[assignment]  # noqa: SLF001 - the network is replaced
+        db._io = Answering(found)  # type: ignore[assignment]  # noqa: SLF001 - the network is replaced
         works[name] = lambda db=db: db.get(model, *key)  # type: ignore[misc]
     least = dict.fromkeys(works, 1e9)
     for work in works.values():
@@ -97,6 +102,46 @@ def _block(work: Callable[[], Any]) -> float:
     for _ in range(BLOCK):
         work()
     return (time.process_time() - begun) / BLOCK * 1e6
+
+
+def refusals(rounds: int = 30) -> dict[str, list[float]]:
+    """µs of CPU of a get that the breaker refuses, on each face, round by round; with the coroutine on the asyncio one."""
+    return {"blocking": _refused(rounds), "asyncio": asyncio.run(_refused_there(rounds))}
+
+
+def _refused(rounds: int) -> list[float]:
+    model = payment_model("payments")
+    with DB(_guarded()) as db:
+        db.breaker.isolate()
+
+        def refused() -> None:
+            try:
+                db.get(model, "m", "p")
+            except CircuitOpen:
+                return
+            raise AssertionError("it was not refused")
+
+        return [_block(refused) for _ in range(rounds)]
+
+
+async def _refused_there(rounds: int) -> list[float]:
+    model, found = payment_model("payments"), []
+    async with AsyncDB(_guarded()) as db:
+        db.breaker.isolate()
+        for _ in range(rounds):
+            begun, refused = time.process_time(), 0
+            for _ in range(BLOCK):
+                try:
+                    await db.get(model, "m", "p")
+                except CircuitOpen:
+                    refused += 1
+            assert refused == BLOCK
+            found.append((time.process_time() - begun) / BLOCK * 1e6)
+    return found
+
+
+def _guarded() -> Config:
+    return replace(settings("http://127.0.0.1:9"), circuit_breaker=CircuitBreakerConfig())
 
 
 def latencies(face: str, hedging: Hedging | None, *, warm: float = WARM, reads: int = READS) -> list[float]:
@@ -151,6 +196,10 @@ def main() -> None:
     print(f"{'db.get with':<28}{'µs':>8}{'more':>8}")
     for name, took in least.items():
         print(f"{name:<28}{took:>8.1f}{took - least['none']:>+8.1f}")
+    print(f"\n{'db.get that the breaker refuses':<28}{'least':>12}{'quartiles, µs':>26}")
+    for face, times in refusals().items():
+        low, middle, high = quarters(times)
+        print(f"{face:<28}{min(times):>12.1f}{low:>12.1f}{middle:>7.1f}{high:>7.1f}")
     print(f"\n{SLOW:.0%} of the answers take {DELAY * 1e3:.0f} ms")
     print(f"{'':<28}{'p50, ms':>9}{'p95':>9}{'p99':>9}{'p99.9':>9}{'sent twice':>12}")
     for face in ("blocking", "asyncio"):

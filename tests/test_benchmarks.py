@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from benchmarks import (
+    batcher_faults,
     child,
     cores,
     faults,
@@ -526,6 +527,19 @@ def test_what_a_plugin_adds_is_measured_pair_by_pair():
     assert list(found) == ["observed"]
     assert len(found["observed"]) == 4
     assert calls.count("plain") == calls.count("observed") == 5 * plugins.BLOCK  # the first block warms up
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("way", "kill"), [("spool", True), ("asyncio-spool", True), ("batcher", False), ("batch_write", False)]
+)
+def test_every_item_of_a_batcher_that_is_killed_is_accounted_for(way, kill):
+    """The figures of ``python -m benchmarks.batcher_faults``, for fewer items."""
+    found = batcher_faults.measure(way, 1_500, kill=kill)
+    assert found["error"] == ""
+    assert (found["kills"], found["lost"], found["false"], found["strange"]) == (int(kill), 0, 0, 0)
+    assert found["written"] + found["reported"] >= 1_500
+    assert found["written"] >= 1_400
 
 
 @pytest.mark.skipif(not cores.POSSIBLE, reason="this system does not let us choose cores")

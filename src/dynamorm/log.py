@@ -59,14 +59,15 @@ class FailureLog:
             logger.warning("%s of the plugin %s failed", self._moment, self._name, exc_info=error)
 
 
-def shielded(function: Callable[..., Any], name: str, moment: str) -> Callable[..., None]:
-    """The function of a plugin, whose failures change nothing: they go into the log."""
+def shielded(function: Callable[..., Any], name: str, moment: str) -> Callable[..., Any]:
+    """The function of a plugin, whose failures change nothing: they go into the log, and it gives None."""
     failed = FailureLog(name, moment)
 
-    def call(*args: Any) -> None:
+    def call(*args: Any) -> Any:
         try:
-            function(*args)
+            return function(*args)
         except Exception as error:  # noqa: BLE001 - whatever it is, what it was told of has happened
             failed(error)
+            return None
 
     return call

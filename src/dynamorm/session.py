@@ -115,7 +115,9 @@ class Session(Context):
         # A token stands for a request that may have been sent already, without the question what it costs.
         self._spares_tokens |= self.is_used and bool(asks) and not asked
         self._plugins = plugins
-        self.notes: tuple[Callable[..., str | None], ...] = _members(plugins, "explained")
+        self.notes: tuple[Callable[..., str | None], ...] = tuple(
+            shielded(explained, name, "explained") for name, explained in named(plugins, "explained")
+        )
         asking = _asking(plugins, spares_tokens=self._spares_tokens)
         self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *asking)
         self.channel.observers = tuple(

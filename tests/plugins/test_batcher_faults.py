@@ -1,16 +1,19 @@
-"""B01 and W14 for a batcher: whatever the service leaves undone, refuses or never answers, every item is accounted for."""
+"""B01, W14 and P03 for a batcher: whatever the service leaves undone, refuses or never answers, every item is accounted for."""
 
+import asyncio
 import random
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dynamorm import Outcome, OutcomeUnknown
-from dynamorm.errors import AccessDenied, TableNotFound, Throttled, Unavailable, ValidationError
+from dynamorm import BatchConfig, Outcome, OutcomeUnknown
+from dynamorm.errors import AccessDenied, Backpressure, TableNotFound, Throttled, Unavailable, ValidationError
 from dynamorm.faces.batch_items import BatchItems
-from dynamorm.testing import failure
-from tests.plugins.batcher_kit import Event, Payment, error_of, one, outcome, scripted
+from dynamorm.testing import FaultServer, answers, failure
+from tests.plugins.batcher_kit import Event, Payment, error_of, one, opened, outcome, scripted
 
 BUDGET = 20
 """Requests of one worker in the first three seconds, whatever happens."""
@@ -270,3 +273,84 @@ def test_b01_everything_at_once(face_kind, service, seed):
     futures, result = run(here, some, max_size=dice.choice([1, 5, 25]))
     check(here, some, futures, result, service)
     here.db.close()
+
+
+# ---------------------------------------------------------------------------------------------------------------- P03
+
+
+class Slow:
+    """A table that takes every item, 20 ms for each request."""
+
+    def __init__(self):
+        self.stored = set()
+
+    def __call__(self, operation, body):
+        for asked in body["RequestItems"].values():
+            self.stored |= {one["PutRequest"]["Item"]["id"]["S"] for one in asked}
+        return 200, {"UnprocessedItems": {}}
+
+
+class Added:
+    """Counts what was added, refused, and what has ended: in the queue is what lies between."""
+
+    def __init__(self):
+        self.added, self.refused, self.ended, self.most = set(), 0, 0, 0
+        self._lock = threading.Lock()
+
+    def add(self, name, future):
+        with self._lock:
+            self.added.add(name)
+            self.most = max(self.most, len(self.added) - self.ended)
+        future.add_done_callback(self.end)
+
+    def refuse(self):
+        with self._lock:
+            self.refused += 1
+
+    def end(self, future):
+        with self._lock:
+            self.ended += future.exception() is None
+
+
+def ten_thousand_by_threads(db, config, seen):
+    def work(part):
+        for number in range(part, 10_000, 100):
+            name = f"e{number}"
+            try:
+                seen.add(name, batcher.add(Event(id=name)))
+            except Backpressure:
+                seen.refuse()
+
+    with db.new_batcher(config) as batcher, ThreadPoolExecutor(100) as pool:
+        list(pool.map(work, range(100)))
+
+
+async def ten_thousand_by_tasks(db, config, seen):
+    async def work(name):
+        try:
+            seen.add(name, await batcher.add(Event(id=name)))
+        except Backpressure:
+            seen.refuse()
+
+    async with db.new_batcher(config) as batcher:
+        await asyncio.gather(*(work(f"e{number}") for number in range(10_000)))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("on_full", ["raise", "block"])
+def test_p03_ten_thousand_adds_at_once_into_a_slow_service(face_kind, on_full, figure):
+    """The queue has its bound. Who finds it full is told so, or waits; and what was taken is written, each of it."""
+    config, seen, slow = BatchConfig(queue_size=500, on_full=on_full, keep=False), Added(), Slow()
+    with FaultServer(lambda _: answers.honest().delayed(0.02), backend=slow) as server:
+        face = opened(face_kind, server.endpoint)
+        if face_kind == "blocking":
+            ten_thousand_by_threads(face.inner, config, seen)
+        else:
+            face._loop.run(ten_thousand_by_tasks(face.inner, config, seen))
+        face.close()
+    assert slow.stored == seen.added
+    assert len(seen.added) + seen.refused == 10_000
+    assert seen.most <= 500 + 4 * 25  # a place is free a moment before its future tells: of four requests at most
+    assert len(seen.added) >= 500
+    assert (seen.refused > 0) == (on_full == "raise")
+    figure(f"P03, batcher, {face_kind}, on_full={on_full}: {len(seen.added)} of 10,000 adds taken, {seen.most} at once")

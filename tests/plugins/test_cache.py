@@ -549,3 +549,35 @@ def test_unique_attributes_and_increments(cached, key):
     hits = cache.stats().hits
     db.find_by_unique(Member, email=key + "@b")
     assert cache.stats().hits == hits
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("read", ["get", "all"])
+def test_c03_no_read_that_races_with_writes_leaves_a_stale_answer(open_cached, key, read, figure):
+    """One writes, five read, all at once: who begins behind a write that has ended sees it, whatever was being read then."""
+    db, cache, _ = open_cached(cacheable_operations=["get", "all"])
+    query = db.model(Entry).where(Entry.of == key)
+    newest, stale, writes = [0], [], 100
+
+    def seen():
+        return db.get(Entry, key, 0).count if read == "get" else max(entry.count for entry in query.all())
+
+    def work(number):
+        if number:
+            while newest[-1] < writes:
+                floor = newest[-1]
+                if floor and seen() < floor:
+                    stale.append(floor)
+                time.sleep(0.001)  # else the one that writes hardly has a turn
+            return
+        for turn in range(1, writes + 1):
+            db.put(Entry(of=key, number=turn % 3 if read == "all" else 0, count=turn))
+            newest.append(turn)
+            time.sleep(0.01)  # else nothing is ever read out of the cache
+
+    db.concurrently(work, 6)
+    stats = cache.stats()
+    assert stale == []
+    assert seen() == writes
+    assert stats.hits + stats.shared > 0
+    figure(f"C03, {db.kind}, {type(cache).__name__}, {read}: {stats.hits} answers out of the cache, none stale")

@@ -1,6 +1,7 @@
 """What an attempt has taken that no answer tells: refusals, lost answers, and the formulas of AWS's documents."""
 
 import json
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from dynamorm import Attr, Model, attr, gsi, partition_key
 from dynamorm.capacity import index_views, item_size, read_units, write_units
 from dynamorm.effects import TransportError
-from dynamorm.plugins.cost import CostPlugin
+from dynamorm.plugins.cost import CostPlugin, price
 from dynamorm.schema.schema import schema_of
 from dynamorm.testing import FaultServer, answers, reply
 
@@ -94,6 +95,33 @@ def test_indexes(old, new, by_merchant, by_note, transactional):
     units = write_units(*given, transactional=transactional, indexes=index_views(schema_of(Payment)))
     assert units.pop(None) == (2 if transactional else 1)
     assert (units.get("by-merchant"), units.get("by-note")) == (by_merchant, by_note), "the same in a transaction"
+
+
+def moved(merchant):
+    """The units of an update of an item of 200 bytes, which had the merchant m1 before."""
+    given = item(200, merchant="m1"), item(200, merchant=merchant)
+    return sum(write_units(*given, indexes=index_views(schema_of(Payment))).values())
+
+
+@pytest.mark.parametrize(
+    ("dollars", "priced"),
+    [
+        ("0.625", {"writes": lambda: write_units(None, item(1024))[None]}),
+        ("1.25", {"writes": lambda: write_units(None, item(1024), transactional=True)[None]}),
+        ("1.25", {"transactional_writes": lambda: write_units(None, item(1024))[None]}),
+        ("0.125", {"strong_reads": lambda: read_units(4096, consistent=True)}),
+        ("0.0625", {"strong_reads": lambda: read_units(4096)}),
+        ("0.0625", {"eventual_reads": lambda: read_units(4096, consistent=True)}),
+        ("1.875", {"writes": lambda: write_units(None, item(1024))[None], "replicas": 3}),
+        ("0.625", {"writes": lambda: moved("m1")}),
+        ("1.875", {"writes": lambda: moved("m2")}),  # a key of an index that is moved adds two writes
+    ],
+)
+def test_a_million_of_them_costs_so_much(dollars, priced):
+    """From the size of an item to the dollars, to the cent and beyond."""
+    counts = {name: 1_000_000 * of() if callable(of) else of for name, of in priced.items()}
+    counts = {name: Decimal(count) if name != "replicas" else count for name, count in counts.items()}
+    assert price("us-east-1", **counts) == Decimal(dollars)
 
 
 def call(name, body, verb="put", model=Payment, table="payments"):

@@ -1,10 +1,9 @@
 """The units of a database: as the service reports them, to the unit; and what is said of what it does not report.
 
-``DYNAMORM_TEST_COST_OPERATIONS=10000`` makes the random run as long as the promise says.
+`make soak` makes the random run as long as the promise says: 10,000 operations.
 """
 
 import json
-import os
 import random
 from contextlib import suppress
 from decimal import Decimal
@@ -20,7 +19,7 @@ from tests.conftest import ENGINE
 
 pytestmark = pytest.mark.engine
 
-OPERATIONS = int(os.environ.get("DYNAMORM_TEST_COST_OPERATIONS", "250"))
+OPERATIONS = 250
 
 
 class Payment(Model, table="payments"):
@@ -121,22 +120,47 @@ def random_operation(dice, db, key):  # noqa: F811
 
 
 def test_the_units_are_those_that_the_service_reports(plugged, key):  # noqa: F811
+    after(plugged, key, OPERATIONS)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3_600)
+def test_the_units_of_10_000_operations_are_those_that_the_service_reports(plugged, key, figure):  # noqa: F811
+    units = after(plugged, key, 10_000)
+    figure(
+        f"costs of 10,000 random operations: {units.read} read and {units.write} write units, as the service reports"
+    )
+
+
+@pytest.mark.local
+@pytest.mark.soak
+@pytest.mark.timeout(3_600)
+def test_the_units_of_10_000_operations_on_dynamodb_local(plugged, key, figure):  # noqa: F811
+    units = after(plugged, key, 10_000)
+    figure(
+        f"costs of 10,000 operations on DynamoDB Local: {units.read} read and {units.write} write units, as it reports"
+    )
+
+
+def after(plugged, key, count):  # noqa: F811
+    """The units of so many random operations, which are those of the service."""
     service, cost = Service(), CostPlugin()
     db = plugged(service, cost)
     dice = random.Random(11)
-    for _ in range(OPERATIONS):
+    for _ in range(count):
         with suppress(DynamORMError):
             random_operation(dice, db, key)()
     units = db.costs().units()
     assert (units.read, units.write, units.uncertain) == (service.read, service.write, 0)
     assert units == db.costs().reported.units()
-    assert units.read > OPERATIONS / 10
-    assert units.write > OPERATIONS / 10
+    assert units.read > count / 10
+    assert units.write > count / 10
     parts = [db.costs().units(model=model) for model in MODELS]
     assert (sum(part.read for part in parts), sum(part.write for part in parts)) == (units.read, units.write)
     refused = db.costs().estimated.units()
     assert refused.write > 0
     assert service.silent > 0
+    return units
 
 
 def test_units_are_told_by_verb_model_index_and_scope(plugged, key):  # noqa: F811

@@ -243,7 +243,7 @@ def test_what_nobody_needs_is_forgotten_and_nothing_piles_up(face_kind):
     assert pacing._tables == {}
 
 
-def test_the_event_loop_goes_on_while_thirty_wait():
+def test_the_event_loop_goes_on_while_thirty_wait(figure):
     """Its longest gap is under 50 ms."""
     busy = threading.Event()
 
@@ -269,8 +269,12 @@ def test_the_event_loop_goes_on_while_thirty_wait():
         return max(gaps)
 
     with FaultServer(script) as server:
-        # A shared machine keeps a process from its turn for longer than that.
-        assert any(asyncio.run(main(server)) < 0.05 for _ in range(10))
+        for _ in range(10):  # a shared machine keeps a process from its turn for longer than that
+            gap = asyncio.run(main(server))
+            if gap < 0.05:
+                break
+    figure(f"the longest gap of the event loop while 30 requests are paced: {gap * 1e3:.0f} ms")
+    assert gap < 0.05
 
 
 def test_nothing_waits_without_a_throttle(face_kind):

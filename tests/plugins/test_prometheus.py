@@ -234,6 +234,19 @@ def test_the_default_registry():
                 prometheus_client.REGISTRY.unregister(collector)
 
 
+def test_what_a_program_has_taken_off_a_registry_is_shown_again_by_the_next_plugin(plugged, key):
+    """Tests of programs clear the default registry between two of them."""
+    registry = CollectorRegistry()
+    db = plugged(MetricsPlugin(registry))
+    db.create(Payment(id=key))
+    for collector in list(registry._collector_to_names):
+        registry.unregister(collector)
+    assert "dynamorm" not in text(registry)
+    plugged(MetricsPlugin(registry)).get(Payment, key)
+    assert text(registry).count('dynamorm_operation_duration_seconds_count{model="Payment"') == 2
+    assert "dynamorm_pool_busy" in text(registry)
+
+
 WORKER = textwrap.dedent(
     """
     import sys

@@ -3,6 +3,7 @@
 import pytest
 
 from dynamorm.errors import MalformedResponse
+from dynamorm.wire import consumed
 from dynamorm.wire.consumed import consumed_of
 
 
@@ -71,3 +72,60 @@ def test_nothing_is_told_of_nothing(body):
 def test_another_form_is_refused(consumed):
     with pytest.raises(MalformedResponse, match="its ConsumedCapacity has another form"):
         told("Query", f'{{"ConsumedCapacity":{consumed}}}')
+
+
+UNITS = '{"CapacityUnits":0.5,"Table":{"CapacityUnits":0.5},"TableName":"t"}'
+OTHERS = (
+    '{"CapacityUnits":9,"GlobalSecondaryIndexes":{"g":{"CapacityUnits":9}},"Table":{"CapacityUnits":0},"TableName":"u"}'
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"ConsumedCapacity":%s}',
+        '{"ConsumedCapacity":%s,"Item":{"a":{"S":"b"}}}',
+        '{"Attributes":{"a":{"S":"b"}},"ConsumedCapacity":%s}',
+        '{"Count":1,"ConsumedCapacity":%s,"Items":[{}]}',
+        '{"ConsumedCapacity":%s,"Item":{"ConsumedCapacity":{"M":{}},"x":{"S":",\\"ConsumedCapacity\\":{}}"}}}',
+        '{"Item":{"ConsumedCapacity":{"M":{}}},"ConsumedCapacity":%s}',
+        '{"Item":{"x":{"S":"y"},"ConsumedCapacity":{"M":{"CapacityUnits":{"N":"7"}}}},"ConsumedCapacity":%s}',
+        '{"Item":{"x":{"S":",\\"ConsumedCapacity\\":{\\"CapacityUnits\\":7}}"}},"ConsumedCapacity":%s}',
+        '{ "ConsumedCapacity" : %s }',
+        '{"ConsumedCapacity":%s ,"Item":{}}',
+        '{"ConsumedCapacity":%s,"Item":{}}\n',
+    ],
+)
+def test_wherever_it_stands_and_however_often_it_is_read(body):
+    for _ in range(3):
+        assert told("GetItem", body % UNITS) == [("t", None, 0.5, 0.0)]
+        assert told("UpdateItem", body % UNITS) == [("t", None, 0.0, 0.5)]
+        assert told("Query", body % OTHERS) == [("u", None, 0.0, 0.0), ("u", "g", 9.0, 0.0)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"Item":{"ConsumedCapacity":{"M":{}}}}',
+        '{"Item":{"x":{"S":"y"},"ConsumedCapacity":{"CapacityUnits":7,"TableName":"t"}}}',
+        '{"Items":[{"x":{"S":"y"},"ConsumedCapacity":{"CapacityUnits":7,"TableName":"t"}}],"Count":1}',
+        '{"Item":{"x":{"M":{"y":{"S":""},"ConsumedCapacity":{"CapacityUnits":7,"TableName":"t"}}}}}',
+        '{"Item":{"x":{"S":"{\\"ConsumedCapacity\\":{}}"}}}',
+    ],
+)
+def test_an_attribute_of_this_name_tells_nothing(body):
+    assert told("GetItem", body) == []
+
+
+def test_a_name_with_braces_is_read_as_well():
+    for name in ("a{b", "a}b", "a{b}c", "}}}"):
+        body = '{"ConsumedCapacity":{"TableName":"%s","CapacityUnits":2},"Item":{}}' % name  # noqa: UP031 - has braces
+        assert told("GetItem", body) == [(name, None, 2.0, 0.0)]
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(consumed, "MOST_KNOWN", 10)
+    for number in range(100):
+        body = '{"ConsumedCapacity":{"TableName":"t%d","CapacityUnits":%d}}' % (number, number)  # noqa: UP031 - has braces
+        assert told("GetItem", body) == [(f"t{number}", None, float(number), 0.0)]
+    assert len(consumed._known) <= 10

@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Consu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -60,8 +61,48 @@ _reply: Final = Decoder(_Reply).decode
 _statements: Final = Decoder(_Statements).decode
 
 
-def consumed_of(operation: str, request: bytes, body: bytes) -> tuple[ConsumedCapacity, ...]:
+_NESTED: Final = rb"\{[^{}]*(?:%b[^{}]*)*\}"
+_object: Final = re.compile(_NESTED % (_NESTED % rb"\{[^{}]*\}")).match
+"""Matches an object with the objects in it, as deep as those of indexes: none of its texts, names of tables and indexes, has braces."""
+_FIRST: Final = b'{"ConsumedCapacity":'
+_LAST: Final = b',"ConsumedCapacity":'
+
+_Parts = tuple[ConsumedCapacity, ...]
+_known: Final[dict[tuple[str, bytes], _Parts]] = {}
+MOST_KNOWN: Final = 1_000
+"""What was read already: most requests cost the same as others before, and to read an answer takes longer than to find it here."""
+
+
+def consumed_of(operation: str, request: bytes, body: bytes) -> _Parts:
     """The units that a reply tells of; none where it does not tell. Raises: MalformedResponse."""
+    member = _member(body)
+    if member is None or "Execute" in operation:
+        return _read(operation, request, body)
+    parts = _known.get((operation, member))
+    if parts is None:
+        parts = _read(operation, request, body)
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        _known[operation, member] = parts
+    return parts
+
+
+def _member(body: bytes) -> bytes | None:
+    """The text of the member, where it is an object and the first or the last one of a whole answer.
+
+    An attribute of an item may have that name, but it is neither: there are the braces of the item around it.
+    """
+    if body.startswith(_FIRST):
+        found = _object(body, 20)
+        return found[0] if found is not None and body[found.end() : found.end() + 1] in {b",", b"}"} else None
+    place = body.rfind(_LAST)
+    if place < 0:
+        return None
+    found = _object(body, place + 20)
+    return found[0] if found is not None and body[found.end() :] == b"}" else None
+
+
+def _read(operation: str, request: bytes, body: bytes) -> _Parts:
     if b'"ConsumedCapacity"' not in body:
         return ()
     told: Any = None
@@ -71,8 +112,6 @@ def consumed_of(operation: str, request: bytes, body: bytes) -> tuple[ConsumedCa
         told = U
     if told is U:
         raise MalformedResponse("the answer cannot be believed: its ConsumedCapacity has another form")
-    if told.__class__ is _OfTable and told.GlobalSecondaryIndexes is None and told.LocalSecondaryIndexes is None:
-        return (_consumed(told.TableName, None, told.Table or told, writes=_writes(operation, request)),)
     tables = told if told.__class__ is list else [] if told is None else [told]
     return tuple(units for of_table in tables for units in _parts(of_table, writes=_writes(operation, request)))
 

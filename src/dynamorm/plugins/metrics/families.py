@@ -36,24 +36,24 @@ GREATEST: Final = ("retry_tokens", "clock_skew_seconds", "breaker_state")
 """Gauges that are the same for all databases of one endpoint: of these the greatest is shown, of others the sum."""
 
 
-class Durations(Protocol):
-    """What durations are appended to; whoever finds so many of them (`HELD`) calls `fold`."""
+class Series(Protocol):
+    """What durations, or amounts, are appended to; whoever finds so many of them (`HELD`) calls `fold`."""
 
-    def append(self, seconds: float, /) -> None:
+    def append(self, number: float, /) -> None:
         """One more."""
         ...
 
     def __len__(self) -> int: ...
 
     def fold(self) -> None:
-        """Put what is here into the buckets."""
+        """Put what is here into the buckets, or the sum."""
         ...
 
 
 class Families(Protocol):
     """The collectors of one registry."""
 
-    def durations(self, labels: Labels) -> Durations:
+    def durations(self, labels: Labels) -> Series:
         """A series of durations."""
         ...
 
@@ -61,12 +61,16 @@ class Families(Protocol):
         """What counts by ``next``."""
         ...
 
-    def add(self, name: str, labels: Labels, amount: float) -> None:
-        """Add to a counter of what is no whole number."""
+    def amounts(self, name: str, labels: Labels) -> Series:
+        """What adds up, of a counter of what is no whole number."""
+        ...
+
+    def collectors(self) -> Iterable[Any]:
+        """What a registry has of them."""
         ...
 
 
-class _Series(list[float]):
+class _Durations(list[float]):
     """Durations of one series, appended without a lock, and put into the buckets when there are many."""
 
     __slots__ = ("bucket_of", "counts", "lock", "seconds")
@@ -87,30 +91,49 @@ class _Series(list[float]):
             self.seconds += sum(batch)
 
 
+class _Amounts(list[float]):
+    """Amounts of one series, appended without a lock, and added up when there are many."""
+
+    __slots__ = ("lock", "total")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total: float = 0.0
+        self.lock = RLock()
+
+    def fold(self) -> None:
+        """Add up what is here."""
+        with self.lock:
+            batch = self[:]
+            del self[: len(batch)]
+            self.total += sum(batch)
+
+
 class Kept:
     """Numbers in memory, shown as samples when they are asked for."""
 
     def __init__(self, bounds: tuple[float, ...], more: Labels) -> None:
         self._bounds = bounds
         self._more = more
-        self._durations: dict[Labels, _Series] = {}
+        self._durations: dict[Labels, _Durations] = {}
         self._counters: dict[str, dict[Labels, Iterator[int]]] = {name: {} for name in COUNTERS}
-        self._amounts: dict[str, dict[Labels, float]] = {name: {} for name in COUNTERS}
-        self._lock = RLock()
+        self._amounts: dict[str, dict[Labels, _Amounts]] = {name: {} for name in COUNTERS}
 
-    def durations(self, labels: Labels) -> Durations:
+    def durations(self, labels: Labels) -> Series:
         """See `Families`."""
-        return self._durations.setdefault(labels, _Series(self._bounds))
+        return self._durations.setdefault(labels, _Durations(self._bounds))
 
     def counter(self, name: str, labels: Labels) -> Iterator[Any]:
         """See `Families`."""
         return self._counters[name].setdefault(labels, count())
 
-    def add(self, name: str, labels: Labels, amount: float) -> None:
+    def amounts(self, name: str, labels: Labels) -> Series:
         """See `Families`."""
-        with self._lock:
-            amounts = self._amounts[name]
-            amounts[labels] = amounts.get(labels, 0.0) + amount
+        return self._amounts[name].setdefault(labels, _Amounts())
+
+    def collectors(self) -> Iterable[Any]:
+        """See `Families`."""
+        return (self,)
 
     def describe(self) -> Iterable[Any]:
         """The families without samples, so that a registry finds two of one name."""
@@ -127,8 +150,9 @@ class Kept:
         for family, name in zip(counters, COUNTERS, strict=True):
             for labels, counter in self._counters[name].copy().items():
                 family.add_metric(labels, counted(counter))  # type: ignore[arg-type] # made above
-            for labels, amount in self._amounts[name].copy().items():
-                family.add_metric(labels, amount)
+            for labels, amounts in self._amounts[name].copy().items():
+                amounts.fold()
+                family.add_metric(labels, amounts.total)
         return families
 
     def _families(self) -> list[Any]:
@@ -155,22 +179,26 @@ class Mapped:
             for name, (what, labels) in COUNTERS.items()
         }
 
-    def durations(self, labels: Labels) -> Durations:
+    def durations(self, labels: Labels) -> Series:
         """See `Families`."""
-        return _Observed(self._histogram.labels(*labels))
+        return _Written(self._histogram.labels(*labels).observe)
 
     def counter(self, name: str, labels: Labels) -> Iterator[Any]:
         """See `Families`."""
         return _Advanced(self._counters[name].labels(*labels))
 
-    def add(self, name: str, labels: Labels, amount: float) -> None:
+    def amounts(self, name: str, labels: Labels) -> Series:
         """See `Families`."""
-        self._counters[name].labels(*labels).inc(amount)
+        return _Written(self._counters[name].labels(*labels).inc)
+
+    def collectors(self) -> Iterable[Any]:
+        """See `Families`."""
+        return (self._histogram, *self._counters.values())
 
 
-class _Observed:
-    def __init__(self, child: Any) -> None:
-        self.append = child.observe
+class _Written:
+    def __init__(self, append: Any) -> None:
+        self.append = append
 
     def __len__(self) -> int:
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,7 @@ try:
     import prometheus_client
     from prometheus_client import values
 
-    from .families import Durations, Families, Gauges, Kept, Mapped
+    from .families import Families, Gauges, Kept, Mapped, Series
 except ImportError as _missing:
     raise ConfigError(
         'MetricsPlugin needs prometheus_client: pip install "dynamorm-py[metrics]" (db.metrics() needs nothing)'
@@ -51,9 +52,15 @@ class _Shared:
             registry.register(kept)
         self.gauges = Gauges()
         registry.register(self.gauges)
-        self.durations: dict[tuple[Any, ...], Durations] = {}
+        self.durations: dict[tuple[Any, ...], Series] = {}
         self.counters: dict[tuple[str, str, str, str], Iterator[Any]] = {}
-        self.units: set[tuple[str, str, str]] = set()
+        self.units: dict[tuple[str, str | None, str], Series] = {}
+
+    def show_on(self, registry: Any) -> None:
+        """Be on a registry again, where a program has taken everything off it: else nobody would see what is counted."""
+        for collector in (*self.families.collectors(), self.gauges):
+            with suppress(ValueError):  # it is there
+                registry.register(collector)
 
 
 _shared: weakref.WeakKeyDictionary[Any, _Shared] = weakref.WeakKeyDictionary()
@@ -94,6 +101,7 @@ class MetricsPlugin:
         self._shared = _shared_on(
             prometheus_client.REGISTRY if registry is None else registry, _checked(buckets), scope
         )
+        self._asks = units
         self.return_consumed_capacity: str | None = "INDEXES" if units else None
 
     def opened(self, db: Any) -> None:
@@ -118,27 +126,35 @@ class MetricsPlugin:
         key = ("attempts", call.name, call.table, "ok" if good else attempt_class(reply, error))
         counter = self._shared.counters.get(key)
         next(self._counter(key) if counter is None else counter)
-        if reply is not None and b'"ConsumedCapacity"' in reply.body:
-            self._count_units(call, reply)
+        if reply is not None and (self._asks or b'"ConsumedCapacity"' in reply.body):
+            for part in consumed(call, reply):
+                if part.read_units:
+                    self._add(part.table, part.index, "read", part.read_units)
+                if part.write_units:
+                    self._add(part.table, part.index, "write", part.write_units)
 
     def retried(self, call: Call, error: BaseException) -> None:
         """Take in that another attempt follows: see `dynamorm.plugin`."""
         next(self._counter(("retries", call.name, call.table, attempt_class(None, error))))
 
-    def _count_units(self, call: Call, reply: Reply) -> None:
-        known = self._shared.units
-        for part in consumed(call, reply):
-            for direction, units in (("read", part.read_units), ("write", part.write_units)):
-                if units:
-                    labels = (part.table, part.index or "", direction)
-                    if labels not in known:
-                        if len(known) < self._most:
-                            known.add(labels)
-                        else:
-                            labels = (OTHER, "", direction)
-                    self._shared.families.add("consumed_units", labels, units)
+    def _add(self, table: str, index: str | None, direction: str, units: float) -> None:
+        key = table, index, direction
+        series = self._shared.units.get(key)
+        if series is None:
+            series = self._units(key)
+        series.append(units)
+        if len(series) >= HELD:
+            series.fold()
 
-    def _durations(self, key: tuple[Any, ...]) -> Durations:
+    def _units(self, key: tuple[str, str | None, str]) -> Series:
+        """A series of units that is not known yet."""
+        table, index, direction = key
+        known, families = self._shared.units, self._shared.families
+        if len(known) < self._most:
+            return known.setdefault(key, families.amounts("consumed_units", (table, index or "", direction)))
+        return families.amounts("consumed_units", (OTHER, "", direction))
+
+    def _durations(self, key: tuple[Any, ...]) -> Series:
         """A series of durations that is not known yet."""
         verb, model, table, outcome, scope = key
         known, families = self._shared.durations, self._shared.families
@@ -180,6 +196,8 @@ def _shared_on(registry: Any, bounds: tuple[float, ...], scope: str | None) -> _
                     "this registry has collectors called dynamorm_... that are not of a MetricsPlugin: give it another"
                     " registry, or unregister them"
                 ) from error
+        else:
+            known.show_on(registry)
         if known.settings != (bounds, scope):
             raise ConfigError(
                 "another MetricsPlugin on this registry has other buckets, or another scope, and they share one collector:"
