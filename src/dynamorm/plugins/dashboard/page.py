@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
-from .charts import bar, highest, lines
+from .charts import bar, by_tens, even, lines
 from .markup import Markup, document, element, joined
+from .parts import filled, panel, place, table, tone, verb
 from .words import absent, ago, amount, clock, dollars, gauge, seconds, share
 
-_WELL: Final = {"ok": "good", "rejected": "", "cancelled": "", "throttled": "warn"}
-"""The tones of outcomes; the others are bad."""
-_STATES: Final = {"closed": "good", "half_open": "warn", "half-open": "warn", "open": "bad"}
+_REFUSED: Final = (
+    "rejected", "cancelled", "condition", "conflict", "in_progress", "mismatch", "not_found", "in_use", "validation", "abandoned",
+)  # fmt: skip
+_WELL: Final = {"ok": "good", "throttled": "warn", **dict.fromkeys(_REFUSED, "")}
+"""The tones of what verbs and requests came to: what was refused is no fault, and all others are."""
+_STATES: Final = {"closed": "good", "half-open": "warn", "open": "bad"}
 
 
 def page(told: dict[str, Any]) -> str:
@@ -42,47 +45,14 @@ def figures(told: dict[str, Any]) -> Markup:
         _waits(told),
         _verbs(told),
         _ends(told),
-        _hot_keys(told),
-        _moment(told),
         _cost(told),
+        _moment(told),
+        _hot_keys(told),
         _seen(told, "slowest", "Slow operations", "the slowest of the last 10 minutes"),
         _seen(told, "last", "Last operations", "the newest first; keys and values are not kept"),
         id="figures",
         data_at=f"{told['at']:.0f}",
     )
-
-
-# What panels are made of
-
-
-def _panel(told: dict[str, Any], part: str, title: str, note: str, *content: Any, wide: str = "") -> Markup:
-    """A panel; without content it says why, and what switches its source on."""
-    if not content:
-        why, code = absent(told, part)
-        content = (element("p", why, " ", element("code", code) if code else "", class_="none"),)
-    heading = element("h2", title, element("small", note) if note else "")
-    return element("section", heading, *content, class_=f"panel {wide}".strip(), id=_id(title))
-
-
-def _id(title: str) -> str:
-    return title.lower().replace(" ", "-")
-
-
-Column = tuple[str, str]
-"""The heading of a column, and its classes: ``num`` for numbers, ``extra`` for what a narrow screen leaves out."""
-
-
-def _table(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> Markup:
-    heads = (element("th", name, class_=kind or None, scope="col") for name, kind in columns)
-    body = (
-        element("tr", *(element("td", cell, class_=kind or None) for (_, kind), cell in zip(columns, row, strict=True)))
-        for row in rows
-    )
-    return element("table", element("thead", element("tr", *heads)), element("tbody", *body))
-
-
-def _tone(text: str, tone: str) -> Markup:
-    return element("span", text, class_=f"tone {tone}".strip())
 
 
 # The panels
@@ -92,14 +62,14 @@ def _tiles(told: dict[str, Any]) -> Markup:
     metrics, gauges = told["metrics"] or {}, told["gauges"] or {}
     window = metrics.get("window") or {}
     states = list((told["breaker"] or {}).values())
-    worst = next((state for state in ("open", "half_open", "closed") if state in states), "none")
+    worst = next((state for state in ("open", "half-open", "closed") if state in states), "none")
     rate = window.get("error_rate")
     tiles = [
         ("Verbs per second", amount(metrics.get("qps")), "last 10 s", ""),
-        ("Half within", seconds(window.get("p50")), "p50, last 60 s", ""),
-        ("99 % within", seconds(window.get("p99")), "p99, last 60 s", ""),
+        ("Latency, p50", seconds(window.get("p50")), "last 60 s", ""),
+        ("Latency, p99", seconds(window.get("p99")), "last 60 s", ""),
         ("Errors", share(rate), "last 60 s", "bad" if rate else ""),
-        ("Breaker", worst.replace("_", "-"), "reads, writes, streams", _STATES.get(worst, "")),
+        ("Breaker", worst, "reads, writes, streams", _STATES.get(worst, "")),
         ("Connections", amount(gauges.get("pool_busy")), f"busy, of {amount(gauges.get('pool_connections_max'))}", ""),
     ]
     return element(
@@ -114,56 +84,42 @@ def _tiles(told: dict[str, Any]) -> Markup:
     )
 
 
-def _drawn(told: dict[str, Any], drawing: Markup, top: str) -> tuple[Any, ...]:
-    """A drawing with its scale; nothing while there are too few samples."""
+def _drawn(told: dict[str, Any], drawing: Markup) -> tuple[Any, ...]:
+    """A drawing with its ends; a word while there are too few samples."""
     samples = told["history"]
+    if told["metrics"] is None:
+        return ()
     if len(samples) < 2:
         return (element("p", "The lines begin after a few seconds.", class_="none"),)
-    scale = element("p", element("span", top), class_="scale")
-    ends = element("p", element("span", ago(samples[0][0], told["at"])), element("span", "now"), class_="scale")
-    return scale, drawing, ends
+    return drawing, element("p", element("span", ago(samples[0][0], told["at"])), element("span", "now"), class_="ends")
 
 
 def _rates(told: dict[str, Any]) -> Markup:
     rates = [(sample[0], sample[1]) for sample in told["history"]]
-    top = highest([rate for _, rate in rates])
-    drawing = lines([("first", rates)], top, "verbs per second over time")
-    content = _drawn(told, drawing, f"{amount(top)} per second") if told["metrics"] else ()
-    return _panel(told, "metrics", "Verbs per second", "", *content, wide="half chart")
+    drawing = lines([("first", rates)], even([rate for _, rate in rates]), "verbs per second over time")
+    return panel(told, "metrics", "Verbs per second", "", *_drawn(told, drawing), wide="half chart")
 
 
 def _waits(told: dict[str, Any]) -> Markup:
-    half = [(sample[0], sample[2]) for sample in told["history"]]
-    most = [(sample[0], sample[3]) for sample in told["history"]]
-    top = highest([value for _, value in (*half, *most)])
-    drawing = lines([("second", most), ("first", half)], top, "latencies over time")
-    content = _drawn(told, drawing, seconds(top)) if told["metrics"] else ()
+    half, most = ([(sample[0], sample[at]) for sample in told["history"] if sample[at] > 0] for at in (2, 3))
+    scale = by_tens([value for _, value in (*half, *most)])
+    drawing = lines([("second", most), ("first", half)], scale, "latencies over time")
     legend = joined(element("span", "p50", class_="key first"), element("span", "p99", class_="key second"))
-    heading = element("h2", "Latency", element("small", legend))
-    if not content:
-        return _panel(told, "metrics", "Latency", "", wide="half chart")
-    return element("section", heading, *content, class_="panel half chart", id=_id("Latency"))
+    return panel(told, "metrics", "Latency", legend, *_drawn(told, drawing), wide="half chart")
 
 
 def _verbs(told: dict[str, Any]) -> Markup:
     columns = [
-        ("model", ""), ("verb", ""), ("count", "num"), ("p50", "num"), ("p90", "num extra"), ("p99", "num"), ("errors", "num"),
+        ("verb", "first"), ("count", "num"), ("p50", "num"), ("p90", "num extra"), ("p99", "num"), ("errors", "num"),
     ]  # fmt: skip
     rows = [
         [
-            row["model"] or "(several)", row["verb"], amount(row["count"]), seconds(row["p50"]), seconds(row["p90"]),
-            seconds(row["p99"]), _tone(share(row["error_rate"]), "bad" if row["error_rate"] else ""),
+            verb(row["verb"], row["model"] or "(several)"), amount(row["count"]), seconds(row["p50"]), seconds(row["p90"]),
+            seconds(row["p99"]), tone(share(row["error_rate"]), "bad" if row["error_rate"] else ""),
         ]
         for row in (told["metrics"] or {}).get("verbs", ())
     ]  # fmt: skip
-    return _panel(told, "metrics", "Verbs", "last 60 s", *_filled(told["metrics"], columns, rows), wide="two")
-
-
-def _filled(part: Any, columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
-    """A table, what stands for one without rows, or nothing where there is no source."""
-    if part is None:
-        return ()
-    return (_table(columns, rows) if rows else element("p", "Nothing yet.", class_="none"),)
+    return panel(told, "metrics", "Verbs", "last 60 s", *filled(told["metrics"], columns, rows), wide="two")
 
 
 def _ends(told: dict[str, Any]) -> Markup:
@@ -177,48 +133,45 @@ def _ends(told: dict[str, Any]) -> Markup:
         if counts:
             total = sum(counts.values()) or 1.0
             rows = [
-                [_tone(kind, _WELL.get(kind, "bad")), bar(count / total), amount(count)]
+                [tone(kind, _WELL.get(kind, "bad")), bar(count / total), amount(count)]
                 for kind, count in sorted(counts.items(), key=lambda item: -item[1])
             ]
-            content += [element("h3", title), _table([("", "name"), ("", "wide"), ("", "num")], rows)]
+            content += [element("h3", title), table([("", "name"), ("", "wide"), ("", "num")], rows)]
     if told["metrics"] and not content:
         content.append(element("p", "Nothing yet.", class_="none"))
-    return _panel(told, "metrics", "Errors", "since counting began", *content)
+    return panel(told, "metrics", "Errors and retries", "since counting began", *content)
 
 
 def _moment(told: dict[str, Any]) -> Markup:
     states = told["breaker"]
     rows: list[list[Any]] = [
-        [f"breaker, {scope}", _tone(state.replace("_", "-"), _STATES.get(state, ""))]
-        for scope, state in (states or {}).items()
+        [f"breaker, {scope}", tone(state, _STATES.get(state, ""))] for scope, state in (states or {}).items()
     ]
     rows += [list(gauge(name, value)) for name, value in (told["gauges"] or {}).items() if name != "breaker_state"]
-    content: list[Any] = [_table([("", ""), ("", "num")], rows)] if rows else []
+    content: list[Any] = [table([("", ""), ("", "num")], rows)] if rows else []
     if states is None and content:
         why, code = absent(told, "breaker")
         content.append(element("p", why, " ", element("code", code) if code else "", class_="none"))
-    return _panel(told, "gauges", "Breaker and connections", "now", *content)
+    return panel(told, "gauges", "Breaker and connections", "now", *content)
 
 
 def _hot_keys(told: dict[str, Any]) -> Markup:
     columns = [
-        ("table", ""),
-        ("key (hash)", ""),
-        ("share", "num"),
-        ("per second", "num extra"),
-        ("throttled", "num extra"),
+        ("table", "first"), ("key (hash)", "hash"), ("share", "num"), ("per second", "num extra"), ("throttled", "num extra"),
+    ]  # fmt: skip
+    found = told["hot_keys"] or ()
+    rows = [
+        [
+            place(one["table"], one["index"]), element("code", one["hash"]),
+            tone(share(one["share"]), "warn" if one["advice"] else ""), amount(one["per_second"]), share(one["throttled"]),
+        ]
+        for one in found
+    ]  # fmt: skip
+    advice = [
+        element("p", element("code", one["hash"]), " ", one["advice"], class_="none") for one in found if one["advice"]
     ]
-    rows: list[list[Any]] = []
-    for one in told["hot_keys"] or ():
-        place = one["table"] if one["index"] is None else f"{one['table']} / {one['index']}"
-        name = joined(place, element("small", one["advice"], class_="advice") if one["advice"] else "")
-        rows.append(
-            [
-                name, element("code", one["hash"]), _tone(share(one["share"]), "warn" if one["advice"] else ""),
-                amount(one["per_second"]), share(one["throttled"]),
-            ]
-        )  # fmt: skip
-    return _panel(told, "hot_keys", "Hot keys", "lately", *_filled(told["hot_keys"], columns, rows), wide="two")
+    content = filled(told["hot_keys"], columns, rows)
+    return panel(told, "hot_keys", "Hot keys", "lately", *content, *advice, wide="all")
 
 
 def _cost(told: dict[str, Any]) -> Markup:
@@ -233,13 +186,13 @@ def _cost(told: dict[str, Any]) -> Markup:
         ]
         for row in (cost or {}).get("rows", ())
     ]  # fmt: skip
-    content = list(_filled(cost, columns, rows))
+    content = list(filled(cost, columns, rows))
     if rows:
         total = ["all", "", *(amount(cost[name]) for name in ("read", "write"))]
         rows.append([element("b", cell) for cell in (*total, dollars(cost["dollars"]), dollars(cost["monthly"]))])
-        content = [_table(columns, rows), element("p", _said_of(cost), class_="none")]
+        content = [table(columns, rows), element("p", _said_of(cost), class_="none")]
     note = f"measured for {seconds(cost['seconds'])}" if cost else ""
-    return _panel(told, "cost", "Cost", note, *content, wide="two")
+    return panel(told, "cost", "Cost", note, *content, wide="two")
 
 
 def _said_of(cost: dict[str, Any]) -> str:
@@ -253,15 +206,14 @@ def _seen(told: dict[str, Any], part: str, title: str, note: str) -> Markup:
     columns = [("when", ""), ("verb", ""), ("took", "num"), ("attempts", "num extra"), ("outcome", "")]
     rows = []
     for one in told[part] or ():
-        place = one["model"] or one["table"] or "(several)"
-        where = place if one["index"] is None else f"{place} / {one['index']}"
+        of = one["model"] or one["table"] or "(several)"
         end = one["outcome"] if one["error"] is None else joined(one["outcome"], " ", element("small", one["error"]))
         rows.append(
             [
                 element("time", ago(one["at"], told["at"]), title=clock(one["at"])),
-                joined(one["verb"], " ", element("small", where, title=one["table"])),
+                verb(one["verb"], place(of, one["index"]), one["table"]),
                 seconds(one["seconds"]), amount(one["attempts"]),
                 element("span", end, class_=f"tone {_WELL.get(one['outcome'], 'bad')}".strip()),
             ]
         )  # fmt: skip
-    return _panel(told, part, title, note, *_filled(told[part], columns, rows), wide="half")
+    return panel(told, part, title, note, *filled(told[part], columns, rows), wide="half")

@@ -18,7 +18,7 @@ _TONES: Final = {
     "cancelled": "",
     "throttled": "yellow",
     "closed": "green",
-    "half_open": "yellow",
+    "half-open": "yellow",
 }
 _SHOWN: Final = 8
 """Rows of each table: a terminal is not high."""
@@ -60,8 +60,9 @@ def _head(told: dict[str, Any]) -> Text:
     rate = window.get("error_rate")
     line = Text()
     line.append_text(
-        _text(f"DynamORM  {told.get('region') or ''}  process {told.get('pid')}  {clock(told['at'])}\n", "bold")
+        _text(f"DynamORM  {told.get('region') or ''}  process {told.get('pid')}  {clock(told['at'])}", "bold")
     )
+    line.append("\n")
     line.append_text(_text(f"{amount((told['metrics'] or {}).get('qps'))} verbs/s   p50 {seconds(window.get('p50'))}"))
     line.append_text(_text(f"   p99 {seconds(window.get('p99'))}   errors "))
     line.append_text(_text(share(rate), "bold red" if rate else ""))

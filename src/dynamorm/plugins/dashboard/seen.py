@@ -14,7 +14,7 @@ from dynamorm.errors.outcomes import outcome_of
 if TYPE_CHECKING:
     from dynamorm.plugin import Call, Operation
 
-LAST: Final = 50
+LAST: Final = 20
 """Verbs that are kept because they were the last ones."""
 SLOWEST: Final = 20
 """Verbs that are kept because they were the slowest."""

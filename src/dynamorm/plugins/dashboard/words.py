@@ -39,7 +39,9 @@ def amount(value: Any) -> str:
         return NOTHING
     if abs(found) >= 1e6:
         return f"{found / 1e6:,.1f} M"
-    return f"{found:,.0f}" if found == int(found) or abs(found) >= 1_000 else f"{found:.1f}"
+    if found == int(found) or abs(found) >= 1_000:
+        return f"{found:,.0f}"
+    return f"{found:.1f}" if abs(found) >= 1 else f"{found:.2f}"
 
 
 def share(value: Any) -> str:
@@ -96,7 +98,8 @@ GAUGES: Final = {
 
 def gauge(name: str, value: Any) -> tuple[str, str]:
     """A number of `db.gauges`: what it is, and how much."""
-    return GAUGES.get(name, name.replace("_", " ")), seconds(value) if name.endswith("_seconds") else amount(value)
+    shown = seconds if name.endswith("_seconds") else share if name.endswith("_share") else amount
+    return GAUGES.get(name, name.replace("_", " ")), shown(value)
 
 
 HOW: Final = {
