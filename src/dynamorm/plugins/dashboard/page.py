@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from .charts import bar, by_tens, even, lines
 from .markup import Markup, document, element, joined
-from .parts import filled, panel, place, table, tone, verb
-from .words import absent, ago, amount, clock, dollars, gauge, seconds, share
+from .parts import filled, missing, panel, place, table, tone, verb
+from .words import ago, amount, clock, dollars, gauge, seconds, share
 
 _REFUSED: Final = (
     "rejected", "cancelled", "condition", "conflict", "in_progress", "mismatch", "not_found", "in_use", "validation", "abandoned",
@@ -149,9 +149,8 @@ def _moment(told: dict[str, Any]) -> Markup:
     ]
     rows += [list(gauge(name, value)) for name, value in (told["gauges"] or {}).items() if name != "breaker_state"]
     content: list[Any] = [table([("", ""), ("", "num")], rows)] if rows else []
-    if states is None and content:
-        why, code = absent(told, "breaker")
-        content.append(element("p", why, " ", element("code", code) if code else "", class_="none"))
+    if content:
+        content += [missing(told, part) for part in ("breaker", "gauges") if told[part] is None]
     return panel(told, "gauges", "Breaker and connections", "now", *content)
 
 

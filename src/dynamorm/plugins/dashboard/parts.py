@@ -15,10 +15,15 @@ Column = tuple[str, str]
 def panel(told: dict[str, Any], part: str, title: str, note: str, *content: Any, wide: str = "") -> Markup:
     """A panel; without content it says why, and what switches its source on."""
     if not content:
-        why, code = absent(told, part)
-        content = (element("p", why, " ", element("code", code) if code else "", class_="none"),)
+        content = (missing(told, part),)
     heading = element("h2", title, element("small", note) if note else "")
     return element("section", heading, *content, class_=f"panel {wide}".strip(), id=title.lower().replace(" ", "-"))
+
+
+def missing(told: dict[str, Any], part: str) -> Markup:
+    """Why a part is not there, and what switches it on."""
+    why, code = absent(told, part)
+    return element("p", why, " ", element("code", code) if code else "", class_="none")
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> Markup:

@@ -22,7 +22,7 @@ LATELY: Final = 600.0
 """Seconds after which a slow verb is forgotten."""
 
 _Entry: TypeAlias = "tuple[float, str, Any, str | None, str | None, float, str, str | None, int]"
-_NAMES: Final = ("at", "verb", "model", "table", "index", "seconds", "outcome", "error", "attempts")
+_NAMES: Final[tuple[str, ...]] = ("at", "verb", "model", "table", "index", "seconds", "outcome", "error", "attempts")
 
 
 class Seen:
@@ -36,7 +36,7 @@ class Seen:
         self._lock = RLock()  # reentrant: the handler of a signal may use the database
         self._last: deque[_Entry] = deque(maxlen=LAST)
         self._slowest: list[tuple[float, int, _Entry]] = []  # a heap
-        self._bar = 0.0  # what a verb must take to be among them
+        self._bar = -1.0  # what a verb must take to be among them
         self._numbers = count()
 
     def attempted(self, call: Call) -> None:
@@ -80,7 +80,7 @@ class Seen:
         with self._lock:
             self._slowest = [item for item in self._slowest if item[2][0] >= since]
             heapify(self._slowest)
-            self._bar = self._slowest[0][0] if len(self._slowest) == SLOWEST else 0.0
+            self._bar = self._slowest[0][0] if len(self._slowest) == SLOWEST else -1.0
 
     def last(self) -> list[dict[str, Any]]:
         """The last verbs as plain data, the newest first."""
@@ -103,6 +103,6 @@ def _copied(entries: deque[_Entry]) -> list[_Entry]:
 
 
 def _plain(entry: _Entry) -> dict[str, Any]:
-    found = dict(zip(_NAMES, entry, strict=True))
+    found: dict[str, Any] = dict(zip(_NAMES, entry, strict=True))
     found["model"] = "" if entry[2] is None else entry[2].__name__
     return found

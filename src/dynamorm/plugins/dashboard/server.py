@@ -40,9 +40,13 @@ class _Quiet(H11Protocol):
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens: whoever connects waits until somebody answers. Raises: ConfigError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
     try:
-        made = socket.create_server((host, port), family=family)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the port of a dashboard that has just ended
+        made.bind((host, port))
+        made.listen(MOST_CONNECTIONS)
     except (OSError, ValueError, TypeError) as error:  # these two: a name that none can be
+        made.close()
         if getattr(error, "errno", None) == errno.EADDRINUSE:
             why = f"port {port} is taken by another program: port=0 takes a free one"
         else:

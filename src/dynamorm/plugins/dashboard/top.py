@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import parse_qs, urlsplit, urlunsplit
-from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    Request,
+)
 
 import msgspec
 
@@ -27,13 +34,6 @@ _PARTS: Final = frozenset(
 
 class _NoAnswer(Exception):
     """The dashboard does not answer, or not like one: the message says why."""
-
-
-class _Stay(HTTPRedirectHandler):
-    """Follows nothing: the token is for the dashboard alone."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Another address is not asked."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +73,7 @@ def reader(url: str) -> Callable[[], dict[str, Any]]:
     token = parse_qs(parts.query).get("token", [""])[0]
     where = urlunsplit((parts.scheme, parts.netloc, f"{parts.path.rstrip('/')}/figures.json", "", ""))
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    opener = build_opener(ProxyHandler({}), _Stay)  # it is on this machine, or where the URL says
+    opener = _opener()
 
     def read() -> dict[str, Any]:
         request = Request(where, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - see above
@@ -91,6 +91,14 @@ def reader(url: str) -> Callable[[], dict[str, Any]]:
         return found
 
     return read
+
+
+def _opener() -> OpenerDirector:
+    """What asks the address itself: no proxy, and nowhere else, for the token is for the dashboard alone."""
+    opener = OpenerDirector()
+    for handler in (HTTPHandler(), HTTPSHandler(), HTTPDefaultErrorHandler(), HTTPErrorProcessor()):
+        opener.add_handler(handler)
+    return opener
 
 
 def show(read: Callable[[], dict[str, Any]], *, every: float, once: bool) -> int:

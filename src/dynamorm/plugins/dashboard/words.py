@@ -6,6 +6,8 @@ import time
 from math import isfinite
 from typing import Any, Final
 
+_FAR: Final = 1e12
+"""From here on a number is no amount of anything: it is written with its power of ten."""
 NOTHING: Final = "–"  # noqa: RUF001 - a dash is what stands for nothing in a table
 
 
@@ -27,8 +29,8 @@ def seconds(value: Any) -> str:
         return f"{found * 1e6:.0f} µs"
     if found < 0.999_5:
         return f"{found * 1e3:.{0 if found >= 0.1 else 1}f} ms"
-    if found < 100:
-        return f"{found:.2f} s"
+    if found < 100 or found >= _FAR:
+        return f"{found:.2f} s" if found < _FAR else f"{found:.0e} s"
     return f"{found / 60:.0f} min" if found < 5_400 else f"{found / 3600:.1f} h"
 
 
@@ -37,6 +39,8 @@ def amount(value: Any) -> str:
     found = number(value)
     if found is None:
         return NOTHING
+    if abs(found) >= _FAR:
+        return f"{found:.0e}"
     if abs(found) >= 1e6:
         return f"{found / 1e6:,.1f} M"
     if found == int(found) or abs(found) >= 1_000:
@@ -49,6 +53,8 @@ def share(value: Any) -> str:
     found = number(value)
     if found is None:
         return NOTHING
+    if found >= _FAR:
+        return f"{found * 100:.0e} %"
     if found == 0 or found >= 0.1:
         return f"{found * 100:.0f} %"
     return f"{found * 100:.2f} %"
@@ -63,6 +69,8 @@ def dollars(value: Any) -> str:
         return "$0"
     if found < 0.000_1:
         return "< $0.0001"
+    if found >= _FAR:
+        return f"${found:.0e}"
     return f"${found:.4f}" if found < 0.1 else f"${found:,.2f}"
 
 
@@ -74,13 +82,17 @@ def ago(value: Any, now: Any) -> str:
     passed = max(present - then, 0.0)
     if passed < 1:
         return "now"
+    if passed >= _FAR:
+        return NOTHING
     return f"{passed:.0f} s ago" if passed < 100 else f"{passed / 60:.0f} min ago"
 
 
 def clock(value: Any) -> str:
     """A time of day on this machine: ``14:03:59``."""
     found = number(value)
-    return NOTHING if found is None else time.strftime("%H:%M:%S", time.localtime(found))
+    if found is None or not 0 <= found < _FAR:
+        return NOTHING
+    return time.strftime("%H:%M:%S", time.localtime(found))
 
 
 GAUGES: Final = {
