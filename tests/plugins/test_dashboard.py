@@ -236,8 +236,8 @@ class Strange:
 
     def __init__(self, name, **members):
         self.name = name
-        for member in members:  # they are looked for in the class
-            setattr(type(self), member, members[member])
+        for member, value in members.items():
+            setattr(type(self), member, value)  # it is looked for in the class
 
     def ended(self, operation, error):
         pass
@@ -455,7 +455,7 @@ def test_the_page_is_asked_while_verbs_run(open_db, engine, face_kind):
         while not stop.is_set():
             try:
                 db.get(Payment, "p1")
-            except Exception as error:
+            except DynamORMError as error:
                 failed.append(error)
 
     workers = [threading.Thread(target=work) for _ in range(3)]

@@ -17,9 +17,10 @@ EMPTY = {
 }  # fmt: skip
 
 
-def figures(text="Payment", number=1.5):
-    """Figures with this text and this number wherever there is one."""
-    ends = {"count": number, "p50": number, "p90": number, "p99": number, "error_rate": number}
+def figures(text="Payment", number=1.5, part=None):
+    """Figures with this text and this number wherever there is one; ``part`` is what each share is."""
+    part = number if part is None else part
+    ends = {"count": number, "p50": number, "p90": number, "p99": number, "error_rate": part}
     seen = [
         {
             "at": number, "verb": text, "model": text, "table": text, "index": text, "seconds": number, "outcome": text,
@@ -31,14 +32,14 @@ def figures(text="Payment", number=1.5):
         "table": text,
         "index": text,
         "hash": text,
-        "share": number,
+        "share": part,
         "per_second": number,
         "reads": number,
         "throttled": number,
     }
     return EMPTY | {
         "region": text,
-        "history": [[10.0, number, number, number, number], [20.0, number, number, number, number]],
+        "history": [[10.0, number, number, number, part], [20.0, number, number, number, part]],
         "metrics": {
             "qps": number, "window": ends, "verbs": [{"verb": text, "model": text, **ends}], "outcomes": {text: number},
             "attempts": {text: number}, "retries": {text: number},

@@ -56,9 +56,11 @@ def _serve(db: DB, dashboard: Dashboard, work: Callable[[DB, threading.Event], N
 
 def _look(db: DB, ended: threading.Event) -> None:
     """Ask whether DynamoDB answers, every few seconds: the page shows what comes of it."""
-    while not ended.wait(_ASKED):
+    while True:
         with suppress(DynamORMError):  # it is on the page
             db.tables.names()
+        if ended.wait(_ASKED):
+            return
 
 
 def _shop(db: DB, ended: threading.Event) -> None:

@@ -61,6 +61,7 @@ def figures(told: dict[str, Any]) -> Markup:
 def _tiles(told: dict[str, Any]) -> Markup:
     metrics, gauges = told["metrics"] or {}, told["gauges"] or {}
     window = metrics.get("window") or {}
+    window = window if window.get("count") else {}  # of nothing there are no latencies
     states = list((told["breaker"] or {}).values())
     worst = next((state for state in ("open", "half-open", "closed") if state in states), "none")
     rate = window.get("error_rate")
@@ -145,7 +146,7 @@ def _ends(told: dict[str, Any]) -> Markup:
 def _moment(told: dict[str, Any]) -> Markup:
     states = told["breaker"]
     rows: list[list[Any]] = [
-        [f"breaker, {scope}", tone(state, _STATES.get(state, ""))] for scope, state in (states or {}).items()
+        [f"breaker, {scope}", tone(state, f"state {_STATES.get(state, '')}")] for scope, state in (states or {}).items()
     ]
     rows += [list(gauge(name, value)) for name, value in (told["gauges"] or {}).items() if name != "breaker_state"]
     content: list[Any] = [table([("", ""), ("", "num")], rows)] if rows else []

@@ -57,6 +57,7 @@ def _none(told: dict[str, Any], part: str, title: str) -> RenderableType:
 
 def _head(told: dict[str, Any]) -> Text:
     window = (told["metrics"] or {}).get("window") or {}
+    window = window if window.get("count") else {}  # of nothing there are no latencies
     rate = window.get("error_rate")
     line = Text()
     line.append_text(
