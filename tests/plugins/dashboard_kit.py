@@ -141,7 +141,11 @@ class Shop:
         body: dict[str, Any] = msgspec.json.decode(request.data.partition(b"\r\n\r\n")[2])
         if name == "PutItem" and b"attribute_not_exists" in request.data and lot < 0.05:
             message = "The conditional request failed"
-            return failure("ConditionalCheckFailedException", message=message, Item=body["Item"])
+            return failure(
+                "ConditionalCheckFailedException",
+                message=message,
+                Item={"id": body["Item"]["id"], "version": {"N": "7"}},
+            )
         table = "orders" if b"orders" in request.data else "payments"
         body = {"ConsumedCapacity": {"TableName": table, **_UNITS}}
         if name == "Query":
