@@ -54,7 +54,16 @@ if TYPE_CHECKING:
     from .faces.blocking.db import DB
     from .ops.verbs.batch_result import BatchFailure, BatchResult
     from .plugin import Plugin, PluginContext
-    from .plugins import BatchConfig, Cache, CacheConfig, CachingPlugin, LoggingPlugin, MetricsPlugin, TracingPlugin
+    from .plugins import (
+        BatchConfig,
+        Cache,
+        CacheConfig,
+        CachingPlugin,
+        Dashboard,
+        LoggingPlugin,
+        MetricsPlugin,
+        TracingPlugin,
+    )
     from .wire.deadlines import deadline
 
 __all__ = [
@@ -75,6 +84,7 @@ __all__ = [
     "ConditionFailed",
     "Config",
     "Credentials",
+    "Dashboard",
     "DuplicateKey",
     "DynamORMError",
     "HighThroughput",
@@ -127,6 +137,7 @@ _LAZY = {
     "CacheConfig": "plugins",
     "CachingPlugin": "plugins",
     "DB": "faces.blocking.db",
+    "Dashboard": "plugins",
     "IndexSettings": "schema.table_settings",
     "LoggingPlugin": "plugins",
     "MetricsPlugin": "plugins",

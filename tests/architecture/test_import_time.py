@@ -23,11 +23,14 @@ AVOIDABLE = {
     "multiprocessing": "never",
     "pydantic": "an adapter, on first use",
     "pytest": "dynamorm.testing.pytest_plugin only",
-    "rich": "the demo",
+    "rich": "the demo, and the dashboard in the terminal",
+    "selenium": "never",
     "ssl": "the first https endpoint",
+    "starlette": "the dashboard, when it is registered",
     "subprocess": "the embedded engine, when it is started",
     "unittest": "never",
-    "urllib.request": "never",
+    "urllib.request": "commands",
+    "uvicorn": "the dashboard, when it is registered",
     "yaml": "fixtures, on first use",
 }
 

@@ -19,7 +19,14 @@ from tests.architecture.tree import ROOT, SOURCE, within
 BESIDE = ("dynamorm.testing",)
 OWNERS = {
     # `net` and `dial` are what both drivers need of the operating system; `aio_link` names the type of its socket.
-    "socket": ("dynamorm.io.blocking", "dynamorm.io.net", "dynamorm.io.dial", "dynamorm.io.aio_link", *BESIDE),
+    "socket": (
+        "dynamorm.io.blocking",
+        "dynamorm.io.net",
+        "dynamorm.io.dial",
+        "dynamorm.io.aio_link",
+        "dynamorm.plugins.dashboard.server",
+        *BESIDE,
+    ),
     "selectors": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
     "select": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
     # `own_loop` runs what plugins await on the blocking face.
@@ -44,14 +51,19 @@ OWNERS = {
     "fastapi": ("dynamorm.adapters", *BESIDE),
     "redis": ("dynamorm.plugins.cache",),
     "requests": (),
-    # A command, which fetches a price list.
-    "urllib.request": ("dynamorm.plugins.cost.__main__",),
+    "rich": ("dynamorm.plugins.dashboard.screen", "dynamorm.plugins.dashboard.top"),
+    "starlette": ("dynamorm.plugins.dashboard.app", *BESIDE),
+    "uvicorn": ("dynamorm.plugins.dashboard.server", *BESIDE),
+    # Commands: one fetches a price list, the other asks a dashboard.
+    "urllib.request": ("dynamorm.plugins.cost.__main__", "dynamorm.plugins.dashboard.top"),
 }
 
 # What stands beside the core, on its public face.
 OUTSIDE = (
+    "dynamorm.__main__",
     "dynamorm.adapters",
     "dynamorm.cli",
+    "dynamorm.dashboard",
     "dynamorm.export",
     "dynamorm.payments",
     "dynamorm.plugins",

@@ -6,7 +6,12 @@ import ast
 import re
 
 # The places that talk to a person.
-TALKERS = ("dynamorm.cli", "dynamorm.plugins.cost.__main__")
+TALKERS = (
+    "dynamorm.cli",
+    "dynamorm.plugins.cost.__main__",
+    "dynamorm.plugins.dashboard.command",
+    "dynamorm.plugins.dashboard.top",
+)
 
 
 def test_only_the_command_line_prints(modules):

@@ -10,6 +10,7 @@ from dynamorm import AsyncDB, Attr, Model, Outcome, Presets, attr, partition_key
 from dynamorm.errors import (
     AlreadyExists,
     ConfigError,
+    DynamORMError,
     OutcomeUnknown,
     PluginError,
     PluginRefused,
@@ -522,6 +523,52 @@ def test_a_plugin_that_was_never_told_of_the_opening_is_not_told_of_the_end(engi
     face = Face(face_kind, Presets.local_development(endpoint=engine.endpoint), extensions=(Living(),))
     face.close()
     assert told == []
+
+
+def test_a_plugin_that_joined_is_told_of_the_end_also_without_an_opening(engine, made, face_kind):
+    told = []
+
+    class Living:
+        def __init__(self, name):
+            self.name = name
+
+        def joined(self, db):
+            told.append(f"{self.name} joined")
+
+        def opened(self, db):
+            told.append(f"{self.name} opened")
+
+        def closed(self, db):
+            told.append(f"{self.name} closed")
+
+    face = Face(face_kind, Presets.local_development(endpoint=engine.endpoint), extensions=(Living("first"),))
+    face.use(Living("second"))
+    face._db.close()
+    face.close()
+    assert told == ["first joined", "second joined", "second closed", "first closed"]
+
+
+def test_a_database_tells_its_plugins(plugged):
+    first, second = Diary(), Plugin()
+    db = plugged(first, second)
+    assert db.plugins == db.view(tenant="t1").plugins == (first, second)
+
+
+@pytest.mark.parametrize("given", ["a-text", 5, ["a-list"], None])
+def test_what_is_no_model_is_not_shown_to_plugins(plugged, given):
+    seen = []
+
+    class Looking:
+        name = "looking"
+
+        def ended(self, operation, error):
+            seen.append((operation.verb, operation.model, operation.table))
+
+    db = plugged(Looking())
+    for call in (lambda: db.get(given, "k"), lambda: db.exists(given, "k"), lambda: db.batch_get(given, ["k"])):
+        with pytest.raises(DynamORMError):
+            call()
+    assert seen == [("get", None, None), ("exists", None, None), ("batch_get", None, None)]
 
 
 def test_many_first_verbs_wait_for_one_opening(engine, made, key):

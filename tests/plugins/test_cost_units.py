@@ -181,6 +181,10 @@ def test_units_are_told_by_verb_model_index_and_scope(plugged, key):  # noqa: F8
     assert costs.units(model=Payment, index="").write == 1
     total = sum(costs.units(index=name).write for name in ("", "by-merchant", "by-note"))
     assert total == costs.units().write
+    rows = costs.by_model_and_scope()
+    assert list(rows) == [("Order", "tenant=t2, user=u"), ("Payment", ""), ("Payment", "tenant=t1")]
+    assert rows["Payment", "tenant=t1"] == costs.units(tenant="t1")
+    assert sum(units.write for units in rows.values()) == costs.units().write
     if costs.units(index="by-merchant").write:  # where the engine tells of indexes
         assert costs.units(index="by-merchant").write == 1
 

@@ -49,6 +49,14 @@ class Face:
         """
         return self._session.config
 
+    @property
+    def plugins(self) -> tuple[Any, ...]:
+        """The plugins of this database, outermost first; a view has those of its database.
+
+        Example: ``[plugin.name for plugin in db.plugins]``
+        """
+        return self._session.plugins
+
     def use(self, *plugins: Any, on_error: Literal["log", "raise_after"] = "log") -> None:
         """Register plugins, outermost first; to be called before the first call of the database.
 

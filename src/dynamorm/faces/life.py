@@ -1,7 +1,7 @@
 """Tells plugins that their database is opened and closed. Loaded only where a plugin wants to know.
 
 A plugin is told before the first verb that begins after it was registered, or where a ``with`` block begins; and that the
-database is closed only where it was told before.
+database is closed only where it was told before, or was asked when it was registered (``joined``), for it may have begun there.
 """
 
 from __future__ import annotations
@@ -56,10 +56,13 @@ class Life:
                     yield from _told(plugin, "opened", self._face)
                 finally:
                     _TELLING.reset(token)
-                self._opened.append(self.waiting.pop(0))
+                if self.waiting and self.waiting[0] is plugin:  # else it was told of the end meanwhile
+                    self._opened.append(self.waiting.pop(0))
 
     def closed(self) -> Flow[None]:
-        """Tell those that were told before, the last one first. What fails is logged."""
+        """Tell those that were told before or have ``joined``, the last one first. What fails is logged."""
+        waiting, self.waiting = self.waiting, []
+        self._opened += [one for one in waiting if getattr(one, "joined", None) is not None]
         while self._opened:
             plugin = self._opened.pop()
             try:

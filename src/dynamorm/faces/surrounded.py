@@ -37,8 +37,13 @@ def _of_model(session: Session, verb: str, model: Any, key: Callable[[], Any] = 
     try:
         table = session.plan(model).table
     except Exception:  # noqa: BLE001 - as above
-        table = None
+        model, table = _class(model), None
     return Operation(verb, model, table, session.scope, session.channel.clock.monotonic(), key)
+
+
+def _class(model: Any) -> type[Any] | None:
+    """A class as it is; None for what is none, which may be a value and is nothing that plugins should show."""
+    return model if isinstance(model, type) else None
 
 
 def _by_key(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
@@ -46,7 +51,7 @@ def _by_key(session: Session, verb: str, args: Arguments, _: Named) -> Operation
     try:  # as `_of_model`, in this frame: these are the quickest verbs
         table = session.plan(model).table
     except Exception:  # noqa: BLE001 - as there
-        table = None
+        model, table = _class(model), None
     key = partial(_key, session, args)
     return Operation(verb, model, table, session.scope, session.channel.clock.monotonic(), key)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .cache import CachingPlugin as CachingPlugin
     from .capacity import CapacityLimiter as CapacityLimiter
     from .cost import CostPlugin as CostPlugin
+    from .dashboard import Dashboard as Dashboard
     from .hedging import Hedging as Hedging
     from .hot_keys import HotKeys as HotKeys
     from .lint import DevelopmentLint as DevelopmentLint
@@ -33,6 +34,7 @@ _HOMES = {
     "CapacityLimiter": "capacity",
     "CircuitBreaker": "breaker",
     "CostPlugin": "cost",
+    "Dashboard": "dashboard",
     "DevelopmentLint": "lint",
     "Hedging": "hedging",
     "HotKeys": "hot_keys",

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from dynamorm.errors import ValidationError
 
-from .ledger import ESTIMATED, REPORTED, UNCERTAIN, Key, Ledger
+from .ledger import ESTIMATED, MISSING, REPORTED, UNCERTAIN, Key, Ledger
 
 Tables = Mapping[str, tuple[type[Any], ...]]
 """The models that are stored in each table, as far as they were used."""
@@ -97,6 +97,23 @@ class CostReport:
         Example: ``db.costs().units(model=Payment, index="by-merchant").write``
         """
         return _sum(self._ledger, self._tables, REPORTED, verb, model, index, scope)
+
+    def by_model_and_scope(self) -> dict[tuple[str, str], Units]:
+        """The units by the name of the model and by scope (``"tenant=t1"``, ``""`` without): all that a request is paid by.
+
+        What the service reported, and what is estimated where it tells nothing. A table that several models share stands
+        for them.
+
+        Example: ``db.costs().by_model_and_scope()["Payment", "tenant=t1"].read``
+        """
+        found: dict[tuple[str, str], list[Decimal]] = {}
+        for key, units in self._ledger.rows():
+            model, scope = model_of(key, self._tables), ", ".join(f"{name}={value}" for name, value in key.scope)
+            sums = found.setdefault((key.table if model is None else model.__name__, scope), [Decimal(0)] * 3)
+            sums[0] += Decimal(units[REPORTED]) + Decimal(units[MISSING])
+            sums[1] += Decimal(units[REPORTED + 1]) + Decimal(units[MISSING + 1])
+            sums[2] += Decimal(units[UNCERTAIN]) + Decimal(units[UNCERTAIN + 1])
+        return {name: Units(*found[name]) for name in sorted(found)}
 
     def reset(self) -> None:
         """Begin anew, now. Cost alerts go on with what they know of this month."""

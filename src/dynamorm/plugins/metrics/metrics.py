@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from math import inf
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from dynamorm.errors.outcomes import outcome_of
 from dynamorm.plugin import attempt_class, consumed
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dynamorm.effects import Reply
     from dynamorm.plugin import Call, Operation
     from dynamorm.wire.consumed import ConsumedCapacity
+
+_Label = TypeVar("_Label", str, tuple[str, str])
 
 WINDOW: Final = 60
 """Seconds that latencies and the rate of errors are told of."""
@@ -243,8 +245,15 @@ class Metrics:
         """
         return self._by(lambda key: OTHER if key[1] is OTHER else self._tables.get(key[1], ""))
 
-    def _by(self, label: Callable[[_Key], str]) -> dict[str, Figures]:
-        groups: dict[str, list[tuple[_Key, Histogram]]] = {}
+    def by_verb_and_model(self) -> dict[tuple[str, str], Figures]:
+        """The verbs of the last 60 s by their name and that of their model; ``""`` for those of several.
+
+        Example: ``db.metrics().by_verb_and_model()["get", "Payment"].percentile(0.99)``
+        """
+        return self._by(lambda key: (key[0], _label(key[1])))
+
+    def _by(self, label: Callable[[_Key], _Label]) -> dict[_Label, Figures]:
+        groups: dict[_Label, list[tuple[_Key, Histogram]]] = {}
         for key, histogram in self._parts(WINDOW)[1]:
             groups.setdefault(label(key), []).append((key, histogram))
         return {name: _figures(groups[name]) for name in sorted(groups)}

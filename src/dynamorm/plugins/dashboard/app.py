@@ -1,0 +1,57 @@
+"""The application: what is answered under which path. Who may ask is not its business, see `guard`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.json import encode
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from dynamorm.log import FailureLog
+
+from . import page
+
+_FILES: Final = {"dashboard.css": "text/css", "dashboard.js": "text/javascript"}
+
+
+def application(figures: Callable[[], dict[str, Any] | None]) -> Starlette:
+    """The application that shows ``figures``; these are None where the database is gone."""
+    failed = FailureLog("dashboard", "the page")
+
+    def answering(show: Callable[[dict[str, Any]], Response]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(
+            request: Request,
+        ) -> Response:  # on the loop of the dashboard's own thread, where it may take its time
+            del request
+            try:
+                told = figures()
+                return PlainTextResponse("The database is closed.\n", 503) if told is None else show(told)
+            except Exception as error:  # noqa: BLE001 - an answer never holds what an error says: it may be a value
+                failed(error)
+                return PlainTextResponse("The figures could not be shown.\n", 500)
+
+        return answer
+
+    return Starlette(
+        routes=[
+            Route("/", answering(lambda told: HTMLResponse(page.page(told)))),
+            Route("/panels", answering(lambda told: HTMLResponse(page.figures(told)))),
+            Route("/figures.json", answering(lambda told: Response(encode(told), media_type="application/json"))),
+            *(Route(f"/{name}", _file(name, kind)) for name, kind in _FILES.items()),
+        ]
+    )
+
+
+def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    content = Path(__file__).with_name(name).read_bytes()
+
+    async def answer(request: Request) -> Response:
+        del request
+        return Response(content, media_type=kind)
+
+    return answer

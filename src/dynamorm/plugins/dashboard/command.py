@@ -1,0 +1,81 @@
+"""``python -m dynamorm.dashboard``: opens a database, tells the URL of its page, and serves it until Ctrl-C.
+
+A page shows what its own process does. So a program has its dashboard by ``db.use(Dashboard())``; this command is to see
+whether the settings of the environment reach DynamoDB (it asks for the names of the tables every few seconds), or, with
+``--demo``, what a page looks like: on the embedded engine, which needs no AWS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from dynamorm import DB, CircuitBreakerConfig, Config, DynamORMError, Presets
+from dynamorm.errors import ConfigError
+from dynamorm.plugins import CostPlugin, HotKeys
+
+from .plugin import Dashboard
+
+_ASKED: Final = 5.0
+"""Seconds between two questions for the tables."""
+
+
+def main(arguments: Sequence[str] | None = None, ended: threading.Event | None = None) -> int:
+    """Run the command until ``ended`` is set, or it is interrupted. Returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dynamorm.dashboard", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--demo", action="store_true", help="requests of a made-up shop on the embedded engine")
+    parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
+    given = parser.parse_args(arguments)
+    ended = _until_stopped() if ended is None else ended
+    try:
+        dashboard = Dashboard(port=given.port)
+        config = Presets.local_development() if given.demo else Config.from_env()
+        config = config.replace(circuit_breaker=config.circuit_breaker or CircuitBreakerConfig())
+        with DB(config, extensions=(CostPlugin(), HotKeys(every=1), dashboard)) as db:
+            _serve(db, dashboard, _shop if given.demo else _look, ended)
+    except DynamORMError as error:
+        hint = " (--demo needs no settings)" if isinstance(error, ConfigError) and not given.demo else ""
+        print(f"refused: {error.message}{hint}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _serve(db: DB, dashboard: Dashboard, work: Callable[[DB, threading.Event], None], ended: threading.Event) -> None:
+    print(f"the dashboard is at {dashboard.url}", flush=True)
+    print(f"in the terminal: python -m dynamorm top '{dashboard.url}'", flush=True)
+    print("Ctrl-C ends it. In a program: db.use(Dashboard())", flush=True)
+    work(db, ended)
+
+
+def _look(db: DB, ended: threading.Event) -> None:
+    """Ask whether DynamoDB answers, every few seconds: the page shows what comes of it."""
+    while True:
+        with suppress(DynamORMError):  # it is on the page
+            db.tables.names()
+        if ended.wait(_ASKED):
+            return
+
+
+def _shop(db: DB, ended: threading.Event) -> None:
+    from .shop import run  # only for the demo
+
+    run(db, ended)
+
+
+def _until_stopped() -> threading.Event:
+    """An event that is set by Ctrl-C, and when the process is asked to end."""
+    ended = threading.Event()
+
+    def stop(*_: Any) -> None:
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return ended
