@@ -10,6 +10,7 @@ import ast
 import asyncio
 import inspect
 import re
+import secrets
 import sys
 import types
 from pathlib import Path
@@ -55,6 +56,7 @@ def test_every_block_runs(page, page_module, monkeypatch):
         # `DB()` and the presets of a page work on the page's own tables.
         monkeypatch.setenv("DYNAMODB_ENDPOINT", db._session.config.endpoint)
         monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", settings["table_prefix"])
+        monkeypatch.setenv("SPOOL_KEY", secrets.token_hex(32))  # which a page takes from where secrets are kept
         vars(page_module).update(db=db, async_db=async_db)
         try:
             for line, code, is_run in found:

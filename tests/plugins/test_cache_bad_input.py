@@ -88,7 +88,10 @@ def test_a_cluster_is_refused():
 
 def test_production_needs_a_key_for_redis():
     config = Presets.production(
-        region="eu-west-1", credentials=Credentials("AKIAIOSFODNN7EXAMPLE", "x" * 40), cursor_key=b"c" * 32
+        region="eu-west-1",
+        credentials=Credentials("AKIAIOSFODNN7EXAMPLE", "x" * 40),
+        cursor_key=b"c" * 32,
+        account_id="123456789012",
     )
     with pytest.raises(ConfigError, match="in production needs CacheConfig"):
         DB(config).use(CachingPlugin(redis.Redis()))

@@ -33,8 +33,6 @@ class Items(Protocol):
 
     max_bytes: int
     latest: float
-    proven: bool
-    models: tuple[type[Any], ...]
 
     @property
     def most(self) -> int:
@@ -55,6 +53,10 @@ class Items(Protocol):
 
     def send(self, items: Sequence[Any]) -> Any:
         """The flow that sends items."""
+        ...
+
+    def spooled(self, models: tuple[type[Any], ...]) -> None:
+        """From now on a spool keeps the items; ``models`` are classes that no module has."""
         ...
 
     def record(self, item: Any) -> bytes:
@@ -90,7 +92,7 @@ class Work:
         self.is_forked: bool = False
         path = self.config.path
         if path is not None:
-            items.proven, items.models = True, self.config.spool_models
+            items.spooled(self.config.spool_models)
             self.spool = Spool(path, self.config.spool_key)
             self.queue.synced = self.spool.synced
         _live.add(self)

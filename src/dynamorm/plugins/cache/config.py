@@ -37,7 +37,7 @@ class CacheConfig:
     - ``mac_key``: at least 16 secret bytes, the same in all processes that share a Redis. Without it each process reads only
       what it has written itself; ``Presets.production()`` requires it for Redis.
     - ``missing``: keep also that nothing was found.
-    - ``namespace``: goes into each key, for several programs or accounts with one Redis.
+    - ``namespace``: goes into each key, for several programs with one Redis, or accounts that are not named: one for each.
     - ``timeout``: seconds that Redis may take for one command; then it is left alone for a while.
 
     Raises: ConfigError for what is none of these.

@@ -23,6 +23,7 @@ from .tables import Tables
 from .writes import writing
 
 if TYPE_CHECKING:
+    from dynamorm.config.identity import DatabaseIdentity
     from dynamorm.effects import Flow
     from dynamorm.plugin import Call, CallFlow, Operation, VerbFlow
     from dynamorm.schema.schema import Schema
@@ -66,7 +67,7 @@ class Cache:
 
     Objects are made anew from the kept answer each time, so that none is shared; fields that are encrypted stay so.
     An answer is never older than a write of this database that has ended; writes of others are seen when ``ttl`` is over.
-    Databases of one endpoint may share a cache.
+    Objects of one database may share a cache, a DB and an AsyncDB too; another database is refused.
     Answers to ``consistent=True`` are not kept, nor is anything that a write relies on.
 
     Raises: ConfigError for a config that is none; and from ``db.use`` for a database that it does not suit.
@@ -89,7 +90,7 @@ class Cache:
         self._flights = Flights()
         self._counts = _Counts()
         self._store: Memory | Shared = Memory(self.config)
-        self._place: tuple[Any, ...] | None = None
+        self._place: DatabaseIdentity | None = None
         self._prefix = ""
 
     def stats(self) -> CacheStats:
@@ -104,14 +105,14 @@ class Cache:
 
     def joined(self, db: Any) -> None:
         """Refuse a database that it does not suit. Raises: ConfigError."""
-        config = db.config
-        place = config.resolve_endpoint(), config.table_prefix
+        place = db.config.identity()
         if self._place not in (None, place):
             raise ConfigError(
-                f"this {type(self).__name__} is in use for another database, whose tables may have the same names: make one"
-                " for each"
+                f"this {type(self).__name__} is in use for another database, or for one of which nobody knows whether it is the"
+                " same (another endpoint, Region, table_prefix or account, or other credentials): make one for each, or name"
+                " the account of both, Config(account_id='123456789012')"
             )
-        self._place, self._prefix = place, config.table_prefix
+        self._place, self._prefix = place, place.table_prefix
 
     def operation(self, next: VerbFlow) -> VerbFlow:
         """Calls tell their verbs where a plugin looks at verbs; nothing is done with them here."""
