@@ -17,7 +17,7 @@ from dynamorm.config.checks import check, check_names
 from dynamorm.config.circuit_breaker import CircuitBreakerConfig
 from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.config.endpoint import parse_endpoint, region_of
-from dynamorm.config.parts import Credentials, CredentialsProvider, HighThroughput, Settings
+from dynamorm.config.parts import ConfigSettings, Credentials, CredentialsProvider, HighThroughput
 from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
+class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings):
     """Everything a database object needs to know. Frozen; checked when made; safe by default.
 
     Where and who:

@@ -36,8 +36,9 @@ class BatchItems:
     max_bytes: int = MAX_BYTES
     latest: float = LATEST.total_seconds()
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, driver: Any = None) -> None:
         self._session = session
+        self._driver = driver
         self._plans: dict[type, Any] = {}
         self.proven: bool = False
         self.database: str = ""
@@ -89,6 +90,14 @@ class BatchItems:
             return verbs.delete.delete(session, subject, key, {}, condition=None, must_exist=False, returning=None)
 
         return flow
+
+    def check_open(self) -> None:
+        """Refuse an item that nobody would send any more. Raises: ConfigError once the database was closed."""
+        pool = getattr(self._driver, "pool", None)  # the driver of a dry run has none
+        if pool is not None and pool.closed:
+            raise ConfigError(
+                "the database of this batcher was closed: nothing was added; close a batcher before its database"
+            )
 
     def spooled(self, models: tuple[type[Any], ...]) -> None:
         """From now on a spool keeps the items. Raises: ConfigError where the account is not known that they belong to."""

@@ -73,7 +73,7 @@ class AsyncShipped(AsyncMany):
         """
         from ..batch_items import BatchItems  # only who has a batcher needs it
 
-        return self._shipped().AsyncBatcher(BatchItems(self._session), self._io.run, config)
+        return self._shipped().AsyncBatcher(BatchItems(self._session, self._io), self._io.run, config)
 
     def costs(self) -> CostReport:
         """The capacity units that have been taken, by verb, model, index and scope.

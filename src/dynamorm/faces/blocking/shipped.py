@@ -72,7 +72,7 @@ class Shipped(Many):
         """
         from ..batch_items import BatchItems  # only who has a batcher needs it
 
-        return self._shipped().Batcher(BatchItems(self._session), self._io.run, config)
+        return self._shipped().Batcher(BatchItems(self._session, self._io), self._io.run, config)
 
     def costs(self) -> CostReport:
         """The capacity units that have been taken, by verb, model, index and scope.

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from dynamorm.arguments import check_choice, check_count, check_seconds
+from dynamorm.arguments import Settings, check_choice, check_count, check_seconds
 from dynamorm.errors import ConfigError
 
 _KEY = 32
 """Bytes of a key of AES-256."""
 
 
-class BatchConfig(Struct, frozen=True, kw_only=True):
+class BatchConfig(Struct, frozen=True, kw_only=True, metaclass=Settings):
     """How a batcher works. Times are seconds, or timedeltas.
 
     Attributes:

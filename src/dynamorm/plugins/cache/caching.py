@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import iscoroutinefunction
 from os import urandom
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Never
 
 from dynamorm.errors import ConfigError
 from dynamorm.log import logger
@@ -39,8 +39,8 @@ class CachingPlugin(Cache):
     closed: Callable[[Any], Any]
     """Ends the connections, with the database: a coroutine function for asyncio, so it is given by the client's face."""
 
-    def __init__(self, redis: Any, config: CacheConfig | None = None) -> None:
-        super().__init__(config)
+    def __init__(self, redis: Any, config: CacheConfig | None = None, **settings: Never) -> None:
+        super().__init__(config, **settings)
         if isinstance(redis, (CacheConfig, str, type)) or not callable(getattr(redis, "execute_command", None)):
             given = redis.__name__ if isinstance(redis, type) else type(redis).__name__
             raise ConfigError(

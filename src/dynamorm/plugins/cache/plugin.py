@@ -5,15 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from hashlib import blake2b
 from random import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Never, NoReturn
 
 from msgspec import Struct
 
-from dynamorm.errors import ConfigError, MalformedResponse, Outcome, PoolTimeout
+from dynamorm.errors import ConfigError, InvalidUse, MalformedResponse, Outcome, PoolTimeout
 from dynamorm.plugin import Acquire, WriteRule
 
 from .answers import is_kept
-from .config import FAMILIES, CacheConfig
+from .config import FAMILIES, CacheConfig, check_settings
 from .doubt import LATE, Doubt, watched
 from .flights import WAIT, Flights
 from .generations import Reading
@@ -77,7 +77,8 @@ class Cache:
 
     name: str = "cache"
 
-    def __init__(self, config: CacheConfig | None = None) -> None:
+    def __init__(self, config: CacheConfig | None = None, **settings: Never) -> None:
+        check_settings(type(self).__name__, settings)
         if config is not None and not isinstance(config, CacheConfig):
             raise ConfigError(f"Cache takes a CacheConfig, not {type(config).__name__}: Cache(CacheConfig(ttl=30.0))")
         self.config: CacheConfig = config or CacheConfig()
@@ -87,6 +88,7 @@ class Cache:
         self._tables = Tables()
         self._readings: dict[Identity, Reading | None] = {}
         self._models: dict[type[Any], str] = {}
+        self._told: set[type[Any]] = set()
         self._flights = Flights()
         self._counts = _Counts()
         self._store: Memory | Shared = Memory(self.config)
@@ -100,6 +102,13 @@ class Cache:
         """
         counts = {name: getattr(self._counts, name) for name in _Counts.__slots__}
         return CacheStats(**counts, tampered=0 if isinstance(self._store, Memory) else self._store.tampered)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        name = type(self).__name__
+        raise InvalidUse(
+            f"a {name} holds what is kept in this process, or connections, so it can be neither pickled nor copied: send its"
+            f" CacheConfig (cache.config), and make another {name} on the other side"
+        )
 
     # ----------------------------------------------------------------------------------------------- moments of plugins
 
@@ -163,7 +172,7 @@ class Cache:
             if answer is not None:
                 self._counts.hits += 1
                 return (yield from op.read(answer))
-        ttl = self.config.ttl_of(model)  # type: ignore[arg-type] # likewise
+        ttl = self.config.ttl_of(model, self._told)  # type: ignore[arg-type] # likewise
         depends = self._readings.get(identity, _UNREAD)
         if depends is _UNREAD:
             depends = self._depends(op, identity)
