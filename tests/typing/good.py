@@ -246,8 +246,7 @@ def kept_and_collected(db: DB, p: Payment) -> None:
 
 async def collected(db: AsyncDB, p: Payment) -> None:
     async with db.new_batcher() as batcher:
-        future = await batcher.add(p)
-        assert_type(future, AsyncFuture[Payment])
+        future: AsyncFuture[Payment] = await batcher.add(p)
         assert_type(await future, Payment)
 
 

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from random import random
 from typing import TYPE_CHECKING, Any, Final, Never, NoReturn
 
-from msgspec import Struct
+from msgspec.structs import asdict
 
 from dynamorm.errors import ConfigError, InvalidUse, MalformedResponse, Outcome, PoolTimeout
 from dynamorm.plugin import Acquire, WriteRule
@@ -16,13 +16,16 @@ from .answers import is_kept
 from .config import FAMILIES, CacheConfig, check_settings
 from .doubt import LATE, Doubt, watched
 from .flights import WAIT, Flights
-from .generations import Reading
+from .generations import EVERYTHING, Reading
 from .memory import Memory
 from .reads import READS, reading
+from .stats import CacheStats, Counts
 from .tables import Tables
-from .writes import writing
+from .writes import foreign, writing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dynamorm.config.identity import DatabaseIdentity
     from dynamorm.effects import Flow
     from dynamorm.plugin import Call, CallFlow, Operation, VerbFlow
@@ -34,32 +37,6 @@ if TYPE_CHECKING:
 MAX_READINGS: Final = 4_096
 """Requests of which it is remembered what their answers depend on."""
 _UNREAD: Final = Reading(())
-
-
-class CacheStats(Struct, frozen=True):
-    """What the cache did so far, in this process.
-
-    ``hits`` and ``misses`` are of requests (a query has one for each page); ``shared`` were answered by the read of another
-    flow; ``consistent`` fills were read consistently, at twice the units, and ``unsettled`` ones were not kept, because
-    what they read had just been written; ``bypassed`` went past a Redis that failed; ``tampered`` answers had a wrong MAC.
-    """
-
-    hits: int = 0
-    misses: int = 0
-    shared: int = 0
-    consistent: int = 0
-    unsettled: int = 0
-    bypassed: int = 0
-    tampered: int = 0
-
-
-class _Counts:
-    """The same, while it is counted."""
-
-    __slots__ = ("bypassed", "consistent", "hits", "misses", "shared", "unsettled")
-
-    def __init__(self) -> None:
-        self.hits = self.misses = self.shared = self.consistent = self.unsettled = self.bypassed = 0
 
 
 class Cache:
@@ -90,7 +67,7 @@ class Cache:
         self._models: dict[type[Any], str] = {}
         self._told: set[type[Any]] = set()
         self._flights = Flights()
-        self._counts = _Counts()
+        self._counts = Counts()
         self._store: Memory | Shared = Memory(self.config)
         self._place: DatabaseIdentity | None = None
         self._prefix = ""
@@ -100,8 +77,7 @@ class Cache:
 
         Example: ``cache.stats().hits``
         """
-        counts = {name: getattr(self._counts, name) for name in _Counts.__slots__}
-        return CacheStats(**counts, tampered=0 if isinstance(self._store, Memory) else self._store.tampered)
+        return self._counts.stats(tampered=0 if isinstance(self._store, Memory) else self._store.tampered)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         name = type(self).__name__
@@ -156,10 +132,24 @@ class Cache:
 
         return cached
 
+    def gauges(self) -> dict[str, float]:
+        """The figures of `stats`, and what is kept in memory: entries, and their bytes."""
+        numbers = {f"cache_{name}": float(value) for name, value in asdict(self.stats()).items()}
+        if isinstance(self._store, Memory):
+            numbers |= {"cache_entries": len(self._store), "cache_bytes": self._store.size}
+        return numbers
+
     def forked(self) -> None:
         """Start again in a child process."""
         self._store.forked()
         self._flights.clear()
+
+    def let_go(self, address: tuple[str, bytes | None] | None) -> Flow[None]:
+        """Let go of what shows an item that somebody else has written: see `DB.invalidate_cache`; None: of everything.
+
+        What it costs a cache in Redis that fails is owed, as with a write.
+        """
+        yield from self._store.replace((EVERYTHING,) if address is None else foreign(*address, self._tables))
 
     # ------------------------------------------------------------------------------------------------------------ reads
 
@@ -266,6 +256,15 @@ class Cache:
             stop.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
             raise
         return result
+
+
+def let_go(plugins: Iterable[Any], address: tuple[str, bytes | None] | None) -> Flow[None]:
+    """Let the caches among some plugins let go of what is at an address. Raises: ConfigError where there is none."""
+    caches = [plugin for plugin in plugins if isinstance(plugin, Cache)]
+    if not caches:
+        raise ConfigError("this database has no cache: db.use(Cache()) gives it one, right after it is made")
+    for cache in caches:
+        yield from cache.let_go(address)
 
 
 class _Loaded(WriteRule):
