@@ -10,6 +10,7 @@ import ast
 import asyncio
 import inspect
 import re
+import secrets
 import sys
 import types
 from pathlib import Path
@@ -55,6 +56,7 @@ def test_every_block_runs(page, page_module, monkeypatch):
         # `DB()` and the presets of a page work on the page's own tables.
         monkeypatch.setenv("DYNAMODB_ENDPOINT", db._session.config.endpoint)
         monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", settings["table_prefix"])
+        monkeypatch.setenv("SPOOL_KEY", secrets.token_hex(32))  # which a page takes from where secrets are kept
         vars(page_module).update(db=db, async_db=async_db)
         try:
             for line, code, is_run in found:
@@ -68,6 +70,8 @@ def test_every_block_runs(page, page_module, monkeypatch):
                     eval(compiled, vars(page_module))  # outside of any loop, so that a block may begin one
         finally:
             runner.run(async_db.close())
+            if page_module.db is not db:  # a page that can be pasted opens its own
+                page_module.db.close()
     run_the_tests_in(page_module)
 
 
@@ -86,6 +90,22 @@ def run_the_tests_in(module):
         else:
             with TestDB() as fixture:
                 function(fixture)
+
+
+PASTED = ("plugins", "observability", "tracing", "resilience", "cache", "batcher", "cost")
+
+
+@pytest.mark.parametrize("name", PASTED)
+def test_a_page_about_plugins_runs_as_it_is_pasted(name, page_module, monkeypatch):
+    """Its blocks are one program, which opens its own database and has no ``await`` outside of functions."""
+    with TestDB() as scratch:
+        monkeypatch.setenv("DYNAMODB_ENDPOINT", scratch.config.endpoint)
+        monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", scratch.config.table_prefix)
+        monkeypatch.setenv("SPOOL_KEY", secrets.token_hex(32))
+        page = ROOT / "docs" / "guide" / f"{name}.md"
+        program = "\n".join(code for _, code, is_run in blocks(page) if is_run)
+        exec(compile(program, str(page), "exec"), vars(page_module))
+        page_module.db.close()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from math import inf
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from .errors import DynamORMError, ValidationError
+import msgspec
+
+from .errors import DynamORMError, UnknownSetting, ValidationError
 
 _SHOWN = 1e15
 """Numbers below it are shown. Python refuses to write an int of thousands of digits, so a message must not try."""
@@ -118,6 +120,43 @@ def check_text(
         return value
     given = f"{len(value)} characters" if isinstance(value, str) else _given(value)
     raise _wrong(name, f"{subject or name} is a text of 1 to {high} characters, not {given}", error)
+
+
+def nearest(given: Any, known: tuple[str, ...], cutoff: float = 0.6) -> str:
+    """What to say of a name that is none of those that are known.
+
+    Example: ``nearest("max_siz", ("max_size", "max_wait")) == "did you mean max_size?"``
+    """
+    from difflib import get_close_matches  # only for this message
+
+    near = get_close_matches(given, known, n=1, cutoff=cutoff) if isinstance(given, str) else []
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+
+
+class Settings(type(msgspec.Struct)):  # type: ignore[misc] # the metaclass of msgspec's structs
+    """Makes the classes of settings: what is no setting is refused with the nearest name that is one.
+
+    Example: ``class PoolConfig(msgspec.Struct, frozen=True, metaclass=Settings): size: int = 5``
+    """
+
+    if not TYPE_CHECKING:  # a checker takes the arguments from the class
+
+        def __call__(cls, *args: Any, **given: Any) -> Any:
+            """Make settings. Raises: UnknownSetting for a name, or a number of arguments, that the class does not have."""
+            problem = ""
+            try:
+                return super().__call__(*args, **given)
+            except TypeError as error:
+                problem = str(error)
+            known = cls.__struct_fields__
+            strange = next((name for name in given if name not in known), None)
+            if strange is None:
+                raise UnknownSetting(f"{cls.__name__}: {problem}; its settings are {', '.join(known)}")
+            raise UnknownSetting(f"{strange} is not a setting of {cls.__name__}: {cls.instead_of(strange)}")
+
+    def instead_of(cls, strange: str) -> str:
+        """What to write in the place of a name that is no setting."""
+        return nearest(strange, cls.__struct_fields__)
 
 
 def type_given(value: Any) -> str:

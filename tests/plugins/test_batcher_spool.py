@@ -49,7 +49,7 @@ def files(directory):
 def crashed(here, directory, work, *, begun=(), ended=()):
     """A spool as a process leaves it that was killed: ``work(items)`` gives its items, of which some were begun and ended."""
     items = BatchItems(here.session)
-    items.proven = True
+    items.spooled(())
     spool = Spool(directory, None)
     made = work(items)
     seqs = [spool.add(items.record(item)) for item in made]
@@ -357,7 +357,7 @@ def test_a_write_under_a_version_that_was_applied_is_known_by_its_token(here, se
     """The answer of the create was lost with the process: what is stored has its token, and others have written since."""
     made = crashed(here, directory, lambda items: [items.put(Payment(id="p1", amount=1))], begun=[0])
     items = BatchItems(here.session)
-    items.proven = True
+    items.spooled(())
     here.driver.run(items.send(made))
     assert not made[0].error
     here.db.update(Payment, "p1", Payment.amount.add(10))

@@ -1,10 +1,13 @@
 """Settings that are none, clients that do not fit, and databases that a cache does not suit."""
 
+import copy
+import pickle
+
 import pytest
 import redis
 
 from dynamorm import DB, AsyncDB, Cache, CacheConfig, CachingPlugin, Credentials, Presets
-from dynamorm.errors import ConfigError, UnknownSetting
+from dynamorm.errors import ConfigError, InvalidUse, UnknownSetting
 
 WRONG = {
     "a name of the seed": ({"cacheable_operations": ["First"]}, "'First' in cacheable_operations: did you mean first?"),
@@ -52,6 +55,35 @@ def test_a_key_is_never_shown():
     assert "secret" not in repr(Cache(CacheConfig(mac_key=secret)))
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("ttl", r"takes a CacheConfig: CacheConfig\(ttl=\.\.\.\) in the place of ttl=\.\.\."),
+        ("tll", r"tll is not a setting of CacheConfig, which \w+ takes: did you mean ttl\?"),
+    ],
+)
+def test_a_setting_that_belongs_into_the_config_is_told(setting, message):
+    for make in (Cache, lambda **given: CachingPlugin(redis.Redis(), **given)):
+        with pytest.raises(UnknownSetting, match=message):
+            make(**{setting: 5})
+
+
+def test_configs_are_shown_and_compared():
+    config = CacheConfig(ttl=5, cacheable_operations=["get"], mac_key=b"sixteen secret b")
+    assert repr(config) == "CacheConfig(cacheable_operations=['get'], ttl=5.0, mac_key=***)"
+    assert repr(CacheConfig()) == "CacheConfig()"
+    assert config == CacheConfig(ttl=5, cacheable_operations=("get",), mac_key=b"sixteen secret b") != CacheConfig()
+    with pytest.raises(AttributeError):
+        config.ttl = 10
+
+
+@pytest.mark.parametrize("cache", [Cache(), CachingPlugin(redis.Redis())])
+def test_a_cache_is_neither_pickled_nor_copied(cache):
+    for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(InvalidUse, match=r"neither pickled nor copied: send its CacheConfig \(cache.config\)"):
+            copied(cache)
+
+
 @pytest.mark.parametrize("given", [{"ttl": 5}, 5, redis.Redis()])
 def test_a_cache_takes_a_config(given):
     with pytest.raises(ConfigError, match="Cache takes a CacheConfig"):
@@ -88,7 +120,10 @@ def test_a_cluster_is_refused():
 
 def test_production_needs_a_key_for_redis():
     config = Presets.production(
-        region="eu-west-1", credentials=Credentials("AKIAIOSFODNN7EXAMPLE", "x" * 40), cursor_key=b"c" * 32
+        region="eu-west-1",
+        credentials=Credentials("AKIAIOSFODNN7EXAMPLE", "x" * 40),
+        cursor_key=b"c" * 32,
+        account_id="123456789012",
     )
     with pytest.raises(ConfigError, match="in production needs CacheConfig"):
         DB(config).use(CachingPlugin(redis.Redis()))

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from msgspec.structs import force_setattr
 
 from dynamorm import Attr, Cache, CacheConfig, CachingPlugin, Model, attr, deadline, gsi, partition_key, version
 from dynamorm.errors import AccessDenied, DeadlineExceeded, DynamORMError, OutcomeUnknown
@@ -274,7 +275,7 @@ def test_a_cancelled_write_lets_go(plugged, gate, key):
 
 def test_what_was_just_written_is_read_consistently(cached, gate, key, one_cache):
     one_cache._store._settle = 60.0
-    one_cache.config.settle = 60.0  # before the store of Redis is made
+    force_setattr(one_cache.config, "settle", 60.0)  # before the store of Redis is made
     db, cache = cached(one_cache)
     db.put(Entry(id=key, text=key))
     for _ in range(2):

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dynamorm import DB, AsyncDB, Attr, Condition, Model, attr, composite, partition_key, sort_key, ttl, version
+from dynamorm import (
+    DB,
+    AsyncDB,
+    Attr,
+    BatchConfig,
+    Cache,
+    CacheConfig,
+    Condition,
+    Model,
+    attr,
+    composite,
+    partition_key,
+    sort_key,
+    ttl,
+    version,
+)
 
 
 class Payment(Model, table="payments"):
@@ -83,6 +98,12 @@ def f(db: DB, when: datetime) -> None:
     Payment.id.startswith("x")  # E begins_with
     Payment.tags.extend(["x"])  # E append
     Payment.id == "x" & Payment.amount  # E parentheses
+    CacheConfig(cacheable_operations=["frist"])  # E no such verb
+    CacheConfig(invalidate_on=["Create"])  # E no such family
+    CacheConfig(tll=5)  # E no such setting
+    Cache(ttl=5)  # E a setting of its config
+    db.new_batcher(BatchConfig(max_siz=5))  # E no such setting
+    db.new_batcher().add(5)  # E no object of a model
     with AsyncDB() as wrong:  # E async with
         wrong.close
     x: int = db.get(Payment, "x")  # E

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from asyncio import Future as AsyncFuture
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -12,6 +14,9 @@ from dynamorm import (
     DB,
     AsyncDB,
     Attr,
+    BatchConfig,
+    Cache,
+    CacheConfig,
     Condition,
     ConditionFailed,
     Config,
@@ -224,6 +229,25 @@ def blocking(db: DB) -> None:
         assert_type(error.item_as(Payment), "Payment | None")
         if error.item is not None:
             error.item.amount
+
+
+def kept_and_collected(db: DB, p: Payment) -> None:
+    seconds: dict[type, float] = {Payment: 300.0, Address: 3600.0}
+    config = CacheConfig(
+        cacheable_operations=["get", "first"],
+        ttl_func=lambda model: seconds.get(model, 60.0),
+        invalidate_on=("create", "update", "delete"),
+    )
+    db.use(Cache(config))
+    with db.new_batcher(BatchConfig(max_size=25)) as batcher:
+        assert_type(batcher.add(p), Future[Payment])
+        batcher.delete(Payment, "p1")
+
+
+async def collected(db: AsyncDB, p: Payment) -> None:
+    async with db.new_batcher() as batcher:
+        future: AsyncFuture[Payment] = await batcher.add(p)
+        assert_type(await future, Payment)
 
 
 async def aio(db: AsyncDB) -> None:

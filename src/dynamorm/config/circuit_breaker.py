@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from dynamorm.arguments import check_count, check_seconds
+from dynamorm.arguments import Settings, check_count, check_seconds
 from dynamorm.errors import ConfigError
 
-from .parts import MAX_SECONDS, Settings, force_set
+from .parts import MAX_SECONDS, force_set
 
 MOST: Final = 1_000_000
 """The most failures, requests and successes that may be asked for: more is a slip of the finger."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
-from dynamorm.arguments import check_count, check_seconds
-from dynamorm.errors import ConfigError, UnknownSetting
+from dynamorm.arguments import Settings, check_count, check_seconds
+from dynamorm.errors import ConfigError
 
 force_set: Final[Callable[[Any, str, Any], None]] = msgspec.structs.force_setattr
 """Assign to a frozen struct while it is being made."""
@@ -26,31 +26,14 @@ MAX_CONNECTIONS = 10_000
 """The most connections a pool may be given: more is a slip of the finger, and beyond the usual file limits."""
 
 
-class Settings(type(msgspec.Struct)):  # type: ignore[misc] # the metaclass of msgspec's structs
-    """Makes the classes of settings: what is no setting is refused with the nearest name that is one."""
+class ConfigSettings(Settings):
+    """Makes `Config`, and knows what other libraries call its settings."""
 
-    if not TYPE_CHECKING:  # a checker takes the arguments from the class
+    def instead_of(cls, strange: str) -> str:  # noqa: N805 - of a metaclass
+        """What to write in the place of a name that is no setting."""
+        from .other_ways import INSTEAD  # only for this message
 
-        def __call__(cls, *args: Any, **given: Any) -> Any:
-            """Make settings. Raises: UnknownSetting for a name, or a number of arguments, that the class does not have."""
-            problem = ""
-            try:
-                return super().__call__(*args, **given)
-            except TypeError as error:
-                problem = str(error)
-            known = cls.__struct_fields__
-            strange = next((name for name in given if name not in known), None)
-            if strange is None:
-                raise UnknownSetting(f"{cls.__name__}: {problem}; its settings are {', '.join(known)}")
-            from difflib import get_close_matches  # only for this message
-
-            from .other_ways import INSTEAD  # likewise
-
-            if cls.__name__ == "Config" and strange in INSTEAD:
-                raise UnknownSetting(f"{strange} is not a setting of Config: use {INSTEAD[strange]}")
-            near = get_close_matches(strange, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise UnknownSetting(f"{strange} is not a setting of {cls.__name__}: {hint}")
+        return f"use {INSTEAD[strange]}" if strange in INSTEAD else super().instead_of(strange)
 
 
 class Credentials(msgspec.Struct, frozen=True, metaclass=Settings):

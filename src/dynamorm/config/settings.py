@@ -17,11 +17,13 @@ from dynamorm.config.checks import check, check_names
 from dynamorm.config.circuit_breaker import CircuitBreakerConfig
 from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.config.endpoint import parse_endpoint, region_of
-from dynamorm.config.parts import Credentials, CredentialsProvider, HighThroughput, Settings
+from dynamorm.config.parts import ConfigSettings, Credentials, CredentialsProvider, HighThroughput
 from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
     from enum import IntEnum
+
+    from dynamorm.config.identity import DatabaseIdentity
 
 __all__ = [
     "CircuitBreakerConfig",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
+class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings):
     """Everything a database object needs to know. Frozen; checked when made; safe by default.
 
     Where and who:
@@ -50,7 +52,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
     * ``use_fips_endpoint``, ``use_dualstack_endpoint``: which of the Region's hosts; with an ``endpoint`` that is none
       of these they are refused.
     * ``account_id``, ``account_id_endpoint_mode`` (``"preferred"``, ``"disabled"``, ``"required"``): the account's own
-      host, where its number is known.
+      host, where its number is known. What outlives the process, a spool or a cache in Redis, is bound to that account.
     * ``credentials``: `Credentials`, or a function that returns them. Left out: the environment, then ``profile``,
       SSO, assumed roles, container and instance roles (through botocore).
     * ``profile``: a name in ``~/.aws/config``.
@@ -263,6 +265,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=Settings):
         if self.embedded:
             raise ConfigError("the embedded engine is not started yet, so it has no endpoint")
         return self.endpoint or str(self.resolve().endpoint)
+
+    def identity(self) -> DatabaseIdentity:
+        """What tells the database of these settings from every other one: whoever keeps something of it goes by that.
+
+        Of it are endpoint, Region, ``table_prefix``, and the account as far as it is known: ``account_id``, the account's own
+        host, or an emulator's access key. See `DatabaseIdentity`.
+
+        Raises: ConfigError, as `resolve_endpoint` and `resolve_region`.
+
+        Example: ``one.config.identity() == other.config.identity()``
+        """
+        from dynamorm.config.identity import identity_of  # only where something is kept of a database
+
+        return identity_of(self.resolve())
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:

@@ -178,7 +178,7 @@ class PluginRefused(Rejected):
 
 
 class UnknownSetting(ConfigError, TypeError):
-    """`Config`, `HighThroughput` or `Credentials` was given what is no setting of it.
+    """`Config`, or another class of settings, was given what is no setting of it.
 
     Also a TypeError, as Python's own would be.
 

@@ -28,7 +28,7 @@ class BatchItems:
     """Makes the items of a batcher, sends them, and settles those of a process that crashed.
 
     ``proven``: what is stored must tell by a token whose write it is, as a spool needs it. ``models`` are classes that are
-    found by the name in a spool though no module of the program has them.
+    found by the name in a spool though no module of the program has them. ``database`` says in a spool where its items belong.
 
     ``max_bytes`` is the size of a request. ``latest`` are the seconds for which a copy of a request may come late.
     """
@@ -36,10 +36,12 @@ class BatchItems:
     max_bytes: int = MAX_BYTES
     latest: float = LATEST.total_seconds()
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, driver: Any = None) -> None:
         self._session = session
+        self._driver = driver
         self._plans: dict[type, Any] = {}
         self.proven: bool = False
+        self.database: str = ""
         self.models: tuple[type[Any], ...] = ()
 
     @property
@@ -89,14 +91,26 @@ class BatchItems:
 
         return flow
 
-    @staticmethod
-    def record(item: BatchItem) -> bytes:
+    def check_open(self) -> None:
+        """Refuse an item that nobody would send any more. Raises: ConfigError once the database was closed."""
+        pool = getattr(self._driver, "pool", None)  # the driver of a dry run has none
+        if pool is not None and pool.closed:
+            raise ConfigError(
+                "the database of this batcher was closed: nothing was added; close a batcher before its database"
+            )
+
+    def spooled(self, models: tuple[type[Any], ...]) -> None:
+        """From now on a spool keeps the items. Raises: ConfigError where the account is not known that they belong to."""
+        self.database = self._session.config.identity().lasting("a spool")
+        self.proven, self.models = True, models
+
+    def record(self, item: BatchItem) -> bytes:
         """What a spool keeps of an item."""
-        return batch_replay.record(item)
+        return batch_replay.record(item, self.database)
 
     def revive(self, data: bytes) -> BatchItem:
         """The item of a record. Raises: IntegrityError, ConfigError, ValidationError."""
-        return batch_replay.revive(self._session, data, self._model)
+        return batch_replay.revive(self._session, data, self._model, self.database)
 
     def _model(self, module: str, name: str) -> type[Any]:
         """A class by its name: nothing is imported, for what a file says must not decide what is run."""

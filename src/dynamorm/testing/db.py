@@ -36,7 +36,8 @@ class TestDB(DB):
     another machine. A random ``table_prefix`` keeps tests that run at the same time apart.
 
     The tables of ``models`` are made when the ``with`` block begins; make others with ``db.tables.ensure``.
-    ``extensions`` are passed on to `DB`, ``settings`` to `Presets.local_development`.
+    ``extensions``, the plugins, are passed on to `DB`, ``settings`` to `Presets.local_development`. ``db.use`` may come in the
+    block too, before the first call; ``db.tables.ensure`` is one.
 
     Raises: ConfigError when there is no such engine.
 
@@ -56,9 +57,16 @@ class TestDB(DB):
         self._io.told = True  # a test has nothing else to do in its loop
 
     def __enter__(self) -> Self:
-        for model in self._models:
-            self.tables.ensure(model, skip_unavailable=True)
+        if self._session.plugins:  # which may add to what a table is made of
+            self._make_tables(self)
+        else:
+            with DB(self._session.config) as maker:  # so that this one is unused, and takes plugins
+                self._make_tables(maker)
         return self
+
+    def _make_tables(self, maker: DB) -> None:
+        for model in self._models:
+            maker.tables.ensure(model, skip_unavailable=True)
 
     def close(self) -> None:
         """Delete the tables and close the connections. A second call does nothing.
@@ -92,9 +100,16 @@ class AsyncTestDB(AsyncDB):
         super().__init__(local_settings(**settings), extensions=extensions)
 
     async def __aenter__(self) -> Self:
-        for model in self._models:
-            await self.tables.ensure(model, skip_unavailable=True)
+        if self._session.plugins:  # which may add to what a table is made of
+            await self._make_tables(self)
+        else:
+            async with AsyncDB(self._session.config) as maker:  # so that this one is unused, and takes plugins
+                await self._make_tables(maker)
         return self
+
+    async def _make_tables(self, maker: AsyncDB) -> None:
+        for model in self._models:
+            await maker.tables.ensure(model, skip_unavailable=True)
 
     async def close(self) -> None:
         """Delete the tables and close the connections. A second call does nothing.

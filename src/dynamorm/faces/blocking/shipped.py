@@ -72,7 +72,30 @@ class Shipped(Many):
         """
         from ..batch_items import BatchItems  # only who has a batcher needs it
 
-        return self._shipped().Batcher(BatchItems(self._session), self._io.run, config)
+        return self._shipped().Batcher(BatchItems(self._session, self._io), self._io.run, config)
+
+    def invalidate_cache(self, model: type[Any], /, *key: Any, **parts: Any) -> None:
+        """Let the cache let go of an item that somebody else has written, past this cache; without a key of a whole model.
+
+        What it shows is read anew: its partition, and all indexes of its table. The key is given as to `get`. With a
+        `CachingPlugin` it holds for all processes that share the Redis; where Redis fails, for this one, and for the others
+        once it answers this one again. Nothing is sent to DynamoDB.
+
+        Raises: ConfigError where there is no cache; ValidationError for a key that does not fit the model.
+
+        Example: ``db.invalidate_cache(User, "u1")``, or ``db.invalidate_cache(User)``
+        """
+        address = self._session.verbs.items.address(self._session, model, key, parts)
+        self._io.run(self._caches().let_go(self._session.plugins, address))
+
+    def clear_cache(self) -> None:
+        """Let the cache let go of everything, as `invalidate_cache` does of one item. Views share the cache.
+
+        Raises: ConfigError where there is no cache.
+
+        Example: ``db.clear_cache()`` after a table was restored
+        """
+        self._io.run(self._caches().let_go(self._session.plugins, None))
 
     def costs(self) -> CostReport:
         """The capacity units that have been taken, by verb, model, index and scope.
@@ -110,6 +133,13 @@ class Shipped(Many):
         self._io.run(self._costs().alerting(self, limit, callback))
         if self._session.life is not None:
             self._io.run(self._session.life.opened())  # who watches is told that it is closed
+
+    @staticmethod
+    def _caches() -> ModuleType:
+        """What knows the caches among plugins."""
+        from dynamorm.plugins import cache  # only where one is asked for
+
+        return cache
 
     def _costs(self) -> CostPlugin:
         """What measures the costs; registered now where it is not there."""

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from dynamorm.ops.context import Context
 
 
+def address(context: Context, model: Any, key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[str, bytes | None]:
+    """The table of a model, and the JSON of a key; without a key the table alone. Raises: ValidationError for the key."""
+    plan = context.plan(model)
+    if not key and not parts:
+        return plan.table, None
+    return plan.table, plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
+
+
 def get(
     context: Context,
     model: Any,

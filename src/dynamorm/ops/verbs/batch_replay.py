@@ -49,13 +49,14 @@ _MOST: Final = 100
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
-_FORM: Final = 1
+_FORM: Final = 2
 
 
 class Record(msgspec.Struct, array_like=True):
     """What is written down of an item."""
 
     form: int
+    database: str
     module: str
     name: str
     table: str
@@ -72,12 +73,13 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Record).decode
 
 
-def record(item: BatchItem) -> bytes:
-    """What is needed to send an item again from another process."""
+def record(item: BatchItem, database: str) -> bytes:
+    """What is needed to send an item again from another process. ``database`` says where it belongs."""
     model, loaded = item.model, item.loaded
     return _encode(
         Record(
             _FORM,
+            database,
             model.__module__,
             model.__qualname__,
             item.plan.table,
@@ -92,11 +94,11 @@ def record(item: BatchItem) -> bytes:
     )
 
 
-def revive(context: Context, data: bytes, model_of: Callable[[str, str], type[Any]]) -> BatchItem:
-    """The item of a record. ``model_of(module, name)`` finds its class.
+def revive(context: Context, data: bytes, model_of: Callable[[str, str], type[Any]], database: str) -> BatchItem:
+    """The item of a record. ``model_of(module, name)`` finds its class, ``database`` is the one that is open here.
 
-    Raises: IntegrityError for what is no record; ConfigError for a model that is stored elsewhere now; ValidationError for
-    an item that its model does not take any more.
+    Raises: IntegrityError for what is no record; ConfigError for an item of another database, and for a model that is stored
+    elsewhere now; ValidationError for an item that its model does not take any more.
     """
     try:
         known = _decode(data)
@@ -111,6 +113,11 @@ def revive(context: Context, data: bytes, model_of: Callable[[str, str], type[An
         raise ConfigError(
             f"the spool holds items of {known.name} for the table {known.table}, and it is stored in {plan.table} here:"
             " open the database with the table_prefix of the process that wrote the spool"
+        )
+    if known.database != database:
+        raise ConfigError(
+            f"the spool holds items for the database {known.database}, and this one is {database}: open the database of the"
+            " process that wrote the spool (endpoint, Region and account), or give this one a spool_dir of its own"
         )
     obj: Any = None
     if known.kind == "Put":

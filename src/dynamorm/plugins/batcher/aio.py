@@ -11,7 +11,7 @@ from datetime import timedelta
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
@@ -19,9 +19,12 @@ from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded
 
 from .config import BatchConfig
 from .pending import Pending
-from .work import Items, Work, say
+from .work import Items, Work, say, unpicklable
 
-M = TypeVar("M")
+if TYPE_CHECKING:
+    from dynamorm import Model
+
+M = TypeVar("M", bound="Model")
 
 
 class AsyncBatcher:
@@ -71,8 +74,8 @@ class AsyncBatcher:
     async def add(self, obj: M, /) -> asyncio.Future[M]:
         """Store an object: it is encoded now, so that what is changed later is not written. Its future gives the object.
 
-        The future ends when the service has told what became of it, at the latest when the batcher is closed; to cancel it
-        cancels no write. A full queue is waited for, up to the caller's `dynamorm.deadline`, or refused: see `BatchConfig`.
+        The future ends when the service has told what became of it, at the latest when the batcher is closed. To cancel it, as
+        a time-out around ``await future`` does, cancels no write: wait for ``asyncio.shield(future)``. A full queue is waited for, up to the caller's `dynamorm.deadline`, or refused: see `BatchConfig`.
         With a spool it returns when the item is on the disk.
 
         A model with a version is saved under it; one with other guards is put with them. See the guide's table.
@@ -311,6 +314,9 @@ class AsyncBatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         say(await self.close())
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise unpicklable(self)
 
     def __repr__(self) -> str:
         state = "closed, " if self._work.is_closed else ""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
@@ -17,9 +17,12 @@ from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, Inval
 
 from .config import BatchConfig
 from .pending import Pending
-from .work import Items, Work, say
+from .work import Items, Work, say, unpicklable
 
-M = TypeVar("M")
+if TYPE_CHECKING:
+    from dynamorm import Model
+
+M = TypeVar("M", bound="Model")
 
 
 class Batcher:
@@ -175,10 +178,12 @@ class Batcher:
         with self._changed:
             if not work.queue.ended(pending, monotonic()):
                 return
+            work.telling.add(pending)  # a child that is forked now ends the futures, which no lock holds back
             self._room.notify_all() if self._flushing else self._room.notify(len(pending.parts))
             if work.queue.has_work:
                 self._wake()
         pending.resolve()
+        work.telling.discard(pending)
 
     def flush(self, timeout: float | timedelta | None = None) -> bool:
         """Send at once what is in the queue, and wait until all that was added before has ended.
@@ -259,6 +264,9 @@ class Batcher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         say(self.close())
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise unpicklable(self)
 
     def __repr__(self) -> str:
         state = "closed, " if self._work.is_closed else ""

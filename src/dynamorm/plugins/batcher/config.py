@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from dynamorm.arguments import check_choice, check_count, check_seconds
+from dynamorm.arguments import Settings, check_choice, check_count, check_seconds
 from dynamorm.errors import ConfigError
 
 _KEY = 32
 """Bytes of a key of AES-256."""
 
 
-class BatchConfig(Struct, frozen=True, kw_only=True):
+class BatchConfig(Struct, frozen=True, kw_only=True, metaclass=Settings):
     """How a batcher works. Times are seconds, or timedeltas.
 
     Attributes:
@@ -69,7 +69,9 @@ class BatchConfig(Struct, frozen=True, kw_only=True):
         if directory is not None and not (isinstance(directory, (str, os.PathLike)) and str(directory)):
             raise ConfigError("spool_dir is the path of a directory, or None")
         if key is not None and not (isinstance(key, bytes) and len(key) == _KEY):
-            raise ConfigError(f"spool_key is {_KEY} bytes: os.urandom({_KEY}), kept where other keys are")
+            raise ConfigError(
+                f"spool_key is {_KEY} bytes: os.urandom({_KEY}), the same after each start: kept where other keys are"
+            )
         if key is not None and directory is None:
             raise ConfigError("spool_key encrypts a spool: give spool_dir too")
         if not isinstance(models, tuple) or not all(isinstance(one, type) for one in models):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from math import inf
 from typing import Any, Protocol
 
-from dynamorm.errors import DynamORMError
+from dynamorm.errors import DynamORMError, OutcomeUnknown
 from dynamorm.log import logger
 
 
@@ -84,6 +86,23 @@ class Pending:
                     part.future.exception()  # it is in the result of the batcher too: nothing that nobody has seen
             except BaseException:  # raised by a callback of one caller: it says nothing of another one's item
                 logger.exception("a callback of a batcher's future failed")
+
+    def abandon(self) -> None:
+        """End the futures in a child process, where nobody else would. What hangs on them runs in the parent."""
+        for part in self.parts:
+            future = part.future
+            if isinstance(future, Future):
+                future.__init__()  # type: ignore[misc] # its lock may be held by a thread that is not here; anew, it is not
+            elif future is None or future.done():
+                continue
+            with suppress(RuntimeError):  # its loop is closed
+                future.set_exception(
+                    OutcomeUnknown(
+                        "this future belongs to a batcher of the parent of this process, which alone is told what becomes of the"
+                        " item: ask for it there"
+                    )
+                )
+                future.exception()  # as above
 
 
 def may_join(last: Pending, item: Item, *, bounded: bool) -> bool:

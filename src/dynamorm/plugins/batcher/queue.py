@@ -55,6 +55,16 @@ class Queue:
         return self._last
 
     @property
+    def open(self) -> list[Pending]:
+        """What has not ended."""
+        return list(dict.fromkeys(self._open.values()))
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether anything of it is under way. What is was mostly added first, so that it is found at once."""
+        return any(one.is_sent for one in self._open.values())
+
+    @property
     def held(self) -> int:
         """Keys whose next write waits for a copy of the one before, which may come late."""
         return sum(1 for address in self._late if address in self._lines)
@@ -236,7 +246,7 @@ class Queue:
 
     def unsent(self) -> Iterator[Pending]:
         """What nobody has begun to send. Each has failed, for it never will be."""
-        for pending in list(dict.fromkeys(self._open.values())):
+        for pending in self.open:
             if not pending.is_sent:
                 pending.is_sent = True
                 pending.item.end(BatcherClosed("the batcher was closed before this item was sent: nothing was written"))
@@ -246,7 +256,7 @@ class Queue:
 
     def under_way(self) -> list[Pending]:
         """What is being sent."""
-        return [one for one in dict.fromkeys(self._open.values()) if one.is_sent and not one.is_over]
+        return [one for one in self.open if one.is_sent and not one.is_over]
 
     def result(self, replayed: BatchResult) -> BatchResult:
         """What became of all that has ended, in the order in which it was added; first what a spool has brought."""

@@ -33,8 +33,6 @@ class Items(Protocol):
 
     max_bytes: int
     latest: float
-    proven: bool
-    models: tuple[type[Any], ...]
 
     @property
     def most(self) -> int:
@@ -55,6 +53,14 @@ class Items(Protocol):
 
     def send(self, items: Sequence[Any]) -> Any:
         """The flow that sends items."""
+        ...
+
+    def check_open(self) -> None:
+        """Refuse an item of a database that was closed."""
+        ...
+
+    def spooled(self, models: tuple[type[Any], ...]) -> None:
+        """From now on a spool keeps the items; ``models`` are classes that no module has."""
         ...
 
     def record(self, item: Any) -> bytes:
@@ -88,9 +94,10 @@ class Work:
         self.spool: Spool | None = None
         self.is_closed: bool = False
         self.is_forked: bool = False
+        self.telling: set[Pending] = set()  # has ended, and its futures do not know it yet
         path = self.config.path
         if path is not None:
-            items.proven, items.models = True, self.config.spool_models
+            items.spooled(self.config.spool_models)
             self.spool = Spool(path, self.config.spool_key)
             self.queue.synced = self.spool.synced
         _live.add(self)
@@ -101,20 +108,25 @@ class Work:
         return len(self.queue) >= self.config.queue_size
 
     def check_open(self) -> None:
-        """Raises: BatcherClosed; InvalidUse in a child process."""
+        """Raises: BatcherClosed; InvalidUse in a child process; ConfigError once the database was closed."""
         if self.is_closed:
             raise BatcherClosed("this batcher was closed: nothing was added; open another one with db.new_batcher()")
         if self.is_forked:
             raise InvalidUse(
                 "this batcher belongs to the parent of this process, which goes on with it: open another one here"
             )
+        self.items.check_open()
 
     def add(self, item: Item, future: Any, left: float | None) -> tuple[bool, int]:
         """Take an item in, where there is a place: whether who sends should look, and its number in the spool."""
         seq = 0
         if self.spool is not None:
             seq = self.spool.add(self.items.record(item))
-        return self.queue.add(item, future, monotonic(), left, seq), seq
+        look = self.queue.add(item, future, monotonic(), left, seq)
+        if self.is_full and not self.queue.is_sending:
+            self.queue.flush()  # nobody can join what is there, and nothing makes a place
+            look = True
+        return look, seq
 
     def due(self, batch: list[Pending], ended: Callable[[Pending], None]) -> list[Pending]:
         """Those that are still to be sent; ``ended`` is called with each at its end."""
@@ -224,10 +236,21 @@ class Work:
         _live.discard(self)
 
     def forked(self) -> None:
-        """In a child process: the threads, the tasks and the spool are its parent's."""
+        """In a child process: the threads, the tasks, the spool and the futures are its parent's."""
         self.is_forked = True
+        for pending in {*self.queue.open, *self.telling}:
+            pending.abandon()
         if self.spool is not None:
             self.spool.abandon()
+
+
+def unpicklable(batcher: Any) -> InvalidUse:
+    """The error for who would send a batcher to another process."""
+    name = type(batcher).__name__
+    return InvalidUse(
+        f"{'an' if name[0] in 'AEIOU' else 'a'} {name} has items under way, so it can be neither pickled nor copied: send its"
+        " BatchConfig, and open another batcher on the other side with db.new_batcher()"
+    )
 
 
 def say(result: BatchResult) -> None:
@@ -256,14 +279,15 @@ _live: Final[weakref.WeakSet[Work]] = weakref.WeakSet()
 
 
 def _at_exit() -> None:
-    """Say what is lost with the process. Raises: BatcherClosed, which Python prints, and goes on."""
-    pending = [work for work in list(_live) if len(work.queue) and not work.is_forked]
-    for work in pending:
-        kept = "; they are in its spool" if work.spool is not None else ""
-        logger.error("the program ends, and a batcher was not closed: %s%s", work.queue.counts, kept)
-    if pending:
-        count = sum(len(work.queue) for work in pending)
-        raise BatcherClosed(f"the program ended before {count} items of batchers did: close a batcher, best by `with`")
+    """Say what is lost with the process."""
+    for work in list(_live):
+        if len(work.queue) and not work.is_forked:
+            kept = "; they are in its spool" if work.spool is not None else ", and what has not ended is lost"
+            logger.error(
+                "the program ends, and a batcher was not closed: %s%s; close a batcher, best by `with`",
+                work.queue.counts,
+                kept,
+            )
 
 
 def _forked() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import iscoroutinefunction
 from os import urandom
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Never
 
 from dynamorm.errors import ConfigError
 from dynamorm.log import logger
@@ -30,8 +30,8 @@ class CachingPlugin(Cache):
     are used, over connections of the plugin's own; a Redis that fails is left alone for a while, and what it says is
     believed only under the MAC of ``CacheConfig.mac_key``. Redis 5 or newer.
 
-    Raises: ConfigError for what is no such client; from ``db.use`` for a client of the other face, and where
-    ``Presets.production()`` finds no ``mac_key``.
+    Raises: ConfigError for what is no such client; from ``db.use`` for a client of the other face, where
+    ``Presets.production()`` finds no ``mac_key``, and where nothing names the AWS account.
 
     Example: ``db.use(CachingPlugin(redis.Redis(), CacheConfig(mac_key=key)))``
     """
@@ -39,8 +39,8 @@ class CachingPlugin(Cache):
     closed: Callable[[Any], Any]
     """Ends the connections, with the database: a coroutine function for asyncio, so it is given by the client's face."""
 
-    def __init__(self, redis: Any, config: CacheConfig | None = None) -> None:
-        super().__init__(config)
+    def __init__(self, redis: Any, config: CacheConfig | None = None, **settings: Never) -> None:
+        super().__init__(config, **settings)
         if isinstance(redis, (CacheConfig, str, type)) or not callable(getattr(redis, "execute_command", None)):
             given = redis.__name__ if isinstance(redis, type) else type(redis).__name__
             raise ConfigError(
@@ -63,14 +63,20 @@ class CachingPlugin(Cache):
                 "CachingPlugin in production needs CacheConfig(mac_key=...), at least 16 secret bytes that are the same in all"
                 " processes: without it, whoever can write Redis could forge what is read"
             )
+        assert self._place is not None  # joined
+        space = self.config.namespace
+        place = self._place.lasting(
+            "a cache in Redis (which CacheConfig(namespace=...) may keep apart, a name for each account)",
+            named=bool(space),
+        )
         if isinstance(self._store, Memory):
             if key is None:
                 logger.info(
                     "CachingPlugin has no mac_key: this process reads from Redis only what it has written itself"
                 )
-            self._store = self._opened(key or _KEY, is_async=is_async)
+            self._store = self._opened(key or _KEY, (space, place), is_async=is_async)
 
-    def _opened(self, mac_key: bytes, *, is_async: bool) -> Shared:
+    def _opened(self, mac_key: bytes, place: tuple[str, ...], *, is_async: bool) -> Shared:
         from .shared import Shared  # needs the package redis, as does who has a client
 
         link: Any
@@ -83,5 +89,4 @@ class CachingPlugin(Cache):
         except TypeError as error:
             raise ConfigError(f"the connections of this redis client cannot be made like its own: {error}") from None
         self.closed = made.close
-        assert self._place is not None  # joined
-        return Shared(self.config, made, mac_key, "|".join((self.config.namespace, *map(str, self._place))))
+        return Shared(self.config, made, mac_key, place)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
-from dynamorm.arguments import check_count, check_seconds
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from dynamorm.arguments import Settings, check_count, check_seconds, nearest
 from dynamorm.errors import ConfigError, UnknownSetting
 from dynamorm.log import logger
 
-OPERATIONS: Final = ("get", "batch_get", "first", "one", "all", "count", "exists", "page")
+CacheableOperation: TypeAlias = Literal["get", "batch_get", "first", "one", "all", "count", "exists", "page"]
+OPERATIONS: Final = get_args(CacheableOperation)
 """The verbs whose answers may be kept; ``require`` goes with ``get``."""
-FAMILIES: Final = ("create", "update", "delete")
+Family: TypeAlias = Literal["create", "update", "delete"]
+FAMILIES: Final = get_args(Family)
 """The families of writes: see `CacheConfig`."""
 DEFAULT_OPERATIONS: Final = ("get", "first", "all", "count")
 LONGEST_TTL: Final = 7 * 86_400.0
@@ -23,7 +28,7 @@ SHORTEST_KEY: Final = 16
 Ttl: TypeAlias = "Callable[[type[Any]], float | timedelta | None]"
 
 
-class CacheConfig:
+class CacheConfig(Struct, frozen=True, kw_only=True, metaclass=Settings):
     """What is kept, for how long, and which writes let go of it.
 
     - ``cacheable_operations``: verbs whose answers are kept, of get, batch_get, first, one, all, count, exists and page.
@@ -37,66 +42,97 @@ class CacheConfig:
     - ``mac_key``: at least 16 secret bytes, the same in all processes that share a Redis. Without it each process reads only
       what it has written itself; ``Presets.production()`` requires it for Redis.
     - ``missing``: keep also that nothing was found.
-    - ``namespace``: goes into each key, for several programs or accounts with one Redis.
+    - ``namespace``: goes into each key, for several programs with one Redis, or accounts that are not named: one for each.
     - ``timeout``: seconds that Redis may take for one command; then it is left alone for a while.
 
     Raises: ConfigError for what is none of these.
 
     Example::
 
+        seconds: dict[type, float] = {User: 300.0, Setting: 3600.0}
         CacheConfig(
             cacheable_operations=["first", "all", "count"],
-            ttl_func=lambda model: {User: 300.0, Setting: 3600.0}.get(model, 60.0),
+            ttl_func=lambda model: seconds.get(model, 60.0),
             invalidate_on=["create", "update", "delete"],
         )
     """
 
-    def __init__(
-        self,
-        *,
-        cacheable_operations: Iterable[str] = DEFAULT_OPERATIONS,
-        ttl: float | timedelta = 60.0,
-        ttl_func: Ttl | None = None,
-        invalidate_on: Iterable[str] = FAMILIES,
-        settle: float | timedelta = 5.0,
-        max_bytes: int = 64 * 1024 * 1024,
-        mac_key: bytes | None = None,
-        missing: bool = False,
-        namespace: str = "",
-        timeout: float | timedelta = 0.05,
-        **unknown: Any,
-    ) -> None:
-        for name in unknown:
-            raise UnknownSetting(f"{name} is not a setting of CacheConfig: {_hint(name, _SETTINGS)}")
-        self.cacheable_operations: frozenset[str] = _words("cacheable_operations", cacheable_operations, OPERATIONS)
-        self.ttl: float = check_seconds("ttl", ttl, 0.0, LONGEST_TTL, positive=True, error=ConfigError)
+    if TYPE_CHECKING:  # attributes are sets and float seconds; arguments may be more
+
+        def __init__(
+            self,
+            *,
+            cacheable_operations: Iterable[CacheableOperation] = ...,
+            ttl: float | timedelta = 60.0,
+            ttl_func: Ttl | None = None,
+            invalidate_on: Iterable[Family] = ...,
+            settle: float | timedelta = 5.0,
+            max_bytes: int = ...,
+            mac_key: bytes | None = None,
+            missing: bool = False,
+            namespace: str = "",
+            timeout: float | timedelta = 0.05,
+        ) -> None: ...
+
+    cacheable_operations: frozenset[str] = frozenset(DEFAULT_OPERATIONS)
+    ttl: float = 60.0
+    ttl_func: Ttl | None = None
+    invalidate_on: frozenset[str] = frozenset(FAMILIES)
+    settle: float = 5.0
+    max_bytes: int = 64 * 1024 * 1024
+    mac_key: bytes | None = None
+    missing: bool = False
+    namespace: str = ""
+    timeout: float = 0.05
+
+    def __post_init__(self) -> None:
+        seconds = {
+            "ttl": check_seconds("ttl", self.ttl, 0.0, LONGEST_TTL, positive=True, error=ConfigError),
+            "settle": check_seconds("settle", self.settle, 0.0, 3600.0, error=ConfigError),
+            "timeout": check_seconds("timeout", self.timeout, 0.001, 10.0, error=ConfigError),
+        }
+        words = {
+            "cacheable_operations": _words("cacheable_operations", self.cacheable_operations, OPERATIONS),
+            "invalidate_on": _words("invalidate_on", self.invalidate_on, FAMILIES),
+        }
+        for name, value in (seconds | words).items():
+            force_setattr(self, name, value)
+        ttl_func: Any = self.ttl_func
+        missing: Any = self.missing
         if ttl_func is not None and not callable(ttl_func):
             raise ConfigError(
                 f"ttl_func is a function of a model's class that gives seconds, not {type(ttl_func).__name__}"
             )
-        self.ttl_func: Ttl | None = ttl_func
-        self.invalidate_on: frozenset[str] = _words("invalidate_on", invalidate_on, FAMILIES)
-        self.settle: float = check_seconds("settle", settle, 0.0, 3600.0, error=ConfigError)
-        self.max_bytes: int = check_count("max_bytes", max_bytes, 1, error=ConfigError)
-        self.mac_key: bytes | None = None if mac_key is None else _key(mac_key)
+        check_count("max_bytes", self.max_bytes, 1, error=ConfigError)
+        if self.mac_key is not None:
+            _check_key(self.mac_key)
         if not isinstance(missing, bool):
             raise ConfigError(f"missing is True or False, not {type(missing).__name__}")
-        self.missing: bool = missing
-        self.namespace: str = _namespace(namespace)
-        self.timeout: float = check_seconds("timeout", timeout, 0.001, 10.0, error=ConfigError)
-        self._told: set[type[Any]] = set()
+        _check_namespace(self.namespace)
         if absent := [name for name in FAMILIES if name not in self.invalidate_on]:
             logger.warning("the cache keeps answers behind writes of %s: they are stale for up to the TTL", absent)
 
-    def ttl_of(self, model: type[Any]) -> float:
-        """Seconds for which answers of a model are kept; 0 for not at all. Raises: ConfigError for what is no time."""
+    def __repr__(self) -> str:
+        shown = []
+        for name, default in zip(self.__struct_fields__, self.__struct_defaults__, strict=True):
+            value = getattr(self, name)
+            if value != default:
+                text = sorted(value) if isinstance(value, frozenset) else value
+                shown.append(f"{name}={'***' if name == 'mac_key' else repr(text)}")
+        return f"CacheConfig({', '.join(shown)})"
+
+    def ttl_of(self, model: type[Any], told: set[type[Any]]) -> float:
+        """Seconds for which answers of a model are kept; 0 for not at all. Raises: ConfigError for what is no time.
+
+        ``told`` are the models of which it was logged that ``ttl_func`` has failed.
+        """
         if self.ttl_func is None:
             return self.ttl
         try:
             ttl = self.ttl_func(model)
         except Exception as error:  # noqa: BLE001 - a function of the user's; without a time nothing is kept
-            if model not in self._told:
-                self._told.add(model)
+            if model not in told:
+                told.add(model)
                 logger.warning("ttl_func failed for %s (%s): it is not cached", model.__name__, type(error).__name__)
             return 0.0
         if ttl is None:
@@ -106,24 +142,29 @@ class CacheConfig:
         )
 
 
-_SETTINGS: Final = (
-    "cacheable_operations", "ttl", "ttl_func", "invalidate_on", "settle", "max_bytes", "mac_key", "missing", "namespace",
-    "timeout",
-)  # fmt: skip
+def check_settings(name: str, given: Mapping[str, Any]) -> None:
+    """Refuse what was given to a cache in the place of a `CacheConfig`. Raises: UnknownSetting."""
+    for setting in given:
+        if setting in CacheConfig.__struct_fields__:
+            raise UnknownSetting(
+                f"{name} takes a CacheConfig: CacheConfig({setting}=...) in the place of {setting}=..."
+            )
+        raise UnknownSetting(
+            f"{setting} is not a setting of CacheConfig, which {name} takes: {CacheConfig.instead_of(setting)}"
+        )
 
 
-def _key(given: Any) -> bytes:
-    """A key. Raises: ConfigError, which does not show it."""
+def _check_key(given: Any) -> None:
+    """Raises: ConfigError, which does not show the key."""
     if isinstance(given, bytes) and len(given) >= SHORTEST_KEY:
-        return given
+        return
     shown = f"{len(given)} bytes" if isinstance(given, bytes) else type(given).__name__
     raise ConfigError(f"mac_key is at least {SHORTEST_KEY} secret bytes, such as of os.urandom(32), not {shown}")
 
 
-def _namespace(given: Any) -> str:
-    if isinstance(given, str) and len(given) <= 100 and given.isprintable():
-        return given
-    raise ConfigError("namespace is a printable text of up to 100 characters")
+def _check_namespace(given: Any) -> None:
+    if not (isinstance(given, str) and len(given) <= 100 and given.isprintable()):
+        raise ConfigError("namespace is a printable text of up to 100 characters")
 
 
 def _words(name: str, given: Any, known: tuple[str, ...]) -> frozenset[str]:
@@ -134,12 +175,7 @@ def _words(name: str, given: Any, known: tuple[str, ...]) -> frozenset[str]:
     for word in words:
         if word not in known:
             shown = repr(word) if isinstance(word, str) else type(word).__name__
-            raise ConfigError(f"{shown} in {name}: {_hint(word, known)}")
+            raise ConfigError(
+                f"{shown} in {name}: {nearest(word.lower() if isinstance(word, str) else word, known, 0.5)}"
+            )
     return frozenset(words)
-
-
-def _hint(given: Any, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches  # only for this message
-
-    near = get_close_matches(given.lower(), known, n=1, cutoff=0.5) if isinstance(given, str) else []
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"

@@ -35,9 +35,9 @@ _decode: Final = Decoder(Entry).decode
 
 
 class Sealer:
-    """Makes keys and values. ``mac_key`` is shared by who may read what."""
+    """Makes keys and values. ``mac_key`` is shared by who may read what; ``place`` says of which database they are."""
 
-    def __init__(self, mac_key: bytes, place: str) -> None:
+    def __init__(self, mac_key: bytes, place: Sequence[str]) -> None:
         self._mac = hmac.digest(mac_key, b"dynamorm cache: values", "sha256")
         self._names = hmac.digest(mac_key, b"dynamorm cache: names", "sha256")
         self._place = place

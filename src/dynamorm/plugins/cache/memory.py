@@ -68,6 +68,10 @@ class Memory:
         self._generations: dict[Generation, _Generation] = {}
         self.size: int = 0
 
+    def __len__(self) -> int:
+        """How many answers are kept."""
+        return len(self._entries)
+
     def find(self, identity: Identity) -> bytes | None:
         """The answer that is kept, where it is still good."""
         entry = self._entries.get(identity)

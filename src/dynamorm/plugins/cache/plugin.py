@@ -5,24 +5,28 @@ from __future__ import annotations
 from contextlib import suppress
 from hashlib import blake2b
 from random import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Never, NoReturn
 
-from msgspec import Struct
+from msgspec.structs import asdict
 
-from dynamorm.errors import ConfigError, MalformedResponse, Outcome, PoolTimeout
+from dynamorm.errors import ConfigError, InvalidUse, MalformedResponse, Outcome, PoolTimeout
 from dynamorm.plugin import Acquire, WriteRule
 
 from .answers import is_kept
-from .config import FAMILIES, CacheConfig
+from .config import FAMILIES, CacheConfig, check_settings
 from .doubt import LATE, Doubt, watched
 from .flights import WAIT, Flights
-from .generations import Reading
+from .generations import EVERYTHING, Reading
 from .memory import Memory
 from .reads import READS, reading
+from .stats import CacheStats, Counts
 from .tables import Tables
-from .writes import writing
+from .writes import foreign, writing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dynamorm.config.identity import DatabaseIdentity
     from dynamorm.effects import Flow
     from dynamorm.plugin import Call, CallFlow, Operation, VerbFlow
     from dynamorm.schema.schema import Schema
@@ -35,38 +39,12 @@ MAX_READINGS: Final = 4_096
 _UNREAD: Final = Reading(())
 
 
-class CacheStats(Struct, frozen=True):
-    """What the cache did so far, in this process.
-
-    ``hits`` and ``misses`` are of requests (a query has one for each page); ``shared`` were answered by the read of another
-    flow; ``consistent`` fills were read consistently, at twice the units, and ``unsettled`` ones were not kept, because
-    what they read had just been written; ``bypassed`` went past a Redis that failed; ``tampered`` answers had a wrong MAC.
-    """
-
-    hits: int = 0
-    misses: int = 0
-    shared: int = 0
-    consistent: int = 0
-    unsettled: int = 0
-    bypassed: int = 0
-    tampered: int = 0
-
-
-class _Counts:
-    """The same, while it is counted."""
-
-    __slots__ = ("bypassed", "consistent", "hits", "misses", "shared", "unsettled")
-
-    def __init__(self) -> None:
-        self.hits = self.misses = self.shared = self.consistent = self.unsettled = self.bypassed = 0
-
-
 class Cache:
     """Keeps the answers of reads in this process. See `CacheConfig` for what is kept, and docs/guide/cache.md.
 
     Objects are made anew from the kept answer each time, so that none is shared; fields that are encrypted stay so.
     An answer is never older than a write of this database that has ended; writes of others are seen when ``ttl`` is over.
-    Databases of one endpoint may share a cache.
+    Objects of one database may share a cache, a DB and an AsyncDB too; another database is refused.
     Answers to ``consistent=True`` are not kept, nor is anything that a write relies on.
 
     Raises: ConfigError for a config that is none; and from ``db.use`` for a database that it does not suit.
@@ -76,7 +54,8 @@ class Cache:
 
     name: str = "cache"
 
-    def __init__(self, config: CacheConfig | None = None) -> None:
+    def __init__(self, config: CacheConfig | None = None, **settings: Never) -> None:
+        check_settings(type(self).__name__, settings)
         if config is not None and not isinstance(config, CacheConfig):
             raise ConfigError(f"Cache takes a CacheConfig, not {type(config).__name__}: Cache(CacheConfig(ttl=30.0))")
         self.config: CacheConfig = config or CacheConfig()
@@ -86,10 +65,11 @@ class Cache:
         self._tables = Tables()
         self._readings: dict[Identity, Reading | None] = {}
         self._models: dict[type[Any], str] = {}
+        self._told: set[type[Any]] = set()
         self._flights = Flights()
-        self._counts = _Counts()
+        self._counts = Counts()
         self._store: Memory | Shared = Memory(self.config)
-        self._place: tuple[Any, ...] | None = None
+        self._place: DatabaseIdentity | None = None
         self._prefix = ""
 
     def stats(self) -> CacheStats:
@@ -97,21 +77,27 @@ class Cache:
 
         Example: ``cache.stats().hits``
         """
-        counts = {name: getattr(self._counts, name) for name in _Counts.__slots__}
-        return CacheStats(**counts, tampered=0 if isinstance(self._store, Memory) else self._store.tampered)
+        return self._counts.stats(tampered=0 if isinstance(self._store, Memory) else self._store.tampered)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        name = type(self).__name__
+        raise InvalidUse(
+            f"a {name} holds what is kept in this process, or connections, so it can be neither pickled nor copied: send its"
+            f" CacheConfig (cache.config), and make another {name} on the other side"
+        )
 
     # ----------------------------------------------------------------------------------------------- moments of plugins
 
     def joined(self, db: Any) -> None:
         """Refuse a database that it does not suit. Raises: ConfigError."""
-        config = db.config
-        place = config.resolve_endpoint(), config.table_prefix
+        place = db.config.identity()
         if self._place not in (None, place):
             raise ConfigError(
-                f"this {type(self).__name__} is in use for another database, whose tables may have the same names: make one"
-                " for each"
+                f"this {type(self).__name__} is in use for another database, or for one of which nobody knows whether it is the"
+                " same (another endpoint, Region, table_prefix or account, or other credentials): make one for each, or name"
+                " the account of both, Config(account_id='123456789012')"
             )
-        self._place, self._prefix = place, config.table_prefix
+        self._place, self._prefix = place, place.table_prefix
 
     def operation(self, next: VerbFlow) -> VerbFlow:
         """Calls tell their verbs where a plugin looks at verbs; nothing is done with them here."""
@@ -146,10 +132,24 @@ class Cache:
 
         return cached
 
+    def gauges(self) -> dict[str, float]:
+        """The figures of `stats`, and what is kept in memory: entries, and their bytes."""
+        numbers = {f"cache_{name}": float(value) for name, value in asdict(self.stats()).items()}
+        if isinstance(self._store, Memory):
+            numbers |= {"cache_entries": len(self._store), "cache_bytes": self._store.size}
+        return numbers
+
     def forked(self) -> None:
         """Start again in a child process."""
         self._store.forked()
         self._flights.clear()
+
+    def let_go(self, address: tuple[str, bytes | None] | None) -> Flow[None]:
+        """Let go of what shows an item that somebody else has written: see `DB.invalidate_cache`; None: of everything.
+
+        What it costs a cache in Redis that fails is owed, as with a write.
+        """
+        yield from self._store.replace((EVERYTHING,) if address is None else foreign(*address, self._tables))
 
     # ------------------------------------------------------------------------------------------------------------ reads
 
@@ -162,7 +162,7 @@ class Cache:
             if answer is not None:
                 self._counts.hits += 1
                 return (yield from op.read(answer))
-        ttl = self.config.ttl_of(model)  # type: ignore[arg-type] # likewise
+        ttl = self.config.ttl_of(model, self._told)  # type: ignore[arg-type] # likewise
         depends = self._readings.get(identity, _UNREAD)
         if depends is _UNREAD:
             depends = self._depends(op, identity)
@@ -256,6 +256,15 @@ class Cache:
             stop.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
             raise
         return result
+
+
+def let_go(plugins: Iterable[Any], address: tuple[str, bytes | None] | None) -> Flow[None]:
+    """Let the caches among some plugins let go of what is at an address. Raises: ConfigError where there is none."""
+    caches = [plugin for plugin in plugins if isinstance(plugin, Cache)]
+    if not caches:
+        raise ConfigError("this database has no cache: db.use(Cache()) gives it one, right after it is made")
+    for cache in caches:
+        yield from cache.let_go(address)
 
 
 class _Loaded(WriteRule):

@@ -20,7 +20,7 @@ from .own import OwnWrites
 from .scripts import BEGIN, HEAD, REPLACE, SERVER, SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dynamorm.effects import Flow
 
@@ -41,7 +41,7 @@ SHORTEST_LIFE: Final = 1200.0
 class Shared:
     """Keeps answers in Redis. ``clock`` gives monotonic seconds, ``wall`` Unix time."""
 
-    def __init__(self, config: CacheConfig, link: Any, mac_key: bytes, place: str) -> None:
+    def __init__(self, config: CacheConfig, link: Any, mac_key: bytes, place: Sequence[str]) -> None:
         self.clock: Callable[[], float] = time.monotonic
         self.wall: Callable[[], float] = time.time
         self.random_bytes: Callable[[int], bytes] = os.urandom

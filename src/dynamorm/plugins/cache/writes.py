@@ -101,6 +101,13 @@ def writing(call: Call, tables: Tables, listed: frozenset[str] | None) -> Writin
     return Writing(tuple(generations), bound=every) if generations else None
 
 
+def foreign(table: str, key: bytes | None, tables: Tables) -> tuple[Generation, ...]:
+    """What a write of somebody else replaces, of which no more is known than its key, or (None) its table."""
+    if key is None:
+        return (("table", table),)
+    return tuple(dict.fromkeys(_of_one("Delete", _Write(TableName=table, Key=decode(key)), tables)))
+
+
 def _parts(call: Call) -> tuple[list[tuple[str, _Write]] | None, bool]:
     """The writes of single items that a call makes, and whether a token stands for all of them."""
     if call.name in {"PutItem", "UpdateItem", "DeleteItem"}:
