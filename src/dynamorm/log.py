@@ -33,6 +33,11 @@ def interrupts(error: BaseException) -> bool:
     return False
 
 
+def is_cancellation(error: BaseException) -> bool:
+    """Whether it is the cancellation of a task (`asyncio` takes long to import, and who cancels has done so)."""
+    return type(error).__name__ == "CancelledError" and not isinstance(error, Exception)
+
+
 def left(result: Any) -> bool:
     """Whether a plain function gave a coroutine, which nobody awaits: it is closed."""
     if not hasattr(result, "cr_code"):  # `inspect` costs milliseconds at import

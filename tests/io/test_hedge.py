@@ -10,13 +10,13 @@ from datetime import timedelta
 import pytest
 
 from dynamorm import deadline
-from dynamorm.wire.deadlines import remaining
 from dynamorm.effects import Acquire, Call, Gather, Hedge, Send, Sleep, TransportError
 from dynamorm.errors import InvalidUse, ValidationError
 from dynamorm.io.aio import Aio
 from dynamorm.io.blocking import Blocking
-from dynamorm.wire.limiter import Limiter
 from dynamorm.testing import FakeClock, Late, ScriptedDriver, reply
+from dynamorm.wire.deadlines import remaining
+from dynamorm.wire.limiter import Limiter
 from tests.io.injecting import raising
 from tests.io.kit import answer, ask, read_request, request, until
 

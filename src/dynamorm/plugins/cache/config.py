@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from dynamorm.arguments import check_count, check_seconds
 from dynamorm.errors import ConfigError, UnknownSetting
-from dynamorm.log import logger
+from dynamorm.log import interrupts, left, logger
 
 OPERATIONS: Final = ("get", "batch_get", "first", "one", "all", "count", "exists", "page")
 """The verbs whose answers may be kept; ``require`` goes with ``get``."""
@@ -94,7 +94,10 @@ class CacheConfig:
             return self.ttl
         try:
             ttl = self.ttl_func(model)
-        except Exception as error:  # noqa: BLE001 - a function of the user's; without a time nothing is kept
+            left(ttl)
+        except BaseException as error:  # a function of the user's; without a time nothing is kept
+            if interrupts(error):
+                raise
             if model not in self._told:
                 self._told.add(model)
                 logger.warning("ttl_func failed for %s (%s): it is not cached", model.__name__, type(error).__name__)

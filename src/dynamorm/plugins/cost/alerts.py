@@ -58,7 +58,7 @@ class Rule(Struct, frozen=True, eq=False):
     callback: Callback | None
 
     @staticmethod
-    def of(limit: Any, callback: Any) -> Rule:
+    def of(limit: Any, callback: Callback | None) -> Rule:
         """The same, checked. Raises: ValidationError."""
         checked = amount("limit", limit)
         if callback is not None and not callable(callback):
