@@ -4,14 +4,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from logging import Logger
+    from types import FrameType
 
 QUIET: Final = 60.0
 """Seconds for which a moment of a plugin that has failed is not named in the log again."""
+
+
+def interrupts(error: BaseException) -> bool:
+    """Whether what came out of a plain function of the program was raised through it, and not by it: then it must go on.
+
+    That is ^C, and what a signal's handler raises to end the process. A function that raises SystemExit by itself has failed
+    like any other; so has one that raises CancelledError: a task is cancelled where it waits, and a plain function does not.
+    """
+    if isinstance(error, Exception):
+        return False
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    before: FrameType | None = None
+    place = error.__traceback__
+    while place is not None:  # Python gives the handler of a signal the frame that it interrupts
+        if before is not None and any(value is before for value in place.tb_frame.f_locals.values()):
+            return True
+        before, place = place.tb_frame, place.tb_next
+    return False
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether it is the cancellation of a task (`asyncio` takes long to import, and who cancels has done so)."""
+    return type(error).__name__ == "CancelledError" and not isinstance(error, Exception)
+
+
+def left(result: Any) -> bool:
+    """Whether a plain function gave a coroutine, which nobody awaits: it is closed."""
+    if not hasattr(result, "cr_code"):  # `inspect` costs milliseconds at import
+        return False
+    result.close()
+    return True
 
 
 class _Late:
@@ -28,9 +60,12 @@ class _Late:
             return found
 
         def log(*args: Any, **named: Any) -> Any:
-            with suppress(Exception):
+            try:
                 return found(*args, stacklevel=named.pop("stacklevel", 1) + 1, **named)
-            return None
+            except BaseException as error:
+                if interrupts(error):
+                    raise
+                return None
 
         return log if name in _LOGGING else found
 
@@ -66,7 +101,9 @@ def shielded(function: Callable[..., Any], name: str, moment: str) -> Callable[.
     def call(*args: Any) -> Any:
         try:
             return function(*args)
-        except Exception as error:  # noqa: BLE001 - whatever it is, what it was told of has happened
+        except BaseException as error:  # whatever it is, what it was told of has happened
+            if interrupts(error):
+                raise
             failed(error)
             return None
 

@@ -17,7 +17,7 @@ from dynamorm.features.streams.checkpoint import StreamCheckpoint
 from .codec.keys import StoredKey
 from .codec.registry import Registry
 from .errors import InvalidUse, ModelError, ValidationError
-from .log import logger
+from .log import interrupts, left, logger
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -140,7 +140,15 @@ def _failed(record: Any, error: Exception, on_error: Callable[..., Any] | None) 
     if not isinstance(number, str) or not number:
         raise ValidationError("a stream record without a sequence number has failed, so the whole batch has") from error
     if on_error is not None:
-        on_error(record, error)
+        try:
+            if left(on_error(record, error)):
+                logger.error("on_error of process gave a coroutine, which nobody awaits: give a plain function")
+        except (
+            BaseException
+        ) as fault:  # the batch is answered for all the same, or what was worked off would come again
+            if interrupts(fault):
+                raise
+            logger.exception("on_error of process failed")
     else:
         logger.error("stream record %s failed and will come again", number, exc_info=error)
     return {"batchItemFailures": [{"itemIdentifier": number}]}

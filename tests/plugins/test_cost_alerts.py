@@ -46,15 +46,19 @@ def spend(plugin, clock, dollars):
     plugin.ledger.note((clock.now, REPORTED, "PutItem", "put", Payment, {}, [Part("a-table", None, 0.0, units)]))
 
 
+def alerts(db, plugin):
+    return [alert for _, alert in plugin._watcher.alerts.due(db.estimate_monthly_cost())]
+
+
 def due(db, plugin):
     """What is due now, without the watcher."""
-    return [(alert.kind, alert.threshold) for alert in plugin._alerts.due(db.estimate_monthly_cost())]
+    return [(alert.kind, alert.threshold) for alert in alerts(db, plugin)]
 
 
 @pytest.fixture
 def watched(plugged, clock):  # noqa: F811
     """A database whose watcher never looks by itself: the test does."""
-    plugin = CostPlugin(clock=clock, interval=86_400.0)
+    plugin = CostPlugin(clock=clock, monotonic=clock, interval=86_400.0)
     db = plugged(plugin)
 
     def opened(limit=100, callback=None):
@@ -118,9 +122,50 @@ def test_a_new_month_begins_anew_in_utc(watched, clock):
     spend(plugin, clock, 30)
     clock.now += 31
     spend(plugin, clock, 55)
-    (alert,) = plugin._alerts.due(db.estimate_monthly_cost())
+    (alert,) = alerts(db, plugin)
     assert (alert.kind, alert.threshold, alert.month) == ("actual", 50, "2026-12")
     assert 55 <= alert.amount < 56, "what was spent in November is November's"
+
+
+def test_a_wall_clock_that_jumps_takes_nothing_from_a_month(plugged, clock):  # noqa: F811
+    wall = [clock.now]
+    plugin = CostPlugin(clock=lambda: wall[0], monotonic=clock, interval=86_400.0)
+    db = plugged(plugin)
+    db.set_cost_alert(100)
+    time.sleep(0.1)
+    spend(plugin, clock, 60)
+    assert due(db, plugin) == [("actual", 50)]
+    for years in (70, -56, -1):
+        wall[0] += years * 365 * 86_400
+        clock.now += 1
+        spend(plugin, clock, 7)
+        due(db, plugin)  # what is said of a wrong month is said of it
+        wall[0] -= years * 365 * 86_400
+        clock.now += 1
+    assert plugin._watcher.alerts.actual(db.estimate_monthly_cost())[1] == pytest.approx(Decimal(81))
+    clock.now += 1
+    spend(plugin, clock, 30)
+    assert ("actual", 100) in due(db, plugin)
+    clock.now += 40 * 86_400
+    wall[0] += 40 * 86_400
+    spend(plugin, clock, 55)
+    (alert,) = [alert for alert in alerts(db, plugin) if alert.kind == "actual"]
+    assert (alert.threshold, alert.month) == (50, "2026-12")
+
+
+def test_a_process_that_starts_in_1970_has_the_right_month_once_its_clock_is_set(plugged, clock):  # noqa: F811
+    wall = [30.0]
+    plugin = CostPlugin(clock=lambda: wall[0], monotonic=clock, interval=86_400.0)
+    db = plugged(plugin)
+    db.set_cost_alert(100)
+    time.sleep(0.1)
+    spend(plugin, clock, 60)
+    assert [(one.threshold, one.month) for one in alerts(db, plugin)] == [(50, "1970-01")]
+    wall[0] = datetime(2026, 11, 10, tzinfo=UTC).timestamp()
+    assert alerts(db, plugin) == [], "it was said already"
+    spend(plugin, clock, 25)
+    (alert,) = alerts(db, plugin)
+    assert (alert.threshold, alert.month, alert.amount) == (80, "2026-11", pytest.approx(Decimal(85)))
 
 
 def test_a_reset_of_the_report_is_none_of_the_month(watched, clock):
@@ -133,20 +178,18 @@ def test_a_reset_of_the_report_is_none_of_the_month(watched, clock):
 
 def test_what_tables_cost_is_a_part_of_the_actual_amount(watched, clock):
     db, plugin = watched()
-    alerts = plugin._alerts
     estimate = db.estimate_monthly_cost()
 
     class Estimate:
         fixed = Decimal(730)
 
     clock.now = plugin.ledger.born + 10 * HOUR
-    plugin.ledger.month_units.clear()
-    assert alerts.actual(Estimate) == 10
+    assert plugin._watcher.alerts.actual(Estimate) == ("2026-11", 10)
     assert estimate.fixed >= 0
 
 
 def test_the_callback_is_called_beside_the_verbs(plugged, clock, key):  # noqa: F811
-    plugin = CostPlugin(clock=clock, interval=0.02)
+    plugin = CostPlugin(clock=clock, monotonic=clock, interval=0.02)
     db = plugged(plugin)
     told, threads = [], []
 
@@ -168,7 +211,7 @@ def test_the_callback_is_called_beside_the_verbs(plugged, clock, key):  # noqa: 
 
 
 def test_a_coroutine_is_awaited_on_the_asyncio_face_and_refused_on_the_blocking_one(plugged, clock, face_kind):  # noqa: F811
-    plugin = CostPlugin(clock=clock, interval=0.02)
+    plugin = CostPlugin(clock=clock, monotonic=clock, interval=0.02)
     db = plugged(plugin)
     told = []
 
@@ -187,7 +230,7 @@ def test_a_coroutine_is_awaited_on_the_asyncio_face_and_refused_on_the_blocking_
 
 
 def test_a_callback_that_fails_disturbs_nobody(plugged, clock, key, caplog):  # noqa: F811
-    plugin = CostPlugin(clock=clock, interval=0.02)
+    plugin = CostPlugin(clock=clock, monotonic=clock, interval=0.02)
     db = plugged(plugin)
     told = []
 
@@ -205,7 +248,7 @@ def test_a_callback_that_fails_disturbs_nobody(plugged, clock, key, caplog):  # 
 
 
 def test_without_a_callback_a_warning_is_logged(plugged, clock, caplog):  # noqa: F811
-    plugin = CostPlugin(clock=clock, interval=0.02)
+    plugin = CostPlugin(clock=clock, monotonic=clock, interval=0.02)
     db = plugged(plugin)
     with caplog.at_level(logging.WARNING, logger="dynamorm"):
         db.set_cost_alert(10)
@@ -217,7 +260,7 @@ def test_the_watcher_ends_with_the_database(engine, made, face_kind, clock):  # 
     from dynamorm import Presets
     from tests.support.faces import Face
 
-    plugin = CostPlugin(clock=clock, interval=0.02)
+    plugin = CostPlugin(clock=clock, monotonic=clock, interval=0.02)
     face = Face(face_kind, Presets.local_development(endpoint=engine.endpoint, table_prefix=made), extensions=(plugin,))
     told = []
     face.set_cost_alert(1, callback=told.append)
@@ -230,7 +273,7 @@ def test_the_watcher_ends_with_the_database(engine, made, face_kind, clock):  # 
 
 
 def test_a_callback_may_close_the_database(plugged, clock):  # noqa: F811
-    plugin = CostPlugin(clock=clock, interval=0.02)
+    plugin = CostPlugin(clock=clock, monotonic=clock, interval=0.02)
     db = plugged(plugin)
     closed = threading.Event()
 
@@ -245,7 +288,7 @@ def test_a_callback_may_close_the_database(plugged, clock):  # noqa: F811
 
 
 def test_a_look_that_fails_is_followed_by_another(plugged, clock, caplog):  # noqa: F811
-    plugin = CostPlugin(clock=clock, interval=0.02)
+    plugin = CostPlugin(clock=clock, monotonic=clock, interval=0.02)
     db = plugged(plugin)
     told = []
     broken = [True]
@@ -277,7 +320,7 @@ def test_limits_that_are_none(plugged, limit):  # noqa: F811
 def test_a_limit_is_exact(plugged, limit, exact):  # noqa: F811
     plugin = CostPlugin()
     plugged(plugin).set_cost_alert(limit)
-    assert plugin._alerts.limit == Decimal(exact)
+    assert plugin._watcher.alerts.rule.limit == Decimal(exact)
 
 
 def test_an_alert_is_set_on_the_database(plugged):  # noqa: F811
@@ -285,7 +328,7 @@ def test_an_alert_is_set_on_the_database(plugged):  # noqa: F811
     view = plugged(plugin).view(tenant="t1")
     with pytest.raises(ConfigError, match="a view has the plugins of its database"):
         view.set_cost_alert(5)
-    assert plugin._alerts is None
+    assert plugin._watcher is None
 
 
 def test_a_refused_alert_leaves_the_one_before(watched, clock):

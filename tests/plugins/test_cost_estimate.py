@@ -1,6 +1,6 @@
 """The estimate of a month: what it is made of, how sure it is, and what it does where a table tells nothing."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -95,7 +95,7 @@ def sums(estimate):
 
 
 def test_a_month_is_the_window_730_hours_long(plugged, key, clock):  # noqa: F811
-    db = plugged(CostPlugin(clock=clock))
+    db = plugged(CostPlugin(clock=clock, monotonic=clock))
     written(db, clock, key)
     db.view(tenant="t1").get(Payment, key, consistent=True)
     estimate = db.estimate_monthly_cost()
@@ -127,7 +127,7 @@ def test_a_month_is_the_window_730_hours_long(plugged, key, clock):  # noqa: F81
     ],
 )
 def test_how_sure_an_estimate_is(plugged, key, clock, seconds, confidence):  # noqa: F811
-    db = plugged(CostPlugin(clock=clock))
+    db = plugged(CostPlugin(clock=clock, monotonic=clock))
     written(db, clock, key, seconds=seconds, count=1)
     estimate = db.estimate_monthly_cost()
     assert estimate.confidence == confidence
@@ -135,12 +135,24 @@ def test_how_sure_an_estimate_is(plugged, key, clock, seconds, confidence):  # n
     assert estimate.total > 0
 
 
-def test_a_clock_that_goes_back_breaks_nothing(plugged, key, clock):  # noqa: F811
-    db = plugged(CostPlugin(clock=clock))
-    written(db, clock, key, seconds=-100)
+@pytest.mark.parametrize("year", [1970, 2025, 2096])
+def test_a_wall_clock_that_is_set_changes_no_window(plugged, key, clock, year):  # noqa: F811
+    wall = [datetime(year, 5, 1, tzinfo=UTC).timestamp()]
+    db = plugged(CostPlugin(clock=lambda: wall[0], monotonic=clock))
+    written(db, clock, key)
+    wall[0] = datetime(2026, 11, 10, tzinfo=UTC).timestamp()
     estimate = db.estimate_monthly_cost()
-    assert estimate.total.is_finite()
-    assert (estimate.window, estimate.confidence) == (timedelta(0), "low")
+    assert (estimate.window, estimate.confidence) == (timedelta(hours=1), "medium")
+    assert estimate.breakdown["write"] == 10 * 730 * Decimal("0.000000625")
+    costs = db.costs()
+    assert costs.window == timedelta(hours=1)
+    assert costs.since == datetime(2026, 11, 9, 23, tzinfo=UTC), "by the clock as it is set now"
+
+
+def test_the_clock_of_what_has_passed_is_not_the_one_that_is_set():
+    times = CostPlugin().times
+    assert times.steady() < times.wall() - 365 * 86_400
+    assert times.steady() <= times.steady()
 
 
 def test_before_the_first_call_nothing_costs(plugged):  # noqa: F811
@@ -153,7 +165,7 @@ def test_tables_cost_by_themselves(plugged, key, clock):  # noqa: F811
     told = Told(
         size_bytes=10 * GIGABYTE - 100 * 1000, item_count=1000, indexes={}, encryption="arn:aws:kms:us-east-1:1:key/k"
     )
-    db = plugged(told, CostPlugin(clock=clock))
+    db = plugged(told, CostPlugin(clock=clock, monotonic=clock))
     written(db, clock, key, seconds=24 * HOUR)
     estimate = db.estimate_monthly_cost()
     assert estimate.breakdown["storage"] == Decimal("2.5"), "nothing is subtracted for a free tier"
@@ -163,7 +175,7 @@ def test_tables_cost_by_themselves(plugged, key, clock):  # noqa: F811
 
 
 def test_recovery_to_a_point_in_time_is_paid_by_the_size(plugged, key, clock, monkeypatch):  # noqa: F811
-    db = plugged(Told(size_bytes=10 * GIGABYTE, indexes={}), plugin := CostPlugin(clock=clock))
+    db = plugged(Told(size_bytes=10 * GIGABYTE, indexes={}), plugin := CostPlugin(clock=clock, monotonic=clock))
     written(db, clock, key)
     db.estimate_monthly_cost()
     ((table, (then, found)),) = plugin.facts._known.items()
@@ -176,7 +188,7 @@ def test_recovery_to_a_point_in_time_is_paid_by_the_size(plugged, key, clock, mo
 
 
 def test_three_regions_cost_three_writes(plugged, key, clock):  # noqa: F811
-    db = plugged(Told(replicas=("us-east-2", "us-west-2")), CostPlugin(clock=clock))
+    db = plugged(Told(replicas=("us-east-2", "us-west-2")), CostPlugin(clock=clock, monotonic=clock))
     written(db, clock, key)
     estimate = db.estimate_monthly_cost()
     assert estimate.breakdown["replicas"] == 2 * estimate.breakdown["write"]
@@ -184,7 +196,7 @@ def test_three_regions_cost_three_writes(plugged, key, clock):  # noqa: F811
 
 
 def test_a_replica_whose_prices_are_not_known_is_said(plugged, key, clock):  # noqa: F811
-    db = plugged(Told(replicas=("mars-1",)), CostPlugin(clock=clock))
+    db = plugged(Told(replicas=("mars-1",)), CostPlugin(clock=clock, monotonic=clock))
     written(db, clock, key)
     estimate = db.estimate_monthly_cost()
     assert estimate.breakdown["replicas"] == 0
@@ -193,7 +205,7 @@ def test_a_replica_whose_prices_are_not_known_is_said(plugged, key, clock):  # n
 
 def test_infrequent_access_has_prices_of_its_own(plugged, key, clock):  # noqa: F811
     told = Told(table_class="STANDARD_INFREQUENT_ACCESS", size_bytes=10 * GIGABYTE, item_count=0, indexes={})
-    db = plugged(told, CostPlugin(region="us-east-2", clock=clock))
+    db = plugged(told, CostPlugin(region="us-east-2", clock=clock, monotonic=clock))
     written(db, clock, key)
     db.get(Payment, key, consistent=True)
     estimate = db.estimate_monthly_cost()
@@ -205,7 +217,7 @@ def test_infrequent_access_has_prices_of_its_own(plugged, key, clock):  # noqa: 
 
 
 def test_provisioned_tables_cost_by_the_hour(plugged, key, clock):  # noqa: F811
-    db = plugged(CostPlugin(clock=clock))
+    db = plugged(CostPlugin(clock=clock, monotonic=clock))
     db.tables.ensure(Bought)
     for number in range(10):
         db.put(Bought(id=f"{key}{number}"))
@@ -224,7 +236,7 @@ def test_a_table_that_does_not_tell_is_left_out(plugged, key, clock, error):  # 
 
     told = Told()
     told.error = RuntimeError("broken") if error == "RuntimeError" else getattr(errors, error)("refused")
-    db = plugged(told, CostPlugin(clock=clock))
+    db = plugged(told, CostPlugin(clock=clock, monotonic=clock))
     written(db, clock, key, seconds=48 * HOUR)
     estimate = db.estimate_monthly_cost()
     assert estimate.breakdown["storage"] is None
@@ -240,7 +252,7 @@ def test_a_table_that_does_not_tell_is_left_out(plugged, key, clock, error):  # 
 
 def test_tables_are_asked_every_six_hours(plugged, key, clock):  # noqa: F811
     told = Told()
-    db = plugged(told, CostPlugin(clock=clock))
+    db = plugged(told, CostPlugin(clock=clock, monotonic=clock))
     written(db, clock, key)
     for _ in range(3):
         db.estimate_monthly_cost()
@@ -252,7 +264,7 @@ def test_tables_are_asked_every_six_hours(plugged, key, clock):  # noqa: F811
 
 
 def test_models_that_share_a_table(plugged, key, clock):  # noqa: F811
-    db = plugged(Told(size_bytes=GIGABYTE, item_count=0, indexes={}), CostPlugin(clock=clock))
+    db = plugged(Told(size_bytes=GIGABYTE, item_count=0, indexes={}), CostPlugin(clock=clock, monotonic=clock))
     db.put(Order(id=key))
     db.put(Refund(id=key))
     db.batch_write(puts=[Order(id=key + "1")])
@@ -280,7 +292,7 @@ def test_a_region_without_prices_is_refused(engine, made, face_kind, key):  # no
 
 
 def test_a_database_that_is_closed(plugged, key, clock):  # noqa: F811
-    db = plugged(CostPlugin(clock=clock))
+    db = plugged(CostPlugin(clock=clock, monotonic=clock))
     written(db, clock, key)
     db._db.close()
     with pytest.raises(DynamORMError):
@@ -323,7 +335,7 @@ def traffic(db, clock, key, pattern, hours=24):  # noqa: F811
 
 
 def test_steady_traffic_is_cheaper_provisioned(plugged, key, clock):  # noqa: F811
-    db = plugged(CostPlugin(clock=clock))
+    db = plugged(CostPlugin(clock=clock, monotonic=clock))
     mode = traffic(db, clock, key, lambda hour: 360_000)  # 100 each second
     assert mode.recommended == "provisioned"
     assert mode.current == "on_demand"
@@ -334,21 +346,21 @@ def test_steady_traffic_is_cheaper_provisioned(plugged, key, clock):  # noqa: F8
 
 
 def test_traffic_with_peaks_is_cheaper_on_demand(plugged, key, clock):  # noqa: F811
-    db = plugged(CostPlugin(clock=clock))
+    db = plugged(CostPlugin(clock=clock, monotonic=clock))
     mode = traffic(db, clock, key, lambda hour: 360_000 if hour == 12 else 100)
     assert mode.recommended == "on_demand"
     assert mode.provisioned > mode.on_demand
 
 
 def test_before_a_day_has_passed_no_mode_is_recommended(plugged, key, clock):  # noqa: F811
-    db = plugged(CostPlugin(clock=clock))
+    db = plugged(CostPlugin(clock=clock, monotonic=clock))
     mode = traffic(db, clock, key, lambda hour: 360_000, hours=2)
     assert mode.recommended is None
     assert "24 hours" in mode.why
 
 
 def test_without_a_price_no_mode_is_recommended(plugged, key, clock):  # noqa: F811
-    db = plugged(CostPlugin(region="eu-west-1", clock=clock))
+    db = plugged(CostPlugin(region="eu-west-1", clock=clock, monotonic=clock))
     mode = traffic(db, clock, key, lambda hour: 360_000)
     assert mode.recommended is mode.provisioned is None
     assert "refresh" in mode.why

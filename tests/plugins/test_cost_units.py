@@ -251,7 +251,7 @@ def test_a_refusal_is_estimated(plugged, key):  # noqa: F811
 
 def test_a_reset_begins_anew(plugged, key):  # noqa: F811
     now = [1_700_000_000.0]
-    db = plugged(CostPlugin(clock=lambda: now[0]))
+    db = plugged(CostPlugin(clock=lambda: now[0], monotonic=lambda: now[0]))
     db.get(Payment, key)
     now[0] += 90
     costs = db.costs()

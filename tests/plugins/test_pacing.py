@@ -75,7 +75,7 @@ def test_throttles_that_come_in_many_threads_at_once_keep_one_pace(reason, monke
 
     made = []
     pace = module._Pace
-    monkeypatch.setattr(module, "_Pace", lambda *args: made.append(args) or pace(*args))
+    monkeypatch.setattr(module, "_Pace", lambda *args, **named: made.append(args) or pace(*args, **named))
     clock = FakeClock()
     pacing = ThrottlePacing(clock=clock.monotonic)
     refused = throttle(reason)
@@ -289,3 +289,108 @@ def test_nothing_waits_without_a_throttle(face_kind):
 def test_bad_arguments(longest):
     with pytest.raises(ConfigError, match="longest of a pacing is a positive number"):
         ThrottlePacing(longest=longest)
+
+
+HOT = "TableWriteKeyRangeThroughputExceeded"
+
+
+def paced_by_both(face_kind, longest=1.0, times=8):
+    """A table that was throttled once, and a key of it that was throttled many times."""
+    clock = FakeClock()
+    pacing = ThrottlePacing(longest=longest, clock=clock.monotonic)
+    here = Scripted(
+        face_kind, pacing, clock=clock, max_attempts=1, answer=throttle("TableWriteProvisionedThroughputExceeded")
+    )
+    with suppress(Throttled):
+        here.db.put(Payment(id="hot"))
+    here.answer = throttle(HOT)
+    for _ in range(times):
+        clock.advance(5.0)
+        with suppress(Throttled):
+            here.db.put(Payment(id="hot"))
+    here.answer = DONE
+    return clock, pacing, here
+
+
+def test_who_is_refused_for_a_hot_key_takes_no_turn_of_the_table(face_kind):
+    clock, pacing, here = paced_by_both(face_kind, longest=0.2)
+    assert pacing.rates() == {("payments", None, "write"): SLOWEST}  # of the hot key
+    sent = here.sent
+    for _ in range(60):
+        with pytest.raises(Throttled, match="its turn would come in"):
+            here.db.put(Payment(id="hot"))
+    assert here.sent == sent
+    begin = clock.monotonic()
+    here.db.put(Payment(id="other"))
+    assert clock.monotonic() - begin <= 1 / FIRST
+
+
+def test_who_is_refused_for_the_table_takes_no_turn_of_the_hot_key():
+    pacing = ThrottlePacing(longest=1.0, clock=FakeClock().monotonic)
+    now = pacing._clock()
+    hot = module._Pace(now, (), None, is_hot=True)
+    wide = module._Pace(now, (), None, is_hot=False)
+    wide._next = now + 5
+    first = hot.turn(now)
+    for _ in range(3):
+        with pytest.raises(Throttled):
+            pacing._turns(Asked(), [hot], [hot, wide], now + 1.0)
+    assert hot.turn(now) == first
+
+
+class Asked:
+    name, table = "PutItem", "payments"
+
+
+def test_who_waits_for_a_hot_key_holds_no_turn_of_the_table():
+    """Callers of the hot key that wait for seconds leave the table to the others."""
+    clock = FakeClock()
+    pacing = ThrottlePacing(longest=10.0, clock=clock.monotonic)
+    here = Scripted(
+        "blocking", pacing, clock=clock, max_attempts=1, answer=throttle("TableWriteProvisionedThroughputExceeded")
+    )
+    with suppress(Throttled):
+        here.db.put(Payment(id="hot"))
+    here.answer = throttle(HOT)
+    clock.advance(1.0)
+    with suppress(Throttled):
+        here.db.put(Payment(id="hot"))
+    (wide,) = [pace for paces in pacing._tables.values() for pace in paces.all.values()]
+    clock.advance(1.0)
+    flows = [put_flow(here, "hot") for _ in range(20)]
+    assert sum(isinstance(next(flow), module.Sleep) for flow in flows) >= 19
+    assert wide.turn(clock.monotonic()) - clock.monotonic() <= 2 / FIRST
+    for flow in flows:
+        flow.close()
+
+
+def test_a_turn_that_is_given_up_is_taken_by_the_next():
+    clock = FakeClock()
+    pace = module._Pace(clock.monotonic(), (), None, is_hot=True)
+    turns = [pace.take(clock.monotonic()) for _ in range(5)]
+    assert turns == sorted(turns)
+    pace.give_back(turns[3])
+    pace.give_back(turns[1])
+    assert pace.turn(clock.monotonic()) == turns[1]
+    assert [pace.take(clock.monotonic()) for _ in range(3)] == [turns[1], turns[3], pytest.approx(turns[4] + 1 / FIRST)]
+    pace.give_back(turns[2])
+    clock.advance(60)
+    assert pace.take(clock.monotonic()) == clock.monotonic(), "what is over is over"
+
+
+def test_who_is_cancelled_while_it_waits_gives_its_turn_back():
+    clock, pacing, here = paced_by_both("blocking", longest=10.0, times=1)
+    (hot,) = [pace for paces in pacing._tables.values() for among in paces.hot.values() for pace in among.values()]
+    first = hot.turn(clock.monotonic())
+    flow = put_flow(here, "hot")
+    assert isinstance(next(flow), module.Sleep)
+    assert hot.turn(clock.monotonic()) > first
+    flow.close()
+    assert hot.turn(clock.monotonic()) == first
+
+
+def put_flow(here, key):
+    """The flow of a put, which the test drives itself."""
+    from dynamorm.faces import verbs
+
+    return verbs.put.put(here.db.inner._session, Payment(id=key), condition=None, returning=None)

@@ -472,3 +472,31 @@ def test_without_botocore_the_error_says_to_install_it(monkeypatch):
 def test_the_repr_of_a_source_shows_no_secret():
     assert SECRET not in repr(CredentialSource(STATIC))
     assert "given" in repr(CredentialSource(STATIC))
+
+
+@pytest.mark.parametrize("wrong", [SystemExit, GeneratorExit, RuntimeError])
+def test_a_function_that_ends_the_program_has_failed_like_any_other(wrong):
+    def provider():
+        raise wrong("of the program")
+
+    with pytest.raises(CredentialsError, match=f"raised {wrong.__name__}"):
+        CredentialSource(provider).load(NOW)
+
+
+def test_an_interrupt_in_a_function_goes_on_and_leaves_no_lock():
+    def provider():
+        raise KeyboardInterrupt
+
+    source = CredentialSource(provider)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            source.load(NOW, timeout=1)
+
+
+def test_a_coroutine_is_no_credentials(recwarn):
+    async def late():
+        pass
+
+    with pytest.raises(CredentialsError, match="returned coroutine"):
+        CredentialSource(lambda: late()).load(NOW)  # noqa: PLW0108 - what hides a coroutine function
+    assert not recwarn.list

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.log import FailureLog, shielded
+from dynamorm.log import FailureLog, interrupts, shielded
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
@@ -42,7 +42,9 @@ class Ends:
                 for ended, failed in hooks:
                     try:  # in this frame, and not `shielded`: it is done for each verb
                         ended(operation, error)
-                    except Exception as fault:  # noqa: BLE001 - the verb has ended
+                    except BaseException as fault:  # the verb has ended
+                        if interrupts(fault):
+                            raise
                         failed(fault)
                 error = None  # else it would hold this frame, which holds it
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.log import FailureLog
+from dynamorm.log import FailureLog, interrupts, left
 from dynamorm.session import name_of
 
 if TYPE_CHECKING:
@@ -51,8 +51,12 @@ def reader_of(session: Session, driver: Any) -> Callable[[], dict[str, float]]:
 def _given(gauges: Any, name: str) -> Mapping[str, float]:
     """What a plugin gives. What fails is logged: the other numbers are good."""
     try:
-        return {str(key): float(value) for key, value in gauges().items()}
-    except Exception as error:  # noqa: BLE001 - as above
+        found = gauges()
+        left(found)
+        return {str(key): float(value) for key, value in found.items()}
+    except BaseException as error:  # as above
+        if interrupts(error):
+            raise
         _failures(name)(error)
         return {}
 

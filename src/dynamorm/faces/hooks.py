@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
 from dynamorm.io.own_loop import on_a_loop
-from dynamorm.log import FailureLog
+from dynamorm.log import FailureLog, interrupts, is_cancellation
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.plugin import HOOKS, Plugin, PluginContext
 from dynamorm.schema.overriding import own
@@ -63,7 +63,9 @@ class Hooks:
             yield from in_time(self._before(context, operation), f"the plugin {self._name}")
         except DynamORMError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if _goes_on(error):
+                raise
             raise PluginRefused(
                 f"the plugin {self._name} refused {operation.verb} ({type(error).__name__}): nothing was sent"
             ) from error
@@ -72,12 +74,19 @@ class Hooks:
         """Run a hook behind a verb: its failure is not the verb's."""
         try:
             yield from hook
-        except Exception as error:
+        except BaseException as error:
+            if _goes_on(error):
+                raise
             if self._raise_after and first is None:
                 raise PluginError(
                     f"the verb ended well, and the plugin {self._name} failed behind it", result=result
                 ) from error
             self._log(error)
+
+
+def _goes_on(error: BaseException) -> bool:
+    """Whether it is the verb's own end, and no failure of a hook: a hook may wait where its caller is cancelled."""
+    return isinstance(error, GeneratorExit) or is_cancellation(error) or interrupts(error)
 
 
 def _flow_of(hook: Callable[..., Any], what: str) -> Callable[..., Flow[Any]]:

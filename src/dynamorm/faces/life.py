@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Acquire, Call, Flow
 from dynamorm.io.own_loop import on_a_loop
-from dynamorm.log import FailureLog
+from dynamorm.log import FailureLog, interrupts, is_cancellation
 from dynamorm.session import name_of
 from dynamorm.wire.limiter import Limiter
 
@@ -60,15 +60,26 @@ class Life:
                     self._opened.append(self.waiting.pop(0))
 
     def closed(self) -> Flow[None]:
-        """Tell those that were told before or have ``joined``, the last one first. What fails is logged."""
+        """Tell those that were told before or have ``joined``, the last one first.
+
+        What fails is logged, an interrupt goes on when all were told.
+        """
+        stop: BaseException | None = None
         waiting, self.waiting = self.waiting, []
         self._opened += [one for one in waiting if getattr(one, "joined", None) is not None]
         while self._opened:
             plugin = self._opened.pop()
             try:
                 yield from _told(plugin, "closed", self._face)
-            except Exception as error:  # noqa: BLE001 - the database is closed all the same
-                FailureLog(name_of(plugin), "closed")(error)
+            except BaseException as error:  # the database is closed all the same
+                if isinstance(error, GeneratorExit) and iscoroutinefunction(plugin.closed):
+                    raise  # nothing can be awaited any more
+                if is_cancellation(error) or interrupts(error):
+                    stop = error
+                else:
+                    FailureLog(name_of(plugin), "closed")(error)
+        if stop is not None:
+            raise stop
 
 
 def _told(plugin: Any, moment: str, face: Any) -> Flow[None]:

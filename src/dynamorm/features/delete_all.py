@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from dynamorm.codec.partial.reader import address, place_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, MissingItem, Outcome, ValidationError
-from dynamorm.ops.callbacks import check_progress
+from dynamorm.ops.callbacks import check_progress, told
 from dynamorm.ops.queries.query import page_reader_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.requests import ModelRequests
@@ -63,7 +63,7 @@ def _pages(context: Context, plan: ModelRequests, request: Request, progress: Ca
                 for failure in (*result.unknown, *result.failed):
                     raise failure.error
             if progress is not None:
-                progress(deleted)
+                told(progress, deleted)
     except DynamORMError as error:
         if deleted:
             # The call as a whole was not without effect, whatever became of its last request.

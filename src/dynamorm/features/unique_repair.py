@@ -20,7 +20,7 @@ from dynamorm.codec.strict import dumps, raw_page, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, TransactionConflict, ValidationError
 from dynamorm.expressions.compile import Placeholders
-from dynamorm.ops.callbacks import check_progress
+from dynamorm.ops.callbacks import check_progress, told
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.requests import ModelRequests, encode, finish, names
 from dynamorm.ops.rules.unique import Guards, fields_of, values_in
@@ -113,7 +113,7 @@ class _Repair:
             for raw, item in zip(page.raws, page.items, strict=True):
                 yield from look(item, raw)
             if self.progress is not None:
-                self.progress(self.items + self.guarded)
+                told(self.progress, self.items + self.guarded)
             start = page.last_key
             if start is None:
                 return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_seconds
 from dynamorm.errors import Backpressure, ConfigError
+from dynamorm.log import left
 from dynamorm.plugin import Acquire, Limiter
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Bulkhead:
 
     def _limiter(self, op: Call) -> Limiter:
         place = self._place_of(op)
+        if left(place):  # each would be another place
+            raise ConfigError(f"per of {self.name} gave a coroutine, which nobody awaits: give a plain function")
         limiter = self.limiters.get(place)
         if limiter is None:
             if len(self.limiters) >= MOST:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_seconds
 from dynamorm.errors import ConfigError
-from dynamorm.log import logger
+from dynamorm.log import interrupts, left, logger
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -140,10 +140,12 @@ class DevelopmentLint:
             return
         self._told.add((what, place))
         try:
-            self._tell(message, *place)
+            left(self._tell(message, *place))
         except LintWarning:  # the program asks for errors in the place of warnings
             raise
-        except Exception:
+        except BaseException as error:
+            if interrupts(error):
+                raise
             logger.exception("tell of DevelopmentLint failed")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import ConfigError, DynamORMError
 from dynamorm.errors.outcomes import outcome_of
+from dynamorm.log import interrupts
 from dynamorm.log import logger as own_logger
 from dynamorm.plugin import attempt_class, without_values
 
@@ -99,7 +100,9 @@ class LoggingPlugin:
             level, text, fields = make()
             if self._is_enabled(level):
                 self._emit(level, text, fields)
-        except Exception as error:  # noqa: BLE001 - the verb has ended, and a log is no reason to fail it
+        except BaseException as error:  # the verb has ended, and a log is no reason to fail it
+            if interrupts(error):
+                raise
             if not self._failed:
                 self._failed = True  # said once: the logger may fail each time
                 own_logger.warning("the logger of the LoggingPlugin failed: %s", type(error).__name__)

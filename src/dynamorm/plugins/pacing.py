@@ -7,6 +7,7 @@ hot key met the limit of its partition, the pace is of requests with this key al
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappop, heappush
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -56,26 +57,42 @@ _index: Final = Decoder(_Index).decode
 class _Pace:
     """How fast one limit may be asked: slots in time, each taken by one request."""
 
-    __slots__ = ("_cut", "_grown", "_lock", "_next", "rate", "reasons", "resource", "used")
+    __slots__ = ("_cut", "_free", "_grown", "_lock", "_next", "is_hot", "rate", "reasons", "resource", "used")
 
-    def __init__(self, now: float, reasons: tuple[str, ...], resource: str | None) -> None:
+    def __init__(self, now: float, reasons: tuple[str, ...], resource: str | None, *, is_hot: bool) -> None:
+        self.is_hot: bool = is_hot
         self.rate: float = FIRST
         self.reasons: tuple[str, ...] = reasons
         self.resource: str | None = resource
         self.used: float = now
         self._cut = self._grown = now
         self._next = now + 1 / FIRST
+        self._free: list[float] = []  # turns that were given back, the next one first
         self._lock = Lock()
 
-    def take(self, now: float, longest: float) -> float:
-        """Seconds to wait for the next slot, which is taken; or a negative number, when it is too far away."""
+    def turn(self, now: float) -> float:
+        """When the next turn is."""
         with self._lock:
             self.used = now
-            wait = max(self._next - now, 0.0)
-            if wait > longest:
-                return -wait
-            self._next = now + wait + 1 / self.rate
-            return wait
+            while self._free and self._free[0] < now:
+                heappop(self._free)
+            return self._free[0] if self._free else max(self._next, now)
+
+    def take(self, now: float) -> float:
+        """Take the next turn; when it is."""
+        with self._lock:
+            while self._free:
+                turn = heappop(self._free)
+                if turn >= now:
+                    return turn
+            turn = max(self._next, now)
+            self._next = turn + 1 / self.rate
+            return turn
+
+    def give_back(self, turn: float) -> None:
+        """Leave a turn to somebody else."""
+        with self._lock:
+            heappush(self._free, turn)
 
     def throttled(self, now: float) -> None:
         """Slow down."""
@@ -83,7 +100,10 @@ class _Pace:
             if now - self._cut >= REST:
                 self.rate = max(self.rate * CUT, SLOWEST)
                 self._cut = self._grown = now
-                self._next = max(self._next, now + 1 / self.rate)
+                first = now + 1 / self.rate
+                self._next = max(self._next, first)
+                self._free = [turn for turn in self._free if turn >= first]  # a part of a heap that keeps its order
+                self._free.sort()
 
     def succeeded(self, now: float) -> bool:
         """Speed up; True when it need not be paced any more."""
@@ -172,27 +192,40 @@ class ThrottlePacing:
         return paced
 
     def _waiting(self, op: Call, call: CallFlow) -> Flow[Any]:
+        found = [pace for among, key in list(self._of(op)) if (pace := among.get(key)) is not None]
         left = remaining()
-        longest = self._longest if left is None else min(self._longest, left)
-        wait = 0.0
-        for among, key in list(self._of(op)):
-            pace = among.get(key)
-            if pace is None:
-                continue
-            found = pace.take(self._clock(), longest)
-            if found < 0:
-                raise Throttled(
-                    f"{op.name} waits behind other requests that DynamoDB has throttled, and its turn would come in"
-                    f" {-found:.3g} s: nothing was sent",
-                    reasons=pace.reasons,
-                    resource=pace.resource,
-                    operation=op.name,
-                    table=op.table,
-                )
-            wait = max(wait, found)
-        if wait > 0.0:
-            yield Sleep(wait)
+        end = self._clock() + (self._longest if left is None else min(self._longest, left))
+        # The hot key first: who waits behind it must not hold places among those who wait for the table.
+        for some in ([pace for pace in found if pace.is_hot], [pace for pace in found if not pace.is_hot]):
+            turns = self._turns(op, some, found, end)
+            found = [pace for pace in found if pace not in some]
+            wait = max(turns, default=0.0) - self._clock()
+            if wait > 0.0:
+                try:
+                    yield Sleep(wait)
+                except BaseException:  # cancelled: somebody else may ask in its place
+                    for pace, turn in zip(some, turns, strict=True):
+                        pace.give_back(turn)
+                    raise
         return (yield from call(op))
+
+    def _turns(self, op: Call, some: list[_Pace], found: list[_Pace], end: float) -> list[float]:
+        """A turn in each of some paces; none in any where one of those that are ``found`` has none in time. Raises: Throttled."""
+        if not some:
+            return []
+        with self._taking:
+            now = self._clock()
+            turn, last = max(((pace.turn(now), pace) for pace in found), key=lambda one: one[0])
+            if turn <= end:
+                return [pace.take(now) for pace in some]
+        raise Throttled(
+            f"{op.name} waits behind other requests that DynamoDB has throttled, and its turn would come in"
+            f" {turn - now:.3g} s: nothing was sent",
+            reasons=last.reasons,
+            resource=last.resource,
+            operation=op.name,
+            table=op.table,
+        )
 
     def observed(self, call: Call, reply: Reply | None, error: BaseException | None) -> None:
         """Learn from an attempt."""
@@ -208,6 +241,7 @@ class ThrottlePacing:
         """Begin anew: a child process has asked nothing so far."""
         self._tables: dict[tuple[str, bool], _Paces] = {}
         self._forgotten = self._clock()
+        self._taking = Lock()  # of two callers, one looks and takes first
         self._making = Lock()  # no pace is made twice, and none is lost that moves to the end of its order
 
     def _learn(self, call: Call) -> None:
@@ -232,7 +266,7 @@ class ThrottlePacing:
                 for key in self._hot_keys(call) if is_hot else (of,):
                     with self._making:
                         pace = among.pop(key, None) if is_hot else among.get(key)
-                        among[key] = pace or _Pace(now, (reason,) if reason else (), resource)
+                        among[key] = pace or _Pace(now, (reason,) if reason else (), resource, is_hot=is_hot)
                         if pace is None and len(among) > MOST:
                             among.pop(next(iter(among)), None)
                     if pace is not None:

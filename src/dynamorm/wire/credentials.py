@@ -16,6 +16,7 @@ from typing import Any
 from dynamorm.config.settings import Config, Credentials, CredentialsProvider
 from dynamorm.effects import Call
 from dynamorm.errors import ConfigError, CredentialsError
+from dynamorm.log import interrupts, left
 
 __all__ = ["CredentialSource", "Credentials"]
 
@@ -207,7 +208,10 @@ def _fresh_until(now: float, expires_at: float | None) -> float:
 def _from_provider(provider: CredentialsProvider) -> tuple[Credentials | None, float | None, str]:
     try:
         credentials = provider()
-    except Exception as error:  # noqa: BLE001  (a user's function may raise anything)
+        left(credentials)
+    except BaseException as error:  # a user's function may raise anything
+        if interrupts(error):
+            raise
         return None, None, f"the function given as credentials raised {type(error).__name__}"
     if not isinstance(credentials, Credentials):
         return None, None, f"the function given as credentials returned {type(credentials).__name__}, not Credentials"

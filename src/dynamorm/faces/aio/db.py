@@ -502,10 +502,12 @@ class AsyncDB(AsyncShipped):
         """
         if self._session.scope:
             return
-        if self._session.life is not None:
-            await self._io.run(self._session.life.closed())
-        for driver in self._connected():
-            await driver.close()
+        try:
+            if self._session.life is not None:
+                await self._io.run(self._session.life.closed())
+        finally:
+            for driver in self._connected():
+                await driver.close()
 
     async def __aenter__(self) -> Self:
         if self._session.life is not None and not self._session.scope:

@@ -499,10 +499,12 @@ class DB(Shipped):
         """
         if self._session.scope:
             return
-        if self._session.life is not None:
-            self._io.run(self._session.life.closed())
-        for driver in self._connected():
-            driver.close()
+        try:
+            if self._session.life is not None:
+                self._io.run(self._session.life.closed())
+        finally:
+            for driver in self._connected():
+                driver.close()
 
     def __enter__(self) -> Self:
         if self._session.life is not None and not self._session.scope:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from dynamorm.codec.replies.table_description import TableDescription
 from dynamorm.effects import Flow
 from dynamorm.errors import InvalidUse, ModelError, TableNotFound
-from dynamorm.ops.callbacks import check_progress
+from dynamorm.ops.callbacks import check_progress, told
 
 from .aspects import EXISTENCE, WARM, aspects, reached
 from .changes import change, check_tags, switch
@@ -188,7 +188,7 @@ class _Run:
     ) -> None:
         if self.progress is not None:
             total = len(self.plan.steps)
-            self.progress(Progress(step=step, number=number, total=total, state=state, detail=detail))
+            told(self.progress, Progress(step=step, number=number, total=total, state=state, detail=detail))
 
 
 def _extras(step: Step) -> tuple[str, ...]:

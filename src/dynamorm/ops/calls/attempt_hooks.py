@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import DynamORMError, PluginRefused
-from dynamorm.log import FailureLog, shielded
+from dynamorm.log import FailureLog, interrupts, shielded
 
 if TYPE_CHECKING:
     from .attempts import Attempts
@@ -61,15 +61,15 @@ class Watch:
                 asked += 1
         except DynamORMError as error:
             refusal = error
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing of this attempt is sent
+        except BaseException as error:  # whatever it is, nothing of this attempt is sent
+            if interrupts(error):
+                self._left(op, asked)
+                raise
             refusal = PluginRefused(
                 f"the plugin {self._asked[asked][0]} refused an attempt of {op.name} ({type(error).__name__}): it was not"
                 " sent"
             )
             refusal.__cause__ = error
-        except BaseException:
-            self._left(op, asked)
-            raise
         else:
             return None
         self._left(op, asked)
@@ -86,7 +86,9 @@ class Watch:
         for observed, failed in self._observing:
             try:  # in this frame, and not `shielded`: it is done for each attempt
                 observed(op, reply, error)
-            except Exception as fault:  # noqa: BLE001 - the attempt has ended
+            except BaseException as fault:  # the attempt has ended
+                if interrupts(fault):
+                    raise
                 failed(fault)
 
     def again(self, op: Op, error: BaseException) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from dynamorm.codec.family import tags_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
-from dynamorm.ops.callbacks import check_progress
+from dynamorm.ops.callbacks import check_progress, told
 from dynamorm.ops.calls.backoff import workers
 from dynamorm.ops.reads.batch_get import at
 from dynamorm.ops.reads.items import key_from_parts
@@ -102,7 +102,7 @@ def _all(
         account(result, wave, keep=keep)
         done += len(wave)
         if progress is not None:
-            progress(done)
+            told(progress, done)
         if load.stopped is not None and stream:
             # Whatever is left is refused too: an endless stream must not be read to its end for that.
             if (more := next(entries, None)) is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm import CircuitBreakerConfig
 from dynamorm.arguments import check_choice, check_seconds
 from dynamorm.errors import CircuitOpen, ConfigError
-from dynamorm.log import logger
+from dynamorm.log import interrupts, left, logger
 from dynamorm.plugin import attempt_class, remaining
 
 from .circuit import BreakerState, Circuit, Phase, StateChange, Verdict
@@ -133,7 +133,7 @@ class CircuitBreaker:
     def listen(self, hook: Callable[[StateChange], object]) -> None:
         """Have ``hook`` called with each `StateChange` from now on, in whatever thread met it. It must not block.
 
-        What it raises is logged. Raises: ConfigError for what cannot be called, or would have to be awaited.
+        Changes are told one after the other, and what it raises is logged. Raises: ConfigError for what cannot be called, or would have to be awaited.
 
         Example: ``db.breaker.listen(lambda change: gauge.set(change.after))``
         """
@@ -210,11 +210,20 @@ class CircuitBreaker:
         report(
             "the circuit breaker of %s is %s now: %s", self._circuits[change.scope].noun, change.after, change.reason
         )
+        interrupt: BaseException | None = None
         for hook in self._hooks:
             try:
-                hook(change)
-            except Exception:
-                logger.exception("a listener of the circuit breaker failed")
+                if left(hook(change)):
+                    logger.error(
+                        "a listener of the circuit breaker gave a coroutine, which nobody awaits: give a plain function"
+                    )
+            except BaseException as error:  # whoever met the change must not fail for it
+                if interrupts(error):
+                    interrupt = error
+                else:
+                    logger.exception("a listener of the circuit breaker failed")
+        if interrupt is not None:
+            raise interrupt
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {', '.join(f'{scope} {state}' for scope, state in self.states.items())}>"

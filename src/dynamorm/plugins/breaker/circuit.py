@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum, StrEnum
 from itertools import count
 from math import inf
-from threading import RLock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -29,6 +28,9 @@ LONGEST: Final = 60.0
 
 JITTER: Final = 0.1
 """The share by which the time of an open circuit is shortened or lengthened."""
+
+_UNTOLD: Final = 1_000
+"""Changes that wait at most to be told, where a listener does not come back: the oldest are forgotten."""
 
 _BUCKETS: Final = 10
 """The parts of a window of which the oldest is forgotten as a whole."""
@@ -119,7 +121,8 @@ class Circuit:
         self._lock = RLock()  # one thread may enter again: from a signal's handler
         self._places = count()
         self._timeout = config.timeout
-        self._changes: deque[StateChange] = deque()
+        self._changes: deque[StateChange] = deque(maxlen=_UNTOLD)
+        self._telling = Lock()
         self.phase: Phase = Phase(BreakerState.CLOSED, clock())
 
     @property
@@ -141,7 +144,12 @@ class Circuit:
         with self._lock:
             phase = self._at(now)
             place = self._place(phase, now, settles=settles) if phase.state is BreakerState.HALF_OPEN else None
-        self._tell_changes()
+        try:
+            self._tell_changes()
+        except BaseException:  # interrupted: nobody will give the place back
+            if place is not None:
+                phase.leases.pop(place, None)
+            raise
         if place is None and phase.state is not BreakerState.CLOSED:
             raise self._refusal(phase, now)
         return phase, place
@@ -246,9 +254,13 @@ class Circuit:
     # In front of the lock
 
     def _tell_changes(self) -> None:
-        while self._changes:
-            with suppress(IndexError):  # another thread tells it
-                self._tell(self._changes.popleft())
+        """Tell them one after the other. What changes meanwhile, in a listener or in another thread, is told behind it."""
+        while self._changes and self._telling.acquire(blocking=False):
+            try:
+                while self._changes:
+                    self._tell(self._changes.popleft())
+            finally:
+                self._telling.release()
 
     def _refusal(self, phase: Phase, now: float) -> CircuitOpen:
         """Made in some two µs, so its text is that of the phase; how long it lasts stands in ``retry_after``."""

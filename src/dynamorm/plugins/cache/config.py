@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 
 from dynamorm.arguments import Settings, check_count, check_seconds, nearest
 from dynamorm.errors import ConfigError, UnknownSetting
-from dynamorm.log import logger
+from dynamorm.log import interrupts, left, logger
 
 CacheableOperation: TypeAlias = Literal["get", "batch_get", "first", "one", "all", "count", "exists", "page"]
 OPERATIONS: Final = get_args(CacheableOperation)
@@ -130,7 +130,10 @@ class CacheConfig(Struct, frozen=True, kw_only=True, metaclass=Settings):
             return self.ttl
         try:
             ttl = self.ttl_func(model)
-        except Exception as error:  # noqa: BLE001 - a function of the user's; without a time nothing is kept
+            left(ttl)
+        except BaseException as error:  # a function of the user's; without a time nothing is kept
+            if interrupts(error):
+                raise
             if model not in told:
                 told.add(model)
                 logger.warning("ttl_func failed for %s (%s): it is not cached", model.__name__, type(error).__name__)

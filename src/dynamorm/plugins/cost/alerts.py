@@ -1,19 +1,17 @@
-"""Cost alerts: a thread, or a task, looks at the costs now and then, and says once in a month that a part of a limit is reached."""
+"""Cost alerts: what is due of a limit, once in a month. Who looks, and who is told, is the business of `watcher`."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from inspect import isawaitable, iscoroutinefunction
+from inspect import iscoroutinefunction
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.log import logger
 
 from .estimate import HOURS, Cells, unit_prices
 from .prices import amount
@@ -53,176 +51,98 @@ class CostAlert(Struct, frozen=True, kw_only=True):
 Callback: TypeAlias = Callable[[CostAlert], Awaitable[None] | None]
 
 
-class Alerts:
-    """The watcher of one database."""
+class Rule(Struct, frozen=True, eq=False):
+    """What one call of `DB.set_cost_alert` asks for."""
 
-    def __init__(
-        self, plugin: CostPlugin, db: Any, limit: Any, callback: Callback | None, before: Alerts | None
-    ) -> None:
-        self.limit: Decimal = amount("limit", limit)
+    limit: Decimal
+    callback: Callback | None
+
+    @staticmethod
+    def of(limit: Any, callback: Callback | None) -> Rule:
+        """The same, checked. Raises: ValidationError."""
+        checked = amount("limit", limit)
         if callback is not None and not callable(callback):
             raise ValidationError(
                 f"callback is a function of a CostAlert, or None, not {type(callback).__name__}", field="callback"
             )
+        return Rule(checked, callback)
+
+    def check_plain(self) -> None:
+        """Raises: ConfigError for a callback that must be awaited."""
+        if iscoroutinefunction(self.callback):
+            raise ConfigError("callback is a coroutine, which nobody on a blocking DB would wait for: use AsyncDB")
+
+
+class Alerts:
+    """What is due of the present ``rule``, which may be another one at any moment; and what was said already.
+
+    It keeps when it was said, by the clock that nobody sets: whether that was in this month is asked with the month.
+    """
+
+    def __init__(self, plugin: CostPlugin, db: Any) -> None:
         self._plugin = plugin
         self._db = db
-        self.end: _End | None = before.end if before is not None else None
-        self._callback = callback
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._is_thread = False
-        self._task: Any = None
-        self._before = before
-        self.month: str = ""
-        self.said: set[tuple[str, int]] = set()
-        self.count: int = 0
+        self._lock = Lock()
+        self.rule: Rule | None = None
+        self.said: dict[tuple[str, int], float] = {}
+        self.times: list[float] = []
 
-    # The watcher
+    def obey(self, rule: Rule) -> None:
+        """Another rule. The same limit says nothing again."""
+        with self._lock:
+            if self.rule is not None and self.rule.limit != rule.limit:
+                self.said = {}
+            self.rule = rule
 
-    def starting(self) -> Flow[None]:
-        """Begin to watch: a thread on the blocking face, a task on the asyncio one. Raises: ConfigError."""
-        if self.end is None:
-            end = _End()
-            self._db.use(end)
-            self.end = end
-        yield Call(self._start_thread, self._start_task)
-        self.end.alerts = self
-
-    def _start_thread(self) -> None:
-        if iscoroutinefunction(self._callback):
-            raise ConfigError("callback is a coroutine, which nobody on a blocking DB would wait for: use AsyncDB")
-        self._is_thread = True
-        self._take_over()
-        self._thread = threading.Thread(target=self._watch, name="dynamorm-cost", daemon=True)
-        self._thread.start()
-
-    async def _start_task(self) -> None:
-        import asyncio  # only on that face
-
-        self._take_over()
-        self._task = asyncio.get_running_loop().create_task(self._watch_there(), name="dynamorm-cost")
-
-    def _take_over(self) -> None:
-        """End the watcher that this one takes the place of, and go on with what it knows."""
-        before, self._before = self._before, None
-        if before is not None:
-            before.stop()
-            self.month, self.count = before.month, before.count
-            self.said = set(before.said) if before.limit == self.limit else set()
-
-    def stop(self) -> None:
-        """End the watcher: nothing is said any more."""
-        self._stopped.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(1.0)
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+    def follow(self, other: Alerts) -> None:
+        """Go on with what another one has said."""
+        self.rule, self.said, self.times = other.rule, dict(other.said), list(other.times)
 
     def forked(self) -> None:
-        """In a child process there is no thread; the first call there starts one."""
-        self._thread, self._task = None, None
-        self._stopped = threading.Event()
-        self.said, self.count = set(), 0
+        """In a child process nothing was said."""
+        self._lock = Lock()
+        self.said, self.times = {}, []
 
-    def revive(self) -> None:
-        """Start the thread that a child process does not have."""
-        if self._is_thread and self._thread is None and not self._stopped.is_set():
-            self._start_thread()
-
-    def _watch(self) -> None:
-        while True:
-            try:
-                for alert in self.due(self._db.estimate_monthly_cost()):
-                    self._say(alert)
-            except Exception as error:  # noqa: BLE001 - said in the log; the watcher goes on
-                if self._stopped.is_set():
-                    return
-                _failed(error)
-            if self._stopped.wait(self._plugin.interval):
-                return
-
-    async def _watch_there(self) -> None:
-        from asyncio import sleep  # only on that face
-
-        while True:
-            try:
-                for alert in self.due(await self._db.estimate_monthly_cost()):
-                    found = self._say(alert)
-                    if isawaitable(found):
-                        await self._awaited(found)
-            except Exception as error:  # noqa: BLE001 - said in the log; the watcher goes on
-                _failed(error)
-            await sleep(self._plugin.interval)
-
-    async def _awaited(self, found: Any) -> None:
-        try:
-            await found
-        except Exception:
-            logger.exception("the callback of a cost alert failed")
-
-    def _say(self, alert: CostAlert) -> Any:
-        """Hand an alert to the program. Its failure is logged, and changes nothing."""
-        if self._callback is None:
-            logger.warning("cost alert: %s", alert)
-            return None
-        try:
-            return self._callback(alert)
-        except Exception:
-            logger.exception("the callback of a cost alert failed")
-            return None
-
-    # What is due
-
-    def due(self, estimate: CostEstimate) -> list[CostAlert]:
-        """The alerts that are due now; each is due once in a month."""
-        ledger = self._plugin.ledger
-        ledger.settle()
-        if ledger.month != self.month:
-            self.month, self.said, self.count = ledger.month, set(), 0
-        amounts: dict[Literal["actual", "forecast"], Decimal] = {"actual": self.actual(estimate)}
+    def due(self, estimate: CostEstimate) -> Iterator[tuple[Callback | None, CostAlert]]:
+        """The alerts that are due, each when it is asked for, with who is told; each is due once in a month."""
+        month, actual = self.actual(estimate)
+        amounts: dict[Literal["actual", "forecast"], Decimal] = {"actual": actual}
         if estimate.window >= TOO_EARLY:
             amounts["forecast"] = estimate.total
-        found: list[CostAlert] = []
-        for kind, reached in amounts.items():
-            for threshold in THRESHOLDS:
-                if self.count >= MOST or (kind, threshold) in self.said or reached * 100 < self.limit * threshold:
-                    continue
-                self.said.add((kind, threshold))
-                self.count += 1
-                found.append(
-                    CostAlert(limit=self.limit, threshold=threshold, kind=kind, amount=reached, month=self.month)
-                )
-        return found
+        while found := self._next(month, amounts):
+            yield found
 
-    def actual(self, estimate: CostEstimate) -> Decimal:
-        """What this process has cost in this month: its requests, and of what tables cost their share of the time it was seen."""
+    def _next(
+        self, month: str, amounts: dict[Literal["actual", "forecast"], Decimal]
+    ) -> tuple[Callback | None, CostAlert] | None:
+        ledger, now = self._plugin.ledger, self._plugin.times.steady()
+        with self._lock:
+            rule = self.rule
+            self.times = [when for when in self.times if ledger.month_at(when) == month]
+            if rule is None or len(self.times) >= MOST:
+                return None
+            for kind, reached in amounts.items():
+                for threshold in THRESHOLDS:
+                    when = self.said.get((kind, threshold))
+                    if when is not None and ledger.month_at(when) == month:
+                        continue
+                    if reached * 100 >= rule.limit * threshold:
+                        self.said[kind, threshold] = now
+                        self.times.append(now)
+                        alert = CostAlert(limit=rule.limit, threshold=threshold, kind=kind, amount=reached, month=month)
+                        return rule.callback, alert
+        return None
+
+    def actual(self, estimate: CostEstimate) -> tuple[str, Decimal]:
+        """The month, and what this process has cost in it: its requests, and of what tables cost their share of the time it was seen."""
         plugin, ledger = self._plugin, self._plugin.ledger
+        month, units, streams = ledger.of_month()
         prices, cells = plugin.prices_for(self._db.config), Cells()
-        total = ledger.month_streams * (prices.of("streams") or Decimal(0))
-        for table, (reads, writes) in list(ledger.month_units.items()):
+        total = streams * (prices.of("streams") or Decimal(0))
+        for table, (reads, writes) in units.items():
             read, write, elsewhere = unit_prices(plugin, cells, table, prices)
             total += Decimal(reads) * read + Decimal(writes) * (write + elsewhere)
-        begin = datetime.strptime(ledger.month + "+0000", "%Y-%m%z").replace(tzinfo=UTC).timestamp()
-        seen = max(0.0, plugin.clock() - max(begin, ledger.born))
-        return total + estimate.fixed * Decimal(repr(seen)) / (HOURS * 3600)
-
-
-class _End:
-    """The plugin that is told when the database is closed: it is there only where there are alerts."""
-
-    name = "cost alerts"
-
-    def __init__(self) -> None:
-        self.alerts: Alerts | None = None
-
-    def closed(self, db: Any) -> None:
-        """Nobody looks at the costs any more."""
-        del db
-        if self.alerts is not None:
-            self.alerts.stop()
-
-
-def _failed(error: Exception) -> None:
-    logger.warning("the costs could not be looked at (%s): the watcher goes on", type(error).__name__)
+        begin = datetime.strptime(month + "+0000", "%Y-%m%z").replace(tzinfo=UTC).timestamp()
+        now = plugin.times.steady()
+        seen = max(0.0, min(now - ledger.born, ledger.wall_at(now) - begin))
+        return month, total + estimate.fixed * Decimal(repr(seen)) / (HOURS * 3600)

@@ -122,7 +122,7 @@ def estimate_of(
     plugin: CostPlugin, rows: Iterable[tuple[Key, tuple[float, ...]]], tables: Tables, prices: Prices
 ) -> CostEstimate:
     """The estimate, of the entries of the books and of what is known of the tables."""
-    seconds = max(0.0, plugin.clock() - plugin.ledger.since)
+    seconds = max(0.0, plugin.times.steady() - plugin.ledger.since)
     factor = Decimal(HOURS * 3600) / Decimal(repr(max(seconds, _SHORTEST)))
     cells = Cells()
     cells.known.update(("read", "write", "streams"))

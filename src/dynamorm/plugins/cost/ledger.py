@@ -1,6 +1,9 @@
 """The books: what has been taken, by verb, model, scope, table and index. It knows no prices and no requests.
 
 An attempt only leaves a note, in a queue that needs no lock; the notes are added up when somebody asks, or when there are many.
+
+All that is kept has the time of a clock that nobody sets (`Times`). To which month it belongs is told by the wall clock of the moment in
+which somebody asks: a process that starts in 1970, or whose clock was wrong for an hour, has the right month once the clock is right.
 """
 
 from __future__ import annotations
@@ -8,10 +11,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import Struct
+
+from .times import DAY, Times, month_of
 
 MANY: Final = 512
 """Notes after which they are added up by whoever leaves the next one: about 0.2 ms of work."""
@@ -21,6 +25,11 @@ REPORTED, ESTIMATED, MISSING, UNCERTAIN = 0, 2, 4, 6
 ESTIMATED: all that was estimated, MISSING and UNCERTAIN are no part of it."""
 STREAMS: Final = -1
 """A note of one GetRecords."""
+
+LONGEST: Final = 32 * 86_400.0
+"""Seconds for which units are kept apart for the sake of the month: no month is as long."""
+STILL: Final = 0.5
+"""Seconds by which the two clocks may drift apart before the wall clock counts as set: a time that is told stays the same."""
 
 OTHER: Final = (("scope", "other"),)
 """The scope of what is beyond `Ledger.max_scopes`."""
@@ -46,7 +55,7 @@ class Key(Struct, frozen=True):
 
 
 Note = tuple[float, int, str, str | None, type[Any] | None, Mapping[str, str], Iterable[Any]]
-"""When, where it is added, the operation, verb, model, scope, and the parts."""
+"""When (of the steady clock), where it is added, the operation, verb, model, scope, and the parts."""
 
 
 class Traffic:
@@ -81,16 +90,27 @@ class Traffic:
             self.reads[1] += 1
 
 
+class Stretch:
+    """What was taken in a part of one month, by table, from ``start`` of the steady clock on: a day at the longest."""
+
+    __slots__ = ("start", "streams", "units")
+
+    def __init__(self, start: float) -> None:
+        self.start: float = start
+        self.units: dict[str, list[float]] = {}
+        self.streams: int = 0
+
+
 class Ledger:
-    """The books of one database: ``entries`` since `reset`, ``month`` since the beginning of the UTC month.
+    """The books of one database: ``entries`` since `reset`, ``stretches`` for what is asked of a month.
 
     ``note(...)`` leaves a note in ``notes``, from any thread.
 
-    ``since`` is the time of the wall clock at which the entries begin, ``born`` that of the ledger itself.
+    ``since`` is the time of the steady clock at which the entries begin, ``born`` that of the ledger itself.
     """
 
-    def __init__(self, clock: Callable[[], float], max_scopes: int) -> None:
-        self._clock = clock
+    def __init__(self, times: Times, max_scopes: int) -> None:
+        self._times = times
         self._max_scopes = max_scopes
         self.start()
 
@@ -99,14 +119,13 @@ class Ledger:
         self._lock = threading.Lock()
         self.notes: deque[Note] = deque()
         self.note: Callable[[Note], None] = self.notes.append
-        self.born: float = self._clock()
-        self.month: str = month_of(self.born)
-        self.month_units: dict[str, list[float]] = {}
-        self.month_streams: int = 0
+        self.born: float = self._times.steady()
+        self._shift: float = self._times.wall() - self.born
+        self.stretches: deque[Stretch] = deque((Stretch(self.born),))
         self._clear()
 
     def _clear(self) -> None:
-        self.since: float = self._clock()
+        self.since: float = self._times.steady()
         self.entries: dict[Key, list[float]] = {}
         self.traffic: dict[str, Traffic] = {}
         self.streams: int = 0
@@ -123,10 +142,13 @@ class Ledger:
         if not self._lock.acquire(blocking=wait):
             return
         try:
+            self._look_up()
             take = self.notes.popleft
             for _ in range(len(self.notes)):
                 self._add(*take())
-            self._turn(month_of(self._clock()))
+            oldest = self._times.steady() - LONGEST
+            while len(self.stretches) > 1 and self.stretches[0].start < oldest:
+                self.stretches.popleft()
         finally:
             self._lock.release()
 
@@ -136,9 +158,41 @@ class Ledger:
         with self._lock:
             return [(key, tuple(units)) for key, units in self.entries.items()]
 
-    def _turn(self, month: str) -> None:
-        if month > self.month:
-            self.month, self.month_units, self.month_streams = month, {}, 0
+    def of_month(self) -> tuple[str, dict[str, tuple[float, float]], int]:
+        """The present month, and what has been taken in it: read and write units by table, and requests of streams."""
+        self.settle()
+        month, streams = self.month_at(self._times.steady()), 0
+        units: dict[str, tuple[float, float]] = {}
+        with self._lock:
+            for stretch in self.stretches:
+                if self.month_at(stretch.start) != month:
+                    continue
+                streams += stretch.streams
+                for table, (read, write) in stretch.units.items():
+                    before = units.get(table, (0.0, 0.0))
+                    units[table] = before[0] + read, before[1] + write
+        return month, units, streams
+
+    def _look_up(self) -> None:
+        shift = self._times.wall() - self._times.steady()
+        if abs(shift - self._shift) > STILL:
+            self._shift = shift
+
+    def wall_at(self, when: float) -> float:
+        """Unix time of a time of the steady clock, by the wall clock as it is set now."""
+        self._look_up()
+        return when + self._shift
+
+    def month_at(self, when: float) -> str:
+        """The UTC month of a time of the steady clock, as the wall clock was set when notes were last added up."""
+        return month_of(when + self._shift)
+
+    def _stretch(self, when: float) -> Stretch:
+        last = self.stretches[-1]
+        if when - last.start >= DAY or self.month_at(when) != self.month_at(last.start):
+            last = Stretch(when)
+            self.stretches.append(last)
+        return last
 
     def _add(
         self,
@@ -150,11 +204,10 @@ class Ledger:
         scope: Mapping[str, str],
         parts: Iterable[Any],
     ) -> None:
-        month = month_of(when)
-        self._turn(month)
+        stretch = self._stretch(when)
         if column == STREAMS:
             self.streams += 1
-            self.month_streams += month == self.month
+            stretch.streams += 1
             return
         of = self._scope(scope)
         for part in parts:
@@ -169,10 +222,9 @@ class Ledger:
                 entry[ESTIMATED] += read
                 entry[ESTIMATED + 1] += write
             if column in (REPORTED, MISSING):
-                if month == self.month:
-                    units = self.month_units.setdefault(part.table, [0.0, 0.0])
-                    units[0] += read
-                    units[1] += write
+                units = stretch.units.setdefault(part.table, [0.0, 0.0])
+                units[0] += read
+                units[1] += write
                 traffic = self.traffic.get(part.table)
                 if traffic is None:
                     traffic = self.traffic[part.table] = Traffic()
@@ -187,18 +239,3 @@ class Ledger:
                 return OTHER
             self.scopes.add(of)
         return of
-
-
-_DAY: Final = 86_400.0
-_month: tuple[float, float, str] = (0.0, 0.0, "")
-
-
-def month_of(when: float) -> str:
-    """The UTC month of a time, ``"2026-11"``."""
-    global _month  # noqa: PLW0603 - the last day that was asked for: thousands of notes are of one day
-    begin, end, name = _month
-    if not begin <= when < end:
-        begin = when // _DAY * _DAY
-        name = datetime.fromtimestamp(when, UTC).strftime("%Y-%m")
-        _month = (begin, begin + _DAY, name)
-    return name

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from os import PathLike
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from dynamorm.arguments import check_choice, check_count, check_seconds
+from dynamorm.effects import Call as Awaiting
 from dynamorm.effects import Flow, TransportError
 from dynamorm.errors import ConfigError, MalformedResponse
 from dynamorm.plugin import consumed
@@ -18,13 +21,15 @@ from .facts import Facts
 from .ledger import ESTIMATED, MANY, MISSING, REPORTED, STREAMS, UNCERTAIN, Ledger
 from .prices import Prices, prices_of, read_prices
 from .report import CostReport, Tables
+from .times import Times, steady_clock
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
     from dynamorm.plugin import Call, Operation
 
-    from .alerts import Alerts, Callback
+    from .alerts import Callback, Rule
     from .estimate import CostEstimate
+    from .watcher import Watcher
 
 _MILLION: Final = 1_000_000
 _NO_SCOPE: Final[Mapping[str, str]] = {}
@@ -37,7 +42,8 @@ class CostPlugin:
     ``python -m dynamorm.plugins.cost refresh`` has made; left out, the prices that come with the library.
     ``estimate="all"`` keeps the ledger of estimates of everything, also of what the service tells, which decodes each request
     and answer once more. ``max_scopes`` (2,000): scopes that are told apart; further ones are one, ``"scope=other"``.
-    ``interval``: seconds between two looks of a cost alert. ``clock`` gives the time in seconds, `time.time`.
+    ``interval``: seconds between two looks of a cost alert. ``clock`` gives the time in seconds, `time.time`: it tells the month,
+    and may be set at any moment. ``monotonic`` gives seconds that only go on, for all that has passed; left out, those of the system.
 
     It adds nothing to models, so that it may be registered after the first call; it has seen nothing of what was before.
 
@@ -58,21 +64,26 @@ class CostPlugin:
         max_scopes: int = 2_000,
         interval: float = 60.0,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
         check_choice("estimate", estimate, ("unreported", "all"), error=ConfigError)
         check_count("max_scopes", max_scopes, 1, 1_000_000, error=ConfigError)
         if not callable(clock):
             raise ConfigError("clock is a function that gives the time in seconds, such as time.time")
+        if monotonic is not None and not callable(monotonic):
+            raise ConfigError("monotonic is a function that gives seconds that only go on, such as time.monotonic")
         self.region: str | None = region
         self._file = prices
         if region is not None or prices is not None:
             self._check_prices()
         self.interval: float = check_seconds("interval", interval, 0.01, 86_400.0, error=ConfigError)
         self._estimates_all = estimate == "all"
-        self.clock: Callable[[], float] = clock
-        self.ledger: Ledger = Ledger(clock, max_scopes)
-        self.facts: Facts = Facts(clock)
-        self._alerts: Alerts | None = None
+        self.times: Times = Times(clock, steady_clock() if monotonic is None else monotonic)
+        self._now = self.times.steady
+        self.ledger: Ledger = Ledger(self.times, max_scopes)
+        self.facts: Facts = Facts(self._now)
+        self._watcher: Watcher | None = None
+        self._alerting = RLock()
 
     def _check_prices(self) -> None:
         if self.region is not None:
@@ -104,9 +115,9 @@ class CostPlugin:
     def _note(self, column: int, call: Call, parts: Any) -> None:
         operation, ledger = call.operation, self.ledger
         if operation is None:
-            ledger.note((self.clock(), column, call.name, None, None, _NO_SCOPE, parts))
+            ledger.note((self._now(), column, call.name, None, None, _NO_SCOPE, parts))
         else:
-            ledger.note((self.clock(), column, call.name, operation.verb, operation.model, operation.scope, parts))
+            ledger.note((self._now(), column, call.name, operation.verb, operation.model, operation.scope, parts))
         if len(ledger.notes) > MANY:
             self.settle()
 
@@ -150,16 +161,17 @@ class CostPlugin:
         """A child process begins with empty books: what was noted is its parent's."""
         self.ledger.start()
         self.facts.forked()
-        if self._alerts is not None:
-            self._alerts.forked()
+        self._alerting = RLock()
+        if self._watcher is not None:
+            self._watcher.forked()
 
     # What it tells
 
     def settle(self) -> None:
         """Add up what was noted, unless somebody is at it."""
         self.ledger.settle(wait=False)
-        if self._alerts is not None:
-            self._alerts.revive()
+        if self._watcher is not None:
+            self._watcher.revive()
 
     def prices_for(self, config: Any) -> Prices:
         """The prices that hold for a database. Raises: ConfigError for a Region without known prices."""
@@ -174,7 +186,7 @@ class CostPlugin:
 
     def report(self, tables: Tables) -> CostReport:
         """The units. ``tables`` are the models that are stored in each table."""
-        return CostReport(self.ledger, tables, self.clock)
+        return CostReport(self.ledger, tables, self.times)
 
     def estimating(self, db: Any, tables: Tables) -> Flow[CostEstimate]:
         """The estimate of a month: a flow, which looks at tables. Raises: ConfigError for a Region without known prices."""
@@ -188,9 +200,24 @@ class CostPlugin:
 
     def alerting(self, db: Any, limit: Any, callback: Callback | None) -> Flow[None]:
         """Watch the costs from now on: a flow, which starts the watcher. Raises: ValidationError, ConfigError."""
-        from .alerts import Alerts  # only where somebody wants them
+        from .alerts import Rule  # only where somebody wants them
 
-        alerts = Alerts(self, db, limit, callback, before=self._alerts)
+        rule = Rule.of(limit, callback)
         self.prices_for(db.config)
-        yield from alerts.starting()
-        self._alerts = alerts
+        yield Awaiting(lambda: self._watching(db, rule, is_blocking=True), partial(self._watching_there, db, rule))
+
+    async def _watching_there(self, db: Any, rule: Rule) -> None:
+        self._watching(db, rule, is_blocking=False)
+
+    def _watching(self, db: Any, rule: Rule, *, is_blocking: bool) -> None:
+        from .watcher import Watcher  # as above
+
+        if is_blocking:
+            rule.check_plain()
+        with self._alerting:  # of two at once, one is the first
+            watcher = self._watcher
+            if watcher is None or watcher.db is not db:
+                watcher = Watcher(self, db, before=watcher)
+                watcher.join()
+                self._watcher = watcher
+            watcher.watch(rule, is_blocking=is_blocking)

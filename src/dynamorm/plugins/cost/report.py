@@ -12,6 +12,7 @@ from msgspec import Struct
 from dynamorm.errors import ValidationError
 
 from .ledger import ESTIMATED, MISSING, REPORTED, UNCERTAIN, Key, Ledger
+from .times import Times
 
 Tables = Mapping[str, tuple[type[Any], ...]]
 """The models that are stored in each table, as far as they were used."""
@@ -62,22 +63,22 @@ class CostReport:
     Example: ``db.costs().units("get", Payment, tenant="t1").read``
     """
 
-    def __init__(self, ledger: Ledger, tables: Tables, clock: Any) -> None:
+    def __init__(self, ledger: Ledger, tables: Tables, times: Times) -> None:
         self._ledger = ledger
         self._tables = tables
-        self._clock = clock
+        self._times = times
         self.reported: Book = Book(ledger, tables, REPORTED)
         self.estimated: Book = Book(ledger, tables, ESTIMATED)
 
     @property
     def since(self) -> datetime:
-        """When measuring began: with the plugin, or the last `reset`."""
-        return datetime.fromtimestamp(self._ledger.since, UTC)
+        """When measuring began, by the clock as it is set now: with the plugin, or the last `reset`."""
+        return datetime.fromtimestamp(self._ledger.wall_at(self._ledger.since), UTC)
 
     @property
     def window(self) -> timedelta:
         """How long it has been measured."""
-        return timedelta(seconds=max(0.0, self._clock() - self._ledger.since))
+        return timedelta(seconds=max(0.0, self._times.steady() - self._ledger.since))
 
     def units(
         self,

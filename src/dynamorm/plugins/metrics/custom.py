@@ -10,7 +10,7 @@ from typing import Any
 
 from dynamorm.arguments import check_text, is_whole
 from dynamorm.errors import ValidationError
-from dynamorm.log import logger
+from dynamorm.log import interrupts, left, logger
 
 LONGEST_NAME = 200
 """Characters of a name: it becomes part of a page, and of the name of a series."""
@@ -79,6 +79,7 @@ class Custom(Mapping[str, float]):
         function = self._functions.get(name)
         if function is not None:
             found = function()
+            left(found)
             if not isinstance(found, float) and not is_whole(found):
                 raise ValidationError(
                     f"the function of the custom figure {name} gave no number but {type(found).__name__}", field=name
@@ -109,7 +110,9 @@ class Custom(Mapping[str, float]):
         for name in self:
             try:
                 found[name] = self[name]
-            except Exception as error:
+            except BaseException as error:
+                if interrupts(error):
+                    raise
                 logger.warning("the function of the custom figure %s failed", name, exc_info=error)
                 found[name] = None
         return found
