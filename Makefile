@@ -20,7 +20,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 # More test processes than cores: many tests wait for a server, a time limit or a child. Each of them collects all tests,
 # which takes it half a minute, so there are not too many either.
-PARALLEL ?= -n 3
+PARALLEL ?= -n 4
 
 # The other versions of CPython that `make test-matrix` tries; each one only where the machine has it.
 MATRIX ?= 3.12 3.13

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pathlib
 import sys
@@ -88,6 +89,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Thin the wide suites, and give those that measure time limits more tries."""
     _thin(config, items)
     _try_again(items)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collected tests out of the garbage collector's sight: many tests collect, and would look at them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 MANY = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import calls
-from dynamorm.deadlines import USE
+from dynamorm.wire.deadlines import USE
 
 STORED = calls.stored().get(calls.VERSION, {})
 

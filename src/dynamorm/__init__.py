@@ -32,7 +32,6 @@ from dynamorm.models.model import Mixin, Model
 from dynamorm.schema.composite import composite
 from dynamorm.schema.schema import AppendOnly, Codec, Json, Unique
 
-from .deadlines import deadline
 from .errors import (
     AlreadyExists,
     ConditionFailed,
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
         MetricsPlugin,
         TracingPlugin,
     )
+    from .wire.deadlines import deadline
 
 __all__ = [
     "DB",
@@ -147,6 +147,7 @@ _LAZY = {
     "TableSettings": "schema.table_settings",
     "Throughput": "schema.table_settings",
     "TracingPlugin": "plugins",
+    "deadline": "wire.deadlines",
 }
 
 

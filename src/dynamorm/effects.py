@@ -16,7 +16,7 @@ from .arguments import check_seconds, type_given
 from .errors import InvalidUse
 
 if TYPE_CHECKING:
-    from .limiter import Limiter
+    from .wire.limiter import Limiter
 
 MAX_BODY: Final = 17 * 1024 * 1024
 """Bytes of an answer's body that are accepted when the request does not say how large its answer can be."""
@@ -136,7 +136,7 @@ class Gather(_Effect):
 
 
 class Acquire(_Effect):
-    """Wait for a place of a limiter, in the order in which the flows came. Answered with a `dynamorm.limiter.Permit`.
+    """Wait for a place of a limiter, in the order in which the flows came. Answered with a `dynamorm.wire.limiter.Permit`.
 
     ``timeout`` in seconds (0: a place that is free, or none) and the caller's `dynamorm.deadline` bound the waiting; without
     both it has no end. Then `PoolTimeout`, or `DeadlineExceeded`, is thrown in; nothing was sent. A flow that is closed or

@@ -41,8 +41,9 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import ValidationError
-from .limiter import Limiter, Permit
 from .wire.consumed import ConsumedCapacity, consumed_of
+from .wire.deadlines import remaining
+from .wire.limiter import Limiter, Permit
 from .wire.outcomes import class_of, name_of_refusal
 from .wire.partitions import Partitions
 from .wire.redaction import redacted, without_literals
@@ -88,6 +89,7 @@ __all__ = [
     "consumed",
     "partitions",
     "refusal",
+    "remaining",
     "service_error",
     "without_values",
 ]

@@ -25,7 +25,7 @@ from .codec.registry import Registry
 from .effects import Flow
 from .errors import ValidationError
 from .log import shielded
-from .overriding import override
+from .schema.overriding import override
 from .wire.channel import Channel, Clock, Server
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
@@ -275,20 +275,15 @@ def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:
 
 def _looked_at(plugins: tuple[Any, ...], member: str) -> tuple[Any, ...]:
     """The hooks of fields or models, each with a look at what it gives."""
-    if not _members(plugins, member):
-        return ()
-    return tuple(
-        getattr(_moments(), f"{member}_hook")(hook, name_of(plugin))
-        for plugin in plugins
-        if (hook := getattr(plugin, member, None)) is not None
-    )
+    hooks = named(plugins, member)
+    return tuple(getattr(_joining(), f"{member}_hook")(hook, name) for name, hook in hooks)
 
 
-def _moments() -> ModuleType:
-    """The checks of what plugins give."""
-    from dynamorm.ops import moments  # only where there are plugins
+def _joining() -> ModuleType:
+    """What joins plugins to the calls."""
+    from dynamorm.ops import joining  # only where there are plugins
 
-    return moments
+    return joining
 
 
 def named(plugins: tuple[Any, ...], name: str) -> tuple[tuple[str, Any], ...]:
@@ -300,7 +295,7 @@ def _arounds(plugin: Any) -> Iterator[Any]:
     """What a plugin puts around each call."""
     around = getattr(plugin, "around", None)
     if around is not None:
-        yield _moments().layer(around, f"around of the plugin {name_of(plugin)}")
+        yield _joining().layer(around, f"around of the plugin {name_of(plugin)}")
 
 
 def _watch(plugins: tuple[Any, ...]) -> Watch | None:
@@ -308,18 +303,17 @@ def _watch(plugins: tuple[Any, ...]) -> Watch | None:
     hooks = [(name_of(plugin), {hook: getattr(plugin, hook, None) for hook in OF_ATTEMPTS}) for plugin in plugins]
     if all(hook is None for _, of in hooks for hook in of.values()):
         return None
-    from dynamorm.ops.calls.attempt_hooks import Watch  # only where a plugin looks at attempts
-
-    return Watch(hooks)
+    watch: Watch = _joining().Watch(hooks)
+    return watch
 
 
 def _asking(plugins: tuple[Any, ...], *, spares_tokens: bool) -> Iterator[Any]:
     """The layer that asks with each request what it costs, innermost; where two plugins ask, for all that one of them wants."""
     levels = _members(plugins, "return_consumed_capacity")
     if levels:
-        from dynamorm.ops.calls.capacity_asked import asking  # only where a plugin asks
-
-        yield partial(asking, level="INDEXES" if "INDEXES" in levels else "TOTAL", spares_tokens=spares_tokens)
+        yield partial(
+            _joining().asking, level="INDEXES" if "INDEXES" in levels else "TOTAL", spares_tokens=spares_tokens
+        )
 
 
 def _composed(channel: Channel, arounds: tuple[Any, ...]) -> Callable[[Op], Flow[Any]]:

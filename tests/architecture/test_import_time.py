@@ -59,7 +59,7 @@ FOR_OTHER_VERBS = {
     "dynamorm.ops.verbs.update": "updates",
     "dynamorm.ops.verbs.put": "writes",
     "dynamorm.io.acquire": "plugins that have a limiter",
-    "dynamorm.limiter": "plugins that have a limiter",
+    "dynamorm.wire.limiter": "plugins that have a limiter",
     "dynamorm.plugin": "who writes a plugin",
     "dynamorm.faces.blocking.query": "queries",
     "dynamorm.faces.blocking.tables": "the administration of tables",

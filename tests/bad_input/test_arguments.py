@@ -8,9 +8,9 @@ import pytest
 
 from dynamorm import Attr, Model, partition_key
 from dynamorm.arguments import check_choice, check_count, check_seconds, check_text
-from dynamorm.deadlines import deadline
 from dynamorm.errors import ConfigError, DeadlineExceeded, DynamORMError, ModelError, ValidationError
 from dynamorm.features.tables.look import Patience
+from dynamorm.wire.deadlines import deadline
 
 from .conftest import SECRET
 from .conftest import check_text as check_message

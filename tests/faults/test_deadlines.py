@@ -136,7 +136,7 @@ def test_what_is_gathered_keeps_the_deadline(stage: Make) -> None:
 
 
 def test_the_shortest_deadline_wins_and_the_outer_one_comes_back() -> None:
-    from dynamorm.deadlines import remaining
+    from dynamorm.wire.deadlines import remaining
 
     assert remaining() is None
     with deadline(timedelta(seconds=10)):
@@ -154,7 +154,7 @@ def test_the_shortest_deadline_wins_and_the_outer_one_comes_back() -> None:
 
 
 def test_tasks_have_deadlines_of_their_own() -> None:
-    from dynamorm.deadlines import remaining
+    from dynamorm.wire.deadlines import remaining
 
     async def one(seconds: float) -> bool:
         with deadline(seconds):
@@ -168,7 +168,7 @@ def test_tasks_have_deadlines_of_their_own() -> None:
 
 
 def test_lambda_gives_its_own_time() -> None:
-    from dynamorm.deadlines import remaining
+    from dynamorm.wire.deadlines import remaining
 
     class Context:
         def get_remaining_time_in_millis(self) -> int:
@@ -217,7 +217,7 @@ def test_what_is_no_context_of_lambda(wrong: Any) -> None:
 
 
 def _within_a_deadline(seconds: float) -> Any:
-    from dynamorm.deadlines import remaining
+    from dynamorm.wire.deadlines import remaining
 
     with deadline(seconds):
         while True:
@@ -225,7 +225,7 @@ def _within_a_deadline(seconds: float) -> Any:
 
 
 def test_generators_leave_no_deadline_behind_in_whatever_order_they_end() -> None:
-    from dynamorm.deadlines import remaining
+    from dynamorm.wire.deadlines import remaining
 
     one, other = _within_a_deadline(10), _within_a_deadline(60)
     assert next(one) <= 10
@@ -239,7 +239,7 @@ def test_generators_leave_no_deadline_behind_in_whatever_order_they_end() -> Non
 def test_a_generator_that_is_closed_in_another_context() -> None:
     from contextvars import copy_context
 
-    from dynamorm.deadlines import remaining
+    from dynamorm.wire.deadlines import remaining
 
     one = _within_a_deadline(10)
     inside = copy_context()
@@ -253,7 +253,7 @@ def test_a_generator_that_is_closed_in_another_context() -> None:
 
 
 def test_an_async_generator_that_nobody_read_to_its_end() -> None:
-    from dynamorm.deadlines import remaining
+    from dynamorm.wire.deadlines import remaining
 
     async def pages() -> Any:
         with deadline(10):
@@ -275,7 +275,7 @@ def test_an_async_generator_that_nobody_read_to_its_end() -> None:
 
 
 def test_one_deadline_for_several_threads_and_again() -> None:
-    from dynamorm.deadlines import remaining
+    from dynamorm.wire.deadlines import remaining
 
     shared = deadline(10)
     barrier = threading.Barrier(4)

@@ -19,7 +19,7 @@ TRACED = {
         *(ROOT / "io").glob("*.py"),
         ROOT / "wire" / "pool.py",
         ROOT / "wire" / "http1.py",
-        ROOT / "limiter.py",
+        ROOT / "wire" / "limiter.py",
     ]
 }
 

@@ -16,8 +16,8 @@ from dynamorm.effects import Acquire, Call, Gather, Sleep
 from dynamorm.errors import DeadlineExceeded, DynamORMError, Outcome, PoolTimeout, ValidationError
 from dynamorm.io.aio import Aio
 from dynamorm.io.blocking import Blocking
-from dynamorm.limiter import Limiter
 from dynamorm.wire.endpoint import Endpoint
+from dynamorm.wire.limiter import Limiter
 from tests.io.kit import until
 
 NOWHERE = Endpoint.parse("http://127.0.0.1:9")

@@ -13,8 +13,8 @@ from dynamorm.effects import Acquire, Sleep
 from dynamorm.errors import PoolTimeout
 from dynamorm.io.aio import Aio
 from dynamorm.io.blocking import Blocking
-from dynamorm.limiter import Limiter
 from dynamorm.wire.endpoint import Endpoint
+from dynamorm.wire.limiter import Limiter
 from tests.io.injecting import Interrupt, Noted, TimeLimit, at_every_line, raising, run_once
 from tests.io.kit import until
 

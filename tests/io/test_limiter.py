@@ -14,8 +14,8 @@ from dynamorm.effects import Acquire, Sleep
 from dynamorm.errors import PoolTimeout
 from dynamorm.io.aio import Aio
 from dynamorm.io.blocking import Blocking
-from dynamorm.limiter import Limiter
 from dynamorm.wire.endpoint import Endpoint
+from dynamorm.wire.limiter import Limiter
 
 NOWHERE = Endpoint.parse("http://127.0.0.1:9")
 

@@ -7,8 +7,8 @@ import pytest
 
 from dynamorm.effects import Acquire, Call, Gather, Send, Sleep, TransportError
 from dynamorm.errors import PoolTimeout
-from dynamorm.limiter import Limiter
 from dynamorm.testing import FakeClock, Late, ScriptedDriver, failure, reply
+from dynamorm.wire.limiter import Limiter
 
 GET = b'POST / HTTP/1.1\r\nX-Amz-Target: DynamoDB_20120810.GetItem\r\nHost: h\r\n\r\n{"Key": 1}'
 

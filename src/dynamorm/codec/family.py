@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from dynamorm.errors import MissingItem, ModelError, ValidationError
 from dynamorm.schema.composite import Composite
-from dynamorm.schema.schema import SCHEMAS, Schema
+from dynamorm.schema.schema import SCHEMAS, Schema, with_subclasses
 
 from .strict import check_item, decoded, parts_of
 
@@ -129,18 +129,6 @@ def codecs_of(codec: Any) -> Iterator[Any]:
     for cls in with_subclasses(codec.schema.model):
         if cls in SCHEMAS:
             yield codec if cls is codec.schema.model else codec.codec_of(cls)
-
-
-def with_subclasses(cls: type) -> Iterator[type]:
-    """A class and all classes below it that have been defined so far.
-
-    Of a class that was defined again, as the cell of a notebook that is run twice does, only the last one counts.
-    """
-    yield cls
-    subclasses: list[type] = type.__subclasses__(cls)  # `type`'s own, not an attribute of the model
-    last = {(subclass.__module__, subclass.__qualname__): subclass for subclass in subclasses}
-    for subclass in last.values():
-        yield from with_subclasses(subclass)
 
 
 def _check_scopes(schema: Schema) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.deadlines import USE, lift, remaining
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
 from dynamorm.ops.verbs import batch_items, batch_replay
 from dynamorm.ops.verbs.batch_items import BatchItem
 from dynamorm.ops.verbs.batch_write import MAX_BYTES
 from dynamorm.ops.writes.write import LATEST
+from dynamorm.wire.deadlines import USE, lift, remaining
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.log import FailureLog
@@ -52,5 +53,11 @@ def _given(gauges: Any, name: str) -> Mapping[str, float]:
     try:
         return {str(key): float(value) for key, value in gauges().items()}
     except Exception as error:  # noqa: BLE001 - as above
-        FailureLog(name, "gauges")(error)
+        _failures(name)(error)
         return {}
+
+
+@lru_cache(maxsize=256)
+def _failures(name: str) -> FailureLog:
+    """What names a plugin in the log once a minute, however often somebody looks."""
+    return FailureLog(name, "gauges")

@@ -15,8 +15,8 @@ from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefuse
 from dynamorm.io.own_loop import on_a_loop
 from dynamorm.log import FailureLog
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.overriding import own
 from dynamorm.plugin import HOOKS, Plugin, PluginContext
+from dynamorm.schema.overriding import own
 
 if TYPE_CHECKING:
     from dynamorm.plugin import Operation, VerbFlow

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Acquire, Call, Flow
 from dynamorm.io.own_loop import on_a_loop
-from dynamorm.limiter import Limiter
 from dynamorm.log import FailureLog
 from dynamorm.session import name_of
+from dynamorm.wire.limiter import Limiter
 
 if TYPE_CHECKING:
     from dynamorm.plugin import Operation, VerbFlow

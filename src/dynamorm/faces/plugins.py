@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.io.net import watch_forks
 from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
-from dynamorm.overriding import own
 from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
+from dynamorm.schema.overriding import own
 from dynamorm.session import name_of, named
 
 from . import verbs

@@ -9,10 +9,10 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-from dynamorm.deadlines import USE, remaining
 from dynamorm.effects import Acquire, Flow
 from dynamorm.errors import DeadlineExceeded, DynamORMError, PoolTimeout
-from dynamorm.limiter import Permit
+from dynamorm.wire.deadlines import USE, remaining
+from dynamorm.wire.limiter import Permit
 
 from .no_effect import no_effect
 

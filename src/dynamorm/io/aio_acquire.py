@@ -14,7 +14,7 @@ from .no_effect import no_effect
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
-    from dynamorm.limiter import Permit
+    from dynamorm.wire.limiter import Permit
 
 
 async def acquire(effect: Any, flow: Flow[Any]) -> Permit:

@@ -140,13 +140,14 @@ class Blocking:
 
         return performed(self, self._crew, effect, flow)
 
-    def exchange(self, send: Send) -> Reply:  # noqa: PLR0915 - the hot path, and whoever holds the slot, stay in one frame
+    def exchange(self, send: Send) -> Reply:
         """Send a request and return its answer. Raises: `TransportError`."""
         now = monotonic()
         deadline = now + send.timeout
         pool = self._pool
         slot: Slot[Connection] | None = None
         held = True  # False from when the slot goes back: if it does not get there, it is found missing
+        # Whoever holds the slot stays in one frame.
         try:  # around both the taking and the giving, for a signal's handler may raise an exception anywhere
             try:
                 try:
@@ -169,31 +170,7 @@ class Blocking:
                         slot.born = slot.connection.born
                         break
                 connection: Any = slot.connection
-                answer = Exchange(send.largest)
-                data = send.data
-                # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
-                try: count = connection.send(data)  # fmt: skip  # noqa: E701 - see above
-                except OSError as error:
-                    count = connection.not_sent(error)
-                if count != len(data):
-                    connection.send_rest(data, count, deadline)
-                ready, recv = connection.ready, connection.recv
-                while True:
-                    left = deadline - monotonic()
-                    if left <= 0 or not ready(left * 1000):
-                        raise _late(send)  # noqa: TRY301 (a call less on the hot path)
-                    try: data = recv(_CHUNK)  # fmt: skip  # noqa: E701 - see above
-                    except OSError as error:
-                        connection.not_received(error, deadline, started=answer.started)
-                        continue
-                    if not data:
-                        raise _ended(connection, answer)  # noqa: TRY301 (likewise)
-                    if answer.feed(data):
-                        break
-                if answer.raw_id is not None:
-                    if answer.raw_id == connection.last_id:
-                        raise repeated()  # noqa: TRY301 (likewise)
-                    connection.last_id = answer.raw_id
+                answer = _answered(connection, send, deadline)
                 answer.origin = connection
                 if answer.reusable:
                     connection.used = True
@@ -244,6 +221,36 @@ class Blocking:
         """Close what is idle; connections in use are closed after their exchange. Later use raises."""
         self._pool.close()
         self._crew.dismiss()
+
+
+def _answered(connection: Any, send: Send, deadline: float) -> Exchange:
+    """Send the request, and read its whole answer. Raises: `TransportError`."""
+    answer = Exchange(send.largest)
+    data = send.data
+    # In one line: an exception at a line with nothing but "try" would pass by the handlers around it.
+    try: count = connection.send(data)  # fmt: skip  # noqa: E701 - see above
+    except OSError as error:
+        count = connection.not_sent(error)
+    if count != len(data):
+        connection.send_rest(data, count, deadline)
+    ready, recv = connection.ready, connection.recv
+    while True:
+        left = deadline - monotonic()
+        if left <= 0 or not ready(left * 1000):
+            raise _late(send)
+        try: data = recv(_CHUNK)  # fmt: skip  # noqa: E701 - see above
+        except OSError as error:
+            connection.not_received(error, deadline, started=answer.started)
+            continue
+        if not data:
+            raise _ended(connection, answer)
+        if answer.feed(data):
+            break
+    if answer.raw_id is not None:
+        if answer.raw_id == connection.last_id:
+            raise repeated()
+        connection.last_id = answer.raw_id
+    return answer
 
 
 def _late(send: Send) -> TransportError:

@@ -20,7 +20,7 @@ from dynamorm.schema.schema import SCHEMAS, Index, Schema
 from .annotations import Scope, parameters_of, scope_of
 from .build import build_schema
 from .class_body import CachedInSlot, cached_properties, has_post_init, refuse_constructor, slot_of
-from .declare import Attr, Spec, attr, created_at, partition_key, sort_key, ttl, updated_at, version
+from .declare import Attr, Spec, attr, created_at, did_you_mean, partition_key, sort_key, ttl, updated_at, version
 from .generated import methods
 
 M = TypeVar("M", bound="Model")
@@ -96,8 +96,6 @@ class ModelMeta(MixinMeta):
     ) -> Any:
         """Create the class from its body. Raises ModelError for anything that cannot work."""
         if unknown:
-            from .declare import did_you_mean  # needed only to explain a mistake
-
             first = next(iter(unknown))
             raise ModelError(f"class {name}: no class setting {first!r}{did_you_mean(first, _CLASS_SETTINGS)}")
         scope = scope_of(sys._getframe(1), namespace)  # noqa: SLF001 - the body's own names

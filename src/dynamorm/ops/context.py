@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from dynamorm.deadlines import USE, remaining
+from dynamorm.wire.deadlines import USE, remaining
 
 if TYPE_CHECKING:
     from dynamorm.codec.registry import Registry

@@ -12,7 +12,7 @@ from dynamorm.codec.library_attributes import LibraryAttributes
 from dynamorm.codec.money import says_money
 from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.expressions.tree import Location
-from dynamorm.schema.schema import SCHEMAS, Field, Schema, Unique
+from dynamorm.schema.schema import SCHEMAS, Field, Schema, Unique, with_subclasses
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
@@ -103,8 +103,6 @@ class ModelRequests:
 
 def _has_guarded_class(schema: Schema) -> bool:
     """Whether a class below this one, whose items may be met under this one's name, has unique attributes."""
-    from dynamorm.codec.family import with_subclasses  # only models that share a table
-
     below = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
     return any(
         field.option(Unique)

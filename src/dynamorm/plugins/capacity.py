@@ -12,10 +12,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from dynamorm.arguments import check_seconds
-from dynamorm.deadlines import remaining
 from dynamorm.effects import Sleep
 from dynamorm.errors import Backpressure, ConfigError
-from dynamorm.plugin import consumed
+from dynamorm.plugin import consumed, remaining
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow, Reply

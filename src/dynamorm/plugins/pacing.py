@@ -15,10 +15,9 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from dynamorm.arguments import check_seconds
-from dynamorm.deadlines import remaining
 from dynamorm.effects import Sleep
 from dynamorm.errors import ConfigError, Throttled
-from dynamorm.plugin import attempt_class, partitions, refusal
+from dynamorm.plugin import attempt_class, partitions, refusal, remaining
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ It must not know wire types, expressions or DynamoDB's verbs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -261,3 +261,15 @@ _REMEDIES: Final[dict[type, str]] = {
     set: _SEVERAL,
 }
 """What the error says where one of Python's own classes is given instead of a model."""
+
+
+def with_subclasses(cls: type) -> Iterator[type]:
+    """A class and all classes below it that have been defined so far.
+
+    Of a class that was defined again, as the cell of a notebook that is run twice does, only the last one counts.
+    """
+    yield cls
+    subclasses: list[type] = type.__subclasses__(cls)  # `type`'s own, not an attribute of the model
+    last = {(subclass.__module__, subclass.__qualname__): subclass for subclass in subclasses}
+    for subclass in last.values():
+        yield from with_subclasses(subclass)

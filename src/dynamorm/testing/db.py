@@ -17,6 +17,7 @@ from dynamorm.faces.blocking.db import DB
 from dynamorm.features.tables.changes import remove
 from dynamorm.features.tables.look import Patience, names
 from dynamorm.session import Session
+from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal
 
 ENGINE_VARIABLE = "DYNAMORM_TEST_ENGINE"
 
@@ -155,8 +156,6 @@ def _dynamodb_local() -> str:
     global _local  # noqa: PLW0603 - one engine for the whole process
     with _lock:
         if _local is None:
-            from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal  # only for who asks for it
-
             _local = DynamoDBLocal(jvm=SHORT_RUN)
             atexit.register(_local.stop)
     return str(_local.endpoint)

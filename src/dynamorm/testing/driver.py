@@ -16,9 +16,9 @@ from dynamorm.effects import Acquire, Call, Flow, Gather, Hedge, Reply, Send, Sl
 from dynamorm.errors import DynamORMError
 from dynamorm.io.acquire import limit_of
 from dynamorm.io.no_effect import no_effect
-from dynamorm.limiter import Permit
 from dynamorm.testing.clock import FakeClock
 from dynamorm.testing.replies import SentRequest, sent_request
+from dynamorm.wire.limiter import Permit
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from dynamorm.codec.types.source import Source
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.tree import Location, Part, refuse
 from dynamorm.models.declare import did_you_mean
-from dynamorm.overriding import override
+from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import MISSING, Field
 
 from .partial_class import open_class, partial_class, seal

@@ -6,19 +6,34 @@ there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.codec.address import check as check_address
-from dynamorm.codec.strict import decoded, dumps, member_of, parts_of, raw_page, read_object
+from msgspec import UNSET as U
+from msgspec import UnsetType, defstruct
+from msgspec.json import Decoder
+
+from dynamorm.codec.strict import decoded, dumps, parts_of, read_object
 from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
 
     from .batches import Asked, Found
-    from .reading import Reading
+    from .reading import PageParts, Reading
+
+
+class Looks:
+    """What a rule may look at of an item: the attributes of these stored names. They alone are decoded."""
+
+    __slots__ = ("fields", "read")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.fields: dict[str, str] = {name: f"a{at}" for at, name in enumerate(sorted(set(names)))}
+        fields: Any = [(field, Any, U) for field in self.fields.values()]
+        rename = {field: name for name, field in self.fields.items()}
+        self.read: Callable[[bytes], Any] = Decoder(defstruct("LookedAt", fields, rename=rename, gc=False)).decode
 
 
 class StoredItem:
@@ -29,26 +44,34 @@ class StoredItem:
     Example: ``item.get("deleted_at") is None``
     """
 
-    __slots__ = ("_names", "_parts", "model", "raw")
+    __slots__ = ("_looks", "_parts", "model", "raw")
 
     def __init__(self, model: type[Any], raw: bytes) -> None:
         self.model: type[Any] = model
         self.raw: bytes = raw
-        self._parts: dict[str, Any] | None = None
-        self._names: frozenset[str] | None = None  # those that may be looked at; None: all
+        self._parts: Any = None
+        self._looks: Looks | None = None  # None: at all
 
-    def seen_by(self, names: frozenset[str] | None) -> StoredItem:
+    def seen_by(self, looks: Looks | None) -> StoredItem:
         """The same item for a rule that has named what it looks at."""
-        self._names = names
+        if looks is not self._looks:
+            self._looks, self._parts = looks, None
         return self
 
     def get(self, name: str) -> dict[str, Any] | None:
         """An attribute by its stored name, in DynamoDB's form (``{"S": "text"}``); None when it is not there."""
-        if self._names is not None and name not in self._names:
-            raise ConfigError(
-                f"a rule of {self.model.__name__} looks at {name!r}, which is not among its attributes"
-                f" ({', '.join(sorted(self._names))}): name it there by its stored name, for a read of parts fetches these alone"
-            )
+        looks = self._looks
+        if looks is not None:
+            field = looks.fields.get(name)
+            if field is None:
+                raise ConfigError(
+                    f"a rule of {self.model.__name__} looks at {name!r}, which is not among its attributes"
+                    f" ({', '.join(looks.fields)}): name it there by its stored name, for a read of parts fetches these alone"
+                )
+            if self._parts is None:
+                self._parts = looks.read(self.raw)
+            value: dict[str, Any] | UnsetType = getattr(self._parts, field)
+            return None if value is U else value
         if self._parts is None:
             self._parts = parts_of(self.raw)
         part = self._parts.get(name)
@@ -57,7 +80,7 @@ class StoredItem:
     @property
     def attributes(self) -> dict[str, Any]:
         """Every attribute by its stored name, in DynamoDB's form."""
-        if self._names is not None:
+        if self._looks is not None:
             raise ConfigError(
                 f"a rule of {self.model.__name__} looks at all attributes, and names some: say attributes = None, or item.get(name)"
             )
@@ -102,37 +125,30 @@ class CheckedReading:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._plain, name)
 
-    def keeps(self, raw: bytes, item: Any) -> bool:
+    def keeps(self, raw: bytes, item: dict[str, Any] | None) -> bool:
         """Whether the rules keep an item, given as JSON and as plain value. What is no item is for the reader to refuse."""
-        keeps = self._codec.keeps
+        codec = self._codec
+        keeps = codec.keeps
         assert keeps is not None  # else this would not be its reading
-        return item.__class__ is not dict or keeps(StoredItem(self._codec.class_of(item), raw))
+        if item is None:
+            return keeps(StoredItem(codec.model, raw))
+        return item.__class__ is not dict or keeps(StoredItem(codec.class_of(item), raw))
 
     def item(self, body: bytes) -> Any:
         """See `Reading.item`."""
-        return self.item_of(None, body)
+        return self._plain.item_of(None, body, self.keeps)
 
     def item_of(self, key: bytes | None, body: bytes) -> Any:
         """See `Reading.item_of`."""
-        pair = member_of(body, "Item")
-        if pair is not None and key is not None:
-            check_address(pair[0], key, self._plain.starts)
-        return None if pair is None or not self.keeps(*pair) else self._plain.item_of(key, body)
+        return self._plain.item_of(key, body, self.keeps)
 
     def shown(self, raw: bytes) -> Any:
         """The object of one item's JSON, or None."""
         return self._plain.decode(raw) if self.keeps(raw, read_object(raw)) else None
 
-    def page(
-        self, body: bytes, *, lenient: bool = False
-    ) -> tuple[list[Any], bytes | None, int, int] | tuple[list[Any], bytes | None, int, int, list[int]]:
+    def page(self, body: bytes, *, lenient: bool = False) -> PageParts:
         """See `Reading.page`; besides, which of the items of the reply were kept, by their numbers, unless all are."""
-        page = raw_page(body)
-        places = [at for at, pair in enumerate(zip(page.raws, page.items, strict=True)) if self.keeps(*pair)]
-        if len(places) == len(page.items):
-            return self._plain.page(body, lenient=lenient)
-        kept = b'{"Items":[%b],"Count":%d}' % (b",".join([page.raws[at] for at in places]), len(places))
-        return self._plain.page(kept, lenient=lenient)[0], page.last_key, page.count, page.scanned, places
+        return self._plain.page(body, lenient=lenient, keeps=self.keeps)
 
     def read_batch(self, body: bytes, asked: Asked) -> Found:
         """See `BatchReading.read`: what is left out is not there."""

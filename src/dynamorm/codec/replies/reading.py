@@ -66,7 +66,11 @@ class Misfit:
 _CONSUMED: Final[Any] = ("ConsumedCapacity", Raw | UnsetType, U)
 """The member of a reply that tells what a request cost, where it was asked for: nothing is done with it here."""
 
-PageParts = tuple[list[Any], bytes | None, int, int]
+PageParts = tuple[list[Any], bytes | None, int, int, list[int] | None]
+"""Objects, the last key, the counts of the items and of those that were looked at, and which were kept; None: all."""
+
+KeepsRaw = Callable[[bytes, dict[str, Any] | None], bool]
+"""Whether an item is given out, by its JSON and its value; without its value where it is one of the model's own class."""
 
 
 _DECODERS: Final = frozenset({"_item", "_reply", "_attributes_reply", "_page", "_make_many", "_version_of", "_ring_of"})
@@ -239,8 +243,11 @@ class Reading:
         """
         return self.item_of(None, body)
 
-    def item_of(self, key: bytes | None, body: bytes) -> Any:
-        """As `item`; ``key`` is the JSON of the key that was asked for. Raises: MalformedResponse for another item."""
+    def item_of(self, key: bytes | None, body: bytes, keeps: KeepsRaw | None = None) -> Any:
+        """As `item`; ``key`` is the JSON of the key that was asked for. Raises: MalformedResponse for another item.
+
+        ``keeps`` is asked before there is an object; None also for an item that it does not keep.
+        """
         if self._family is None:
             try:
                 reply = self._reply(body)
@@ -252,10 +259,10 @@ class Reading:
                     # Only {"Item": ...} has this length, or with ConsumedCapacity beside it.
                     raw = body[8:-1] if consumed is U else beside(body, 8, consumed)
                     if key is None or (self._texts and text.startswith(key[:-1], 8)) or is_of(raw, key, self.starts):
-                        return self._make(wire, raw)
+                        return self._make(wire, raw) if keeps is None or keeps(raw, None) else None
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
-        return self._careful_reply(body, "Item", key)
+        return self._careful_reply(body, "Item", key, keeps)
 
     def attributes(self, body: bytes, key: bytes | None = None) -> Any:
         """The object in the ``Attributes`` of a write's reply, or None when it has none.
@@ -301,7 +308,7 @@ class Reading:
                 pass
         return raw_item(body, "Attributes")
 
-    def _careful_reply(self, body: bytes, member: str, key: bytes | None) -> Any:
+    def _careful_reply(self, body: bytes, member: str, key: bytes | None, keeps: KeepsRaw | None = None) -> Any:
         if body == b"{}":
             return None
         pair = member_of(body, member)
@@ -309,12 +316,12 @@ class Reading:
             return None
         if key is not None:
             check_address(pair[0], key, self.starts)
-        return self._proven(*pair)
+        return self._proven(*pair) if keeps is None or keeps(*pair) else None
 
     # --------------------------------------------------------------------------------------------------------- pages
 
-    def page(self, body: bytes, *, lenient: bool = False) -> PageParts:
-        """See `ModelCodec.read_page`."""
+    def page(self, body: bytes, *, lenient: bool = False, keeps: KeepsRaw | None = None) -> PageParts:
+        """See `ModelCodec.read_page`. Where ``keeps`` does not keep all items, the places of those it keeps come last."""
         if self._family is None:
             try:
                 reply = self._page(body)
@@ -330,12 +337,18 @@ class Reading:
                         prove(consumed)
                     if raws and self.respells:
                         raws = as_sent(body, b'"Items":[', raws, consumed)
+                    places = None if keeps is None else [at for at, raw in enumerate(raws) if keeps(raw, None)]
+                    if places is not None:
+                        if len(places) == count:
+                            places = None
+                        else:
+                            items, raws = [items[at] for at in places], [raws[at] for at in places]
                     if count >= MANY:
                         objects = self._make_many(items, raws)
                     else:
                         make = self._make
                         objects = [make(wire, raw) for wire, raw in zip(items, raws, strict=True)]
-                    return objects, last_key(reply.LastEvaluatedKey), count, scanned(reply)
+                    return objects, last_key(reply.LastEvaluatedKey), count, scanned(reply), places
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
         page = raw_page(body)
@@ -343,8 +356,11 @@ class Reading:
             if item.__class__ is not dict:
                 check_item(item)
         read = self._tried if lenient else self._proven
-        objects = [read(raw, item) for raw, item in zip(page.raws, page.items, strict=True)]
-        return objects, page.last_key, page.count, page.scanned
+        pairs = list(zip(page.raws, page.items, strict=True))
+        places = None if keeps is None else [at for at, pair in enumerate(pairs) if keeps(*pair)]
+        if places is not None and len(places) < len(pairs):
+            return [read(*pairs[at]) for at in places], page.last_key, page.count, page.scanned, places
+        return [read(*pair) for pair in pairs], page.last_key, page.count, page.scanned, None
 
     @cached_property
     def respells(self) -> bool:

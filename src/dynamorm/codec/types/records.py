@@ -15,7 +15,7 @@ from msgspec import UnsetType, defstruct
 
 from dynamorm.codec.state import Access, Place
 from dynamorm.codec.tours import Tour, Walks, lead
-from dynamorm.overriding import override
+from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import LIBRARY_NAMES, SCHEMAS, TOKEN_ATTRIBUTE, Schema
 
 from .fields import FieldPlan

@@ -13,7 +13,7 @@ from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
 
 from dynamorm.errors import ValidationError
-from dynamorm.overriding import override
+from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import Codec
 
 from .document import from_wire, to_wire

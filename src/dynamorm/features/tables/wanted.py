@@ -10,11 +10,10 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from dynamorm.codec.family import with_subclasses
 from dynamorm.errors import InvalidUse, ModelError
 from dynamorm.models.declare import did_you_mean
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.schema import SCHEMAS, Index, key_parts
+from dynamorm.schema.schema import SCHEMAS, Index, key_parts, with_subclasses
 from dynamorm.schema.table_settings import TableSettings
 
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html

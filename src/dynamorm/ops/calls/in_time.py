@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from dynamorm.deadlines import USE, remaining
 from dynamorm.effects import Call, Flow, Gather, Sleep, relayed
 from dynamorm.errors import DeadlineExceeded
+from dynamorm.wire.deadlines import USE, remaining
 
 EARLY: Final = 0.005
 """Seconds by which a timer of an event loop may ring too early."""

@@ -14,7 +14,7 @@ from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Wire
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.composite import AFTER, END, Composite, Slot
-from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts
+from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts, with_subclasses
 
 _RANGES: Final = frozenset({"<", "<=", ">", ">=", "BETWEEN"})
 _LAST: Final = "\U0010ffff"
@@ -120,8 +120,6 @@ def _same_in_subclasses(plan: ModelRequests, name: str) -> bool:
     schema = plan.codec.schema
     if schema.discriminator is None:
         return True
-    from dynamorm.codec.family import with_subclasses  # only models that share a table
-
     schemas = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
     return all(
         subclass_schema is None or subclass_schema.fields[name].options == schema.fields[name].options

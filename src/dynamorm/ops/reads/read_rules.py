@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.composites import in_scope_of
-from dynamorm.codec.replies.checked import StoredItem, with_rules
+from dynamorm.codec.replies.checked import Looks, StoredItem, with_rules
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.moments import check_names, given
-from dynamorm.overriding import override, own
 from dynamorm.plugin import ReadRule
+from dynamorm.schema.overriding import override, own
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -69,7 +69,7 @@ class ReadRules:
         self._key_names = codec.key_names
         self._scope = scope
         self._rules_of = rules_of
-        self._of_class: dict[type[Any], tuple[tuple[ReadRule, frozenset[str] | None], ...]] = {}
+        self._of_class: dict[type[Any], tuple[tuple[ReadRule, Looks | None], ...]] = {}
         family = codec.family
         below = [] if family is None else [codec.model for codec in family.below()]
         classes = [self._model, *below]
@@ -109,8 +109,8 @@ class ReadRules:
             _contribute(rule, draft)
             yield type(rule).__name__, draft
 
-    def _rules(self, cls: type[Any]) -> tuple[tuple[ReadRule, frozenset[str] | None], ...]:
-        """The rules of a class, each with the names of what it looks at. Raises: ConfigError for a class that came too late."""
+    def _rules(self, cls: type[Any]) -> tuple[tuple[ReadRule, Looks | None], ...]:
+        """The rules of a class, each with what it looks at. Raises: ConfigError for a class that came too late."""
         named = self._of_class.get(cls)
         if named is None:
             rules = self._rules_of(cls)
@@ -124,28 +124,26 @@ class ReadRules:
                         f"{type(rule).__name__} is a rule of {cls.__name__}, which was defined after {self._model.__name__}"
                         " was read for the first time: import all classes of a table before"
                     )
-            named = self._of_class[cls] = tuple((rule, self._names_of(rule)) for rule in rules)
+            named = self._of_class[cls] = tuple((rule, self._looks_of(rule)) for rule in rules)
         return named
 
-    def _names_of(self, rule: ReadRule) -> frozenset[str] | None:
+    def _looks_of(self, rule: ReadRule) -> Looks | None:
         """What a rule may look at; None: at everything."""
-        return None if rule.attributes is None else frozenset((*rule.attributes, *self._key_names))
+        return None if rule.attributes is None else Looks((*rule.attributes, *self._key_names))
 
     def _keeps(self, item: StoredItem) -> bool:
-        return all(self._kept_by(rule, names, item) for rule, names in self._rules(item.model))
+        scope = self._scope
+        for rule, looks in self._of_class.get(item.model) or self._rules(item.model):
+            verdict = rule.check(item.seen_by(looks), scope)
+            if verdict is not True:
+                return _left_out(rule, verdict)
+        return True
 
     def _keeps_key(self, item: StoredItem) -> bool:
-        rules = self._rules(item.model)
-        return all(self._kept_by(rule, names, item) for rule, names in rules if rule.attributes == ())
-
-    def _kept_by(self, rule: ReadRule, names: frozenset[str] | None, item: StoredItem) -> bool:
-        verdict = rule.check(item.seen_by(names), self._scope)
-        if verdict.__class__ is not bool:
-            raise ConfigError(
-                f"check() of {type(rule).__name__} says True to keep an item and False to leave it out, and raises to refuse it;"
-                f" it gave {type(verdict).__name__}"
-            )
-        return verdict
+        for rule, looks in self._rules(item.model):
+            if rule.attributes == () and (verdict := rule.check(item.seen_by(looks), self._scope)) is not True:
+                return _left_out(rule, verdict)
+        return True
 
     def prepare(self, body: bytes) -> Flow[None]:
         """Let the rules prepare for the items of a reply, before any of them is decoded."""
@@ -157,6 +155,16 @@ class ReadRules:
             for rule, _ in self._rules(cls):
                 if overrides(rule, "prepare"):
                     yield from _prepared(rule, items, self._scope)
+
+
+def _left_out(rule: ReadRule, verdict: Any) -> bool:
+    """What a rule said that did not say True. Raises: ConfigError for what is no answer."""
+    if verdict is not False:
+        raise ConfigError(
+            f"check() of {type(rule).__name__} says True to keep an item and False to leave it out, and raises to refuse it;"
+            f" it gave {type(verdict).__name__}"
+        )
+    return False
 
 
 def _contribute(rule: ReadRule, draft: ReadDraft) -> None:

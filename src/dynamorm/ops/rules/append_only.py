@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ModelError, ValidationError
 from dynamorm.ops.writes.save_draft import SaveDraft
-from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule
+from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import AppendOnly, Field
 
 if TYPE_CHECKING:

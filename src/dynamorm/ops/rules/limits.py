@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.updates.limited import bounds_of, explain
-from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule
+from dynamorm.schema.overriding import override
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamorm.ops.reads.kin import class_terms
-from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule
+from dynamorm.schema.overriding import override
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft

@@ -23,8 +23,8 @@ from dynamorm.ops.writes.draft import WriteDraft
 from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, MustRead, Write
-from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule
+from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import Field
 
 from .constraints import Constraint, Wires, constraints

@@ -22,8 +22,8 @@ from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes.draft import WriteDraft
 from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.ops.writes.write import Write, explain_refusal
-from dynamorm.overriding import override
 from dynamorm.plugin import WriteRule
+from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:

@@ -212,7 +212,7 @@ def _whole(
         )
         raise refusal(codec, update.path.parts, problem)
     if codec.bounded:
-        from .limited_whole import check_whole
+        from .limited_whole import check_whole  # only fields with bounds need it
 
         check_whole(plan, place, before, held, updates)
     return Update("remove", where) if held is None else Update("set", where, Wire(held))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.expressions.path import Update, system_path
 from dynamorm.expressions.tree import Wire
 from dynamorm.ops.writes.draft import WriteDraft
-from dynamorm.overriding import override
+from dynamorm.schema.overriding import override
 
 from .begin import Begun, begin
 

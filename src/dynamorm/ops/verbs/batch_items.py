@@ -25,7 +25,7 @@ from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.token_ring import TOKEN
 from dynamorm.ops.writes.write import MustFetch, MustRead
-from dynamorm.overriding import override
+from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import AppendOnly
 
 from .batch_result import BatchResult

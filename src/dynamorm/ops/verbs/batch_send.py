@@ -31,7 +31,7 @@ from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.token_ring import tokens
 from dynamorm.ops.writes.write import read_back
-from dynamorm.overriding import override
+from dynamorm.schema.overriding import override
 
 from .delete import delete
 from .put import refresh

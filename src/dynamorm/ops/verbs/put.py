@@ -25,6 +25,8 @@ from dynamorm.ops.writes.version_check import how_to_send
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
+from .misuse import not_one_object
+
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
 
@@ -32,14 +34,8 @@ if TYPE_CHECKING:
 def create(context: Context, obj: Any, *more: Any, strict: bool | None, **named: Any) -> Flow[Any]:
     """Store a new item. Raises AlreadyExists when there is one under the key."""
     if more or named:
-        raise _not_one_object("create", obj, more, named)
+        raise not_one_object("create", obj, more, named)
     return perform(context, create_write(context, obj, strict=strict))
-
-
-def _not_one_object(verb: str, obj: Any, more: tuple[Any, ...], named: dict[str, Any]) -> Exception:
-    from .misuse import not_one_object  # only what is wrong
-
-    return not_one_object(verb, obj, more, named)
 
 
 def create_write(context: Context, obj: Any, *, strict: bool | None = None) -> Write:
@@ -66,7 +62,7 @@ def put(
 ) -> Flow[Any]:
     """Store an item, replacing whatever is there."""
     if more or named:
-        raise _not_one_object("put", obj, more, named)
+        raise not_one_object("put", obj, more, named)
     plan = context.plan(type(obj))
     if plan.needs_stored:
         build = partial(put_write, context, obj, condition=condition, returning=returning)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
-from dynamorm.overriding import own
+from dynamorm.schema.overriding import own
 
 from .write import Write
 

@@ -9,7 +9,7 @@ from dynamorm.codec.library_attributes import merged
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import MAX_ITEM
-from dynamorm.overriding import override
+from dynamorm.schema.overriding import override
 
 from .draft import Wires, WriteDraft
 

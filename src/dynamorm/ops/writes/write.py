@@ -29,7 +29,7 @@ from dynamorm.errors import (
 )
 from dynamorm.ops.calls.op import UNBELIEVABLE, UNSETTLED, Op, Safety
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.overriding import override
+from dynamorm.schema.overriding import override
 
 from .token_ring import TOKEN, tokens, verdict
 from .tokened import spending

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm import CircuitBreakerConfig
 from dynamorm.arguments import check_choice, check_seconds
-from dynamorm.deadlines import remaining
 from dynamorm.errors import CircuitOpen, ConfigError
 from dynamorm.log import logger
-from dynamorm.plugin import attempt_class
+from dynamorm.plugin import attempt_class, remaining
 
 from .circuit import BreakerState, Circuit, Phase, StateChange, Verdict
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dynamorm.limiter import Limiter
+from dynamorm.plugin import Limiter
 
 if TYPE_CHECKING:
     from .memory import Begun, Identity

@@ -14,8 +14,9 @@ from dynamorm.errors import ConfigError, MalformedResponse
 from dynamorm.plugin import consumed
 
 from .attempts import ITEM_OPERATIONS, code_of, decoded, estimated, is_charged
+from .facts import Facts
 from .ledger import ESTIMATED, MANY, MISSING, REPORTED, STREAMS, UNCERTAIN, Ledger
-from .prices import Prices, prices_of
+from .prices import Prices, prices_of, read_prices
 from .report import CostReport, Tables
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from .alerts import Alerts, Callback
     from .estimate import CostEstimate
-    from .facts import Facts
 
 _MILLION: Final = 1_000_000
 _NO_SCOPE: Final[Mapping[str, str]] = {}
@@ -59,8 +59,6 @@ class CostPlugin:
         interval: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        from .facts import Facts  # what asks about tables
-
         check_choice("estimate", estimate, ("unreported", "all"), error=ConfigError)
         check_count("max_scopes", max_scopes, 1, 1_000_000, error=ConfigError)
         if not callable(clock):
@@ -80,8 +78,6 @@ class CostPlugin:
         if self.region is not None:
             prices_of(self.region, self._file)
         else:
-            from .prices import read_prices
-
             read_prices(self._file)
 
     # The moments

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynamorm.codec.registry import Registry
-from dynamorm.features.tables.wanted import WantedTable, wanted
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.rules.of_model import add_rules
 from dynamorm.schema.table_settings import TableSettings
+
+from .wanted import WantedTable, wanted
 
 
 class _Models:

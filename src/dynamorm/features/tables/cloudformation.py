@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dynamorm.features.tables.definition import create_request, recovery_specification
-from dynamorm.features.tables.wanted import WantedTable
 from dynamorm.schema.table_settings import UNLIMITED, TableSettings
 
-from .models import identifiers, tables_of
+from .definition import create_request, recovery_specification
+from .templates import identifiers, tables_of
+from .wanted import WantedTable
 
 
 def cloudformation(

@@ -7,8 +7,8 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any, Final, Self
 
-from .arguments import check_seconds
-from .errors import InvalidUse
+from dynamorm.arguments import check_seconds
+from dynamorm.errors import InvalidUse
 
 _LONGEST: Final = 1e9
 """Seconds, 31 years: the clocks of all platforms can still add them to the present."""

@@ -13,7 +13,7 @@ Example::
 
 from __future__ import annotations
 
-from .cloudformation import cloudformation, cloudformation_json, cloudformation_yaml
-from .terraform import terraform
+from .features.tables.cloudformation import cloudformation, cloudformation_json, cloudformation_yaml
+from .features.tables.terraform import terraform
 
 __all__ = ["cloudformation", "cloudformation_json", "cloudformation_yaml", "terraform"]

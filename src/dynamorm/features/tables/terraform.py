@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynamorm.errors import ModelError
-from dynamorm.features.tables.definition import index_units
-from dynamorm.features.tables.wanted import WantedIndex, WantedTable
 from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
 
-from .models import identifiers, tables_of
+from .definition import index_units
+from .templates import identifiers, tables_of
+from .wanted import WantedIndex, WantedTable
 
 
 def terraform(

@@ -19,7 +19,7 @@ from itertools import count, islice
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
-from .arguments import check_count
+from dynamorm.arguments import check_count
 
 __all__ = ["Limiter", "Permit"]
 
