@@ -28,14 +28,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_alone(built: Path) -> None:
-    """No demo, no tests, and no data but the mark that the package has types, and the prices of AWS."""
+    """No demo, no tests, and no data but the mark that the package has types, the prices of AWS, and two files of a page."""
     with zipfile.ZipFile(built) as archive:
         paths = [PurePosixPath(name) for name in archive.namelist()]
     (information,) = {path.parts[0] for path in paths} - {"dynamorm"}
     assert information.endswith(".dist-info")
     inside = [path for path in paths if path.parts[0] == "dynamorm"]
-    assert {path.suffix or path.name for path in inside} == {".py", ".typed", ".json"}
-    assert [str(path) for path in inside if path.suffix == ".json"] == ["dynamorm/plugins/cost/prices.json"]
+    assert {path.suffix or path.name for path in inside} == {".py", ".typed", ".json", ".css", ".js"}
+    assert sorted(str(path) for path in inside if path.suffix in {".json", ".css", ".js"}) == [
+        "dynamorm/plugins/cost/prices.json",
+        "dynamorm/plugins/dashboard/dashboard.css",
+        "dynamorm/plugins/dashboard/dashboard.js",
+    ]
     assert not [path for path in inside if {"demo", "examples", "tests"}.intersection(path.parts)]
 
 
