@@ -15,7 +15,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.ops.moments import check_names, given
+from dynamorm.ops.moments import check_moment, check_names, given
 from dynamorm.plugin import ReadRule
 from dynamorm.schema.overriding import override, own
 
@@ -200,7 +200,7 @@ def overrides(rule: Any, moment: str) -> bool:
     return own(rule, moment, ReadRule) is not None
 
 
-_MOMENTS: Final = {"contribute": 1, "check": 2, "prepare": 2}
+_MOMENTS: Final = {"contribute": ("draft",), "check": ("item", "scope"), "prepare": ("items", "scope")}
 
 
 def check_read_rules(rules: Iterable[Any]) -> None:
@@ -227,6 +227,7 @@ def check_read_rules(rules: Iterable[Any]) -> None:
             if isgeneratorfunction(function) is not generator or iscoroutinefunction(function):
                 kind = "a flow, with yield" if generator else "a plain function"
                 raise ConfigError(f"{moment} of {name} is {kind}: a rule waits for nothing but in prepare")
+            check_moment(function, _MOMENTS[moment], f"{moment} of the rule {name}")
 
 
 class InScope(ReadRule):

@@ -144,7 +144,7 @@ class Metrics:
             if len(self._tables) >= self._most:
                 key = (verb, OTHER, outcome)
             else:
-                self._tables[model] = table or ""
+                self._tables[model] = "" if model is None or table is None else table
         return self._current.setdefault(key, Series())
 
     def _turn(self, now: float) -> None:
