@@ -304,7 +304,9 @@ def test_whatever_takes_the_arguments_is_right(made):
         @wraps(function_of("call, given_by_the_decorator"))
         def observed(self, *args): ...
 
-    counted = SimpleNamespace(name="mocked", ended=Mock(), admit=partial(lambda self, call: None, None), forked=list)
+    counted = SimpleNamespace(
+        name="mocked", ended=Mock(), admit=partial(lambda self, call: None, None), forked=[].clear
+    )
     made().use(Whole(), counted)
 
 
