@@ -304,9 +304,7 @@ def test_whatever_takes_the_arguments_is_right(made):
         @wraps(function_of("call, given_by_the_decorator"))
         def observed(self, *args): ...
 
-    counted = SimpleNamespace(
-        name="mocked", ended=Mock(), admit=partial(lambda self, call: None, None), forked=[].clear
-    )
+    counted = SimpleNamespace(name="mocked", ended=Mock(), admit=partial(lambda self, call: None, None))
     made().use(Whole(), counted)
 
 
