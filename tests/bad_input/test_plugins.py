@@ -831,6 +831,23 @@ def test_attributes_are_names(used, names):
     used(ConfigError, read_ruled(attributes=names), "attributes of Mine", call=query)
 
 
+@pytest.mark.parametrize(
+    ("names", "meant"), [(("amuont",), "amt"), (("note", "nota"), "note"), (("amount",), "amt"), (["versoin"], "version")]
+)
+def test_attributes_are_stored_names(used, made, server, names, meant):
+    rule = type("Mine", (ReadRule,), {"attributes": names, "check": lambda self, item, scope: True})()
+    words = f"attributes of Mine names {names[-1]!r}, which Thing does not store; did you mean {meant!r}?"
+    used(ConfigError, plugin_with(read_rule=lambda self, schema: rule), words, call=get)
+
+
+@pytest.mark.parametrize("names", [("amt", "note", "_wt"), {"id"}, ("stamped_by_another_program",)])
+def test_attributes_may_be_what_another_program_stores(made, names):
+    rule = type("Mine", (ReadRule,), {"attributes": names, "check": lambda self, item, scope: True})()
+    db = made()
+    db.use(plugin_with(read_rule=lambda self, schema: rule))
+    assert get(db) is None
+
+
 @pytest.mark.parametrize("given", [lambda draft: Row.day == SECRET, late, lambda draft: True])
 def test_contribute_of_a_rule_of_reads_gives_nothing(used, given):
     used(ConfigError, read_ruled(given), "contribute of Mine", "draft.filter(condition)", call=query)

@@ -22,6 +22,27 @@ if TYPE_CHECKING:
     from .pacing import ThrottlePacing as ThrottlePacing
     from .tracing import TracingPlugin as TracingPlugin
 
+__all__ = [
+    "AsyncBatcher",
+    "BatchConfig",
+    "Batcher",
+    "Bulkhead",
+    "Cache",
+    "CacheConfig",
+    "CachingPlugin",
+    "CapacityLimiter",
+    "CircuitBreaker",
+    "CostPlugin",
+    "DevelopmentLint",
+    "Hedging",
+    "HotKeys",
+    "LoggingPlugin",
+    "Metrics",
+    "MetricsPlugin",
+    "ThrottlePacing",
+    "TracingPlugin",
+]
+
 _HOMES = {
     "AsyncBatcher": "batcher",
     "BatchConfig": "batcher",
@@ -54,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

@@ -22,10 +22,10 @@ try:
     from prometheus_client import values
 
     from .families import Durations, Families, Gauges, Kept, Mapped
-except ImportError as _missing:
-    raise ConfigError(
-        'MetricsPlugin needs prometheus_client: pip install "dynamorm-py[metrics]" (db.metrics() needs nothing)'
-    ) from _missing
+except ImportError:  # the class can be named all the same, and says so when one is made
+    _IS_THERE = False
+else:
+    _IS_THERE = True
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
@@ -70,7 +70,7 @@ class MetricsPlugin:
     Of each kind there are at most 2,000 series; what would be more is counted for the model and table ``other``.
 
     Raises: ConfigError for what is no registry, no buckets and no name; where collectors of these names, or with other buckets,
-    are there already; and, where it is imported, without `prometheus_client`.
+    are there already; and without `prometheus_client`.
 
     Example: ``db.use(MetricsPlugin(prometheus_client.REGISTRY))``
     """
@@ -86,6 +86,10 @@ class MetricsPlugin:
         scope: str | None = None,
         most_series: int = MOST_SERIES,
     ) -> None:
+        if not _IS_THERE:
+            raise ConfigError(
+                'MetricsPlugin needs prometheus_client: pip install "dynamorm-py[metrics]" (db.metrics() needs nothing)'
+            )
         if not isinstance(units, bool):
             raise ConfigError(f"units of a MetricsPlugin is True or False, not {type(units).__name__}")
         self._scope = None if scope is None else check_text("scope", scope, 256, error=ConfigError)
