@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HOOKS",
+    "VERBS",
     "Acquire",
     "AroundHook",
     "AttemptHook",
@@ -178,6 +179,14 @@ class PluginContext(Struct, eq=False, frozen=True):
     table: str | None
     scope: Mapping[str, str]
     started: float
+
+
+VERBS: Final = (
+    "create", "put", "save", "update", "delete", "increment", "get", "require", "exists", "find_by_unique", "first", "one",
+    "all", "count", "page", "iterate", "pages", "sum", "average", "min", "max", "collect", "delete_all", "batch_get",
+    "batch_write", "transact_get", "transaction", "partiql", "partiql_transaction",
+)  # fmt: skip
+"""The verbs that plugins are told of (`Operation.verb`)."""
 
 
 HOOKS: Final = ("pre_query", "post_query", "on_error")

@@ -832,7 +832,8 @@ def test_attributes_are_names(used, names):
 
 
 @pytest.mark.parametrize(
-    ("names", "meant"), [(("amuont",), "amt"), (("note", "nota"), "note"), (("amount",), "amt"), (["versoin"], "version")]
+    ("names", "meant"),
+    [(("amuont",), "amt"), (("note", "nota"), "note"), (("amount",), "amt"), (["versoin"], "version")],
 )
 def test_attributes_are_stored_names(used, made, server, names, meant):
     rule = type("Mine", (ReadRule,), {"attributes": names, "check": lambda self, item, scope: True})()

@@ -505,3 +505,21 @@ def test_it_costs_little(figure):
         best = min(best, (time.perf_counter() - start) / 1000)
     figure(f"metrics: {best * 1e6:.2f} us to take in a verb")
     assert best < 20e-6  # 0.5 µs where nobody else is on the machine
+
+
+@pytest.mark.parametrize("share", [1, 1.0, 100])
+def test_the_greatest_is_no_percentile(share):
+    with pytest.raises(ValidationError, match=r"the greatest is not kept; write 0\.999") as caught:
+        Metrics().percentile(share)
+    assert "0.01" not in str(caught.value)
+
+
+def test_a_function_of_a_figure_takes_nothing():
+    with pytest.raises(ValidationError, match=r"custom\.define is called with \(\), and takes \(name\)"):
+        Metrics().custom.define("length", lambda name: 1)
+
+
+def test_a_second_one_beside_the_setting_is_told_of_it(plugged):
+    db = plugged(metrics=True)
+    with pytest.raises(ConfigError, match=r"already, by Config\(metrics=\.\.\.\): leave one of the two out"):
+        db.use(Metrics())

@@ -84,7 +84,7 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
     every = (*before, *added)
     names = [name_of(plugin) for plugin in every]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ConfigError(f"two plugins are called {', '.join(sorted(twice))}: give one of them another name")
+        raise _twice(sorted(twice), every, session.config)
     for plugin in added:
         joined = getattr(plugin, "joined", None)
         if joined is not None and (answer := joined(face)) is not None:
@@ -109,12 +109,43 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
     _watch_forks(added)
 
 
-def found(session: Session, face: Any, kind: type[T], make: Callable[[], T]) -> T:
-    """The plugin of this kind that a database has, made and registered with the first call. Raises: ConfigError."""
+_BY_SETTINGS: Final = {
+    "circuit breaker": ("circuit_breaker", "Config(circuit_breaker=...)"),
+    "cost": ("cost_tracking", "Config(cost_tracking=True)"),
+    "metrics": ("metrics", "Config(metrics=...)"),
+}
+"""The plugins that come by a setting, by their names."""
+
+
+def _twice(names: list[str], plugins: tuple[Any, ...], config: Any) -> ConfigError:
+    """The error for two plugins of one name: for two of one kind another name is no remedy."""
+    name = names[0]
+    setting, text = _BY_SETTINGS.get(name, ("", ""))
+    kinds = [type(plugin) for plugin in plugins if name_of(plugin) == name]
+    if setting and getattr(config, setting):
+        return ConfigError(f"this database has the plugin {name} already, by {text}: leave one of the two out")
+    if len(set(kinds)) == 1:
+        return ConfigError(
+            f"this database has a plugin {name} already, of the same class {kinds[0].__name__}: leave one of the two out, or,"
+            " where both are meant, give one of them another name"
+        )
+    return ConfigError(f"two plugins are called {', '.join(names)}: give one of them another name")
+
+
+def found(session: Session, face: Any, kind: type[T], make: Callable[[], T], asked: str = "") -> T:
+    """The plugin of this kind that a database has, made and registered with the first call. Raises: ConfigError.
+
+    ``asked`` is the method that asks for it, for the error on a view, which cannot have a plugin of its own.
+    """
     with _FINDING:
         for plugin in session.plugins:
             if isinstance(plugin, kind):
                 return plugin
+        if session.scope:
+            raise ConfigError(
+                f"this is a view, and its database has no {kind.__name__} yet: call {asked} on the database itself, once;"
+                " then its views answer, too"
+            )
         made = make()
         register(session, face, (made,))
         return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dynamorm.arguments import check_takes
 from dynamorm.errors import ValidationError
 
 
@@ -13,3 +14,4 @@ def check_progress(progress: Any, argument: str) -> None:
         raise ValidationError(
             f"progress is a function that takes {argument}, not {type(progress).__name__}", field="progress"
         )
+    check_takes(progress, ("done",), f"progress, which takes {argument},")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from dynamorm.arguments import check_takes
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.log import logger
@@ -64,6 +65,8 @@ class Alerts:
             raise ValidationError(
                 f"callback is a function of a CostAlert, or None, not {type(callback).__name__}", field="callback"
             )
+        if callback is not None:
+            check_takes(callback, ("alert",), "callback of set_cost_alert")
         self._plugin = plugin
         self._db = db
         self.end: _End | None = before.end if before is not None else None

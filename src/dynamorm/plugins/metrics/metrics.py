@@ -273,7 +273,8 @@ class Metrics:
     def consumed_units(self) -> dict[tuple[str, str | None], tuple[float, float]]:
         """The read and write units by (table, index), as far as replies told them; the index of a table itself is None.
 
-        DynamoDB tells them where it is asked: ``Config(metrics="units")``, or by another plugin.
+        DynamoDB tells them where it is asked: by figures that are asked for before the first verb, as with
+        ``Config(metrics=True)``, or by another plugin.
 
         Example: ``read, write = db.metrics().consumed_units()["payments", None]``
         """
