@@ -34,13 +34,13 @@ the first call, asks of no request with a token: that stands for the request as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
-from .errors import ValidationError
+from .errors import InvalidUse, ValidationError
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
 from .wire.limiter import Limiter, Permit
@@ -79,6 +79,7 @@ __all__ = [
     "Limiter",
     "ModelHook",
     "ObserveHook",
+    "OfOneProcess",
     "Operation",
     "Permit",
     "Plugin",
@@ -179,6 +180,20 @@ class PluginContext(Struct, eq=False, frozen=True):
     table: str | None
     scope: Mapping[str, str]
     started: float
+
+
+class OfOneProcess:
+    """The base of a plugin that holds what belongs to one process, such as locks: pickling it says what to do instead.
+
+    Example: ``class Outbox(OfOneProcess): ...``
+    """
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        name = type(self).__name__
+        raise InvalidUse(
+            f"a {name} holds what belongs to this process, so it can be neither pickled nor copied: make a {name} with the same"
+            " arguments on the other side"
+        )
 
 
 VERBS: Final = (

@@ -774,7 +774,8 @@ def test_what_is_stored_is_asked_for_before(made, refused, server, verb):
     db = made()
     db.use(ruled("contribute", lambda draft: draft.stored_item()))
     if verb == "put":
-        refused(ValidationError, lambda: VERBS[verb](db), "draft.stored_item()", "needs_stored = True", "Thing")
+        error = refused(ValidationError, lambda: VERBS[verb](db), "draft.stored_item()", "needs_stored = True", "Thing")
+        assert type(error) is ValidationError
 
 
 @pytest.mark.parametrize(

@@ -436,7 +436,7 @@ def test_as_a_plugin(face_kind):
 
 
 def test_two_of_them_are_refused(opened):
-    with pytest.raises(ConfigError, match="has the plugin circuit breaker already"):
+    with pytest.raises(ConfigError, match="two plugins are called circuit breaker"):
         opened("http://127.0.0.1:9", extensions=(CircuitBreaker(),))
 
 
@@ -476,6 +476,6 @@ def test_a_second_breaker_beside_the_setting_is_told_of_it(face_kind):
     face = Face(
         face_kind, Presets.local_development(endpoint="http://127.0.0.1:9", circuit_breaker=CircuitBreakerConfig())
     )
-    with pytest.raises(ConfigError, match=r"circuit breaker already, by Config\(circuit_breaker=\.\.\.\): leave one"):
+    with pytest.raises(ConfigError, match=r"has it already, by Config\(circuit_breaker=\.\.\.\); leave one"):
         face.use(CircuitBreaker())
     face.close()

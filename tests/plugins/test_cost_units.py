@@ -381,11 +381,11 @@ def test_each_verb_has_its_name():
 
 
 def test_a_second_one_is_told_of_the_first(plugged):  # noqa: F811 - fixtures
-    with pytest.raises(ConfigError, match=r"has the plugin cost already, by Config\(cost_tracking=True\): leave one"):
+    with pytest.raises(ConfigError, match=r"has it already, by Config\(cost_tracking=True\); leave one"):
         plugged(cost_tracking=True).use(CostPlugin())
     db = plugged()
     db.costs()
-    with pytest.raises(ConfigError, match=r"has a plugin cost already, of the same class CostPlugin: leave one"):
+    with pytest.raises(ConfigError, match=r"both of the class CostPlugin: this database has one already; leave one"):
         db.use(CostPlugin())
 
 

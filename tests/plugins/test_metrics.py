@@ -521,5 +521,5 @@ def test_a_function_of_a_figure_takes_nothing():
 
 def test_a_second_one_beside_the_setting_is_told_of_it(plugged):
     db = plugged(metrics=True)
-    with pytest.raises(ConfigError, match=r"already, by Config\(metrics=\.\.\.\): leave one of the two out"):
+    with pytest.raises(ConfigError, match=r"already, by Config\(metrics=\.\.\.\); leave one of the two out"):
         db.use(Metrics())

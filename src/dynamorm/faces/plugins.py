@@ -123,11 +123,13 @@ def _twice(names: list[str], plugins: tuple[Any, ...], config: Any) -> ConfigErr
     setting, text = _BY_SETTINGS.get(name, ("", ""))
     kinds = [type(plugin) for plugin in plugins if name_of(plugin) == name]
     if setting and getattr(config, setting):
-        return ConfigError(f"this database has the plugin {name} already, by {text}: leave one of the two out")
+        return ConfigError(
+            f"two plugins are called {name}: this database has it already, by {text}; leave one of the two out"
+        )
     if len(set(kinds)) == 1:
         return ConfigError(
-            f"this database has a plugin {name} already, of the same class {kinds[0].__name__}: leave one of the two out, or,"
-            " where both are meant, give one of them another name"
+            f"two plugins are called {name}, both of the class {kinds[0].__name__}: this database has one already; leave one"
+            " of the two out, or, where both are meant, give one of them another name"
         )
     return ConfigError(f"two plugins are called {', '.join(names)}: give one of them another name")
 

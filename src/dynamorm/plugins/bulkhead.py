@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.arguments import check_count, check_seconds, check_takes
 from dynamorm.errors import Backpressure, ConfigError
 from dynamorm.log import logger
-from dynamorm.plugin import Acquire, Limiter
+from dynamorm.plugin import Acquire, Limiter, OfOneProcess
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
@@ -31,7 +31,7 @@ _NO_ENTRIES: Final = {
 """What is no entry of a scope, and would put all requests into one compartment."""
 
 
-class Bulkhead:
+class Bulkhead(OfOneProcess):
     """At most ``places`` requests at once in each compartment; others wait in order, ``queue`` of them at most.
 
     ``per`` says what a compartment is: ``"table"``; the name of an entry of the scope, such as ``"tenant"`` (requests of the

@@ -16,7 +16,7 @@ from dynamorm.arguments import check_seconds, type_given
 from dynamorm.effects import Sleep
 from dynamorm.errors import Backpressure, ConfigError
 from dynamorm.log import logger
-from dynamorm.plugin import consumed, remaining
+from dynamorm.plugin import OfOneProcess, consumed, remaining
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow, Reply
@@ -70,7 +70,7 @@ class _Bucket:
         self._when = now
 
 
-class CapacityLimiter:
+class CapacityLimiter(OfOneProcess):
     """Lets each table be asked for so many units or requests in a second, by this process.
 
     ``read_units``, ``write_units`` and ``requests`` are per second, for each table; None is no limit. ``burst`` are the seconds

@@ -143,7 +143,7 @@ class OpenTransaction:
             write = build(self._context, *args, **options)
         except (MustRead, MustFetch) as unread:
             if isinstance(unread, MustRead) and not unread.other:
-                raise
+                raise unread.told() from None
             write = _Late(self._context, build, args, options)
         if not self._open:
             state = "its block has ended" if self._started else "its block has not begun"

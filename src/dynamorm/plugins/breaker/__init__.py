@@ -17,7 +17,7 @@ from dynamorm import CircuitBreakerConfig
 from dynamorm.arguments import check_choice, check_seconds
 from dynamorm.errors import CircuitOpen, ConfigError, UnknownSetting
 from dynamorm.log import logger
-from dynamorm.plugin import attempt_class, remaining
+from dynamorm.plugin import OfOneProcess, attempt_class, remaining
 
 from .circuit import BreakerState, Circuit, Phase, StateChange, Verdict
 
@@ -51,7 +51,7 @@ Scope = Literal["read", "write", "streams"]
 Ticket = tuple[Circuit, Phase, int | None, float]
 
 
-class CircuitBreaker:
+class CircuitBreaker(OfOneProcess):
     """Refuses requests with `CircuitOpen` while DynamoDB does not answer: see `CircuitBreakerConfig` for when.
 
     Reads and writes have a circuit each, and so has the endpoint of streams. ``request_timeout`` is that of the database:

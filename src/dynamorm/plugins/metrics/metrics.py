@@ -15,7 +15,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dynamorm.errors.outcomes import outcome_of
-from dynamorm.plugin import attempt_class, consumed
+from dynamorm.plugin import OfOneProcess, attempt_class, consumed
 
 from .custom import Custom
 from .figures import Figures
@@ -47,7 +47,7 @@ class _Slice(dict[_Key, Series]):
         self.second: int = second
 
 
-class Metrics:
+class Metrics(OfOneProcess):
     """Figures of a database and its views, for one process: see ``db.metrics()``.
 
     ``custom`` holds the program's own numbers. Latencies and rates are those of the last 60 s, `qps` of the last 10 s;

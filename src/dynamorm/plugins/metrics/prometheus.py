@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.arguments import check_count, check_text
 from dynamorm.errors import ConfigError
 from dynamorm.errors.outcomes import outcome_of
-from dynamorm.plugin import attempt_class, consumed
+from dynamorm.plugin import OfOneProcess, attempt_class, consumed
 
 from .histogram import HELD
 from .labels import MOST_SERIES, OTHER, RESERVED, name_of
@@ -31,7 +31,7 @@ BUCKETS: Final = (
 """Upper bounds of the buckets in seconds: DynamoDB answers in milliseconds, and an operation takes 8 s at most by default."""
 
 
-class MetricsPlugin:
+class MetricsPlugin(OfOneProcess):
     """Counts for Prometheus. Plugins on one registry share its collectors, so each database can have one.
 
     ``registry`` is a `prometheus_client.CollectorRegistry`; left out, the default one. ``buckets`` are the upper bounds of
