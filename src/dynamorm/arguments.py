@@ -159,6 +159,31 @@ class Settings(type(msgspec.Struct)):  # type: ignore[misc] # the metaclass of m
         return nearest(strange, cls.__struct_fields__)
 
 
+def check_takes(
+    function: Any, arguments: tuple[str, ...], subject: str, *, error: type[DynamORMError] = ValidationError
+) -> None:
+    """Refuse a function that cannot be called with these arguments, in their order. What does not tell is let pass.
+
+    Raises: ``error`` for one that needs more of them, or takes fewer.
+
+    Example: ``check_takes(callback, ("alert",), "callback of set_cost_alert")``
+    """
+    from inspect import Parameter, signature  # takes a millisecond to import, and few programs give functions
+
+    try:  # of what a decorator wraps nothing is asked: it may give further arguments
+        found = signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):  # it is written in C
+        return
+    try:
+        found.bind(*arguments)
+    except TypeError:
+        stars = {Parameter.VAR_POSITIONAL.name: "*", Parameter.VAR_KEYWORD.name: "**"}
+        takes = ", ".join(stars.get(one.kind.name, "") + one.name for one in found.parameters.values())
+        raise _wrong(
+            "function", f"{subject} is called with ({', '.join(arguments)}), and takes ({takes})", error
+        ) from None
+
+
 def type_given(value: Any) -> str:
     """What stands in the place of something else, by its type alone; a coroutine is closed, for nobody awaits it.
 

@@ -34,13 +34,13 @@ the first call, asks of no request with a token: that stands for the request as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
-from .errors import ValidationError
+from .errors import InvalidUse, ValidationError
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
 from .wire.limiter import Limiter, Permit
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HOOKS",
+    "VERBS",
     "Acquire",
     "AroundHook",
     "AttemptHook",
@@ -74,9 +75,11 @@ __all__ = [
     "FieldCodec",
     "FieldHook",
     "Hedge",
+    "Item",
     "Limiter",
     "ModelHook",
     "ObserveHook",
+    "OfOneProcess",
     "Operation",
     "Permit",
     "Plugin",
@@ -98,11 +101,27 @@ FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """(encode, decode) around one field's stored form."""
 
 
-class Operation(Struct, eq=False):  # made for each verb: a struct is made in half the time of a class
-    """One verb on its way, as plugins see it: to be read, not changed.
+class Item(Struct, frozen=True, eq=False):
+    """One item that a verb is about: its ``model``, the requests of that (``plan``), what is done with it, and its ``key``.
+
+    ``verb`` is that of the item: ``"create"``, ``"put"``, ``"save"``, ``"update"``, ``"delete"`` or ``"check"`` within a
+    transaction, ``"put"`` or ``"delete"`` within a batch, ``"get"`` where many are read; else that of the operation.
+    """
+
+    model: type[Any]
+    plan: ModelRequests
+    verb: str
+    key: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        return f"<Item {self.verb} {self.model.__name__}>"  # a key is a value
+
+
+class Operation(Struct, eq=False, frozen=True):  # made for each verb: a struct is made in half the time of a class
+    """One verb on its way, as plugins see it: it can be read, and not changed.
 
     ``verb`` is the name of the method (``"get"``, ``"create"``, ``"all"``; an upsert is ``"update"``). ``model`` is its
-    class, None where there are several. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
+    class; of a verb about many items that of all of them, None where they differ. ``index`` and ``limit`` are those of a query. ``scope`` is that of the view it was
     called on. ``started`` is the monotonic time at which it began, in seconds, and ``took`` the seconds that it took, None
     before its end (see `EndHook`). ``page`` counts the pages of an iteration from 0; None for what is no iteration.
     ``contexts`` are those of the callers (`contextvars.Context`) whose work was put off and is done now, one for each item
@@ -122,12 +141,28 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
     took: float | None = None
     _begin: tuple[Any, ...] | None = None  # what the innermost layer needs
     contexts: tuple[Context, ...] = ()
+    _items: Callable[[], tuple[Item, ...]] | None = None  # of a verb about many
     notes: dict[Any, Any] = {}  # each has its own: see msgspec.Struct
 
     @property
     def key(self) -> tuple[Any, ...] | None:
         """The values of the key, partition first; None where the verb is not about one item."""
         return self._key()
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The items that the verb is about, found when somebody asks.
+
+        Empty for a query, for what is read of a stream of objects (a batch_write of an iterator), and for PartiQL.
+
+        Example: ``[(item.verb, item.model) for item in operation.items]``
+        """
+        if self._items is not None:
+            return self._items()
+        key = self._key()
+        if key is None or self.model is None or self._begin is None:
+            return ()
+        return (Item(self.model, self._begin[2].plan(self.model), self.verb, key),)
 
     def __repr__(self) -> str:
         name = "" if self.model is None else f" {self.model.__name__}"
@@ -137,17 +172,36 @@ class Operation(Struct, eq=False):  # made for each verb: a struct is made in ha
         return [("verb", self.verb), ("model", self.model)]
 
 
-class PluginContext:
-    """What a hook of `Plugin` is told besides the verb: ``verb``, ``model``, ``table``, ``scope``, ``started``."""
+class PluginContext(Struct, eq=False, frozen=True):
+    """What a hook of `Plugin` is told besides the verb: ``verb``, ``model``, ``table``, ``scope``, ``started``; read-only."""
 
-    __slots__ = ("model", "scope", "started", "table", "verb")
+    verb: str
+    model: type[Any] | None
+    table: str | None
+    scope: Mapping[str, str]
+    started: float
 
-    def __init__(self, operation: Operation) -> None:
-        self.verb: str = operation.verb
-        self.model: type[Any] | None = operation.model
-        self.table: str | None = operation.table
-        self.scope: Mapping[str, str] = operation.scope
-        self.started: float = operation.started
+
+class OfOneProcess:
+    """The base of a plugin that holds what belongs to one process, such as locks: pickling it says what to do instead.
+
+    Example: ``class Outbox(OfOneProcess): ...``
+    """
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        name = type(self).__name__
+        raise InvalidUse(
+            f"a {name} holds what belongs to this process, so it can be neither pickled nor copied: make a {name} with the same"
+            " arguments on the other side"
+        )
+
+
+VERBS: Final = (
+    "create", "put", "save", "update", "delete", "increment", "get", "require", "exists", "find_by_unique", "first", "one",
+    "all", "count", "page", "iterate", "pages", "sum", "average", "min", "max", "collect", "delete_all", "batch_get",
+    "batch_write", "transact_get", "transaction", "partiql", "partiql_transaction",
+)  # fmt: skip
+"""The verbs that plugins are told of (`Operation.verb`)."""
 
 
 HOOKS: Final = ("pre_query", "post_query", "on_error")

@@ -227,7 +227,7 @@ class Session(Context):
         def rules_of(cls: type[Any]) -> tuple[ReadRule, ...]:
             of_class = self.registry.codec(cls)
             rules = tuple(rule for of in self._reading if (rule := of(of_class.schema)) is not None)
-            check_read_rules(rules)
+            check_read_rules(rules, of_class)
             if cls not in in_scope:
                 scoped = of_class.is_scoped and self.scope
                 in_scope[cls] = (InScope(of_class.bound(self.scope)),) if scoped else ()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import dynamorm
+from dynamorm import plugins, testing
 
 STORED = Path(__file__).with_name("public_names.txt")
 
@@ -32,6 +33,18 @@ def test_every_exported_name_is_there():
 def test_exported_names_can_be_listed():
     """A name that is handed on lazily is in ``dir()`` too, so that completion finds it."""
     assert set(dynamorm.__all__) <= set(dir(dynamorm))
+
+
+def test_the_shipped_plugins_can_be_listed_and_imported_by_a_star():
+    program = "from dynamorm.plugins import *\nprint(sorted(name for name in globals() if name[:2] != '__'))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(sorted(plugins.__all__))
+    assert set(plugins.__all__) == set(plugins._HOMES) <= set(dir(plugins))
+
+
+def test_what_a_module_needs_itself_is_not_listed():
+    for module in (dynamorm, plugins, testing):
+        assert not {"Any", "TYPE_CHECKING"} & set(dir(module))
 
 
 def test_star_import_gives_the_exported_names():

@@ -3,13 +3,16 @@
 import asyncio
 import gc
 import warnings
+from functools import partial, wraps
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from dynamorm import Attr, Model, Plugin, attr, gsi, partition_key, sort_key, version
 from dynamorm.effects import Acquire, Call, Sleep
 from dynamorm.errors import ConfigError, DynamORMError, InvalidUse, ModelError, NotFound, ValidationError
+from dynamorm.faces import plugins
 from dynamorm.plugin import Limiter, ReadRule, WriteRule
 
 from .conftest import SECRET
@@ -139,6 +142,7 @@ def test_helpers_of_a_plugin_are_its_own(made):
         def __init__(self):
             self.operations, self.observer = [], len
 
+        def pre_query(self, ctx, query): ...
         def close(self): ...
         def mode(self): ...
         def flush(self, entries): ...
@@ -221,6 +225,182 @@ async def late_and_yields(self, *args):
 @pytest.mark.parametrize("function", [yields, late_and_yields])
 def test_a_moment_that_nobody_would_run_is_refused(used, moment, function):
     used(ConfigError, plugin_with(**{moment: function}), f"{moment} of the plugin mine", "make it a plain function")
+
+
+ARGUMENTS = {
+    "pre_query": "ctx, query",
+    "post_query": "ctx, query, result",
+    "on_error": "ctx, query, error",
+    "operation": "next",
+    "write_rule": "schema",
+    "read_rule": "schema",
+    "finish": "transaction",
+    "field": "schema, field",
+    "model": "schema",
+    "around": "call",
+    "admit": "call",
+    "observed": "call, reply, error",
+    "retried": "call, error",
+    "observe": "call, reply",
+    "began": "operation",
+    "ended": "operation, error",
+    "call_began": "call",
+    "call_ended": "call, error",
+    "gauges": "",
+    "explained": "request, config",
+    "joined": "db",
+    "opened": "db",
+    "closed": "db",
+    "forked": "",
+}
+"""What each moment is given."""
+
+
+def function_of(arguments, *, late=False):
+    """A method with these arguments."""
+    names = {}
+    exec(f"{'async ' if late else ''}def method(self, {arguments}): ...", names)
+    return names["method"]
+
+
+def test_every_moment_has_its_arguments():
+    assert set(ARGUMENTS) == set(plugins._MOMENTS)
+
+
+@pytest.mark.parametrize("moment", sorted(ARGUMENTS))
+@pytest.mark.parametrize("wrong", ["fewer", "more", "by name"])
+def test_a_moment_that_cannot_take_what_it_is_given_is_refused(used, moment, wrong):
+    right = ARGUMENTS[moment]
+    if wrong == "fewer" and not right:
+        return
+    arguments = {
+        "fewer": right.rpartition(", ")[0],
+        "more": f"{right}, further" if right else "further",
+        "by name": f"{right}, *, further" if right else "*, further",
+    }[wrong]
+    words = f"{moment} of the plugin mine is called with ({right}), and takes ({arguments.replace('*, ', '')})"
+    used(ConfigError, plugin_with(**{moment: function_of(arguments)}), words)
+
+
+@pytest.mark.parametrize("moment", ["pre_query", "post_query", "on_error", "opened", "closed"])
+def test_a_coroutine_too(used, moment):
+    plugin = plugin_with(**{moment: function_of(ARGUMENTS[moment] + ", further", late=True)})
+    used(ConfigError, plugin, f"{moment} of the plugin mine is called with ({ARGUMENTS[moment]})")
+
+
+def test_whatever_takes_the_arguments_is_right(made):
+    class Whole(Plugin):
+        name = "whole"
+
+        def pre_query(self, *args): ...
+        def post_query(self, ctx, query, result, more=None, *, other=None): ...
+
+        @staticmethod
+        def on_error(ctx, query, error): ...
+
+        @classmethod
+        def joined(cls, db): ...
+
+        @wraps(function_of("call, given_by_the_decorator"))
+        def observed(self, *args): ...
+
+    counted = SimpleNamespace(name="mocked", ended=Mock(), admit=partial(lambda self, call: None, None))
+    made().use(Whole(), counted)
+
+
+@pytest.mark.parametrize(
+    ("base", "member", "moment", "arguments"),
+    [
+        (WriteRule, "write_rule", "transform", "draft"),
+        (WriteRule, "write_rule", "contribute", "draft"),
+        (WriteRule, "write_rule", "check_batch", "plan"),
+        (WriteRule, "write_rule", "relies_on", "plan, raw"),
+        (ReadRule, "read_rule", "contribute", "draft"),
+        (ReadRule, "read_rule", "check", "item, scope"),
+    ],
+)
+@pytest.mark.parametrize("wrong", ["", "one, two, three"])
+def test_a_moment_of_a_rule_likewise(used, base, member, moment, arguments, wrong):
+    rule = type("Mine", (base,), {moment: function_of(wrong)})()
+    plugin = plugin_with(**{member: lambda self, schema: rule})
+    words = f"{moment} of the rule Mine is called with ({arguments}), and takes ({wrong})"
+    used(ConfigError, plugin, words, call=create if base is WriteRule else get)
+
+
+def test_what_prepares_likewise(used):
+    class Mine(ReadRule):
+        def prepare(self, items):
+            yield
+
+    plugin = plugin_with(read_rule=lambda self, schema: Mine())
+    used(ConfigError, plugin, "prepare of the rule Mine is called with (items, scope), and takes (items)", call=get)
+
+
+@pytest.mark.parametrize("moment", ["operation", "around"])
+def test_a_layer_that_cannot_take_what_it_is_given_is_refused(used, moment):
+    def gives(self, inner):
+        def alone():
+            return (yield from inner(None))
+
+        return alone
+
+    used(ConfigError, plugin_with(**{moment: gives}), f"{moment}", "of the plugin mine", "and takes ()")
+
+
+@pytest.mark.parametrize("role", ["encode", "decode"])
+def test_a_codec_that_cannot_take_a_value_is_refused(used, role):
+    codec = {"encode": lambda value: value, "decode": lambda value: value, role: lambda: None}
+    plugin = plugin_with(field=lambda self, schema, field: (codec["encode"], codec["decode"]))
+    used(ConfigError, plugin, f"Thing.id: {role} is called with (value), and takes ()", call=create)
+
+
+@pytest.mark.parametrize("members", [{}, {"before_query": 2}, {"pre_get": 2}, {"post_create": 2}, {"on_failure": 2}])
+def test_a_plugin_that_overrides_nothing_is_refused(used, members):
+    plugin = plugin_with(**{name: lambda self, ctx, query: None for name in members})
+    used(ConfigError, plugin, "overrides none of pre_query, post_query, on_error", "ctx.verb says which")
+
+
+# -------------------------------------------------------------------------------------- answers where an error refuses
+
+
+@pytest.mark.parametrize("answer", [False, True, "no", asyncio.sleep])
+def test_admit_gives_no_answer(used, answer):
+    given = answer(0) if callable(answer) else answer
+    plugin = plugin_with(admit=lambda self, call: given)
+    used(ConfigError, plugin, "admit of the plugin mine gave", "raises an error to refuse", call=get)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("answer", [False, True])
+def test_pre_query_says_neither_yes_nor_no(used, answer, late):
+    async def awaited(self, ctx, query):
+        return answer
+
+    plugin = plugin_with(pre_query=awaited if late else lambda self, ctx, query: answer)
+    used(ConfigError, plugin, "pre_query of the plugin mine gave bool", "raises an error to refuse", call=get)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_opened_says_neither_yes_nor_no(used, late):
+    async def awaited(self, db):
+        return False
+
+    plugin = plugin_with(opened=awaited if late else lambda self, db: False)
+    used(ConfigError, plugin, "opened of the plugin mine gave bool", call=get)
+
+
+def test_joined_gives_no_answer(used):
+    used(ConfigError, plugin_with(joined=lambda self, db: False), "joined of the plugin mine gave bool")
+
+
+def test_check_batch_gives_no_answer(used):
+    rule = type("Mine", (WriteRule,), {"check_batch": lambda self, plan: False})()
+    plugin = plugin_with(write_rule=lambda self, schema: rule)
+
+    def write(db):
+        db.batch_write(puts=[Thing(id=SECRET)])
+
+    used(DynamORMError, plugin, "check_batch of Mine gave bool", "raises an error to refuse the batch", call=write)
 
 
 # --------------------------------------------------------------------------------------------------------------- layers
@@ -356,6 +536,10 @@ def test_layers_that_are_right_stay_as_they_are(made, server):
     assert db.get(Thing, "x") is None
 
 
+class Hooked(Plugin):
+    def pre_query(self, ctx, query): ...
+
+
 def test_a_use_with_a_layer_that_is_none_changes_nothing(made):
     class Lost:
         name = "lost"
@@ -365,9 +549,9 @@ def test_a_use_with_a_layer_that_is_none_changes_nothing(made):
 
     db = made()
     with pytest.raises(ConfigError, match="lost"):
-        db.use(Plugin(), Lost(), on_error="raise_after")
-    db.use(Plugin(), on_error="raise_after")
-    assert [type(plugin) for plugin in db.inner._session.plugins] == [Plugin]
+        db.use(Hooked(), Lost(), on_error="raise_after")
+    db.use(Hooked(), on_error="raise_after")
+    assert [type(plugin) for plugin in db.inner._session.plugins] == [Hooked]
     assert db.get(Thing, "x") is None
 
 
@@ -590,7 +774,8 @@ def test_what_is_stored_is_asked_for_before(made, refused, server, verb):
     db = made()
     db.use(ruled("contribute", lambda draft: draft.stored_item()))
     if verb == "put":
-        refused(ValidationError, lambda: VERBS[verb](db), "draft.stored_item()", "needs_stored = True", "Thing")
+        error = refused(ValidationError, lambda: VERBS[verb](db), "draft.stored_item()", "needs_stored = True", "Thing")
+        assert type(error) is ValidationError
 
 
 @pytest.mark.parametrize(
@@ -645,6 +830,24 @@ def test_filters_all_is_true_or_false(used, flag):
 @pytest.mark.parametrize("names", [5, "day", ("day", 3)])
 def test_attributes_are_names(used, names):
     used(ConfigError, read_ruled(attributes=names), "attributes of Mine", call=query)
+
+
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [(("amuont",), "amt"), (("note", "nota"), "note"), (("amount",), "amt"), (["versoin"], "version")],
+)
+def test_attributes_are_stored_names(used, made, server, names, meant):
+    rule = type("Mine", (ReadRule,), {"attributes": names, "check": lambda self, item, scope: True})()
+    words = f"attributes of Mine names {names[-1]!r}, which Thing does not store; did you mean {meant!r}?"
+    used(ConfigError, plugin_with(read_rule=lambda self, schema: rule), words, call=get)
+
+
+@pytest.mark.parametrize("names", [("amt", "note", "_wt"), {"id"}, ("stamped_by_another_program",)])
+def test_attributes_may_be_what_another_program_stores(made, names):
+    rule = type("Mine", (ReadRule,), {"attributes": names, "check": lambda self, item, scope: True})()
+    db = made()
+    db.use(plugin_with(read_rule=lambda self, schema: rule))
+    assert get(db) is None
 
 
 @pytest.mark.parametrize("given", [lambda draft: Row.day == SECRET, late, lambda draft: True])

@@ -97,10 +97,13 @@ def verbs(db, key):
         ("update", (key,), lambda: db.upsert(Payment, key, Payment.amount.add(1))),
         ("increment", (key,), lambda: db.increment(Payment, key, Payment.amount)),
         ("save", (key,), lambda: db.save(db_loaded(db, payment))),
-        ("batch_get", None, lambda: db.batch_get(Payment, [key])),
-        ("batch_write", None, lambda: db.batch_write(puts=[Order(customer=key, number=2)])),
-        ("transact_get", None, lambda: db.transact_get([(Payment, key)])),
-        ("transaction", None, transaction),
+        ("batch_get", (key,), lambda: db.batch_get(Payment, [key])),
+        ("batch_get", None, lambda: db.batch_get(Payment, [key, "another"])),
+        ("batch_write", (key, 2), lambda: db.batch_write(puts=[Order(customer=key, number=2)])),
+        ("batch_write", None, lambda: db.batch_write(puts=[Order(customer=key, number=n) for n in (4, 5)])),
+        ("transact_get", (key,), lambda: db.transact_get([(Payment, key)])),
+        ("transact_get", None, lambda: db.transact_get([(Payment, key), (Order, key, 1)])),
+        ("transaction", (key, 3), transaction),
         ("all", None, query.all),
         ("first", None, query.first),
         ("one", None, query.limit(1).one),
@@ -600,7 +603,7 @@ def test_many_first_verbs_wait_for_one_opening(engine, made, key):
 
 def test_without_hooks_nothing_stands_around_a_verb(plugged, key):
     class Nothing(Plugin):
-        pass
+        def observe(self, call, reply): ...
 
     db = plugged(Nothing())
     assert not hasattr(type(db.inner._session.verbs), "plain")

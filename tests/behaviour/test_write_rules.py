@@ -772,3 +772,29 @@ def test_what_nobody_runs_is_refused(plugged, key, rule, what):
 
     with pytest.raises(ConfigError, match=what):
         plugged(Odd()).put(Plain(id=key))
+
+
+def test_a_condition_of_a_rule_that_fails_names_the_rule(plugged, key):
+    class Limit(WriteRule):
+        def contribute(self, draft):
+            if draft.verb == "update":
+                draft.require(draft.plan.model.id == "another")
+
+    class Plain:
+        name = "limits"
+
+        def write_rule(self, schema):
+            return Limit() if schema.model is Payment else None
+
+    db = plugged(Plain())
+    db.create(Payment(id=key))
+    change = Payment.amount.add(1)
+    with pytest.raises(
+        ConditionFailed, match="the condition does not hold for this Payment; the rule Limit has added to it"
+    ):
+        db.update(Payment, key, change)
+    with pytest.raises(TransactionCancelled, match="the rule Limit has added to it"), db.transaction() as tx:
+        tx.update(Payment, key, change)
+    with pytest.raises(ConditionFailed) as caught:
+        db.delete(Payment, key, condition=Payment.amount == 7)
+    assert "the rule" not in str(caught.value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from dynamorm import Attr, Credentials, DynamORMError, Model, Outcome, Unique, attr, deadline, partition_key
 from dynamorm.errors import DeadlineExceeded, InvalidUse, OutcomeUnknown, ValidationError
+from dynamorm.plugin import remaining
 from dynamorm.testing import answers
 from tests.faults.stage import Stage
 from tests.faults.verbs import Counter, Payment, Verb
@@ -323,3 +326,94 @@ def test_an_object_of_a_lease_or_increment_that_waits_does_not_outlast_it(stage:
     here._forever = None
     assert time.monotonic() - began < 0.5 + SLACK
     assert caught.value.outcome is Outcome.NOT_APPLIED
+
+
+def test_a_function_is_bounded_in_each_of_its_calls() -> None:
+    @deadline(10)
+    def plain(number: int, *, more: int = 0) -> tuple[int, float | None]:
+        """What it does."""
+        return number + more, remaining()
+
+    assert (plain.__name__, plain.__doc__) == ("plain", "What it does.")
+    for _ in range(2):
+        number, left = plain(1, more=2)
+        assert number == 3
+        assert left is not None
+        assert 9 < left <= 10
+        assert remaining() is None
+
+
+def test_a_coroutine_function_is_bounded_in_each_of_its_calls() -> None:
+    lefts: list[float | None] = []
+
+    @deadline(10)
+    async def awaited(seconds: float) -> str:
+        lefts.append(remaining())
+        await asyncio.sleep(seconds)
+        lefts.append(remaining())
+        return "done"
+
+    async def main() -> None:
+        assert await asyncio.gather(awaited(0.05), awaited(0.02), awaited(0.0)) == ["done"] * 3
+        assert remaining() is None
+
+    assert asyncio.iscoroutinefunction(awaited)
+    asyncio.run(main())
+    assert len(lefts) == 6
+    assert all(left is not None and 9 < left <= 10 for left in lefts)
+
+
+def test_a_function_that_fails_leaves_no_deadline_behind() -> None:
+    @deadline(10)
+    def failing() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        failing()
+    assert remaining() is None
+
+
+def test_an_asynchronous_block_is_bounded_too() -> None:
+    async def main() -> None:
+        async with deadline(10) as outer:
+            assert isinstance(outer, deadline)
+            async with deadline(5):
+                left = remaining()
+                assert left is not None
+                assert 4 < left <= 5
+            assert await asyncio.create_task(_left()) > 9
+        assert remaining() is None
+
+    async def _left() -> float:
+        return remaining() or 0.0
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_bounded_by_a_call_is_refused() -> None:
+    def items() -> Any:
+        yield 1
+
+    async def items_there() -> Any:
+        yield 1
+
+    bound = deadline(10)
+    for generator in (items, items_there):
+        with pytest.raises(InvalidUse, match="is a generator, which runs when it is read"):
+            bound(generator)
+    for thing in (5, int, None):
+        with pytest.raises(InvalidUse, match="a deadline bounds a block or a function"):
+            bound(thing)  # type: ignore[arg-type] # that is the matter
+    with bound:
+        pass
+
+
+def test_a_deadline_that_is_never_entered_warns() -> None:
+    with pytest.warns(RuntimeWarning, match="never entered, so that it bounds nothing"):
+        deadline(0.0001)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        deadline(10)(lambda: None)
+        with deadline(10):
+            pass
+        gc.collect()

@@ -18,6 +18,7 @@ from dynamorm.errors import (
     OutcomeUnknown,
     ServerError,
     Unavailable,
+    UnknownSetting,
 )
 from dynamorm.plugins.breaker import BreakerState, CircuitBreaker
 from dynamorm.testing import EngineBackend, FaultServer, answers
@@ -452,3 +453,29 @@ def test_a_child_process_begins_closed():
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert face.inner.breaker.states["read"] is BreakerState.OPEN
         face.close()
+
+
+def test_a_setting_given_to_the_breaker_is_told_its_place():
+    with pytest.raises(UnknownSetting, match=r"CircuitBreaker\(CircuitBreakerConfig\(threshold=\.\.\.\)\)"):
+        CircuitBreaker(threshold=5)
+    with pytest.raises(UnknownSetting, match=r"did you mean CircuitBreakerConfig\(threshold="):
+        CircuitBreaker(treshold=5)
+    with pytest.raises(UnknownSetting, match="takes a CircuitBreakerConfig"):
+        CircuitBreaker(zzz=5)
+
+
+def test_a_listener_takes_the_change():
+    for give in (CircuitBreaker().listen, lambda hook: CircuitBreakerConfig(on_state_change=hook)):
+        with pytest.raises(ConfigError, match=r"is called with \(change\), and takes \(\)"):
+            give(lambda: None)
+    with pytest.raises(ConfigError, match="not None"):
+        CircuitBreaker().listen(None)
+
+
+def test_a_second_breaker_beside_the_setting_is_told_of_it(face_kind):
+    face = Face(
+        face_kind, Presets.local_development(endpoint="http://127.0.0.1:9", circuit_breaker=CircuitBreakerConfig())
+    )
+    with pytest.raises(ConfigError, match=r"has it already, by Config\(circuit_breaker=\.\.\.\); leave one"):
+        face.use(CircuitBreaker())
+    face.close()

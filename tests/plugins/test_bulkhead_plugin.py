@@ -12,9 +12,9 @@ import pytest
 from dynamorm import AsyncDB, Presets
 from dynamorm.errors import Backpressure, ConfigError, Outcome, PoolTimeout
 from dynamorm.plugins.bulkhead import Bulkhead
-from dynamorm.testing import EngineBackend, FaultServer, answers
+from dynamorm.testing import EngineBackend, FakeClock, FaultServer, answers
 from dynamorm.wire import retry
-from tests.plugins.scripts import Order, Payment, note_gaps
+from tests.plugins.scripts import Order, Payment, Scripted, note_gaps
 from tests.support.faces import Face
 
 pytestmark = pytest.mark.engine
@@ -267,6 +267,10 @@ def test_p03_by_threads(engine):
         ((5,), {"timeout": -1}, "timeout of a Bulkhead is 0 or more seconds"),
         ((5,), {"per": ""}, "per of a Bulkhead"),
         ((5,), {"per": 5}, "per of a Bulkhead"),
+        ((5,), {"per": "tables"}, 'per="table"'),
+        ((5,), {"per": "Model"}, "call.operation.model"),
+        ((5,), {"per": "verb"}, "call.operation.verb"),
+        ((5,), {"per": lambda: 1}, r"per of a Bulkhead is called with \(call\), and takes \(\)"),
     ],
 )
 def test_bad_settings(arguments, settings, what):
@@ -291,3 +295,14 @@ def test_a_function_that_fails_refuses_the_request_and_loses_nothing(face_kind):
             face.put(Order(customer="c", number=1))
         assert server.requests == []
         face.close()
+
+
+def test_an_entry_that_a_view_lacks_is_told_once(face_kind, caplog):
+    here = Scripted(face_kind, Bulkhead(1, per="tenat"), clock=FakeClock())
+    here.db.get(Payment, "p1")
+    assert caplog.records == []  # the database itself has no entries
+    for tenant in ("t1", "t2"):
+        here.db.view(tenant=tenant).get(Payment, "p1")
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1
+    assert "by the entry tenat of the scope, and a view has only tenant" in told[0]

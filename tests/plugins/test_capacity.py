@@ -6,7 +6,8 @@ import time
 import pytest
 
 from dynamorm import AsyncDB, Presets, deadline
-from dynamorm.errors import AlreadyExists, Backpressure, ConfigError, DynamORMError, Outcome
+from dynamorm.errors import AlreadyExists, Backpressure, ConfigError, DynamORMError, InvalidUse, Outcome
+from dynamorm.plugins import capacity
 from dynamorm.plugins.capacity import CapacityLimiter
 from dynamorm.testing import FakeClock, FaultServer, answers, reply
 from tests.plugins.scripts import BROKEN, FOUND, STORED, Order, Payment, Scripted, note_gaps
@@ -115,6 +116,49 @@ def test_tables_that_are_not_named_are_not_limited(face_kind):
     assert clock.monotonic() == begun
 
 
+@pytest.mark.parametrize("tables", [(Payment,), ["payments"], {"dev-payments"}, (Order, Payment), ("nope", "payments")])
+def test_tables_are_models_or_names_with_or_without_the_prefix(face_kind, tables):
+    clock = FakeClock()
+    limiter = CapacityLimiter(requests=1, tables=tables, clock=clock.monotonic)
+    here = Scripted(face_kind, limiter, clock=clock, table_prefix="dev-")
+    begun = clock.monotonic()
+    for _ in range(10):
+        here.db.get(Payment, "p1")
+    assert clock.monotonic() - begun == pytest.approx(9.0)
+
+
+def test_a_limiter_of_two_databases_knows_the_tables_of_both(face_kind):
+    clock = FakeClock()
+    limiter = CapacityLimiter(requests=1, tables=(Payment,), clock=clock.monotonic)
+    here, there = (Scripted(face_kind, limiter, clock=clock, table_prefix=prefix) for prefix in ("a-", "b-"))
+    begun = clock.monotonic()
+    for one in (here, there):
+        for _ in range(3):
+            one.db.get(Payment, "p1")
+    assert clock.monotonic() - begun == pytest.approx(4.0)  # each table has its own
+
+
+def test_a_class_that_is_no_model_limits_nothing_and_lets_nothing_through(face_kind):
+    here = Scripted(face_kind, CapacityLimiter(requests=1, tables=(int,)), clock=FakeClock())
+    with pytest.raises(InvalidUse, match="int is not a model"):
+        here.db.get(Payment, "p1")
+    assert here.sent == 0
+
+
+def test_a_table_that_no_request_is_for_is_told_once(face_kind, caplog, monkeypatch):
+    monkeypatch.setattr(capacity, "LET_THROUGH", 20)
+    clock = FakeClock()
+    limiter = CapacityLimiter(requests=1000, tables=("orders", "paymnets"), clock=clock.monotonic)
+    here = Scripted(face_kind, limiter, clock=clock)
+    here.answer = reply({})
+    here.db.get(Order, "c", 1)
+    for _ in range(50):
+        here.db.get(Payment, "p1")
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1
+    assert "limits paymnets, and of 20 requests that it let through none was for that" in told[0]
+
+
 def test_the_event_loop_goes_on_while_fifty_wait(figure):
     async def main(server):
         gaps, stop = [], asyncio.Event()
@@ -191,6 +235,13 @@ def test_on_an_engine(engine, face_kind):
         ({"requests": 5, "burst": 0}, "burst of a CapacityLimiter is a positive number"),
         ({"requests": 5, "timeout": -1}, "timeout of a CapacityLimiter is 0 or more"),
         ({"requests": 5, "tables": "payments"}, "a tuple"),
+        ({"requests": 5, "tables": Payment}, "a tuple"),
+        ({"requests": 5, "tables": 5}, "a tuple"),
+        ({"requests": 5, "tables": ()}, "nothing would be limited"),
+        ({"requests": 5, "tables": iter([])}, "nothing would be limited"),
+        ({"requests": 5, "tables": (5,)}, "models or names of tables, not int"),
+        ({"requests": 5, "tables": ("",)}, "models or names of tables, not str"),
+        ({"requests": 5, "tables": (Payment(id="p1"),)}, "models or names of tables, not Payment"),
     ],
 )
 def test_bad_settings(settings, what):

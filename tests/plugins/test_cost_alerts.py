@@ -326,7 +326,7 @@ def test_a_limit_is_exact(plugged, limit, exact):  # noqa: F811
 def test_an_alert_is_set_on_the_database(plugged):  # noqa: F811
     plugin = CostPlugin()
     view = plugged(plugin).view(tenant="t1")
-    with pytest.raises(ConfigError, match="a view has the plugins of its database"):
+    with pytest.raises(ConfigError, match="on the database itself"):
         view.set_cost_alert(5)
     assert plugin._watcher is None
 

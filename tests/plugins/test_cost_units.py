@@ -12,6 +12,8 @@ import pytest
 
 from dynamorm import Attr, Model, Unique, attr, gsi, partition_key, sort_key, version
 from dynamorm.errors import ConfigError, DynamORMError, ValidationError
+from dynamorm.faces import surrounded
+from dynamorm.plugin import VERBS
 from dynamorm.plugins.cost import CostPlugin
 from tests.behaviour.conftest import key, made, plugged, prefix  # noqa: F401 - fixtures
 from tests.behaviour.kit import ask, key_of, table_of
@@ -285,7 +287,7 @@ def test_or_with_the_setting(engine, made, key, face_kind):  # noqa: F811
 def test_a_view_is_measured_with_its_database(plugged, key):  # noqa: F811
     db = plugged()
     view = db.view(tenant="t1")
-    with pytest.raises(ConfigError, match="a view has the plugins of its database"):
+    with pytest.raises(ConfigError, match="on the database itself"):
         view.costs()
     db.costs()
     view.get(Payment, key)
@@ -367,8 +369,75 @@ def test_an_answer_that_does_not_tell_is_estimated(plugged, key):  # noqa: F811
     db.get(Order, key, 1, consistent=True)
     db.update(Payment, key, Payment.note.set("n1"), upsert=True)
     costs = db.costs()
-    assert costs.units() == costs.units("never")
+    assert costs.units() == costs.units("delete")
     assert costs.estimated.units("put").write == 2
     assert costs.estimated.units("get").read == 1
     assert db.estimate_monthly_cost().breakdown["write"] > 0
     assert ask(db, "GetItem", {"TableName": table_of(db, Payment), "Key": key_of(db, Payment, (key,))})
+
+
+def test_a_slip_is_no_zero(plugged, key):  # noqa: F811 - fixtures
+    db = plugged(CostPlugin())
+    db.create(Payment(id=key))
+    db.model(Payment).index("by-merchant").where(Payment.merchant == key).all()
+    db.view(tenant="t1").get(Payment, key)
+    costs = db.costs()
+    for given, meant in (
+        ({"verb": "craete"}, "create"),
+        ({"verb": "upsert"}, "known are all, average"),
+        ({"model": "Paymnet"}, "Payment"),
+        ({"index": "by-mrchant"}, "by-merchant"),
+        ({"tenat": "t1"}, "tenant"),
+    ):
+        for book in (costs, costs.reported, costs.estimated):
+            verb, model, index = (given.pop(name, None) for name in ("verb", "model", "index"))
+            with pytest.raises(ValidationError, match=meant):
+                book.units(verb, model, index, **given)
+            given |= {name: one for name, one in (("verb", verb), ("model", model), ("index", index)) if one}
+    zero = Decimal(0)
+    assert costs.units("delete").write == zero  # what was not met may still come
+    assert (
+        costs.units(model="Refund").write == costs.units(region="eu").write == costs.units(index="by-day").read == zero
+    )
+    assert costs.units("create", Payment).write > zero
+    assert costs.units("get", tenant="t1").read > zero
+
+
+def test_each_verb_has_its_name():
+    named = {name for name, _ in surrounded.VERBS.values()} | {"iterate", "pages"}
+    assert set(VERBS) == named
+
+
+def test_a_second_one_is_told_of_the_first(plugged):  # noqa: F811 - fixtures
+    with pytest.raises(ConfigError, match=r"has it already, by Config\(cost_tracking=True\); leave one"):
+        plugged(cost_tracking=True).use(CostPlugin())
+    db = plugged()
+    db.costs()
+    with pytest.raises(ConfigError, match=r"both of the class CostPlugin: this database has one already; leave one"):
+        db.use(CostPlugin())
+
+
+@pytest.mark.parametrize(
+    ("ask", "named"),
+    [
+        (lambda view: view.costs(), r"costs\(\)"),
+        (lambda view: view.estimate_monthly_cost(), r"estimate_monthly_cost\(\)"),
+        (lambda view: view.set_cost_alert(5), r"set_cost_alert\(\.\.\.\)"),
+    ],
+)
+def test_what_a_view_cannot_is_asked_of_the_database(plugged, ask, named):  # noqa: F811 - fixtures
+    db = plugged()
+    with pytest.raises(ConfigError, match=f"call {named} on the database itself") as caught:
+        ask(db.view(tenant="t1"))
+    assert "db.use" not in str(caught.value)
+
+
+def test_an_alert_of_a_view_is_refused_though_costs_are_measured(plugged):  # noqa: F811 - fixtures
+    db = plugged(cost_tracking=True)
+    with pytest.raises(ConfigError, match=r"call set_cost_alert\(\.\.\.\) on the database itself"):
+        db.view(tenant="t1").set_cost_alert(5)
+
+
+def test_what_is_called_takes_the_alert(plugged):  # noqa: F811 - fixtures
+    with pytest.raises(ValidationError, match=r"callback of set_cost_alert is called with \(alert\), and takes \(\)"):
+        plugged().set_cost_alert(5, callback=lambda: None)

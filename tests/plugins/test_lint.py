@@ -215,3 +215,10 @@ def test_nothing_piles_up(face_kind):
 def test_bad_settings(settings, what):
     with pytest.raises(ConfigError, match=what):
         DevelopmentLint(**settings)
+
+
+def test_who_is_told_takes_a_message_and_a_place():
+    with pytest.raises(
+        ConfigError, match=r"tell of DevelopmentLint is called with \(message, file, line\), and takes \(message\)"
+    ):
+        DevelopmentLint(tell=lambda message: None)

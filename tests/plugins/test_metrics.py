@@ -95,12 +95,13 @@ def test_by_model_verb_and_table(plugged, made, key):
     list(db.model(Order).where(Order.customer == key))
     with db.transaction() as tx:
         tx.put(Order(customer=key, number=2))
-    assert {name: one.count for name, one in metrics.by_model().items()} == {"": 1, "Order": 2, "Payment": 3}
+    db.transact_get([(Payment, key), (Order, key, 1)])
+    assert {name: one.count for name, one in metrics.by_model().items()} == {"": 1, "Order": 3, "Payment": 3}
     assert {name: one.count for name, one in metrics.by_verb().items()} == {
-        "create": 2, "iterate": 1, "put": 1, "save": 1, "transaction": 1
+        "create": 2, "iterate": 1, "put": 1, "save": 1, "transact_get": 1, "transaction": 1
     }  # fmt: skip
     assert {name: one.count for name, one in metrics.by_table().items()} == {
-        "": 1, f"{made}metrics-orders": 2, f"{made}metrics-payments": 3
+        "": 1, f"{made}metrics-orders": 3, f"{made}metrics-payments": 3
     }  # fmt: skip
     assert {name: one.count for name, one in metrics.by_verb_and_model().items()} == {
         ("create", "Payment"): 2, ("iterate", "Order"): 1, ("put", "Order"): 1, ("save", "Payment"): 1, ("transaction", ""): 1
@@ -510,3 +511,21 @@ def test_it_costs_little(figure):
         best = min(best, (time.perf_counter() - start) / 1000)
     figure(f"metrics: {best * 1e6:.2f} us to take in a verb")
     assert best < 20e-6  # 0.5 µs where nobody else is on the machine
+
+
+@pytest.mark.parametrize("share", [1, 1.0, 100])
+def test_the_greatest_is_no_percentile(share):
+    with pytest.raises(ValidationError, match=r"the greatest is not kept; write 0\.999") as caught:
+        Metrics().percentile(share)
+    assert "0.01" not in str(caught.value)
+
+
+def test_a_function_of_a_figure_takes_nothing():
+    with pytest.raises(ValidationError, match=r"custom\.define is called with \(\), and takes \(name\)"):
+        Metrics().custom.define("length", lambda name: 1)
+
+
+def test_a_second_one_beside_the_setting_is_told_of_it(plugged):
+    db = plugged(metrics=True)
+    with pytest.raises(ConfigError, match=r"already, by Config\(metrics=\.\.\.\); leave one of the two out"):
+        db.use(Metrics())

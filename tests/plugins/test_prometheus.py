@@ -279,7 +279,30 @@ def test_the_multiprocess_mode(engine, made, tmp_path):
 
 
 def test_without_the_package_the_error_names_the_extra():
-    code = "import sys; sys.modules['prometheus_client'] = None\nfrom dynamorm import MetricsPlugin"
+    code = "import sys; sys.modules['prometheus_client'] = None\nfrom dynamorm import MetricsPlugin\nMetricsPlugin()"
     ran = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=False)  # fmt: skip
     assert "ConfigError" in ran.stderr
     assert 'pip install "dynamorm-py[metrics]"' in ran.stderr
+
+
+@pytest.mark.parametrize("module", ["dynamorm", "dynamorm.plugins", "dynamorm.plugins.metrics", "dynamorm.testing"])
+def test_without_the_extras_everything_can_be_looked_at(module):
+    """By ``import *``, by `help`, by `inspect` and by mocks: no name is an error but one that is not there."""
+    code = f"""
+import sys
+for extra in ("prometheus_client", "redis", "opentelemetry", "pydantic", "cryptography", "structlog"):
+    sys.modules[extra] = None
+import importlib, inspect, pydoc
+from unittest.mock import create_autospec
+from {module} import *
+module = importlib.import_module({module!r})
+members = dict(inspect.getmembers(module))
+create_autospec(module)
+assert "NAME" in pydoc.plain(pydoc.render_doc(module))
+assert not hasattr(module, "no_such_name")
+if {module!r} != "dynamorm.testing":
+    assert "MetricsPlugin" in members
+    assert inspect.signature(members["MetricsPlugin"])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=False)  # fmt: skip
+    assert ran.returncode == 0, ran.stderr

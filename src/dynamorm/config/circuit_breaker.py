@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from dynamorm.arguments import Settings, check_count, check_seconds
+from dynamorm.arguments import Settings, check_count, check_seconds, check_takes
 from dynamorm.errors import ConfigError
 
 from .parts import MAX_SECONDS, force_set
@@ -99,3 +99,4 @@ def _check_hook(hook: Any) -> None:
 
     if not callable(hook) or iscoroutinefunction(hook):
         raise ConfigError("circuit_breaker: on_state_change is a plain function, which nothing waits for, or None")
+    check_takes(hook, ("change",), "circuit_breaker: on_state_change", error=ConfigError)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import force_setattr
+
 from dynamorm.log import FailureLog, interrupts, shielded
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Ends:
                 error = failure
                 raise
             finally:
-                operation.took = clock() - operation.started
+                force_setattr(operation, "took", clock() - operation.started)
                 for ended, failed in hooks:
                     try:  # in this frame, and not `shielded`: it is done for each verb
                         ended(operation, error)

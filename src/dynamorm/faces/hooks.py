@@ -14,6 +14,7 @@ from dynamorm.effects import Call, Flow
 from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
 from dynamorm.io.own_loop import on_a_loop
 from dynamorm.log import FailureLog, interrupts, is_cancellation
+from dynamorm.ops.calls.attempt_hooks import gave_answer
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.plugin import HOOKS, Plugin, PluginContext
 from dynamorm.schema.overriding import own
@@ -38,7 +39,9 @@ class Hooks:
         """The verb with the hooks around it."""
 
         def hooked(operation: Operation) -> Flow[Any]:
-            context = PluginContext(operation)
+            context = PluginContext(
+                operation.verb, operation.model, operation.table, operation.scope, operation.started
+            )
             yield from self._begin(context, operation)
             try:
                 result = yield from verb(operation)
@@ -60,7 +63,7 @@ class Hooks:
         if self._before is None:
             return
         try:
-            yield from in_time(self._before(context, operation), f"the plugin {self._name}")
+            answer = yield from in_time(self._before(context, operation), f"the plugin {self._name}")
         except DynamORMError:
             raise
         except BaseException as error:
@@ -69,6 +72,8 @@ class Hooks:
             raise PluginRefused(
                 f"the plugin {self._name} refused {operation.verb} ({type(error).__name__}): nothing was sent"
             ) from error
+        if answer.__class__ is bool:  # it means to say whether the verb may be done
+            raise gave_answer("pre_query", self._name, answer)
 
     def _told(self, hook: Flow[Any], result: Any, first: BaseException | None) -> Flow[None]:
         """Run a hook behind a verb: its failure is not the verb's."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.effects import Acquire, Call, Flow
 from dynamorm.io.own_loop import on_a_loop
 from dynamorm.log import FailureLog, interrupts, is_cancellation
+from dynamorm.ops.calls.attempt_hooks import gave_answer
 from dynamorm.session import name_of
 from dynamorm.wire.limiter import Limiter
 
@@ -87,6 +88,8 @@ def _told(plugin: Any, moment: str, face: Any) -> Flow[None]:
     if hook is None:
         return
     if iscoroutinefunction(hook):
-        yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
+        answer = yield Call(lambda: on_a_loop(hook, (face,)), lambda: hook(face))
     else:
-        hook(face)
+        answer = hook(face)
+    if answer.__class__ is bool and moment == "opened":  # it means to say whether the database may be used
+        raise gave_answer(moment, name_of(plugin), answer)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.io.net import watch_forks
-from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
+from dynamorm.ops.calls.attempt_hooks import gave_answer
+from dynamorm.ops.moments import check_moment, check_names, given, kind_of, layer, slips
 from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
 from dynamorm.schema.overriding import own
 from dynamorm.session import name_of, named
@@ -39,14 +40,21 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 
 
 _PLAIN: Final = {
-    "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
-    "observed": 3, "retried": 2, "observe": 2, "began": 1, "ended": 2, "call_began": 1, "call_ended": 2, "gauges": 0,
-    "explained": 2, "forked": 0, "joined": 1,
+    "operation": ("next",), "write_rule": ("schema",), "read_rule": ("schema",), "finish": ("transaction",),
+    "field": ("schema", "field"), "model": ("schema",), "around": ("call",), "admit": ("call",),
+    "observed": ("call", "reply", "error"), "retried": ("call", "error"), "observe": ("call", "reply"),
+    "began": ("operation",), "ended": ("operation", "error"), "call_began": ("call",), "call_ended": ("call", "error"),
+    "gauges": (), "explained": ("request", "config"), "forked": (), "joined": ("db",),
 }  # fmt: skip
-"""The moments at which nothing is awaited, each with the number of its arguments."""
+"""The moments at which nothing is awaited, each with the names of what it is given."""
 
 
-_MOMENTS: Final = {**_PLAIN, **dict.fromkeys(HOOKS, 3), "opened": 1, "closed": 1}
+_HOOKS: Final = {
+    "pre_query": ("ctx", "query"),
+    "post_query": ("ctx", "query", "result"),
+    "on_error": ("ctx", "query", "error"),
+}
+_MOMENTS: Final = {**_PLAIN, **_HOOKS, "opened": ("db",), "closed": ("db",)}
 LOOKING: Final = frozenset(
     {
         "observed", "retried", "observe", "began", "ended", "call_began", "call_ended", "gauges", "explained", "opened",
@@ -54,7 +62,7 @@ LOOKING: Final = frozenset(
     }
 )  # fmt: skip
 """The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
-_OF_RULES: Final = {"transform": 1, "contribute": 1}
+_OF_RULES: Final = {"transform": ("draft",), "contribute": ("draft",)}
 _SETTINGS: Final = ("options", "return_consumed_capacity")
 
 
@@ -76,10 +84,11 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
     every = (*before, *added)
     names = [name_of(plugin) for plugin in every]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ConfigError(f"two plugins are called {', '.join(sorted(twice))}: give one of them another name")
+        raise _twice(sorted(twice), every, session.config)
     for plugin in added:
-        if (joined := getattr(plugin, "joined", None)) is not None:
-            joined(face)
+        joined = getattr(plugin, "joined", None)
+        if joined is not None and (answer := joined(face)) is not None:
+            raise gave_answer("joined", name_of(plugin), answer)
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
     life, compose = session.life, session.look if session.is_used else session.use
@@ -100,12 +109,45 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
     _watch_forks(added)
 
 
-def found(session: Session, face: Any, kind: type[T], make: Callable[[], T]) -> T:
-    """The plugin of this kind that a database has, made and registered with the first call. Raises: ConfigError."""
+_BY_SETTINGS: Final = {
+    "circuit breaker": ("circuit_breaker", "Config(circuit_breaker=...)"),
+    "cost": ("cost_tracking", "Config(cost_tracking=True)"),
+    "metrics": ("metrics", "Config(metrics=...)"),
+}
+"""The plugins that come by a setting, by their names."""
+
+
+def _twice(names: list[str], plugins: tuple[Any, ...], config: Any) -> ConfigError:
+    """The error for two plugins of one name: for two of one kind another name is no remedy."""
+    name = names[0]
+    setting, text = _BY_SETTINGS.get(name, ("", ""))
+    kinds = [type(plugin) for plugin in plugins if name_of(plugin) == name]
+    if setting and getattr(config, setting):
+        return ConfigError(
+            f"two plugins are called {name}: this database has it already, by {text}; leave one of the two out"
+        )
+    if len(set(kinds)) == 1:
+        return ConfigError(
+            f"two plugins are called {name}, both of the class {kinds[0].__name__}: this database has one already; leave one"
+            " of the two out, or, where both are meant, give one of them another name"
+        )
+    return ConfigError(f"two plugins are called {', '.join(names)}: give one of them another name")
+
+
+def found(session: Session, face: Any, kind: type[T], make: Callable[[], T], asked: str = "") -> T:
+    """The plugin of this kind that a database has, made and registered with the first call. Raises: ConfigError.
+
+    ``asked`` is the method that asks for it, for the error on a view, which cannot have a plugin of its own.
+    """
     with _FINDING:
         for plugin in session.plugins:
             if isinstance(plugin, kind):
                 return plugin
+        if session.scope:
+            raise ConfigError(
+                f"this is a view, and its database has no {kind.__name__} yet: call {asked} on the database itself, once;"
+                " then its views answer, too"
+            )
         made = make()
         register(session, face, (made,))
         return made
@@ -141,7 +183,12 @@ def _check_plugin(plugin: Any) -> None:
     what = f"the plugin {name_of(plugin)}"
     check_names(plugin, _MOMENTS, what)
     _check_rule_names(plugin, what)
-    if all(getattr(plugin, member, None) is None for member in (*_MOMENTS, *_SETTINGS)):
+    if all(_own(plugin, member) is None for member in (*_MOMENTS, *_SETTINGS)):
+        if isinstance(plugin, Plugin):
+            raise ConfigError(
+                f"{what} overrides none of {', '.join(HOOKS)} and has no other moment, so that it would never be asked: one"
+                " pre_query(ctx, query) sees each verb, and ctx.verb says which it is (see dynamorm.plugin)"
+            )
         raise ConfigError(
             f"{what} has none of the moments of plugins, so that it would never be asked:"
             f" {', '.join(_MOMENTS)} (see dynamorm.plugin)"
@@ -165,7 +212,7 @@ def _check_plugin(plugin: Any) -> None:
 
 
 def _check_moment(plugin: Any, moment: str) -> None:
-    member = getattr(plugin, moment, None)
+    member = _own(plugin, moment)
     if member is None:
         return
     what = f"{moment} of the plugin {name_of(plugin)}"
@@ -175,6 +222,12 @@ def _check_moment(plugin: Any, moment: str) -> None:
         )
     if (moment in _PLAIN or not iscoroutinefunction(member)) and (kind := kind_of(member)):
         raise ConfigError(f"{what} {kind}")
+    check_moment(member, _MOMENTS[moment], what)
+
+
+def _own(plugin: Any, member: str) -> Any:
+    """A member of a plugin; None where there is none, and for the hooks of `Plugin`, which do nothing."""
+    return own(plugin, member, Plugin) if member in HOOKS else getattr(plugin, member, None)
 
 
 def _check_rule_names(plugin: Any, what: str) -> None:
@@ -194,7 +247,7 @@ def _check_rule_names(plugin: Any, what: str) -> None:
 
 def _has_hooks(plugin: Any) -> bool:
     """Whether a plugin has a hook of its own: those of `Plugin` do nothing."""
-    return any(own(plugin, hook, Plugin) is not None for hook in HOOKS)
+    return any(_own(plugin, hook) is not None for hook in HOOKS)
 
 
 def _life(face: Any) -> Life:

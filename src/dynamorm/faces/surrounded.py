@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.ops.reads.items import key_from_parts
+from msgspec.structs import force_setattr
+
 from dynamorm.ops.writes.reading import reading
 from dynamorm.plugin import Operation
 from dynamorm.session import Session
+
+from . import subjects
+from .subjects import key_of_object, key_of_subject
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -52,24 +56,13 @@ def _by_key(session: Session, verb: str, args: Arguments, _: Named) -> Operation
         table = session.plan(model).table
     except Exception:  # noqa: BLE001 - as there
         model, table = _class(model), None
-    key = partial(_key, session, args)
+    key = partial(key_of_subject, session, args)
     return Operation(verb, model, table, session.scope, session.channel.clock.monotonic(), key)
-
-
-def _key(session: Session, args: Arguments) -> Any:
-    model, key, parts = args[:3]
-    plan = session.plan(model)
-    return plan.codec.key_values(plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key))
 
 
 def _of_object(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
     obj = args[0]
-    return _of_model(session, verb, type(obj), lambda: _object_key(session, obj))
-
-
-def _object_key(session: Session, obj: Any) -> Any:
-    codec = session.plan(type(obj)).codec
-    return codec.key_values(codec.key_of(obj))
+    return _of_model(session, verb, type(obj), partial(key_of_object, session, obj))
 
 
 def _of_subject(session: Session, verb: str, args: Arguments, named: Named) -> Operation:
@@ -78,15 +71,18 @@ def _of_subject(session: Session, verb: str, args: Arguments, named: Named) -> O
     if not isinstance(subject, type):
         return _of_object(session, verb, args, named)
     return _of_model(
-        session, verb, subject, lambda: _key(session, (subject, rest[: len(session.plan(subject).key_names)], parts))
+        session,
+        verb,
+        subject,
+        lambda: key_of_subject(session, (subject, rest[: len(session.plan(subject).key_names)], parts)),
     )
 
 
 def _of_query(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
     request = args[0]
     operation = _of_model(session, verb, request.model)
-    operation.index = getattr(request.index, "name", request.index)
-    operation.limit = request.limit
+    force_setattr(operation, "index", getattr(request.index, "name", request.index))
+    force_setattr(operation, "limit", request.limit)
     return operation
 
 
@@ -98,14 +94,34 @@ def _of_many(session: Session, verb: str, _args: Arguments, _named: Named) -> Op
     return Operation(verb, None, None, session.scope, session.channel.clock.monotonic(), _nobody)
 
 
+def _of_items(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
+    """A verb of many items: its model and its key are those of all of them, None where they differ."""
+    model, table = subjects.only_model(session, verb, args)
+    items = partial(subjects.items, session, verb, args)
+    key = partial(subjects.only_key, items)
+    return Operation(verb, model, table, session.scope, session.channel.clock.monotonic(), key, _items=items)
+
+
+def _of_batch_get(session: Session, verb: str, args: Arguments, _: Named) -> Operation:
+    operation = _of_model(session, verb, args[0])
+    items = partial(subjects.items, session, verb, args)
+    force_setattr(operation, "_items", items)
+    force_setattr(operation, "_key", partial(subjects.only_key, items))
+    return operation
+
+
+def _of_statement(session: Session, verb: str, args: Arguments, named: Named) -> Operation:
+    """A statement of PartiQL is of one model where the caller names it."""
+    model = named.get("model")
+    return _of_many(session, verb, args, named) if model is None else _of_model(session, verb, model)
+
+
 def _of_put_off(session: Session, verb: str, args: Arguments, named: Named) -> Operation:
-    """A request of a batcher: the model and the table are those of all its items."""
-    operation = _of_many(session, verb, args, named)
-    items = args[0]
-    models, tables = {item.plan.model for item in items}, {item.plan.table for item in items}
-    operation.model = models.pop() if len(models) == 1 else None
-    operation.table = tables.pop() if len(tables) == 1 else None
-    operation.contexts = tuple(item.variables for item in items if item.variables is not None)
+    """A request of a batcher, on behalf of those who have added its items."""
+    operation = _of_items(session, "put off", args, named)
+    force_setattr(operation, "verb", verb)
+    contexts = tuple(item.variables for item in args[0] if item.variables is not None)
+    force_setattr(operation, "contexts", contexts)
     return operation
 
 
@@ -119,11 +135,11 @@ VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
     ("update", "update"): ("update", _of_subject),
     ("delete", "delete"): ("delete", _of_subject),
     ("increment", "increment"): ("increment", _of_subject),
-    ("batch", "get"): ("batch_get", _of_class),
-    ("batch", "write"): ("batch_write", _of_many),
+    ("batch", "get"): ("batch_get", _of_batch_get),
+    ("batch", "write"): ("batch_write", _of_items),
     ("batch_items", "send"): ("batch_write", _of_put_off),
-    ("transact_get", "get"): ("transact_get", _of_many),
-    ("open_transaction", "commit"): ("transaction", _of_many),
+    ("transact_get", "get"): ("transact_get", _of_items),
+    ("open_transaction", "commit"): ("transaction", _of_items),
     ("unique_flows", "find"): ("find_by_unique", _of_class),
     ("query", "everything"): ("all", _of_query),
     ("terminals", "first"): ("first", _of_query),
@@ -137,7 +153,7 @@ VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
     ("aggregate", "greatest"): ("max", _of_query),
     ("collect", "collect"): ("collect", _of_query),
     ("delete_all", "delete_all"): ("delete_all", _of_query),
-    ("partiql", "execute"): ("partiql", _of_many),
+    ("partiql", "execute"): ("partiql", _of_statement),
     ("partiql", "transaction"): ("partiql_transaction", _of_many),
 }
 """The verbs, by the module and the function of their flow: the name of the method, and what it is about."""
@@ -230,7 +246,7 @@ class _Module:
 
         def flow(session: Session, *args: Any, **named: Any) -> Flow[Any]:
             operation = about(session, verb, args, named)
-            operation._begin = shows_calls, function, session, args, named  # noqa: SLF001 - for the innermost layer
+            force_setattr(operation, "_begin", (shows_calls, function, session, args, named))
             return onion(operation)
 
         return flow
@@ -276,8 +292,8 @@ class _Pages:
             return step(session)
 
         operation = _of_query(session, verb, (self._request,), {})
-        operation.page = number
-        operation._begin = self._shows_calls, asking, session, (), {}  # noqa: SLF001 - for the innermost layer
+        force_setattr(operation, "page", number)
+        force_setattr(operation, "_begin", (self._shows_calls, asking, session, (), {}))
         result = yield from self._onion(operation)
         self._answered = not asked
         return result

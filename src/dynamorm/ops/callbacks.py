@@ -6,6 +6,7 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
+from dynamorm.arguments import check_takes
 from dynamorm.errors import ValidationError
 from dynamorm.log import left, logger
 
@@ -20,6 +21,7 @@ def check_progress(progress: Any, argument: str) -> None:
         raise ValidationError(
             f"progress is a plain function that takes {argument}: nobody awaits a coroutine", field="progress"
         )
+    check_takes(progress, ("done",), f"progress, which takes {argument},")
 
 
 def told(progress: Callable[[Any], Any], what: Any) -> None:

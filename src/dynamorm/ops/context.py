@@ -9,7 +9,8 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from dynamorm.wire.deadlines import USE, remaining
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from .calls.op import Op
     from .requests import ModelRequests
+
+
+_NO_SCOPE: Final[Mapping[str, str]] = MappingProxyType({})
+"""The scope of a database itself: plugins are shown it, and cannot write to it."""
 
 
 class Context(ABC):
@@ -62,7 +67,7 @@ class Context(ABC):
         self.channel: Channel = channel
         self.random_bytes: Callable[[int], bytes] = os.urandom
         self.run: Callable[[Flow[Any]], Any] | None = None
-        self.scope: Mapping[str, str] = {}
+        self.scope: Mapping[str, str] = _NO_SCOPE
         self.notes: tuple[Callable[..., str | None], ...] = ()
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = ()
         self.write_rules: tuple[tuple[str, Callable[[Schema], Any]], ...] = ()

@@ -10,7 +10,7 @@ from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction, isgene
 from types import GeneratorType
 from typing import Any, Final
 
-from dynamorm.arguments import type_given
+from dynamorm.arguments import check_takes, type_given
 from dynamorm.errors import ConfigError, InvalidUse
 
 from .layer_code import goes_astray
@@ -38,10 +38,10 @@ def kind_of(function: Any) -> str:
     return ""
 
 
-def check_names(subject: Any, moments: Mapping[str, int], what: str) -> None:
+def check_names(subject: Any, moments: Mapping[str, tuple[str, ...]], what: str) -> None:
     """Refuse a method that is called nearly like a moment, and would never be asked. Raises: ConfigError.
 
-    ``moments`` are the names, each with the number of its arguments. What is called with no argument is a helper
+    ``moments`` are the names, each with the names of its arguments. What is called with no argument is a helper
     (``close()`` beside ``closed(db)``), unless the moment has none either.
     """
     for name, moment in slips(subject, moments):
@@ -51,7 +51,7 @@ def check_names(subject: Any, moments: Mapping[str, int], what: str) -> None:
         )
 
 
-def slips(subject: Any, moments: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+def slips(subject: Any, moments: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
     """The methods that seem to be meant for a moment, each with it."""
     for name, function in _methods(type(subject)):
         moment = near(name, moments)
@@ -59,7 +59,7 @@ def slips(subject: Any, moments: Mapping[str, int]) -> Iterator[tuple[str, str]]
             yield name, moment
 
 
-def near(name: str, moments: Mapping[str, int]) -> str | None:
+def near(name: str, moments: Mapping[str, tuple[str, ...]]) -> str | None:
     """The moment that a name seems to be meant for, None for a moment itself and for what is like none."""
     if name in moments:
         return None
@@ -70,6 +70,11 @@ def near(name: str, moments: Mapping[str, int]) -> str | None:
     exchanged = [moment for moment in moments if sorted(moment) == letters]
     found = exchanged or get_close_matches(lower, moments, n=1, cutoff=NEAR)
     return found[0] if found else None
+
+
+def check_moment(function: Any, arguments: tuple[str, ...], what: str) -> None:
+    """Refuse a moment that cannot be asked with what it is given. Raises: ConfigError."""
+    check_takes(function, arguments, what, error=ConfigError)
 
 
 def _methods(cls: type[Any]) -> Iterator[tuple[str, Any]]:
@@ -114,6 +119,7 @@ def _checked(outer: Any, inner: Any, what: str) -> Any:
             f"{what} returned a coroutine function: a flow is a generator, with `yield from` in the place of await; what is"
             " to be awaited is given to `yield Call(blocking, coroutine_function)`"
         )
+    check_moment(outer, ("call" if what.startswith("around") else "operation",), f"the function that {what} returned")
     if isgeneratorfunction(function):
         if astray := goes_astray(function, inner):
             raise ConfigError(
@@ -152,6 +158,7 @@ def field_hook(hook: Callable[[Any, Any], Any], name: str) -> Callable[[Any, Any
         for function, role in zip(codec, ("encode", "decode"), strict=True):
             if kind := kind_of(function):
                 raise ConfigError(f"{where}: {role} {kind}")
+            check_moment(function, ("value",), f"{where}: {role}")
         return codec
 
     return looked_at

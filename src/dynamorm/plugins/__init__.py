@@ -23,6 +23,27 @@ if TYPE_CHECKING:
     from .pacing import ThrottlePacing as ThrottlePacing
     from .tracing import TracingPlugin as TracingPlugin
 
+__all__ = [
+    "AsyncBatcher",
+    "BatchConfig",
+    "Batcher",
+    "Bulkhead",
+    "Cache",
+    "CacheConfig",
+    "CachingPlugin",
+    "CapacityLimiter",
+    "CircuitBreaker",
+    "CostPlugin",
+    "DevelopmentLint",
+    "Hedging",
+    "HotKeys",
+    "LoggingPlugin",
+    "Metrics",
+    "MetricsPlugin",
+    "ThrottlePacing",
+    "TracingPlugin",
+]
+
 _HOMES = {
     "AsyncBatcher": "batcher",
     "BatchConfig": "batcher",
@@ -56,4 +77,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING"})

@@ -7,10 +7,10 @@ from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.arguments import check_count, check_seconds
+from dynamorm.arguments import check_count, check_seconds, check_takes
 from dynamorm.errors import Backpressure, ConfigError
-from dynamorm.log import left
-from dynamorm.plugin import Acquire, Limiter
+from dynamorm.log import left, logger
+from dynamorm.plugin import Acquire, Limiter, OfOneProcess
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
@@ -22,7 +22,16 @@ MOST: Final = 10_000
 """Compartments that are remembered: those in which nobody is give way, and begin anew when they are needed."""
 
 
-class Bulkhead:
+_NO_ENTRIES: Final = {
+    "tables": 'per="table"',
+    "model": "per=lambda call: call.operation and call.operation.model",
+    "verb": "per=lambda call: call.operation and call.operation.verb",
+    "index": "per=lambda call: call.operation and call.operation.index",
+}
+"""What is no entry of a scope, and would put all requests into one compartment."""
+
+
+class Bulkhead(OfOneProcess):
     """At most ``places`` requests at once in each compartment; others wait in order, ``queue`` of them at most.
 
     ``per`` says what a compartment is: ``"table"``; the name of an entry of the scope, such as ``"tenant"`` (requests of the
@@ -52,7 +61,7 @@ class Bulkhead:
         if timeout is not None:
             timeout = check_seconds("timeout", timeout, subject="timeout of a Bulkhead", error=ConfigError)
         self._timeout = timeout
-        self._place_of = _place_of(per)
+        self._place_of = _place_of(per, name)
         if per != "table":
             self.operation = _as_it_is  # so that calls tell their verbs, and these the scope
         self.limiters: dict[Hashable, Limiter] = {}
@@ -101,15 +110,46 @@ def _as_it_is(next: Any) -> VerbFlow:
     return flow
 
 
-def _place_of(per: Any) -> Callable[[Call], Hashable]:
+class _ByScope:
+    """The compartments by an entry of the scope."""
+
+    def __init__(self, entry: str, bulkhead: str) -> None:
+        self._entry = entry
+        self._bulkhead = bulkhead
+        self._told = False
+
+    def __call__(self, op: Call) -> Hashable:
+        scope = None if op.operation is None else op.operation.scope
+        if not scope:
+            return None
+        value = scope.get(self._entry)
+        if value is None and not self._told:
+            self._told = True
+            logger.warning(
+                "%s divides requests by the entry %s of the scope, and a view has only %s: requests without that entry share"
+                " one compartment",
+                self._bulkhead,
+                self._entry,
+                ", ".join(scope),
+            )
+        return value
+
+
+def _place_of(per: Any, name: str) -> Callable[[Call], Hashable]:
     if per == "table":
         return lambda op: op.table
     if isinstance(per, str) and per:
-        return lambda op: None if op.operation is None else op.operation.scope.get(per)
+        if per.lower() in _NO_ENTRIES:
+            raise ConfigError(
+                f'per of a Bulkhead is "table" or the name of an entry of the scope, such as "tenant"; by the {per} requests are'
+                f" divided by a function: {_NO_ENTRIES[per.lower()]}"
+            )
+        return _ByScope(per, name)
     if not callable(per) or iscoroutinefunction(per):
         raise ConfigError(
             'per of a Bulkhead is "table", the name of an entry of the scope such as "tenant", or a plain function of a call,'
             f" not {'a coroutine function' if callable(per) else type(per).__name__}"
         )
+    check_takes(per, ("call",), "per of a Bulkhead", error=ConfigError)
     function: Callable[[Call], Hashable] = per
     return function

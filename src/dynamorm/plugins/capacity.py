@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
+from weakref import ref
 
-from dynamorm.arguments import check_seconds
+from dynamorm.arguments import check_seconds, type_given
 from dynamorm.effects import Sleep
 from dynamorm.errors import Backpressure, ConfigError
-from dynamorm.plugin import consumed, remaining
+from dynamorm.log import logger
+from dynamorm.plugin import OfOneProcess, consumed, remaining
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow, Reply
@@ -26,6 +28,8 @@ Kind = Literal["read", "write", "requests"]
 
 GUESS: Final = 1.0
 """Units that a request of an operation is expected to cost before any of them has told."""
+LET_THROUGH: Final = 1_000
+"""Requests for other tables, behind which a table that no request was for is a slip that the log tells."""
 WEIGHT: Final = 0.1
 """The weight of the last cost in what the next one is expected to be."""
 
@@ -66,17 +70,18 @@ class _Bucket:
         self._when = now
 
 
-class CapacityLimiter:
+class CapacityLimiter(OfOneProcess):
     """Lets each table be asked for so many units or requests in a second, by this process.
 
     ``read_units``, ``write_units`` and ``requests`` are per second, for each table; None is no limit. ``burst`` are the seconds
     whose worth is kept while nobody asks. A request waits up to ``timeout`` seconds, and up to the deadline of its caller, in
-    turn; then it is `Backpressure`, and nothing was sent. ``tables`` limits these alone. With limits of units each request
-    asks DynamoDB what it costs. Several of them need a ``name`` each.
+    turn; then it is `Backpressure`, and nothing was sent. ``tables`` limits these alone: models, or names, with the
+    ``table_prefix`` of the settings or without. A name that no request is for is told in the log. With limits of units each
+    request asks DynamoDB what it costs. Several of them need a ``name`` each.
 
-    Raises: ConfigError for a limit that is not positive, and without any limit.
+    Raises: ConfigError for a limit that is not positive, without any limit, and for ``tables`` that are none.
 
-    Example: ``db.use(CapacityLimiter(read_units=100, write_units=50, tables=("reports",)))``
+    Example: ``db.use(CapacityLimiter(read_units=100, write_units=50, tables=(Report, "exports")))``
     """
 
     return_consumed_capacity: str | None = None
@@ -89,7 +94,7 @@ class CapacityLimiter:
         requests: float | None = None,
         burst: float = 1.0,
         timeout: float = 5.0,
-        tables: Iterable[str] | None = None,
+        tables: Iterable[str | type[Any]] | None = None,
         name: str = "capacity limiter",
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -104,13 +109,16 @@ class CapacityLimiter:
             "burst", burst, positive=True, subject="burst of a CapacityLimiter", error=ConfigError
         )
         self._timeout = check_seconds("timeout", timeout, subject="timeout of a CapacityLimiter", error=ConfigError)
-        if isinstance(tables, str):
-            raise ConfigError("tables of a CapacityLimiter are names of tables: a tuple, tables=('payments',)")
-        self._tables = None if tables is None else frozenset(tables)
+        self._limited = None if tables is None else _Limited(tables, name)
         self._clock = clock
         if self._rates.keys() & {"read", "write"}:
             self.return_consumed_capacity = "TOTAL"
         self.forked()
+
+    def joined(self, db: Any) -> None:
+        """Take in a database, which tells what its tables are called."""
+        if self._limited is not None:
+            self._limited.databases.append(ref(db))
 
     def around(self, call: CallFlow) -> CallFlow:
         """Let a request wait until there is as much as it will cost."""
@@ -177,6 +185,8 @@ class CapacityLimiter:
         drawn = self._drawn.get((op.table, op.writes))
         if drawn is None:
             drawn = self._drawn[op.table, op.writes] = tuple(self._buckets_of(op))
+        if not drawn and self._limited is not None:
+            self._limited.passed_by(op.table)
         costs, name = self._costs, op.name
         return [(bucket, 1.0 if table is None else costs.get((table, name), GUESS)) for bucket, table in drawn]
 
@@ -197,7 +207,7 @@ class CapacityLimiter:
 
     def _bucket(self, table: str, kind: Kind) -> _Bucket | None:
         rate = self._rates.get(kind)
-        if rate is None or (self._tables is not None and table not in self._tables):
+        if rate is None or (self._limited is not None and not self._limited.holds(table)):
             return None
         bucket = self._buckets.get((table, kind))
         if bucket is None:
@@ -205,6 +215,65 @@ class CapacityLimiter:
             if kind == "requests":
                 self._of_requests.add(bucket)
         return bucket
+
+
+class _Limited:
+    """The tables that are limited. ``databases`` are those which have not told yet what their tables are called."""
+
+    def __init__(self, tables: Any, limiter: str) -> None:
+        self._given = _checked_tables(tables)
+        self._limiter = limiter
+        self._names: dict[str, str] = {
+            name: name for name in self._given if isinstance(name, str)
+        }  # and as it was given
+        self._met: set[str] = set()
+        self._passed = 0
+        self.databases: list[Callable[[], Any]] = []
+
+    def holds(self, table: str) -> bool:
+        """Whether a table is limited."""
+        while self.databases:
+            db = self.databases[-1]()
+            if db is not None:
+                for given in self._given:
+                    if isinstance(given, str):
+                        self._names.setdefault(db.config.table_prefix + given, given)
+                    else:
+                        self._names[db.tables.name_of(given)] = given.__name__
+            self.databases.pop()
+        given_as = self._names.get(table)
+        if given_as is not None:
+            self._met.add(given_as)
+        return given_as is not None
+
+    def passed_by(self, table: str) -> None:
+        """A request for other tables is let through. Say so in the log, once, where one of ours is met by none."""
+        self._passed += 1
+        if self._passed == LET_THROUGH:
+            missed = [name for name in dict.fromkeys(self._names.values()) if name not in self._met]
+            if missed:
+                logger.warning(
+                    "%s limits %s, and of %s requests that it let through none was for that; the last one was for %s",
+                    self._limiter,
+                    ", ".join(missed),
+                    LET_THROUGH,
+                    table,
+                )
+
+
+def _checked_tables(tables: Any) -> tuple[str | type[Any], ...]:
+    """What is limited. Raises: ConfigError."""
+    if isinstance(tables, (str, type)) or not isinstance(tables, Iterable):
+        raise ConfigError("tables of a CapacityLimiter are models or names of tables: a tuple, tables=('payments',)")
+    given = tuple(tables)
+    if not given:
+        raise ConfigError(
+            "tables of a CapacityLimiter are none, so that nothing would be limited: leave them out for all"
+        )
+    for one in given:
+        if not isinstance(one, type) and not (isinstance(one, str) and one):
+            raise ConfigError(f"tables of a CapacityLimiter are models or names of tables, not {type_given(one)}")
+    return given
 
 
 def _rate(kind: str, rate: Any) -> float:

@@ -19,7 +19,7 @@ from weakref import ref
 from dynamorm.arguments import check_seconds
 from dynamorm.effects import Hedge
 from dynamorm.errors import ConfigError
-from dynamorm.plugin import attempt_class
+from dynamorm.plugin import OfOneProcess, attempt_class
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow, Reply
@@ -80,7 +80,7 @@ class _Times:
         self._second = second
 
 
-class Hedging:
+class Hedging(OfOneProcess):
     """Sends a read of one page or item again when it takes longer than 95 of 100 have taken lately. Both are paid for.
 
     GetItem, Query and BatchGetItem are hedged, eventual and consistent ones: behind the measured ``percentile`` (0.95), and

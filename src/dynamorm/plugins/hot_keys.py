@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from dynamorm.arguments import check_count
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.plugin import attempt_class, partitions
+from dynamorm.plugin import OfOneProcess, attempt_class, partitions
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
@@ -113,7 +113,7 @@ class _Sketch:
         self.since = max(self.since, now - 2 * HALF_LIFE)
 
 
-class HotKeys:
+class HotKeys(OfOneProcess):
     """Counts which partition keys the requests of each table are for: `top` tells the hottest, with advice.
 
     ``size`` (128) keys are kept of each table and index; of ``every`` (10) attempts one is looked at. A key is hot from a

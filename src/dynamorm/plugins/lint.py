@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.arguments import check_count, check_seconds
+from dynamorm.arguments import check_count, check_seconds, check_takes
 from dynamorm.errors import ConfigError
 from dynamorm.log import interrupts, left, logger
 
@@ -77,6 +77,8 @@ class DevelopmentLint:
         self._allow = tuple(allow)
         if tell is not None and not callable(tell):
             raise ConfigError("tell of DevelopmentLint is a function of a message, a file and a line")
+        if tell is not None:
+            check_takes(tell, ("message", "file", "line"), "tell of DevelopmentLint", error=ConfigError)
         self._tell = _warn if tell is None else tell
         self._clock = clock
         self._told: set[tuple[str, Place]] = set()

@@ -18,7 +18,7 @@ from msgspec.json import Decoder
 from dynamorm.arguments import check_seconds
 from dynamorm.effects import Sleep
 from dynamorm.errors import ConfigError, Throttled
-from dynamorm.plugin import attempt_class, partitions, refusal, remaining
+from dynamorm.plugin import OfOneProcess, attempt_class, partitions, refusal, remaining
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +141,7 @@ class _Paces:
                 yield index, hot, key
 
 
-class ThrottlePacing:
+class ThrottlePacing(OfOneProcess):
     """Asks more slowly where DynamoDB has throttled: twice as slowly with each throttle, twice as fast with each second.
 
     A total throttle is asked once a second by each process, however many callers there are. They wait for their turns in

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import wraps
 from time import monotonic
-from typing import Any, Final, Self
+from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import InvalidUse
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _LONGEST: Final = 1e9
 """Seconds, 31 years: the clocks of all platforms can still add them to the present."""
@@ -50,6 +55,9 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
     its end raises `DeadlineExceeded` and sends nothing; what is under way ends as by ``operation_timeout``: a write
     whose answer was lost raises `OutcomeUnknown`, never a bare time-out.
 
+    As a decorator of a function or a coroutine function it bounds each call of it; ``async with`` is the same as ``with``.
+    One that is made and neither entered nor given a function bounds nothing, and warns (`RuntimeWarning`).
+
     Raises: ValidationError for a number of seconds that is not positive.
 
     Example::
@@ -59,11 +67,12 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
             await db.update(payment, Payment.amount.add(5))
     """
 
-    __slots__ = ("_blocks", "_seconds")
+    __slots__ = ("_blocks", "_is_used", "_seconds")
 
     def __init__(self, seconds: float | timedelta) -> None:
         self._seconds: float = check_seconds("seconds", seconds, 0.0, _LONGEST, positive=True, subject="a deadline")
         self._blocks: list[_Block] = []
+        self._is_used = False
 
     @classmethod
     def from_lambda(cls, context: Any, margin: float | timedelta = 0.5) -> Self:
@@ -92,6 +101,7 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
         """Begin to count."""
         block = _Block(self, monotonic() + self._seconds, _innermost())
         self._blocks.append(block)
+        self._is_used = True
         _block.set(block)
         USE.ever = True
         return self
@@ -107,6 +117,56 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
         self._blocks.remove(block)
         if block is here:
             _block.set(_innermost())
+
+    async def __aenter__(self) -> Self:
+        """As `__enter__`: nothing is waited for."""
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        """As `__exit__`."""
+        self.__exit__()
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The function, each call of which is bounded; its seconds begin with the call.
+
+        Raises: InvalidUse for what is no function, and for a generator, which runs when it is read.
+        """
+        from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction  # only decorators need it
+
+        given: Any = function
+        if isinstance(given, type) or not callable(given):
+            raise InvalidUse(f"a deadline bounds a block or a function, not {type(given).__name__}")
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise InvalidUse(
+                f"{function.__name__} is a generator, which runs when it is read, and not when it is called: put"
+                " `with deadline(...)` into it, or around what reads it"
+            )
+        self._is_used = True
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def awaited(*args: P.args, **named: P.kwargs) -> Any:
+                with self:
+                    return await function(*args, **named)
+
+            return cast("Callable[P, R]", awaited)
+
+        @wraps(function)
+        def bounded(*args: P.args, **named: P.kwargs) -> R:
+            with self:
+                return function(*args, **named)
+
+        return bounded
+
+    def __del__(self) -> None:
+        if not getattr(self, "_is_used", True):  # without it the arguments were refused
+            import warnings  # a mistake pays for it
+
+            warnings.warn(
+                "a deadline was made and never entered, so that it bounds nothing: with deadline(seconds): ...",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def _innermost() -> _Block | None:

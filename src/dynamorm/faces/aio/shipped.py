@@ -108,7 +108,7 @@ class AsyncShipped(AsyncMany):
 
         Example: ``db.costs().units("create", Payment).write``
         """
-        return self._costs().report(self._plugins().tables_of(self._session))
+        return self._costs("costs()").report(self._plugins().tables_of(self._session))
 
     async def estimate_monthly_cost(self) -> CostEstimate:
         """What this database costs in a month if it goes on like this, in dollars: requests, storage and what else is paid.
@@ -119,7 +119,9 @@ class AsyncShipped(AsyncMany):
 
         Example: ``print(f"{await db.estimate_monthly_cost():.2f}")``
         """
-        return await self._io.run(self._costs().estimating(self, self._plugins().tables_of(self._session)))
+        return await self._io.run(
+            self._costs("estimate_monthly_cost()").estimating(self, self._plugins().tables_of(self._session))
+        )
 
     async def set_cost_alert(
         self, limit: float | Decimal, /, callback: Callable[[CostAlert], Any] | None = None
@@ -133,7 +135,11 @@ class AsyncShipped(AsyncMany):
 
         Example: ``await db.set_cost_alert(1000, callback=print)``
         """
-        await self._io.run(self._costs().alerting(self, limit, callback))
+        if self._session.scope:
+            raise ConfigError(
+                "this is a view, and an alert is of the whole database: call set_cost_alert(...) on the database itself"
+            )
+        await self._io.run(self._costs("set_cost_alert(...)").alerting(self, limit, callback))
         if self._session.life is not None:
             await self._io.run(self._session.life.opened())  # who watches is told that it is closed
 
@@ -144,10 +150,10 @@ class AsyncShipped(AsyncMany):
 
         return cache
 
-    def _costs(self) -> CostPlugin:
-        """What measures the costs; registered now where it is not there."""
+    def _costs(self, asked: str) -> CostPlugin:
+        """What measures the costs; registered now where it is not there. ``asked`` is the method that needs it."""
         kind = self._shipped().CostPlugin
-        found: CostPlugin = self._plugins().found(self._session, self, kind, kind)
+        found: CostPlugin = self._plugins().found(self._session, self, kind, kind, asked)
         return found
 
     @staticmethod
@@ -163,4 +169,4 @@ class AsyncShipped(AsyncMany):
         if config.metrics:
             self.metrics()
         if config.cost_tracking:
-            self._costs()
+            self._costs("costs()")

@@ -107,7 +107,7 @@ class Shipped(Many):
 
         Example: ``db.costs().units("create", Payment).write``
         """
-        return self._costs().report(self._plugins().tables_of(self._session))
+        return self._costs("costs()").report(self._plugins().tables_of(self._session))
 
     def estimate_monthly_cost(self) -> CostEstimate:
         """What this database costs in a month if it goes on like this, in dollars: requests, storage and what else is paid.
@@ -118,7 +118,9 @@ class Shipped(Many):
 
         Example: ``print(f"{db.estimate_monthly_cost():.2f}")``
         """
-        return self._io.run(self._costs().estimating(self, self._plugins().tables_of(self._session)))
+        return self._io.run(
+            self._costs("estimate_monthly_cost()").estimating(self, self._plugins().tables_of(self._session))
+        )
 
     def set_cost_alert(self, limit: float | Decimal, /, callback: Callable[[CostAlert], Any] | None = None) -> None:
         """Be told once in a UTC month when 50, 80 and 100 % of a limit in dollars are reached, and when they will be.
@@ -130,7 +132,11 @@ class Shipped(Many):
 
         Example: ``db.set_cost_alert(1000, callback=print)``
         """
-        self._io.run(self._costs().alerting(self, limit, callback))
+        if self._session.scope:
+            raise ConfigError(
+                "this is a view, and an alert is of the whole database: call set_cost_alert(...) on the database itself"
+            )
+        self._io.run(self._costs("set_cost_alert(...)").alerting(self, limit, callback))
         if self._session.life is not None:
             self._io.run(self._session.life.opened())  # who watches is told that it is closed
 
@@ -141,10 +147,10 @@ class Shipped(Many):
 
         return cache
 
-    def _costs(self) -> CostPlugin:
-        """What measures the costs; registered now where it is not there."""
+    def _costs(self, asked: str) -> CostPlugin:
+        """What measures the costs; registered now where it is not there. ``asked`` is the method that needs it."""
         kind = self._shipped().CostPlugin
-        found: CostPlugin = self._plugins().found(self._session, self, kind, kind)
+        found: CostPlugin = self._plugins().found(self._session, self, kind, kind, asked)
         return found
 
     @staticmethod
@@ -160,4 +166,4 @@ class Shipped(Many):
         if config.metrics:
             self.metrics()
         if config.cost_tracking:
-            self._costs()
+            self._costs("costs()")

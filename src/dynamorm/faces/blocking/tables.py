@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
+from dynamorm.schema.schema import schema_of
+
+from ...errors import InvalidUse
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
@@ -137,6 +141,18 @@ class Tables:
         Example: ``"payments" in db.tables.names()``
         """
         return self._run(self._session.verbs.look.names(self._session))
+
+    def name_of(self, model: type[Any], /) -> str:
+        """What the table of a model is called in DynamoDB: its name with the ``table_prefix``. Plain on both faces; nothing is sent.
+
+        Raises: InvalidUse for what is no model of a table.
+
+        Example: ``db.tables.name_of(Payment) == "test-payments"``
+        """
+        schema = schema_of(model)
+        if schema.table is None:
+            raise InvalidUse(f"{schema.name} has no table of its own: it is a part of others, or a Mixin")
+        return self._session.config.table_prefix + schema.table
 
     def wait(self, *models: type[Any], timeout: float | timedelta = WAIT) -> None:
         """Wait until the models' tables and their global indexes are ready.

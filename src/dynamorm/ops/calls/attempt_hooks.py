@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.errors import DynamORMError, PluginRefused
+from dynamorm.arguments import type_given
+from dynamorm.errors import ConfigError, DynamORMError, PluginRefused
 from dynamorm.log import FailureLog, interrupts, shielded
 
 if TYPE_CHECKING:
@@ -52,12 +53,13 @@ class Watch:
 
     def _refusal(self, op: Op) -> DynamORMError | None:
         """Why one of them refuses, after those that had admitted it were told that nothing came of it."""
-        refusal: DynamORMError
+        refusal: DynamORMError | None = None
         asked = 0
         try:
             for _, admit, _ in self._asked:
-                if admit is not None:
-                    admit(op)
+                if admit is not None and (answer := admit(op)) is not None:
+                    refusal = gave_answer("admit", self._asked[asked][0], answer)
+                    break
                 asked += 1
         except DynamORMError as error:
             refusal = error
@@ -70,9 +72,8 @@ class Watch:
                 " sent"
             )
             refusal.__cause__ = error
-        else:
-            return None
-        self._left(op, asked)
+        if refusal is not None:
+            self._left(op, asked)
         return refusal
 
     def _left(self, op: Op, asked: int) -> None:
@@ -106,6 +107,14 @@ class Watch:
         """Tell the end of a call."""
         for ended in self._ended:
             ended(op, error)
+
+
+def gave_answer(moment: str, name: str, answer: Any) -> ConfigError:
+    """The error for a moment that may refuse, and gave an answer in the place of an error."""
+    return ConfigError(
+        f"{moment} of the plugin {name} gave {type_given(answer)}, which nobody takes: it returns nothing to let this pass,"
+        " and raises an error to refuse it"
+    )
 
 
 def _shielded(hook: str, plugins: Sequence[tuple[str, dict[str, Any]]]) -> tuple[Callable[..., None], ...]:

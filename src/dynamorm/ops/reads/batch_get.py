@@ -33,7 +33,7 @@ def get(context: Context, model: Any, keys: Iterable[Any], *, consistent: bool, 
     """
     plan = context.plan(model)
     limit = workers(context, concurrency)
-    requested = _keys(plan, keys)
+    requested = keys_of(plan, keys)
     places = {key: place for place, key in enumerate(dict.fromkeys(requested))}
     return _all(context, plan, requested, places, limit=limit, consistent=consistent)
 
@@ -126,7 +126,7 @@ def _chunk(
         open_places = [open_places[position] for position in unprocessed]
 
 
-def _keys(plan: ModelRequests, keys: Any) -> list[bytes]:
+def keys_of(plan: ModelRequests, keys: Any) -> list[bytes]:
     """The JSON of each key. Raises: ValidationError naming the position of a key that cannot be one."""
     name = plan.codec.schema.name
     if isinstance(keys, (str, bytes, dict)) or not isinstance(keys, Iterable):

@@ -15,9 +15,10 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.ops.moments import check_names, given
+from dynamorm.ops.moments import check_moment, check_names, given
 from dynamorm.plugin import ReadRule
 from dynamorm.schema.overriding import override, own
+from dynamorm.schema.schema import LIBRARY_NAMES
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -208,11 +209,11 @@ def overrides(rule: Any, moment: str) -> bool:
     return own(rule, moment, ReadRule) is not None
 
 
-_MOMENTS: Final = {"contribute": 1, "check": 2, "prepare": 2}
+_MOMENTS: Final = {"contribute": ("draft",), "check": ("item", "scope"), "prepare": ("items", "scope")}
 
 
-def check_read_rules(rules: Iterable[Any]) -> None:
-    """Refuse what a plugin gave as a rule and would never be asked. Raises: ConfigError."""
+def check_read_rules(rules: Iterable[Any], codec: ModelCodec) -> None:
+    """Refuse what a plugin gave as a rule of a model and would never be asked. Raises: ConfigError."""
     from inspect import iscoroutinefunction, isgeneratorfunction  # only where plugins have rules
 
     for rule in rules:
@@ -226,6 +227,7 @@ def check_read_rules(rules: Iterable[Any]) -> None:
             not isinstance(names, (tuple, list, set, frozenset)) or not all(isinstance(text, str) for text in names)
         ):
             raise ConfigError(f"attributes of {name} are the stored names that check() looks at: a tuple of texts")
+        _check_stored_names(names or (), codec, name)
         if rule.filters_all.__class__ is not bool:
             raise ConfigError(f"filters_all of {name} is True or False, not {given(rule.filters_all)}")
         for moment, generator in (("contribute", False), ("check", False), ("prepare", True)):
@@ -235,6 +237,31 @@ def check_read_rules(rules: Iterable[Any]) -> None:
             if isgeneratorfunction(function) is not generator or iscoroutinefunction(function):
                 kind = "a flow, with yield" if generator else "a plain function"
                 raise ConfigError(f"{moment} of {name} is {kind}: a rule waits for nothing but in prepare")
+            check_moment(function, _MOMENTS[moment], f"{moment} of the rule {name}")
+
+
+def _check_stored_names(names: Iterable[str], codec: ModelCodec, rule: str) -> None:
+    """Refuse a slip for a stored name: the rule would keep, or leave out, all items. Raises: ConfigError.
+
+    What is like none of the model's may be an attribute that another program stores.
+    """
+    from difflib import get_close_matches  # only where rules name what they look at
+
+    family = [codec] if codec.family is None else [codec, *codec.family.below()]
+    known = frozenset[str]().union(*(one.record.names() for one in family)) | LIBRARY_NAMES
+    for strange in names:
+        if strange in known:
+            continue
+        meant = dict(zip(known, known, strict=True)) | {
+            name: one.field(name).stored for one in family for name in one.plans
+        }
+        near = get_close_matches(strange, meant, n=1)
+        if near:
+            raise ConfigError(
+                f"attributes of {rule} names {strange!r}, which {codec.schema.name} does not store; did you mean"
+                f" {meant[near[0]]!r}?"
+                " They are stored names; with attributes = None it looks at whole items"
+            )
 
 
 class InScope(ReadRule):

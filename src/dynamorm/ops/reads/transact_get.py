@@ -34,7 +34,7 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
     """
     if isinstance(requests, (str, bytes, dict, type)) or not isinstance(requests, Iterable):
         raise ValidationError(f"transact_get takes a list of requests, {_FORM}; got {type(requests).__name__}")
-    asked = [_asked(context, number, request) for number, request in enumerate(requests)]
+    asked = [asked_of(context, number, request) for number, request in enumerate(requests)]
     places: dict[tuple[str, bytes], int] = {}
     where = [places.setdefault((lookup.plan.table, lookup.key), len(places)) for lookup in asked]
     if len(places) > MAX_OPERATIONS:
@@ -76,7 +76,8 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
 _FORM = '(Model, key...) or (Model, {"field": value}) each'
 
 
-def _asked(context: Context, number: int, request: Any) -> _Asked:
+def asked_of(context: Context, number: int, request: Any) -> _Asked:
+    """The plan and the key of one request. Raises: ValidationError."""
     if not isinstance(request, (tuple, list)) or not request or not isinstance(request[0], type):
         raise ValidationError(f"request {number} of transact_get is no request: {_FORM}")
     plan = context.plan(request[0])

@@ -20,6 +20,7 @@ from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.ops.writes.rules import gave
 
 from .batch_result import BatchFailure, BatchResult
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
@@ -347,7 +348,10 @@ def _check(plan: ModelRequests, verb: str) -> None:
     if plan.guarded:
         raise _together(plan)
     for rule in plan.rules[verb]:
-        rule.check_batch(plan)
+        check: Callable[[ModelRequests], Any] = rule.check_batch
+        answer = check(plan)
+        if answer is not None:
+            raise gave(rule, "check_batch", answer)
 
 
 def _together(plan: ModelRequests) -> ValidationError:

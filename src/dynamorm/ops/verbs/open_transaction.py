@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
+from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.writes.finish import others
 from dynamorm.ops.writes.pending import Pending, keep_others
 from dynamorm.ops.writes.reading import Reads
@@ -28,6 +29,7 @@ from .update import update_write
 if TYPE_CHECKING:
     from dynamorm.expressions.path import Condition
     from dynamorm.ops.context import Context
+    from dynamorm.ops.requests import ModelRequests
 
 
 class OpenTransaction:
@@ -79,6 +81,14 @@ class OpenTransaction:
     def drop(self) -> None:
         """The block has failed: nothing is sent."""
         self._open = False
+
+    def items(self) -> list[tuple[ModelRequests, str, bytes]]:
+        """What it holds so far: of each write the requests of its model, its verb, and its key as JSON."""
+        return [(write.plan, write.verb, write.key) for write in self._writes if write is not None]
+
+    def models(self) -> set[type[Any]]:
+        """The models of its writes."""
+        return {write.plan.model for write in self._writes if write is not None}
 
     def create(self, obj: Any, label: str | None) -> None:
         """See `dynamorm.faces.operations.Operations`, here and below."""
@@ -133,7 +143,7 @@ class OpenTransaction:
             write = build(self._context, *args, **options)
         except (MustRead, MustFetch) as unread:
             if isinstance(unread, MustRead) and not unread.other:
-                raise
+                raise unread.told() from None
             write = _Late(self._context, build, args, options)
         if not self._open:
             state = "its block has ended" if self._started else "its block has not begun"
@@ -170,7 +180,7 @@ def _gathering(context: Context) -> Context:
 class _Late:
     """A write that is built when the block has ended, of the values that its object has now: a rule must read for it."""
 
-    __slots__ = ("_args", "_build", "_options", "_values", "label", "verb")
+    __slots__ = ("_args", "_build", "_options", "_values", "label", "plan", "verb")
 
     by_key: Final = False
     forms: Final = None
@@ -180,11 +190,22 @@ class _Late:
         self, context: Context, build: Callable[..., Write | None], args: tuple[Any, ...], options: dict[str, Any]
     ) -> None:
         self._build = build
+        self.plan: ModelRequests = context.plan(args[0] if isinstance(args[0], type) else type(args[0]))
         self._values: dict[str, Any] = {} if isinstance(args[0], type) else _values_of(context, args[0])
         self._args = args
         self._options = options
         self.verb: str = ""
         self.label: str | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The key of its item as JSON, which the arguments tell."""
+        subject, *rest = self._args
+        codec = self.plan.codec
+        if not isinstance(subject, type):
+            return codec.key_of(subject)
+        key, parts = rest[0][: len(self.plan.key_names)], rest[1]
+        return codec.key_json(key_from_parts(self.plan, key, parts) if parts else key)
 
     def build(self, context: Context) -> Write | None:
         """The write. Raises: MustRead."""

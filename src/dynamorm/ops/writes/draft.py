@@ -74,7 +74,7 @@ class WriteDraft:
     rule: WriteRule | None = None
     """The rule that the draft passes by now."""
     _replaced: bool = False
-    _demanded: bool = False
+    _demanded: tuple[str, ...] = ()
     _unprotected: tuple[Any, ...] = ()
 
     def __init__(
@@ -143,7 +143,9 @@ class WriteDraft:
         if not lasting:
             self.repeatable = False
         if condition is not self.condition:
-            self._demanded = True
+            rule = type(self.rule)
+            ours = self.rule is None or rule.__module__.partition(".")[0] == "dynamorm"
+            self._demanded = (*self._demanded, "" if ours else rule.__name__)
 
     def set(self, name: str, value: Any) -> None:
         """Store this value of a field (by its name in the class), and give it to the object once it is stored.

@@ -130,7 +130,7 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
             return (yield from verb(context))
         except MustRead as unread:
             if not unread.other:
-                raise
+                raise unread.told() from None
             yield from reads.read(context, unread.plan, unread.under)
         except MustFetch as missing:
             reads.results[missing.place] = yield from in_time(missing.flow(), f"what a rule fetches ({missing.name})")

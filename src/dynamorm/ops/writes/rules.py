@@ -50,7 +50,12 @@ def _looking() -> ModuleType:
     return moments
 
 
-_MOMENTS: Final = {"transform": 1, "contribute": 1, "check_batch": 1, "relies_on": 2}
+_MOMENTS: Final = {
+    "transform": ("draft",),
+    "contribute": ("draft",),
+    "check_batch": ("plan",),
+    "relies_on": ("plan", "raw"),
+}
 
 
 def check_rules(rules: Iterable[Any]) -> None:
@@ -85,6 +90,7 @@ def check_rules(rules: Iterable[Any]) -> None:
                 raise ConfigError(
                     f"{moment} of {name} is a coroutine, and a rule waits for nothing: make it a function"
                 )
+            looking.check_moment(function, _MOMENTS[moment], f"{moment} of the rule {name}")
 
 
 def gave(rule: WriteRule, moment: str, result: Any) -> ConfigError:
@@ -94,6 +100,11 @@ def gave(rule: WriteRule, moment: str, result: Any) -> ConfigError:
         return ConfigError(
             f"transform of {type(rule).__name__} returns None, or the write to send in the place of this one, `return"
             f" draft.instead(...)`, not {what}"
+        )
+    if moment == "check_batch":
+        return ConfigError(
+            f"check_batch of {type(rule).__name__} gave {what}, which nobody takes: it returns nothing where a batch keeps the"
+            " rule, and raises an error to refuse the batch"
         )
     return ConfigError(
         f"contribute of {type(rule).__name__} gave {what}, which nobody takes: it returns nothing, and adds by"

@@ -65,7 +65,8 @@ class Write(Struct, eq=False):
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
     ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
     ``ruled`` are the values that rules have set, by the names of their fields; ``instead_of`` is the verb whose write this
-    one is instead of, by a rule; ``demanded``: a rule has added a condition.
+    one is instead of, by a rule; ``demanded`` holds, for each
+    condition that a rule has added, the name of that rule, which is empty for the library's own.
     ``if_unchanged`` says that the condition holds only while what was pinned is stored as it was read.
 
     In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``safety`` and
@@ -96,7 +97,7 @@ class Write(Struct, eq=False):
     forms: Forms | None = None
     ruled: Mapping[str, Any] | None = None
     instead_of: str = ""
-    demanded: bool = False
+    demanded: tuple[str, ...] = ()
     refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
     @override
@@ -162,6 +163,10 @@ class MustRead(ValidationError):
         self.plan = plan
         self.under = key
         self.other: bool = other
+
+    def told(self) -> ValidationError:
+        """The error for the caller, where nobody reads it."""
+        return ValidationError(self.message)
 
 
 class MustFetch(ValidationError):
@@ -265,7 +270,9 @@ def _plain_refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> Dyn
             old=old,
             **info,
         )
-    return ConditionFailed(f"the condition does not hold for this {name}", old=old, **info)
+    by_rules = ", ".join(dict.fromkeys(rule for rule in write.demanded if rule))
+    asked = f"; the rule {by_rules} has added to it" if by_rules else ""
+    return ConditionFailed(f"the condition does not hold for this {name}{asked}", old=old, **info)
 
 
 def is_shown(codec: ModelCodec, raw: bytes) -> bool:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from dynamorm import CircuitBreakerConfig
 from dynamorm.arguments import check_choice, check_seconds
-from dynamorm.errors import CircuitOpen, ConfigError
+from dynamorm.errors import CircuitOpen, ConfigError, UnknownSetting
 from dynamorm.log import interrupts, left, logger
-from dynamorm.plugin import attempt_class, remaining
+from dynamorm.plugin import OfOneProcess, attempt_class, remaining
 
 from .circuit import BreakerState, Circuit, Phase, StateChange, Verdict
 
@@ -44,10 +45,13 @@ _OVER: Final = 0.01
 _LOST: Final = 1_000
 """Seconds after which the note of an attempt is thrown away: none takes so long, so its end was never told."""
 
+Scope = Literal["read", "write", "streams"]
+"""What has a circuit of its own."""
+
 Ticket = tuple[Circuit, Phase, int | None, float]
 
 
-class CircuitBreaker:
+class CircuitBreaker(OfOneProcess):
     """Refuses requests with `CircuitOpen` while DynamoDB does not answer: see `CircuitBreakerConfig` for when.
 
     Reads and writes have a circuit each, and so has the endpoint of streams. ``request_timeout`` is that of the database:
@@ -65,6 +69,23 @@ class CircuitBreaker:
     """
 
     name = "circuit breaker"
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *_: object, **given: object) -> Self:
+            """Answers settings that belong to `CircuitBreakerConfig`."""
+            settings = CircuitBreakerConfig.__struct_fields__
+            for name in given.keys() - {"config", "request_timeout", "clock", "random"}:
+                if name in settings:
+                    raise UnknownSetting(
+                        f"{name} is a setting of the config: CircuitBreaker(CircuitBreakerConfig({name}=...))"
+                    )
+                near = get_close_matches(name, settings, n=1)
+                hint = (
+                    f"did you mean CircuitBreakerConfig({near[0]}=...)?" if near else "it takes a CircuitBreakerConfig"
+                )
+                raise UnknownSetting(f"{name} is not an argument of CircuitBreaker: {hint}")
+            return object.__new__(cls)
 
     def __init__(
         self,
@@ -114,7 +135,7 @@ class CircuitBreaker:
         """
         return {scope: circuit.state for scope, circuit in self._circuits.items()}
 
-    def isolate(self, scope: str | None = None) -> None:
+    def isolate(self, scope: Scope | None = None) -> None:
         """Refuse everything, or ``"read"``, ``"write"`` or ``"streams"`` alone, until `reset`.
 
         Example: ``db.breaker.isolate("write")``
@@ -122,7 +143,7 @@ class CircuitBreaker:
         for circuit in self._chosen(scope):
             circuit.force(BreakerState.OPEN, "isolated by hand")
 
-    def reset(self, scope: str | None = None) -> None:
+    def reset(self, scope: Scope | None = None) -> None:
         """Close the circuits, or that of ``"read"``, ``"write"`` or ``"streams"``: what failed before is forgotten.
 
         Example: ``db.breaker.reset()``
@@ -137,9 +158,11 @@ class CircuitBreaker:
 
         Example: ``db.breaker.listen(lambda change: gauge.set(change.after))``
         """
+        if hook is None:
+            raise ConfigError("db.breaker.listen takes a plain function of a StateChange, not None")
         self._hooks = (*self._hooks, CircuitBreakerConfig(on_state_change=hook).on_state_change or hook)
 
-    def _chosen(self, scope: str | None) -> list[Circuit]:
+    def _chosen(self, scope: Scope | None) -> list[Circuit]:
         if scope is None:
             return list(self._circuits.values())
         return [self._circuits[check_choice("scope", scope, _SCOPES)]]

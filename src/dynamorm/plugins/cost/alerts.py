@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from dynamorm.arguments import check_takes
 from dynamorm.errors import ConfigError, ValidationError
 
 from .estimate import HOURS, Cells, unit_prices
@@ -65,6 +66,8 @@ class Rule(Struct, frozen=True, eq=False):
             raise ValidationError(
                 f"callback is a function of a CostAlert, or None, not {type(callback).__name__}", field="callback"
             )
+        if callback is not None:
+            check_takes(callback, ("alert",), "callback of set_cost_alert")
         return Rule(checked, callback)
 
     def check_plain(self) -> None:

@@ -14,7 +14,7 @@ from dynamorm.arguments import check_choice, check_count, check_seconds
 from dynamorm.effects import Call as Awaiting
 from dynamorm.effects import Flow, TransportError
 from dynamorm.errors import ConfigError, MalformedResponse
-from dynamorm.plugin import consumed
+from dynamorm.plugin import OfOneProcess, consumed
 
 from .attempts import ITEM_OPERATIONS, code_of, decoded, estimated, is_charged
 from .facts import Facts
@@ -35,7 +35,7 @@ _MILLION: Final = 1_000_000
 _NO_SCOPE: Final[Mapping[str, str]] = {}
 
 
-class CostPlugin:
+class CostPlugin(OfOneProcess):
     """Measures what a database costs. Its answers are those of `DB.costs` and `DB.estimate_monthly_cost`.
 
     ``region``: whose prices hold; left out, the Region of the settings. ``prices``: a file that

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, Final
 
 from msgspec import Struct
 
 from dynamorm.errors import ValidationError
+from dynamorm.plugin import VERBS
 
 from .ledger import ESTIMATED, MISSING, REPORTED, UNCERTAIN, Key, Ledger
 from .times import Times
@@ -93,7 +95,8 @@ class CostReport:
         ``index`` the name of an index, ``""`` for the tables alone; ``scope`` what the view was made with. A transaction or
         a batch is of several models: their units belong to the model whose table it is, where that has only one.
 
-        Raises: ValidationError for what is no verb, model, index or scope.
+        Raises: ValidationError for what is no verb, model, index or scope, and for a name that seems to be a slip of one that
+        was met.
 
         Example: ``db.costs().units(model=Payment, index="by-merchant").write``
         """
@@ -144,8 +147,10 @@ def _sum(
             raise ValidationError(_TEXTS.format(name, type(value).__name__), field=name)
     if model is not None and not isinstance(model, (str, type)):
         raise ValidationError(f"model is a class, or its name, not {type(model).__name__}", field="model")
+    rows = ledger.rows()
+    _check_names([key for key, _ in rows], tables, verb, model, index, scope)
     read = write = uncertain = Decimal(0)
-    for key, units in ledger.rows():
+    for key, units in rows:
         if verb is not None and key.verb != verb:
             continue
         if index is not None and (key.index or "") != index:
@@ -158,6 +163,34 @@ def _sum(
         write += Decimal(units[column + 1])
         uncertain += Decimal(units[UNCERTAIN]) + Decimal(units[UNCERTAIN + 1])
     return Units(read, write, uncertain)
+
+
+def _check_names(keys: list[Key], tables: Tables, verb: Any, model: Any, index: Any, scope: Mapping[str, Any]) -> None:
+    """Refuse a slip, which would find nothing: what was not met may still come. Raises: ValidationError."""
+    if verb is not None and verb not in VERBS:
+        raise _slip("verb", "no verb", verb, VERBS, near=_near(verb, VERBS))
+    if isinstance(model, str):
+        models = {one.__name__ for of in tables.values() for one in of}
+        _check_name("model", "no model that was met", model, models | {key.model.__name__ for key in keys if key.model})
+    if index:
+        _check_name("index", "no index that was met", index, {key.index for key in keys if key.index})
+    entries = {name for key in keys for name, _ in key.scope}
+    for name in scope:
+        _check_name(name, "no entry of a scope that was met", name, entries)
+
+
+def _check_name(field: str, what: str, name: str, known: set[str]) -> None:
+    if name not in known and (near := _near(name, known)):
+        raise _slip(field, what, name, known, near=near)
+
+
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    return get_close_matches(name, list(known), n=1, cutoff=0.75)
+
+
+def _slip(field: str, what: str, name: str, known: Iterable[str], *, near: list[str]) -> ValidationError:
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+    return ValidationError(f"{name!r} is {what}: {hint}", field=field)
 
 
 def _is(found: type[Any] | None, model: type[Any] | str) -> bool:

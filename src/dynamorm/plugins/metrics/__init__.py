@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name != "MetricsPlugin":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import prometheus  # needs the extra `metrics`
+    from . import prometheus  # who asks for figures alone does not need it
 
     return prometheus.MetricsPlugin

@@ -8,7 +8,7 @@ from inspect import iscoroutinefunction
 from threading import RLock
 from typing import Any
 
-from dynamorm.arguments import check_text, is_whole
+from dynamorm.arguments import check_takes, check_text, is_whole
 from dynamorm.errors import ValidationError
 from dynamorm.log import interrupts, left, logger
 
@@ -53,6 +53,7 @@ class Custom(Mapping[str, float]):
                 f"custom.define takes a plain function without arguments that gives a number, not {kind}",
                 field="function",
             )
+        check_takes(function, (), "the function of custom.define")
         with self._lock:
             self._recorded.pop(name, None)
             self._functions[name] = function

@@ -17,8 +17,10 @@ def checked_share(share: Any) -> float:
     if (isinstance(share, float) or is_whole(share)) and 0 < share < 1:
         return float(share)
     hint = ""
-    if (isinstance(share, float) or is_whole(share)) and 1 <= share < 100:
+    if (isinstance(share, float) or is_whole(share)) and 1 < share < 100:
         hint = f": write {share / 100:g}"
+    elif share in {1, 100} and not isinstance(share, bool):
+        hint = ": the greatest is not kept; write 0.999 for what all but one of 1,000 did not exceed"
     given = f"{share}" if isinstance(share, float) or is_whole(share) else type(share).__name__
     raise ValidationError(f"percentile takes a share between 0 and 1, not {given[:20]}{hint}", field="share")
 

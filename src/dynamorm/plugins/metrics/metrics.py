@@ -15,7 +15,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from dynamorm.errors.outcomes import outcome_of
-from dynamorm.plugin import attempt_class, consumed
+from dynamorm.plugin import OfOneProcess, attempt_class, consumed
 
 from .custom import Custom
 from .figures import Figures
@@ -49,7 +49,7 @@ class _Slice(dict[_Key, Series]):
         self.second: int = second
 
 
-class Metrics:
+class Metrics(OfOneProcess):
     """Figures of a database and its views, for one process: see ``db.metrics()``.
 
     ``custom`` holds the program's own numbers. Latencies and rates are those of the last 60 s, `qps` of the last 10 s;
@@ -146,7 +146,7 @@ class Metrics:
             if len(self._tables) >= self._most:
                 key = (verb, OTHER, outcome)
             else:
-                self._tables[model] = table or ""
+                self._tables[model] = "" if model is None or table is None else table
         return self._current.setdefault(key, Series())
 
     def _turn(self, now: float) -> None:
@@ -282,7 +282,8 @@ class Metrics:
     def consumed_units(self) -> dict[tuple[str, str | None], tuple[float, float]]:
         """The read and write units by (table, index), as far as replies told them; the index of a table itself is None.
 
-        DynamoDB tells them where it is asked: ``Config(metrics="units")``, or by another plugin.
+        DynamoDB tells them where it is asked: by figures that are asked for before the first verb, as with
+        ``Config(metrics=True)``, or by another plugin.
 
         Example: ``read, write = db.metrics().consumed_units()["payments", None]``
         """

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from hashlib import blake2b
 from itertools import pairwise
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_text
 from dynamorm.errors import ConfigError
 from dynamorm.errors.outcomes import outcome_of
-from dynamorm.plugin import attempt_class, consumed
+from dynamorm.plugin import OfOneProcess, attempt_class, consumed
 
 from .histogram import HELD
 from .labels import MOST_SERIES, OTHER, RESERVED, name_of
 
-try:
-    import prometheus_client
-    from prometheus_client import values
-
-    from .families import Families, Gauges, Kept, Mapped, Series
-except ImportError as _missing:
-    raise ConfigError(
-        'MetricsPlugin needs prometheus_client: pip install "dynamorm-py[metrics]" (db.metrics() needs nothing)'
-    ) from _missing
-
 if TYPE_CHECKING:
+    import prometheus_client
+
     from dynamorm.effects import Reply
     from dynamorm.plugin import Call, Operation
+
+    from .shared import Shared
 
 BUCKETS: Final = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
@@ -38,36 +30,7 @@ BUCKETS: Final = (
 """Upper bounds of the buckets in seconds: DynamoDB answers in milliseconds, and an operation takes 8 s at most by default."""
 
 
-class _Shared:
-    """What all plugins on one registry share: the collectors, and the series that there are."""
-
-    def __init__(self, registry: Any, bounds: tuple[float, ...], scope: str | None) -> None:
-        self.settings: tuple[Any, ...] = (bounds, scope)
-        more = () if scope is None else ("scope",)
-        self.families: Families
-        if getattr(values.ValueClass, "_multiprocess", False):
-            self.families = Mapped(registry, bounds, more)
-        else:
-            self.families = kept = Kept(bounds, more)
-            registry.register(kept)
-        self.gauges = Gauges()
-        registry.register(self.gauges)
-        self.durations: dict[tuple[Any, ...], Series] = {}
-        self.counters: dict[tuple[str, str, str, str], Iterator[Any]] = {}
-        self.units: dict[tuple[str, str | None, str], Series] = {}
-
-    def show_on(self, registry: Any) -> None:
-        """Be on a registry again, where a program has taken everything off it: else nobody would see what is counted."""
-        for collector in (*self.families.collectors(), self.gauges):
-            with suppress(ValueError):  # it is there
-                registry.register(collector)
-
-
-_shared: weakref.WeakKeyDictionary[Any, _Shared] = weakref.WeakKeyDictionary()
-_sharing = threading.Lock()
-
-
-class MetricsPlugin:
+class MetricsPlugin(OfOneProcess):
     """Counts for Prometheus. Plugins on one registry share its collectors, so each database can have one.
 
     ``registry`` is a `prometheus_client.CollectorRegistry`; left out, the default one. ``buckets`` are the upper bounds of
@@ -77,7 +40,7 @@ class MetricsPlugin:
     Of each kind there are at most 2,000 series; what would be more is counted for the model and table ``other``.
 
     Raises: ConfigError for what is no registry, no buckets and no name; where collectors of these names, or with other buckets,
-    are there already; and, where it is imported, without `prometheus_client`.
+    are there already; and without `prometheus_client`.
 
     Example: ``db.use(MetricsPlugin(prometheus_client.REGISTRY))``
     """
@@ -98,9 +61,7 @@ class MetricsPlugin:
         self._scope = None if scope is None else check_text("scope", scope, 256, error=ConfigError)
         most = check_count("most_series", most_series, RESERVED + 1, 1_000_000, error=ConfigError)
         self._most = most - RESERVED
-        self._shared = _shared_on(
-            prometheus_client.REGISTRY if registry is None else registry, _checked(buckets), scope
-        )
+        self._shared: Shared = _sharing().shared_on(registry, _checked(buckets), scope)
         self._asks = units
         self.return_consumed_capacity: str | None = "INDEXES" if units else None
 
@@ -179,31 +140,15 @@ def _hashed(value: str) -> str:
     return blake2b(value.encode(), digest_size=8).hexdigest() if value else ""
 
 
-def _shared_on(registry: Any, bounds: tuple[float, ...], scope: str | None) -> _Shared:
-    """What is shared on a registry, made with the first plugin on it. Raises: ConfigError."""
-    if isinstance(registry, type) or not callable(getattr(registry, "register", None)):
+def _sharing() -> ModuleType:
+    """What is over prometheus_client. It is loaded here, so that the class can be named where that is not installed."""
+    try:
+        from . import shared  # as above
+    except ImportError as missing:
         raise ConfigError(
-            "registry of a MetricsPlugin is a prometheus_client.CollectorRegistry, such as prometheus_client.REGISTRY, not"
-            f" {registry.__name__ if isinstance(registry, type) else type(registry).__name__}"
-        )
-    with _sharing:
-        known = _shared.get(registry)
-        if known is None:
-            try:
-                known = _shared[registry] = _Shared(registry, bounds, scope)
-            except ValueError as error:
-                raise ConfigError(
-                    "this registry has collectors called dynamorm_... that are not of a MetricsPlugin: give it another"
-                    " registry, or unregister them"
-                ) from error
-        else:
-            known.show_on(registry)
-        if known.settings != (bounds, scope):
-            raise ConfigError(
-                "another MetricsPlugin on this registry has other buckets, or another scope, and they share one collector:"
-                " give both the same, or another registry to one of them"
-            )
-        return known
+            'MetricsPlugin needs prometheus_client: pip install "dynamorm-py[metrics]" (db.metrics() needs nothing)'
+        ) from missing
+    return shared
 
 
 def _checked(buckets: Any) -> tuple[float, ...]:
