@@ -119,3 +119,66 @@ class Scripted:
         for sock in self._open:
             with suppress(OSError):
                 sock.close()
+
+
+class Gateway:
+    """Stands before a Redis: answers come ``delay`` seconds late, ``target`` may change for who connects from now on.
+
+    ``forget()``: what is connected now leads nowhere, and nobody is told, as behind a firewall that has restarted.
+    ``cut()``: what is connected now is closed; with ``refuses`` so is whoever comes.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.delay = 0.0
+        self.refuses = False
+        self.connections = 0
+        self._forgotten: set[int] = set()
+        self._live: dict[int, tuple[socket.socket, socket.socket]] = {}
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def forget(self) -> None:
+        self._forgotten |= set(self._live)
+
+    def cut(self) -> None:
+        for number in list(self._live):
+            self._end(number)
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                if self.refuses:
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self.target))
+                self.connections += 1
+                for sock in (near, far):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._live[self.connections] = near, far
+                for pair in ((near, far, 0.0), (far, near, 1.0)):
+                    threading.Thread(target=self._pass, args=(self.connections, *pair), daemon=True).start()
+
+    def _pass(self, number: int, near: socket.socket, far: socket.socket, slow: float) -> None:
+        with suppress(OSError):
+            while data := near.recv(65536):
+                if slow and self.delay:
+                    time.sleep(self.delay)
+                if number not in self._forgotten:
+                    far.sendall(data)
+        self._end(number)
+
+    def _end(self, number: int) -> None:
+        for sock in self._live.pop(number, ()):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+        self.cut()

@@ -335,10 +335,10 @@ def test_connections_are_given_back(redis, cached, key):
     db, cache, _ = cached(redis.port)
     for number in range(30):
         kept(db, f"{key}{number}")
-    assert len(cache._store.redis.link._idle) == 1
+    assert len(cache._store.redis.link._idle.found) == 1
     clients = len(redis.admin.client_list())
     db.concurrently(lambda number: db.get(Entry, f"{key}{number}"), 8)
-    assert len(cache._store.redis.link._idle) <= 8 < clients + 9
+    assert len(cache._store.redis.link._idle.found) <= 8 < clients + 9
 
 
 def test_connections_end_with_the_database(redis, plugged, face_kind, key):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import ConnectionError as Broken
 from redis.exceptions import ResponseError
@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from dynamorm.effects import Call
 
 from .link import MAX_IDLE, settings_of
+from .patience import STEPS, Idle, OutOfTime, end_of_caller, is_elsewhere
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
@@ -22,6 +23,46 @@ def _never() -> None:
     raise AssertionError("this client is for asyncio")  # it was refused when the plugin was registered
 
 
+LATE_TURN: Final = 0.2
+"""What a late turn counts: a loop that is blocked all the time gives Redis 25 turns, and then up as well."""
+
+
+class _Turns:
+    """The budget of one command, counted in turns of the loop: one that comes late counts for little.
+
+    An answer that came meanwhile is taken before the next turn, for the loop looks at sockets first; but a command on a new
+    connection has several answers, and a busy loop takes one in each turn.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float, end: float | None) -> None:
+        self._loop = loop
+        self._left = timeout
+        self._step = timeout / STEPS
+        self._end = end
+        self._due = monotonic()
+        self._handle: asyncio.TimerHandle | None = None
+        self.scope = asyncio.timeout(None)
+        self.is_own = False
+
+    def turn(self) -> None:
+        """Wait for one step more, or end the scope."""
+        now = monotonic()
+        own = self._step if self._end is None else self._end - now
+        self.is_own = own <= 0
+        if self.is_own or self._left <= 0:
+            self.scope.reschedule(self._loop.time())
+            return
+        self._left -= self._step * (LATE_TURN if now > self._due + self._step else 1.0)
+        wait = min(self._step, own)
+        self._due = now + wait
+        self._handle = self._loop.call_later(wait, self.turn)
+
+    def cancel(self) -> None:
+        """The command has ended."""
+        if self._handle is not None:
+            self._handle.cancel()
+
+
 class AioLink:
     """Sends commands from any number of tasks of one event loop."""
 
@@ -29,57 +70,75 @@ class AioLink:
         self._class, self._settings = settings_of(client, timeout)
         self._settings |= {"socket_timeout": None, "socket_connect_timeout": None}  # one limit around all of it
         self._timeout = timeout
-        self._idle: deque[Any] = deque()
+        self._idle = Idle()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._class(**self._settings)  # no I/O: settings that do not fit fail here
 
     def ask(self, *command: Any) -> Flow[Any]:
         """The answer to one command."""
-        return (yield Call(_never, partial(self._ask, command)))
+        return (yield Call(_never, partial(self._ask, command, end_of_caller())))
 
-    async def _ask(self, command: tuple[Any, ...]) -> Any:
+    async def _ask(self, command: tuple[Any, ...], end: float | None) -> Any:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._idle = loop, deque()  # the connections of another loop end with it
-        async with asyncio.timeout(self._timeout):
-            if self._idle:
-                try:
-                    return await self._exchange(self._idle.pop(), command)
-                except Broken:  # it was closed by the other side while nobody used it
-                    pass
-            connection = self._class(**self._settings)
-            try:
-                await connection.connect()
-            except BaseException:
-                await connection.disconnect(nowait=True)
-                raise
-            return await self._exchange(connection, command)
-
-    async def _exchange(self, connection: Any, command: tuple[Any, ...]) -> Any:
+            self._loop, self._idle = loop, Idle()  # the connections of another loop end with it
+        turns, era = _Turns(loop, self._timeout, end), self._idle.era
         try:
-            await connection.send_packed_command(connection.pack_command(*command), check_health=False)
-            answer = await connection.read_response(disable_decoding=True)
-        except ResponseError:
-            await self._give(connection)
+            async with turns.scope:
+                turns.turn()
+                return await self._answer(command)
+        except TimeoutError:
+            if turns.is_own:
+                raise OutOfTime from None
+            await self._incident(era)
             raise
+        finally:
+            turns.cancel()
+
+    async def _answer(self, command: tuple[Any, ...]) -> Any:
+        kept = self._idle.take()
+        if kept is not None:
+            try:
+                return await self._exchange(*kept, command)
+            except Broken:  # it was closed by the other side while nobody used it
+                pass
+        era, connection = self._idle.era, self._class(**self._settings)
+        try:
+            await connection.connect()
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        await self._give(connection)
+        return await self._exchange(era, connection, command)
+
+    async def _exchange(self, era: int, connection: Any, command: tuple[Any, ...]) -> Any:
+        try:
+            await connection.send_packed_command(connection.pack_command(*command), check_health=False)
+            answer = await connection.read_response(disable_decoding=True)
+        except BaseException as error:
+            if isinstance(error, ResponseError) and not is_elsewhere(error):
+                await self._give(era, connection)
+                raise
+            await connection.disconnect(nowait=True)
+            if is_elsewhere(error):
+                await self._incident(era)
+            raise
+        await self._give(era, connection)
         return answer
 
-    async def _give(self, connection: Any) -> None:
-        if len(self._idle) < MAX_IDLE:
-            self._idle.append(connection)
-        else:
+    async def _incident(self, era: int) -> None:
+        for connection in self._idle.incident(era):
+            await connection.disconnect(nowait=True)
+
+    async def _give(self, era: int, connection: Any) -> None:
+        if not self._idle.give(era, connection, MAX_IDLE):
             await connection.disconnect(nowait=True)
 
     async def close(self, db: Any) -> None:
         """End the connections that are kept, when ``db`` is closed."""
         del db
-        while self._idle:
-            await self._idle.pop().disconnect(nowait=True)
+        while (kept := self._idle.take()) is not None:
+            await kept[1].disconnect(nowait=True)
 
     def forked(self) -> None:
         """Start again in a child process: the connections, and the loop, belong to the parent."""
-        self._idle, self._loop = deque(), None
+        self._idle, self._loop = Idle(), None

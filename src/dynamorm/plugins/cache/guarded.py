@@ -9,6 +9,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from dynamorm.log import logger
 
+from .patience import OutOfTime
 from .scripts import NAMES
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ LONGEST_REST: Final = 5.0
 
 class Failed(Exception):
     """Redis gave no answer that can be used."""
+
+
+class Hurried(Failed):
+    """There was no time to wait for one: nothing is wrong with Redis, and nothing is counted."""
 
 
 class Guarded:
@@ -67,6 +72,8 @@ class Guarded:
             answer = yield from self.link.ask(*command)
         except ResponseError:
             raise
+        except OutOfTime:
+            raise Hurried from None
         except Exception as error:  # noqa: BLE001 - whatever it is, the cache is left alone for a while
             raise self._failed(error) from None
         if self.fails:

@@ -6,10 +6,9 @@ be waited for. It must not know what is asked.
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from contextlib import suppress
 from functools import partial
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,8 @@ from redis.exceptions import ResponseError
 
 from dynamorm.effects import Call
 from dynamorm.errors import ConfigError
+
+from .patience import STEPS, Budget, Idle, OutOfTime, end_of_caller, is_elsewhere, is_late
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
@@ -48,31 +49,29 @@ def settings_of(client: Any, timeout: float) -> tuple[Any, dict[str, Any]]:
 
 
 class _Bounded:
-    """A socket whose every read and write ends at the connection's deadline, however the bytes trickle."""
+    """A socket whose every read and write ends with the budget of the command, however the bytes trickle."""
 
     def __init__(self, sock: Any, timeout: float) -> None:
         self._sock = sock
-        self.deadline = monotonic() + timeout
-
-    def _limit(self) -> None:
-        left = self.deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError("Redis took too long")
-        self._sock.settimeout(left)
+        self.budget = Budget(timeout, None)
 
     def settimeout(self, timeout: float | None) -> None:
-        """The deadline stands."""
+        """The budget stands."""
 
     def recv(self, *args: Any) -> Any:
-        self._limit()
-        return self._sock.recv(*args)
+        return self._received(self._sock.recv, args)
 
     def recv_into(self, *args: Any) -> Any:
-        self._limit()
-        return self._sock.recv_into(*args)
+        return self._received(self._sock.recv_into, args)
+
+    def _received(self, receive: Any, args: tuple[Any, ...]) -> Any:
+        while True:
+            self._sock.settimeout(self.budget.part())
+            with suppress(TimeoutError):  # a step is over
+                return receive(*args)
 
     def sendall(self, data: Any) -> Any:
-        self._limit()
+        self._sock.settimeout(self.budget.whole())
         return self._sock.sendall(data)
 
     def __getattr__(self, name: str) -> Any:
@@ -84,72 +83,90 @@ def _bounded(connection_class: Any, timeout: float) -> Any:
 
     class Connection(connection_class):  # type: ignore[misc] # the class of the program's client
         bounded: Any = None
+        caller: float | None = None
 
         def _connect(self) -> Any:
             self.bounded = _Bounded(super()._connect(), timeout)
+            self.bounded.budget = Budget(timeout, self.caller)
             return self.bounded
 
     return Connection
 
 
 class Link:
-    """Sends commands from any number of threads. ``ask`` is a flow, and raises what redis raises."""
+    """Sends commands from any number of threads. ``ask`` is a flow, and raises what redis raises, and `OutOfTime`."""
 
     def __init__(self, client: Any, timeout: float) -> None:
         connection_class, self._settings = settings_of(client, timeout)
         self._class = _bounded(connection_class, timeout)
         self._timeout = timeout
-        self._idle: deque[Any] = deque()
-        self._pid = os.getpid()
+        self._idle = Idle()
+        self._lock = Lock()
         self._class(**self._settings)  # no I/O: settings that do not fit fail here
 
     def ask(self, *command: Any) -> Flow[Any]:
         """The answer to one command."""
-        connection = self._take()
-        if connection is not None:
+        end = end_of_caller()
+        kept = self._idle.take()
+        if kept is not None:
             with suppress(Broken):  # it was closed by the other side while nobody used it
-                return (yield Call(partial(self._exchange, connection, command)))
-        # In a thread: nothing else bounds the look-up of a name.
-        connection = yield Call(self._open, timeout=self._timeout)
-        return (yield Call(partial(self._exchange, connection, command)))
+                return (yield Call(partial(self._exchange, *kept, command, end)))
+        opened = yield from self._opened(end)
+        return (yield Call(partial(self._exchange, *opened, command, end)))
 
-    def _take(self) -> Any:
+    def _opened(self, end: float | None) -> Flow[tuple[int, Any]]:
+        """A new connection, made in a thread: nothing else bounds the look-up of a name."""
+        began, era = monotonic(), self._idle.era
+        until = began + self._timeout if end is None else min(began + self._timeout, end)
         try:
-            return self._idle.pop()
-        except IndexError:
-            return None
+            return era, (yield Call(partial(self._open, end), timeout=max(until - began, 0.0)))
+        except Exception as error:
+            if is_late(error) and (until == end or monotonic() > until + self._timeout / STEPS):
+                raise OutOfTime from None  # the caller's time was over, or this thread was kept from its turn
+            raise
 
-    def _open(self) -> Any:
+    def _open(self, end: float | None) -> Any:
         connection = self._class(**self._settings)
+        connection.caller = end
         connection.connect()
         return connection
 
-    def _exchange(self, connection: Any, command: tuple[Any, ...]) -> Any:
-        connection.bounded.deadline = monotonic() + self._timeout
+    def _exchange(self, era: int, connection: Any, command: tuple[Any, ...], end: float | None) -> Any:
+        budget = connection.bounded.budget = Budget(self._timeout, end)
         try:
             connection.send_packed_command(connection.pack_command(*command), check_health=False)
             answer = connection.read_response(disable_decoding=True)
-        except ResponseError:
-            self._give(connection)
-            raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ResponseError) and not is_elsewhere(error):
+                self._give(era, connection)
+                raise
             connection.disconnect()
+            if budget.is_own:
+                raise OutOfTime from None
+            if is_elsewhere(error) or is_late(error):
+                self._incident(era)
             raise
-        self._give(connection)
+        self._give(era, connection)
         return answer
 
-    def _give(self, connection: Any) -> None:
-        if len(self._idle) < MAX_IDLE:
-            self._idle.append(connection)
-        else:
+    def _incident(self, era: int) -> None:
+        with self._lock:
+            ended = self._idle.incident(era)
+        for connection in ended:
+            connection.disconnect()
+
+    def _give(self, era: int, connection: Any) -> None:
+        with self._lock:
+            kept = self._idle.give(era, connection, MAX_IDLE)
+        if not kept:
             connection.disconnect()
 
     def close(self, db: Any) -> None:
         """End the connections that are kept, when ``db`` is closed."""
         del db
-        while (connection := self._take()) is not None:
-            connection.disconnect()
+        while (kept := self._idle.take()) is not None:
+            kept[1].disconnect()
 
     def forked(self) -> None:
         """Start again in a child process: the connections belong to the parent."""
-        self._idle = deque()
+        self._idle, self._lock = Idle(), Lock()
