@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dynamorm.effects import Reply
     from dynamorm.plugin import Call, Operation
 
+    from .families import Series
     from .shared import Shared
 
 BUCKETS: Final = (
