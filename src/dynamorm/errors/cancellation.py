@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .pickling import kept, packed
+
 if TYPE_CHECKING:
     from .base import DynamORMError
 
@@ -58,8 +60,6 @@ class CancellationReason:
         return f"<CancellationReason {self.code}{self.operation and f' of {self.operation}'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from .pickling import kept, packed  # only for another process
-
         old, error = kept(lambda: self.item), packed(self.error)
         return (_reason, (self.code, self.message, self.position, self.operation, self.label, error, old))
 

@@ -36,6 +36,7 @@ from dynamorm.expressions.tree import Comparison, Condition, Update, Wire
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests, finish
+from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.verbs.update import update_write
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.write import NOT_READ
@@ -156,8 +157,6 @@ def increment(
         key = key_from_parts(plan, args[:-1], parts) if parts else args[:-1]
         codec.key_json(key)  # refused now, and not in the middle
         if upsert:
-            from dynamorm.ops.updates.completion import Completion  # only upserts need it
-
             Completion(plan, (step.path.set(step.by),), None).check()  # so is an item that could not be read
         return _counted(context, plan, key, step, upsert=upsert)
     if len(args) > 1 or parts:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
     from dynamorm.plugins.metrics import Metrics
 
-    from ...plugins import AsyncBatcher, BatchConfig
+    from ...plugins import AsyncBatcher, BatchConfig, Cache
 
 
 class AsyncShipped(AsyncMany):
@@ -87,7 +87,8 @@ class AsyncShipped(AsyncMany):
         Example: ``await db.invalidate_cache(User, "u1")``, or ``await db.invalidate_cache(User)``
         """
         address = self._session.verbs.items.address(self._session, model, key, parts)
-        await self._io.run(self._caches().let_go(self._session.plugins, address))
+        for cache in self._caches():
+            await self._io.run(cache.let_go(address))
 
     async def clear_cache(self) -> None:
         """Let the cache let go of everything, as `invalidate_cache` does of one item. Views share the cache.
@@ -96,7 +97,8 @@ class AsyncShipped(AsyncMany):
 
         Example: ``await db.clear_cache()`` after a table was restored
         """
-        await self._io.run(self._caches().let_go(self._session.plugins, None))
+        for cache in self._caches():
+            await self._io.run(cache.let_go(None))
 
     def costs(self) -> CostReport:
         """The capacity units that have been taken, by verb, model, index and scope.
@@ -143,12 +145,13 @@ class AsyncShipped(AsyncMany):
         if self._session.life is not None:
             await self._io.run(self._session.life.opened())  # who watches is told that it is closed
 
-    @staticmethod
-    def _caches() -> ModuleType:
-        """What knows the caches among plugins."""
-        from dynamorm.plugins import cache  # only where one is asked for
-
-        return cache
+    def _caches(self) -> list[Cache]:
+        """The caches among the plugins. Raises: ConfigError where there is none."""
+        kind = self._shipped().Cache
+        caches = [plugin for plugin in self._session.plugins if isinstance(plugin, kind)]
+        if not caches:
+            raise ConfigError("this database has no cache: db.use(Cache()) gives it one, right after it is made")
+        return caches
 
     def _costs(self, asked: str) -> CostPlugin:
         """What measures the costs; registered now where it is not there. ``asked`` is the method that needs it."""

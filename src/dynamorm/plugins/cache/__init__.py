@@ -15,6 +15,6 @@ from __future__ import annotations
 
 from .caching import CachingPlugin
 from .config import CacheConfig
-from .plugin import Cache, let_go
+from .plugin import Cache
 
-__all__ = ["Cache", "CacheConfig", "CachingPlugin", "let_go"]
+__all__ = ["Cache", "CacheConfig", "CachingPlugin"]

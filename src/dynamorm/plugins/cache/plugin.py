@@ -24,8 +24,6 @@ from .tables import Tables
 from .writes import foreign, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from dynamorm.config.identity import DatabaseIdentity
     from dynamorm.effects import Flow
     from dynamorm.plugin import Call, CallFlow, Operation, VerbFlow
@@ -256,15 +254,6 @@ class Cache:
             stop.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
             raise
         return result
-
-
-def let_go(plugins: Iterable[Any], address: tuple[str, bytes | None] | None) -> Flow[None]:
-    """Let the caches among some plugins let go of what is at an address. Raises: ConfigError where there is none."""
-    caches = [plugin for plugin in plugins if isinstance(plugin, Cache)]
-    if not caches:
-        raise ConfigError("this database has no cache: db.use(Cache()) gives it one, right after it is made")
-    for cache in caches:
-        yield from cache.let_go(address)
 
 
 class _Loaded(WriteRule):

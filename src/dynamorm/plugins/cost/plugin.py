@@ -200,24 +200,25 @@ class CostPlugin(OfOneProcess):
 
     def alerting(self, db: Any, limit: Any, callback: Callback | None) -> Flow[None]:
         """Watch the costs from now on: a flow, which starts the watcher. Raises: ValidationError, ConfigError."""
-        from .alerts import Rule  # only where somebody wants them
+        from . import watcher  # only where somebody wants alerts
 
-        rule = Rule.of(limit, callback)
+        rule = watcher.Rule.of(limit, callback)
         self.prices_for(db.config)
-        yield Awaiting(lambda: self._watching(db, rule, is_blocking=True), partial(self._watching_there, db, rule))
+        begin = partial(self._watching, db, rule, watcher.Watcher)
+        yield Awaiting(lambda: begin(is_blocking=True), partial(_there, begin))
 
-    async def _watching_there(self, db: Any, rule: Rule) -> None:
-        self._watching(db, rule, is_blocking=False)
-
-    def _watching(self, db: Any, rule: Rule, *, is_blocking: bool) -> None:
-        from .watcher import Watcher  # as above
-
+    def _watching(self, db: Any, rule: Rule, kind: type[Watcher], *, is_blocking: bool) -> None:
         if is_blocking:
             rule.check_plain()
         with self._alerting:  # of two at once, one is the first
             watcher = self._watcher
             if watcher is None or watcher.db is not db:
-                watcher = Watcher(self, db, before=watcher)
+                watcher = kind(self, db, before=watcher)
                 watcher.join()
                 self._watcher = watcher
             watcher.watch(rule, is_blocking=is_blocking)
+
+
+async def _there(begin: Callable[..., None]) -> None:
+    """Begin to watch on the loop of the asyncio face."""
+    begin(is_blocking=False)

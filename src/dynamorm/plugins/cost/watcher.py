@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.errors import ConfigError
 from dynamorm.log import interrupts, logger
 
-from .alerts import Alerts, Callback, CostAlert, Rule
+from .alerts import Alerts, Callback, CostAlert
+from .alerts import Rule as Rule
 
 if TYPE_CHECKING:
     from .plugin import CostPlugin

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.errors import ConfigError
+
 if TYPE_CHECKING:
     from .seen import Seen
 
@@ -146,8 +148,6 @@ def _cost(db: Any) -> dict[str, Any] | None:
 
 def _prices(plugin: Any, db: Any) -> tuple[Decimal, Decimal] | None:
     """What a read unit and a write unit cost on demand; None where no price is known for the Region."""
-    from dynamorm.errors import ConfigError  # who asks for figures has it
-
     try:
         prices = plugin.prices_for(db.config)
     except ConfigError:

@@ -68,14 +68,15 @@ class Dashboard:
         """Begin to serve. Raises: ConfigError for a port that is taken, and for a second database."""
         if self._db is not None:
             raise ConfigError("a Dashboard shows one database: give each of them its own")
-        from .app import application  # these two need the extra: the terminal reads a dashboard without it
-        from .server import Server, listening
+        from . import serving  # needs the extra: the terminal reads a dashboard without it
 
-        sock = listening(self._host, self._port)
+        sock = serving.listening(self._host, self._port)
         self._port = sock.getsockname()[1]
         self._db = weakref.ref(db)
-        guard = Guard(application(self.figures), self._token, port=self._port, any_name=not is_loopback(self._host))
-        self._server = server = Server(sock, guard, self._sample, SAMPLED)
+        guard = Guard(
+            serving.application(self.figures), self._token, port=self._port, any_name=not is_loopback(self._host)
+        )
+        self._server = server = serving.Server(sock, guard, self._sample, SAMPLED)
         weakref.finalize(db, server.ask_to_stop).atexit = False  # of a database that nobody closes
         server.start()
 
