@@ -267,12 +267,13 @@ def test_models_that_share_a_table(plugged, key, clock):  # noqa: F811
     db = plugged(Told(size_bytes=GIGABYTE, item_count=0, indexes={}), CostPlugin(clock=clock, monotonic=clock))
     db.put(Order(id=key))
     db.put(Refund(id=key))
-    db.batch_write(puts=[Order(id=key + "1")])
+    db.batch_write(puts=[Order(id=key + "1")])  # of one model, so it is known whose it is
+    db.batch_write(puts=[Order(id=key + "2"), Refund(id=key + "3")])
     clock.now += HOUR
     estimate = db.estimate_monthly_cost()
     table = next(name for name in estimate.by_model if name.endswith("orders"))
     each = 730 * Decimal("0.000000625")
-    assert estimate.by_model == {"Order": each, "Refund": each, table: each + Decimal("0.25")}
+    assert estimate.by_model == {"Order": 2 * each, "Refund": each, table: 2 * each + Decimal("0.25")}
 
 
 def test_a_region_without_prices_is_refused(engine, made, face_kind, key):  # noqa: F811

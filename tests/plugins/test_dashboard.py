@@ -18,6 +18,7 @@ from dynamorm.plugins.dashboard import plugin as dashboard_plugin
 from dynamorm.plugins.dashboard import server as dashboard_server
 from dynamorm.plugins.dashboard.seen import LAST, SLOWEST, Seen
 from dynamorm.testing import FakeClock, failure, reply
+from tests.plugins.batcher_kit import wait_until
 from tests.plugins.dashboard_kit import Visitor
 from tests.plugins.scripts import FOUND, THROTTLED, Order, Payment, Scripted
 
@@ -462,6 +463,7 @@ def test_the_page_is_asked_while_verbs_run(open_db, engine, face_kind):
     for worker in workers:
         worker.start()
     answers = [visitor.ask(path) for _ in range(5) for path in PATHS]
+    wait_until(lambda: visitor.told()["metrics"]["outcomes"].get("ok", 0) > LAST)
     stop.set()
     for worker in workers:
         worker.join(10)

@@ -169,3 +169,15 @@ def test_bad_settings(settings, what):
 def test_a_hash_of_what_is_no_key(value):
     with pytest.raises(ValidationError, match="a partition key is a text, a number or bytes"):
         HotKeys().hash_of(value)
+
+
+def test_a_slip_for_a_table_is_no_empty_list(face_kind):
+    hot, here = made(face_kind)
+    here.db.get(Payment, "p1")
+    for slip in ("paymnets", "ments"):
+        with pytest.raises(ValidationError, match="did you mean 'payments'"):
+            hot.top(table=slip)
+    with pytest.raises(ValidationError, match=r"db\.tables\.name_of\(Model\), not PaymentMeta"):
+        hot.top(table=Payment)
+    assert hot.top(table="events") == []  # what was not met may still come
+    assert hot.top(table=here.db.tables.name_of(Payment)) == hot.top()

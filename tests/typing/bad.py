@@ -77,6 +77,10 @@ Payment.amount.between("a", "b")  # E operand type
 Payment.amount.in_(["a"])  # E operand type
 
 
+class Seen:
+    def observe(self, call: object, reply: object) -> None: ...
+
+
 def f(db: DB, when: datetime) -> None:
     db.model(Payment).where(p.id == "x")  # E bool, not Condition
     db.model(Payment).where(True)  # E
@@ -119,3 +123,10 @@ def f(db: DB, when: datetime) -> None:
         tx.put(p, condition=True)  # E bool, not Condition
         tx.create(p, label=5)  # E a label is a str
     db.transaction(token=5)  # E a token is a str
+    db.use(5)  # E no plugin
+    db.use("outbox")  # E no plugin
+    db.use([Seen()])  # E one by one
+    db.breaker.isolate("writes")  # E "write"
+    db.breaker.reset("reads")  # E "read"
+    db.breaker.listen(5)  # E no function
+    db.breaker.listen(lambda: None)  # E takes the change

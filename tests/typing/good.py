@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import Future as AsyncFuture
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -17,17 +18,24 @@ from dynamorm import (
     BatchConfig,
     Cache,
     CacheConfig,
+    CachingPlugin,
     Condition,
     ConditionFailed,
     Config,
     Json,
+    LoggingPlugin,
+    MetricsPlugin,
     Mixin,
     Model,
+    Plugin,
+    PluginContext,
     Presets,
+    TracingPlugin,
     Update,
     attr,
     composite,
     created_at,
+    deadline,
     gsi,
     lsi,
     partition_key,
@@ -35,6 +43,18 @@ from dynamorm import (
     ttl,
     updated_at,
     version,
+)
+from dynamorm.plugin import Call, Operation
+from dynamorm.plugins import (
+    Bulkhead,
+    CapacityLimiter,
+    CircuitBreaker,
+    CostPlugin,
+    DevelopmentLint,
+    Hedging,
+    HotKeys,
+    Metrics,
+    ThrottlePacing,
 )
 from dynamorm.streams import ChangeKind
 
@@ -274,3 +294,58 @@ def configured() -> DB:
     make: Callable[[], Config] = Presets.production
     with DB(make()) as db:
         return db
+
+
+class Mark:
+    """A field option."""
+
+
+class Slow(Plugin):
+    async def post_query(self, ctx: PluginContext, query: Operation, result: object) -> None: ...
+
+
+class Looking:
+    name = "looking"
+
+    def __init__(self) -> None:
+        self.ended: Callable[[Operation, BaseException | None], None] = lambda operation, error: None
+
+    @staticmethod
+    def observe(call: Call, reply: object) -> None: ...
+
+
+class Claiming:
+    options = (Mark,)
+
+
+@dataclass
+class Asking:
+    return_consumed_capacity: str = "TOTAL"
+
+
+def plugged(db: DB, plugins: list[Slow]) -> None:
+    db.use(Slow(), Looking(), Claiming(), Asking(), on_error="raise_after")
+    db.use(*plugins)
+    db.use(
+        Bulkhead(5), Cache(), CachingPlugin(object()), CapacityLimiter(requests=5, tables=(Payment, "x")), CircuitBreaker(),
+        CostPlugin(), DevelopmentLint(), Hedging(), HotKeys(), LoggingPlugin(None), Metrics(), MetricsPlugin(), ThrottlePacing(),
+        TracingPlugin(),
+    )  # fmt: skip
+    db.breaker.isolate("write")
+    db.breaker.reset()
+    db.breaker.listen(lambda change: change.after)
+
+
+@deadline(0.8)
+def bounded(db: DB, key: str) -> Payment | None:
+    return db.get(Payment, key)
+
+
+@deadline(0.8)
+async def bounded_there(db: AsyncDB, key: str) -> Payment | None:
+    async with deadline(0.5):
+        return await db.get(Payment, key)
+
+
+def called(db: DB) -> None:
+    assert_type(bounded(db, "p1"), "Payment | None")

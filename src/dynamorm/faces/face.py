@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Protocol, Self, TypeAlias
 
 from dynamorm.schema.other_ways import FACE, of_settings, teach
 
@@ -11,12 +11,146 @@ from ..arguments import check_choice
 from ..errors import ConfigError, InvalidUse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
     from types import ModuleType
 
     from dynamorm.config.settings import Config
 
     from ..session import Session
+
+    class _Operation(Protocol):
+        @property
+        def operation(self) -> Callable[..., Any]: ...
+
+    class _WriteRule(Protocol):
+        @property
+        def write_rule(self) -> Callable[..., Any]: ...
+
+    class _ReadRule(Protocol):
+        @property
+        def read_rule(self) -> Callable[..., Any]: ...
+
+    class _Finish(Protocol):
+        @property
+        def finish(self) -> Callable[..., Any]: ...
+
+    class _Field(Protocol):
+        @property
+        def field(self) -> Callable[..., Any]: ...
+
+    class _Model(Protocol):
+        @property
+        def model(self) -> Callable[..., Any]: ...
+
+    class _Around(Protocol):
+        @property
+        def around(self) -> Callable[..., Any]: ...
+
+    class _Admit(Protocol):
+        @property
+        def admit(self) -> Callable[..., Any]: ...
+
+    class _Observed(Protocol):
+        @property
+        def observed(self) -> Callable[..., Any]: ...
+
+    class _Retried(Protocol):
+        @property
+        def retried(self) -> Callable[..., Any]: ...
+
+    class _Observe(Protocol):
+        @property
+        def observe(self) -> Callable[..., Any]: ...
+
+    class _Began(Protocol):
+        @property
+        def began(self) -> Callable[..., Any]: ...
+
+    class _Ended(Protocol):
+        @property
+        def ended(self) -> Callable[..., Any]: ...
+
+    class _CallBegan(Protocol):
+        @property
+        def call_began(self) -> Callable[..., Any]: ...
+
+    class _CallEnded(Protocol):
+        @property
+        def call_ended(self) -> Callable[..., Any]: ...
+
+    class _Gauges(Protocol):
+        @property
+        def gauges(self) -> Callable[..., Any]: ...
+
+    class _Explained(Protocol):
+        @property
+        def explained(self) -> Callable[..., Any]: ...
+
+    class _Forked(Protocol):
+        @property
+        def forked(self) -> Callable[..., Any]: ...
+
+    class _Joined(Protocol):
+        @property
+        def joined(self) -> Callable[..., Any]: ...
+
+    class _PreQuery(Protocol):
+        @property
+        def pre_query(self) -> Callable[..., Any]: ...
+
+    class _PostQuery(Protocol):
+        @property
+        def post_query(self) -> Callable[..., Any]: ...
+
+    class _OnError(Protocol):
+        @property
+        def on_error(self) -> Callable[..., Any]: ...
+
+    class _Opened(Protocol):
+        @property
+        def opened(self) -> Callable[..., Any]: ...
+
+    class _Closed(Protocol):
+        @property
+        def closed(self) -> Callable[..., Any]: ...
+
+    class _Options(Protocol):
+        @property
+        def options(self) -> Collection[type[Any]]: ...
+
+    class _Asking(Protocol):
+        @property
+        def return_consumed_capacity(self) -> str | None: ...
+
+    AnyPlugin: TypeAlias = (
+        _Operation
+        | _WriteRule
+        | _ReadRule
+        | _Finish
+        | _Field
+        | _Model
+        | _Around
+        | _Admit
+        | _Observed
+        | _Retried
+        | _Observe
+        | _Began
+        | _Ended
+        | _CallBegan
+        | _CallEnded
+        | _Gauges
+        | _Explained
+        | _Forked
+        | _Joined
+        | _PreQuery
+        | _PostQuery
+        | _OnError
+        | _Opened
+        | _Closed
+        | _Options
+        | _Asking
+    )
+    """An object with any of the members of a plugin, for type checkers."""
 
 
 CO_VARKEYWORDS: Final = 0x08
@@ -57,7 +191,7 @@ class Face:
         """
         return self._session.plugins
 
-    def use(self, *plugins: Any, on_error: Literal["log", "raise_after"] = "log") -> None:
+    def use(self, *plugins: AnyPlugin, on_error: Literal["log", "raise_after"] = "log") -> None:
         """Register plugins, outermost first; to be called before the first call of the database.
 
         A plugin is an object with any of the members that `dynamorm.plugin` lists; `dynamorm.plugin.Plugin` is the simple one.

@@ -34,6 +34,7 @@ __all__ = [
     "CapacityLimiter",
     "CircuitBreaker",
     "CostPlugin",
+    "Dashboard",
     "DevelopmentLint",
     "Hedging",
     "HotKeys",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
+from difflib import get_close_matches
 from hashlib import blake2b
 from secrets import token_bytes
 from threading import Lock
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from dynamorm.arguments import check_count
+from dynamorm.arguments import check_count, type_given
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.plugin import OfOneProcess, attempt_class, partitions
 
@@ -179,9 +180,14 @@ class HotKeys(OfOneProcess):
     def top(self, count: int = 10, *, table: str | None = None) -> list[HotKey]:
         """The keys with the largest shares of their table's or index's traffic lately, the hottest first.
 
+        ``table`` is its name in DynamoDB, with the ``table_prefix``. Raises: ValidationError for what is no count and no text,
+        and for a slip of a table that was met.
+
         Example: ``db_hot.top(3, table="payments")``
         """
         check_count("count", count)
+        if table is not None:
+            self._check_table(table)
         now = self._clock()
         with self._lock:
             found = [
@@ -192,6 +198,18 @@ class HotKeys(OfOneProcess):
                 if one.all > one.over
             ]
         return sorted(found, key=lambda one: -one.share)[:count]
+
+    def _check_table(self, table: Any) -> None:
+        if not isinstance(table, str):
+            raise ValidationError(
+                f"table is the name of a table, db.tables.name_of(Model), not {type_given(table)}", field="table"
+            )
+        known = {name for name, _ in list(self._sketches)}
+        if table not in known:
+            near = get_close_matches(table, known, n=1, cutoff=0.75)
+            if near or any(name.endswith(table) for name in known):
+                meant = near[0] if near else next(name for name in known if name.endswith(table))
+                raise ValidationError(f"no request was for a table {table!r}: did you mean {meant!r}?", field="table")
 
     def hash_of(self, value: str | int | bytes) -> str:
         """The hash of a value of a partition key, as `HotKey` shows it.

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.errors import ConfigError
 from dynamorm.log import interrupts, logger
 
-from .alerts import Alerts, Callback, CostAlert
-from .alerts import Rule as Rule
+from .alerts import Alerts, Callback, CostAlert, Rule
 
 if TYPE_CHECKING:
     from .plugin import CostPlugin
+
+__all__ = ["Rule", "Watcher"]
 
 _CALLING: Final[ContextVar[Any]] = ContextVar("dynamorm_cost_alert", default=None)
 """The task in which the program is called, for what is done in there: it closes the database without being cancelled by that."""

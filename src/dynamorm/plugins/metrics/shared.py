@@ -28,7 +28,7 @@ class Shared:
         else:
             self.families = kept = Kept(bounds, more)
             registry.register(kept)
-        self.gauges = Gauges()
+        self.gauges: Gauges = Gauges()
         registry.register(self.gauges)
         self.durations: dict[tuple[Any, ...], Series] = {}
         self.counters: dict[tuple[str, str, str, str], Iterator[Any]] = {}
