@@ -24,7 +24,7 @@ from dynamorm.ops.writes.rules import check_rules
 from .codec.registry import Registry
 from .effects import Flow
 from .errors import ValidationError
-from .log import shielded
+from .log import FailureLog, shielded
 from .schema.overriding import override
 from .wire.channel import Channel, Clock, Server
 from .wire.clock import SkewClock
@@ -57,8 +57,20 @@ class Session(Context):
     """
 
     __slots__ = (
-        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_spares_tokens", "_views",
-        "_way", "life", "raising", "verbs",
+        "__weakref__",
+        "_around",
+        "_copies",
+        "_has_views",
+        "_plugins",
+        "_reading",
+        "_root",
+        "_spares_tokens",
+        "_views",
+        "_way",
+        "gauges",
+        "life",
+        "raising",
+        "verbs",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -91,6 +103,7 @@ class Session(Context):
         other._spares_tokens = self._spares_tokens
         other._views = self._views
         other._way = self._way
+        other.gauges = self.gauges
         other.life = self.life
         other.raising = self.raising
         other.verbs = self.verbs
@@ -117,6 +130,9 @@ class Session(Context):
         self._plugins = plugins
         self.notes: tuple[Callable[..., str | None], ...] = tuple(
             shielded(explained, name, "explained") for name, explained in named(plugins, "explained")
+        )
+        self.gauges: tuple[tuple[Callable[[], Any], FailureLog], ...] = tuple(
+            (gauges, FailureLog(name, "gauges")) for name, gauges in named(plugins, "gauges")
         )
         asking = _asking(plugins, spares_tokens=self._spares_tokens)
         self._around = (*(around for plugin in plugins for around in _arounds(plugin)), *asking)

@@ -81,7 +81,8 @@ class _Context:
 
 
 def test_the_margin_of_a_deadline_may_be_a_timedelta():
-    assert deadline.from_lambda(_Context(), timedelta(seconds=1))._seconds == pytest.approx(2.0)
+    with deadline.from_lambda(_Context(), timedelta(seconds=1)) as limit:
+        assert limit._seconds == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("given", [0, 51, True, 1.0, "5", None, pytest.param(HUGE, id="huge"), SECRET])

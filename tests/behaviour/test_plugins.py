@@ -552,7 +552,7 @@ def test_a_plugin_that_joined_is_told_of_the_end_also_without_an_opening(engine,
 
 
 def test_a_database_tells_its_plugins(plugged):
-    first, second = Diary(), Plugin()
+    first, second = Diary(), Diary("second")
     db = plugged(first, second)
     assert db.plugins == db.view(tenant="t1").plugins == (first, second)
 

@@ -258,10 +258,10 @@ def test_a_figure_of_ones_own_fails_alone(wrong):
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_ttl_func_that_fails_keeps_nothing(wrong, caplog):
-    assert CacheConfig(ttl_func=failing(wrong)).ttl_of(Payment) == 0.0
+    assert CacheConfig(ttl_func=failing(wrong)).ttl_of(Payment, set()) == 0.0
     assert "ttl_func failed for Payment" in caplog.text
     with pytest.raises(ConfigError, match="what ttl_func gives for Payment"):
-        CacheConfig(ttl_func=coroutine).ttl_of(Payment)
+        CacheConfig(ttl_func=coroutine).ttl_of(Payment, set())
 
 
 @pytest.mark.parametrize("wrong", WRONG)

@@ -20,7 +20,6 @@ from dynamorm.errors import (
     Unavailable,
     ValidationError,
 )
-from dynamorm.faces import gauges
 from dynamorm.plugins import Metrics
 from dynamorm.testing import EngineBackend, FaultServer, answers
 
@@ -300,7 +299,6 @@ def test_gauges_of_plugins(plugged, caplog):
         def gauges(self):
             raise RuntimeError
 
-    gauges._failures.cache_clear()
     db = plugged(Queue(), Broken())
     for _ in range(3):
         assert db.gauges()["queue_length"] == 3.0

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.log import FailureLog, interrupts, left
-from dynamorm.session import name_of
+from dynamorm.log import interrupts, left
 
 if TYPE_CHECKING:
+    from dynamorm.log import FailureLog
     from dynamorm.session import Session
 
 
@@ -30,10 +29,8 @@ def of(session: Session, driver: Any) -> dict[str, float]:
             "pool_connections_max": pool.max_connections,
         }
     found |= {"retry_tokens": channel.bucket.tokens, "clock_skew_seconds": channel.skew.skew}
-    for plugin in session.plugins:
-        gauges = getattr(plugin, "gauges", None)
-        if gauges is not None:
-            found |= _given(gauges, name_of(plugin))
+    for gauges, failed in session.gauges:
+        found |= _given(gauges, failed)
     return found
 
 
@@ -48,7 +45,7 @@ def reader_of(session: Session, driver: Any) -> Callable[[], dict[str, float]]:
     return read
 
 
-def _given(gauges: Any, name: str) -> Mapping[str, float]:
+def _given(gauges: Callable[[], Any], failed: FailureLog) -> Mapping[str, float]:
     """What a plugin gives. What fails is logged: the other numbers are good."""
     try:
         found = gauges()
@@ -57,11 +54,5 @@ def _given(gauges: Any, name: str) -> Mapping[str, float]:
     except BaseException as error:  # as above
         if interrupts(error):
             raise
-        _failures(name)(error)
+        failed(error)
         return {}
-
-
-@lru_cache(maxsize=256)
-def _failures(name: str) -> FailureLog:
-    """What names a plugin in the log once a minute, however often somebody looks."""
-    return FailureLog(name, "gauges")
