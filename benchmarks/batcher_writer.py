@@ -65,8 +65,13 @@ class Notes:
 
 
 def config(folder: Path, *, spool: bool) -> BatchConfig:
-    """The usual settings, with time enough to end."""
-    return BatchConfig(keep=False, close_timeout=600, spool_dir=folder / "spool" if spool else None)
+    """The usual settings, with time enough to end.
+
+    ``on_ambiguous="resend"``: what was killed within ``add`` is added again, with the same content. So nothing newer can be
+    overwritten by a late copy of its first request, and its key need not wait nine minutes for that.
+    """
+    directory = folder / "spool" if spool else None
+    return BatchConfig(keep=False, close_timeout=600, spool_dir=directory, on_ambiguous="resend")
 
 
 def with_threads(endpoint: str, numbers: list[int], folder: Path, notes: Notes, *, spool: bool) -> None:
