@@ -103,7 +103,8 @@ def test_by_model_verb_and_table(plugged, made, key):
         "": 1, f"{made}metrics-orders": 3, f"{made}metrics-payments": 3
     }  # fmt: skip
     assert {name: one.count for name, one in metrics.by_verb_and_model().items()} == {
-        ("create", "Payment"): 2, ("iterate", "Order"): 1, ("put", "Order"): 1, ("save", "Payment"): 1, ("transaction", ""): 1
+        ("create", "Payment"): 2, ("iterate", "Order"): 1, ("put", "Order"): 1, ("save", "Payment"): 1,
+        ("transact_get", ""): 1, ("transaction", "Order"): 1,
     }  # fmt: skip
     assert metrics.by_model()["Payment"].outcomes == {"ok": 2, "rejected": 1}
     assert metrics.by_model()["Payment"].percentile(0.99) > 0
