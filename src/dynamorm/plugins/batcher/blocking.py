@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
-from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, InvalidUse
+from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, InvalidUse, Unavailable
 
 from .config import BatchConfig
 from .pending import Pending
@@ -102,6 +102,11 @@ class Batcher:
         if spool is not None:
             try:
                 spool.sync(seq)
+            except Unavailable:
+                with self._changed:
+                    work.withdraw(seq)
+                    self._room.notify_all()
+                raise
             finally:
                 with self._changed:
                     work.queue.synced = spool.synced

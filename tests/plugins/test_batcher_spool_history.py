@@ -1,0 +1,150 @@
+"""What a spool knows of its own earlier writes: killed at whatever moment, the last write of each key is what stays."""
+
+import copy
+import random
+import shutil
+import threading
+from functools import partial
+
+import pytest
+
+from dynamorm import BatchConfig
+from tests.plugins.batcher_kit import Event, Payment, Service, outcome, scripted
+from tests.plugins.test_batcher_spool import files, replayed
+
+
+class Moments:
+    """Takes a picture of a service and of a spool around each request: as a process leaves them that is killed then."""
+
+    def __init__(self, service, directory, pictures):
+        self.service, self.directory, self.pictures = service, directory, pictures
+        self.taken = []
+        self.said = {}  # by key: what was added last
+        self.being_added = {}  # what a picture may have, or have not
+        self._lock = threading.RLock()
+
+    def __call__(self, request):
+        with self._lock:
+            self.take()
+            answer = self.service(request)
+            self.take()
+        return answer
+
+    def take(self):
+        with self._lock:  # nothing is applied meanwhile
+            place = self.pictures / f"{len(self.taken)}"
+            shutil.copytree(self.directory, place)
+            self.taken.append((place, copy.deepcopy(self.service.store), dict(self.said), dict(self.being_added)))
+
+    def adding(self, name, amount, add):
+        """Add, and take a picture."""
+        with self._lock:
+            self.being_added[name] = amount
+        future = add()
+        with self._lock:
+            self.said[name] = self.being_added.pop(name)
+        self.take()
+        return future
+
+
+def expected(store):
+    """What is stored, by table and key: the amount."""
+    return {
+        (table, item["id"]["S"]): int(item["amount"]["N"])
+        for table, items in store.tables.items()
+        for item in items.values()
+    }
+
+
+def reopened(kind, picture, config, *, change=lambda service: None):
+    """A database over a service that is as in a picture, and what a batcher on the spool of it finds."""
+    directory, store, *_ = picture
+    service = Service()
+    service.store = copy.deepcopy(store)
+    change(service)
+    here = scripted(kind, service)
+    try:
+        result = replayed(here, BatchConfig(spool_dir=directory, **config))
+    finally:
+        here.db.close()
+    return service, result
+
+
+def kinds(result):
+    return (result.failed, result.unknown, result.superseded, result.kept)
+
+
+def run(kind, directory, pictures, steps, **settings):
+    """Do these steps with a batcher, and give the pictures."""
+    service = Service()
+    moments = Moments(service, directory, pictures)
+    here = scripted(kind, moments)
+    objects = {}
+    try:
+        with here.db.new_batcher(BatchConfig(parallelism=1, spool_dir=directory, **settings)) as batcher:
+            futures = []
+            for number, (what, name) in enumerate(steps, 1):
+                if what == "wait":
+                    batcher.flush(timeout=20)
+                    continue
+                table, amount = "events" if what in ("put", "delete") else "payments", number
+                if what == "put":
+                    add = partial(batcher.add, Event(id=name, amount=number))
+                elif what == "save":
+                    payment = objects.setdefault(name, Payment(id=name))
+                    payment.amount = number
+                    add = partial(batcher.add, payment)
+                else:
+                    amount = None
+                    objects.pop(name, None)
+                    add = partial(batcher.delete, Event if what == "delete" else Payment, name)
+                futures.append(moments.adding((table, name), amount, add))
+            batcher.flush(timeout=20)
+            for future in futures:
+                outcome(here.db, future)
+    finally:
+        here.db.close()
+    return moments.taken
+
+
+def check(kind, taken, config):
+    """At whatever moment the process is killed: what was added last is stored, and nobody is said to have come between."""
+    for number, picture in enumerate(taken):
+        service, result = reopened(kind, picture, config)
+        stored = expected(service.store)
+        assert not any(kinds(result)), (number, kinds(result))
+        said, being_added = picture[2:]
+        for name in said.keys() | being_added.keys() | stored.keys():
+            assert stored.get(name) in (said.get(name), being_added.get(name, said.get(name))), (number, name)
+        assert files(picture[0]) == []
+
+
+CASES = {
+    "a new object, changed and added again": [("save", "k"), ("save", "k")],
+    "three times": [("save", "k"), ("save", "k"), ("save", "k")],
+    "one that has ended, and another": [("save", "k"), ("wait", ""), ("save", "k")],
+    "a version, and a delete by key": [("save", "k"), ("remove", "k")],
+    "a version that has ended, and a delete by key": [("save", "k"), ("wait", ""), ("remove", "k")],
+    "a version, a delete, a new one": [("save", "k"), ("remove", "k"), ("wait", ""), ("save", "k")],
+    "others that have ended": [("put", "k"), ("wait", ""), ("put", "k")],
+    "a delete of what has ended": [("put", "k"), ("wait", ""), ("delete", "k")],
+    "put, delete, put": [("put", "k"), ("delete", "k"), ("put", "k")],
+    "put, delete, put and delete": [("put", "k"), ("wait", ""), ("delete", "k"), ("put", "k"), ("delete", "k")],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_kill_between_any_two_requests(face_kind, tmp_path, case):
+    taken = run(face_kind, tmp_path / "spool", tmp_path, CASES[case], max_wait=0.01)
+    assert len(taken) >= 4
+    check(face_kind, taken, {"max_wait": 0.01})
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("seed", range(12))
+def test_random_writes_and_a_kill_at_any_moment(face_kind, tmp_path, seed):
+    dice = random.Random(seed)
+    whats = [("put", "a"), ("put", "b"), ("delete", "a"), ("save", "c"), ("save", "d"), ("remove", "c"), ("wait", "")]
+    steps = [dice.choice(whats) for _ in range(14)]
+    taken = run(face_kind, tmp_path / "spool", tmp_path, steps, max_wait=dice.choice([0.0, 0.01]))
+    check(face_kind, taken, {"max_wait": 0.01})
