@@ -148,3 +148,82 @@ def test_random_writes_and_a_kill_at_any_moment(face_kind, tmp_path, seed):
     steps = [dice.choice(whats) for _ in range(14)]
     taken = run(face_kind, tmp_path / "spool", tmp_path, steps, max_wait=dice.choice([0.0, 0.01]))
     check(face_kind, taken, {"max_wait": 0.01})
+
+
+def put_by_somebody(service):
+    """Somebody else puts an item, without a token."""
+    for table, name in (("events", "a"), ("payments", "c")):
+        if service.store.item(table, name) is not None:
+            service.store.seed(table, id=name, amount=-1, version=77)
+
+
+def changed_by_somebody(service):
+    """Somebody else changes an attribute, and leaves the tokens as they are."""
+    item = service.store.item("events", "a")
+    if item is not None:
+        item["note"] = {"S": "new"}
+        item["amount"] = {"N": "-1"}
+
+
+@pytest.mark.parametrize("change", [put_by_somebody, changed_by_somebody])
+@pytest.mark.parametrize("case", ["others that have ended", "put, delete, put and delete", "random"])
+def test_what_somebody_else_has_written_is_never_overwritten(face_kind, tmp_path, case, change):
+    steps = {
+        "random": [
+            ("put", "a"),
+            ("save", "c"),
+            ("put", "a"),
+            ("wait", ""),
+            ("save", "c"),
+            ("delete", "a"),
+            ("put", "a"),
+        ]
+    }.get(case) or [(what, "a") for what, _ in CASES[case]]
+    taken = run(face_kind, tmp_path / "spool", tmp_path, steps, max_wait=0.0)
+    told = 0
+    for number, picture in enumerate(taken):
+        before = expected(picture[1])
+        service, result = reopened(face_kind, picture, {}, change=change)
+        after = expected(service.store)
+        names = {("events", "a")} if change is changed_by_somebody else {("events", "a"), ("payments", "c")}
+        assert {after.get(name) for name in names & before.keys()} <= {-1}, number
+        assert not (result.failed or result.unknown or result.kept), number
+        told += len(result.superseded)
+    assert told
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_kill_within_the_replay(face_kind, tmp_path, case):
+    """A replay that is killed is taken up by the next one, wherever it was."""
+    taken = run(face_kind, tmp_path / "spool", tmp_path, CASES[case], max_wait=5)
+    directory, store, *rest = next(one for one in reversed(taken) if not one[1].changes or one is taken[0])
+    service = Service()
+    service.store = copy.deepcopy(store)
+    (tmp_path / "again").mkdir()
+    moments = Moments(service, directory, tmp_path / "again")
+    moments.said, moments.being_added = rest
+    here = scripted(face_kind, moments)
+    replayed(here, BatchConfig(spool_dir=directory))
+    here.db.close()
+    assert moments.taken
+    check(face_kind, moments.taken, {})
+
+
+@pytest.mark.parametrize("case", ["a version, and a delete by key", "put, delete, put"])
+def test_a_power_cut_within_the_last_record(face_kind, tmp_path, case):
+    """What is torn at the end is what nobody was told of: that sending had begun, that items had ended, an add that waits."""
+    taken = run(face_kind, tmp_path / "spool", tmp_path, CASES[case], max_wait=0.01)
+    torn = 0
+    for directory, store, said, being_added in taken:
+        for path in files(directory)[-1:]:
+            data = path.read_bytes()
+            last = data[:-1].rfind(b"\n") + 1
+            if data[last + 9 : last + 10] not in (b"S", b"E"):
+                continue
+            for number, cut in enumerate({last, last + 4, len(data) - 1}):
+                place = directory.with_name(f"{directory.name}-torn-{number}")
+                shutil.copytree(directory, place)
+                (place / path.name).write_bytes(data[:cut])
+                check(face_kind, [(place, store, said, being_added)], {})
+                torn += 1
+    assert torn
