@@ -21,7 +21,7 @@ from dynamorm.errors import (
 from dynamorm.plugin import ReadRule, WriteRule
 from dynamorm.testing import failure
 from dynamorm.wire import retry
-from tests.plugins.batcher_kit import Event, Payment, Service, error_of, outcome, scripted
+from tests.plugins.batcher_kit import Event, Payment, error_of, outcome, scripted
 from tests.plugins.test_batcher_spool import config, crashed, directory, files, replayed
 
 __all__ = ["config", "directory"]

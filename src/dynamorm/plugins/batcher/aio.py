@@ -51,7 +51,7 @@ class AsyncBatcher:
 
     @property
     def replayed(self) -> BatchResult:
-        """What became of the items that the spool had kept of a process that crashed. `close` counts them too.
+        """What became of the items that the spool had kept from before. `close` counts them too.
 
         It is known once the batcher was entered, or the first item was added.
 
@@ -276,8 +276,8 @@ class AsyncBatcher:
     async def close(self, timeout: float | timedelta | None = None) -> BatchResult:
         """Write what is left, for up to ``timeout`` seconds (None: ``close_timeout`` of the `BatchConfig`), and account for all.
 
-        What was not sent by then has failed, with `BatcherClosed`, and never will be; what has no answer is unknown. The
-        second call returns the same result.
+        What was not sent by then has failed, with `BatcherClosed`, and never will be; with a spool it is kept there, for the next
+        batcher (`Spooled`). What has no answer is unknown. The second call returns the same result.
 
         Example: ``result = await batcher.close(); assert result.ok``
         """
