@@ -9,8 +9,11 @@ from functools import partial
 import pytest
 
 from dynamorm import BatchConfig
+from dynamorm.plugins.batcher.spool import Spool
 from tests.plugins.batcher_kit import Event, Payment, Service, outcome, scripted
-from tests.plugins.test_batcher_spool import files, replayed
+from tests.plugins.test_batcher_spool import applied, crashed, directory, files, replayed
+
+__all__ = ["directory"]
 
 
 class Moments:
@@ -94,6 +97,8 @@ def run(kind, directory, pictures, steps, **settings):
                     payment = objects.setdefault(name, Payment(id=name))
                     payment.amount = number
                     add = partial(batcher.add, payment)
+                elif what == "drop":
+                    amount, add = None, partial(batcher.delete, objects[name])
                 else:
                     amount = None
                     objects.pop(name, None)
@@ -120,6 +125,14 @@ def check(kind, taken, config):
 
 
 CASES = {
+    "a loaded object, deleted and added again": [
+        ("save", "k"),
+        ("wait", ""),
+        ("save", "k"),
+        ("drop", "k"),
+        ("save", "k"),
+        ("save", "k"),
+    ],
     "a new object, changed and added again": [("save", "k"), ("save", "k")],
     "three times": [("save", "k"), ("save", "k"), ("save", "k")],
     "one that has ended, and another": [("save", "k"), ("wait", ""), ("save", "k")],
@@ -214,16 +227,48 @@ def test_a_power_cut_within_the_last_record(face_kind, tmp_path, case):
     """What is torn at the end is what nobody was told of: that sending had begun, that items had ended, an add that waits."""
     taken = run(face_kind, tmp_path / "spool", tmp_path, CASES[case], max_wait=0.01)
     torn = 0
-    for directory, store, said, being_added in taken:
-        for path in files(directory)[-1:]:
+    for left, store, said, being_added in taken:
+        for path in files(left)[-1:]:
             data = path.read_bytes()
             last = data[:-1].rfind(b"\n") + 1
             if data[last + 9 : last + 10] not in (b"S", b"E"):
                 continue
             for number, cut in enumerate({last, last + 4, len(data) - 1}):
-                place = directory.with_name(f"{directory.name}-torn-{number}")
-                shutil.copytree(directory, place)
+                place = left.with_name(f"{left.name}-torn-{number}")
+                shutil.copytree(left, place)
                 (place / path.name).write_bytes(data[:cut])
                 check(face_kind, [(place, store, said, being_added)], {})
                 torn += 1
     assert torn
+
+
+def test_what_a_later_write_has_replaced_is_not_written_again(here, service, directory):
+    """All were applied, and none was noted as ended: nothing is written, not even for a moment."""
+
+    def work(items):
+        return [items.put(Event(id="a", amount=1)), items.delete(Event, ("a",), {}), items.put(Event(id="a", amount=3))]
+
+    made = crashed(here, directory, work, begun=[0, 1, 2])
+    applied(here, service, made[2:])
+    changes = len(service.store.changes)
+    result = replayed(here, BatchConfig(spool_dir=directory))
+    assert (result.count, result.ok) == (3, True)
+    assert len(service.store.changes) == changes
+    assert service.stored()["a"]["amount"] == {"N": "3"}
+
+
+def test_what_has_ended_in_a_file_behind_one_that_stays_is_not_forgotten(directory, monkeypatch):
+    """A file tells of the items of those before it: it may go only when they may."""
+    monkeypatch.setattr("dynamorm.plugins.batcher.spool._SEGMENT", 100)
+    spool = Spool(directory, None)
+    stays, ends = spool.add(b"stays" * 10), spool.add(b"ends" * 10)
+    spool.sync(ends)
+    spool.end([ends])  # in the next file
+    last = spool.add(b"ends too" * 10)
+    spool.sync(last)
+    spool.end([last])
+    spool.abandon()
+    for _ in range(4):
+        again = Spool(directory, None)
+        assert list(again.left) == [stays]
+        again.abandon()

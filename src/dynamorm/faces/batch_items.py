@@ -95,6 +95,11 @@ class BatchItems:
 
         return flow
 
+    @staticmethod
+    def catch_up(item: BatchItem) -> None:
+        """Let an item that is added now go on from what its object was brought up to since it was encoded."""
+        batch_items.catch_up(item)
+
     def record(self, item: BatchItem) -> bytes:
         """What a spool keeps of an item."""
         return batch_record.record(item, self._session.scope)

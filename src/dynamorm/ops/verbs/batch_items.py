@@ -276,8 +276,19 @@ def _follow(item: BatchItem) -> None:
     before, item.follows = item.follows, None
     if before is None or item.copy is None or before.state != WRITTEN or before.item is not item.item:
         return
+    _go_on(item)
+
+
+def catch_up(item: BatchItem) -> None:
+    """The same for a write of the object that has ended in another thread while this item was encoded."""
+    if item.verb and item.copy is not None and item.plan.codec.loaded(item.item) != item.loaded:
+        _go_on(item)
+
+
+def _go_on(item: BatchItem) -> None:
     codec, version = item.plan.codec, item.plan.version
-    codec.mark(item.copy, codec.loaded(item.item))
+    item.loaded = codec.loaded(item.item)
+    codec.mark(item.copy, item.loaded)
     if version is not None:
         setattr(item.copy, version.name, getattr(item.item, version.name))
 

@@ -59,6 +59,10 @@ class Items(Protocol):
         """The flow that sends items."""
         ...
 
+    def catch_up(self, item: Any) -> None:
+        """Let an item that is added now go on from what its object was brought up to since it was encoded."""
+        ...
+
     def record(self, item: Any) -> bytes:
         """What a spool keeps of an item."""
         ...
@@ -122,6 +126,7 @@ class Work:
     def add(self, item: Item, future: Any, left: float | None) -> tuple[bool, int]:
         """Take an item in, where there is a place: whether who sends should look, and its number in the spool."""
         seq = 0
+        self.items.catch_up(item)
         if self.spool is not None:
             item.follows = self.queue.before(item)
             seq = self.spool.add(self.items.record(item))
