@@ -44,6 +44,7 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
+from dynamorm.faces.batch_items import BatchItems
 from dynamorm.plugin import WriteRule
 from dynamorm.testing import EngineBackend, FaultServer, answers, failure
 from tests.plugins.batcher_kit import Event, Payment, error_of, one, outcome, wait_until
@@ -814,3 +815,15 @@ def test_a_callback_that_exits_says_nothing_of_other_items(here, service):
         assert [outcome(here.db, future).id for future in futures] == [f"e{number}" for number in range(5)]
         result = batcher.close()
     assert (result.count, result.unknown) == (5, [])
+
+
+def test_an_object_whose_first_write_ends_while_it_is_added_again(here):
+    """Another thread has brought it up to date, between the moment it was encoded and its place in the queue."""
+    items = BatchItems(here.session)
+    payment = Payment(id="p1", amount=1)
+    item = items.put(payment)
+    here.db.create(payment)
+    items.catch_up(item)
+    here.driver.run(items.send([item]))
+    assert item.error is None
+    assert here.db.require(Payment, "p1").version == payment.version == 0

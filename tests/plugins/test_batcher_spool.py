@@ -51,6 +51,7 @@ def crashed(here, directory, work, *, begun=(), ended=()):
     items = BatchItems(here.session)
     items.spooled(())
     spool = Spool(directory, None)
+    items.proven, items.secret = True, spool.secret
     made = work(items)
     seqs = [spool.add(items.record(item)) for item in made]
     spool.sync(seqs[-1])
@@ -203,11 +204,64 @@ def test_a_disk_that_is_full_refuses_and_loses_nothing(here, service, config, di
         with pytest.raises(Unavailable, match="No space left") as refused:
             batcher.add(Event(id="e2"))
     assert refused.value.outcome is Outcome.NOT_APPLIED
+    outcome(here.db, batcher.add(Event(id="e3")))  # there is room again
+    assert [event.id for event in batcher.close().written] == ["e1", "e3"]
+    assert set(service.stored()) == {"e1", "e3"}
+
+
+class Full:
+    """A disk that is full from some moment on: a file grows up to a size, and no further."""
+
+    def __init__(self, monkeypatch):
+        self.room = None
+        self._write = os.write
+        monkeypatch.setattr(os, "write", self)
+
+    def __call__(self, fd, data):
+        if self.room is None:
+            return self._write(fd, data)
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        data = bytes(data)[: self.room]
+        self.room -= len(data)
+        return self._write(fd, data)
+
+
+@pytest.mark.parametrize("room", [0, 40])
+def test_an_add_that_a_full_disk_refuses_leaves_what_it_was_joined_to(here, service, directory, monkeypatch, room):
+    config = BatchConfig(parallelism=1, max_wait=30, spool_dir=directory)
+    batcher = here.db.new_batcher(config)
+    first = batcher.add(Event(id="e1", amount=1))
+    other = batcher.add(Event(id="e2"))
+    with monkeypatch.context() as broken:
+        disk = Full(broken)
+        disk.room = room
+        for name in ("e1", "e3"):
+            with pytest.raises(Unavailable, match="No space left"):
+                batcher.add(Event(id=name, amount=2))
+        assert batcher.flush(timeout=10)
+        assert [outcome(here.db, future).amount for future in (first, other)] == [1, 0]
+    result = batcher.close()
+    assert (result.count, result.ok) == (2, True)
+    assert {name: item["amount"]["N"] for name, item in service.stored().items()} == {"e1": "1", "e2": "0"}
+    assert files(directory) == []  # what has ended was written down when there was room
+
+
+def test_what_a_full_disk_refused_is_not_in_the_spool(here, directory, monkeypatch):
+    spool = Spool(directory, None)
+    spool.sync(spool.add(b"first"))
+    disk = Full(monkeypatch)
+    disk.room = 25
     with pytest.raises(Unavailable):
-        batcher.add(Event(id="e3"))
-    result = batcher.close(timeout=0.1)
-    assert [event.id for event in result.written] == ["e1"]
-    assert set(service.stored()) == {"e1"}
+        spool.sync(spool.add(b"second" * 10))
+    spool.begin([1])
+    disk.room = None
+    third = spool.add(b"third")
+    spool.sync(third)
+    spool.abandon()
+    again = Spool(directory, None)
+    assert (again.left, again.begun) == ({1: b"first", third: b"third"}, {1})
+    again.close()
 
 
 def test_a_directory_that_cannot_be(here, tmp_path):
@@ -379,7 +433,7 @@ def test_a_service_that_cannot_be_asked_leaves_the_spool_as_it_is(here, service,
 
 def test_what_has_no_answer_stays_in_the_spool(here, service, config, directory):
     crashed(here, directory, lambda items: [items.put(Event(id="e1"))])
-    service.fault = lambda _: "lost"
+    service.fault = lambda turn: "lost" if turn else None  # it looks, and then writes
     result = replayed(here, config)
     assert [type(one.error) for one in result.unknown] == [OutcomeUnknown]
     assert files(directory)
@@ -416,8 +470,10 @@ def test_a_model_that_the_program_lacks_is_named(here, service, config, director
         id: Attr[str] = partition_key()
 
     crashed(here, directory, lambda items: [items.put(Local(id="e1"))])
-    with pytest.raises(ConfigError, match=r"Local.*spool_models"), here.db.new_batcher(config):
-        pass
+    (kept,) = replayed(here, config).kept
+    assert "Local" in kept.error.message
+    assert "spool_models" in kept.error.message
+    assert kept.item == ("Local", "e1")
     known = BatchConfig(parallelism=1, spool_dir=directory, spool_models=(Local,))
     assert replayed(here, known).count == 1
 
@@ -425,28 +481,22 @@ def test_a_model_that_the_program_lacks_is_named(here, service, config, director
 def test_another_table_is_refused(face_kind, here, config, directory):
     crashed(here, directory, lambda items: [items.put(Event(id="e1"))])
     other = scripted(face_kind, Service(), table_prefix="other-")
-    with pytest.raises(ConfigError, match="table_prefix"), other.db.new_batcher(config):
-        pass
+    (kept,) = replayed(other, config).kept
+    assert "table_prefix" in kept.error.message
     other.db.close()
+    assert replayed(here, config).count == 1
 
 
-def test_what_is_no_record_is_refused(here, config, directory):
+def test_what_is_no_record_is_kept_and_named(here, service, config, directory):
     spool = Spool(directory, None)
     spool.sync(spool.add(b"nonsense"))
     spool.abandon()
-    with pytest.raises(IntegrityError), here.db.new_batcher(config):
-        pass
-
-
-def test_an_item_closed_unsent_is_not_sent_by_the_next_process(here, service, directory):
-    """It has failed, and was told so: NOT_APPLIED stays true."""
-    service.fault = lambda turn: "lost" if turn == 0 else None
-    batcher = here.db.new_batcher(BatchConfig(parallelism=1, max_wait=0.01, spool_dir=directory))
-    outcome(here.db, batcher.add(Event(id="e1", amount=1)))
-    held = batcher.add(Event(id="e1", amount=2))  # a copy of the first may come late
-    batcher.close(timeout=0.05)
-    assert error_of(here.db, held).outcome is Outcome.NOT_APPLIED
-    assert replayed(here, BatchConfig(spool_dir=directory)).count == 0
+    crashed(here, directory, lambda items: [items.put(Event(id="e1"))])
+    result = replayed(here, config)
+    assert [event.id for event in result.written] == ["e1"]
+    (kept,) = result.kept
+    assert str(files(directory)[0]) in kept.error.message
+    assert isinstance(kept.error.__cause__, IntegrityError)
 
 
 # ------------------------------------------------------------------------------------------------------------- kill -9

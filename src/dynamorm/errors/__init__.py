@@ -20,6 +20,7 @@ They split by what a payment may do next::
     │   ├── BatcherClosed, Superseded
     │   └── ClientError (TokenUsed)             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
+    ├── Spooled                     not written now: the next batcher of the spool writes it
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
     └── IntegrityError (ChecksumMismatch, MalformedResponse, TamperedCursor)    the answer, or a cursor, cannot be believed
@@ -49,6 +50,7 @@ from .doubtful import IntegrityError as IntegrityError
 from .doubtful import MalformedResponse as MalformedResponse
 from .doubtful import OutcomeUnknown as OutcomeUnknown
 from .doubtful import PluginError as PluginError
+from .doubtful import Spooled as Spooled
 from .doubtful import TamperedCursor as TamperedCursor
 from .rejected import AccessDenied as AccessDenied
 from .rejected import BatcherClosed as BatcherClosed

@@ -67,6 +67,20 @@ class OutcomeUnknown(DynamORMError):
         ) from self
 
 
+class Spooled(DynamORMError):
+    """An item of a batcher was not written now, and is kept in its spool: the next batcher of that directory writes it.
+
+    For what is no word of the service on this item: it cannot be reached, the time is over, the batcher or the database was
+    closed, a rule has failed. That is the ``__cause__``. Do not add the item again. The outcome is UNKNOWN, for it will
+    be written later, unless somebody else has written it by then.
+
+    Example: ``except Spooled: return 202``
+    """
+
+    code = "ErrSpooled"
+    outcome = Outcome.UNKNOWN
+
+
 class DeadlineExceeded(DynamORMError):
     """The operation ran out of time before anything could have been applied."""
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
-from dynamorm.ops.verbs import batch_items, batch_replay
+from dynamorm.ops.verbs import batch_items, batch_record, batch_replay
 from dynamorm.ops.verbs.batch_items import BatchItem
+from dynamorm.ops.verbs.batch_proof import Proof
+from dynamorm.ops.verbs.batch_record import Known
 from dynamorm.ops.verbs.batch_write import MAX_BYTES
 from dynamorm.ops.writes.write import LATEST
 from dynamorm.wire.deadlines import USE, lift, remaining
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
 class BatchItems:
     """Makes the items of a batcher, sends them, and settles those of a process that crashed.
 
-    ``proven``: what is stored must tell by a token whose write it is, as a spool needs it. ``models`` are classes that are
-    found by the name in a spool though no module of the program has them. ``database`` says in a spool where its items belong.
+    ``proven``: what is stored must tell by a token whose write it is, as a spool needs it, whose ``secret`` proves that it is
+    its own. ``models`` are classes that are found by the name in a spool though no module of the program has them. ``database``
+    says in a spool where its items belong.
 
     ``max_bytes`` is the size of a request. ``latest`` are the seconds for which a copy of a request may come late.
     """
@@ -42,6 +45,7 @@ class BatchItems:
         self._plans: dict[type, Any] = {}
         self.proven: bool = False
         self.database: str = ""
+        self.secret: bytes = b""
         self.models: tuple[type[Any], ...] = ()
 
     @property
@@ -51,11 +55,14 @@ class BatchItems:
 
     def put(self, obj: Any) -> BatchItem:
         """The item of an object to store, as it is now. Raises: ValidationError, ModelError."""
-        return self._meant(batch_items.put(self._session, self._plans, obj, proven=self.proven))
+        return self._meant(batch_items.put(self._session, self._plans, obj, proof=self._proof()))
 
     def delete(self, subject: Any, key: tuple[Any, ...], parts: Mapping[str, Any]) -> BatchItem:
         """The item of an object, or of a model and a key, to delete. Raises: ValidationError, ModelError."""
-        return self._meant(batch_items.delete(self._session, subject, key, parts, proven=self.proven))
+        return self._meant(batch_items.delete(self._session, subject, key, parts, proof=self._proof()))
+
+    def _proof(self) -> Proof | None:
+        return Proof(self.secret) if self.proven else None
 
     @staticmethod
     def _meant(item: BatchItem) -> BatchItem:
@@ -104,13 +111,30 @@ class BatchItems:
         self.database = self._session.config.identity().lasting("a spool")
         self.proven, self.models = True, models
 
+    @staticmethod
+    def catch_up(item: BatchItem) -> None:
+        """Let an item that is added now go on from what its object was brought up to since it was encoded."""
+        batch_items.catch_up(item)
+
     def record(self, item: BatchItem) -> bytes:
         """What a spool keeps of an item."""
-        return batch_replay.record(item, self.database)
+        return batch_record.record(item, self._session.scope, self.database)
 
-    def revive(self, data: bytes) -> BatchItem:
-        """The item of a record. Raises: IntegrityError, ConfigError, ValidationError."""
-        return batch_replay.revive(self._session, data, self._model, self.database)
+    def known(self, data: bytes) -> Known:
+        """What a record tells of its item without its model. Raises: IntegrityError."""
+        return batch_record.known(data, self._session.scope)
+
+    def check_home(self, known: Known) -> None:
+        """Refuse an item of another database. Raises: ConfigError."""
+        if known.database != self.database:
+            raise ConfigError(
+                f"the spool holds items for the database {known.database}, and this one is {self.database}: open the database of"
+                " the process that wrote the spool (endpoint, Region and account), or give this one a spool_dir of its own"
+            )
+
+    def revive(self, data: bytes) -> Flow[BatchItem]:
+        """The flow that gives the item of a record. Raises: IntegrityError, ConfigError, ValidationError; what rules raise."""
+        return batch_record.revive(self._session, data, self._model)
 
     def _model(self, module: str, name: str) -> type[Any]:
         """A class by its name: nothing is imported, for what a file says must not decide what is run."""
@@ -128,5 +152,7 @@ class BatchItems:
         return found
 
     def replay(self, item: BatchItem, kin: Sequence[BatchItem]) -> Flow[None]:
-        """Settle an item that a process had added before it crashed; ``kin`` are all those of its key."""
-        return batch_replay.replay(self._session, item, kin, self._verb(item) if item.verb else None)
+        """Settle an item that a process had added before it crashed; ``kin`` are all those of its key, in their order."""
+        return batch_replay.replay(
+            self._session, Proof(self.secret), item, kin, self._verb(item) if item.verb else None
+        )

@@ -63,11 +63,11 @@ class AsyncShipped(AsyncMany):
     def new_batcher(self, config: BatchConfig | None = None) -> AsyncBatcher:
         """A batcher: what is added to it one by one is written in requests of many, and each item's end is told by a future.
 
-        With a spool, what a process that crashed has left there is settled before anything new is sent. Of a view, it
-        writes within the view's scope.
+        With a spool, what was left there is settled before anything new is sent; what cannot be is in ``replayed.kept``. Of a
+        view, it writes within the view's scope, and what was added within it.
 
-        Raises: ConfigError for a spool that another process has, or whose models the program lacks; IntegrityError, naming
-        the file, for a spool that is damaged; what the service answers while a spool is settled, which stays as it is.
+        Raises: ConfigError for a spool that another process has; IntegrityError, naming the file, for a spool that is
+        damaged; what the service answers while a spool is settled, which stays as it is.
 
         Example: ``async with db.new_batcher(BatchConfig(max_wait=0.1)) as batcher: fill(batcher)``
         """

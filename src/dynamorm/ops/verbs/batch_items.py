@@ -38,6 +38,8 @@ from .save import save_write
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
 
+    from .batch_proof import Proof
+
 _SPOOL: Final = "a spool can tell after a crash what became of a write only by the token that it stores in the item"
 
 
@@ -48,6 +50,9 @@ class BatchItem(Entry):
     was added, for a verb of its own. ``token`` is stored with the item, where anything is. ``variables`` are the context
     variables of who added it. ``follows`` is the item of the same key that was added before. ``on_end`` is called once,
     when it has ended. ``doubt``: a copy of its request may still come late. ``sent``: another process had begun to send it.
+
+    ``goes_on`` is, of an item of a spool, the token of the write of the same object that was added before it;
+    ``after_delete``: that was a delete.
     """
 
     verb: str = ""
@@ -56,6 +61,8 @@ class BatchItem(Entry):
     loaded: bytes | None = None
     variables: Variables | None = None
     follows: BatchItem | None = None
+    goes_on: bytes = b""
+    after_delete: bool = False
     on_end: Callable[[BatchItem], None] | None = None
     result: Any = None
     sent: bool = False
@@ -91,29 +98,30 @@ class BatchItem(Entry):
         self.ended()
 
 
-def put(context: Context, plans: dict[type, ModelRequests], obj: Any, *, proven: bool) -> BatchItem:
+def put(context: Context, plans: dict[type, ModelRequests], obj: Any, *, proof: Proof | None) -> BatchItem:
     """The item of an object to store, as it is now. ``plans`` are those of models that a batch can write.
 
-    ``proven``: what is stored must tell whether it is of this put.
+    ``proof``: what is stored must tell by it whether it is of this put.
 
     Raises: ValidationError for what cannot be stored; ModelError.
     """
     kind = type(obj)
     verb = "" if kind in plans else way_of_puts(context, plans, kind)
     if not verb:
-        share = Share(context, 1, plans=plans, proven=proven)
+        share = Share(context, 1, plans=plans, proven=proof is not None)
         try:
             item = put_entry(share, obj, BatchItem)
         except NotInABatch:
             verb = "put"
         else:
             plan = item.plan
-            if proven:
+            if proof is not None:
                 check_proof(plan)
                 item.token = plan.codec.ring(item.content)[:TOKEN]
+                item.content = proof.marked(item.content, item.token, plan.table)
             item.loaded = plan.codec.loaded(obj)
             return item
-    return _put_alone(context, obj, verb, proven=proven)
+    return _put_alone(context, obj, verb, proof=proof)
 
 
 def way_of_puts(context: Context, plans: dict[type, ModelRequests], kind: type) -> str:
@@ -131,10 +139,10 @@ def way_of_puts(context: Context, plans: dict[type, ModelRequests], kind: type) 
     return ""
 
 
-def _put_alone(context: Context, obj: Any, verb: str, *, proven: bool) -> BatchItem:
+def _put_alone(context: Context, obj: Any, verb: str, *, proof: Proof | None) -> BatchItem:
     plan = context.plan(type(obj))
     codec = plan.codec
-    if proven:
+    if proof is not None:
         check_proof(plan, alone=True)
     content = codec.item_bytes(codec.encode_whole(obj))  # says what is wrong, whatever a rule waits for
     copied = _copied(plan, obj)
@@ -142,13 +150,13 @@ def _put_alone(context: Context, obj: Any, verb: str, *, proven: bool) -> BatchI
     _tried(context, (lambda of: save_write(of, copied)) if verb == "save" else lambda of: put_write(of, copied, condition=None))  # fmt: skip
     item = BatchItem(obj, plan, "Put", key, content, (plan.table, key), verb=verb, copy=copied)
     item.loaded = codec.loaded(copied)
-    if proven:
-        item.token = context.random_bytes(2 * TOKEN)
+    if proof is not None:
+        item.token = proof.token(context.random_bytes(2 * TOKEN), plan.table, item.key)
     return item
 
 
 def delete(
-    context: Context, subject: Any, key: tuple[Any, ...], parts: Mapping[str, Any], *, proven: bool
+    context: Context, subject: Any, key: tuple[Any, ...], parts: Mapping[str, Any], *, proof: Proof | None
 ) -> BatchItem:
     """The item of an object, or of a model and a key, to delete. Raises: ValidationError; ModelError."""
     by_key = isinstance(subject, type)
@@ -164,7 +172,7 @@ def delete(
         or (loaded is not None and plan.version is not None)
         or (loaded is None and bool(tags_of(plan.codec.schema)))
     )
-    if proven:
+    if proof is not None:
         check_proof(plan, alone=alone)
     given: Any = subject
     if by_key:
@@ -182,8 +190,8 @@ def delete(
     item = BatchItem(given, plan, "Delete", json, json, (plan.table, json), verb="delete", copy=copied, loaded=loaded)
     what, rest = target_of(item)
     _tried(context, lambda of: delete_write(of, what, rest, {}, condition=None, must_exist=False))
-    if proven:
-        item.token = context.random_bytes(2 * TOKEN)
+    if proof is not None:
+        item.token = proof.token(context.random_bytes(2 * TOKEN), plan.table, item.key)
     return item
 
 
@@ -268,8 +276,19 @@ def _follow(item: BatchItem) -> None:
     before, item.follows = item.follows, None
     if before is None or item.copy is None or before.state != WRITTEN or before.item is not item.item:
         return
+    _go_on(item)
+
+
+def catch_up(item: BatchItem) -> None:
+    """The same for a write of the object that has ended in another thread while this item was encoded."""
+    if item.verb and item.copy is not None and item.plan.codec.loaded(item.item) != item.loaded:
+        _go_on(item)
+
+
+def _go_on(item: BatchItem) -> None:
     codec, version = item.plan.codec, item.plan.version
-    codec.mark(item.copy, codec.loaded(item.item))
+    item.loaded = codec.loaded(item.item)
+    codec.mark(item.copy, item.loaded)
     if version is not None:
         setattr(item.copy, version.name, getattr(item.item, version.name))
 

@@ -1,8 +1,8 @@
 """Items of a batcher that were written down, and are sent again by the next process after a crash.
 
-Nobody knows which of them were applied. A write that was is recognized by its token; one that was not is applied only where
-nobody else has written the item since: where there is none, where it is as it was loaded, or as a write of the same spool
-left it. It must not know files.
+Nobody knows which of them were applied, so each begins with a look at what is stored. A write that was applied is recognized
+by its token; one that was not is applied only where nobody else has written the item since: where there is none, where it is
+as it was loaded, or as a write of the same spool left it. It must not know files.
 """
 
 from __future__ import annotations
@@ -11,22 +11,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from dynamorm.codec.library_attributes import bytes_wire
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import (
     AlreadyExists,
     ConditionFailed,
-    ConfigError,
     DuplicateKey,
     DynamORMError,
-    IntegrityError,
     MissingItem,
     Outcome,
-    Retryable,
     Superseded,
     VersionConflict,
 )
@@ -39,148 +33,168 @@ from dynamorm.ops.writes.write import Write, read_back
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 from .batch_items import BatchItem, alone
+from .batch_proof import Proof, normal
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
-    from dynamorm.ops.requests import ModelRequests
 
 _MOST: Final = 100
-"""Attributes that the condition "as it was loaded" may compare: an expression has 4 KB, and at most 300 operators.
+"""Attributes that the condition "as it was seen" may compare: an expression has 4 KB, and at most 300 operators.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
-_FORM: Final = 2
+_TURNS: Final = 3
+"""How often an item is looked at anew because it changed between the look and the write: by a late copy, say."""
 
-
-class Record(msgspec.Struct, array_like=True):
-    """What is written down of an item."""
-
-    form: int
-    database: str
-    module: str
-    name: str
-    table: str
-    kind: str
-    verb: str
-    by_key: bool
-    key: bytes
-    content: bytes
-    loaded: bytes | None
-    token: bytes
-
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Record).decode
-
-
-def record(item: BatchItem, database: str) -> bytes:
-    """What is needed to send an item again from another process. ``database`` says where it belongs."""
-    model, loaded = item.model, item.loaded
-    return _encode(
-        Record(
-            _FORM,
-            database,
-            model.__module__,
-            model.__qualname__,
-            item.plan.table,
-            item.kind,
-            item.verb,
-            item.item.__class__ is tuple,
-            item.key,
-            item.content,
-            None if loaded is None else bytes(loaded),
-            item.token,
-        )
-    )
-
-
-def revive(context: Context, data: bytes, model_of: Callable[[str, str], type[Any]], database: str) -> BatchItem:
-    """The item of a record. ``model_of(module, name)`` finds its class, ``database`` is the one that is open here.
-
-    Raises: IntegrityError for what is no record; ConfigError for an item of another database, and for a model that is stored
-    elsewhere now; ValidationError for an item that its model does not take any more.
-    """
-    try:
-        known = _decode(data)
-    except msgspec.MsgspecError:
-        raise IntegrityError(
-            "a record of the spool is of another form than this version of the library writes"
-        ) from None
-    if known.form != _FORM:
-        raise IntegrityError(f"a record of the spool has the form {known.form}, and this version reads form {_FORM}")
-    plan = context.plan(model_of(known.module, known.name))
-    if plan.table != known.table:
-        raise ConfigError(
-            f"the spool holds items of {known.name} for the table {known.table}, and it is stored in {plan.table} here:"
-            " open the database with the table_prefix of the process that wrote the spool"
-        )
-    if known.database != database:
-        raise ConfigError(
-            f"the spool holds items for the database {known.database}, and this one is {database}: open the database of the"
-            " process that wrote the spool (endpoint, Region and account), or give this one a spool_dir of its own"
-        )
-    obj: Any = None
-    if known.kind == "Put":
-        obj = _object(plan, known.content, known.loaded)
-    elif not known.by_key and known.loaded is not None:
-        obj = plan.codec.decode(known.loaded)
-    given = (plan.model, *plan.codec.key_values(known.key)) if obj is None else obj
-    return BatchItem(
-        given, plan, known.kind, known.key, known.content, (plan.table, known.key),
-        verb=known.verb,
-        copy=obj if known.verb else None,
-        token=known.token,
-        loaded=known.loaded,
-    )  # fmt: skip
-
-
-def _object(plan: ModelRequests, content: bytes, loaded: bytes | None) -> Any:
-    """The object that was added, with the state it had then."""
-    codec = plan.codec
-    obj = codec.decode(content)
-    state = codec.loaded(obj)
-    # What nested objects hold of members unknown to their classes is in the content, too.
-    known = Held(loaded, state.holders) if loaded is not None and isinstance(state, Held) else loaded
-    codec.mark(obj, known)
-    return obj
+_REFUSALS: Final = (AlreadyExists, VersionConflict, MissingItem)
 
 
 def replay(
-    context: Context, item: BatchItem, kin: Sequence[BatchItem], verb: Callable[[Context], Flow[Any]] | None
+    context: Context,
+    proof: Proof,
+    item: BatchItem,
+    kin: Sequence[BatchItem],
+    verb: Callable[[Context], Flow[Any]] | None,
 ) -> Flow[None]:
-    """Bring an item of a spool to its end. ``kin`` are all items of its key in the spool.
+    """Bring an item of a spool to its end. ``kin`` are all items of its key in the spool, in their order.
 
     ``verb`` gives the flow that writes it alone.
 
-    Raises: what shows that the service cannot be asked now; then nothing is known of the item.
+    Raises: what a look at the item raises, and what rules raise that are no errors of the library; then it was not sent.
     """
-    try:
-        if verb is None:
-            yield from perform(context, _guarded(item, kin))
-            item.done()
+    seen: bytes | None = None
+    refusal: DynamORMError | None = None
+    is_own = False
+    for _ in range(_TURNS):
+        raw = yield from context.call(read_back(item.plan, item.key))
+        if _is_done(item, kin, raw):
+            _finish(item, raw)
             return
-        if (yield from _is_applied(context, item)):
-            if item.kind == "Put":
-                _as_stored(item)
-            item.done()
+        if refusal is not None and _is_same(seen, raw):
+            break
+        seen, is_own = raw, raw is not None and _is_own(proof, item, kin, raw)
+        flow = (
+            _write_alone(context, item, verb, raw) if verb else _write_guarded(context, item, kin, raw, is_own=is_own)
+        )
+        refusal = yield from flow
+        if refusal is None:
             return
-        item.on_end, tell = None, item.on_end  # what ends it as refused may have been superseded
-        yield from alone(context, item, verb)
-        item.on_end = tell
-        if item.error is None:
-            item.ended()
-            return
-        raise item.error
-    except DynamORMError as error:
-        if isinstance(error, Retryable) and error.outcome is Outcome.NOT_APPLIED:
-            raise
-        item.end(_superseded(item, error) if _is_superseded(item, error) else error)
+    assert refusal is not None  # else the loop returns
+    # What this spool itself has written refuses the write as it would have done before the crash.
+    item.end(refusal if is_own and verb else _superseded(item, refusal))
 
 
-def _is_superseded(item: BatchItem, error: DynamORMError) -> bool:
-    if isinstance(error, (AlreadyExists, VersionConflict, MissingItem)):
+def _is_done(item: BatchItem, kin: Sequence[BatchItem], raw: bytes | None) -> bool:
+    """Whether a write was applied before, or a later one of the spool that takes its place, as far as what is stored shows."""
+    if raw is None:
+        return item.kind == "Delete"
+    ring = token_ring.tokens(item.plan.codec.ring(raw))
+    if _token(item) in ring:
         return True
-    return not item.verb and isinstance(error, ConditionFailed) and not isinstance(error, DuplicateKey)
+    later = kin[kin.index(item) + 1 :]
+    return any(_token(one) in ring and _takes_place(one, item, later) for one in later)
+
+
+def _takes_place(one: BatchItem, item: BatchItem, between: Sequence[BatchItem]) -> bool:
+    """Whether nothing of a write is missing where a later one was applied: unless each is of an object of its own."""
+    if not (one.verb and item.verb):
+        return True
+    while one.goes_on:
+        if one.goes_on == item.token:
+            return True
+        before = [other for other in between if other.token == one.goes_on]
+        if not before:
+            return False
+        (one,) = before
+    return False
+
+
+def _token(item: BatchItem) -> bytes:
+    """The token that an item stores; of one that stores none, what is no token."""
+    return item.token[: token_ring.TOKEN] if item.kind == "Put" and item.token else b""
+
+
+def _finish(item: BatchItem, raw: bytes | None) -> None:
+    """It needs no sending."""
+    if item.verb and item.kind == "Put" and raw is not None:
+        item.content = raw
+        _as_stored(item)
+    item.done()
+
+
+def _is_same(seen: bytes | None, raw: bytes | None) -> bool:
+    if seen is None or raw is None:
+        return seen is raw
+    return normal(read_object(seen)) == normal(read_object(raw))
+
+
+def _is_own(proof: Proof, item: BatchItem, kin: Sequence[BatchItem], raw: bytes) -> bool:
+    """Whether an item is stored as this spool has left it: by the proof it carries, or as an item left here says."""
+    if proof.is_own(item.plan, item.key, raw):
+        return True
+    ring = token_ring.tokens(item.plan.codec.ring(raw))
+    if not ring:
+        return False
+    versioned = item.plan.version is not None
+    before = [one for one in kin[: kin.index(item)] if _token(one) == ring[0]]
+    return any(versioned or _is_same(one.content, raw) for one in before)
+
+
+def _write_alone(
+    context: Context, item: BatchItem, verb: Callable[[Context], Flow[Any]], raw: bytes | None
+) -> Flow[DynamORMError | None]:
+    """Write an item by a verb of its own. The refusal of a write that may have been superseded; None when it has ended."""
+    _go_on(item, raw)
+    item.on_end, tell = None, item.on_end  # what ends it as refused may have been superseded
+    yield from alone(context, item, verb)
+    item.on_end = tell
+    error = item.error
+    if isinstance(error, _REFUSALS):
+        item.state, item.error = "", None
+        return error
+    item.ended()
+    return None
+
+
+def _go_on(item: BatchItem, raw: bytes | None) -> None:
+    """Let a write go on from the one before of the same object, where what is stored is as that one has left it."""
+    copied, codec, version = item.copy, item.plan.codec, item.plan.version
+    if copied is None:
+        return
+    if raw is None:
+        if item.after_delete:
+            codec.mark(copied, None)
+        return
+    ring = token_ring.tokens(codec.ring(raw))
+    if not (item.goes_on and ring and ring[0] == item.goes_on[: token_ring.TOKEN]):
+        return
+    state = codec.loaded(copied)
+    codec.mark(copied, Held(raw, state.holders) if isinstance(state, Held) else raw)
+    if version is not None:
+        setattr(copied, version.name, codec.reading.version(raw) or 0)
+
+
+def _write_guarded(
+    context: Context, item: BatchItem, kin: Sequence[BatchItem], raw: bytes | None, *, is_own: bool
+) -> Flow[DynamORMError | None]:
+    """Write an item that has no guard of its own, only where nobody else has written. As `_write_alone`."""
+    if not (raw is None or is_own or _is_as_loaded(item, kin, raw)):
+        return ConditionFailed(f"another {item.plan.codec.schema.name} is stored than the spool knows")
+    try:
+        yield from perform(context, _guarded(item, raw))
+    except DynamORMError as error:
+        if isinstance(error, ConditionFailed) and not isinstance(error, DuplicateKey):
+            return error
+        item.end(error)
+    else:
+        item.done()
+    return None
+
+
+def _is_as_loaded(item: BatchItem, kin: Sequence[BatchItem], raw: bytes) -> bool:
+    """Whether it is stored as an object was loaded that is to be written now, or was before."""
+    some = kin[: kin.index(item) + 1]
+    return any(one.loaded is not None and _is_same(bytes(one.loaded), raw) for one in some)
 
 
 def _superseded(item: BatchItem, error: DynamORMError) -> Superseded:
@@ -198,23 +212,18 @@ def _superseded(item: BatchItem, error: DynamORMError) -> Superseded:
     return made
 
 
-def _guarded(item: BatchItem, kin: Sequence[BatchItem]) -> Write:
-    """An unconditional write as one that happens only where nobody else has written."""
+def _guarded(item: BatchItem, raw: bytes | None) -> Write:
+    """An unconditional write as one that happens only while the item is as it was seen."""
     plan, places = item.plan, Placeholders()
-    terms = [f"attribute_not_exists({places.name(plan.partition.stored)})"]
-    rings = [token_ring.fresh(one.token) for one in kin if one.token and one is not item]
-    if rings:
-        ring = places.name(TOKEN_ATTRIBUTE)
-        terms += [f"{ring} = {places.value(bytes_wire(one))}" for one in dict.fromkeys(rings[-_MOST:])]
-    first = kin[0]
-    if first.loaded is not None:
-        attributes = read_object(bytes(first.loaded))
-        if len(attributes) <= _MOST:
-            same = [f"{places.name(name)} = {places.value(wire)}" for name, wire in attributes.items()]
-            absent = [one.stored for one in plan.codec.record.plans if one.stored not in attributes]
-            same += [f"attribute_not_exists({places.name(name)})" for name in absent[:_MOST]]
-            terms.append("(" + " AND ".join(same) + ")")
-    said = {"ConditionExpression": " OR ".join(terms), **OLD_ON_FAILURE, **names(places)}
+    if raw is None:
+        terms = [f"attribute_not_exists({places.name(plan.partition.stored)})"]
+    else:
+        attributes = read_object(raw)
+        some = sorted(attributes, key=lambda name: name != TOKEN_ATTRIBUTE)[:_MOST]
+        terms = [f"{places.name(name)} = {places.value(attributes[name])}" for name in some]
+        absent = [one.stored for one in plan.codec.record.plans if one.stored not in attributes]
+        terms += [f"attribute_not_exists({places.name(name)})" for name in absent[: _MOST - len(some)]]
+    said = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)}
     head = plan.put_head if item.kind == "Put" else plan.key_head
     body = finish(head, item.content if item.kind == "Put" else item.key, said)
     check_values(body, said)
@@ -225,16 +234,6 @@ def _guarded(item: BatchItem, kin: Sequence[BatchItem]) -> Write:
 
 def _nothing(_: bytes | None) -> None:
     """The result of a write that is brought to its end elsewhere."""
-
-
-def _is_applied(context: Context, item: BatchItem) -> Flow[bool]:
-    """Whether a write of a verb of its own was applied before the crash, as far as what is stored shows."""
-    raw = yield from context.call(read_back(item.plan, item.key))
-    if raw is None:
-        return item.kind == "Delete"
-    item.content = item.content if item.kind == "Delete" else raw
-    applied: bool = bool(item.token) and item.token[: token_ring.TOKEN] in token_ring.tokens(item.plan.codec.ring(raw))
-    return applied
 
 
 def _as_stored(item: BatchItem) -> None:

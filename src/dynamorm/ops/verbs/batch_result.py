@@ -29,6 +29,8 @@ class BatchResult(Struct, kw_only=True, eq=False):
         count: how many were written, also when ``written`` was not kept.
         superseded: what a batcher has found in its spool after a crash, and somebody else may have written since: it was
             left as it is, with a `Superseded`. Empty for anything else.
+        kept: what a batcher has not written, for a reason that may pass, and keeps in its spool, with a `Spooled`: the next
+            batcher of the directory writes it. Empty for anything else.
         unread: True when ``puts`` was an iterator that was not read to its end, because the service refused everything.
 
     It is true when everything was written.
@@ -46,6 +48,7 @@ class BatchResult(Struct, kw_only=True, eq=False):
     count: int = 0
     unread: bool = False
     superseded: list[BatchFailure] = []
+    kept: list[BatchFailure] = []
 
     @property
     def ok(self) -> bool:
@@ -53,12 +56,13 @@ class BatchResult(Struct, kw_only=True, eq=False):
 
         Example: ``assert db.batch_write(puts=payments).ok``
         """
-        return not (self.failed or self.unknown or self.unread or self.superseded)
+        return not (self.failed or self.unknown or self.unread or self.superseded or self.kept)
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __repr__(self) -> str:
         rest = f", {len(self.superseded)} superseded" if self.superseded else ""
+        rest += f", {len(self.kept)} kept in the spool" if self.kept else ""
         rest += ", not read to the end" if self.unread else ""
         return f"<BatchResult {self.count} written, {len(self.failed)} failed, {len(self.unknown)} unknown{rest}>"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
-from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded
+from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, Unavailable
 
 from .config import BatchConfig
 from .pending import Pending
@@ -54,7 +54,7 @@ class AsyncBatcher:
 
     @property
     def replayed(self) -> BatchResult:
-        """What became of the items that the spool had kept of a process that crashed. `close` counts them too.
+        """What became of the items that the spool had kept from before. `close` counts them too.
 
         It is known once the batcher was entered, or the first item was added.
 
@@ -67,7 +67,7 @@ class AsyncBatcher:
         if self._work.spool is None:
             return
         opening = self._opening
-        if opening is None:
+        if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
             self._opening = opening = asyncio.get_running_loop().create_task(self._run(self._work.replaying()))
         await asyncio.shield(opening)
 
@@ -158,13 +158,31 @@ class AsyncBatcher:
         assert spool is not None  # asked for only then
         while spool.synced < seq:
             syncing = self._syncing
-            if syncing is None or syncing.done():
-                self._syncing = syncing = asyncio.get_running_loop().create_task(asyncio.to_thread(spool.sync, seq))
+            is_mine = syncing is None or syncing.done()
+            if syncing is None or is_mine:
+                self._syncing = syncing = asyncio.get_running_loop().create_task(self._sync(seq))
+                syncing.add_done_callback(_seen)
             try:
                 await asyncio.shield(syncing)
-            finally:
-                self._work.queue.synced = spool.synced
-                self._pump()
+            except Unavailable:
+                if is_mine:
+                    raise  # else it was refused to somebody else: this one tries for itself
+
+    async def _sync(self, seq: int) -> None:
+        """Sync for all who wait, and take an item back that the spool refuses, also where who added it waits no more."""
+        work, spool = self._work, self._work.spool
+        assert spool is not None  # asked for only then
+        try:
+            await asyncio.to_thread(spool.sync, seq)
+        except Unavailable:
+            work.withdraw(seq)
+            self._make_room(1)
+            if self._flushes:
+                self._tell_flushes()
+            raise
+        finally:
+            work.queue.synced = spool.synced
+            self._pump()
 
     def _pump(self) -> None:
         """Start tasks for what may be sent now, and set the timer for what may be sent later."""
@@ -261,8 +279,8 @@ class AsyncBatcher:
     async def close(self, timeout: float | timedelta | None = None) -> BatchResult:
         """Write what is left, for up to ``timeout`` seconds (None: ``close_timeout`` of the `BatchConfig`), and account for all.
 
-        What was not sent by then has failed, with `BatcherClosed`, and never will be; what has no answer is unknown. The
-        second call returns the same result.
+        What was not sent by then has failed, with `BatcherClosed`, and never will be; with a spool it is kept there, for the next
+        batcher (`Spooled`). What has no answer is unknown. The second call returns the same result.
 
         Example: ``result = await batcher.close(); assert result.ok``
         """
@@ -321,3 +339,9 @@ class AsyncBatcher:
     def __repr__(self) -> str:
         state = "closed, " if self._work.is_closed else ""
         return f"<AsyncBatcher {state}{self._work.queue.counts}>"
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Look at the end of a task, for which nobody may wait any more."""
+    if not task.cancelled():
+        task.exception()

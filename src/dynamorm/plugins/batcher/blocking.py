@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
-from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, InvalidUse
+from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, InvalidUse, Unavailable
 
 from .config import BatchConfig
 from .pending import Pending
@@ -57,7 +57,7 @@ class Batcher:
 
     @property
     def replayed(self) -> BatchResult:
-        """What became of the items that the spool had kept of a process that crashed. `close` counts them too.
+        """What became of the items that the spool had kept from before. `close` counts them too.
 
         Example: ``review(batcher.replayed.superseded)``
         """
@@ -105,6 +105,11 @@ class Batcher:
         if spool is not None:
             try:
                 spool.sync(seq)
+            except Unavailable:
+                with self._changed:
+                    work.withdraw(seq)
+                    self._room.notify_all()
+                raise
             finally:
                 with self._changed:
                     work.queue.synced = spool.synced
@@ -219,8 +224,8 @@ class Batcher:
     def close(self, timeout: float | timedelta | None = None) -> BatchResult:
         """Write what is left, for up to ``timeout`` seconds (None: ``close_timeout`` of the `BatchConfig`), and account for all.
 
-        What was not sent by then has failed, with `BatcherClosed`, and never will be; what has no answer is unknown. The
-        second call returns the same result.
+        What was not sent by then has failed, with `BatcherClosed`, and never will be; with a spool it is kept there, for the next
+        batcher (`Spooled`). What has no answer is unknown. The second call returns the same result.
 
         Example: ``result = batcher.close(); assert result.ok``
         """

@@ -50,19 +50,25 @@ class Item(Protocol):
 class Part:
     """What one call of ``add`` or ``delete`` has added. ``seq`` is its number in the spool."""
 
-    __slots__ = ("future", "given", "number", "seq")
+    __slots__ = ("future", "given", "item", "number", "seq")
 
-    def __init__(self, number: int, given: Any, future: Any, seq: int) -> None:
+    def __init__(self, number: int, item: Item, given: Any, future: Any, seq: int) -> None:
         self.number: int = number
+        self.item: Item | None = (
+            item if seq else None
+        )  # that of a joined one stands again where the spool refuses the later
         self.given: Any = given
         self.future: Any = future
         self.seq: int = seq
 
 
 class Pending:
-    """One write that is to be sent, with the parts whose outcome it is: several where puts were joined."""
+    """One write that is to be sent, with the parts whose outcome it is: several where puts were joined.
 
-    __slots__ = ("deadline", "due", "is_over", "is_sent", "item", "parts")
+    ``replaced`` are the numbers of items that the spool has kept before, and that need no writing when this one is written.
+    """
+
+    __slots__ = ("deadline", "due", "is_over", "is_sent", "item", "parts", "replaced")
 
     def __init__(self, item: Item, part: Part, due: float, deadline: float) -> None:
         self.item: Item = item
@@ -71,6 +77,7 @@ class Pending:
         self.deadline: float = deadline
         self.is_sent: bool = False
         self.is_over: bool = False
+        self.replaced: list[int] = []
 
     def resolve(self) -> None:
         """Tell the futures. Not to be called where a lock is held: what hangs on a future runs here."""

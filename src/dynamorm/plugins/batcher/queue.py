@@ -7,23 +7,27 @@ a line, of which one is on its way at a time; the next one follows when it has e
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import count, islice
 from math import inf
 from typing import Any, Final
 
 from dynamorm import BatchFailure, BatchResult
-from dynamorm.errors import BatcherClosed, DeadlineExceeded, Outcome
+from dynamorm.errors import BatcherClosed, DeadlineExceeded, Outcome, Spooled
 
 from .pending import Item, Part, Pending, may_join
 
+_KEPT: Final = "kept"
 _SHARE: Final = 0.5
 """An item with a deadline waits for others at most for this share of the time that is left."""
 
 
 class Queue:
-    """What is added and has not ended. ``latest``: seconds for which a copy of a request may come late."""
+    """What is added and has not ended. ``latest``: seconds for which a copy of a request may come late.
+
+    ``ending`` is called with each write that ends, before it is accounted for.
+    """
 
     def __init__(self, *, max_size: int, max_bytes: int, max_wait: float, latest: float, keep: bool) -> None:
         self._max_size, self._max_bytes, self._max_wait = max_size, max_bytes, max_wait
@@ -44,6 +48,7 @@ class Queue:
         self._others: list[tuple[int, BatchFailure, str]] = []
         self._count = 0
         self.synced: float = inf  # the spool has all up to this number
+        self.ending: Callable[[Pending], None] = _nothing
 
     def __len__(self) -> int:
         """How many parts have not ended."""
@@ -77,7 +82,7 @@ class Queue:
     def add(self, item: Item, future: Any, now: float, left: float | None, seq: int = 0) -> bool:
         """Take an item in. ``left`` are the seconds until the caller's deadline. Whether who sends should look."""
         number = self._last = next(self._numbers)
-        part = Part(number, item.item, future, seq)
+        part = Part(number, item, item.item, future, seq)
         line = self._lines.get(item.address)
         if line is not None:
             last = line[-1]
@@ -193,6 +198,7 @@ class Queue:
         if pending.is_over:
             return False
         pending.is_over = True
+        self.ending(pending)
         item = pending.item
         for part in pending.parts:
             del self._open[part.number]
@@ -201,13 +207,7 @@ class Queue:
         if item.doubt and self._latest:
             self._late[address] = until = now + self._latest
             heappush(self._ends, (until, pending.parts[0].number, address))
-        line = self._lines[address]
-        was_first = line[0] is pending  # but for what is given up, and what its deadline has ended
-        line.remove(pending)
-        if not line:
-            del self._lines[address]
-        elif was_first and not line[0].is_sent and address not in self._late:
-            self._is_ready(line[0])
+        self._leave(pending)
         return True
 
     def _account(self, part: Part, item: Item) -> None:
@@ -216,8 +216,48 @@ class Queue:
             if self._keep:
                 self._written.append((part.number, part.given))
             return
-        outcome = item.error.outcome
+        outcome = _KEPT if isinstance(item.error, Spooled) else item.error.outcome
         self._others.append((part.number, BatchFailure(part.given, item.error), outcome))
+
+    def before(self, item: Item) -> Item | None:
+        """What an item of its own verb goes on from: the write of its key that is to end before it."""
+        line = self._lines.get(item.address) if item.verb else None
+        return None if line is None else line[-1].item
+
+    def withdraw(self, seq: int) -> None:
+        """Take back what was just added, which the spool has refused. What it was joined to is as it was."""
+        for number in reversed(self._open):
+            pending = self._open[number]
+            part = next(one for one in pending.parts if one.number == number)
+            if part.seq == seq:
+                break
+        else:
+            return  # it has ended: its time was over
+        if pending.is_sent:
+            return
+        del self._open[number]
+        pending.parts.remove(part)
+        if pending.parts:
+            last = pending.parts[-1].item
+            assert last is not None  # of a batcher with a spool
+            pending.item = last
+            return
+        pending.is_sent = pending.is_over = True
+        self._ready, self._alone = (
+            deque(one for one in waiting if one is not pending) for waiting in (self._ready, self._alone)
+        )
+        self._leave(pending)
+
+    def _leave(self, pending: Pending) -> None:
+        """Let the next one of its key follow."""
+        address = pending.item.address
+        line = self._lines[address]
+        was_first = line[0] is pending  # but for what is given up, and what its deadline has ended
+        line.remove(pending)
+        if not line:
+            del self._lines[address]
+        elif was_first and not line[0].is_sent and address not in self._late:
+            self._is_ready(line[0])
 
     def _let_go(self, now: float) -> None:
         """Let the keys go on of which no copy comes any more."""
@@ -264,15 +304,20 @@ class Queue:
         return BatchResult(
             written=[*replayed.written, *(given for _, given in sorted(self._written, key=lambda one: one[0]))],
             failed=[*replayed.failed, *(one for _, one, how in others if how is Outcome.NOT_APPLIED)],
-            unknown=[*replayed.unknown, *(one for _, one, how in others if how is not Outcome.NOT_APPLIED)],
+            unknown=[*replayed.unknown, *(one for _, one, how in others if how is Outcome.UNKNOWN)],
             superseded=[*replayed.superseded],
+            kept=[*replayed.kept, *(one for _, one, how in others if how is _KEPT)],
             count=replayed.count + self._count,
         )
 
     @property
     def counts(self) -> str:
         """How many there are of each kind, for a log."""
-        failed = sum(1 for *_, how in self._others if how is Outcome.NOT_APPLIED)
-        return (
-            f"{self._count} written, {failed} failed, {len(self._others) - failed} unknown, {len(self._open)} not ended"
-        )
+        failed, kept = (sum(1 for *_, how in self._others if how is of) for of in (Outcome.NOT_APPLIED, _KEPT))
+        unknown = len(self._others) - failed - kept
+        rest = f", {kept} kept in the spool" if kept else ""
+        return f"{self._count} written, {failed} failed, {unknown} unknown{rest}, {len(self._open)} not ended"
+
+
+def _nothing(_: Pending) -> None:
+    """What is done with a write that ends, where there is no spool."""

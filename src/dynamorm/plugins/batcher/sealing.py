@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dynamorm.errors import ConfigError
+from dynamorm.errors import ConfigError, IntegrityError
 
 
 def locked(path: Path) -> int:
@@ -36,6 +36,35 @@ def sync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+_SECRET = 32
+"""Bytes of a spool's secret."""
+
+
+def secret_of(directory: Path) -> bytes:
+    """The secret of a spool, made with its first use: by it the tokens of its writes are known again.
+
+    Raises: IntegrityError for a file that is not as it was written; OSError.
+    """
+    path = directory / "secret"
+    if not path.exists():
+        made = directory / "secret.new"
+        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            os.write(fd, os.urandom(_SECRET))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        made.replace(path)
+        sync_directory(directory)
+    secret = path.read_bytes()
+    if len(secret) != _SECRET:
+        raise IntegrityError(
+            f"the file {path} is damaged: restore it, or remove it; without it, what the spool has written before counts as"
+            " somebody else's, and is not replaced by what is left in it"
+        )
+    return secret
 
 
 class Seal:

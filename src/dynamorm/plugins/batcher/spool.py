@@ -3,7 +3,8 @@
 A spool is a directory with a lock and with segments. A segment is text: a head, then one record a line, each behind its
 CRC-32. ``A`` adds an item, ``S`` says that sending items has begun, ``E`` that they have ended. Who adds waits until his
 record is on the disk; the others are not waited for, since a process that is killed leaves them to the operating system, and
-what is sent again is recognized by its token.
+what is sent again is recognized by its token. What a disk has no room for is taken back: the record of who adds is cut off
+again and refused, and the others are written later.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import os
 import threading
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from zlib import crc32
 
 from dynamorm.errors import ConfigError, IntegrityError, Unavailable
+from dynamorm.log import logger
 
-from .sealing import locked, sealing, sync_directory
+from .sealing import locked, sealing, secret_of, sync_directory
 
 _HEAD: Final = b"dynamorm-spool 1 "
 _SEGMENT: Final = 16 * 1024 * 1024
@@ -26,33 +29,37 @@ _SEGMENT: Final = 16 * 1024 * 1024
 
 
 class _Segment:
-    """One file, and how many of its items have not ended."""
+    """One file, how many of its items have not ended, and whether it held any record when it was opened."""
 
-    __slots__ = ("open", "path")
+    __slots__ = ("is_bare", "open", "path")
 
     def __init__(self, path: Path) -> None:
         self.path: Path = path
+        self.is_bare: bool = True
         self.open: int = 0
 
 
 class Spool:
     """Opens a directory, and reads what a process has left there.
 
-    ``left`` are its items by number, ``begun`` those that it had begun to send.
+    ``left`` are its items by number, ``begun`` those that it had begun to send. ``secret`` are bytes that stay the same for as
+    long as the directory is there.
 
     Safe to use from threads. Raises: ConfigError for a directory that another process has, or that cannot be used;
     IntegrityError, naming the file, for one that is damaged before its end.
     """
 
     def __init__(self, directory: Path, key: bytes | None) -> None:
-        self._directory = directory
+        self._directory = directory = directory.absolute()  # a process may go to another one
         self._seal = sealing(key)
         self._lock = threading.Lock()
         self._writing = threading.Lock()  # what is written is in the order of the lines
         self._syncing = threading.Lock()  # taken before the others, and held for as long as the disk takes
-        self._buffer: list[bytes] = []
+        self._buffer: list[tuple[int, bytes]] = []  # the number of what it adds, or 0, and the line
+        self._tail: list[tuple[int, bytes]] = []  # what was written since the disk has all
         self._fd = -1
         self._size = 0
+        self._safe = 0  # bytes of the file that the disk has
         self._segments: list[_Segment] = []
         self._homes: dict[int, _Segment] = {}
         self._broken: OSError | None = None
@@ -67,6 +74,7 @@ class Spool:
         except OSError as error:
             raise ConfigError(f"the spool {directory} cannot be used: {error.strerror}") from error
         try:
+            self.secret: bytes = secret_of(directory)
             self._read()
             self._next_segment()
         except OSError as error:
@@ -91,14 +99,14 @@ class Spool:
             segment.open += 1
             self._homes[seq] = segment
             sealed = record if self._seal is None else self._seal.encrypt(record, b"%d" % seq)
-            self._buffer.append(_line(b"A", b"%d" % seq, b2a_base64(sealed, newline=False)))
+            self._buffer.append((seq, _line(b"A", b"%d" % seq, b2a_base64(sealed, newline=False))))
             self._asked = seq
             return seq
 
     def sync(self, seq: int) -> None:
         """Wait until an item is on the disk. Who comes while another one syncs goes with the next turn.
 
-        Raises: Unavailable when it cannot be written; then nothing is added any more.
+        Raises: Unavailable when it cannot be written; then it was not added. Another one may be.
         """
         while self.synced < seq:
             with self._syncing:
@@ -109,13 +117,35 @@ class Spool:
                     upto = self._asked
                 try:
                     self._write()
+                    with self._writing:
+                        lines, size = len(self._tail), self._size
                     os.fdatasync(self._fd) if hasattr(os, "fdatasync") else os.fsync(self._fd)
-                    if self._size > _SEGMENT:
-                        self._next_segment()
                 except OSError as error:
-                    self._broken = error
-                    raise self._failed() from error
+                    self._take_back(seq)
+                    raise self._failed(error) from error
+                with self._writing:
+                    del self._tail[:lines]
+                    self._safe = size
                 self.synced = upto
+                if size > _SEGMENT:
+                    self._try_next_segment()
+
+    def _take_back(self, seq: int) -> None:
+        """Let the file be as the disk surely has it, and an item be as if it had not been added; the rest is written later."""
+        with self._writing, self._lock:
+            try:
+                os.ftruncate(self._fd, self._safe)
+            except OSError as error:
+                self._broken = error
+                return
+            self._size = self._safe
+            self._buffer = [one for one in (*self._tail, *self._buffer) if one[0] != seq]
+            self._tail = []
+            segment = self._homes.pop(seq, None)
+            if segment is not None:
+                segment.open -= 1
+        with suppress(OSError):
+            self._write()
 
     def begin(self, seqs: Iterable[int]) -> None:
         """Sending these items begins: written at once, and not waited for."""
@@ -132,42 +162,75 @@ class Spool:
                 segment = self._homes.pop(seq, None)
                 if segment is not None:
                     segment.open -= 1
+                self.left.pop(seq, None)
             while len(self._segments) > 1 and not self._segments[0].open:
                 self._segments.pop(0).path.unlink(missing_ok=True)
+
+    def home(self, seq: int) -> Path:
+        """The file that an item which has not ended is in."""
+        return self._homes[seq].path
 
     def _note(self, kind: bytes, seqs: list[int]) -> None:
         if not seqs or self._broken is not None or self._fd < 0:
             return
         with self._lock:
-            self._buffer.append(_line(kind, b",".join(b"%d" % seq for seq in seqs), b""))
-        try:
+            self._buffer.append((0, _line(kind, b",".join(b"%d" % seq for seq in seqs), b"")))
+        with suppress(OSError):  # it is written with what comes next
             self._write()
-        except OSError as error:
-            self._broken = error
 
     def _write(self) -> None:
-        """Hand the lines to the operating system."""
+        """Hand the lines to the operating system: all, or none."""
         with self._writing:
             with self._lock:
                 lines, self._buffer = self._buffer, []
-            data = memoryview(b"".join(lines))
-            self._size += len(data)
-            while data:
-                data = data[os.write(self._fd, data) :]
+            data = memoryview(b"".join([line for _, line in lines]))
+            size = len(data)
+            try:
+                while data:
+                    data = data[os.write(self._fd, data) :]
+            except OSError:
+                with self._lock:
+                    self._buffer = [*lines, *self._buffer]
+                    try:
+                        os.ftruncate(self._fd, self._size)
+                    except OSError as error:  # a part of a line may stand there, and nothing must follow it
+                        self._broken = error
+                raise
+            self._size += size
+            self._tail += lines
+
+    def _try_next_segment(self) -> None:
+        """Begin another file, or go on with this one for now."""
+        try:
+            self._next_segment()
+        except OSError as error:
+            logger.warning("the spool %s goes on in a file that is full: %s", self._directory, error.strerror)
 
     def _next_segment(self) -> None:
         """Begin another file. To be called by who syncs, when what was written is on the disk."""
-        path = self._directory / f"{self._last + 1:016d}.spool"
-        if self._segments and self._segments[-1].path == path:
-            path = self._directory / f"{self._last + 1:016d}-{len(self._segments)}.spool"
+        name = f"{self._last + 1:016d}"
+        before, _, turn = (self._segments[-1].path.stem if self._segments else "").partition("_")
+        if before == name:  # it holds only what became of earlier items; in their order by name this one is behind it
+            name = f"{name}_{int(turn or 0) + 1:06d}"
+        path = self._directory / f"{name}.spool"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
-        os.write(fd, _HEAD + self._manner + b"\n")
-        os.fsync(fd)
-        sync_directory(self._directory)
+        head = _HEAD + self._manner + b"\n"
+        try:
+            rest = head
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+            os.fsync(fd)
+            sync_directory(self._directory)
+        except OSError:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
         with self._writing, self._lock:
-            old, self._fd, self._size = self._fd, fd, 0
+            old, self._fd, self._size, self._safe = self._fd, fd, len(head), len(head)
+            self._tail = []
             self._segments.append(_Segment(path))
         if old >= 0:
+            os.fsync(old)  # that an item has ended must be on the disk before what comes after it
             os.close(old)
 
     @property
@@ -176,13 +239,12 @@ class Spool:
 
     def _check(self) -> None:
         if self._broken is not None:
-            raise self._failed() from self._broken
+            raise self._failed(self._broken) from self._broken
 
-    def _failed(self) -> Unavailable:
-        reason = None if self._broken is None else self._broken.strerror
+    def _failed(self, error: OSError) -> Unavailable:
+        remedy = "make room" if self._broken is None else "make room, and open another batcher"
         return Unavailable(
-            f"the spool {self._directory} cannot be written ({reason}): the item was not added; make room, and open"
-            " another batcher"
+            f"the spool {self._directory} cannot be written ({error.strerror}): the item was not added; {remedy}"
         )
 
     def close(self) -> None:
@@ -197,6 +259,7 @@ class Spool:
                             segment.path.unlink(missing_ok=True)
                 except OSError as error:
                     self._broken = error
+                    logger.exception("what the spool %s was told last is not on the disk", self._directory)
                 os.close(self._fd)
                 self._fd = -1
             self._unlock()
@@ -219,7 +282,9 @@ class Spool:
         paths = sorted(self._directory.glob("*.spool"))
         for path in paths:
             self._read_segment(path, is_last=path is paths[-1])
-        for segment in [one for one in self._segments if not one.open]:
+        while self._segments and not self._segments[0].open:  # a later one tells which items of those before have ended
+            self._segments.pop(0).path.unlink()
+        for segment in [one for one in self._segments if one.is_bare]:
             segment.path.unlink()
             self._segments.remove(segment)
         self.synced = self._asked = self._last
@@ -238,6 +303,7 @@ class Spool:
                     self._check_head(path, line)
                 else:
                     self._take(path, segment, line)
+                    segment.is_bare = False
             except ValueError as error:
                 if is_last and is_end:
                     torn = line

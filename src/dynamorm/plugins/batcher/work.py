@@ -10,21 +10,22 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, Protocol
 
-from dynamorm import BatchFailure, BatchResult
-from dynamorm.effects import Flow, Gather
+from dynamorm import BatchResult
+from dynamorm.effects import Flow
 from dynamorm.errors import (
     BatcherClosed,
     DynamORMError,
     InvalidUse,
     Outcome,
     OutcomeUnknown,
-    Superseded,
 )
 from dynamorm.log import logger
 
 from .config import BatchConfig, checked
-from .pending import Item, Pending, stands_for
+from .keeping import Kept, is_last_word, kept_for
+from .pending import Item, Pending
 from .queue import Queue
+from .replaying import Replay
 from .spool import Spool
 
 
@@ -33,6 +34,7 @@ class Items(Protocol):
 
     max_bytes: int
     latest: float
+    secret: bytes
 
     @property
     def most(self) -> int:
@@ -59,16 +61,28 @@ class Items(Protocol):
         """Refuse an item of a database that was closed."""
         ...
 
+    def check_home(self, known: Any) -> None:
+        """Refuse a record of another database. Raises: ConfigError."""
+        ...
+
     def spooled(self, models: tuple[type[Any], ...]) -> None:
         """From now on a spool keeps the items; ``models`` are classes that no module has."""
+        ...
+
+    def catch_up(self, item: Any) -> None:
+        """Let an item that is added now go on from what its object was brought up to since it was encoded."""
         ...
 
     def record(self, item: Any) -> bytes:
         """What a spool keeps of an item."""
         ...
 
-    def revive(self, data: bytes) -> Any:
-        """The item of a record."""
+    def known(self, data: bytes) -> Any:
+        """What a record tells without the model of its item."""
+        ...
+
+    def revive(self, data: bytes) -> Flow[Any]:
+        """The flow that gives the item of a record."""
         ...
 
     def replay(self, item: Any, kin: Sequence[Any]) -> Flow[None]:
@@ -92,6 +106,8 @@ class Work:
         )
         self.replayed: BatchResult = BatchResult()
         self.spool: Spool | None = None
+        self.kept: Kept = Kept()
+        self._replay: Replay | None = None
         self.is_closed: bool = False
         self.is_forked: bool = False
         self.telling: set[Pending] = set()  # has ended, and its futures do not know it yet
@@ -99,7 +115,9 @@ class Work:
         if path is not None:
             items.spooled(self.config.spool_models)
             self.spool = Spool(path, self.config.spool_key)
+            items.secret = self.spool.secret
             self.queue.synced = self.spool.synced
+            self.queue.ending = self._ending
         _live.add(self)
 
     @property
@@ -120,7 +138,9 @@ class Work:
     def add(self, item: Item, future: Any, left: float | None) -> tuple[bool, int]:
         """Take an item in, where there is a place: whether who sends should look, and its number in the spool."""
         seq = 0
+        self.items.catch_up(item)
         if self.spool is not None:
+            item.follows = self.queue.before(item)
             seq = self.spool.add(self.items.record(item))
         look = self.queue.add(item, future, monotonic(), left, seq)
         if self.is_full and not self.queue.is_sending:
@@ -140,15 +160,26 @@ class Work:
         if self.spool is not None:
             self.spool.begin(part.seq for pending in batch for part in pending.parts)
 
+    def _ending(self, pending: Pending) -> None:
+        """One that ends stays in the spool, unless it is written or the service has refused it; then its future says so."""
+        item = pending.item
+        if item.error is None:
+            pending.replaced = self.kept.replaced_by(item.address, item.verb, item.item)
+        elif not is_last_word(item.error):
+            if not len(self.kept):
+                logger.warning("a batcher keeps what it cannot write now in its spool: %s", item.error.safe)
+            item.error = kept_for(item.error)
+            self.kept.stay(item.address, (part.seq for part in pending.parts), item.verb, item.item)
+
     def end(self, batch: Sequence[Pending]) -> None:
-        """These have been sent: the spool forgets them, but for those of which nobody knows what became."""
+        """These have been sent: the spool forgets those that are written, and those that the service has refused."""
         if self.spool is not None:
-            self.spool.end(
-                part.seq
-                for pending in batch
-                if pending.is_over and (pending.item.error is None or _is_settled(pending.item.error))
-                for part in pending.parts
-            )
+            over = [one for one in batch if one.is_over and (one.item.error is None or is_last_word(one.item.error))]
+            self.spool.end(seq for one in over for seq in (*one.replaced, *(part.seq for part in one.parts)))
+
+    def withdraw(self, seq: int) -> None:
+        """The spool has refused an item that was just added."""
+        self.queue.withdraw(seq)
 
     def replaying(self) -> Flow[None]:
         """Settle what a process has left in the spool, before anything new is sent; in order for each key.
@@ -158,53 +189,18 @@ class Work:
         spool = self.spool
         if spool is None or not spool.left:
             return
-        revived: dict[Any, list[tuple[int, Any]]] = {}
-        for seq, data in sorted(spool.left.items()):
-            item = self.items.revive(data)
-            item.sent = seq in spool.begun
-            revived.setdefault(item.address, []).append((seq, item))
+        if self._replay is None:
+            self._replay = Replay(self.items, spool, self.kept)
         try:
-            yield Gather([self._replay(line) for line in revived.values()], self.parallelism)
+            yield from self._replay.flow(self.parallelism)
         finally:
-            self._account({seq: item for line in revived.values() for seq, item in line})
-            spool.left = {}
+            self.replayed = self._replay.result(keep=self.config.keep)
+            if self.config.on_ambiguous == "wait":
+                until = monotonic() + self.items.latest
+                for address in self._replay.doubtful():
+                    self.queue.block(address, until)
+        spool.left = {}
         logger.info("a spool was replayed: %r", self.replayed)
-
-    def _replay(self, line: list[tuple[int, Any]]) -> Flow[None]:
-        kin = [item for _, item in line]
-        for place, item in enumerate(kin):
-            if place + 1 < len(kin) and stands_for(kin[place + 1], item):
-                continue  # the next one stands for it, as it would have in the queue
-            yield from self.items.replay(item, kin)
-            for before in reversed(kin[:place]):
-                if before.state:
-                    break
-                before.state, before.error = item.state, item.error
-                before.result, before.sent = item.result, before.sent or item.sent
-
-    def _account(self, items: Mapping[int, Any]) -> None:
-        """Say what became of what a spool has brought, and hold back the keys of which a copy may still come."""
-        spool, result, settled = self.spool, self.replayed, []
-        assert spool is not None  # asked for only then
-        now = monotonic()
-        for seq, item in items.items():
-            if not item.state:
-                continue
-            error = item.error
-            if error is None:
-                result.count += 1
-                if self.config.keep:
-                    result.written.append(item.item)
-            else:
-                of = result.superseded if isinstance(error, Superseded) else result.failed
-                if error.outcome is not Outcome.NOT_APPLIED and of is result.failed:
-                    of = result.unknown
-                of.append(BatchFailure(item.item, error))
-            if error is None or _is_settled(error):
-                settled.append(seq)
-            if self.config.on_ambiguous == "wait" and (item.doubt or (item.sent and not item.verb)):
-                self.queue.block(item.address, now + self.items.latest)
-        spool.end(settled)
 
     def failed(self, batch: Sequence[Pending], error: BaseException) -> None:
         """What a flow has raised, as the end of the items that it has not brought to one."""
@@ -259,11 +255,6 @@ def say(result: BatchResult) -> None:
         logger.warning("a batcher was closed, and not everything was written: %r", result)
 
 
-def _is_settled(error: DynamORMError) -> bool:
-    """Whether what became of an item will not change: else the next process looks again."""
-    return error.outcome is not Outcome.UNKNOWN or isinstance(error, Superseded)
-
-
 def _typed(error: BaseException) -> DynamORMError:
     if isinstance(error, DynamORMError) and error.outcome is not Outcome.APPLIED:
         return error
@@ -279,14 +270,18 @@ _live: Final[weakref.WeakSet[Work]] = weakref.WeakSet()
 
 
 def _at_exit() -> None:
-    """Say what is lost with the process."""
+    """Say what is lost with the process, or kept."""
     for work in list(_live):
-        if len(work.queue) and not work.is_forked:
-            kept = "; they are in its spool" if work.spool is not None else ", and what has not ended is lost"
+        if (len(work.queue) or len(work.kept)) and not work.is_forked:
+            spooled = (
+                "; what was not written is in its spool"
+                if work.spool is not None
+                else ", and what has not ended is lost"
+            )
             logger.error(
                 "the program ends, and a batcher was not closed: %s%s; close a batcher, best by `with`",
                 work.queue.counts,
-                kept,
+                spooled,
             )
 
 
