@@ -129,7 +129,7 @@ class BatchItems:
         if known.database != self.database:
             raise ConfigError(
                 f"the spool holds items for the database {known.database}, and this one is {self.database}: open the database of"
-                " the process that wrote the spool (endpoint, Region and account), or give this one a spool_dir of its own"
+                " the process that wrote the spool (endpoint, Region, table_prefix and account), or give this one a spool_dir of its own"
             )
 
     def revive(self, data: bytes) -> Flow[BatchItem]:
