@@ -68,9 +68,11 @@ def test_redis_gives_no_answer_of_another_database(name, two, redis, face_kind, 
     )
     one.put(Item(id=key, text="of one"))
     assert one.get(Item, key).text == "of one"
-    assert other.get(Item, key) is None
-    other.put(Item(id=key, text="of the other"))
-    assert (one.get(Item, key).text, other.get(Item, key).text) == ("of one", "of the other")
+    theirs = other.get(Item, key, consistent=True)  # what is there: an answer that was kept is never given for that
+    assert other.get(Item, key) == theirs
+    if theirs is None:  # DynamoDB Local has one database for all of them
+        other.put(Item(id=key, text="of the other"))
+        assert (one.get(Item, key).text, other.get(Item, key).text) == ("of one", "of the other")
 
 
 def test_redis_is_shared_by_the_same_database(redis, open_db, engine, face_kind, key):

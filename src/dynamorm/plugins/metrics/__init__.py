@@ -7,6 +7,8 @@ from .metrics import Metrics as Metrics
 if TYPE_CHECKING:
     from .prometheus import MetricsPlugin as MetricsPlugin
 
+__all__ = ["Metrics", "MetricsPlugin"]
+
 
 def __getattr__(name: str) -> Any:
     if name != "MetricsPlugin":
@@ -14,3 +16,7 @@ def __getattr__(name: str) -> Any:
     from . import prometheus  # who asks for figures alone does not need it
 
     return prometheus.MetricsPlugin
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING"})
