@@ -279,5 +279,3 @@ def test_a_deadline_of_another_thread_bounds_nobody_else(gateway, cached, key):
         thread.start()
     thread.join()
     assert cache.stats().hits == hits + 1
-
-

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_OWN: Final = 100_000
 """Generations that are remembered; beyond that there is a new epoch, and the process starts again."""
 
+MAX_DOUBTS: Final = 2_000
+"""Generations that are blocked by this process; beyond that everything is."""
+
 
 class Own:
     """A generation that the process set: its value, until when it is remembered, when it was written and how long it is blocked."""
@@ -37,6 +40,7 @@ class OwnWrites:
 
     def __init__(self) -> None:
         self._own: dict[Generation, Own] = {}
+        self._doubts: dict[Generation, float] = {}
 
     def __len__(self) -> int:
         return len(self._own)
@@ -48,17 +52,25 @@ class OwnWrites:
         if before is not None:
             blocked, until = max(blocked, before.blocked), max(until, before.until)
         self._own[name] = Own(value, until, now, blocked)
+        if blocked > now:
+            self._doubts[name] = blocked
+
+    def doubts(self, now: float) -> list[Generation]:
+        """What is blocked by this process now."""
+        for name, until in list(self._doubts.items()):
+            if until <= now:
+                self._doubts.pop(name, None)
+        return list(self._doubts)
 
     def accepts(self, name: Generation, record: bytes) -> bool:
         """Whether what Redis holds is our own value, or came behind it: then it is what is known from now on."""
         own = self._own.get(name)
-        if own is None or record[HEAD : HEAD + SIZE] == own.value:
+        if own is None:
             return True
-        for at in range(HEAD + SIZE, len(record), SIZE):
-            if record[at : at + SIZE] == own.value:
-                own.value = record[HEAD : HEAD + SIZE]
-                return True
-        return False
+        if not follows(record, own.value):
+            return False
+        own.value = record[HEAD : HEAD + SIZE]
+        return True
 
     def danger(self, names: Sequence[Generation], now: float, settle: float) -> tuple[bool, bool]:
         """Whether one of them was written a moment ago, and whether one is blocked."""
@@ -80,11 +92,16 @@ class OwnWrites:
             own = self._own.get(name)
             if own is not None and own.until < now and name != EVERYTHING:
                 self._own.pop(name, None)
-        if len(self._own) <= MAX_OWN:
+        if len(self._own) <= MAX_OWN and len(self._doubts) <= MAX_DOUBTS:
             return None
         every = list(self._own.values())
-        self._own = {}
+        self._own, self._doubts = {}, {}
         return max(own.blocked for own in every)
+
+
+def follows(record: bytes, value: bytes) -> bool:
+    """Whether a record holds this value, or one that came behind it."""
+    return any(record[at : at + SIZE] == value for at in range(HEAD, len(record), SIZE))
 
 
 def _first(own: dict[Generation, Own], count: int) -> list[Generation]:

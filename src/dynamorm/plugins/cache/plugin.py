@@ -245,9 +245,12 @@ class Cache:
         try:
             result = yield from watched(call(op), doubt)
         except GeneratorExit:  # nothing can be asked of anybody any more
-            store.owe(names, LATE)
+            if doubt.sent:
+                store.owe(names, LATE)
             raise
         except BaseException as error:
+            if not doubt.sent:  # as by a deadline that was over: nothing has changed
+                raise
             yield from store.replace(names, doubt.seconds(error, bound=bound), behind=True)
             raise
         try:
