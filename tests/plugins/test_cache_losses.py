@@ -152,7 +152,7 @@ def indebted(redis, cached, key):
 def test_a_debt_is_paid_by_whatever_comes_next(indebted, key, way, monkeypatch):
     writer, cache, reader, gateway = indebted
     if way != "nothing":  # as if its thread, or task, did not come to its turn
-        monkeypatch.setattr(cache._keeper, "_tend", lambda **at: cache._store.tend() if at else iter(()))
+        monkeypatch.setattr(cache._keeper, "_tend", lambda **at: cache._store.tend(**at) if at else iter(()))
     gateway.refuses = False
     if way == "end":
         writer._db.close()

@@ -154,7 +154,7 @@ class AioKeeper:
         self._link = link
         self._tend = tend
         self._users = 0
-        self.forked()
+        self._task: asyncio.Task[None] | None = None
 
     def joined(self) -> None:
         """A database begins to use the cache."""
@@ -172,7 +172,7 @@ class AioKeeper:
             self._task = loop.create_task(self._run(), name="dynamorm-cache", context=Context())
 
     async def _run(self) -> None:
-        while (wait := await _driven(self._tend())) is not None:
+        while (wait := await _driven(self._tend())) is not None:  # noqa: ASYNC110 - it waits for time
             await asyncio.sleep(wait)
 
     async def closed(self, db: Any) -> None:
@@ -187,7 +187,7 @@ class AioKeeper:
 
     def forked(self) -> None:
         """Start again in a child process: the task belongs to the parent's loop."""
-        self._task: asyncio.Task[None] | None = None
+        self._task = None
 
 
 async def _driven(flow: Flow[Any]) -> Any:

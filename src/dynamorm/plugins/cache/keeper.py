@@ -26,6 +26,7 @@ class Keeper:
         self._link = link
         self._tend = tend
         self._users = 0
+        self._thread: threading.Thread | None = None
         self.forked()
 
     def joined(self) -> None:
@@ -71,7 +72,7 @@ class Keeper:
         # Entered twice by one thread: what is owed may be told while the garbage collector closes a flow.
         self._lock = threading.RLock()
         self._called = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = None
 
 
 def _driven(flow: Flow[Any]) -> Any:

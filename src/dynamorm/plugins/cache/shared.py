@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import ResponseError
 
+from .bounded import Bounded, identity_cost, names_cost
 from .entry import Entry, Sealer
 from .generations import EVERYTHING
 from .guarded import Failed, Guarded, Hurried, script
@@ -41,6 +42,8 @@ ROUND: Final = 1.0
 GRACE: Final = 3 * ROUND
 """Seconds for which nothing is believed nor kept behind a loss of everything: by then every process that lives has told Redis
 again what it has blocked. What was blocked by one that has ended since, and not by signing off, cannot be known any more."""
+KEY: Final = 96
+"""Bytes of a key of Redis in memory."""
 MAX_OWED: Final = 256
 """Generations that are owed one by one; beyond that all are blocked as long as the longest."""
 PART: Final = 64
@@ -63,8 +66,8 @@ class Shared:
         self._settle = config.settle
         self._sealer = Sealer(mac_key, place)
         self._own = OwnWrites()
-        self._names: dict[Generation, bytes] = {}
-        self._keys: dict[Identity, bytes] = {}
+        self._names = Bounded(MAX_NAMES, config.max_bytes // 8)
+        self._keys = Bounded(MAX_NAMES, config.max_bytes // 8)
         self._server = self._sealer.name("server", ())
         self._look_at = 0.0
         self._debt: dict[Generation, _Owed] = {}
@@ -172,9 +175,11 @@ class Shared:
         ``behind``: the write was sent, so that who is cancelled here tells Redis all the same, before it ends.
         """
         values = self._remember(names, blocked)
+        if not self.usable:
+            if behind:
+                self.owe(names, blocked)
+            return
         try:
-            if not self.usable:
-                raise Failed
             yield from self._pay()
             yield from self._tell(names, values, [blocked] * len(names))
         except Failed as failed:
@@ -321,10 +326,8 @@ class Shared:
     def _name(self, name: Generation) -> bytes:
         found = self._names.get(name)
         if found is None:
-            if len(self._names) >= MAX_NAMES:
-                self._names = {}
-            found = self._names[name] = self._sealer.name("g", name)
-        return found
+            found = self._names.put(name, self._sealer.name("g", name), names_cost((name,)) + KEY)
+        return bytes(found)
 
     def _held(self, names: Sequence[Generation]) -> list[bytes]:
         """The keys of generations, each with that of its block."""
@@ -337,12 +340,10 @@ class Shared:
     def _key(self, identity: Identity) -> bytes:
         found = self._keys.get(identity)
         if found is None:
-            if len(self._keys) >= MAX_NAMES:
-                self._keys = {}
             operation, body, model, scope = identity
             parts = (operation, body.hex(), model, *(text for entry in scope for text in entry))
-            found = self._keys[identity] = self._sealer.name("e", parts)
-        return found
+            found = self._keys.put(identity, self._sealer.name("e", parts), identity_cost(identity) + KEY)
+        return bytes(found)
 
 
 class _Owed:
