@@ -39,6 +39,8 @@ LATEST_COPY = 300.0
 STATUSES = ("a", "b", "c")
 KEYS = ("k1", "k2")
 SETTLE = 5.0
+MISLEADING = {"back", "down"}
+"""Faults behind which a process may read what others have written over: what is lost only makes a miss."""
 
 
 class Row(Model, table="cache-world"):
@@ -131,6 +133,36 @@ class Process:
         cache._store.clock = lambda: world.now
         self.call = cache.around(world.call)
         self.writes: list[SimpleNamespace] = []
+        self.tend_at: float | None = None
+        if redis is not None:
+            cache._store.wake = self.wake
+
+    def wake(self) -> None:
+        """There is something to do although nobody uses the cache."""
+        self.tend_at = self.world.now
+
+    def tend(self) -> None:
+        """What the cache's own thread or task does, when its time has come."""
+        if self.tend_at is None or self.world.now < self.tend_at:
+            return
+        self.tend_at = None
+        flow, answer, go_on = self.cache._store.tend(), None, None
+        try:
+            effect = next(flow)
+            while True:
+                go_on, answer = flow.send, None
+                try:
+                    answer = self.world.answer_to(*effect)
+                except Exception as error:  # noqa: BLE001 - what redis raises
+                    go_on, answer = flow.throw, error
+                effect = go_on(answer)
+        except StopIteration as stop:
+            wait = stop.value
+        if wait is not None:
+            self.tend_at = self.world.now + max(wait, 0.01)  # time has a grain
+        if not self.cache._store._debt:
+            for write in self.writes:  # Redis knows all of it now
+                write.closed = False
 
 
 class Actor:
@@ -147,7 +179,11 @@ class Actor:
 
 
 class World:
-    """Runs one schedule. ``faults``: what happens to Redis; ``closes``: flows may be closed half way; ``told``: keep a trail."""
+    """Runs one schedule. ``faults``: what happens to Redis; ``closes``: flows may be closed half way; ``told``: keep a trail.
+
+    ``narrow``: all read and write one item, faults are frequent, and copies of requests come soon, so that rare coincidences
+    are met. ``calm``: no request is lost, and nobody is cancelled.
+    """
 
     def __init__(
         self,
@@ -160,13 +196,18 @@ class World:
         settle: float = SETTLE,
         steps: int = 24,
         told: bool = False,
+        ttl: float | None = None,
+        narrow: bool = False,
+        calm: bool = False,
     ) -> None:
         self.random = random.Random(seed)
+        self.keys, self.reads, self.latest = (KEYS[:1], 1.0, 8.0) if narrow else (KEYS, 0.6, LATEST_COPY)
+        self.often, self.calm = 0.2 if narrow else 0.06, calm
         self.now = 1_700_000_000.0
         self.table = Table(self)
         self.late: list[tuple[float, Op, Any]] = []
         self.redis = FakeRedis(lambda: self.now) if redis else None
-        self.ttl = self.random.choice([10.0, 60.0, 900.0])
+        self.ttl = ttl or self.random.choice([10.0, 60.0, 900.0])
         self.config = CacheConfig(ttl=self.ttl, settle=settle, missing=self.random.random() < 0.3)
         self.processes = [Process(self, self.config, self.redis) for _ in range(processes)]
         self.faults, self.closes, self.steps = faults, closes, steps
@@ -176,6 +217,9 @@ class World:
         self.hits = 0
         self.trail: list[str] = []
         self._told = told
+        if self.redis is not None:
+            for process in self.processes:  # each of them was there before anything was lost
+                self._whole(process.call(self._read()))
 
     # ---------------------------------------------------------------------------------------------------------- requests
 
@@ -185,8 +229,8 @@ class World:
         return op
 
     def _read(self) -> Op:
-        if self.random.random() < 0.6:
-            return self._op("GetItem", {"Key": {"id": {"S": self.random.choice(KEYS)}}}, "get")
+        if self.random.random() < self.reads:
+            return self._op("GetItem", {"Key": {"id": {"S": self.random.choice(self.keys)}}}, "get")
         return self._op(
             "Query",
             {
@@ -199,7 +243,7 @@ class World:
 
     def _write(self, process: Process) -> Op:
         self.number += 1
-        key = {"id": {"S": self.random.choice(KEYS)}}
+        key = {"id": {"S": self.random.choice(self.keys)}}
         status, text = {"S": self.random.choice(STATUSES)}, {"S": str(self.number)}
         ring = {"B": base64.b64encode(self.random.randbytes(8)).decode()}
         kind = self.random.choice(["put", "create", "save", "save", "update", "delete"])
@@ -270,6 +314,32 @@ class World:
             raise ConditionFailed("no", outcome=Outcome.UNKNOWN if ambiguous else Outcome.NOT_APPLIED)
         raise OutcomeUnknown("lost")
 
+    def answer_to(self, link: FakeLink, command: tuple[Any, ...]) -> Any:
+        """What Redis answers, or what becomes of the question. Raises what redis raises."""
+        if link.down:
+            if self.random.random() < 0.5:
+                self._quietly(link, command)  # it was done, and the answer was lost
+            raise Broken("down")
+        return link.perform(command)
+
+    def _whole(self, flow: Flow[Any]) -> None:
+        """Run a flow of a read to its end, with nothing beside it."""
+        try:
+            effect = next(flow)
+            while True:
+                if effect.__class__ is tuple:
+                    try:
+                        answer = self.answer_to(*effect)
+                    except Exception as error:  # noqa: BLE001 - a script that is not there yet
+                        effect = flow.throw(error)
+                        continue
+                else:
+                    body = answer_of(effect.data.body, self.table.seen(consistent=True))
+                    answer = SimpleNamespace(status=200, body=body)
+                effect = flow.send(answer)
+        except StopIteration:
+            return
+
     # --------------------------------------------------------------------------------------------------------- the run
 
     def run(self) -> int:
@@ -290,16 +360,27 @@ class World:
 
     def _tick(self) -> None:
         roll = self.random.random()
-        self.now += 0.002
+        self._pass(0.002)
         if roll < 0.08:
-            self.now += self.random.choice([0.1, 0.5, 1.0, 3.0, 5.5])
+            self._pass(self.random.choice([0.1, 0.5, 1.0, 3.0, 5.5]))
         elif roll < 0.10:
-            self.now += self.random.choice([20.0, 120.0, 290.0, 600.0])
-        for entry in sorted([one for one in self.late if one[0] <= self.now], key=lambda one: one[0]):
-            self.late.remove(entry)
-            self._apply(entry[1], entry[2], at=entry[0])
-        if self.redis is not None and self.faults and self.random.random() < 0.06:
+            self._pass(self.random.choice([20.0, 120.0, 290.0, 600.0]))
+        if self.redis is not None and self.faults and self.random.random() < self.often:
             self._fault(self.random.choice(self.faults), self.redis)
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass. Copies arrive meanwhile, and processes do what they do by themselves."""
+        end = self.now + seconds
+        while True:
+            due = [process.tend_at for process in self.processes if process.tend_at is not None]
+            self.now = max(self.now, min([end, *due]))
+            for entry in sorted([one for one in self.late if one[0] <= self.now], key=lambda one: one[0]):
+                self.late.remove(entry)
+                self._apply(entry[1], entry[2], at=entry[0])
+            for process in self.processes:
+                process.tend()
+            if self.now >= end:
+                return
 
     def _fault(self, fault: str, redis: FakeRedis) -> None:
         self._tell(lambda: f"{self.now:.3f} redis: {fault}")
@@ -315,6 +396,9 @@ class World:
         elif fault == "evict":
             for key in self.random.sample(sorted(redis.data), min(3, len(redis.data))):
                 del redis.data[key]
+        elif fault == "evict one":  # and nothing that would tell that something is lost
+            name = ("part", "cache-world", f"S{self.random.choice(self.keys)}")
+            redis.data.pop(self.processes[0].cache._store._name(name), None)
         elif fault == "down":
             for process in self.processes:
                 process.cache._store.redis.link.down = self.random.random() < 0.5
@@ -339,7 +423,7 @@ class World:
 
     def _must_see(self, process: Process) -> list[int]:
         """The states that were made by writes which have ended: by this process, and where Redis is well by all."""
-        weak = bool(self.faults)
+        weak = bool(MISLEADING & set(self.faults))
         return [
             state
             for one in self.processes
@@ -357,7 +441,7 @@ class World:
 
     def _step(self, actor: Actor) -> None:
         effect, roll = actor.effect, self.random.random()
-        if roll < 0.02:
+        if roll < 0.02 and not self.calm:
             self._tell(lambda: f"{self.now:.3f} cancelled {actor.op.operation.verb} at {type(effect).__name__}")
             if effect.__class__ is Send and actor.kind == "write" and self.random.random() < 0.5:
                 self._apply(actor.op, actor.write)
@@ -394,12 +478,8 @@ class World:
             actor.permit = None
 
     def _redis(self, actor: Actor, link: FakeLink, command: tuple[Any, ...]) -> None:
-        if link.down:
-            if self.random.random() < 0.5:
-                self._quietly(link, command)  # it was done, and the answer was lost
-            return self._go(actor, actor.flow.throw, Broken("down"))
         try:
-            answer = link.perform(command)
+            answer = self.answer_to(link, command)
         except Exception as error:  # noqa: BLE001 - what redis raises
             return self._go(actor, actor.flow.throw, error)
         return self._go(actor, actor.flow.send, answer)
@@ -418,13 +498,13 @@ class World:
             body = answer_of(op.body, self.table.seen(consistent=consistent))
             return self._go(actor, actor.flow.send, SimpleNamespace(status=200, body=body))
         roll = self.random.random()
-        if roll < 0.75:
+        if roll < 0.75 or self.calm:
             status = 200 if self._apply(op, actor.write) else 400
             return self._go(actor, actor.flow.send, SimpleNamespace(status=status, body=b""))
         if roll < 0.85:
             self._apply(op, actor.write)
         if roll > 0.80:  # a copy is still on its way
-            self.late.append((self.now + self.random.uniform(0, LATEST_COPY), op, actor.write))
+            self.late.append((self.now + self.random.uniform(0, self.latest), op, actor.write))
         return self._go(actor, actor.flow.throw, TransportError("receive", "lost", sent=True))
 
     def _go(self, actor: Actor, go_on: Any, what: Any) -> None:

@@ -481,18 +481,19 @@ def test_memory_has_its_limit(plugged, key):
     db.put(Entry(of=key + "large", number=1, text="x" * 30_000))
     assert db.get(Entry, key + "large", 1) is not None
     assert 0 < cache._store.size <= 20_000
-    assert cache._store.size == sum(len(entry[2]) for entry in cache._store._entries.values())
+    assert cache._store.size == cache._store._held + sum(entry[3] for entry in cache._store._entries.values())
+    assert cache._store._entries
 
 
 def test_the_least_recently_used_answer_goes_first(plugged, key):
-    cache = Cache(CacheConfig(settle=0.0, max_bytes=6_000))
+    cache = Cache(CacheConfig(settle=0.0, max_bytes=56_000))
     db = plugged(cache, wire := Recorder())
     for number in range(1, 5):
-        db.put(Entry(of=f"{key}{number}", number=1, text="x" * 1000))
+        db.put(Entry(of=f"{key}{number}", number=1, text="x" * 10_000))
     for number in (1, 2, 3, 4, 1):
         db.get(Entry, f"{key}{number}", 1)
     for number in (5, 6):
-        db.put(Entry(of=f"{key}{number}", number=1, text="x" * 1000))
+        db.put(Entry(of=f"{key}{number}", number=1, text="x" * 10_000))
         db.get(Entry, f"{key}{number}", 1)
     wire.clear()
     db.get(Entry, f"{key}1", 1)

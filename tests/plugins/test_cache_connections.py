@@ -124,7 +124,7 @@ def test_an_error_of_the_command_leaves_the_connection(cached, key):
     with saying(b"-ERR no such command\r\n") as server:
         db, cache, _ = cached(server.port)
         db.put(Entry(id=key))
-        assert len(cache._store.redis.link._idle.found) == 1
+        assert len(cache._store.redis.link._idle) == 1
 
 
 # ---------------------------------------------------------------------------------------------------------------- nowhere
@@ -138,7 +138,7 @@ def test_connections_that_lead_nowhere_end_together(gateway, cached, key, figure
     gateway.delay = 0.05
     db.concurrently(lambda number: db.get(Entry, key), 12)
     gateway.delay = 0.0
-    kept = len(cache._store.redis.link._idle.found)
+    kept = len(cache._store.redis.link._idle)
     assert kept > 4
     before = failures(cache)
     gateway.forget()
@@ -169,7 +169,7 @@ def test_an_incident_ends_what_was_opened_before_it_and_nothing_else():
 def test_a_deadline_bounds_the_waiting_for_redis(gateway, cached, key, seconds, what):
     """The caller's own hurry is not counted as a failure of Redis, and takes nothing from others."""
     db, cache, _ = cached(gateway.port)
-    other, others, wire = cached(gateway.target)
+    other, _, wire = cached(gateway.target)
     for name in (key, key + "2"):
         db.put(Entry(id=name, text="first"))
         db.get(Entry, name)
@@ -221,7 +221,7 @@ def test_a_loop_that_was_blocked_is_not_redis_failing(gateway, cached, key):
             task = asyncio.ensure_future(db.inner.put(Entry(id=key)))
             for _ in range(12):
                 await asyncio.sleep(0.002)
-                time.sleep(0.12)  # as who renders a long page does
+                time.sleep(0.12)  # noqa: ASYNC251 - as who renders a long page does
             await task
 
     db._loop.run(busy())
@@ -250,9 +250,8 @@ def test_a_thread_that_was_kept_from_its_turn_is_not_redis_failing(gateway, cach
     sock = Socket()
     bounded = _Bounded(sock, 0.05)
     assert [bounded.recv(1) for _ in range(4)] == [b"x"] * 4
-    with pytest.raises(TimeoutError):
-        for _ in range(10):  # but that is no way to be waited for without end
-            bounded.recv(1)
+    with pytest.raises(TimeoutError):  # but that is no way to be waited for without end
+        list(iter(lambda: bounded.recv(1), b""))
     assert sock.slept <= 6
 
 

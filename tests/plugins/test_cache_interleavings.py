@@ -1,22 +1,33 @@
 """No stale answer behind an own write, however flows, processes, lost requests, late copies and Redis interleave."""
 
 import logging
+from hashlib import sha1
 
 import pytest
 
 pytest.importorskip("lupa", reason="the scripts of the cache run in lupa's Lua 5.1")
 
-from dynamorm.plugins.cache import doubt, memory, shared, writes
+from dynamorm.plugins.cache import doubt, memory, scripts, shared, writes
 
 from .cache_world import World
 
 FAULTS = ("back", "flush", "evict", "down")
+NARROW = {"ttl": 900.0, "narrow": True, "steps": 40}
 WORLDS = {
     "one process, memory": {"redis": False, "processes": 1},
     "one process, memory, flows are closed": {"redis": False, "processes": 1, "closes": True},
     "two processes": {},
     "two processes, flows are closed": {"closes": True},
     "three processes, Redis fails": {"faults": FAULTS, "closes": True, "processes": 3},
+    "two processes, Redis loses what it likes": {"faults": ("flush", "evict")},
+    "three processes, Redis loses what it likes, flows are closed": {
+        "faults": ("flush", "evict"),
+        "closes": True,
+        "processes": 3,
+    },
+    "one item, Redis loses its generation": {**NARROW, "faults": ("evict one",)},
+    "one item, Redis loses its generation, and all is well": {**NARROW, "faults": ("evict one",), "calm": True},
+    "one item, Redis loses all": {**NARROW, "faults": ("flush",)},
     "two processes, Redis goes back in time": {"faults": ("back",)},
 }
 
@@ -109,6 +120,15 @@ def test_they_find_a_write_that_nobody_told_redis_of(monkeypatch):
     monkeypatch.setattr(shared.Shared, "owe", lambda self, names, blocked=0.0: None)
     monkeypatch.setattr(shared.OwnWrites, "accepts", lambda self, name, record: True)
     assert found({"faults": ("down",)})
+
+
+@pytest.mark.once
+def test_they_find_that_redis_has_lost_when_it_was_written(monkeypatch):
+    text = scripts.BEGIN.replace("head(now, until_) .. new", "head(value and now or 0, until_) .. new")
+    assert text != scripts.BEGIN
+    monkeypatch.setattr(shared, "BEGIN", text)
+    monkeypatch.setitem(scripts.NAMES, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+    assert found(WORLDS["one item, Redis loses its generation, and all is well"])
 
 
 def test_they_find_an_index_partition_that_is_left_out(monkeypatch):

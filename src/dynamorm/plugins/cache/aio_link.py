@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,8 @@ from .link import MAX_IDLE, settings_of
 from .patience import STEPS, Idle, OutOfTime, end_of_caller, is_elsewhere
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dynamorm.effects import Flow
 
 
@@ -142,3 +145,61 @@ class AioLink:
     def forked(self) -> None:
         """Start again in a child process: the connections, and the loop, belong to the parent."""
         self._idle, self._loop = Idle(), None
+
+
+class AioKeeper:
+    """Pays what is owed while nobody uses the cache: the mirror of `keeper`, a task."""
+
+    def __init__(self, link: AioLink, tend: Callable[..., Flow[float | None]]) -> None:
+        self._link = link
+        self._tend = tend
+        self._users = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def joined(self) -> None:
+        """A database begins to use the cache."""
+        self._users += 1
+
+    def wake(self) -> None:
+        """There is something to do, now."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a flow is closed outside of the loop: the next command pays
+            return
+        task = self._task
+        if self._users and (task is None or task.done() or task.get_loop() is not loop):
+            # In a context of its own: the deadline is of the one who could not pay.
+            self._task = loop.create_task(self._run(), name="dynamorm-cache", context=Context())
+
+    async def _run(self) -> None:
+        while (wait := await _driven(self._tend())) is not None:  # noqa: ASYNC110 - it waits for time
+            await asyncio.sleep(wait)
+
+    async def closed(self, db: Any) -> None:
+        """A database is closed: pay for the last time, and end the connections."""
+        self._users -= 1
+        task = self._task
+        if not self._users and task is not None and task.get_loop() is asyncio.get_running_loop():
+            task.cancel()
+            await asyncio.wait([task])
+        await _driven(self._tend(at_last=True))
+        await self._link.close(db)
+
+    def forked(self) -> None:
+        """Start again in a child process: the task belongs to the parent's loop."""
+        self._task = None
+
+
+async def _driven(flow: Flow[Any]) -> Any:
+    """The result of a flow of commands."""
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                got = await effect.async_()
+            except BaseException as error:  # noqa: BLE001 - the flow decides, also about a cancellation
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(got)
+    except StopIteration as stop:
+        return stop.value

@@ -49,6 +49,7 @@ class CachingPlugin(Cache):
             )
         self._redis = redis
         self._face: bool | None = None
+        self._keeper: Any = None
 
     def joined(self, db: Any) -> None:
         """Refuse a client of the other face. Raises: ConfigError."""
@@ -75,18 +76,30 @@ class CachingPlugin(Cache):
                     "CachingPlugin has no mac_key: this process reads from Redis only what it has written itself"
                 )
             self._store = self._opened(key or _KEY, (space, place), is_async=is_async)
+        self._keeper.joined()
 
     def _opened(self, mac_key: bytes, place: tuple[str, ...], *, is_async: bool) -> Shared:
         from .shared import Shared  # needs the package redis, as does who has a client
 
         link: Any
+        keeper: Any
         if is_async:
-            from .aio_link import AioLink as link  # noqa: N813 - one of the two is loaded
+            from .aio_link import AioKeeper as keeper  # noqa: N813 - one of the two is loaded
+            from .aio_link import AioLink as link  # noqa: N813 - likewise
         else:
+            from .keeper import Keeper as keeper  # noqa: N813 - likewise
             from .link import Link as link  # noqa: N813 - likewise
         try:
             made = link(self._redis, self.config.timeout)
         except TypeError as error:
             raise ConfigError(f"the connections of this redis client cannot be made like its own: {error}") from None
-        self.closed = made.close
-        return Shared(self.config, made, mac_key, place)
+        shared = Shared(self.config, made, mac_key, place)
+        self._keeper = keeper(made, shared.tend)
+        shared.wake, self.closed = self._keeper.wake, self._keeper.closed
+        return shared
+
+    def forked(self) -> None:
+        """Start again in a child process."""
+        super().forked()
+        if self._keeper is not None:
+            self._keeper.forked()

@@ -37,13 +37,15 @@ class CacheConfig(Struct, frozen=True, kw_only=True, metaclass=Settings):
     - ``invalidate_on``: the families of writes that let go of answers. ``create``: create and put; ``update``: save, update,
       upsert, increment, put and the puts of batches; ``delete``: delete and delete_all; each in transactions and batches, too.
       To leave one out is to read stale answers behind such writes, for up to ``ttl``.
-    - ``settle``: seconds behind a write for which what it touched is read consistently before it is kept, for replicas may lag.
-    - ``max_bytes``: of the answers in memory; the least recently used ones go first. Redis has its own ``maxmemory``.
+    - ``settle``: seconds behind a write for which what it touched is read consistently before it is kept, for replicas may lag;
+      so is what Redis knows nothing of, for it may have been written.
+    - ``max_bytes``: of the cache in memory, with all that stands around the answers; the least recently used ones go first.
+      Redis has its own ``maxmemory``.
     - ``mac_key``: at least 16 secret bytes, the same in all processes that share a Redis. Without it each process reads only
       what it has written itself; ``Presets.production()`` requires it for Redis.
     - ``missing``: keep also that nothing was found.
     - ``namespace``: goes into each key, for several programs with one Redis, or accounts that are not named: one for each.
-    - ``timeout``: seconds that Redis may take for one command; then it is left alone for a while.
+    - ``timeout``: seconds that Redis may take for one command; then it is left alone for a while. A deadline may end it sooner.
 
     Raises: ConfigError for what is none of these.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.effects import Send, relayed
+from dynamorm.effects import Acquire, Call, Send, Sleep, relayed
 from dynamorm.errors import DynamORMError, Outcome
 
 if TYPE_CHECKING:
@@ -21,14 +21,18 @@ ours may be 4 away before it is corrected. It is the time of `DynamORMError.sett
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 
+_WAITING: Final = frozenset({Sleep, Call, Acquire})
+"""What is done before an attempt, and makes none."""
+
 
 class Doubt:
-    """``lost``: an attempt was sent, and its answer was none, or none to be believed."""
+    """``sent``: an attempt was made. ``lost``: one was sent, and its answer was none, or none to be believed."""
 
-    __slots__ = ("lost",)
+    __slots__ = ("lost", "sent")
 
     def __init__(self) -> None:
         self.lost: bool = False
+        self.sent: bool = False
 
     def seconds(self, error: BaseException | None, *, bound: bool) -> float:
         """How long nothing may be kept of what the write has touched.
@@ -51,7 +55,9 @@ def watched(flow: Flow[Any], doubt: Doubt) -> Flow[Any]:
     def look(effect: Any) -> Flow[Any]:
         nonlocal answered
         if effect.__class__ is not Send:
+            doubt.sent |= effect.__class__ not in _WAITING  # whatever it is, attempts may be made in it
             return (yield effect)
+        doubt.sent = True
         if answered:
             doubt.lost = True  # a good answer was not believed, or the request is sent again
         try:

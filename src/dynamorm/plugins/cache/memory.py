@@ -1,16 +1,19 @@
 """Answers kept in this process. Nothing here does I/O, and a hit takes no lock.
 
 A generation is an object of its own, which is replaced by a write: an answer holds those that it was read under, so that
-none of them can come back.
+none of them can come back. One that was replaced, or let go of, is ``over``, which is all that a hit looks at.
+
+``max_bytes`` bounds everything: answers, requests, generations, and what stands around them.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .bounded import GROUP, SLOT, TEXT, identity_cost, names_cost
 from .generations import EVERYTHING
 
 if TYPE_CHECKING:
@@ -27,14 +30,21 @@ MAX_GENERATIONS: Final = 100_000
 Identity: TypeAlias = "tuple[Any, ...]"
 
 
-class _Generation:
-    """When it was made by a write (a monotonic time; 0: by a read), and until when nothing of it is kept."""
+_ENTRY: Final = SLOT + 64 + GROUP + 4 * 8 + 52 + TEXT
+"""Bytes of an entry beside its request, its answer and its stamps: two places in the order, a tuple, two numbers, an answer's head."""
+_GENERATION: Final = SLOT + 72
+"""Bytes of a generation beside its name."""
 
-    __slots__ = ("blocked", "written")
+
+class _Generation:
+    """When it was made by a write (a monotonic time; 0: by a read), until when nothing of it is kept, and whether it was replaced."""
+
+    __slots__ = ("blocked", "over", "written")
 
     def __init__(self, written: float, blocked: float) -> None:
         self.written: float = written
         self.blocked: float = blocked
+        self.over: bool = False
 
 
 class Begun:
@@ -58,15 +68,18 @@ class Memory:
         self.largest: int = config.max_bytes
         self._settle = config.settle
         self._max = config.max_bytes
-        self._lock = Lock()
         self.forked()
 
     def forked(self) -> None:
         """Start empty, in a child process too: what the parent writes from now on is not seen here."""
-        self._lock = Lock()
-        self._entries: OrderedDict[Identity, tuple[Begun, float, bytes]] = OrderedDict()
+        # Entered twice by one thread, where the garbage collector closes a flow that owes something.
+        self._lock = RLock()
+        self._entries: OrderedDict[Identity, tuple[tuple[_Generation, ...], float, bytes, int]] = OrderedDict()
         self._generations: dict[Generation, _Generation] = {}
         self.size: int = 0
+        """Bytes of answers and generations."""
+        self._held = 0  # by generations
+        self._sweep_at = self._max // 4
 
     def __len__(self) -> int:
         """How many answers are kept."""
@@ -77,8 +90,12 @@ class Memory:
         entry = self._entries.get(identity)
         if entry is None:
             return None
-        begun, expires, answer = entry
-        if self.clock() >= expires or not self.still(begun):
+        stamps, expires, answer, _ = entry
+        for stamp in stamps:
+            if stamp.over:
+                self._forget(identity)
+                return None
+        if self.clock() >= expires:
             self._forget(identity)
             return None
         try:  # noqa: SIM105 - each hit comes by here
@@ -91,41 +108,81 @@ class Memory:
         with self._lock:
             entry = self._entries.pop(identity, None)
             if entry is not None:
-                self.size -= len(entry[2])
+                self.size -= entry[3]
 
     def still(self, begun: Begun) -> bool:
         """Whether nothing that was read has been written since."""
-        get = self._generations.get
-        for name, stamp in begun.stamps:  # noqa: SIM110 - each hit comes by here
-            if get(name) is not stamp:
+        for stamp in begun.stamps:  # noqa: SIM110 - each read comes by here
+            if stamp.over:
                 return False
         return True
 
     def begin(self, names: tuple[Generation, ...]) -> Flow[Begun | None]:
         """Take the generations, before a read."""
-        now, generations = self.clock(), self._generations
-        stamps = []
-        for name in names:
-            stamp = generations.get(name)
-            stamps.append((name, stamp or generations.setdefault(name, _Generation(0.0, 0.0))))
-        quiet = max(max(stamp.written, stamp.blocked) for _, stamp in stamps) + self._settle
-        blocked = max(stamp.blocked for _, stamp in stamps)
-        if len(generations) > MAX_GENERATIONS:
-            self._start_again()
-        return Begun(names, tuple(stamps), recent=now < quiet and quiet > self._settle, blocked=now < blocked)
+        now, stamps = self.clock(), []
+        with self._lock:
+            for name in names:
+                stamps.append(  # noqa: PERF401 - a comprehension is one call more, of each miss
+                    self._generations.get(name) or self._made(name, _Generation(0.0, 0.0))
+                )
+            if self.size > self._max or self._held > self._sweep_at:
+                self._fit(now)
+        quiet = max(max(stamp.written, stamp.blocked) for stamp in stamps) + self._settle
+        blocked = max(stamp.blocked for stamp in stamps)
+        return Begun((), tuple(stamps), recent=now < quiet and quiet > self._settle, blocked=now < blocked)
         yield  # as above
 
     def install(self, identity: Identity, begun: Begun, answer: bytes, ttl: float) -> Flow[None]:
         """Keep an answer for so many seconds."""
+        cost = _ENTRY + identity_cost(identity) + len(answer) + GROUP + 8 * len(begun.stamps)
         with self._lock:
             before = self._entries.pop(identity, None)
-            self._entries[identity] = begun, self.clock() + ttl, answer
-            self.size += len(answer) - (0 if before is None else len(before[2]))
-            while self.size > self._max and self._entries:
-                _, (_, _, gone) = self._entries.popitem(last=False)
-                self.size -= len(gone)
+            if before is not None:
+                self.size -= before[3]
+            if cost <= self._max - self._held and self.still(begun):
+                self._entries[identity] = begun.stamps, self.clock() + ttl, answer, cost
+                self.size += cost
+                if self.size > self._max:
+                    self._fit(self.clock())
         return
         yield  # as above
+
+    def _made(self, name: Generation, generation: _Generation) -> _Generation:
+        """Hold a generation; one that was there is over. The lock is held."""
+        before = self._generations.get(name)
+        if before is None:
+            cost = _GENERATION + names_cost((name,))
+            self.size += cost
+            self._held += cost
+        else:
+            before.over = True
+        self._generations[name] = generation
+        return generation
+
+    def _fit(self, now: float) -> None:
+        """Let go of the least recently used answers, and of generations that nothing depends on. The lock is held."""
+        if self._held > self._sweep_at or len(self._generations) > MAX_GENERATIONS:
+            self._sweep(now)
+        while self.size > self._max and self._entries:
+            _, (_, _, _, cost) = self._entries.popitem(last=False)
+            self.size -= cost
+
+    def _sweep(self, now: float) -> None:
+        """Forget generations that no answer depends on and that are not dangerous any more; all, if that is not enough.
+
+        What is forgotten is over, so that a read that is under way keeps nothing.
+        """
+        used = {stamp for stamps, *_ in list(self._entries.values()) for stamp in stamps}
+        for name, one in list(self._generations.items()):
+            if one not in used and now >= max(one.written, one.blocked) + self._settle:
+                one.over = True
+                self._generations.pop(name, None)
+                cost = _GENERATION + names_cost((name,))
+                self._held -= cost
+                self.size -= cost
+        if self._held > self._max // 2 or len(self._generations) > MAX_GENERATIONS:
+            self._start_again()
+        self._sweep_at = max(self._max // 4, self._held * 5 // 4)
 
     def replace(self, names: tuple[Generation, ...], blocked: float = 0.0, *, behind: bool = False) -> Flow[None]:
         """Replace generations: of a write that is about to be sent, or ``behind`` it, and block them for so many seconds."""
@@ -136,27 +193,25 @@ class Memory:
 
     def owe(self, names: tuple[Generation, ...], blocked: float = 0.0) -> None:
         """The same, where nothing can be asked of anybody any more."""
-        now, generations = self.clock(), self._generations
+        now = self.clock()
         until = now + blocked if blocked else 0.0
         with self._lock:
             for name in names:
-                before = generations.get(name)
-                generations[name] = _Generation(now, until if before is None else max(until, before.blocked))
-            if len(generations) > MAX_GENERATIONS:
-                self._start_again(locked=True)
+                before = self._generations.get(name)
+                self._made(name, _Generation(now, until if before is None else max(until, before.blocked)))
+            self._fit(now)
 
     def owe_everything(self) -> None:
         """Let go of all answers."""
         self.owe((EVERYTHING,))
 
-    def _start_again(self, *, locked: bool = False) -> None:
-        """Forget all generations. What is dangerous about any of them holds for everything from now on."""
-        if not locked:
-            with self._lock:
-                self._start_again(locked=True)
-            return
+    def _start_again(self) -> None:
+        """Forget all generations. What is dangerous about any of them holds for everything from now on. The lock is held."""
         every = list(self._generations.values())
         written, blocked = max(one.written for one in every), max(one.blocked for one in every)
+        for one in every:
+            one.over = True
         self._entries.clear()
-        self.size = 0
-        self._generations = {EVERYTHING: _Generation(written, blocked)}
+        self._generations = {}
+        self.size = self._held = 0
+        self._made(EVERYTHING, _Generation(written, blocked))

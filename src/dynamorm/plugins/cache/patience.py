@@ -91,6 +91,9 @@ class Idle:
         self.era: int = 0
         self.found: list[tuple[int, Any]] = []
 
+    def __len__(self) -> int:
+        return len(self.found)
+
     def take(self) -> tuple[int, Any] | None:
         """One that is kept, the one used last."""
         try:

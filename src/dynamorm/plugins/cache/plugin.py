@@ -13,6 +13,7 @@ from dynamorm.errors import ConfigError, InvalidUse, MalformedResponse, Outcome,
 from dynamorm.plugin import Acquire, WriteRule
 
 from .answers import is_kept
+from .bounded import GROUP, Bounded, identity_cost, names_cost
 from .config import FAMILIES, CacheConfig, check_settings
 from .doubt import LATE, Doubt, watched
 from .flights import WAIT, Flights
@@ -61,7 +62,7 @@ class Cache:
         self._verbs = verbs | {"require"} if "get" in verbs else verbs
         self._listed = None if self.config.invalidate_on == frozenset(FAMILIES) else self.config.invalidate_on
         self._tables = Tables()
-        self._readings: dict[Identity, Reading | None] = {}
+        self._readings = Bounded(MAX_READINGS, self.config.max_bytes // 8)
         self._models: dict[type[Any], str] = {}
         self._told: set[type[Any]] = set()
         self._flights = Flights()
@@ -107,7 +108,7 @@ class Cache:
             return None
         if self._tables.learn(self._prefix + schema.table, schema):
             self._store.owe_everything()  # what was written before did not know of this index
-        self._readings = {}
+        self._readings.clear()
         self._models[schema.model] = _mark(schema)
         version = schema.version
         if version is None or all(index.kind == "LSI" for index in schema.indexes.values()):
@@ -179,9 +180,11 @@ class Cache:
         return (yield from self._together(call, op, identity, depends, ttl))
 
     def _depends(self, op: Call, identity: Identity) -> Reading | None:
-        if len(self._readings) >= MAX_READINGS:
-            self._readings = {}
-        depends = self._readings[identity] = reading(op, self._tables)
+        """What an answer depends on; remembered for Redis, where each hit needs it, and not for a hit in memory."""
+        depends = reading(op, self._tables)
+        if not isinstance(self._store, Memory):
+            names = () if depends is None else depends.generations
+            self._readings.put(identity, depends, identity_cost(identity) + GROUP + names_cost(names))
         return depends
 
     def _together(self, call: CallFlow, op: Call, identity: Identity, depends: Reading, ttl: float) -> Flow[Any]:
@@ -243,9 +246,12 @@ class Cache:
         try:
             result = yield from watched(call(op), doubt)
         except GeneratorExit:  # nothing can be asked of anybody any more
-            store.owe(names, LATE)
+            if doubt.sent:
+                store.owe(names, LATE)
             raise
         except BaseException as error:
+            if not doubt.sent:  # as by a deadline that was over: nothing has changed
+                raise
             yield from store.replace(names, doubt.seconds(error, bound=bound), behind=True)
             raise
         try:
