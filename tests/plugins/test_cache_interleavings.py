@@ -117,7 +117,7 @@ def test_they_find_a_redis_that_goes_back_in_time(monkeypatch):
 
 
 def test_they_find_a_write_that_nobody_told_redis_of(monkeypatch):
-    monkeypatch.setattr(shared.Shared, "owe", lambda self, names, blocked=0.0: None)
+    monkeypatch.setattr(shared.Shared, "owe", lambda self, names, blocked=0.0, **_: None)
     monkeypatch.setattr(shared.OwnWrites, "accepts", lambda self, name, record: True)
     assert found({"faults": ("down",)})
 
