@@ -18,7 +18,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
 | ``began(operation)``, ``ended(operation, error)`` | look at the beginning and the end of each verb; see `EndHook` |
 | ``call_began(call)``, ``call_ended(call, error)`` | look at each request with its retries; see `CallEndHook` |
-| ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database |
+| ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database; see `Greatest` |
 | ``explained(request, config)`` | says something of a request that `explain` shows, in one line, or None |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
 | ``joined(db)`` | is asked while it is registered: what it raises refuses the database, whose ``config`` it may read and which may not be complete yet |
@@ -74,6 +74,7 @@ __all__ = [
     "EndHook",
     "FieldCodec",
     "FieldHook",
+    "Greatest",
     "Hedge",
     "Item",
     "Limiter",
@@ -202,6 +203,15 @@ VERBS: Final = (
     "batch_write", "transact_get", "transaction", "partiql", "partiql_transaction",
 )  # fmt: skip
 """The verbs that plugins are told of (`Operation.verb`)."""
+
+
+class Greatest(float):
+    """A number of ``gauges()`` that is no part of a sum: of several databases the greatest is shown, where others are added up.
+
+    Example: ``return {"breaker_state": Greatest(2)}``
+    """
+
+    __slots__ = ()
 
 
 HOOKS: Final = ("pre_query", "post_query", "on_error")

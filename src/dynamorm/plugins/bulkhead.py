@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.arguments import check_count, check_seconds, check_takes
 from dynamorm.errors import Backpressure, ConfigError
 from dynamorm.log import left, logger
-from dynamorm.plugin import Acquire, Limiter, OfOneProcess
+from dynamorm.plugin import Acquire, Greatest, Limiter, OfOneProcess
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
@@ -87,8 +87,8 @@ class Bulkhead(OfOneProcess):
         """How many requests are under way and wait, in the fullest compartment."""
         limiters = list(self.limiters.values())
         return {
-            f"{self.name}_held": max((one.held for one in limiters), default=0),
-            f"{self.name}_waiting": max((one.waiting for one in limiters), default=0),
+            f"{self.name}_held": Greatest(max((one.held for one in limiters), default=0)),
+            f"{self.name}_waiting": Greatest(max((one.waiting for one in limiters), default=0)),
         }
 
     def _limiter(self, op: Call) -> Limiter:

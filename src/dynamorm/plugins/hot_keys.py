@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from dynamorm.arguments import check_count, check_secret, check_share, type_given
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.plugin import OfOneProcess, attempt_class, partitions
+from dynamorm.plugin import Greatest, OfOneProcess, attempt_class, partitions
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
@@ -225,7 +225,7 @@ class HotKeys(OfOneProcess):
     def gauges(self) -> dict[str, float]:
         """The share of the hottest key."""
         hottest = self.top(1)
-        return {"hot_keys_largest_share": hottest[0].share if hottest else 0.0}
+        return {"hot_keys_largest_share": Greatest(hottest[0].share if hottest else 0.0)}
 
     def forked(self) -> None:
         """Begin anew."""
