@@ -14,7 +14,7 @@ from dynamorm.plugin import Acquire, Greatest, Limiter, OfOneProcess
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
-    from dynamorm.plugin import Call, CallFlow, VerbFlow
+    from dynamorm.plugin import Call, CallFlow
 
 __all__ = ["Bulkhead"]
 
@@ -62,8 +62,7 @@ class Bulkhead(OfOneProcess):
             timeout = check_seconds("timeout", timeout, subject="timeout of a Bulkhead", error=ConfigError)
         self._timeout = timeout
         self._place_of = _place_of(per, name)
-        if per != "table":
-            self.operation = _as_it_is  # so that calls tell their verbs, and these the scope
+        self.shows_verbs: bool = per != "table"  # which tell the scope
         self.limiters: dict[Hashable, Limiter] = {}
 
     def around(self, call: CallFlow) -> CallFlow:
@@ -103,11 +102,6 @@ class Bulkhead(OfOneProcess):
                         self.limiters.pop(other, None)
             limiter = self.limiters.setdefault(place, Limiter(self._places))
         return limiter
-
-
-def _as_it_is(next: Any) -> VerbFlow:
-    flow: VerbFlow = next
-    return flow
 
 
 class _ByScope:
