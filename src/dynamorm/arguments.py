@@ -102,6 +102,53 @@ def check_choice(
     raise _wrong(name, f"{subject or name} is {', '.join(others)} or {last}, not {given}", error)
 
 
+def check_share(
+    name: str,
+    value: Any,
+    *,
+    may_be_all: bool = False,
+    subject: str | None = None,
+    error: type[DynamORMError] = ValidationError,
+) -> float:
+    """A share above 0 and below 1, or up to 1 if it ``may_be_all``.
+
+    Raises: ``error`` for anything else, a percentage included.
+
+    Example: ``check_share("share", 0.05) == 0.05``
+    """
+    if (isinstance(value, float) or is_whole(value)) and (0 < value < 1 or (may_be_all and value == 1)):
+        return float(value)
+    limits = "up to 1" if may_be_all else "below 1"
+    raise _wrong(
+        name,
+        f"{subject or name} is a share above 0 and {limits}, such as 0.05 for 5 of 100, not {_given(value)}",
+        error,
+    )
+
+
+def check_secret(
+    name: str,
+    value: Any,
+    low: int,
+    high: int,
+    *,
+    subject: str | None = None,
+    error: type[DynamORMError] = ValidationError,
+) -> bytes:
+    """A secret of ``low`` to ``high`` bytes.
+
+    Raises: ``error`` for anything else, which tells of the secret how many bytes it has.
+
+    Example: ``check_secret("secret", token_bytes(16), 16, 64)``
+    """
+    if isinstance(value, bytes) and low <= len(value) <= high:
+        return value
+    given = f"{len(value)} bytes" if isinstance(value, bytes) else type_given(value)
+    raise _wrong(
+        name, f"{subject or name} is {low} to {high} random bytes (secrets.token_bytes({low})), not {given}", error
+    )
+
+
 def check_text(
     name: str,
     value: Any,

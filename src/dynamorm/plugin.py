@@ -18,16 +18,17 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``observe(call, reply)`` | looks at each complete reply; see `ObserveHook` |
 | ``began(operation)``, ``ended(operation, error)`` | look at the beginning and the end of each verb; see `EndHook` |
 | ``call_began(call)``, ``call_ended(call, error)`` | look at each request with its retries; see `CallEndHook` |
-| ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database |
+| ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database; see `Greatest` |
 | ``explained(request, config)`` | says something of a request that `explain` shows, in one line, or None |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
+| ``shows_verbs`` | True: calls tell their verb (`Call.operation`) where no plugin looks at verbs, too |
 | ``joined(db)`` | is asked while it is registered: what it raises refuses the database, whose ``config`` it may read and which may not be complete yet |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed: told where it was opened, or had ``joined`` |
 | ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 
 A plugin that has only ``observed``, ``retried``, ``observe``, ``began``, ``ended``, ``call_began``, ``call_ended``, ``gauges``,
-``explained``, ``joined``, ``opened``, ``closed``, ``forked`` and ``return_consumed_capacity`` changes nothing: it may be registered at any
-time, and sees what begins after that, in the views that were made before, too. One that asks what requests cost, and comes after
+``explained``, ``joined``, ``opened``, ``closed``, ``forked``, ``return_consumed_capacity`` and ``shows_verbs`` changes nothing: it may be
+registered at any time, and sees what begins after that, in the views that were made before, too. One that asks what requests cost, and comes after
 the first call, asks of no request with a token: that stands for the request as it was sent before.
 """
 
@@ -74,6 +75,7 @@ __all__ = [
     "EndHook",
     "FieldCodec",
     "FieldHook",
+    "Greatest",
     "Hedge",
     "Item",
     "Limiter",
@@ -202,6 +204,15 @@ VERBS: Final = (
     "batch_write", "transact_get", "transaction", "partiql", "partiql_transaction",
 )  # fmt: skip
 """The verbs that plugins are told of (`Operation.verb`)."""
+
+
+class Greatest(float):
+    """A number of ``gauges()`` that is no part of a sum: of several databases the greatest is shown, where others are added up.
+
+    Example: ``return {"breaker_state": Greatest(2)}``
+    """
+
+    __slots__ = ()
 
 
 HOOKS: Final = ("pre_query", "post_query", "on_error")
@@ -339,7 +350,7 @@ class Call(Protocol):
     a unique attribute), ``"internal"`` (tables, streams with their checkpoints, leases, repairs).
 
     ``operation`` is the verb above it, also of what settles it later. It is None for what is no verb of items, and on a
-    database without a plugin that looks at verbs.
+    database without a plugin that looks at verbs or says ``shows_verbs = True``.
     """
 
     name: str

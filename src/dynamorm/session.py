@@ -17,6 +17,7 @@ from dynamorm.config.settings import Config
 from dynamorm.ops.calls.call import caller
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.context import Context
+from dynamorm.ops.moments import OF_ATTEMPTS
 from dynamorm.ops.requests import ModelRequests, check_production
 from dynamorm.ops.rules.of_model import add_rules
 from dynamorm.ops.writes.rules import check_rules
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
 
 MAX_VIEWS: Final = 256
 """Scopes whose plans are kept: a service makes a view for each request, of one of its tenants."""
-
-OF_ATTEMPTS: Final = ("admit", "observed", "retried", "call_began", "call_ended")
-"""The moments of calls and their attempts, which the call itself tells (`dynamorm.ops.calls.attempt_hooks`)."""
 
 
 class Session(Context):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from dynamorm import Attr, Model, partition_key
-from dynamorm.arguments import check_choice, check_count, check_seconds, check_text
+from dynamorm.arguments import check_choice, check_count, check_seconds, check_secret, check_share, check_text
 from dynamorm.errors import ConfigError, DeadlineExceeded, DynamORMError, ModelError, ValidationError
 from dynamorm.features.tables.look import Patience
 from dynamorm.wire.deadlines import deadline
@@ -136,3 +136,44 @@ def test_the_timeout_of_tables_may_be_a_timedelta():
     next(patience.pause(2.0, "the table is not ready"))
     with pytest.raises(DeadlineExceeded):
         next(patience.pause(2.1, "the table is not ready"))
+
+
+def test_a_share_is_a_part_of_all():
+    assert check_share("share", 0.05) == 0.05
+    found = check_share("share", 1, may_be_all=True)
+    assert (found, type(found)) == (1.0, float)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (0, "not 0"),
+        (1, "not 1"),
+        (-0.1, "not -0.1"),
+        (5, "not 5"),
+        (nan, "not NaN"),
+        (True, "not True"),
+        (SECRET, "not str"),
+    ],
+)
+def test_another_share_is_refused(given, words):
+    with pytest.raises(ConfigError) as caught:
+        check_share("share", given, subject="share of a Thing", error=ConfigError)
+    check_message(caught.value, "share of a Thing is a share above 0 and below 1, such as 0.05 for 5 of 100", words)
+    if given != 1:
+        with pytest.raises(ValidationError, match="above 0 and up to 1"):
+            check_share("share", given, may_be_all=True)
+
+
+def test_a_secret_is_so_many_bytes():
+    assert check_secret("secret", b"x" * 16, 16, 64) == b"x" * 16
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(b"x" * 15, "not 15 bytes"), (b"x" * 65, "not 65 bytes"), (SECRET, "not str"), (None, "not None")],
+)
+def test_another_secret_is_refused_and_not_shown(given, words):
+    with pytest.raises(ConfigError) as caught:
+        check_secret("secret", given, 16, 64, error=ConfigError)
+    check_message(caught.value, "secret is 16 to 64 random bytes", words)

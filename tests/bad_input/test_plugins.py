@@ -12,7 +12,7 @@ import pytest
 from dynamorm import Attr, Model, Plugin, attr, gsi, partition_key, sort_key, version
 from dynamorm.effects import Acquire, Call, Sleep
 from dynamorm.errors import ConfigError, DynamORMError, InvalidUse, ModelError, NotFound, ValidationError
-from dynamorm.faces import plugins
+from dynamorm.ops import moments
 from dynamorm.plugin import Limiter, ReadRule, WriteRule
 
 from .conftest import SECRET
@@ -264,7 +264,7 @@ def function_of(arguments, *, late=False):
 
 
 def test_every_moment_has_its_arguments():
-    assert set(ARGUMENTS) == set(plugins._MOMENTS)
+    assert set(ARGUMENTS) == set(moments.ARGUMENTS)
 
 
 @pytest.mark.parametrize("moment", sorted(ARGUMENTS))

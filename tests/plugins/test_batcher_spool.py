@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -190,6 +191,119 @@ def test_segments_whose_items_have_ended_are_removed(directory, monkeypatch):
     spool.sync(left)
     spool.close()
     assert Spool(directory, None).left == {left: b"left"}
+
+
+class Disk:
+    """Which files have bytes that no sync has followed. ``then`` is done behind the first sync of data."""
+
+    def __init__(self, monkeypatch):
+        self.unsynced = set()
+        self.left_behind = 0
+        self.fails = ()
+        self.then = lambda: None
+        self._real = {name: getattr(os, name) for name in ("write", "fsync", "fdatasync", "close")}
+        monkeypatch.setattr(os, "write", self._write)
+        monkeypatch.setattr(os, "close", self._close)
+        monkeypatch.setattr(os, "fsync", lambda fd: self._sync("fsync", fd))
+        monkeypatch.setattr(os, "fdatasync", lambda fd: self._sync("fdatasync", fd))
+
+    def _write(self, fd, data):
+        self.unsynced.add(os.fstat(fd).st_ino)
+        return self._real["write"](fd, data)
+
+    def _sync(self, name, fd):
+        turn = next(self.fails, False) if self.fails else False
+        if turn:
+            raise OSError(5, "Input/output error")
+        self._real[name](fd)
+        self.unsynced.discard(os.fstat(fd).st_ino)
+        then, self.then = self.then, lambda: None
+        then()
+
+    def _close(self, fd):
+        self.left_behind += os.fstat(fd).st_ino in self.unsynced
+        self._real["close"](fd)
+
+
+@pytest.fixture
+def changing(directory, monkeypatch):
+    """A spool that changes files with its next sync, during which another thread writes an item down, and a begin."""
+    monkeypatch.setattr("dynamorm.plugins.batcher.spool._SEGMENT", 100)
+    spool, disk, late = Spool(directory, None), Disk(monkeypatch), []
+
+    def meanwhile():
+        late.append(spool.add(b"late"))
+        spool.begin([first])
+
+    def other_thread():
+        thread = threading.Thread(target=meanwhile)
+        thread.start()
+        thread.join(10)
+
+    first = spool.add(b"first" * 30)
+    disk.then = other_thread
+    yield SimpleNamespace(spool=spool, disk=disk, late=late, first=first)
+    spool.abandon()
+
+
+def test_what_others_write_while_the_spool_changes_files_is_on_the_disk(changing, directory):
+    changing.spool.sync(changing.first)
+    changing.spool.sync(changing.late[0])
+    old, new = files(directory)
+    assert old.read_bytes().count(b"\n") == 4  # its head, both items, and the begin
+    assert new.read_bytes().count(b"\n") == 1
+    assert not changing.disk.unsynced
+    assert not changing.disk.left_behind
+
+
+def test_an_item_that_went_into_the_old_file_is_not_refused_by_the_new_one(changing, directory):
+    """It would stand in the old file, and be written by the next batcher."""
+    changing.spool.sync(changing.first)
+    changing.disk.fails = iter([True] * 9)
+    changing.spool.sync(changing.late[0])
+    changing.disk.fails = ()
+    changing.spool.abandon()
+    again = Spool(directory, None)
+    assert list(again.left) == [changing.first, changing.late[0]]
+    again.abandon()
+
+
+def test_the_spool_goes_on_in_the_old_file_where_that_cannot_be_synced(changing, directory, caplog):
+    changing.disk.fails = iter([False, True])
+    changing.spool.sync(changing.first)
+    assert "goes on in a file that is full: Input/output error" in caplog.text
+    assert len(files(directory)) == 1
+    changing.spool.sync(changing.late[0])
+    assert not changing.disk.unsynced
+    assert not changing.disk.left_behind
+    changing.spool.abandon()
+    again = Spool(directory, None)
+    assert list(again.left) == [changing.first, changing.late[0]]
+    assert again.begun == {changing.first}
+    again.abandon()
+
+
+def test_nobody_writes_into_a_file_that_another_one_follows(directory, monkeypatch):
+    """Its end might be torn when the power fails, and only the end of the last one may be."""
+    monkeypatch.setattr("dynamorm.plugins.batcher.spool._SEGMENT", 100)
+    spool = Spool(directory, None)
+    first = spool.add(b"first" * 30)
+    threads = [threading.Thread(target=spool.begin, args=([first],))]
+    opened = os.open
+
+    def opening(path, *arguments):
+        fd = opened(path, *arguments)
+        if str(path).endswith(".spool"):
+            threads[0].start()
+            threads[0].join(0.2)  # it waits
+        return fd
+
+    monkeypatch.setattr(os, "open", opening)
+    spool.sync(first)
+    threads[0].join(10)
+    old, new = files(directory)
+    assert [path.read_bytes().count(b"\n") for path in (old, new)] == [2, 2]
+    spool.abandon()
 
 
 def test_a_disk_that_is_full_refuses_and_loses_nothing(here, service, config, directory, monkeypatch):

@@ -1,14 +1,18 @@
 """The limiter of capacity: so much in a second, charged what was consumed, without ever blocking an event loop."""
 
 import asyncio
+import contextlib
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
 from dynamorm import AsyncDB, Presets, deadline
 from dynamorm.errors import AlreadyExists, Backpressure, ConfigError, DynamORMError, InvalidUse, Outcome
 from dynamorm.plugins import capacity
-from dynamorm.plugins.capacity import CapacityLimiter
+from dynamorm.plugins.capacity import CapacityLimiter, _Limited
 from dynamorm.testing import FakeClock, FaultServer, answers, reply
 from tests.plugins.scripts import BROKEN, FOUND, STORED, Order, Payment, Scripted, note_gaps
 from tests.support.faces import Face
@@ -138,6 +142,24 @@ def test_a_limiter_of_two_databases_knows_the_tables_of_both(face_kind):
     assert clock.monotonic() - begun == pytest.approx(4.0)  # each table has its own
 
 
+def test_the_first_requests_may_come_from_several_threads():
+    """Each of them asks the database what its tables are called, which takes a while."""
+    asked = threading.Barrier(2)
+
+    class Tables:
+        def name_of(self, model):
+            with contextlib.suppress(threading.BrokenBarrierError):
+                asked.wait(0.2)  # the other one waits for this one
+            return "payments"
+
+    database = SimpleNamespace(config=SimpleNamespace(table_prefix=""), tables=Tables())
+    limited = _Limited((Payment,), "limiter")
+    limited.databases.append(lambda: database)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(limited.holds, ["payments", "payments"])) == [True, True]
+    assert not limited.databases
+
+
 def test_a_class_that_is_no_model_limits_nothing_and_lets_nothing_through(face_kind):
     here = Scripted(face_kind, CapacityLimiter(requests=1, tables=(int,)), clock=FakeClock())
     with pytest.raises(InvalidUse, match="int is not a model"):
@@ -152,7 +174,10 @@ def test_a_table_that_no_request_is_for_is_told_once(face_kind, caplog, monkeypa
     here = Scripted(face_kind, limiter, clock=clock)
     here.answer = reply({})
     here.db.get(Order, "c", 1)
-    for _ in range(50):
+    for _ in range(19):
+        here.db.get(Payment, "p1")
+    assert not caplog.records
+    for _ in range(30):
         here.db.get(Payment, "p1")
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 1

@@ -198,6 +198,30 @@ def test_a_terminal_does_not_act_on_a_text():
     assert plain.count("\n") == evil.count("\n")
 
 
+@pytest.mark.parametrize(
+    ("word", "tone", "code"),
+    [
+        ("ok", "good", 32),
+        ("throttled", "warn", 33),
+        ("unavailable", "bad", 31),
+        ("condition", "", None),
+        ("cancelled", "", None),
+    ],
+)
+def test_an_end_has_one_tone_on_the_page_and_in_the_terminal(word, tone, code):
+    """What was refused is no fault."""
+    told = figures(word)
+    assert words.tone_of(word) == tone
+    assert f'<span class="{f"tone {tone}".strip()}">{word}' in str(page.page(told))
+    shown = frame(told | {"breaker": None})
+    assert [f"\x1b[{number}m{word}" in shown for number in (31, 32, 33)] == [code == number for number in (31, 32, 33)]
+
+
+@pytest.mark.parametrize(("state", "tone"), [("closed", "good"), ("half-open", "warn"), ("open", "bad"), ("none", "")])
+def test_a_state_of_the_breaker_has_a_tone(state, tone):
+    assert words.tone_of(state) == tone
+
+
 def test_a_frame_of_nothing():
     shown = frame(EMPTY)
     assert "db.use(CostPlugin())" in shown

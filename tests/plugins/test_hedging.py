@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 
 import pytest
 
@@ -144,6 +144,100 @@ def test_never_while_the_breaker_is_not_closed(face_kind, state):
     assert bench.hedging.hedges == 1
 
 
+class Paused(deque):
+    """A deque that lets another thread go on while somebody looks through it."""
+
+    def __init__(self, then):
+        super().__init__()
+        self._then = then
+
+    def __iter__(self):
+        for one in super().__iter__():
+            yield one
+            then, self._then = self._then, lambda: None
+            then()
+
+
+def test_two_reads_that_begin_a_second_look_at_the_one_before_it_once():
+    """Else one of them changes the times while the other one looks through them, and fails a read that has succeeded."""
+    times = _Times()
+    other = threading.Thread(target=times.add, args=(0.002, 2, 0.95, 10))
+    failed = []
+    other.run = _noting(other.run, failed)
+
+    def meanwhile():
+        times._now.append(0.001)  # of a third one, that has found the second begun
+        other.start()
+        other.join(0.2)  # it waits for the one that looks
+
+    times._past = Paused(meanwhile)
+    for took in range(60):
+        times.add(took / 1000, 1, 0.95, 10)
+    times.add(0.003, 2, 0.95, 10)
+    other.join(10)
+    assert not failed
+    assert len(times._medians) == len(times._past) == 1
+    assert sorted(times._now) == [0.001, 0.002, 0.003]
+    assert times.after == 0.057
+
+
+def _noting(run, failed):
+    def noting():
+        try:
+            run()
+        except RuntimeError as error:  # what a thread fails by is shown nowhere else
+            failed.append(error)
+
+    return noting
+
+
+def test_reads_in_many_threads_over_many_seconds():
+    """Of what a read takes nothing is lost but what is beyond the samples of a second."""
+    times, failed = _Times(), []
+
+    def reads():
+        for number in range(4_000):
+            times.add(0.002, number // 20, 0.95, 10)
+
+    threads = [threading.Thread(target=_noting(reads, failed)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failed
+    assert times.after == 0.002
+    assert [second for second, _ in times._past] == sorted({second for second, _ in times._past})
+
+
+def test_a_read_that_comes_late_does_not_bring_its_second_back():
+    times = _Times()
+    for second in (1, 2, 1, 2):
+        times.add(0.002, second, 0.95, 10)
+    assert [second for second, _ in times._past] == [1]
+
+
+def test_one_of_them_is_of_one_database(face_kind):
+    hedging = Hedging()
+    config = Presets.local_development(endpoint="http://127.0.0.1:9")
+    face = Face(face_kind, config, extensions=(hedging,))
+    with pytest.raises(ConfigError, match="a Hedging is of one database: give each of them its own"):
+        Face(face_kind, config, extensions=(hedging,))
+    face.close()
+
+
+def test_a_slow_read_of_a_database_that_is_gone_is_no_fault(face_kind):
+    """A view may be in use for longer than the database that it was made of."""
+
+    class Database:
+        pass
+
+    hedging = Hedging(share=0.9)
+    hedging.joined(Database())
+    for _ in range(2):
+        hedging._count(time.monotonic())
+    assert hedging._may(_Times())
+
+
 def test_it_finds_the_breaker_of_its_database(face_kind):
     """With the first read that is slow; and that of a database without one is none."""
     for settings in ({"circuit_breaker": CircuitBreakerConfig()}, {}):
@@ -279,7 +373,7 @@ def test_an_outage_is_told_as_without_it(face_kind):
     ("settings", "what"),
     [
         ({"share": 0}, "share of a Hedging is a share above 0 and below 1"),
-        ({"share": 5}, "write 0.05"),
+        ({"share": 5}, "such as 0.05 for 5 of 100, not 5"),
         ({"share": -0.1}, "share of a Hedging"),
         ({"share": True}, "share of a Hedging"),
         ({"percentile": 95}, "percentile of a Hedging"),

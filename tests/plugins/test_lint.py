@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,18 @@ def test_n_plus_one_of_threads(server, told):
     assert (file, told_line) == (__file__, at)
     assert "one Payment was read here by get()" in message
     assert "db.batch_get(Payment, keys)" in message
+    db.close()
+
+
+def test_only_what_a_batch_could_read_is_told(server, told):
+    db = blocking(server, told)
+    for number in range(30):
+        db.model(Order).where(Order.customer == f"c{number}").exists()
+    assert not told
+    for number in range(30):
+        db.exists(Payment, f"p{number}")
+    ((message, _, _),) = told
+    assert "one Payment was read here by exists()" in message
     db.close()
 
 
@@ -209,6 +222,11 @@ def test_nothing_piles_up(face_kind):
         ({"many": -3}, "many of DevelopmentLint"),
         ({"within": 0}, "within of DevelopmentLint is a positive number"),
         ({"allow": "tests/"}, "a tuple"),
+        ({"allow": (Path("tests"),)}, "parts of paths as texts: a tuple, allow=.'migrations/',.*, not PosixPath"),
+        ({"allow": ("",)}, "parts of paths as texts"),
+        ({"allow": None}, "not None"),
+        ({"allow": 5}, "not int"),
+        ({"allow": (None,)}, "parts of paths as texts"),
         ({"tell": "print"}, "tell of DevelopmentLint is a function"),
     ],
 )

@@ -2,9 +2,11 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import suppress
 
 import prometheus_client
@@ -12,8 +14,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
-from dynamorm import Attr, MetricsPlugin, Model, attr, partition_key, version
+from dynamorm import DB, Attr, MetricsPlugin, Model, Presets, attr, partition_key, version
 from dynamorm.errors import AlreadyExists, ConfigError, OutcomeUnknown
+from dynamorm.plugin import Greatest
 from dynamorm.testing import EngineBackend, FaultServer, answers
 
 pytestmark = pytest.mark.engine
@@ -42,6 +45,51 @@ def text(registry):
     shown = prometheus_client.generate_latest(registry).decode()
     list(text_string_to_metric_families(shown))
     return shown
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_process_starts_with_nothing(engine, made, key):
+    """Nor does it wait for what a thread of the parent holds: that does not exist in it."""
+    registry = CollectorRegistry()
+    config = Presets.local_development(endpoint=engine.endpoint, table_prefix=made)
+    with DB(config, extensions=(plugin := MetricsPlugin(registry),)) as db:
+        db.get(Payment, key)
+        series = [*plugin._shared.durations.values(), *plugin._shared.units.values()]
+        assert series
+        held = threading.Thread(target=lambda: [one.lock.acquire() for one in series])
+        held.start()
+        held.join(10)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            good = "dynamorm_operation_duration_seconds_count" not in text(registry)
+            db.get(Payment, key)
+            labels = {"verb": "get", "model": "Payment", "table": TABLE, "outcome": "ok"}
+            good = good and registry.get_sample_value("dynamorm_operation_duration_seconds_count", labels) == 1
+            good = good and "dynamorm_pool_idle 1.0" in text(registry)
+            os._exit(0 if good else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def test_gauges_are_added_up_but_the_greatest_ones(plugged):
+    registry = CollectorRegistry()
+
+    class Telling:
+        def __init__(self, number):
+            self.number = number
+
+        def gauges(self):
+            return {"hot_share": Greatest(self.number), "waiting": self.number}
+
+    dbs = [plugged(MetricsPlugin(registry), Telling(number)) for number in (0.5, 0.25)]
+    for db in dbs:
+        db.get(Payment, "p1")
+    shown = text(registry)
+    assert "dynamorm_hot_share 0.5" in shown
+    assert "dynamorm_waiting 0.75" in shown
+    tokens = max(db.gauges()["retry_tokens"] for db in dbs)
+    assert f"dynamorm_retry_tokens {tokens}" in shown
 
 
 def test_names_and_labels(plugged, key):

@@ -8,8 +8,8 @@ import pytest
 
 from dynamorm import Attr, Model, attr, partition_key, version
 from dynamorm.errors import DynamORMError, Outcome, PluginRefused
-from dynamorm.faces.plugins import _MOMENTS, LOOKING
-from dynamorm.plugin import HOOKS, ReadRule, WriteRule
+from dynamorm.ops.moments import ARGUMENTS, HOOKS, LOOKING
+from dynamorm.plugin import ReadRule, WriteRule
 
 pytestmark = pytest.mark.engine
 
@@ -127,7 +127,7 @@ WELL = dict.fromkeys(("create", "put", "transaction", "batch"), ("NoneType", Tru
 
 
 def test_every_moment_is_here():
-    assert {*LAYERS, *OF_MODELS, *LOOKING, *HOOKS, "admit", "finish"} == {*_MOMENTS}
+    assert {*LAYERS, *OF_MODELS, *LOOKING, *HOOKS, "admit", "finish"} == {*ARGUMENTS}
 
 
 LAYERS = ("operation", "around")
@@ -136,7 +136,7 @@ OF_MODELS = ("write_rule", "read_rule", "field", "model")
 
 def test_what_only_looks_changes_nothing(ended, caplog):
     with caplog.at_level(logging.WARNING, logger="dynamorm"):
-        for moment in sorted((LOOKING - {"joined", "opened"}) | {"post_query", "on_error"}):
+        for moment in sorted(({*LOOKING} - {"joined", "opened"}) | {"post_query", "on_error"}):
             caplog.clear()
             assert ended(Bad(moment)) == WELL, moment
             if moment not in {"forked", "retried", "on_error"}:  # which nothing here asks for

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.log import interrupts, left
+from dynamorm.plugin import Greatest
 
 if TYPE_CHECKING:
     from dynamorm.log import FailureLog
@@ -28,7 +29,8 @@ def of(session: Session, driver: Any) -> dict[str, float]:
             "pool_wait_seconds": pool.waited,
             "pool_connections_max": pool.max_connections,
         }
-    found |= {"retry_tokens": channel.bucket.tokens, "clock_skew_seconds": channel.skew.skew}
+    # These belong to the endpoint, which several databases may have.
+    found |= {"retry_tokens": Greatest(channel.bucket.tokens), "clock_skew_seconds": Greatest(channel.skew.skew)}
     for gauges, failed in session.gauges:
         found |= _given(gauges, failed)
     return found
@@ -50,7 +52,7 @@ def _given(gauges: Callable[[], Any], failed: FailureLog) -> Mapping[str, float]
     try:
         found = gauges()
         left(found)
-        return {str(key): float(value) for key, value in found.items()}
+        return {str(key): value if isinstance(value, Greatest) else float(value) for key, value in found.items()}
     except BaseException as error:  # as above
         if interrupts(error):
             raise

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.io.net import watch_forks
 from dynamorm.ops.calls.attempt_hooks import gave_answer
-from dynamorm.ops.moments import check_moment, check_names, given, kind_of, layer, slips
-from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
+from dynamorm.ops.moment_checks import check_moment, check_names, given, kind_of, layer, slips
+from dynamorm.ops.moments import ARGUMENTS, AWAITED, HOOKS, LOOKING, SETTINGS
+from dynamorm.plugin import Plugin, ReadRule, WriteRule
 from dynamorm.schema.overriding import own
 from dynamorm.session import name_of, named
 
@@ -39,31 +40,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 """
 
 
-_PLAIN: Final = {
-    "operation": ("next",), "write_rule": ("schema",), "read_rule": ("schema",), "finish": ("transaction",),
-    "field": ("schema", "field"), "model": ("schema",), "around": ("call",), "admit": ("call",),
-    "observed": ("call", "reply", "error"), "retried": ("call", "error"), "observe": ("call", "reply"),
-    "began": ("operation",), "ended": ("operation", "error"), "call_began": ("call",), "call_ended": ("call", "error"),
-    "gauges": (), "explained": ("request", "config"), "forked": (), "joined": ("db",),
-}  # fmt: skip
-"""The moments at which nothing is awaited, each with the names of what it is given."""
-
-
-_HOOKS: Final = {
-    "pre_query": ("ctx", "query"),
-    "post_query": ("ctx", "query", "result"),
-    "on_error": ("ctx", "query", "error"),
-}
-_MOMENTS: Final = {**_PLAIN, **_HOOKS, "opened": ("db",), "closed": ("db",)}
-LOOKING: Final = frozenset(
-    {
-        "observed", "retried", "observe", "began", "ended", "call_began", "call_ended", "gauges", "explained", "opened",
-        "closed", "forked", "joined",
-    }
-)  # fmt: skip
-"""The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
 _OF_RULES: Final = {"transform": ("draft",), "contribute": ("draft",)}
-_SETTINGS: Final = ("options", "return_consumed_capacity")
 
 
 def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
@@ -78,7 +55,7 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
         raise ConfigError(
             "plugins are registered before the first call and the first view, for what they add to a model is settled with"
             f" its first use: call db.use() right after the database is made (one that only looks, by"
-            f" {', '.join(sorted(LOOKING))}, may come at any time)"
+            f" {', '.join(LOOKING)}, may come at any time)"
         )
     before, raising = session.plugins, session.raising
     every = (*before, *added)
@@ -163,8 +140,8 @@ def tables_of(session: Session) -> dict[str, tuple[type[Any], ...]]:
 
 def _settles(plugin: Any) -> bool:
     """Whether a plugin has more than looks at what is done."""
-    members = (*_PLAIN, "options")
-    return _has_hooks(plugin) or any(getattr(plugin, name, None) for name in members if name not in LOOKING)
+    settling = (*(name for name in ARGUMENTS if name not in (*LOOKING, *HOOKS)), "options")
+    return _has_hooks(plugin) or any(getattr(plugin, name, None) for name in settling)
 
 
 def _check_plugin(plugin: Any) -> None:
@@ -181,9 +158,9 @@ def _check_plugin(plugin: Any) -> None:
             " db.use(Outbox())"
         )
     what = f"the plugin {name_of(plugin)}"
-    check_names(plugin, _MOMENTS, what)
+    check_names(plugin, ARGUMENTS, what)
     _check_rule_names(plugin, what)
-    if all(_own(plugin, member) is None for member in (*_MOMENTS, *_SETTINGS)):
+    if all(_own(plugin, member) is None for member in (*ARGUMENTS, *SETTINGS)):
         if isinstance(plugin, Plugin):
             raise ConfigError(
                 f"{what} overrides none of {', '.join(HOOKS)} and has no other moment, so that it would never be asked: one"
@@ -191,9 +168,9 @@ def _check_plugin(plugin: Any) -> None:
             )
         raise ConfigError(
             f"{what} has none of the moments of plugins, so that it would never be asked:"
-            f" {', '.join(_MOMENTS)} (see dynamorm.plugin)"
+            f" {', '.join(ARGUMENTS)} (see dynamorm.plugin)"
         )
-    for moment in _MOMENTS:
+    for moment in ARGUMENTS:
         _check_moment(plugin, moment)
     options = getattr(plugin, "options", ())
     if not isinstance(options, (tuple, list, set, frozenset)):
@@ -207,6 +184,8 @@ def _check_plugin(plugin: Any) -> None:
             )
     if getattr(plugin, "return_consumed_capacity", None) not in (None, "TOTAL", "INDEXES"):
         raise ConfigError(f'return_consumed_capacity of {what} is "TOTAL", "INDEXES" or None')
+    if not isinstance(getattr(plugin, "shows_verbs", False), bool):
+        raise ConfigError(f"shows_verbs of {what} is True or False")
     if not isinstance(getattr(plugin, "name", ""), str):
         raise ConfigError(f"name of {type(plugin).__name__} is what the plugin is called in messages: a text")
 
@@ -220,9 +199,9 @@ def _check_moment(plugin: Any, moment: str) -> None:
         raise ConfigError(
             f"{what} is no function, and {moment} is the name of a moment of plugins: call the attribute otherwise"
         )
-    if (moment in _PLAIN or not iscoroutinefunction(member)) and (kind := kind_of(member)):
+    if (moment not in AWAITED or not iscoroutinefunction(member)) and (kind := kind_of(member)):
         raise ConfigError(f"{what} {kind}")
-    check_moment(member, _MOMENTS[moment], what)
+    check_moment(member, ARGUMENTS[moment], what)
 
 
 def _own(plugin: Any, member: str) -> Any:
@@ -272,8 +251,8 @@ def _surround(session: Session) -> None:
             layers.append(Hooks(plugin, name, raise_after=name in session.raising))
         if getattr(plugin, "operation", None) is not None:
             layers.append(layer(plugin.operation, f"operation(next) of the plugin {name_of(plugin)}"))
-    if layers or session.rules_may_read:
-        from .surrounded import Surrounded  # only where a plugin looks at verbs, or at what they write
+    if layers or session.rules_may_read or any(getattr(plugin, "shows_verbs", False) for plugin in session.plugins):
+        from .surrounded import Surrounded  # only where a plugin looks at verbs, or what they write
 
         session.stand_in(Surrounded(verbs, layers, shows_calls=session.shows_calls))
 

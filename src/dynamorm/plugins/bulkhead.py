@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.arguments import check_count, check_seconds, check_takes
 from dynamorm.errors import Backpressure, ConfigError
 from dynamorm.log import left, logger
-from dynamorm.plugin import Acquire, Limiter, OfOneProcess
+from dynamorm.plugin import Acquire, Greatest, Limiter, OfOneProcess
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
-    from dynamorm.plugin import Call, CallFlow, VerbFlow
+    from dynamorm.plugin import Call, CallFlow
 
 __all__ = ["Bulkhead"]
 
@@ -62,8 +62,7 @@ class Bulkhead(OfOneProcess):
             timeout = check_seconds("timeout", timeout, subject="timeout of a Bulkhead", error=ConfigError)
         self._timeout = timeout
         self._place_of = _place_of(per, name)
-        if per != "table":
-            self.operation = _as_it_is  # so that calls tell their verbs, and these the scope
+        self.shows_verbs: bool = per != "table"  # which tell the scope
         self.limiters: dict[Hashable, Limiter] = {}
 
     def around(self, call: CallFlow) -> CallFlow:
@@ -87,8 +86,8 @@ class Bulkhead(OfOneProcess):
         """How many requests are under way and wait, in the fullest compartment."""
         limiters = list(self.limiters.values())
         return {
-            f"{self.name}_held": max((one.held for one in limiters), default=0),
-            f"{self.name}_waiting": max((one.waiting for one in limiters), default=0),
+            f"{self.name}_held": Greatest(max((one.held for one in limiters), default=0)),
+            f"{self.name}_waiting": Greatest(max((one.waiting for one in limiters), default=0)),
         }
 
     def _limiter(self, op: Call) -> Limiter:
@@ -103,11 +102,6 @@ class Bulkhead(OfOneProcess):
                         self.limiters.pop(other, None)
             limiter = self.limiters.setdefault(place, Limiter(self._places))
         return limiter
-
-
-def _as_it_is(next: Any) -> VerbFlow:
-    flow: VerbFlow = next
-    return flow
 
 
 class _ByScope:

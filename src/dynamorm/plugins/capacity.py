@@ -140,7 +140,10 @@ class CapacityLimiter(OfOneProcess):
         left = remaining()
         longest = self._timeout if left is None else min(self._timeout, left)
         wait = 0.0
-        for bucket, units in self._expected(op):
+        expected = self._expected(op)
+        if not expected and self._limited is not None:
+            self._limited.passed_by(op.table)
+        for bucket, units in expected:
             found = bucket.reserve(units, longest)
             if found < 0:
                 raise Backpressure(
@@ -180,13 +183,11 @@ class CapacityLimiter(OfOneProcess):
         self._costs: dict[tuple[str, str], float] = {}
         self._drawn: dict[tuple[str, bool], tuple[tuple[_Bucket, str | None], ...]] = {}
 
-    def _expected(self, op: Call) -> Iterable[tuple[_Bucket, float]]:
+    def _expected(self, op: Call) -> list[tuple[_Bucket, float]]:
         """The buckets that a request draws from, and how much it is expected to."""
         drawn = self._drawn.get((op.table, op.writes))
         if drawn is None:
             drawn = self._drawn[op.table, op.writes] = tuple(self._buckets_of(op))
-        if not drawn and self._limited is not None:
-            self._limited.passed_by(op.table)
         costs, name = self._costs, op.name
         return [(bucket, 1.0 if table is None else costs.get((table, name), GUESS)) for bucket, table in drawn]
 
@@ -228,10 +229,21 @@ class _Limited:
         }  # and as it was given
         self._met: set[str] = set()
         self._passed = 0
+        self._lock = Lock()  # of the names, and of the count
         self.databases: list[Callable[[], Any]] = []
 
     def holds(self, table: str) -> bool:
         """Whether a table is limited."""
+        if self.databases:
+            with self._lock:
+                self._learn()
+        given_as = self._names.get(table)
+        if given_as is not None:
+            self._met.add(given_as)
+        return given_as is not None
+
+    def _learn(self) -> None:
+        """Ask the databases what their tables are called. One is known only when all its names are."""
         while self.databases:
             db = self.databases[-1]()
             if db is not None:
@@ -241,24 +253,21 @@ class _Limited:
                     else:
                         self._names[db.tables.name_of(given)] = given.__name__
             self.databases.pop()
-        given_as = self._names.get(table)
-        if given_as is not None:
-            self._met.add(given_as)
-        return given_as is not None
 
     def passed_by(self, table: str) -> None:
         """A request for other tables is let through. Say so in the log, once, where one of ours is met by none."""
-        self._passed += 1
-        if self._passed == LET_THROUGH:
-            missed = [name for name in dict.fromkeys(self._names.values()) if name not in self._met]
-            if missed:
-                logger.warning(
-                    "%s limits %s, and of %s requests that it let through none was for that; the last one was for %s",
-                    self._limiter,
-                    ", ".join(missed),
-                    LET_THROUGH,
-                    table,
-                )
+        with self._lock:
+            self._passed += 1
+            is_time = self._passed == LET_THROUGH
+            missed = [name for name in dict.fromkeys(self._names.values()) if name not in self._met] if is_time else []
+        if missed:
+            logger.warning(
+                "%s limits %s, and of %s requests that it let through none was for that; the last one was for %s",
+                self._limiter,
+                ", ".join(missed),
+                LET_THROUGH,
+                table,
+            )
 
 
 def _checked_tables(tables: Any) -> tuple[str | type[Any], ...]:

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
-from dynamorm.arguments import check_seconds
+from dynamorm.arguments import check_seconds, check_share
 from dynamorm.effects import Hedge
 from dynamorm.errors import ConfigError
 from dynamorm.plugin import OfOneProcess, attempt_class
@@ -46,9 +46,10 @@ CALM: Final = 5.0
 class _Times:
     """How long the reads of one operation take: by second, looked at with the first read of the next one."""
 
-    __slots__ = ("_medians", "_now", "_past", "_second", "after", "is_slow")
+    __slots__ = ("_lock", "_medians", "_now", "_past", "_second", "after", "is_slow")
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._second = 0
         self._now: list[float] = []
         self._past: deque[tuple[int, list[float]]] = deque()
@@ -58,12 +59,15 @@ class _Times:
 
     def add(self, took: float, second: int, percentile: float, window: int) -> None:
         """Note one read."""
-        if second != self._second:
-            self._turn(second, percentile, window)
+        if second > self._second:
+            with self._lock:
+                if second > self._second:  # else another thread did it meanwhile
+                    self._turn(second, percentile, window)
         if len(self._now) < SAMPLES:
             self._now.append(took)
 
     def _turn(self, second: int, percentile: float, window: int) -> None:
+        """Look at the second that is over. To be called with the lock."""
         ended, self._now = self._now, []
         if ended:
             self._past.append((self._second, ended))
@@ -91,7 +95,7 @@ class Hedging(OfOneProcess):
     ``reads``, ``hedges`` and ``won`` count. On the blocking face a hedged read runs in a thread of the database's own, at
     some ten µs; of the one that lost the connection is ended.
 
-    Raises: ConfigError for a share or percentile that is none, and for what is no time.
+    One of them is of one database. Raises: ConfigError for a share or percentile that is none, and for what is no time.
 
     Example: ``db.use(Hedging(share=0.02))``
     """
@@ -108,8 +112,8 @@ class Hedging(OfOneProcess):
         breaker: Any = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._percentile = _share("percentile", percentile)
-        self._share = _share("share", share)
+        self._percentile = check_share("percentile", percentile, subject="percentile of a Hedging", error=ConfigError)
+        self._share = check_share("share", share, subject="share of a Hedging", error=ConfigError)
         self._least = check_seconds("least", least, subject="least of a Hedging", error=ConfigError)
         self._window = int(
             check_seconds("window", window, 1.0, 600.0, subject="window of a Hedging", error=ConfigError)
@@ -118,11 +122,17 @@ class Hedging(OfOneProcess):
             raise ConfigError(f"breaker of a Hedging is that of the database, db.breaker, not {type(breaker).__name__}")
         self._breaker = breaker
         self._clock = clock
-        self._database: Callable[[], Any] = _nobody
+        self._database: Callable[[], Any] | None = None
+        self._has_asked = breaker is not None
         self.forked()
 
     def joined(self, db: Any) -> None:
-        """Keep the database in mind, whose breaker is asked for with the first read that is slow."""
+        """Keep the database in mind, whose breaker is asked for with the first read that is slow.
+
+        Raises: ConfigError for a second database, whose breaker and times are others.
+        """
+        if self._database is not None and self._database() is not db:
+            raise ConfigError("a Hedging is of one database: give each of them its own")
         self._database = ref(db)
 
     def around(self, call: CallFlow) -> CallFlow:
@@ -184,11 +194,8 @@ class Hedging(OfOneProcess):
         now = self._clock()
         if times.is_slow or now < self._calm_from:
             return False
-        if self._database is not _nobody:
-            db, self._database = self._database(), _nobody
-            if self._breaker is None:
-                with suppress(ConfigError):  # it has none
-                    self._breaker = db.breaker
+        if not self._has_asked:
+            self._ask_for_breaker()
         if self._breaker is not None and self._breaker.states["read"] != "closed":
             return False
         with self._lock:
@@ -202,12 +209,9 @@ class Hedging(OfOneProcess):
             self.hedges += 1
         return True
 
-
-def _nobody() -> None:
-    """In the place of a reference to a database."""
-
-
-def _share(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise ConfigError(f"{name} of a Hedging is a share above 0 and below 1, such as 0.05: for 5 of 100 write 0.05")
-    return float(value)
+    def _ask_for_breaker(self) -> None:
+        db = None if self._database is None else self._database()
+        if db is not None:
+            with suppress(ConfigError):  # it has none
+                self._breaker = db.breaker
+        self._has_asked = True

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from dynamorm.arguments import check_count, type_given
+from dynamorm.arguments import check_count, check_secret, check_share, type_given
 from dynamorm.errors import ConfigError, ValidationError
-from dynamorm.plugin import OfOneProcess, attempt_class, partitions
+from dynamorm.plugin import Greatest, OfOneProcess, attempt_class, partitions
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
@@ -144,14 +144,9 @@ class HotKeys(OfOneProcess):
     ) -> None:
         self._size = check_count("size", size, 1, 100_000, subject="size of HotKeys", error=ConfigError)
         self._every = check_count("every", every, subject="every of HotKeys", error=ConfigError)
-        wanted: Any = share
-        if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or not 0 < wanted <= 1:
-            raise ConfigError("share of HotKeys is a share above 0 and up to 1, such as 0.1")
-        self._share = float(wanted)
-        given: Any = token_bytes(16) if secret is None else secret
-        if not isinstance(given, bytes) or not 16 <= len(given) <= 64:
-            raise ConfigError("secret of HotKeys is 16 to 64 random bytes: secrets.token_bytes(16)")
-        self._secret = given
+        self._share = check_share("share", share, may_be_all=True, subject="share of HotKeys", error=ConfigError)
+        given = token_bytes(16) if secret is None else secret
+        self._secret = check_secret("secret", given, 16, 64, subject="secret of HotKeys", error=ConfigError)
         self._clock = clock
         self._partitions = partitions()
         self.forked()
@@ -230,7 +225,7 @@ class HotKeys(OfOneProcess):
     def gauges(self) -> dict[str, float]:
         """The share of the hottest key."""
         hottest = self.top(1)
-        return {"hot_keys_largest_share": hottest[0].share if hottest else 0.0}
+        return {"hot_keys_largest_share": Greatest(hottest[0].share if hottest else 0.0)}
 
     def forked(self) -> None:
         """Begin anew."""

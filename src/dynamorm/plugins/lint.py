@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.arguments import check_count, check_seconds, check_takes
+from dynamorm.arguments import check_count, check_seconds, check_takes, type_given
 from dynamorm.errors import ConfigError
 from dynamorm.log import interrupts, left, logger
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DevelopmentLint", "LintWarning"]
 
-READS: Final = frozenset({"get", "require", "exists", "find_by_unique"})
-"""The verbs that read one item."""
+READS: Final = frozenset({"get", "require", "exists"})
+"""The verbs that read one item by its key, which `db.batch_get` does for many. A query's ``exists`` has no key."""
 MOST: Final = 1_000
 """Places whose reads are counted: the one that was met longest ago gives way."""
 
@@ -52,7 +52,7 @@ class DevelopmentLint:
     ``within`` (1.0) seconds are the N+1 of a loop: `db.batch_get` asks for 100 in a request. Each place is told once, by
     `warnings` (`LintWarning`), or by ``tell(message, file, line)``. ``allow`` are parts of paths of files that may.
 
-    Raises: ConfigError for numbers below 2 and what is no time.
+    Raises: ConfigError for numbers below 2, what is no time, and what is no part of a path.
 
     Example: ``db.use(DevelopmentLint(allow=("migrations/",)))``
     """
@@ -72,9 +72,7 @@ class DevelopmentLint:
         self._within = check_seconds(
             "within", within, positive=True, subject="within of DevelopmentLint", error=ConfigError
         )
-        if isinstance(allow, str):
-            raise ConfigError("allow of DevelopmentLint are parts of paths: a tuple, allow=('migrations/',)")
-        self._allow = tuple(allow)
+        self._allow = _checked_parts(allow)
         if tell is not None and not callable(tell):
             raise ConfigError("tell of DevelopmentLint is a function of a message, a file and a line")
         if tell is not None:
@@ -90,7 +88,7 @@ class DevelopmentLint:
 
         def noted(operation: Operation) -> Flow[Any]:
             place = _caller(sys._getframe(1))  # noqa: SLF001 - there is no other way to the line of the caller
-            if place is not None and operation.verb in READS:
+            if place is not None and operation.verb in READS and operation.key is not None:
                 self._count(place, operation)
             self._places[id(operation)] = place
             try:
@@ -149,6 +147,18 @@ class DevelopmentLint:
             if interrupts(error):
                 raise
             logger.exception("tell of DevelopmentLint failed")
+
+
+def _checked_parts(allow: Any) -> tuple[str, ...]:
+    """The parts of paths. Raises: ConfigError."""
+    parts = tuple(allow) if isinstance(allow, (tuple, list, set, frozenset)) else (None,)
+    if not all(isinstance(part, str) and part for part in parts):
+        strange = next((part for part in parts if not isinstance(part, str)), allow)
+        raise ConfigError(
+            "allow of DevelopmentLint are parts of paths as texts: a tuple, allow=('migrations/',), not"
+            f" {type_given(allow if strange is None else strange)}"
+        )
+    return parts
 
 
 def _warn(message: str, file: str, line: int) -> None:

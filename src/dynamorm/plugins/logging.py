@@ -8,7 +8,7 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.arguments import check_seconds
+from dynamorm.arguments import check_seconds, check_secret
 from dynamorm.errors import ConfigError, DynamORMError
 from dynamorm.errors.outcomes import outcome_of
 from dynamorm.log import interrupts
@@ -185,9 +185,11 @@ def _checked_slow(slow: Any) -> float:
 def _checked_secret(secret: Any) -> bytes | None:
     if secret is None:
         return None
-    if not isinstance(secret, bytes) or not SHORTEST_SECRET <= len(secret) <= blake2b.MAX_KEY_SIZE:
-        raise ConfigError(
-            f"key_secret of a LoggingPlugin is {SHORTEST_SECRET} to {blake2b.MAX_KEY_SIZE} random bytes, not"
-            f" {f'{len(secret)} bytes' if isinstance(secret, bytes) else type(secret).__name__}"
-        )
-    return secret
+    return check_secret(
+        "key_secret",
+        secret,
+        SHORTEST_SECRET,
+        blake2b.MAX_KEY_SIZE,
+        subject="key_secret of a LoggingPlugin",
+        error=ConfigError,
+    )

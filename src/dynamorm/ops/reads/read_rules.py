@@ -15,7 +15,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.ops.moments import check_moment, check_names, given
+from dynamorm.ops.moment_checks import check_moment, check_names, given
 from dynamorm.plugin import ReadRule
 from dynamorm.schema.overriding import override, own
 from dynamorm.schema.schema import LIBRARY_NAMES

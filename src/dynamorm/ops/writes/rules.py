@@ -45,9 +45,9 @@ def _base() -> type[WriteRule]:
 
 def _looking() -> ModuleType:
     """What looks at what plugins give."""
-    from dynamorm.ops import moments  # only where they have rules
+    from dynamorm.ops import moment_checks  # only where they have rules
 
-    return moments
+    return moment_checks
 
 
 _MOMENTS: Final = {

@@ -119,7 +119,7 @@ class Spool:
                     self._write()
                     with self._writing:
                         lines, size = len(self._tail), self._size
-                    os.fdatasync(self._fd) if hasattr(os, "fdatasync") else os.fsync(self._fd)
+                    _data_sync(self._fd)
                 except OSError as error:
                     self._take_back(seq)
                     raise self._failed(error) from error
@@ -131,21 +131,31 @@ class Spool:
                     self._try_next_segment()
 
     def _take_back(self, seq: int) -> None:
-        """Let the file be as the disk surely has it, and an item be as if it had not been added; the rest is written later."""
+        """Let an item be as if it had not been added; the rest is written later."""
         with self._writing, self._lock:
-            try:
-                os.ftruncate(self._fd, self._safe)
-            except OSError as error:
-                self._broken = error
+            if not self._back_to_safe():
                 return
-            self._size = self._safe
-            self._buffer = [one for one in (*self._tail, *self._buffer) if one[0] != seq]
-            self._tail = []
+            self._buffer = [one for one in self._buffer if one[0] != seq]
             segment = self._homes.pop(seq, None)
             if segment is not None:
                 segment.open -= 1
         with suppress(OSError):
             self._write()
+
+    def _back_to_safe(self) -> bool:
+        """Let the file be as the disk surely has it: what a sync has failed for is not synced by the next one either.
+
+        What was behind that is to be written again. False where the file cannot be cut off.
+        """
+        try:
+            os.ftruncate(self._fd, self._safe)
+        except OSError as error:
+            self._broken = error
+            return False
+        self._size = self._safe
+        self._buffer = [*self._tail, *self._buffer]
+        self._tail = []
+        return True
 
     def begin(self, seqs: Iterable[int]) -> None:
         """Sending these items begins: written at once, and not waited for."""
@@ -207,31 +217,51 @@ class Spool:
             logger.warning("the spool %s goes on in a file that is full: %s", self._directory, error.strerror)
 
     def _next_segment(self) -> None:
-        """Begin another file. To be called by who syncs, when what was written is on the disk."""
+        """Begin another file. To be called by who syncs, when what was written is on the disk.
+
+        Nobody writes meanwhile: nothing may come into the old file behind its last sync, and the new one must not be there
+        before that, for a file that another one follows has a whole end.
+        """
+        with self._writing:
+            self._sync_tail()
+            path = self._directory / f"{self._next_name()}.spool"
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
+            head = _HEAD + self._manner + b"\n"
+            try:
+                rest = head
+                while rest:
+                    rest = rest[os.write(fd, rest) :]
+                os.fsync(fd)
+                sync_directory(self._directory)
+            except OSError:
+                os.close(fd)
+                path.unlink(missing_ok=True)
+                raise
+            with self._lock:
+                old, self._fd, self._size, self._safe = self._fd, fd, len(head), len(head)
+                self._segments.append(_Segment(path))
+        if old >= 0:
+            os.close(old)
+
+    def _sync_tail(self) -> None:
+        """Bring to the disk what others have written since the last sync, such as which items have ended."""
+        if not self._tail:
+            return
+        try:
+            _data_sync(self._fd)
+        except OSError:
+            with self._lock:
+                self._back_to_safe()
+            raise
+        self.synced = max(self.synced, *(seq for seq, _ in self._tail))  # who waits for one of them need not sync
+        self._safe, self._tail = self._size, []
+
+    def _next_name(self) -> str:
         name = f"{self._last + 1:016d}"
         before, _, turn = (self._segments[-1].path.stem if self._segments else "").partition("_")
         if before == name:  # it holds only what became of earlier items; in their order by name this one is behind it
-            name = f"{name}_{int(turn or 0) + 1:06d}"
-        path = self._directory / f"{name}.spool"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
-        head = _HEAD + self._manner + b"\n"
-        try:
-            rest = head
-            while rest:
-                rest = rest[os.write(fd, rest) :]
-            os.fsync(fd)
-            sync_directory(self._directory)
-        except OSError:
-            os.close(fd)
-            path.unlink(missing_ok=True)
-            raise
-        with self._writing, self._lock:
-            old, self._fd, self._size, self._safe = self._fd, fd, len(head), len(head)
-            self._tail = []
-            self._segments.append(_Segment(path))
-        if old >= 0:
-            os.fsync(old)  # that an item has ended must be on the disk before what comes after it
-            os.close(old)
+            return f"{name}_{int(turn or 0) + 1:06d}"
+        return name
 
     @property
     def _manner(self) -> bytes:
@@ -357,6 +387,10 @@ class Spool:
             return self._seal.decrypt(sealed, place)
         except self._seal.Wrong as error:
             raise IntegrityError(f"the spool file {path} was written with another spool_key, or was changed") from error
+
+
+def _data_sync(fd: int) -> None:
+    os.fdatasync(fd) if hasattr(os, "fdatasync") else os.fsync(fd)
 
 
 def _line(kind: bytes, seqs: bytes, data: bytes) -> bytes:

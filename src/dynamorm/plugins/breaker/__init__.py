@@ -17,7 +17,7 @@ from dynamorm import CircuitBreakerConfig
 from dynamorm.arguments import check_choice, check_seconds
 from dynamorm.errors import CircuitOpen, ConfigError, UnknownSetting
 from dynamorm.log import interrupts, left, logger
-from dynamorm.plugin import OfOneProcess, attempt_class, remaining
+from dynamorm.plugin import Greatest, OfOneProcess, attempt_class, remaining
 
 from .circuit import BreakerState, Circuit, Phase, StateChange, Verdict
 
@@ -197,7 +197,8 @@ class CircuitBreaker(OfOneProcess):
 
     def gauges(self) -> dict[str, float]:
         """The worst state of reads and writes: 0 closed, 1 half-open, 2 open."""
-        return {"breaker_state": (BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN).index(self.state)}
+        states = BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN
+        return {"breaker_state": Greatest(states.index(self.state))}
 
     def forked(self) -> None:
         """Begin anew: the attempts that are under way are those of the parent."""

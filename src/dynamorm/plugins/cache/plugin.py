@@ -27,7 +27,7 @@ from .writes import foreign, writing
 if TYPE_CHECKING:
     from dynamorm.config.identity import DatabaseIdentity
     from dynamorm.effects import Flow
-    from dynamorm.plugin import Call, CallFlow, Operation, VerbFlow
+    from dynamorm.plugin import Call, CallFlow, Operation
     from dynamorm.schema.schema import Schema
 
     from .memory import Begun, Identity
@@ -52,6 +52,7 @@ class Cache:
     """
 
     name: str = "cache"
+    shows_verbs = True
 
     def __init__(self, config: CacheConfig | None = None, **settings: Never) -> None:
         check_settings(type(self).__name__, settings)
@@ -97,10 +98,6 @@ class Cache:
                 " the account of both, Config(account_id='123456789012')"
             )
         self._place, self._prefix = place, place.table_prefix
-
-    def operation(self, next: VerbFlow) -> VerbFlow:
-        """Calls tell their verbs where a plugin looks at verbs; nothing is done with them here."""
-        return next
 
     def write_rule(self, schema: Schema) -> WriteRule | None:
         """Learn a model; for one with indexes and a version, take note of items as they were loaded."""

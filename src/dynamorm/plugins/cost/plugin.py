@@ -25,7 +25,7 @@ from .times import Times, steady_clock
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
-    from dynamorm.plugin import Call, Operation
+    from dynamorm.plugin import Call
 
     from .alerts import Callback, Rule
     from .estimate import CostEstimate
@@ -54,6 +54,7 @@ class CostPlugin(OfOneProcess):
 
     name = "cost"
     return_consumed_capacity = "INDEXES"
+    shows_verbs = True
 
     def __init__(
         self,
@@ -92,9 +93,6 @@ class CostPlugin(OfOneProcess):
             read_prices(self._file)
 
     # The moments
-
-    def ended(self, operation: Operation, error: BaseException | None) -> None:
-        """Nothing is done with the end of a verb; but where somebody looks at verbs, calls tell theirs."""
 
     def observed(self, call: Call, reply: Reply | None, error: BaseException | None) -> None:
         """The end of one attempt."""

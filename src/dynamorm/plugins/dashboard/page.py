@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from .charts import bar, by_tens, even, lines
 from .markup import Markup, document, element, joined
 from .parts import filled, missing, panel, place, table, tone, verb
-from .words import ago, amount, clock, dollars, gauge, seconds, share
-
-_REFUSED: Final = (
-    "rejected", "cancelled", "condition", "conflict", "in_progress", "mismatch", "not_found", "in_use", "validation", "abandoned",
-)  # fmt: skip
-_WELL: Final = {"ok": "good", "throttled": "warn", **dict.fromkeys(_REFUSED, "")}
-"""The tones of what verbs and requests came to: what was refused is no fault, and all others are."""
-_STATES: Final = {"closed": "good", "half-open": "warn", "open": "bad"}
+from .words import ago, amount, clock, dollars, gauge, seconds, share, tone_of
 
 
 def page(told: dict[str, Any]) -> str:
@@ -70,7 +63,7 @@ def _tiles(told: dict[str, Any]) -> Markup:
         ("Latency, p50", seconds(window.get("p50")), "last 60 s", ""),
         ("Latency, p99", seconds(window.get("p99")), "last 60 s", ""),
         ("Errors", share(rate), "last 60 s", "bad" if rate else ""),
-        ("Breaker", worst, "reads, writes, streams", _STATES.get(worst, "")),
+        ("Breaker", worst, "reads, writes, streams", tone_of(worst)),
         ("Connections", amount(gauges.get("pool_busy")), f"busy, of {amount(gauges.get('pool_connections_max'))}", ""),
     ]
     return element(
@@ -134,7 +127,7 @@ def _ends(told: dict[str, Any]) -> Markup:
         if counts:
             total = sum(counts.values()) or 1.0
             rows = [
-                [tone(kind, _WELL.get(kind, "bad")), bar(count / total), amount(count)]
+                [tone(kind, tone_of(kind)), bar(count / total), amount(count)]
                 for kind, count in sorted(counts.items(), key=lambda item: -item[1])
             ]
             content += [element("h3", title), table([("", "name"), ("", "wide"), ("", "num")], rows)]
@@ -146,7 +139,7 @@ def _ends(told: dict[str, Any]) -> Markup:
 def _moment(told: dict[str, Any]) -> Markup:
     states = told["breaker"]
     rows: list[list[Any]] = [
-        [f"breaker, {scope}", tone(state, f"state {_STATES.get(state, '')}")] for scope, state in (states or {}).items()
+        [f"breaker, {scope}", tone(state, f"state {tone_of(state)}")] for scope, state in (states or {}).items()
     ]
     rows += [list(gauge(name, value)) for name, value in (told["gauges"] or {}).items() if name != "breaker_state"]
     content: list[Any] = [table([("", ""), ("", "num")], rows)] if rows else []
@@ -213,7 +206,7 @@ def _seen(told: dict[str, Any], part: str, title: str, note: str) -> Markup:
                 element("time", ago(one["at"], told["at"]), title=clock(one["at"])),
                 verb(one["verb"], place(of, one["index"]), one["table"]),
                 seconds(one["seconds"]), amount(one["attempts"]),
-                element("span", end, class_=f"tone {_WELL.get(one['outcome'], 'bad')}".strip()),
+                element("span", end, class_=f"tone {tone_of(one['outcome'])}".strip()),
             ]
         )  # fmt: skip
     return panel(told, part, title, note, *filled(told[part], columns, rows), wide="half")

@@ -10,16 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .words import absent, ago, amount, clock, dollars, gauge, seconds, share
+from .words import absent, ago, amount, clock, dollars, gauge, seconds, share, tone_of
 
-_TONES: Final = {
-    "ok": "green",
-    "rejected": "",
-    "cancelled": "",
-    "throttled": "yellow",
-    "closed": "green",
-    "half-open": "yellow",
-}
+_COLOURS: Final = {"good": "green", "warn": "yellow", "bad": "red", "": ""}
+"""The tones of `tone_of` in a terminal."""
 _SHOWN: Final = 8
 """Rows of each table: a terminal is not high."""
 
@@ -91,13 +85,13 @@ def _ends(told: dict[str, Any]) -> RenderableType:
         for what, name in (("verbs", "outcomes"), ("requests", "attempts"), ("again after", "retries"))
         for kind, count in told["metrics"][name].items()
     ]
-    rows = [[_text(what), _text(kind, _TONES.get(kind, "red")), _text(amount(count))] for what, kind, count in found]
+    rows = [[_text(what), _text(kind, _COLOURS[tone_of(kind)]), _text(amount(count))] for what, kind, count in found]
     return _table("Since counting began", ("", "", ">"), rows)
 
 
 def _moment(told: dict[str, Any]) -> RenderableType:
     rows = [
-        [_text(f"breaker, {scope}"), _text(state, _TONES.get(state, "red"))]
+        [_text(f"breaker, {scope}"), _text(state, _COLOURS[tone_of(state)])]
         for scope, state in (told["breaker"] or {}).items()
     ]
     numbers = [gauge(name, value) for name, value in (told["gauges"] or {}).items() if name != "breaker_state"]
@@ -141,7 +135,7 @@ def _seen(told: dict[str, Any], part: str, title: str) -> RenderableType:
         [
             _text(ago(one["at"], told["at"])), _text(one["verb"]), _text(one["model"] or one["table"] or "(several)"),
             _text(seconds(one["seconds"])), _text(amount(one["attempts"])),
-            _text(one["outcome"] if one["error"] is None else f"{one['outcome']} {one['error']}", _TONES.get(one["outcome"], "red")),
+            _text(one["outcome"] if one["error"] is None else f"{one['outcome']} {one['error']}", _COLOURS[tone_of(one["outcome"])]),
         ]
         for one in told[part]
     ]  # fmt: skip

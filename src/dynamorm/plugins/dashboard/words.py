@@ -114,6 +114,23 @@ def gauge(name: str, value: Any) -> tuple[str, str]:
     return GAUGES.get(name, name.replace("_", " ")), shown(value)
 
 
+_REFUSED: Final = (
+    "rejected", "cancelled", "condition", "conflict", "in_progress", "mismatch", "not_found", "in_use", "validation", "abandoned",
+)  # fmt: skip
+_TONES: Final = {
+    "ok": "good", "throttled": "warn", **dict.fromkeys(_REFUSED, ""),
+    "closed": "good", "half-open": "warn", "none": "",
+}  # fmt: skip
+
+
+def tone_of(word: str) -> str:
+    """``good``, ``warn``, ``bad``, or nothing to see: of what a verb or a request came to, and of a state of the breaker.
+
+    What was refused is no fault, and all that is not known is one.
+    """
+    return _TONES.get(word, "bad")
+
+
 HOW: Final = {
     "metrics": ("Counting begins with the first verb, or when the URL is asked for.", ""),
     "breaker": ("The database has no circuit breaker.", "Config(circuit_breaker=CircuitBreakerConfig())"),

@@ -18,6 +18,8 @@ from typing import Any, Final, Protocol, TypeAlias
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from dynamorm.plugin import Greatest
+
 from .labels import counted
 
 Labels: TypeAlias = "tuple[str, ...]"
@@ -31,9 +33,6 @@ COUNTERS: Final = {
     "consumed_units": ("Capacity units that replies told of", ("table", "index", "direction")),
 }
 """The counters: ``dynamorm_attempts_total`` and so on, what they are, and their labels."""
-
-GREATEST: Final = ("retry_tokens", "clock_skew_seconds", "breaker_state")
-"""Gauges that are the same for all databases of one endpoint: of these the greatest is shown, of others the sum."""
 
 
 class Series(Protocol):
@@ -67,6 +66,10 @@ class Families(Protocol):
 
     def collectors(self) -> Iterable[Any]:
         """What a registry has of them."""
+        ...
+
+    def forked(self) -> None:
+        """Begin anew in a child process."""
         ...
 
 
@@ -115,6 +118,10 @@ class Kept:
     def __init__(self, bounds: tuple[float, ...], more: Labels) -> None:
         self._bounds = bounds
         self._more = more
+        self.forked()
+
+    def forked(self) -> None:
+        """Begin anew, with other locks: a thread of the parent may have held one."""
         self._durations: dict[Labels, _Durations] = {}
         self._counters: dict[str, dict[Labels, Iterator[int]]] = {name: {} for name in COUNTERS}
         self._amounts: dict[str, dict[Labels, _Amounts]] = {name: {} for name in COUNTERS}
@@ -195,6 +202,9 @@ class Mapped:
         """See `Families`."""
         return (self._histogram, *self._counters.values())
 
+    def forked(self) -> None:
+        """Nothing is to be done: a child process writes into files of its own."""
+
 
 class _Written:
     def __init__(self, append: Any) -> None:
@@ -235,5 +245,6 @@ class Gauges:
             for name, value in db.gauges().items():
                 found.setdefault(name, []).append(value)
         for name in sorted(found):
-            value = max(found[name]) if name in GREATEST else sum(found[name])
-            yield GaugeMetricFamily(f"dynamorm_{name}", "See db.gauges()", value=value)
+            values = found[name]
+            joined = max if any(isinstance(value, Greatest) for value in values) else sum
+            yield GaugeMetricFamily(f"dynamorm_{name}", "See db.gauges()", value=joined(values))

@@ -99,6 +99,10 @@ class MetricsPlugin(OfOneProcess):
         """Take in that another attempt follows: see `dynamorm.plugin`."""
         next(self._counter(("retries", call.name, call.table, attempt_class(None, error))))
 
+    def forked(self) -> None:
+        """Begin anew in a child process; in the multiprocess mode of `prometheus_client` it is that which does."""
+        self._shared.forked()
+
     def _add(self, table: str, index: str | None, direction: str, units: float) -> None:
         key = table, index, direction
         series = self._shared.units.get(key)

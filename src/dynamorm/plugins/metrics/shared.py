@@ -30,9 +30,17 @@ class Shared:
             registry.register(kept)
         self.gauges: Gauges = Gauges()
         registry.register(self.gauges)
+        self._begin()
+
+    def _begin(self) -> None:
         self.durations: dict[tuple[Any, ...], Series] = {}
         self.counters: dict[tuple[str, str, str, str], Iterator[Any]] = {}
         self.units: dict[tuple[str, str | None, str], Series] = {}
+
+    def forked(self) -> None:
+        """Begin anew in a child process. The databases are there as before."""
+        self.families.forked()
+        self._begin()
 
     def show_on(self, registry: Any) -> None:
         """Be on a registry again, where a program has taken everything off it: else nobody would see what is counted."""
