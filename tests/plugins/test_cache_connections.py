@@ -148,7 +148,7 @@ def test_connections_that_lead_nowhere_end_together(gateway, cached, key, figure
 
 
 def test_an_incident_ends_what_was_opened_before_it_and_nothing_else():
-    from dynamorm.plugins.cache.patience import Idle
+    from dynamorm.plugins.cache.connections.patience import Idle
 
     idle = Idle()
     assert idle.give(idle.era, "a", 9)
@@ -233,7 +233,7 @@ def test_a_loop_that_was_blocked_is_not_redis_failing(gateway, cached, key):
 
 def test_a_thread_that_was_kept_from_its_turn_is_not_redis_failing(gateway, cached, key):
     """Between two parts of an answer, or before the first one: what a process does that was stopped, or has no processor."""
-    from dynamorm.plugins.cache.link import _Bounded
+    from dynamorm.plugins.cache.connections.link import _Bounded
 
     class Socket:
         def __init__(self):

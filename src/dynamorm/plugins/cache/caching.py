@@ -81,14 +81,12 @@ class CachingPlugin(Cache):
     def _opened(self, mac_key: bytes, place: tuple[str, ...], *, is_async: bool) -> Shared:
         from .shared import Shared  # needs the package redis, as does who has a client
 
-        link: Any
-        keeper: Any
+        kinds: Any
         if is_async:
-            from .aio_link import AioKeeper as keeper  # noqa: N813 - one of the two is loaded
-            from .aio_link import AioLink as link  # noqa: N813 - likewise
+            from .connections import aio_link as kinds  # one of the two is loaded
         else:
-            from .keeper import Keeper as keeper  # noqa: N813 - likewise
-            from .link import Link as link  # noqa: N813 - likewise
+            from .connections import keeper as kinds  # likewise
+        link, keeper = kinds.KINDS
         try:
             made = link(self._redis, self.config.timeout)
         except TypeError as error:

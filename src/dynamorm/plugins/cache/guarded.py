@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from dynamorm.log import logger
 
-from .patience import OutOfTime
+from .connections.patience import OutOfTime
 from .scripts import NAMES
 
 if TYPE_CHECKING:

@@ -203,3 +203,7 @@ async def _driven(flow: Flow[Any]) -> Any:
                 effect = flow.send(got)
     except StopIteration as stop:
         return stop.value
+
+
+KINDS: Final = AioLink, AioKeeper
+"""What is made for a cache on this face."""

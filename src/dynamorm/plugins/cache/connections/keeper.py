@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from .link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dynamorm.effects import Flow
-
-    from .link import Link
 
 NAME = "dynamorm-cache"
 
@@ -88,3 +88,7 @@ def _driven(flow: Flow[Any]) -> Any:
                 effect = flow.send(got)
     except StopIteration as stop:
         return stop.value
+
+
+KINDS: Final = Link, Keeper
+"""What is made for a cache on this face."""
