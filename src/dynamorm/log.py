@@ -38,8 +38,8 @@ def is_cancellation(error: BaseException) -> bool:
     return type(error).__name__ == "CancelledError" and not isinstance(error, Exception)
 
 
-def left(result: Any) -> bool:
-    """Whether a plain function gave a coroutine, which nobody awaits: it is closed."""
+def close_coroutine(result: Any) -> bool:
+    """Close what a plain function gave where that is a coroutine, which nobody awaits; whether it was one."""
     if not hasattr(result, "cr_code"):  # `inspect` costs milliseconds at import
         return False
     result.close()

@@ -35,13 +35,14 @@ the first call, asks of no request with a token: that stands for the request as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse, ValidationError
+from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
 from .wire.limiter import Limiter, Permit
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from dynamorm.codec.replies.checked import StoredItem
+    from dynamorm.faces.surrounded import Beginning
     from dynamorm.ops.reads.read_rules import ReadDraft
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.ops.writes.draft import WriteDraft
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HOOKS",
+    "LATEST_COPY",
     "VERBS",
     "Acquire",
     "AroundHook",
@@ -141,7 +144,7 @@ class Operation(Struct, eq=False, frozen=True):  # made for each verb: a struct 
     limit: int | None = None
     page: int | None = None
     took: float | None = None
-    _begin: tuple[Any, ...] | None = None  # what the innermost layer needs
+    _begin: Beginning | None = None
     contexts: tuple[Context, ...] = ()
     _items: Callable[[], tuple[Item, ...]] | None = None  # of a verb about many
     notes: dict[Any, Any] = {}  # each has its own: see msgspec.Struct
@@ -164,7 +167,7 @@ class Operation(Struct, eq=False, frozen=True):  # made for each verb: a struct 
         key = self._key()
         if key is None or self.model is None or self._begin is None:
             return ()
-        return (Item(self.model, self._begin[2].plan(self.model), self.verb, key),)
+        return (Item(self.model, self._begin.session.plan(self.model), self.verb, key),)
 
     def __repr__(self) -> str:
         name = "" if self.model is None else f" {self.model.__name__}"
@@ -187,14 +190,20 @@ class PluginContext(Struct, eq=False, frozen=True):
 class OfOneProcess:
     """The base of a plugin that holds what belongs to one process, such as locks: pickling it says what to do instead.
 
+    ``unpicklable_for`` and ``unpicklable_instead`` are the two parts of that sentence; ``{name}`` is the class.
+
     Example: ``class Outbox(OfOneProcess): ...``
     """
 
+    unpicklable_for: ClassVar[str] = "holds what belongs to this process"
+    unpicklable_instead: ClassVar[str] = "make a {name} with the same arguments on the other side"
+
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         name = type(self).__name__
+        article = "an" if name[0] in "AEIOU" else "a"
         raise InvalidUse(
-            f"a {name} holds what belongs to this process, so it can be neither pickled nor copied: make a {name} with the same"
-            " arguments on the other side"
+            f"{article} {name} {self.unpicklable_for}, so it can be neither pickled nor copied:"
+            f" {self.unpicklable_instead.format(name=name)}"
         )
 
 

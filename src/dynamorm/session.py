@@ -311,7 +311,7 @@ def _arounds(plugin: Any) -> Iterator[Any]:
     """What a plugin puts around each call."""
     around = getattr(plugin, "around", None)
     if around is not None:
-        yield _joining().layer(around, f"around of the plugin {name_of(plugin)}")
+        yield _joining().layer(around, f"around of the plugin {name_of(plugin)}", "call")
 
 
 def _watch(plugins: tuple[Any, ...]) -> Watch | None:

@@ -17,7 +17,7 @@ from dynamorm.features.streams.checkpoint import StreamCheckpoint
 from .codec.keys import StoredKey
 from .codec.registry import Registry
 from .errors import InvalidUse, ModelError, ValidationError
-from .log import interrupts, left, logger
+from .log import close_coroutine, interrupts, logger
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -141,7 +141,7 @@ def _failed(record: Any, error: Exception, on_error: Callable[..., Any] | None) 
         raise ValidationError("a stream record without a sequence number has failed, so the whole batch has") from error
     if on_error is not None:
         try:
-            if left(on_error(record, error)):
+            if close_coroutine(on_error(record, error)):
                 logger.error("on_error of process gave a coroutine, which nobody awaits: give a plain function")
         except (
             BaseException

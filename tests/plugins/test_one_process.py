@@ -7,6 +7,7 @@ import pytest
 
 from dynamorm import CircuitBreakerConfig
 from dynamorm.errors import InvalidUse
+from dynamorm.plugin import OfOneProcess
 from dynamorm.plugins import (
     Bulkhead,
     CapacityLimiter,
@@ -37,3 +38,14 @@ def test_that_of_prometheus_neither():
     prometheus_client = pytest.importorskip("prometheus_client")
     with pytest.raises(InvalidUse, match="make a MetricsPlugin with the same arguments"):
         pickle.dumps(MetricsPlugin(prometheus_client.CollectorRegistry()))
+
+
+def test_a_plugin_may_have_a_sentence_of_its_own():
+    class Outbox(OfOneProcess):
+        unpicklable_for = "has letters under way"
+        unpicklable_instead = "open another {name}"
+
+    with pytest.raises(
+        InvalidUse, match=r"an Outbox has letters under way, so it can be .* copied: open another Outbox"
+    ):
+        pickle.dumps(Outbox())

@@ -193,3 +193,13 @@ def test_the_skew_codes_are_those_a_wrong_clock_causes():
     assert "InvalidSignatureException" in SKEW_CODES
     assert "ExpiredTokenException" not in SKEW_CODES
     assert len(SKEW_CODES) == 5
+
+
+def test_all_who_wait_for_late_copies_wait_for_as_long():
+    """Five minutes of a signature, and the four that our clock may be away."""
+    from dynamorm.faces.batch_items import BatchItems
+    from dynamorm.ops.writes.write import LATEST
+    from dynamorm.plugin import LATEST_COPY
+    from dynamorm.plugins.cache.doubt import LATE
+
+    assert LATEST.total_seconds() == BatchItems.latest == LATE == LATEST_COPY == 540.0

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.log import interrupts, left
+from dynamorm.log import close_coroutine, interrupts
 from dynamorm.plugin import Greatest
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _given(gauges: Callable[[], Any], failed: FailureLog) -> Mapping[str, float]
     """What a plugin gives. What fails is logged: the other numbers are good."""
     try:
         found = gauges()
-        left(found)
+        close_coroutine(found)
         return {str(key): value if isinstance(value, Greatest) else float(value) for key, value in found.items()}
     except BaseException as error:  # as above
         if interrupts(error):

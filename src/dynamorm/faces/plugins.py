@@ -111,7 +111,7 @@ def _twice(names: list[str], plugins: tuple[Any, ...], config: Any) -> ConfigErr
     return ConfigError(f"two plugins are called {', '.join(names)}: give one of them another name")
 
 
-def found(session: Session, face: Any, kind: type[T], make: Callable[[], T], asked: str = "") -> T:
+def plugin_of_kind(session: Session, face: Any, kind: type[T], make: Callable[[], T], asked: str = "") -> T:
     """The plugin of this kind that a database has, made and registered with the first call. Raises: ConfigError.
 
     ``asked`` is the method that asks for it, for the error on a view, which cannot have a plugin of its own.
@@ -250,7 +250,7 @@ def _surround(session: Session) -> None:
             name = name_of(plugin)
             layers.append(Hooks(plugin, name, raise_after=name in session.raising))
         if getattr(plugin, "operation", None) is not None:
-            layers.append(layer(plugin.operation, f"operation(next) of the plugin {name_of(plugin)}"))
+            layers.append(layer(plugin.operation, f"operation(next) of the plugin {name_of(plugin)}", "operation"))
     if layers or session.rules_may_read or any(getattr(plugin, "shows_verbs", False) for plugin in session.plugins):
         from .surrounded import Surrounded  # only where a plugin looks at verbs, or what they write
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from dynamorm.ops.writes.reading import reading
@@ -163,6 +164,16 @@ _WRITING: Final = frozenset({"create", "put", "save", "update", "delete", "incre
 """The verbs whose rules may read other items: what they have written, they have written in one request."""
 
 
+class Beginning(Struct, eq=False):
+    """What the innermost layer needs to begin a verb: its flow, and what that is given."""
+
+    function: Callable[..., Flow[Any]]
+    session: Session
+    args: Arguments
+    named: Named
+    shows_calls: bool
+
+
 class _Known(Session):
     """The session for the flow of one verb: its calls tell whose they are.
 
@@ -196,11 +207,12 @@ class _Known(Session):
 
 def _innermost(operation: Operation) -> Flow[Any]:
     """What all layers stand around: the verb itself."""
-    shows_calls, function, session, args, named = operation._begin  # type: ignore[misc] # noqa: SLF001 - set before any layer is asked
-    known = _Known(session, operation) if shows_calls else session
+    begin: Beginning = operation._begin  # type: ignore[assignment] # noqa: SLF001 - set before any layer is asked
+    session, function, args, named = begin.session, begin.function, begin.args, begin.named
+    known = _Known(session, operation) if begin.shows_calls else session
     if session.rules_may_read and operation.verb in _WRITING:
         return reading(known, lambda context: function(context, *args, **named))
-    return function(known, *args, **named)  # type: ignore[no-any-return] # a flow, as the type of the operation says
+    return function(known, *args, **named)
 
 
 class Surrounded:
@@ -246,7 +258,7 @@ class _Module:
 
         def flow(session: Session, *args: Any, **named: Any) -> Flow[Any]:
             operation = about(session, verb, args, named)
-            force_setattr(operation, "_begin", (shows_calls, function, session, args, named))
+            force_setattr(operation, "_begin", Beginning(function, session, args, named, shows_calls))
             return onion(operation)
 
         return flow
@@ -293,7 +305,7 @@ class _Pages:
 
         operation = _of_query(session, verb, (self._request,), {})
         force_setattr(operation, "page", number)
-        force_setattr(operation, "_begin", (self._shows_calls, asking, session, (), {}))
+        force_setattr(operation, "_begin", Beginning(asking, session, (), {}, self._shows_calls))
         result = yield from self._onion(operation)
         self._answered = not asked
         return result

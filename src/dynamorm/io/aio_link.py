@@ -230,9 +230,7 @@ async def dial(
 async def _open_tunnel(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, proxy: Proxy, endpoint: Endpoint, limit: float
 ) -> None:
-    from dynamorm.io.proxy import Tunnel  # only with a proxy
-
-    tunnel = Tunnel(proxy, endpoint)
+    tunnel = proxy.tunnel_to(endpoint)
     try:
         async with asyncio.timeout(limit - monotonic()):
             await loop.sock_sendall(sock, tunnel.question)

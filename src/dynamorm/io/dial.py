@@ -130,9 +130,7 @@ def dial(
 
 
 def _open_tunnel(sock: socket.socket, proxy: Proxy, endpoint: Endpoint, deadline: float) -> None:
-    from dynamorm.io.proxy import Tunnel  # only with a proxy
-
-    tunnel = Tunnel(proxy, endpoint)
+    tunnel = proxy.tunnel_to(endpoint)
     try:
         sock.settimeout(max(0.001, deadline - monotonic()))
         sock.sendall(tunnel.question)

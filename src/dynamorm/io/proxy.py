@@ -30,6 +30,10 @@ class Proxy(NamedTuple):
     endpoint: Endpoint
     credentials: str = ""
 
+    def tunnel_to(self, endpoint: Endpoint) -> Tunnel:
+        """A tunnel to an endpoint, which is to be opened."""
+        return Tunnel(self, endpoint)
+
     def __repr__(self) -> str:
         return f"Proxy({self.endpoint.host_header})"
 

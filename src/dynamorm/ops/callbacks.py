@@ -8,7 +8,7 @@ from typing import Any
 
 from dynamorm.arguments import check_takes
 from dynamorm.errors import ValidationError
-from dynamorm.log import left, logger
+from dynamorm.log import close_coroutine, logger
 
 
 def check_progress(progress: Any, argument: str) -> None:
@@ -26,5 +26,5 @@ def check_progress(progress: Any, argument: str) -> None:
 
 def told(progress: Callable[[Any], Any], what: Any) -> None:
     """Call a ``progress``. What it raises ends the verb that it is told of; that it gives a coroutine is said in the log."""
-    if left(progress(what)):
+    if close_coroutine(progress(what)):
         logger.error("progress gave a coroutine, which nobody awaits: give a plain function")

@@ -98,12 +98,12 @@ def _takes_any(member: Any) -> bool:
 # ------------------------------------------------------------------------------------------------- layers around flows
 
 
-def layer(hook: Callable[[Any], Any], what: str) -> Callable[[Any], Any]:
-    """The hook that puts a layer around a flow, with a look at the layer it gives: see `_checked`."""
-    return lambda inner: _checked(hook(inner), inner, what)
+def layer(hook: Callable[[Any], Any], what: str, argument: str) -> Callable[[Any], Any]:
+    """The hook that puts a layer around a flow, with a look at the layer it gives, which is called with ``argument``."""
+    return lambda inner: _checked(hook(inner), inner, what, argument)
 
 
-def _checked(outer: Any, inner: Any, what: str) -> Any:
+def _checked(outer: Any, inner: Any, what: str, argument: str) -> Any:
     """A layer that gives flows. One that is a generator always does; else each flow is looked at. Raises: ConfigError."""
     if outer is inner:
         return outer
@@ -119,7 +119,7 @@ def _checked(outer: Any, inner: Any, what: str) -> Any:
             f"{what} returned a coroutine function: a flow is a generator, with `yield from` in the place of await; what is"
             " to be awaited is given to `yield Call(blocking, coroutine_function)`"
         )
-    check_moment(outer, ("call" if what.startswith("around") else "operation",), f"the function that {what} returned")
+    check_moment(outer, (argument,), f"the function that {what} returned")
     if isgeneratorfunction(function):
         if astray := goes_astray(function, inner):
             raise ConfigError(

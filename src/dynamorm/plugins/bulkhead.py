@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_seconds, check_takes
 from dynamorm.errors import Backpressure, ConfigError
-from dynamorm.log import left, logger
+from dynamorm.log import close_coroutine, logger
 from dynamorm.plugin import Acquire, Greatest, Limiter, OfOneProcess
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Bulkhead(OfOneProcess):
 
     def _limiter(self, op: Call) -> Limiter:
         place = self._place_of(op)
-        if left(place):  # each would be another place
+        if close_coroutine(place):  # each would be another place
             raise ConfigError(f"per of {self.name} gave a coroutine, which nobody awaits: give a plain function")
         limiter = self.limiters.get(place)
         if limiter is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_seconds, check_takes, type_given
 from dynamorm.errors import ConfigError
-from dynamorm.log import interrupts, left, logger
+from dynamorm.log import close_coroutine, interrupts, logger
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -140,7 +140,7 @@ class DevelopmentLint:
             return
         self._told.add((what, place))
         try:
-            left(self._tell(message, *place))
+            close_coroutine(self._tell(message, *place))
         except LintWarning:  # the program asks for errors in the place of warnings
             raise
         except BaseException as error:
@@ -151,7 +151,7 @@ class DevelopmentLint:
 
 def _checked_parts(allow: Any) -> tuple[str, ...]:
     """The parts of paths. Raises: ConfigError."""
-    parts = tuple(allow) if isinstance(allow, (tuple, list, set, frozenset)) else (None,)
+    parts: tuple[Any, ...] = tuple(allow) if isinstance(allow, (tuple, list, set, frozenset)) else (None,)
     if not all(isinstance(part, str) and part for part in parts):
         strange = next((part for part in parts if not isinstance(part, str)), allow)
         raise ConfigError(

@@ -30,6 +30,12 @@ APPLY_AT = 240.0
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
+LATEST_COPY = 300.0 + APPLY_AT
+"""Seconds after a request was signed from which on no copy of it is accepted any more: AWS takes a signature for 300, and by
+as much as above our clock may be away before it is corrected.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+"""
 CORRECT_AT = 60.0
 """Seconds by which Date must differ for a refused signature to be put down to the clock."""
 LIMIT = 86_400.0

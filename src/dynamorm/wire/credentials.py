@@ -16,7 +16,7 @@ from typing import Any
 from dynamorm.config.settings import Config, Credentials, CredentialsProvider
 from dynamorm.effects import Call
 from dynamorm.errors import ConfigError, CredentialsError
-from dynamorm.log import interrupts, left
+from dynamorm.log import close_coroutine, interrupts
 
 __all__ = ["CredentialSource", "Credentials"]
 
@@ -208,7 +208,7 @@ def _fresh_until(now: float, expires_at: float | None) -> float:
 def _from_provider(provider: CredentialsProvider) -> tuple[Credentials | None, float | None, str]:
     try:
         credentials = provider()
-        left(credentials)
+        close_coroutine(credentials)
     except BaseException as error:  # a user's function may raise anything
         if interrupts(error):
             raise

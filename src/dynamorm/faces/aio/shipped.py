@@ -1,5 +1,5 @@
 # Generated from ../blocking/shipped.py by scripts/async_face.py: change that one.
-"""`AsyncShipped`, the part of the asyncio face that the plugins of the library are behind: metrics, costs, batcher, breaker.
+"""`AsyncShipped`, the part of the asyncio face that the plugins of the library are behind: breaker, metrics, batcher, cache, costs.
 
 One line per method; each plugin is loaded when it is asked for. `AsyncDB` inherits them.
 """
@@ -53,7 +53,7 @@ class AsyncShipped(AsyncMany):
         Example: ``db.metrics().percentile(0.99)``
         """
         root, metrics = self._session.root, self._shipped().Metrics
-        return self._plugins().found(
+        return self._plugins().plugin_of_kind(
             root,
             self,
             metrics,
@@ -156,7 +156,7 @@ class AsyncShipped(AsyncMany):
     def _costs(self, asked: str) -> CostPlugin:
         """What measures the costs; registered now where it is not there. ``asked`` is the method that needs it."""
         kind = self._shipped().CostPlugin
-        found: CostPlugin = self._plugins().found(self._session, self, kind, kind, asked)
+        found: CostPlugin = self._plugins().plugin_of_kind(self._session, self, kind, kind, asked)
         return found
 
     @staticmethod

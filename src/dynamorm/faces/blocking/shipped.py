@@ -1,4 +1,4 @@
-"""`Shipped`, the part of the blocking face that the plugins of the library are behind: metrics, costs, batcher, breaker.
+"""`Shipped`, the part of the blocking face that the plugins of the library are behind: breaker, metrics, batcher, cache, costs.
 
 One line per method; each plugin is loaded when it is asked for. `DB` inherits them.
 """
@@ -52,7 +52,7 @@ class Shipped(Many):
         Example: ``db.metrics().percentile(0.99)``
         """
         root, metrics = self._session.root, self._shipped().Metrics
-        return self._plugins().found(
+        return self._plugins().plugin_of_kind(
             root,
             self,
             metrics,
@@ -153,7 +153,7 @@ class Shipped(Many):
     def _costs(self, asked: str) -> CostPlugin:
         """What measures the costs; registered now where it is not there. ``asked`` is the method that needs it."""
         kind = self._shipped().CostPlugin
-        found: CostPlugin = self._plugins().found(self._session, self, kind, kind, asked)
+        found: CostPlugin = self._plugins().plugin_of_kind(self._session, self, kind, kind, asked)
         return found
 
     @staticmethod

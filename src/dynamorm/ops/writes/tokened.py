@@ -22,8 +22,8 @@ from dynamorm.ops.calls.op import Op, Safety
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
 
-TOKEN_LIFE: Final = 540.0
-"""Seconds for which a client request token is sent again: DynamoDB remembers it for ten minutes.
+TOKEN_LIFE: Final = 600.0 - 60.0
+"""Seconds for which a client request token is sent again: DynamoDB remembers it for ten minutes, of which one is kept as a margin.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """

@@ -30,6 +30,7 @@ from dynamorm.errors import (
 from dynamorm.ops.calls.op import UNBELIEVABLE, UNSETTLED, Op, Safety
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.overriding import override
+from dynamorm.wire.clock import LATEST_COPY
 
 from .token_ring import TOKEN, tokens, verdict
 from .tokened import spending
@@ -40,12 +41,7 @@ if TYPE_CHECKING:
 
     from .forms import Forms
 
-LATEST: Final = timedelta(seconds=300 + 240)
-"""After that no copy of a request is accepted any more: AWS takes a signature for five minutes, and the library's clock
-is at most four minutes off, since it is corrected from there on.
-
-Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
-"""
+LATEST: Final = timedelta(seconds=LATEST_COPY)
 
 
 class Write(Struct, eq=False):

@@ -11,15 +11,16 @@ from datetime import timedelta
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, Unavailable
+from dynamorm.plugin import OfOneProcess
 
 from .config import BatchConfig
 from .pending import Pending
-from .work import Items, Work, say, unpicklable
+from .work import UNPICKLABLE_FOR, UNPICKLABLE_INSTEAD, Items, Work, say
 
 if TYPE_CHECKING:
     from dynamorm import Model
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Model")
 
 
-class AsyncBatcher:
+class AsyncBatcher(OfOneProcess):
     """Writes what is added one by one in requests of many, and tells each item's end by a future.
 
     Made by ``db.new_batcher(BatchConfig(...))``. It belongs to the event loop that first uses it; what is added by one task
@@ -39,6 +40,9 @@ class AsyncBatcher:
             futures = [await batcher.add(event) for event in events]
         await asyncio.gather(*futures)
     """
+
+    unpicklable_for = UNPICKLABLE_FOR
+    unpicklable_instead = UNPICKLABLE_INSTEAD
 
     def __init__(self, items: Items, run: Callable[[Any], Any], config: BatchConfig | None = None) -> None:
         self._run = run
@@ -332,9 +336,6 @@ class AsyncBatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         say(await self.close())
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise unpicklable(self)
 
     def __repr__(self) -> str:
         state = "closed, " if self._work.is_closed else ""

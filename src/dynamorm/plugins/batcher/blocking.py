@@ -9,15 +9,16 @@ from datetime import timedelta
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, InvalidUse, Unavailable
+from dynamorm.plugin import OfOneProcess
 
 from .config import BatchConfig
 from .pending import Pending
-from .work import Items, Work, say, unpicklable
+from .work import UNPICKLABLE_FOR, UNPICKLABLE_INSTEAD, Items, Work, say
 
 if TYPE_CHECKING:
     from dynamorm import Model
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Model")
 
 
-class Batcher:
+class Batcher(OfOneProcess):
     """Writes what is added one by one in requests of many, and tells each item's end by a future.
 
     Made by ``db.new_batcher(BatchConfig(...))``. Safe to share between threads; what is added by one thread to one key is
@@ -38,6 +39,9 @@ class Batcher:
         for future in futures:
             future.result()
     """
+
+    unpicklable_for = UNPICKLABLE_FOR
+    unpicklable_instead = UNPICKLABLE_INSTEAD
 
     def __init__(self, items: Items, run: Callable[[Any], Any], config: BatchConfig | None = None) -> None:
         self._run = run
@@ -269,9 +273,6 @@ class Batcher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         say(self.close())
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise unpicklable(self)
 
     def __repr__(self) -> str:
         state = "closed, " if self._work.is_closed else ""

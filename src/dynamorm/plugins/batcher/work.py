@@ -28,6 +28,10 @@ from .queue import Queue
 from .replaying import Replay
 from .spool import Spool
 
+UNPICKLABLE_FOR: Final = "has items under way"
+UNPICKLABLE_INSTEAD: Final = "send its BatchConfig, and open another batcher on the other side with db.new_batcher()"
+"""What `dynamorm.plugin.OfOneProcess` says of a batcher, after "so it can be neither pickled nor copied"."""
+
 
 class Items(Protocol):
     """What a batcher is given of its database."""
@@ -238,15 +242,6 @@ class Work:
             pending.abandon()
         if self.spool is not None:
             self.spool.abandon()
-
-
-def unpicklable(batcher: Any) -> InvalidUse:
-    """The error for who would send a batcher to another process."""
-    name = type(batcher).__name__
-    return InvalidUse(
-        f"{'an' if name[0] in 'AEIOU' else 'a'} {name} has items under way, so it can be neither pickled nor copied: send its"
-        " BatchConfig, and open another batcher on the other side with db.new_batcher()"
-    )
 
 
 def say(result: BatchResult) -> None:

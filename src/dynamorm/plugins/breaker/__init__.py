@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from dynamorm import CircuitBreakerConfig
 from dynamorm.arguments import check_choice, check_seconds
 from dynamorm.errors import CircuitOpen, ConfigError, UnknownSetting
-from dynamorm.log import interrupts, left, logger
+from dynamorm.log import close_coroutine, interrupts, logger
 from dynamorm.plugin import Greatest, OfOneProcess, attempt_class, remaining
 
 from .circuit import BreakerState, Circuit, Phase, StateChange, Verdict
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["BreakerState", "CircuitBreaker", "StateChange"]
 
 FAILED: Final = frozenset(
-    {"dns", "connect", "tls", "send", "receive", "timeout", "protocol", "checksum", "malformed", "server_error"}
+    {"dns", "connect", "tls", "send", "receive", "timeout", "checksum", "malformed", "server_error"}
 )
 """What an attempt comes to when the service, or the way to it, is to blame: words of `dynamorm.plugin.attempt_class`."""
 
@@ -237,7 +237,7 @@ class CircuitBreaker(OfOneProcess):
         interrupt: BaseException | None = None
         for hook in self._hooks:
             try:
-                if left(hook(change)):
+                if close_coroutine(hook(change)):
                     logger.error(
                         "a listener of the circuit breaker gave a coroutine, which nobody awaits: give a plain function"
                     )

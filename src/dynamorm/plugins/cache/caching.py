@@ -48,7 +48,6 @@ class CachingPlugin(Cache):
                 " db.use(Cache(config)) keeps answers in memory"
             )
         self._redis = redis
-        self._face: bool | None = None
         self._keeper: Any = None
 
     def joined(self, db: Any) -> None:

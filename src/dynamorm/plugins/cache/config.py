@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 
 from dynamorm.arguments import Settings, check_count, check_seconds, nearest
 from dynamorm.errors import ConfigError, UnknownSetting
-from dynamorm.log import interrupts, left, logger
+from dynamorm.log import close_coroutine, interrupts, logger
 
 CacheableOperation: TypeAlias = Literal["get", "batch_get", "first", "one", "all", "count", "exists", "page"]
 OPERATIONS: Final = get_args(CacheableOperation)
@@ -132,7 +132,7 @@ class CacheConfig(Struct, frozen=True, kw_only=True, metaclass=Settings):
             return self.ttl
         try:
             ttl = self.ttl_func(model)
-            left(ttl)
+            close_coroutine(ttl)
         except BaseException as error:  # a function of the user's; without a time nothing is kept
             if interrupts(error):
                 raise

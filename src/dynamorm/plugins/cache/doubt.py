@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Acquire, Call, Send, Sleep, relayed
 from dynamorm.errors import DynamORMError, Outcome
+from dynamorm.plugin import LATEST_COPY
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
 
-LATE: Final = 300.0 + 240.0
-"""Seconds behind which no copy of a request is accepted any more: AWS takes a signature for 5 minutes, by a clock from which
-ours may be 4 away before it is corrected. It is the time of `DynamORMError.settled_by`, counted anew.
-
-Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
-"""
+LATE: Final = LATEST_COPY
+"""It is the time of `DynamORMError.settled_by`, counted anew."""
 
 _WAITING: Final = frozenset({Sleep, Call, Acquire})
 """What is done before an attempt, and makes none."""

@@ -97,7 +97,7 @@ class OwnWrites:
 
     def sweep(self, now: float) -> float | None:
         """Forget what is over. Where there is too much, forget all: until when everything must be blocked then, else None."""
-        for name in list(_first(self._own, 4)):
+        for name in _first(self._own, 4):
             own = self._own.get(name)
             if own is not None and own.until < now and name != EVERYTHING:
                 self._own.pop(name, None)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from hashlib import blake2b
 from random import random
-from typing import TYPE_CHECKING, Any, Final, Never, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Never
 
 from msgspec.structs import asdict
 
-from dynamorm.errors import ConfigError, InvalidUse, MalformedResponse, Outcome, PoolTimeout
-from dynamorm.plugin import Acquire, WriteRule
+from dynamorm.errors import ConfigError, MalformedResponse, Outcome, PoolTimeout
+from dynamorm.plugin import Acquire, OfOneProcess, WriteRule
 
 from .answers import is_kept
 from .bounded import GROUP, Bounded, identity_cost, names_cost
@@ -38,7 +38,7 @@ MAX_READINGS: Final = 4_096
 _UNREAD: Final = Reading(())
 
 
-class Cache:
+class Cache(OfOneProcess):
     """Keeps the answers of reads in this process. See `CacheConfig` for what is kept, and docs/guide/cache.md.
 
     Objects are made anew from the kept answer each time, so that none is shared; fields that are encrypted stay so.
@@ -53,6 +53,8 @@ class Cache:
 
     name: str = "cache"
     shows_verbs = True
+    unpicklable_for = "holds what is kept in this process, or connections"
+    unpicklable_instead = "send its CacheConfig (cache.config), and make another {name} on the other side"
 
     def __init__(self, config: CacheConfig | None = None, **settings: Never) -> None:
         check_settings(type(self).__name__, settings)
@@ -78,13 +80,6 @@ class Cache:
         Example: ``cache.stats().hits``
         """
         return self._counts.stats(tampered=0 if isinstance(self._store, Memory) else self._store.tampered)
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        name = type(self).__name__
-        raise InvalidUse(
-            f"a {name} holds what is kept in this process, or connections, so it can be neither pickled nor copied: send its"
-            f" CacheConfig (cache.config), and make another {name} on the other side"
-        )
 
     # ----------------------------------------------------------------------------------------------- moments of plugins
 

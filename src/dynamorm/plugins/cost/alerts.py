@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from inspect import iscoroutinefunction
 from threading import Lock
@@ -14,8 +14,9 @@ from msgspec import Struct
 from dynamorm.arguments import check_takes
 from dynamorm.errors import ConfigError, ValidationError
 
-from .estimate import HOURS, Cells, unit_prices
+from .estimate import Cells, unit_prices
 from .prices import amount
+from .times import HOURS, LITTLE
 
 if TYPE_CHECKING:
     from .estimate import CostEstimate
@@ -25,8 +26,6 @@ THRESHOLDS: Final = (50, 80, 100)
 """Percent of the limit."""
 MOST: Final = 2 * len(THRESHOLDS)
 """Alerts of one month and process, also where the limit is changed within it."""
-TOO_EARLY: Final = timedelta(minutes=10)
-"""A shorter window forecasts nothing."""
 
 
 class CostAlert(Struct, frozen=True, kw_only=True):
@@ -110,7 +109,7 @@ class Alerts:
         """The alerts that are due, each when it is asked for, with who is told; each is due once in a month."""
         month, actual = self.actual(estimate)
         amounts: dict[Literal["actual", "forecast"], Decimal] = {"actual": actual}
-        if estimate.window >= TOO_EARLY:
+        if estimate.window >= LITTLE:
             amounts["forecast"] = estimate.total
         while found := self._next(month, amounts):
             yield found

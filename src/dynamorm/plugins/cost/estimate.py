@@ -14,14 +14,13 @@ from msgspec import Struct
 
 from .ledger import MISSING, REPORTED, UNCERTAIN, Key
 from .modes import Mode, mode_of
-from .report import Tables, model_of
+from .report import Tables, place_of
+from .times import HOURS, LITTLE, MUCH
 
 if TYPE_CHECKING:
     from .plugin import CostPlugin
     from .prices import Prices
 
-HOURS: Final = 730
-"""Hours of a month, as AWS counts them. Source: https://aws.amazon.com/calculator/calculator-assumptions/"""
 COMPONENTS: Final = ("read", "write", "storage", "streams", "backup", "replicas", "kms")
 GIGABYTE: Final = 1024**3
 OVERHEAD: Final = 100
@@ -34,8 +33,6 @@ KEY_ASKED: Final = 12 * HOURS
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
 """
-LITTLE: Final = timedelta(minutes=10)
-MUCH: Final = timedelta(hours=24)
 _CELL: Final = Decimal("1e-10")
 _SHORTEST: Final = 1.0
 """Seconds of the shortest window: what was measured for less is taken for what a second brings."""
@@ -192,8 +189,7 @@ def _requests(
 ) -> Decimal:
     """One entry of the books. Returns what it may cost besides."""
     read, write, elsewhere = unit_prices(plugin, cells, key.table, prices)
-    model, scope = model_of(key, tables), ", ".join(f"{name}={value}" for name, value in key.scope)
-    where = (key.table if model is None else model.__name__, scope)
+    where = place_of(key, tables)
     reads = Decimal(units[REPORTED]) + Decimal(units[MISSING])
     writes = Decimal(units[REPORTED + 1]) + Decimal(units[MISSING + 1])
     if reads:

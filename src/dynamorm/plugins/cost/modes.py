@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
 
+from .times import HOURS, MUCH
+
 if TYPE_CHECKING:
     from .ledger import Traffic
     from .prices import Prices
 
-_HOURS: Final = 730
 USED: Final = Decimal("0.7")
 """How much of what is provisioned is used at the peak: what AWS's auto scaling aims at by default.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/AutoScaling.html
 """
-_DAY: Final = timedelta(hours=24)
 _BETTER: Final = Decimal("0.9")
 """A mode is recommended instead of the present one when it saves at least a tenth: else the change is not worth it."""
 
@@ -49,8 +49,8 @@ def mode_of(traffic: Traffic | None, units: tuple[float, float], found: Any, pri
     seconds = Decimal(repr(max(1.0, window.total_seconds())))
     most = (0.0, 0.0) if traffic is None else traffic.most
     capacity = [max(1, ceil(Decimal(peak) / 60 / USED)) for peak in most]
-    on_demand = _sum(prices, "{}", [Decimal(of) * _HOURS * 3600 / seconds for of in units], infrequent=infrequent)
-    provisioned = _sum(prices, "provisioned_{}", [Decimal(of * _HOURS) for of in capacity], infrequent=infrequent)
+    on_demand = _sum(prices, "{}", [Decimal(of) * HOURS * 3600 / seconds for of in units], infrequent=infrequent)
+    provisioned = _sum(prices, "provisioned_{}", [Decimal(of * HOURS) for of in capacity], infrequent=infrequent)
     current: Any = None if found is None else "provisioned" if found.billing_mode == "PROVISIONED" else "on_demand"
     recommended, why = _recommended(on_demand, provisioned, current, window)
     return Mode(
@@ -79,7 +79,7 @@ def _recommended(
 ) -> tuple[Any, str]:
     if on_demand is None or provisioned is None:
         return None, "a price of this Region is not known: python -m dynamorm.plugins.cost refresh"
-    if window < _DAY:
+    if window < MUCH:
         return None, "a day has hours that are busier than others: ask again when 24 hours have been measured"
     cheaper: Any = "provisioned" if provisioned < on_demand else "on_demand"
     low, high = sorted((on_demand, provisioned))

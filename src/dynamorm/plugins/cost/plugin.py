@@ -17,6 +17,7 @@ from dynamorm.errors import ConfigError, MalformedResponse
 from dynamorm.plugin import OfOneProcess, consumed
 
 from .attempts import ITEM_OPERATIONS, code_of, decoded, estimated, is_charged
+from .estimate import CostEstimate, estimate_of
 from .facts import Facts
 from .ledger import ESTIMATED, MANY, MISSING, REPORTED, STREAMS, UNCERTAIN, Ledger
 from .prices import Prices, prices_of, read_prices
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from dynamorm.plugin import Call
 
     from .alerts import Callback, Rule
-    from .estimate import CostEstimate
     from .watcher import Watcher
 
 _MILLION: Final = 1_000_000
@@ -188,8 +188,6 @@ class CostPlugin(OfOneProcess):
 
     def estimating(self, db: Any, tables: Tables) -> Flow[CostEstimate]:
         """The estimate of a month: a flow, which looks at tables. Raises: ConfigError for a Region without known prices."""
-        from .estimate import estimate_of  # only where somebody asks
-
         prices = self.prices_for(db.config)
         rows = self.ledger.rows()
         used = {key.table for key, _ in rows}

@@ -112,8 +112,7 @@ class CostReport:
         """
         found: dict[tuple[str, str], list[Decimal]] = {}
         for key, units in self._ledger.rows():
-            model, scope = model_of(key, self._tables), ", ".join(f"{name}={value}" for name, value in key.scope)
-            sums = found.setdefault((key.table if model is None else model.__name__, scope), [Decimal(0)] * 3)
+            sums = found.setdefault(place_of(key, self._tables), [Decimal(0)] * 3)
             sums[0] += Decimal(units[REPORTED]) + Decimal(units[MISSING])
             sums[1] += Decimal(units[REPORTED + 1]) + Decimal(units[MISSING + 1])
             sums[2] += Decimal(units[UNCERTAIN]) + Decimal(units[UNCERTAIN + 1])
@@ -134,6 +133,13 @@ def model_of(key: Key, tables: Tables) -> type[Any] | None:
         return key.model
     models = tables.get(key.table, ())
     return models[0] if len(models) == 1 else None
+
+
+def place_of(key: Key, tables: Tables) -> tuple[str, str]:
+    """Whose units they are as texts: the model, or the table that several share; and the scope, ``"tenant=t1"``."""
+    model = model_of(key, tables)
+    name = key.table if model is None else model.__name__
+    return name, ", ".join(f"{entry}={value}" for entry, value in key.scope)
 
 
 _TEXTS: Final = "{} is a text, not {}"

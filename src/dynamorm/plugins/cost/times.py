@@ -5,13 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
 DAY: Final = 86_400.0
+HOURS: Final = 730
+"""Hours of a month, as AWS counts them. Source: https://aws.amazon.com/calculator/calculator-assumptions/"""
+LITTLE: Final = timedelta(minutes=10)
+"""A shorter window tells nothing of a month."""
+MUCH: Final = timedelta(days=1)
+"""A window from which on it tells much: a day has hours that are busier than others."""
 
 
 class Times(Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any
 
 from dynamorm.arguments import check_takes, check_text, is_whole
 from dynamorm.errors import ValidationError
-from dynamorm.log import interrupts, left, logger
+from dynamorm.log import close_coroutine, interrupts, logger
 
 LONGEST_NAME = 200
 """Characters of a name: it becomes part of a page, and of the name of a series."""
@@ -80,7 +80,7 @@ class Custom(Mapping[str, float]):
         function = self._functions.get(name)
         if function is not None:
             found = function()
-            left(found)
+            close_coroutine(found)
             if not isinstance(found, float) and not is_whole(found):
                 raise ValidationError(
                     f"the function of the custom figure {name} gave no number but {type(found).__name__}", field=name
