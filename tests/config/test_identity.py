@@ -1,5 +1,6 @@
 """What identifies a database: endpoint, Region, prefix, and the account as far as it is known."""
 
+import os
 from functools import partial
 
 import pytest
@@ -104,3 +105,103 @@ def test_what_outlives_the_process_needs_an_account(config):
 
 def test_a_host_that_is_not_aws_without_signatures_has_no_accounts():
     assert local(sign_requests=False).identity().lasting("x") == "127.0.0.1:8000 eu-west-1, anybody"
+
+
+# -------------------------------------------------------------------------------- what a profile and the chain are relative to
+
+
+def _files(folder):
+    folder.mkdir()
+    (folder / "credentials").write_text("[p]\naws_access_key_id = AKIAFILE\naws_secret_access_key = s\n")
+    (folder / "config").write_text("[profile p]\nregion = eu-west-1\n")
+    return folder
+
+
+@pytest.fixture(params=["profile", "chain"])
+def of_files(request, tmp_path, monkeypatch):
+    """Settings whose credentials come from AWS's files, which are in the folder ``one``; ``two`` has others."""
+    for name in ("one", "two"):
+        _files(tmp_path / name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "one/credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "one/config"))
+    monkeypatch.setenv("HOME", str(tmp_path / "one"))
+    profile = "p" if request.param == "profile" else None
+    return Config(endpoint=LOCAL, allow_insecure_local=True, region="eu-west-1", profile=profile)
+
+
+LEADING = [
+    "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_DISABLED", "AWS_SESSION_TOKEN", "AWS_CREDENTIAL_FILE",
+    "AWS_ENDPOINT_URL_STS", "AWS_LOGIN_CACHE_DIRECTORY", "BOTO_CONFIG", "HOME", "AWS_OF_LATER_YEARS",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEADING)
+def test_a_variable_that_may_lead_to_other_credentials_tells_databases_apart(of_files, monkeypatch, name):
+    before = of_files.identity()
+    assert of_files.identity() == before
+    monkeypatch.setenv(name, "p")
+    one = of_files.identity()
+    monkeypatch.setenv(name, " p ")
+    assert of_files.identity() == one
+    monkeypatch.setenv(name, "another")
+    assert len({before, one, of_files.identity()}) == 3
+
+
+@pytest.mark.parametrize("name", ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"])
+def test_the_files_of_aws_tell_databases_apart(of_files, monkeypatch, name):
+    before = of_files.identity()
+    other = os.environ[name].replace("/one/", "/two/")
+    monkeypatch.setenv(name, other)
+    there = of_files.identity()
+    assert there != before
+    assert other in there.source
+    monkeypatch.setenv(name, os.path.relpath(other))
+    assert of_files.identity() == there
+
+
+def test_one_relative_path_in_two_folders_is_two_files(of_files, monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+    found = set()
+    for name in ("one", "two"):
+        monkeypatch.chdir(tmp_path / name)
+        found.add(of_files.identity())
+    assert len(found) == 2
+
+
+def test_the_home_folder_is_where_files_without_a_variable_are(of_files, monkeypatch, tmp_path):
+    found = set()
+    for variable in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(variable)
+    for name in ("one", "two"):
+        (tmp_path / name / ".aws").mkdir()
+        for file in ("credentials", "config"):
+            (tmp_path / name / file).rename(tmp_path / name / ".aws" / file)
+        monkeypatch.setenv("HOME", str(tmp_path / name))
+        found.add(of_files.identity())
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_MAX_ATTEMPTS", "AWS_ROLE_SESSION_NAME", "PATH", "LANG"])
+def test_what_leads_to_no_other_credentials_tells_nothing_apart(of_files, monkeypatch, name):
+    before = of_files.identity()
+    monkeypatch.setenv(name, "5")
+    assert of_files.identity() == before
+
+
+def test_no_secret_of_the_environment_is_in_the_repr_of_an_identity(of_files, monkeypatch):
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"):
+        monkeypatch.setenv(name, "hidden-secret")
+    assert "hidden" not in repr(of_files.identity())
+
+
+def test_keys_that_are_given_are_relative_to_nothing(monkeypatch):
+    before = local().identity()
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/elsewhere")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/r")
+    assert local().identity() == before
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENV")
+    keys = local(credentials=None).identity()
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::2:role/r")
+    assert local(credentials=None).identity() == keys

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from dynamorm import (
+    DB,
+    AsyncDB,
     Attr,
     BatchConfig,
     Cache,
@@ -94,6 +96,25 @@ def test_a_shared_cache_refuses_another_database(name, memory, two, face_kind, r
     cache = Cache() if memory else CachingPlugin(redis.client(face_kind), CacheConfig(mac_key=SECRET))
     with pytest.raises(ConfigError, match="in use for another database"):
         two(name, lambda: cache)
+
+
+@pytest.mark.parametrize("profile", ["p", None])
+def test_a_shared_cache_refuses_the_same_profile_of_other_files(profile, engine, face_kind, tmp_path, monkeypatch):
+    """In each file the profile has the key of another account, and the engine a database for each key."""
+    cache = Cache()
+    face = {"blocking": DB, "asyncio": AsyncDB}[face_kind]
+    settings = {"endpoint": engine.endpoint, "region": "us-east-1", "allow_insecure_local": True}
+
+    def opened(name):
+        file = tmp_path / name
+        file.write_text(f"[{profile or 'default'}]\naws_access_key_id = {name}\naws_secret_access_key = s\n")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+        return face(Config(**settings, profile=profile))
+
+    opened("one").use(cache)
+    with pytest.raises(ConfigError, match="in use for another database"):
+        opened("two").use(cache)
+    opened("one").use(cache)
 
 
 def test_a_named_account_may_exchange_its_keys_and_share_a_cache(open_db, engine, key):

@@ -7,17 +7,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from dynamorm.config.endpoint import EndpointURL, is_aws_host, parse_endpoint, region_of
 from dynamorm.config.partitions import partition_of
 from dynamorm.config.parts import Credentials
+from dynamorm.config.profile import expanded, shared_files
 from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
     from dynamorm.config.settings import Config
+
+
+_LEADING: Final = ("AWS_", "BOTO_CONFIG", "HOME", "USERPROFILE")
+"""How the variables begin that may lead to other credentials: AWS's, botocore's older file, and those of the home folder, in
+which the tokens of single sign-on are kept."""
+
+_OF_FILES: Final = ("_FILE", "BOTO_CONFIG")
+
+_OF_NO_OWNER: Final = frozenset(
+    {
+        "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",  # of which the files themselves are told
+        "AWS_REGION", "AWS_DEFAULT_REGION",  # the Region is a part of the identity
+        "AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+        "AWS_ROLE_SESSION_NAME", "AWS_CREDENTIAL_EXPIRATION",
+    }
+)  # fmt: skip
+"""Variables that tell how, when or under which name credentials are fetched, and not whose they are."""
 
 
 class DatabaseIdentity(Struct, frozen=True):
@@ -28,7 +46,8 @@ class DatabaseIdentity(Struct, frozen=True):
     * ``table_prefix``: what its tables' names begin with.
     * ``owner``: the account, as far as it is known: ``"account 123456789012"``; an access key of an emulator, which has an
       account for each, ``"key local"``; ``"anybody"`` where nothing is signed; else None.
-    * ``source``: where the credentials come from, which says within one process whether two have the same owner.
+    * ``source``: where the credentials come from, which says within one process whether two have the same owner: of a profile
+      and of the usual chain also AWS's files, by their absolute paths, and the variables that lead to credentials, by their hash.
 
     Example: ``db.config.identity().region``
     """
@@ -73,7 +92,7 @@ def identity_of(config: Config, environ: Mapping[str, str] | None = None) -> Dat
 
 
 def _source(config: Config, environ: Mapping[str, str]) -> tuple[Any, ...]:
-    """Where the credentials come from, in the order in which they are looked for."""
+    """Where the credentials come from, in the order in which they are looked for, with all that the place is relative to."""
     given = config.credentials
     if not config.sign_requests:
         return ("anybody",)
@@ -82,9 +101,33 @@ def _source(config: Config, environ: Mapping[str, str]) -> tuple[Any, ...]:
     if given is not None:
         return "function", given
     if config.profile is not None:
-        return "profile", config.profile
+        return "profile", config.profile, *_surroundings(environ)
     key = environ.get("AWS_ACCESS_KEY_ID", "").strip()
-    return ("key", key) if key else ("chain",)
+    return ("key", key) if key else ("chain", *_surroundings(environ))
+
+
+def _surroundings(environ: Mapping[str, str]) -> tuple[str | None, ...]:
+    """What a profile and the usual chain are relative to: AWS's two files, and every variable that may lead to other keys.
+
+    A profile may name a program, a role or a host that gives credentials, and AWS adds variables from time to time: so each of
+    them counts but `_OF_NO_OWNER`. Their values may be secrets: they are told by their hash.
+    """
+    from hashlib import sha256  # only where no key is given
+
+    names = sorted(name for name in environ if name.startswith(_LEADING) and name not in _OF_NO_OWNER)
+    found = [(name, _told(environ, name)) for name in names]
+    told = repr([(name, value) for name, value in found if value])
+    return *(_absolute(path) for path in shared_files(environ)), sha256(told.encode(errors="surrogatepass")).hexdigest()
+
+
+def _told(environ: Mapping[str, str], name: str) -> str | None:
+    """The value of a variable; a file by its absolute path."""
+    value = environ[name].strip()
+    return _absolute(expanded(environ, value)) if value and name.endswith(_OF_FILES) else value
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(path)  # noqa: PTH100 - pathlib costs milliseconds at import
 
 
 def _owner(config: Config, url: EndpointURL, source: tuple[Any, ...], *, is_aws: bool) -> str | None:

@@ -47,7 +47,7 @@ def read_profile(environ: Mapping[str, str], named: str | None, told: str = "pro
     Source: https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
     """
     name = named or "default"
-    config, credentials = _paths(environ)
+    config, credentials = shared_files(environ)
     if config is None and credentials is None:
         return None
     sections = {} if config is None else _read(config)
@@ -81,14 +81,15 @@ def _heading(name: str, sections: Mapping[str, Section]) -> str:
     return name if name == "default" and with_word not in sections else with_word
 
 
-def _paths(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+def shared_files(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Where the config file and the credentials file are; None for one of a home folder that nobody names."""
     return (
-        _expanded(environ, environ.get("AWS_CONFIG_FILE", "").strip() or "~/.aws/config"),
-        _expanded(environ, environ.get("AWS_SHARED_CREDENTIALS_FILE", "").strip() or "~/.aws/credentials"),
+        expanded(environ, environ.get("AWS_CONFIG_FILE", "").strip() or "~/.aws/config"),
+        expanded(environ, environ.get("AWS_SHARED_CREDENTIALS_FILE", "").strip() or "~/.aws/credentials"),
     )
 
 
-def _expanded(environ: Mapping[str, str], path: str) -> str | None:
+def expanded(environ: Mapping[str, str], path: str) -> str | None:
     """The path with the home folder of this environment; None where it has none."""
     if path[:1] != "~":
         return path

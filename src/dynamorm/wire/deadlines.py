@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from datetime import timedelta
-from functools import wraps
+from sys import _getframe
 from time import monotonic
-from typing import Any, Final, ParamSpec, Self, TypeVar, cast
+from types import FrameType
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import InvalidUse
@@ -23,14 +24,17 @@ class _Block:
     """One block that has been entered. It is over for everybody at once, whichever context it is left in.
 
     For a generator may be closed in another one, and two of them may be left in another order than they were entered.
+    ``by`` is who entered it, and alone leaves it, for one object may be entered by many at once: the frame of a ``with``
+    statement, or a stack of contextlib.
     """
 
-    __slots__ = ("end", "is_over", "of", "outer")
+    __slots__ = ("by", "end", "is_over", "of", "outer")
 
-    def __init__(self, of: deadline, end: float, outer: _Block | None) -> None:
+    def __init__(self, of: deadline, end: float, outer: _Block | None, by: Any) -> None:
         self.of: deadline = of
         self.end: float = end
         self.outer: _Block | None = outer
+        self.by: Any = by
         self.is_over: bool = False
 
 
@@ -99,64 +103,70 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
 
     def __enter__(self) -> Self:
         """Begin to count."""
-        block = _Block(self, monotonic() + self._seconds, _innermost())
+        self._enter(_getframe(1))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Return to the deadline around this one, if there is one.
+
+        Raises: InvalidUse where it was entered several times by hand, and nothing says which of them ends.
+        """
+        self._leave(_getframe(1))
+
+    def __aenter__(self) -> Coroutine[Any, Any, Self]:
+        """As `__enter__`: nothing is waited for."""
+        self._enter(_getframe(1))
+        return _done(self)
+
+    def __aexit__(self, *_: object) -> Coroutine[Any, Any, None]:
+        """As `__exit__`."""
+        self._leave(_getframe(1))
+        return _done(None)
+
+    def _enter(self, frame: FrameType) -> None:
+        block = _Block(self, monotonic() + self._seconds, _innermost(), _stack_of(frame) or frame)
         self._blocks.append(block)
         self._is_used = True
         _block.set(block)
         USE.ever = True
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Return to the deadline around this one, if there is one."""
-        block = here = _innermost()
-        while block is not None and block.of is not self:
-            block = block.outer
-        if block is None:  # left in another context than it was entered in
-            block = self._blocks[-1]
+    def _leave(self, frame: FrameType) -> None:
+        block, here = self._entered(frame), _innermost()
         block.is_over = True
+        block.by = None  # tasks may keep the block, and are not to keep the frame with it
         self._blocks.remove(block)
         if block is here:
             _block.set(_innermost())
 
-    async def __aenter__(self) -> Self:
-        """As `__enter__`: nothing is waited for."""
-        return self.__enter__()
-
-    async def __aexit__(self, *_: object) -> None:
-        """As `__exit__`."""
-        self.__exit__()
+    def _entered(self, frame: FrameType) -> _Block:
+        """The block that this ``with`` statement or this stack has entered; where it was done by hand, the only one there is."""
+        by = _stack_of(frame) or frame
+        blocks = tuple(self._blocks)
+        for block in reversed(blocks):
+            if block.by is by:
+                return block
+        if by is not frame:  # a stack that has taken over what another one entered
+            blocks = tuple(block for block in blocks if not isinstance(block.by, FrameType))
+        if len(blocks) == 1:
+            return blocks[0]
+        raise InvalidUse(
+            "this deadline was entered several times, and left where it was not entered, so that nobody knows which of its blocks"
+            " ends: enter it by `with`, or make one for each, stack.enter_context(deadline(seconds))"
+        )
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function, each call of which is bounded; its seconds begin with the call.
 
-        Raises: InvalidUse for what is no function, and for a generator, which runs when it is read.
+        What a call gives to be awaited is bounded, too, from the call on.
+
+        Raises: InvalidUse for what is no function, and for a generator, which runs when it is read; in the call, where it
+        gives a generator, or what else is awaited than a coroutine, such as a task, which runs by itself.
         """
-        from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction  # only decorators need it
+        from .bounded import bounded  # only decorators need it
 
-        given: Any = function
-        if isinstance(given, type) or not callable(given):
-            raise InvalidUse(f"a deadline bounds a block or a function, not {type(given).__name__}")
-        if isgeneratorfunction(function) or isasyncgenfunction(function):
-            raise InvalidUse(
-                f"{function.__name__} is a generator, which runs when it is read, and not when it is called: put"
-                " `with deadline(...)` into it, or around what reads it"
-            )
+        made = bounded(function, self._seconds, deadline)
         self._is_used = True
-        if iscoroutinefunction(function):
-
-            @wraps(function)
-            async def awaited(*args: P.args, **named: P.kwargs) -> Any:
-                with self:
-                    return await function(*args, **named)
-
-            return cast("Callable[P, R]", awaited)
-
-        @wraps(function)
-        def bounded(*args: P.args, **named: P.kwargs) -> R:
-            with self:
-                return function(*args, **named)
-
-        return bounded
+        return made
 
     def __del__(self) -> None:
         if not getattr(self, "_is_used", True):  # without it the arguments were refused
@@ -167,6 +177,15 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def _stack_of(frame: FrameType) -> Any:
+    """The stack of contextlib whose method this frame is: it enters and leaves for somebody else."""
+    return frame.f_locals.get("self") if frame.f_globals.get("__name__") == "contextlib" else None
+
+
+async def _done(value: R) -> R:
+    return value
 
 
 def _innermost() -> _Block | None:
