@@ -58,19 +58,23 @@ class Connection(H11Protocol):
         self._limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        """Begin to count."""
         super().connection_made(transport)
         self._wait(REQUEST)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Count no more."""
         super().connection_lost(exc)
         if self._limit is not None:
             self._limit.cancel()
 
     def data_received(self, data: bytes) -> None:
+        """Look whether a request has begun."""
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
+        """Wait for the next request."""
         super().on_response_complete()
         self._watch()
 
@@ -88,7 +92,7 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, as the guard answers what is no good request."""
         del msg
-        if self.cycle is not None and not self.cycle.response_complete:  # of the request before it
+        if self._under_way() is not None:  # the request before it
             self.drop()
             return
         fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(_BAD)), *HEADERS]
@@ -101,10 +105,15 @@ class Connection(H11Protocol):
 
     def _watch(self) -> None:
         """Begin to count anew where a request has begun, or has ended."""
-        under_way = None if self.cycle is None or self.cycle.response_complete else self.cycle
+        under_way = self._under_way()
         if under_way is not self._watched:
             self._watched = under_way
             self._wait(REQUEST if under_way is None else ANSWER)
+
+    def _under_way(self) -> Any:
+        """The request that is being answered."""
+        cycle: Any = self.cycle  # None before the first one, whatever uvicorn declares
+        return None if cycle is None or cycle.response_complete else cycle
 
     def _wait(self, limit: float) -> None:
         if self._limit is not None:

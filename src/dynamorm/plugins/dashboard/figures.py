@@ -80,7 +80,7 @@ def figures_of(db: Any, seen: Seen, history: History) -> dict[str, Any]:
     for name, tell in parts.items():
         try:
             told[name] = _told(tell())
-        except BaseException as error:  # noqa: BLE001 - the other parts are good
+        except BaseException as error:  # the other parts are good
             if interrupts(error):
                 raise
             told[name] = None
