@@ -39,15 +39,19 @@ class Visitor:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.host, self.port = str(parts.hostname), int(parts.port or 0)
+        self.below = parts.path.rstrip("/")
         self.token = parse_qs(parts.query)["token"][0]
 
-    def ask(self, path: str = "/", method: str = "GET", *, known: bool = True, **headers: str) -> Answer:
+    def ask(
+        self, path: str = "/", method: str = "GET", *, known: bool = True, below: str | None = None, **headers: str
+    ) -> Answer:
+        """``below`` the path of the dashboard, unless it is told otherwise."""
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         if known:
             fields.setdefault("Authorization", f"Bearer {self.token}")
         connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
         try:
-            connection.request(method, path, headers=fields)
+            connection.request(method, (self.below if below is None else below) + path, headers=fields)
             return Answer(connection.getresponse())
         finally:
             connection.close()
@@ -78,7 +82,7 @@ class Shop:
         self.clock = clock = FakeClock(1_767_258_000.0)
         self.dice = random.Random(11)
         for module in (figures, seen):
-            monkeypatch.setattr(module, "time", SimpleNamespace(time=clock.time))
+            monkeypatch.setattr(module, "time", SimpleNamespace(time=clock.time, monotonic=clock.monotonic))
         monkeypatch.setattr(figures.os, "getpid", lambda: 4711)
         self.dashboard = Dashboard()
         plugins = (

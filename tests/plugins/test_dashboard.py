@@ -389,9 +389,10 @@ def test_a_child_process_serves_nothing():
     visitor = Visitor(dashboard.url)
     here.db.get(Payment, "p1")
     held = socket.create_connection(("127.0.0.1", visitor.port), timeout=10)
-    held.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    known = f"Host: localhost\r\nAuthorization: Bearer {visitor.token}\r\n\r\n"
+    held.sendall(f"GET {visitor.below}/nothing HTTP/1.1\r\n{known}".encode())
     answer = b""
-    while not answer.endswith(b"it has the token.\n"):
+    while not answer.endswith(b"Not Found"):
         answer += held.recv(4096)
     waiting, done = os.pipe()
     child = os.fork()
@@ -512,7 +513,7 @@ def test_the_slowest_are_kept_in_fixed_space():
 
 def test_slow_verbs_of_long_ago_make_place(monkeypatch):
     now = [1_000.0]
-    monkeypatch.setattr("dynamorm.plugins.dashboard.seen.time.time", lambda: now[0])
+    monkeypatch.setattr("dynamorm.plugins.dashboard.seen.time.monotonic", lambda: now[0])
     seen = Seen()
     for _ in range(SLOWEST):
         seen.ended(Verb(5.0), None)

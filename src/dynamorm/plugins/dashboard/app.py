@@ -30,14 +30,18 @@ def application(figures: Callable[[], dict[str, Any] | None]) -> Starlette:
             del request
             try:
                 told = figures()
-                return PlainTextResponse("The database is closed.\n", 503) if told is None else show(told)
-            except Exception as error:  # noqa: BLE001 - an answer never holds what an error says: it may be a value
+                return (
+                    PlainTextResponse("The database is closed, or has not taken the dashboard.\n", 503)
+                    if told is None
+                    else show(told)
+                )
+            except BaseException as error:  # noqa: BLE001 - an answer never holds what an error says: it may be a value
                 failed(error)
                 return PlainTextResponse("The figures could not be shown.\n", 500)
 
         return answer
 
-    return Starlette(
+    made = Starlette(
         routes=[
             Route("/", answering(lambda told: HTMLResponse(page.page(told)))),
             Route("/panels", answering(lambda told: HTMLResponse(page.figures(told)))),
@@ -45,6 +49,8 @@ def application(figures: Callable[[], dict[str, Any] | None]) -> Starlette:
             *(Route(f"/{name}", _file(name, kind)) for name, kind in _FILES.items()),
         ]
     )
+    made.router.redirect_slashes = False  # a redirect would name the host, and leave the path of the dashboard
+    return made
 
 
 def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
+from dynamorm.log import interrupts
 
 if TYPE_CHECKING:
     from .seen import Seen
@@ -47,15 +48,19 @@ class History:
         if metrics is not None:
             window = metrics.window()
             latencies = (window.percentile(0.5), window.percentile(0.99))
-            self._samples.append([time.time(), metrics.qps(), *map(float, latencies), window.error_rate()])
+            self._samples.append([time.monotonic(), metrics.qps(), *map(float, latencies), window.error_rate()])
 
     def clear(self) -> None:
         """Begin with nothing."""
         self._samples.clear()
 
     def plain(self) -> list[list[float]]:
-        """The samples: time, verbs per second, the latencies of one half and of 99 % of them, the share of errors."""
-        return list(self._samples)  # by the thread that samples
+        """The samples: time, verbs per second, the latencies of one half and of 99 % of them, the share of errors.
+
+        The times go forward, by the clock of now: also where that was set meanwhile.
+        """
+        ahead = time.time() - time.monotonic()
+        return [[when + ahead, *figures] for when, *figures in list(self._samples)]  # by the thread that samples
 
 
 def figures_of(db: Any, seen: Seen, history: History) -> dict[str, Any]:
@@ -74,11 +79,24 @@ def figures_of(db: Any, seen: Seen, history: History) -> dict[str, Any]:
     }
     for name, tell in parts.items():
         try:
-            told[name] = tell()
-        except Exception as error:  # noqa: BLE001 - the other parts are good
+            told[name] = _told(tell())
+        except BaseException as error:  # the other parts are good
+            if interrupts(error):
+                raise
             told[name] = None
             broken[name] = type(error).__name__
     return told
+
+
+def _told(found: Any) -> Any:
+    """Plain data as it can be sent: a text of a plugin may hold what UTF-8 has no bytes for."""
+    if isinstance(found, str):
+        return found.encode("utf-8", "replace").decode()
+    if isinstance(found, dict):
+        return {_told(name): _told(value) for name, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [_told(one) for one in found]
+    return found
 
 
 def _numbers(found: Mapping[Any, Any]) -> dict[str, float]:

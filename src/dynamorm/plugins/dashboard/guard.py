@@ -1,19 +1,25 @@
 """Who may see the page: `Guard` stands around the application, and looks at each request before anything else does.
 
 Only GET; only under a name of this machine, so that no page of the web can have a name of its own lead here (DNS
-rebinding); only with the token, which a browser changes for a cookie that no script and no other site can use.
+rebinding); only with the token, which a browser changes for a cookie that no script and no other site can use. A browser
+sends the cookies of a host to each port of it: so ours is bound to a path that nobody can guess.
 """
 
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, MutableMapping
+from hashlib import blake2b
 from ipaddress import ip_address
 from secrets import compare_digest, token_urlsafe
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs
 
 from dynamorm.errors import ConfigError
+from dynamorm.log import FailureLog
+
+from .markup import document, element, joined
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -21,6 +27,8 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SHORTEST, LONGEST = 16, 256
+KNOWN: Final = "dynamorm.known"
+"""The name in the state of a request of what is called where the guard lets it pass."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.~-]+", re.ASCII)
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
@@ -63,8 +71,13 @@ def checked_token(token: Any) -> str:
     return token
 
 
+def path_of(token: str) -> str:
+    """The path of the page: nobody guesses it, and it is the same for the same token."""
+    return f"/{urlsafe_b64encode(blake2b(token.encode(), digest_size=18, person=b'dashboard path').digest()).decode()}"
+
+
 class Guard:
-    """Lets a request pass to ``application``, or answers it.
+    """Lets a request pass to ``application``, or answers it. A stranger is answered once on a connection.
 
     ``any_name``: it listens on more than this machine, which may be called by any name.
     """
@@ -72,25 +85,41 @@ class Guard:
     def __init__(self, application: Application, token: str, *, port: int, any_name: bool) -> None:
         self._application = application
         self._token = token.encode()
+        self._path = path_of(token)
         self._any_name = any_name
-        self._cookie = f"dynamorm_{port}"  # a browser sends a cookie to all ports of a host
+        self._cookie = f"dynamorm_{port}"
         self._pass = token_urlsafe(32)
+        self._failed = FailureLog("dashboard", "the page")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":  # there is nothing else to answer
             return
+        try:
+            await self._request(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - else the server would tell, in its own way
+            self._failed(error)
+            await _answer(send, 500, "The figures could not be shown.\n")
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields: list[tuple[bytes, bytes]] = scope["headers"]
+        below = self._below(scope["path"])
         if not self._names_us([value for name, value in fields if name == b"host"]):
             await _answer(send, 403, "This name does not belong to the dashboard: open it as 127.0.0.1 or localhost.\n")
         elif scope["method"] != "GET":
             await _answer(send, 405, "Only GET: the dashboard changes nothing.\n", (b"allow", b"GET"))
-        elif scope["path"] == "/" and (given := parse_qs(scope["query_string"].decode("latin-1")).get("token")):
+        elif below == "/" and (given := parse_qs(scope["query_string"].decode("latin-1")).get("token")):
             await self._enter(send, given)
-        elif self._is_known(fields):
-            await self._application(scope, receive, _with_headers(send))
+        elif below is not None and self._is_known(fields):
+            scope.get("state", {}).get(KNOWN, _nothing)()
+            await self._application({**scope, "path": below, "raw_path": below.encode()}, receive, _with_headers(send))
         else:
             await _answer(send, 401, "Open the URL that the program tells (dashboard.url): it has the token.\n")
+
+    def _below(self, path: str) -> str | None:
+        """What a path is below ours; None for another one."""
+        first, rest = path[: len(self._path)], path[len(self._path) :]
+        return rest if compare_digest(first.encode(), self._path.encode()) and rest[:1] == "/" else None
 
     def _names_us(self, hosts: list[bytes]) -> bool:
         if len(hosts) != 1:
@@ -98,12 +127,16 @@ class Guard:
         return self._any_name or _LOOPBACK.fullmatch(hosts[0].decode("latin-1")) is not None
 
     async def _enter(self, send: Send, given: list[str]) -> None:
-        """Change the token for the cookie, and have it leave the address line."""
+        """Change the token for the cookie, and have it leave the address line.
+
+        By a page that goes on by itself: where a link on another site leads here, a redirect belongs to that site, so that a
+        browser would keep the cookie back.
+        """
         if len(given) != 1 or not compare_digest(given[0].encode(), self._token):
             await _answer(send, 401, "This token is not that of the dashboard.\n")
             return
-        cookie = f"{self._cookie}={self._pass}; HttpOnly; SameSite=Strict; Path=/"
-        await _answer(send, 303, "", (b"location", b"./"), (b"set-cookie", cookie.encode()))
+        cookie = f"{self._cookie}={self._pass}; HttpOnly; SameSite=Strict; Path={self._path}/"
+        await _answer(send, 200, _DOOR, (b"set-cookie", cookie.encode()), kind=b"text/html")
 
     def _is_known(self, fields: list[tuple[bytes, bytes]]) -> bool:
         """Whether a request has the cookie, or the token as a bearer's."""
@@ -133,8 +166,28 @@ def _with_headers(send: Send) -> Send:
     return sending
 
 
-async def _answer(send: Send, status: int, text: str, *more: tuple[bytes, bytes]) -> None:
+async def _answer(send: Send, status: int, text: str, *more: tuple[bytes, bytes], kind: bytes = b"text/plain") -> None:
     body = text.encode()
-    fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)), *more, *HEADERS]
+    fields = [
+        (b"content-type", kind + b"; charset=utf-8"), (b"content-length", b"%d" % len(body)), (b"connection", b"close"),
+        *more, *HEADERS,
+    ]  # fmt: skip
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})
+
+
+def _nothing() -> None:
+    """Of a request that nobody counts."""
+
+
+_DOOR: Final = document(
+    joined(
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="refresh", content="0; url=./"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("link", rel="icon", href="data:,"),
+        element("title", "DynamORM"),
+    ),
+    element("p", element("a", "To the dashboard", href="./")),
+)
+"""The page that the token leads to."""

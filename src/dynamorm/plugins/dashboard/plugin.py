@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.arguments import check_count, check_text
 from dynamorm.errors import ConfigError, InvalidUse
 from dynamorm.log import logger
+from dynamorm.plugin import OfOneProcess
 
 from .figures import SAMPLED, History, figures_of
-from .guard import Guard, checked_token, is_loopback
+from .guard import Guard, checked_token, is_loopback, path_of
 from .seen import Seen
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from .server import Server
 
 
-class Dashboard:
+class Dashboard(OfOneProcess):
     """A page with the figures of one database, served by a thread of its own: `url` tells where.
 
     It shows rates, latencies and outcomes (`db.metrics`, which it switches on), connections, and the slowest and the last
@@ -54,44 +56,66 @@ class Dashboard:
                 " Dashboard(host=..., token=secrets.token_urlsafe(32), allow_remote=True) behind a proxy with TLS"
             )
         self._host = host
-        self._port = check_count("port", port, 0, 65_535, subject="port of Dashboard", error=ConfigError)
+        self._asked = self._port = check_count("port", port, 0, 65_535, subject="port of Dashboard", error=ConfigError)
         self._token = checked_token(token)
         self._seen = Seen()
         self._history = History()
         self._db: weakref.ref[Any] | None = None
         self._server: Server | None = None
         self._counts = False
+        self._turn = threading.RLock()
 
     # The moments
 
     def joined(self, db: Any) -> None:
         """Begin to serve. Raises: ConfigError for a port that is taken, and for a second database."""
-        if self._db is not None:
+        try:
+            with self._turn:
+                self._begin(db)
+        except BaseException:  # whoever is not registered serves nothing
+            if self._db is not None and self._db() is db:
+                self._end()
+            raise
+
+    def _begin(self, db: Any) -> None:
+        if self._server is not None and self._server.serves:
             raise ConfigError("a Dashboard shows one database: give each of them its own")
         from . import serving  # needs the extra: the terminal reads a dashboard without it
 
-        sock = serving.listening(self._host, self._port)
-        self._port = sock.getsockname()[1]
+        sock = serving.listening(self._host, self._asked)
+        try:
+            self._port = sock.getsockname()[1]
+            guard = Guard(
+                serving.application(self._shown), self._token, port=self._port, any_name=not is_loopback(self._host)
+            )
+            server = serving.Server(sock, guard, self._sample, SAMPLED)
+        except BaseException:
+            sock.close()
+            raise
+        self._seen.start()  # nothing of a database before this one
+        self._history.clear()
+        self._counts = False
         self._db = weakref.ref(db)
-        guard = Guard(
-            serving.application(self.figures), self._token, port=self._port, any_name=not is_loopback(self._host)
-        )
-        self._server = server = serving.Server(sock, guard, self._sample, SAMPLED)
+        self._server = server
         weakref.finalize(db, server.ask_to_stop).atexit = False  # of a database that nobody closes
         server.start()
+
+    def _end(self) -> None:
+        if self._server is not None:
+            self._server.stop()
 
     def opened(self, db: Any) -> None:
         """Have the verbs of the database counted."""
         self._count(db)
 
     def closed(self, db: Any) -> None:
-        """End with the database."""
+        """End with the database, or with a registration that was refused: then it may be registered again."""
         del db
-        if self._server is not None:
-            self._server.stop()
+        self._end()
 
     def forked(self) -> None:
         """A child process serves nothing, and what was seen is its parent's."""
+        self._turn = threading.RLock()  # another thread may have held it
         if self._server is not None:
             self._server.forked()
         self._seen.start()
@@ -116,13 +140,13 @@ class Dashboard:
 
         Example: ``print(dashboard.url)``
         """
-        db = None if self._db is None else self._db()
         if self._server is None:
             raise InvalidUse("nothing is served yet: db.use(dashboard) begins it")
+        db = self._database()
         if db is None or not self._server.serves:
             raise InvalidUse("the dashboard serves in the process that made it, and until its database is closed")
         self._count(db)
-        return f"{self._address}/?token={self._token}"
+        return f"{self._address}{path_of(self._token)}/?token={self._token}"
 
     def figures(self) -> dict[str, Any] | None:
         """All that the page shows, as plain data; None where the database is gone.
@@ -131,6 +155,15 @@ class Dashboard:
         """
         db = None if self._db is None else self._db()
         return None if db is None else figures_of(db, self._seen, self._history)
+
+    def _shown(self) -> dict[str, Any] | None:
+        """The figures for the page: a database that has not taken the dashboard shows nothing."""
+        return None if self._database() is None else self.figures()
+
+    def _database(self) -> Any:
+        """The database, where it has taken the dashboard."""
+        db = None if self._db is None else self._db()
+        return db if db is not None and any(one is self for one in db.plugins) else None
 
     @property
     def _address(self) -> str:

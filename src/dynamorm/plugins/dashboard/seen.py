@@ -50,7 +50,7 @@ class Seen:
         """Take in a verb. The error is not kept: it may hold an item, and all that its caller was doing."""
         took: float = operation.took  # type: ignore[assignment] # it has ended
         entry = (
-            time.time(),
+            time.monotonic(),
             operation.verb,
             operation.model,
             operation.table,
@@ -76,7 +76,7 @@ class Seen:
 
     def forget(self) -> None:
         """Let go of slow verbs that are long ago, so that slower ones of now are kept."""
-        since = time.time() - LATELY
+        since = time.monotonic() - LATELY
         with self._lock:
             self._slowest = [item for item in self._slowest if item[2][0] >= since]
             heapify(self._slowest)
@@ -84,13 +84,15 @@ class Seen:
 
     def last(self) -> list[dict[str, Any]]:
         """The last verbs as plain data, the newest first."""
-        return [_plain(entry) for entry in reversed(_copied(self._last))]
+        ahead = _ahead()
+        return [_plain(entry, ahead) for entry in reversed(_copied(self._last))]
 
     def slowest(self) -> list[dict[str, Any]]:
         """The slowest verbs lately as plain data, the slowest first."""
         self.forget()
+        ahead = _ahead()
         with self._lock:
-            return [_plain(entry) for _, _, entry in nlargest(SLOWEST, self._slowest)]
+            return [_plain(entry, ahead) for _, _, entry in nlargest(SLOWEST, self._slowest)]
 
 
 def _copied(entries: deque[_Entry]) -> list[_Entry]:
@@ -102,7 +104,13 @@ def _copied(entries: deque[_Entry]) -> list[_Entry]:
             continue
 
 
-def _plain(entry: _Entry) -> dict[str, Any]:
+def _ahead() -> float:
+    """What to add to a moment for its time of day, by the clock as it is set now: it may be set at any time."""
+    return time.time() - time.monotonic()
+
+
+def _plain(entry: _Entry, ahead: float) -> dict[str, Any]:
     found: dict[str, Any] = dict(zip(_NAMES, entry, strict=True))
+    found["at"] = entry[0] + ahead
     found["model"] = "" if entry[2] is None else entry[2].__name__
     return found
