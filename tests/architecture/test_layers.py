@@ -41,7 +41,7 @@ OWNERS = {
     "boto3": BESIDE,
     "pydantic": ("dynamorm.adapters", *BESIDE),
     "opentelemetry": ("dynamorm.plugins.tracing",),
-    "fastapi": ("dynamorm.adapters", *BESIDE),
+    "fastapi": ("dynamorm.adapters", "dynamorm.plugins.tenancy.fastapi", *BESIDE),
     "redis": ("dynamorm.plugins.cache",),
     "requests": (),
     # A command, which fetches a price list.

@@ -6,12 +6,11 @@ What is composed: for each plugin, outermost first, its hooks and then its own l
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.errors import ConfigError
 from dynamorm.io.net import watch_forks
 from dynamorm.ops.moments import check_names, given, kind_of, layer, slips
 from dynamorm.plugin import HOOKS, Plugin, ReadRule, WriteRule
@@ -22,6 +21,8 @@ from . import verbs
 from .ends import Ends
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from dynamorm.plugin import VerbFlow
     from dynamorm.session import Session
 
@@ -31,17 +32,10 @@ T = TypeVar("T")
 
 _FINDING: Final = threading.RLock()
 
-LONGEST_SCOPE: Final = 256
-"""Characters of a value of a scope: it becomes a part of keys, which have at most 1,024 bytes.
-
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-"""
-
-
 _PLAIN: Final = {
     "operation": 1, "write_rule": 1, "read_rule": 1, "finish": 1, "field": 2, "model": 1, "around": 1, "admit": 1,
     "observed": 3, "retried": 2, "observe": 2, "began": 1, "ended": 2, "call_began": 1, "call_ended": 2, "gauges": 0,
-    "explained": 2, "forked": 0, "joined": 1,
+    "explained": 2, "forked": 0, "joined": 1, "scope_rule": 2, "viewed": 2, "scope_of": 1, "administered": 2,
 }  # fmt: skip
 """The moments at which nothing is awaited, each with the number of its arguments."""
 
@@ -55,6 +49,7 @@ LOOKING: Final = frozenset(
 )  # fmt: skip
 """The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
 _OF_RULES: Final = {"transform": 1, "contribute": 1}
+_OF_SCOPES: Final = ("scope_of", "administered")
 _SETTINGS: Final = ("options", "return_consumed_capacity")
 
 
@@ -91,6 +86,8 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
         if told:
             session.life = life or _life(face)
         _surround(session)
+        if any(getattr(plugin, moment, None) is not None for plugin in added for moment in _OF_SCOPES):
+            _following().follow(face)
     except BaseException:  # what a plugin puts around verbs or calls may be no layer
         session.raising, session.life = raising, life
         compose(before)
@@ -197,6 +194,12 @@ def _has_hooks(plugin: Any) -> bool:
     return any(own(plugin, hook, Plugin) is not None for hook in HOOKS)
 
 
+def _following() -> ModuleType:
+    from . import following  # only where a plugin has something to say of scopes
+
+    return following
+
+
 def _life(face: Any) -> Life:
     from .life import Life  # only where a plugin wants to know of it
 
@@ -229,27 +232,3 @@ def _watch_forks(plugins: Iterable[Any]) -> None:
     for plugin in plugins:
         if getattr(plugin, "forked", None) is not None:
             watch_forks(plugin)
-
-
-def checked_scope(before: Mapping[str, str], scope: Mapping[str, Any]) -> Mapping[str, str]:
-    """The scope of a view of a view. Raises: ValidationError for a value that is no text, and for one that is changed."""
-    if not scope:
-        raise ValidationError("a view has a scope: db.view(tenant=...)", field="scope")
-    exact: dict[str, str] = {}
-    for name, value in scope.items():
-        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_SCOPE:
-            raise ValidationError(
-                f"{name} of a view is a text of 1 to {LONGEST_SCOPE} characters, not"
-                f" {f'one of {len(value)}' if isinstance(value, str) else type(value).__name__}",
-                field=name,
-            )
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValidationError(f"{name} of a view is text that is not valid Unicode", field=name) from None
-        exact[name] = str.__str__(value)  # and not of a class of its own, which may show itself in another way
-        if before.get(name, exact[name]) != exact[name]:
-            raise ValidationError(
-                f"this view has another {name} already: make the view of the database itself", field=name
-            )
-    return MappingProxyType({**before, **exact})

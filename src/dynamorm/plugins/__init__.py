@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .metrics import Metrics as Metrics
     from .metrics import MetricsPlugin as MetricsPlugin
     from .pacing import ThrottlePacing as ThrottlePacing
+    from .tenancy import Tenancy as Tenancy
     from .tracing import TracingPlugin as TracingPlugin
 
 _HOMES = {
@@ -40,6 +41,7 @@ _HOMES = {
     "Metrics": "metrics",
     "MetricsPlugin": "metrics",
     "ThrottlePacing": "pacing",
+    "Tenancy": "tenancy",
     "TracingPlugin": "tracing",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -179,6 +179,14 @@ class StreamRecord(_Unpacked[M]):
                 )
             images = [self._raw["keys"]]
         return not any(codec.keeps(StoredItem(codec.class_of(read_object(raw)), raw)) for raw in images)
+
+    def shown_to(self, look: Callable[[type[Any], bytes], None]) -> None:
+        """Show each image, with its class, to who may refuse the record; but for those of guards and siblings."""
+        if self.is_guard or self.is_sibling:
+            return
+        for name in ("new", "old"):
+            if name in self._raw:
+                look(self._codec.class_of(read_object(self._raw[name])), self._raw[name])
 
     def _kinds(self) -> set[Kind]:
         """What the images are to the model: its own, a sibling's, or of no class that is known."""

@@ -103,6 +103,9 @@ def _all(
         done += len(wave)
         if progress is not None:
             progress(done)
+        if stream and any(error_ends(entry.error) for entry in wave):
+            result.unread = True
+            break
         if load.stopped is not None and stream:
             # Whatever is left is refused too: an endless stream must not be read to its end for that.
             if (more := next(entries, None)) is not None:
@@ -208,6 +211,13 @@ def _put_entries(context: Context, puts: Iterable[Any], removed: dict[Any, Entry
         if strict:
             raise wrong
         yield Entry.refused(obj, wrong)
+        if error_ends(wrong):
+            return
+
+
+def error_ends(error: Any) -> bool:
+    """Whether nothing of a stream is read any more behind an object that failed with this error."""
+    return isinstance(error, DynamORMError) and error.ends_stream
 
 
 class Share:
@@ -270,6 +280,7 @@ def put_entry(share: Share, obj: Any, entry: type[E]) -> E:
 def _ruled(context: Context, plan: ModelRequests, obj: Any, loaded: bytes | None) -> WriteDraft:
     """The draft of a put, which the rules have seen: only those that a batch can keep."""
     draft = WriteDraft(context, plan, "put", "Put", obj, loaded)
+    draft.in_batch = True
     if draft.passed() is not None:
         raise _not_in_a_batch(plan)
     return draft
@@ -320,7 +331,7 @@ def removal(context: Context, given: Any, place: str, entry: type[E]) -> E:
 def _check_removal(context: Context, plan: ModelRequests, obj: Any, key: bytes) -> None:
     """Let the rules of plugins see a delete in a batch. Raises: ValidationError for what a batch cannot keep."""
     draft = WriteDraft(context, plan, "delete", "Delete", obj, None if obj is None else plan.codec.loaded(obj))
-    draft.key = key
+    draft.key, draft.in_batch = key, True
     if draft.passed(plan.rules_of_batch_deletes) is not None:
         raise _not_in_a_batch(plan)
     draft.contributed(plan.rules_of_batch_deletes)

@@ -44,7 +44,8 @@ class WriteDraft:
     What the verb says: ``verb`` is its name, ``kind`` the kind of the `Write`, ``obj`` the object (None: by key), ``loaded``
     its state as it was loaded (None: it was not), ``key`` the JSON of its key, ``key_parts`` what the caller gave of it by
     name, ``condition`` the caller's, ``stored`` the JSON of what is there now (None: nothing; `NOT_READ`: nobody has
-    looked), ``returning`` what the caller wants back, ``gives_result``: the verb gives what its write does.
+    looked), ``returning`` what the caller wants back, ``in_batch``: it goes into a batch, which has no conditions,
+    ``gives_result``: the verb gives what its write does.
     What is written is one of: ``item`` (create, put), ``changes`` beside ``before``, what the changed attributes were (save),
     ``updates`` and ``upsert`` (update), or nothing, with ``must_exist`` (delete). Wire values are by stored name; in ``changes`` None removes.
 
@@ -60,6 +61,7 @@ class WriteDraft:
     condition: Condition | None = None
     stored: bytes | None = NOT_READ
     returning: str | None = None
+    in_batch: bool = False
     gives_result: bool = True
     item: dict[str, Any] | None = None
     before: Mapping[str, Any] = {}
