@@ -294,7 +294,10 @@ class ScopeRule:
     values: Mapping[str, Any] = {}
 
     def check_key(self, key: bytes) -> object:
-        """Look at the JSON of each key that is given or made, such as ``{"id":{"S":"p1"}}``; raise to refuse it."""
+        """Look at the JSON of each key that is given, or asked of an object, such as ``{"id":{"S":"p1"}}``; raise to refuse it.
+
+        The key of an object that is created or put is made of what `complete` has seen.
+        """
 
     def partition(self, text: str, obj: Any) -> str:
         """The text that is stored as partition key, for that of the model; ``obj`` is None for a key that is given.

@@ -688,3 +688,23 @@ def test_tasks_of_one_database_have_their_own_tenants(db, key):
     db.concurrently(lambda n: views[n].create(Order(number=key, amount=n)), 8)
     assert [view.get(Order, key).amount for view in views] == list(range(8))
     assert asyncio.iscoroutinefunction(db.inner.get) is (db.kind == "asyncio")
+
+
+def test_type_checkers_may_be_told_that_the_argument_is_not_needed(engine, face_kind, open_db, key):
+    class Told(Model, table="tenancy-told"):
+        pk: Attr[str] = partition_key(composite("tenant_id", "id"))
+        tenant_id: Attr[str] = attr(Tenant(), init=False)
+        id: Attr[str]
+
+    class Empty(Model, table="tenancy-told"):
+        pk: Attr[str] = partition_key(composite("tenant_id", "id"))
+        tenant_id: Attr[str] = attr(Tenant(), default="")
+        id: Attr[str]
+
+    face = open_db(engine.endpoint)
+    face.enable_multi_tenancy()
+    face.tables.ensure(Told)
+    view = face.with_tenant("t")
+    assert view.create(Told(id=key)).tenant_id == view.get(Empty, id=key).tenant_id == "t"
+    assert view.put(Empty(id=key)).tenant_id == "t"
+    assert outcome(lambda: face.all_tenants(reason="x").create(Empty(id=key))) is TenantRequired

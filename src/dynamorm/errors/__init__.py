@@ -17,7 +17,8 @@ They split by what a payment may do next::
     │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError, PluginRefused
-    │   ├── TenantError (TenantRequired (InvalidTenant), TenantMismatch)
+    │   ├── TenantError (TenantMismatch)
+    │   │   └── TenantRequired (InvalidTenant)
     │   ├── BatcherClosed, Superseded
     │   └── ClientError (TokenUsed)             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()

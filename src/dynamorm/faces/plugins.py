@@ -49,7 +49,7 @@ LOOKING: Final = frozenset(
 )  # fmt: skip
 """The moments of a plugin that only looks: nothing is settled by it, so that it may come at any time."""
 _OF_RULES: Final = {"transform": 1, "contribute": 1}
-_OF_SCOPES: Final = ("scope_of", "administered")
+_OF_SCOPES: Final = ("scope_rule", "scope_of", "administered")
 _SETTINGS: Final = ("options", "return_consumed_capacity")
 
 

@@ -1,7 +1,7 @@
 """`tenant_scope`: the tenant of all that is done inside a block, in this thread or task.
 
-A thread that is started inside does not have it, a task does. A block may be left in any order and in another context than
-it was entered in, as generators do: then the one around it that is still open holds, or none.
+A thread that is started inside does not have it, a task does, and keeps it. A block may be left in any order and in another
+context than it was entered in, as generators do: then the one around it that is still open holds, or none.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _BLOCK: Final[ContextVar[Block | None]] = ContextVar("dynamorm_tenant", default=
 class Block:
     """One entered block: its tenant, the frame it stands in, the thread and task it was entered in, and the one around it."""
 
-    __slots__ = ("entries", "frame", "is_open", "outer", "outer_was_open", "place", "tenant")
+    __slots__ = ("_token", "entries", "frame", "is_lost", "is_open", "outer", "outer_was_open", "place", "tenant")
 
     def __init__(self, tenant: str, frame: FrameType) -> None:
         self.tenant: str = tenant
         self.is_open: bool = True
+        self.is_lost: bool = False  # it was left in another context, so that it holds nowhere any more
         self.entries: Mapping[str, str] = MappingProxyType({"tenant": tenant})
         self.outer: Block | None = _BLOCK.get()
         self.outer_was_open: bool = (
@@ -40,11 +41,22 @@ class Block:
         )  # else it was inherited, and left before
         self.frame: FrameType | None = frame
         self.place: tuple[int, int] = _place()
+        self._token = _BLOCK.set(self)
+
+    def leave(self) -> None:
+        """Let what was before hold again, in whatever order and context blocks are left."""
+        self.is_open, self.frame = False, None
+        latest = _BLOCK.get()
+        try:
+            _BLOCK.reset(self._token)
+        except ValueError:  # of another context; that in which it was entered cannot be reached from here
+            self.is_lost = True
+        _BLOCK.set(self.behind() if latest is self else latest)
 
     def behind(self) -> Block | None:
         """The block that holds behind this one: that around it, unless that was left meanwhile."""
         block: Block = self
-        while block.outer is not None and block.outer_was_open and not block.outer.is_open:
+        while block.outer is not None and (block.outer.is_lost or (block.outer_was_open and not block.outer.is_open)):
             block = block.outer
         return block.outer
 
@@ -68,7 +80,7 @@ class Block:
         block: Block | None = self
         while block is not None:
             if block.frame is not None:
-                frames[block.frame] = block
+                frames.setdefault(block.frame, block)
             block = block.outer
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the only way to a frame
         while frame is not None:
@@ -104,18 +116,14 @@ class tenant_scope:  # noqa: N801 - it is used as a function is
         if self._block is not None:
             raise InvalidTenant("this tenant_scope is entered already: make another one", field="tenant")
         self._block = Block(self._tenant, sys._getframe(1))  # noqa: SLF001 - as above
-        _BLOCK.set(self._block)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         block, self._block = self._block, None
-        if block is None:
-            return
-        block.is_open, block.frame = False, None
-        if _BLOCK.get() is block:  # else a later one is still open here, or this is another context
-            _BLOCK.set(block.behind())
+        if block is not None:
+            block.leave()
 
 
 def _place() -> tuple[int, int]:
@@ -133,7 +141,7 @@ def current() -> Block | None:
     block = _BLOCK.get()
     if block is None:
         return None
-    if not block.is_open and block.place == _place():  # it was left in another context; else it was inherited
+    if block.is_lost:
         block = block.behind()
     if block is not None and block.outer is not None and block.nested():
         block.check_place()
