@@ -117,7 +117,10 @@ class Session(Context):
         self._scoping = named(plugins, "scope_rule")
         self.scopers: tuple[Callable[[Any], Any], ...] = _members(plugins, "scope_of")
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
-        self.rules_may_read: bool = bool(self.write_rules)
+        self.rules_may_read: bool = any(
+            getattr(plugin, "write_rule", None) is not None and not getattr(plugin, "reads_nothing", False)
+            for plugin in plugins
+        )
         self.look(plugins)
 
     def look(self, plugins: tuple[Any, ...]) -> None:

@@ -5,8 +5,8 @@ from contextvars import ContextVar
 import pytest
 
 from dynamorm import DB, Attr, Model, Presets, attr, gsi, partition_key, schema_of, sort_key
-from dynamorm.errors import AlreadyExists, ConfigError, MissingItem, Rejected, ValidationError
-from dynamorm.plugin import ReadRule, ScopeRule
+from dynamorm.errors import AlreadyExists, ConditionFailed, ConfigError, MissingItem, Rejected, ValidationError
+from dynamorm.plugin import ReadRule, ScopeRule, WriteRule
 
 pytestmark = pytest.mark.engine
 
@@ -345,3 +345,47 @@ def test_an_option_may_spare_the_constructor_its_field(plugged, key):
     face = plugged(Filling())
     assert face.create(obj).owner == "filled"
     assert face.get(Owned, key).owner == "filled"
+
+
+class Requiring(WriteRule):
+    """Requires one condition, whose text is made once, beside another one of the caller's."""
+
+    verbs = ("update",)
+
+    def __init__(self):
+        self.prepared = None
+        self.may_read = None
+
+    def contribute(self, draft):
+        self.may_read = draft.context.reads is not None
+        open_here = (Note.text != "closed") & (Note.shelf == "a") & ~(Note.text == "x")
+        self.prepared = self.prepared or draft.prepared(open_here)
+        draft.require(self.prepared, lasting=True)
+
+
+class Required:
+    name = "required"
+
+    def __init__(self, *, reads_nothing):
+        self.rule = Requiring()
+        self.reads_nothing = reads_nothing
+
+    def write_rule(self, schema):
+        return self.rule if schema.model is Note else None
+
+
+@pytest.mark.parametrize("reads_nothing", [True, False])
+def test_a_condition_is_prepared_once(plugged, key, reads_nothing):
+    plugin = Required(reads_nothing=reads_nothing)
+    face = plugged(plugin)
+    face.create(Note(id=key, shelf="a", text="t"))
+    for text in ("u", "v"):
+        assert face.update(Note, key, Note.text.set(text), condition=Note.text != "z").text == text
+    first = plugin.rule.prepared
+    with pytest.raises(ConditionFailed):
+        face.update(Note, key, Note.text.set("w"), condition=Note.text == "z")
+    face.update(Note, key, Note.text.set("closed"))
+    with pytest.raises(ConditionFailed):
+        face.update(Note, key, Note.text.set("w"))
+    assert plugin.rule.prepared is first
+    assert plugin.rule.may_read is not reads_nothing

@@ -280,7 +280,6 @@ def put_entry(share: Share, obj: Any, entry: type[E]) -> E:
 def _ruled(context: Context, plan: ModelRequests, obj: Any, loaded: bytes | None) -> WriteDraft:
     """The draft of a put, which the rules have seen: only those that a batch can keep."""
     draft = WriteDraft(context, plan, "put", "Put", obj, loaded)
-    draft.in_batch = True
     if draft.passed() is not None:
         raise _not_in_a_batch(plan)
     return draft
@@ -331,7 +330,7 @@ def removal(context: Context, given: Any, place: str, entry: type[E]) -> E:
 def _check_removal(context: Context, plan: ModelRequests, obj: Any, key: bytes) -> None:
     """Let the rules of plugins see a delete in a batch. Raises: ValidationError for what a batch cannot keep."""
     draft = WriteDraft(context, plan, "delete", "Delete", obj, None if obj is None else plan.codec.loaded(obj))
-    draft.key, draft.in_batch = key, True
+    draft.key = key
     if draft.passed(plan.rules_of_batch_deletes) is not None:
         raise _not_in_a_batch(plan)
     draft.contributed(plan.rules_of_batch_deletes)

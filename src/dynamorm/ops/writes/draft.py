@@ -17,7 +17,7 @@ from dynamorm.expressions.compile import Placeholders, check_paths, condition_te
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
 
-from .handed import built, check_pins, settable
+from .handed import Prepared, built, check_pins, settable
 from .rules import gave, replacing
 from .version_check import OLD_ON_FAILURE, VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Write
@@ -44,8 +44,7 @@ class WriteDraft:
     What the verb says: ``verb`` is its name, ``kind`` the kind of the `Write`, ``obj`` the object (None: by key), ``loaded``
     its state as it was loaded (None: it was not), ``key`` the JSON of its key, ``key_parts`` what the caller gave of it by
     name, ``condition`` the caller's, ``stored`` the JSON of what is there now (None: nothing; `NOT_READ`: nobody has
-    looked), ``returning`` what the caller wants back, ``in_batch``: it goes into a batch, which has no conditions,
-    ``gives_result``: the verb gives what its write does.
+    looked), ``returning`` what the caller wants back, ``gives_result``: the verb gives what its write does.
     What is written is one of: ``item`` (create, put), ``changes`` beside ``before``, what the changed attributes were (save),
     ``updates`` and ``upsert`` (update), or nothing, with ``must_exist`` (delete). Wire values are by stored name; in ``changes`` None removes.
 
@@ -61,7 +60,6 @@ class WriteDraft:
     condition: Condition | None = None
     stored: bytes | None = NOT_READ
     returning: str | None = None
-    in_batch: bool = False
     gives_result: bool = True
     item: dict[str, Any] | None = None
     before: Mapping[str, Any] = {}
@@ -139,13 +137,24 @@ class WriteDraft:
             said["ExpressionAttributeValues"] = self.places.values
         return said
 
-    def require(self, condition: Condition, *, lasting: bool = False) -> None:
+    def require(self, condition: Condition | Prepared, *, lasting: bool = False) -> None:
         """Let the write happen only where the condition holds. ``lasting``: it still holds when this write was applied."""
-        self.terms.append(f"({condition_text(condition, self.places, self.plan.operand)})")
+        if isinstance(condition, Prepared):
+            self.terms.append(condition.text(self.places))
+        else:
+            self.terms.append(f"({condition_text(condition, self.places, self.plan.operand)})")
         if not lasting:
             self.repeatable = False
         if condition is not self.condition:
             self._demanded = True
+
+    def prepared(self, condition: Condition) -> Prepared:
+        """A condition whose text is made once, for a rule that requires the same one of every write of the model.
+
+        Example: ``self.open = self.open or draft.prepared(Payment.closed == False)``
+        """
+        places = Placeholders()
+        return Prepared(condition_text(condition, places, self.plan.operand), places)
 
     def set(self, name: str, value: Any) -> None:
         """Store this value of a field (by its name in the class), and give it to the object once it is stored.

@@ -53,6 +53,7 @@ class Tenancy:
 
     name = "tenancy"
     options = (Tenant,)
+    reads_nothing = True
 
     def __init__(self) -> None:
         self._models: dict[type[Any], _Known | None] = {}

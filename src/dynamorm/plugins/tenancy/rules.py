@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from unicodedata import normalize
 
+from msgspec import DecodeError, Struct, defstruct
+from msgspec.json import Decoder
+
 from dynamorm.errors import TenantError, TenantMismatch, TenantRequired
 from dynamorm.plugin import ReadRule, WriteRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from dynamorm.codec.replies.checked import StoredItem
     from dynamorm.ops.reads.read_rules import ReadDraft
@@ -26,37 +29,48 @@ ALL: Final = "all_tenants"
 
 
 class TenantWrites(WriteRule):
-    """A write is applied to an item of the tenant, or to none."""
+    """A write is applied to an item of the tenant, or to none.
+
+    Of a keyed model the key says so, which the view has made or looked at; only whose an item is must stay as it is. Where
+    tenants share keys, each write has a condition.
+    """
 
     in_batches = True
 
     def __init__(self, placing: Placing) -> None:
         self._placing = placing
-        # In a partition of the tenant's own an item of somebody else's program may lack the attribute.
-        self._unless = placing.path if placing.keyed else placing.partition_path
+        self._prepared: dict[tuple[str, bool], Any] = {}
+        # A create needs nothing: no item is stored under its key.
+        self.verbs = ("save", "update") if placing.keyed else ("put", "save", "update", "delete", "check")
 
     def contribute(self, draft: WriteDraft) -> None:
         """Add the condition. Raises: TenantMismatch, TenantRequired, TenantError."""
         tenant = draft.context.scope.get(TENANT)
         self._check_unchanged(draft, tenant)
-        if draft.verb == "create" or (self._placing.keyed and draft.in_batch):
+        if self._placing.keyed:
             return
         if tenant is None:
             tenant = self._named(draft)
-            if tenant is None:
-                return
+        may_be_absent = draft.verb in {"put", "delete"} or draft.upsert
+        draft.require(
+            self._prepared.get((tenant, may_be_absent)) or self._new(draft, tenant, may_be_absent=may_be_absent),
+            lasting=True,
+        )
+
+    def _new(self, draft: WriteDraft, tenant: str, *, may_be_absent: bool) -> Any:
         own = self._placing.path == tenant
-        if self._placing.keyed or draft.verb in {"put", "delete"} or draft.upsert:
-            own = self._unless.not_exists() | own
-        draft.require(own, lasting=True)
+        prepared = draft.prepared(self._placing.partition_path.not_exists() | own if may_be_absent else own)
+        if len(self._prepared) >= _MOST:
+            self._prepared.clear()
+        self._prepared[tenant, may_be_absent] = prepared
+        return prepared
 
     def check_batch(self, plan: ModelRequests) -> None:  # noqa: ARG002 - the rule is of one model
         """Refuse a batch of what has no partition of its own: it has no conditions."""
-        if not self._placing.keyed:
-            raise TenantMismatch(
-                f"the partition key of {self._placing.name} does not begin with the tenant, and a batch has no conditions, so"
-                " that it could overwrite another tenant's item: use db.put and db.delete, or a transaction"
-            )
+        raise TenantMismatch(
+            f"the partition key of {self._placing.name} does not begin with the tenant, and a batch has no conditions, so that"
+            " it could overwrite another tenant's item: use db.put and db.delete, or a transaction"
+        )
 
     def _check_unchanged(self, draft: WriteDraft, tenant: str | None) -> None:
         """Refuse to change whose an item is."""
@@ -70,13 +84,11 @@ class TenantWrites(WriteRule):
         elif draft.verb == "save" and field.stored in (draft.changes or ()):  # type: ignore[attr-defined] # of a draft of a save
             raise TenantMismatch(f"{self._placing.name}.{field.name} is the tenant of the item, which never changes")
 
-    def _named(self, draft: WriteDraft) -> str | None:
-        """The tenant that a write in a view of all tenants names; None where its key does that."""
+    def _named(self, draft: WriteDraft) -> str:
+        """The tenant that a write in a view of all tenants names. Raises: TenantRequired."""
         if draft.obj is not None:
             tenant: str = getattr(draft.obj, self._placing.field.name)
             return tenant
-        if self._placing.keyed:
-            return None
         if draft.verb == "update":
             for update in draft.updates:  # type: ignore[attr-defined] # as above
                 if update.path.name == self._placing.field.name:
@@ -111,6 +123,15 @@ def equal_to(conditions: Iterable[Any], name: str) -> Iterator[Any]:
             yield condition
 
 
+class Text(Struct, frozen=True, gc=False):
+    """The stored form of a text; empty where it is another value, or none."""
+
+    S: str = ""
+
+
+NONE: Final = Text()
+
+
 class TenantReads(ReadRule):
     """Of what is read, only the tenant's own is given."""
 
@@ -119,10 +140,14 @@ class TenantReads(ReadRule):
 
     def __init__(self, placing: Placing) -> None:
         self._placing = placing
-        self._stored = placing.field.stored
-        self._key = placing.partition.stored
+        stored = {"key": placing.partition.stored, "tenant": placing.field.stored}
+        names = ["key"] if placing.whole else ["key", "tenant"]
+        looked_at = defstruct(
+            "LookedAt", [(name, Text, NONE) for name in names], rename={name: stored[name] for name in names}, gc=False
+        )
+        self._read: Callable[[bytes], Any] = Decoder(looked_at).decode
         self._heads: dict[str, tuple[str, str]] = {}
-        self.attributes = (self._stored,)
+        self.attributes = (placing.field.stored,)
         self.hides = not placing.keyed
 
     def contribute(self, draft: ReadDraft) -> None:
@@ -170,15 +195,24 @@ class TenantReads(ReadRule):
             if ALL in scope:
                 return True
             raise TenantRequired(f"{self._placing.name} is a model of tenants: use db.with_tenant(...)")
-        wire = item.get(self._stored)
-        if not self._placing.keyed:
-            return wire is not None and wire.get("S") == tenant
-        key = item.get(self._key)
-        text = "" if key is None else key.get("S", "")
-        head, start = self._heads.get(tenant) or self._new_head(tenant)
-        if (text == head or text.startswith(start)) and (wire is None or wire.get("S") == tenant):
-            return True
-        raise TenantMismatch(f"the answer holds a {self._placing.name} of another tenant")
+        placing = self._placing
+        try:
+            found = self._read(item.raw)
+        except DecodeError:  # one of them is no text, so it is no tenant's
+            found = None
+        if not placing.keyed:
+            whose = None if found is None else found.tenant.S
+            return whose == tenant
+        if found is not None:
+            head, start = self._heads.get(tenant) or self._new_head(tenant)
+            text = found.key.S
+            # The attribute may be missing: the key says whose it is.
+            if placing.whole:
+                if text == head:
+                    return True
+            elif (text.startswith(start) or text == head) and found.tenant.S in (tenant, ""):
+                return True
+        raise TenantMismatch(f"the answer holds a {placing.name} of another tenant")
 
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> None:
         """Refuse the record of another tenant's item. Raises: TenantMismatch."""
@@ -187,10 +221,10 @@ class TenantReads(ReadRule):
 
     def _new_head(self, tenant: str) -> tuple[str, str]:
         head = self._placing.head(tenant)
-        if len(self._heads) >= _MOST_HEADS:
+        if len(self._heads) >= _MOST:
             self._heads.clear()
-        self._heads[tenant] = found = head, "\0" if self._placing.whole else f"{head}#"
+        self._heads[tenant] = found = head, f"{head}#"
         return found
 
 
-_MOST_HEADS: Final = 4096
+_MOST: Final = 4096
