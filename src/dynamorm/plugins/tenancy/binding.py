@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
-from dynamorm.errors import Outcome, TenantMismatch, TenantRequired
+from dynamorm.errors import Outcome, TenantError, TenantMismatch, TenantRequired
 from dynamorm.plugin import ScopeRule
 
 from .option import checked_id
@@ -77,12 +77,21 @@ class OfAll(ScopeRule):
             setattr(obj, self._name, normal)
 
 
+def _behind(placing: Placing, head: str, text: str) -> str:
+    """The stored text of a key behind its tenant. Raises: TenantError for one that would be the library's own."""
+    if text.startswith("~"):
+        raise TenantError(
+            f"a key of a {placing.name} begins with ~, and so do those of the library's own items of a tenant: choose another one"
+        )
+    return f"{head}#{text}"
+
+
 class PutBefore(OfTenant):
     """As `OfTenant`, for a model whose keys get the tenant put before them."""
 
     def partition(self, text: str, obj: Any) -> str:  # noqa: ARG002 - the tenant is that of the view
         """The stored text of the partition key."""
-        return f"{self._head}#{text}"
+        return _behind(self._placing, self._head, text)
 
 
 class PutBeforeOfAll(OfAll):
@@ -95,4 +104,4 @@ class PutBeforeOfAll(OfAll):
                 f"a key of a {self._placing.name} does not say whose it is, and a view of all tenants cannot tell: use"
                 " db.with_tenant(...)"
             )
-        return f"{self._placing.head(getattr(obj, self._name))}#{text}"
+        return _behind(self._placing, self._placing.head(getattr(obj, self._name)), text)
