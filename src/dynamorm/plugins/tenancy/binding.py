@@ -11,6 +11,8 @@ from dynamorm.plugin import ScopeRule
 from .option import checked_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .placing import Placing
 
 
@@ -18,7 +20,7 @@ class OfTenant(ScopeRule):
     """A view of one tenant: it has that tenant's keys, and its objects get the tenant."""
 
     def __init__(self, placing: Placing, tenant: str) -> None:
-        self.values = {placing.field.name: tenant}
+        self.values: Mapping[str, Any] = {placing.field.name: tenant}
         self._placing = placing
         self._tenant = tenant
         self._name: str = placing.field.name

@@ -29,7 +29,7 @@ class Tenant:
 
     __slots__ = ("prefix",)
 
-    filled_in = True
+    filled_in: bool = True
 
     def __init__(self, *, prefix: bool = False) -> None:
         if prefix.__class__ is not bool:

@@ -51,9 +51,9 @@ class Tenancy:
     Example: ``db.use(Tenancy())``
     """
 
-    name = "tenancy"
-    options = (Tenant,)
-    reads_nothing = True
+    name: str = "tenancy"
+    options: tuple[type[Any], ...] = (Tenant,)
+    reads_nothing: bool = True
 
     def __init__(self) -> None:
         self._models: dict[type[Any], _Known | None] = {}

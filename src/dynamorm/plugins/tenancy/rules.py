@@ -35,13 +35,15 @@ class TenantWrites(WriteRule):
     tenants share keys, each write has a condition.
     """
 
-    in_batches = True
+    in_batches: bool = True
 
     def __init__(self, placing: Placing) -> None:
         self._placing = placing
         self._prepared: dict[tuple[str, bool], Any] = {}
         # A create needs nothing: no item is stored under its key.
-        self.verbs = ("save", "update") if placing.keyed else ("put", "save", "update", "delete", "check")
+        self.verbs: tuple[str, ...] = (
+            ("save", "update") if placing.keyed else ("put", "save", "update", "delete", "check")
+        )
 
     def contribute(self, draft: WriteDraft) -> None:
         """Add the condition. Raises: TenantMismatch, TenantRequired, TenantError."""
@@ -135,8 +137,7 @@ NONE: Final = Text()
 class TenantReads(ReadRule):
     """Of what is read, only the tenant's own is given."""
 
-    filters_all = True
-    hides = True
+    filters_all: bool = True
 
     def __init__(self, placing: Placing) -> None:
         self._placing = placing
@@ -147,8 +148,8 @@ class TenantReads(ReadRule):
         )
         self._read: Callable[[bytes], Any] = Decoder(looked_at).decode
         self._heads: dict[str, tuple[str, str]] = {}
-        self.attributes = (placing.field.stored,)
-        self.hides = not placing.keyed
+        self.attributes: tuple[str, ...] | None = (placing.field.stored,)
+        self.hides: bool = not placing.keyed
 
     def contribute(self, draft: ReadDraft) -> None:
         """Read a partition of the tenant. Raises: TenantMismatch where the caller asks for another tenant's items."""
