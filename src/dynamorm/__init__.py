@@ -48,6 +48,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from dynamorm.ops.queries.pages import Page
+    from dynamorm.schema.schema import schema_of
     from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
 
     from .faces.aio.db import AsyncDB
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         MetricsPlugin,
         TracingPlugin,
     )
+    from .plugins.tenancy import Tenant, tenant_scope
     from .wire.deadlines import deadline
 
 __all__ = [
@@ -102,6 +104,7 @@ __all__ = [
     "PluginContext",
     "Presets",
     "TableSettings",
+    "Tenant",
     "Throttled",
     "Throughput",
     "TracingPlugin",
@@ -119,7 +122,9 @@ __all__ = [
     "gsi",
     "lsi",
     "partition_key",
+    "schema_of",
     "sort_key",
+    "tenant_scope",
     "ttl",
     "updated_at",
     "version",
@@ -146,8 +151,11 @@ _LAZY = {
     "PluginContext": "plugin",
     "TableSettings": "schema.table_settings",
     "Throughput": "schema.table_settings",
+    "Tenant": "plugins.tenancy",
     "TracingPlugin": "plugins",
     "deadline": "wire.deadlines",
+    "schema_of": "schema.schema",
+    "tenant_scope": "plugins.tenancy",
 }
 
 

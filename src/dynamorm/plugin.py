@@ -9,6 +9,11 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``operation(next)`` | wraps each verb as a flow; see `VerbHook` |
 | ``write_rule(schema)`` | gives a `WriteRule` for the writes of a model, or None |
 | ``read_rule(schema)`` | gives a `ReadRule` for what is read of a model, or None |
+| ``scope_rule(schema, scope)`` | gives a `ScopeRule` for the keys and objects of a model in a view, or None; raises to refuse the model there |
+| ``viewed(before, scope)`` | a view is made: gives the entries of its scope to go on with, or None for those that were given; raises to refuse it |
+| ``scope_of(scope)`` | is asked with each verb that is called: gives entries that its scope has besides, or None; raises to refuse it |
+| ``administered(what, scope)`` | raises where a database, or a view with this scope, may not do what is of whole tables: ``"tables"``, ``"stream"``, ``"partiql"``, ``"repair_unique"`` |
+| ``reads_nothing`` | True: its rules of writes read no other items and fetch nothing, so that no verb is prepared for that |
 | ``finish(transaction)`` | adds writes to each transaction as a whole, once; see `dynamorm.ops.writes.finish.TransactionDraft` |
 | ``field(schema, field)`` | wraps the stored form of a field; see `FieldHook`. ``options`` are the field options it claims |
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
@@ -90,6 +95,7 @@ __all__ = [
     "Plugin",
     "PluginContext",
     "ReadRule",
+    "ScopeRule",
     "VerbFlow",
     "VerbHook",
     "WriteRule",
@@ -312,6 +318,8 @@ class ReadRule:
     of an item. None: it looks at whole items, and a read of parts is refused.
     ``filters_all``: what `contribute` adds keeps away, in the service, all that `check` leaves out; then the service may
     count. Else a count reads the items.
+    ``hides``: what `check` leaves out counts as not there for writes, too. One that is refused for such an item is told as
+    if there were none: `AlreadyExists` of a create or put, else `MissingItem`.
 
     Example::
 
@@ -328,6 +336,7 @@ class ReadRule:
 
     attributes: tuple[str, ...] | None = None
     filters_all: bool = False
+    hides: bool = False
 
     def contribute(self, draft: ReadDraft) -> object:
         """Add to a query, a scan or a count, before it is planned. What reads by key is not asked. It returns nothing."""
@@ -345,6 +354,39 @@ class ReadRule:
         """Whether the item is given to the caller; raise to refuse the whole read."""
         del item, scope
         return True
+
+    def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> object:
+        """Look at an image of a record that ``streams.decode`` is given; raise to refuse it."""
+
+
+class ScopeRule:
+    """What the scope of a view is to the keys and objects of one model. Subclass it, and override the moments that matter.
+
+    ``values`` are those of fields, by name, that the view gives: a key that is given by its parts need not name them, nor the
+    search for a unique value; and where such a field is the whole partition key, nor a key that is given in order.
+    """
+
+    values: Mapping[str, Any] = {}
+
+    def check_key(self, key: bytes) -> object:
+        """Look at the JSON of each key that is given, or asked of an object, such as ``{"id":{"S":"p1"}}``; raise to refuse it.
+
+        The key of an object that is created or put is made of what `complete` has seen.
+        """
+
+    def partition(self, text: str, obj: Any) -> str:
+        """The text that is stored as partition key, for that of the model; ``obj`` is None for a key that is given.
+
+        What is decoded must give the model's text back: see `FieldHook`.
+        """
+        del obj
+        return text
+
+    def complete(self, obj: Any) -> object:
+        """Look at an object before it is encoded and before its key is made, give it what it lacks, or raise to refuse it."""
+
+    def check_answer(self, obj: Any) -> object:
+        """Look at an object that was made of the answer to a write; raise where it cannot be the one that was written."""
 
 
 class Call(Protocol):

@@ -24,7 +24,7 @@ from dynamorm.ops.writes.rules import check_rules
 
 from .codec.registry import Registry
 from .effects import Flow
-from .errors import ValidationError
+from .errors import ConfigError, ValidationError
 from .log import FailureLog, shielded
 from .schema.overriding import override
 from .wire.channel import Channel, Clock, Server
@@ -41,11 +41,14 @@ if TYPE_CHECKING:
     from dynamorm.ops.reads.read_rules import ReadRules
     from dynamorm.ops.writes.write import Write
 
-    from .plugin import ReadRule
+    from .plugin import ReadRule, ScopeRule
 
 
 MAX_VIEWS: Final = 256
 """Scopes whose plans are kept: a service makes a view for each request, of one of its tenants."""
+
+_NONE: Final[dict[Any, Any]] = {}
+"""Stands for a dict that is made when it is needed."""
 
 
 class Session(Context):
@@ -55,20 +58,8 @@ class Session(Context):
     """
 
     __slots__ = (
-        "__weakref__",
-        "_around",
-        "_copies",
-        "_has_views",
-        "_plugins",
-        "_reading",
-        "_root",
-        "_spares_tokens",
-        "_views",
-        "_way",
-        "gauges",
-        "life",
-        "raising",
-        "verbs",
+        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_scoping", "_spares_tokens",
+        "_views", "_way", "followed", "gauges", "life", "raising", "scopers", "verbs",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -86,6 +77,9 @@ class Session(Context):
         self._copies: WeakSet[Session] = WeakSet()  # for views and streams: a plugin that comes late comes to them, too
         self._plugins: tuple[Any, ...] = ()
         self._spares_tokens = False
+        self.followed: dict[
+            Any, Session
+        ] = {}  # by the scope that plugins give a verb: kept by `dynamorm.faces.following`
         self.stand_in(None)  # until the face gives them
         self.use(plugins)
 
@@ -98,12 +92,15 @@ class Session(Context):
         other._plugins = self._plugins
         other._reading = self._reading
         other._root = self._root
+        other._scoping = self._scoping
         other._spares_tokens = self._spares_tokens
         other._views = self._views
         other._way = self._way
+        other.followed = _NONE  # they make their calls in another way
         other.gauges = self.gauges
         other.life = self.life
         other.raising = self.raising
+        other.scopers = self.scopers
         other.verbs = self.verbs
 
     def use(self, plugins: tuple[Any, ...]) -> None:
@@ -116,8 +113,13 @@ class Session(Context):
         )
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = named(plugins, "finish")
         self._reading = _members(plugins, "read_rule")
+        self._scoping = named(plugins, "scope_rule")
+        self.scopers: tuple[Callable[[Any], Any], ...] = _members(plugins, "scope_of")
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
-        self.rules_may_read: bool = bool(self.write_rules)
+        self.rules_may_read: bool = any(
+            getattr(plugin, "write_rule", None) is not None and not getattr(plugin, "reads_nothing", False)
+            for plugin in plugins
+        )
         self.look(plugins)
 
     def look(self, plugins: tuple[Any, ...]) -> None:
@@ -214,14 +216,21 @@ class Session(Context):
     def _make_plan(self, model: Any) -> ModelRequests:
         codec = self.registry.codec(model)
         scoped = codec.is_scoped
-        if self._root is not None and not (scoped or self._reading):
+        rule = self._scope_rule(codec) if self._scoping else None
+        read_rules = self._read_rules(codec) if self._reading or scoped else None
+        if self._root is not None and not (scoped or read_rules is not None or rule is not None):
             return self._root.plan(model)
         if scoped and self.scope:
             codec = codec.bound(self.scope)
-        read_rules = self._read_rules(codec) if self._reading or scoped else None
+        if rule is not None:
+            from dynamorm.codec.in_view import in_view  # only where a plugin has such rules
+
+            codec = in_view(codec, rule)
         if read_rules is not None:
             codec = read_rules.codec(codec)
         plan = ModelRequests(codec, tokens=self.config.write_tokens, strict=self.config.strict_creates)
+        if rule is not None:
+            plan.given = rule.values
         if read_rules is not None:
             plan.read_rules = read_rules
             plan.prepare = read_rules.prepare if read_rules.is_preparing else None
@@ -233,6 +242,28 @@ class Session(Context):
         if self.config.preset == "production":
             check_production(plan)
         return plan
+
+    def _scope_rule(self, codec: ModelCodec) -> ScopeRule | None:
+        """What the scope is to a model. Raises: ConfigError for several rules; what refuses the model here."""
+        from .plugin import ScopeRule  # only where a plugin has such rules
+
+        rules = [(name, rule) for name, of in self._scoping if (rule := of(codec.schema, self.scope)) is not None]
+        if not rules:
+            return None
+        if len(rules) > 1:
+            raise ConfigError(
+                f"the plugins {' and '.join(name for name, _ in rules)} both have a rule for the scope of {codec.schema.name}"
+            )
+        ((name, rule),) = rules
+        if not isinstance(rule, ScopeRule):
+            raise ConfigError(f"scope_rule of the plugin {name} gave {type(rule).__name__}: give a ScopeRule, or None")
+        return rule
+
+    def unbound(self) -> Session:
+        """This session without what plugins say of scopes: for what is of whole tables."""
+        other = copy(self)
+        other._scoping, other._plans = (), {}
+        return other
 
     def _read_rules(self, codec: ModelCodec) -> ReadRules | None:
         """The rules for what is read of a model in the scope of this session: that of its keys, and those of plugins."""

@@ -59,7 +59,10 @@ def decode(record: Mapping[str, Any], model: type[M], *, db: Database | None = N
 
         kind, old, new = decode(record, Payment)
     """
-    return read_record(record, _codec(model, db), prefix=_prefix(db), prepare=_preparing(model, db))
+    found: StreamRecord[M] = read_record(record, _codec(model, db), prefix=_prefix(db), prepare=_preparing(model, db))
+    if db is not None and (rules := db._session.plan(model).read_rules) is not None:  # noqa: SLF001 - the faces' own seam
+        found.shown_to(rules.check_record)
+    return found
 
 
 def decode_event(

@@ -48,7 +48,7 @@ OWNERS = {
     "boto3": BESIDE,
     "pydantic": ("dynamorm.adapters", *BESIDE),
     "opentelemetry": ("dynamorm.plugins.tracing",),
-    "fastapi": ("dynamorm.adapters", *BESIDE),
+    "fastapi": ("dynamorm.adapters", "dynamorm.plugins.tenancy.fastapi", *BESIDE),
     "redis": ("dynamorm.plugins.cache",),
     "requests": (),
     "rich": ("dynamorm.plugins.dashboard.screen", "dynamorm.plugins.dashboard.top"),

@@ -4,7 +4,19 @@ from typing import Generic, TypeVar
 
 import pytest
 
-from dynamorm import Attr, Mixin, Model, ValidationError, VersionConflict, attr, gsi, partition_key, sort_key, version
+from dynamorm import (
+    Attr,
+    Mixin,
+    Model,
+    ValidationError,
+    VersionConflict,
+    attr,
+    gsi,
+    partition_key,
+    schema_of,
+    sort_key,
+    version,
+)
 from dynamorm.errors import ModelError
 
 from .kit import store, stored
@@ -187,3 +199,19 @@ def test_two_classes_of_different_names_cannot_have_one_tag(db, key):
     store(db, Event, {"stream": {"S": key}, "number": {"N": "1"}, "kind": {"S": "same"}})
     with pytest.raises(ModelError, match="One and Other have the same tag"):
         db.get(Base, key, 1)
+
+
+def test_a_mixin_brings_its_indexes():
+    class Owned(Mixin):
+        owner: Attr[str]
+        by_owner = gsi("gsi-owner", partition="owner")
+
+    class Paper(Owned, Model, table="mixin-papers"):
+        id: Attr[str] = partition_key()
+
+    class Draft(Model, Owned, table="mixin-drafts"):
+        id: Attr[str] = partition_key()
+        by_owner = gsi("gsi-other", partition="owner")
+
+    assert [index.name for index in schema_of(Paper).indexes.values()] == ["gsi-owner"]
+    assert [index.name for index in schema_of(Draft).indexes.values()] == ["gsi-other"]

@@ -95,6 +95,14 @@ class Expression:
             found = self._names[self._next()] in self._item
             self._take(")")
             return found is wanted
+        if self._peek() == "attribute_type":
+            self._take("attribute_type")
+            self._take("(")
+            value = self._operand()
+            self._take(",")
+            kind = self._operand()["S"]
+            self._take(")")
+            return value is not None and kind in value
         if self._peek() == "(":
             self._take("(")
             found = self._either()

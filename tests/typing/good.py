@@ -30,6 +30,7 @@ from dynamorm import (
     Plugin,
     PluginContext,
     Presets,
+    Tenant,
     TracingPlugin,
     Update,
     attr,
@@ -117,6 +118,32 @@ class Entry(Model, table="ledger"):
 class Correction(Entry):
     pk: Attr[str] = partition_key(composite("FIX#{tenant_id}#{entry_id}"))
     reason: Attr[str]
+
+
+class Charge(Model, table="charges"):
+    pk: Attr[str] = partition_key(composite("tenant_id", "number"))
+    tenant_id: Attr[str] = attr(Tenant(), init=False)
+    number: Attr[str]
+
+
+class Reversal(Model, table="reversals"):
+    pk: Attr[str] = partition_key(composite("tenant_id", "number"))
+    tenant_id: Attr[str] = attr(Tenant(), default="")
+    number: Attr[str]
+
+
+class Bill(Model, table="bills"):
+    tenant_id: Attr[str] = partition_key(Tenant())
+    number: Attr[str] = sort_key()
+
+
+def of_a_tenant(db: DB, tenant: str) -> None:
+    view = db.with_tenant(tenant)
+    assert_type(view, DB)
+    assert_type(view.create(Charge(number="1")).tenant_id, str)
+    assert_type(db.all_tenants(reason="report").create(Reversal(number="1", tenant_id="t")), Reversal)
+    assert_type(view.get(Bill, "1"), "Bill | None")
+    view.create(Bill(number="1"))
 
 
 class Optioned(Model, table="optioned"):

@@ -124,6 +124,7 @@ class ModelCodec:
         self.keeps: Keeps | None = None
         self.needs: tuple[str, ...] | None = ()
         self.keyed: ModelCodec = self
+        self.absent: Callable[[bytes], bool] | None = None  # whether a stored item counts as not there
         self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial.reader`
 
     def _compute_keys(self) -> None:

@@ -208,6 +208,15 @@ def is_guard_key(wire: dict[str, Any] | None, constraint: str = "") -> bool:
     return text.startswith(start)
 
 
+def is_system_key(wire: dict[str, Any] | None) -> bool:
+    """Whether the value of a partition key is that of an item of the library's own: a guard, or ``T#<tenant>#~...``."""
+    if is_guard_key(wire):
+        return True
+    text: str = (wire or {}).get("S", "")
+    parts = text.split("#", 2)
+    return text.startswith("T#") and len(parts) == 3 and parts[2].startswith("~")
+
+
 def ordered(wire: dict[str, Any]) -> Any:
     """What DynamoDB orders a key attribute by: a text by its bytes in UTF-8, a number by its value, bytes as they are."""
     ((tag, value),) = wire.items()

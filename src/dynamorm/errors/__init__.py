@@ -11,12 +11,14 @@ They split by what a payment may do next::
     ├── Rejected                    the same call will fail again, and nothing happened unless ``outcome`` says otherwise
     │   ├── ConfigError (UnknownSetting), ModelError
     │   ├── ValidationError (ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
-    │   │                    MissingArgument, InvalidUse, InvalidAttribute)
+    │   │                    MissingArgument, InvalidUse, InvalidAttribute, InvalidTenant)
     │   ├── NotFound (MissingItem), MultipleFound
     │   ├── TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
     │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError, PluginRefused
+    │   ├── TenantError (TenantMismatch)
+    │   │   └── TenantRequired (InvalidTenant)
     │   ├── BatcherClosed, Superseded
     │   └── ClientError (TokenUsed)             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
@@ -87,6 +89,10 @@ from .retryable import ServerError as ServerError
 from .retryable import Throttled as Throttled
 from .retryable import TransactionConflict as TransactionConflict
 from .retryable import Unavailable as Unavailable
+from .tenants import InvalidTenant as InvalidTenant
+from .tenants import TenantError as TenantError
+from .tenants import TenantMismatch as TenantMismatch
+from .tenants import TenantRequired as TenantRequired
 
 for _kind in tuple(globals().values()):  # they are met, and pickled, under the name of this module
     if isinstance(_kind, type):

@@ -38,6 +38,8 @@ class DynamORMError(Exception):
     retryable: bool = False
     settled_by: datetime | None = None
     key: tuple[Any, ...] | None = None
+    ends_stream: bool = False
+    """Whether an iterator of ``batch_write`` is read no further, once it has given an object that is refused so."""
     _codes: tuple[str, ...] = ()
     _words: str | None = None  # a part of the message that may hold a value: somebody else's own words
 

@@ -162,6 +162,13 @@ class Face:
 
     _io: Any
     _session: Session
+    """That of the verb which is called: plugins may say in which scope it is (`dynamorm.faces.following`)."""
+
+    @property
+    def _own(self) -> Session:
+        """The session that the face was made with."""
+        session: Session = self.__dict__["_session"]
+        return session
 
     if not TYPE_CHECKING:
 
@@ -204,7 +211,7 @@ class Face:
         Example: ``db.use(SlowQueries(), Outbox(table="events"))``
         """
         on_error = check_choice("on_error", on_error, ("log", "raise_after"), error=ConfigError)
-        self._plugins().register(self._session, self, plugins, raise_after=on_error == "raise_after")
+        self._plugins().register(self._own, self, plugins, raise_after=on_error == "raise_after")
 
     def gauges(self) -> dict[str, float]:
         """Numbers of this moment: connections, what waits for one, what is left for retries; and what plugins add.
@@ -225,6 +232,13 @@ class Face:
         return gauges
 
     @staticmethod
+    def _following() -> ModuleType:
+        """What knows of scopes."""
+        from . import following  # only where there are views
+
+        return following
+
+    @staticmethod
     def _plugins() -> ModuleType:
         """What registers plugins."""
         from . import plugins  # only where there are plugins
@@ -241,8 +255,8 @@ class Face:
 
         Example: ``db.view(tenant="t1").get(Payment, "p1")``
         """
-        view = copy(self)
-        view._session = self._session.scoped(self._plugins().checked_scope(self._session.scope, scope))  # noqa: SLF001 - a face too
+        view, session = copy(self), self._session
+        view._session = session.scoped(self._following().scope_of_view(session, scope))  # noqa: SLF001 - a face too
         return view
 
     def _connected(self) -> Iterator[Any]:

@@ -6,12 +6,11 @@ What is composed: for each plugin, outermost first, its hooks and then its own l
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.errors import ConfigError
 from dynamorm.io.net import watch_forks
 from dynamorm.ops.calls.attempt_hooks import gave_answer
 from dynamorm.ops.moment_checks import check_moment, check_names, given, kind_of, layer, slips
@@ -24,6 +23,8 @@ from . import verbs
 from .ends import Ends
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from dynamorm.plugin import VerbFlow
     from dynamorm.session import Session
 
@@ -33,14 +34,8 @@ T = TypeVar("T")
 
 _FINDING: Final = threading.RLock()
 
-LONGEST_SCOPE: Final = 256
-"""Characters of a value of a scope: it becomes a part of keys, which have at most 1,024 bytes.
-
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-"""
-
-
 _OF_RULES: Final = {"transform": ("draft",), "contribute": ("draft",)}
+_OF_SCOPES: Final = ("scope_rule", "scope_of", "administered")
 
 
 def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
@@ -77,6 +72,8 @@ def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after
         if told:
             session.life = life or _life(face)
         _surround(session)
+        if any(getattr(plugin, moment, None) is not None for plugin in added for moment in _OF_SCOPES):
+            _following().follow(face)
     except BaseException:  # what a plugin puts around verbs or calls may be no layer
         session.raising, session.life = raising, life
         compose(before)
@@ -229,6 +226,12 @@ def _has_hooks(plugin: Any) -> bool:
     return any(_own(plugin, hook) is not None for hook in HOOKS)
 
 
+def _following() -> ModuleType:
+    from . import following  # only where a plugin has something to say of scopes
+
+    return following
+
+
 def _life(face: Any) -> Life:
     from .life import Life  # only where a plugin wants to know of it
 
@@ -261,27 +264,3 @@ def _watch_forks(plugins: Iterable[Any]) -> None:
     for plugin in plugins:
         if getattr(plugin, "forked", None) is not None:
             watch_forks(plugin)
-
-
-def checked_scope(before: Mapping[str, str], scope: Mapping[str, Any]) -> Mapping[str, str]:
-    """The scope of a view of a view. Raises: ValidationError for a value that is no text, and for one that is changed."""
-    if not scope:
-        raise ValidationError("a view has a scope: db.view(tenant=...)", field="scope")
-    exact: dict[str, str] = {}
-    for name, value in scope.items():
-        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_SCOPE:
-            raise ValidationError(
-                f"{name} of a view is a text of 1 to {LONGEST_SCOPE} characters, not"
-                f" {f'one of {len(value)}' if isinstance(value, str) else type(value).__name__}",
-                field=name,
-            )
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValidationError(f"{name} of a view is text that is not valid Unicode", field=name) from None
-        exact[name] = str.__str__(value)  # and not of a class of its own, which may show itself in another way
-        if before.get(name, exact[name]) != exact[name]:
-            raise ValidationError(
-                f"this view has another {name} already: make the view of the database itself", field=name
-            )
-    return MappingProxyType({**before, **exact})

@@ -39,7 +39,7 @@ from dynamorm.ops.requests import ModelRequests, finish
 from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.verbs.update import update_write
 from dynamorm.ops.writes.send import perform
-from dynamorm.ops.writes.write import NOT_READ
+from dynamorm.ops.writes.write import NOT_READ, as_shown
 from dynamorm.wire.reply import Kind
 
 if TYPE_CHECKING:
@@ -224,12 +224,12 @@ def _counted(
     in_vain = 0
     while True:
         raw = yield from context.call(_read(plan, key_json, () if plan.needs_stored else step.names))
+        if raw is not None and as_shown(plan, raw) is None:
+            raise _missing(plan)
         if raw is not None and plan.codec.family is not None and not plan.codec.family.owns(raw):
             raise plan.codec.family.stranger(operation="GetItem", table=plan.table)
         if raw is None and not upsert:
-            raise MissingItem(
-                f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table
-            )
+            raise _missing(plan)
         wire, name = step.found(raw)
         in_vain, seen = in_vain + 1 if conflicts and seen == (raw is None, wire) else 0, (raw is None, wire)
         start_wire = wire
@@ -312,11 +312,15 @@ def _unchanged(plan: ModelRequests, step: Step, wire: dict[str, Any] | None, nam
     return reduce(and_, terms)
 
 
+def _missing(plan: ModelRequests) -> MissingItem:
+    return MissingItem(f"no {plan.codec.schema.name} is stored under this key", operation="GetItem", table=plan.table)
+
+
 def _read(plan: ModelRequests, key: bytes, names: tuple[str, ...] = ()) -> Op:
     """A consistent read of the item, or of its key and the attributes with these names."""
     parameters: dict[str, Any] = {"ConsistentRead": True}
-    if names:
-        wanted = dict.fromkeys((*plan.key_names, *names))
+    if names and plan.codec.needs is not None:
+        wanted = dict.fromkeys((*plan.key_names, *names, *(plan.codec.needs or ())))
         if plan.codec.family is not None and plan.codec.schema.discriminator is not None:
             wanted[plan.codec.schema.discriminator] = None
         named = {f"#{at}": name for at, name in enumerate(wanted)}

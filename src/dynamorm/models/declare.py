@@ -7,7 +7,7 @@ wire types or verbs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Unpack, overload
 
 from dynamorm.errors import InvalidAttribute, ModelError
 from dynamorm.expressions.path import Path
@@ -113,9 +113,10 @@ def _check_composite(spec: Spec, init: Any) -> None:
     """Refuse what a computed attribute cannot have, and ``init`` where nothing is computed."""
     composites = [option for option in spec.options if isinstance(option, Composite)]
     if not composites:
-        if init is not True:
+        if init is not True and not any(getattr(option, "filled_in", False) for option in spec.options):
             raise ModelError(
-                "init=False is for composite(...): every other attribute is an argument of the constructor"
+                "init=False is for composite(...), and for an option that fills its field in, such as Tenant(): every other"
+                " attribute is an argument of the constructor"
             )
         return
     if len(spec.options) > 1:
@@ -130,9 +131,21 @@ def _check_composite(spec: Spec, init: Any) -> None:
         )
 
 
+class FilledIn(Protocol):
+    """An option whose plugin gives the field its value with a write, so that the constructor need not have it."""
+
+    filled_in: bool
+
+
 @overload
 def attr(
-    composite: Composite, /, *, init: Literal[False], name: str | None = ..., secret: bool = ..., omit_empty: bool = ...
+    composite: Composite | FilledIn,
+    /,
+    *,
+    init: Literal[False],
+    name: str | None = ...,
+    secret: bool = ...,
+    omit_empty: bool = ...,
 ) -> Any: ...
 @overload
 def attr(*options: object, default: T, **limits: Unpack[Limits]) -> Attr[T]: ...
@@ -148,8 +161,8 @@ def attr(*options: object, **settings: Any) -> Any:
         default: the value when none is given. One that can change is refused, or copied for each object: use
             ``default_factory``.
         default_factory: called without arguments for each new object.
-        init: ``init=False`` tells type checkers that an index key made by `composite` is no argument of the
-            constructor. They know it of a ``partition_key`` and a ``sort_key`` without it; for mypy, any key whose only
+        init: ``init=False`` tells type checkers that an index key made by `composite`, or a field with an option such as
+            `Tenant` that fills it in, is no argument of the constructor. They know it of a ``partition_key`` and a ``sort_key`` without it; for mypy, any key whose only
             argument is an option is such a key, unless it says ``init=True``.
         **limits: ``name``, ``ge``, ``gt``, ``le``, ``lt``, ``min_length``, ``max_length``, ``pattern``, ``validators``,
             ``immutable``, ``write_once``, ``protected``, ``omit_empty``, ``secret``, ``allow_float``, ``also_read``:
@@ -166,7 +179,7 @@ def attr(*options: object, **settings: Any) -> Any:
 # arguments only, so that one is first.
 @overload
 def partition_key(
-    composite: Composite, /, *, init: Literal[False] = False, name: str | None = ..., secret: bool = ...
+    composite: Composite | FilledIn, /, *, init: Literal[False] = False, name: str | None = ..., secret: bool = ...
 ) -> Any: ...
 @overload
 def partition_key(*options: object, default: T, **limits: Unpack[KeyLimits]) -> Attr[T]: ...

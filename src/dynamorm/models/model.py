@@ -56,7 +56,7 @@ class MixinMeta(ABCMeta):
 
 
 class Mixin(metaclass=MixinMeta):
-    """Fields and methods shared by several models.
+    """Fields, indexes and methods shared by several models.
 
     Example::
 
@@ -191,7 +191,8 @@ def _mixin_bodies(bases: tuple[type, ...]) -> list[tuple[str, dict[str, Any], di
     for cls in seen:
         scope = cls.__dict__.get("__scope__")
         if scope is not None:
-            bodies.append((cls.__name__, dict(scope.annotations), cls.__dict__["__specs__"], scope))
+            indexes = {key: value for key, value in vars(cls).items() if isinstance(value, Index)}
+            bodies.append((cls.__name__, dict(scope.annotations), {**indexes, **cls.__dict__["__specs__"]}, scope))
     return bodies
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -31,7 +31,7 @@ class ModelRequests:
     """
 
     __slots__ = (
-        "_operand", "begins", "codec", "contributes", "create_tail", "created", "guarded", "kept", "key_head", "key_names", "model",
+        "_operand", "begins", "codec", "contributes", "create_tail", "created", "given", "guarded", "kept", "key_head", "key_names", "model",
         "needs_stored", "own", "partition", "prepare", "put_head", "read_rules", "rules", "rules_of_batch_deletes", "single_deletes", "sort", "starts", "strict", "table", "tokens", "transforms", "uniques",
         "updated", "version",
     )  # fmt: skip
@@ -67,6 +67,8 @@ class ModelRequests:
         self.contributes: dict[str, tuple[WriteRule, ...]] = {}
         self.rules_of_batch_deletes: tuple[WriteRule, ...] = ()  # those of plugins
         self.needs_stored: bool = self.guarded
+        # What a view gives: values of fields, by name, which need not be named in keys.
+        self.given: Mapping[str, Any] = {}
         # Both are given by the session, where plugins have rules for what is read of the model.
         self.read_rules: ReadRules | None = None
         self.prepare: Callable[[bytes], Flow[None]] | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .metrics import Metrics as Metrics
     from .metrics import MetricsPlugin as MetricsPlugin
     from .pacing import ThrottlePacing as ThrottlePacing
+    from .tenancy import Tenancy as Tenancy
     from .tracing import TracingPlugin as TracingPlugin
 
 __all__ = [
@@ -64,6 +65,7 @@ _HOMES = {
     "Metrics": "metrics",
     "MetricsPlugin": "metrics",
     "ThrottlePacing": "pacing",
+    "Tenancy": "tenancy",
     "TracingPlugin": "tracing",
 }
 

@@ -80,16 +80,20 @@ class Unique:
     unique together. None is not guarded: any number of items may have none. ``guards`` is a model with a text
     partition key alone, for guard items in a table of their own; without it they are stored in the model's table.
 
-    The constraint's name and that of the class that declares it are part of what is stored: keep them.
+    The constraint's name and that of the class that declares it are part of what is stored: keep them. In a model of
+    tenants a value is unique within a tenant, and with ``across_tenants=True`` in the whole table, which tells a tenant
+    that another one has it.
 
     Example: ``idempotency_key: Attr[str] = attr(Unique())``
     """
 
-    __slots__ = ("guards", "name")
+    __slots__ = ("across_tenants", "guards", "name", "within")
 
-    def __init__(self, name: str | None = None, *, guards: type | None = None) -> None:
+    def __init__(self, name: str | None = None, *, guards: type | None = None, across_tenants: bool = False) -> None:
         self.name: str | None = name
         self.guards: type[Any] | None = guards
+        self.across_tenants: bool = across_tenants
+        self.within: str | None = None  # the name of a field, for each value of which there is a constraint of its own
 
 
 CORE_OPTIONS: Final = (Json, Codec, AppendOnly, Unique)
@@ -131,7 +135,12 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
     @property
     def required(self) -> bool:
         """Whether the constructor needs a value."""
-        return self.default is MISSING and self.default_factory is None
+        return self.default is MISSING and self.default_factory is None and not self.filled_in
+
+    @property
+    def filled_in(self) -> bool:
+        """Whether the plugin of an option gives the field its value with a write, so that nobody else has to."""
+        return any(getattr(option, "filled_in", False) for option in self.options)
 
     def option(self, kind: type) -> Any:
         """The first option of class ``kind``, or None."""
@@ -221,9 +230,11 @@ SCHEMAS: Final[dict[type, Schema]] = {}
 
 
 def schema_of(model: Any) -> Schema:
-    """The schema of a model class (or of a class registered as one).
+    """The schema of a model class (or of a class registered as one): its fields, key and indexes, to be read.
 
     Raises: InvalidUse when the class is not a model; PartialItem for that of a partial object.
+
+    Example: ``schema_of(Payment).fields["amount"].stored``
     """
     try:
         return SCHEMAS[model]

@@ -314,9 +314,11 @@ class Reading:
         pair = member_of(body, member)
         if pair is None:
             return None
+        # Before the address, for a rule may know more of an item that was not asked for than that.
+        is_kept = keeps is None or keeps(*pair)
         if key is not None:
             check_address(pair[0], key, self.starts)
-        return self._proven(*pair) if keeps is None or keeps(*pair) else None
+        return self._proven(*pair) if is_kept else None
 
     # --------------------------------------------------------------------------------------------------------- pages
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from msgspec import DecodeError
 
 from dynamorm.codec.keys import StoredKey
-from dynamorm.codec.library_attributes import is_guard_key, key_json_of
+from dynamorm.codec.library_attributes import is_guard_key, is_system_key, key_json_of
 from dynamorm.codec.strict import decoded, parts_of, read_object
 from dynamorm.errors import InvalidUse, ValidationError
 
@@ -138,6 +138,16 @@ class StreamRecord(_Unpacked[M]):
         return is_guard_key(read_object(self._raw["keys"]).get(self._codec.key_names[0]))
 
     @property
+    def is_system(self) -> bool:
+        """Whether it is of an item that the library keeps beside those of the model: a guard, a key, a record of its own.
+
+        Readers of whole streams and events leave such records out.
+
+        Example: ``if not record.is_system: publish(record.new)``
+        """
+        return is_system_key(read_object(self._raw["keys"]).get(self._codec.key_names[0]))
+
+    @property
     def is_sibling(self) -> bool:
         """Whether it is of an item of another class that shares the table, and of none of the model's.
 
@@ -152,11 +162,11 @@ class StreamRecord(_Unpacked[M]):
 
     @property
     def passed_over(self) -> bool:
-        """Whether readers of whole streams and events leave it out: a guard, a sibling, a kind that is to be skipped.
+        """Whether readers of whole streams and events leave it out: the library's own, a sibling, a kind that is to be skipped.
 
         Example: ``if not record.passed_over: handle(record)``
         """
-        if self.is_guard or (self._codec.keeps is not None and self._is_left_out()):
+        if self.is_system or (self._codec.keeps is not None and self._is_left_out()):
             return True
         if self._codec.family is None:
             return False
@@ -179,6 +189,14 @@ class StreamRecord(_Unpacked[M]):
                 )
             images = [self._raw["keys"]]
         return not any(codec.keeps(StoredItem(codec.class_of(read_object(raw)), raw)) for raw in images)
+
+    def shown_to(self, look: Callable[[type[Any], bytes], None]) -> None:
+        """Show each image, with its class, to who may refuse the record; but for those of guards and siblings."""
+        if self.is_system or self.is_sibling:
+            return
+        for name in ("new", "old"):
+            if name in self._raw:
+                look(self._codec.class_of(read_object(self._raw[name])), self._raw[name])
 
     def _kinds(self) -> set[Kind]:
         """What the images are to the model: its own, a sibling's, or of no class that is known."""

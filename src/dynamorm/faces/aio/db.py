@@ -500,18 +500,20 @@ class AsyncDB(AsyncShipped):
 
         Example: ``await db.close()``, or use the AsyncDB as a context manager.
         """
-        if self._session.scope:
+        session = self._own
+        if session.scope:
             return
         try:
-            if self._session.life is not None:
-                await self._io.run(self._session.life.closed())
+            if session.life is not None:
+                await self._io.run(session.life.closed())
         finally:
             for driver in self._connected():
                 await driver.close()
 
     async def __aenter__(self) -> Self:
-        if self._session.life is not None and not self._session.scope:
-            await self._io.run(self._session.life.opened())
+        session = self._own
+        if session.life is not None and not session.scope:
+            await self._io.run(session.life.opened())
         return self
 
     async def __aexit__(

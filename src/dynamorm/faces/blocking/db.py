@@ -497,18 +497,20 @@ class DB(Shipped):
 
         Example: ``db.close()``, or use the DB as a context manager.
         """
-        if self._session.scope:
+        session = self._own
+        if session.scope:
             return
         try:
-            if self._session.life is not None:
-                self._io.run(self._session.life.closed())
+            if session.life is not None:
+                self._io.run(session.life.closed())
         finally:
             for driver in self._connected():
                 driver.close()
 
     def __enter__(self) -> Self:
-        if self._session.life is not None and not self._session.scope:
-            self._io.run(self._session.life.opened())
+        session = self._own
+        if session.life is not None and not session.scope:
+            self._io.run(session.life.opened())
         return self
 
     def __exit__(

@@ -5,7 +5,7 @@ One line per method; each plugin is loaded when it is asked for. `DB` inherits t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ...errors import ConfigError
 from .bulk import Many
@@ -141,6 +141,52 @@ class Shipped(Many):
         self._io.run(self._costs("set_cost_alert(...)").alerting(self, limit, callback))
         if self._session.life is not None:
             self._io.run(self._session.life.opened())  # who watches is told that it is closed
+
+    def enable_multi_tenancy(self) -> None:
+        """Let models have tenants: see `dynamorm.plugins.tenancy.Tenancy`. To be called right after the database is made.
+
+        Plain on both faces. `with_tenant` does it by itself, where it is the first call of a database. A second call does nothing.
+
+        Raises: ConfigError after the first call, and on a view.
+
+        Example: ``db.enable_multi_tenancy()``
+        """
+        tenancy = self._shipped().Tenancy
+        session = self._own
+        if any(isinstance(plugin, tenancy) for plugin in session.plugins):
+            return
+        if session.is_used or session.scope:
+            raise ConfigError(
+                "this database was used before tenants were enabled, and what they add to a model is settled with its first"
+                " use: call db.enable_multi_tenancy() right after the database is made"
+            )
+        self._plugins().plugin_of_kind(session, self, tenancy, tenancy, "enable_multi_tenancy")
+
+    def with_tenant(self, tenant: str, /) -> Self:
+        """The same database for one tenant, a text of 1 to 128 bytes: a view as of `view`, which has nothing of other tenants.
+
+        Models with a `Tenant` field get it with each write, and what is read, changed and deleted is that tenant's. A composite key
+        may name it as ``{scope.tenant}``.
+
+        Raises: InvalidTenant; TenantMismatch on a view of another tenant, and inside its `tenant_scope`; ConfigError for a
+        database that was used before tenants were enabled.
+
+        Example: ``db.with_tenant("merchant-1").get(Transaction, transaction_id="t1")``
+        """
+        self.enable_multi_tenancy()
+        return self.view(tenant=tenant)
+
+    def all_tenants(self, *, reason: str) -> Self:
+        """The same database for all tenants at once, as reports and repairs need it. The reason is logged, as a warning.
+
+        There each object that is written names its tenant, and scans are possible.
+
+        Raises: TenantError on a view of a tenant, and inside a `tenant_scope`; InvalidTenant without a reason.
+
+        Example: ``db.all_tenants(reason="monthly report").model(Transaction).allow_scan().count()``
+        """
+        self.enable_multi_tenancy()
+        return self.view(all_tenants=reason)
 
     def _caches(self) -> list[Cache]:
         """The caches among the plugins. Raises: ConfigError where there is none."""

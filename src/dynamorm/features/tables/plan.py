@@ -78,6 +78,7 @@ def plan(
         else:
             _existing(table, live, findings)
             seen[table.name] = aspects(live)
+    _uniqueness(context, models, {name for name, found in seen.items() if found != aspects(None)}, findings)
     return TablePlan(
         tables=tuple(table.name for table in tables),
         steps=tuple(findings.steps),
@@ -85,6 +86,19 @@ def plan(
         notes=tuple(findings.notes),
         seen=seen,
     )
+
+
+def _uniqueness(context: Context, models: Sequence[Any], live: set[str], findings: Findings) -> None:
+    """Tell what the guards of unique values must be like, which no look at a table can show."""
+    for model in models:
+        requests = context.plan(model)
+        for constraint in requests.uniques:
+            if constraint.within is not None and requests.table in live:
+                findings.note(
+                    requests.table,
+                    f"{constraint.name} of {requests.codec.schema.name} is unique within its {constraint.within.name}: guards from"
+                    " before that was so are moved by repair_unique",
+                )
 
 
 def _missing(table: WantedTable, findings: Findings) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from dynamorm.errors import ValidationError
 from dynamorm.expressions.tree import Comparison, Condition, Location
 from dynamorm.ops.reads import key_conditions
 from dynamorm.ops.reads.terms import (
@@ -161,6 +162,7 @@ class _Candidates:
                 return None
             taken.append(given[0])
             numbers |= given[1]
+        of_partition = numbers
         for name in sort:
             given = equals.get(name) or ranges.get(name)
             if given is None:
@@ -169,9 +171,17 @@ class _Candidates:
             numbers |= given[1]
             if given[0].op != "=":
                 break
+        if self.request.within and not self._is_within(key, taken, of_partition):
+            return None
         if self.present:  # whatever is in an index has the attributes of its key
             numbers = numbers.union(*(self.present.get(name, ()) for name in key.fields))
         return tuple(taken), numbers
+
+    def _is_within(self, key: Key | Index, taken: list[Comparison], of_partition: frozenset[int]) -> bool:
+        """Whether what must be in the partition key is in it, or the whole key of the table is given."""
+        if key is self.schema.key and [term.op for term in taken] == ["="] * len(key.fields):
+            return True
+        return all(any(self.terms[number] is condition for number in of_partition) for condition in self.request.within)
 
     def filter_terms(self, used: Used) -> tuple[Condition, ...]:
         """The terms that are left for the filter."""
@@ -299,6 +309,8 @@ class _Candidates:
             index = _named(self.schema, self.request.index)
         refusals.check_consistent(self.schema, self.request, index)
         refusals.check_scan_order(self.schema, self.request)
+        if self.request.within:
+            raise ValidationError("a scan is in no partition", field="allow_scan")
         filter_terms = (*self.terms, *without_guards(self.plan), *self.filters)
         if index is not None:
             filter_terms = (*self.terms, *self.filters)

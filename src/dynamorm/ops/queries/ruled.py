@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 def ruled(plan: ModelRequests, rules: ReadRules, request: Request, choose: Callable[[ModelRequests, Request], T]) -> T:
     """What is chosen for the request with all that the rules add. Raises: ValidationError, which tells a rule's mistake."""
-    added = rules.contributed()
+    conditions = request.conditions + request.filters
+    added = rules.contributed(conditions)
     try:
         return choose(plan, _with(plan, request, added))
     except ValidationError as error:
@@ -28,7 +29,9 @@ def ruled(plan: ModelRequests, rules: ReadRules, request: Request, choose: Calla
             raise
         refusal = error
     choose(plan, request)  # what is wrong without the rules is told as the caller's own
-    for name, draft in rules.contributed_by_each():
+    if added.refusal is not None:
+        raise added.refusal from refusal
+    for name, draft in rules.contributed_by_each(conditions):
         try:
             choose(plan, _with(plan, request, draft))
         except ValidationError:
@@ -39,7 +42,12 @@ def ruled(plan: ModelRequests, rules: ReadRules, request: Request, choose: Calla
 def _with(plan: ModelRequests, request: Request, added: ReadDraft) -> Request:
     # What is hydrated is looked at by the rules as a whole, and an index may not hold what they filter by.
     filters = () if request.hydrate and plan.codec.keeps is not None else added.filters
-    return replace(request, conditions=request.conditions + added.terms, filters=request.filters + filters)
+    return replace(
+        request,
+        conditions=request.conditions + added.terms,
+        filters=request.filters + filters,
+        within=request.within + added.within,
+    )
 
 
 def _blamed(plan: ModelRequests, who: str, refusal: ValidationError) -> ValidationError:

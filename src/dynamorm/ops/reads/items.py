@@ -117,6 +117,8 @@ def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, A
 
         return key_conditions.key_from_parts(plan, key, parts)
     wanted = schema.key.fields
+    if plan.given:
+        parts = {**{name: value for name, value in plan.given.items() if name in wanted}, **parts}
     if key or set(parts) != set(wanted):
         strange_name = next((name for name in parts if name not in wanted), None)
         hint = (

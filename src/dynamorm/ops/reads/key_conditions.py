@@ -32,6 +32,7 @@ def key_from_parts(plan: ModelRequests, key: tuple[Any, ...], parts: dict[str, A
     schema = codec.schema
     assert schema.key is not None  # a plan is made only for a model with a key
     left = set(parts)
+    parts = {**plan.given, **parts}
     values: list[Any] = []
     for name in schema.key.fields:
         computed = codec.composites.get(name)

@@ -12,7 +12,7 @@ from dynamorm.codec.composites import in_scope_of
 from dynamorm.codec.replies.checked import Looks, StoredItem, with_rules
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
-from dynamorm.errors import ConfigError, MalformedResponse, PluginError, ValidationError
+from dynamorm.errors import ConfigError, DynamORMError, MalformedResponse, PluginError, ValidationError
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.moment_checks import check_moment, check_names, given
@@ -27,20 +27,33 @@ if TYPE_CHECKING:
 class ReadDraft:
     """A query, scan or count before it is planned, for rules to add to. ``scope`` is that of the view.
 
+    ``conditions`` are the caller's own.
+
     Example: ``draft.filter(Payment.deleted_at.not_exists())``
     """
 
-    __slots__ = ("filters", "model", "scope", "terms")
+    __slots__ = ("conditions", "filters", "model", "refusal", "scope", "terms", "within")
 
-    def __init__(self, model: type[Any], scope: Mapping[str, str]) -> None:
+    def __init__(self, model: type[Any], scope: Mapping[str, str], conditions: tuple[Condition, ...] = ()) -> None:
         self.model: type[Any] = model
         self.scope: Mapping[str, str] = scope
+        self.conditions: tuple[Condition, ...] = conditions
         self.terms: tuple[Condition, ...] = ()
         self.filters: tuple[Condition, ...] = ()
+        self.within: tuple[Condition, ...] = ()
+        self.refusal: DynamORMError | None = None
 
     def where(self, condition: Condition) -> None:
         """Read only what this is true of; it may become a part of the key condition."""
         self.terms += (_condition(condition),)
+
+    def in_partition(self, condition: Condition, refusal: DynamORMError) -> None:
+        """Let one of the ``conditions``, or what `where` was given, be a part of the partition key of what is read.
+
+        Or else the whole key of the table must be given. Otherwise ``refusal`` is raised; a scan always is refused.
+        """
+        self.within += (_condition(condition),)
+        self.refusal = refusal
 
     def filter(self, condition: Condition) -> None:
         """Leave out, in the service, what this is not true of."""
@@ -89,24 +102,28 @@ class ReadRules:
         if any(rule.attributes is None for rule in checking):
             self._needs = None
         self._by_key = any(rule.attributes == () for rule in checking)
+        self._hides = any(rule.hides for rule in checking) or family is not None
 
     def codec(self, codec: ModelCodec) -> ModelCodec:
         """The codec whose readers keep the rules."""
         if not self._is_checking:
             return codec
-        return with_rules(codec, self._keeps, self._needs, self._keeps_key if self._by_key else None)
+        ruled = with_rules(codec, self._keeps, self._needs, self._keeps_key if self._by_key else None)
+        if self._hides:
+            ruled.absent = self._is_absent
+        return ruled
 
-    def contributed(self) -> ReadDraft:
-        """What the rules add to a read."""
-        draft = ReadDraft(self._model, self._scope)
+    def contributed(self, conditions: tuple[Condition, ...]) -> ReadDraft:
+        """What the rules add to a read with these conditions of the caller's."""
+        draft = ReadDraft(self._model, self._scope, conditions)
         for rule in self._contributing:
             _contribute(rule, draft)
         return draft
 
-    def contributed_by_each(self) -> Iterator[tuple[str, ReadDraft]]:
+    def contributed_by_each(self, conditions: tuple[Condition, ...]) -> Iterator[tuple[str, ReadDraft]]:
         """What each rule adds, with its name: to tell which one is to blame."""
         for rule in self._contributing:
-            draft = ReadDraft(self._model, self._scope)
+            draft = ReadDraft(self._model, self._scope, conditions)
             _contribute(rule, draft)
             yield type(rule).__name__, draft
 
@@ -145,6 +162,19 @@ class ReadRules:
             if rule.attributes == () and (verdict := rule.check(item.seen_by(looks), self._scope)) is not True:
                 return _left_out(rule, verdict)
         return True
+
+    def check_record(self, cls: type[Any], raw: bytes) -> None:
+        """Let the rules look at an image of a stream's record, which somebody has given. Raises what refuses it."""
+        for rule, looks in self._rules(cls):
+            rule.check_record(StoredItem(cls, raw).seen_by(looks), self._scope)
+
+    def _is_absent(self, raw: bytes) -> bool:
+        """Whether a rule that hides what it leaves out does so with a stored item."""
+        item = StoredItem(self._class_of(read_object(raw)), raw)
+        return any(
+            rule.hides and overrides(rule, "check") and rule.check(item.seen_by(looks), self._scope) is False
+            for rule, looks in self._rules(item.model)
+        )
 
     def prepare(self, body: bytes) -> Flow[None]:
         """Let the rules prepare for the items of a reply, before any of them is decoded."""
@@ -209,7 +239,12 @@ def overrides(rule: Any, moment: str) -> bool:
     return own(rule, moment, ReadRule) is not None
 
 
-_MOMENTS: Final = {"contribute": ("draft",), "check": ("item", "scope"), "prepare": ("items", "scope")}
+_MOMENTS: Final = {
+    "contribute": ("draft",),
+    "check": ("item", "scope"),
+    "prepare": ("items", "scope"),
+    "check_record": ("item", "scope"),
+}
 
 
 def check_read_rules(rules: Iterable[Any], codec: ModelCodec) -> None:
@@ -228,8 +263,9 @@ def check_read_rules(rules: Iterable[Any], codec: ModelCodec) -> None:
         ):
             raise ConfigError(f"attributes of {name} are the stored names that check() looks at: a tuple of texts")
         _check_stored_names(names or (), codec, name)
-        if rule.filters_all.__class__ is not bool:
-            raise ConfigError(f"filters_all of {name} is True or False, not {given(rule.filters_all)}")
+        for flag in ("filters_all", "hides"):
+            if getattr(rule, flag).__class__ is not bool:
+                raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
         for moment, generator in (("contribute", False), ("check", False), ("prepare", True)):
             if not overrides(rule, moment):
                 continue

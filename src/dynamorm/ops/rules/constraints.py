@@ -5,11 +5,12 @@ from __future__ import annotations
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from dynamorm.errors import ModelError, ValidationError
+from dynamorm.schema.composite import END, escape
 from dynamorm.schema.schema import Field, Unique
 
 if TYPE_CHECKING:
@@ -19,16 +20,27 @@ Wires = Mapping[str, dict[str, Any] | None]
 """Wire values by stored name; None or nothing for what is not stored."""
 
 
+WITHIN: Final = "T#"
+"""What stands before the value that a unique attribute is unique within."""
+
+
 class Constraint(Struct, frozen=True, eq=False):
-    """One unique attribute, or several that are unique together. ``title`` is stored as part of the guards' keys."""
+    """One unique attribute, or several that are unique together. ``title`` is stored as part of the guards' keys.
+
+    ``within`` is the field, first of the ``fields``, for each value of which the others are unique.
+    """
 
     title: str
     name: str
     fields: tuple[Field, ...]
     guards: type | None = None
+    within: Field | None = None
 
     def value(self, wires: Wires) -> str | None:
-        """The hash of the constrained values, None when one is missing: it is then not guarded."""
+        """The hash of the constrained values, None when one is missing: it is then not guarded.
+
+        Before it stands what it is unique within: ``T#t1#`` and the hash.
+        """
         parts = []
         for field in self.fields:
             wire = wires.get(field.stored)
@@ -41,7 +53,12 @@ class Constraint(Struct, frozen=True, eq=False):
                     f"{field.owner}.{field.name} holds text that is not valid Unicode", field=field.name
                 )
             parts.append(b"%d:" % len(text) + text)
-        return urlsafe_b64encode(sha256(b"".join(parts)).digest()).decode().rstrip("=")
+        digest = urlsafe_b64encode(sha256(b"".join(parts)).digest()).decode().rstrip("=")
+        if self.within is None:
+            return digest
+        place = wires[self.within.stored]
+        assert place is not None  # or there would be no parts
+        return f"{WITHIN}{escape(place['S'])}{END}{digest}"
 
 
 def _bytes_of(text: str) -> bytes | None:
@@ -68,7 +85,14 @@ def constraints(plan: ModelRequests) -> tuple[Constraint, ...]:
         name = option.name or field.name
         groups.setdefault(name, []).append(field)
         options.setdefault(name, option)
-    return tuple(
-        Constraint(f"{fields[0].owner}#{name}", name, tuple(fields), options[name].guards)
-        for name, fields in groups.items()
-    )
+    return tuple(_constraint(plan, name, fields, options[name]) for name, fields in groups.items())
+
+
+def _constraint(plan: ModelRequests, name: str, fields: list[Field], option: Unique) -> Constraint:
+    title = f"{fields[0].owner}#{name}"
+    if option.within is None:
+        return Constraint(title, name, tuple(fields), option.guards)
+    within = plan.codec.schema.fields[option.within]
+    if plan.codec.plans[within.name].shape.tag != "S":
+        raise ModelError(f"{within.owner}.{within.name}: what others are unique within is stored as text")
+    return Constraint(title, name, (within, *(field for field in fields if field is not within)), option.guards, within)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.codec.composites import scope_in_keys
 from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_guard_key, number_wire, text_wire
 from dynamorm.codec.strict import dumps, read_object
+from dynamorm.codec.types.document import bytes_of
 from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Location, Update, Wire
@@ -27,7 +28,7 @@ from dynamorm.plugin import WriteRule
 from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import Field
 
-from .constraints import Constraint, Wires, constraints
+from .constraints import WITHIN, Constraint, Wires, constraints
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -68,7 +69,8 @@ class Guards:
 
     def key(self, value: str) -> dict[str, dict[str, Any]]:
         """The wire key of the guard of a value."""
-        texts = (f"{GUARD_PREFIX}{self._scope}{self.constraint.title}#{value}", GUARD_PREFIX)
+        place, end, digest = value.rpartition("#")
+        texts = (f"{GUARD_PREFIX}{self._scope}{place}{end}{self.constraint.title}#{digest}", GUARD_PREFIX)
         return {
             name: _WIRES[kind](text) for name, kind, text in zip(self.plan.key_names, self.types, texts, strict=False)
         }
@@ -174,11 +176,23 @@ class Guards:
 
     def made(self, item: dict[str, Any]) -> bool:
         """Whether a stored item is a guard of this constraint."""
-        return is_guard_key(item.get(self.plan.partition.stored), f"{self.constraint.title}#")
+        key, title = item.get(self.plan.partition.stored), f"{self.constraint.title}#"
+        # One from before the attribute was unique within another one is of this constraint, too.
+        return is_guard_key(key, title) or (self.constraint.within is not None and _is_within(key, title))
 
     def is_for(self, item: dict[str, Any], value: str) -> bool:
         """Whether a guard of this constraint is that of the value."""
         return all(item.get(name) == wire for name, wire in self.key(value).items())
+
+
+def _is_within(key: dict[str, Any] | None, title: str) -> bool:
+    """Whether the value of a partition key is that of a guard within something, of the constraint of this title."""
+    start = GUARD_PREFIX + WITHIN
+    if not is_guard_key(key, WITHIN):
+        return False
+    assert key is not None  # or it would be no guard's
+    text = bytes_of(key["B"]).decode() if "B" in key else key["S"]
+    return bool(text[len(start) :].partition("#")[2].startswith(title))
 
 
 def moves(context: Context, plan: ModelRequests, key: bytes, old: Wires, new: Wires) -> tuple[Write, ...]:

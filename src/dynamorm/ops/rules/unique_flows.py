@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
     """The object with these unique values, or None. Two consistent reads."""
     plan = context.plan(model)
+    values = {**plan.given, **values}
     constraint = _asked(plan, values)
     wires: dict[str, Any] = {}
     for field in constraint.fields:
@@ -46,7 +47,8 @@ def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
 def _asked(plan: ModelRequests, values: dict[str, Any]) -> Constraint:
     constraints: tuple[Constraint, ...] = plan.uniques
     for constraint in constraints:
-        if {field.name for field in constraint.fields} == values.keys():
+        wanted = {field.name for field in constraint.fields}
+        if values.keys() >= wanted >= values.keys() - plan.given.keys():
             return constraint
     name = plan.codec.schema.name
     declared = "; ".join(", ".join(field.name for field in constraint.fields) for constraint in plan.uniques)

@@ -146,6 +146,9 @@ def _defaults(plan: ModelRequests, skipped: set[str], lacking: list[Field]) -> W
     for field_plan in codec.record.plans:
         if field_plan.stored in skipped:
             continue
+        if field_plan.name in plan.given:
+            wires[field_plan.stored] = codec.encode_field(field_plan.name, plan.given[field_plan.name]) or {}
+            continue
         make = field_plan.missing()
         if make is None:
             lacking.append(field_plan.field)

@@ -104,6 +104,9 @@ def _all(
         done += len(wave)
         if progress is not None:
             told(progress, done)
+        if stream and any(error_ends(entry.error) for entry in wave):
+            result.unread = True
+            break
         if load.stopped is not None and stream:
             # Whatever is left is refused too: an endless stream must not be read to its end for that.
             if (more := next(entries, None)) is not None:
@@ -209,6 +212,13 @@ def _put_entries(context: Context, puts: Iterable[Any], removed: dict[Any, Entry
         if strict:
             raise wrong
         yield Entry.refused(obj, wrong)
+        if error_ends(wrong):
+            return
+
+
+def error_ends(error: Any) -> bool:
+    """Whether nothing of a stream is read any more behind an object that failed with this error."""
+    return isinstance(error, DynamORMError) and error.ends_stream
 
 
 class Share:

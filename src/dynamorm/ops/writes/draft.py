@@ -17,7 +17,7 @@ from dynamorm.expressions.compile import Placeholders, check_paths, condition_te
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
 
-from .handed import built, check_pins, settable
+from .handed import Prepared, built, check_pins, settable
 from .rules import gave, replacing
 from .version_check import OLD_ON_FAILURE, VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Write
@@ -137,15 +137,26 @@ class WriteDraft:
             said["ExpressionAttributeValues"] = self.places.values
         return said
 
-    def require(self, condition: Condition, *, lasting: bool = False) -> None:
+    def require(self, condition: Condition | Prepared, *, lasting: bool = False) -> None:
         """Let the write happen only where the condition holds. ``lasting``: it still holds when this write was applied."""
-        self.terms.append(f"({condition_text(condition, self.places, self.plan.operand)})")
+        if isinstance(condition, Prepared):
+            self.terms.append(condition.text(self.places))
+        else:
+            self.terms.append(f"({condition_text(condition, self.places, self.plan.operand)})")
         if not lasting:
             self.repeatable = False
         if condition is not self.condition:
             rule = type(self.rule)
             ours = self.rule is None or rule.__module__.partition(".")[0] == "dynamorm"
             self._demanded = (*self._demanded, "" if ours else rule.__name__)
+
+    def prepared(self, condition: Condition) -> Prepared:
+        """A condition whose text is made once, for a rule that requires the same one of every write of the model.
+
+        Example: ``self.open = self.open or draft.prepared(Payment.closed == False)``
+        """
+        places = Placeholders()
+        return Prepared(condition_text(condition, places, self.plan.operand), places)
 
     def set(self, name: str, value: Any) -> None:
         """Store this value of a field (by its name in the class), and give it to the object once it is stored.

@@ -20,7 +20,7 @@ from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, OutOfBounds
 from dynamorm.expressions.tree import Location, Part, Update
 from dynamorm.schema.schema import Field
 
-from .write import Write, read_back
+from .write import Write, as_shown, read_back
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -142,6 +142,7 @@ def in_other_form(context: Context, write: Write) -> Flow[Write | None]:
         raw = yield from context.call(read_back(write.plan, write.key, purpose="guard"))
     except DynamORMError:
         return None  # what refused the write says more
+    raw = as_shown(write.plan, raw)
     try:
         other: Write = forms.build(states=states_of(forms.updates, raw))
     except OutOfBounds as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,11 +13,29 @@ from dynamorm.models.declare import did_you_mean
 from .write import NOT_READ, MustFetch, MustRead, Write
 
 if TYPE_CHECKING:
+    from dynamorm.expressions.compile import Placeholders
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.schema.schema import Field
 
     from .draft import WriteDraft
+
+
+class Prepared:
+    """A condition whose text is made, but for the placeholders."""
+
+    __slots__ = ("_names", "_template", "_values")
+
+    def __init__(self, text: str, places: Placeholders) -> None:
+        names, values = list(places.names), list(places.values)
+        at = {place: f"{{{number}}}" for number, place in enumerate((*names, *values))}
+        self._template = f"({re.sub('[#:][nv][0-9]+', lambda match: at[match[0]], text)})"
+        self._names = tuple(places.names.values())
+        self._values = tuple(places.values.values())
+
+    def text(self, places: Placeholders) -> str:
+        """The text in a request with these placeholders."""
+        return self._template.format(*map(places.name, self._names), *map(places.value, self._values))
 
 
 _LED: Final = "_is_led"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import expect_empty, holds_nothing
 from dynamorm.effects import Flow
-from dynamorm.errors import ConditionFailed, MalformedResponse, OutcomeUnknown, ValidationError
+from dynamorm.errors import ConditionFailed, MalformedResponse, Outcome, OutcomeUnknown, ValidationError
 from dynamorm.ops.calls.attempts import in_doubt
 from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.ops.reads.preparing import prepare_each
@@ -117,7 +117,8 @@ def _read_new(write: Write, reply: bytes) -> Any:
     except MalformedResponse:
         raise
     except Exception as error:  # it does not fit the model, and is stored all the same
-        after(error)
+        if vars(error).get("outcome") is not Outcome.UNKNOWN:  # unless it is another item, so that nobody can tell
+            after(error)
         raise
     if fresh is None:  # an update always leaves an item: this answer is not to what was asked
         raise MalformedResponse("the answer lacks the attributes that were asked for")

@@ -13,7 +13,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, DuplicateKey, Outcome
 from dynamorm.ops.requests import ModelRequests
 
-from .write import NOT_READ, MustRead, Write, read_back
+from .write import NOT_READ, MustRead, Write, as_shown, read_back
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -56,7 +56,7 @@ def _while_unchanged(
     """
     context = context.bounded()
     if write is None:
-        raw = yield from context.call(read_back(plan, key, purpose="guard"))
+        raw = as_shown(plan, (yield from context.call(read_back(plan, key, purpose="guard"))))
     for tried in range(TRIES):
         try:
             return (yield from send(context, build(stored=raw) if write is None else write))
@@ -65,7 +65,7 @@ def _while_unchanged(
         except ConditionFailed as error:
             if error.outcome is not Outcome.NOT_APPLIED:
                 raise
-            stored = yield from context.call(read_back(plan, key, purpose="guard"))
+            stored = as_shown(plan, (yield from context.call(read_back(plan, key, purpose="guard"))))
             if tried == TRIES - 1 or _same(plan, stored, raw):
                 raise  # what is relied on is as it was, so it was the caller's condition
             raw, write = stored, None

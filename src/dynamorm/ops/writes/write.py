@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from dynamorm.codec.address import is_of
-from dynamorm.codec.library_attributes import item_of
+from dynamorm.codec.library_attributes import is_guard_key, item_of
 from dynamorm.codec.strict import read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import (
@@ -241,7 +241,29 @@ def explain_refusal(write: Write, tell: Tell) -> None:
 
 def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:
     """The error for a write whose condition does not hold; ``raw`` is the JSON of what is stored, when it came."""
+    absent = write.plan.codec.absent
+    if raw is not None and absent is not None and _is_item(write) and absent(raw):
+        return _told_as_absent(write, info)
     return _plain_refusal(write, raw, info) if write.refused_as is None else write.refused_as(raw, info)
+
+
+def as_shown(plan: ModelRequests, raw: bytes | None) -> bytes | None:
+    """A stored item that a write is made of; None for one that counts as not there, of which nothing may be told."""
+    absent = plan.codec.absent
+    return None if raw is None or (absent is not None and absent(raw)) else raw
+
+
+def _is_item(write: Write) -> bool:
+    """Whether a write is of an item of the model, and not of a guard that is kept beside its items."""
+    return not is_guard_key(read_object(write.key).get(write.plan.key_names[0]))
+
+
+def _told_as_absent(write: Write, info: dict[str, Any]) -> DynamORMError:
+    """The error of a write that met an item which counts as not there: it tells nothing of it but that the key is taken."""
+    name = write.plan.codec.schema.name
+    if write.kind == "Put":
+        return AlreadyExists(f"a {name} with this key exists already", **info)
+    return MissingItem(f"no {name} is stored under this key", **info)
 
 
 def _plain_refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:

@@ -1,0 +1,140 @@
+"""The codec of a model in a view: keys and objects pass by what the plugins say of the view's scope.
+
+It is a copy of the plain one, so that no verb can pass the rule by. It must not know what scopes mean.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from .keys import StoredKey
+from .strict import dumps, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dynamorm.plugin import ScopeRule
+
+    from .codec import ModelCodec
+
+
+def in_view(codec: ModelCodec, rule: ScopeRule) -> ModelCodec:
+    """The codec whose keys and objects are those of a view."""
+    other = copy(codec)
+    other.careful = copy(codec.careful)
+    other.careful._codec = other  # noqa: SLF001 - one unit with its codec
+    other.partials = {}
+    other.keyed = other
+    key_json, key_of, encode = codec.key_json, codec.key_of, codec.encode
+    if type(rule).partition is not _rules().partition:
+        placed = _Placed(codec, rule)
+        key_json, key_of, encode = placed.key_json, placed.key_of, placed.encode
+        other.encode_operand = placed.operand(codec.encode_operand)  # type: ignore[method-assign] # of this copy
+        other.normal_operand = placed.operand(codec.normal_operand)  # type: ignore[method-assign] # as above
+    other.key_json = _completed(codec, rule, _checked(key_json, rule))
+    other.encode_key = _checked(codec.encode_key, rule)
+    other.key_of = _checked(_of_complete(key_of, rule), rule)
+    other.encode = _of_complete(encode, rule)
+    other.decode = _answered(codec.decode, rule)  # type: ignore[method-assign] # of this copy
+    other.read_attributes = _answered(codec.read_attributes, rule)
+    return other
+
+
+class _Placed:
+    """What makes keys of a model whose partition key is stored as the rule says."""
+
+    def __init__(self, codec: ModelCodec, rule: ScopeRule) -> None:
+        self._codec = codec
+        self._rule = rule
+        self._key_of = codec.key_of
+        self._encode = codec.encode
+        self._partition = codec.keys.fields[0]
+
+    def _stored(self, wire: dict[str, Any], obj: Any) -> dict[str, Any]:
+        return {"S": self._rule.partition(wire["S"], obj)} if "S" in wire else wire
+
+    def _in_place(self, key: bytes, obj: Any) -> bytes:
+        wires = read_object(key)
+        wires[self._partition.stored] = self._stored(wires[self._partition.stored], obj)
+        return dumps(wires)
+
+    def key_json(self, values: tuple[Any, ...]) -> bytes:
+        """The key of values; a stored one is as it is."""
+        key = self._codec.keys.json(values)
+        return key if values[0].__class__ is StoredKey else self._in_place(key, None)
+
+    def key_of(self, obj: Any) -> bytes:
+        """The key of an object; a loaded one has that under which it is stored."""
+        key = self._key_of(obj)
+        return key if self._codec.loaded(obj) is not None else self._in_place(key, obj)
+
+    def encode(self, obj: Any) -> dict[str, Any]:
+        """The wire item of an object."""
+        item, stored = self._encode(obj), self._partition.stored
+        item[stored] = self._stored(item[stored], obj)
+        return item
+
+    def operand(self, encode: Callable[..., dict[str, Any] | None]) -> Callable[..., dict[str, Any] | None]:
+        """``encode_operand`` for conditions on the partition key."""
+        name = self._partition.name
+
+        def operand(parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
+            wire = encode(parts, value, what)
+            return self._stored(wire, None) if wire is not None and parts[0].name == name else wire
+
+        return operand
+
+
+def _rules() -> type[ScopeRule]:
+    from dynamorm.plugin import ScopeRule  # only where there is one
+
+    return ScopeRule
+
+
+def _checked(make: Callable[..., bytes], rule: ScopeRule) -> Callable[..., bytes]:
+    check_key = rule.check_key
+
+    def made(*args: Any) -> bytes:
+        key = make(*args)
+        check_key(key)
+        return key
+
+    return made
+
+
+def _completed(codec: ModelCodec, rule: ScopeRule, key_json: Callable[..., bytes]) -> Callable[..., bytes]:
+    """``key_json`` which gives the partition key, where that is a value of the view, and the caller has left it out."""
+    fields = codec.keys.fields
+    if not fields or fields[0].name not in rule.values:
+        return key_json
+    first, wanted = rule.values[fields[0].name], len(fields)
+
+    def completed(values: tuple[Any, ...]) -> bytes:
+        if len(values) == wanted - 1 and not (values and values[0].__class__ is StoredKey):
+            values = (first, *values)
+        return key_json(values)
+
+    return completed
+
+
+def _of_complete(make: Callable[[Any], Any], rule: ScopeRule) -> Callable[[Any], Any]:
+    complete = rule.complete
+
+    def made(obj: Any) -> Any:
+        complete(obj)
+        return make(obj)
+
+    return made
+
+
+def _answered(read: Callable[..., Any], rule: ScopeRule) -> Callable[..., Any]:
+    check = rule.check_answer
+
+    def answered(*args: Any) -> Any:
+        obj = read(*args)
+        if obj is not None:
+            check(obj)
+        return obj
+
+    return answered

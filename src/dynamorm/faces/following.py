@@ -1,0 +1,150 @@
+"""Faces of a database whose plugins have something to say of scopes: in which one a verb is, and what a view may not do.
+
+A face becomes one of these when such a plugin is registered, so that no other face asks anything. Every verb, query,
+transaction, batcher and stream takes its session from the face when it is called or made, and so its scope.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.errors import ValidationError
+from dynamorm.session import named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dynamorm.session import Session
+
+LONGEST_SCOPE: Final = 256
+"""Characters of a value of a scope: it becomes a part of keys, which have at most 1,024 bytes.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+MOST: Final = 256
+"""Scopes whose sessions are kept."""
+
+
+def follow(face: Any) -> None:
+    """Let a face ask the plugins of its database."""
+    kind = type(face)
+    if not issubclass(kind, Following):
+        face.__class__ = _OF.get(kind) or _OF.setdefault(kind, _following(kind))
+
+
+_OF: Final[dict[type[Any], type[Any]]] = {}
+
+
+def _following(face: type[Any]) -> type[Any]:
+    metaclass: Any = type(face)
+    made: type[Any] = metaclass(
+        face.__name__, (Following, face), {"__doc__": face.__doc__, "__module__": face.__module__}
+    )
+    return made
+
+
+class Following:
+    """Stands before the class of a face."""
+
+    @property
+    def _session(self) -> Session:
+        session: Session = self.__dict__["_session"]
+        return in_scope(session)
+
+    @_session.setter
+    def _session(self, session: Session) -> None:
+        self.__dict__["_session"] = session
+
+    @property
+    def tables(self) -> Any:
+        """See `dynamorm.DB.tables`."""
+        session = self._session
+        _administer(session, "tables")
+        plain: Any = object.__new__(type(self).__mro__[2])  # the face that this class stands before
+        plain.__dict__.update(self.__dict__, _session=session.unbound())
+        return plain.tables
+
+    def stream(self, *args: Any, **options: Any) -> Any:
+        """See `dynamorm.DB.stream`."""
+        _administer(self._session, "stream")
+        face: Any = super()
+        return face.stream(*args, **options)
+
+    def partiql(self, *args: Any, **options: Any) -> Any:
+        """See `dynamorm.DB.partiql`."""
+        _administer(self._session, "partiql")
+        face: Any = super()
+        return face.partiql(*args, **options)
+
+    def partiql_transaction(self, *args: Any, **options: Any) -> Any:
+        """See `dynamorm.DB.partiql_transaction`."""
+        _administer(self._session, "partiql")
+        face: Any = super()
+        return face.partiql_transaction(*args, **options)
+
+    def repair_unique(self, *args: Any, **options: Any) -> Any:
+        """See `dynamorm.DB.repair_unique`."""
+        _administer(self._session, "repair_unique")
+        face: Any = super()
+        return face.repair_unique(*args, **options)
+
+
+def _administer(session: Session, what: str) -> None:
+    for _, administered in named(session.plugins, "administered"):
+        administered(what, session.scope)
+
+
+def in_scope(session: Session) -> Session:
+    """The session of a verb that is called on this one."""
+    entries: dict[str, str] | None = None
+    scope = session.scope
+    for scope_of in session.scopers:
+        given = scope_of(scope)
+        if given is not None:
+            entries = dict(given) if entries is None else {**entries, **given}
+    return session if entries is None else _with(session, entries)
+
+
+def _with(session: Session, entries: dict[str, str]) -> Session:
+    """The session with these entries in its scope, made once."""
+    key = frozenset(entries.items())
+    found = session.followed.get(key)
+    if found is None:
+        made = session.scoped(checked_scope(session.scope, MappingProxyType(entries)))
+        if len(session.followed) >= MOST or not session.followed:
+            session.followed = {}
+        found = session.followed[key] = made
+    return found
+
+
+def scope_of_view(session: Session, scope: Mapping[str, Any]) -> Mapping[str, str]:
+    """The scope of a view that is made, as plugins let it be. Raises: ValidationError; and what refuses the view."""
+    for _, viewed in named(session.plugins, "viewed"):
+        scope = scope if (given := viewed(session.scope, scope)) is None else given
+    return checked_scope(session.scope, scope)
+
+
+def checked_scope(before: Mapping[str, str], scope: Mapping[str, Any]) -> Mapping[str, str]:
+    """The scope of a view of a view. Raises: ValidationError for a value that is no text, and for one that is changed."""
+    if not scope:
+        raise ValidationError("a view has a scope: db.view(tenant=...)", field="scope")
+    exact: dict[str, str] = {}
+    for name, value in scope.items():
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_SCOPE:
+            raise ValidationError(
+                f"{name} of a view is a text of 1 to {LONGEST_SCOPE} characters, not"
+                f" {f'one of {len(value)}' if isinstance(value, str) else type(value).__name__}",
+                field=name,
+            )
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValidationError(f"{name} of a view is text that is not valid Unicode", field=name) from None
+        exact[name] = str.__str__(value)  # and not of a class of its own, which may show itself in another way
+        if before.get(name, exact[name]) != exact[name]:
+            raise ValidationError(
+                f"this view has another {name} already: make the view of the database itself", field=name
+            )
+    return MappingProxyType({**before, **exact})

@@ -1,0 +1,181 @@
+"""`Tenancy`, the plugin: it joins views, models and verbs, and knows nothing of other plugins."""
+
+from __future__ import annotations
+
+import warnings
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from msgspec.structs import replace
+
+from dynamorm import Unique
+from dynamorm.errors import InvalidTenant, TenantError, TenantMismatch, TenantRequired
+from dynamorm.log import logger
+
+from .binding import OfAll, OfTenant, PutBefore, PutBeforeOfAll
+from .option import Tenant, checked_id
+from .placing import Placing, placed, unprefixed
+from .rules import ALL, TENANT, TenantReads, TenantWrites
+from .scopes import current
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dynamorm.plugin import ReadRule, ScopeRule, WriteRule
+    from dynamorm.schema.schema import Field, Schema
+
+_WARNED: Final[WeakSet[type[Any]]] = WeakSet()
+"""The classes that a warning was given about."""
+
+_ADMINISTRATION: Final = {
+    "tables": "tables are of all tenants",
+    "stream": "a stream is of all tenants",
+    "partiql": "a PartiQL statement is bound to no tenant",
+    "repair_unique": "a table is repaired for all tenants",
+}
+
+
+class _Known:
+    """What was found out of one model."""
+
+    def __init__(self, placing: Placing) -> None:
+        self.placing = placing
+        self.writes = TenantWrites(placing)
+        self.reads = TenantReads(placing)
+
+
+class Tenancy:
+    """Keeps the tenants of models with a `Tenant` field apart; registered by `DB.enable_multi_tenancy`, or `DB.use`.
+
+    Example: ``db.use(Tenancy())``
+    """
+
+    name: str = "tenancy"
+    options: tuple[type[Any], ...] = (Tenant,)
+    reads_nothing: bool = True
+
+    def __init__(self) -> None:
+        self._models: dict[type[Any], _Known | None] = {}
+
+    # ----------------------------------------------------------------------------------------------------------- models
+
+    def model(self, schema: Schema) -> Schema:
+        """Look at a model, and let its unique attributes be so within a tenant. Raises: ModelError."""
+        placing = placed(schema)
+        if placing is None:
+            return schema
+        if not placing.keyed and schema.model not in _WARNED:
+            _WARNED.add(schema.model)
+            warnings.warn(
+                f"the partition key of {schema.name} does not begin with its tenant, so that tenants share its keys: one that is"
+                f" taken is told by AlreadyExists. Begin it with the tenant, composite({placing.field.name!r}, ...)",
+                stacklevel=2,
+            )
+        fields = {name: _within(field, placing.field.name) for name, field in schema.fields.items()}
+        return replace(schema, fields=fields)
+
+    def field(self, schema: Schema, field: Field) -> Any:
+        """Let a key be read without the tenant that was put before it."""
+        if field.role != "partition":
+            return None
+        placing = placed(schema)
+        return (_as_it_is, unprefixed) if placing is not None and placing.prefixed else None
+
+    def write_rule(self, schema: Schema) -> WriteRule | None:
+        """The rule for writes of a model of tenants."""
+        known = self._known(schema)
+        return None if known is None else known.writes
+
+    def read_rule(self, schema: Schema) -> ReadRule | None:
+        """The rule for what is read of a model of tenants."""
+        known = self._known(schema)
+        return None if known is None else known.reads
+
+    def scope_rule(self, schema: Schema, scope: Mapping[str, str]) -> ScopeRule | None:
+        """What a view is to a model of tenants. Raises: TenantRequired without a tenant."""
+        known = self._known(schema)
+        if known is None:
+            return None
+        placing = known.placing
+        if TENANT in scope:
+            return (PutBefore if placing.prefixed else OfTenant)(placing, checked_id(scope[TENANT]))
+        if ALL in scope:
+            return (PutBeforeOfAll if placing.prefixed else OfAll)(placing)
+        raise TenantRequired(
+            f"{schema.name} is a model of tenants, and nothing says which one is served: use db.with_tenant(...), or"
+            " dynamorm.tenant_scope(...) around the call"
+        )
+
+    def _known(self, schema: Schema) -> _Known | None:
+        try:
+            return self._models[schema.model]
+        except KeyError:
+            placing = placed(schema)
+            known = self._models[schema.model] = None if placing is None else _Known(placing)
+            return known
+
+    # ------------------------------------------------------------------------------------------------------------ views
+
+    def viewed(self, before: Mapping[str, str], scope: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Look at a view that is made. Raises: TenantError for one that widens another, InvalidTenant."""
+        if ALL in scope:
+            self._widened(before, scope[ALL])
+        if TENANT not in scope:
+            return None
+        tenant = checked_id(scope[TENANT])
+        if before.get(TENANT, tenant) != tenant:
+            raise TenantMismatch("this view is of another tenant already: make the view of the database itself")
+        if ALL in before or ALL in scope:
+            raise TenantError("a view of all tenants is none of one: make the view of the database itself")
+        return {**scope, TENANT: tenant}
+
+    @staticmethod
+    def _widened(before: Mapping[str, str], reason: Any) -> None:
+        if TENANT in before:
+            raise TenantError("a view of one tenant never becomes one of all: use the database itself")
+        if not isinstance(reason, str) or not reason.strip():
+            raise InvalidTenant(
+                'all tenants are asked for with a reason, for the log: db.all_tenants(reason="monthly report")',
+                field="reason",
+            )
+        logger.warning("all tenants may be read and written now, for this reason: %s", _in_one_line(reason))
+
+    def scope_of(self, scope: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The tenant of the block that a verb is called in. Raises: TenantMismatch where the view is of another one."""
+        block = current()
+        if block is None:
+            return None
+        tenant = scope.get(TENANT)
+        if tenant is None and ALL not in scope:
+            return block.entries
+        if tenant != block.tenant:
+            raise TenantMismatch(
+                "a view is used inside the tenant_scope of another tenant than its own: leave the block, or use the database"
+                " itself inside"
+            )
+        return None
+
+    def administered(self, what: str, scope: Mapping[str, str]) -> None:
+        """Refuse a view of a tenant what is of whole tables. Raises: TenantError."""
+        if TENANT in scope:
+            raise TenantError(f"{_ADMINISTRATION[what]}: use the database itself, outside of any tenant_scope")
+
+
+def _as_it_is(wire: dict[str, Any]) -> dict[str, Any]:
+    """The stored form of a key, before `ScopeRule.partition` puts the tenant there."""
+    return wire
+
+
+def _within(field: Field, tenant: str) -> Field:
+    """A field whose value is unique within a tenant, where it is unique."""
+    unique = field.option(Unique)
+    if unique is None or unique.across_tenants or unique.within is not None:
+        return field
+    inner = copy(unique)
+    inner.within = tenant
+    return replace(field, options=tuple(inner if option is unique else option for option in field.options))
+
+
+def _in_one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,231 @@
+"""The rules of a model of tenants: conditions of its writes, and what of its items is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from unicodedata import normalize
+
+from msgspec import DecodeError, Struct, defstruct
+from msgspec.json import Decoder
+
+from dynamorm.errors import TenantError, TenantMismatch, TenantRequired
+from dynamorm.plugin import ReadRule, WriteRule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from dynamorm.codec.replies.checked import StoredItem
+    from dynamorm.ops.reads.read_rules import ReadDraft
+    from dynamorm.ops.requests import ModelRequests
+    from dynamorm.ops.writes.draft import WriteDraft
+
+    from .placing import Placing
+
+TENANT: Final = "tenant"
+"""The entry of a view's scope that is its tenant."""
+
+ALL: Final = "all_tenants"
+"""The entry of the scope of a view of all tenants: why it was asked for."""
+
+
+class TenantWrites(WriteRule):
+    """A write is applied to an item of the tenant, or to none.
+
+    Of a keyed model the key says so, which the view has made or looked at; only whose an item is must stay as it is. Where
+    tenants share keys, each write has a condition.
+    """
+
+    in_batches: bool = True
+
+    def __init__(self, placing: Placing) -> None:
+        self._placing = placing
+        self._prepared: dict[tuple[str, bool], Any] = {}
+        # A create needs nothing: no item is stored under its key.
+        self.verbs: tuple[str, ...] = (
+            ("save", "update") if placing.keyed else ("put", "save", "update", "delete", "check")
+        )
+
+    def contribute(self, draft: WriteDraft) -> None:
+        """Add the condition. Raises: TenantMismatch, TenantRequired, TenantError."""
+        tenant = draft.context.scope.get(TENANT)
+        self._check_unchanged(draft, tenant)
+        if self._placing.keyed:
+            return
+        if tenant is None:
+            tenant = self._named(draft)
+        may_be_absent = draft.verb in {"put", "delete"} or draft.upsert
+        draft.require(
+            self._prepared.get((tenant, may_be_absent)) or self._new(draft, tenant, may_be_absent=may_be_absent),
+            lasting=True,
+        )
+
+    def _new(self, draft: WriteDraft, tenant: str, *, may_be_absent: bool) -> Any:
+        own = self._placing.path == tenant
+        prepared = draft.prepared(self._placing.partition_path.not_exists() | own if may_be_absent else own)
+        if len(self._prepared) >= _MOST:
+            self._prepared.clear()
+        self._prepared[tenant, may_be_absent] = prepared
+        return prepared
+
+    def check_batch(self, plan: ModelRequests) -> None:  # noqa: ARG002 - the rule is of one model
+        """Refuse a batch of what has no partition of its own: it has no conditions."""
+        raise TenantMismatch(
+            f"the partition key of {self._placing.name} does not begin with the tenant, and a batch has no conditions, so that"
+            " it could overwrite another tenant's item: use db.put and db.delete, or a transaction"
+        )
+
+    def _check_unchanged(self, draft: WriteDraft, tenant: str | None) -> None:
+        """Refuse to change whose an item is."""
+        field = self._placing.field
+        if draft.verb == "update":
+            for update in draft.updates:  # type: ignore[attr-defined] # of a draft of an update
+                if update.path.name == field.name and not _sets(update, tenant, upsert=draft.upsert):
+                    raise TenantMismatch(
+                        f"{self._placing.name}.{field.name} is the tenant of the item, which never changes"
+                    )
+        elif draft.verb == "save" and field.stored in (draft.changes or ()):  # type: ignore[attr-defined] # of a draft of a save
+            raise TenantMismatch(f"{self._placing.name}.{field.name} is the tenant of the item, which never changes")
+
+    def _named(self, draft: WriteDraft) -> str:
+        """The tenant that a write in a view of all tenants names. Raises: TenantRequired."""
+        if draft.obj is not None:
+            tenant: str = getattr(draft.obj, self._placing.field.name)
+            return tenant
+        if draft.verb == "update":
+            for update in draft.updates:  # type: ignore[attr-defined] # as above
+                if update.path.name == self._placing.field.name:
+                    return str(update.value)
+        if draft.condition is not None:
+            for condition in equal_to((draft.condition,), self._placing.field.name):
+                return str(condition.operands[0])
+        name = self._placing.field.name
+        raise TenantRequired(
+            f"a {draft.verb} by key of a {self._placing.name} in a view of all tenants must say whose it is: give it the"
+            f" condition {self._placing.name}.{name} == ..., or use db.with_tenant(...)"
+        )
+
+
+def _sets(update: Any, tenant: str | None, *, upsert: bool) -> bool:
+    """Whether an update says what holds anyway: the tenant of the view, or of the item that it makes."""
+    if update.kind != "set" or not isinstance(update.value, str):
+        return False
+    return update.value == tenant or (tenant is None and upsert)
+
+
+def _is_field(path: Any, name: str) -> bool:
+    return path is not None and len(path.parts) == 1 and path.field.name == name
+
+
+def equal_to(conditions: Iterable[Any], name: str) -> Iterator[Any]:
+    """Those conditions, of some that all hold, by which a field has one value."""
+    for condition in conditions:
+        if condition.op == "AND":
+            yield from equal_to(condition.operands, name)
+        elif condition.op == "=" and _is_field(getattr(condition, "path", None), name):
+            yield condition
+
+
+class Text(Struct, frozen=True, gc=False):
+    """The stored form of a text; empty where it is another value, or none."""
+
+    S: str = ""
+
+
+NONE: Final = Text()
+
+
+class TenantReads(ReadRule):
+    """Of what is read, only the tenant's own is given."""
+
+    filters_all: bool = True
+
+    def __init__(self, placing: Placing) -> None:
+        self._placing = placing
+        stored = {"key": placing.partition.stored, "tenant": placing.field.stored}
+        names = ["key"] if placing.whole else ["key", "tenant"]
+        looked_at = defstruct(
+            "LookedAt", [(name, Text, NONE) for name in names], rename={name: stored[name] for name in names}, gc=False
+        )
+        self._read: Callable[[bytes], Any] = Decoder(looked_at).decode
+        self._heads: dict[str, tuple[str, str]] = {}
+        self.attributes: tuple[str, ...] | None = (placing.field.stored,)
+        self.hides: bool = not placing.keyed
+
+    def contribute(self, draft: ReadDraft) -> None:
+        """Read a partition of the tenant. Raises: TenantMismatch where the caller asks for another tenant's items."""
+        tenant = draft.scope.get(TENANT)
+        if tenant is None:
+            return
+        placing = self._placing
+        for condition in equal_to(draft.conditions, placing.field.name):
+            value = condition.operands[0]
+            if not isinstance(value, str) or normalize("NFC", value) != tenant:
+                raise TenantMismatch(
+                    f"{placing.name}.{placing.field.name} is another tenant than the one that is served"
+                )
+        own = placing.path == tenant
+        draft.where(own)
+        given = self._key_given(draft, tenant)
+        draft.in_partition(own if given is None else given, self._not_in_partition())
+
+    def _key_given(self, draft: ReadDraft, tenant: str) -> Any:
+        """The caller's condition on a partition key that holds the tenant; None where there is none."""
+        placing = self._placing
+        if not placing.keyed or placing.whole:
+            return None
+        for condition in equal_to(draft.conditions, placing.partition.name):
+            if not placing.prefixed:
+                value = getattr(condition.operands[0], "value", condition.operands[0])
+                text = value.get("S", "") if isinstance(value, dict) else value
+                if not isinstance(text, str) or not placing.is_of(text, placing.head(tenant)):
+                    raise TenantMismatch(f"this key of a {placing.name} is not one of the tenant that is served")
+            return condition
+        return None
+
+    def _not_in_partition(self) -> TenantError:
+        return TenantError(
+            f"a query of a tenant reads partitions of that tenant alone, and no table or index of {self._placing.name} that"
+            f" fits has {self._placing.field.name} in its partition key: query one that has it, such as"
+            f' gsi("by-tenant", partition="{self._placing.field.name}"); a scan is for db.all_tenants(reason=...)'
+        )
+
+    def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
+        """Whether an item is the tenant's. Raises: TenantMismatch where no other can come."""
+        tenant = scope.get(TENANT)
+        if tenant is None:
+            if ALL in scope:
+                return True
+            raise TenantRequired(f"{self._placing.name} is a model of tenants: use db.with_tenant(...)")
+        placing = self._placing
+        try:
+            found = self._read(item.raw)
+        except DecodeError:  # one of them is no text, so it is no tenant's
+            found = None
+        if not placing.keyed:
+            whose = None if found is None else found.tenant.S
+            return whose == tenant
+        if found is not None:
+            head, start = self._heads.get(tenant) or self._new_head(tenant)
+            text = found.key.S
+            # The attribute may be missing: the key says whose it is.
+            if placing.whole:
+                if text == head:
+                    return True
+            elif (text.startswith(start) or text == head) and found.tenant.S in (tenant, ""):
+                return True
+        raise TenantMismatch(f"the answer holds a {placing.name} of another tenant")
+
+    def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> None:
+        """Refuse the record of another tenant's item. Raises: TenantMismatch."""
+        if not self.check(item, scope):
+            raise TenantMismatch(f"the record is of a {self._placing.name} of another tenant")
+
+    def _new_head(self, tenant: str) -> tuple[str, str]:
+        head = self._placing.head(tenant)
+        if len(self._heads) >= _MOST:
+            self._heads.clear()
+        self._heads[tenant] = found = head, f"{head}#"
+        return found
+
+
+_MOST: Final = 4096
