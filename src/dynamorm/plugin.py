@@ -39,14 +39,15 @@ the first call, asks of no request with a token: that stands for the request as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
-from .errors import InvalidUse, ValidationError
+from .errors import InvalidUse
+from .schema.rules import ReadRule, ScopeRule, WriteRule
 from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
@@ -59,12 +60,8 @@ from .wire.reply import ServiceFault, parse_error
 if TYPE_CHECKING:
     from contextvars import Context
 
-    from dynamorm.codec.replies.checked import StoredItem
     from dynamorm.faces.surrounded import Beginning
-    from dynamorm.ops.reads.read_rules import ReadDraft
     from dynamorm.ops.requests import ModelRequests
-    from dynamorm.ops.writes.draft import WriteDraft
-    from dynamorm.ops.writes.write import Write
     from dynamorm.schema.schema import Field, Schema
 
     from .effects import Flow, Reply
@@ -266,127 +263,6 @@ class Plugin:
 
     def on_error(self, ctx: PluginContext, query: Operation, error: BaseException) -> Any:
         """After a verb that failed."""
-
-
-class WriteRule:
-    """A rule for the writes of one model. Subclass it, and override the moments that matter.
-
-    Each write passes by as a `dynamorm.ops.writes.draft.WriteDraft`, alone, in a transaction, and as a part of an increment:
-    more than once where it is built anew, so a rule changes nothing but the draft.
-    ``verbs`` are those in which the rule takes part; an upsert is an update, and so is an increment. ``needs_stored``: a write by key, and a put, must know what is stored
-    (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
-    ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
-    model is refused. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
-    pass by it.
-    """
-
-    verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete", "check")
-    needs_stored: bool = False
-    in_batches: bool = False
-    passive: bool = False
-
-    def transform(self, draft: WriteDraft) -> Write | None:
-        """Change what is to be written, or refuse it, before the key and the version are settled.
-
-        A `Write` that it returns is sent instead: see `WriteDraft.instead`.
-        """
-
-    def contribute(self, draft: WriteDraft) -> object:
-        """Add attributes, conditions or other writes; the key and the version are settled. It returns nothing."""
-
-    def check_batch(self, plan: ModelRequests) -> None:
-        """Refuse a batch where it cannot keep the rule. Raises: ValidationError."""
-        if not self.in_batches:
-            raise ValidationError(
-                f"{type(self).__name__} looks at each write of a {plan.codec.schema.name}, and a batch has no conditions and"
-                " no other writes: use db.create, db.put and db.delete, or a transaction"
-            )
-
-    def relies_on(self, plan: ModelRequests, raw: bytes | None) -> Any:
-        """What the rule takes from a stored item (None: there is none): a write is built anew when that has changed."""
-        del plan
-        return raw
-
-
-class ReadRule:
-    """A rule for what is read of one model. Subclass it, and override the moments that matter.
-
-    ``scope`` is that of the view, empty on a database itself. What a write gives back of its own item is the caller's,
-    and passes by; the item in the error of a refused write does not.
-
-    ``attributes`` are the stored names that `check` looks at besides the key: they are fetched with each read of a part
-    of an item. None: it looks at whole items, and a read of parts is refused.
-    ``filters_all``: what `contribute` adds keeps away, in the service, all that `check` leaves out; then the service may
-    count. Else a count reads the items.
-    ``hides``: what `check` leaves out counts as not there for writes, too. One that is refused for such an item is told as
-    if there were none: `AlreadyExists` of a create or put, else `MissingItem`.
-
-    Example::
-
-        class NotDeleted(ReadRule):
-            attributes = ("deleted_at",)
-            filters_all = True
-
-            def contribute(self, draft):
-                draft.filter(draft.model.deleted_at.not_exists())
-
-            def check(self, item, scope):
-                return item.get("deleted_at") is None
-    """
-
-    attributes: tuple[str, ...] | None = None
-    filters_all: bool = False
-    hides: bool = False
-
-    def contribute(self, draft: ReadDraft) -> object:
-        """Add to a query, a scan or a count, before it is planned. What reads by key is not asked. It returns nothing."""
-
-    def prepare(self, items: Sequence[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
-        """Fetch what decoding these items needs: a flow, run once for each reply that holds items, before they are decoded.
-
-        What it raises is the verb's error. What it fetched must be kept as long as objects of these items are in use, for
-        a save reads again what they were loaded from.
-        """
-        del items, scope
-        yield from ()
-
-    def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
-        """Whether the item is given to the caller; raise to refuse the whole read."""
-        del item, scope
-        return True
-
-    def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> object:
-        """Look at an image of a record that ``streams.decode`` is given; raise to refuse it."""
-
-
-class ScopeRule:
-    """What the scope of a view is to the keys and objects of one model. Subclass it, and override the moments that matter.
-
-    ``values`` are those of fields, by name, that the view gives: a key that is given by its parts need not name them, nor the
-    search for a unique value; and where such a field is the whole partition key, nor a key that is given in order.
-    """
-
-    values: Mapping[str, Any] = {}
-
-    def check_key(self, key: bytes) -> object:
-        """Look at the JSON of each key that is given, or asked of an object, such as ``{"id":{"S":"p1"}}``; raise to refuse it.
-
-        The key of an object that is created or put is made of what `complete` has seen.
-        """
-
-    def partition(self, text: str, obj: Any) -> str:
-        """The text that is stored as partition key, for that of the model; ``obj`` is None for a key that is given.
-
-        What is decoded must give the model's text back: see `FieldHook`.
-        """
-        del obj
-        return text
-
-    def complete(self, obj: Any) -> object:
-        """Look at an object before it is encoded and before its key is made, give it what it lacks, or raise to refuse it."""
-
-    def check_answer(self, obj: Any) -> object:
-        """Look at an object that was made of the answer to a write; raise where it cannot be the one that was written."""
 
 
 class Call(Protocol):

@@ -223,9 +223,7 @@ class Session(Context):
         if scoped and self.scope:
             codec = codec.bound(self.scope)
         if rule is not None:
-            from dynamorm.codec.in_view import in_view  # only where a plugin has such rules
-
-            codec = in_view(codec, rule)
+            codec = _in_view().in_view(codec, rule)
         if read_rules is not None:
             codec = read_rules.codec(codec)
         plan = ModelRequests(codec, tokens=self.config.write_tokens, strict=self.config.strict_creates)
@@ -245,8 +243,6 @@ class Session(Context):
 
     def _scope_rule(self, codec: ModelCodec) -> ScopeRule | None:
         """What the scope is to a model. Raises: ConfigError for several rules; what refuses the model here."""
-        from .plugin import ScopeRule  # only where a plugin has such rules
-
         rules = [(name, rule) for name, of in self._scoping if (rule := of(codec.schema, self.scope)) is not None]
         if not rules:
             return None
@@ -255,9 +251,10 @@ class Session(Context):
                 f"the plugins {' and '.join(name for name, _ in rules)} both have a rule for the scope of {codec.schema.name}"
             )
         ((name, rule),) = rules
-        if not isinstance(rule, ScopeRule):
+        if not isinstance(rule, _in_view().ScopeRule):
             raise ConfigError(f"scope_rule of the plugin {name} gave {type(rule).__name__}: give a ScopeRule, or None")
-        return rule
+        given: ScopeRule = rule
+        return given
 
     def unbound(self) -> Session:
         """This session without what plugins say of scopes: for what is of whole tables."""
@@ -324,6 +321,13 @@ def _looked_at(plugins: tuple[Any, ...], member: str) -> tuple[Any, ...]:
     """The hooks of fields or models, each with a look at what it gives."""
     hooks = named(plugins, member)
     return tuple(getattr(_joining(), f"{member}_hook")(hook, name) for name, hook in hooks)
+
+
+def _in_view() -> ModuleType:
+    """What rules for scopes do to a codec."""
+    from dynamorm.codec import in_view  # only where a plugin has such rules
+
+    return in_view
 
 
 def _joining() -> ModuleType:

@@ -8,15 +8,17 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from dynamorm.schema.rules import ScopeRule
+
 from .keys import StoredKey
 from .strict import dumps, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dynamorm.plugin import ScopeRule
-
     from .codec import ModelCodec
+
+__all__ = ["ScopeRule", "in_view"]
 
 
 def in_view(codec: ModelCodec, rule: ScopeRule) -> ModelCodec:
@@ -27,7 +29,7 @@ def in_view(codec: ModelCodec, rule: ScopeRule) -> ModelCodec:
     other.partials = {}
     other.keyed = other
     key_json, key_of, encode = codec.key_json, codec.key_of, codec.encode
-    if type(rule).partition is not _rules().partition:
+    if type(rule).partition is not ScopeRule.partition:
         placed = _Placed(codec, rule)
         key_json, key_of, encode = placed.key_json, placed.key_of, placed.encode
         other.encode_operand = placed.operand(codec.encode_operand)  # type: ignore[method-assign] # of this copy
@@ -84,12 +86,6 @@ class _Placed:
             return self._stored(wire, None) if wire is not None and parts[0].name == name else wire
 
         return operand
-
-
-def _rules() -> type[ScopeRule]:
-    from dynamorm.plugin import ScopeRule  # only where there is one
-
-    return ScopeRule
 
 
 def _checked(make: Callable[..., bytes], rule: ScopeRule) -> Callable[..., bytes]:
