@@ -42,6 +42,7 @@ __all__ = [
     "LoggingPlugin",
     "Metrics",
     "MetricsPlugin",
+    "Tenancy",
     "ThrottlePacing",
     "TracingPlugin",
 ]
