@@ -27,8 +27,8 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``explained(request, config)`` | says something of a request that `explain` shows, in one line, or None |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
 | ``shows_verbs`` | True: calls tell their verb (`Call.operation`) where no plugin looks at verbs, too |
-| ``joined(db)`` | is asked while it is registered: what it raises refuses the database, whose ``config`` it may read and which may not be complete yet |
-| ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed: told where it was opened, or had ``joined`` |
+| ``joined(db)`` | is asked while it is registered: what it raises refuses the database, whose ``config`` it may read; it may register others |
+| ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed, or refused a later plugin: told where it was opened, or had ``joined`` |
 | ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 
 A plugin that has only ``observed``, ``retried``, ``observe``, ``began``, ``ended``, ``call_began``, ``call_ended``, ``gauges``,

@@ -59,7 +59,7 @@ class Session(Context):
 
     __slots__ = (
         "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_scoping", "_spares_tokens",
-        "_views", "_way", "followed", "gauges", "life", "raising", "scopers", "verbs",
+        "_views", "_way", "followed", "gauges", "is_closed", "life", "raising", "scopers", "verbs",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Session(Context):
         super().__init__(config, endpoint, _channel(config, endpoint, clock))
         self.raising: frozenset[str] = frozenset()
         self.life: Life | None = None  # where a plugin wants to be told of it
+        self.is_closed = False  # said by the face
         self._has_views = False
         self._root: Session | None = None  # of a view: the session of the database
         self._views: dict[frozenset[tuple[str, str]], dict[Any, ModelRequests]] = {}  # the plans by scope
@@ -98,13 +99,17 @@ class Session(Context):
         other._way = self._way
         other.followed = _NONE  # they make their calls in another way
         other.gauges = self.gauges
+        other.is_closed = self.is_closed
         other.life = self.life
         other.raising = self.raising
         other.scopers = self.scopers
         other.verbs = self.verbs
 
-    def use(self, plugins: tuple[Any, ...]) -> None:
-        """Compose what these plugins add, outermost first. They take the place of those that were given before."""
+    def use(self, plugins: tuple[Any, ...]) -> bool:
+        """Compose what these plugins add, outermost first. They take the place of those that were given before.
+
+        Returns whether a model was used or a view was made until it was done: then it comes too late.
+        """
         self.registry: Registry = Registry(
             field_hooks=_looked_at(plugins, "field"),
             model_hooks=_looked_at(plugins, "model"),
@@ -120,10 +125,15 @@ class Session(Context):
             getattr(plugin, "write_rule", None) is not None and not getattr(plugin, "reads_nothing", False)
             for plugin in plugins
         )
+        # What is being made in another thread is kept in those before, for nobody.
+        before, self._plans = self._plans, {}
+        for plans in tuple(self._views.values()):
+            plans.clear()
         self.look(plugins)
+        return bool(before or self._has_views)
 
-    def look(self, plugins: tuple[Any, ...]) -> None:
-        """Compose what these plugins do with calls: all that is new of plugins which only look."""
+    def look(self, plugins: tuple[Any, ...]) -> bool:
+        """Compose what these plugins do with calls: all that is new of plugins which only look. They never come too late."""
         asks, asked = (_members(of, "return_consumed_capacity") for of in (plugins, self._plugins))
         # A token stands for a request that may have been sent already, without the question what it costs.
         self._spares_tokens |= self.is_used and bool(asks) and not asked
@@ -143,9 +153,14 @@ class Session(Context):
         self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
         for other in tuple(self._copies):
             other._take_over(self)
+        return False
 
     def _take_over(self, root: Session) -> None:
-        """Do with calls as the session does that this one is a copy of."""
+        """Do as the session does that this one is a copy of."""
+        self.registry, self._reading, self.write_rules = root.registry, root._reading, root.write_rules
+        self.finishers, self.rules_may_read = root.finishers, root.rules_may_read
+        if not self.scope:
+            self._plans = root._plans
         self._plugins, self._around, self.call = root._plugins, root._around, root.call
         self.notes, self._spares_tokens = root.notes, root._spares_tokens
         if self.channel is not root.channel:  # that of streams

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from inspect import iscoroutinefunction
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Acquire, Call, Flow
@@ -33,6 +34,19 @@ class Life:
         self._opened: list[Any] = []
         self._face = face
         self._turn = Limiter(1)
+        self._lock = Lock()  # a database may be closed while another thread registers a plugin
+
+    def wait(self, plugins: list[Any]) -> None:
+        """Have them told with the next verb."""
+        with self._lock:
+            self.waiting = [*self.waiting, *plugins]
+
+    def withdrawn(self, plugins: list[Any]) -> list[Any]:
+        """Take those back that nobody has told anything; which they are."""
+        with self._lock:
+            gone = [one for one in self.waiting if any(one is plugin for plugin in plugins)]
+            self.waiting = [one for one in self.waiting if not any(one is plugin for plugin in gone)]
+        return gone
 
     def layer(self, next: VerbFlow) -> VerbFlow:
         """The outermost layer around the verbs."""
@@ -57,8 +71,9 @@ class Life:
                     yield from _told(plugin, "opened", self._face)
                 finally:
                     _TELLING.reset(token)
-                if self.waiting and self.waiting[0] is plugin:  # else it was told of the end meanwhile
-                    self._opened.append(self.waiting.pop(0))
+                with self._lock:
+                    if self.waiting and self.waiting[0] is plugin:  # else it was told of the end meanwhile
+                        self._opened.append(self.waiting.pop(0))
 
     def closed(self) -> Flow[None]:
         """Tell those that were told before or have ``joined``, the last one first.
@@ -66,7 +81,8 @@ class Life:
         What fails is logged, an interrupt goes on when all were told.
         """
         stop: BaseException | None = None
-        waiting, self.waiting = self.waiting, []
+        with self._lock:
+            waiting, self.waiting = self.waiting, []
         self._opened += [one for one in waiting if getattr(one, "joined", None) is not None]
         while self._opened:
             plugin = self._opened.pop()

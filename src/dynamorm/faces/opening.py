@@ -24,8 +24,8 @@ _INHERITED = "_DYNAMORM_EMBEDDED_ENGINE"
 """The environment variable by which a child process finds the engine of its parent. Of no meaning to `Config`."""
 
 
-def open_session(config: Config | None, extensions: tuple[Any, ...], face: Any) -> Session:
-    """The session of a new face."""
+def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
+    """The session of a new face, without its plugins."""
     config = Config.from_env() if config is None else config
     if not isinstance(config, Config):
         raise ConfigError(f"expected a Config, got {type(config).__name__}: write Config(endpoint=...) or a preset")
@@ -35,14 +35,27 @@ def open_session(config: Config | None, extensions: tuple[Any, ...], face: Any) 
         config = config.replace(endpoint=_embedded_endpoint(), embedded=False)
     session = Session(config.resolve(), time)
     session.stand_in(verbs)
-    if config.circuit_breaker is not None:
-        extensions = (face._shipped().CircuitBreaker.of(config), *extensions)  # noqa: SLF001 - the face is being made; it is asked before others are
-    if extensions:
-        from .plugins import register  # only where there are plugins
-
-        face._session = session  # noqa: SLF001 - plugins may look at its settings
-        register(session, face, extensions)
     return session
+
+
+def add_plugins(face: Any, extensions: tuple[Any, ...]) -> None:
+    """Register the plugins of a new face: those it is given, and those of its settings. Where one fails, all are let go."""
+    session: Session = face._session  # noqa: SLF001 - the face is being made
+    config = session.config
+    if config.circuit_breaker is not None:
+        extensions = (face._shipped().CircuitBreaker.of(config), *extensions)  # noqa: SLF001 - as above; it is asked before others are
+    try:
+        if extensions:
+            face.use(*extensions)
+        face._count_from_the_start()  # noqa: SLF001 - as above
+    except BaseException:
+        session.is_closed = True
+        joined = [plugin for plugin in session.plugins if getattr(plugin, "joined", None) is not None]
+        if joined:
+            from .registration import let_go  # only where there are plugins
+
+            let_go(joined, face)
+        raise
 
 
 def _embedded_endpoint() -> str:

@@ -5,14 +5,12 @@ What is composed: for each plugin, outermost first, its hooks and then its own l
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.errors import ConfigError
 from dynamorm.io.net import watch_forks
-from dynamorm.ops.calls.attempt_hooks import gave_answer
 from dynamorm.ops.moment_checks import check_moment, check_names, given, kind_of, layer, slips
 from dynamorm.ops.moments import ARGUMENTS, AWAITED, HOOKS, LOOKING, SETTINGS
 from dynamorm.plugin import Plugin, ReadRule, WriteRule
@@ -21,6 +19,7 @@ from dynamorm.session import name_of, named
 
 from . import verbs
 from .ends import Ends
+from .registration import composed, in_turn, is_composing, join, let_go
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -32,55 +31,101 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FINDING: Final = threading.RLock()
-
 _OF_RULES: Final = {"transform": ("draft",), "contribute": ("draft",)}
 _OF_SCOPES: Final = ("scope_rule", "scope_of", "administered")
 
 
 def register(session: Session, face: Any, plugins: Iterable[Any], *, raise_after: bool = False) -> None:
-    """Add plugins to those that the session of a face has, inside them. Raises: ConfigError."""
+    """Add plugins to those that the session of a face has, inside them. Raises: ConfigError.
+
+    Either all of them are asked from now on, or none: those that had joined are told that it is over.
+    """
     added = tuple(plugins)
     for plugin in added:
         _check_plugin(plugin)
     if session.scope:
         raise ConfigError("a view has the plugins of its database: call db.use() before db.view()")
-    only_looking = not any(_settles(plugin) for plugin in added)
-    if session.is_used and not only_looking:
-        raise ConfigError(
-            "plugins are registered before the first call and the first view, for what they add to a model is settled with"
-            f" its first use: call db.use() right after the database is made (one that only looks, by"
-            f" {', '.join(LOOKING)}, may come at any time)"
-        )
-    before, raising = session.plugins, session.raising
-    every = (*before, *added)
+    in_turn(lambda: _register(session, face, added, raise_after=raise_after))
+    _watch_forks(added)
+
+
+def _register(session: Session, face: Any, added: tuple[Any, ...], *, raise_after: bool) -> None:
+    joined: list[Any] = []
+    try:
+        join(added, face, joined, lambda: _check_registration(session, added))
+        composed(session, lambda: _add(session, face, added, joined, raise_after=raise_after))
+    except BaseException:
+        let_go(joined, face)
+        raise
+
+
+def _check_registration(session: Session, added: tuple[Any, ...]) -> None:
+    """Refuse plugins that come too late, or are there already: also by what a plugin did while it joined."""
+    if session.is_closed:
+        raise _over()
+    if session.is_used and any(_settles(plugin) for plugin in added):
+        raise _too_late()
+    every = (*session.plugins, *added)
     names = [name_of(plugin) for plugin in every]
     if twice := {name for name in names if names.count(name) > 1}:
         raise _twice(sorted(twice), every, session.config)
-    for plugin in added:
-        joined = getattr(plugin, "joined", None)
-        if joined is not None and (answer := joined(face)) is not None:
-            raise gave_answer("joined", name_of(plugin), answer)
+
+
+def _add(session: Session, face: Any, added: tuple[Any, ...], joined: list[Any], *, raise_after: bool) -> None:
+    """Compose what plugins add; where that fails, or the database was used or closed meanwhile, it is as it was before."""
+    before, raising, life, stood = session.plugins, session.raising, session.life, session.verbs
+    compose = session.use if any(_settles(plugin) for plugin in added) else session.look
+    told = [plugin for plugin in added if any(getattr(plugin, moment, None) is not None for moment in _OF_LIFE)]
+    waiting: list[Any] = []
     if raise_after:
         session.raising |= {name_of(plugin) for plugin in added}
-    life, compose = session.life, session.look if session.is_used else session.use
-    told = [
-        plugin for plugin in added if any(getattr(plugin, moment, None) is not None for moment in ("opened", "closed"))
-    ]
     try:
-        compose(every)
-        if told:
-            session.life = life or _life(face)
-        _surround(session)
-        if any(getattr(plugin, moment, None) is not None for plugin in added for moment in _OF_SCOPES):
-            _following().follow(face)
+        is_late = compose((*before, *added))
+        _compose_verbs(session, face, told, waiting)
+        _check_settled(session, is_late=is_late)
     except BaseException:  # what a plugin puts around verbs or calls may be no layer
+        if waiting and session.life is not None:
+            kept = session.life.withdrawn(waiting)
+            ended = {id(plugin) for plugin in waiting} - {id(plugin) for plugin in kept}  # told of the end meanwhile
+            joined[:] = [plugin for plugin in joined if id(plugin) not in ended]
         session.raising, session.life = raising, life
         compose(before)
+        session.stand_in(stood)
         raise
+
+
+def _compose_verbs(session: Session, face: Any, told: list[Any], waiting: list[Any]) -> None:
+    if told and session.life is None:
+        session.life = _life(face)
+    _surround(session)
+    if any(getattr(plugin, moment, None) is not None for plugin in session.plugins for moment in _OF_SCOPES):
+        _following().follow(face)
     if session.life is not None:
-        session.life.waiting += told
-    _watch_forks(added)
+        waiting += told
+        session.life.wait(told)
+
+
+def _check_settled(session: Session, *, is_late: bool) -> None:
+    """Refuse plugins once they are composed, where the database was used or closed until then. Raises: ConfigError."""
+    if session.is_closed:
+        raise _over()
+    if is_late:
+        raise _too_late()
+
+
+_OF_LIFE: Final = ("opened", "closed")
+
+
+def _over() -> ConfigError:
+    return ConfigError("this database is closed: open another one, and register its plugins right after it is made")
+
+
+def _too_late() -> ConfigError:
+    return ConfigError(
+        "plugins are registered before the first call and the first view, for what they add to a model is settled with"
+        f" its first use: call db.use() right after the database is made (one that only looks, by"
+        f" {', '.join(sorted(LOOKING))}, may come at any time)"
+    )
 
 
 _BY_SETTINGS: Final = {
@@ -113,7 +158,8 @@ def plugin_of_kind(session: Session, face: Any, kind: type[T], make: Callable[[]
 
     ``asked`` is the method that asks for it, for the error on a view, which cannot have a plugin of its own.
     """
-    with _FINDING:
+
+    def registered() -> T:
         for plugin in session.plugins:
             if isinstance(plugin, kind):
                 return plugin
@@ -125,6 +171,12 @@ def plugin_of_kind(session: Session, face: Any, kind: type[T], make: Callable[[]
         made = make()
         register(session, face, (made,))
         return made
+
+    if not is_composing(session.root):
+        for plugin in session.plugins:
+            if isinstance(plugin, kind):
+                return plugin
+    return in_turn(registered)
 
 
 def tables_of(session: Session) -> dict[str, tuple[type[Any], ...]]:

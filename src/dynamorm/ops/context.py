@@ -101,10 +101,11 @@ class Context(ABC):
 
     def plan(self, model: Any) -> ModelRequests:
         """The requests of a model, made with its first use. Raises: ModelError, InvalidUse for what is no model."""
+        plans = self._plans  # plugins that are registered meanwhile have others
         try:
-            return self._plans[model]
+            return plans[model]
         except (KeyError, TypeError):  # an object is not hashable; the registry says what is wrong with it
-            plan = self._plans[model] = self._make_plan(model)
+            plan = plans[model] = self._make_plan(model)
             return plan
 
     @abstractmethod

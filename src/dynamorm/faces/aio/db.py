@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 from .. import aio  # its modules are loaded with their first use
 from ..asyncio_driver import open_driver
 from ..face import wrong_block
-from ..opening import open_session
+from ..opening import add_plugins, open_session
 from .shipped import AsyncShipped
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class AsyncDB(AsyncShipped):
     """
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
-        self._session = session = open_session(config, extensions, self)
+        self._session = session = open_session(config, extensions)
         self._io = open_driver(session)
         session.run = self._io.run
-        self._count_from_the_start()
+        add_plugins(self, extensions)
 
     @property
     def tables(self) -> AsyncTables:
@@ -503,6 +503,7 @@ class AsyncDB(AsyncShipped):
         session = self._own
         if session.scope:
             return
+        self._session.is_closed = True
         try:
             if session.life is not None:
                 await self._io.run(session.life.closed())

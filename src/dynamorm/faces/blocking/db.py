@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 from .. import blocking  # its modules are loaded with their first use
 from ..blocking_driver import open_driver
 from ..face import wrong_block
-from ..opening import open_session
+from ..opening import add_plugins, open_session
 from .shipped import Shipped
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ class DB(Shipped):
     """
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
-        self._session = session = open_session(config, extensions, self)
+        self._session = session = open_session(config, extensions)
         self._io = open_driver(session)
         session.run = self._io.run
-        self._count_from_the_start()
+        add_plugins(self, extensions)
 
     @property
     def tables(self) -> Tables:
@@ -500,6 +500,7 @@ class DB(Shipped):
         session = self._own
         if session.scope:
             return
+        self._session.is_closed = True
         try:
             if session.life is not None:
                 self._io.run(session.life.closed())
