@@ -72,14 +72,17 @@ class Dashboard(OfOneProcess):
         begun = False
         try:
             with self._turn:
-                if self._server is not None and self._server.serves:
-                    raise ConfigError("a Dashboard shows one database: give each of them its own")
+                self._check_free()
                 begun = True
                 self._begin(db)
         except BaseException:  # whoever is not registered serves nothing
             if begun:
                 self._end()
             raise
+
+    def _check_free(self) -> None:
+        if self._server is not None and self._server.serves:
+            raise ConfigError("a Dashboard shows one database: give each of them its own")
 
     def _begin(self, db: Any) -> None:
         from . import serving  # needs the extra: the terminal reads a dashboard without it
