@@ -53,7 +53,7 @@ OWNERS = {
     "requests": (),
     "rich": ("dynamorm.plugins.dashboard.screen", "dynamorm.plugins.dashboard.top"),
     "starlette": ("dynamorm.plugins.dashboard.app", *BESIDE),
-    "uvicorn": ("dynamorm.plugins.dashboard", *BESIDE),
+    "uvicorn": ("dynamorm.plugins.dashboard.connection", "dynamorm.plugins.dashboard.server", *BESIDE),
     # Commands: one fetches a price list, the other asks a dashboard.
     "urllib.request": ("dynamorm.plugins.cost.__main__", "dynamorm.plugins.dashboard.top"),
 }

@@ -113,6 +113,36 @@ def test_all_processes_of_a_redis_are_told(redis, plugged, stranger, face_kind, 
     assert other.get(Entry, key, 1).text == "newer"
 
 
+class Plain(Model, table="cache-go-entries"):
+    """The same table, in a process that knows no index of it."""
+
+    of: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+
+
+@pytest.mark.parametrize(
+    ("way", "lost"),
+    [(lambda db, key: db.invalidate_cache(Plain, key, 1), 0), (lambda db, _: db.invalidate_cache(Plain), 1)],
+)
+def test_indexes_that_this_process_does_not_know_are_let_go_of(redis, plugged, stranger, face_kind, key, way, lost):
+    def opened(kind):
+        cache = CachingPlugin(redis.client(kind), CacheConfig(mac_key=SECRET, settle=0.0, timeout=2.0))
+        return plugged(cache, wire := Recorder(), kind=kind), wire
+
+    (one, _), (other, wire) = opened(face_kind), opened("blocking")
+    of = READS["index"]
+    stranger.put(Entry(of=key, number=1, text="old", owner=key))
+    stranger.put(Entry(of=key + "b", number=1, text="beside"))
+    assert (of(other, key), other.get(Entry, key + "b", 1).text) == (["old"], "beside")
+    stranger.put(Entry(of=key, number=1, text="new", owner=key))
+    assert of(other, key) == ["old"]  # it is kept, for nobody told
+    assert way(one, key) is None
+    assert of(other, key) == ["new"]
+    wire.clear()
+    assert other.get(Entry, key + "b", 1).text == "beside"
+    assert len(wire.names) == lost  # of one item, nothing beside it
+
+
 def test_a_redis_that_is_down_is_owed_it(redis, plugged, stranger, face_kind, key):
     cache = CachingPlugin(redis.client(face_kind), CacheConfig(mac_key=SECRET, settle=0.0, timeout=0.5))
     db = plugged(cache)

@@ -5,7 +5,9 @@ With ``DYNAMORM_TEST_PICTURES=1`` the pictures of the guide are made anew.
 
 import base64
 import os
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -102,10 +104,12 @@ def test_it_signs_in_and_goes_on_by_itself(chromium):
     screen(chromium, "desktop")
     chromium.get(dashboard.url)
     address = dashboard.url.partition("?")[0]
-    assert chromium.current_url == address
+    until(lambda: chromium.current_url == address)  # the page behind the token goes on by itself
     assert chromium.execute_script("return document.cookie") == ""  # no script sees it
     (cookie,) = chromium.get_cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert f"http://127.0.0.1:{dashboard._port}{cookie['path']}" == address
+    until(lambda: chromium.find_elements("id", "last-operations"))
     rows = "return [...document.querySelectorAll('#last-operations tbody tr')].map((row) => row.innerText)"
     assert chromium.execute_script(rows) == []
     here.db.get(Payment, "p1")
@@ -131,11 +135,54 @@ def test_it_signs_in_and_goes_on_by_itself(chromium):
     chromium.get_log("browser")
 
 
+@pytest.mark.parametrize("way", ["link", "window"])
+def test_a_link_on_another_site_leads_in(chromium, way):
+    """As in a notebook, whose site is localhost; and none of the other programs of this host is sent the cookie."""
+    here, cookies = Scripted("blocking", dashboard := Dashboard(), clock=FakeClock()), []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self):
+            cookies.append(self.headers["Cookie"])
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            target = ' target="_blank"' if way == "window" else ""
+            self.wfile.write(f'<link rel="icon" href="data:,"><a href="{dashboard.url}"{target}>open</a>'.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        first = chromium.current_window_handle
+        chromium.get(f"http://localhost:{server.server_port}/")
+        chromium.find_element("tag name", "a").click()
+        if way == "window":
+            until(lambda: len(chromium.window_handles) == 2)
+            chromium.switch_to.window(chromium.window_handles[-1])
+        until(lambda: chromium.current_url == dashboard.url.partition("?")[0])
+        until(lambda: chromium.find_elements("id", "figures"))
+        chromium.get(f"http://127.0.0.1:{server.server_port}/")
+        assert cookies == [None, None]
+        if way == "window":
+            chromium.close()
+            chromium.switch_to.window(first)
+        server.shutdown()
+    here.db.close()
+    chromium.get_log("browser")
+
+
+def entered(driver, url):
+    """Open the page by its URL, and wait until it is there."""
+    driver.get(url)
+    until(lambda: driver.find_elements("id", "figures"))
+
+
 def test_no_page_of_another_origin_reads_it(chromium):
     """Another program on this machine is of the same site to a browser, so that the cookie is sent."""
     here = Scripted("blocking", dashboard := Dashboard(), clock=FakeClock())
     other = Scripted("blocking", stranger := Dashboard(), clock=FakeClock())
-    chromium.get(dashboard.url)
+    entered(chromium, dashboard.url)
     chromium.get(stranger.url.partition("?")[0])  # 401: a page without a policy for scripts of a test
     asked = "const [url, done] = arguments; fetch(url, {credentials: 'include'}).then(() => done('read'), () => done('refused'))"
     assert chromium.execute_async_script(asked, f"{dashboard.url.partition('?')[0]}figures.json") == "refused"
@@ -146,7 +193,7 @@ def test_no_page_of_another_origin_reads_it(chromium):
 
 def test_the_pictures_of_the_guide(chromium, monkeypatch):
     shop = Shop(monkeypatch)
-    chromium.get(shop.dashboard.url)
+    entered(chromium, shop.dashboard.url)
     for scheme in SCHEMES:
         for name, (width, _) in SCREENS.items():
             screen(chromium, name, scheme)
@@ -179,7 +226,7 @@ def test_long_names_and_large_numbers_fit(chromium, monkeypatch, name):
     here = Scripted("blocking", dashboard := Dashboard(), clock=FakeClock())
     told = figures("AnUnbreakableNameOfATable_" * 10, 123_456.789, 0.9876)
     monkeypatch.setattr("dynamorm.plugins.dashboard.plugin.figures_of", lambda *_: told)
-    chromium.get(dashboard.url)
+    entered(chromium, dashboard.url)
     screen(chromium, name)
     assert_readable(chromium, name)
     here.db.close()
@@ -188,7 +235,7 @@ def test_long_names_and_large_numbers_fit(chromium, monkeypatch, name):
 @pytest.mark.parametrize("name", SCREENS)
 def test_a_database_that_has_done_nothing(chromium, name):
     here = Scripted("blocking", dashboard := Dashboard(), clock=FakeClock())
-    chromium.get(dashboard.url)
+    entered(chromium, dashboard.url)
     screen(chromium, name, "dark")
     assert_readable(chromium, name)
     assert "db.use(CostPlugin())" in chromium.find_element("id", "cost").text

@@ -1,12 +1,17 @@
 """``python -m dynamorm top``, ``python -m dynamorm.dashboard`` and its demo."""
 
+import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
+import msgspec
 import pytest
 
 import dynamorm.__main__
@@ -81,7 +86,14 @@ def test_frame_after_frame(served, capsys, monkeypatch):
     assert "Ctrl-C ends" in shown
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://127.0.0.1/", "file:///etc/passwd", "http://", "//x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "127.0.0.1:8000", "ftp://127.0.0.1/", "file:///etc/passwd", "http://", "//x", "http://[::1", "http://127.0.0.1:99999/",
+        "http://127.0.0.1:0/", "http://127.0.0.1:x/", "http://127.0.0.1/a b", "http://127.0.0.1/\x01", "http://\u0130.example/",
+        "http://127.0.0.1/?token=\u20ac",
+    ],
+)  # fmt: skip
 def test_what_is_no_url(capsys, url):
     assert top.main([url, "--once"]) == 2
     assert "the URL of a dashboard is http://" in capsys.readouterr().err
@@ -116,6 +128,75 @@ def test_another_program_answers(answering, capsys, body):
     url, _ = answering(200, body)
     assert top.main([f"{url}/?token=x", "--once"]) == 1
     assert "dashboard" in capsys.readouterr().err
+
+
+def test_the_url_of_the_environment_and_of_the_input(served, capsys, monkeypatch):
+    """Others on the machine see the arguments of a command."""
+    monkeypatch.setenv("DYNAMORM_DASHBOARD_URL", served.url)
+    assert top.main(["--once"]) == 0
+    assert "Last operations" in capsys.readouterr().out
+    monkeypatch.delenv("DYNAMORM_DASHBOARD_URL")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{served.url}\n"))
+    assert top.main(["-", "--once"]) == 0
+    assert "Last operations" in capsys.readouterr().out
+    assert top.main(["--once"]) == 2
+    assert "set DYNAMORM_DASHBOARD_URL to what dashboard.url tells" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"no HTTP\r\n\r\n",
+        b"HTTP/1.1 two hundred\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+        b"",
+        b"\xff" * 70_000,
+    ],
+)
+def test_what_is_no_server_of_http(capsys, said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            sock, _ = server.accept()
+            with sock, suppress(OSError):
+                sock.recv(65536)
+                sock.sendall(said)
+
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        assert top.main([f"http://127.0.0.1:{server.getsockname()[1]}/?token=x", "--once"]) == 1
+        serving.join(10)
+    assert "does not answer as a dashboard" in capsys.readouterr().err
+
+
+def test_figures_of_another_shape(answering, capsys):
+    told = dict.fromkeys(top._PARTS, 7)
+    url, _ = answering(200, msgspec.json.encode(told))
+    assert top.main([f"{url}/?token=x", "--once"]) == 1
+    assert "not of a dashboard of this version" in capsys.readouterr().err
+
+
+def run_top(url, **environment):
+    program = [sys.executable, "-m", "dynamorm", "top", "--once"]
+    return program, os.environ | {"DYNAMORM_DASHBOARD_URL": url} | environment
+
+
+def test_a_terminal_with_few_letters(served):
+    program, environment = run_top(served.url, PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
+    ran = subprocess.run(program, capture_output=True, env=environment, check=False)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"Last operations" in ran.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_that_is_full_is_no_traceback(served, tmp_path):
+    program, environment = run_top(served.url)
+    dashboard = [sys.executable, "-m", "dynamorm.dashboard"]
+    local = os.environ | {"DYNAMODB_ENDPOINT": "http://127.0.0.1:9", "DYNAMORM_PRESET": "local_development"}
+    for arguments, variables in ((program, environment), (dashboard, local)):
+        with Path("/dev/full").open("wb") as full:
+            ran = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, env=variables, check=False, timeout=30)
+        assert (ran.returncode, ran.stderr) == (1, b"the output cannot be written: No space left on device\n")
 
 
 def test_the_token_goes_nowhere_else(answering, capsys, monkeypatch):

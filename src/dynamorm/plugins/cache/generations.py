@@ -1,7 +1,8 @@
 """The names of generations, and what a read depends on or a write replaces. It must not know requests.
 
 A generation is named by a tuple: ``EVERYTHING``; a table (``table``: something in it may have changed that nobody can name;
-``any``: it was written at all, for scans); a partition of a table; an index as a whole; and a partition of an index.
+``any``: it was written at all, for scans; ``indexes``: what all its indexes show, also those that a process does not know of);
+a partition of a table; an index as a whole; and a partition of an index.
 """
 
 from __future__ import annotations

@@ -81,7 +81,12 @@ def _query(name: str, table: TableOf, request: _Read, every: tuple[Generation, .
     if index.vague:
         return Reading((*every, ("any", name)), lags=True)
     values = tuple(canonical(equal[attribute]) for attribute in index.partition)
-    return Reading((*every, ("index", name, index.name), ("in", name, index.name, *values)), lags=True)
+    of_index: tuple[Generation, ...] = (
+        ("indexes", name),
+        ("index", name, index.name),
+        ("in", name, index.name, *values),
+    )
+    return Reading((*every, *of_index), lags=True)
 
 
 def _part(name: str, table: TableOf, key: dict[str, Any]) -> Generation:

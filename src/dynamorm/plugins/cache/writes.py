@@ -102,10 +102,14 @@ def writing(call: Call, tables: Tables, listed: frozenset[str] | None) -> Writin
 
 
 def foreign(table: str, key: bytes | None, tables: Tables) -> tuple[Generation, ...]:
-    """What a write of somebody else replaces, of which no more is known than its key, or (None) its table."""
+    """What a write of somebody else replaces, of which no more is known than its key, or (None) its table.
+
+    By key these are also the indexes that the models of this process do not have: other processes keep answers of them.
+    """
     if key is None:
         return (("table", table),)
-    return tuple(dict.fromkeys(_of_one("Delete", _Write(TableName=table, Key=decode(key)), tables)))
+    known = _of_one("Delete", _Write(TableName=table, Key=decode(key)), tables)
+    return tuple(dict.fromkeys((*known, ("indexes", table))))
 
 
 def _parts(call: Call) -> tuple[list[tuple[str, _Write]] | None, bool]:

@@ -19,7 +19,9 @@ from dynamorm import DB, CircuitBreakerConfig, Config, DynamORMError, Presets
 from dynamorm.errors import ConfigError
 from dynamorm.plugins import CostPlugin, HotKeys
 
+from .output import speaking
 from .plugin import Dashboard
+from .top import VARIABLE
 
 _ASKED: Final = 5.0
 """Seconds between two questions for the tables."""
@@ -33,7 +35,11 @@ def main(arguments: Sequence[str] | None = None, ended: threading.Event | None =
     parser.add_argument("--demo", action="store_true", help="requests of a made-up shop on the embedded engine")
     parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
     given = parser.parse_args(arguments)
-    ended = _until_stopped() if ended is None else ended
+    until = _until_stopped() if ended is None else ended
+    return speaking(lambda: _run(given, until))
+
+
+def _run(given: argparse.Namespace, ended: threading.Event) -> int:
     try:
         dashboard = Dashboard(port=given.port)
         config = Presets.local_development() if given.demo else Config.from_env()
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str] | None = None, ended: threading.Event | None =
 
 def _serve(db: DB, dashboard: Dashboard, work: Callable[[DB, threading.Event], None], ended: threading.Event) -> None:
     print(f"the dashboard is at {dashboard.url}", flush=True)
-    print(f"in the terminal: python -m dynamorm top '{dashboard.url}'", flush=True)
+    print(f"in the terminal: {VARIABLE}='{dashboard.url}' python -m dynamorm top", flush=True)
     print("Ctrl-C ends it. In a program: db.use(Dashboard())", flush=True)
     work(db, ended)
 

@@ -69,17 +69,22 @@ class Dashboard(OfOneProcess):
 
     def joined(self, db: Any) -> None:
         """Begin to serve. Raises: ConfigError for a port that is taken, and for a second database."""
+        begun = False
         try:
             with self._turn:
+                self._check_free()
+                begun = True
                 self._begin(db)
         except BaseException:  # whoever is not registered serves nothing
-            if self._db is not None and self._db() is db:
+            if begun:
                 self._end()
             raise
 
-    def _begin(self, db: Any) -> None:
+    def _check_free(self) -> None:
         if self._server is not None and self._server.serves:
             raise ConfigError("a Dashboard shows one database: give each of them its own")
+
+    def _begin(self, db: Any) -> None:
         from . import serving  # needs the extra: the terminal reads a dashboard without it
 
         sock = serving.listening(self._host, self._asked)

@@ -1,14 +1,20 @@
-"""``python -m dynamorm top URL``: the figures of a dashboard in the terminal, drawn anew every two seconds."""
+"""``python -m dynamorm top``: the figures of a dashboard in the terminal, drawn anew every two seconds.
+
+The URL, which has the token, is taken from the environment or from the input: others on the machine see the arguments of
+a command. It may be an argument, too.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError, URLError
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -22,10 +28,13 @@ import msgspec
 
 from dynamorm.errors import ConfigError
 
+from .output import speaking
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 _PATIENCE: Final = 5.0
+VARIABLE: Final = "DYNAMORM_DASHBOARD_URL"
 _LARGEST: Final = 4 * 1024 * 1024
 _PARTS: Final = frozenset(
     ("at", "broken", "breaker", "cost", "gauges", "history", "hot_keys", "last", "metrics", "slowest")
@@ -39,12 +48,21 @@ class _NoAnswer(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns its exit status: 1 where the dashboard does not answer, 2 where rich is missing."""
     parser = argparse.ArgumentParser(prog="python -m dynamorm top", description=__doc__)
-    parser.add_argument("url", help="what dashboard.url tells, with its token")
+    parser.add_argument(
+        "url",
+        nargs="?",
+        help=f"what dashboard.url tells, with its token; - reads it from the input, and without it {VARIABLE} is taken: others"
+        " on this machine see the arguments of a command",
+    )
     parser.add_argument("--once", action="store_true", help="print one frame, and end")
     parser.add_argument("--every", type=_interval, default=2.0, metavar="SECONDS", help="0.2 to 60 (default: 2)")
     given = parser.parse_args(arguments)
+    return speaking(lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> int:
     try:
-        return show(reader(given.url), every=given.every, once=given.once)
+        return show(reader(_url(given.url)), every=given.every, once=given.once)
     except ConfigError as error:
         print(f"refused: {error.message}", file=sys.stderr)
         return 2
@@ -53,6 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 0
+
+
+def _url(given: str | None) -> str:
+    """The URL as it is given. Raises: ConfigError where there is none."""
+    found = os.environ.get(VARIABLE, "") if given is None else sys.stdin.readline(4096) if given == "-" else given
+    if given is None and not found:
+        raise ConfigError(
+            f"top needs the URL of a dashboard: set {VARIABLE} to what dashboard.url tells, or write it to top -"
+        )
+    return found.strip()
 
 
 def _interval(text: str) -> float:
@@ -67,9 +95,9 @@ def _interval(text: str) -> float:
 
 def reader(url: str) -> Callable[[], dict[str, Any]]:
     """A function that asks the dashboard for its figures. Raises: ConfigError for what is no URL of one."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError("the URL of a dashboard is http://127.0.0.1:PORT/?token=..., as dashboard.url tells it")
+    parts = _parts_of(url)
+    if parts is None:
+        raise ConfigError("the URL of a dashboard is http://127.0.0.1:PORT/.../?token=..., as dashboard.url tells it")
     token = parse_qs(parts.query).get("token", [""])[0]
     where = urlunsplit((parts.scheme, parts.netloc, f"{parts.path.rstrip('/')}/figures.json", "", ""))
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
@@ -83,7 +111,7 @@ def reader(url: str) -> Callable[[], dict[str, Any]]:
         except HTTPError as error:
             hint = ": the URL needs the token, take the whole of dashboard.url" if error.code == 401 else ""
             raise _NoAnswer(f"{shown} answers {error.code}{hint}") from error
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, OSError, HTTPException, ValueError, RecursionError) as error:
             why = error.reason if isinstance(error, URLError) else type(error).__name__
             raise _NoAnswer(f"{shown} does not answer as a dashboard: {why}") from error
         if not isinstance(found, dict) or not found.keys() >= _PARTS:
@@ -91,6 +119,18 @@ def reader(url: str) -> Callable[[], dict[str, Any]]:
         return found
 
     return read
+
+
+def _parts_of(url: str) -> SplitResult | None:
+    """The parts of a URL; None for what is none, and has no host that can be asked."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        asked = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a host, or a port, that none can be
+        return None
+    return parts if asked else None
 
 
 def _opener() -> OpenerDirector:
@@ -107,19 +147,27 @@ def show(read: Callable[[], dict[str, Any]], *, every: float, once: bool) -> int
     from .screen import frame  # needs rich, which was looked for
 
     if once:
-        console.print(frame(read()))
+        console.print(_drawn(frame, read))
         return 0
     from rich.live import Live  # as above
 
-    drawn: RenderableType = frame(read())
+    drawn: RenderableType = _drawn(frame, read)
     with Live(drawn, console=console, screen=console.is_terminal, auto_refresh=False) as live:
         while True:
             time.sleep(every)
             try:
-                drawn = frame(read())
+                drawn = _drawn(frame, read)
                 live.update(drawn, refresh=True)
             except _NoAnswer as error:
                 live.update(f"{error} (asking again every {every:g} s; Ctrl-C ends)", refresh=True)
+
+
+def _drawn(frame: Callable[[dict[str, Any]], RenderableType], read: Callable[[], dict[str, Any]]) -> RenderableType:
+    told = read()
+    try:
+        return frame(told)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise _NoAnswer("what is answered there is not of a dashboard of this version of DynamORM") from error
 
 
 def _console() -> Console:
