@@ -1,4 +1,4 @@
-"""The hooks of `dynamorm.plugin.Plugin` as a layer around each verb: before, after, and after a failure.
+"""The layers around each verb that tell plugins of it: the hooks of `dynamorm.plugin.Plugin`, and `dynamorm.plugin.EndHook`.
 
 Hooks may be plain functions or coroutines. A plain one runs where the flow runs; a coroutine on the loop of the asyncio
 face, or, on the blocking face, on a loop of its own in the calling thread.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec.structs import force_setattr
 
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
 from dynamorm.io.own_loop import on_a_loop
-from dynamorm.log import FailureLog, interrupts, is_cancellation
+from dynamorm.log import FailureLog, interrupts, is_cancellation, shielded
 from dynamorm.ops.calls.attempt_hooks import gave_answer
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.plugin import HOOKS, Plugin, PluginContext
@@ -21,6 +23,45 @@ from dynamorm.schema.overriding import own
 
 if TYPE_CHECKING:
     from dynamorm.plugin import Operation, VerbFlow
+    from dynamorm.wire.channel import Clock
+
+Named: TypeAlias = "tuple[tuple[str, Callable[..., Any]], ...]"
+"""The plugins' names and their members, in the order in which they are told."""
+
+
+class Ends:
+    """The outermost layer around the verbs: ``began`` and ``ended`` in the order in which they are told."""
+
+    def __init__(self, began: Named, ended: Named, clock: Clock) -> None:
+        self._began = tuple(shielded(hook, name, "began") for name, hook in began)
+        self._ended = tuple((hook, FailureLog(name, "ended")) for name, hook in ended)
+        self._clock = clock
+
+    def __call__(self, verb: VerbFlow) -> VerbFlow:
+        """The verb, whose beginning and end are told."""
+        beginnings, hooks, clock = self._began, self._ended, self._clock.monotonic
+
+        def ending(operation: Operation) -> Flow[Any]:
+            error: BaseException | None = None
+            try:
+                for began in beginnings:
+                    began(operation)
+                return (yield from verb(operation))
+            except BaseException as failure:  # cancelled, interrupted and closed, too
+                error = failure
+                raise
+            finally:
+                force_setattr(operation, "took", clock() - operation.started)
+                for ended, failed in hooks:
+                    try:  # in this frame, and not `shielded`: it is done for each verb
+                        ended(operation, error)
+                    except BaseException as fault:  # the verb has ended
+                        if interrupts(fault):
+                            raise
+                        failed(fault)
+                error = None  # else it would hold this frame, which holds it
+
+        return ending
 
 
 class Hooks:

@@ -18,7 +18,6 @@ from dynamorm.schema.overriding import own
 from dynamorm.session import name_of, named
 
 from . import verbs
-from .ends import Ends
 from .registration import composed, in_turn, is_composing, join, let_go
 
 if TYPE_CHECKING:
@@ -284,6 +283,12 @@ def _following() -> ModuleType:
     return following
 
 
+def _hooks() -> ModuleType:
+    from . import hooks  # only where a plugin looks at verbs
+
+    return hooks
+
+
 def _life(face: Any) -> Life:
     from .life import Life  # only where a plugin wants to know of it
 
@@ -295,15 +300,13 @@ def _surround(session: Session) -> None:
     layers: list[Callable[[VerbFlow], VerbFlow]] = []
     began, ended = named(session.plugins, "began"), named(session.plugins, "ended")
     if began or ended:
-        layers.append(Ends(began, ended[::-1], session.channel.clock))
+        layers.append(_hooks().Ends(began, ended[::-1], session.channel.clock))
     if session.life is not None:
         layers.append(session.life.layer)
     for plugin in session.plugins:
         if _has_hooks(plugin):
-            from .hooks import Hooks  # only where a plugin has hooks
-
             name = name_of(plugin)
-            layers.append(Hooks(plugin, name, raise_after=name in session.raising))
+            layers.append(_hooks().Hooks(plugin, name, raise_after=name in session.raising))
         if getattr(plugin, "operation", None) is not None:
             layers.append(layer(plugin.operation, f"operation(next) of the plugin {name_of(plugin)}", "operation"))
     if layers or session.rules_may_read or any(getattr(plugin, "shows_verbs", False) for plugin in session.plugins):
