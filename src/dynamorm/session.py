@@ -70,7 +70,7 @@ class Session(Context):
         super().__init__(config, endpoint, _channel(config, endpoint, clock))
         self.raising: frozenset[str] = frozenset()
         self.life: Life | None = None  # where a plugin wants to be told of it
-        self.is_closed = False  # said by the face
+        self.is_closed: bool = False  # said by the face
         self._has_views = False
         self._root: Session | None = None  # of a view: the session of the database
         self._views: dict[frozenset[tuple[str, str]], dict[Any, ModelRequests]] = {}  # the plans by scope

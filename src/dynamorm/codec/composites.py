@@ -18,7 +18,7 @@ from dynamorm.errors import ModelError, ValidationError
 from dynamorm.schema.composite import END, Composite, Slot, escape
 from dynamorm.schema.schema import Field
 
-from .library_attributes import key_json_of
+from .library_attributes import key_json_of, text_in
 from .strict import read_object
 
 if TYPE_CHECKING:
@@ -146,22 +146,6 @@ def _check_shape(where: str, slot: Slot, plan: FieldPlan) -> None:
         )
     if slot.width and shape.tag != "N":
         raise ModelError(f"{where}: {slot.name!r} is stored as text, so it cannot be padded as a number")
-
-
-def text_in(where: str, wire: Wire | None) -> str | None:
-    """The text of a stored component, None when it has no value.
-
-    Raises: ValidationError for what is neither text nor number.
-    """
-    if wire is None or "NULL" in wire:
-        return None
-    ((tag, value),) = wire.items()
-    if tag not in {"S", "N"}:
-        raise ValidationError(
-            f"{where} is stored as {tag}, and only text and numbers can be in a key", field=where.rpartition(".")[2]
-        )
-    text: str = value
-    return text
 
 
 def compose(codec: ModelCodec, item: dict[str, Any], obj: Any = None) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from dynamorm.errors import MissingItem, ModelError, ValidationError
 from dynamorm.schema.composite import Composite
-from dynamorm.schema.schema import SCHEMAS, Schema, with_subclasses
+from dynamorm.schema.schema import SCHEMAS, Schema, tags_of, with_subclasses
 
 from .strict import check_item, decoded, parts_of
 
@@ -84,15 +84,6 @@ class Family:
         )
 
 
-def tags_of(schema: Schema) -> tuple[str, ...]:
-    """The tags of a class and its subclasses, sorted; empty for the root of a family, to which every item belongs."""
-    bases = (SCHEMAS.get(base) for base in schema.model.__mro__[1:])
-    if all(base is None or base.discriminator is None for base in bases):
-        return ()
-    schemas = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
-    return tuple(sorted({member.tag for member in schemas if member is not None and member.tag is not None}))
-
-
 Kind: TypeAlias = Literal["own", "sibling", "unknown"]
 """What an item of a shared table is to one of the classes: its own, a sibling's, or of no class that is known."""
 
@@ -122,13 +113,6 @@ def _known_tags(schema: Schema) -> set[str | None]:
     )
     *_, root = shared
     return {SCHEMAS[cls].tag for cls in with_subclasses(root) if cls in SCHEMAS}
-
-
-def codecs_of(codec: Any) -> Iterator[Any]:
-    """The codecs of a class and of its subclasses."""
-    for cls in with_subclasses(codec.schema.model):
-        if cls in SCHEMAS:
-            yield codec if cls is codec.schema.model else codec.codec_of(cls)
 
 
 def _check_scopes(schema: Schema) -> None:

@@ -17,6 +17,7 @@ from dynamorm.codec.types.document import bytes_of
 from dynamorm.codec.types.numbers import int_of
 from dynamorm.codec.types.shapes import wire_struct
 from dynamorm.codec.types.times import instant_text
+from dynamorm.errors import ValidationError
 from dynamorm.schema.schema import LIBRARY_NAMES, TOKEN_ATTRIBUTE
 
 from .address import check as check_address
@@ -223,3 +224,19 @@ def ordered(wire: dict[str, Any]) -> Any:
     if tag == "N":
         return Decimal(value)
     return value.encode() if tag == "S" else bytes_of(value)
+
+
+def text_in(where: str, wire: dict[str, Any] | None) -> str | None:
+    """The text of a stored component, None when it has no value.
+
+    Raises: ValidationError for what is neither text nor number.
+    """
+    if wire is None or "NULL" in wire:
+        return None
+    ((tag, value),) = wire.items()
+    if tag not in {"S", "N"}:
+        raise ValidationError(
+            f"{where} is stored as {tag}, and only text and numbers can be in a key", field=where.rpartition(".")[2]
+        )
+    text: str = value
+    return text

@@ -284,3 +284,12 @@ def with_subclasses(cls: type) -> Iterator[type]:
     last = {(subclass.__module__, subclass.__qualname__): subclass for subclass in subclasses}
     for subclass in last.values():
         yield from with_subclasses(subclass)
+
+
+def tags_of(schema: Schema) -> tuple[str, ...]:
+    """The tags of a class and its subclasses, sorted; empty for the root of a family, to which every item belongs."""
+    bases = (SCHEMAS.get(base) for base in schema.model.__mro__[1:])
+    if all(base is None or base.discriminator is None for base in bases):
+        return ()
+    schemas = (SCHEMAS.get(cls) for cls in with_subclasses(schema.model))
+    return tuple(sorted({member.tag for member in schemas if member is not None and member.tag is not None}))

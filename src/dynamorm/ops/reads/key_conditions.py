@@ -6,15 +6,18 @@ It must not know how a query is planned or sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dynamorm.codec.composites import Computed, text_in
+from dynamorm.codec.library_attributes import text_in
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Wire
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.composite import AFTER, END, Composite, Slot
 from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts, with_subclasses
+
+if TYPE_CHECKING:
+    from dynamorm.codec.composites import Computed
 
 _RANGES: Final = frozenset({"<", "<=", ">", ">=", "BETWEEN"})
 _LAST: Final = "\U0010ffff"

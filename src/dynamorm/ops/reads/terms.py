@@ -5,17 +5,16 @@ It must not know which table or index is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from dynamorm.codec.codec import ModelCodec
-from dynamorm.codec.family import codecs_of, tags_of
 from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_above, text_wire
 from dynamorm.expressions.compile import check_paths
 from dynamorm.expressions.path import Path, system_path
 from dynamorm.expressions.tree import Comparison, Condition, Node, Wire, paths, refuse, terms
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.schema import Schema
+from dynamorm.schema.schema import SCHEMAS, Schema, tags_of, with_subclasses
 
 RANGES: Final = frozenset({"<", "<=", ">", ">=", "BETWEEN", "begins_with"})
 """The operators that a sort key takes besides ``=``."""
@@ -76,7 +75,7 @@ def always_stored(plan: ModelRequests, name: str) -> bool:
     that is empty by default may be missing.
     """
     codec = plan.codec
-    return all(_stores(class_codec, name) for class_codec in ((codec,) if codec.family is None else codecs_of(codec)))
+    return all(_stores(class_codec, name) for class_codec in ((codec,) if codec.family is None else _codecs_of(codec)))
 
 
 def _stores(codec: ModelCodec, name: str) -> bool:
@@ -135,3 +134,10 @@ def _no_guards(plan: ModelRequests) -> Condition:
     """What is true of every item that is no guard: a scan meets both."""
     wire = bytes_wire(GUARD_PREFIX.encode()) if plan.key_type(plan.partition.name) == "B" else text_wire(GUARD_PREFIX)
     return ~Comparison("begins_with", (Wire(wire),), Path(plan.partition))
+
+
+def _codecs_of(codec: Any) -> Iterator[Any]:
+    """The codecs of a class and of its subclasses."""
+    for cls in with_subclasses(codec.schema.model):
+        if cls in SCHEMAS:
+            yield codec if cls is codec.schema.model else codec.codec_of(cls)

@@ -14,7 +14,6 @@ from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.family import tags_of
 from dynamorm.codec.keys import StoredKey
 from dynamorm.effects import Flow, Send, relayed
 from dynamorm.errors import DynamORMError, InvalidUse, ModelError, Outcome, OutcomeUnknown, PluginError, ValidationError
@@ -26,7 +25,7 @@ from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.token_ring import TOKEN
 from dynamorm.ops.writes.write import MustFetch, MustRead
 from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import AppendOnly
+from dynamorm.schema.schema import AppendOnly, tags_of
 
 from .batch_result import BatchResult
 from .batch_send import FAILED, OVERHEAD, UNKNOWN, WRITTEN, Entry, Load

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dynamorm.codec.family import tags_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.ops.callbacks import check_progress, told
@@ -21,6 +20,7 @@ from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
 from dynamorm.ops.writes.rules import gave
+from dynamorm.schema.schema import tags_of
 
 from .batch_result import BatchFailure, BatchResult
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
