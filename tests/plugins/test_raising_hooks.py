@@ -127,11 +127,12 @@ WELL = dict.fromkeys(("create", "put", "transaction", "batch"), ("NoneType", Tru
 
 
 def test_every_moment_is_here():
-    assert {*LAYERS, *OF_MODELS, *LOOKING, *HOOKS, "admit", "finish"} == {*ARGUMENTS}
+    assert {*LAYERS, *OF_MODELS, *OF_SCOPES, *LOOKING, *HOOKS, "admit", "finish"} == {*ARGUMENTS}
 
 
 LAYERS = ("operation", "around")
 OF_MODELS = ("write_rule", "read_rule", "field", "model")
+OF_SCOPES = ("scope_rule", "viewed", "scope_of", "administered")  # what they raise refuses: test_scope_moments.py
 
 
 def test_what_only_looks_changes_nothing(ended, caplog):
