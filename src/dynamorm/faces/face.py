@@ -30,6 +30,22 @@ if TYPE_CHECKING:
         @property
         def read_rule(self) -> Callable[..., Any]: ...
 
+    class _ScopeRule(Protocol):
+        @property
+        def scope_rule(self) -> Callable[..., Any]: ...
+
+    class _Viewed(Protocol):
+        @property
+        def viewed(self) -> Callable[..., Any]: ...
+
+    class _ScopeOf(Protocol):
+        @property
+        def scope_of(self) -> Callable[..., Any]: ...
+
+    class _Administered(Protocol):
+        @property
+        def administered(self) -> Callable[..., Any]: ...
+
     class _Finish(Protocol):
         @property
         def finish(self) -> Callable[..., Any]: ...
@@ -126,6 +142,10 @@ if TYPE_CHECKING:
         _Operation
         | _WriteRule
         | _ReadRule
+        | _ScopeRule
+        | _Viewed
+        | _ScopeOf
+        | _Administered
         | _Finish
         | _Field
         | _Model
