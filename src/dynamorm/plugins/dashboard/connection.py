@@ -50,10 +50,11 @@ class Connection(H11Protocol):
 
     def __init__(self, config: Config, server_state: ServerState) -> None:
         super().__init__(config=config, server_state=server_state, app_state={KNOWN: self._know})
-        self.logger = self.access_logger = _NOWHERE
+        self.logger: logging.Logger = _NOWHERE
+        self.access_logger: logging.Logger = _NOWHERE
         self.access_log = False
-        self.is_known = False
-        self.since = time.monotonic()
+        self.is_known: bool = False
+        self.since: float = time.monotonic()
         self._watched: Any = None
         self._limit: asyncio.TimerHandle | None = None
 
