@@ -150,7 +150,15 @@ def _try_again(items: list[pytest.Item]) -> None:
     """
     if os.environ.get("DYNAMORM_TEST_RERUNS") == "0":
         return
-    timed = {"faults", "io", "test_cache_lag.py", "test_dashboard_browser.py", "test_leases.py", "test_leases_late.py"}
+    timed = {
+        "faults",
+        "io",
+        "lossy",
+        "test_cache_lag.py",
+        "test_dashboard_browser.py",
+        "test_leases.py",
+        "test_leases_late.py",
+    }
     for item in items:
         if timed.intersection(item.path.relative_to(pathlib.Path(__file__).parent).parts):
             item.add_marker(pytest.mark.flaky(reruns=2))
