@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 from tests.faults.expressions import Expression, Item, plain, wire
@@ -41,7 +40,7 @@ class Store:
         self.changes: list[Change] = []
         self.copies = 0
         self.answers_last = False
-        self._strangers = count(1)
+        self._strangers = 0
 
     def seed(self, table: str, **values: Any) -> None:
         """Store an item without a trace: texts become S, whole numbers N, bytes B."""
@@ -58,7 +57,8 @@ class Store:
         assert item is not None
         for _ in range(times):
             ring = b64decode(item.get("_wt", {"B": ""})["B"])
-            item["_wt"] = wire((b"other%03d" % next(self._strangers) + ring)[:64])
+            self._strangers += 1
+            item["_wt"] = wire((b"other%03d" % self._strangers + ring)[:64])
             item["version"] = wire(int(item["version"]["N"]) + 1)
             item.update({name: wire(value) for name, value in values.items()})
 
