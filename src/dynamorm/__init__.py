@@ -64,6 +64,8 @@ if TYPE_CHECKING:
         MetricsPlugin,
         TracingPlugin,
     )
+    from .plugins.audit import Audit, AuditableModel, ChangeTrackingConfig
+    from .wire.acting import actor
     from .wire.deadlines import deadline
 
 __all__ = [
@@ -72,12 +74,15 @@ __all__ = [
     "AppendOnly",
     "AsyncDB",
     "Attr",
+    "Audit",
+    "AuditableModel",
     "BatchConfig",
     "BatchFailure",
     "BatchResult",
     "Cache",
     "CacheConfig",
     "CachingPlugin",
+    "ChangeTrackingConfig",
     "CircuitBreakerConfig",
     "Codec",
     "Condition",
@@ -110,6 +115,7 @@ __all__ = [
     "Update",
     "ValidationError",
     "VersionConflict",
+    "actor",
     "attr",
     "composite",
     "config_from_env",
@@ -130,12 +136,15 @@ __all__ = [
 # one of the two faces, a module of models neither.
 _LAZY = {
     "AsyncDB": "faces.aio.db",
+    "Audit": "plugins.audit",
+    "AuditableModel": "plugins.audit",
     "BatchConfig": "plugins",
     "BatchFailure": "ops.verbs.batch_result",
     "BatchResult": "ops.verbs.batch_result",
     "Cache": "plugins",
     "CacheConfig": "plugins",
     "CachingPlugin": "plugins",
+    "ChangeTrackingConfig": "plugins.audit",
     "DB": "faces.blocking.db",
     "Dashboard": "plugins",
     "IndexSettings": "schema.table_settings",
@@ -147,6 +156,7 @@ _LAZY = {
     "TableSettings": "schema.table_settings",
     "Throughput": "schema.table_settings",
     "TracingPlugin": "plugins",
+    "actor": "wire.acting",
     "deadline": "wire.deadlines",
 }
 

@@ -12,6 +12,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``finish(transaction)`` | adds writes to each transaction as a whole, once; see `dynamorm.ops.writes.finish.TransactionDraft` |
 | ``field(schema, field)`` | wraps the stored form of a field; see `FieldHook`. ``options`` are the field options it claims |
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
+| ``companions(schema)`` | gives the models whose tables a model needs besides its own: ``db.tables.ensure`` makes these, too |
 | ``around(call)`` | wraps each request with its retries; see `AroundHook` |
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``retried(call, error)`` | an attempt has failed by this error, and another one begins now |
@@ -41,6 +42,7 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse, ValidationError
+from .wire.acting import Actor, current_actor
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
 from .wire.limiter import Limiter, Permit
@@ -66,6 +68,7 @@ __all__ = [
     "HOOKS",
     "VERBS",
     "Acquire",
+    "Actor",
     "AroundHook",
     "AttemptHook",
     "Call",
@@ -90,6 +93,7 @@ __all__ = [
     "WriteRule",
     "attempt_class",
     "consumed",
+    "current_actor",
     "partitions",
     "refusal",
     "remaining",
@@ -249,6 +253,7 @@ class WriteRule:
     more than once where it is built anew, so a rule changes nothing but the draft.
     ``verbs`` are those in which the rule takes part; an upsert is an update, and so is an increment. ``needs_stored``: a write by key, and a put, must know what is stored
     (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
+    ``last``: it comes behind the rules of all plugins, so that it sees what they have changed.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
     model is refused. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
     pass by it.
@@ -256,6 +261,7 @@ class WriteRule:
 
     verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete", "check")
     needs_stored: bool = False
+    last: bool = False
     in_batches: bool = False
     passive: bool = False
 

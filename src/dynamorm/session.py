@@ -5,7 +5,7 @@ A session does no I/O. The face that owns it sets ``run``, through which an erro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from functools import partial
 from types import ModuleType
@@ -57,7 +57,7 @@ class Session(Context):
     """
 
     __slots__ = (
-        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_spares_tokens", "_views",
+        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_spares_tokens", "_tables", "_views",
         "_way", "life", "raising", "verbs",
     )  # fmt: skip
 
@@ -89,6 +89,7 @@ class Session(Context):
         other._reading = self._reading
         other._root = self._root
         other._spares_tokens = self._spares_tokens
+        other._tables = self._tables
         other._views = self._views
         other._way = self._way
         other.life = self.life
@@ -107,6 +108,7 @@ class Session(Context):
         self._reading = _members(plugins, "read_rule")
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
         self.rules_may_read: bool = bool(self.write_rules)
+        self._tables = named(plugins, "companions")
         self.look(plugins)
 
     def look(self, plugins: tuple[Any, ...]) -> None:
@@ -195,6 +197,14 @@ class Session(Context):
         if verb not in BUILDERS:
             raise ValidationError(f"{verb!r} is no verb that writes one item: {', '.join(BUILDERS)}", field="verb")
         return BUILDERS[verb]
+
+    @override
+    def tables_besides(self, models: Iterable[Any]) -> list[type[Any]]:
+        if not self._tables:
+            return []
+        schemas = [self.plan(model).codec.schema for model in models]
+        besides = [_joining().companions(of(schema), name) for schema in schemas for name, of in self._tables]
+        return list(dict.fromkeys(model for some in besides for model in some))
 
     @override
     def _make_plan(self, model: Any) -> ModelRequests:

@@ -17,6 +17,7 @@ from dynamorm.ops.verbs import batch_items, batch_replay
 from dynamorm.ops.verbs.batch_items import BatchItem
 from dynamorm.ops.verbs.batch_write import MAX_BYTES
 from dynamorm.ops.writes.write import LATEST
+from dynamorm.wire.acting import keep
 from dynamorm.wire.deadlines import USE, lift, remaining
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class BatchItems:
         item.variables = variables = copy_context()
         if USE.ever:
             variables.run(lift)
+        variables.run(keep)
         return item
 
     @staticmethod

@@ -41,7 +41,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 
 _PLAIN: Final = {
     "operation": ("next",), "write_rule": ("schema",), "read_rule": ("schema",), "finish": ("transaction",),
-    "field": ("schema", "field"), "model": ("schema",), "around": ("call",), "admit": ("call",),
+    "field": ("schema", "field"), "model": ("schema",), "companions": ("schema",), "around": ("call",), "admit": ("call",),
     "observed": ("call", "reply", "error"), "retried": ("call", "error"), "observe": ("call", "reply"),
     "began": ("operation",), "ended": ("operation", "error"), "call_began": ("call",), "call_ended": ("call", "error"),
     "gauges": (), "explained": ("request", "config"), "forked": (), "joined": ("db",),

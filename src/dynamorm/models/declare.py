@@ -7,7 +7,7 @@ wire types or verbs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, Unpack, overload
 
 from dynamorm.errors import InvalidAttribute, ModelError
 from dynamorm.expressions.path import Path
@@ -74,6 +74,8 @@ class Spec:
         self.default: Any = settings.pop("default", MISSING)
         self.default_factory: Callable[[], Any] | None = settings.pop("default_factory", None)
         self.name: str | None = settings.pop("name", None)
+        for option in options:
+            _fill_in(self, option)
         init = settings.pop("init", None)
         if "also_read" in settings:
             settings["also_read"] = other_names(settings["also_read"])
@@ -81,6 +83,17 @@ class Spec:
         if init is not None or any(isinstance(option, Composite) for option in options):
             _check_composite(self, init)
         _check(self)
+
+
+def _fill_in(spec: Spec, option: Any) -> None:
+    """Take what a field is before a plugin gives it its value from the option that says so, unless it is said here."""
+    if not getattr(option, "filled_in", False) or not hasattr(option, "initial"):
+        return
+    if spec.default is MISSING and spec.default_factory is None:
+        if option.initial is None:
+            spec.default = None
+        else:
+            spec.default_factory = option.initial
 
 
 def _check(spec: Spec) -> None:
@@ -128,6 +141,23 @@ def _check_composite(spec: Spec, init: Any) -> None:
             f"a composite is computed from its fields, so it takes no {extra[0] if extra else 'default'}: say that of"
             " the fields"
         )
+
+
+MYPY = False
+"""True for mypy alone, whose overloads of field specifiers cannot tell one option from another."""
+
+
+if TYPE_CHECKING and not MYPY:
+
+    class FilledIn(Protocol):
+        """A field option whose plugin gives the field its value: see `dynamorm.schema.schema.Field.filled_in`."""
+
+        filled_in: ClassVar[bool]
+
+    @overload
+    def attr(
+        option: FilledIn, /, *options: object, init: Literal[False] = False, name: str | None = ..., secret: bool = ...
+    ) -> Any: ...
 
 
 @overload

@@ -43,8 +43,10 @@ def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
             optional.append(f"{key}=MISSING")
             body.append(f" self.{key} = _factory_{key}() if {key} is MISSING else {key}")
         else:
-            if field.default is MISSING:
+            if field.required:
                 required.append(key)
+            elif field.default is MISSING:  # it gets its value with a write
+                optional.append(f"{key}=None")
             else:
                 names[f"_default_{key}"] = field.default
                 optional.append(f"{key}=_default_{key}")

@@ -3,6 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .audit import AsyncAuditTrail as AsyncAuditTrail
+    from .audit import Audit as Audit
+    from .audit import AuditLog as AuditLog
+    from .audit import AuditTrail as AuditTrail
+    from .audit import ChangeTrackingConfig as ChangeTrackingConfig
+    from .audit import Trail as Trail
     from .batcher import AsyncBatcher as AsyncBatcher
     from .batcher import BatchConfig as BatchConfig
     from .batcher import Batcher as Batcher
@@ -24,7 +30,11 @@ if TYPE_CHECKING:
     from .tracing import TracingPlugin as TracingPlugin
 
 __all__ = [
+    "AsyncAuditTrail",
     "AsyncBatcher",
+    "Audit",
+    "AuditLog",
+    "AuditTrail",
     "BatchConfig",
     "Batcher",
     "Bulkhead",
@@ -32,6 +42,7 @@ __all__ = [
     "CacheConfig",
     "CachingPlugin",
     "CapacityLimiter",
+    "ChangeTrackingConfig",
     "CircuitBreaker",
     "CostPlugin",
     "Dashboard",
@@ -43,10 +54,17 @@ __all__ = [
     "MetricsPlugin",
     "ThrottlePacing",
     "TracingPlugin",
+    "Trail",
 ]
 
 _HOMES = {
+    "AsyncAuditTrail": "audit",
     "AsyncBatcher": "batcher",
+    "Audit": "audit",
+    "AuditLog": "audit",
+    "AuditTrail": "audit",
+    "ChangeTrackingConfig": "audit",
+    "Trail": "audit",
     "BatchConfig": "batcher",
     "Batcher": "batcher",
     "Bulkhead": "bulkhead",

@@ -131,7 +131,12 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
     @property
     def required(self) -> bool:
         """Whether the constructor needs a value."""
-        return self.default is MISSING and self.default_factory is None
+        return self.default is MISSING and self.default_factory is None and not self.filled_in
+
+    @property
+    def filled_in(self) -> bool:
+        """Whether the plugin of an option gives the field its value with a write, so that nobody else has to."""
+        return any(getattr(option, "filled_in", False) for option in self.options)
 
     def option(self, kind: type) -> Any:
         """The first option of class ``kind``, or None."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.library_attributes import bytes_wire, number_wire, text_wire
 from dynamorm.codec.strict import read_object
 from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
 from dynamorm.models.declare import did_you_mean
+from dynamorm.schema.schema import LIBRARY_NAMES
 
 from .write import NOT_READ, MustFetch, MustRead, Write
 
@@ -74,6 +76,25 @@ def _more_than_a_value(plan: ModelRequests, field: Field) -> str | None:
         if field.name in {computed.field.name, *(name for name, _ in computed.sources)}:
             return f"a part of {computed.field.name}" if field.name != computed.field.name else "computed from others"
     return None
+
+
+def stamped(plan: ModelRequests, name: Any, value: Any) -> dict[str, Any] | None:
+    """The stored form of an attribute that is no field. Raises: InvalidUse."""
+    fields = {field.stored for field in plan.codec.schema.fields.values()}
+    if not isinstance(name, str) or not name.startswith("_") or name in LIBRARY_NAMES or name in fields:
+        raise InvalidUse(
+            f"draft.stamp stores what is no field of {plan.codec.schema.name} and nothing of the library's, under a name that"
+            ' begins with "_"; a field is for draft.set'
+        )
+    if value is None:
+        return None
+    if value.__class__ not in _STAMPED:
+        raise InvalidUse(f"draft.stamp stores bytes, an int or a text, not {type(value).__name__}", field=name)
+    wire: dict[str, Any] = _STAMPED[value.__class__](value)
+    return wire
+
+
+_STAMPED: Final[dict[type, Any]] = {bytes: bytes_wire, int: number_wire, str: text_wire}
 
 
 def check_pins(draft: WriteDraft, stored: Any) -> None:

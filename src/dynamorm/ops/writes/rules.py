@@ -79,7 +79,7 @@ def check_rules(rules: Iterable[Any]) -> None:
                 f"the verbs of {name} are a tuple of {', '.join(VERBS)}, not {rule.verbs!r}: an upsert and an increment are"
                 " updates"
             )
-        for flag in ("needs_stored", "in_batches", "passive"):
+        for flag in ("needs_stored", "last", "in_batches", "passive"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
         for moment in _MOMENTS:
