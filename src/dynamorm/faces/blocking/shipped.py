@@ -5,6 +5,7 @@ One line per method; each plugin is loaded when it is asked for. `DB` inherits t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.schema.schema import schema_of
@@ -189,7 +190,9 @@ class Shipped(Many):
         shipped, session = self._shipped(), self._session
         for plugin in session.plugins:
             if isinstance(plugin, shipped.AuditLog):
-                return shipped.AuditTrail(shipped.Trail(plugin, self, session.plan, session.scope), self._io.run)
+                address = partial(session.verbs.items.address, session)
+                trail = shipped.Trail(plugin, self, session.plan, address, session.scope)
+                return shipped.AuditTrail(trail, self._io.run)
         raise ConfigError(
             "this database keeps no audit log: db.enable_change_tracking(Model, ChangeTrackingConfig(...)) makes it keep one"
         )

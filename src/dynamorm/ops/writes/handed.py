@@ -128,7 +128,7 @@ def _is_attribute(draft: WriteDraft, name: str) -> bool:
     codec = draft.plan.codec
     if any(name in {plan.stored, *plan.field.also_read} for plan in codec.plans.values()):
         return True
+    if name.startswith("_"):  # that of a stamp, which need not be there
+        return name not in codec.plans
     raw = draft.loaded if draft.stored is NOT_READ else draft.stored
-    if raw is None or raw is NOT_READ:
-        return name not in codec.plans and name.startswith("_")
-    return name in read_object(raw)
+    return raw is not None and raw is not NOT_READ and name in read_object(raw)

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from .pending import Pending
 
-MOST: Final = 50
-"""Items that the rules of one verb may read: a transaction writes at most 100, and each is read for one of them."""
+MOST: Final = 200
+"""Items that the rules of one verb may read: two for each of the 100 operations that a transaction has at most."""
 
 _LASTING: Final = frozenset({AlreadyExists, VersionConflict, MissingItem, DuplicateKey})
 """The refusals of a caller's own write that say what is stored under its key, whatever rules have read of other items."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from .records import Record, Unreadable, is_authentic, read, value_mac
+from .records import Record, Unreadable, is_authentic, read, seal_of, value_mac
 from .values import bytes_of
 
 if TYPE_CHECKING:
     from .config import Keys
-    from .model import Place, Tracked
+    from .model import Place
 
 
 class AuditVerdict(Struct, frozen=True, kw_only=True):
@@ -57,6 +57,8 @@ class Replay:
         self.n: int = 0
         self.h: bytes = place.genesis
         self.op: str = ""
+        self.at: int = 0
+        self._key: bytes = b""
         self.state: dict[str, tuple[Any, int, bytes]] = {}
         self.tracked: list[str] = []
         self.external: list[int] = []
@@ -80,7 +82,7 @@ class Replay:
             return "gap"
         if body.ph != self.h.hex():
             return "link"
-        self.n, self.h, self.op = body.n, record.h, body.op
+        self.n, self.h, self.op, self.at, self._key = body.n, record.h, body.op, body.at, key
         self._apply(body, key)
         if keep:
             self.records.append(record)
@@ -99,17 +101,22 @@ class Replay:
             else:
                 state[stored] = (new, n, key)
 
-    def fault_of(self, item: dict[str, Any] | None, tracked: Tracked) -> str:
-        """Why the item is not as the records leave it; empty where it is. Raises: nothing."""
+    def fault_of(self, item: dict[str, Any] | None) -> str:
+        """Why the item is not as the records leave it; empty where it is."""
         if item is None:
-            return "" if self.op in {"", "D"} or not (self.tracked and self.state_is_there) else "missing"
+            return "" if self.op in {"", "D"} or not self.state_is_there else "missing"
         if not self.n:
             return "unrecorded" if "_ah" not in item and "_an" not in item else "head"
         found = item.get("_an", {}).get("N"), item.get("_ah", {}).get("B")
         if found != (str(self.n), _text(self.h)):
             return "external" if found == (None, None) else "head"
-        del tracked
-        return "" if all(self._is_as_recorded(stored, item.get(stored)) for stored in self.tracked) else "external"
+        if not all(self._is_as_recorded(stored, item.get(stored)) for stored in self.tracked):
+            return "external"
+        return "" if item.get("_as", {}).get("B") == _text(self._seal_of(item)) else "head"
+
+    def _seal_of(self, item: dict[str, Any]) -> bytes:
+        """What the last write has stored of the tracked fields, where they are as it left them."""
+        return seal_of(self._key, self.h, self.n, self.at, self.tracked, item)
 
     @property
     def state_is_there(self) -> bool:
@@ -127,13 +134,11 @@ class Replay:
 
 
 def _text(h: bytes) -> str:
-    from base64 import b64encode  # of a head alone
-
     return b64encode(h).decode()
 
 
 def verdict_of(
-    rows: Iterable[bytes], place: Place, keys: Keys, item: dict[str, Any] | None, tracked: Tracked
+    rows: Iterable[bytes], place: Place, keys: Keys, item: dict[str, Any] | None
 ) -> tuple[AuditVerdict, Replay]:
     """The verdict on the records in these rows, in their order, and on the item that is stored. Raises: KeyUnavailable."""
     replay, checked = Replay(place, keys), 0
@@ -143,7 +148,7 @@ def verdict_of(
         if reason:
             bad = AuditVerdict(ok=False, checked=checked, first_bad=replay.n + 1, reason=reason)
             return bad, replay
-    reason = replay.fault_of(item, tracked)
+    reason = replay.fault_of(item)
     if reason:
         at = replay.n + 1 if reason in {"head", "missing", "unrecorded", "external"} else None
         return AuditVerdict(

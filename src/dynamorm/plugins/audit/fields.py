@@ -12,7 +12,7 @@ from dynamorm import Attr, Mixin, attr
 from dynamorm.errors import ValidationError
 from dynamorm.plugin import Actor, WriteRule
 
-from .model import is_hidden
+from .model import is_computed, is_hidden
 from .option import Audit, Change
 from .tracking import actor_of
 from .values import bytes_of, encode, plain
@@ -186,7 +186,7 @@ def _shown(wire: Any, *, shows: bool) -> Any:
 
 def _is_followed(field: Any) -> bool:
     """Whether a field is one whose changes a log tells: no part of the key, and nothing that the library makes."""
-    return field.role in {"", "ttl"} and not any(type(option).__name__ == "Composite" for option in field.options)
+    return field.role in {"", "ttl"} and not is_computed(field)
 
 
 def fields_of(schema: Any) -> Iterable[Any]:

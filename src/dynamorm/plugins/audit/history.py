@@ -124,19 +124,18 @@ class Reader:
         values = {self._name(stored): self._value(stored, wire) for stored, wire in state.items() if wire is not None}
         return AuditSnapshot(
             values=values,
-            complete=self._covers(last) and not any(isinstance(value, Digest) for value in values.values()),
+            complete=self._covers() and not any(isinstance(value, Digest) for value in values.values()),
             version=last.body.n,
             at=time_of(last.body.at),
         )
 
-    def _covers(self, last: Record) -> bool:
+    def _covers(self) -> bool:
         """Whether the tracked fields are all that an object of the model is made of, beside its key."""
         schema = self._schema
         own = {field.name for field in fields_of(schema)}
         wanted = {
             field.stored for field in schema.fields.values() if field.role in {"", "ttl"} and field.name not in own
         }
-        del last
         return wanted <= set(self._tracked.listed)
 
     def _name(self, stored: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.errors import ValidationError
 
 from .config import DEVELOPMENT_KEY, ChangeTrackingConfig, Keys, keys_of
-from .records import entity_of, genesis, partition_of, row_of, value_mac
+from .records import entity_of, fingerprint, genesis, partition_of, row_of, value_mac
 from .values import LARGEST, Wire, bytes_of, canonical
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class Tracked:
         self.stored: dict[str, str] = {name: schema.fields[name].stored for name in self.names}
         self.by_stored: dict[str, str] = {stored: name for name, stored in self.stored.items()}
         self.listed: list[str] = sorted(self.by_stored)
-        self.fingerprint: bytes = hashlib.sha256("\n".join(self.listed).encode()).digest()[:4]
+        self.fingerprint: bytes = fingerprint(self.listed)
         self.row: type[Any] = row_of(config.store, by_day=config.checkpoints is not None)
         self._source: KeySource = source or DEVELOPMENT_KEY
         self._keys: dict[str | None, Keys] = {}
@@ -117,3 +116,8 @@ class Place:
 def is_hidden(field: Any) -> bool:
     """Whether the values of a field are shown nowhere: it is secret, or has an option that says so of itself."""
     return bool(field.secret or any(getattr(option, "secret", False) for option in field.options))
+
+
+def is_computed(field: Any) -> bool:
+    """Whether a field is a key that is made of others."""
+    return any(type(option).__name__ == "Composite" for option in field.options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Mapping
 from functools import cache
 from hmac import compare_digest
 from typing import Any, Final
@@ -18,7 +19,7 @@ from msgspec.json import Decoder
 
 from dynamorm import Attr, Model, TableSettings, attr, gsi, partition_key, sort_key
 
-from .values import Digest, Wire, encode, joined, mac
+from .values import Digest, Wire, encode, joined, mac, state_bytes
 
 DOMAIN: Final = b"dynamorm/audit/1"
 GENESIS: Final = b"dynamorm/audit/genesis/1"
@@ -138,6 +139,17 @@ def genesis(tenant: str | None, model: str, key: str) -> bytes:
 def state_mac(key: bytes, h: bytes, n: int, at: int, state: bytes) -> bytes:
     """What an item stores of its tracked fields: it holds while they are as record ``n`` left them."""
     return mac(key, STATE, h, n.to_bytes(8, "big"), at.to_bytes(8, "big"), state)
+
+
+def seal_of(key: bytes, h: bytes, n: int, at: int, names: list[str], item: Mapping[str, Any]) -> bytes:
+    """What an item stores as ``_as``: the time of its last record, which fields are tracked, and the MAC of their values."""
+    state = state_mac(key, h, n, at, state_bytes(names, item))
+    return at.to_bytes(8, "big") + fingerprint(names) + state
+
+
+def fingerprint(names: list[str]) -> bytes:
+    """Four bytes that tell other tracked fields from these."""
+    return hashlib.sha256(joined(*(name.encode() for name in names))).digest()[:4]
 
 
 def value_mac(key: bytes, pk: str, n: int, name: str, value: bytes) -> bytes:

@@ -17,7 +17,7 @@ from msgspec.json import decode
 from dynamorm.errors import ActorRequired, AuditChainBroken
 from dynamorm.plugin import Actor, WriteRule, current_actor
 
-from .records import Unreadable, day_of, is_authentic, read, sealed, state_mac
+from .records import Unreadable, day_of, is_authentic, read, seal_of, sealed, state_mac
 from .values import state_bytes
 
 if TYPE_CHECKING:
@@ -117,10 +117,9 @@ class Tracking(WriteRule):
             return
         tip = writer.add(tip, op, before, after, whole=op == "C")
         if op != "D":
-            state = state_mac(keys.key, tip.h, tip.n, tip.at, state_bytes(tracked.listed, after))
             draft.stamp("_an", tip.n)
             draft.stamp("_ah", tip.h)
-            draft.stamp("_as", tip.at.to_bytes(8, "big") + tracked.fingerprint + state)
+            draft.stamp("_as", seal_of(keys.key, tip.h, tip.n, tip.at, tracked.listed, after))
 
     def _is_as_left(self, keys: Keys, record: Any, item: dict[str, Any], before: dict[str, Any]) -> bool:
         """Whether an item is as its last record left it, where that was read first."""

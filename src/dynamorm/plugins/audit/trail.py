@@ -56,13 +56,21 @@ class Chain:
     def verdict(self) -> tuple[AuditVerdict, Replay]:
         """Whether it holds. Raises: KeyUnavailable."""
         keys = self.tracked.keys(self.place.tenant)
-        return verdict_of(self.rows, self.place, keys, self.item, self.tracked)
+        return verdict_of(self.rows, self.place, keys, self.item)
 
 
 class Trail:
-    """The flows of one database or view. ``plan`` gives what the library knows of a model."""
+    """The flows of one database or view. ``plan`` gives what the library knows of a model, ``address`` the JSON of a key."""
 
-    def __init__(self, log: AuditLog, db: Any, plan: Callable[[type[Any]], Any], scope: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        log: AuditLog,
+        db: Any,
+        plan: Callable[[type[Any]], Any],
+        address: Callable[..., tuple[str, bytes | None]],
+        scope: Mapping[str, str],
+    ) -> None:
+        self._address = address
         self.log = log
         self.db = db
         self._plan = plan
@@ -94,17 +102,12 @@ class Trail:
         return Chain(tracked, place, rows, None if raw is None else decode(raw), obj)
 
     def _key(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> dict[str, Any]:
-        address: dict[str, Any] = decode(self._plan(model).codec.key_json(self.key_of(model, key, parts)))
-        return address
-
-    def key_of(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> tuple[Any, ...]:
-        """The key in order. Raises: ValidationError."""
-        if not parts:
-            return key
-        schema = self._plan(model).codec.schema
-        if key or set(parts) != set(schema.key.fields):
-            raise ValidationError(f"the key of a {schema.name} is given in order, or by {', '.join(schema.key.fields)}")
-        return tuple(parts[name] for name in schema.key.fields)
+        """The stored form of a key. Raises: ValidationError."""
+        _, address = self._address(model, key, parts)
+        if address is None:
+            raise ValidationError(f"the key of a {model.__name__} is missing: it is given as to db.get")
+        found: dict[str, Any] = decode(address)
+        return found
 
     def reader(self, tracked: Tracked, model: type[Any]) -> Reader:
         """What tells records in the words of a model."""
@@ -168,33 +171,36 @@ class Trail:
         left_out = tuple(sorted(name for name, value in snapshot.values.items() if isinstance(value, Digest)))
         names = tuple(name for name in chain.tracked.names if name not in left_out)
         values = {name: snapshot.values.get(name) for name in names}
-        in_order = self.key_of(model, key, parts)
-        item = yield from (
-            self._changed(model, in_order, values, version)
+        item = yield (
+            self._changed(model, key, parts, values, version)
             if chain.obj is not None
-            else self._made(model, in_order, snapshot, version)
+            else self._made(model, key, parts, snapshot, version)
         )
         return Restored(item=item, fields=names, left_out=left_out)
 
-    def _changed(self, model: type[Any], key: tuple[Any, ...], values: dict[str, Any], version: int) -> Flow[Any]:
+    def _changed(
+        self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], values: dict[str, Any], version: int
+    ) -> Call:
         fields = self._plan(model).codec.schema.fields
         updates = [
             getattr(model, name).remove() if value is None else getattr(model, name).set(value)
             for name, value in values.items()
         ]
         allow = tuple(name for name in values if fields[name].protected)
-        return (yield _restoring(_called(self.db.update, model, *key, *updates, allow=allow), version))
+        return _restoring(_called(self.db.update, model, *key, *updates, allow=allow, **parts), version)
 
-    def _made(self, model: type[Any], key: tuple[Any, ...], snapshot: AuditSnapshot, version: int) -> Flow[Any]:
-        if not snapshot.complete:
+    def _made(
+        self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], snapshot: AuditSnapshot, version: int
+    ) -> Call:
+        names = self._plan(model).codec.schema.key.fields
+        if not snapshot.complete or len(key) + len(parts) < len(names):
             raise ValidationError(
                 f"this {model.__name__} is gone, and the records do not tell all of its fields, so that it cannot be made again:"
                 " create it from db.audit.as_of(...).values, and give what is missing",
                 field="version",
             )
-        schema = self._plan(model).codec.schema
-        obj = model(**dict(zip(schema.key.fields, key, strict=True)), **snapshot.values)
-        return (yield _restoring(_called(self.db.create, obj), version))
+        obj = model(**{**snapshot.values, **dict(zip(names, key, strict=False)), **parts})
+        return _restoring(_called(self.db.create, obj), version)
 
     def export(
         self, path: str | os.PathLike[str], model: type[Any] | None, key: tuple[Any, ...], parts: dict[str, Any]

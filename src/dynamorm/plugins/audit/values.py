@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -70,7 +70,7 @@ def bytes_of(wire: Wire | None) -> bytes:
     return b"" if wire is None else encode(canonical(wire))
 
 
-def state_bytes(names: Iterable[str], wires: dict[str, Wire | None]) -> bytes:
+def state_bytes(names: Iterable[str], wires: Mapping[str, Any]) -> bytes:
     """The canonical form of several attributes."""
     return joined(*(part for name in sorted(names) for part in (name.encode(), bytes_of(wires.get(name)))))
 
