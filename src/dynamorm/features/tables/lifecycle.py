@@ -73,8 +73,8 @@ def ensure(
     """Create what is missing; check that a live table fits; switch on the expiry and recovery that are not on yet."""
     patience = Patience(context, timeout)
     besides = context.tables_besides(models)
-    if besides:
-        yield from _ensured(context, wanted(context, besides, None), patience, skip_unavailable=skip_unavailable)
+    if besides:  # their settings are not the caller's, who cannot leave out what a local engine lacks
+        yield from _ensured(context, wanted(context, besides, None), patience, skip_unavailable=True)
     return (
         yield from _ensured(context, wanted(context, models, settings), patience, skip_unavailable=skip_unavailable)
     )
