@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dynamorm import DB, Attr, BatchConfig, Model, actor, attr, composite, partition_key, sort_key, ttl, version
+from dynamorm import DB, Attr, BatchConfig, Model, Unique, actor, attr, composite, partition_key, sort_key, ttl, version
 from dynamorm.errors import (
     ActorRequired,
     AlreadyExists,
     AuditChainBroken,
+    ConditionFailed,
     ConfigError,
+    DuplicateKey,
     KeyUnavailable,
     ModelError,
     Outcome,
@@ -386,6 +388,80 @@ def test_other_tracked_fields_begin_with_a_baseline(db, plugged, key):
     assert ops(db, Payment, key) == ["create", "baseline", "update", "baseline", "update"]
 
 
+def test_a_baseline_that_tells_other_values_is_named(db, plain, plugged, key):
+    db.create(Payment(id=key, amount=1))
+    plain.update(Payment, key, Payment.amount.set(1000))
+    with WHO:
+        other = plugged()
+        other.enable_change_tracking(Payment, tracking(("amount", "note")))
+        other.update(Payment, key, Payment.note.set("x"))
+        assert other.audit.verify(Payment, key).external == (2,)
+
+
+class Guarded(Model, table="audit-guarded"):
+    id: Attr[str] = partition_key()
+    mail: Attr[str] = attr(Unique(), default="a")
+    amount: Attr[int] = attr(default=0)
+
+
+def test_guards_of_unique_values_and_records_go_together(engine, plugged, key):
+    with WHO:
+        db = plugged()
+        db.enable_change_tracking(Guarded, tracking(("mail", "amount")))
+        db.tables.ensure(Guarded, skip_unavailable=True)
+        db.create(Guarded(id=key, mail=key))
+        with pytest.raises(DuplicateKey):
+            db.create(Guarded(id=f"{key}2", mail=key))
+        db.update(Guarded, key, Guarded.mail.set(f"{key}-new"))
+        assert db.find_by_unique(Guarded, mail=f"{key}-new").id == key
+        assert ops(db, Guarded, key) == ["create", "update"]
+        assert ops(db, Guarded, f"{key}2") == []
+        db.delete(Guarded, key)
+        assert ops(db, Guarded, key) == ["create", "update", "delete"]
+
+        def too_many():
+            with db.transaction() as tx:
+                for number in range(34):
+                    tx.create(Guarded(id=f"{key}{number}", mail=f"{key}{number}"))
+
+        with pytest.raises(ValidationError, match="this one has 102"):
+            too_many()
+
+
+class Restless:
+    """Changes the item before each transaction, as another program does that is always faster."""
+
+    name = "restless"
+
+    def __init__(self):
+        self.change, self.tries = None, 0
+
+    def around(self, call):
+        def first(op):
+            if op.name == "TransactWriteItems" and self.change is not None:
+                self.tries += 1
+                self.change(self.tries)
+            return (yield from call(op))
+
+        return first
+
+
+def test_an_item_that_others_change_each_time_is_given_up_and_nothing_was_applied(plugged, plain, key):
+    with WHO:
+        restless = Restless()
+        db = plugged(restless)
+        enable(db)
+        db.create(Payment(id=key))
+        restless.change = lambda number: plain.update(Payment, key, Payment.amount.set(number * 10))
+        with pytest.raises(ConditionFailed) as refused:
+            db.update(Payment, key, Payment.amount.add(1))
+        restless.change = None
+    assert refused.value.outcome is Outcome.NOT_APPLIED
+    assert restless.tries == 9  # one of the item as it was recorded, and eight of what others made of it
+    assert db.require(Payment, key).amount == 90
+    assert len(db.audit.history(Payment, key)) == 1
+
+
 # --------------------------------------------------------------------------------------------------- what is stored
 
 
@@ -457,7 +533,7 @@ def test_keys_that_look_alike_have_chains_of_their_own(db, key):
     assert [ops(db, Payment, name) for name in names] == [["create"]] * len(names)
 
 
-def test_items_of_two_tenants_have_chains_and_keys_of_their_own(plugged, key):
+def test_items_of_two_tenants_have_chains_and_keys_of_their_own(plugged, key, tmp_path):
     asked = []
 
     def keys(tenant):
@@ -476,6 +552,12 @@ def test_items_of_two_tenants_have_chains_and_keys_of_their_own(plugged, key):
         assert one.audit.verify(Mine, id=key).ok
         with pytest.raises(ValidationError):
             db.create(Mine(id=key))
+        assert one.audit.export(tmp_path / "one", Mine, id=key) == 2
+        with pytest.raises(ConfigError, match="view"):
+            one.audit.export(tmp_path / "all")
+        with pytest.raises(ConfigError, match="view"):
+            one.audit.checkpoint("t2", datetime.now(UTC).date())
+        assert [path.name for path in tmp_path.iterdir()] == ["one"]
     assert set(asked) == {"t#1", "t2"}
     found = {row.pk.partition("~")[0] for row in rows(db, Mine) if "audit-mine" in row.pk}
     assert found == {"T#t%231#", "T#t2#"}
@@ -538,6 +620,11 @@ class Taken(Model, table="audit-taken"):
     amount: Attr[int] = attr(name="_ah")
 
 
+class Renamed(Model, table="audit-renamed"):
+    id: Attr[str] = partition_key()
+    amount: Attr[int] = attr(default=0, also_read=("Amount",))
+
+
 @pytest.mark.parametrize(
     ("model", "fields", "text"),
     [
@@ -546,6 +633,7 @@ class Taken(Model, table="audit-taken"):
         (Payment, ["id"], "Payment.id"),
         (Expiring, ["amount"], "ttl_deletes"),
         (Taken, ["amount"], "_ah"),
+        (Renamed, ["amount"], "also_read"),
     ],
 )
 def test_what_cannot_be_tracked_is_refused(plugged, model, fields, text):

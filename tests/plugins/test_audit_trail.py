@@ -233,9 +233,9 @@ def test_records_are_exported_as_lines(db, order, tmp_path):
 
 
 def test_an_export_that_fails_leaves_no_file(db, order, tmp_path, monkeypatch):
-    from dynamorm.plugins.audit import trail
+    from dynamorm.plugins.audit import exporting
 
-    monkeypatch.setattr(trail, "line_of", lambda raw: 1 / 0)
+    monkeypatch.setattr(exporting, "line_of", lambda raw: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         db.audit.export(tmp_path / "records.jsonl", Order, order)
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from .days import checkpoint, verify_checkpoint
+from .exporting import export
 
 if TYPE_CHECKING:
     from .chain import AuditVerdict
@@ -60,7 +61,7 @@ class AsyncAuditTrail:
 
         Raises: as `history`; ValidationError for what is no datetime.
 
-        Example: ``await db.audit.as_of(Payment, "p1", datetime(2026, 1, 31, tzinfo=UTC)).values["amount"]``
+        Example: ``(await db.audit.as_of(Payment, "p1", when)).values["amount"]``
         """
         key, when = _split(key_and_when, parts)
         snapshot: AuditSnapshot | None = await self._run(self._trail.as_of(model, key, parts, when))
@@ -90,7 +91,7 @@ class AsyncAuditTrail:
 
         Example: ``await db.audit.export("records.jsonl")``
         """
-        count: int = await self._run(self._trail.export(path, model, key, parts))
+        count: int = await self._run(export(self._trail, path, model, key, parts))
         return count
 
     async def checkpoint(

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from .days import checkpoint, verify_checkpoint
+from .exporting import export
 
 if TYPE_CHECKING:
     from .chain import AuditVerdict
@@ -58,7 +59,7 @@ class AuditTrail:
 
         Raises: as `history`; ValidationError for what is no datetime.
 
-        Example: ``db.audit.as_of(Payment, "p1", datetime(2026, 1, 31, tzinfo=UTC)).values["amount"]``
+        Example: ``db.audit.as_of(Payment, "p1", when).values["amount"]``
         """
         key, when = _split(key_and_when, parts)
         snapshot: AuditSnapshot | None = self._run(self._trail.as_of(model, key, parts, when))
@@ -86,7 +87,7 @@ class AuditTrail:
 
         Example: ``db.audit.export("records.jsonl")``
         """
-        count: int = self._run(self._trail.export(path, model, key, parts))
+        count: int = self._run(export(self._trail, path, model, key, parts))
         return count
 
     def checkpoint(

@@ -90,16 +90,23 @@ class Replay:
 
     def _apply(self, body: Any, key: bytes) -> None:
         n, state = body.n, self.state
+        if body.op == "X" or (body.op == "B" and self._contradicts(body)):
+            self.external.append(n)
         if body.fs is not None:
             self.tracked = body.fs
             state.clear()
-        if body.op == "X":
-            self.external.append(n)
         for stored, _, new in body.ch:
             if new is None:
                 state.pop(stored, None)
             else:
                 state[stored] = (new, n, key)
+
+    def _contradicts(self, body: Any) -> bool:
+        """Whether a baseline, where other fields are tracked from then on, tells other values than were recorded before."""
+        told = {stored: new for stored, _, new in body.ch}
+        both = set(self.tracked) & set(body.fs or ())
+        values = ((self.state.get(stored, (None,))[0], told.get(stored)) for stored in both)
+        return any(old != new and "D" not in (old or {}) and "D" not in (new or {}) for old, new in values)
 
     def fault_of(self, item: dict[str, Any] | None) -> str:
         """Why the item is not as the records leave it; empty where it is."""

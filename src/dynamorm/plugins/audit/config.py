@@ -77,12 +77,8 @@ class ChangeTrackingConfig:
             if name not in schema.fields:
                 known = ", ".join(sorted(schema.fields))
                 raise ModelError(f"change tracking of {schema.name} names {name!r}, which is no field; known: {known}")
-            found = schema.fields[name]
-            if found.role not in {"", "ttl"} or any(type(option).__name__ == "Composite" for option in found.options):
-                raise ModelError(
-                    f"{schema.name}.{name} is made by the library with each write, so that it cannot be tracked: leave it out of"
-                    " fields"
-                )
+            if why := _not_tracked(schema.fields[name]):
+                raise ModelError(f"{schema.name}.{name} {why}, so that it cannot be tracked: leave it out of fields")
         if schema.role("ttl") is not None and self.ttl_deletes is None:
             raise ModelError(
                 f"items of {schema.name} expire, and DynamoDB deletes them without a record: say"
@@ -91,6 +87,15 @@ class ChangeTrackingConfig:
         for stored in ("_an", "_ah", "_as"):
             if any(stored in {one.stored, *one.also_read} for one in schema.fields.values()):
                 raise ModelError(f"{schema.name} has a field stored as {stored}, which change tracking stores itself")
+
+
+def _not_tracked(field: Any) -> str:
+    """Why a field cannot be tracked; empty for one that can."""
+    if field.role not in {"", "ttl"} or any(type(option).__name__ == "Composite" for option in field.options):
+        return "is made by the library with each write"
+    if field.also_read:
+        return "may be stored under several names (also_read)"
+    return "" if getattr(field, "unstored", None) is None else "is never stored"
 
 
 class Keys:

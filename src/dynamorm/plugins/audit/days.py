@@ -31,6 +31,7 @@ def checkpoint(
     trail: Trail, tenant: str | None, day: date, model: type[Any] | None, prev: SignedHead | None
 ) -> Flow[SignedHead]:
     """Sign the records of a day."""
+    trail.refuse_view("a checkpoint")
     tracked = _signed(trail, model)
     given: object = day
     if not isinstance(given, date) or isinstance(given, datetime):

@@ -12,9 +12,9 @@ from dynamorm import Attr, Mixin, attr
 from dynamorm.errors import ValidationError
 from dynamorm.plugin import Actor, WriteRule
 
+from .acting import actor_of
 from .model import is_computed, is_hidden
 from .option import Audit, Change
-from .tracking import actor_of
 from .values import bytes_of, encode, plain
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _shown(wire: Any, *, shows: bool) -> Any:
 
 def _is_followed(field: Any) -> bool:
     """Whether a field is one whose changes a log tells: no part of the key, and nothing that the library makes."""
-    return field.role in {"", "ttl"} and not is_computed(field)
+    return field.role in {"", "ttl"} and not is_computed(field) and getattr(field, "unstored", None) is None
 
 
 def fields_of(schema: Any) -> Iterable[Any]:

@@ -8,11 +8,12 @@ from dynamorm.errors import ConfigError
 from dynamorm.log import logger
 from dynamorm.plugin import OfOneProcess
 
+from .acting import Both, OnlyOnce
 from .config import ChangeTrackingConfig, KeySource, check_source
 from .fields import AuditFields, fields_of
 from .model import Tracked
 from .option import Audit
-from .tracking import Both, OnlyOnce, Tracking
+from .tracking import Tracking
 
 if TYPE_CHECKING:
     from dynamorm.plugin import WriteRule

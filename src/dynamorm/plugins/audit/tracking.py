@@ -6,7 +6,7 @@ are as that record left them. So a write knows without another read what it foll
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterable
 from contextvars import ContextVar
 from hmac import compare_digest
@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.json import decode
 
-from dynamorm.errors import ActorRequired, AuditChainBroken
-from dynamorm.plugin import Actor, WriteRule, current_actor
+from dynamorm.errors import AuditChainBroken
+from dynamorm.plugin import Actor, WriteRule
 
-from .records import Unreadable, day_of, is_authentic, read, seal_of, sealed, state_mac
+from .acting import LOOKED, actor_of
+from .records import day_of, seal_of, sealed, state_mac
+from .tips import Tip, believed, known
 from .values import state_bytes
 
 if TYPE_CHECKING:
@@ -28,30 +30,6 @@ if TYPE_CHECKING:
 
 RESTORING: Final[ContextVar[int | None]] = ContextVar("dynamorm audit restoring", default=None)
 """The number of the record to which a write goes back."""
-
-_LOOKED: Final[ContextVar[bool]] = ContextVar("dynamorm audit looked", default=False)
-"""Whether the record that is added now follows one that was read, and not one that the item names."""
-
-
-class Tip:
-    """What a write follows: the number, HMAC and time of the last record, and what has to be recorded before it."""
-
-    __slots__ = ("at", "first", "h", "looked", "n")
-
-    def __init__(self, n: int, h: bytes, at: int, first: str = "", *, looked: bool = False) -> None:
-        self.n, self.h, self.at, self.first, self.looked = n, h, at, first, looked
-
-
-def actor_of(label: str, *, required: bool) -> Actor:
-    """Who writes. Raises: ActorRequired."""
-    who = current_actor()
-    if who is not None:
-        return who
-    if required:
-        raise ActorRequired(
-            f'a {label} is audited, and this write says not who does it: with dynamorm.actor("user:42"): ...'
-        )
-    return Actor("-")
 
 
 class Tracking(WriteRule):
@@ -123,10 +101,10 @@ class Tracking(WriteRule):
 
     def _is_as_left(self, keys: Keys, record: Any, item: dict[str, Any], before: dict[str, Any]) -> bool:
         """Whether an item is as its last record left it, where that was read first."""
-        known = _known(item)
+        said = known(item)
         state = state_bytes(self._tracked.listed, before)
-        return known is not None and any(
-            compare_digest(state_mac(key, record.h, record.body.n, record.body.at, state), known[4])
+        return said is not None and any(
+            compare_digest(state_mac(key, record.h, record.body.n, record.body.at, state), said[4])
             for key in keys.every
         )
 
@@ -134,9 +112,9 @@ class Tracking(WriteRule):
         self, draft: WriteDraft, place: Place, keys: Keys, item: dict[str, Any] | None, before: dict[str, Any]
     ) -> Tip:
         """What the write follows: what the item says of that, where it can be believed, else what the store says."""
-        known = None if item is None or RESTORING.get() is not None else _known(item)
-        if known is not None:
-            n, h, at, fingerprint, state = known
+        said = None if item is None or RESTORING.get() is not None else known(item)
+        if said is not None:
+            n, h, at, fingerprint, state = said
             if fingerprint != self._tracked.fingerprint:
                 return Tip(n, h, at, "B")  # other fields were tracked then
             found = state_bytes(self._tracked.listed, before)
@@ -145,7 +123,7 @@ class Tracking(WriteRule):
         row = draft.last(self._tracked.row, place.pk)
         if row is None:
             return Tip(0, place.genesis, 0, "" if item is None else "B", looked=True)
-        record = _believed(draft.context.plan(self._tracked.row).codec.loaded(row), keys, self._tracked.label)
+        record = believed(draft.context.plan(self._tracked.row).codec.loaded(row), keys, self._tracked.label)
         at_its_end = record.body.op == "D" and item is None
         if item is not None and item.get("_ah", {}).get("B") == b64encode(record.h).decode():
             at_its_end = self._is_as_left(keys, record, item, before)
@@ -178,36 +156,12 @@ class _Writer:
         row = tracked.row(pk=place.pk, sk=sk, body=raw, mac=h)
         if tracked.config.checkpoints is not None:
             row.day = day_of(place.tenant, at, h)
-        mark = _LOOKED.set(tip.looked)
+        mark = LOOKED.set(tip.looked)
         try:
             self._draft.add("create", row)
         finally:
-            _LOOKED.reset(mark)
+            LOOKED.reset(mark)
         return Tip(n, h, at, looked=tip.looked)
-
-
-class OnlyOnce(WriteRule):
-    """The rule of the records: one whose number is taken tells that the item was put back to what it had been before."""
-
-    verbs: tuple[str, ...] = ("create",)
-
-    def contribute(self, draft: WriteDraft) -> None:
-        """Let the refused record say what it means."""
-        if not _LOOKED.get():
-            draft.explain.append(_explained)
-
-
-def _explained(write: Any) -> None:
-    write.refused_as = _broken
-
-
-def _broken(_: bytes | None, info: dict[str, Any]) -> AuditChainBroken:
-    return AuditChainBroken(
-        "the item says that fewer records are kept of it than there are: it was put back to what it had been before;"
-        " db.audit.verify(...) tells more, and db.audit.restore(...) goes on behind the last record",
-        reason="head",
-        **info,
-    )
 
 
 def _pins(draft: WriteDraft, item: dict[str, Any] | None, tracked: Tracked) -> dict[str, Any]:
@@ -224,30 +178,6 @@ def _small(names: Iterable[str], item: dict[str, Any]) -> list[str]:
     return [name for name in names if len(repr(item.get(name))) <= 1024]
 
 
-def _known(item: dict[str, Any]) -> tuple[int, bytes, int, bytes, bytes] | None:
-    """What an item says of its chain; None where that is nothing, or no such thing."""
-    try:
-        n, h, state = int(item["_an"]["N"]), b64decode(item["_ah"]["B"]), b64decode(item["_as"]["B"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    if n < 1 or len(h) != 32 or len(state) != 44:
-        return None
-    return n, h, int.from_bytes(state[:8], "big"), state[8:12], state[12:]
-
-
-def _believed(raw: bytes | None, keys: Keys, label: str) -> Any:
-    """The last record of a chain. Raises: AuditChainBroken for one that was not made so, KeyUnavailable."""
-    try:
-        record = read(raw or b"")
-        if is_authentic(record, keys.of(record.body.kid)):
-            return record
-    except Unreadable:
-        pass
-    raise AuditChainBroken(
-        f"the last record of this {label} is not as it was made: nothing goes behind it", reason="forged"
-    )
-
-
 def _version(draft: WriteDraft, op: str) -> int | None:
     """The version of the item that the write leaves, where it is known."""
     field, check = draft.plan.version, draft.version_check
@@ -257,19 +187,3 @@ def _version(draft: WriteDraft, op: str) -> int | None:
         wire = draft.item.get(field.stored)
         return None if wire is None else int(wire["N"])
     return None if check is None else check.next_version
-
-
-class Both(WriteRule):
-    """Two rules of one model, one after the other."""
-
-    verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete")
-    needs_stored = True
-    last = True
-
-    def __init__(self, first: WriteRule, second: WriteRule) -> None:
-        self._rules = first, second
-
-    def contribute(self, draft: WriteDraft) -> None:
-        """Ask both."""
-        for rule in self._rules:
-            rule.contribute(draft)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,7 +11,7 @@ from msgspec import Struct
 from msgspec.json import decode
 
 from dynamorm.effects import Call, Flow
-from dynamorm.errors import AuditChainBroken, ValidationError
+from dynamorm.errors import AuditChainBroken, ConfigError, ValidationError
 
 from .chain import AuditVerdict, Replay, verdict_of
 from .history import AuditRecord, AuditSnapshot, Reader, micros
@@ -80,6 +78,11 @@ class Trail:
         """Whose chains are read."""
         return tracked.tenant(self._scope, scoped=self._plan(tracked.model).codec.is_scoped)
 
+    def refuse_view(self, what: str) -> None:
+        """Refuse what is of all tenants on a view. Raises: ConfigError."""
+        if self._scope:
+            raise ConfigError(f"{what} is of the whole store, and this is a view: ask the database itself")
+
     def rows_of(self, query: Any) -> Flow[list[bytes]]:
         """The stored form of the records that a query finds, in its order."""
         found = yield Call(query.all, query.all)
@@ -96,12 +99,12 @@ class Trail:
         get = _called(self.db.get, model, *key, consistent=True, **parts)
         obj = yield Call(get, get)
         raw = None if obj is None else codec.loaded(obj)
-        place = tracked.chain(self.tenant(tracked), self._key(model, key, parts))
+        place = tracked.chain(self.tenant(tracked), self.key(model, key, parts))
         row = tracked.row
         rows = yield from self.rows_of(self.db.model(row).where(row.pk == place.pk).consistent())
         return Chain(tracked, place, rows, None if raw is None else decode(raw), obj)
 
-    def _key(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> dict[str, Any]:
+    def key(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> dict[str, Any]:
         """The stored form of a key. Raises: ValidationError."""
         _, address = self._address(model, key, parts)
         if address is None:
@@ -201,55 +204,6 @@ class Trail:
             )
         obj = model(**{**snapshot.values, **dict(zip(names, key, strict=False)), **parts})
         return _restoring(_called(self.db.create, obj), version)
-
-    def export(
-        self, path: str | os.PathLike[str], model: type[Any] | None, key: tuple[Any, ...], parts: dict[str, Any]
-    ) -> Flow[int]:
-        """Write records to a file, one a line. Returns how many."""
-        count = 0
-        target = os.fspath(path)
-        partial = f"{target}.partial"
-        with open(partial, "x", encoding="utf-8") as file:  # noqa: PTH123 - what fsync needs
-            try:
-                for query in self._exported(model, key, parts):
-                    cursor = None
-                    while True:
-                        page = query.cursor(cursor).page if cursor else query.page
-                        found = yield Call(page, page)
-                        for raw in self.raw(found.items):
-                            file.write(line_of(raw) + "\n")
-                            count += 1
-                        cursor = found.cursor
-                        if cursor is None:
-                            break
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                os.unlink(partial)  # noqa: PTH108 - as above
-                raise
-        os.replace(partial, target)  # noqa: PTH105 - as above
-        return count
-
-    def _exported(self, model: type[Any] | None, key: tuple[Any, ...], parts: dict[str, Any]) -> Iterator[Any]:
-        if model is not None and (key or parts):
-            tracked = self.log.of(model)
-            place = tracked.chain(self.tenant(tracked), self._key(model, key, parts))
-            yield self.db.model(tracked.row).where(tracked.row.pk == place.pk).consistent()
-            return
-        several = self.log.tracked if model is None else (self.log.of(model),)
-        for row in dict.fromkeys(tracked.row for tracked in several):
-            yield self.db.model(row).allow_scan().consistent()
-
-
-def line_of(raw: bytes) -> str:
-    """A record as a line of JSON: where it is, its body, the bytes of that in base64, and its HMAC in hex."""
-    stored = decode(raw)
-    line = {"pk": stored["pk"]["S"], "sk": stored["sk"]["S"], "b": stored["b"]["B"]}
-    try:
-        record = read(raw)
-    except Unreadable:
-        return json.dumps({**line, "stored": stored}, sort_keys=True)
-    return json.dumps({**line, "h": record.h.hex(), "body": json.loads(record.raw)}, sort_keys=True)
 
 
 def broken(label: str, verdict: AuditVerdict) -> AuditChainBroken:
