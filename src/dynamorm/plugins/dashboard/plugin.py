@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dynamorm.plugin import Call, Operation
 
     from .server import Server
+    from .timeline import Timelines
 
 
 class Dashboard:
@@ -27,6 +28,9 @@ class Dashboard:
     It shows rates, latencies and outcomes (`db.metrics`, which it switches on), connections, and the slowest and the last
     verbs; also breaker, costs and hot keys, where the database has these plugins. Keys and values are nowhere in it; scopes
     are, as costs are told by them. It ends with its database, and a child process serves nothing.
+
+    With ``audit=True`` it has a second page, ``/audit``, which shows the history of an item of a model whose changes are tracked,
+    and whether its records hold: there keys are asked for, and values of tracked fields shown that are neither secret nor redacted.
 
     ``port`` 0 takes a free one. ``token`` is what one must know to look: 16 or more letters and digits; left out, each
     dashboard makes its own. Another ``host`` than one of this machine (loopback) needs a token and ``allow_remote=True``: it is
@@ -44,7 +48,13 @@ class Dashboard:
     name = "dashboard"
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, token: str | None = None, *, allow_remote: bool = False
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        *,
+        allow_remote: bool = False,
+        audit: bool = False,
     ) -> None:
         _check_extra()
         check_text("host", host, 255, subject="host of Dashboard", error=ConfigError)
@@ -61,6 +71,7 @@ class Dashboard:
         self._db: weakref.ref[Any] | None = None
         self._server: Server | None = None
         self._counts = False
+        self._timelines: Timelines | None = _timelines() if check_flag(audit) else None
 
     # The moments
 
@@ -74,7 +85,11 @@ class Dashboard:
         self._port = sock.getsockname()[1]
         self._db = weakref.ref(db)
         guard = Guard(
-            serving.application(self.figures), self._token, port=self._port, any_name=not is_loopback(self._host)
+            serving.application(self.figures, None if self._timelines is None else self._timeline),
+            self._token,
+            port=self._port,
+            any_name=not is_loopback(self._host),
+            has_form=self._timelines is not None,
         )
         self._server = server = serving.Server(sock, guard, self._sample, SAMPLED)
         weakref.finalize(db, server.ask_to_stop).atexit = False  # of a database that nobody closes
@@ -89,6 +104,8 @@ class Dashboard:
         del db
         if self._server is not None:
             self._server.stop()
+        if self._timelines is not None:
+            self._timelines.close()
 
     def forked(self) -> None:
         """A child process serves nothing, and what was seen is its parent's."""
@@ -132,6 +149,11 @@ class Dashboard:
         db = None if self._db is None else self._db()
         return None if db is None else figures_of(db, self._seen, self._history)
 
+    def _timeline(self, asked: dict[str, list[str]]) -> dict[str, Any] | None:
+        """What the audit trail tells of an item; None where the database is gone."""
+        db = None if self._db is None else self._db()
+        return None if db is None or self._timelines is None else self._timelines.of(db, asked)
+
     @property
     def _address(self) -> str:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 - what was asked for is told
@@ -161,6 +183,19 @@ class Dashboard:
     def __repr__(self) -> str:
         serves = self._server is not None and self._server.serves
         return f"<Dashboard {self._address if serves else 'that does not serve'}>"
+
+
+def check_flag(audit: Any) -> bool:
+    """Refuse what is neither True nor False. Raises: ConfigError."""
+    if audit.__class__ is not bool:
+        raise ConfigError(f"audit of Dashboard is True or False, not {type(audit).__name__}")
+    return bool(audit)
+
+
+def _timelines() -> Timelines:
+    from .timeline import Timelines  # only who shows histories needs it
+
+    return Timelines()
 
 
 def _check_extra() -> None:
