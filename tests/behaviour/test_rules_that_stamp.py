@@ -254,3 +254,27 @@ def test_companions_that_are_no_models_are_refused(plugged):
 
     with pytest.raises(ConfigError, match="companions of the plugin wrong"):
         plugged(Wrong()).tables.ensure(Note)
+
+
+class Telling(WriteRule):
+    """Tells, in another item, whether a write leaves tags; and nothing of one that changes none."""
+
+    verbs = ("update",)
+    needs_stored = True
+
+    def contribute(self, draft):
+        before, after = draft.stored_item() or {}, draft.after("tags")
+        draft.pin({"tags": before.get("tags")})
+        if before.get("tags") != after["tags"]:
+            draft.last(Event, "tags")
+            draft.add("create", Event(note=f"{draft.key.decode()}", number=len(str(after["tags"]))))
+
+
+def test_what_a_rule_adds_in_a_transaction_is_of_the_form_that_is_sent(plugged, key):
+    db = plugged(Seeing(Telling()))
+    with DB(db.inner.config) as plain:
+        plain.put(Note(id=key))  # an empty set is stored as NULL, of which a deletion has another form
+    with db.transaction() as tx:
+        tx.update(Note, key, Note.tags.delete({"a"}), Note.count.add(1))
+    assert db.require(Note, key).count == 1
+    assert db.model(Event).where(Event.note == f'{{"id":{{"S":"{key}"}}}}').all() == []
