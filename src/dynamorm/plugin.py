@@ -41,6 +41,7 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse, ValidationError
+from .placed import NotReady, PlacedField
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
 from .wire.limiter import Limiter, Permit
@@ -78,10 +79,12 @@ __all__ = [
     "Item",
     "Limiter",
     "ModelHook",
+    "NotReady",
     "ObserveHook",
     "OfOneProcess",
     "Operation",
     "Permit",
+    "PlacedField",
     "Plugin",
     "PluginContext",
     "ReadRule",
@@ -428,9 +431,12 @@ def refusal(reply: Reply | None) -> ServiceFault | None:
 
 
 class FieldHook(Protocol):
-    """``field(schema, field)`` returns (encode, decode) to wrap a field's generated code, or None to leave it alone."""
+    """``field(schema, field)`` returns (encode, decode) to wrap a field's generated code, or None to leave it alone.
 
-    def __call__(self, schema: Schema, field: Field, /) -> FieldCodec | None:
+    A `PlacedField` where the stored form depends on the item's key, or on the scope.
+    """
+
+    def __call__(self, schema: Schema, field: Field, /) -> FieldCodec | PlacedField | None:
         """Wrap one field, or leave it alone."""
         ...
 

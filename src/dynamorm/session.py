@@ -21,6 +21,7 @@ from dynamorm.ops.requests import ModelRequests, check_production
 from dynamorm.ops.rules.of_model import add_rules
 from dynamorm.ops.writes.rules import check_rules
 
+from .codec.placing import placed_in
 from .codec.registry import Registry
 from .effects import Flow
 from .errors import ValidationError
@@ -106,7 +107,8 @@ class Session(Context):
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = named(plugins, "finish")
         self._reading = _members(plugins, "read_rule")
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
-        self.rules_may_read: bool = bool(self.write_rules)
+        # A field of a plugin may wait for something, as a rule may.
+        self.rules_may_read: bool = bool(self.write_rules) or bool(_members(plugins, "field"))
         self.look(plugins)
 
     def look(self, plugins: tuple[Any, ...]) -> None:
@@ -200,10 +202,13 @@ class Session(Context):
     def _make_plan(self, model: Any) -> ModelRequests:
         codec = self.registry.codec(model)
         scoped = codec.is_scoped
-        if self._root is not None and not (scoped or self._reading):
+        placed = bool(codec.placed) or codec.family is not None
+        if self._root is not None and not (scoped or self._reading or placed):
             return self._root.plan(model)
         if scoped and self.scope:
             codec = codec.bound(self.scope)
+        if placed and self.scope:
+            codec = placed_in(codec, self.scope)
         read_rules = self._read_rules(codec) if self._reading or scoped else None
         if read_rules is not None:
             codec = read_rules.codec(codec)

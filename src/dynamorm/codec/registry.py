@@ -12,7 +12,7 @@ from dynamorm.schema.schema import CORE_OPTIONS, Field, Schema, schema_of
 from .codec import ModelCodec
 
 if TYPE_CHECKING:
-    from dynamorm.plugin import FieldCodec, FieldHook, ModelHook
+    from dynamorm.plugin import FieldCodec, FieldHook, ModelHook, PlacedField
 
 
 class Registry:
@@ -69,7 +69,7 @@ class Registry:
             schema = hook(schema)
         return schema
 
-    def _hook_of(self, schema: Schema, field: Field) -> FieldCodec | None:
+    def _hook_of(self, schema: Schema, field: Field) -> FieldCodec | PlacedField | None:
         """What wraps a field. Runs for every field of every codec, so an option without a plugin is found here."""
         for option in field.options:
             if not isinstance(option, self._options):

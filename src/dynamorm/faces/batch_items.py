@@ -108,9 +108,9 @@ class BatchItems:
         """What a spool keeps of an item."""
         return batch_replay.record(item, self.database)
 
-    def revive(self, data: bytes) -> BatchItem:
-        """The item of a record. Raises: IntegrityError, ConfigError, ValidationError."""
-        return batch_replay.revive(self._session, data, self._model, self.database)
+    def revive(self, data: bytes) -> Flow[BatchItem]:
+        """The flow that gives the item of a record. Raises: IntegrityError, ConfigError, ValidationError."""
+        return batch_replay.revived(self._session, data, self._model, self.database)
 
     def _model(self, module: str, name: str) -> type[Any]:
         """A class by its name: nothing is imported, for what a file says must not decide what is run."""

@@ -33,12 +33,15 @@ from dynamorm.errors import (
 from dynamorm.expressions.compile import Placeholders
 from dynamorm.ops.requests import check_values, finish, names
 from dynamorm.ops.writes import token_ring
+from dynamorm.ops.writes.reading import FETCHES
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import Write, read_back
+from dynamorm.placed import NotReady
 from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 from .batch_items import BatchItem, alone
+from .batch_write import fetched
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -92,6 +95,19 @@ def record(item: BatchItem, database: str) -> bytes:
             item.token,
         )
     )
+
+
+def revived(context: Context, data: bytes, model_of: Callable[[str, str], type[Any]], database: str) -> Flow[BatchItem]:
+    """As `revive`; what its fields need is fetched before."""
+    waited = 0
+    while True:
+        try:
+            return revive(context, data, model_of, database)
+        except NotReady as waiting:
+            if (waited := waited + 1) > FETCHES:
+                raise
+            missing = waiting
+        yield from fetched(missing)
 
 
 def revive(context: Context, data: bytes, model_of: Callable[[str, str], type[Any]], database: str) -> BatchItem:

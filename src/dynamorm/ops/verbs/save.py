@@ -70,6 +70,8 @@ def _written(draft: SaveDraft) -> Write:
     """The write of a draft to which all have contributed."""
     plan, inside, check = draft.plan, draft.inside, draft.version_check
     assert check is not None  # of a loaded object
+    if plan.codec.placed:
+        draft.place()
     text = draft.update_text()
     if inside is not None:
         draft.terms.append(inside.condition(draft.places))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, InvalidUse
+from dynamorm.plugin import NotReady
 
 from .config import BatchConfig
 from .pending import Pending
@@ -78,7 +79,11 @@ class Batcher:
         Example: ``future = batcher.add(Event(id="e1"))``
         """
         self._work.check_open()
-        return self._added(self._work.items.put(obj))
+        try:
+            item = self._work.items.put(obj)
+        except NotReady:
+            item = self._run(self._work.put(obj))
+        return self._added(item)
 
     def delete(self, subject: Any, /, *key: Any, **parts: Any) -> Future[None]:
         """Remove an item: an object (under its version where it has one), or a model and a key. As `add` otherwise.

@@ -21,6 +21,7 @@ from dynamorm.errors import (
     Superseded,
 )
 from dynamorm.log import logger
+from dynamorm.plugin import NotReady
 
 from .config import BatchConfig, checked
 from .pending import Item, Pending, stands_for
@@ -67,13 +68,17 @@ class Items(Protocol):
         """What a spool keeps of an item."""
         ...
 
-    def revive(self, data: bytes) -> Any:
-        """The item of a record."""
+    def revive(self, data: bytes) -> Flow[Any]:
+        """The flow that gives the item of a record."""
         ...
 
     def replay(self, item: Any, kin: Sequence[Any]) -> Flow[None]:
         """The flow that settles an item of a spool; ``kin`` are all those of its key."""
         ...
+
+
+FETCHES: Final = 100
+"""Things that the fields of one object may wait for."""
 
 
 class Work:
@@ -150,6 +155,18 @@ class Work:
                 for part in pending.parts
             )
 
+    def put(self, obj: Any) -> Flow[Any]:
+        """The item of an object to store, once what its fields need has been fetched."""
+        waited = 0
+        while True:
+            try:
+                return self.items.put(obj)
+            except NotReady as waiting:
+                if (waited := waited + 1) > FETCHES:
+                    raise
+                missing = waiting
+            yield from missing.flow()
+
     def replaying(self) -> Flow[None]:
         """Settle what a process has left in the spool, before anything new is sent; in order for each key.
 
@@ -160,7 +177,7 @@ class Work:
             return
         revived: dict[Any, list[tuple[int, Any]]] = {}
         for seq, data in sorted(spool.left.items()):
-            item = self.items.revive(data)
+            item = yield from self.items.revive(data)
             item.sent = seq in spool.begun
             revived.setdefault(item.address, []).append((seq, item))
         try:
