@@ -80,7 +80,7 @@ def _tuple(schema: Schema, who: str) -> str:
 def _repr(schema: Schema) -> str:
     computed = composites_of(schema)
     shown = ", ".join(
-        f"{key}=***"
+        f"{key}={shown_instead(field)}"
         if masked(field) or _shows_masked(schema, field)
         else f'{key}={{_shown(self, "{key}")}}'
         if key in computed
@@ -109,7 +109,7 @@ def shown_value(self: Any, field: Field) -> str:
     except DynamORMError:
         return "?"  # a composite of which a component cannot be stored
     if masked(field) or _shows_masked(SCHEMAS[getattr(type(self), "__partial_of__", type(self))], field):
-        return "***"
+        return shown_instead(field)
     try:
         return repr(value)
     except Exception:  # noqa: BLE001 - whatever the value's own repr raises
@@ -119,6 +119,11 @@ def shown_value(self: Any, field: Field) -> str:
 def masked(field: Field) -> bool:
     """Whether a field's value is never shown: ``attr(secret=True)``, or an option that says so of itself."""
     return field.secret or any(getattr(option, "secret", False) for option in field.options)
+
+
+def shown_instead(field: Field) -> str:
+    """What is shown in the place of a masked value."""
+    return next((option.shown for option in field.options if hasattr(option, "shown")), "***")
 
 
 def _shown(self: Any, key: str) -> str:
