@@ -73,6 +73,9 @@ class Registry:
         """What wraps a field. Runs for every field of every codec, so an option without a plugin is found here."""
         for option in field.options:
             if not isinstance(option, self._options):
+                unclaimed = getattr(option, "unclaimed", None)
+                if unclaimed is not None:
+                    raise unclaimed(f"{schema.name}.{field.name}")
                 name = type(option).__name__
                 raise ModelError(f"no installed plugin handles {name} on {schema.name}.{field.name}; call db.use(...)")
         for hook in self._field_hooks:

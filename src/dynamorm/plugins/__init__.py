@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from .capacity import CapacityLimiter as CapacityLimiter
     from .cost import CostPlugin as CostPlugin
     from .dashboard import Dashboard as Dashboard
+    from .encryption import Encrypted as Encrypted
+    from .encryption import EncryptionPlugin as EncryptionPlugin
+    from .encryption import KeyProvider as KeyProvider
+    from .encryption import LocalKeyProvider as LocalKeyProvider
     from .hedging import Hedging as Hedging
     from .hot_keys import HotKeys as HotKeys
     from .lint import DevelopmentLint as DevelopmentLint
@@ -36,8 +40,12 @@ __all__ = [
     "CostPlugin",
     "Dashboard",
     "DevelopmentLint",
+    "Encrypted",
+    "EncryptionPlugin",
     "Hedging",
     "HotKeys",
+    "KeyProvider",
+    "LocalKeyProvider",
     "LoggingPlugin",
     "Metrics",
     "MetricsPlugin",
@@ -58,8 +66,12 @@ _HOMES = {
     "CostPlugin": "cost",
     "Dashboard": "dashboard",
     "DevelopmentLint": "lint",
+    "Encrypted": "encryption",
+    "EncryptionPlugin": "encryption",
     "Hedging": "hedging",
     "HotKeys": "hot_keys",
+    "KeyProvider": "encryption",
+    "LocalKeyProvider": "encryption",
     "LoggingPlugin": "logging",
     "Metrics": "metrics",
     "MetricsPlugin": "metrics",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
     from dynamorm.plugins.metrics import Metrics
 
-    from ...plugins import BatchConfig, Batcher, Cache
+    from ...plugins import BatchConfig, Batcher, Cache, KeyProvider
 
 
 class Shipped(Many):
@@ -58,6 +58,18 @@ class Shipped(Many):
             metrics,
             lambda: metrics(gauges=self._gauges().reader_of(root, self._io), units=not root.is_used),
         )
+
+    def set_encryption_provider(self, provider: KeyProvider) -> None:
+        """Encrypt the fields that say ``Encrypted(ring)``, with keys from this provider; see the guide's page on encryption.
+
+        It is registered like a plugin: right after the database is made, before the first call.
+
+        Raises: ConfigError for what is no provider, a second one, a provider of keys of this machine in production, and after
+        the first call.
+
+        Example: ``db.set_encryption_provider(LocalKeyProvider(".keys/local"))``
+        """
+        self._plugins().register(self._session, self, (self._shipped().EncryptionPlugin(provider),))
 
     def new_batcher(self, config: BatchConfig | None = None) -> Batcher:
         """A batcher: what is added to it one by one is written in requests of many, and each item's end is told by a future.

@@ -149,7 +149,7 @@ def _all(
     return result
 
 
-def _next(waves: Iterator[list[Entry] | NotReady], done: int) -> list[Entry] | NotReady | None:
+def _next(waves: Iterator[list[Entry] | NotReady], done: int) -> Any:
     try:
         return next(waves, None)
     except Exception as error:
@@ -164,6 +164,7 @@ def _waves(entries: Iterator[Entry | NotReady], limit: int) -> Iterator[list[Ent
     """
     wave: list[Entry] = []
     size = 0
+    entry: Any  # or what the next one waits for
     for entry in entries:
         if entry.__class__ is not Entry and isinstance(entry, NotReady):
             yield entry

@@ -50,7 +50,10 @@ def with_key(prefix: bytes, key: Iterable[tuple[str, str, bytes]], attribute: st
 
 
 def expand(key: bytes, info: bytes) -> bytes:
-    """HKDF-Expand with SHA-256 to 32 bytes, which is one block. Source: https://www.rfc-editor.org/rfc/rfc5869"""
+    """HKDF-Expand with SHA-256 to 32 bytes, which is one block.
+
+    Source: https://www.rfc-editor.org/rfc/rfc5869
+    """
     return hmac_digest(key, info + b"\x01", "sha256")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from dynamorm.errors import ModelError
+from dynamorm.errors import EncryptionNotConfigured, ModelError
 
 OnDecryptError = Literal["raise", "mark"]
 
@@ -26,6 +26,14 @@ class Encrypted:
 
     def __init__(self, ring: str) -> None:
         self.ring: str = _ring(ring)
+
+    @staticmethod
+    def unclaimed(where: str) -> EncryptionNotConfigured:
+        """The error for a database without a provider of keys."""
+        return EncryptionNotConfigured(
+            f"{where} is encrypted, and this database has no provider of keys: call"
+            " db.set_encryption_provider(KMSProvider(key_id=...)) right after it is made"
+        )
 
     def __repr__(self) -> str:
         return f"Encrypted({self.ring!r})"

@@ -1,0 +1,131 @@
+"""The plugin: it claims the options, gives the fields their form, and fetches the keys of what is read."""
+
+from __future__ import annotations
+
+import weakref
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.effects import Flow
+from dynamorm.errors import ConfigError, TamperedCiphertext
+from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule
+
+from .envelope import Envelopes, version_of
+from .fields import EncryptedField
+from .keyring import Keyring
+from .keys import Keys
+from .options import Encrypted
+from .provider import KeyProvider
+from .records import is_record
+
+if TYPE_CHECKING:
+    from dynamorm.codec.replies.checked import StoredItem
+
+
+class EncryptionPlugin(OfOneProcess):
+    """Encrypts the fields that say `Encrypted`, with keys from a provider. ``db.set_encryption_provider(...)`` registers one.
+
+    Raises: ConfigError where ``cryptography`` is missing, and for a provider that ``Presets.production()`` refuses.
+
+    Example: ``db.use(EncryptionPlugin(LocalKeyProvider(".keys/local")))``
+    """
+
+    name = "encryption"
+    options = (Encrypted,)
+
+    def __init__(self, provider: KeyProvider) -> None:
+        for moment in ("generate", "unwrap"):
+            if isinstance(provider, type) or not callable(getattr(provider, moment, None)):
+                raise ConfigError(
+                    "a provider of keys is an object with generate and unwrap, such as KMSProvider(key_id=...) or"
+                    f" LocalKeyProvider(path), not {type(provider).__name__}"
+                )
+        self.provider: KeyProvider = provider
+        self._envelopes = Envelopes()
+        self.keys: Keys = Keys(Keyring(provider))
+        self._fields: dict[Any, list[EncryptedField]] = {}
+
+    def joined(self, db: Any) -> None:
+        """See `dynamorm.plugin`. Raises: ConfigError."""
+        if db.config.preset == "production" and not self.provider.is_for_production:
+            raise ConfigError(
+                f"Presets.production() refuses a {type(self.provider).__name__}, whose keys are on this machine: give it a"
+                " KMSProvider(key_id=...)"
+            )
+        self.keys.keyring.database = weakref.ref(db)
+
+    def field(self, schema: Any, field: Any) -> PlacedField | None:
+        """See `dynamorm.plugin`."""
+        option = field.option(Encrypted)
+        if option is None:
+            return None
+        made = EncryptedField(schema, field, option, self.keys, self._envelopes)
+        self._fields.setdefault(schema.model, []).append(made)
+        return made
+
+    def read_rule(self, schema: Any) -> ReadRule | None:
+        """See `dynamorm.plugin`."""
+        fields = {field.stored: field for field in schema.fields.values() if field.option(Encrypted) is not None}
+        if not fields or schema.key is None:
+            return None
+        return Opening(self, schema, tuple(fields))
+
+    def gauges(self) -> dict[str, float]:
+        """See `dynamorm.plugin`."""
+        return {"encryption_key_fetches": self.keys.fetches, "encryption_key_evictions": self.keys.evictions}
+
+    def fields_of(self, model: Any) -> Sequence[EncryptedField]:
+        """The encrypted fields of a model."""
+        return self._fields.get(model, ())
+
+
+class Opening(ReadRule):
+    """Fetches the keys of the items of an answer, and leaves out the records of keys, which may lie in the same table."""
+
+    attributes: tuple[str, ...] | None = ()
+
+    def __init__(self, plugin: EncryptionPlugin, schema: Any, stored: tuple[str, ...]) -> None:
+        self._plugin = plugin
+        self._model = schema.model
+        self._partition = schema.fields[schema.key.partition].stored
+        self._key = tuple(schema.fields[name].stored for name in schema.key.fields)
+        self._stored = stored
+
+    def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
+        """See `dynamorm.plugin.ReadRule`."""
+        del scope
+        return not is_record((item.get(self._partition) or {}).get("S"))
+
+    def prepare(self, items: Sequence[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
+        """See `dynamorm.plugin.ReadRule`. What is no envelope is told where it is decoded."""
+        asked: set[Any] = set()
+        for item in items:
+            attributes = item.attributes
+            for field in self._plugin.fields_of(self._model):
+                text = attributes.get(field.attribute, {}).get("B")
+                if text is None or (text[:80], field.option.ring) in asked:
+                    continue
+                asked.add((text[:80], field.option.ring))
+                place: Any = Read(attributes, self._key, scope)
+                while True:
+                    try:
+                        version = version_of(b64decode(text[:192], validate=True) if text.__class__ is str else text)
+                        self._plugin.keys.of_version(field.ring(place)[0], version)
+                    except NotReady as waiting:
+                        missing = waiting
+                    except (TamperedCiphertext, ValueError):
+                        break
+                    else:
+                        break
+                    yield from missing.flow()
+
+
+class Read:
+    """The place of an item that was read."""
+
+    __slots__ = ("key", "scope")
+
+    def __init__(self, attributes: Mapping[str, Any], names: tuple[str, ...], scope: Mapping[str, str]) -> None:
+        self.key: Any = tuple((name, next(iter(attributes[name])), b"") for name in names if name in attributes)
+        self.scope: Mapping[str, str] = scope
