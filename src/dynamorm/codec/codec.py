@@ -92,12 +92,15 @@ class ModelCodec:
         self.nests: bool = self.record.holds_objects
         # Attributes inside which a part may change, by stored name.
         self.branching: dict[str, FieldPlan] = {
-            plan.stored: plan for plan in self.record.plans if plan.hook is None and plan.shape.tag in ("M", "L", "")
+            plan.stored: plan
+            for plan in self.record.plans
+            if plan.hook is None and plan.unstored is None and plan.shape.tag in ("M", "L", "")
         }
         self.renamed: bool = has_other_names(self.record)
         self.bounded: bool = has_field(self.record, lambda plan: plan.bounded)
         self.placed: tuple[FieldPlan, ...] = tuple(plan for plan in self.record.plans if plan.placed)
         self.scope: Mapping[str, str] = NO_SCOPE
+        self.unstored: tuple[str, ...] = tuple(plan.stored for plan in self.record.plans if plan.unstored is not None)
         self.changing: tuple[FieldPlan, ...] = ()
         if has_field(self.record, lambda plan: bool(plan.field.validators)):
             self.changing = _normal_form().changing(self.record)
@@ -286,7 +289,8 @@ class ModelCodec:
     def assign(self, target: Any, source: Any) -> None:
         """Copy every field and the state of ``source`` into ``target``."""
         for plan in self.record.plans:
-            setattr(target, plan.name, getattr(source, plan.name))
+            if plan.unstored is None:
+                setattr(target, plan.name, getattr(source, plan.name))
         self.access.set_state(target, self.access.get_state(source))
 
     def as_stored(self, obj: Any, item: bytes) -> None:

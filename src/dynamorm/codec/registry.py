@@ -71,6 +71,8 @@ class Registry:
 
     def _hook_of(self, schema: Schema, field: Field) -> FieldCodec | PlacedField | None:
         """What wraps a field. Runs for every field of every codec, so an option without a plugin is found here."""
+        if field.unstored is not None:
+            return None
         for option in field.options:
             if not isinstance(option, self._options):
                 unclaimed = getattr(option, "unclaimed", None)

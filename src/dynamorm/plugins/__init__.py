@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from .dashboard import Dashboard as Dashboard
     from .encryption import Encrypted as Encrypted
     from .encryption import EncryptionPlugin as EncryptionPlugin
+    from .encryption import Ephemeral as Ephemeral
     from .encryption import KeyProvider as KeyProvider
     from .encryption import LocalKeyProvider as LocalKeyProvider
+    from .encryption import Secret as Secret
     from .hedging import Hedging as Hedging
     from .hot_keys import HotKeys as HotKeys
     from .lint import DevelopmentLint as DevelopmentLint
@@ -42,6 +44,7 @@ __all__ = [
     "DevelopmentLint",
     "Encrypted",
     "EncryptionPlugin",
+    "Ephemeral",
     "Hedging",
     "HotKeys",
     "KeyProvider",
@@ -49,6 +52,7 @@ __all__ = [
     "LoggingPlugin",
     "Metrics",
     "MetricsPlugin",
+    "Secret",
     "ThrottlePacing",
     "TracingPlugin",
 ]
@@ -68,6 +72,7 @@ _HOMES = {
     "DevelopmentLint": "lint",
     "Encrypted": "encryption",
     "EncryptionPlugin": "encryption",
+    "Ephemeral": "encryption",
     "Hedging": "hedging",
     "HotKeys": "hot_keys",
     "KeyProvider": "encryption",
@@ -75,6 +80,7 @@ _HOMES = {
     "LoggingPlugin": "logging",
     "Metrics": "metrics",
     "MetricsPlugin": "metrics",
+    "Secret": "encryption",
     "ThrottlePacing": "pacing",
     "TracingPlugin": "tracing",
 }

@@ -133,6 +133,14 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
         """Whether the constructor needs a value."""
         return self.default is MISSING and self.default_factory is None
 
+    @property
+    def unstored(self) -> Any:
+        """The option that keeps the field in memory alone (``unstored = True``), or None.
+
+        ``option.wrap(value)`` is what an object holds of a value that it is given, ``option.loaded()`` what a loaded one holds.
+        """
+        return next((option for option in self.options if getattr(option, "unstored", False)), None)
+
     def option(self, kind: type) -> Any:
         """The first option of class ``kind``, or None."""
         return next((option for option in self.options if isinstance(option, kind)), None)

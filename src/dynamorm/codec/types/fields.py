@@ -50,6 +50,7 @@ class FieldPlan:
         self.stored: str = field.stored
         self.owner = owner
         self.hook: Any = hook
+        self.unstored: Any = field.unstored if field.options else None
         self.placed: bool = hook is not None and not isinstance(hook, tuple)
         self.beside_names: tuple[str, ...] = tuple(hook.beside_names) if self.placed else ()  # type: ignore[union-attr] # it is one then
         self.key_limit = key_limit
@@ -86,6 +87,9 @@ class FieldPlan:
     def missing(self) -> Callable[[], Any] | None:
         """What makes the value of an attribute that is not stored; None when it must be stored."""
         field = self.field
+        if self.unstored is not None:
+            made: Callable[[], Any] = self.unstored.loaded
+            return made
         if field.default_factory is not None:
             return field.default_factory
         if field.default is not MISSING:
@@ -156,7 +160,7 @@ class FieldPlan:
 
     def stored_in(self, item: Mapping[str, Any]) -> Any:
         """The attribute among those of an item, under its own name or another that is read; `U` when it is not there."""
-        value = item.get(self.stored, U)
+        value = U if self.unstored is not None else item.get(self.stored, U)
         if value is U:
             return next((item[name] for name in self.field.also_read if name in item), U)
         return value
@@ -165,7 +169,7 @@ class FieldPlan:
 
     def plain_text(self, source: Source, v: str) -> str | None:
         """The expression of the wire value when the field needs no lines of its own, else None."""
-        if not self.sure or self.hook is not None or self.key_limit or self.constrained:
+        if not self.sure or self.hook is not None or self.unstored is not None or self.key_limit or self.constrained:
             return None
         if self.nullable and self.shape.vanishes:  # NULL is an empty set, so None is refused
             return None
@@ -193,6 +197,8 @@ class FieldPlan:
 
         Without ``checks`` the value may break the field's constraints, as the operand of a condition may.
         """
+        if self.unstored is not None:
+            return []
         lines = [f"x = {self.shape.encode(source, v)}", *(self._checks(source, v) if checks else ())]
         condition = self._kept(source)
         tail = (
@@ -292,7 +298,9 @@ class FieldPlan:
     @property
     def always(self) -> bool:
         """Whether every value is stored: none is left out, and there is no None."""
-        return not (self.nullable or self.sparse or (self.omits and self.left_out is not None))
+        return self.unstored is None and not (
+            self.nullable or self.sparse or (self.omits and self.left_out is not None)
+        )
 
     def _kept(self, source: Source) -> str | None:
         """The condition under which a value that is not None is stored; None when it always is."""

@@ -71,6 +71,10 @@ class Planner:
 
     def _model_field(self, schema: Schema, field: Field) -> FieldPlan:
         context = field_context(schema, field)
+        if field.unstored is not None:
+            if field.role or field.name in schema.index_fields:
+                raise ModelError(f"{context.where} is not stored, so that it is no part of a key")
+            return FieldPlan(field, ANY, owner=schema.name)
         shape = self._field_shape(field, context)
         hook = self.hook_of(schema, field)
         self._refuse_money(field, shape, context.where)

@@ -147,6 +147,8 @@ class Record(Shape):
         fields: list[Any] = []
         rename = {}
         for plan in self._key_first():
+            if plan.unstored is not None:
+                continue
             fields.append((plan.name, Any) if plan.missing() is None else (plan.name, Any, U))
             rename[plan.name] = plan.stored
         extra: dict[str, Any] = {}
@@ -164,6 +166,8 @@ class Record(Shape):
             rename[name] = stored
         wire = self._wire = defstruct(f"Wire{self.cls.__name__}", fields, rename=rename, kw_only=True, gc=False)
         for plan in self.plans:
+            if plan.unstored is not None:
+                continue
             stored_type = plan.wire()
             wire.__annotations__[plan.name] = stored_type if plan.missing() is None else stored_type | UnsetType
         for name, (_, payload, tag) in extra.items():
@@ -327,6 +331,8 @@ class Record(Shape):
 
     @staticmethod
     def _decode_field(source: Source, plan: FieldPlan, target: str, last: str = "") -> list[str]:
+        if plan.unstored is not None:
+            return [f"{target} = {source.bind(f'loaded_{plan.name}', plan.unstored.loaded)}()"]
         missing = plan.missing_text(source)
         lines = plan.decode_into(source, "x", "y", last)
         if lines is not None:

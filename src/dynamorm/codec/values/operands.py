@@ -15,7 +15,7 @@ from dynamorm.codec.types.numbers import number_text
 from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import ANY, Nullable, Scalar, Shape
 from dynamorm.codec.types.source import Source
-from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.expressions.tree import Location, Node
 from dynamorm.schema.schema import Field
 
@@ -29,10 +29,12 @@ def encode_operand(
     first, *rest = parts
     name = first.name if isinstance(first, Field) else first
     plan: FieldPlan | None = codec.plans.get(name)
-    if what == "other" and (plan is None or not plan.placed):
+    if what == "other" and (plan is None or not (plan.placed or plan.unstored)):
         return None
     if plan is None:
         raise ValidationError(f"{codec.schema.name} has no field {name!r}", field=str(name))
+    if plan.unstored is not None:
+        raise ModelError(f"{codec.schema.name}.{plan.name} is never stored, so that no expression can name it")
     if plan.placed:
         return _of_placed(codec, plan, value, what)
     if what in _CHECKED:

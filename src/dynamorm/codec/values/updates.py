@@ -14,7 +14,7 @@ from dynamorm.codec.placing import refuse_operand
 from dynamorm.codec.types.jsontext import JsonShape
 from dynamorm.codec.types.shapes import ANY, CustomShape, Nullable, Scalar, Shape
 from dynamorm.codec.types.starts import plan_at
-from dynamorm.errors import ValidationError
+from dynamorm.errors import ModelError, ValidationError
 from dynamorm.expressions.tree import Location, Update
 from dynamorm.schema.schema import Field
 
@@ -37,6 +37,8 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
     Raises: ValidationError naming the field.
     """
     last = parts[-1]
+    if codec.unstored and parts[0].stored in codec.unstored:
+        raise ModelError(f"{codec.schema.name}.{parts[0].name} is never stored, so that no update can change it")
     if codec.placed:
         _check_placed(codec, kind, parts, source)
     if kind == "remove":

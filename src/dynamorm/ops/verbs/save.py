@@ -72,6 +72,9 @@ def _written(draft: SaveDraft) -> Write:
     assert check is not None  # of a loaded object
     if plan.codec.placed:
         draft.place()
+    for name in plan.codec.unstored:  # another program may have stored it
+        if plan.codec.stored(draft.obj, name) is not None:
+            draft.changes[name] = None
     text = draft.update_text()
     if inside is not None:
         draft.terms.append(inside.condition(draft.places))

@@ -188,6 +188,8 @@ def _written(draft: UpdateDraft) -> Write:
         _explain_taken_over(draft)
     if whole is not None:
         more += tuple(whole.more())
+    if plan.codec.unstored:  # another program may have stored it
+        more += tuple(system_path(name).remove() for name in plan.codec.unstored)
     if plan.codec.placed:
         more += _beside(draft, changes, more)
     said: dict[str, Any] = {

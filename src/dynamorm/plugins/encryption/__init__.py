@@ -1,4 +1,4 @@
-"""Encryption of fields: `Encrypted` says which, a provider gives the keys, the plugin seals and opens.
+"""Encryption of fields: `Encrypted` and `Ephemeral` say which, a provider gives the keys, the plugin seals and opens.
 
 Each stored value is bound to its item, its attribute and its tenant. The core knows nothing of it: see `PlacedField`.
 """
@@ -9,5 +9,7 @@ from .local import LocalKeyProvider as LocalKeyProvider
 from .options import Encrypted as Encrypted
 from .plugin import EncryptionPlugin as EncryptionPlugin
 from .provider import KeyProvider as KeyProvider
+from .secret import Ephemeral as Ephemeral
+from .secret import Secret as Secret
 
-__all__ = ["Encrypted", "EncryptionPlugin", "KeyProvider", "LocalKeyProvider"]
+__all__ = ["Encrypted", "EncryptionPlugin", "Ephemeral", "KeyProvider", "LocalKeyProvider", "Secret"]

@@ -23,6 +23,7 @@ class Encrypted:
     __slots__ = ("ring",)
     secret = True
     shown = "<encrypted>"
+    unpickled = True
 
     def __init__(self, ring: str) -> None:
         self.ring: str = _ring(ring)

@@ -18,6 +18,7 @@ from .keys import Keys
 from .options import Encrypted
 from .provider import KeyProvider
 from .records import is_record
+from .secret import Ephemeral
 
 if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import StoredItem
@@ -32,7 +33,7 @@ class EncryptionPlugin(OfOneProcess):
     """
 
     name = "encryption"
-    options = (Encrypted,)
+    options = (Encrypted, Ephemeral)
 
     def __init__(self, provider: KeyProvider) -> None:
         for moment in ("generate", "unwrap"):
@@ -58,7 +59,7 @@ class EncryptionPlugin(OfOneProcess):
     def field(self, schema: Any, field: Any) -> PlacedField | None:
         """See `dynamorm.plugin`."""
         option = field.option(Encrypted)
-        if option is None:
+        if option is None or field.option(Ephemeral) is not None:
             return None
         made = EncryptedField(schema, field, option, self.keys, self._envelopes)
         self._fields.setdefault(schema.model, []).append(made)
@@ -66,7 +67,11 @@ class EncryptionPlugin(OfOneProcess):
 
     def read_rule(self, schema: Any) -> ReadRule | None:
         """See `dynamorm.plugin`."""
-        fields = {field.stored: field for field in schema.fields.values() if field.option(Encrypted) is not None}
+        fields = {
+            field.stored: field
+            for field in schema.fields.values()
+            if field.option(Encrypted) is not None and field.option(Ephemeral) is None
+        }
         if not fields or schema.key is None:
             return None
         return Opening(self, schema, tuple(fields))
