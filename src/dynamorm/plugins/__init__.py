@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .encryption import EncryptionPlugin as EncryptionPlugin
     from .encryption import Ephemeral as Ephemeral
     from .encryption import KeyProvider as KeyProvider
+    from .encryption import KMSProvider as KMSProvider
     from .encryption import LocalKeyProvider as LocalKeyProvider
     from .encryption import Secret as Secret
     from .hedging import Hedging as Hedging
@@ -47,6 +48,7 @@ __all__ = [
     "Ephemeral",
     "Hedging",
     "HotKeys",
+    "KMSProvider",
     "KeyProvider",
     "LocalKeyProvider",
     "LoggingPlugin",
@@ -75,6 +77,7 @@ _HOMES = {
     "Ephemeral": "encryption",
     "Hedging": "hedging",
     "HotKeys": "hot_keys",
+    "KMSProvider": "encryption",
     "KeyProvider": "encryption",
     "LocalKeyProvider": "encryption",
     "LoggingPlugin": "logging",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dynamorm.plugins.metrics import Metrics
 
     from ...plugins import AsyncBatcher, BatchConfig, Cache, KeyProvider
+    from ..service import Service
 
 
 class AsyncShipped(AsyncMany):
@@ -59,6 +60,21 @@ class AsyncShipped(AsyncMany):
             metrics,
             lambda: metrics(gauges=self._gauges().reader_of(root, self._io), units=not root.is_used),
         )
+
+    def service(self, name: str, *, target: str, endpoint: str | None = None, region: str | None = None) -> Service:
+        """Another service of AWS, for a plugin that needs one: with the credentials, the time-outs and the TLS of this database.
+
+        ``name`` is what requests are signed for, ``target`` what ``X-Amz-Target`` begins with. The endpoint is the given one, that
+        of ``AWS_ENDPOINT_URL_<NAME>``, that of an emulator on this machine, or the Region's. The rules of `Config` for endpoints
+        hold. Close it when it is not needed any more.
+
+        Raises: ConfigError.
+
+        Example: ``kms = db.service("kms", target="TrentService")``, and in a flow ``answer = yield from kms.call("ListKeys", {})``
+        """
+        from ..service import Service  # only who needs another service
+
+        return Service(self._session, lambda: type(self._io), name, target, endpoint, region)
 
     def set_encryption_provider(self, provider: KeyProvider) -> None:
         """Encrypt the fields that say ``Encrypted(ring)``, with keys from this provider; see the guide's page on encryption.

@@ -5,6 +5,7 @@ Each stored value is bound to its item, its attribute and its tenant. The core k
 
 from __future__ import annotations
 
+from .kms import KMSProvider as KMSProvider
 from .local import LocalKeyProvider as LocalKeyProvider
 from .options import Encrypted as Encrypted
 from .plugin import EncryptionPlugin as EncryptionPlugin
@@ -12,4 +13,4 @@ from .provider import KeyProvider as KeyProvider
 from .secret import Ephemeral as Ephemeral
 from .secret import Secret as Secret
 
-__all__ = ["Encrypted", "EncryptionPlugin", "Ephemeral", "KeyProvider", "LocalKeyProvider", "Secret"]
+__all__ = ["Encrypted", "EncryptionPlugin", "Ephemeral", "KMSProvider", "KeyProvider", "LocalKeyProvider", "Secret"]

@@ -55,6 +55,16 @@ class EncryptionPlugin(OfOneProcess):
                 " KMSProvider(key_id=...)"
             )
         self.keys.keyring.database = weakref.ref(db)
+        joined = getattr(self.provider, "joined", None)
+        if joined is not None:
+            joined(db)
+
+    def closed(self, db: Any) -> None:
+        """See `dynamorm.plugin`."""
+        del db
+        closed = getattr(self.provider, "closed", None)
+        if closed is not None:
+            closed()
 
     def field(self, schema: Any, field: Any) -> PlacedField | None:
         """See `dynamorm.plugin`."""
