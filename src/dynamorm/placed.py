@@ -40,6 +40,8 @@ class PlacedField:
     """
 
     beside_names: tuple[str, ...] = ()
+    key_types: tuple[tuple[str, str], ...] = ()
+    """Name and type (S, N or B) of each attribute of the item's key: filled in by the library."""
 
     def encode(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
         """The stored form, ``{"B": b"bytes"}`` say, of a value such as ``{"S": "text"}``."""

@@ -1,12 +1,13 @@
 """When the provider of keys fails, and for how long keys are used. On both faces, and without a write or a plaintext."""
 
+import inspect
 import threading
 import time
 
 import pytest
 
 from dynamorm import DB, Presets
-from dynamorm.errors import KeyDisabled, KeyUnavailable
+from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption import keys as keys_module
 
@@ -242,3 +243,99 @@ def test_no_more_keys_are_kept_than_said(plugged, key):
     assert plugin.keys.evictions
     for at in range(6):
         assert db.view(tenant=f"{key}{at}").get(Line, f"{key}{at}", 1).secret == b"1"
+
+
+def rotated(root, ring, **options):
+    """The report of a rotation, on either face."""
+    found = root.keys.rotate(ring, **options)
+    return root._loop.run(found) if inspect.isawaitable(found) else found
+
+
+def test_a_rotation_lets_all_generations_be_read(opened, plugged, key):
+    db, provider, clock = opened()
+    tenant = key
+    root = plugged(plugin := EncryptionPlugin(provider))
+    plugin.keys.clock = clock
+    versions = set()
+    for at in range(3):
+        root.view(tenant=tenant).create(Line(order=key, number=at, secret=b"%d" % at))
+        versions.add(plugged().get(Plain, key, at).secret[4:20])
+        assert [line.secret for line in db.model(Line).where(Line.order == key).all()] == [
+            b"%d" % n for n in range(at + 1)
+        ]
+        report = rotated(root, "pii", tenant=tenant)
+        assert report.old_writers_until.tzinfo is not None
+        assert len(report.versions) == 1
+    assert len(versions) == 3
+    # Who has a key goes on with it, and takes the new one when that has ended.
+    db.create(Line(order=key, number=9, secret=b"9"))
+    clock.now += 301
+    db.create(Line(order=key, number=10, secret=b"10"))
+    newest = plugged().get(Plain, key, 10).secret[4:20]
+    assert newest not in versions
+    assert root.view(tenant=tenant).get(Line, key, 10).secret == b"10"
+
+
+def test_a_lost_generation_is_named(opened, plugged, key):
+    db, provider, _ = opened()
+    db.create(Line(order=key, number=1, secret=b"1"))
+    root = plugged(EncryptionPlugin(provider))
+    root.view(tenant=key).get(Line, key, 1)
+    rotated(root, "pii", tenant=key)
+    root.view(tenant=key).create(Line(order=key, number=2, secret=b"2"))
+    old = plugged().get(Plain, key, 1).secret[4:20].hex()
+    name = f"{old[:8]}-{old[8:12]}-{old[12:16]}-{old[16:20]}-{old[20:]}"
+    lost = f"T#{key}#~K#pii"
+    raw = plugged()
+    # The sort key of this table is a number, so that the version is a part of the partition key.
+    assert raw.get(Plain, f"{lost}#V#{name}", 0) is not None
+    raw.delete(Plain, f"{lost}#V#{name}", 0)
+    other = plugged(EncryptionPlugin(provider)).view(tenant=key)
+    with pytest.raises(KeyUnavailable) as refused:
+        other.get(Line, key, 1)
+    assert refused.value.version == name
+    time.sleep(1.1)  # a version that is not there lets a ring wait for a second
+    assert other.get(Line, key, 2).secret == b"2"
+
+
+def test_rotation_under_load(opened, plugged, key):
+    _, provider, _ = opened()
+    root = plugged(EncryptionPlugin(provider))
+    view = root.view(tenant=key)
+    view.create(Line(order=key, number=0, secret=b"0"))
+    failed, stop = [], threading.Event()
+
+    def work(base):
+        at = base
+        while not stop.is_set():
+            at += 1
+            try:
+                view.create(Line(order=key, number=at, secret=b"%d" % at))
+                if view.get(Line, key, at).secret != b"%d" % at:
+                    failed.append(at)
+            except Exception as error:  # noqa: BLE001 - the test looks at them
+                failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(base,)) for base in (1000, 2000)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        rotated(root, "pii", tenant=key)
+        time.sleep(0.05)
+    stop.set()
+    for thread in threads:
+        thread.join(20)
+    assert not failed
+    rows = plugged(EncryptionPlugin(provider)).view(tenant=key).model(Line).where(Line.order == key).all()
+    assert all(row.number == 0 or row.secret == b"%d" % row.number for row in rows)
+    assert len({row.secret[4:20] for row in plugged().model(Plain).where(Plain.order == key).all()}) > 2
+
+
+def test_keys_are_of_a_database_with_a_provider(plugged, key):
+    with pytest.raises(ConfigError, match="set_encryption_provider"):
+        plugged().keys
+    root = plugged(EncryptionPlugin(Provider()))
+    with pytest.raises(ConfigError, match="was used"):
+        rotated(root, "none")
+    with pytest.raises(ConfigError, match="view"):
+        root.view(tenant=key).keys

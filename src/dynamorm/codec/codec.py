@@ -114,6 +114,8 @@ class ModelCodec:
         self._decode = source.names[self._decoder]
         self.keys: KeyCodec = KeyCodec(self)
         self.key_names: tuple[str, ...] = self.keys.names
+        for plan in self.placed:
+            plan.hook.key_types = tuple((field.stored, self.key_type(field.name)) for field in self.keys.fields)
         self.key_json = self.keys.json
         self.encode_key: Callable[[dict[str, Any]], bytes] = self.keys.encode
         self.key_of: Callable[[Any], bytes] = self.keys.of

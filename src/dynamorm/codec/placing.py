@@ -7,13 +7,17 @@ becomes what is stored where the key is settled, at the end of each draft. It mu
 from __future__ import annotations
 
 from binascii import a2b_base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property, lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.strict import decoded, dumps, parts_of
+from msgspec import defstruct
+from msgspec.json import Decoder
+from msgspec.structs import astuple
+
+from dynamorm.codec.strict import dumps
 from dynamorm.errors import ModelError, ValidationError
 
 if TYPE_CHECKING:
@@ -44,15 +48,32 @@ class Place:
 
         Raises: ValidationError where the item was read without its key.
         """
-        parts = {} if self._raw is None else parts_of(self._raw)
-        try:
-            return tuple([_part(name, decoded(parts[name])) for name in self._names])
-        except KeyError:
-            pass
+        if self._raw is not None:
+            names = self._names
+            found = (_reader(names) or _made(names))(self._raw)
+            if None not in found:
+                return tuple([_part(name, wire) for name, wire in zip(names, found, strict=True)])
         raise ValidationError("an attribute that depends on the key of its item was read without that key: read both")
 
     def __repr__(self) -> str:
         return "<Place>"  # a key is a value
+
+
+_readers: dict[tuple[str, ...], Callable[[bytes], tuple[Any, ...]]] = {}
+_reader: Final = _readers.get
+
+
+def _made(names: tuple[str, ...]) -> Callable[[bytes], tuple[Any, ...]]:
+    """What reads these attributes of an item's JSON, and no other: None for each that is not there."""
+    fields: Any = [(f"a{at}", Any, None) for at in range(len(names))]
+    rename = {f"a{at}": name for at, name in enumerate(names)}
+    decode: Callable[[bytes], Any] = Decoder(defstruct("KeyOfItem", fields, rename=rename, gc=False)).decode
+
+    def read(raw: bytes) -> tuple[Any, ...]:
+        return astuple(decode(raw))
+
+    _readers[names] = read
+    return read
 
 
 def _part(name: str, wire: dict[str, Any]) -> tuple[str, str, bytes]:

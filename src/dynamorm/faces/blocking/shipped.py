@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from dynamorm.plugins.breaker import CircuitBreaker
     from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
+    from dynamorm.plugins.encryption.rotation import KeyActions
     from dynamorm.plugins.metrics import Metrics
 
     from ...plugins import BatchConfig, Batcher, Cache, KeyProvider
@@ -59,6 +60,22 @@ class Shipped(Many):
             metrics,
             lambda: metrics(gauges=self._gauges().reader_of(root, self._io), units=not root.is_used),
         )
+
+    @property
+    def keys(self) -> KeyActions:
+        """What is done with the keys of encrypted fields, such as ``rotate(ring)``.
+
+        Raises: ConfigError on a view, and where there is no provider of keys.
+
+        Example: ``report = db.keys.rotate("pci")``
+        """
+        kind = self._shipped().EncryptionPlugin
+        if self._session.scope:
+            raise ConfigError("this is a view, and keys are of the whole database: use db.keys of the database itself")
+        for plugin in self._session.plugins:
+            if isinstance(plugin, kind):
+                return plugin.actions(self._io.run)
+        raise ConfigError("this database has no provider of keys: db.set_encryption_provider(...) gives it one")
 
     def service(self, name: str, *, target: str, endpoint: str | None = None, region: str | None = None) -> Service:
         """Another service of AWS, for a plugin that needs one: with the credentials, the time-outs and the TLS of this database.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ModelError, TamperedCiphertext
 from dynamorm.plugin import PlacedField
 
-from .envelope import Envelopes, place_bytes, tampered, version_of, with_key
-from .keys import Keys
+from .envelope import Envelopes, framed, key_frame, place_bytes, tampered, version_of
+from .keys import Keys, Opened
 from .options import Encrypted
 from .records import Home, Ring
 from .values import from_bytes, to_bytes
@@ -17,7 +17,21 @@ from .values import from_bytes, to_bytes
 if TYPE_CHECKING:
     from dynamorm.codec.placing import Place
 
-MOST_TENANTS = 1024
+MOST_TENANTS: Final = 1024
+MOST_VERSIONS: Final = 64
+
+
+class _Tenant:
+    """What is known of a field's values of one tenant: their ring, what is authenticated of all of them, and keys."""
+
+    __slots__ = ("active", "generation", "prefix", "ring", "versions")
+
+    def __init__(self, ring: Ring, prefix: bytes, generation: int) -> None:
+        self.ring: Ring = ring
+        self.prefix: bytes = prefix
+        self.generation: int = generation
+        self.active: Opened | None = None
+        self.versions: dict[bytes, Opened] = {}
 
 
 class EncryptedField(PlacedField):
@@ -31,31 +45,39 @@ class EncryptedField(PlacedField):
         self._crypto_name: str = schema.crypto_name or schema.table
         self._keys = keys
         self._envelopes = envelopes
-        self._rings: dict[str, tuple[Ring, bytes]] = {}
+        self._framed_attribute = framed(field.stored.encode())
+        self._tenants: dict[str, _Tenant] = {}
 
-    def ring(self, place: Place) -> tuple[Ring, bytes]:
-        """The ring of a place, and what is authenticated of all values there."""
+    def ring(self, place: Place) -> Ring:
+        """The ring of the values in a place."""
+        return self._tenant(place).ring
+
+    def _tenant(self, place: Place) -> _Tenant:
         tenant = place.scope.get("tenant", "")
-        known = self._rings.get(tenant)
-        if known is None:
-            if len(self._rings) >= MOST_TENANTS:
-                self._rings.clear()
-            ring = Ring(self._home(place), self.option.ring, tenant)
-            known = self._rings[tenant] = ring, place_bytes(ring.name, self._crypto_name, tenant)
+        known = self._tenants.get(tenant)
+        if known is None or known.generation != self._keys.generation:
+            if len(self._tenants) >= MOST_TENANTS:
+                self._tenants.clear()
+            ring = Ring(self.home(), self.option.ring, tenant)
+            prefix = place_bytes(ring.name, self._crypto_name, tenant)
+            known = self._tenants[tenant] = _Tenant(ring, prefix, self._keys.generation)
         return known
 
-    def _home(self, place: Place) -> Home:
+    def home(self) -> Home:
+        """Where the records of its keys are kept."""
         table = self._keys.keyring.provider.keyring_table
         if table is not None:
             return Home(table, ("pk", "S"), ("sk", "S"))
-        (name, kind, _), *rest = place.key
-        return Home(self._table, (name, kind), (rest[0][0], rest[0][1]) if rest else None)
+        partition, *rest = self.key_types
+        return Home(self._table, partition, rest[0] if rest else None)
 
     def encode(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
         """The envelope of a value. Raises: NotReady."""
-        ring, prefix = self.ring(place)
-        key = self._keys.active(ring)
-        bound = with_key(prefix, place.key, self.attribute)
+        tenant = self._tenant(place)
+        key = tenant.active
+        if key is None or self._keys.clock() >= key.until:
+            key = tenant.active = self._keys.active(tenant.ring)
+        bound = tenant.prefix + key_frame(place.key) + self._framed_attribute
         return {"B": self._envelopes.seal(key.branch, key.version, bound, to_bytes(wire))}
 
     def decode(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
@@ -63,9 +85,14 @@ class EncryptedField(PlacedField):
         try:
             envelope = wire.get("B")
             version = version_of(envelope)
-            ring, prefix = self.ring(place)
-            key = self._keys.of_version(ring, version)
-            bound = with_key(prefix, place.key, self.attribute)
+            tenant = self._tenant(place)
+            key = tenant.versions.get(version)
+            if key is None or self._keys.clock() >= key.until:
+                key = self._keys.of_version(tenant.ring, version)
+                if len(tenant.versions) >= MOST_VERSIONS:
+                    tenant.versions.clear()
+                tenant.versions[version] = key
+            bound = tenant.prefix + key_frame(place.key) + self._framed_attribute
             return from_bytes(self._envelopes.open(key.branch, bound, envelope))  # type: ignore[arg-type] # bytes, or it had no version
         except TamperedCiphertext:
             pass

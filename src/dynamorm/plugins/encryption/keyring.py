@@ -21,8 +21,8 @@ class Keyring:
         self.provider: KeyProvider = provider
         self.database: Callable[[], Any] = _none
 
-    def active(self, ring: Ring, opened: Callable[[bytes], bytes | None]) -> Flow[tuple[bytes, bytes]]:
-        """Version and bytes of the key in use; the first one is made. Raises: KeyUnavailable, KeyDisabled."""
+    def active(self, ring: Ring) -> Flow[bytes]:
+        """The version of the key in use; the first one is made. Raises: KeyUnavailable, KeyDisabled."""
         pointer = yield from self._get(ring, ACTIVE)
         if pointer is None:
             yield from self._make_first(ring)
@@ -30,15 +30,7 @@ class Keyring:
         if pointer is None or pointer.key_version is None:
             raise KeyUnavailable(f"the ring {ring.name} has no key, and none could be made")
         _check_state(ring, pointer)
-        version = UUID(pointer.key_version).bytes
-        branch = opened(version)
-        if branch is None:
-            branch = yield from self.version(ring, version)
-        if branch is None:
-            raise KeyUnavailable(
-                f"the record of the key in use is missing in the ring {ring.name}", version=pointer.key_version
-            )
-        return version, branch
+        return UUID(pointer.key_version).bytes
 
     def version(self, ring: Ring, version: bytes) -> Flow[bytes | None]:
         """The key of a version; None where it has no record. Raises: KeyUnavailable, KeyDisabled."""
@@ -57,6 +49,18 @@ class Keyring:
         version = uuid4()
         yield from self._create(ring, _name(version.bytes), key_version=str(version), wrapped=wrapped)
         return str(version)
+
+    def rotate(self, ring: Ring) -> Flow[str]:
+        """Make a new version, and let it be in use. Raises: KeyUnavailable, KeyDisabled; VersionConflict where two rotate at once."""
+        pointer = yield from self._get(ring, ACTIVE)
+        version = yield from self.add(ring)
+        if pointer is None:
+            yield from self._create(ring, ACTIVE, key_version=version)
+            return version
+        _check_state(ring, pointer)
+        pointer.key_version, db = version, self._database()
+        yield _called(lambda: db.save(pointer))
+        return version
 
     def _make_first(self, ring: Ring) -> Flow[None]:
         """Make the first version, and let it be in use, unless another process has done so: then its own is the one."""

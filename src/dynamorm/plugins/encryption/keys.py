@@ -11,6 +11,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, KeyDisabled, KeyUnavailable, PoolTimeout
 from dynamorm.plugin import Acquire, Limiter, NotReady
 
+from .envelope import BranchKey
 from .keyring import Keyring
 from .records import Ring
 
@@ -28,9 +29,9 @@ class Opened:
 
     __slots__ = ("branch", "last", "until", "version")
 
-    def __init__(self, version: bytes, branch: bytes, until: float, last: float) -> None:
+    def __init__(self, version: bytes, branch: BranchKey, until: float, last: float) -> None:
         self.version: bytes = version
-        self.branch: bytes = branch
+        self.branch: BranchKey = branch
         self.until: float = until
         self.last: float = last
 
@@ -52,7 +53,9 @@ class Keys:
         self._asked: dict[Ring, float] = {}
         self._failed: dict[Any, tuple[float, DynamORMError]] = {}
         self._gates: dict[Any, Limiter] = {}
-        self.hits = self.fetches = self.evictions = 0
+        self.generation = 0
+        """Raised when what is known of keys is not to be used any more."""
+        self.fetches = self.evictions = 0
 
     def active(self, ring: Ring) -> Opened:
         """The key that new values of a ring are sealed with. Raises: NotReady."""
@@ -123,8 +126,14 @@ class Keys:
         return True
 
     def _load_active(self, ring: Ring) -> Flow[None]:
-        version, branch = yield from self.keyring.active(ring, self._opened_already(ring))
-        self._active[ring] = self._keep(ring, version, branch)
+        version = yield from self.keyring.active(ring)
+        known = self._versions.get((ring, version))
+        if known is None or self.clock() >= known.until:
+            branch = yield from self.keyring.version(ring, version)
+            if branch is None:
+                raise unavailable(ring, version)
+            known = self._keep(ring, version, branch)
+        self._active[ring] = known
 
     def _load_version(self, ring: Ring, version: bytes) -> Flow[None]:
         now = self.clock()
@@ -138,16 +147,9 @@ class Keys:
             raise unavailable(ring, version)
         self._keep(ring, version, branch)
 
-    def _opened_already(self, ring: Ring) -> Callable[[bytes], bytes | None]:
-        def find(version: bytes) -> bytes | None:
-            key = self._versions.get((ring, version))
-            return None if key is None or self.clock() >= key.until else key.branch
-
-        return find
-
     def _keep(self, ring: Ring, version: bytes, branch: bytes) -> Opened:
         now = self.clock()
-        key = Opened(version, branch, now + self._ttl, now + self._ttl + self._grace)
+        key = Opened(version, BranchKey(branch), now + self._ttl, now + self._ttl + self._grace)
         self._bound(self._versions)
         self._versions[ring, version] = key
         return key
@@ -159,6 +161,7 @@ class Keys:
 
     def forget(self, ring: Ring) -> None:
         """Let go of all keys of a ring."""
+        self.generation += 1
         self._active.pop(ring, None)
         for place in [place for place in self._versions if place[0] == ring]:
             del self._versions[place]

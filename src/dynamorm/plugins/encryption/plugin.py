@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
@@ -18,6 +18,7 @@ from .keys import Keys
 from .options import Encrypted
 from .provider import KeyProvider
 from .records import is_record
+from .rotation import KeyActions
 from .secret import Ephemeral
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class EncryptionPlugin(OfOneProcess):
         self.provider: KeyProvider = provider
         self._envelopes = Envelopes()
         self.keys: Keys = Keys(Keyring(provider))
-        self._fields: dict[Any, list[EncryptedField]] = {}
+        self.fields: dict[Any, list[EncryptedField]] = {}
 
     def joined(self, db: Any) -> None:
         """See `dynamorm.plugin`. Raises: ConfigError."""
@@ -72,7 +73,7 @@ class EncryptionPlugin(OfOneProcess):
         if option is None or field.option(Ephemeral) is not None:
             return None
         made = EncryptedField(schema, field, option, self.keys, self._envelopes)
-        self._fields.setdefault(schema.model, []).append(made)
+        self.fields.setdefault(schema.model, []).append(made)
         return made
 
     def read_rule(self, schema: Any) -> ReadRule | None:
@@ -84,15 +85,19 @@ class EncryptionPlugin(OfOneProcess):
         }
         if not fields or schema.key is None:
             return None
-        return Opening(self, schema, tuple(fields))
+        return Opening(self, schema)
 
     def gauges(self) -> dict[str, float]:
         """See `dynamorm.plugin`."""
         return {"encryption_key_fetches": self.keys.fetches, "encryption_key_evictions": self.keys.evictions}
 
+    def actions(self, run: Callable[[Any], Any]) -> KeyActions:
+        """What ``db.keys`` is."""
+        return KeyActions(self, run)
+
     def fields_of(self, model: Any) -> Sequence[EncryptedField]:
         """The encrypted fields of a model."""
-        return self._fields.get(model, ())
+        return self.fields.get(model, ())
 
 
 class Opening(ReadRule):
@@ -100,12 +105,10 @@ class Opening(ReadRule):
 
     attributes: tuple[str, ...] | None = ()
 
-    def __init__(self, plugin: EncryptionPlugin, schema: Any, stored: tuple[str, ...]) -> None:
+    def __init__(self, plugin: EncryptionPlugin, schema: Any) -> None:
         self._plugin = plugin
         self._model = schema.model
         self._partition = schema.fields[schema.key.partition].stored
-        self._key = tuple(schema.fields[name].stored for name in schema.key.fields)
-        self._stored = stored
 
     def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
         """See `dynamorm.plugin.ReadRule`."""
@@ -122,11 +125,11 @@ class Opening(ReadRule):
                 if text is None or (text[:80], field.option.ring) in asked:
                     continue
                 asked.add((text[:80], field.option.ring))
-                place: Any = Read(attributes, self._key, scope)
+                place: Any = Read(scope)
                 while True:
                     try:
                         version = version_of(b64decode(text[:192], validate=True) if text.__class__ is str else text)
-                        self._plugin.keys.of_version(field.ring(place)[0], version)
+                        self._plugin.keys.of_version(field.ring(place), version)
                     except NotReady as waiting:
                         missing = waiting
                     except (TamperedCiphertext, ValueError):
@@ -137,10 +140,9 @@ class Opening(ReadRule):
 
 
 class Read:
-    """The place of an item that was read."""
+    """Where an item that was read is stored, as far as its keys are concerned."""
 
-    __slots__ = ("key", "scope")
+    __slots__ = ("scope",)
 
-    def __init__(self, attributes: Mapping[str, Any], names: tuple[str, ...], scope: Mapping[str, str]) -> None:
-        self.key: Any = tuple((name, next(iter(attributes[name])), b"") for name in names if name in attributes)
+    def __init__(self, scope: Mapping[str, str]) -> None:
         self.scope: Mapping[str, str] = scope
