@@ -316,15 +316,17 @@ def test_rotation_under_load(opened, plugged, key):
             except Exception as error:  # noqa: BLE001 - the test looks at them
                 failed.append(error)
 
-    threads = [threading.Thread(target=work, args=(base,)) for base in (1000, 2000)]
+    threads = [threading.Thread(target=work, args=(base,), daemon=True) for base in (1000, 2000)]
     for thread in threads:
         thread.start()
-    for _ in range(5):
-        rotated(root, "pii", tenant=key)
-        time.sleep(0.05)
-    stop.set()
-    for thread in threads:
-        thread.join(20)
+    try:
+        for _ in range(5):
+            rotated(root, "pii", tenant=key)
+            time.sleep(0.05)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(20)
     assert not failed
     rows = plugged(EncryptionPlugin(provider)).view(tenant=key).model(Line).where(Line.order == key).all()
     assert all(row.number == 0 or row.secret == b"%d" % row.number for row in rows)

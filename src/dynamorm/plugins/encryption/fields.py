@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ from .envelope import Envelopes, framed, key_frame, place_bytes, tampered, versi
 from .keys import Keys, Opened
 from .options import Encrypted
 from .records import Home, Ring
+from .v1 import V1, parts_of
 from .values import from_bytes, to_bytes
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class _Tenant:
 class EncryptedField(PlacedField):
     """One field of one model. ``where`` is what it is called in errors."""
 
-    def __init__(self, schema: Any, field: Any, option: Encrypted, keys: Keys, envelopes: Envelopes) -> None:
+    def __init__(self, schema: Any, field: Any, option: Encrypted, keys: Keys, v1: V1, envelopes: Envelopes) -> None:
         self.option: Encrypted = option
         self.where: str = f"{schema.name}.{field.name}"
         self.attribute: str = field.stored
@@ -45,6 +47,7 @@ class EncryptedField(PlacedField):
         self._crypto_name: str = schema.crypto_name or schema.table
         self._keys = keys
         self._envelopes = envelopes
+        self._v1 = v1
         self._framed_attribute = framed(field.stored.encode())
         self._tenants: dict[str, _Tenant] = {}
 
@@ -73,6 +76,8 @@ class EncryptedField(PlacedField):
 
     def encode(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
         """The envelope of a value. Raises: NotReady."""
+        if self.option.writes_v1:
+            return self._v1.seal(self.attribute, self.option.aad_prefix, wire)
         tenant = self._tenant(place)
         key = tenant.active
         if key is None or self._keys.clock() >= key.until:
@@ -83,6 +88,8 @@ class EncryptedField(PlacedField):
     def decode(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
         """The value of an envelope. Raises: NotReady, TamperedCiphertext, KeyUnavailable."""
         try:
+            if self.option.accept_v1 and "M" in wire:
+                return self._v1.open(self.attribute, wire["M"])
             envelope = wire.get("B")
             version = version_of(envelope)
             tenant = self._tenant(place)
@@ -97,6 +104,16 @@ class EncryptedField(PlacedField):
         except TamperedCiphertext:
             pass
         raise tampered().about(self.where)
+
+    def ready(self, stored: dict[str, Any], place: Any) -> None:
+        """Look whether what is stored could be opened now. Raises: NotReady, TamperedCiphertext, KeyUnavailable."""
+        if self.option.accept_v1 and "M" in stored:
+            self._v1.key_of(parts_of(stored["M"])[0])
+            return
+        envelope: Any = stored.get("B")
+        if envelope.__class__ is str:
+            envelope = b64decode(envelope[:192], validate=True)
+        self._keys.of_version(self.ring(place), version_of(envelope))
 
     def operand(self, kind: str) -> Callable[[dict[str, Any], Mapping[str, str]], dict[str, Any]] | None:
         """An encrypted value is compared with nothing. Raises: ModelError."""

@@ -108,10 +108,13 @@ def _called(function: Callable[[], Any]) -> Call:
 
 def checked(ring: Ring, branch: Any) -> bytes:
     """A key from the provider. Raises: KeyUnavailable for what is none."""
+    return checked_key(f"the ring {ring.name}", branch)
+
+
+def checked_key(what: str, branch: Any) -> bytes:
+    """As `checked`, of a key for something else."""
     if not isinstance(branch, bytes) or len(branch) != 32:
-        raise KeyUnavailable(
-            f"the provider of keys gave something else than a key of 32 bytes for the ring {ring.name}"
-        )
+        raise KeyUnavailable(f"the provider of keys gave something else than a key of 32 bytes for {what}")
     return branch
 
 

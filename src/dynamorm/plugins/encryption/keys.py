@@ -57,6 +57,10 @@ class Keys:
         """Raised when what is known of keys is not to be used any more."""
         self.fetches = self.evictions = 0
 
+    def until(self) -> float:
+        """Until when what is opened now is used."""
+        return self.clock() + self._ttl
+
     def active(self, ring: Ring) -> Opened:
         """The key that new values of a ring are sealed with. Raises: NotReady."""
         key = self._active.get(ring)

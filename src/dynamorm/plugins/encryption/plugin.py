@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, TamperedCiphertext
 from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule
 
-from .envelope import Envelopes, version_of
+from .envelope import Envelopes
 from .fields import EncryptedField
 from .keyring import Keyring
 from .keys import Keys
@@ -20,6 +19,7 @@ from .provider import KeyProvider
 from .records import is_record
 from .rotation import KeyActions
 from .secret import Ephemeral
+from .v1 import V1
 
 if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import StoredItem
@@ -46,6 +46,7 @@ class EncryptionPlugin(OfOneProcess):
         self.provider: KeyProvider = provider
         self._envelopes = Envelopes()
         self.keys: Keys = Keys(Keyring(provider))
+        self._v1 = V1(self.keys, self._envelopes)
         self.fields: dict[Any, list[EncryptedField]] = {}
 
     def joined(self, db: Any) -> None:
@@ -72,7 +73,7 @@ class EncryptionPlugin(OfOneProcess):
         option = field.option(Encrypted)
         if option is None or field.option(Ephemeral) is not None:
             return None
-        made = EncryptedField(schema, field, option, self.keys, self._envelopes)
+        made = EncryptedField(schema, field, option, self.keys, self._v1, self._envelopes)
         self.fields.setdefault(schema.model, []).append(made)
         return made
 
@@ -117,22 +118,19 @@ class Opening(ReadRule):
 
     def prepare(self, items: Sequence[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
         """See `dynamorm.plugin.ReadRule`. What is no envelope is told where it is decoded."""
-        asked: set[Any] = set()
         for item in items:
             attributes = item.attributes
             for field in self._plugin.fields_of(self._model):
-                text = attributes.get(field.attribute, {}).get("B")
-                if text is None or (text[:80], field.option.ring) in asked:
+                stored = attributes.get(field.attribute)
+                if stored is None or "NULL" in stored:
                     continue
-                asked.add((text[:80], field.option.ring))
                 place: Any = Read(scope)
-                while True:
+                for _ in range(3):  # what was fetched may end before it is looked at
                     try:
-                        version = version_of(b64decode(text[:192], validate=True) if text.__class__ is str else text)
-                        self._plugin.keys.of_version(field.ring(place), version)
+                        field.ready(stored, place)
                     except NotReady as waiting:
                         missing = waiting
-                    except (TamperedCiphertext, ValueError):
+                    except (TamperedCiphertext, ValueError, TypeError):
                         break
                     else:
                         break
