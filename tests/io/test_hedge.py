@@ -276,13 +276,19 @@ def test_interrupts_of_a_thread_that_waits_for_two(serve):
     server = serve(handler)
     driver = Blocking(server.endpoint(), max_connections=10)
     interrupts = 0
+
+    def until_it_comes(
+        armed,
+    ):  # however fast the machine is; a call, for the end of a loop may stand outside of its "try"
+        while armed[0]:
+            driver.run(hedged(ask(), ask, 0.002))
+
     with raising(KeyboardInterrupt) as armed:
         for number in range(150):
             try:
                 armed[0] = True
                 signal.setitimer(signal.ITIMER_REAL, 0.0002 + 0.00005 * (number % 60))
-                while armed[0]:  # until it came, however fast the machine is
-                    driver.run(hedged(ask(), ask, 0.002))
+                until_it_comes(armed)
             except KeyboardInterrupt:
                 interrupts += 1
             armed[0] = False
