@@ -11,7 +11,7 @@ import gc
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from time import process_time
 from typing import Any
@@ -51,8 +51,18 @@ def measure(endpoint: str, *, rounds: int, tell: Callable[[str], None]) -> dict[
 
 def pairs(operations: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """The µs that each operation takes more than the plain one, round by round; the order turns."""
+    extra: dict[str, list[float]] = {name: [] for name in operations if name != PLAIN}
+    for cpu in turns(operations, rounds):
+        for name, found in extra.items():
+            found.append(cpu[name] - cpu[PLAIN])
+    return extra
+
+
+def turns(
+    operations: dict[str, Callable[[], Any]], rounds: int, *, collected_every: int = 1
+) -> Iterator[dict[str, float]]:
+    """The µs of CPU of each operation, round by round, whose order turns; garbage is collected between rounds alone."""
     names = list(operations)
-    extra: dict[str, list[float]] = {name: [] for name in names if name != PLAIN}
     for operation in operations.values():
         _block(operation)
     gc.collect()
@@ -60,13 +70,11 @@ def pairs(operations: dict[str, Callable[[], Any]], rounds: int) -> dict[str, li
     try:
         for turn in range(rounds):
             at = turn % len(names)
-            cpu = {name: _block(operations[name]) for name in names[at:] + names[:at]}
-            for name, found in extra.items():
-                found.append(cpu[name] - cpu[PLAIN])
-            gc.collect()
+            yield {name: _block(operations[name]) for name in names[at:] + names[:at]}
+            if turn % collected_every == 0:
+                gc.collect()
     finally:
         gc.enable()
-    return extra
 
 
 def _block(operation: Callable[[], Any]) -> float:

@@ -13,11 +13,8 @@ the SDK's own, and the line ``by hand`` shows what it takes for the same two spa
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 from collections.abc import Callable
-from itertools import repeat
-from time import process_time
 from typing import Any
 
 from opentelemetry.sdk.trace.sampling import DEFAULT_OFF, DEFAULT_ON, Sampler
@@ -25,6 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks import payload, sample
 from benchmarks.libraries.dynamorm_models import blob_model, settings
+from benchmarks.plugins import turns
 from benchmarks.ratios import quarters
 from benchmarks.resilience import Answering
 from benchmarks.server import Server
@@ -39,7 +37,7 @@ ALL = "metrics + tracing + logging"
 RECORDED = f"{ALL}, every trace recorded"
 PROMISE = 12.0
 """µs that the three may add to a get; the spans of the SDK, where there are any, apart."""
-BLOCK, ROUNDS = 100, 400
+ROUNDS = 400
 SIZE = 1_000
 
 
@@ -102,29 +100,11 @@ def answer(*, units: bool) -> Reply:
 
 def measure(operations: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, list[float]]:
     """The µs of CPU of each get, round by round; the order turns."""
-    names = list(operations)
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for operation in operations.values():
-        _block(operation)
-    gc.collect()
-    gc.disable()  # a collection would fall on one of them
-    try:
-        for turn in range(rounds):
-            at = turn % len(names)
-            for name in names[at:] + names[:at]:
-                found[name].append(_block(operations[name]))
-            if turn % 20 == 0:
-                gc.collect()
-    finally:
-        gc.enable()
+    found: dict[str, list[float]] = {name: [] for name in operations}
+    for cpu in turns(operations, rounds, collected_every=20):
+        for name, values in found.items():
+            values.append(cpu[name])
     return found
-
-
-def _block(operation: Callable[[], Any]) -> float:
-    start = process_time()
-    for _ in repeat(None, BLOCK):
-        operation()
-    return (process_time() - start) / BLOCK * 1e6
 
 
 def added(found: dict[str, list[float]]) -> dict[str, float]:

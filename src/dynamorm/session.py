@@ -78,9 +78,8 @@ class Session(Context):
         self._copies: WeakSet[Session] = WeakSet()  # for views and streams: a plugin that comes late comes to them, too
         self._plugins: tuple[Any, ...] = ()
         self._spares_tokens = False
-        self.followed: dict[
-            Any, Session
-        ] = {}  # by the scope that plugins give a verb: kept by `dynamorm.faces.following`
+        # By the scope that plugins give a verb; kept by `dynamorm.faces.following`.
+        self.followed: dict[Any, Session] = {}
         self.stand_in(None)  # until the face gives them
         self.use(plugins)
 
