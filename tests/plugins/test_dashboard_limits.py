@@ -465,6 +465,7 @@ def test_a_clock_that_is_set_back_turns_no_line(face_kind, monkeypatch):
     wall, since = 1_000_000.0, 50.0
     monkeypatch.setattr(figures, "time", now)
     monkeypatch.setattr("dynamorm.plugins.dashboard.seen.time", now)
+    monkeypatch.setattr(server.Server, "_tick", lambda self: None)  # no sample but those of here
     here = Scripted(face_kind, dashboard := Dashboard(), clock=FakeClock())
     dashboard.opened(here.db.inner)
     for _ in range(4):
