@@ -65,7 +65,9 @@ if TYPE_CHECKING:
         MetricsPlugin,
         TracingPlugin,
     )
+    from .plugins.audit import Audit, AuditableModel, ChangeTrackingConfig
     from .plugins.tenancy import Tenant, tenant_scope
+    from .wire.acting import actor
     from .wire.deadlines import deadline
 
 __all__ = [
@@ -74,12 +76,15 @@ __all__ = [
     "AppendOnly",
     "AsyncDB",
     "Attr",
+    "Audit",
+    "AuditableModel",
     "BatchConfig",
     "BatchFailure",
     "BatchResult",
     "Cache",
     "CacheConfig",
     "CachingPlugin",
+    "ChangeTrackingConfig",
     "CircuitBreakerConfig",
     "Codec",
     "Condition",
@@ -113,6 +118,7 @@ __all__ = [
     "Update",
     "ValidationError",
     "VersionConflict",
+    "actor",
     "attr",
     "composite",
     "config_from_env",
@@ -135,12 +141,15 @@ __all__ = [
 # one of the two faces, a module of models neither.
 _LAZY = {
     "AsyncDB": "faces.aio.db",
+    "Audit": "plugins.audit",
+    "AuditableModel": "plugins.audit",
     "BatchConfig": "plugins",
     "BatchFailure": "ops.verbs.batch_result",
     "BatchResult": "ops.verbs.batch_result",
     "Cache": "plugins",
     "CacheConfig": "plugins",
     "CachingPlugin": "plugins",
+    "ChangeTrackingConfig": "plugins.audit",
     "DB": "faces.blocking.db",
     "Dashboard": "plugins",
     "IndexSettings": "schema.table_settings",
@@ -153,6 +162,7 @@ _LAZY = {
     "Throughput": "schema.table_settings",
     "Tenant": "plugins.tenancy",
     "TracingPlugin": "plugins",
+    "actor": "wire.acting",
     "deadline": "wire.deadlines",
     "schema_of": "schema.schema",
     "tenant_scope": "plugins.tenancy",

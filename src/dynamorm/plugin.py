@@ -17,6 +17,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``finish(transaction)`` | adds writes to each transaction as a whole, once; see `dynamorm.ops.writes.finish.TransactionDraft` |
 | ``field(schema, field)`` | wraps the stored form of a field; see `FieldHook`. ``options`` are the field options it claims |
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
+| ``companions(schema)`` | gives the models whose tables a model needs besides its own: ``db.tables.ensure`` makes these, too |
 | ``around(call)`` | wraps each request with its retries; see `AroundHook` |
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``retried(call, error)`` | an attempt has failed by this error, and another one begins now |
@@ -48,6 +49,7 @@ from msgspec.json import decode, encode
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
 from .schema.rules import ReadRule, ScopeRule, WriteRule
+from .wire.acting import Actor, current_actor
 from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
@@ -72,6 +74,7 @@ __all__ = [
     "LATEST_COPY",
     "VERBS",
     "Acquire",
+    "Actor",
     "AroundHook",
     "AttemptHook",
     "Call",
@@ -98,6 +101,7 @@ __all__ = [
     "WriteRule",
     "attempt_class",
     "consumed",
+    "current_actor",
     "partitions",
     "refusal",
     "remaining",

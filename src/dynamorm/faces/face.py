@@ -58,6 +58,10 @@ if TYPE_CHECKING:
         @property
         def model(self) -> Callable[..., Any]: ...
 
+    class _Companions(Protocol):
+        @property
+        def companions(self) -> Callable[..., Any]: ...
+
     class _Around(Protocol):
         @property
         def around(self) -> Callable[..., Any]: ...
@@ -149,6 +153,7 @@ if TYPE_CHECKING:
         | _Finish
         | _Field
         | _Model
+        | _Companions
         | _Around
         | _Admit
         | _Observed

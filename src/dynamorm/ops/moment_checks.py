@@ -177,3 +177,14 @@ def model_hook(hook: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
         return other
 
     return looked_at
+
+
+def companions(models: Any, name: str) -> tuple[type[Any], ...]:
+    """What ``companions(schema)`` of a plugin gave: models. Raises: ConfigError."""
+    if models is None:
+        return ()
+    if not isinstance(models, (tuple, list)) or not all(isinstance(model, type) for model in models):
+        raise ConfigError(
+            f"companions of the plugin {name} gives the models whose tables a model needs: a tuple, not {given(models)}"
+        )
+    return tuple(models)

@@ -3,6 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .audit import AsyncAuditTrail as AsyncAuditTrail
+    from .audit import Audit as Audit
+    from .audit import AuditLog as AuditLog
+    from .audit import AuditTrail as AuditTrail
+    from .audit import ChangeTrackingConfig as ChangeTrackingConfig
+    from .audit import Trail as Trail
     from .batcher import AsyncBatcher as AsyncBatcher
     from .batcher import BatchConfig as BatchConfig
     from .batcher import Batcher as Batcher
@@ -25,7 +31,11 @@ if TYPE_CHECKING:
     from .tracing import TracingPlugin as TracingPlugin
 
 __all__ = [
+    "AsyncAuditTrail",
     "AsyncBatcher",
+    "Audit",
+    "AuditLog",
+    "AuditTrail",
     "BatchConfig",
     "Batcher",
     "Bulkhead",
@@ -33,6 +43,7 @@ __all__ = [
     "CacheConfig",
     "CachingPlugin",
     "CapacityLimiter",
+    "ChangeTrackingConfig",
     "CircuitBreaker",
     "CostPlugin",
     "Dashboard",
@@ -45,10 +56,17 @@ __all__ = [
     "Tenancy",
     "ThrottlePacing",
     "TracingPlugin",
+    "Trail",
 ]
 
 _HOMES = {
+    "AsyncAuditTrail": "audit",
     "AsyncBatcher": "batcher",
+    "Audit": "audit",
+    "AuditLog": "audit",
+    "AuditTrail": "audit",
+    "ChangeTrackingConfig": "audit",
+    "Trail": "audit",
     "BatchConfig": "batcher",
     "Batcher": "batcher",
     "Bulkhead": "bulkhead",

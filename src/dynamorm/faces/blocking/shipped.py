@@ -5,7 +5,10 @@ One line per method; each plugin is loaded when it is asked for. `DB` inherits t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
+
+from dynamorm.schema.schema import schema_of
 
 from ...errors import ConfigError
 from .bulk import Many
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import ModuleType
 
+    from dynamorm.plugins.audit import AuditTrail, ChangeTrackingConfig
+    from dynamorm.plugins.audit.config import KeySource
     from dynamorm.plugins.breaker import CircuitBreaker
     from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
     from dynamorm.plugins.metrics import Metrics
@@ -187,6 +192,56 @@ class Shipped(Many):
         """
         self.enable_multi_tenancy()
         return self.view(all_tenants=reason)
+
+    def enable_audit_log(self, *, audit_key: KeySource | None = None, require_actor: bool = True) -> None:
+        """Let models have `Audit` fields, which are filled in from `dynamorm.actor`. To be called right after the database is made.
+
+        ``audit_key`` is the key of the chains of models that are tracked, where their `ChangeTrackingConfig` has none. With
+        ``require_actor=False`` a write outside of any `dynamorm.actor` is made by ``"-"``. Plain on both faces.
+
+        Raises: ConfigError after the first call, on a view, and for what is no key.
+
+        Example: ``db.enable_audit_log()``
+        """
+        log = self._shipped().AuditLog
+        self.use(log(audit_key=audit_key, require_actor=require_actor))
+
+    def enable_change_tracking(self, model: type[Any], config: ChangeTrackingConfig, /) -> None:
+        """Record each change of some fields of a model, in the transaction that makes it: see `ChangeTrackingConfig`.
+
+        To be called right after the database is made. `tables.ensure` makes the store, too. Plain on both faces.
+
+        Raises: ConfigError after the first call, and on a view; ModelError for a field that there is not, or cannot be tracked.
+
+        Example: ``db.enable_change_tracking(Payment, ChangeTrackingConfig(fields=["amount"], store="audit-log-table"))``
+        """
+        log = self._shipped().AuditLog
+        session = self._session
+        schema = schema_of(model)
+        if session.scope or session.is_used:
+            raise ConfigError(
+                f"changes of {schema.name} are tracked from the first use of the database on, and it was used already: call"
+                " db.enable_change_tracking(...) right after the database is made, and on no view"
+            )
+        self._plugins().plugin_of_kind(session, self, log, log, "enable_change_tracking").track(schema, config)
+
+    @property
+    def audit(self) -> AuditTrail:
+        """What change tracking has recorded: ``history``, ``verify``, ``as_of``, ``restore``, ``export``, ``checkpoint``.
+
+        Of a view, the records of its tenant. Raises: ConfigError where no changes are tracked.
+
+        Example: ``db.audit.history(Payment, "p1")``
+        """
+        shipped, session = self._shipped(), self._session
+        for plugin in session.plugins:
+            if isinstance(plugin, shipped.AuditLog):
+                address = partial(session.verbs.items.address, session)
+                trail = shipped.Trail(plugin, self, session.plan, address, session.scope)
+                return shipped.AuditTrail(trail, self._io.run)
+        raise ConfigError(
+            "this database keeps no audit log: db.enable_change_tracking(Model, ChangeTrackingConfig(...)) makes it keep one"
+        )
 
     def _caches(self) -> list[Cache]:
         """The caches among the plugins. Raises: ConfigError where there is none."""

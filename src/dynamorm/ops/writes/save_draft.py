@@ -34,6 +34,16 @@ class SaveDraft(WriteDraft):
     times: dict[str, Any]
 
     @override
+    def after(self, *names: str) -> dict[str, dict[str, Any] | None]:
+        loaded = read_object(self.loaded or b"{}")
+        changed = self.changes if self.inside is None else {**self.changes, **self.inside.left()}
+        return {name: changed[name] if name in changed else loaded.get(name) for name in self._stored_names(names)}
+
+    @override
+    def _stamp(self, name: str, wire: dict[str, Any] | None) -> None:
+        self.stamped[name] = wire
+
+    @override
     def _store(self, field: Field, wire: dict[str, Any] | None) -> None:
         name = field.stored
         self.changes[name] = wire
