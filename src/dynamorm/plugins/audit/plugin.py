@@ -29,7 +29,7 @@ class AuditLog(OfOneProcess):
     """
 
     name = "audit"
-    options = (Audit,)
+    options: tuple[type[Any], ...] = (Audit,)
 
     def __init__(self, *, audit_key: KeySource | None = None, require_actor: bool = True) -> None:
         check_source(audit_key)

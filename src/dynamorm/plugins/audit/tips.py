@@ -19,7 +19,11 @@ class Tip:
     __slots__ = ("at", "first", "h", "looked", "n")
 
     def __init__(self, n: int, h: bytes, at: int, first: str = "", *, looked: bool = False) -> None:
-        self.n, self.h, self.at, self.first, self.looked = n, h, at, first, looked
+        self.n: int = n
+        self.h: bytes = h
+        self.at: int = at
+        self.first: str = first
+        self.looked: bool = looked
 
 
 def known(item: dict[str, Any]) -> tuple[int, bytes, int, bytes, bytes] | None:

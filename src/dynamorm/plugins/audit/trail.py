@@ -50,7 +50,11 @@ class Chain:
     def __init__(
         self, tracked: Tracked, place: Place, rows: list[bytes], item: dict[str, Any] | None, obj: Any
     ) -> None:
-        self.tracked, self.place, self.rows, self.item, self.obj = tracked, place, rows, item, obj
+        self.tracked: Tracked = tracked
+        self.place: Place = place
+        self.rows: list[bytes] = rows
+        self.item: dict[str, Any] | None = item
+        self.obj: Any = obj
 
     def verdict(self) -> tuple[AuditVerdict, Replay]:
         """Whether it holds. Raises: KeyUnavailable."""
