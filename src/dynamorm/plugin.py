@@ -48,6 +48,7 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
+from .schema.placed import NotReady, PlacedField
 from .schema.rules import ReadRule, ScopeRule, WriteRule
 from .wire.acting import Actor, current_actor
 from .wire.clock import LATEST_COPY
@@ -88,10 +89,12 @@ __all__ = [
     "Item",
     "Limiter",
     "ModelHook",
+    "NotReady",
     "ObserveHook",
     "OfOneProcess",
     "Operation",
     "Permit",
+    "PlacedField",
     "Plugin",
     "PluginContext",
     "ReadRule",
@@ -370,9 +373,12 @@ def refusal(reply: Reply | None) -> ServiceFault | None:
 
 
 class FieldHook(Protocol):
-    """``field(schema, field)`` returns (encode, decode) to wrap a field's generated code, or None to leave it alone."""
+    """``field(schema, field)`` returns (encode, decode) to wrap a field's generated code, or None to leave it alone.
 
-    def __call__(self, schema: Schema, field: Field, /) -> FieldCodec | None:
+    A `PlacedField` where the stored form depends on the item's key, or on the scope.
+    """
+
+    def __call__(self, schema: Schema, field: Field, /) -> FieldCodec | PlacedField | None:
         """Wrap one field, or leave it alone."""
         ...
 

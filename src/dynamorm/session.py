@@ -22,6 +22,7 @@ from dynamorm.ops.requests import ModelRequests, check_production
 from dynamorm.ops.rules.of_model import add_rules
 from dynamorm.ops.writes.rules import check_rules
 
+from .codec.placing import placed_in
 from .codec.registry import Registry
 from .effects import Flow
 from .errors import ConfigError, ValidationError
@@ -121,7 +122,8 @@ class Session(Context):
         self._scoping = named(plugins, "scope_rule")
         self.scopers: tuple[Callable[[Any], Any], ...] = _members(plugins, "scope_of")
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
-        self.rules_may_read: bool = any(
+        # A field of a plugin may wait for something, as a rule may.
+        self.rules_may_read: bool = bool(_members(plugins, "field")) or any(
             getattr(plugin, "write_rule", None) is not None and not getattr(plugin, "reads_nothing", False)
             for plugin in plugins
         )
@@ -240,12 +242,15 @@ class Session(Context):
     def _make_plan(self, model: Any) -> ModelRequests:
         codec = self.registry.codec(model)
         scoped = codec.is_scoped
+        placed = bool(codec.placed) or codec.family is not None
         rule = self._scope_rule(codec) if self._scoping else None
         read_rules = self._read_rules(codec) if self._reading or scoped else None
-        if self._root is not None and not (scoped or read_rules is not None or rule is not None):
+        if self._root is not None and not (scoped or placed or read_rules is not None or rule is not None):
             return self._root.plan(model)
         if scoped and self.scope:
             codec = codec.bound(self.scope)
+        if placed and self.scope:
+            codec = placed_in(codec, self.scope)
         if rule is not None:
             codec = _in_view().in_view(codec, rule)
         if read_rules is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from dynamorm.codec.placing import NO_SCOPE, check_places
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.types.fields import FieldPlan, has_field, has_other_names
 from dynamorm.codec.types.planner import FieldHooks, Planner
@@ -19,6 +20,7 @@ from dynamorm.codec.types.size import MAX_NAME
 from dynamorm.codec.types.source import Source
 from dynamorm.codec.values.changes import difference
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
+from dynamorm.schema.composite import Composite
 from dynamorm.schema.schema import LIBRARY_NAMES, Field, Schema
 
 from .explaining import Explaining
@@ -88,12 +90,12 @@ class ModelCodec:
         self._names = self.record.names() | LIBRARY_NAMES
         self._deep = may_nest(self.record)
         self.nests: bool = self.record.holds_objects
-        # Attributes inside which a part may change, by stored name.
-        self.branching: dict[str, FieldPlan] = {
-            plan.stored: plan for plan in self.record.plans if plan.hook is None and plan.shape.tag in ("M", "L", "")
-        }
+        self.branching: dict[str, FieldPlan] = _branching(self.record)
         self.renamed: bool = has_other_names(self.record)
         self.bounded: bool = has_field(self.record, lambda plan: plan.bounded)
+        self.placed: tuple[FieldPlan, ...] = tuple(plan for plan in self.record.plans if plan.placed)
+        self.scope: Mapping[str, str] = NO_SCOPE
+        self.unstored: tuple[str, ...] = tuple(plan.stored for plan in self.record.plans if plan.unstored is not None)
         self.changing: tuple[FieldPlan, ...] = ()
         if has_field(self.record, lambda plan: bool(plan.field.validators)):
             self.changing = _normal_form().changing(self.record)
@@ -110,6 +112,8 @@ class ModelCodec:
         self.key_json = self.keys.json
         self.encode_key: Callable[[dict[str, Any]], bytes] = self.keys.encode
         self.key_of: Callable[[Any], bytes] = self.keys.of
+        if self.placed:
+            self._place()
         self.composites: dict[str, Computed] = {}
         self.is_scoped: bool = False
         if self.record.computed:
@@ -126,6 +130,20 @@ class ModelCodec:
         self.keyed: ModelCodec = self
         self.absent: Callable[[bytes], bool] | None = None  # whether a stored item counts as not there
         self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial.reader`
+
+    def _place(self) -> None:
+        """Tell the fields that depend on the place of their item what its key is made of."""
+        check_places(self.schema.name, self.placed, self._key_parts())
+        types = tuple((field.stored, self.key_type(field.name)) for field in self.keys.fields)
+        for plan in self.placed:
+            plan.hook.key_types = types
+
+    def _key_parts(self) -> set[str]:
+        """The names of the fields that keys are made of."""
+        key = self.schema.key
+        made = (plan.field.option(Composite) for plan in self.record.computed)
+        parts = {name for composite in made if composite is not None for name in composite.fields}
+        return {*(() if key is None else key.fields), *self.schema.index_fields, *parts}
 
     def _compute_keys(self) -> None:
         """Let the keys be computed that are made of several fields."""
@@ -274,7 +292,8 @@ class ModelCodec:
     def assign(self, target: Any, source: Any) -> None:
         """Copy every field and the state of ``source`` into ``target``."""
         for plan in self.record.plans:
-            setattr(target, plan.name, getattr(source, plan.name))
+            if plan.unstored is None:
+                setattr(target, plan.name, getattr(source, plan.name))
         self.access.set_state(target, self.access.get_state(source))
 
     def as_stored(self, obj: Any, item: bytes) -> None:
@@ -359,3 +378,12 @@ def _normal_form() -> Any:
     from dynamorm.codec.values import normal_form  # only models with validators need it
 
     return normal_form
+
+
+def _branching(record: Record) -> dict[str, FieldPlan]:
+    """Attributes inside which a part may change, by stored name."""
+    return {
+        plan.stored: plan
+        for plan in record.plans
+        if plan.hook is None and plan.unstored is None and plan.shape.tag in ("M", "L", "")
+    }

@@ -11,6 +11,7 @@ from msgspec import UNSET as U
 from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
+from dynamorm.codec.placing import NOWHERE, Place, place_of
 from dynamorm.codec.types.document import normal
 from dynamorm.codec.types.fields import FieldPlan, explain
 from dynamorm.codec.types.mismatch import Mismatch
@@ -103,9 +104,10 @@ class Explaining:
 
             wire = {**wire, **recovered(self._codec, wire)}
         values: dict[str, Any] = {}
+        place = place_of(self._codec, raw, wire) if self._codec.record.is_placed else None
         for plan in self._codec.record.plans:
             stored = plan.stored_in(wire)
-            values[plan.name] = self._absent(plan) if stored is U else self.decode_field(plan.name, stored)
+            values[plan.name] = self._absent(plan) if stored is U else self.decode_field(plan.name, stored, place)
         obj = self._codec.access.construct(self._codec.model, values)
         self._codec.access.set_state(obj, raw)
         return obj
@@ -120,12 +122,13 @@ class Explaining:
             )
         return make()
 
-    def decode_field(self, name: str, wire: dict[str, Any]) -> Any:
-        """The Python value of one stored attribute. Raises: ValidationError."""
+    def decode_field(self, name: str, wire: dict[str, Any], place: Place | None = None) -> Any:
+        """The Python value of one stored attribute; ``place`` is where it is stored. Raises: ValidationError."""
         plan = self._codec.plans[name]
         failed: Exception
         try:
-            return self.function(f"decode {name}")(_typed(plan, wire))
+            function = self.function(f"decode {name}")
+            return function(_typed(plan, wire), place or NOWHERE) if plan.placed else function(_typed(plan, wire))
         except Exception as error:  # noqa: BLE001 - every failure becomes one typed error, without a value in its chain
             failed = error
         if isinstance(failed, DynamORMError):
@@ -138,7 +141,7 @@ def _compile(title: str, kind: str, plan: FieldPlan) -> Any:
     source = Source(careful=True)
     name = source.bind(f"{kind}_{plan.name}", object())
     if kind == "decode":
-        source.define(name, "x", [f"return {plan.decode_text(source, 'x')}"])
+        source.define(name, "x, p" if plan.placed else "x", [f"return {plan.decode_text(source, 'x')}"])
     else:
         source.define(name, "v", plan.encode_lines(source, "v", "return", checks=kind == "encode"))
     source.compile(f"{title} {kind} {plan.name}")

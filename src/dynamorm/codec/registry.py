@@ -12,7 +12,7 @@ from dynamorm.schema.schema import CORE_OPTIONS, Field, Schema, schema_of
 from .codec import ModelCodec
 
 if TYPE_CHECKING:
-    from dynamorm.plugin import FieldCodec, FieldHook, ModelHook
+    from dynamorm.plugin import FieldCodec, FieldHook, ModelHook, PlacedField
 
 
 class Registry:
@@ -69,10 +69,15 @@ class Registry:
             schema = hook(schema)
         return schema
 
-    def _hook_of(self, schema: Schema, field: Field) -> FieldCodec | None:
+    def _hook_of(self, schema: Schema, field: Field) -> FieldCodec | PlacedField | None:
         """What wraps a field. Runs for every field of every codec, so an option without a plugin is found here."""
+        if field.unstored is not None:
+            return None
         for option in field.options:
             if not isinstance(option, self._options):
+                unclaimed = getattr(option, "unclaimed", None)
+                if unclaimed is not None:
+                    raise unclaimed(f"{schema.name}.{field.name}")
                 name = type(option).__name__
                 raise ModelError(f"no installed plugin handles {name} on {schema.name}.{field.name}; call db.use(...)")
         for hook in self._field_hooks:

@@ -25,8 +25,8 @@ They split by what a payment may do next::
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
     ├── Spooled                     not written now: the next batcher of the spool writes it
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
+    ├── EncryptionError (TamperedCiphertext, KeyUnavailable, KeyDisabled, EncryptionNotConfigured, EphemeralGone)
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
-    ├── KeyUnavailable              a key is needed that cannot be had: .version
     └── IntegrityError (ChecksumMismatch, MalformedResponse, TamperedCursor, AuditChainBroken)    the answer, or a cursor, cannot be believed
 
 Every error says what happened (``outcome``), whether the same call may succeed later (``retryable``), and carries a
@@ -58,7 +58,12 @@ from .doubtful import OutcomeUnknown as OutcomeUnknown
 from .doubtful import PluginError as PluginError
 from .doubtful import Spooled as Spooled
 from .doubtful import TamperedCursor as TamperedCursor
-from .keys import KeyUnavailable as KeyUnavailable
+from .encryption import EncryptionError as EncryptionError
+from .encryption import EncryptionNotConfigured as EncryptionNotConfigured
+from .encryption import EphemeralGone as EphemeralGone
+from .encryption import KeyDisabled as KeyDisabled
+from .encryption import KeyUnavailable as KeyUnavailable
+from .encryption import TamperedCiphertext as TamperedCiphertext
 from .rejected import AccessDenied as AccessDenied
 from .rejected import BatcherClosed as BatcherClosed
 from .rejected import ClientError as ClientError

@@ -26,7 +26,7 @@ __all__ = [
     "update_text",
 ]
 
-What: TypeAlias = Literal["value", "element", "members", "number", "string", "order", "prefix", "size"]
+What: TypeAlias = Literal["value", "element", "members", "number", "string", "order", "prefix", "size", "other"]
 
 
 class Encode(Protocol):
@@ -37,7 +37,8 @@ class Encode(Protocol):
     ``"string"``: a text whatever the attribute is; ``"order"``: a value of the attribute, to be compared by ``<`` and the
     like; ``"prefix"``: what it may begin with; ``"size"``: a number that its size is compared with. The last three are
     asked of an attribute that is compared with another too, for whether they can be; a size of None asks for the wire
-    value under which the attribute is empty, where that is no value with a size. None as a result means: such a value is never stored (it is left
+    value under which the attribute is empty, where that is no value with a size. ``"other"``: the attribute is the other side of a comparison, or taken over; the value
+    is the place on this side, and the answer is None. None as a result means: such a value is never stored (it is left
     out), so setting it removes the attribute, and equal to it is what is missing.
 
     Example: ``encode(Payment.amount, 5, "value") == {"N": "5"}``
@@ -232,6 +233,7 @@ def _operand(path: Location, value: Any, what: What, placeholders: Placeholders,
         wire = encode(path, value, what)
         return None if wire is None else placeholders.value(wire)
     if isinstance(value, Location):
+        encode(value, path, "other")
         if what in _OF_TYPES:
             encode(path, value, what)
         return _path(value, placeholders)

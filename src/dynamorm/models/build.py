@@ -47,6 +47,7 @@ def build_schema(
         write_tokens=parent.write_tokens if settings["write_tokens"] is None else settings["write_tokens"],
         strict_creates=parent.strict_creates if settings["strict_creates"] is None else settings["strict_creates"],
         settings=table_settings(name, settings["settings"], parent),
+        crypto_name=settings.get("crypto_name") or parent.crypto_name or settings["table"] or parent.table,
         namespace=parent.namespace,
         typevars=typevars,
     )

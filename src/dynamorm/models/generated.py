@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import linecache
+from copy import deepcopy
 from typing import Any, Final
 
-from dynamorm.errors import DynamORMError, MissingArgument, UnknownArgument
+from dynamorm.errors import DynamORMError, InvalidUse, MissingArgument, UnknownArgument
 from dynamorm.schema.composite import Composite, composites_of
 from dynamorm.schema.schema import MISSING, SCHEMAS, Field, Schema
 
@@ -26,18 +27,72 @@ def methods(schema: Schema, *, after: bool = False) -> dict[str, Any]:
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(compile(source, filename, "exec"), names)
     functions = {name: names[name] for name in ("__init__", "__eq__", "__repr__")}
+    wraps = {key: field.unstored.wrap for key, field in schema.fields.items() if field.unstored is not None}
+    if wraps:
+        functions["__setattr__"] = _wrapping(wraps)
+    if any(getattr(option, "unpickled", False) for field in schema.fields.values() for option in field.options):
+        functions |= {"__reduce_ex__": _refuse_pickle, "__copy__": _copy, "__deepcopy__": _deep_copy}
     for name, function in functions.items():
+        if function.__module__ == __name__:  # one for all models
+            continue
         function.__qualname__ = f"{schema.name}.{name}"
     return functions
+
+
+def _refuse_pickle(self: Any, protocol: Any) -> Any:
+    """Raise the InvalidUse for an object that would be pickled with values that are stored encrypted."""
+    del protocol
+    name = type(self).__name__
+    raise InvalidUse(
+        f"a {name} holds values that are stored encrypted, and a pickle would hold them in the clear: hand on its key, and load"
+        " it on the other side"
+    )
+
+
+def _copy(self: Any) -> Any:
+    return _copied(self, lambda value: value)
+
+
+def _deep_copy(self: Any, memo: dict[int, Any]) -> Any:
+    return _copied(self, lambda value: deepcopy(value, memo))
+
+
+def _copied(obj: Any, each: Any) -> Any:
+    """A copy of an object, attribute by attribute."""
+    other = object.__new__(type(obj))
+    for base in reversed(type(obj).__mro__):
+        slots = vars(base).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name != "__weakref__" and hasattr(obj, name):
+                object.__setattr__(other, name, each(getattr(obj, name)))
+    for name, value in getattr(obj, "__dict__", {}).items():
+        object.__setattr__(other, name, each(value))
+    return other
+
+
+def _wrapping(wraps: dict[str, Any]) -> Any:
+    """What sets an attribute of an object, some of which are held in another form."""
+
+    def __setattr__(self: Any, name: str, value: Any) -> None:  # noqa: N807 - it becomes one
+        wrap = wraps.get(name)
+        if wrap is not None:
+            value = wrap(value)
+        object.__setattr__(self, name, value)
+
+    return __setattr__
 
 
 def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
     required, optional = [], []
     body = [" self.__loaded__ = None"]
     computed = composites_of(schema)
+    wrapped: list[str] = []
     for key, field in schema.fields.items():
         if key in computed:
             continue
+        if field.unstored is not None:  # before anything that can raise: frames are shown with their variables
+            names[f"_wrap_{key}"] = field.unstored.wrap
+            wrapped.append(f" if {key} is not MISSING: {key} = _wrap_{key}({key})")
         if field.default_factory is not None:
             names[f"_factory_{key}"] = field.default_factory
             optional.append(f"{key}=MISSING")
@@ -61,7 +116,8 @@ def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
         body.append(" self.__post_init__()")
     named = [*(f"{key}=MISSING" for key in required), *optional]
     arguments = ", ".join(["self", *(["*", *named] if named else []), "**_unknown"])
-    return f"def __init__({arguments}):\n if _unknown: _refuse(self, _unknown)\n" + "\n".join(body) + "\n"
+    first = "".join(f"{line}\n" for line in wrapped)
+    return f"def __init__({arguments}):\n{first} if _unknown: _refuse(self, _unknown)\n" + "\n".join(body) + "\n"
 
 
 def _eq(schema: Schema) -> str:
@@ -76,13 +132,19 @@ def _eq(schema: Schema) -> str:
 
 def _tuple(schema: Schema, who: str) -> str:
     computed = composites_of(schema)  # equal when its fields are
-    return "(" + "".join(f"{who}.{key}, " for key in schema.fields if key not in computed) + ")"
+    return (
+        "("
+        + "".join(
+            f"{who}.{key}, " for key, field in schema.fields.items() if key not in computed and field.unstored is None
+        )
+        + ")"
+    )
 
 
 def _repr(schema: Schema) -> str:
     computed = composites_of(schema)
     shown = ", ".join(
-        f"{key}=***"
+        f"{key}={shown_instead(field)}"
         if masked(field) or _shows_masked(schema, field)
         else f'{key}={{_shown(self, "{key}")}}'
         if key in computed
@@ -111,7 +173,7 @@ def shown_value(self: Any, field: Field) -> str:
     except DynamORMError:
         return "?"  # a composite of which a component cannot be stored
     if masked(field) or _shows_masked(SCHEMAS[getattr(type(self), "__partial_of__", type(self))], field):
-        return "***"
+        return shown_instead(field)
     try:
         return repr(value)
     except Exception:  # noqa: BLE001 - whatever the value's own repr raises
@@ -121,6 +183,11 @@ def shown_value(self: Any, field: Field) -> str:
 def masked(field: Field) -> bool:
     """Whether a field's value is never shown: ``attr(secret=True)``, or an option that says so of itself."""
     return field.secret or any(getattr(option, "secret", False) for option in field.options)
+
+
+def shown_instead(field: Field) -> str:
+    """What is shown in the place of a masked value."""
+    return next((option.shown for option in reversed(field.options) if hasattr(option, "shown")), "***")
 
 
 def _shown(self: Any, key: str) -> str:

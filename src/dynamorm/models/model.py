@@ -26,7 +26,17 @@ from .generated import methods
 M = TypeVar("M", bound="Model")
 
 _CLASS_SETTINGS = frozenset(
-    {"table", "naming", "discriminator", "tag", "write_tokens", "strict_creates", "omit_empty", "settings"}
+    {
+        "table",
+        "naming",
+        "discriminator",
+        "tag",
+        "write_tokens",
+        "strict_creates",
+        "omit_empty",
+        "settings",
+        "crypto_name",
+    }
 )
 
 
@@ -92,6 +102,7 @@ class ModelMeta(MixinMeta):
         strict_creates: bool | None = None,
         omit_empty: bool | None = None,
         settings: Any = None,
+        crypto_name: str | None = None,
         **unknown: Any,
     ) -> Any:
         """Create the class from its body. Raises ModelError for anything that cannot work."""
@@ -110,6 +121,7 @@ class ModelMeta(MixinMeta):
             "strict_creates": strict_creates,
             "omit_empty": omit_empty,
             "settings": settings,
+            "crypto_name": crypto_name,
         }
         refuse_constructor(name, bases, namespace, ModelMeta)
         bodies = [*_mixin_bodies(bases), _body_of(name, namespace, scope)]
@@ -248,7 +260,8 @@ class Model(metaclass=ModelMeta):
     ``discriminator`` (stored attribute that tells subclasses apart), ``tag`` (this class's value of it),
     ``strict_creates=True`` (create each item by a transaction with a token, see `DB.create`),
     ``write_tokens=False`` (do not store `_wt`: an ambiguous write is then reported as `OutcomeUnknown`),
-    ``omit_empty`` (for every field), ``settings`` (a `TableSettings`: billing, backups, ...). A model without a table is
+    ``omit_empty`` (for every field), ``settings`` (a `TableSettings`: billing, backups, ...), ``crypto_name`` (the name by which
+    encrypted values are bound to their table, for one that was renamed). A model without a table is
     used as a nested value.
 
     Example::

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from dynamorm.arguments import check_takes, type_given
 from dynamorm.errors import ConfigError, InvalidUse
+from dynamorm.schema.placed import PlacedField
 
 from .layer_code import goes_astray
 
@@ -151,6 +152,13 @@ def field_hook(hook: Callable[[Any, Any], Any], name: str) -> Callable[[Any, Any
         if codec is None:
             return None
         where = f"field of the plugin {name}, for {schema.name}.{field.name}"
+        if isinstance(codec, PlacedField):
+            check_names(codec, _PLACED, where)
+            for role, arguments in _PLACED.items():
+                if kind := kind_of(getattr(codec, role)):
+                    raise ConfigError(f"{where}: {role} {kind}")
+                check_moment(getattr(codec, role), arguments, f"{where}: {role}")
+            return codec
         if not isinstance(codec, tuple) or len(codec) != 2 or not all(map(callable, codec)):
             raise ConfigError(
                 f"{where}, gives (encode, decode), two functions, or None to leave it alone, not {given(codec)}"
@@ -162,6 +170,14 @@ def field_hook(hook: Callable[[Any, Any], Any], name: str) -> Callable[[Any, Any
         return codec
 
     return looked_at
+
+
+_PLACED: Final = {
+    "encode": ("wire", "place"),
+    "decode": ("wire", "place"),
+    "operand": ("kind",),
+    "beside": ("wire", "place"),
+}
 
 
 def model_hook(hook: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from .capacity import CapacityLimiter as CapacityLimiter
     from .cost import CostPlugin as CostPlugin
     from .dashboard import Dashboard as Dashboard
+    from .encryption import Encrypted as Encrypted
+    from .encryption import EncryptionPlugin as EncryptionPlugin
+    from .encryption import Ephemeral as Ephemeral
+    from .encryption import KeyProvider as KeyProvider
+    from .encryption import KMSProvider as KMSProvider
+    from .encryption import LocalKeyProvider as LocalKeyProvider
+    from .encryption import Secret as Secret
     from .hedging import Hedging as Hedging
     from .hot_keys import HotKeys as HotKeys
     from .lint import DevelopmentLint as DevelopmentLint
@@ -48,11 +55,18 @@ __all__ = [
     "CostPlugin",
     "Dashboard",
     "DevelopmentLint",
+    "Encrypted",
+    "EncryptionPlugin",
+    "Ephemeral",
     "Hedging",
     "HotKeys",
+    "KMSProvider",
+    "KeyProvider",
+    "LocalKeyProvider",
     "LoggingPlugin",
     "Metrics",
     "MetricsPlugin",
+    "Secret",
     "Tenancy",
     "ThrottlePacing",
     "TracingPlugin",
@@ -78,11 +92,18 @@ _HOMES = {
     "CostPlugin": "cost",
     "Dashboard": "dashboard",
     "DevelopmentLint": "lint",
+    "Encrypted": "encryption",
+    "EncryptionPlugin": "encryption",
+    "Ephemeral": "encryption",
     "Hedging": "hedging",
     "HotKeys": "hot_keys",
+    "KMSProvider": "encryption",
+    "KeyProvider": "encryption",
+    "LocalKeyProvider": "encryption",
     "LoggingPlugin": "logging",
     "Metrics": "metrics",
     "MetricsPlugin": "metrics",
+    "Secret": "encryption",
     "ThrottlePacing": "pacing",
     "Tenancy": "tenancy",
     "TracingPlugin": "tracing",

@@ -142,6 +142,14 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
         """Whether the plugin of an option gives the field its value with a write, so that nobody else has to."""
         return any(getattr(option, "filled_in", False) for option in self.options)
 
+    @property
+    def unstored(self) -> Any:
+        """The option that keeps the field in memory alone (``unstored = True``), or None.
+
+        ``option.wrap(value)`` is what an object holds of a value that it is given, ``option.loaded()`` what a loaded one holds.
+        """
+        return next((option for option in self.options if getattr(option, "unstored", False)), None)
+
     def option(self, kind: type) -> Any:
         """The first option of class ``kind``, or None."""
         return next((option for option in self.options if isinstance(option, kind)), None)
@@ -192,7 +200,8 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     """Everything the library knows of a model. ``fields`` is by field name, in order of declaration.
 
     ``discriminator`` is the stored attribute that tells the subclasses of a model apart and ``tag`` this class's value
-    of it; ``settings`` is the table's (a `dynamorm.schema.table_settings.TableSettings`); ``namespace`` resolves annotations
+    of it; ``settings`` is the table's (a `dynamorm.schema.table_settings.TableSettings`); ``crypto_name`` is
+    the name of the table as encrypted values know it: it stays when the table is renamed or prefixed; ``namespace`` resolves annotations
     that were still text when the class was made.
     """
 
@@ -207,6 +216,7 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     write_tokens: bool = True
     strict_creates: bool | None = None
     settings: Any = None
+    crypto_name: str | None = None
     namespace: dict[str, Any] = {}
     typevars: dict[Any, Any] = {}
 

@@ -68,11 +68,18 @@ class Signer:
         data = signer.request("GetItem", body, credentials, time.time() + clock.skew)
     """
 
-    __slots__ = ("_day", "_host", "_now", "_prefix", "_region", "_service")
+    __slots__ = ("_content_type", "_day", "_host", "_now", "_prefix", "_region", "_service")
 
     def __init__(
-        self, region: str, host_header: str, service: str = "dynamodb", *, target_prefix: str = TARGET_PREFIX
+        self,
+        region: str,
+        host_header: str,
+        service: str = "dynamodb",
+        *,
+        target_prefix: str = TARGET_PREFIX,
+        content_type: str = CONTENT_TYPE,
     ) -> None:
+        self._content_type = content_type
         for name, value in (("region", region), ("endpoint", host_header), ("service", service)):
             _check_token(name, value)
         self._region = region
@@ -122,11 +129,11 @@ class Signer:
         token_header = f"X-Amz-Security-Token: {token}\r\n" if token else ""
         signed = f"content-type;host;x-amz-date;{'x-amz-security-token;' if token else ''}x-amz-target"
         canonical = (
-            f"POST\n/\n\ncontent-type:{CONTENT_TYPE}\nhost:{self._host}\nx-amz-date:{kept.stamp}\n"
+            f"POST\n/\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{kept.stamp}\n"
             f"{token_canonical}x-amz-target:{self._prefix}.{target}\n\n{signed}\n"
         )
         head = (
-            f"{_common_head(self._host, self._prefix, target)}X-Amz-Date: {kept.stamp}\r\n{token_header}"
+            f"{_common_head(self._host, self._prefix, target, self._content_type)}X-Amz-Date: {kept.stamp}\r\n{token_header}"
             f"Authorization: {_ALGORITHM} Credential={kept.credentials.key_id}/{kept.scope}, "
             f"SignedHeaders={signed}, Signature="
         )
@@ -141,9 +148,12 @@ class Unsigned:
     Example: ``Unsigned("localhost:8000").request("GetItem", body)``
     """
 
-    __slots__ = ("_heads", "_host", "_prefix")
+    __slots__ = ("_content_type", "_heads", "_host", "_prefix")
 
-    def __init__(self, host_header: str, *, target_prefix: str = TARGET_PREFIX) -> None:
+    def __init__(
+        self, host_header: str, *, target_prefix: str = TARGET_PREFIX, content_type: str = CONTENT_TYPE
+    ) -> None:
+        self._content_type = content_type
         _check_token("endpoint", host_header)
         self._host = host_header
         self._prefix = target_prefix
@@ -154,13 +164,15 @@ class Unsigned:
         head = self._heads.get(target)
         if head is None:
             _check_token("operation", target)
-            head = self._heads[target] = _common_head(self._host, self._prefix, target).encode("ascii")
+            head = self._heads[target] = _common_head(self._host, self._prefix, target, self._content_type).encode(
+                "ascii"
+            )
         return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
-def _common_head(host: str, prefix: str, target: str) -> str:
+def _common_head(host: str, prefix: str, target: str, content_type: str) -> str:
     return (
-        f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: {CONTENT_TYPE}\r\nX-Amz-Target: {prefix}.{target}\r\n"
+        f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\nX-Amz-Target: {prefix}.{target}\r\n"
         f"Accept-Encoding: identity\r\nUser-Agent: {USER_AGENT}\r\n"
     )
 

@@ -6,8 +6,9 @@ know verbs: it says which places to fetch, and reads what comes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from linecache import cache as shown_sources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,6 +87,8 @@ class _PartialCodec:
         plans = [_demanding(plan) if plan.name in components else plan for plan in plans]
         self.model: type[Any] = codec.model
         self.table: str | None = codec.table
+        self.scope: Mapping[str, str] = codec.scope
+        self.key_names: tuple[str, ...] = codec.key_names
         self.record: PartialRecord = PartialRecord(codec.record, plans, [codec.plans[name] for name in computed])
         self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in plans}
         self.renamed: bool = codec.renamed
@@ -93,19 +96,23 @@ class _PartialCodec:
         self.codec_of: Callable[[Any], ModelCodec] = codec.codec_of
         self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
         # Its values may hold less than its key (a composite's components), or in another spelling: then it keeps that.
-        kept = bool(computed) or not codec.keys.exact
+        is_placed = self.record.is_placed  # then its key is needed, to read it
+        kept = bool(computed) or not codec.keys.exact or is_placed
         self.access: Access = Access(self._construct, lambda _: None, _keep if kept else lambda _, __: None)
         self.careful: Explaining = Explaining(self)  # type: ignore[arg-type] # has what it asks of a codec
         source = Source()
-        filled = f"{self.record.decoder(source)}(w{', raw' if kept else ''})"
-        source.define("read", "w, raw", [f"return {self.record.sealed(source, filled)}"])
+        scope = ", scope" if is_placed else ""
+        filled = f"{self.record.decoder(source)}(w{', raw' if kept else ''}{scope})"
+        source.define("read", f"w, raw{scope}", [f"return {self.record.sealed(source, filled)}"])
         source.compile(f"{codec.schema.name} partial")
-        self._decode = source.names["read"]
+        read = source.names["read"]
+        self._decode: Any = partial(read, scope=codec.scope) if is_placed else read
+        self._file: str = read.__code__.co_filename
 
     @property
     def file(self) -> str:
         """Where the generated code is shown from."""
-        return str(self._decode.__code__.co_filename)
+        return self._file
 
     def _construct(self, _: Any, values: dict[str, Any]) -> Any:
         obj = object.__new__(open_class(self.record.partial))

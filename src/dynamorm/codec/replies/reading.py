@@ -9,7 +9,7 @@ know, a duplicate key) leads to `read_object`, which decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -96,6 +96,10 @@ class Reading:
         vars(other).update(made)
         return other
 
+    def forget_pages(self) -> None:
+        """Make what makes the objects of large pages anew, when it is needed: it is of another scope."""
+        vars(self).pop("_make_many", None)
+
     @cached_property
     def _texts(self) -> bool:
         """Whether an item that is written again begins with its key, as the texts that came: the key is of plain texts.
@@ -145,8 +149,8 @@ class Reading:
         if name is None:
             return lambda wires, raws: list(map(make, wires, raws))
         source.compile(f"{self._codec.schema.name} pages")
-        make_many: Callable[[list[Any], list[bytes]], list[Any]] = source.names[name]
-        return make_many
+        make_many: Callable[..., list[Any]] = source.names[name]
+        return partial(make_many, scope=self._codec.scope) if record.is_placed else make_many
 
     # ------------------------------------------------------------------------------------------------------ one item
 
@@ -302,7 +306,7 @@ class Reading:
                 elif len(dumps(reply)) == len(body):
                     raw = body[14:-1] if consumed is U else beside(body, 14, consumed)
                     # Whatever has the form of an attribute value of this model's decodes.
-                    self._make(wire, None)
+                    self._make(wire, raw)
                     return raw
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
                 pass

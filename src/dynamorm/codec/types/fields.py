@@ -12,7 +12,8 @@ from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
 from dynamorm.arguments import type_given
-from dynamorm.errors import InvalidUse, ValidationError
+from dynamorm.codec.placing import UNPLACED, Place, unplaced
+from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
 from dynamorm.schema.defaults import constant_of
 from dynamorm.schema.schema import MISSING, Field
 
@@ -24,7 +25,7 @@ from .source import Source
 from .times import ZERO_TIME
 
 if TYPE_CHECKING:
-    from dynamorm.plugin import FieldCodec
+    from dynamorm.plugin import FieldCodec, PlacedField
 
 
 _ZERO_WIRE: Final = {"S": ZERO_TIME}
@@ -39,7 +40,7 @@ class FieldPlan:
         shape: Shape,
         *,
         owner: str,
-        hook: FieldCodec | None = None,
+        hook: FieldCodec | PlacedField | None = None,
         key_limit: int = 0,
         sparse: bool = False,
         keep_none: bool = False,
@@ -48,7 +49,10 @@ class FieldPlan:
         self.name: str = field.name
         self.stored: str = field.stored
         self.owner = owner
-        self.hook = hook
+        self.hook: Any = hook
+        self.unstored: Any = field.unstored if field.options else None
+        self.placed: bool = hook is not None and not isinstance(hook, tuple)
+        self.beside_names: tuple[str, ...] = tuple(hook.beside_names) if self.placed else ()  # type: ignore[union-attr] # it is one then
         self.key_limit = key_limit
         self.sparse = sparse
         self.optional: bool = isinstance(shape, Nullable)
@@ -83,6 +87,9 @@ class FieldPlan:
     def missing(self) -> Callable[[], Any] | None:
         """What makes the value of an attribute that is not stored; None when it must be stored."""
         field = self.field
+        if self.unstored is not None:
+            made: Callable[[], Any] = self.unstored.loaded
+            return made
         if field.default_factory is not None:
             return field.default_factory
         if field.default is not MISSING:
@@ -110,7 +117,8 @@ class FieldPlan:
         shape = self.shape
         if self.hook is not None:
             inner = shape.decode(source, x)
-            opened = f"({x} := {source.bind(f'open_{self.name}', self._opener())}({x}))"
+            place = ", p" if self.placed else ""
+            opened = f"({x} := {source.bind(f'open_{self.name}', self._opener())}({x}{place}))"
             text = f"({inner} if {opened} is not None else None)"
             return f'(None if "NULL" in {x} else {text})' if self.nullable else text
         if self.nullable and not shape.null:
@@ -125,12 +133,11 @@ class FieldPlan:
         return shape.decode_into(source, x, y, last)
 
     def _opener(self) -> Callable[[Any], Any]:
-        assert self.hook is not None
-        decode = self.hook[1]
+        decode = self.hook.decode if self.placed else self.hook[1]
         wire = self.shape.wire()
 
-        def open_(stored: Any) -> Any:
-            opened = decode(normal(stored))
+        def open_(stored: Any, *place: Place) -> Any:
+            opened = decode(normal(stored), *place)
             if self.renamed:
                 opened = self.shape.canonical(normal(opened))
             try:
@@ -153,7 +160,7 @@ class FieldPlan:
 
     def stored_in(self, item: Mapping[str, Any]) -> Any:
         """The attribute among those of an item, under its own name or another that is read; `U` when it is not there."""
-        value = item.get(self.stored, U)
+        value = U if self.unstored is not None else item.get(self.stored, U)
         if value is U:
             return next((item[name] for name in self.field.also_read if name in item), U)
         return value
@@ -162,7 +169,7 @@ class FieldPlan:
 
     def plain_text(self, source: Source, v: str) -> str | None:
         """The expression of the wire value when the field needs no lines of its own, else None."""
-        if not self.sure or self.hook is not None or self.key_limit or self.constrained:
+        if not self.sure or self.hook is not None or self.unstored is not None or self.key_limit or self.constrained:
             return None
         if self.nullable and self.shape.vanishes:  # NULL is an empty set, so None is refused
             return None
@@ -190,6 +197,8 @@ class FieldPlan:
 
         Without ``checks`` the value may break the field's constraints, as the operand of a condition may.
         """
+        if self.unstored is not None:
+            return []
         lines = [f"x = {self.shape.encode(source, v)}", *(self._checks(source, v) if checks else ())]
         condition = self._kept(source)
         tail = (
@@ -197,7 +206,9 @@ class FieldPlan:
             if self.key_limit
             else []
         )
-        if self.hook is not None:
+        if self.placed:
+            tail += [f"x = {source.bind(f'unplaced_{self.name}', unplaced(self))}(x)"]
+        elif self.hook is not None:
             tail += [
                 f"x = {source.bind(f'seal_{self.name}', self.hook[0])}(x)",
                 f"if x.__class__ is not dict: {source.bind('refuse_sealed', refuse_sealed)}({self.owner!r}, {self.name!r}, x)",
@@ -211,6 +222,28 @@ class FieldPlan:
         inner = [f"if {v} is not None:", *(f"    {line}" for line in lines)]
         otherwise = self._none_lines(source, store, checks=checks)
         return [*inner, "else:", *(f"    {line}" for line in otherwise)] if otherwise else inner
+
+    def in_place(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
+        """What a plugin stores for a wire value in this place. Raises: ValidationError, InvalidUse; what the plugin raises."""
+        try:
+            stored: Any = self.hook.encode(wire, place)
+        except DynamORMError:
+            raise
+        except Exception as error:  # noqa: BLE001 - its text may hold the value
+            failed = type(error).__name__
+        else:
+            if stored.__class__ is not dict or len(stored) != 1:
+                refuse_sealed(self.owner, self.name, stored)
+            return stored  # type: ignore[no-any-return] # as was just asked
+        raise ValidationError(f"{self.owner}.{self.name} cannot be stored ({failed})", field=self.name)
+
+    def beside(self, wire: dict[str, Any] | None, place: Place) -> Mapping[str, dict[str, Any]]:
+        """What a plugin stores beside the attribute, by stored name; ``wire`` is the value that waits for its place, or None."""
+        if not self.beside_names:
+            return {}
+        waiting = None if wire is None else wire.get(UNPLACED)
+        found: Mapping[str, dict[str, Any]] = self.hook.beside(None if waiting is None else waiting.wire, place)
+        return found
 
     def _none_lines(self, source: Source, store: str, *, checks: bool) -> list[str]:
         """The lines for None: left out where absence reads back as None, else stored as NULL where that is None."""
@@ -265,7 +298,9 @@ class FieldPlan:
     @property
     def always(self) -> bool:
         """Whether every value is stored: none is left out, and there is no None."""
-        return not (self.nullable or self.sparse or (self.omits and self.left_out is not None))
+        return self.unstored is None and not (
+            self.nullable or self.sparse or (self.omits and self.left_out is not None)
+        )
 
     def _kept(self, source: Source) -> str | None:
         """The condition under which a value that is not None is stored; None when it always is."""

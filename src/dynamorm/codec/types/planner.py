@@ -30,11 +30,11 @@ from .times import real
 from .unions import FamilyShape, Union
 
 if TYPE_CHECKING:
-    from dynamorm.plugin import FieldCodec
+    from dynamorm.plugin import FieldCodec, PlacedField
 
     from .foreign import Members
 
-FieldHooks: TypeAlias = "Callable[[Schema, Field], FieldCodec | None]"
+FieldHooks: TypeAlias = "Callable[[Schema, Field], FieldCodec | PlacedField | None]"
 
 
 class Planner:
@@ -71,6 +71,10 @@ class Planner:
 
     def _model_field(self, schema: Schema, field: Field) -> FieldPlan:
         context = field_context(schema, field)
+        if field.unstored is not None:
+            if field.role or field.name in schema.index_fields:
+                raise ModelError(f"{context.where} is not stored, so that it is no part of a key")
+            return FieldPlan(field, ANY, owner=schema.name)
         shape = self._field_shape(field, context)
         hook = self.hook_of(schema, field)
         self._refuse_money(field, shape, context.where)
@@ -224,7 +228,12 @@ class Planner:
         record = self._records[key] = Record(schema.model, style, schema=nested, access=access)
         for field in nested.fields.values():
             if not field.options or field.option(Composite) is None:  # a value inside an item has no key
-                record.plans.append(self._model_field(nested, field))
+                record.plans.append(plan := self._model_field(nested, field))
+                if plan.placed:
+                    raise ModelError(
+                        f"{schema.name}.{field.name} is stored in a form that depends on the key of its item, so that a"
+                        f" {schema.name} cannot lie inside another item: only attributes of items can be stored so"
+                    )
         return record
 
     def _foreign(self, cls: Any, key: Any, members: Members, context: Context) -> Record:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
 
-from dynamorm.codec.state import Access, Place
+from dynamorm.codec.placing import NO_SCOPE, Place
+from dynamorm.codec.state import Access
+from dynamorm.codec.state import Place as Slot
 from dynamorm.codec.tours import Tour, Walks, lead
 from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import LIBRARY_NAMES, SCHEMAS, TOKEN_ATTRIBUTE, Schema
@@ -70,7 +72,26 @@ class Record(Shape):
     def names(self) -> frozenset[str]:
         """Every stored name of the class."""
         extra = {self.tagged[0]} if self.tagged else set()
-        return frozenset({plan.stored for plan in (*self.plans, *self.computed)} | extra)
+        beside = {name for plan in self.plans for name in plan.beside_names}
+        return frozenset({plan.stored for plan in (*self.plans, *self.computed)} | extra | beside)
+
+    @cached_property
+    def is_placed(self) -> bool:
+        """Whether the stored form of a field depends on the place of its item."""
+        return any(plan.placed for plan in self.plans)
+
+    def _arguments(self, arguments: str) -> str:
+        """The arguments of a function that reads items."""
+        return f"{arguments}, scope=NO_SCOPE" if self.is_placed else arguments
+
+    def _place_lines(self, source: Source) -> list[str]:
+        """The line that finds the place of the item ``raw``."""
+        if not self.is_placed:
+            return []
+        names = () if self.schema is None or self.schema.key is None else self.schema.key.fields
+        stored = tuple(self.schema.fields[name].stored for name in names)  # type: ignore[union-attr] # as was just asked
+        source.names.setdefault("NO_SCOPE", NO_SCOPE)
+        return [f"p = {source.bind('Place', Place)}(raw, {stored!r}, scope)"]
 
     def unknown_in(self, members: dict[str, Any]) -> dict[str, Any]:
         """The members of a stored map that the class does not know."""
@@ -126,6 +147,8 @@ class Record(Shape):
         fields: list[Any] = []
         rename = {}
         for plan in self._key_first():
+            if plan.unstored is not None:
+                continue
             fields.append((plan.name, Any) if plan.missing() is None else (plan.name, Any, U))
             rename[plan.name] = plan.stored
         extra: dict[str, Any] = {}
@@ -133,6 +156,9 @@ class Record(Shape):
             extra[self._free("tokens")] = TOKEN_ATTRIBUTE, str, "B"  # read by `Codec.ring`, not here
         for plan in self.computed:
             extra[self._free(f"computed_{plan.name}")] = plan.stored, str, "S"
+        for plan in self.plans:
+            for name in plan.beside_names:
+                extra[self._free(f"beside_{plan.name}")] = name, str, "B"
         if self.tagged is not None:
             extra[self._free("tag")] = self.tagged[0], str, "S"
         for name, (stored, _, _) in extra.items():
@@ -140,6 +166,8 @@ class Record(Shape):
             rename[name] = stored
         wire = self._wire = defstruct(f"Wire{self.cls.__name__}", fields, rename=rename, kw_only=True, gc=False)
         for plan in self.plans:
+            if plan.unstored is not None:
+                continue
             stored_type = plan.wire()
             wire.__annotations__[plan.name] = stored_type if plan.missing() is None else stored_type | UnsetType
         for name, (_, payload, tag) in extra.items():
@@ -247,14 +275,16 @@ class Record(Shape):
     def decoder(self, source: Source) -> str:
         """The name of the function from a wire struct to an object."""
         hint = f"decode_{self.cls.__name__}"
-        return source.function((self, "decode"), hint, lambda: ("w, raw=None", self.decode_lines(source)))
+        return source.function(
+            (self, "decode"), hint, lambda: (self._arguments("w, raw=None"), self.decode_lines(source))
+        )
 
     def decode_lines(self, source: Source) -> list[str]:
         """The lines from the wire struct ``w`` to ``return`` of the object; ``raw`` becomes its state."""
         kind = source.bind(self.cls.__name__, self.cls)
         if self.style == SLOTS:
             return [*self._slot_lines(source, kind), "return o"]
-        lines = ["k = {}"]
+        lines = [*self._place_lines(source), "k = {}"]
         for plan in self.plans:
             target = f"k[{self.arguments.get(plan.name, plan.name)!r}]"
             if plan.missing() is not None and (plan.name in self.optional or plan.field.default is U):
@@ -290,17 +320,19 @@ class Record(Shape):
             "return found",
         ]
         hint = f"decode_page_{self.cls.__name__}"
-        return source.function((self, "page"), hint, lambda: ("ws, raws", lines))
+        return source.function((self, "page"), hint, lambda: (self._arguments("ws, raws"), lines))
 
     def _slot_lines(self, source: Source, kind: str, last: str = "") -> list[str]:
         """The lines that make object ``o`` of wire struct ``w``, without its constructor."""
-        lines = [f"o = {source.bind('new', object.__new__)}({kind})"]
+        lines = [*self._place_lines(source), f"o = {source.bind('new', object.__new__)}({kind})"]
         for at, plan in enumerate(self.plans):
             lines += self._decode_field(source, plan, f"o.{plan.name}", last and f"{last}{at}")
         return [*lines, "o.__loaded__ = raw"]
 
     @staticmethod
     def _decode_field(source: Source, plan: FieldPlan, target: str, last: str = "") -> list[str]:
+        if plan.unstored is not None:
+            return [f"{target} = {source.bind(f'loaded_{plan.name}', plan.unstored.loaded)}()"]
         missing = plan.missing_text(source)
         lines = plan.decode_into(source, "x", "y", last)
         if lines is not None:
@@ -321,7 +353,7 @@ class Record(Shape):
 
     @override
     def walk(self, walks: Walks) -> Walk:
-        def walk(value: Any, wire: Any, place: Place, tour: Tour) -> None:
+        def walk(value: Any, wire: Any, place: Slot, tour: Tour) -> None:
             members = wire.get("M")
             if members is not None and self.fits(value):
                 read = value.get if self.style == DICT else value.__getattribute__

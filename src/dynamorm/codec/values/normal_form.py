@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET as U
 
+from dynamorm.codec.placing import place_of
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.fields import FieldPlan, has_field
 from dynamorm.codec.types.records import Record
@@ -78,7 +79,7 @@ def settle(codec: ModelCodec, obj: Any, item: bytes) -> None:
     for plan in codec.changing:
         stored = plan.stored_in(wire)
         if stored is not U:
-            value = codec.decode_field(plan.name, stored)
+            value = codec.careful.decode_field(plan.name, stored, place_of(codec, item, wire) if plan.placed else None)
         elif plan.field.default_factory is None and (make := plan.missing()) is not None:
             value = make()
         else:

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from dynamorm.codec.placing import UNPLACED, refuse_operand
 from dynamorm.codec.strict import json_of
 from dynamorm.codec.types.document import to_wire
 from dynamorm.codec.types.fields import FieldPlan, explain
@@ -14,7 +15,7 @@ from dynamorm.codec.types.numbers import number_text
 from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import ANY, Nullable, Scalar, Shape
 from dynamorm.codec.types.source import Source
-from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.expressions.tree import Location, Node
 from dynamorm.schema.schema import Field
 
@@ -28,8 +29,14 @@ def encode_operand(
     first, *rest = parts
     name = first.name if isinstance(first, Field) else first
     plan: FieldPlan | None = codec.plans.get(name)
+    if what == "other" and (plan is None or not (plan.placed or plan.unstored)):
+        return None
     if plan is None:
         raise ValidationError(f"{codec.schema.name} has no field {name!r}", field=str(name))
+    if plan.unstored is not None:
+        raise ModelError(f"{codec.schema.name}.{plan.name} is never stored, so that no expression can name it")
+    if plan.placed:
+        return _of_placed(codec, plan, value, what)
     if what in _CHECKED:
         if plan.hook is None:
             _CHECKED[what](codec, parts, value)
@@ -53,6 +60,20 @@ def encode_operand(
     if isinstance(failed, DynamORMError) and not isinstance(failed, ValidationError):
         raise failed
     raise explain(codec.schema.name, plan.name, failed, value)
+
+
+def _of_placed(codec: Any, plan: FieldPlan, value: Any, what: str) -> dict[str, Any] | None:
+    """The operand of a field whose stored form depends on its item: its plugin says what can be compared with it.
+
+    Raises: ModelError, and what the plugin raises.
+    """
+    if what == "string":  # the name of a type
+        return to_wire(value)
+    if what == "size" or isinstance(value, Location) or (encode := plan.hook.operand(what)) is None:
+        raise refuse_operand(codec, plan, what)
+    wire = codec.careful.function(f"operand {plan.name}")(lenient(plan.shape, value))
+    found: dict[str, Any] = encode(wire[UNPLACED].wire, codec.scope)
+    return found
 
 
 def _check_size(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
@@ -160,6 +181,8 @@ def _checked(codec: Any, plan: FieldPlan, value: Any) -> dict[str, Any] | None:
 
 def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, Any] | None:
     """Hand on a wire value that can be sent. Raises: ValidationError for text that is not Unicode."""
+    if wire is not None and UNPLACED in wire:
+        return wire
     if json_of(wire) is None:
         raise ValidationError(f"{codec.schema.name}.{name} holds text that is not valid Unicode", field=name)
     return wire

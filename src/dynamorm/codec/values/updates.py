@@ -10,10 +10,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from dynamorm.codec.placing import refuse_operand
 from dynamorm.codec.types.jsontext import JsonShape
 from dynamorm.codec.types.shapes import ANY, CustomShape, Nullable, Scalar, Shape
 from dynamorm.codec.types.starts import plan_at
-from dynamorm.errors import ValidationError
+from dynamorm.errors import ModelError, ValidationError
 from dynamorm.expressions.tree import Location, Update
 from dynamorm.schema.schema import Field
 
@@ -36,6 +37,10 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
     Raises: ValidationError naming the field.
     """
     last = parts[-1]
+    if codec.unstored and parts[0].stored in codec.unstored:
+        raise ModelError(f"{codec.schema.name}.{parts[0].name} is never stored, so that no update can change it")
+    if codec.placed:
+        _check_placed(codec, kind, parts, source)
     if kind == "remove":
         if isinstance(last, Field) and _needed(codec, parts):
             raise refusal(codec, parts, "must be there: an item without it could not be read; give the field a default")
@@ -59,6 +64,14 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
             )
         if not _is_readable_as(shape, other):
             raise refusal(codec, parts, f"cannot take over the value of {_name(source)}, which is of another type")
+
+
+def _check_placed(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[Any, ...] | None) -> None:
+    """Refuse all but the setting and removing of a whole attribute whose stored form depends on its item. Raises: ModelError."""
+    for place, whole in ((parts, kind in {"set", "remove"} and source is None), (source, False)):
+        plan = None if place is None else codec.plans[place[0].name]
+        if plan is not None and plan.placed and not (whole and len(parts) == 1):
+            raise refuse_operand(codec, plan, kind)
 
 
 def _has_form_of_its_own(codec: Any, parts: tuple[Any, ...], source: tuple[Any, ...]) -> bool:

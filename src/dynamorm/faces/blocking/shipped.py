@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dynamorm.schema.schema import schema_of
 
 from ...errors import ConfigError
+from .. import drivers
 from .bulk import Many
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from dynamorm.plugins.audit.config import KeySource
     from dynamorm.plugins.breaker import CircuitBreaker
     from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
+    from dynamorm.plugins.encryption.rotation import KeyActions
     from dynamorm.plugins.metrics import Metrics
 
-    from ...plugins import BatchConfig, Batcher, Cache
+    from ...plugins import BatchConfig, Batcher, Cache, KeyProvider
 
 
 class Shipped(Many):
@@ -63,6 +65,49 @@ class Shipped(Many):
             metrics,
             lambda: metrics(gauges=self._gauges().reader_of(root, self._io), units=not root.is_used),
         )
+
+    @property
+    def keys(self) -> KeyActions:
+        """What is done with the keys of encrypted fields, such as ``rotate(ring)``.
+
+        Raises: ConfigError on a view, and where there is no provider of keys.
+
+        Example: ``report = db.keys.rotate("pci")``
+        """
+        kind = self._shipped().EncryptionPlugin
+        if self._session.scope:
+            raise ConfigError("this is a view, and keys are of the whole database: use db.keys of the database itself")
+        for plugin in self._session.plugins:
+            if isinstance(plugin, kind):
+                return plugin.actions(self._io.run)
+        raise ConfigError("this database has no provider of keys: db.set_encryption_provider(...) gives it one")
+
+    def service(
+        self, name: str, *, target: str, endpoint: str | None = None, region: str | None = None
+    ) -> drivers.Service:
+        """Another service of AWS, for a plugin that needs one: with the credentials, the time-outs and the TLS of this database.
+
+        ``name`` is what requests are signed for, ``target`` what ``X-Amz-Target`` begins with. The endpoint is the given one, that
+        of ``AWS_ENDPOINT_URL_<NAME>``, that of an emulator on this machine, or the Region's. The rules of `Config` for endpoints
+        hold. Close it when it is not needed any more.
+
+        Raises: ConfigError.
+
+        Example: ``kms = db.service("kms", target="TrentService")``, and in a flow ``answer = yield from kms.call("ListKeys", {})``
+        """
+        return drivers.Service(self._session, lambda: type(self._io), name, target, endpoint, region)
+
+    def set_encryption_provider(self, provider: KeyProvider) -> None:
+        """Encrypt the fields that say ``Encrypted(ring)``, with keys from this provider; see the guide's page on encryption.
+
+        It is registered like a plugin: right after the database is made, before the first call.
+
+        Raises: ConfigError for what is no provider, a second one, a provider of keys of this machine in production, and after
+        the first call.
+
+        Example: ``db.set_encryption_provider(LocalKeyProvider(".keys/local"))``
+        """
+        self._plugins().register(self._session, self, (self._shipped().EncryptionPlugin(provider),))
 
     def new_batcher(self, config: BatchConfig | None = None) -> Batcher:
         """A batcher: what is added to it one by one is written in requests of many, and each item's end is told by a future.

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.keys import StoredKey
+from dynamorm.codec.placing import place_item
 from dynamorm.effects import Flow, Send, relayed
 from dynamorm.errors import DynamORMError, InvalidUse, ModelError, Outcome, OutcomeUnknown, PluginError, ValidationError
 from dynamorm.log import logger
@@ -23,8 +24,9 @@ from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.token_ring import TOKEN
-from dynamorm.ops.writes.write import MustFetch, MustRead
+from dynamorm.ops.writes.write import MustRead
 from dynamorm.schema.overriding import override
+from dynamorm.schema.placed import NotReady
 from dynamorm.schema.schema import AppendOnly, tags_of
 
 from .batch_result import BatchResult
@@ -143,9 +145,12 @@ def _put_alone(context: Context, obj: Any, verb: str, *, proof: Proof | None) ->
     codec = plan.codec
     if proof is not None:
         check_proof(plan, alone=True)
-    content = codec.item_bytes(codec.encode_whole(obj))  # says what is wrong, whatever a rule waits for
+    wire = codec.encode_whole(obj)
     copied = _copied(plan, obj)
     key = codec.key_of(copied)
+    if codec.placed:
+        place_item(codec, wire, key, context.scope)
+    content = codec.item_bytes(wire)  # says what is wrong, whatever a rule waits for
     _tried(context, (lambda of: save_write(of, copied)) if verb == "save" else lambda of: put_write(of, copied, condition=None))  # fmt: skip
     item = BatchItem(obj, plan, "Put", key, content, (plan.table, key), verb=verb, copy=copied)
     item.loaded = codec.loaded(copied)
@@ -228,7 +233,7 @@ def _tried(context: Context, build: Callable[[Context], Any]) -> None:
     if context.rules_may_read:
         context = context.view(context.call)
         context.reads = Reads()
-    with suppress(MustRead, MustFetch):
+    with suppress(MustRead, NotReady):
         build(context)
 
 

@@ -14,12 +14,15 @@ from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.ops.callbacks import check_progress, told
 from dynamorm.ops.calls.backoff import workers
+from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.reads.batch_get import at
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
+from dynamorm.ops.writes.reading import FETCHES
 from dynamorm.ops.writes.rules import gave
+from dynamorm.schema.placed import NotReady
 from dynamorm.schema.schema import tags_of
 
 from .batch_result import BatchFailure, BatchResult
@@ -73,7 +76,10 @@ def write(
     removals = [removal(context, target, f"deletes[{place}]", Entry) for place, target in enumerate(deletes)]
     removed = {entry.address: entry for entry in removals}
     if isinstance(puts, Collection):  # everything is checked, and duplicates are found, before anything is sent
-        every = [*_put_entries(context, puts, removed, strict=True), *removals]
+        entries = _put_entries(context, puts, removed, strict=True)
+        if context.rules_may_read:
+            return _when_ready(context, entries, removals, limit, keep=keep, progress=progress)
+        every: list[Any] = [*entries, *removals]
         _supersede(every)
         return _all(context, iter(every), limit, stream=False, keep=keep, progress=progress)
     _supersede(removals)
@@ -81,9 +87,35 @@ def write(
     return _all(context, entries, limit, stream=True, keep=keep, progress=progress)
 
 
+def _when_ready(
+    context: Context,
+    entries: Iterator[Entry | NotReady],
+    removals: list[Entry],
+    limit: int,
+    *,
+    keep: bool,
+    progress: Callable[[int], Any] | None,
+) -> Flow[BatchResult]:
+    """As `_all`, of a list of puts, some of which may wait for something."""
+    every: list[Entry] = []
+    for entry in entries:
+        if isinstance(entry, NotReady):
+            yield from fetched(entry)
+        else:
+            every.append(entry)
+    every += removals
+    _supersede(every)
+    return (yield from _all(context, iter(every), limit, stream=False, keep=keep, progress=progress))
+
+
+def fetched(waiting: NotReady) -> Flow[None]:
+    """Fetch what a field needs."""
+    yield from in_time(waiting.flow(), f"what a field needs ({waiting.name})")
+
+
 def _all(
     context: Context,
-    entries: Iterator[Entry],
+    entries: Iterator[Entry | NotReady],
     limit: int,
     *,
     stream: bool,
@@ -95,6 +127,9 @@ def _all(
     done = 0
     waves = _waves(entries, limit)
     while (wave := _next(waves, done)) is not None:
+        if wave.__class__ is not list and isinstance(wave, NotReady):
+            yield from fetched(wave)
+            continue
         if stream:
             _supersede(wave)
         chunks = [load.send(chunk) for chunk in _chunks(wave)]
@@ -109,7 +144,7 @@ def _all(
             break
         if load.stopped is not None and stream:
             # Whatever is left is refused too: an endless stream must not be read to its end for that.
-            if (more := next(entries, None)) is not None:
+            if (more := next((entry for entry in entries if isinstance(entry, Entry)), None)) is not None:
                 load.refuse([more])
                 account(result, [more], keep=keep)
                 result.unread = True
@@ -117,7 +152,7 @@ def _all(
     return result
 
 
-def _next(waves: Iterator[list[Entry]], done: int) -> list[Entry] | None:
+def _next(waves: Iterator[list[Entry] | NotReady], done: int) -> Any:
     try:
         return next(waves, None)
     except Exception as error:
@@ -125,11 +160,18 @@ def _next(waves: Iterator[list[Entry]], done: int) -> list[Entry] | None:
         raise
 
 
-def _waves(entries: Iterator[Entry], limit: int) -> Iterator[list[Entry]]:
-    """The entries in lists that are sent one after the other, so that of two writes to one item the later one is last."""
+def _waves(entries: Iterator[Entry | NotReady], limit: int) -> Iterator[list[Entry] | NotReady]:
+    """The entries in lists that are sent one after the other, so that of two writes to one item the later one is last.
+
+    Between them what the next entry waits for.
+    """
     wave: list[Entry] = []
     size = 0
+    entry: Any  # or what the next one waits for
     for entry in entries:
+        if entry.__class__ is not Entry and isinstance(entry, NotReady):
+            yield entry
+            continue
         wave.append(entry)
         size += len(entry.content) + OVERHEAD
         if len(wave) >= limit * MAX_ITEMS * _TURNS or size >= _WAVE_BYTES:
@@ -192,22 +234,36 @@ def _same_write(earlier: Entry, later: Entry) -> bool:
     return earlier.plan is later.plan or not (earlier.checked or later.checked)
 
 
-def _put_entries(context: Context, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool) -> Iterator[Entry]:
-    """The entries of the objects to store. What cannot be stored raises if ``strict``, else it is an entry that failed."""
+def _put_entries(
+    context: Context, puts: Iterable[Any], removed: dict[Any, Entry], *, strict: bool
+) -> Iterator[Entry | NotReady]:
+    """The entries of the objects to store. What cannot be stored raises if ``strict``, else it is an entry that failed.
+
+    Where an object waits for something, that comes first, and is to be fetched before the next one is asked for.
+    """
     share = Share(context, len(puts) if isinstance(puts, Collection) else MAX_ITEMS)
     for place, obj in enumerate(puts):
-        error: Exception
-        try:
-            entry = put_entry(share, obj, Entry)
-            if removed and (removal := removed.get(entry.address)) is not None:
-                raise ValidationError(
-                    f"the {entry.plan.codec.schema.name} is also to be deleted, by {removal.place}: a batch has no"
-                    " order, so name each item in one of the lists"
-                )
-            yield entry
+        error: Exception | None = None
+        for _ in range(FETCHES):
+            try:
+                entry = put_entry(share, obj, Entry)
+                if removed and (removal := removed.get(entry.address)) is not None:
+                    raise ValidationError(
+                        f"the {entry.plan.codec.schema.name} is also to be deleted, by {removal.place}: a batch has no"
+                        " order, so name each item in one of the lists"
+                    )
+            except NotReady as waiting:
+                error = waiting
+                yield waiting
+                continue
+            except (DynamORMError, TypeError) as failure:
+                error = failure
+            else:
+                error = None
+                yield entry
+            break
+        if error is None:
             continue
-        except (DynamORMError, TypeError) as failure:
-            error = failure
         wrong = at(error, f"puts[{place}]")
         if strict:
             raise wrong

@@ -18,7 +18,8 @@ from dynamorm.ops.writes.pending import Pending, keep_others
 from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
-from dynamorm.ops.writes.write import MustFetch, MustRead, Write
+from dynamorm.ops.writes.write import MustRead, Write
+from dynamorm.schema.placed import NotReady
 
 from .check import check_write
 from .delete import delete_write
@@ -141,7 +142,7 @@ class OpenTransaction:
         write: Write | _Late | None
         try:
             write = build(self._context, *args, **options)
-        except (MustRead, MustFetch) as unread:
+        except (MustRead, NotReady) as unread:
             if isinstance(unread, MustRead) and not unread.other:
                 raise unread.told() from None
             write = _Late(self._context, build, args, options)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.codec import ModelCodec
 from dynamorm.codec.library_attributes import time_wire
+from dynamorm.codec.placing import place_item
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
@@ -171,6 +172,8 @@ def item_of(
             wire[TOKEN_ATTRIBUTE] = {"B": draft.proof}
         if draft.values:
             times = {**(times or {}), **draft.values}
+    if codec.placed:
+        place_item(codec, wire, key, context.scope)
     item = codec.item_bytes(wire)
     if loaded.__class__ is Held:
         item = codec.inner.held(obj, item)

@@ -70,6 +70,11 @@ def _written(draft: SaveDraft) -> Write:
     """The write of a draft to which all have contributed."""
     plan, inside, check = draft.plan, draft.inside, draft.version_check
     assert check is not None  # of a loaded object
+    if plan.codec.placed:
+        draft.place()
+    for name in plan.codec.unstored:  # another program may have stored it
+        if plan.codec.stored(draft.obj, name) is not None:
+            draft.changes[name] = None
     text = draft.update_text()
     if inside is not None:
         draft.terms.append(inside.condition(draft.places))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import number_wire, text_wire, time_wire
+from dynamorm.codec.placing import UNPLACED, besides
 from dynamorm.codec.types.size import MAX_ITEM, item_size
 from dynamorm.codec.values.nothing import without_none
 from dynamorm.codec.values.updates import check_update, with_other_names
@@ -187,6 +188,10 @@ def _written(draft: UpdateDraft) -> Write:
         _explain_taken_over(draft)
     if whole is not None:
         more += tuple(whole.more())
+    if plan.codec.unstored:  # another program may have stored it
+        more += tuple(system_path(name).remove() for name in plan.codec.unstored)
+    if plan.codec.placed:
+        more += _beside(draft, changes, more)
     said: dict[str, Any] = {
         "UpdateExpression": update_text((*changes, *more, *draft.stamps), places, plan.update_operand)
     }
@@ -206,6 +211,27 @@ def _written(draft: UpdateDraft) -> Write:
         write = draft.write(body, done, settled=False, expects=expects, returns="new")
     write.on_item, write.by_key = shown, draft.obj is None
     return write
+
+
+def _beside(draft: UpdateDraft, changes: Iterable[Update], more: Iterable[Update]) -> tuple[Update, ...]:
+    """The updates of what plugins store beside the attributes that are set or removed."""
+    codec, key, scope = draft.plan.codec, draft.key, draft.context.scope
+    set_here = {one.path.field.stored: _wire_of(draft, one) for one in (*changes, *more) if one.kind in _WHOLE}
+    found = besides(codec, set_here, key, scope)
+    here = tuple(system_path(name).remove() if wire is None else _set(name, wire) for name, wire in found.items())
+    made = {} if draft.whole is None else besides(codec, draft.whole.wires, key, scope)
+    return (*here, *(system_path(name).if_not_exists(Wire(wire)) for name, wire in made.items() if wire is not None))
+
+
+_WHOLE: Final = frozenset({"set", "remove"})
+
+
+def _wire_of(draft: UpdateDraft, change: Update) -> dict[str, Any] | None:
+    """The value of an attribute that is set, before it has the form that it has in its item; None where it is removed."""
+    value = change.value
+    if not isinstance(value, Node):
+        return None if value is None else draft.plan.update_operand(change.path, value, "value")
+    return value.value if isinstance(value, Wire) else None
 
 
 def _is_repeatable(draft: UpdateDraft) -> bool:
@@ -284,7 +310,7 @@ def _check_sizes(plan: ModelRequests, updates: tuple[Update, ...], body: bytes, 
             continue
         operand_kind = "element" if change.kind in {"append", "prepend", "append_or_create"} else "value"
         wire = None if change.kind == "add" else plan.update_operand(change.path, change.value, operand_kind)
-        size = 0 if wire is None else item_size({change.path.field.stored: wire})
+        size = 0 if wire is None or UNPLACED in wire else item_size({change.path.field.stored: wire})
         if size > MAX_ITEM:
             raise ItemTooLarge(
                 f"{schema.name}.{change.path.name} alone has {size} bytes; an item may have {MAX_ITEM}",

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.codec.keys import StoredKey
+from dynamorm.codec.placing import place_values
 from dynamorm.codec.strict import read_object
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.expressions.compile import Placeholders, check_paths, condition_text
@@ -135,6 +136,8 @@ class WriteDraft:
         if self.places.names:
             said["ExpressionAttributeNames"] = self.places.names
         if self.places.values:
+            if self.plan.codec.placed:
+                place_values(self.plan.codec, self.places.values, self.key, self.context.scope)
             said["ExpressionAttributeValues"] = self.places.values
         return said
 

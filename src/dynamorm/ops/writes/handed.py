@@ -10,9 +10,10 @@ from dynamorm.codec.library_attributes import bytes_wire, number_wire, text_wire
 from dynamorm.codec.strict import read_object
 from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
 from dynamorm.models.declare import did_you_mean
+from dynamorm.schema.placed import NotReady
 from dynamorm.schema.schema import LIBRARY_NAMES
 
-from .write import NOT_READ, MustFetch, MustRead, Write
+from .write import NOT_READ, MustRead, Write
 
 if TYPE_CHECKING:
     from dynamorm.expressions.compile import Placeholders
@@ -51,7 +52,7 @@ def built(context: Context, verb: str, args: tuple[Any, ...], options: dict[str,
     try:
         builder = context.writer(verb)
         return builder(context, *args, **options)
-    except (MustRead, MustFetch):  # no failures: the write is built again
+    except (MustRead, NotReady):  # no failures: the write is built again
         raise
     except DynamORMError as error:
         if _LED not in vars(error):  # by what the innermost one has added, where rules add to what rules add

@@ -27,6 +27,7 @@ from dynamorm.errors import (
 )
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.reads.last import LastKey, read_last
+from dynamorm.schema.placed import NotReady
 from dynamorm.wire.reply import Kind
 
 from .write import MustFetch, MustRead, Write, read_back, refusal
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 MOST: Final = 200
 """Items that the rules of one verb may read: two for each of the 100 operations that a transaction has at most."""
+
+FETCHES: Final = 100
+"""Things that the fields of one verb may wait for: a transaction has at most as many writes."""
 
 _LASTING: Final = frozenset({AlreadyExists, VersionConflict, MissingItem, DuplicateKey})
 """The refusals of a caller's own write that say what is stored under its key, whatever rules have read of other items."""
@@ -129,7 +133,7 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
     """Run a verb whose rules may read: ``verb`` makes its flow, as often as it is asked to."""
     context = context.bounded()
     context.reads = reads = Reads()
-    channel, end, conflicts = context.channel, context.end(), 0
+    channel, end, conflicts, fetched = context.channel, context.end(), 0, 0
     while True:
         reads.final = None
         try:
@@ -140,6 +144,10 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
             yield from reads.read(context, unread.plan, unread.under)
         except MustFetch as missing:
             reads.results[missing.place] = yield from in_time(missing.flow(), f"what a rule fetches ({missing.name})")
+        except NotReady as missing:
+            if (fetched := fetched + 1) > FETCHES:
+                raise
+            yield from in_time(missing.flow(), f"what a field needs ({missing.name})")
         except (ConditionFailed, TransactionCancelled, TransactionConflict) as error:
             if not reads.items or error.outcome is not Outcome.NOT_APPLIED or reads.is_final(error):
                 raise

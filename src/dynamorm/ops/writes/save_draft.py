@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.library_attributes import merged
+from dynamorm.codec.placing import place_changes, place_values
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.size import MAX_ITEM
@@ -54,6 +55,15 @@ class SaveDraft(WriteDraft):
             del self.inside.edits[name]
             if not self.inside.edits:
                 self.inside = None
+
+    def place(self) -> None:
+        """Give what is written the form that it has in this item."""
+        codec, scope = self.plan.codec, self.context.scope
+        place_changes(codec, self.changes, self.key, scope)
+        if self.shown:
+            shown = dict(self.shown)
+            place_values(codec, shown, self.key, scope)
+            self.shown = shown
 
     def update_text(self) -> str:
         """The text of the update expression."""

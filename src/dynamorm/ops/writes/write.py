@@ -30,6 +30,7 @@ from dynamorm.errors import (
 from dynamorm.ops.calls.op import UNBELIEVABLE, UNSETTLED, Op, Safety
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.overriding import override
+from dynamorm.schema.placed import NotReady
 from dynamorm.wire.clock import LATEST_COPY
 
 from .token_ring import TOKEN, tokens, verdict
@@ -165,14 +166,13 @@ class MustRead(ValidationError):
         return ValidationError(self.message)
 
 
-class MustFetch(ValidationError):
+class MustFetch(NotReady):
     """A write cannot be built before a flow has been run, which a rule needs the result of."""
 
     def __init__(self, name: str, flow: Callable[[], Flow[Any]], place: Any) -> None:
-        super().__init__(f"a rule waits for {name}, which nobody fetches here")
-        self.name = name
+        super().__init__(name, flow)
+        self.message = f"a rule waits for {name}, which nobody fetches here"
         self.place = place
-        self.flow = flow
 
 
 def applied(write: Write, raw: bytes | None) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, Unavailable
-from dynamorm.plugin import OfOneProcess
+from dynamorm.plugin import NotReady, OfOneProcess
 
 from .config import BatchConfig
 from .pending import Pending
@@ -90,7 +90,10 @@ class AsyncBatcher(OfOneProcess):
         Example: ``future = await batcher.add(Event(id="e1"))``
         """
         self._work.check_open()
-        item = self._work.items.put(obj)
+        try:
+            item = self._work.items.put(obj)
+        except NotReady:
+            item = await self._run(self._work.put(obj))
         return await self._added(item)
 
     async def delete(self, subject: Any, /, *key: Any, **parts: Any) -> asyncio.Future[None]:

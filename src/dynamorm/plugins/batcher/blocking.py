@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from dynamorm import BatchResult
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import Backpressure, BatcherClosed, DeadlineExceeded, InvalidUse, Unavailable
-from dynamorm.plugin import OfOneProcess
+from dynamorm.plugin import NotReady, OfOneProcess
 
 from .config import BatchConfig
 from .pending import Pending
@@ -82,7 +82,11 @@ class Batcher(OfOneProcess):
         Example: ``future = batcher.add(Event(id="e1"))``
         """
         self._work.check_open()
-        return self._added(self._work.items.put(obj))
+        try:
+            item = self._work.items.put(obj)
+        except NotReady:
+            item = self._run(self._work.put(obj))
+        return self._added(item)
 
     def delete(self, subject: Any, /, *key: Any, **parts: Any) -> Future[None]:
         """Remove an item: an object (under its version where it has one), or a model and a key. As `add` otherwise.

@@ -20,6 +20,7 @@ from dynamorm.errors import (
     OutcomeUnknown,
 )
 from dynamorm.log import logger
+from dynamorm.plugin import NotReady
 
 from .config import BatchConfig, checked
 from .keeping import Kept, is_last_word, kept_for
@@ -92,6 +93,10 @@ class Items(Protocol):
     def replay(self, item: Any, kin: Sequence[Any]) -> Flow[None]:
         """The flow that settles an item of a spool; ``kin`` are all those of its key."""
         ...
+
+
+FETCHES: Final = 100
+"""Things that the fields of one object may wait for."""
 
 
 class Work:
@@ -184,6 +189,18 @@ class Work:
     def withdraw(self, seq: int) -> None:
         """The spool has refused an item that was just added."""
         self.queue.withdraw(seq)
+
+    def put(self, obj: Any) -> Flow[Any]:
+        """The item of an object to store, once what its fields need has been fetched."""
+        waited = 0
+        while True:
+            try:
+                return self.items.put(obj)
+            except NotReady as waiting:
+                if (waited := waited + 1) > FETCHES:
+                    raise
+                missing = waiting
+            yield from missing.flow()
 
     def replaying(self) -> Flow[None]:
         """Settle what a process has left in the spool, before anything new is sent; in order for each key.

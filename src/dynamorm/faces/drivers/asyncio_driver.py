@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..io.aio import Aio
-from ..session import Session
-from .opening import driver_options
+from ...io.aio import Aio
+from ...session import Session
+from ..opening import driver_options
 
 
 def open_driver(session: Session) -> Aio:

@@ -1,0 +1,232 @@
+"""Fields whose stored form depends on the place of their item: its key, and the scope of the view. Only where a plugin has some.
+
+An object is encoded before its key is known, so the codec gives for such a field a value that cannot be sent (`Unplaced`). It
+becomes what is stored where the key is settled, at the end of each draft. It must not know verbs, nor what a plugin does.
+"""
+
+from __future__ import annotations
+
+from binascii import a2b_base64
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from functools import cached_property, lru_cache, partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import defstruct
+from msgspec.json import Decoder
+from msgspec.structs import astuple
+
+from dynamorm.codec.strict import dumps
+from dynamorm.errors import ModelError, ValidationError
+
+if TYPE_CHECKING:
+    from dynamorm.codec.codec import ModelCodec
+    from dynamorm.codec.types.fields import FieldPlan
+
+NO_SCOPE: Final[Mapping[str, str]] = MappingProxyType({})
+UNPLACED: Final = "unplaced"
+"""The tag in the wire value of what has no stored form yet: none of DynamoDB's, so that it is sent nowhere by mistake."""
+
+
+class Place:
+    """Where an attribute is stored: the key of its item, and the ``scope`` of the view that reads or writes it.
+
+    Example: ``for name, kind, value in place.key: digest.update(value)``
+    """
+
+    __slots__ = ("__dict__", "_names", "_raw", "scope")
+
+    def __init__(self, raw: bytes | None, names: tuple[str, ...], scope: Mapping[str, str] = NO_SCOPE) -> None:
+        self._raw = raw  # the JSON of the item, or of its key
+        self._names = names
+        self.scope: Mapping[str, str] = scope
+
+    @cached_property
+    def key(self) -> tuple[tuple[str, str, bytes], ...]:
+        """The attributes of the key, partition first: name, type (S, N or B), and the bytes of the stored value.
+
+        Raises: ValidationError where the item was read without its key.
+        """
+        if self._raw is not None:
+            names = self._names
+            found = (_reader(names) or _made(names))(self._raw)
+            if None not in found:
+                return tuple([_part(name, wire) for name, wire in zip(names, found, strict=True)])
+        raise ValidationError("an attribute that depends on the key of its item was read without that key: read both")
+
+    def __repr__(self) -> str:
+        return "<Place>"  # a key is a value
+
+
+_readers: dict[tuple[str, ...], Callable[[bytes], tuple[Any, ...]]] = {}
+_reader: Final = _readers.get
+
+
+def _made(names: tuple[str, ...]) -> Callable[[bytes], tuple[Any, ...]]:
+    """What reads these attributes of an item's JSON, and no other: None for each that is not there."""
+    fields: Any = [(f"a{at}", Any, None) for at in range(len(names))]
+    rename = {f"a{at}": name for at, name in enumerate(names)}
+    decode: Callable[[bytes], Any] = Decoder(defstruct("KeyOfItem", fields, rename=rename, gc=False)).decode
+
+    def read(raw: bytes) -> tuple[Any, ...]:
+        return astuple(decode(raw))
+
+    _readers[names] = read
+    return read
+
+
+def _part(name: str, wire: dict[str, Any]) -> tuple[str, str, bytes]:
+    ((tag, value),) = wire.items()
+    return (
+        name,
+        tag,
+        a2b_base64(value) if tag == "B" and value.__class__ is str else value.encode() if tag != "B" else value,
+    )
+
+
+NOWHERE: Final = Place(None, ("",))
+"""The place of what is read without its item."""
+
+
+class Unplaced:
+    """The value of a field before its place is known: two are equal when their values are. It can be sent nowhere."""
+
+    __slots__ = ("wire",)
+
+    def __init__(self, wire: dict[str, Any]) -> None:
+        self.wire: dict[str, Any] = wire
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unplaced) and self.wire == other.wire
+
+    __hash__ = None  # type: ignore[assignment] # as of any wire value
+
+    def __repr__(self) -> str:
+        return "<Unplaced>"  # what it holds is nobody's business
+
+
+class UnplacedOf(Unplaced):
+    """An `Unplaced` that knows its field."""
+
+    __slots__ = ("plan",)
+
+    def __init__(self, plan: FieldPlan, wire: dict[str, Any]) -> None:
+        super().__init__(wire)
+        self.plan: FieldPlan = plan
+
+
+def unplaced(plan: FieldPlan) -> Any:
+    """The function that makes of a field's wire value the one that waits for its place."""
+    return lambda wire: {UNPLACED: UnplacedOf(plan, wire)}
+
+
+def placed(wire: dict[str, Any], place: Place) -> dict[str, Any]:
+    """The stored form of a wire value; the very same one where it depends on no place.
+
+    Raises: InvalidUse for what a plugin gives in the place of a stored form; and what that raises.
+    """
+    waiting = wire.get(UNPLACED)
+    if waiting is None:
+        return wire
+    stored: dict[str, Any] = waiting.plan.in_place(waiting.wire, place)
+    return stored
+
+
+def place_item(codec: ModelCodec, item: dict[str, Any], key: bytes, scope: Mapping[str, str]) -> None:
+    """Give the attributes of an item that is about to be stored the form that they have there."""
+    place = Place(key, codec.key_names, scope)
+    for plan in codec.placed:
+        wire = item.get(plan.stored)
+        item |= plan.beside(wire, place)
+        if wire is not None:
+            item[plan.stored] = placed(wire, place)
+
+
+def place_changes(codec: ModelCodec, changes: dict[str, Any], key: bytes, scope: Mapping[str, str]) -> None:
+    """As `place_item`, of the attributes that a save writes; what is removed takes along what is stored beside it."""
+    place = Place(key, codec.key_names, scope)
+    for plan in codec.placed:
+        if plan.stored not in changes:
+            continue
+        wire = changes[plan.stored]
+        beside = plan.beside(wire, place)
+        for name in plan.beside_names:
+            changes[name] = beside.get(name)
+        if wire is not None:
+            changes[plan.stored] = placed(wire, place)
+
+
+def place_values(codec: ModelCodec, values: dict[str, Any], key: bytes, scope: Mapping[str, str]) -> None:
+    """As `place_item`, of the values of a request's expressions."""
+    place: Place | None = None
+    for name, wire in values.items():
+        if UNPLACED in wire:
+            if place is None:
+                place = Place(key, codec.key_names, scope)
+            values[name] = placed(wire, place)
+
+
+def besides(codec: ModelCodec, given: Mapping[str, Any], key: bytes, scope: Mapping[str, str]) -> dict[str, Any]:
+    """What is stored beside the attributes that are ``given`` by stored name: None for what is removed with them."""
+    place = Place(key, codec.key_names, scope)
+    found: dict[str, Any] = {}
+    for plan in codec.placed:
+        if plan.beside_names and plan.stored in given:
+            beside = plan.beside(given[plan.stored], place)
+            found |= {name: beside.get(name) for name in plan.beside_names}
+    return found
+
+
+def refuse_operand(codec: ModelCodec, plan: FieldPlan, what: str) -> ModelError:
+    """The error for a field that an expression compares or changes in part, and whose stored form depends on its place."""
+    return ModelError(
+        f"{codec.schema.name}.{plan.name} is stored in a form that depends on its item, so that no expression can compare it or"
+        f" change a part of it ({what}): set it as a whole, remove it, or load the object"
+    )
+
+
+def check_places(owner: str, plans: Iterable[FieldPlan], keys: Iterable[str]) -> None:
+    """Refuse fields whose stored form depends on the key where they are a part of one, or guard it. Raises: ModelError."""
+    named = frozenset(keys)
+    for plan in plans:
+        field = plan.field
+        if plan.name in named or field.role:
+            raise ModelError(
+                f"{owner}.{plan.name} is a part of a key, or kept by the library, so that a plugin cannot store it in a form"
+                " that depends on its key"
+            )
+        if field.also_read or field.immutable or field.write_once:
+            raise ModelError(
+                f"{owner}.{plan.name} is stored in a form that depends on its item, which goes with neither also_read, nor"
+                " immutable, nor write_once"
+            )
+
+
+def in_scope(codec: ModelCodec, scope: Mapping[str, str]) -> ModelCodec:
+    """The codec of a model with such fields in a view: what it reads is of this scope."""
+    other = copy(codec)
+    other.scope = scope
+    other.careful = copy(codec.careful)
+    other.careful._codec = other  # noqa: SLF001 - one unit with its codec
+    other.encode_field, other.decode_field = other.careful.encode_field, other.careful.decode_field
+    if codec.family is not None:
+        other.family = codec.family.of(lru_cache(maxsize=None)(lambda cls: placed_in(codec.codec_of(cls), scope)))
+    other._decode = partial(codec._decode, scope=scope) if codec.placed else codec._decode  # noqa: SLF001 - as above
+    other.reading = codec.reading.of(other)
+    other.reading.forget_pages()
+    other.read_item, other.read_item_of = other.reading.item, other.reading.item_of
+    other.read_attributes, other.attributes_json = other.reading.attributes, other.reading.attributes_json
+    other.partials = {}
+    other.keyed = other
+    return other
+
+
+def placed_in(codec: ModelCodec, scope: Mapping[str, str]) -> ModelCodec:
+    """The codec in a view, where that matters to it."""
+    return in_scope(codec, scope) if codec.placed or codec.family is not None else codec
+
+
+def place_of(codec: Any, raw: bytes | None, item: Any) -> Place:
+    """The place of an item that is read field by field."""
+    return Place(dumps(item) if raw is None else bytes(raw), codec.key_names, codec.scope)

@@ -1,0 +1,136 @@
+"""`KMSProvider`: data keys from the AWS Key Management Service."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any, Final, Literal
+
+from dynamorm.effects import Flow
+from dynamorm.errors import AccessDenied, ClientError, ConfigError, DynamORMError, KeyDisabled, KeyUnavailable
+from dynamorm.plugin import OfOneProcess
+
+GRACE: Final = 900.0
+"""The longest time for which a key is used while the service does not answer, in seconds."""
+
+
+class KMSProvider(OfOneProcess):
+    """Makes data keys by a key of KMS, and lets KMS open them: one call for each ring and tenant, and ``ttl`` seconds.
+
+    Args:
+        key_id: an ARN, an id or an alias of a symmetric key. An alias is resolved once, and what answers later must be that key.
+        cache: False keeps an opened key for a second only.
+        ttl: the seconds for which an opened key is kept, 1 to 3600.
+        max_keys: how many opened keys are kept.
+        grace: the seconds for which a key is used beyond ``ttl`` while KMS does not answer, up to 900.
+        endpoint: the URL of KMS; else ``AWS_ENDPOINT_URL_KMS``, or that of the Region. The rules for that of the database hold.
+        region: the Region of the key; else that of its ARN, or of the database.
+        keyring_table: the table in which the records of keys are kept, with the keys ``pk`` and ``sk``, both texts.
+        context_tenant: ``"hash"`` lets KMS, and so CloudTrail, see SHA-256 of a tenant in the place of its name.
+
+    Raises: ConfigError.
+
+    Example: ``db.set_encryption_provider(KMSProvider(key_id="alias/payment-data", cache=True))``
+    """
+
+    is_for_production: bool = True
+
+    def __init__(
+        self,
+        key_id: str,
+        *,
+        cache: bool = True,
+        ttl: float = 300.0,
+        max_keys: int = 1000,
+        grace: float = 0.0,
+        endpoint: str | None = None,
+        region: str | None = None,
+        keyring_table: str | None = None,
+        context_tenant: Literal["plain", "hash"] = "plain",
+    ) -> None:
+        given: object = key_id  # to who checks types it is a text already
+        if not isinstance(given, str) or not key_id or len(key_id) > 2048:
+            raise ConfigError('key_id is the ARN, the id or the alias of a key: "alias/payment-data"')
+        if not 1 <= ttl <= 3600 or not 0 <= grace <= GRACE or not max_keys >= 1:
+            raise ConfigError(f"ttl is 1 to 3600 s, grace 0 to {GRACE:g} s, max_keys at least 1")
+        if context_tenant not in {"plain", "hash"}:
+            raise ConfigError('context_tenant is "plain" or "hash"')
+        self.ttl: float = ttl if cache else 1.0
+        self.max_keys: int = max_keys
+        self.grace: float = grace
+        self.keyring_table: str | None = keyring_table
+        self._key_id = key_id
+        self._arn: str | None = key_id if key_id.startswith("arn:") and ":key/" in key_id else None
+        self._endpoint = endpoint
+        self._region = region or (
+            key_id.split(":")[3] if key_id.startswith("arn:") and key_id.count(":") >= 5 else None
+        )
+        self._hashes = context_tenant == "hash"
+        self._service: Any = None
+
+    def joined(self, db: Any) -> None:
+        """Take the way to KMS from a database. Raises: ConfigError."""
+        self._service = db.service("kms", target="TrentService", endpoint=self._endpoint, region=self._region)
+
+    def closed(self) -> None:
+        """Close the connections."""
+        if self._service is not None:
+            self._service.close()
+
+    def generate(self, context: Mapping[str, str]) -> Flow[tuple[bytes, bytes]]:
+        """See `KeyProvider`."""
+        answer = yield from self._ask(
+            "GenerateDataKey", {"KeySpec": "AES_256", "EncryptionContext": self._context(context)}
+        )
+        return _bytes(answer, "Plaintext"), _bytes(answer, "CiphertextBlob")
+
+    def unwrap(self, wrapped: bytes, context: Mapping[str, str]) -> Flow[bytes]:
+        """See `KeyProvider`."""
+        blob = b64encode(wrapped).decode()
+        answer = yield from self._ask("Decrypt", {"CiphertextBlob": blob, "EncryptionContext": self._context(context)})
+        return _bytes(answer, "Plaintext")
+
+    def _context(self, context: Mapping[str, str]) -> dict[str, str]:
+        tenant = context.get("dynamorm-tenant")
+        if tenant is None or not self._hashes:
+            return dict(context)
+        return {**context, "dynamorm-tenant": sha256(tenant.encode()).hexdigest()}
+
+    def _ask(self, operation: str, request: dict[str, Any]) -> Flow[dict[str, Any]]:
+        if self._service is None:
+            raise KeyUnavailable("this KMSProvider belongs to no database: db.set_encryption_provider(provider)")
+        failed: Callable[[], DynamORMError]
+        try:
+            answer: dict[str, Any] = yield from self._service.call(
+                operation, {"KeyId": self._arn or self._key_id, **request}
+            )
+        except (AccessDenied, ClientError) as error:
+            code = error.code
+            failed = lambda: KeyDisabled(f"KMS refused {operation}: {code}")  # noqa: E731 - raised without the first one in sight
+        except DynamORMError as error:
+            text = error.message
+            failed = lambda: KeyUnavailable(text)  # noqa: E731 - as above
+        else:
+            self._pin(answer)
+            return answer
+        raise failed()
+
+    def _pin(self, answer: dict[str, Any]) -> None:
+        """Note which key has answered first, and refuse another one. Raises: KeyDisabled."""
+        arn = answer.get("KeyId")
+        if self._arn is None and isinstance(arn, str):
+            self._arn = arn
+        if arn != self._arn:
+            raise KeyDisabled("another key of KMS has answered than the one that this provider was made with")
+
+    def __repr__(self) -> str:
+        return f"KMSProvider({self._key_id!r})"
+
+
+def _bytes(answer: dict[str, Any], name: str) -> bytes:
+    try:
+        return b64decode(answer[name], validate=True)
+    except (KeyError, ValueError, TypeError):
+        pass
+    raise KeyUnavailable(f"the answer of KMS holds no {name}")

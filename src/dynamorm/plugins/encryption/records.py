@@ -1,0 +1,102 @@
+"""The records of keys in a table: one for each version, which is never changed, and one that names the version in use."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from dynamorm import Attr, Model, attr, partition_key, sort_key, version
+from dynamorm.errors import ConfigError
+
+ACTIVE = "ACTIVE"
+
+
+class Home(NamedTuple):
+    """A table in which records are kept: its name in the class, and name and type of each attribute of its key."""
+
+    table: str
+    partition: tuple[str, str]
+    sort: tuple[str, str] | None
+
+
+class Ring(NamedTuple):
+    """The keys of one name, of one tenant (empty: of none), in one table."""
+
+    home: Home
+    name: str
+    tenant: str
+
+    @property
+    def context(self) -> dict[str, str]:
+        """What the provider authenticates with each key of the ring."""
+        context = {"dynamorm-ring": self.name, "dynamorm-crypto": "1"}
+        return {**context, "dynamorm-tenant": self.tenant} if self.tenant else context
+
+    def key(self, what: str) -> tuple[Any, ...]:
+        """The key of a record: `ACTIVE`, or ``V#`` and a version."""
+        text = f"T#{escaped(self.tenant)}#~K#{self.name}" if self.tenant else f"~K#{self.name}"
+        sort = self.home.sort
+        if sort is None or sort[1] == "N":  # a number tells no records apart
+            text = f"{text}#{what}"
+        parts = (_of_type(self.home.partition[1], text), *(() if sort is None else (_of_type(sort[1], what),)))
+        if parts[0] is None:
+            raise ConfigError(
+                f"the partition key of {self.home.table} is a number, which no record of a key can have: give the provider a"
+                " keyring_table, whose keys pk and sk are texts"
+            )
+        return parts
+
+
+def _of_type(kind: str, text: str) -> Any:
+    return (
+        {"S": text, "B": text.encode(), "N": None}[kind]
+        if kind != "N" or "#~K#" in text or text.startswith("~K#")
+        else 0
+    )
+
+
+def escaped(text: str) -> str:
+    """A tenant as a part of a key: what would end it, or is of meaning in a policy, is written by its number."""
+    return "".join(
+        f"%{byte:02X}" if byte in b"%#*?${}" or byte < 0x20 else chr(byte) if byte < 0x7F else f"%{byte:02X}"
+        for byte in text.encode()
+    )
+
+
+_models: dict[Home, type[Any]] = {}
+
+
+def record_of(home: Home) -> type[Any]:
+    """The model of the records in a table."""
+    found = _models.get(home)
+    if found is None:
+        types: dict[str, Any] = {"S": str, "B": bytes, "N": int}
+        of: Any = Attr  # to who checks types a hint is no value
+        kind: Any = type(Model)
+        body: dict[str, Any] = {"pk": partition_key(name=home.partition[0])}
+        hints: dict[str, Any] = {"pk": of[types[home.partition[1]]]}
+        if home.sort is not None:
+            body["sk"] = sort_key(name=home.sort[0])
+            hints["sk"] = of[types[home.sort[1]]]
+        body |= {
+            "key_version": attr(name="_version", default=None),
+            "wrapped": attr(name="_wrapped", default=None, secret=True),
+            "state": attr(name="_state", default="enabled"),
+            "made": attr(name="_made", default=None),
+            "changed": version(name="_revision"),
+        }
+        hints |= {
+            "key_version": Attr[str | None],
+            "wrapped": Attr[bytes | None],
+            "state": Attr[str],
+            "made": Attr[str | None],
+            "changed": Attr[int],
+        }
+        body |= {"__annotations__": hints, "__module__": __name__, "__qualname__": "KeyRecord"}
+        found = _models[home] = kind("KeyRecord", (Model,), body, table=home.table)
+    return found
+
+
+def is_record(value: Any) -> bool:
+    """Whether the value of a partition key is that of a record: such an item is no object of the model."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return isinstance(text, str) and (text.startswith("~K#") or (text.startswith("T#") and "#~K#" in text))

@@ -1,0 +1,61 @@
+"""Wire values as bytes, one form for each: a type byte, then the value. What is sealed, and what blind indexes are made of."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from typing import Any, Final
+
+from msgspec.json import decode, encode
+
+from .envelope import tampered
+
+_TAGS: Final = {"S": b"S", "N": b"N", "B": b"B", "BOOL": b"?", "NULL": b"0", "L": b"L", "M": b"M", "SS": b"s", "NS": b"n", "BS": b"b"}  # fmt: skip
+_NAMES: Final = {byte[0]: tag for tag, byte in _TAGS.items()}
+_NESTED: Final = frozenset({"L", "M", "SS", "NS", "BS"})
+
+
+def to_bytes(wire: dict[str, Any]) -> bytes:
+    """The canonical bytes of a wire value: maps and sets are sorted."""
+    ((tag, value),) = wire.items()
+    if tag in {"S", "N"}:
+        return _TAGS[tag] + value.encode()  # type: ignore[no-any-return] # a text
+    if tag == "B":
+        return b"B" + (b64decode(value) if value.__class__ is str else bytes(value))
+    if tag == "BOOL":
+        return b"?1" if value else b"?0"
+    if tag == "NULL":
+        return b"0"
+    return _TAGS[tag] + encode(_canonical(wire)[tag], order="deterministic")
+
+
+def _canonical(wire: dict[str, Any]) -> dict[str, Any]:
+    ((tag, value),) = wire.items()
+    if tag == "L":
+        return {tag: [_canonical(one) for one in value]}
+    if tag == "M":
+        return {tag: {name: _canonical(one) for name, one in value.items()}}
+    if tag == "BS":
+        return {tag: sorted(one if one.__class__ is str else b64encode(one).decode() for one in value)}
+    if tag in {"SS", "NS"}:
+        return {tag: sorted(value)}
+    if tag == "B" and value.__class__ is not str:
+        return {tag: b64encode(value).decode()}
+    return wire
+
+
+def from_bytes(data: bytes) -> dict[str, Any]:
+    """The wire value of such bytes. Raises: TamperedCiphertext for what is none."""
+    try:
+        tag = _NAMES[data[0]]
+        value: Any = data[1:]
+        if tag in {"S", "N"}:
+            value = value.decode()
+        elif tag == "BOOL":
+            value = {b"1": True, b"0": False}[value]
+        elif tag == "NULL":
+            value = True
+        elif tag in _NESTED:
+            value = decode(value)
+    except (KeyError, ValueError, IndexError):
+        raise tampered() from None
+    return {tag: value}

@@ -1,0 +1,111 @@
+"""Models and providers of the tests of encryption."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from dynamorm import Attr, Encrypted, Model, attr, partition_key, sort_key, version
+from dynamorm.effects import Call
+from dynamorm.plugins.encryption.envelope import framed
+from dynamorm.plugins.encryption.local import LocalKeyProvider
+
+PAN = "4111111111111111"
+
+
+class Card(Model, table="crypt-cards"):
+    token: Attr[str] = partition_key()
+    last4: Attr[str] = attr(default="")
+    number: Attr[str | None] = attr(Encrypted("pci"), default=None)
+    spare: Attr[str | None] = attr(Encrypted("pci"), default=None)
+    holder: Attr[dict[str, Any]] = attr(Encrypted("pii"), default_factory=dict)
+    version: Attr[int] = version()
+
+
+class RawCard(Model, table="crypt-cards"):
+    """The same items as they are stored."""
+
+    token: Attr[str] = partition_key()
+    number: Attr[Any] = attr(default=None)
+    spare: Attr[Any] = attr(default=None)
+    holder: Attr[Any] = attr(default=None)
+    version: Attr[int] = version()
+
+
+class Moved(Model, table="crypt-moved", crypto_name="crypt-cards"):
+    token: Attr[str] = partition_key()
+    number: Attr[str | None] = attr(Encrypted("pci"), default=None)
+
+
+class RawMoved(Model, table="crypt-moved"):
+    token: Attr[str] = partition_key()
+    number: Attr[Any] = attr(default=None)
+
+
+class Records(Model, table="crypt-keyring"):
+    """The records of keys in a table of their own."""
+
+    pk: Attr[str] = partition_key()
+    sk: Attr[str] = sort_key()
+
+
+class Line(Model, table="crypt-lines"):
+    order: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+    secret: Attr[bytes] = attr(Encrypted("pii"))
+
+
+class Plain(Model, table="crypt-lines"):
+    order: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+    secret: Attr[Any] = attr(default=None)
+
+
+class Provider:
+    """A provider in memory that counts, and fails when told to: ``fails`` is called before each answer."""
+
+    is_for_production = True
+    grace = 0.0
+    max_keys = 1000
+    keyring_table = None
+
+    def __init__(self, *, ttl: float = 300.0, grace: float = 0.0) -> None:
+        self.ttl, self.grace = ttl, grace
+        self.made: dict[bytes, tuple[bytes, bytes]] = {}
+        self.calls: list[str] = []
+        self.contexts: list[dict[str, str]] = []
+        self.fails: Any = lambda what: None
+        self.gives: bytes | None = None
+
+    def _asked(self, what: str, context: Any) -> Any:
+        def asked() -> None:
+            self.calls.append(what)
+            self.contexts.append(dict(context))
+            self.fails(what)
+
+        async def waiting() -> None:
+            asked()
+
+        return Call(asked, waiting)
+
+    def generate(self, context: Any) -> Any:
+        yield self._asked("generate", context)
+        plain, wrapped = self._given(os.urandom(32)), os.urandom(16)
+        self.made[wrapped] = plain, _bytes(context)
+        return plain, wrapped
+
+    def unwrap(self, wrapped: bytes, context: Any) -> Any:
+        yield self._asked("unwrap", context)
+        plain, known = self.made[wrapped]
+        assert known == _bytes(context)
+        return self._given(plain)
+
+    def _given(self, plain: bytes) -> Any:
+        return plain if self.gives is None else self.gives
+
+
+def _bytes(context: Any) -> bytes:
+    return framed(*(part.encode() for pair in sorted(context.items()) for part in pair))
+
+
+__all__ = ["PAN", "Card", "Line", "LocalKeyProvider", "Moved", "Plain", "Provider", "RawCard", "RawMoved", "Records"]
