@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property, lru_cache, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from msgspec import defstruct
 from msgspec.json import Decoder
@@ -100,7 +100,7 @@ class Unplaced:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Unplaced) and self.wire == other.wire
 
-    __hash__ = None  # type: ignore[assignment] # as of any wire value
+    __hash__: ClassVar[None] = None  # type: ignore[assignment] # pyright: ignore[reportIncompatibleMethodOverride] # as of any wire value
 
     def __repr__(self) -> str:
         return "<Unplaced>"  # what it holds is nobody's business

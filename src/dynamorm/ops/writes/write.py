@@ -171,8 +171,8 @@ class MustFetch(NotReady):
 
     def __init__(self, name: str, flow: Callable[[], Flow[Any]], place: Any) -> None:
         super().__init__(name, flow)
-        self.message = f"a rule waits for {name}, which nobody fetches here"
-        self.place = place
+        self.message: str = f"a rule waits for {name}, which nobody fetches here"
+        self.place: Any = place
 
 
 def applied(write: Write, raw: bytes | None) -> Any:

@@ -53,9 +53,10 @@ class Keys:
         self._asked: dict[Ring, float] = {}
         self._failed: dict[Any, tuple[float, DynamORMError]] = {}
         self._gates: dict[Any, Limiter] = {}
-        self.generation = 0
+        self.generation: int = 0
         """Raised when what is known of keys is not to be used any more."""
-        self.fetches = self.evictions = 0
+        self.fetches: int = 0
+        self.evictions: int = 0
 
     def until(self) -> float:
         """Until when what is opened now is used."""
