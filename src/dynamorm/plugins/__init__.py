@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from .metrics import Metrics as Metrics
     from .metrics import MetricsPlugin as MetricsPlugin
     from .pacing import ThrottlePacing as ThrottlePacing
+    from .tenancy import AllTenantsRecord as AllTenantsRecord
     from .tenancy import Tenancy as Tenancy
     from .tracing import TracingPlugin as TracingPlugin
 
 __all__ = [
+    "AllTenantsRecord",
     "AsyncAuditTrail",
     "AsyncBatcher",
     "Audit",
@@ -105,6 +107,7 @@ _HOMES = {
     "MetricsPlugin": "metrics",
     "Secret": "encryption",
     "ThrottlePacing": "pacing",
+    "AllTenantsRecord": "tenancy",
     "Tenancy": "tenancy",
     "TracingPlugin": "tracing",
 }

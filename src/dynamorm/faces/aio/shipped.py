@@ -230,15 +230,19 @@ class AsyncShipped(AsyncMany):
         return self.view(tenant=tenant)
 
     def all_tenants(self, *, reason: str) -> Self:
-        """The same database for all tenants at once, as reports and repairs need it. The reason is logged, as a warning.
+        """The same database for all tenants at once, as reports and repairs need it.
 
-        There each object that is written names its tenant, and scans are possible.
+        There each object that is written names its tenant, and scans are possible. The view is logged as a warning, and each of its verbs as information, with the reason and with who acts (`dynamorm.actor`).
 
         Raises: TenantError on a view of a tenant, and inside a `tenant_scope`; InvalidTenant without a reason.
 
         Example: ``await db.all_tenants(reason="monthly report").model(AsyncTransaction).allow_scan().count()``
         """
         self.enable_multi_tenancy()
+        session = self._own
+        if not session.scope:
+            record = self._shipped().AllTenantsRecord
+            self._plugins().plugin_of_kind(session, self, record, record, "all_tenants")
         return self.view(all_tenants=reason)
 
     def enable_audit_log(self, *, audit_key: KeySource | None = None, require_actor: bool = True) -> None:
