@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from dynamorm import DB, Attr, Model, actor, attr, partition_key, version
-from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.errors import AuditChainBroken, ConfigError, ValidationError
 from dynamorm.plugins.audit import AuditLog, SignedHead, Signer
 from dynamorm.plugins.audit import days as of_days
 from dynamorm.plugins.audit.checkpoints import root_of
@@ -29,23 +29,36 @@ MODELS = (Payment,)
 WHO = actor("user:1")
 
 
-def config():
-    return tracking(["amount"], store="day-log", checkpoints=Signer.ed25519(PRIVATE))
-
-
-def made_with(db):
-    db.enable_change_tracking(Payment, config())
-    db.tables.create(
-        next(one for one in db.plugins if isinstance(one, AuditLog)).of(Payment).row, skip_unavailable=True
-    )
+@pytest.fixture
+def store(key):
+    """A store of its own for each test: what a signed day has is written down once."""
+    return f"day-log-{key}"
 
 
 @pytest.fixture
-def db(plugged):
-    face = plugged()
-    face.enable_change_tracking(Payment, config())
+def opened(plugged, store):
+    """A database whose changes are recorded there."""
+
+    def make(**settings):
+        face = plugged()
+        face.enable_change_tracking(
+            Payment, tracking(["amount"], store=store, checkpoints=Signer.ed25519(PRIVATE), **settings)
+        )
+        return face
+
+    return make
+
+
+@pytest.fixture
+def db(opened):
+    face = opened()
+    row = next(one for one in face.plugins if isinstance(one, AuditLog)).of(Payment).row
+    with DB(face.inner.config) as plain:
+        plain.tables.create(row, skip_unavailable=True)
     with WHO:
         yield face
+    with DB(face.inner.config) as plain:
+        plain.tables.delete(row, force=True)
 
 
 @pytest.fixture
@@ -55,7 +68,7 @@ def tomorrow(monkeypatch):
     class Later(datetime):
         @classmethod
         def now(cls, tz=None):
-            return datetime.now(tz) + timedelta(days=2)
+            return datetime.now(tz) + timedelta(days=6)
 
     monkeypatch.setattr(of_days, "datetime", Later)
 
@@ -70,18 +83,27 @@ def test_a_signed_head_anchors_the_chains_of_its_day(db, key, tomorrow):
     made.amount = 1
     db.save(made)
     head = db.audit.checkpoint(None, today())
-    assert head.size == len(rows(db, Payment))
+    assert head.size == 2
     assert (head.tenant, head.day, head.prev, len(head.sig)) == (None, today(), b"", 64)
     db.update(Payment, key, Payment.amount.add(1))
     verdict = db.audit.verify(Payment, key)
     assert (verdict.ok, verdict.anchored_to) == (True, None)
     # A record of the same day that came behind the head: it is under the next one.
-    assert not db.audit.verify_checkpoint(head)
-    later = db.audit.checkpoint(None, today(), prev=head)
+    assert db.audit.verify_checkpoint(head)
+    assert db.audit.verify(Payment, key, head=head).anchored_to == 2
+    again = db.audit.checkpoint(None, today())
+    assert (again.size, again.root) == (head.size, head.root)
+    later = db.audit.checkpoint(None, today() + timedelta(days=1), prev=head)
+    assert later.size == 1
     assert db.audit.verify_checkpoint(later, since=head)
     assert not db.audit.verify_checkpoint(later, since=later)
     verdict = db.audit.verify(Payment, key, head=later)
     assert (verdict.ok, verdict.anchored_to, verdict.checked) == (True, 3, 3)
+    db.update(Payment, key, Payment.amount.add(1))  # later still
+    last = db.audit.checkpoint(None, today() + timedelta(days=2), prev=later)
+    assert last.size == 1  # each late record once
+    assert db.audit.verify(Payment, key, head=last).anchored_to == 4
+    assert all(db.audit.verify_checkpoint(one) for one in (head, later, last))
     assert msgspec.json.decode(msgspec.json.encode(later), type=SignedHead) == later
 
 
@@ -107,6 +129,60 @@ def test_a_chain_that_was_cut_off_with_its_item_is_found_by_the_head(db, key, to
         assert db.audit.verify(Payment, key).ok  # the whole item is gone, with its chain
         assert not db.audit.verify(Payment, key, head=head).ok
     assert made.id == key
+
+
+def _manifest(db):
+    """The rows that say which records are in a signed day, the head last."""
+    return sorted((row for row in rows(db, Payment) if "~C#" in row.pk), key=lambda row: len(row.sk), reverse=True)
+
+
+@pytest.mark.engine
+def test_what_says_which_records_a_signed_day_has_is_under_the_key(db, key, tomorrow):
+    db.create(Payment(id=key))
+    head = db.audit.checkpoint(None, today())
+    with DB(db.inner.config) as plain:
+        for row in _manifest(db):
+            body = row.body
+            row.body = body[:-1] + b" " + body[-1:]  # it says the same
+            plain.save(row)
+            with pytest.raises(AuditChainBroken) as caught:
+                db.audit.checkpoint(None, today())
+            assert caught.value.reason == "manifest"
+            with pytest.raises(AuditChainBroken):
+                db.audit.checkpoint(None, today() + timedelta(days=1))
+            row.body = body
+            plain.save(row)
+        assert db.audit.verify_checkpoint(head)
+        part, top = _manifest(db)
+        plain.delete(part)
+        assert not db.audit.verify_checkpoint(head)
+        plain.delete(top)  # then all of the day is meant
+        assert db.audit.verify_checkpoint(head)
+
+
+@pytest.mark.engine
+def test_a_day_is_signed_without_the_key_of_its_records(db, key, tomorrow, opened):
+    db.create(Payment(id=key))
+    head = db.audit.checkpoint(None, today())
+    other = opened(audit_key=b"other" * 8)
+    assert other.audit.verify_checkpoint(head)
+
+
+@pytest.mark.engine
+def test_two_who_sign_a_day_at_once_sign_the_same(db, key, tomorrow, monkeypatch):
+    db.create(Payment(id=key))
+    write = of_days.write_manifest
+
+    def second(trail, tracked, tenant, day, own, late):
+        monkeypatch.setattr(of_days, "write_manifest", write)
+        yield from write(trail, tracked, tenant, day, [], [])  # somebody who saw nothing yet
+        return (yield from write(trail, tracked, tenant, day, own, late))
+
+    monkeypatch.setattr(of_days, "write_manifest", second)
+    head = db.audit.checkpoint(None, today())
+    assert head.size == 0
+    assert db.audit.verify_checkpoint(head)
+    assert db.audit.checkpoint(None, today() + timedelta(days=1)).size == 1
 
 
 @pytest.mark.engine

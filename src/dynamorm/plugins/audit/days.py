@@ -12,6 +12,7 @@ from dynamorm.errors import AuditChainBroken, ConfigError, ValidationError
 
 from .chain import AuditVerdict
 from .checkpoints import SignedHead, root_of
+from .manifests import Key, Manifest, read_manifest, write_manifest
 from .records import SHARDS, Unreadable, day_partition, read
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ CLOSED: Final = timedelta(days=1, minutes=15)
 
 AT_ONCE: Final = 100
 """Records that one transaction or batch reads."""
+
+LOOKED_BACK: Final = 3
+"""Days before one that is signed whose late records are looked for."""
 
 _FIRST: Final = date(1970, 1, 1)
 
@@ -39,7 +43,10 @@ def checkpoint(
     now = datetime.now(UTC)
     if now - datetime(day.year, day.month, day.day, tzinfo=UTC) < CLOSED:
         raise ValidationError("this day is not closed yet: it is 15 minutes behind midnight, in UTC", field="day")
-    leaves = yield from _leaves(trail, tracked, tenant, day)
+    number = (day - _FIRST).days
+    manifest = yield from _manifest(trail, tracked, tenant, number)
+    keys = yield from _keys(trail, tracked, tenant, number)
+    leaves = yield from _leaves(trail, tracked, _named(keys, manifest))
     signer = tracked.config.checkpoints
     assert signer is not None  # as `_signed` says
     head = SignedHead(
@@ -84,15 +91,18 @@ def _signed(trail: Trail, model: type[Any] | None) -> Tracked:
     return several[0]
 
 
-def _holding(trail: Trail, tracked: Tracked, head: SignedHead) -> Flow[dict[tuple[str, str], bytes] | None]:
+def _holding(trail: Trail, tracked: Tracked, head: SignedHead) -> Flow[dict[Key, bytes] | None]:
     """The leaves of the day of a head; None where they are not those that were signed, or the signature does not hold."""
     signer = tracked.config.checkpoints
     assert signer is not None  # as `_signed` says
     holds = yield Call(lambda: signer.verify(head.signed(), head.sig, head.kid))
     if not holds:
         return None
+    number = (head.day - _FIRST).days
     try:
-        leaves = yield from _leaves(trail, tracked, head.tenant, head.day)
+        manifest = yield from read_manifest(trail, tracked, head.tenant, number, believed=True)
+        keys = yield from _keys(trail, tracked, head.tenant, number)
+        leaves = yield from _leaves(trail, tracked, keys if manifest is None else _named(keys, manifest))
     except AuditChainBroken:
         return None
     if len(leaves) != head.size or root_of(list(leaves.values())) != head.root:
@@ -100,10 +110,32 @@ def _holding(trail: Trail, tracked: Tracked, head: SignedHead) -> Flow[dict[tupl
     return leaves
 
 
-def _leaves(trail: Trail, tracked: Tracked, tenant: str | None, day: date) -> Flow[dict[tuple[str, str], bytes]]:
-    """The leaves of a day by the keys of their records, in the order of these. Raises: AuditChainBroken."""
-    row, number = tracked.row, (day - _FIRST).days
-    keys: list[tuple[str, str]] = []
+def _manifest(trail: Trail, tracked: Tracked, tenant: str | None, day: int) -> Flow[Manifest]:
+    """Which records a day has: what was written down when it was signed first, else what is there now."""
+    manifest = yield from read_manifest(trail, tracked, tenant, day)
+    if manifest is not None:
+        return manifest
+    late: set[Key] = set()
+    taken: set[Key] = set()
+    for earlier in range(day - LOOKED_BACK, day):
+        signed = yield from read_manifest(trail, tracked, tenant, earlier)
+        if signed is None:  # its records are under no tree, and belong into its own
+            continue
+        taken.update(signed.late)
+        late.update(key for key in (yield from _keys(trail, tracked, tenant, earlier)) if not signed.holds(key))
+    keys = yield from _keys(trail, tracked, tenant, day)
+    return (yield from write_manifest(trail, tracked, tenant, day, keys, sorted(late - taken)))
+
+
+def _named(keys: list[Key], manifest: Manifest) -> list[Key]:
+    """The keys of the records of a tree, in their order."""
+    return sorted({*filter(manifest.holds, keys), *manifest.late})
+
+
+def _keys(trail: Trail, tracked: Tracked, tenant: str | None, number: int) -> Flow[list[Key]]:
+    """The keys of the records of a day, in their order."""
+    row = tracked.row
+    keys: list[Key] = []
     for shard in range(SHARDS):
         query = (
             trail.db.model(row)
@@ -113,8 +145,13 @@ def _leaves(trail: Trail, tracked: Tracked, tenant: str | None, day: date) -> Fl
         )
         found = yield Call(query.all, query.all)
         keys += [(one.pk, one.sk) for one in found]
-    keys.sort()
-    leaves: dict[tuple[str, str], bytes] = {}
+    return sorted(keys)
+
+
+def _leaves(trail: Trail, tracked: Tracked, keys: list[Key]) -> Flow[dict[Key, bytes]]:
+    """The leaves of records by their keys, in the order of these. Raises: AuditChainBroken."""
+    row = tracked.row
+    leaves: dict[Key, bytes] = {}
     for at in range(0, len(keys), AT_ONCE):
         some = keys[at : at + AT_ONCE]
         get = _getting(trail.db, row, some)
@@ -129,5 +166,5 @@ def _leaves(trail: Trail, tracked: Tracked, tenant: str | None, day: date) -> Fl
     return leaves
 
 
-def _getting(db: Any, row: type[Any], keys: list[tuple[str, str]]) -> Any:
+def _getting(db: Any, row: type[Any], keys: list[Key]) -> Any:
     return lambda: db.batch_get(row, keys, consistent=True)
