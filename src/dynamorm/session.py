@@ -123,8 +123,9 @@ class Session(Context):
         self.scopers: tuple[Callable[[Any], Any], ...] = _members(plugins, "scope_of")
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
         # A field of a plugin may wait for something, as a rule may.
-        self.rules_may_read: bool = bool(_members(plugins, "field")) or any(
-            getattr(plugin, "write_rule", None) is not None and not getattr(plugin, "reads_nothing", False)
+        self.rules_may_read: bool = any(
+            not getattr(plugin, "reads_nothing", False)
+            and any(getattr(plugin, moment, None) is not None for moment in ("write_rule", "field"))
             for plugin in plugins
         )
         self._tables = named(plugins, "companions")

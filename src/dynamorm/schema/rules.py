@@ -108,6 +108,14 @@ class ReadRule:
         del item, scope
         return True
 
+    def check_page(self, body: bytes, scope: Mapping[str, str]) -> bool:
+        """Whether one look at the JSON of an answer with ``Items`` tells that `check` keeps each of them.
+
+        It spares a call for each item. False where that is not sure: then `check` is asked of each.
+        """
+        del body, scope
+        return False
+
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> object:
         """Look at an image of a record that ``streams.decode`` is given; raise to refuse it."""
 
