@@ -5,6 +5,7 @@ import json
 import uuid
 import warnings
 from contextlib import nullcontext
+from typing import Annotated
 from unicodedata import normalize
 
 import pytest
@@ -206,6 +207,41 @@ def test_a_key_with_the_tenant_before_it(db, pair, key):
     assert a.batch_write(puts=[Put(id=f"{key}-2")], deletes=[(Put, key)]).ok
     assert a.get(Put, key) is None
     assert b.get(Put, key) == theirs
+
+
+@pytest.mark.parametrize("verb", ["put", "transaction", "batch", "all"])
+def test_an_object_of_another_tenant_is_written_under_no_key_of_that(db, pair, key, verb):
+    """Its tenant was changed: it has still the key under which it is stored."""
+    a, b = pair
+    a.create(Put(id=key, amount=1))
+    theirs = a.require(Put, key)
+    theirs.tenant_id, theirs.amount = b.require(Put, b.create(Put(id=f"{key}-b")).id).tenant_id, 999
+
+    def write():
+        if verb == "put":
+            b.put(theirs)
+        elif verb == "transaction":
+            with b.transaction() as tx:
+                tx.put(theirs)
+        elif verb == "batch":
+            b.batch_write(puts=[theirs])
+        else:
+            db.all_tenants(reason="test").put(theirs)
+
+    with pytest.raises((TenantMismatch, ValidationError)) as caught:
+        write()
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert (a.get(Put, key).amount, b.get(Put, key)) == (1, None)
+
+
+@pytest.mark.parametrize("option", [Tenant(), Tenant, Unique()])
+def test_an_option_in_an_annotation_is_refused(db, option):
+    class Wrong(Model, table="tenancy-wrong"):
+        id: Attr[str] = partition_key()
+        tenant_id: Attr[Annotated[str, option]] = attr(default="")
+
+    with pytest.raises(ModelError, match="attr"):
+        db.with_tenant("a").create(Wrong(id="1"))
 
 
 # ------------------------------------------------------------------------------------------------------ shared keys

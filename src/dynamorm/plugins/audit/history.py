@@ -129,6 +129,15 @@ class Reader:
             at=time_of(last.body.at),
         )
 
+    @staticmethod
+    def tracked_then(records: Iterable[Record]) -> frozenset[str]:
+        """The stored names of the fields that these records tell of: others were tracked only later."""
+        told: frozenset[str] = frozenset()
+        for record in records:
+            if record.body.fs is not None:
+                told = frozenset(record.body.fs)
+        return told
+
     def _covers(self) -> bool:
         """Whether the tracked fields are all that an object of the model is made of, beside its key."""
         schema = self._schema

@@ -34,7 +34,10 @@ SHARDS: Final = 16
 
 
 class Body(Struct):
-    """What a record says. ``ch`` are the changes: stored name, value before, value after; ``fs`` the stored names that are tracked."""
+    """What a record says. ``ch`` are the changes: stored name, value before, value after; ``fs`` the stored names that are tracked.
+
+    ``dy``: it is stored with its day, so that a signed head can name it.
+    """
 
     v: int
     t: str | None
@@ -53,6 +56,7 @@ class Body(Struct):
     ch: list[tuple[str, dict[str, Any] | None, dict[str, Any] | None]]
     fs: list[str] | None = None
     rs: int | None = None
+    dy: bool = False
 
 
 _body: Final = Decoder(Body).decode
@@ -121,6 +125,7 @@ def is_authentic(record: Record, key: bytes) -> bool:
     return (
         compare_digest(made, record.h)
         and record.sk == f"{record.body.n:020d}"
+        and (record.day is not None) is record.body.dy
         and (record.day is None or record.day == day_of(record.body.t, record.body.at, record.h))
     )
 

@@ -6,7 +6,7 @@ are as that record left them. So a write knows without another read what it foll
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from contextvars import ContextVar
 from hmac import compare_digest
@@ -92,6 +92,8 @@ class Tracking(WriteRule):
             tip = writer.add(tip, tip.first, {}, before, whole=True)
         op = "C" if item is None else "D" if draft.verb == "delete" else "U"
         if op == "U" and not tip.first and not tracked.changes(keys.key, place.pk, tip.n + 1, before, after):
+            if draft.verb == "put":  # it would store an item without them
+                _keep(draft, item or {})
             return
         tip = writer.add(tip, op, before, after, whole=op == "C")
         if op != "D":
@@ -130,6 +132,13 @@ class Tracking(WriteRule):
         return Tip(record.body.n, record.h, record.body.at, "" if at_its_end else "X", looked=True)
 
 
+def _keep(draft: WriteDraft, item: dict[str, Any]) -> None:
+    """Let a put leave what the item says of its chain."""
+    draft.stamp("_an", int(item["_an"]["N"]))
+    for name in ("_ah", "_as"):
+        draft.stamp(name, b64decode(item[name]["B"]))
+
+
 class _Writer:
     """Makes the records of one write."""
 
@@ -147,6 +156,8 @@ class _Writer:
             "ph": tip.h.hex(), "kid": self._keys.kid,
             "ch": tracked.changes(self._keys.key, place.pk, n, before, after),
         }  # fmt: skip
+        if tracked.config.checkpoints is not None:
+            body["dy"] = True
         if whole:
             body["fs"] = tracked.listed
         restored = RESTORING.get()

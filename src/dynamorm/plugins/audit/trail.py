@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.json import decode
 
 from dynamorm.effects import Call, Flow
-from dynamorm.errors import AuditChainBroken, ConfigError, ValidationError
+from dynamorm.errors import AuditChainBroken, ConfigError, KeyUnavailable, ValidationError
 
 from .chain import AuditVerdict, Replay, verdict_of
 from .days import anchored
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 
 SOFT = frozenset({"external", "unrecorded", "missing"})
 """What is wrong with the item, and not with its records: these can be read."""
+
+AT_THE_END = SOFT | {"head"}
+"""What is wrong where somebody has written between the reading of the item and that of its records."""
+
+READINGS = 20
+"""How often both are read again, of an item that is written all the time."""
+
+
+MISSING: Any = object()
+"""In the place of the value of a field that was not stored."""
 
 
 class Restored(Struct, frozen=True, kw_only=True):
@@ -55,6 +65,14 @@ class Chain:
         self.rows: list[bytes] = rows
         self.item: dict[str, Any] | None = item
         self.obj: Any = obj
+
+    def may_have_changed(self) -> bool:
+        """Whether the item is not of its last record, as where somebody has written between the two readings."""
+        try:
+            verdict, _ = self.verdict()
+        except KeyUnavailable:  # for who looks at the verdict
+            return False
+        return verdict.reason in AT_THE_END
 
     def verdict(self) -> tuple[AuditVerdict, Replay]:
         """Whether it holds. Raises: KeyUnavailable."""
@@ -98,7 +116,22 @@ class Trail:
         return [self._plan(type(row)).codec.loaded(row) for row in rows]
 
     def chain(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[Chain]:
-        """Read an item and its records. Raises: ConfigError, ValidationError."""
+        """Read an item and its records, of one moment. Raises: ConfigError, ValidationError.
+
+        They are read one after the other, so that somebody may write between: where the item is not of its last record, both
+        are read again, until nothing has changed meanwhile.
+        """
+        chain = yield from self._read(model, key, parts)
+        for _ in range(READINGS):
+            if not chain.may_have_changed():
+                break
+            again = yield from self._read(model, key, parts)
+            if again.item == chain.item and again.rows == chain.rows:
+                break
+            chain = again
+        return chain
+
+    def _read(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[Chain]:
         tracked = self.log.of(model)
         codec = self._plan(model).codec
         get = _called(self.db.get, model, *key, consistent=True, **parts)
@@ -174,11 +207,12 @@ class Trail:
                 f"record {version} tells that this {chain.tracked.label} was gone: delete it, or name another one",
                 field="version",
             )
-        left_out = tuple(sorted(name for name, value in snapshot.values.items() if isinstance(value, Digest)))
+        then = Reader.tracked_then(records)
+        hidden = {name for name, value in snapshot.values.items() if isinstance(value, Digest)}
+        left_out = tuple(sorted(hidden | {name for name, stored in chain.tracked.stored.items() if stored not in then}))
         names = tuple(name for name in chain.tracked.names if name not in left_out)
-        values = {name: snapshot.values.get(name) for name in names}
         item = yield (
-            self._changed(model, key, parts, values, version)
+            self._changed(model, key, parts, {name: snapshot.values.get(name, MISSING) for name in names}, version)
             if chain.obj is not None
             else self._made(model, key, parts, snapshot, version)
         )
@@ -189,7 +223,7 @@ class Trail:
     ) -> Call:
         fields = self._plan(model).codec.schema.fields
         updates = [
-            getattr(model, name).remove() if value is None else getattr(model, name).set(value)
+            getattr(model, name).remove() if value is MISSING else getattr(model, name).set(value)
             for name, value in values.items()
         ]
         allow = tuple(name for name in values if fields[name].protected)
