@@ -64,6 +64,7 @@ OUTSIDE = (
     "dynamorm.adapters",
     "dynamorm.cli",
     "dynamorm.dashboard",
+    "dynamorm.engine",
     "dynamorm.export",
     "dynamorm.payments",
     "dynamorm.plugins",

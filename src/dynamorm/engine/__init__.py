@@ -1,0 +1,1 @@
+"""DynamoDB inside the process. It knows nothing of models."""
