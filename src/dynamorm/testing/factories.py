@@ -10,11 +10,12 @@ from uuid import UUID
 
 from dynamorm.codec.types.containers import AnySetShape, DictShape, ListShape, SetShape, TupleShape
 from dynamorm.codec.types.fields import FieldPlan
+from dynamorm.codec.types.jsontext import JsonShape
 from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import AnyShape, Scalar, Shape
 from dynamorm.codec.types.unions import FamilyShape, Union
 from dynamorm.errors import InvalidUse
-from dynamorm.schema.schema import MISSING, Field, Unique
+from dynamorm.schema.schema import Field, Unique
 from dynamorm.testing.model_shapes import choices_of, codec_of, free_fields, type_of
 
 M = TypeVar("M")
@@ -78,7 +79,7 @@ def _needs_value(plan: FieldPlan) -> bool:
     """Whether a field has no default that would do: one of several objects must be told apart by its key and what is unique."""
     if plan.field.option(Unique) is not None and plan.field.default is not None:
         return True
-    return plan.field.default is MISSING and plan.field.default_factory is None and plan.missing() is None
+    return plan.field.required
 
 
 def _given(value: Any, number: int) -> Any:
@@ -97,7 +98,7 @@ def _made_up(shape: Shape, field: Field, number: int) -> Any:
         return tuple(_made_up(item, field, number) for item in shape.items)
     if isinstance(shape, (ListShape, SetShape, AnySetShape)):
         return shape.kind()
-    if isinstance(shape, DictShape):
+    if isinstance(shape, DictShape) or (isinstance(shape, JsonShape) and shape.annotation in (dict, dict[str, Any])):
         return {}
     if isinstance(shape, AnyShape):
         return None

@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     given = config.getoption("--dynamorm-seed")
     config.stash[_seed] = random.randrange(2**32) if given is None else given
     if config.getoption("--dynamorm-update-snapshots"):
-        os.environ["DYNAMORM_UPDATE_SNAPSHOTS"] = "1"
+        os.environ["DYNAMORM_TEST_UPDATE_SNAPSHOTS"] = "1"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -13,7 +13,7 @@ from dynamorm.schema.schema import SCHEMAS
 from dynamorm.session import Session
 from dynamorm.testing.fixtures.dump import text_of
 
-UPDATE: Final = "DYNAMORM_UPDATE_SNAPSHOTS"
+UPDATE: Final = "DYNAMORM_TEST_UPDATE_SNAPSHOTS"
 """The environment variable that lets snapshots be written anew; the option ``--dynamorm-update-snapshots`` sets it."""
 
 _LINES: Final = 60
