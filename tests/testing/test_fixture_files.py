@@ -499,3 +499,32 @@ def test_encrypted_fields_are_refused_and_ephemeral_ones_left_out(opened, write)
         db.dump_fixture("a.yaml", [Card])
     db.dump_fixture("a.yaml", [Card], plaintext=True)
     assert Path("a.yaml").read_text("utf-8") == 'Card:\n- token: "t1"\n  number: "4111"\n'
+
+
+def test_of_several_models_of_one_name_the_callers_own_is_meant(db, write):
+    for number in range(2):
+
+        class Shadow(Model, table=f"shadows-{number}"):
+            id: Attr[str] = partition_key()
+
+        assert isinstance(db.load_fixture(write(f"Shadow: [{{id: s{number}}}]"))["Shadow"][0], Shadow)
+
+    def elsewhere(path):
+        Payment = type(Model)(
+            "Payment",
+            (Model,),
+            {
+                "__module__": "elsewhere",
+                "__qualname__": "Payment",
+                "__annotations__": {"id": "Attr[str]"},
+                "id": partition_key(),
+            },
+            table="other-payments",
+        )
+        return Payment, db.load_fixture(path)["Payment"][0]
+
+    other, loaded = elsewhere(write("Payment: [{id: p1}]"))
+    assert type(loaded) is other
+    assert type(db.load_fixture(write("Payment: [{id: p1, amount: 1}]"))["Payment"][0]) is Payment
+    assert type(db.load_fixture(write("elsewhere.Payment: [{id: p2}]"))["elsewhere.Payment"][0]) is other
+    assert type(db.load_fixture(write("Payment: [{id: p3}]"), models=[other])["Payment"][0]) is other

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self
 
 from dynamorm.config.settings import Config, Presets
@@ -88,14 +89,15 @@ class TestDB(DB):
     def load_fixture(self, path: str | os.PathLike[str], *, models: Iterable[type] = ()) -> dict[str, list[Any]]:
         """Store the records of a YAML or JSON file: class names, or ``table:`` names, each with its list of records.
 
-        They are checked as a whole before the first one is written. Returns the objects, by the names in the file. ``models``
-        are the classes that are meant where several have one name. See the guide's page on testing.
+        They are checked as a whole before the first one is written. Returns the objects, by the names in the file. Where several
+        models have one name, the caller's own is meant, unless ``models`` says another. See the guide's page on testing.
 
         Raises: ValidationError with file and line of each mistake; AlreadyExists for a key that is taken.
 
         Example: ``db.load_fixture("testdata/payments.yaml")``
         """
-        found: dict[str, list[Any]] = self._io.run(load(self._session, path, (*models, *self._models)))
+        models = (*models, *self._models)
+        found: dict[str, list[Any]] = self._io.run(load(self._session, path, models, inspect.currentframe()))
         return found
 
     def dump_fixture(self, path: str | os.PathLike[str], models: Iterable[type], *, plaintext: bool = False) -> None:
@@ -184,12 +186,15 @@ class AsyncTestDB(AsyncDB):
         """
         return _registered(self._session.plugins)
 
-    async def load_fixture(self, path: str | os.PathLike[str], *, models: Iterable[type] = ()) -> dict[str, list[Any]]:
+    def load_fixture(
+        self, path: str | os.PathLike[str], *, models: Iterable[type] = ()
+    ) -> Awaitable[dict[str, list[Any]]]:
         """Store the records of a YAML or JSON file; everything else is as with `TestDB.load_fixture`.
 
         Example: ``await db.load_fixture("testdata/payments.yaml")``
         """
-        found: dict[str, list[Any]] = await self._io.run(load(self._session, path, (*models, *self._models)))
+        flow = load(self._session, path, (*models, *self._models), inspect.currentframe())
+        found: Awaitable[dict[str, list[Any]]] = self._io.run(flow)
         return found
 
     async def dump_fixture(
