@@ -21,6 +21,7 @@ ENGINES: Final = ("memory", "sqlite", "embedded", "local")
 """What the mark takes; `dynamorm.testing.named_engines` starts them."""
 
 _MARK: Final = "dynamorm_engines"
+_ENGINE: Final = "dynamorm_engine"
 _BEGIN: Final = "2024-01-01T00:00:00Z"
 _DATABASES: Final = ("test_db", "async_test_db")
 
@@ -73,9 +74,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             raise pytest.UsageError(f"@pytest.mark.{_MARK} takes {', '.join(ENGINES)}, not {name!r}")
     if not mark.args:
         raise pytest.UsageError(f"@pytest.mark.{_MARK} names engines: {', '.join(ENGINES)}")
-    if "dynamorm_engine" not in metafunc.fixturenames:
-        metafunc.fixturenames.append("dynamorm_engine")
-    metafunc.parametrize("dynamorm_engine", mark.args, indirect=True)
+    if _ENGINE not in metafunc.fixturenames:
+        metafunc.fixturenames.append(_ENGINE)
+    metafunc.parametrize(_ENGINE, mark.args, indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -178,7 +179,14 @@ def frozen_time(request: pytest.FixtureRequest) -> Iterator[freeze_time]:
 
 def _engine_of(request: pytest.FixtureRequest) -> Any:
     """The engine that the mark names; None without it."""
-    return request.getfixturevalue("dynamorm_engine") if "dynamorm_engine" in request.fixturenames else None
+    case = getattr(request.node, "callspec", None)
+    return None if case is None or _ENGINE not in case.params else request.getfixturevalue(_ENGINE)
+
+
+@pytest.fixture(autouse=True)
+def _no_engine_is_passed_over(request: pytest.FixtureRequest) -> None:
+    """Ask for the engine that the mark names, so that a test which does not is skipped without it, too."""
+    _engine_of(request)
 
 
 def _database_of(request: pytest.FixtureRequest) -> Any:
