@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -163,7 +163,7 @@ def _time_machine() -> ModuleType:
 
 
 @contextmanager
-def _aws_in_real_time(machine: ModuleType) -> Iterator[None]:
+def _aws_in_real_time(machine: ModuleType) -> Generator[None, None, None]:
     """Let signatures for AWS, and what is learned from its clock, go by the real time.
 
     AWS refuses a signature that is more than five minutes off; and from its answers the library would learn that the clock
