@@ -409,6 +409,7 @@ BROKEN = {
     "a name twice": ("Payment: []\nPayment: []\n", ":2: Payment is there twice"),
     "a record that is no map": ("Payment: [5]\n", ":1: Payment: a record is a map of fields"),
     "an unknown directive": ("Payment:\n- {$cuont: 5}\n", ":2: Payment.$cuont: did you mean $count?"),
+    "defaults of nobody": ("$defaults: {Paymnt: {amount: 5}}\nPayment: []\n", ":1: $defaults of Paymnt: this file has no such records"),
     "a count": ("Payment:\n- {$count: 0, id: a}\n", ":2: Payment: $count is a whole number"),
     "a name that is there twice": ("Payment:\n- {$count: 2, $name: p, id: 'a{n}', amount: 1}\n", ":2: Payment: another record has this $name"),
     "a reference to nobody": ("Payment:\n- {id: a, amount: {$ref: Payment.x.amount}}\n", ":2: Payment.amount: $ref: no record of Payment"),
@@ -440,6 +441,8 @@ BROKEN_JSON = {
     '{"Payment": []} x': ":1: the text goes on behind its value",
     '{"Payment": [{"id": 5, "amount": 5}]}': ":1: Payment.id: str belongs here: a text, in quotes",
     '{"Payment": [{"id": "a", "amount": "5"}]}': ":1: Payment.amount: int belongs here, without quotes",
+    '{"Payment": [\n{"id": "\\ud800", "amount": 1}]}': ":2: a text has half of a surrogate pair",
+    '{"Payment": [], "Payment": []}': ":1: Payment is there twice",
     '{"Payment": [{"id": "a", "amount": NaN}]}': ":1: this is not JSON: a value belongs here",
     "[" * 70 + "]" * 70: ":1: this is nested more than 64 levels",
 }
