@@ -20,6 +20,9 @@ TOKENS: Final = 2
 RECORDS: Final = 3
 """The maps that are not of one table: the tables, the tokens of transactions, the records of streams."""
 
+TRIMMED: Final = b"\0trimmed"
+"""Where, among the tokens, is written which records of streams were taken away: no token begins so."""
+
 NAME_LIMITS: Final = range(3, 256)
 
 
@@ -48,6 +51,9 @@ class Core:
         self.records_kept = self.records.counted()[0]
         self.orphans: set[int] = set()
         """Maps of tables that are gone, which a snapshot may still hold."""
+        row = self.tokens.get(TRIMMED)
+        self.trimmed = 0 if row is None else int(row[1])
+        """The number of the last record that was taken away."""
         self.due: Callable[[], None] | None = None
         """What is looked after before each request."""
 
@@ -55,6 +61,8 @@ class Core:
         """Look at everything anew: the store was changed behind this."""
         self._tables.clear()
         self.records_kept = self.records.counted()[0]
+        row = self.tokens.get(TRIMMED)
+        self.trimmed = 0 if row is None else int(row[1])
 
     now = staticmethod(time.time)
 

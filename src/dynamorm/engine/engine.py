@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from secrets import token_hex
 from types import TracebackType
 from typing import Final, Self
 
 from dynamorm.engine.core import ACCOUNT, REGION, Core, Settings
 from dynamorm.engine.dispatch import OPERATIONS
+from dynamorm.engine.expiry import Sweeper, expire
 from dynamorm.engine.refusal import Refusal
 from dynamorm.engine.shapes.requests import known, reader
 from dynamorm.engine.store.store import Store
@@ -69,6 +71,11 @@ class Engine:
         self._closed = False
         self._store = Store(path, durability)
         self._core = Core(self._store, settings)
+        self._core.due = Sweeper(self._core)
+        self.region: str = region
+        """The Region of ARNs."""
+        self.address: str = f"http://engine-{token_hex(6)}.localhost:8000"
+        """What stands for an endpoint: no two engines have the same, and nothing is sent there."""
 
     @property
     def closed(self) -> bool:
@@ -123,6 +130,14 @@ class Engine:
         with self._lock:
             self._store.restore(snapshot._version)  # noqa: SLF001 - a snapshot is nothing else
             self._core.refresh()
+
+    def expire_now(self) -> int:
+        """Delete every item whose time has come, as DynamoDB does within days. Returns how many there were.
+
+        Example: ``engine.expire_now()``
+        """
+        with self._lock:
+            return expire(self._core)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into a new file, for ``Engine(path)``.

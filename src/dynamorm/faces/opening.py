@@ -27,6 +27,8 @@ _INHERITED = "_DYNAMORM_EMBEDDED_ENGINE"
 def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
     """The session of a new face, without its plugins."""
     config = Config.from_env() if config is None else config
+    if callable(getattr(config, "handle", None)):
+        config = Config(engine=config)
     if not isinstance(config, Config):
         raise ConfigError(f"expected a Config, got {type(config).__name__}: write Config(endpoint=...) or a preset")
     if not isinstance(extensions, (tuple, list)):
