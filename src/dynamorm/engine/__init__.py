@@ -10,5 +10,6 @@ Example::
 
 from dynamorm.engine.engine import Engine as Engine
 from dynamorm.engine.engine import Snapshot as Snapshot
+from dynamorm.engine.engine import engine_at as engine_at
 
-__all__ = ["Engine", "Snapshot"]
+__all__ = ["Engine", "Snapshot", "engine_at"]

@@ -8,6 +8,7 @@ import threading
 from secrets import token_hex
 from types import TracebackType
 from typing import Final, Self
+from weakref import WeakValueDictionary
 
 from dynamorm.engine.core import ACCOUNT, REGION, Core, Settings
 from dynamorm.engine.dispatch import OPERATIONS
@@ -19,6 +20,17 @@ from dynamorm.engine.store.undo import Version
 from dynamorm.errors import ConfigError
 
 _DURABILITIES: Final = ("process", "power")
+
+
+_engines: WeakValueDictionary[str, Engine] = WeakValueDictionary()
+
+
+def engine_at(address: str) -> Engine | None:
+    """The engine of this process with an address, None without one.
+
+    Example: ``engine_at(engine.address) is engine``
+    """
+    return _engines.get(address)
 
 
 class Snapshot:
@@ -75,7 +87,8 @@ class Engine:
         self.region: str = region
         """The Region of ARNs."""
         self.address: str = f"http://engine-{token_hex(6)}.localhost:8000"
-        """What stands for an endpoint: no two engines have the same, and nothing is sent there."""
+        """An endpoint inside this process: ``Config(endpoint=engine.address)`` reaches the engine. Nothing is sent there."""
+        _engines[self.address] = self
 
     @property
     def closed(self) -> bool:
