@@ -239,7 +239,9 @@ def _check_engine(config: Config) -> EndpointURL:
     """An engine inside this process is the endpoint, under an address of its own. Raises: ConfigError."""
     engine = config.engine
     if not callable(getattr(engine, "handle", None)) or not isinstance(getattr(engine, "address", None), str):
-        raise ConfigError(f"engine is an Engine of dynamorm.engine, not {type(engine).__name__}: Config(engine=Engine())")
+        raise ConfigError(
+            f"engine is an Engine of dynamorm.engine, not {type(engine).__name__}: Config(engine=Engine())"
+        )
     for name in ("endpoint", "streams_endpoint"):
         if getattr(config, name) not in (None, engine.address):
             raise ConfigError(f"engine answers inside this process: leave {name} out, or the engine")

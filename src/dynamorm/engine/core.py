@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from msgspec import Struct, json
 
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.refusal import Refusal, invalid, not_found
 from dynamorm.engine.store.store import Change, Map, Store
-from dynamorm.engine.tables.table import Table
 
 ACCOUNT: Final = "000000000000"
 REGION: Final = "us-east-1"

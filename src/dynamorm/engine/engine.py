@@ -183,5 +183,3 @@ def _unknown(operation: str) -> Refusal:
     if known(operation):
         return Refusal("UnknownOperationException", f"this engine has no {operation} yet: see docs/engines.md")
     return Refusal("UnknownOperationException", "")
-
-

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dynamorm.engine.answers import read_item
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import TRIMMED, Core
 from dynamorm.engine.items.transactions import TOKEN_SECONDS
 from dynamorm.engine.store.store import Change
 from dynamorm.engine.streams.records import HOURS, KEPT, SERVICE, record
-from dynamorm.engine.tables.table import Table
 from dynamorm.engine.values.numbers import number
 
 FIVE_YEARS: Final = 5 * 365 * 86_400
@@ -34,7 +34,8 @@ def _expire(core: Core, table: Table, moment: float) -> int:
     gone = [
         (key, (size, data))
         for key, size, data in table.items.range(b"", b"\xff" * 16)
-        if (marked in data or not name.isascii() or '"' in name or "\\" in name) and _expired(read_item(data).get(name), moment)
+        if (marked in data or not name.isascii() or '"' in name or "\\" in name)
+        and _expired(read_item(data).get(name), moment)
     ]
     for key, row in gone:
         item = read_item(row[1])

@@ -163,7 +163,9 @@ def _bind(test: Test, places: Places, kind: str) -> Holds:
     operands = [_operand(one, places, kind) for one in test.operands]
     if len(operands) == 1:
         finds = operands[0].finds
-        return (lambda item: finds(item) is not None) if op == "attribute_exists" else (lambda item: finds(item) is None)
+        return (
+            (lambda item: finds(item) is not None) if op == "attribute_exists" else (lambda item: finds(item) is None)
+        )
     first = operands[0]
     if op != "attribute_type":
         for other in operands[1:]:
@@ -267,7 +269,9 @@ def _type(op: str, operands: list[_Bound], kind: str) -> Holds:
         raise _wrong_type(kind, op, "M" if given is None else next(iter(given)))
     tag = given["S"]
     if tag not in TYPES:
-        raise invalid(f"Invalid {kind}: Invalid attribute type name found; type: {tag[:20]}, valid types: {sorted(TYPES)}")
+        raise invalid(
+            f"Invalid {kind}: Invalid attribute type name found; type: {tag[:20]}, valid types: {sorted(TYPES)}"
+        )
     first = operands[0].finds
     return lambda item: tag in (first(item) or ())
 

@@ -31,7 +31,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from dynamorm.engine.expressions.reserved import RESERVED
 from dynamorm.engine.expressions.tokens import Reader
 
-Path: TypeAlias = "tuple[str | int, ...]"
+Path: TypeAlias = tuple[Any, ...]
 """Names, of which a placeholder begins with #, and indexes of lists."""
 
 MAX_OPERATORS: Final = 300
@@ -215,7 +215,9 @@ def _operand(reader: Reader) -> Operand:
     if _calls(reader):
         if token.text != "size":
             known = token.text in _KNOWN
-            said = "The function is not allowed to be used this way in an expression" if known else "Invalid function name"
+            said = (
+                "The function is not allowed to be used this way in an expression" if known else "Invalid function name"
+            )
             raise reader.wrong(f"{said}; function: {token.text}")
         reader.take()
         return Made("size", _arguments(reader, "size"))
@@ -223,7 +225,7 @@ def _operand(reader: Reader) -> Operand:
 
 
 def _path(reader: Reader) -> Path:
-    parts: list[str | int] = [_part(reader)]
+    parts: list[Any] = [_part(reader)]
     while True:
         if reader.skip("."):
             parts.append(_part(reader))

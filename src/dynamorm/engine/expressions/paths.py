@@ -17,21 +17,21 @@ def finder(path: Path) -> Callable[[Item], Value | None]:
     """The function that finds what stands at a path, None where nothing does."""
     if len(path) == 1:
         name = path[0]
-        return lambda item: item.get(name)  # type: ignore[call-overload,no-any-return]  # a path begins with a name
+        return lambda item: item.get(name)
     first, *rest = path
 
     def find(item: Item) -> Value | None:
-        value = item.get(first)  # type: ignore[call-overload]  # as above
+        value = item.get(first)
         for part in rest:
             if value is None:
                 return None
             value = inside(value, part)
-        return value  # type: ignore[no-any-return]  # JSON
+        return value
 
     return find
 
 
-def inside(value: Value, part: str | int) -> Value | None:
+def inside(value: Value, part: Any) -> Value | None:
     """What a map or a list holds at a name or an index."""
     if part.__class__ is str:
         entries = value.get("M")
@@ -87,7 +87,7 @@ class Projection:
     def of(self, item: Item) -> Item:
         """The item with only what stands at the paths: maps keep their names, lists close their gaps."""
         if self._names is not None:
-            return {name: item[name] for name in self._names if name in item}  # type: ignore[index,misc]  # names
+            return {name: item[name] for name in self._names if name in item}
         found = _pruned({"M": item}, self._wanted)
         return {} if found is None else found["M"]
 

@@ -38,7 +38,7 @@ class Places:
     def path(self, path: Path, kind: str) -> Path:
         """The path with its names put in. Raises: Refusal."""
         for part in path:
-            if part.__class__ is str and part[0] == "#":  # type: ignore[index]  # a text
+            if part.__class__ is str and part[0] == "#":
                 return tuple(self._name(part, kind) if isinstance(part, str) else part for part in path)
         return path
 

@@ -22,7 +22,7 @@ _KIND: Final = "UpdateExpression"
 _ABSENT: Final = "The provided expression refers to an attribute that does not exist in the item"
 _NOWHERE: Final = "The document path provided in the update expression is invalid for update"
 _TYPE: Final = "An operand in the update expression has an incorrect data type"
-_SETS: Final = {"SS": str, "NS": number, "BS": decoded}
+_SETS: Final[dict[str, Callable[[str], Any]]] = {"SS": str, "NS": number, "BS": decoded}
 
 
 class BoundUpdate:
@@ -38,8 +38,7 @@ class BoundUpdate:
         for path, operand in update.set:
             path = places.path(path, _KIND)  # noqa: PLW2901 - the same with its names
             actions.append((path, _term(operand, places)))
-        for path in update.remove:
-            actions.append((places.path(path, _KIND), _nothing))
+        actions += [(places.path(path, _KIND), _nothing) for path in update.remove]
         for path, name in update.add:
             path = places.path(path, _KIND)  # noqa: PLW2901 - as above
             actions.append((path, _addition(path, places.value(name, _KIND))))
@@ -71,12 +70,12 @@ class BoundUpdate:
                 if path[0] not in copied:  # what lies deeper is changed in a copy
                     copied.add(path[0])
                     if path[0] in fresh:
-                        fresh[path[0]] = _copy(fresh[path[0]])  # type: ignore[index]  # a path begins with a name
+                        fresh[path[0]] = _copy(fresh[path[0]])
                 later.append((path, value))
             elif value is None:
-                fresh.pop(path[0], None)  # type: ignore[call-overload]  # as above
+                fresh.pop(path[0], None)
             else:
-                fresh[path[0]] = value  # type: ignore[index]  # as above
+                fresh[path[0]] = value
         if later:
             _deeper(fresh, later)
         return fresh
@@ -211,7 +210,7 @@ def _addition(path: Path, given: Value) -> Computes:
             raise invalid(_TYPE)
         if tag == "N":
             return {"N": total(old["N"], payload)}
-        return {tag: sorted({*old[tag], *payload}, key=_SETS[tag])}  # type: ignore[type-var]  # all of one type
+        return {tag: sorted({*old[tag], *payload}, key=_SETS[tag])}
 
     return add
 
@@ -237,6 +236,5 @@ def _deletion(path: Path, given: Value) -> Computes:
 
 def _not_for(function: str, tag: str) -> Refusal:
     return invalid(
-        f"Invalid {_KIND}: Incorrect operand type for operator or function;"
-        f" operator: {function}, operand type: {tag}"
+        f"Invalid {_KIND}: Incorrect operand type for operator or function; operator: {function}, operand type: {tag}"
     )

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dynamorm.engine.answers import Members, answer, encode, listed
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
 from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, consumed_by, key_bytes
 from dynamorm.engine.items.writes import Outcome, commit, delete, places_of, plan, put
 from dynamorm.engine.refusal import invalid
-from dynamorm.engine.tables.table import Table
 from dynamorm.sizes import read_units
 
 MAX_KEYS: Final = 100

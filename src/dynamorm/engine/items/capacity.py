@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from dynamorm.engine.answers import encode
-from dynamorm.engine.tables.table import Table
+from dynamorm.engine.catalog.table import Table
 
 
 class Consumed:
@@ -50,7 +50,9 @@ class Consumed:
 
 
 def _units(units: float, transactional: str) -> dict[str, float]:
-    return {"CapacityUnits": units, f"{transactional}CapacityUnits": units} if transactional else {"CapacityUnits": units}
+    return (
+        {"CapacityUnits": units, f"{transactional}CapacityUnits": units} if transactional else {"CapacityUnits": units}
+    )
 
 
 def wanted(request: dict[str, Any]) -> str | None:

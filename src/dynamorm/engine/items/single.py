@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dynamorm.engine.answers import EMPTY, Members, answer, encode, read_item
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
 from dynamorm.engine.expressions import grammar
 from dynamorm.engine.expressions.paths import Projection
@@ -16,7 +17,6 @@ from dynamorm.engine.expressions.updates import changed
 from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.writes import Outcome, commit, delete, needless, places_of, plan, put, update
 from dynamorm.engine.refusal import invalid
-from dynamorm.engine.tables.table import Table
 from dynamorm.engine.values.measure import Item, measure_item
 from dynamorm.sizes import read_units
 

@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 
 from __future__ import annotations
 
-
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -156,7 +155,10 @@ def _remembered(core: Core, token: str, digest: bytes) -> list[Any] | None:
     if core.now() - known["at"] > TOKEN_SECONDS:
         return None
     if known["digest"] != digest.hex():
-        raise Refusal("IdempotentParameterMismatchException", "The token was used with other parameters within the last ten minutes")
+        raise Refusal(
+            "IdempotentParameterMismatchException",
+            "The token was used with other parameters within the last ten minutes",
+        )
     reads: list[Any] = known["reads"]
     return reads
 
@@ -206,5 +208,3 @@ def transact_get(core: Core, request: dict[str, Any]) -> bytes:
     if mode is not None:
         members.append(("ConsumedCapacity", encode([one.shown(mode, "Read") for one in totals.values()])))
     return answer(members)
-
-

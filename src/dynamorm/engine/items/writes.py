@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from dynamorm.engine.answers import encode, read_item
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
 from dynamorm.engine.expressions import conditions, grammar
 from dynamorm.engine.expressions.places import NOTHING, Places
@@ -19,7 +20,6 @@ from dynamorm.engine.refusal import Refusal, invalid
 from dynamorm.engine.store.store import Change
 from dynamorm.engine.store.undo import Row
 from dynamorm.engine.streams.records import record
-from dynamorm.engine.tables.table import Table
 from dynamorm.engine.values.measure import Item, measure, measure_item
 from dynamorm.sizes import MAX_ITEM, text_size, units_of_write, value_size
 
@@ -47,7 +47,7 @@ class Write:
 class Outcome:
     """What a write makes of the stored item. ``units`` are of the table, ``arms`` of its indexes."""
 
-    __slots__ = ("arms", "changes", "new", "new_row", "old_row", "units", "write", "_old")
+    __slots__ = ("_old", "arms", "changes", "new", "new_row", "old_row", "units", "write")
 
     def __init__(self, write: Write, old_row: Row | None, old: Item | None) -> None:
         self.write = write
@@ -145,7 +145,7 @@ def plan(core: Core, write: Write) -> Outcome:
     outcome = Outcome(write, row, None)
     condition = write.condition
     if condition is not None and not condition(outcome.old or {}):
-        members = {"Item": Raw(row[1])} if row is not None and write.tells_old else {}
+        members: dict[str, Any] = {"Item": Raw(row[1])} if row is not None and write.tells_old else {}
         raise Refusal(FAILED, "The conditional request failed", **members)
     kind = write.kind
     if kind == "ConditionCheck":

@@ -106,7 +106,9 @@ def _fitting(attribute: KeyAttribute, test: KeyTest) -> KeyTest:
     if test.op == "BETWEEN":
         low, high = (part(attribute.type, value[attribute.type]) for value in test.values)
         if low > high:
-            raise invalid(f"Invalid {KIND}: The BETWEEN operator requires upper bound to be greater than or equal to lower bound")
+            raise invalid(
+                f"Invalid {KIND}: The BETWEEN operator requires upper bound to be greater than or equal to lower bound"
+            )
     return test
 
 
@@ -140,6 +142,8 @@ def _test(test: Test, places: Places) -> tuple[str, KeyTest]:
     values = []
     for other in others:
         if not isinstance(other, Given):
-            raise invalid(f"Invalid {KIND}: No key attribute is compared with another attribute, or with what a function makes")
+            raise invalid(
+                f"Invalid {KIND}: No key attribute is compared with another attribute, or with what a function makes"
+            )
         values.append(places.value(other.name, KIND))
     return str(path[0]), KeyTest(op, tuple(values))

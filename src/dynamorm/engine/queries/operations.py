@@ -31,7 +31,9 @@ def query(core: Core, request: dict[str, Any]) -> bytes:
     keys = {one.name for one in names.all}
     for path in source.filtered:
         if path[0] in keys:
-            raise invalid(f"Filter Expression can only contain non-primary key attributes: Primary key attribute: {path[0]}")
+            raise invalid(
+                f"Filter Expression can only contain non-primary key attributes: Primary key attribute: {path[0]}"
+            )
     low, high = found.low, found.high
     backwards = request.get("ScanIndexForward") is False
     start = request.get("ExclusiveStartKey")
@@ -68,9 +70,13 @@ def _segment(request: dict[str, Any]) -> tuple[bytes, bytes]:
     if segment is None and total is None:
         return b"", _END
     if total is None:
-        raise invalid("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
+        raise invalid(
+            "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"
+        )
     if segment is None:
-        raise invalid("The Segment parameter is required but was not present in the request when parameter TotalSegments is present")
+        raise invalid(
+            "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"
+        )
     if segment >= total:
         raise invalid(
             "The Segment parameter is zero-based and must be less than parameter TotalSegments:"

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from dynamorm.engine.answers import Members, answer, encode, listed, read_item
+from dynamorm.engine.catalog.index import Index
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
 from dynamorm.engine.expressions import conditions, grammar
 from dynamorm.engine.expressions.paths import Projection
@@ -17,8 +19,6 @@ from dynamorm.engine.expressions.places import NOTHING, Places
 from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.writes import needless
 from dynamorm.engine.refusal import invalid, wrong_parameter
-from dynamorm.engine.tables.index import Index
-from dynamorm.engine.tables.table import Table
 from dynamorm.engine.values.measure import Item, measure_item
 from dynamorm.sizes import PAGE, read_units
 
@@ -83,7 +83,9 @@ class Source:
         measure_item(key)
         names = self.names()
         types = {one.name: one.type for one in (self.table.names.all if self.index is None else (*self.index.names.all, *self.table.names.all))}  # fmt: skip
-        if key.keys() != set(names) or any(types[name] not in key[name] or not key[name][types[name]] for name in names):
+        if key.keys() != set(names) or any(
+            types[name] not in key[name] or not key[name][types[name]] for name in names
+        ):
             raise invalid("The provided starting key is invalid")
         return self.table.key(key) if self.index is None else self.index.key_at(key)
 
@@ -95,7 +97,9 @@ def _check_select(request: dict[str, Any], source: Source) -> None:
     if source.projection is not None and select not in (None, "SPECIFIC_ATTRIBUTES"):
         raise invalid(f"Cannot specify the ProjectionExpression when choosing to get {select}")
     if select == "SPECIFIC_ATTRIBUTES" and source.projection is None:
-        raise invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+        raise invalid(
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
+        )
 
 
 def all_used(request: dict[str, Any], places: Places, *, has_expression: bool) -> None:
@@ -121,7 +125,7 @@ class Page:
         """The last entry that was read, where there may be more."""
 
 
-def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, backwards: bool) -> Page:  # noqa: C901, PLR0912 - the hot loop stays in one frame
+def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, backwards: bool) -> Page:
     """Read a page from ``low`` to below ``high``."""
     page, table, index = Page(), source.table, source.index
     entries = table.items if index is None else index.entries

@@ -37,6 +37,9 @@ class AttributeValue(TypedDict, total=False):
     BOOL: bool | None
 
 
+_typed: Any = TypedDict
+"""As a function: the members are data."""
+
 _PLAIN: Final[dict[str, Any]] = {
     "value": AttributeValue,
     "text": str,
@@ -59,7 +62,7 @@ def _type(name: str) -> Any:
     """The Python type that requests of a shape are decoded into."""
     kind, *rest = _table()["shapes"][name]
     if kind == "struct":
-        return TypedDict(name, {member: _type(shape) | None for member, shape, _ in rest[0]}, total=False)  # type: ignore[misc]  # the members are data
+        return _typed(name, {member: _type(shape) | None for member, shape, _ in rest[0]}, total=False)
     if kind == "list":
         return list[_type(rest[0])]  # type: ignore[misc]  # as above
     return dict[str, _type(rest[0])] if kind == "map" else _PLAIN[kind]  # type: ignore[misc]  # as above
@@ -126,7 +129,9 @@ def _struct(members: list[Any]) -> Check | None:
             given = value.get(member)
             if given is None:
                 if required:
-                    wrong.append(f"Value null at '{place}{lower}' failed to satisfy constraint: Member must not be null")
+                    wrong.append(
+                        f"Value null at '{place}{lower}' failed to satisfy constraint: Member must not be null"
+                    )
             elif inner is not None:
                 inner(given, f"{place}{lower}", wrong)
 
@@ -154,7 +159,7 @@ def _many(inner: Check | None, least: int | None, most: int | None) -> Check | N
     return check
 
 
-def _bounds(size: int, place: str, wrong: list[str], least: int | None, most: int | None, what: str) -> None:  # noqa: PLR0913 - the parts of one sentence
+def _bounds(size: int, place: str, wrong: list[str], least: int | None, most: int | None, what: str) -> None:
     if least is not None and size < least:
         wrong.append(_said(place, f"Member must have {what} greater than or equal to {least}"))
     if most is not None and size > most:

@@ -35,7 +35,7 @@ class Map:
         self.number = number
         self._run = connection.execute
         self._get = f"SELECT s, d FROM m{number} WHERE k = ?"  # noqa: S608 - a number
-        self.put = f"INSERT OR REPLACE INTO m{number} VALUES (?, ?, ?)"
+        self.put = f"INSERT OR REPLACE INTO m{number} VALUES (?, ?, ?)"  # noqa: S608 - a number
         self.delete = f"DELETE FROM m{number} WHERE k = ?"  # noqa: S608 - a number
         self._upwards = f"SELECT k, s, d FROM m{number} WHERE k >= ? AND k < ? ORDER BY k"  # noqa: S608 - a number
         self._below = f"{self._upwards} DESC"
@@ -99,7 +99,9 @@ class Store:
                 connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
         except sqlite3.DatabaseError as error:
             connection.close()
-            raise ConfigError(f"{self.path} is no file of an engine ({error}): name another one, or a new one") from error
+            raise ConfigError(
+                f"{self.path} is no file of an engine ({error}): name another one, or a new one"
+            ) from error
         except BaseException:
             connection.close()
             raise
@@ -113,7 +115,9 @@ class Store:
         found = self._maps.get(number)
         if found is None:
             if number not in self.numbers:
-                self._connection.execute(f"CREATE TABLE m{number} (k BLOB PRIMARY KEY, s INTEGER, d BLOB) WITHOUT ROWID")
+                self._connection.execute(
+                    f"CREATE TABLE m{number} (k BLOB PRIMARY KEY, s INTEGER, d BLOB) WITHOUT ROWID"
+                )
                 self.numbers.add(number)
                 self._next = max(self._next, number + 1)
             found = self._maps[number] = Map(self._connection, number)

@@ -9,10 +9,10 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, Final, NamedTuple
 
 from dynamorm.engine.answers import Members, answer, encode, listed, read_item
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
 from dynamorm.engine.refusal import Refusal, invalid, not_found
 from dynamorm.engine.streams.records import sequence_text, stream_prefix
-from dynamorm.engine.tables.table import Table
 from dynamorm.engine.values.keys import after
 
 MAX_RECORDS: Final = 1000
@@ -58,7 +58,8 @@ def list_streams(core: Core, request: dict[str, Any]) -> bytes:
     every = [one for one in every if start is None or one.arn > start]
     found: dict[str, Any] = {
         "Streams": [
-            {"StreamArn": one.arn, "TableName": one.table.name, "StreamLabel": one.facts["label"]} for one in every[:limit]
+            {"StreamArn": one.arn, "TableName": one.table.name, "StreamLabel": one.facts["label"]}
+            for one in every[:limit]
         ]
     }
     if len(every) > limit:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dynamorm.engine.answers import encode
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
 from dynamorm.engine.store.store import Change
-from dynamorm.engine.tables.table import Table
 from dynamorm.engine.values.measure import Item
 from dynamorm.sizes import item_size
 
@@ -26,7 +26,7 @@ def stream_prefix(number: int) -> bytes:
     return number.to_bytes(8)
 
 
-def record(  # noqa: PLR0913 - what a record is made of
+def record(
     core: Core,
     table: Table,
     old: Item | None,

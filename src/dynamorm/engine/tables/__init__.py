@@ -1,1 +1,1 @@
-"""Tables: what is known of them, their indexes, and the operations of the control plane."""
+"""The control plane: operations on tables and their settings."""

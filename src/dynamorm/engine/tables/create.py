@@ -8,7 +8,14 @@ from uuid import uuid4
 from dynamorm.engine.answers import encode
 from dynamorm.engine.core import Core, checked_name
 from dynamorm.engine.refusal import Refusal, invalid, wrong_parameter
-from dynamorm.engine.tables.definitions import attribute_types, check_indexes, check_schema, check_stream, check_throughput, unused
+from dynamorm.engine.tables.definitions import (
+    attribute_types,
+    check_indexes,
+    check_schema,
+    check_stream,
+    check_throughput,
+    unused,
+)
 from dynamorm.engine.tables.describe import description
 from dynamorm.engine.tables.streaming import new_stream
 from dynamorm.engine.tables.tags import checked_tags
@@ -82,7 +89,10 @@ def delete_table(core: Core, request: dict[str, Any]) -> bytes:
             " Disable deletion protection first"
         )
     if table.ready > core.now():
-        raise Refusal("ResourceInUseException", f"Attempt to change a resource which is still in use: Table is being created: {table.name}")
+        raise Refusal(
+            "ResourceInUseException",
+            f"Attempt to change a resource which is still in use: Table is being created: {table.name}",
+        )
     found = description(core, table)
     found["TableStatus"] = "DELETING"
     core.store.apply([core.catalog_change(table.name, None)])

@@ -35,7 +35,9 @@ def check_schema(schema: list[dict[str, str]], types: dict[str, str], parts: int
     if kinds[0] != "HASH":
         raise wrong_parameter("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
     if kinds.count("HASH") > parts or kinds.count("RANGE") > parts:
-        raise invalid("Too many KeySchema elements, or Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+        raise invalid(
+            "Too many KeySchema elements, or Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"
+        )
     if kinds != sorted(kinds):
         raise wrong_parameter("Invalid KeySchema: HASH keys come before RANGE keys")
     if len(set(names)) != len(names):
@@ -100,7 +102,9 @@ def check_indexes(request: dict[str, Any], types: dict[str, str], *, provisioned
 def check_local(index: dict[str, Any], schema: list[dict[str, str]]) -> None:
     """Raise Refusal for a local index that does not fit its table."""
     if len(schema) < 2:
-        raise wrong_parameter("Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex")
+        raise wrong_parameter(
+            "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"
+        )
     if index["KeySchema"][0]["AttributeName"] != schema[0]["AttributeName"]:
         raise wrong_parameter(
             f"Index KeySchema does not have the same leading hash key as table KeySchema for index: {index['IndexName']}"
@@ -113,7 +117,9 @@ def check_throughput(definition: dict[str, Any], *, provisioned: bool, of: str =
     """Raise Refusal where throughput is provisioned without being asked for, or the other way round."""
     given = definition.get("ProvisionedThroughput")
     if provisioned and given is None:
-        raise wrong_parameter(f"ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED ({of})")
+        raise wrong_parameter(
+            f"ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED ({of})"
+        )
     if not provisioned and given is not None:
         raise wrong_parameter(
             f"Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST ({of})"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from dynamorm.engine.answers import encode
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core, checked_name
-from dynamorm.engine.tables.table import Table
 
 
 def describe_table(core: Core, request: dict[str, Any]) -> bytes:

@@ -49,7 +49,12 @@ def _backups(core: Core, recovery: dict[str, Any] | None) -> bytes:
             "RecoveryPeriodInDays": recovery["days"],
         }
     return encode(
-        {"ContinuousBackupsDescription": {"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": found}}
+        {
+            "ContinuousBackupsDescription": {
+                "ContinuousBackupsStatus": "ENABLED",
+                "PointInTimeRecoveryDescription": found,
+            }
+        }
     )
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from dynamorm.engine.answers import EMPTY, encode
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
 from dynamorm.engine.refusal import Refusal, invalid, not_found
-from dynamorm.engine.tables.table import Table
 
 MAX_TAGS: Final = 50
 

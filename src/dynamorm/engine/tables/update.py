@@ -9,6 +9,8 @@ import copy
 from typing import Any
 
 from dynamorm.engine.answers import encode, read_item
+from dynamorm.engine.catalog.index import Index
+from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core, checked_name
 from dynamorm.engine.refusal import Refusal, invalid, not_found, wrong_parameter
 from dynamorm.engine.store.store import Change
@@ -22,9 +24,7 @@ from dynamorm.engine.tables.definitions import (
     check_throughput,
 )
 from dynamorm.engine.tables.describe import description
-from dynamorm.engine.tables.index import Index
 from dynamorm.engine.tables.streaming import new_stream
-from dynamorm.engine.tables.table import Table
 
 _SETTINGS = ("DeletionProtectionEnabled", "TableClass", "SSESpecification", "BillingMode", "ProvisionedThroughput",
              "OnDemandThroughput", "WarmThroughput", "GlobalSecondaryIndexUpdates", "StreamSpecification", "ReplicaUpdates")  # fmt: skip
@@ -38,7 +38,10 @@ def update_table(core: Core, request: dict[str, Any]) -> bytes:
     if request.get("ReplicaUpdates"):
         raise invalid("this engine is one Region: it has no replicas")
     if any(index.ready > core.now() for index in table.index_list) or table.ready > core.now():
-        raise Refusal("ResourceInUseException", f"Attempt to change a resource which is still in use: Table is being updated: {table.name}")
+        raise Refusal(
+            "ResourceInUseException",
+            f"Attempt to change a resource which is still in use: Table is being updated: {table.name}",
+        )
     record = copy.deepcopy(table.record)
     _settings(request, record)
     _billing(core, request, record)
@@ -141,7 +144,9 @@ def _create(core: Core, wanted: dict[str, Any], record: dict[str, Any], types: d
     if name in record["index_maps"]:
         raise invalid(f"Attempting to create an index which already exists: {name}")
     if len(indexes) >= MAX_GLOBAL:
-        raise Refusal("LimitExceededException", f"Subscriber limit exceeded: a table has {MAX_GLOBAL} global indexes at most")
+        raise Refusal(
+            "LimitExceededException", f"Subscriber limit exceeded: a table has {MAX_GLOBAL} global indexes at most"
+        )
     check_schema(wanted["KeySchema"], types, MAX_PARTS)
     check_projection(wanted)
     check_throughput(wanted, provisioned=record["mode"] == "PROVISIONED", of=f"index: {name}")

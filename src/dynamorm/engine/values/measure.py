@@ -24,7 +24,9 @@ MAX_DEPTH: Final = 32
 """How deep a value may lie, the attribute itself being the first level."""
 
 _EMPTY: Final = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
-_MANY: Final = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+_MANY: Final = (
+    "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+)
 _DEEP: Final = "Nesting Levels have exceeded supported limits: nested attributes may be 32 levels deep"
 
 

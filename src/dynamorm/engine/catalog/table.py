@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from dynamorm.engine.catalog.index import Index
 from dynamorm.engine.refusal import Refusal, invalid
 from dynamorm.engine.store.store import Store
-from dynamorm.engine.tables.index import Index
 from dynamorm.engine.values.keys import KeyAttribute, KeyNames, key_maker
 from dynamorm.engine.values.measure import Item
 
 
 class Table:
-    """A table. ``record`` is all that is stored of it; see `dynamorm.engine.tables.catalog`."""
+    """A table. ``record`` is all that is stored of it."""
 
     def __init__(self, record: dict[str, Any], store: Store, account: str) -> None:
         self.record = record

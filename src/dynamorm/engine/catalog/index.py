@@ -23,7 +23,7 @@ _encode = json.encode
 class Index:
     """An index. ``kept`` are the names that its entries hold, None for whole items; ``is_global`` is False for a local one."""
 
-    def __init__(  # noqa: PLR0913 - what an index is made of
+    def __init__(
         self, name: str, names: KeyNames, table: KeyNames, kept: frozenset[str] | None, entries: Map, *, is_global: bool
     ) -> None:
         self.name = name
@@ -63,7 +63,9 @@ class Index:
         text = value.get(tag)
         if text is None:
             actual = next(iter(value))
-            raise wrong_parameter(f"Type mismatch for Index Key {name} Expected: {tag} Actual: {actual} IndexName: {self.name}")
+            raise wrong_parameter(
+                f"Type mismatch for Index Key {name} Expected: {tag} Actual: {actual} IndexName: {self.name}"
+            )
         if tag == "N":
             return
         if not text:
@@ -86,7 +88,9 @@ class Index:
         del item
         return (size, key) if self.kept is None else (item_size(view), _encode(view))
 
-    def write(self, old: Item | None, new: Item | None, key: bytes, sizes: tuple[int, int], changes: list[Change]) -> int:
+    def write(
+        self, old: Item | None, new: Item | None, key: bytes, sizes: tuple[int, int], changes: list[Change]
+    ) -> int:
         """Add to ``changes`` what a write of the table's item does to this index. Returns the units that it costs."""
         was = None if old is None else self.key(old)
         becomes = None if new is None else self.key(new)
@@ -115,5 +119,3 @@ class Index:
             return None
         view = self.view(item)
         return self.row(item, view, key, size), view
-
-
