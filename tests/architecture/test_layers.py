@@ -64,7 +64,6 @@ OUTSIDE = (
     "dynamorm.adapters",
     "dynamorm.cli",
     "dynamorm.dashboard",
-    "dynamorm.engine",
     "dynamorm.export",
     "dynamorm.payments",
     "dynamorm.plugins",
