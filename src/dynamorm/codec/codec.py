@@ -16,12 +16,12 @@ from dynamorm.codec.placing import NO_SCOPE, check_places
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.types.fields import FieldPlan, has_field, has_other_names
 from dynamorm.codec.types.planner import FieldHooks, Planner
-from dynamorm.codec.types.size import MAX_NAME
 from dynamorm.codec.types.source import Source
 from dynamorm.codec.values.changes import difference
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.schema.composite import Composite
 from dynamorm.schema.schema import LIBRARY_NAMES, Field, Schema
+from dynamorm.sizes import MAX_NAME
 
 from .explaining import Explaining
 from .keys import KeyCodec

@@ -241,7 +241,7 @@ class TenantReads(ReadRule):
             return all([head == one.key.S for one in items])  # noqa: C419 - a list is faster
         own = tenant, ""
         return all(
-            [one.tenant.S in own and (one.key.S.startswith(start) or head == one.key.S) for one in items]  # noqa: C419
+            [one.tenant.S in own and (one.key.S.startswith(start) or head == one.key.S) for one in items]  # noqa: C419 - as above
         )
 
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> None:
