@@ -61,6 +61,26 @@ class Codec:
         self.decode: Callable[[Any], Any] = decode
 
 
+class TypeCodec(Codec):
+    """How a class of its own is stored as a document, wherever it stands in a model: its attribute ``__dynamorm_codec__``.
+
+    ``remedy`` says what to do where values of the class are to be ordered or to be a key, which a document cannot.
+    ``is_money``: a model that holds it holds money, with what the production preset demands then. A class with a method
+    ``added_to(path)`` may be given to `Path.add`: the update that it returns is done.
+
+    Example: ``class Span: __dynamorm_codec__ = TypeCodec(Span.to_map, Span.of_map, remedy="store its ends as two attributes")``
+    """
+
+    __slots__ = ("is_money", "remedy")
+
+    def __init__(
+        self, encode: Callable[[Any], Any], decode: Callable[[Any], Any], *, remedy: str, is_money: bool = False
+    ) -> None:
+        super().__init__(encode, decode)
+        self.remedy: str = remedy
+        self.is_money: bool = is_money
+
+
 class AppendOnly:
     """Field option, of a list: it grows at its end and changes in no other way.
 

@@ -93,7 +93,7 @@ def update_write(
                 context, owner, (key, *draft.updates), {},
                 condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder, states=states, result=result,
             )  # fmt: skip
-    draft.upsert, draft.stored, draft.condition = upsert, stored, condition
+    draft.upsert, draft.stored, draft.condition = upsert, stored, _wanted(draft.updates, condition)
     draft.gives_result = result is not None
     plan = draft.plan
     depends = _accept(draft, allow)
@@ -106,7 +106,7 @@ def update_write(
         draft.states = states
         draft.begin()
     _protect(draft)
-    if condition is not None or plan.contributes["update"]:
+    if draft.condition is not None or plan.contributes["update"]:
         draft.contributed()
     write = _written(draft)
     if draft.begun is not None and draft.begun.other:
@@ -116,6 +116,15 @@ def update_write(
         )  # fmt: skip
         write.forms = Forms(draft.updates, draft.begun.states, bool(draft.begun.terms or draft.bounds), build)
     return write.without_result() if result is None else write
+
+
+def _wanted(updates: tuple[Any, ...], condition: Condition | None) -> Condition | None:
+    """The caller's condition, and what updates demand of the item by themselves."""
+    for change in updates:
+        where: Condition | None = getattr(change, "where", None)  # what is no update is refused where they are checked
+        if where is not None:
+            condition = where if condition is None else condition & where
+    return condition
 
 
 def _addressed(context: Context, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:
