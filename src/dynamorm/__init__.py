@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
+    from .licence.gate import is_enterprise
     from .ops.verbs.batch_result import BatchFailure, BatchResult
     from .plugin import Plugin, PluginContext
     from .plugins import (
@@ -120,6 +121,7 @@ __all__ = [
     "deadline",
     "env_or_default",
     "gsi",
+    "is_enterprise",
     "lsi",
     "partition_key",
     "schema_of",
@@ -154,6 +156,7 @@ _LAZY = {
     "Tenant": "plugins.tenancy",
     "TracingPlugin": "plugins",
     "deadline": "wire.deadlines",
+    "is_enterprise": "licence.gate",
     "schema_of": "schema.schema",
     "tenant_scope": "plugins.tenancy",
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dynamorm.testing.holding import Delivery as Delivery
     from dynamorm.testing.holding import Fate as Fate
     from dynamorm.testing.holding import HoldingProxy as HoldingProxy
+    from dynamorm.testing.licences import licence as licence
     from dynamorm.testing.proxy import Fault as Fault
     from dynamorm.testing.proxy import LossyProxy as LossyProxy
     from dynamorm.testing.replies import FakeReply as FakeReply
@@ -54,6 +55,7 @@ _HOMES = {
     "TestDB": "db",
     "Upstream": "backend",
     "failure": "replies",
+    "licence": "licences",
     "reply": "replies",
 }
 
@@ -81,6 +83,7 @@ __all__ = [
     "Upstream",
     "answers",
     "failure",
+    "licence",
     "reply",
 ]
 

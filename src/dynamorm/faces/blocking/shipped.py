@@ -145,12 +145,17 @@ class Shipped(Many):
     def enable_multi_tenancy(self) -> None:
         """Let models have tenants: see `dynamorm.plugins.tenancy.Tenancy`. To be called right after the database is made.
 
-        Plain on both faces. `with_tenant` does it by itself, where it is the first call of a database. A second call does nothing.
+        It asks for a licence (see `enable_encryption`). Plain on both faces. A second call does nothing.
 
-        Raises: ConfigError after the first call, and on a view.
+        Raises: LicenseError; ConfigError after the first call, and on a view.
 
         Example: ``db.enable_multi_tenancy()``
         """
+        self._ask_licence("multi_tenancy", "enable_multi_tenancy")
+        self._have_tenants()
+
+    def _have_tenants(self) -> None:
+        """Register what `with_tenant` and `all_tenants` need, which read what is stored and so ask for no licence."""
         tenancy = self._shipped().Tenancy
         session = self._own
         if any(isinstance(plugin, tenancy) for plugin in session.plugins):
@@ -173,7 +178,7 @@ class Shipped(Many):
 
         Example: ``db.with_tenant("merchant-1").get(Transaction, transaction_id="t1")``
         """
-        self.enable_multi_tenancy()
+        self._have_tenants()
         return self.view(tenant=tenant)
 
     def all_tenants(self, *, reason: str) -> Self:
@@ -185,8 +190,51 @@ class Shipped(Many):
 
         Example: ``db.all_tenants(reason="monthly report").model(Transaction).allow_scan().count()``
         """
-        self.enable_multi_tenancy()
+        self._have_tenants()
         return self.view(all_tenants=reason)
+
+    def enable_encryption(self, provider: Any = None) -> None:
+        """Enable encrypted fields. ``provider``, where it is given, is registered as by ``set_encryption_provider``.
+
+        It asks for a licence: that of ``DYNAMORM_LICENSE``, or of the file that ``DYNAMORM_LICENSE_FILE`` names; local development
+        needs none (`Presets.local_development`, `TestDB`, an engine on this machine), but one that is present must be valid. Nothing else asks: opening a database,
+        reading and decrypting what is stored never do. Plain on both faces.
+
+        Raises: LicenseError, before anything is changed; ConfigError where this version has no encryption.
+
+        Example: ``db.enable_encryption()``
+        """
+        self._ask_licence("encryption", "enable_encryption")
+        kind = self._feature("EncryptionPlugin", "enable_encryption")
+        if provider is not None:
+            self._plugins().register(self._session, self, (kind(provider),))
+
+    def enable_audit_log(self, **settings: Any) -> None:
+        """Enable the audit log, with its settings. It asks for a licence, as `enable_encryption` does. Plain on both faces.
+
+        Raises: LicenseError, before anything is changed; ConfigError where this version has no audit log, and after the first call.
+
+        Example: ``db.enable_audit_log()``
+        """
+        self._ask_licence("audit_log", "enable_audit_log")
+        kind = self._feature("AuditLog", "enable_audit_log")
+        self._plugins().register(self._session, self, (kind(**settings),))
+
+    def _ask_licence(self, feature: str, method: str) -> None:
+        """Ask whether a feature may be enabled. Raises: LicenseError."""
+        from ...config.endpoint import parse_endpoint  # only where one is enabled
+        from ...licence.gate import ask  # likewise
+
+        config = self._session.config
+        loopback = parse_endpoint(config.resolve_endpoint()).loopback
+        ask(feature, method, development=loopback or config.preset == "local_development", loopback=loopback)
+
+    def _feature(self, name: str, method: str) -> Any:
+        """A plugin that not every version has. Raises: ConfigError."""
+        kind = getattr(self._shipped(), name, None)
+        if kind is None:
+            raise ConfigError(f"this version of DynamORM has no plugin {name}, which db.{method}() enables")
+        return kind
 
     def _caches(self) -> list[Cache]:
         """The caches among the plugins. Raises: ConfigError where there is none."""
