@@ -10,18 +10,54 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import currencies as currencies
+    from .lifecycle import find_payment_by_idempotency_key as find_payment_by_idempotency_key
+    from .lifecycle import refund as refund
+    from .lifecycle import transition as transition
+    from .mixins import PaymentIndexes as PaymentIndexes
+    from .mixins import PaymentMixin as PaymentMixin
+    from .mixins import RefundMixin as RefundMixin
+    from .mixins import SettlementMixin as SettlementMixin
+    from .mixins import TransactionMixin as TransactionMixin
+    from .mixins import WebhookMixin as WebhookMixin
     from .money import Money as Money
     from .money_fields import two_attributes as two_attributes
+    from .states import TRANSITIONS as TRANSITIONS
+    from .states import Status as Status
+    from .states import Transitions as Transitions
 
 _HOMES = {
     "Money": "money",
+    "PaymentIndexes": "mixins",
+    "PaymentMixin": "mixins",
+    "RefundMixin": "mixins",
+    "SettlementMixin": "mixins",
+    "Status": "states",
+    "TRANSITIONS": "states",
+    "TransactionMixin": "mixins",
+    "Transitions": "states",
+    "WebhookMixin": "mixins",
     "currencies": "",
+    "find_payment_by_idempotency_key": "lifecycle",
+    "refund": "lifecycle",
+    "transition": "lifecycle",
     "two_attributes": "money_fields",
 }
 
 __all__ = [
+    "TRANSITIONS",
     "Money",
+    "PaymentIndexes",
+    "PaymentMixin",
+    "RefundMixin",
+    "SettlementMixin",
+    "Status",
+    "TransactionMixin",
+    "Transitions",
+    "WebhookMixin",
     "currencies",
+    "find_payment_by_idempotency_key",
+    "refund",
+    "transition",
     "two_attributes",
 ]
 

@@ -6,11 +6,14 @@ It must not know wire types, expressions or DynamoDB's verbs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
 from dynamorm.errors import InvalidUse, PartialItem
+
+if TYPE_CHECKING:
+    from .rules import WriteRule
 
 
 class _Missing:
@@ -116,7 +119,20 @@ class Unique:
         self.within: str | None = None  # the name of a field, for each value of which there is a constraint of its own
 
 
-CORE_OPTIONS: Final = (Json, Codec, AppendOnly, Unique)
+class RuledOption:
+    """The base of a field option that brings a rule for the writes of its model, on every database and without a plugin.
+
+    Example: ``class Transitions(RuledOption): ...`` with ``def write_rule(self, schema, field): return TransitionRule(field)``
+    """
+
+    __slots__ = ()
+
+    def write_rule(self, schema: Schema, field: Field) -> WriteRule:
+        """The rule, made once for each database. Raises: ModelError for a field that cannot have the option."""
+        raise NotImplementedError
+
+
+CORE_OPTIONS: Final = (Json, Codec, AppendOnly, RuledOption, Unique)
 """Options the core understands. Any other must be claimed by a plugin, or the model is refused."""
 
 
