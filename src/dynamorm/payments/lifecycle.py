@@ -38,7 +38,7 @@ def find_payment_by_idempotency_key(db: Any, model: type[Any], key: str) -> Step
 
 @on_both
 def transition(
-    db: Any, payment: T, to: Status | str, *, id: str | None = None, amount: Money | None = None
+    db: Any, payment: Any, to: Status | str, *, id: str | None = None, amount: Money | None = None
 ) -> Steps[Any]:
     """Let a payment become ``to``; the table of what may follow what is a condition of the write. Returns it as it is stored.
 
