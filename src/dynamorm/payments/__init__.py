@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import currencies as currencies
+    from .ledger import Ledger as Ledger
+    from .ledger_items import Posted as Posted
+    from .ledger_items import Posting as Posting
+    from .ledger_items import TrialBalance as TrialBalance
+    from .ledger_items import Verification as Verification
     from .lifecycle import find_payment_by_idempotency_key as find_payment_by_idempotency_key
     from .lifecycle import refund as refund
     from .lifecycle import transition as transition
@@ -24,19 +29,26 @@ if TYPE_CHECKING:
     from .states import TRANSITIONS as TRANSITIONS
     from .states import Status as Status
     from .states import Transitions as Transitions
+    from .tables import ensure_tables as ensure_tables
 
 _HOMES = {
+    "Ledger": "ledger",
     "Money": "money",
     "PaymentIndexes": "mixins",
     "PaymentMixin": "mixins",
+    "Posted": "ledger_items",
+    "Posting": "ledger_items",
     "RefundMixin": "mixins",
     "SettlementMixin": "mixins",
     "Status": "states",
     "TRANSITIONS": "states",
     "TransactionMixin": "mixins",
     "Transitions": "states",
+    "TrialBalance": "ledger_items",
+    "Verification": "ledger_items",
     "WebhookMixin": "mixins",
     "currencies": "",
+    "ensure_tables": "tables",
     "find_payment_by_idempotency_key": "lifecycle",
     "refund": "lifecycle",
     "transition": "lifecycle",
@@ -45,16 +57,22 @@ _HOMES = {
 
 __all__ = [
     "TRANSITIONS",
+    "Ledger",
     "Money",
     "PaymentIndexes",
     "PaymentMixin",
+    "Posted",
+    "Posting",
     "RefundMixin",
     "SettlementMixin",
     "Status",
     "TransactionMixin",
     "Transitions",
+    "TrialBalance",
+    "Verification",
     "WebhookMixin",
     "currencies",
+    "ensure_tables",
     "find_payment_by_idempotency_key",
     "refund",
     "transition",
