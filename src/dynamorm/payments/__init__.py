@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .mixins import WebhookMixin as WebhookMixin
     from .money import Money as Money
     from .money_fields import two_attributes as two_attributes
+    from .reconciliation import Reconciliation as Reconciliation
+    from .reconciliation import Report as Report
     from .states import TRANSITIONS as TRANSITIONS
     from .states import Status as Status
     from .states import Transitions as Transitions
@@ -38,7 +40,9 @@ _HOMES = {
     "PaymentMixin": "mixins",
     "Posted": "ledger_items",
     "Posting": "ledger_items",
+    "Reconciliation": "reconciliation",
     "RefundMixin": "mixins",
+    "Report": "reconciliation",
     "SettlementMixin": "mixins",
     "Status": "states",
     "TRANSITIONS": "states",
@@ -63,7 +67,9 @@ __all__ = [
     "PaymentMixin",
     "Posted",
     "Posting",
+    "Reconciliation",
     "RefundMixin",
+    "Report",
     "SettlementMixin",
     "Status",
     "TransactionMixin",

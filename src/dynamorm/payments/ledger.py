@@ -279,7 +279,8 @@ def _opened(
     """The item of an account that is opened. Raises: ValidationError."""
     check_account(account)
     Money.zero(currency)  # refuses what is no currency
-    for bound in (at_least, at_most):
+    bounds: tuple[Any, ...] = (at_least, at_most)
+    for bound in bounds:
         if bound is not None and (not isinstance(bound, Money) or bound.currency != currency):
             raise ValidationError("a bound is Money of the account's currency", field="at_least")
     bounded = at_least is not None or at_most is not None
