@@ -26,16 +26,23 @@ if TYPE_CHECKING:
     from .mixins import WebhookMixin as WebhookMixin
     from .money import Money as Money
     from .money_fields import two_attributes as two_attributes
+    from .outbox import Outbox as Outbox
+    from .outbox_items import OutboxEvent as OutboxEvent
     from .reconciliation import Reconciliation as Reconciliation
     from .reconciliation import Report as Report
     from .states import TRANSITIONS as TRANSITIONS
     from .states import Status as Status
     from .states import Transitions as Transitions
     from .tables import ensure_tables as ensure_tables
+    from .targets import check_target as check_target
+    from .webhooks import sign_webhook as sign_webhook
+    from .webhooks import verify_webhook as verify_webhook
 
 _HOMES = {
     "Ledger": "ledger",
     "Money": "money",
+    "Outbox": "outbox",
+    "OutboxEvent": "outbox_items",
     "PaymentIndexes": "mixins",
     "PaymentMixin": "mixins",
     "Posted": "ledger_items",
@@ -51,18 +58,23 @@ _HOMES = {
     "TrialBalance": "ledger_items",
     "Verification": "ledger_items",
     "WebhookMixin": "mixins",
+    "check_target": "targets",
     "currencies": "",
     "ensure_tables": "tables",
     "find_payment_by_idempotency_key": "lifecycle",
     "refund": "lifecycle",
+    "sign_webhook": "webhooks",
     "transition": "lifecycle",
     "two_attributes": "money_fields",
+    "verify_webhook": "webhooks",
 }
 
 __all__ = [
     "TRANSITIONS",
     "Ledger",
     "Money",
+    "Outbox",
+    "OutboxEvent",
     "PaymentIndexes",
     "PaymentMixin",
     "Posted",
@@ -77,12 +89,15 @@ __all__ = [
     "TrialBalance",
     "Verification",
     "WebhookMixin",
+    "check_target",
     "currencies",
     "ensure_tables",
     "find_payment_by_idempotency_key",
     "refund",
+    "sign_webhook",
     "transition",
     "two_attributes",
+    "verify_webhook",
 ]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .ledger_items import LedgerBalance, LedgerEntry
+from .outbox_items import OutboxEvent, OutboxQueue
 from .two_faces import Steps, on_both
 
-MODELS: tuple[type[Any], ...] = (LedgerBalance, LedgerEntry)
+MODELS: tuple[type[Any], ...] = (LedgerBalance, LedgerEntry, OutboxEvent, OutboxQueue)
 """Whose tables they are."""
 
 
