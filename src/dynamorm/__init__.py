@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
+    from .licence.gate import is_enterprise
     from .ops.verbs.batch_result import BatchFailure, BatchResult
     from .plugin import Plugin, PluginContext
     from .plugins import (
@@ -136,6 +137,7 @@ __all__ = [
     "deadline",
     "env_or_default",
     "gsi",
+    "is_enterprise",
     "lsi",
     "partition_key",
     "schema_of",
@@ -179,6 +181,7 @@ _LAZY = {
     "TracingPlugin": "plugins",
     "actor": "wire.acting",
     "deadline": "wire.deadlines",
+    "is_enterprise": "licence.gate",
     "schema_of": "schema.schema",
     "tenant_scope": "plugins.tenancy",
 }

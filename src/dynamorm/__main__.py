@@ -1,9 +1,13 @@
-"""``python -m dynamorm COMMAND``: ``top`` shows a dashboard in the terminal, ``dashboard`` serves one."""
+"""``python -m dynamorm COMMAND``: ``top`` shows a dashboard in the terminal, ``dashboard`` serves one, ``license`` shows a licence."""
 
 import sys
 from importlib import import_module
 
-COMMANDS = {"dashboard": "dynamorm.plugins.dashboard.command", "top": "dynamorm.plugins.dashboard.top"}
+COMMANDS = {
+    "dashboard": "dynamorm.plugins.dashboard.command",
+    "license": "dynamorm.licence.command",
+    "top": "dynamorm.plugins.dashboard.top",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -50,6 +50,7 @@ from .effects import Acquire, Hedge
 from .errors import InvalidUse
 from .schema.placed import NotReady, PlacedField
 from .schema.rules import ReadRule, ScopeRule, WriteRule
+from .schema.schema import RuledOption, TypeCodec
 from .wire.acting import Actor, current_actor
 from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
@@ -98,7 +99,9 @@ __all__ = [
     "Plugin",
     "PluginContext",
     "ReadRule",
+    "RuledOption",
     "ScopeRule",
+    "TypeCodec",
     "VerbFlow",
     "VerbHook",
     "WriteRule",

@@ -18,6 +18,7 @@ PUBLIC_MODULES = (
     "dynamorm.testing",
     "dynamorm.adapters",
     "dynamorm.export",
+    "dynamorm.payments",
 )
 
 

@@ -24,6 +24,8 @@ OWNERS = {
         "dynamorm.io.net",
         "dynamorm.io.dial",
         "dynamorm.io.aio_link",
+        # Looks up where a webhook is to be sent.
+        "dynamorm.payments.targets",
         "dynamorm.plugins.dashboard.server",
         *BESIDE,
     ),

@@ -16,6 +16,8 @@ from dynamorm.errors import ConfigError
 PREFIX = "DYNAMORM_"
 TEST_PREFIX = "DYNAMORM_TEST_"
 """Names under this belong to the test tools and are not read here."""
+OTHERS: Final = frozenset({"DYNAMORM_LICENSE", "DYNAMORM_LICENSE_FILE"})
+"""Names that are no settings: where a licence is (`dynamorm.licence.sources`)."""
 
 
 class Found(Struct, frozen=True):
@@ -98,7 +100,7 @@ def read_settings(environ: Mapping[str, str], forms: Mapping[str, Form]) -> dict
     """
     found: dict[str, Found] = {}
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX):
+        if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX) or variable in OTHERS:
             continue
         name = variable[len(PREFIX) :].lower()
         form = forms.get(name)
@@ -175,7 +177,8 @@ def _unknown(variable: str, forms: Mapping[str, Form]) -> ConfigError:
     from difflib import get_close_matches  # only for this message
 
     # Compared without the prefix, which would make any two names look alike.
-    near = get_close_matches(variable[len(PREFIX) :].lower(), forms, n=1)
-    known = ", ".join(sorted(PREFIX + name.upper() for name in forms))
+    names = {*forms, *(name[len(PREFIX) :].lower() for name in OTHERS)}
+    near = get_close_matches(variable[len(PREFIX) :].lower(), names, n=1)
+    known = ", ".join(sorted(PREFIX + name.upper() for name in names))
     hint = f"did you mean {PREFIX}{near[0].upper()}?" if near else f"known are {known}"
     return ConfigError(f"{variable} is not a setting of DynamORM: {hint}")

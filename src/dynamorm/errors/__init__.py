@@ -9,12 +9,14 @@ They split by what a payment may do next::
     │   │   └── CircuitOpen         .retry_after
     │   └── TransactionConflict
     ├── Rejected                    the same call will fail again, and nothing happened unless ``outcome`` says otherwise
-    │   ├── ConfigError (UnknownSetting), ModelError
+    │   ├── ConfigError (UnknownSetting, LicenseError), ModelError
     │   ├── ValidationError (ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
-    │   │                    MissingArgument, InvalidUse, InvalidAttribute, InvalidTenant)
+    │   │                    MissingArgument, InvalidUse, InvalidAttribute, InvalidTenant, CurrencyMismatch)
     │   ├── NotFound (MissingItem), MultipleFound
     │   ├── TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
-    │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost)
+    │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost,
+    │   │                    InsufficientFunds, ForbiddenTransition)
+    │   ├── IdempotencyError (KeyReused)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError, PluginRefused
     │   ├── TenantError (TenantMismatch)
@@ -27,7 +29,7 @@ They split by what a payment may do next::
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
     ├── EncryptionError (TamperedCiphertext, KeyUnavailable, KeyDisabled, EncryptionNotConfigured, EphemeralGone)
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
-    └── IntegrityError (ChecksumMismatch, MalformedResponse, TamperedCursor, AuditChainBroken)    the answer, or a cursor, cannot be believed
+    └── IntegrityError (ChecksumMismatch, MalformedResponse, TamperedCursor, AuditChainBroken, InvalidSignature)    the answer, or a cursor, cannot be believed
 
 Every error says what happened (``outcome``), whether the same call may succeed later (``retryable``), and carries a
 stable ``code``, and the portable ``codes`` that name it in the Go and TypeScript libraries too. Messages never hold an
@@ -64,6 +66,13 @@ from .encryption import EphemeralGone as EphemeralGone
 from .encryption import KeyDisabled as KeyDisabled
 from .encryption import KeyUnavailable as KeyUnavailable
 from .encryption import TamperedCiphertext as TamperedCiphertext
+from .idempotency import IdempotencyError as IdempotencyError
+from .idempotency import KeyReused as KeyReused
+from .payments import CurrencyMismatch as CurrencyMismatch
+from .payments import ForbiddenTransition as ForbiddenTransition
+from .payments import InsufficientFunds as InsufficientFunds
+from .payments import InvalidSignature as InvalidSignature
+from .payments import LicenseError as LicenseError
 from .rejected import AccessDenied as AccessDenied
 from .rejected import BatcherClosed as BatcherClosed
 from .rejected import ClientError as ClientError

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, NoReturn, Protocol, TypeVar, overload
 
 from dynamorm.errors import InvalidUse
 from dynamorm.schema.schema import Field, Json
@@ -22,6 +22,7 @@ __all__ = ["Comparison", "Condition", "Location", "Path", "Size", "Update", "Wir
 
 T = TypeVar("T")
 U = TypeVar("U")
+A = TypeVar("A", bound="Addend")
 H_co = TypeVar("H_co", covariant=True)
 
 MAX_IN = 100
@@ -34,6 +35,14 @@ MAX_INDEX = 2**31 - 1
 """The last list element that a path can name, as DynamoDB says when it refuses a larger one."""
 
 _TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "BOOL", "NULL", "L", "M"})
+
+
+class Addend(Protocol):
+    """A value that says itself what adding it to an attribute is: see `dynamorm.plugin.TypeCodec`."""
+
+    def added_to(self, path: Path[Any], /) -> Update:
+        """The update, which may have a condition of its own: see `Update.where`."""
+        ...
 
 
 class Holds(Location, Generic[H_co]):
@@ -272,8 +281,12 @@ class Path(Holds[T]):
     def add(self: Path[frozenset[U]], value: AbstractSet[U]) -> Update: ...
     @overload
     def add(self: Path[frozenset[U] | None], value: AbstractSet[U]) -> Update: ...
+    @overload
+    def add(self: Holds[A | None], value: A) -> Update: ...
     def add(self, value: Any) -> Update:
         """Add a number (which may be negative), or elements to a set. A missing attribute counts as its default, else as 0.
+
+        A value of a class that says itself what adding it is, such as `dynamorm.payments.Money`, brings its own condition.
 
         Raises: ValidationError for an empty set, or what is neither a number nor a set.
 
@@ -283,6 +296,10 @@ class Path(Holds[T]):
             return Update("add", self, value)
         if isinstance(value, AbstractSet):
             return _set_update("add_to_set", self, value)
+        added_to = getattr(value, "added_to", None)
+        if added_to is not None and not isinstance(value, type):
+            found: Update = added_to(self)
+            return found
         raise refuse(self, f"add() needs a number, or a set such as {{'x'}}; got {type(value).__name__}")
 
     @overload

@@ -145,7 +145,7 @@ class Update(Struct, Node, frozen=True, eq=False):
     library puts there: what a missing attribute counts as, where the change is computed from it. For ``set`` and
     ``if_not_exists`` of another attribute it is what that one counts as.
     The library's own ``first_of`` keeps what is there: its value are the places that are looked at next, and what is set
-    if there is none.
+    if there is none. ``where`` is what must be true of the item for the change to be right, beside the caller's condition.
 
     Example: ``Payment.amount.add(5).kind == "add"``
     """
@@ -154,6 +154,17 @@ class Update(Struct, Node, frozen=True, eq=False):
     path: Location
     value: Any = None
     start: Any = None
+    where: Condition | None = None
+
+    def only_if(self, condition: Condition) -> Update:
+        """The same change, which is refused together with its whole update where the condition is not true.
+
+        Example: ``Payment.refunded.add(5).only_if(Payment.currency == "EUR")``
+        """
+        if not isinstance(condition, Condition):
+            raise not_a_condition(condition)
+        wanted = condition if self.where is None else self.where & condition
+        return Update(self.kind, self.path, self.value, self.start, wanted)
 
     @property
     def absolute(self) -> bool:

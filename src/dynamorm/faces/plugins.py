@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from dynamorm.config.endpoint import parse_endpoint
 from dynamorm.errors import ConfigError
 from dynamorm.io.net import watch_forks
+from dynamorm.licence.gate import ask
 from dynamorm.ops.moment_checks import check_moment, check_names, given, kind_of, layer, slips
 from dynamorm.ops.moments import ARGUMENTS, AWAITED, HOOKS, LOOKING, SETTINGS
 from dynamorm.plugin import Plugin, ReadRule, WriteRule
@@ -176,6 +178,13 @@ def plugin_of_kind(session: Session, face: Any, kind: type[T], make: Callable[[]
             if isinstance(plugin, kind):
                 return plugin
     return in_turn(registered)
+
+
+def ask_licence(session: Session, feature: str, method: str) -> None:
+    """Ask whether a feature may be enabled. Raises: LicenseError."""
+    config = session.config
+    loopback = parse_endpoint(config.resolve_endpoint()).loopback
+    ask(feature, method, development=loopback or config.preset == "local_development", loopback=loopback)
 
 
 def tables_of(session: Session) -> dict[str, tuple[type[Any], ...]]:

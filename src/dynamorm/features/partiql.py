@@ -32,7 +32,7 @@ from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.tokened import Tokened, spending
 from dynamorm.ops.writes.transaction_limits import check_token
-from dynamorm.schema.schema import SCHEMAS
+from dynamorm.schema.schema import SCHEMAS, RuledOption
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Statement:
         named = _TABLE.search(_PARTS.sub(_names_alone, self.text))
         self.table: str = "" if named is None else named[1] or named[2]
         self.index: str | None = None if named is None else named[3]
-        if context.write_rules and not self.reads:
+        if not self.reads:
             _check_rules(context, self)
         self.values: list[dict[str, Any]] = [parameter(value, place) for place, value in enumerate(values)]
 
@@ -137,7 +137,7 @@ def _names_alone(match: re.Match[str]) -> str:
 
 
 def _check_rules(context: Context, statement: Statement) -> None:
-    """Refuse a write to a table whose models have rules of plugins, which no statement passes by. Raises: ValidationError."""
+    """Refuse a write to a table whose models have rules of plugins or options, which no statement passes by. Raises: ValidationError."""
     name = statement.table.rpartition("/")[2]  # of an ARN, too
     prefix = context.config.table_prefix
     for schema in tuple(SCHEMAS.values()):  # of all models of the program: a rule holds before its model is used, too
@@ -148,6 +148,13 @@ def _check_rules(context: Context, statement: Statement) -> None:
             stored_schema = context.registry.changed(schema)  # a plugin may have given it another table
         if name and not any(name == prefix + (of.table or "") for of in (schema, stored_schema)):
             continue
+        for field in stored_schema.fields.values():
+            if field.options and field.option(RuledOption) is not None:
+                raise ValidationError(
+                    f"{schema.name}.{field.name} has a rule for the writes of its model, which a PartiQL statement passes by:"
+                    " use the verbs",
+                    table=statement.table or None,
+                )
         for plugin, rule_of in context.write_rules:
             rule = rule_of(stored_schema)
             if rule is not None and not rule.passive:

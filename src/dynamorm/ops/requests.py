@@ -10,11 +10,13 @@ import msgspec
 from dynamorm.codec.codec import ModelCodec
 from dynamorm.codec.library_attributes import LibraryAttributes
 from dynamorm.codec.money import says_money
+from dynamorm.codec.types.shapes import Nullable
 from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.expressions.tree import Location
 from dynamorm.schema.schema import SCHEMAS, Field, Schema, Unique, with_subclasses
 
 if TYPE_CHECKING:
+    from dynamorm.codec.types.fields import FieldPlan
     from dynamorm.effects import Flow
     from dynamorm.expressions.compile import Placeholders
     from dynamorm.ops.reads.read_rules import ReadRules
@@ -122,9 +124,7 @@ def check_production(plan: ModelRequests) -> None:
     Raises: ModelError.
     """
     name, plans = plan.codec.schema.name, plan.codec.plans.values()
-    money = next(
-        (field_plan.name for field_plan in plans if field_plan.shape.tag == "N" and says_money(field_plan.name)), None
-    )
+    money = next((field_plan.name for field_plan in plans if _is_money(field_plan)), None)
     if money is not None and plan.codec.schema.strict_creates is None:
         plan.strict = True
     if plan.version is not None:
@@ -141,6 +141,11 @@ def check_production(plan: ModelRequests) -> None:
         " write; declare version: Attr[int] = version()",
         stacklevel=2,
     )
+
+
+def _is_money(field: FieldPlan) -> bool:
+    shape = field.shape.inner if isinstance(field.shape, Nullable) else field.shape
+    return shape.is_money or (field.shape.tag == "N" and says_money(field.name))
 
 
 MAX_VALUES: Final = 2 * 1024 * 1024

@@ -6,11 +6,14 @@ It must not know wire types, expressions or DynamoDB's verbs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
 from dynamorm.errors import InvalidUse, PartialItem
+
+if TYPE_CHECKING:
+    from .rules import WriteRule
 
 
 class _Missing:
@@ -61,6 +64,26 @@ class Codec:
         self.decode: Callable[[Any], Any] = decode
 
 
+class TypeCodec(Codec):
+    """How a class of its own is stored as a document, wherever it stands in a model: its attribute ``__dynamorm_codec__``.
+
+    ``remedy`` says what to do where values of the class are to be ordered or to be a key, which a document cannot.
+    ``is_money``: a model that holds it holds money, with what the production preset demands then. A class with a method
+    ``added_to(path)`` may be given to `Path.add`: the update that it returns is done.
+
+    Example: ``class Span: __dynamorm_codec__ = TypeCodec(Span.to_map, Span.of_map, remedy="store its ends as two attributes")``
+    """
+
+    __slots__ = ("is_money", "remedy")
+
+    def __init__(
+        self, encode: Callable[[Any], Any], decode: Callable[[Any], Any], *, remedy: str, is_money: bool = False
+    ) -> None:
+        super().__init__(encode, decode)
+        self.remedy: str = remedy
+        self.is_money: bool = is_money
+
+
 class AppendOnly:
     """Field option, of a list: it grows at its end and changes in no other way.
 
@@ -96,7 +119,20 @@ class Unique:
         self.within: str | None = None  # the name of a field, for each value of which there is a constraint of its own
 
 
-CORE_OPTIONS: Final = (Json, Codec, AppendOnly, Unique)
+class RuledOption:
+    """The base of a field option that brings a rule for the writes of its model, on every database and without a plugin.
+
+    Example: ``class Transitions(RuledOption): ...`` with ``def write_rule(self, schema, field): return TransitionRule(field)``
+    """
+
+    __slots__ = ()
+
+    def write_rule(self, schema: Schema, field: Field) -> WriteRule:
+        """The rule, made once for each database. Raises: ModelError for a field that cannot have the option."""
+        raise NotImplementedError
+
+
+CORE_OPTIONS: Final = (Json, Codec, AppendOnly, RuledOption, Unique)
 """Options the core understands. Any other must be claimed by a plugin, or the model is refused."""
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dynamorm.testing.holding import Delivery as Delivery
     from dynamorm.testing.holding import Fate as Fate
     from dynamorm.testing.holding import HoldingProxy as HoldingProxy
+    from dynamorm.testing.licences import licence as licence
     from dynamorm.testing.proxy import Fault as Fault
     from dynamorm.testing.proxy import LossyProxy as LossyProxy
     from dynamorm.testing.recorder import Recorder as Recorder
@@ -68,6 +69,7 @@ _HOMES = {
     "TestDB": "db",
     "Upstream": "backend",
     "failure": "replies",
+    "licence": "licences",
     "reply": "replies",
 }
 
@@ -101,6 +103,7 @@ __all__ = [
     "factory",
     "failure",
     "freeze_time",
+    "licence",
     "reply",
     "strategy",
 ]

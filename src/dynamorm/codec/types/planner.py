@@ -15,7 +15,7 @@ from dynamorm.codec.money import says_money
 from dynamorm.codec.state import ACCESS, has_slot
 from dynamorm.errors import ModelError
 from dynamorm.schema.composite import Composite
-from dynamorm.schema.schema import SCHEMAS, Codec, Field, Json, Schema
+from dynamorm.schema.schema import SCHEMAS, Codec, Field, Json, Schema, TypeCodec
 from dynamorm.sizes import MAX_INDEX_NAME, MAX_PARTITION_KEY, MAX_SORT_KEY
 
 from . import records
@@ -25,7 +25,7 @@ from .hints import Context, class_context, field_context, flat_union, origin_of,
 from .jsontext import JsonShape
 from .records import Record
 from .scalars import EPOCH, INSTANT, SCALARS, enum_shape, literal_shape
-from .shapes import ANY, CustomShape, Nullable, Scalar, Shape
+from .shapes import ANY, CustomShape, Nullable, Scalar, Shape, TypeShape
 from .times import real
 from .unions import FamilyShape, Union
 
@@ -45,6 +45,7 @@ class Planner:
         self.codec_of = codec_of
         self._records: dict[Any, Record] = {}
         self._scalars: dict[Any, Scalar] = {}
+        self._own: dict[type, TypeShape] = {}
 
     # --------------------------------------------------------------------------------------------------------- models
 
@@ -113,6 +114,8 @@ class Planner:
         inner = shape.inner if isinstance(shape, Nullable) else shape
         if isinstance(shape, Nullable) and not nullable:
             raise ModelError(f"{where}: a key attribute cannot be None")
+        if inner.remedy:
+            raise ModelError(f"{where}: {inner.expected} is stored as a map, which no key can be: {inner.remedy}")
         if not isinstance(inner, (CustomShape, JsonShape)) and inner.tag not in ("S", "N", "B"):
             raise ModelError(f"{where}: a key attribute is stored as text, number or bytes, not as {inner.expected}")
         if len(field.stored.encode()) > MAX_INDEX_NAME:
@@ -210,6 +213,12 @@ class Planner:
         record = self._records.get(key)
         if record is not None:
             return record
+        own = getattr(cls, "__dynamorm_codec__", None)
+        if isinstance(own, TypeCodec):
+            shape = self._own.get(cls)
+            if shape is None:
+                shape = self._own[cls] = TypeShape(cls, own)
+            return shape
         schema = SCHEMAS.get(cls)
         if schema is not None:
             return self._nested_model(schema, key, typevars)

@@ -14,7 +14,7 @@ from msgspec import UnsetType, defstruct
 
 from dynamorm.errors import ValidationError
 from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import Codec
+from dynamorm.schema.schema import Codec, TypeCodec
 
 from .document import from_wire, to_wire
 from .mismatch import Mismatch, misfit
@@ -72,6 +72,10 @@ class Shape:
     """Whether DynamoDB removes the attribute when an update leaves it empty."""
     passes: bool = False
     """Whether decoding returns the payload unchanged, so that a missing one would go unnoticed."""
+    remedy: str = ""
+    """What to do where its values are to be ordered or to be a key, and cannot."""
+    is_money: bool = False
+    """Whether its values are money, whatever the field is called."""
     first: str = "None"
     """What variable ``last`` of `decode_into` holds before the first value."""
 
@@ -279,6 +283,28 @@ class CustomShape(Shape):
     @override
     def decode(self, source: Source, x: str) -> str:
         return f"{source.bind('custom_decode', self.custom.decode)}({ANY.decode(source, x)})"
+
+
+class TypeShape(CustomShape):
+    """A class that says itself how it is stored, as a document."""
+
+    def __init__(self, cls: type, custom: TypeCodec) -> None:
+        super().__init__(custom)
+        self.cls = cls
+        self.remedy: str = custom.remedy
+        self.is_money: bool = custom.is_money
+        self.expected: str = cls.__name__
+        self.classes: tuple[type, ...] = (cls,)
+
+    @override
+    def encode(self, source: Source, v: str) -> str:
+        refuse, cls = source.bind("misfit", misfit), source.bind(self.cls.__name__, self.cls)
+        fitting = f"isinstance({v}, {cls})"
+        return f"({super().encode(source, v)} if {fitting} else {refuse}({self.expected!r}, {v}))"
+
+    @override
+    def part(self, name: str | int) -> Shape:
+        return ANY
 
 
 class Nullable(Shape):

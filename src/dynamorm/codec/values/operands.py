@@ -88,6 +88,8 @@ def _check_size(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
 def _check_order(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
     """Refuse an order of what has none; ``value`` may be the other attribute."""
     shape = shape_at(codec, parts)
+    if shape.remedy:
+        raise refusal(codec, parts, f"is {shape.expected}, which DynamoDB cannot order: {shape.remedy}")
     known = shape.tag or _tag_of(shape, value)
     if known and known not in _ORDERED:
         raise refusal(codec, parts, f"is {shape.expected}, which has no order: use == or !=")

@@ -48,6 +48,8 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
     shape = shape_at(codec, parts)
     if source is not None and _has_form_of_its_own(codec, parts, source):
         return
+    if shape.remedy and (kind == "add" or kind in _LISTS or kind in _SETS):
+        raise refusal(codec, parts, f"is {shape.expected}, to which only a {shape.expected} is added: .add(value)")
     if shape is ANY or isinstance(shape, CustomShape) or not shape.tag:
         return
     if kind in _LISTS and shape.tag != "L":

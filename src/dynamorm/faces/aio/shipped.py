@@ -198,12 +198,17 @@ class AsyncShipped(AsyncMany):
     def enable_multi_tenancy(self) -> None:
         """Let models have tenants: see `dynamorm.plugins.tenancy.Tenancy`. To be called right after the database is made.
 
-        Plain on both faces. `with_tenant` does it by itself, where it is the first call of a database. A second call does nothing.
+        It asks for a licence (see `enable_encryption`). Plain on both faces. A second call does nothing.
 
-        Raises: ConfigError after the first call, and on a view.
+        Raises: LicenseError; ConfigError after the first call, and on a view.
 
         Example: ``db.enable_multi_tenancy()``
         """
+        self._plugins().ask_licence(self._own, "multi_tenancy", "enable_multi_tenancy")
+        self._have_tenants()
+
+    def _have_tenants(self) -> None:
+        """Register what `with_tenant` and `all_tenants` need, which read what is stored and so ask for no licence."""
         tenancy = self._shipped().Tenancy
         session = self._own
         if any(isinstance(plugin, tenancy) for plugin in session.plugins):
@@ -226,7 +231,7 @@ class AsyncShipped(AsyncMany):
 
         Example: ``await db.with_tenant("merchant-1").get(AsyncTransaction, transaction_id="t1")``
         """
-        self.enable_multi_tenancy()
+        self._have_tenants()
         return self.view(tenant=tenant)
 
     def all_tenants(self, *, reason: str) -> Self:
@@ -238,7 +243,7 @@ class AsyncShipped(AsyncMany):
 
         Example: ``await db.all_tenants(reason="monthly report").model(AsyncTransaction).allow_scan().count()``
         """
-        self.enable_multi_tenancy()
+        self._have_tenants()
         session = self._own
         if not session.scope:
             record = self._shipped().AllTenantsRecord
@@ -251,10 +256,13 @@ class AsyncShipped(AsyncMany):
         ``audit_key`` is the key of the chains of models that are tracked, where their `ChangeTrackingConfig` has none. With
         ``require_actor=False`` a write outside of any `dynamorm.actor` is made by ``"-"``. Plain on both faces.
 
-        Raises: ConfigError after the first call, on a view, and for what is no key.
+        It asks for a licence, as `enable_encryption` does.
+
+        Raises: LicenseError, before anything is changed; ConfigError after the first call, on a view, and for what is no key.
 
         Example: ``db.enable_audit_log()``
         """
+        self._plugins().ask_licence(self._own, "audit_log", "enable_audit_log")
         log = self._shipped().AuditLog
         self.use(log(audit_key=audit_key, require_actor=require_actor))
 
@@ -294,6 +302,21 @@ class AsyncShipped(AsyncMany):
         raise ConfigError(
             "this database keeps no audit log: db.enable_change_tracking(Model, ChangeTrackingConfig(...)) makes it keep one"
         )
+
+    def enable_encryption(self, provider: KeyProvider | None = None) -> None:
+        """Enable encrypted fields. ``provider``, where it is given, is registered as by `set_encryption_provider`.
+
+        It asks for a licence: that of ``DYNAMORM_LICENSE``, or of the file that ``DYNAMORM_LICENSE_FILE`` names; local development
+        needs none (`Presets.local_development`, `TestDB`, an engine on this machine), but one that is present must be valid. Nothing
+        else asks: opening a database, reading and decrypting what is stored never do. Plain on both faces.
+
+        Raises: LicenseError, before anything is changed.
+
+        Example: ``db.enable_encryption()``
+        """
+        self._plugins().ask_licence(self._own, "encryption", "enable_encryption")
+        if provider is not None:
+            self.set_encryption_provider(provider)
 
     def _caches(self) -> list[Cache]:
         """The caches among the plugins. Raises: ConfigError where there is none."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dynamorm.models.generated import masked
 from dynamorm.ops.writes.rules import asked_at, by_verb
-from dynamorm.schema.schema import MISSING, AppendOnly, Field, Unique
+from dynamorm.schema.schema import MISSING, AppendOnly, Field, RuledOption, Schema, Unique
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
@@ -49,6 +49,7 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         from .write_once import WriteOnceRule  # loaded with the first model that has it
 
         rules.append(WriteOnceRule())
+    rules += of_options(codec.schema)
     rules += sorted(of_plugins, key=lambda rule: rule.last)
     if codec.bounded:
         from .limits import LimitsRule  # loaded with the first model that has it
@@ -65,6 +66,12 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
     plan.single_deletes |= bool(plan.rules_of_batch_deletes) or any(
         not rule.in_batches for rule in plan.rules["delete"]
     )
+
+
+def of_options(schema: Schema) -> list[WriteRule]:
+    """The rules that options of fields bring."""
+    ruled = [(field, option) for field in schema.fields.values() for option in field.options]
+    return [option.write_rule(schema, field) for field, option in ruled if isinstance(option, RuledOption)]
 
 
 def _has(plan: ModelRequests, option: type) -> bool:

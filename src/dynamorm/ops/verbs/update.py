@@ -94,6 +94,9 @@ def update_write(
                 context, owner, (key, *draft.updates), {},
                 condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder, states=states, result=result,
             )  # fmt: skip
+    for change in draft.updates:  # what is none is refused where they are checked
+        if change.__class__ is Update and change.where is not None:
+            condition = change.where if condition is None else condition & change.where
     draft.upsert, draft.stored, draft.condition = upsert, stored, condition
     draft.gives_result = result is not None
     plan = draft.plan
@@ -107,7 +110,7 @@ def update_write(
         draft.states = states
         draft.begin()
     _protect(draft)
-    if condition is not None or plan.contributes["update"]:
+    if draft.condition is not None or plan.contributes["update"]:
         draft.contributed()
     write = _written(draft)
     if draft.begun is not None and draft.begun.other:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.placing import place_values
 from dynamorm.codec.strict import read_object
-from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.errors import ConfigError, DynamORMError, ValidationError
 from dynamorm.expressions.compile import Placeholders, check_paths, condition_text
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
@@ -22,7 +22,7 @@ from dynamorm.ops.reads.last import last_key
 from .handed import Prepared, built, check_pins, settable, stamped
 from .rules import gave, replacing
 from .version_check import OLD_ON_FAILURE, VersionCheck, how_to_send
-from .write import NOT_READ, MustRead, Write
+from .write import NOT_READ, MustRead, Write, explain_refusal
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
@@ -153,6 +153,22 @@ class WriteDraft:
             rule = type(self.rule)
             ours = self.rule is None or rule.__module__.partition(".")[0] == "dynamorm"
             self._demanded = (*self._demanded, "" if ours else rule.__name__)
+
+    def refused_by(self, tell: Callable[[dict[str, Any], dict[str, Any]], DynamORMError | None]) -> None:
+        """Let a rule make the error of the write where it is refused by what is stored.
+
+        ``tell(stored, info)`` is given the wire values of the item, and the keyword arguments that an error takes; None leaves
+        the error to who else knows one.
+
+        Example: ``draft.refused_by(lambda stored, info: Closed("it is closed", **info) if "closed_at" in stored else None)``
+        """
+
+        def told(raw: bytes | None, info: dict[str, Any], before: Callable[[], DynamORMError]) -> DynamORMError:
+            old = {} if raw is None else {"old": lambda: self.plan.codec.decode_shown(raw)}
+            found = None if raw is None else tell(read_object(raw), {**info, **old})
+            return before() if found is None else found
+
+        self.explain.append(lambda write: explain_refusal(write, told))
 
     def prepared(self, condition: Condition) -> Prepared:
         """A condition whose text is made once, for a rule that requires the same one of every write of the model.

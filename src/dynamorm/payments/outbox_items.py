@@ -1,0 +1,109 @@
+"""What an outbox stores: events, and for each key the queue of their ids, in the order in which their transactions came."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+
+from dynamorm import Attr, Model, attr, created_at, gsi, partition_key, version
+
+from .webhooks import sign_webhook
+
+SCHEDULE: Final = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+"""Seconds before each repetition of a delivery, as Standard Webhooks advises; after the last one the event is a dead letter."""
+STOPPED: Final = "stopped"
+
+
+class OutboxEvent(Model, table="dynamorm-outbox"):
+    """An event that is to be delivered. ``body`` are the bytes that are sent, the same with each attempt.
+
+    ``dead`` marks a dead letter. ``seq`` is the event's place in its key, known once it is delivered for the first time.
+    """
+
+    id: Attr[str] = partition_key()
+    key: Attr[str]
+    topic: Attr[str]
+    body: Attr[bytes]
+    attempts: Attr[int] = attr(default=0)
+    seq: Attr[int | None] = attr(default=None)
+    dead: Attr[str | None] = attr(default=None)
+    created_at: Attr[datetime] = created_at()
+    version: Attr[int] = version()
+    by_dead = gsi("by-dead", partition="dead", sort="created_at")
+
+    def headers(self, secret: Any, *, timestamp: float | None = None) -> dict[str, str]:
+        """The headers of a webhook with this event: see `sign_webhook`. New with each attempt, but for the id.
+
+        Example: ``client.post(url, content=event.body, headers=event.headers(secret))``
+        """
+        return {
+            "content-type": "application/json",
+            **sign_webhook(secret, id=self.id, body=self.body, timestamp=timestamp),
+        }
+
+
+class OutboxQueue(Model, table="dynamorm-outbox-queues"):
+    """The events of one key, in order: ``pending`` are their ids, ``delivered`` how many came before.
+
+    ``waiting`` puts it into the index of what is to be done, from ``due`` on (milliseconds since 1970); it is "stopped" behind a
+    dead letter, and gone while nothing is pending. ``owner`` and ``until`` are the lease of who delivers.
+    """
+
+    key: Attr[str] = partition_key()
+    pending: Attr[list[str]] = attr(default_factory=list)
+    delivered: Attr[int] = attr(default=0)
+    waiting: Attr[str | None] = attr(default=None)
+    due: Attr[int | None] = attr(default=None)
+    owner: Attr[str | None] = attr(default=None)
+    until: Attr[int] = attr(default=0)
+    version: Attr[int] = version()
+    by_due = gsi("by-due", partition="waiting", sort="due")
+
+
+class Delivered(NamedTuple):
+    """What a run of an outbox did: events ``delivered``, attempts that ``failed``, and events that are ``dead`` letters now."""
+
+    delivered: int = 0
+    failed: int = 0
+    dead: int = 0
+
+
+class Answer(NamedTuple):
+    """What a delivery came to: ``ok``, for good (``gone``), or to be tried again, in so many seconds where the receiver says so."""
+
+    ok: bool
+    gone: bool = False
+    retry_after: float | None = None
+
+
+def answer_of(given: Any, now: float) -> Answer:
+    """What the result of a ``deliver`` means: None, True, a status, (status, headers), or a response with the two."""
+    if given is None or given is True:
+        return Answer(ok=True)
+    if given is False:
+        return Answer(ok=False)
+    status: Any = given
+    headers: Any = {}
+    if isinstance(given, tuple) and len(given) == 2:
+        status, headers = given
+    elif not isinstance(given, int):
+        status = getattr(given, "status_code", getattr(given, "status", None))
+        headers = getattr(given, "headers", {})
+    if not isinstance(status, int) or isinstance(status, bool):
+        raise TypeError("deliver gives None, a status such as 200, (status, headers), or a response")
+    wait = _retry_after(headers, now) if status in (429, 503) else None
+    return Answer(ok=200 <= status < 300, gone=status == 410, retry_after=wait)
+
+
+def _retry_after(headers: Mapping[str, Any], now: float) -> float | None:
+    """The seconds of a Retry-After, at most a day. Source: RFC 9110, section 10.2.3."""
+    text = next((str(value) for name, value in headers.items() if str(name).lower() == "retry-after"), "")
+    if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
+        return min(float(text), 86400.0)
+    try:
+        return min(max(0.0, parsedate_to_datetime(text).timestamp() - now), 86400.0)
+    except (TypeError, ValueError):
+        return None

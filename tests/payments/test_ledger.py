@@ -1,0 +1,292 @@
+"""The ledger: postings once and whole, bounds, replays, reversals, shards, contention. On both faces."""
+
+import random
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dynamorm.errors import ConditionFailed, InsufficientFunds, KeyReused, NotFound, ValidationError
+from dynamorm.payments import Ledger, Money, Posting
+from dynamorm.payments.ledger_items import LedgerBalance, LedgerEntry, joined
+
+MODELS = (LedgerBalance, LedgerEntry)
+pytestmark = pytest.mark.engine
+EUR = "EUR"
+
+
+def eur(text):
+    return Money(text, EUR)
+
+
+@pytest.fixture
+def ledger(db, call):
+    """A ledger whose methods are called in the blocking way, on either face."""
+
+    class Called:
+        def __init__(self):
+            self.inner = Ledger(db.inner)
+
+        def __getattr__(self, name):
+            return lambda *args, **named: call(getattr(self.inner, name), *args, **named)
+
+        def move(self, source, target, money, id=None):
+            return self.post([Posting(target, money), Posting(source, -money)], id=id or uuid.uuid4().hex)
+
+    return Called()
+
+
+@pytest.fixture
+def names(key):
+    return [f"{key}-{letter}" for letter in "abcd"]
+
+
+def test_a_posting_moves_money(ledger, names):
+    a, b, *_ = names
+    posted = ledger.move(a, b, eur("10"))
+    assert not posted.replayed
+    assert (ledger.balance(a), ledger.balance(b, currency=EUR)) == (eur("-10"), eur("10"))
+
+
+def test_several_currencies_are_told_apart(ledger, names):
+    a, b, *_ = names
+    usd = Money("3", "USD")
+    ledger.post([(a, eur("1")), (b, eur("-1")), (a, usd), (b, -usd)], id=a)
+    assert ledger.balance(a) == {EUR: eur("1"), "USD": usd}
+    assert ledger.balance(a, currency="USD") == usd
+
+
+def test_the_same_again_is_a_replay_in_whatever_order(ledger, names):
+    a, b, *_ = names
+    first = ledger.post([(a, eur("10")), (b, eur("-10"))], id=a)
+    again = ledger.post([(b, eur("-4")), (a, eur("10")), (b, eur("-6"))], id=a)
+    assert again == (first.id, first.at, True)
+    for other in ([(a, eur("9")), (b, eur("-9"))], [(a, -eur("10")), (b, eur("10"))]):
+        with pytest.raises(KeyReused):
+            ledger.post(other, id=a)
+    assert ledger.balance(a) == eur("10")
+
+
+@pytest.mark.parametrize(
+    "postings",
+    [
+        [], None, "text", Posting("a", eur("1")), [Posting("a", eur("1"))], [("a", eur("1")), ("b", eur("-2"))], [("a", eur("1")), ("b", Money("-1", "USD"))],
+        [("a", 1), ("b", -1)], [("a", eur("0")), ("b", eur("0"))], [("a", eur("1")), ("a", eur("-1"))], [("", eur("1")), ("b", eur("-1"))],
+        [("a\x1fb", eur("1")), ("b", eur("-1"))], [(5, eur("1")), ("b", eur("-1"))], [("a", eur("1"), 1), ("b", eur("-1"))], [("a", 1.5), ("b", -1.5)],
+        [*((f"x{at}", eur("1")) for at in range(45)), ("y", eur("-45"))],
+    ],
+)  # fmt: skip
+def test_what_is_no_posting_is_refused_before_it_is_sent(ledger, wire, postings):
+    with pytest.raises(ValidationError):
+        ledger.post(postings, id="x")
+    assert not wire.names
+
+
+@pytest.mark.parametrize("id", ["", None, 5, "a\n", "x" * 256, "a\x1freversed"])
+def test_an_id_is_a_printable_text(ledger, names, id):
+    with pytest.raises(ValidationError):
+        ledger.post([(names[0], eur("1")), (names[1], eur("-1"))], id=id)
+
+
+def test_forty_five_accounts_fit_into_one_posting(ledger, key):
+    legs = [(f"{key}{at}", eur("1")) for at in range(44)]
+    ledger.post([*legs, (f"{key}y", eur("-44"))], id=key)
+    assert ledger.balance(f"{key}43") == eur("1")
+
+
+def test_bounds_are_kept_on_the_joined_sum(ledger, names):
+    a, b, *_ = names
+    ledger.open(a, EUR, at_least=eur("-5"), at_most=eur("20"))
+    ledger.move(a, b, eur("5"))
+    with pytest.raises(InsufficientFunds) as caught:
+        ledger.move(a, b, eur("0.01"), id=a)
+    assert caught.value.account == a
+    assert isinstance(caught.value, ConditionFailed)
+    ledger.post([(a, -eur("100")), (a, eur("101")), (b, -eur("1"))], id=f"{a}2")
+    ledger.move(b, a, eur("24"))
+    with pytest.raises(InsufficientFunds):
+        ledger.move(b, a, eur("0.01"))
+    assert ledger.balance(a) == eur("20")
+    ledger.move(a, b, eur("1"), id=a)  # the id of a refused posting is free
+
+
+def test_a_replay_is_one_also_where_it_would_break_a_bound_now(ledger, names):
+    a, b, *_ = names
+    ledger.open(a, EUR, at_least=eur("0"))
+    ledger.move(b, a, eur("5"))
+    ledger.move(a, b, eur("5"), id=a)
+    assert ledger.move(a, b, eur("5"), id=a).replayed
+
+
+def test_an_account_is_opened_once(ledger, names):
+    a, b, c, d = names
+    ledger.open(a, EUR, at_least=eur("0"))
+    ledger.open(a, EUR, at_least=eur("0"))
+    for named in ({}, {"at_least": eur("-1")}, {"at_least": eur("0"), "at_most": eur("5")}):
+        with pytest.raises(ValidationError, match="otherwise"):
+            ledger.open(a, EUR, **named)
+    ledger.move(b, c, eur("1"))
+    with pytest.raises(ValidationError, match="before"):
+        ledger.open(b, EUR, at_least=eur("0"))
+    ledger.open(b, EUR)  # without bounds it may be opened at any time
+    ledger.open(d, EUR, shards=3)
+    for _ in range(6):
+        ledger.move(b, d, eur("1"))
+    assert ledger.balance(d) == eur("6")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"at_least": 0},
+        {"at_least": Money("0", "USD")},
+        {"at_least": eur("1")},
+        {"at_most": eur("-1")},
+        {"shards": 0},
+        {"shards": 65},
+        {"shards": True},
+        {"shards": 2, "at_least": eur("0")},
+    ],
+)
+def test_bounds_that_are_none_are_refused(ledger, names, named):
+    with pytest.raises(ValidationError):
+        ledger.open(names[0], EUR, **named)
+    with pytest.raises(ValidationError):
+        ledger.open(names[0], "eur")
+
+
+def test_who_did_not_know_that_an_account_was_opened_keeps_its_bounds(ledger, names, db, call):
+    """One ledger has learned that there is none, and another one opens it before the first posting."""
+    a, b, *_ = names
+    ledger.inner._unopened.add((a, EUR))
+    other = Ledger(db.inner)
+    call(other.open, a, EUR, at_least=eur("0"))
+    with pytest.raises(InsufficientFunds):
+        ledger.move(a, b, eur("1"))
+    ledger.move(b, a, eur("1"))
+    assert ledger.balance(a) == eur("1")
+
+
+def test_a_posting_is_reversed_once(ledger, names):
+    a, b, *_ = names
+    ledger.move(a, b, eur("7"), id=a)
+    first = ledger.reverse(a, by=f"{a}-r")
+    assert ledger.reverse(a, by=f"{a}-r") == (first.id, first.at, True)
+    with pytest.raises(KeyReused):
+        ledger.reverse(a, by=f"{a}-s")
+    with pytest.raises(KeyReused):
+        ledger.move(b, a, eur("7"), id=f"{a}-r")  # the same legs, and no reversal
+    assert ledger.balance(a) == ledger.balance(b) == eur("0")
+    with pytest.raises(NotFound):
+        ledger.reverse(f"{a}-none", by="x")
+
+
+def test_an_account_that_nobody_knows_has_no_balance(ledger, names):
+    with pytest.raises(NotFound):
+        ledger.balance(names[0])
+    ledger.open(names[0], EUR)
+    assert ledger.balance(names[0]) == eur("0")
+
+
+def test_entries_never_change(db, ledger, names):
+    a, b, *_ = names
+    ledger.move(a, b, eur("1"), id=a)
+    with pytest.raises(ValidationError):
+        db.put(LedgerEntry(pk=a))
+    entry = db.get(LedgerEntry, a)
+    entry.legs[0] = (a, EUR, 5)
+    with pytest.raises(ValidationError):
+        db.save(entry)
+
+
+def test_what_was_tampered_with_is_named(db, ledger, names):
+    a, b, *_ = names
+    ledger.open(a, EUR, at_least=eur("-100"))
+    ledger.move(a, b, eur("1"))
+    found = ledger.verify()
+    assert a not in found.differs
+    db.update(LedgerBalance, a, EUR, LedgerBalance.balance.add(5))
+    assert a in ledger.verify().differs
+    db.update(LedgerBalance, a, EUR, LedgerBalance.balance.add(-5))
+    assert a not in ledger.verify().differs
+
+
+def test_many_at_once_keep_the_bound_and_lose_nothing(ledger, names, figure):
+    a, b, c, _ = names
+    ledger.open(a, EUR, at_least=eur("0"))
+    ledger.move(b, a, eur("10"))
+
+    def one(number):
+        try:
+            ledger.move(a, c, eur("1"), id=f"{a}{number % 15}")
+        except InsufficientFunds:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(one, range(30)))
+    assert ledger.balance(a) == eur("0")
+    assert ledger.balance(c) == eur("10")
+
+
+def test_the_trial_balance_is_zero_while_others_post(ledger, names):
+    a, b, *_ = names
+    stop = []
+
+    def post():
+        while not stop:
+            ledger.move(a, b, eur("1"))
+
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(post) for _ in range(2)]
+        for _ in range(5):
+            found = ledger.trial_balance()
+            assert found.ok, found
+        stop.append(True)
+        for one in running:
+            one.result()
+    assert ledger.trial_balance().postings > 2
+    assert not {a, b} & set(ledger.verify().differs)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 50), st.integers(0, 9)), max_size=12))
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_random_postings_agree_with_a_model(ledger, moves):
+    prefix = uuid.uuid4().hex
+    bank, ids = [f"{prefix}{at}" for at in range(3)], {}
+    ledger.open(bank[0], EUR, at_least=eur("0"))
+    expected = dict.fromkeys(bank, 0)
+    for source, target, cents, number in moves:
+        legs, id = ((source, target, cents)), f"{prefix}-{number}"
+        postings = [(bank[target], Money.minor(cents, EUR)), (bank[source], Money.minor(-cents, EUR))]
+        try:
+            posted = ledger.post(postings, id=id)
+        except ValidationError:
+            assert source == target
+        except KeyReused:
+            assert ids[id] != legs
+        except InsufficientFunds:
+            assert source == 0
+            assert expected[bank[0]] < cents
+        else:
+            assert posted.replayed is (id in ids)
+            if not posted.replayed:
+                ids[id] = legs
+                expected[bank[source]] -= cents
+                expected[bank[target]] += cents
+            assert ids[id] == legs
+    for account, cents in expected.items():
+        if any(account in (bank[legs[0]], bank[legs[1]]) for legs in ids.values()):
+            assert ledger.balance(account, currency=EUR) == Money.minor(cents, EUR)
+
+
+def test_legs_are_joined_in_one_order():
+    dice = random.Random(3)
+    legs = [(f"a{at % 3}", eur("1")) for at in range(6)] + [("z", eur("-6"))]
+    expected = joined(legs)
+    assert expected == (("a0", EUR, 200), ("a1", EUR, 200), ("a2", EUR, 200), ("z", EUR, -600))
+    for _ in range(10):
+        dice.shuffle(legs)
+        assert joined(legs) == expected

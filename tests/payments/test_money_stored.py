@@ -1,0 +1,210 @@
+"""`Money` in tables, as a map and as two attributes, on both faces."""
+
+import pytest
+
+from dynamorm import DB, Attr, Model, Presets, attr, gsi, partition_key, version
+from dynamorm.errors import ConditionFailed, CurrencyMismatch, ModelError, TransactionCancelled, ValidationError
+from dynamorm.payments import Money, two_attributes
+
+EUR, USD = "EUR", "USD"
+
+
+class Sale(Model, table="sales"):
+    id: Attr[str] = partition_key()
+    price: Attr[Money]
+    tip: Attr[Money | None] = attr(default=None)
+    lines: Attr[list[Money]] = attr(default_factory=list)
+    by_day: Attr[dict[str, Money]] = attr(default_factory=dict)
+    version: Attr[int] = version()
+
+
+class Raw(Model, table="sales"):
+    id: Attr[str] = partition_key()
+    price: Attr[dict]
+
+
+class Split(Model, table="split"):
+    id: Attr[str] = partition_key()
+    shop: Attr[str]
+    amount: Attr[int]
+    currency: Attr[str]
+    price = two_attributes("amount", "currency")
+    by_amount = gsi("by-amount", partition="shop", sort="amount")
+
+
+MODELS = (Sale, Split)
+pytestmark = pytest.mark.engine
+
+
+def test_money_comes_back_as_it_was(db, key):
+    sale = Sale(
+        id=key,
+        price=Money("12.50", EUR),
+        lines=[Money("1", "JPY"), Money("-1.234", "KWD")],
+        by_day={"mon": Money("0", "CLF")},
+    )
+    db.create(sale)
+    assert db.get(Sale, key) == sale
+    assert db.get(Raw, key).price == {"a": 1250, "c": EUR, "e": 2}
+
+
+def test_save_writes_what_changed(db, key):
+    sale = db.create(Sale(id=key, price=Money("1", EUR)))
+    sale.price += Money("0.50", EUR)
+    sale.tip = Money("1", EUR)
+    db.save(sale)
+    assert db.get(Sale, key) == sale
+    assert sale.price.cents == 150
+
+
+def test_what_is_added_must_be_of_the_stored_currency(db, key):
+    db.create(Sale(id=key, price=Money("12.50", EUR)))
+    assert db.update(Sale, key, Sale.price.add(Money("1", EUR))).price == Money("13.50", EUR)
+    assert (
+        db.update(Sale, key, Sale.price.add(-Money("20", EUR)), condition=Sale.price == Money("13.50", EUR)).price.cents
+        == -650
+    )
+    with pytest.raises(ConditionFailed):
+        db.update(Sale, key, Sale.price.add(Money("1", USD)))
+    with pytest.raises(ConditionFailed):
+        db.update(Sale, key, Sale.tip.add(Money("1", EUR)))  # there is none to add to
+    assert db.get(Sale, key).price.cents == -650
+
+
+def test_what_is_added_must_be_of_the_stored_exponent(db, key):
+    db.create(Raw(id=key, price={"a": 120000, "c": EUR, "e": 4}))
+    assert db.get(Sale, key).price == Money("12", EUR)
+    with pytest.raises(ConditionFailed):
+        db.update(Sale, key, Sale.price.add(Money("1", EUR)))
+
+
+def test_what_is_added_stays_within_an_int64(db, key):
+    db.create(Sale(id=key, price=Money.minor(2**63 - 5, EUR)))
+    with pytest.raises(ConditionFailed):
+        db.update(Sale, key, Sale.price.add(Money.minor(5, EUR)))
+    assert db.update(Sale, key, Sale.price.add(Money.minor(4, EUR))).price.cents == 2**63 - 1
+    assert db.update(Sale, key, Sale.price.add(Money.minor(5, EUR, wide=True))).price.cents == 2**63 + 4
+
+
+def test_an_object_and_a_transaction_carry_the_condition_too(db, key):
+    sale = db.create(Sale(id=key, price=Money("1", EUR)))
+    db.update(sale, Sale.price.add(Money("1", EUR)))
+    assert sale.price == Money("2", EUR)
+    with db.transaction() as tx:
+        tx.update(Sale, key, Sale.price.add(Money("1", EUR)))
+    with pytest.raises(TransactionCancelled), db.transaction() as tx:
+        tx.update(Sale, key, Sale.price.add(Money("1", USD)))
+    assert db.get(Sale, key).price == Money("3", EUR)
+
+
+@pytest.mark.parametrize("condition", [
+    lambda: Sale.price < Money("1", EUR), lambda: Sale.price >= Money("1", EUR), lambda: Sale.tip > Money("1", EUR),
+    lambda: Sale.price.between(Money("1", EUR), Money("2", EUR)),
+])  # fmt: skip
+def test_a_map_has_no_order_and_the_remedy_is_named(db, key, condition):
+    with pytest.raises(ValidationError, match="two_attributes"):
+        db.update(Sale, key, Sale.price.set(Money("1", EUR)), condition=condition())
+
+
+@pytest.mark.parametrize(
+    "update",
+    [lambda: Sale.price.set(5), lambda: Sale.price.add(5), lambda: Sale.tip.append(5), lambda: Sale.price.add({1})],
+)
+def test_what_is_no_money_is_refused_before_it_is_sent(db, key, wire, update):
+    with pytest.raises(ValidationError):
+        db.update(Sale, key, update())
+    with pytest.raises(ValidationError, match="Money"):
+        db.create(Sale(id=key, price=5))
+    with pytest.raises(ValidationError, match="Money"):
+        db.create(Sale(id=key, price=Money("1", EUR), lines=[12.5]))
+    assert db.get(Sale, key) is None
+
+
+def test_what_is_stored_and_no_money_is_refused_without_its_values(db, key):
+    db.create(Raw(id=key, price={"a": 987654, "c": "CLP", "e": 2}))
+    with pytest.raises(ValidationError) as caught:
+        db.get(Sale, key)
+    assert "987654" not in str(caught.value)
+
+
+def test_a_map_is_no_key(plugged):
+    class Keyed(Model, table="keyed"):
+        id: Attr[str] = partition_key()
+        price: Attr[Money]
+        by_price = gsi("by-price", partition="id", sort="price")
+
+    class First(Model, table="keyed"):
+        price: Attr[Money] = partition_key()
+
+    for model in (Keyed, First):
+        with pytest.raises(ModelError, match="two_attributes"):
+            plugged().get(model, "x")
+
+
+def test_production_demands_a_version_of_what_holds_money():
+    class Bare(Model, table="bare"):
+        id: Attr[str] = partition_key()
+        worth: Attr[Money]
+
+    db = DB(Presets.production(region="eu-west-1"))
+    with pytest.raises(ModelError, match=r"Bare\.worth is money"):
+        db.get(Bare, "x")
+    db.close()
+
+
+def test_two_attributes_are_one_money(db, key):
+    split = Split(id=key, shop=key, amount=1250, currency=EUR)
+    assert split.price == Money("12.50", EUR)
+    split.price = Money("3", USD)
+    assert (split.amount, split.currency) == (300, USD)
+    db.create(split)
+    assert db.update(Split, key, Split.price.add(Money("1", USD))).price == Money("4", USD)
+    with pytest.raises(ConditionFailed):
+        db.update(Split, key, Split.price.add(Money("1", EUR)))
+    assert db.update(Split, key, *Split.price.set(Money("5", EUR))).price == Money("5", EUR)
+
+
+def test_two_attributes_have_an_order(db, key):
+    for number, money in enumerate([Money("1", EUR), Money("2", EUR), Money("3", EUR), Money("2", USD)]):
+        made = Split(id=f"{key}{number}", shop=key, amount=0, currency=EUR)
+        made.price = money
+        db.create(made)
+
+    def found(condition):
+        query = db.model(Split).where(Split.shop == key).where(condition).index("by-amount")
+        return sorted(str(one.price) for one in query.all())
+
+    two = Money("2", EUR)
+    assert found(Split.price == two) == ["2.00 EUR"]
+    assert found(Split.price < two) == ["1.00 EUR"]
+    assert found(Split.price <= two) == ["1.00 EUR", "2.00 EUR"]
+    assert found(Split.price > two) == ["3.00 EUR"]
+    assert found(Split.price >= two) == ["2.00 EUR", "3.00 EUR"]
+    others = db.model(Split).allow_scan().filter((Split.shop == key) & (Split.price != two)).all()
+    assert sorted(str(one.price) for one in others) == ["1.00 EUR", "2.00 USD", "3.00 EUR"]
+    assert found(Split.price.between(Money("1", EUR), two)) == ["1.00 EUR", "2.00 EUR"]
+    assert len(db.model(Split).where(Split.shop == key).where(Split.amount >= 200).index("by-amount").all()) == 3
+
+
+def test_slips_with_two_attributes_are_named():
+    class Wrong(Model, table="wrong"):
+        id: Attr[str] = partition_key()
+        amount: Attr[int]
+        price = two_attributes("amount", "coin")
+
+    with pytest.raises(ModelError, match="'coin'"):
+        Wrong.price
+    for names in (("amount", "amount"), ("amount", 5)):
+        with pytest.raises(ModelError):
+            two_attributes(*names)
+    with pytest.raises(ValidationError):
+        Split.price < 5  # noqa: B015 - it is refused
+    with pytest.raises(ValidationError):
+        bool(Split.price)
+    with pytest.raises(ValidationError):
+        Split(id="1", shop="s", amount=1, currency=EUR).price = 5
+
+
+def test_ends_of_two_currencies_are_refused():
+    with pytest.raises(CurrencyMismatch):
+        Split.price.between(Money("1", EUR), Money("2", USD))

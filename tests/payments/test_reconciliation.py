@@ -1,0 +1,187 @@
+"""Reconciliation: a file beside the payments of its day. On both faces."""
+
+import io
+import random
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from dynamorm import Attr, Model, attr, partition_key
+from dynamorm.errors import ValidationError
+from dynamorm.payments import Money, PaymentIndexes, PaymentMixin, Reconciliation, Status
+
+pytestmark = pytest.mark.engine
+DAYS = iter(date(2024, 1, 1) + timedelta(days=3 * at) for at in range(10_000))
+
+
+class Payment(Model, PaymentMixin, PaymentIndexes, table="payments"):
+    id: Attr[str] = partition_key()
+
+
+class Timed(Model, table="timed"):
+    id: Attr[str] = partition_key()
+    amount: Attr[int]
+    currency: Attr[str]
+    settled_at: Attr[datetime | None] = attr(default=None)
+
+
+MODELS = (Payment, Timed)
+
+
+@pytest.fixture
+def day():
+    """A day that no other test uses."""
+    return next(DAYS)
+
+
+@pytest.fixture
+def run(db, call, day):
+    def running(lines, model=Payment, **named):
+        return call(
+            Reconciliation(db.inner, model).run, named.pop("date", day), lines, **{"tz": "Europe/Riga", **named}
+        )
+
+    return running
+
+
+@pytest.fixture
+def stored(db, key, day):
+    def storing(name, cents, currency="EUR", status=Status.SETTLED):
+        db.create(Payment(id=f"{key}{name}", amount=cents, currency=currency, status=status, settlement_date=day))
+        return f"{key}{name}"
+
+    return storing
+
+
+def file(*rows, head="id,amount,currency,status"):
+    return [f"{head}\n", *(f"{row}\n" for row in rows)]
+
+
+def test_everything_that_differs_is_told(run, stored):
+    a, b, c, d, e = (stored(name, 1000) for name in "abcde")
+    lines = file(
+        f"{a},1000,EUR,settled",
+        f"{b},1001,EUR,settled",
+        f"{c},1000,USD,settled",
+        f"{d},1000,EUR,refunded",
+        "x,5,EUR,settled",
+        f"{a},1000,EUR,settled",
+    )
+    report = run(lines)
+    assert report.matched == (a,)
+    assert [line.id for line in report.missing_here] == ["x"]
+    assert [line.id for line in report.missing_there] == [e]
+    assert report.amount_differs == ((b, Money("10.00", "EUR"), Money("10.01", "EUR")),)
+    assert report.currency_differs == ((c, Money("10.00", "EUR"), Money("10.00", "USD")),)
+    assert report.status_differs == ((d, "settled", "refunded"),)
+    assert report.duplicates == (a,)
+    assert report.totals == {
+        "EUR": (Money("50.00", "EUR"), Money("40.06", "EUR")),
+        "USD": (Money("0", "USD"), Money("10.00", "USD")),
+    }
+    assert not report.ok
+    shuffled = lines[1:]
+    random.Random(1).shuffle(shuffled)
+    assert run([lines[0], *shuffled]) == report == run(lines)
+
+
+def test_a_day_that_agrees_is_ok(run, stored):
+    a, b = stored("a", 1000), stored("b", 5, "JPY")
+    assert run(file(f"{a},1000,EUR,settled", f"{b},5,JPY,settled")).ok
+    assert run([{"id": a, "amount": 1000, "currency": "EUR"}, {"id": b, "amount": "5", "currency": "JPY"}]).ok
+    assert run(
+        io.StringIO("\ufeffRef;x\r\n".replace(";x", ",Gross,Ccy") + f'"{a}",10.00,EUR\r\n{b},5,JPY\r\n'),
+        columns={"id": "Ref", "amount": "Gross", "currency": "Ccy"},
+        amounts="major",
+    ).ok
+
+
+def test_states_are_translated(run, stored):
+    a = stored("a", 1)
+    assert run(file(f"{a},1,EUR,PAID"), statuses={"PAID": Status.SETTLED}).ok
+    with pytest.raises(ValidationError, match="line 2"):
+        run(file(f"{a},1,EUR,LOST"), statuses={"PAID": Status.SETTLED})
+
+
+def test_the_zone_has_no_default_and_decides_the_day(db, call, run, stored, key, day):
+    a = stored("a", 1)
+    with pytest.raises(TypeError):
+        Reconciliation(db.inner, Payment).run(day, [])
+    for wrong in ("Nowhere/None", None, 5, ""):
+        with pytest.raises(ValidationError, match="tz"):
+            run([], tz=wrong)
+    evening = f"{day - timedelta(days=1)}T23:30:00+00:00"  # in Riga that is the next day
+    lines = file(f"{a},1,EUR,{evening}", head="id,amount,currency,settled_at")
+    assert run(lines).ok
+    assert [line.id for line in run(lines, tz="UTC").missing_there] == [a]
+
+
+def test_a_model_may_have_a_time(db, run, key, day):
+    noon = datetime(day.year, day.month, day.day, 21, 30, tzinfo=UTC)
+    for name, at in (("a", noon), ("b", noon + timedelta(hours=3)), ("c", None)):
+        db.create(Timed(id=f"{key}{name}", amount=1, currency="EUR", settled_at=at))
+    found = run(file(f"{key}a,1,EUR,"), model=Timed, field="settled_at", tz="UTC")
+    assert found.matched == (f"{key}a",)
+    assert found.ok
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a,1.5,EUR,",
+        "a,,EUR,",
+        ",1,EUR,",
+        "a,1,eur,",
+        "a,1,XAU,",
+        "a,1_0,EUR,",
+        "a,\u0661,EUR,",
+        "a,1e3,EUR,",
+        "a,1,EUR",
+        "a,1,EUR,,",
+        'a,"1,EUR,',
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named_and_nothing_of_it_shown(run, wire, row):
+    with pytest.raises(ValidationError, match="line"):
+        run(file("ok,1,EUR,", row))
+    assert not wire.names
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"amounts": "cents"},
+        {"columns": {"ident": "x"}},
+        {"field": "nothing"},
+        {"date": datetime(2024, 1, 1)},
+        {"date": "2024-01-01"},
+    ],
+)
+def test_arguments_that_are_none_are_refused(run, named):
+    with pytest.raises(ValidationError):
+        run([], **named)
+    for lines in ("a,b", b"", 5, [b"id"]):
+        with pytest.raises(ValidationError):
+            run(lines)
+    with pytest.raises(ValidationError, match="float"):
+        run([{"id": "a", "amount": 1.0, "currency": "EUR"}])
+    with pytest.raises(ValidationError, match="float"):
+        run([{"id": "a", "amount": 1.0, "currency": "EUR"}], amounts="major")
+
+
+def test_a_model_without_money_is_refused(db):
+    class Bare(Model, table="bare"):
+        id: Attr[str] = partition_key()
+
+    with pytest.raises(ValidationError, match="amount"):
+        Reconciliation(db.inner, Bare)
+
+
+def test_cells_that_would_be_formulas_are_quoted(run, stored):
+    stored("a", 5)
+    out = io.StringIO()
+    run(file("=cmd(),1,EUR,", "+x,1,EUR,", "@y,1,EUR,", "-z,-1,EUR,")).write_csv(out)
+    cells = [cell for line in out.getvalue().splitlines() for cell in line.split(",")]
+    assert "'=cmd()" in cells
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    assert "'-0.01 EUR" in cells
