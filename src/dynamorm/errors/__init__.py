@@ -7,14 +7,16 @@ They split by what a payment may do next::
     │   ├── Throttled               .reasons, .resource
     │   ├── Unavailable (PoolTimeout, ConnectFailed, ServerError, Backpressure)
     │   │   └── CircuitOpen         .retry_after
-    │   └── TransactionConflict
+    │   ├── TransactionConflict
+    │   └── InProgress              another execution of an idempotency key runs: .retry_after
     ├── Rejected                    the same call will fail again, and nothing happened unless ``outcome`` says otherwise
     │   ├── ConfigError (UnknownSetting), ModelError
     │   ├── ValidationError (ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
     │   │                    MissingArgument, InvalidUse, InvalidAttribute, InvalidTenant)
     │   ├── NotFound (MissingItem), MultipleFound
     │   ├── TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
-    │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost)
+    │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld)
+    │   │   └── LeaseLost (ExecutionLost)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError, PluginRefused
     │   ├── TenantError (TenantMismatch)
@@ -23,6 +25,10 @@ They split by what a payment may do next::
     │   └── ClientError (TokenUsed)             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
     ├── Spooled                     not written now: the next batcher of the spool writes it
+    ├── IdempotencyError            the operation of an idempotency key was not run, or not applied
+    │   ├── InProgress              .retry_after
+    │   ├── KeyReused, AlreadyDone, StoredFailure, StepUnknown
+    │   └── ExecutionLost
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
     └── IntegrityError (ChecksumMismatch, MalformedResponse, TamperedCursor)    the answer, or a cursor, cannot be believed
@@ -54,6 +60,13 @@ from .doubtful import OutcomeUnknown as OutcomeUnknown
 from .doubtful import PluginError as PluginError
 from .doubtful import Spooled as Spooled
 from .doubtful import TamperedCursor as TamperedCursor
+from .idempotency import AlreadyDone as AlreadyDone
+from .idempotency import ExecutionLost as ExecutionLost
+from .idempotency import IdempotencyError as IdempotencyError
+from .idempotency import InProgress as InProgress
+from .idempotency import KeyReused as KeyReused
+from .idempotency import StepUnknown as StepUnknown
+from .idempotency import StoredFailure as StoredFailure
 from .rejected import AccessDenied as AccessDenied
 from .rejected import BatcherClosed as BatcherClosed
 from .rejected import ClientError as ClientError

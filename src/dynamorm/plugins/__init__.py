@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .dashboard import Dashboard as Dashboard
     from .hedging import Hedging as Hedging
     from .hot_keys import HotKeys as HotKeys
+    from .idempotency import AsyncIdempotent as AsyncIdempotent
+    from .idempotency import Idempotent as Idempotent
+    from .idempotency import record_model as record_model
     from .lint import DevelopmentLint as DevelopmentLint
     from .logging import LoggingPlugin as LoggingPlugin
     from .metrics import Metrics as Metrics
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncBatcher",
+    "AsyncIdempotent",
     "BatchConfig",
     "Batcher",
     "Bulkhead",
@@ -39,16 +43,19 @@ __all__ = [
     "DevelopmentLint",
     "Hedging",
     "HotKeys",
+    "Idempotent",
     "LoggingPlugin",
     "Metrics",
     "MetricsPlugin",
     "Tenancy",
     "ThrottlePacing",
     "TracingPlugin",
+    "record_model",
 ]
 
 _HOMES = {
     "AsyncBatcher": "batcher",
+    "AsyncIdempotent": "idempotency",
     "BatchConfig": "batcher",
     "Batcher": "batcher",
     "Bulkhead": "bulkhead",
@@ -62,12 +69,14 @@ _HOMES = {
     "DevelopmentLint": "lint",
     "Hedging": "hedging",
     "HotKeys": "hot_keys",
+    "Idempotent": "idempotency",
     "LoggingPlugin": "logging",
     "Metrics": "metrics",
     "MetricsPlugin": "metrics",
     "ThrottlePacing": "pacing",
     "Tenancy": "tenancy",
     "TracingPlugin": "tracing",
+    "record_model": "idempotency",
 }
 
 
