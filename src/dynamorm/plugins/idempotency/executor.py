@@ -200,7 +200,8 @@ class Execution:
         self._hold(stored.lease, asked)
         meant = self._known.time.now(asked, self._records.wall()) + stored.dur
         if self._known.time.is_known and abs(meant - stored.lease) > 1_500:
-            yield from self._correct()
+            with suppress(DynamORMError):  # the next beat does it
+                yield from self._correct()
         return not self.is_lost
 
     def _correct(self) -> Flow[None]:
@@ -352,15 +353,29 @@ class Execution:
             if told is None:
                 raise
         except DynamORMError as error:
-            if error.outcome is Outcome.NOT_APPLIED:
-                self.is_away = False
-                yield from self._release()
-            raise
+            if error.outcome is not Outcome.NOT_APPLIED:
+                raise
+            told = yield from self._refused(error)
         self.is_over = True
         if not told.applied and not self._has_ended(told, machine.COMMITTED):
             self.is_lost = True
             raise _lost("nothing was applied")
         self.is_away = False
+
+    def _refused(self, error: DynamORMError) -> Flow[Any]:
+        """The writes of the operation were refused: no copy of them may be applied after that was said.
+
+        Returns what shows that one was applied before. Raises: ``error``, whose outcome is UNKNOWN while one may still be.
+        """
+        self.is_over, self.is_away = True, False
+        told = None
+        try:
+            told = yield from self._send(machine.release(self._ours(), self._times()))
+        except DynamORMError:
+            error.outcome = Outcome.UNKNOWN
+        if told is not None and not told.applied and self._has_ended(told, machine.COMMITTED):
+            return told
+        raise error
 
     def fail(self, answer: bytes) -> Flow[None]:
         """Keep a failure for good. Raises: ExecutionLost."""
