@@ -124,7 +124,7 @@ def program(number, *, seen, steps=True, beats=False, stumbles=False, fails=Fals
         return f"replay {execution.response}"
     try:
         if steps:
-            yield from execution.step("charge", str, lambda key: Charge(key), once=False)
+            yield from execution.step("charge", str, Charge, once=False)
         if beats:
             yield from execution.beat()
         if stumbles:
@@ -282,9 +282,8 @@ class Search:
         sent = others if left == 1 else ordered((*others, (number, ask, left - 1)))
         waits = self._waits(state, message)
         applied, item = applying(state.item, ask.change)
-        if ask.is_commit and self.refuses and applied:  # else the record is among the reasons
-            if waits:
-                yield self._told(state._replace(sent=sent), number, REFUSED)
+        if ask.is_commit and self.refuses and applied and waits:  # else the record is among the reasons
+            yield self._told(state._replace(sent=sent), number, REFUSED)
         commits = (*state.commits, number) if ask.is_commit and applied else state.commits
         after = state._replace(item=item, sent=sent, commits=commits)
         if applied:

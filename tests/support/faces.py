@@ -60,7 +60,9 @@ class _Mirror:
         return call
 
     def _wrap(self, found: Any) -> Any:
-        if type(found).__module__.startswith("dynamorm.faces.aio") or hasattr(found, "__aenter__"):
+        if type(found).__module__.startswith(("dynamorm.faces.aio", "dynamorm.plugins.idempotency")) or hasattr(
+            found, "__aenter__"
+        ):
             return _Mirror(found, self._loop)
         return _drain(found, self._loop) if hasattr(found, "__anext__") else found
 

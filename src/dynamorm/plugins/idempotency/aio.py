@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context, Token
 from functools import wraps
 from inspect import isawaitable, iscoroutinefunction
@@ -72,7 +73,8 @@ class AsyncIdempotentOperation(Operation):
             self._task.cancel()
             self._task = None
         if self._token is not None:
-            CURRENT.reset(self._token)
+            with suppress(ValueError):  # the block is left in another context than it was entered in
+                CURRENT.reset(self._token)
             self._token = None
         await self._run(self._ended(error))
 

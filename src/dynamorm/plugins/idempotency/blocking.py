@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Token
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -59,7 +60,8 @@ class IdempotentOperation(Operation):
         """Commit, or keep what has failed, or give the key back: what leaving the block does."""
         self._over.set()
         if self._token is not None:
-            CURRENT.reset(self._token)
+            with suppress(ValueError):  # the block is left in another context than it was entered in
+                CURRENT.reset(self._token)
             self._token = None
         self._run(self._ended(error))
 

@@ -109,8 +109,13 @@ class Times(Struct, frozen=True):
 
     @property
     def expiry(self) -> int:
-        """When a record is forgotten that is written now: never before its lease has ended."""
+        """When a record is forgotten that is written while it runs: never before its lease has ended."""
         return (self.now + max(self.retention, self.lease)) // 1000 + 1
+
+    @property
+    def forgotten(self) -> int:
+        """When a record is forgotten that ends now."""
+        return (self.now + self.retention) // 1000 + 1
 
 
 # --------------------------------------------------------------------------------------------------------------- changes
@@ -167,12 +172,12 @@ def write_steps(mine: Stored, steps: Mapping[str, bytes], times: Times) -> tuple
 
 def release(mine: Stored, times: Times) -> Change:
     """Give it to nobody: what was done of it stays known."""
-    return Change("update", _mine(mine), {"own": NOBODY, "lease": 0, "exp": times.expiry})
+    return Change("update", _mine(mine), {"own": NOBODY, "lease": 0, "exp": times.forgotten})
 
 
 def end(mine: Stored, state: str, rsp: bytes, times: Times) -> Change:
     """End it, with its answer. A commit is written together with the writes of the operation, or not at all."""
-    return Change("update", _mine(mine), {"st": state, "rsp": rsp, "lease": 0, "exp": times.expiry})
+    return Change("update", _mine(mine), {"st": state, "rsp": rsp, "lease": 0, "exp": times.forgotten})
 
 
 def _mine(mine: Stored) -> tuple[tuple[str, str, Any], ...]:
