@@ -100,7 +100,7 @@ class Idempotent(Asked):
         ``key`` and ``payload`` may be functions of the call's arguments. A call that is a replay returns the answer of then; the
         function is not called.
         """
-        if not callable(function) or iscoroutinefunction(function):
+        if iscoroutinefunction(function):
             raise InvalidUse(
                 "db.idempotent(...) of a blocking DB decorates plain functions; coroutine functions are for an AsyncDB"
             )

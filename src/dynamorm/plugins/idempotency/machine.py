@@ -37,9 +37,9 @@ NOBODY: Final = b"-"
 STARTED: Final = b""
 """What is kept of a step that has no result yet."""
 
-MARGIN_MS: Final = 2_000
-"""Milliseconds after the end of a lease from which on it may be taken: a Date is rounded down to a second, and the end of a
-lease was reckoned from one."""
+MARGIN_MS: Final = 1_000
+"""Milliseconds after the end of a lease from which on it may be taken. Who holds it reckons with the same, by the latest that
+the service's time can be: so nobody takes it earlier than its holder knows."""
 
 
 class Stored(Struct, frozen=True):
@@ -70,7 +70,8 @@ class Stored(Struct, frozen=True):
         values = [item.get(name) for name in cls.__struct_fields__[:-1]]
         if not all(isinstance(value, kind) for value, kind in zip(values, kinds, strict=True)):
             return None
-        return cls(*values, item.get("rsp") or b"")  # type: ignore[arg-type] # looked at just now
+        held: dict[str, Any] = dict(zip(cls.__struct_fields__, values, strict=False))
+        return cls(**held, rsp=item.get("rsp") or b"")
 
     def item(self) -> dict[str, Any]:
         """The attributes, as they are stored."""
