@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .hot_keys import HotKeys as HotKeys
     from .idempotency import AsyncIdempotent as AsyncIdempotent
     from .idempotency import Idempotent as Idempotent
+    from .idempotency import UnprotectedWrites as UnprotectedWrites
     from .idempotency import record_model as record_model
     from .lint import DevelopmentLint as DevelopmentLint
     from .logging import LoggingPlugin as LoggingPlugin
@@ -50,6 +51,7 @@ __all__ = [
     "Tenancy",
     "ThrottlePacing",
     "TracingPlugin",
+    "UnprotectedWrites",
     "record_model",
 ]
 
@@ -76,6 +78,7 @@ _HOMES = {
     "ThrottlePacing": "pacing",
     "Tenancy": "tenancy",
     "TracingPlugin": "tracing",
+    "UnprotectedWrites": "idempotency",
     "record_model": "idempotency",
 }
 

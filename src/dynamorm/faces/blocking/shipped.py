@@ -138,7 +138,10 @@ class Shipped(Many):
         """
         from ..records import Records  # only who has such operations needs it
 
-        shipped = self._shipped()
+        shipped, root = self._shipped(), self._session.root
+        if root.config.preset == "local_development":
+            kind = shipped.UnprotectedWrites
+            self._plugins().plugin_of_kind(root, self, kind, lambda: kind(root))
         records = Records(self._session, shipped.record_model(self._session.config.idempotency_table))
         return shipped.Idempotent(
             records,

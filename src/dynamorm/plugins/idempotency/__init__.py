@@ -7,6 +7,7 @@ from .aio import AsyncIdempotent, AsyncIdempotentOperation
 from .blocking import Idempotent, IdempotentOperation
 from .operation import CURRENT
 from .record import record_model
+from .unprotected import UnprotectedWrites
 
 __all__ = [
     "CURRENT",
@@ -14,5 +15,6 @@ __all__ = [
     "AsyncIdempotentOperation",
     "Idempotent",
     "IdempotentOperation",
+    "UnprotectedWrites",
     "record_model",
 ]

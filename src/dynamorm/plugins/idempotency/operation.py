@@ -56,6 +56,14 @@ class Operation(OfOneProcess):
         """
         return self._execution.lost
 
+    @property
+    def has_writes(self) -> bool:
+        """Whether writes were recorded.
+
+        Example: ``op.has_writes``
+        """
+        return bool(self._blocks)
+
     def transaction(self) -> Any:
         """A block of writes, as of ``db.transaction()``: they are applied at the end of the operation, all of them at once.
 
@@ -91,6 +99,13 @@ class Operation(OfOneProcess):
         Example: ``op.fail({"error": "card_declined"})``
         """
         self._say(value, failed=True)
+
+    def is_of(self, database: Any) -> bool:
+        """Whether it is an operation of this database, and runs.
+
+        Example: ``op.is_of(database)``
+        """
+        return self._records.database is database and not self._execution.is_over
 
     def _say(self, value: Any, *, failed: bool) -> None:
         if self.replayed:
