@@ -42,6 +42,7 @@ WORDS: Final = {
             "AuditTrail",
             "Batcher",
             "DB",
+            "Idempotent",
             "Lease",
             "Many",
             "Query",

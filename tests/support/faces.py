@@ -62,7 +62,7 @@ class _Mirror:
     def _wrap(self, found: Any) -> Any:
         ours = type(found).__module__
         if (
-            ours.startswith("dynamorm.faces.aio")
+            ours.startswith(("dynamorm.faces.aio", "dynamorm.plugins.idempotency"))
             or ours == "dynamorm.plugins.audit.aio"
             or hasattr(found, "__aenter__")
         ):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PRESETS: Final = ("default", "local_development", "production", "high_throughput", "aws_lambda")
 
-_TEXTS: Final = ("region", "endpoint", "profile", "table_prefix", "streams_endpoint", "account_id")
+_TEXTS: Final = ("region", "endpoint", "profile", "table_prefix", "streams_endpoint", "account_id", "idempotency_table")
 _FLAGS: Final = (
     "require_https",
     "verify_tls",
@@ -35,6 +35,7 @@ _FLAGS: Final = (
     "cost_tracking",
     "embedded",
 )
+_NEVER_NONE: Final = ("table_prefix", "idempotency_table")
 _OPEN_FLAGS: Final = ("use_fips_endpoint", "use_dualstack_endpoint")
 _NAME_SIGNS: Final = dict.fromkeys(map(ord, "-_."))
 _CHOICES: Final[dict[str, tuple[str | None, ...]]] = {
@@ -83,10 +84,10 @@ def check_names(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
 def _check_types(config: Config) -> None:
     for name in _TEXTS:
         value = getattr(config, name)
-        if value is not None or name == "table_prefix":
+        if value is not None or name in _NEVER_NONE:
             _check_text(name, value)
     for name in _TEXTS:
-        if name != "table_prefix" and not getattr(config, name):
+        if name not in _NEVER_NONE and not getattr(config, name):
             force_set(config, name, None)  # env_or_default(..., "") means: not set
     for name in (*_FLAGS, *_OPEN_FLAGS):
         value = getattr(config, name)
@@ -201,6 +202,16 @@ def _check_ranges(config: Config) -> None:
     prefix = config.table_prefix
     if len(prefix) > 200 or not prefix.isascii() or not (prefix.translate(_NAME_SIGNS) or "a").isalnum():
         raise ConfigError("table_prefix may hold letters, digits, '-', '_' and '.' only, at most 200 of them")
+    table = config.idempotency_table
+    if (
+        not 3 <= len(prefix + table) <= 255
+        or not table.isascii()
+        or not (table.translate(_NAME_SIGNS) or "a").isalnum()
+    ):
+        raise ConfigError(
+            "idempotency_table is the name of a table: letters, digits, '-', '_' and '.' only, with the table_prefix 3 to 255 of"
+            " them"
+        )
 
 
 def _is_emulator(config: Config, url: EndpointURL) -> bool:

@@ -58,6 +58,7 @@ FORMS: Final = {
     "account_id_endpoint_mode": Form.TEXT,
     "profile": Form.TEXT,
     "table_prefix": Form.TEXT,
+    "idempotency_table": Form.TEXT,
     "operation_timeout": Form.SECONDS,
     "max_attempts": Form.WHOLE,
     "retry_mode": Form.TEXT,

@@ -57,6 +57,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
       SSO, assumed roles, container and instance roles (through botocore).
     * ``profile``: a name in ``~/.aws/config``.
     * ``table_prefix``: put before every table's name, e.g. ``"staging-"``.
+    * ``idempotency_table`` (``"dynamorm-idempotency"``): where `DB.idempotent` keeps its records, behind the ``table_prefix``;
+      ``dynamorm.payments.ensure_tables(db)`` makes it.
 
     How long and how often (times are float seconds or a timedelta):
 
@@ -135,6 +137,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
             credentials: Credentials | CredentialsProvider | None = None,
             profile: str | None = None,
             table_prefix: str = "",
+            idempotency_table: str = "dynamorm-idempotency",
             performance: HighThroughput = ...,
             circuit_breaker: CircuitBreakerConfig | None = None,
             operation_timeout: float | timedelta = 8.0,
@@ -175,6 +178,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
     credentials: Credentials | CredentialsProvider | None = None
     profile: str | None = None
     table_prefix: str = ""
+    idempotency_table: str = "dynamorm-idempotency"
     performance: HighThroughput = HighThroughput()
     circuit_breaker: CircuitBreakerConfig | None = None
     operation_timeout: float = 8.0

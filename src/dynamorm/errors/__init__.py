@@ -7,16 +7,17 @@ They split by what a payment may do next::
     │   ├── Throttled               .reasons, .resource
     │   ├── Unavailable (PoolTimeout, ConnectFailed, ServerError, Backpressure)
     │   │   └── CircuitOpen         .retry_after
-    │   └── TransactionConflict
+    │   ├── TransactionConflict
+    │   └── InProgress              another execution of an idempotency key runs: .retry_after
     ├── Rejected                    the same call will fail again, and nothing happened unless ``outcome`` says otherwise
     │   ├── ConfigError (UnknownSetting, LicenseError), ModelError
     │   ├── ValidationError (ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
     │   │                    MissingArgument, InvalidUse, InvalidAttribute, InvalidTenant, CurrencyMismatch)
     │   ├── NotFound (MissingItem), MultipleFound
     │   ├── TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
-    │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld, LeaseLost,
+    │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld,
     │   │                    InsufficientFunds, ForbiddenTransition)
-    │   ├── IdempotencyError (KeyReused)
+    │   │   └── LeaseLost (ExecutionLost)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError, PluginRefused
     │   ├── TenantError (TenantMismatch)
@@ -26,6 +27,10 @@ They split by what a payment may do next::
     │   └── ClientError (TokenUsed)             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
     ├── Spooled                     not written now: the next batcher of the spool writes it
+    ├── IdempotencyError            the operation of an idempotency key was not run, or not applied
+    │   ├── InProgress              .retry_after
+    │   ├── KeyReused, AlreadyDone, StoredFailure, StepUnknown
+    │   └── ExecutionLost
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
     ├── EncryptionError (TamperedCiphertext, KeyUnavailable, KeyDisabled, EncryptionNotConfigured, EphemeralGone)
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
@@ -66,8 +71,13 @@ from .encryption import EphemeralGone as EphemeralGone
 from .encryption import KeyDisabled as KeyDisabled
 from .encryption import KeyUnavailable as KeyUnavailable
 from .encryption import TamperedCiphertext as TamperedCiphertext
+from .idempotency import AlreadyDone as AlreadyDone
+from .idempotency import ExecutionLost as ExecutionLost
 from .idempotency import IdempotencyError as IdempotencyError
+from .idempotency import InProgress as InProgress
 from .idempotency import KeyReused as KeyReused
+from .idempotency import StepUnknown as StepUnknown
+from .idempotency import StoredFailure as StoredFailure
 from .payments import CurrencyMismatch as CurrencyMismatch
 from .payments import ForbiddenTransition as ForbiddenTransition
 from .payments import InsufficientFunds as InsufficientFunds

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import currencies as currencies
+    from .handlers import lambda_handler as lambda_handler
+    from .handlers import sqs_handler as sqs_handler
+    from .handlers import webhook_handler as webhook_handler
     from .ledger import Ledger as Ledger
     from .ledger_items import Posted as Posted
     from .ledger_items import Posting as Posting
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from .lifecycle import find_payment_by_idempotency_key as find_payment_by_idempotency_key
     from .lifecycle import refund as refund
     from .lifecycle import transition as transition
+    from .middleware import IdempotencyMiddleware as IdempotencyMiddleware
+    from .middleware import current_operation as current_operation
     from .mixins import PaymentIndexes as PaymentIndexes
     from .mixins import PaymentMixin as PaymentMixin
     from .mixins import RefundMixin as RefundMixin
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from .webhooks import verify_webhook as verify_webhook
 
 _HOMES = {
+    "IdempotencyMiddleware": "middleware",
     "Ledger": "ledger",
     "Money": "money",
     "Outbox": "outbox",
@@ -60,17 +66,22 @@ _HOMES = {
     "WebhookMixin": "mixins",
     "check_target": "targets",
     "currencies": "",
+    "current_operation": "middleware",
     "ensure_tables": "tables",
     "find_payment_by_idempotency_key": "lifecycle",
+    "lambda_handler": "handlers",
     "refund": "lifecycle",
     "sign_webhook": "webhooks",
+    "sqs_handler": "handlers",
     "transition": "lifecycle",
     "two_attributes": "money_fields",
     "verify_webhook": "webhooks",
+    "webhook_handler": "handlers",
 }
 
 __all__ = [
     "TRANSITIONS",
+    "IdempotencyMiddleware",
     "Ledger",
     "Money",
     "Outbox",
@@ -91,13 +102,17 @@ __all__ = [
     "WebhookMixin",
     "check_target",
     "currencies",
+    "current_operation",
     "ensure_tables",
     "find_payment_by_idempotency_key",
+    "lambda_handler",
     "refund",
     "sign_webhook",
+    "sqs_handler",
     "transition",
     "two_attributes",
     "verify_webhook",
+    "webhook_handler",
 ]
 
 

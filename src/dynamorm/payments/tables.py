@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dynamorm.plugins import record_model
+
 from .ledger_items import LedgerBalance, LedgerEntry
 from .outbox_items import OutboxEvent, OutboxQueue
 from .two_faces import Steps, on_both
@@ -14,11 +16,16 @@ MODELS: tuple[type[Any], ...] = (LedgerBalance, LedgerEntry, OutboxEvent, Outbox
 
 @on_both
 def ensure_tables(db: Any) -> Steps[None]:
-    """Make the tables of `Ledger` and `Outbox`, where they are not there.
+    """Make the tables of `Ledger`, `Outbox` and `DB.idempotent`, where they are not there. Of an `AsyncDB` it is awaited.
 
-    They are of one Region: not to be made global tables, whose replicas agree only later.
+    The name of the last is ``Config(idempotency_table=...)`` behind the ``table_prefix``; DynamoDB forgets its records by the
+    attribute ``exp``. All are of one Region: not to be made global tables, whose replicas agree only later, so that an operation would
+    run twice.
 
-    Example: ``ensure_tables(db)``
+    Raises: ModelError for a table of that name with other keys; TenantError on a view of a tenant.
+
+    Example: ``ensure_tables(db)``, or ``await ensure_tables(db)``
     """
+    yield db.tables.ensure(record_model(db.config.idempotency_table))
     for model in MODELS:
         yield db.tables.ensure(model)

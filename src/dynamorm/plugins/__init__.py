@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from .encryption import Secret as Secret
     from .hedging import Hedging as Hedging
     from .hot_keys import HotKeys as HotKeys
+    from .idempotency import AsyncIdempotent as AsyncIdempotent
+    from .idempotency import Idempotent as Idempotent
+    from .idempotency import UnprotectedWrites as UnprotectedWrites
+    from .idempotency import record_model as record_model
     from .lint import DevelopmentLint as DevelopmentLint
     from .logging import LoggingPlugin as LoggingPlugin
     from .metrics import Metrics as Metrics
@@ -42,6 +46,7 @@ __all__ = [
     "AllTenantsRecord",
     "AsyncAuditTrail",
     "AsyncBatcher",
+    "AsyncIdempotent",
     "Audit",
     "AuditLog",
     "AuditTrail",
@@ -62,6 +67,7 @@ __all__ = [
     "Ephemeral",
     "Hedging",
     "HotKeys",
+    "Idempotent",
     "KMSProvider",
     "KeyProvider",
     "LocalKeyProvider",
@@ -73,6 +79,8 @@ __all__ = [
     "ThrottlePacing",
     "TracingPlugin",
     "Trail",
+    "UnprotectedWrites",
+    "record_model",
 ]
 
 _HOMES = {
@@ -83,6 +91,7 @@ _HOMES = {
     "AuditTrail": "audit",
     "ChangeTrackingConfig": "audit",
     "Trail": "audit",
+    "AsyncIdempotent": "idempotency",
     "BatchConfig": "batcher",
     "Batcher": "batcher",
     "Bulkhead": "bulkhead",
@@ -102,6 +111,7 @@ _HOMES = {
     "KMSProvider": "encryption",
     "KeyProvider": "encryption",
     "LocalKeyProvider": "encryption",
+    "Idempotent": "idempotency",
     "LoggingPlugin": "logging",
     "Metrics": "metrics",
     "MetricsPlugin": "metrics",
@@ -110,6 +120,8 @@ _HOMES = {
     "AllTenantsRecord": "tenancy",
     "Tenancy": "tenancy",
     "TracingPlugin": "tracing",
+    "UnprotectedWrites": "idempotency",
+    "record_model": "idempotency",
 }
 
 

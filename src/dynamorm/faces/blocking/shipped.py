@@ -1,4 +1,4 @@
-"""`Shipped`, the part of the blocking face that the plugins of the library are behind: breaker, metrics, batcher, cache, costs.
+"""`Shipped`, the part of the blocking face that the plugins of the library are behind: breaker, metrics, batcher, cache, costs, idempotency.
 
 One line per method; each plugin is loaded when it is asked for. `DB` inherits them.
 """
@@ -16,6 +16,7 @@ from .bulk import Many
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
     from decimal import Decimal
     from types import ModuleType
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dynamorm.plugins.breaker import CircuitBreaker
     from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
     from dynamorm.plugins.encryption.rotation import KeyActions
+    from dynamorm.plugins.idempotency import Idempotent
     from dynamorm.plugins.metrics import Metrics
 
     from ...plugins import BatchConfig, Batcher, Cache, KeyProvider
@@ -148,6 +150,61 @@ class Shipped(Many):
         """
         for cache in self._caches():
             self._io.run(cache.let_go(None))
+
+    def idempotent(
+        self,
+        key: str | Callable[..., str],
+        /,
+        *,
+        payload: Any,
+        scope: str,
+        lease: float | timedelta = 30.0,
+        retention: float | timedelta = 86_400.0,
+        wait: float | timedelta = 0.0,
+        final: type[Exception] | tuple[type[Exception], ...] = (),
+        max_run: float | timedelta = 900.0,
+    ) -> Idempotent:
+        """An operation that is run once for its key: a block, or a decorator, whose writes and answer are applied together.
+
+        ``key`` is the client's, 1 to 255 characters, and ``scope`` what it is a key of (``"charge"``), 1 to 64; a view of a tenant
+        has keys of its own. ``payload`` is what must be the same where the key comes again. The key is held for ``lease`` seconds
+        and renewed while the block runs, up to ``max_run``; the answer is kept for ``retention``, counted from the end. Another
+        execution that runs is waited for up to ``wait`` seconds. ``final`` are exceptions after which it has failed for good; any
+        other one gives the key back.
+
+        As a decorator it gives the operation as the first argument, and ``key`` and ``payload`` may be functions of the others.
+
+        Raises: ValidationError; where it begins InProgress, KeyReused, StoredFailure and TableNotFound; at its end LeaseLost, and as
+        a transaction.
+
+        Example::
+
+            with db.idempotent("key-1", payload={"amount": 500}, scope="charge") as op:
+                if not op.replayed:
+                    with op.transaction() as tx:
+                        tx.create(Payment(id="p1", amount=500))
+                    op.respond({"id": "p1"})
+            print(op.response)
+        """
+        from ..records import Records  # only who has such operations needs it
+
+        shipped, root = self._shipped(), self._session.root
+        if root.config.preset == "local_development":
+            kind = shipped.UnprotectedWrites
+            self._plugins().plugin_of_kind(root, self, kind, lambda: kind(root))
+        records = Records(self._session, shipped.record_model(self._session.config.idempotency_table))
+        return shipped.Idempotent(
+            records,
+            self._io.run,
+            key,
+            payload=payload,
+            scope=scope,
+            lease=lease,
+            retention=retention,
+            wait=wait,
+            final=final,
+            max_run=max_run,
+        )
 
     def costs(self) -> CostReport:
         """The capacity units that have been taken, by verb, model, index and scope.

@@ -5,7 +5,7 @@ Every operation is built when its verb is called, by the builder of that verb. I
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -80,8 +80,16 @@ class OpenTransaction:
         return writes
 
     def drop(self) -> None:
-        """The block has failed: nothing is sent."""
+        """The block has ended, or failed: nothing is sent."""
         self._open = False
+
+    def take(self, other: OpenTransaction) -> None:
+        """Go on with the writes of another one, in their order."""
+        self._writes += other._writes
+
+    def add(self, write: Write) -> None:
+        """Go on with a write that no verb has made."""
+        self._writes.append(write)
 
     def items(self) -> list[tuple[ModelRequests, str, bytes]]:
         """What it holds so far: of each write the requests of its model, its verb, and its key as JSON."""
@@ -158,6 +166,15 @@ class OpenTransaction:
             if write.by_key or write.forms is not None:
                 _in_all_forms(write)
         self._writes.append(write)
+
+
+def joined(context: Context, transactions: Sequence[OpenTransaction], write: Write) -> OpenTransaction:
+    """The writes of several blocks that have ended, and one more behind them, as one transaction."""
+    whole = OpenTransaction(context, None)
+    for transaction in transactions:
+        whole.take(transaction)
+    whole.add(write)
+    return whole
 
 
 def _in_all_forms(write: Any) -> None:

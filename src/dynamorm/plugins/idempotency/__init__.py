@@ -1,0 +1,20 @@
+"""Idempotent operations: run once for a key, whatever is lost, killed or repeated; see `DB.idempotent`.
+
+`machine` is the state machine as data, `executor` its flows, `blocking` and `aio` what the two faces give out.
+"""
+
+from .aio import AsyncIdempotent, AsyncIdempotentOperation
+from .blocking import Idempotent, IdempotentOperation
+from .operation import CURRENT
+from .record import record_model
+from .unprotected import UnprotectedWrites
+
+__all__ = [
+    "CURRENT",
+    "AsyncIdempotent",
+    "AsyncIdempotentOperation",
+    "Idempotent",
+    "IdempotentOperation",
+    "UnprotectedWrites",
+    "record_model",
+]

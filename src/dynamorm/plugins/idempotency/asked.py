@@ -1,0 +1,65 @@
+"""What ``db.idempotent(...)`` was asked for, on either face: the options of one operation, or of a function's operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from dynamorm.errors import InvalidUse
+from dynamorm.plugin import OfOneProcess
+
+from .executor import Known
+from .options import Options, checked
+
+_KNOWN: Final[WeakKeyDictionary[Any, Known]] = WeakKeyDictionary()
+"""What the executions of a database have in common."""
+
+
+def known_of(database: Any) -> Known:
+    """What the executions of a database have in common."""
+    found = _KNOWN.get(database)
+    return _KNOWN.setdefault(database, Known()) if found is None else found
+
+
+class Asked(OfOneProcess):
+    """The arguments of ``db.idempotent(...)``. As a block they are those of one operation, as a decorator of a function's calls."""
+
+    unpicklable_for = "belongs to a database"
+    unpicklable_instead = "begin the operation where it runs, with db.idempotent(...)"
+
+    def __init__(
+        self, records: Any, run: Callable[[Any], Any], key: Any, *, payload: Any, scope: Any, **times: Any
+    ) -> None:
+        self._records = records
+        self._run = run
+        self._key = key
+        self._payload = payload
+        self._scope = scope
+        self._times = times
+        self._is_entered = False
+        if not (callable(key) or callable(payload)):
+            self._options: Options | None = self._checked(key, payload)
+        else:  # the rest is looked at now, and what the functions give with each call
+            self._options = None
+            self._checked("key", None)
+
+    def _checked(self, key: Any, payload: Any) -> Options:
+        return checked(self._records.tenant, key, payload=payload, scope=self._scope, **self._times)
+
+    def _of_block(self) -> Options:
+        """The options of a block. Raises: InvalidUse."""
+        if self._options is None:
+            raise InvalidUse(
+                "key and payload are functions, which are called with the arguments of a decorated function: give a block the key"
+                " itself, db.idempotent(order.id, payload=..., scope=...)"
+            )
+        if self._is_entered:
+            raise InvalidUse("an operation is used for one block: call db.idempotent(...) for each")
+        self._is_entered = True
+        return self._options
+
+    def _of_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Options:
+        """The options of one call of a decorated function."""
+        key, payload = (one(*args, **kwargs) if callable(one) else one for one in (self._key, self._payload))
+        return self._checked(key, payload)

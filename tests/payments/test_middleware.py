@@ -1,0 +1,237 @@
+"""The header Idempotency-Key: one effect and one answer for a key, whatever the application and the network do."""
+
+import asyncio
+import uuid
+
+import httpx
+import pytest
+
+from dynamorm import AsyncDB, Attr, Model, Presets, partition_key
+from dynamorm.errors import ConfigError, ExecutionLost
+from dynamorm.payments import IdempotencyMiddleware, current_operation, ensure_tables
+from dynamorm.payments.middleware import key_of
+
+pytestmark = pytest.mark.engine
+
+
+class Charge(Model, table="charges"):
+    id: Attr[str] = partition_key()
+    count: Attr[int]
+
+
+class Shop:
+    """An application: each request writes, and answers as ``status`` and ``headers`` say."""
+
+    def __init__(self):
+        self.ran = 0
+        self.status = 201
+        self.headers = [(b"content-type", b"text/plain"), (b"set-cookie", b"a=b"), (b"x-order", b"7")]
+        self.size = 3
+        self.during = None
+
+    async def __call__(self, scope, receive, send):
+        self.ran += 1
+        body = (await receive())["body"].decode() or "none"
+        op = scope["state"]["idempotency"]
+        assert op is current_operation()
+        async with op.transaction() as tx:
+            tx.update(Charge, body, Charge.count.add(1), upsert=True)
+        if self.during is not None:
+            await self.during(op)
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": b"x" * (self.size - 1), "more_body": True})
+        await send({"type": "http.response.body", "body": b"x"})
+
+
+@pytest.fixture(scope="module")
+def settings(engine):
+    return Presets.local_development(endpoint=engine.endpoint, table_prefix=f"{uuid.uuid4().hex}-")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tables(settings):
+    async def make():
+        async with AsyncDB(settings) as db:
+            await ensure_tables(db)
+            await db.tables.ensure(Charge)
+
+    asyncio.run(make())
+
+
+@pytest.fixture
+def served(settings):
+    """Runs ``program(shop, post, db)`` over the middleware; ``post(body, key, ...)`` sends a request."""
+
+    def run(program, **options):
+        async def all_of_it():
+            async with AsyncDB(settings) as db:
+                shop = Shop()
+                app = IdempotencyMiddleware(shop, db=db, **options)
+                transport = httpx.ASGITransport(app=app)
+                async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+
+                    async def post(body, *keys, path="/orders", method="POST", **headers):
+                        sent = [("Idempotency-Key", key) for key in keys] + list(headers.items())
+                        return await client.request(method, path, content=body, headers=sent)
+
+                    await program(shop, post, db)
+
+        asyncio.run(all_of_it())
+
+    return run
+
+
+@pytest.fixture
+def key():
+    return uuid.uuid4().hex
+
+
+async def count(db, key):
+    found = await db.get(Charge, key, consistent=True)
+    return 0 if found is None else found.count
+
+
+def test_a_repeated_request_has_one_effect_and_the_same_answer(served, key):
+    async def program(shop, post, db):
+        first, second = await post(key, key), await post(key, f'"{key}"')
+
+        assert (first.status_code, second.status_code) == (201, 201)
+        assert first.content == second.content == b"xxx"
+        assert second.headers["idempotency-replayed"] == "true"
+        assert second.headers["x-order"] == "7"
+        assert "set-cookie" in first.headers
+        assert "set-cookie" not in second.headers
+        assert "idempotency-replayed" not in first.headers
+        assert (shop.ran, await count(db, key)) == (1, 1)
+
+    served(program)
+
+
+def test_another_request_with_the_key_is_refused(served, key):
+    async def program(shop, post, db):
+        await post(key, key)
+        answer = await post("another", key)
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["type"].endswith("key-reused")
+        assert (await post(key, key, path="/orders?page=2")).status_code == 422
+
+    served(program)
+
+
+def test_callers_methods_and_paths_have_keys_of_their_own(served, key):
+    async def program(shop, post, db):
+        await post(key, key)
+        await post(key, key, path="/refunds")
+        await post(key, key, method="PATCH")
+        await post(key, key, Authorization="Bearer another")
+        assert (shop.ran, await count(db, key)) == (4, 4)
+
+    served(program)
+
+
+def test_while_it_is_served_another_one_is_told_when_to_come(served, key):
+    async def program(shop, post, db):
+        async def during(op):
+            shop.during = None
+            answers.append(await post(key, key))
+
+        answers = []
+        shop.during = during
+        assert (await post(key, key)).status_code == 201
+        assert answers[0].status_code == 409
+        assert int(answers[0].headers["retry-after"]) >= 1
+        assert shop.ran == 1
+
+    served(program)
+
+
+@pytest.mark.parametrize("given", ["", '""', "a" * 256, '"a", "b"', "a,b", 'a"b', '"a', "a b", "ä"])
+def test_what_is_no_key_is_refused(given):
+    assert key_of([given.encode("latin-1")]) is None
+    assert key_of([]) is None
+    assert key_of([b"a", b"a"]) is None
+
+
+def test_a_key_is_one_with_and_without_quotes():
+    assert key_of([b'"a-1"']) == key_of([b"a-1"]) == key_of([b' "a-1" ']) == "a-1"
+    assert key_of([rb'"a\"b"']) == 'a"b'
+    assert key_of([b"a" * 255]) == "a" * 255
+
+
+def test_a_missing_or_doubled_key_is_a_400_where_one_is_required(served, key):
+    async def program(shop, post, db):
+        for keys in ((), ("a", "b"), ('""',)):
+            answer = await post(key, *keys)
+            assert answer.status_code == 400
+            assert answer.headers["content-type"] == "application/problem+json"
+        assert shop.ran == 0
+
+    served(program, required=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "runs"), [(200, 1), (303, 1), (422, 1), (404, 1), (401, 2), (409, 2), (429, 2), (500, 2), (503, 2)]
+)
+def test_which_answers_are_kept(served, key, status, runs):
+    async def program(shop, post, db):
+        shop.status = status
+        assert [(await post(key, key)).status_code for _ in range(2)] == [status] * 2
+        assert shop.ran == runs
+        assert await count(db, key) == (1 if runs == 1 else 0)  # what is not kept is not written either
+
+    served(program)
+
+
+def test_a_handler_that_fails_leaves_nothing_and_is_run_again(served, key):
+    async def program(shop, post, db):
+        async def during(op):
+            raise ZeroDivisionError
+
+        shop.during = during
+        with pytest.raises(ZeroDivisionError):
+            await post(key, key)
+        assert await count(db, key) == 0
+        shop.during = None
+        assert (await post(key, key)).status_code == 201
+        assert await count(db, key) == 1
+
+    served(program)
+
+
+def test_an_answer_whose_writes_were_not_applied_is_not_sent(served, key):
+    async def program(shop, post, db):
+        async def refused(op):
+            async with op.transaction() as tx:
+                tx.create(Charge(id="taken", count=1))
+
+        async def lost(op):
+            op._execution.is_lost = True
+
+        await db.put(Charge(id="taken", count=1))
+        shop.during = refused
+        assert (await post(key, key)).status_code == 503
+        shop.during = lost
+        assert (await post(key, key)).status_code == 409
+        assert await count(db, key) == 0
+        shop.during = None
+        assert (await post(key, key)).status_code == 201
+        assert await count(db, key) == 1
+
+    served(program)
+    assert ExecutionLost
+
+
+def test_an_answer_that_is_too_large_is_refused_or_passed(served, key):
+    async def refused(shop, post, db):
+        shop.size = 400_000
+        assert (await post(key, key)).status_code == 500
+        assert await count(db, key) == 0
+
+    served(refused)
+
+
+@pytest.mark.parametrize("db", [None, 5, "db"])
+def test_what_is_no_asyncio_database_is_refused(db):
+    with pytest.raises(ConfigError, match="AsyncDB"):
+        IdempotencyMiddleware(Shop(), db=db)

@@ -1,0 +1,519 @@
+"""Idempotent operations on both faces: run once for a key, whatever is lost, repeated, taken over or killed."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from time import sleep
+
+import pytest
+
+from dynamorm import Attr, Model, TransactionCancelled, ValidationError, partition_key
+from dynamorm.errors import (
+    AlreadyDone,
+    ExecutionLost,
+    IdempotencyError,
+    InProgress,
+    InvalidUse,
+    KeyReused,
+    LeaseLost,
+    Outcome,
+    StepUnknown,
+    StoredFailure,
+    TableNotFound,
+)
+from dynamorm.plugins import record_model
+from dynamorm.plugins.idempotency import machine
+from dynamorm.plugins.idempotency.options import record_key
+from dynamorm.plugins.idempotency.values import decoded
+
+pytestmark = pytest.mark.engine
+
+
+class Effect(Model, table="effects"):
+    id: Attr[str] = partition_key()
+    count: Attr[int]
+
+
+MODELS = [Effect, record_model("dynamorm-idempotency")]
+
+
+class CardDeclined(Exception):
+    pass
+
+
+@pytest.fixture
+def db(open_db, engine, made):
+    return open_db(engine.endpoint, table_prefix=made)
+
+
+def begun(db, key, **options):
+    return db.idempotent(key, **{"payload": {"amount": 5}, "scope": "charge", **options})
+
+
+def charge(db, key, **options):
+    """One whole operation; its answer."""
+    with begun(db, key, **options) as op:
+        if not op.replayed:
+            with op.transaction() as tx:
+                tx.update(Effect, key, Effect.count.add(1), upsert=True)
+            op.respond({"id": key})
+    return op.response
+
+
+def effects(db, key):
+    found = db.get(Effect, key, consistent=True)
+    return 0 if found is None else found.count
+
+
+def stored(db, key, tenant="", scope="charge"):
+    """The record, as an execution sees it."""
+    flow = _records(db).send(record_key(tenant, scope, key), machine.READ)
+    item = db.run(flow).item
+    return None if item is None else machine.Stored.of(item)
+
+
+def change(db, key, expect, sets):
+    return db.run(_records(db).send(record_key("", "charge", key), machine.Change("update", expect, sets)))
+
+
+def _records(db):
+    return db.inner.idempotent("key", payload=None, scope="s")._records
+
+
+def end_the_lease(db, key):
+    """As if its holder had died longer ago than its lease."""
+    seen = stored(db, key)
+    assert change(db, key, (("own", "=", seen.own),), {"lease": 1}).applied
+    return seen
+
+
+# ----------------------------------------------------------------------------------------------------------- one after the other
+
+
+def test_a_second_caller_gets_the_answer_of_the_first(db, key):
+    first = charge(db, key)
+    with begun(db, key) as op:
+        assert (op.replayed, op.response, op.lost) == (True, first, False)
+
+    assert charge(db, key) == first == {"id": key}
+    assert effects(db, key) == 1
+
+
+def test_nothing_is_visible_before_the_end_and_all_blocks_are_one_transaction(db, key):
+    with begun(db, key) as op:
+        for name in (f"{key}-1", f"{key}-2"):
+            with op.transaction() as tx:
+                tx.create(Effect(id=name, count=1))
+        assert effects(db, f"{key}-1") == 0
+
+    assert effects(db, f"{key}-1") == effects(db, f"{key}-2") == 1
+    assert op.response is None
+
+
+def test_a_block_of_writes_that_fails_is_left_out(db, key):
+    with begun(db, key) as op:
+        with pytest.raises(ZeroDivisionError), op.transaction() as tx:
+            tx.create(Effect(id=f"{key}-1", count=1))
+            1 / 0
+        with op.transaction() as tx:
+            tx.create(Effect(id=key, count=1))
+
+    assert (effects(db, f"{key}-1"), effects(db, key)) == (0, 1)
+
+
+def test_another_payload_is_refused(db, key):
+    charge(db, key)
+    with pytest.raises(KeyReused), begun(db, key, payload={"amount": 6}):
+        pass
+    assert stored(db, key).st == machine.COMMITTED
+
+
+def test_another_scope_and_another_tenant_have_keys_of_their_own(db, key):
+    charge(db, key)
+    with begun(db, key, scope="refund", payload=1) as op:
+        assert not op.replayed
+    with begun(db.scoped(tenant=f"t-{key}"), key, payload=1) as op:
+        assert not op.replayed
+    assert stored(db, key, tenant=f"t-{key}").st == machine.COMMITTED
+
+
+def test_a_failure_gives_the_key_back_and_forgets_nothing(db, key):
+    with pytest.raises(ZeroDivisionError), begun(db, key) as op:
+        op.step("charge", lambda _: "done")
+        1 / 0
+    kept = stored(db, key)
+    assert (kept.st, kept.own, kept.lease, kept.fence) == (machine.PENDING, machine.NOBODY, 0, 1)
+    assert decoded(kept.rp["charge"]) == "done"
+
+    with pytest.raises(KeyReused), begun(db, key, payload="another"):
+        pass
+    with begun(db, key) as op:
+        assert op.step("charge", lambda _: pytest.fail("it was done before")) == "done"
+    again = stored(db, key)
+    assert (again.fence, again.nonce, again.n) == (2, kept.nonce, 2)
+
+
+def test_a_refused_commit_gives_the_key_back(db, key):
+    db.create(Effect(id=key, count=7))
+    with pytest.raises(TransactionCancelled) as caught, begun(db, key) as op, op.transaction() as tx:
+        tx.create(Effect(id=key, count=1))
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert stored(db, key).own == machine.NOBODY
+
+    assert charge(db, key) == {"id": key}
+    assert effects(db, key) == 8
+
+
+def test_a_failure_that_is_said_is_kept(db, key):
+    with begun(db, key) as op:
+        with op.transaction() as tx:
+            tx.create(Effect(id=key, count=1))
+        op.fail({"error": "card_declined"})
+
+    with pytest.raises(StoredFailure) as caught, begun(db, key):
+        pytest.fail("it was run again")
+    assert caught.value.response == {"error": "card_declined"}
+    assert effects(db, key) == 0
+
+
+def test_an_exception_that_is_final_is_kept(db, key):
+    with pytest.raises(CardDeclined), begun(db, key, final=(CardDeclined,)):
+        raise CardDeclined("no funds")
+    with pytest.raises(StoredFailure) as caught, begun(db, key):
+        pass
+    assert caught.value.response == {"type": "CardDeclined", "message": "no funds"}
+
+
+def test_an_operation_that_was_done_can_do_nothing_again(db, key):
+    charge(db, key)
+    with begun(db, key) as op:
+        with pytest.raises(AlreadyDone):
+            op.transaction()
+        with pytest.raises(AlreadyDone):
+            op.step("charge", lambda _: pytest.fail("it was run again"))
+        op.respond("another answer")
+        op.fail("another answer")
+        assert op.response == {"id": key}
+    assert charge(db, key) == {"id": key}
+
+
+def test_a_block_is_entered_once(db, key):
+    block = begun(db, key)
+    with block:
+        pass
+    with pytest.raises(InvalidUse, match="one block"), block:
+        pass
+
+
+# --------------------------------------------------------------------------------------------------------------- side by side
+
+
+def test_while_it_runs_others_are_turned_away(db, key):
+    with begun(db, key) as op:
+        with pytest.raises(InProgress) as caught, begun(db, key):
+            pass
+        assert 25 < caught.value.retry_after <= 32
+        assert caught.value.retryable
+        with pytest.raises(KeyReused), begun(db, key, payload="another"):
+            pass
+        assert not op.lost
+    assert charge(db, key) is None
+
+
+def test_who_waits_gets_the_answer(db, key):
+    with ThreadPoolExecutor(1) as pool:
+        with begun(db, key) as op:
+            waiting = pool.submit(charge, db, key, wait=20)
+            sleep(0.5)
+            assert not waiting.done()
+            op.respond("first")
+        assert waiting.result(20) == "first"
+
+
+def test_many_at_once_have_one_effect_and_one_answer(db, key):
+    answers = db.concurrently(lambda _: charge(db, key, wait=30), 12)
+
+    assert answers == [{"id": key}] * 12
+    assert effects(db, key) == 1
+
+
+def test_a_lease_is_renewed_while_the_block_runs(db, key):
+    with begun(db, key, lease=1.0) as op:
+        first = stored(db, key)
+        sleep(2.2)
+        assert stored(db, key).lease > first.lease
+        assert not op.lost
+    assert stored(db, key).st == machine.COMMITTED
+
+
+def test_after_max_run_the_key_is_not_held_any_longer(db, key):
+    with pytest.raises(LeaseLost) as caught, begun(db, key, lease=1.0, max_run=0.2) as op:
+        with op.transaction() as tx:
+            tx.create(Effect(id=key, count=1))
+        sleep(2.6)
+        assert op.lost
+        with pytest.raises(LeaseLost):
+            op.step("charge", lambda _: pytest.fail("it was run"))
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert effects(db, key) == 0
+
+
+# ------------------------------------------------------------------------------------------------------------------- zombies
+
+
+def test_a_zombie_applies_nothing_and_takes_nothing_away(db, key):
+    """I02: it stalls past its lease, another one commits, then it goes on."""
+    with pytest.raises(ExecutionLost) as caught, begun(db, key) as op:
+        with op.transaction() as tx:
+            tx.update(Effect, key, Effect.count.add(1), upsert=True)
+        end_the_lease(db, key)
+        assert charge(db, key) == {"id": key}
+    assert isinstance(caught.value, LeaseLost)
+    assert isinstance(caught.value, IdempotencyError)
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert effects(db, key) == 1
+    assert (stored(db, key).st, stored(db, key).fence) == (machine.COMMITTED, 2)
+
+
+@pytest.mark.parametrize("ends", [CardDeclined, ZeroDivisionError])
+def test_a_zombie_that_fails_leaves_the_record_of_its_successor(db, key, ends):
+    with pytest.raises(ends), begun(db, key, final=CardDeclined):
+        end_the_lease(db, key)
+        charge(db, key)
+        raise ends
+    assert charge(db, key) == {"id": key}
+
+
+def test_a_zombie_takes_no_step(db, key):
+    with pytest.raises(LeaseLost) as caught, begun(db, key) as op:
+        end_the_lease(db, key)
+        charge(db, key)
+        op.step("charge", lambda _: pytest.fail("it was run"))
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+
+
+def test_late_copies_change_nothing(db, key):
+    """I06: a copy of the acquisition, of a beat, of a step and of the commit come after a failure has given the key back."""
+    with pytest.raises(ZeroDivisionError), begun(db, key) as op:
+        op.step("charge", lambda _: "done")
+        mine = stored(db, key)
+        1 / 0
+    times = machine.Times(int(datetime.now(UTC).timestamp() * 1000), 30_000, 86_400_000)
+    late = [
+        machine.acquire(mine),
+        machine.beat(mine, times),
+        machine.correct(mine, times),
+        machine.write_steps(mine, {}, times)[0],
+        machine.release(mine, times),
+        machine.end(mine, machine.COMMITTED, b"null", times),
+        machine.end(mine, machine.FAILED, b"null", times),
+    ]
+    before = stored(db, key)
+    for one in late:
+        assert not db.run(_records(db).send(record_key("", "charge", key), one)).applied
+    assert stored(db, key) == before
+    assert charge(db, key) == {"id": key}
+
+
+def test_a_late_beat_shortens_nothing(db, key):
+    with begun(db, key) as op:
+        mine = stored(db, key)
+        late = machine.beat(mine, machine.Times(mine.lease - 40_000, 30_000, 86_400_000))
+        assert not db.run(_records(db).send(record_key("", "charge", key), late)).applied
+        assert not op.lost
+    assert stored(db, key).st == machine.COMMITTED
+
+
+# --------------------------------------------------------------------------------------------------------------------- steps
+
+
+def test_a_step_is_given_the_same_key_until_the_operation_has_ended(db, key):
+    keys = []
+
+    def step(given):
+        keys.append(given)
+        raise ConnectionError
+
+    for _ in range(2):
+        with pytest.raises(ConnectionError), begun(db, key) as op:
+            op.step("charge", step)
+    with begun(db, f"{key}-2") as op:
+        op.step("charge", keys.append)
+
+    assert keys[0] == keys[1] != keys[2]
+    assert len(keys[0]) == 32
+    assert int(keys[0], 16)
+
+
+def test_a_step_that_may_run_once_is_not_run_again_without_a_result(db, key):
+    with pytest.raises(ConnectionError), begun(db, key) as op:
+        op.step("withdraw", _unreachable, once=True)
+    with pytest.raises(StepUnknown) as caught, begun(db, key) as op:
+        op.step("withdraw", lambda _: pytest.fail("it was run again"), once=True)
+    assert caught.value.step == "withdraw"
+    assert not caught.value.retryable
+
+
+def _unreachable(_):
+    raise ConnectionError
+
+
+def test_names_of_steps_are_taken_once(db, key):
+    with begun(db, key) as op:
+        op.step("charge", lambda _: 1)
+        with pytest.raises(ValidationError, match="taken before"):
+            op.step("charge", lambda _: pytest.fail("it was run"))
+        for name in ("", "a" * 65, "a\n", 5):
+            with pytest.raises(ValidationError):
+                op.step(name, lambda _: pytest.fail("it was run"))
+        with pytest.raises(ValidationError, match="takes a function"):
+            op.step("other", "no function")
+
+
+def test_an_interrupted_step_keeps_the_key(db, key):
+    """It may still be running: the next one comes when the lease has ended."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    if db.kind != "blocking":
+        pytest.skip("what a task raises as KeyboardInterrupt ends the loop")
+    with pytest.raises(KeyboardInterrupt), begun(db, key) as op:
+        op.step("charge", interrupted)
+    with pytest.raises(InProgress), begun(db, key):
+        pass
+    end_the_lease(db, key)
+    assert charge(db, key) == {"id": key}
+
+
+def test_an_interrupted_block_gives_the_key_back(db, key):
+    with pytest.raises(KeyboardInterrupt), begun(db, key):
+        raise KeyboardInterrupt
+    assert charge(db, key) == {"id": key}
+
+
+# --------------------------------------------------------------------------------------------------------------- time and expiry
+
+
+def test_an_answer_is_forgotten_after_its_retention_and_not_before(db, key):
+    """I03: a fresh run behind expiry, with another payload too; the fence goes on."""
+    charge(db, key, retention=1)
+    first = stored(db, key)
+    assert charge(db, key, retention=1) == {"id": key}
+    sleep(3.2)
+    assert charge(db, key, payload="another") == {"id": key}
+    again = stored(db, key)
+    assert effects(db, key) == 2
+    assert again.fence == first.fence + 1
+    assert again.nonce != first.nonce
+
+
+@pytest.mark.parametrize("hours", [-25, -1, 1])
+def test_a_wrong_clock_forgets_nothing_and_takes_nothing(db, key, hours, monkeypatch):
+    charge(db, key)
+    records = type(_records(db))
+    wall = records.wall
+    monkeypatch.setattr(records, "wall", lambda self: wall(self) + hours * 3600)
+    _forget_the_time(db)
+
+    assert charge(db, key) == {"id": key}
+    other = f"{key}-2"
+    with begun(db, other) as op:
+        monkeypatch.setattr(records, "wall", wall)
+        assert abs(stored(db, other).lease / 1000 - datetime.now(UTC).timestamp() - 30) < 5
+        with pytest.raises(InProgress), begun(db, other):
+            pass
+        assert not op.lost
+    assert effects(db, key) == 1
+
+
+def _forget_the_time(db):
+    from dynamorm.plugins.idempotency.asked import known_of
+
+    known_of(_records(db).database).time.__init__()
+
+
+# ------------------------------------------------------------------------------------------------------------------ decorator
+
+
+def test_a_decorated_function_is_run_once_for_each_key(db, key):
+    ran = []
+    work = _plain if db.kind == "blocking" else _coroutine
+    decorated = db.inner.idempotent(lambda name, **_: name, payload=lambda name, amount: amount, scope="decorated")(
+        work(ran)
+    )
+
+    def call(*args, **kwargs):
+        found = decorated(*args, **kwargs)
+        return found if db.kind == "blocking" else db._loop.run(found)
+
+    assert [call(key, amount=5), call(key, amount=5)] == [{"amount": Decimal(5)}] * 2
+    assert ran == [key]
+    with pytest.raises(KeyReused):
+        call(key, amount=6)
+    with pytest.raises(InvalidUse, match="plain functions|coroutine functions"):
+        db.inner.idempotent("k", payload=None, scope="s")(_coroutine(ran) if db.kind == "blocking" else _plain(ran))
+
+
+def _plain(ran):
+    def function(op, name, *, amount):
+        ran.append(name)
+        with op.transaction() as tx:
+            tx.create(Effect(id=name, count=amount))
+        return {"amount": Decimal(amount)}
+
+    return function
+
+
+def _coroutine(ran):
+    async def function(op, name, *, amount):
+        return _plain(ran)(op, name, amount=amount)
+
+    return function
+
+
+# ------------------------------------------------------------------------------------------------------------------ bad input
+
+
+def test_a_missing_payload_is_an_error(db):
+    with pytest.raises(TypeError):
+        db.inner.idempotent("key", scope="charge")
+
+
+@pytest.mark.parametrize("value", [object(), {"a": {1}}, [float("inf")], "a" * 310_000, datetime(2026, 1, 1)])
+def test_an_answer_that_cannot_be_kept_is_refused_before_the_commit(db, key, value):
+    with pytest.raises(ValidationError) as caught, begun(db, key) as op:
+        with op.transaction() as tx:
+            tx.create(Effect(id=key, count=1))
+        op.respond(value)
+    assert "aaa" not in str(caught.value)
+    assert effects(db, key) == 0
+    assert stored(db, key).own == machine.NOBODY
+
+
+def test_the_hundredth_place_is_that_of_the_record(db, key):
+    with pytest.raises(ValidationError, match="at most 100"), begun(db, key) as op, op.transaction() as tx:
+        for number in range(100):
+            tx.create(Effect(id=f"{key}-{number}", count=1))
+    assert effects(db, f"{key}-0") == 0
+    assert stored(db, key).own == machine.NOBODY
+
+
+def test_a_missing_table_is_told_with_what_makes_it(open_db, engine, key):
+    db = open_db(engine.endpoint, table_prefix=f"{uuid.uuid4().hex}-")
+    with pytest.raises(TableNotFound, match=r"ensure_tables\(db\)"), begun(db, key):
+        pass
+
+
+def test_the_tables_are_made(open_db, engine, key):
+    from dynamorm.payments import ensure_tables
+
+    db = open_db(engine.endpoint, table_prefix=f"{uuid.uuid4().hex}-", idempotency_table="once")
+    for _ in range(2):
+        made = ensure_tables(db.inner)
+        made = made if db.kind == "blocking" else db._loop.run(made)
+    assert made.name.endswith("-once")
+    db.tables.ensure(Effect)
+    assert charge(db, key) == {"id": key}
+    assert db.tables.describe(record_model("once")).ttl == "exp"
