@@ -1,5 +1,7 @@
 """Idempotent operations on both faces: run once for a key, whatever is lost, repeated, taken over or killed."""
 
+# ruff: noqa: PT012 - the end of a block of several statements is what raises
+
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -8,7 +10,7 @@ from time import sleep
 
 import pytest
 
-from dynamorm import Attr, Model, TransactionCancelled, ValidationError, partition_key
+from dynamorm import Attr, Model, Tenant, TransactionCancelled, ValidationError, attr, composite, partition_key
 from dynamorm.errors import (
     AlreadyDone,
     ExecutionLost,
@@ -18,6 +20,7 @@ from dynamorm.errors import (
     KeyReused,
     LeaseLost,
     Outcome,
+    OutcomeUnknown,
     StepUnknown,
     StoredFailure,
     TableNotFound,
@@ -32,6 +35,13 @@ pytestmark = pytest.mark.engine
 
 class Effect(Model, table="effects"):
     id: Attr[str] = partition_key()
+    count: Attr[int]
+
+
+class Owned(Model, table="owned"):
+    pk: Attr[str] = partition_key(composite("tenant", "id"))
+    tenant: Attr[str] = attr(Tenant())
+    id: Attr[str]
     count: Attr[int]
 
 
@@ -325,6 +335,100 @@ def test_a_late_beat_shortens_nothing(db, key):
     assert stored(db, key).st == machine.COMMITTED
 
 
+# ------------------------------------------------------------------------------------------------------- commits without an answer
+
+
+class Losing:
+    """Loses the answers to transactions: of those that are sent, or of those that never arrive."""
+
+    name = "losing"
+
+    def __init__(self):
+        self.mode = ""
+
+    def around(self, call):
+        def lost(op):
+            if not self.mode or op.name != "TransactWriteItems":
+                return (yield from call(op))
+            if self.mode == "applied":
+                yield from call(op)
+            raise OutcomeUnknown("its answer was lost")
+
+        return lost
+
+
+@pytest.fixture
+def losing():
+    return Losing()
+
+
+@pytest.fixture
+def lossy(open_db, engine, made, losing):
+    return open_db(engine.endpoint, table_prefix=made, extensions=(losing,))
+
+
+def test_a_commit_whose_answer_was_lost_is_found_in_the_record(lossy, losing, key):
+    losing.mode = "applied"
+    assert charge(lossy, key) == {"id": key}
+    losing.mode = ""
+    assert (charge(lossy, key), effects(lossy, key)) == ({"id": key}, 1)
+
+
+def test_a_commit_of_which_nobody_knows_keeps_the_key_for_the_next_caller(lossy, losing, key):
+    losing.mode = "gone"
+    with pytest.raises(OutcomeUnknown):
+        charge(lossy, key)
+    losing.mode = ""
+    assert stored(lossy, key).st == machine.PENDING
+    with pytest.raises(InProgress), begun(lossy, key):
+        pass
+    end_the_lease(lossy, key)
+    assert (charge(lossy, key), effects(lossy, key)) == ({"id": key}, 1)
+
+
+# ------------------------------------------------------------------------------------------------------------------ views, warnings
+
+
+def test_tenants_have_keys_and_writes_of_their_own(open_db, engine, made, key):
+    db = open_db(engine.endpoint, table_prefix=made)
+    db.inner.enable_multi_tenancy()
+    db.tables.ensure(Owned)
+    for tenant in ("a", "b"):
+        view = db.with_tenant(f"{tenant}-{key}")
+        for _ in range(2):
+            with view.idempotent(key, payload=tenant, scope="charge") as op:
+                if not op.replayed:
+                    with op.transaction() as tx:
+                        tx.create(Owned(id="1", count=1))
+                    op.respond(tenant)
+            assert op.response == tenant
+        assert view.require(Owned, id="1").tenant == f"{tenant}-{key}"
+        assert stored(db, key, tenant=f"{tenant}-{key}").st == machine.COMMITTED
+
+
+def test_writes_beside_the_operation_are_told_of_in_development(db, key, caplog):
+    with caplog.at_level("WARNING", "dynamorm"):
+        with begun(db, key) as op:
+            with op.transaction() as tx:
+                tx.create(Effect(id=f"{key}-1", count=1))
+            db.get(Effect, key)
+        db.put(Effect(id=f"{key}-2", count=1))
+        assert not caplog.records
+        with begun(db, f"{key}-3") as op:
+            if db.kind == "blocking":
+                db.put(Effect(id=key, count=1))
+            else:
+                db._loop.run(_inside(op, db.inner.put(Effect(id=key, count=1))))
+    assert ["put of Effect inside the block" in record.getMessage() for record in caplog.records] == [True]
+
+
+async def _inside(op, awaitable):
+    from dynamorm.plugins.idempotency import CURRENT
+
+    CURRENT.set(getattr(op, "_subject", op))  # the test's loop runs each call in a task of its own
+    return await awaitable
+
+
 # --------------------------------------------------------------------------------------------------------------------- steps
 
 
@@ -452,7 +556,7 @@ def test_a_decorated_function_is_run_once_for_each_key(db, key):
     assert ran == [key]
     with pytest.raises(KeyReused):
         call(key, amount=6)
-    with pytest.raises(InvalidUse, match="plain functions|coroutine functions"):
+    with pytest.raises(InvalidUse, match=r"plain functions|coroutine functions"):
         db.inner.idempotent("k", payload=None, scope="s")(_coroutine(ran) if db.kind == "blocking" else _plain(ran))
 
 

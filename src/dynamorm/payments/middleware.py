@@ -250,11 +250,11 @@ def key_of(given: list[bytes]) -> str | None:
     if len(given) != 1:
         return None
     text = given[0].decode("latin-1").strip(" \t")
-    quoted = _QUOTED.fullmatch(text)
+    quoted, key = _QUOTED.fullmatch(text), ""
     if quoted is not None:
         key = re.sub(r"\\(.)", r"\1", quoted[1])
-    else:
-        key = text if _BARE.fullmatch(text) else ""
+    elif _BARE.fullmatch(text):
+        key = text
     return key if 0 < len(key) <= MAX_KEY else None
 
 

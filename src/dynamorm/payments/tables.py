@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dynamorm.errors import ConfigError
 from dynamorm.plugins import record_model
 
 from .ledger_items import LedgerBalance, LedgerEntry
@@ -22,10 +23,20 @@ def ensure_tables(db: Any) -> Steps[None]:
     attribute ``exp``. All are of one Region: not to be made global tables, whose replicas agree only later, so that an operation would
     run twice.
 
-    Raises: ModelError for a table of that name with other keys; TenantError on a view of a tenant.
+    Raises: ModelError for a table of that name with other keys; ConfigError for a global table whose copies follow later; TenantError
+    on a view of a tenant.
 
     Example: ``ensure_tables(db)``, or ``await ensure_tables(db)``
     """
-    yield db.tables.ensure(record_model(db.config.idempotency_table))
+    _check_region((yield db.tables.ensure(record_model(db.config.idempotency_table))))
     for model in MODELS:
-        yield db.tables.ensure(model)
+        _check_region((yield db.tables.ensure(model)))
+
+
+def _check_region(table: Any) -> None:
+    """Refuse a table whose copies in other Regions follow later. Raises: ConfigError."""
+    if table.replicas and table.multi_region_consistency != "STRONG":
+        raise ConfigError(
+            f"the table {table.name} has copies in {', '.join(table.replicas)} that follow later, so that an operation could run in two"
+            " Regions at once: keep the tables of payments in one Region, or in global tables with strong consistency"
+        )

@@ -36,7 +36,7 @@ class TableDescription(Struct, frozen=True, kw_only=True):
     """A live table. ``item_count`` and ``size_bytes`` are DynamoDB's own, up to six hours old.
 
     ``throughput`` is that of a provisioned table. ``encryption`` is ``"AWS_OWNED"``, ``"AWS_MANAGED"`` or the ARN of the
-    key. ``replicas`` are the other Regions of a global table. ``ttl`` is the attribute that expires items, ``""`` when expiry is off. ``ttl``, ``point_in_time_recovery`` and
+    key. ``replicas`` are the other Regions of a global table, and ``multi_region_consistency`` how they follow (``"EVENTUAL"``, ``"STRONG"``; None where the service does not say). ``ttl`` is the attribute that expires items, ``""`` when expiry is off. ``ttl``, ``point_in_time_recovery`` and
     ``tags`` are None when nobody asked, or the engine or the permissions do not tell.
     """
 
@@ -56,6 +56,7 @@ class TableDescription(Struct, frozen=True, kw_only=True):
     stream: str | None = None
     stream_arn: str | None = None
     replicas: tuple[str, ...] = ()
+    multi_region_consistency: str | None = None
     encryption: str = "AWS_OWNED"
     deletion_protection: bool = False
     table_class: str = "STANDARD"
@@ -114,6 +115,7 @@ def _table(table: dict[str, Any]) -> TableDescription:
         stream=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
         stream_arn=table.get("LatestStreamArn"),
         replicas=_replicas(table),
+        multi_region_consistency=table.get("MultiRegionConsistency"),
         encryption=_encryption(table.get("SSEDescription") or {}),
         deletion_protection=table.get("DeletionProtectionEnabled") is True,
         # DynamoDB leaves the class out while it is the default one.

@@ -87,8 +87,8 @@ class Known:
 class Execution:
     """One execution. ``mine`` is the record as this execution last knew it; None before it has one.
 
-    ``until`` is the monotonic time until which nobody takes the lease; ``is_lost``: somebody may have. ``is_away``: a step is
-    being run, or a commit is under way, so that the record must stay as it is when the block is interrupted.
+    ``until`` is the monotonic time until which nobody takes the lease; ``is_lost``: somebody may have. ``away`` is how many steps
+    and commits are under way: then the record must stay as it is when the block is interrupted.
     """
 
     def __init__(self, records: Records, known: Known, options: Options) -> None:
@@ -100,7 +100,7 @@ class Execution:
         self.response: Any = None
         self.until: float = 0.0
         self.is_lost: bool = False
-        self.is_away: bool = False
+        self.away: int = 0
         self.is_over: bool = False
         self._began: float = 0.0
         self._taken: set[str] = set()
@@ -237,8 +237,8 @@ class Execution:
         told = yield from self._send(machine.beat(mine, times))
         if told.applied:
             self._hold(times.end, asked)
-        elif self.is_over:
-            return  # it has ended meanwhile
+        elif self.is_over or self._has_ended(told, machine.COMMITTED) or self._has_ended(told, machine.FAILED):
+            return  # its end was written meanwhile
         elif not self._is_ours(told):
             self.is_lost = True
         elif told.item["lease"] > times.end + 1_500:  # a wrong clock has made it
@@ -263,13 +263,13 @@ class Execution:
             )
         yield from self._renewed()
         yield from self._keep(name, machine.STARTED)
-        self.is_away = True
+        self.away += 1
         try:
             result = yield effect(self.step_key(name))
         except Exception:
-            self.is_away = False  # it has ended; one that is interrupted may go on
+            self.away -= 1  # it has ended; one that is interrupted may go on
             raise
-        self.is_away = False
+        self.away -= 1
         data = encoded(result, f"the result of the step {name}")
         if sum(map(len, mine.rp.values())) + len(data) > MAX_STEPS:
             raise ValidationError(
@@ -345,7 +345,7 @@ class Execution:
             yield from self._release()
             raise _lost("nothing was applied")
         change = machine.end(self._ours(), machine.COMMITTED, answer, self._times())
-        self.is_away = True
+        self.away += 1
         try:
             told = yield from self._told(self._records.commit(self.options.record_key, change, blocks))
         except OutcomeUnknown:
@@ -360,15 +360,13 @@ class Execution:
         if not told.applied and not self._has_ended(told, machine.COMMITTED):
             self.is_lost = True
             raise _lost("nothing was applied")
-        self.is_away = False
 
     def _refused(self, error: DynamORMError) -> Flow[Any]:
         """The writes of the operation were refused: no copy of them may be applied after that was said.
 
         Returns what shows that one was applied before. Raises: ``error``, whose outcome is UNKNOWN while one may still be.
         """
-        self.is_over, self.is_away = True, False
-        told = None
+        self.is_over, told = True, None
         try:
             told = yield from self._send(machine.release(self._ours(), self._times()))
         except DynamORMError:
@@ -389,7 +387,7 @@ class Execution:
     def release(self) -> Flow[None]:
         """Give the record to nobody, where this execution has it and nothing of it is under way."""
         self.is_over = True
-        if not (self.replayed or self.is_away or self.mine is None):
+        if not (self.replayed or self.away or self.mine is None):
             yield from self._release()
 
     def _release(self) -> Flow[None]:
