@@ -28,6 +28,12 @@ class Note(Model, table="notes"):
     id: Attr[str] = partition_key()
 
 
+@pytest.fixture(autouse=True)
+def _one_engine(monkeypatch, engine):
+    """The databases of a test share the engine under test, so that one can look what another has left."""
+    monkeypatch.setenv("DYNAMORM_TEST_ENGINE", engine.endpoint)
+
+
 def test_a_testdb_is_a_db_with_the_tables_of_its_models():
     with TestDB(models=[Coin, Note]) as db:
         assert isinstance(db, DB)
