@@ -338,10 +338,11 @@ def test_unique_values_are_guarded(db, write):
 
 
 def test_a_key_that_is_taken_is_refused(db, write):
-    path = write("Payment: [{id: p1, amount: 1}]")
-    db.load_fixture(path)
-    with pytest.raises(AlreadyExists):
-        db.load_fixture(path)
+    db.load_fixture(write("Payment: [{id: p1, amount: 1}]"))
+    with pytest.raises(AlreadyExists) as caught:
+        db.load_fixture(write("Payment:\n- {id: p0, amount: 1}\n- {id: p1, amount: 1}\n- {id: p2, amount: 1}\n"))
+    assert caught.value.__notes__ == ["payments.yaml:3: the records before this one are stored, 1 of 3"]
+    assert [db.exists(Payment, key) for key in ("p0", "p2")] == [True, False]
 
 
 # ----------------------------------------------------------------------------------------------------------- mistakes

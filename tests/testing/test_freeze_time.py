@@ -173,6 +173,16 @@ def test_it_is_used_in_a_block():
     with pytest.raises(TypeError, match="decorate its methods"):
         freeze_time(NOON)(type("Tests", (), {}))
 
+    def generator():
+        yield
+
+    async def asyncgen():
+        yield
+
+    for function in (generator, asyncgen):
+        with pytest.raises(TypeError, match="no generators"):
+            freeze_time(NOON)(function)
+
 
 def test_the_fixture_stands_at_the_beginning_of_2024(frozen_time):
     assert datetime.now(UTC) == datetime(2024, 1, 1, tzinfo=UTC)

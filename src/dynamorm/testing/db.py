@@ -43,7 +43,8 @@ class TestDB(DB):
     variable ``DYNAMORM_TEST_ENGINE`` names one: ``memory`` (an `Engine` of its own for each test database), ``embedded``,
     ``local`` (DynamoDB Local, found through ``DYNAMODB_LOCAL_HOME``) or a URL on this machine. Without both it is the engine at
     ``DYNAMODB_ENDPOINT``, else the embedded one (the ``local`` extra), which all test databases of a process share. It never
-    talks to another machine. A random ``table_prefix`` keeps tests apart that share an engine.
+    talks to another machine. A random ``table_prefix`` keeps tests apart that share an engine. With ``table_prefix=""`` on an
+    `Engine` that is given, its tables are used as they are, and left: `Engine.restore` makes them as they were.
 
     The tables of ``models`` are made when the ``with`` block begins, and any other with the first request for its items.
     ``extensions``, the plugins, are passed on to `DB`, ``settings`` to `Presets.local_development`. ``db.use`` may come in the
@@ -142,7 +143,7 @@ class TestDB(DB):
         self._open = False
         _mended(self._engine)
         try:
-            if _keeps_tables(self.config, self._own_engine):
+            if _leaves_tables(self.config, self._own_engine):
                 self._io.run(drop_tables(self._session))
         finally:
             super().close()
@@ -238,7 +239,7 @@ class AsyncTestDB(AsyncDB):
         self._open = False
         _mended(self._engine)
         try:
-            if _keeps_tables(self.config, self._own_engine):
+            if _leaves_tables(self.config, self._own_engine):
                 await self._io.run(drop_tables(self._session))
         finally:
             await super().close()
@@ -258,7 +259,7 @@ class AsyncTestDB(AsyncDB):
         self._open = False
         _mended(self._engine)
         try:
-            if _keeps_tables(self.config, self._own_engine):
+            if _leaves_tables(self.config, self._own_engine):
                 with DB(self._session.config) as db:
                     db._io.run(drop_tables(db._session))  # noqa: SLF001 - the faces share their tables
         finally:
@@ -312,9 +313,14 @@ def _mended(engine: Any) -> None:
         engine.mend()
 
 
-def _keeps_tables(config: Config, own: Any) -> bool:
-    """Whether tables would be left: not in an engine that ends with the database, nor in one that has ended."""
-    return own is None and not getattr(config.engine, "closed", False)
+def _leaves_tables(config: Config, own: Any) -> bool:
+    """Whether tables would be left that are to be deleted.
+
+    They are not in an engine that ends with the database, nor in one that has ended; and without a prefix, in an engine inside
+    the process, they are those of whoever gave that.
+    """
+    engine = config.engine
+    return own is None and (engine is None or (bool(config.table_prefix) and not engine.closed))
 
 
 def _closed(engine: Any, own: Any, *, engine_is_given: bool) -> None:

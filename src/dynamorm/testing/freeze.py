@@ -119,10 +119,12 @@ class freeze_time:  # noqa: N801 - it is called as a function, and used as a con
     def __call__(self, function: F) -> F:
         """Stop the clock for each call of a function or a coroutine function.
 
-        Raises: TypeError for anything else, such as a class.
+        Raises: TypeError for anything else, such as a class or a generator.
         """
         if not inspect.isfunction(function):
             raise TypeError("freeze_time decorates functions: inside a class, decorate its methods")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("freeze_time decorates no generators: write `with freeze_time(...):` inside of it")
         moment = self._moment
         made: Any
         if inspect.iscoroutinefunction(function):
