@@ -58,6 +58,7 @@ from dynamorm.plugins import (
     ThrottlePacing,
 )
 from dynamorm.streams import ChangeKind
+from dynamorm.testing import AsyncTestDB, Recorder, TestDB, assert_eventually, factory, freeze_time
 
 T = TypeVar("T")
 
@@ -376,3 +377,31 @@ async def bounded_there(db: AsyncDB, key: str) -> Payment | None:
 
 def called(db: DB) -> None:
     assert_type(bounded(db, "p1"), "Payment | None")
+
+
+# ------------------------------------------------------------------------------------------------------------- testing
+
+
+async def asked() -> int:
+    return 5
+
+
+async def tested(db: TestDB, async_db: AsyncTestDB) -> None:
+    assert_type(assert_eventually(lambda: 5), int)
+    assert_type(await assert_eventually(asked, timeout=1), int)
+    assert_type(factory(Payment, amount=5)(), Payment)
+    assert_type(factory(Payment).batch(3), list[Payment])
+    db.load_fixture("payments.yaml", models=[Payment])
+    await async_db.load_fixture("payments.yaml")
+    db.dump_fixture("payments.yaml", [Payment])
+    with freeze_time("2024-01-01T00:00:00Z") as clock, Recorder(db) as r:
+        assert_type(clock.tick(5), datetime)
+        assert_type(r.no_scans().at_most(5).capacity.read, Decimal)
+
+
+@freeze_time("2024-01-01T00:00:00Z")
+def frozen(key: str) -> int:
+    return len(key)
+
+
+assert_type(frozen("p1"), int)
