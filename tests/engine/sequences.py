@@ -286,20 +286,16 @@ class Rules:
     ) -> str | None:
         """The rule that leaves a pair of answers out, None where they are compared. The engines differ by each of them as
         docs/engines.md says."""
-        if operation == "TransactWriteItems" and theirs[0] == 400 and error(theirs[1]) == "ValidationException":
-            if ours[0] == 400 and error(ours[1]) in ("TransactionCanceledException", "ValidationException"):
-                return "a fault of one write in a transaction (AWS's list of reasons)"
-        if operation == "TransactWriteItems" and theirs[0] == 400 and ours[0] == 400 and theirs != ours:
-            codes = [{one["Code"] for one in side[1].get("CancellationReasons", [])} for side in (ours, theirs)]
+        of_ours, of_theirs = error(ours[1]), error(theirs[1])
+        if operation == "TransactWriteItems" and of_theirs == "ValidationException" and of_ours == CANCELLED:
+            return "a fault of one write in a transaction (AWS's list of reasons)"
+        if operation == "TransactWriteItems" and of_ours == of_theirs == CANCELLED:
+            codes = [{one["Code"] for one in side[1]["CancellationReasons"]} for side in (ours, theirs)]
             if any("ValidationError" in one for one in codes):
                 return "a fault beside a failed condition in a transaction (AWS stops at the fault)"
-        if (
-            operation == "UpdateItem"
-            and request["ReturnValues"].startswith("UPDATED")
-            and "200" == str(ours[0]) == str(theirs[0])
-        ):
-            if any(sign in request["UpdateExpression"] for sign in "[."):
-                return "UPDATED_OLD and UPDATED_NEW of a nested path (Parity Suite: the nested attribute alone)"
+        nested = operation == "UpdateItem" and any(sign in request["UpdateExpression"] for sign in "[.")
+        if nested and request["ReturnValues"].startswith("UPDATED") and ours[0] == theirs[0] == 200:
+            return "UPDATED_OLD and UPDATED_NEW of a nested path (Parity Suite: the nested attribute alone)"
         if (
             "UpdateExpression" in request
             and theirs[0] == 200
@@ -308,6 +304,9 @@ class Rules:
         ):
             return "a mistyped key of an index in an update (developer guide: refused)"
         return None
+
+
+CANCELLED = "TransactionCanceledException"
 
 
 def error(body: dict[str, Any]) -> str:

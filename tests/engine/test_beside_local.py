@@ -42,7 +42,9 @@ class Local:
 @pytest.fixture(scope="module")
 def local():
     with DynamoDBLocal(jvm=SHORT_RUN) as running:
-        yield Local(running)
+        asked = Local(running)
+        yield asked
+        asked.connection.close()
 
 
 def ask(engine, operation, request):
