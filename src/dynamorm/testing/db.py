@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any, Self
 
 from dynamorm.config.settings import Config, Presets
@@ -25,13 +26,14 @@ _PATIENCE = 60.0  # seconds for a table that is busy with something else
 
 _lock = threading.Lock()
 _local: Any = None
+_memory: Any = None
 
 
 class TestDB(DB):
     """A `DB` for one test. Its tables are its own, and are deleted when it is closed.
 
-    It runs on the engine that ``DYNAMORM_TEST_ENGINE`` names: ``embedded``, ``local`` (DynamoDB Local, found through
-    ``DYNAMODB_LOCAL_HOME``) or a URL on this machine. Without it, on the engine at ``DYNAMODB_ENDPOINT``; without that
+    It runs on the engine that ``DYNAMORM_TEST_ENGINE`` names: ``memory`` (inside this process, `dynamorm.engine`), ``embedded``,
+    ``local`` (DynamoDB Local, found through ``DYNAMODB_LOCAL_HOME``) or a URL on this machine. Without it, on the engine at ``DYNAMODB_ENDPOINT``; without that
     too, on the embedded engine (the ``local`` extra), which all test databases of a process share. It never talks to
     another machine. A random ``table_prefix`` keeps tests that run at the same time apart.
 
@@ -147,12 +149,12 @@ def local_settings(**settings: Any) -> Config:
     """
     settings.setdefault("table_prefix", f"test-{secrets.token_hex(8)}-")
     settings.setdefault("cursor_key", secrets.token_bytes(32))  # without one, the first cursor comes with a warning
-    if "endpoint" not in settings:
+    if "endpoint" not in settings and "engine" not in settings:
         settings.update(_engine())
     return Presets.local_development(**settings)
 
 
-def _engine() -> dict[str, str | None]:
+def _engine() -> dict[str, Any]:
     """What ``DYNAMORM_TEST_ENGINE`` says about the endpoint; nothing when it is not set."""
     name = os.environ.get(ENGINE_VARIABLE, "").strip()
     if not name:
@@ -161,9 +163,21 @@ def _engine() -> dict[str, str | None]:
         return {"endpoint": None}  # also where DYNAMODB_ENDPOINT names another
     if name == "local":
         return {"endpoint": _dynamodb_local()}
+    if name == "memory":
+        return {"engine": _in_memory()}
     if "://" in name:
         return {"endpoint": name}
-    raise ConfigError(f"{ENGINE_VARIABLE}={name[:60]!r} is not embedded, local or a URL such as http://localhost:8000")
+    raise ConfigError(f"{ENGINE_VARIABLE}={name[:60]!r} is not memory, embedded, local or a URL such as http://localhost:8000")
+
+
+def _in_memory() -> Any:
+    """The engine inside this process, one for all test databases: their tables have prefixes of their own."""
+    global _memory  # noqa: PLW0603 - one engine for the whole process
+    with _lock:
+        if _memory is None:
+            _memory = import_module("dynamorm.engine").Engine()  # only for who asks for it
+            atexit.register(_memory.close)
+    return _memory
 
 
 def _dynamodb_local() -> str:
