@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from dynamorm import DB, AsyncDB, Attr, Config, Model, Presets, attr, partition_key
+from dynamorm import DB, AsyncDB, Attr, Config, Model, Presets, TableSettings, attr, partition_key
 from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError, NotFound, TransactionCancelled, ValidationError
 from dynamorm.testing import TestDB
@@ -52,9 +52,13 @@ def test_what_is_written_is_read(db):
 
 def test_errors_are_typed(db):
     db.create(Payment(id="p1", amount=5))
-    with pytest.raises(TransactionCancelled), db.transaction() as tx:
-        tx.create(Payment(id="p1"))
-        tx.create(Payment(id="p2"))
+    def twice():
+        with db.transaction() as tx:
+            tx.create(Payment(id="p1"))
+            tx.create(Payment(id="p2"))
+
+    with pytest.raises(TransactionCancelled):
+        twice()
     with pytest.raises(ValidationError):
         db.update(Payment, "p1", Payment.amount.add(10**38))
     with pytest.raises(NotFound):
@@ -162,7 +166,7 @@ def test_a_closed_database_says_so(engine):
 
 
 def test_streams_are_read(engine, no_network):
-    class Event(Model, table="events", stream="NEW_AND_OLD_IMAGES"):
+    class Event(Model, table="events", settings=TableSettings(stream="NEW_AND_OLD_IMAGES")):
         id: Attr[str] = partition_key()
 
     with DB(engine) as db:

@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from dynamorm.errors import ConfigError
 from dynamorm.engine import Engine, engine_at
 from dynamorm.engine.store.store import Store
+from dynamorm.errors import ConfigError
 
 from .conftest import Asked, table
 

@@ -154,7 +154,7 @@ def test_recovery(ask):
     assert refused(ask, "DescribeContinuousBackups", TableName="absent") == "TableNotFoundException"
 
 
-def ttl(ask, name, on=True):  # noqa: FBT002 - a test
+def ttl(ask, name, on=True):
     ask.UpdateTimeToLive(TableName="items", TimeToLiveSpecification={"AttributeName": name, "Enabled": on})
 
 

@@ -147,7 +147,8 @@ def _test(test: Test, places: Places) -> tuple[str, KeyTest]:
     if not isinstance(first, At):
         raise invalid(f"Invalid {KIND}: a condition is on an attribute of the key")
     path = places.path(first.path, KIND)
-    if len(path) > 1:
+    name, *nested = path
+    if nested:
         raise invalid(f"Invalid {KIND}: {KIND}s cannot have conditions on nested attributes")
     values = []
     for other in others:
@@ -156,4 +157,4 @@ def _test(test: Test, places: Places) -> tuple[str, KeyTest]:
                 f"Invalid {KIND}: No key attribute is compared with another attribute, or with what a function makes"
             )
         values.append(places.value(other.name, KIND))
-    return str(path[0]), KeyTest(op, tuple(values))
+    return str(name), KeyTest(op, tuple(values))

@@ -53,7 +53,7 @@ _PLAIN: Final[dict[str, Any]] = {
 
 @cache
 def _table() -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(files(__package__).joinpath("shapes.json").read_bytes())
+    found: dict[str, Any] = msgspec.json.decode(files("dynamorm.engine.shapes").joinpath("shapes.json").read_bytes())
     return found
 
 
