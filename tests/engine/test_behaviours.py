@@ -32,7 +32,13 @@ def filled():
         ask.CreateTable(**table("plain", "id"))
         ask.PutItem(TableName="items", Item=ITEM)
         for number in range(2, 7):
-            more = {"pk": {"S": "a"}, "sk": {"N": str(number)}, "g": {"S": "y"}, "n": {"N": str(-number)}, "s": {"S": f"s{number}"}}
+            more = {
+                "pk": {"S": "a"},
+                "sk": {"N": str(number)},
+                "g": {"S": "y"},
+                "n": {"N": str(-number)},
+                "s": {"S": f"s{number}"},
+            }
             ask.PutItem(TableName="items", Item=more)
         ask.PutItem(TableName="items", Item={"pk": {"S": "b"}, "sk": {"N": "-1.5"}})
         ask.PutItem(TableName="plain", Item={"id": {"S": "one"}, "v": {"N": "1"}})
@@ -183,7 +189,9 @@ UPDATES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "text", "value", "expected"), UPDATES, ids=[f"{one[1][:40]} {one[2]}"[:70] for one in UPDATES])
+@pytest.mark.parametrize(
+    ("source", "text", "value", "expected"), UPDATES, ids=[f"{one[1][:40]} {one[2]}"[:70] for one in UPDATES]
+)
 def test_updates(ask, source, text, value, expected):
     values = {"ExpressionAttributeValues": {":v": value}} if value else {}
     request = {"TableName": "items", "Key": KEY, "UpdateExpression": text, "ReturnValues": "ALL_NEW", **values}
@@ -270,7 +278,16 @@ def test_an_item_of_409600_bytes_is_the_largest(ask):
     ask.PutItem(TableName="plain", Item={"id": {"S": "x"}, "v": {"S": "x" * 409_596}})
 
 
-@pytest.mark.parametrize("key", [{}, {"pk": {"S": "a"}}, {"pk": {"S": "a"}, "sk": {"S": "1"}}, KEY | {"more": {"S": "x"}}, {"pk": {"S": ""}, "sk": {"N": "1"}}])
+@pytest.mark.parametrize(
+    "key",
+    [
+        {},
+        {"pk": {"S": "a"}},
+        {"pk": {"S": "a"}, "sk": {"S": "1"}},
+        KEY | {"more": {"S": "x"}},
+        {"pk": {"S": ""}, "sk": {"N": "1"}},
+    ],
+)
 def test_keys_that_do_not_fit(ask, key):
     for operation in ("GetItem", "DeleteItem", "UpdateItem"):
         with pytest.raises(Failed) as error:
@@ -312,7 +329,11 @@ QUERIES = [
 
 @pytest.mark.parametrize(("source", "text", "values", "expected"), QUERIES, ids=[one[1] for one in QUERIES])
 def test_key_conditions(ask, source, text, values, expected):
-    request = {"TableName": "items", "KeyConditionExpression": text, "ExpressionAttributeValues": {":p": {"S": "a"}} | values}
+    request = {
+        "TableName": "items",
+        "KeyConditionExpression": text,
+        "ExpressionAttributeValues": {":p": {"S": "a"}} | values,
+    }
     if expected == V:
         with pytest.raises(Failed) as error:
             ask.Query(**request)
@@ -366,7 +387,17 @@ def test_what_queries_give(ask, source, request_, expected):
         assert ask.Query(TableName="items", **request_)["Items"] == expected
 
 
-@pytest.mark.parametrize("request_", [{"Segment": 0}, {"TotalSegments": 2}, {"Segment": 2, "TotalSegments": 2}, {"Segment": -1, "TotalSegments": 2}, {"Limit": 0}, {"TotalSegments": 0, "Segment": 0}])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"Segment": 0},
+        {"TotalSegments": 2},
+        {"Segment": 2, "TotalSegments": 2},
+        {"Segment": -1, "TotalSegments": 2},
+        {"Limit": 0},
+        {"TotalSegments": 0, "Segment": 0},
+    ],
+)
 def test_scans_that_are_none(ask, request_):  # api:Scan
     with pytest.raises(Failed) as error:
         ask.Scan(TableName="items", **request_)
@@ -377,14 +408,22 @@ def test_scans_that_are_none(ask, request_):  # api:Scan
 def test_segments_are_a_partition_of_the_table(ask, total):  # dg:Scan, parallel scan
     for number in range(100):
         ask.PutItem(TableName="plain", Item={"id": {"S": f"k{number}"}})
-    found = [one["id"]["S"] for segment in range(total) for one in ask.Scan(TableName="plain", Segment=segment, TotalSegments=total)["Items"]]
+    found = [
+        one["id"]["S"]
+        for segment in range(total)
+        for one in ask.Scan(TableName="plain", Segment=segment, TotalSegments=total)["Items"]
+    ]
     assert len(found) == len(set(found)) == 101
 
 
 def test_a_page_ends_at_1_mb_before_the_filter(ask):  # dg:Query.Pagination; Local counts what passes
     for number in range(5):
         ask.PutItem(TableName="items", Item={"pk": {"S": "big"}, "sk": {"N": str(number)}, "v": {"S": "x" * 300_000}})
-    request = {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "big"}, ":n": {"S": "no"}}, "FilterExpression": "v = :n"}
+    request = {
+        "KeyConditionExpression": "pk = :p",
+        "ExpressionAttributeValues": {":p": {"S": "big"}, ":n": {"S": "no"}},
+        "FilterExpression": "v = :n",
+    }
     page = ask.Query(TableName="items", **request)
     assert (page["Count"], page["ScannedCount"], page["Items"]) == (0, 3, [])
     assert page["LastEvaluatedKey"] == {"pk": {"S": "big"}, "sk": {"N": "2"}}
@@ -430,3 +469,20 @@ def test_a_table_that_is_not_there(ask):
         with pytest.raises(Failed) as error:
             getattr(ask, operation)(TableName="absent", **request)
         assert error.value.name == "ResourceNotFoundException"
+
+
+LEGACY = [
+    ("PutItem", {"Item": KEY, "Expected": {"pk": {"Exists": False}}}),
+    ("UpdateItem", {"Key": KEY, "AttributeUpdates": {"s": {"Action": "DELETE"}}}),
+    ("GetItem", {"Key": KEY, "AttributesToGet": ["s"]}),
+    ("Query", {"KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}}}),
+    ("Scan", {"ScanFilter": {"s": {"ComparisonOperator": "NULL"}}}),
+]
+
+
+@pytest.mark.parametrize(("operation", "request_"), LEGACY, ids=[one[0] for one in LEGACY])
+def test_what_expressions_have_replaced_is_refused_and_not_passed_over(ask, operation, request_):
+    with pytest.raises(Failed) as error:
+        getattr(ask, operation)(TableName="items", **request_)
+    assert error.value.name == V
+    assert "older way" in error.value.text

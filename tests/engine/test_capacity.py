@@ -25,7 +25,11 @@ def used(answer):
     """Units of the table and of each index, of the one table of an answer."""
     found = answer["ConsumedCapacity"]
     found = found[0] if isinstance(found, list) else found
-    arms = {name: one["CapacityUnits"] for member in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes") for name, one in found.get(member, {}).items()}
+    arms = {
+        name: one["CapacityUnits"]
+        for member in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+        for name, one in found.get(member, {}).items()
+    }
     assert found["CapacityUnits"] == found["Table"]["CapacityUnits"] + sum(arms.values())
     return found["Table"]["CapacityUnits"], arms
 
@@ -78,7 +82,11 @@ def test_what_is_not_there_costs_as_the_smallest_item(made):
 def test_a_query_adds_sizes_before_it_rounds(made):
     for number in range(10):
         made.PutItem(TableName="wide", Item={"pk": S("a"), "sk": S(str(number)), "v": S("x" * 995)})
-    query = {"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": S("a")}, "ReturnConsumedCapacity": "INDEXES"}
+    query = {
+        "KeyConditionExpression": "pk = :v",
+        "ExpressionAttributeValues": {":v": S("a")},
+        "ReturnConsumedCapacity": "INDEXES",
+    }
     assert used(made.Query(TableName="wide", **query)) == (1.5, {})
     filtered = {"FilterExpression": "v = :v"}
     assert used(made.Query(TableName="wide", **query, **filtered)) == (1.5, {})
@@ -117,7 +125,13 @@ def test_a_transaction_doubles_the_tables_units_alone(made):  # dx 178: two glob
 
 
 def test_a_check_costs_2(made):  # dx; Local: 4.0
-    write = {"ConditionCheck": {"TableName": "plain", "Key": {"id": S("a")}, "ConditionExpression": "attribute_not_exists(id)"}}
+    write = {
+        "ConditionCheck": {
+            "TableName": "plain",
+            "Key": {"id": S("a")},
+            "ConditionExpression": "attribute_not_exists(id)",
+        }
+    }
     assert used(made.TransactWriteItems(TransactItems=[write], ReturnConsumedCapacity="INDEXES")) == (2.0, {})
 
 
@@ -131,19 +145,34 @@ def test_a_token_that_comes_again_costs_reads_of_what_was_written(made):
 
 def test_a_fetch_for_a_local_index_costs_each_items_own_size(made):  # dx: three items of 9 KB, 4.5
     for number in range(3):
-        made.PutItem(TableName="wide", Item={"pk": S("a"), "sk": S(str(number)), "s": S(str(number)), "v": S("x" * 9000)})
-    query = {"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": S("a")}, "ReturnConsumedCapacity": "INDEXES"}
-    assert used(made.Query(TableName="wide", IndexName="local", Select="ALL_ATTRIBUTES", **query)) == (4.5, {"local": 0.5})
+        made.PutItem(
+            TableName="wide", Item={"pk": S("a"), "sk": S(str(number)), "s": S(str(number)), "v": S("x" * 9000)}
+        )
+    query = {
+        "KeyConditionExpression": "pk = :v",
+        "ExpressionAttributeValues": {":v": S("a")},
+        "ReturnConsumedCapacity": "INDEXES",
+    }
+    assert used(made.Query(TableName="wide", IndexName="local", Select="ALL_ATTRIBUTES", **query)) == (
+        4.5,
+        {"local": 0.5},
+    )
 
 
 def test_single_items_are_not_told_by_reads_and_writes(made):  # PS, July 2026
     request = {"TableName": "plain", "Item": {"id": S("a")}}
-    assert made.PutItem(**request, ReturnConsumedCapacity="TOTAL")["ConsumedCapacity"] == {"TableName": "plain", "CapacityUnits": 1.0}
+    assert made.PutItem(**request, ReturnConsumedCapacity="TOTAL")["ConsumedCapacity"] == {
+        "TableName": "plain",
+        "CapacityUnits": 1.0,
+    }
     assert "ConsumedCapacity" not in made.PutItem(**request, ReturnConsumedCapacity="NONE")
 
 
 def test_batches_tell_by_table(made):
-    writes = {"plain": [{"PutRequest": {"Item": {"id": S(str(n)), "v": S("x" * 1500)}}} for n in range(3)], "wide": [{"PutRequest": {"Item": {"pk": S("a"), "sk": S("b"), "g": S("x")}}}]}
+    writes = {
+        "plain": [{"PutRequest": {"Item": {"id": S(str(n)), "v": S("x" * 1500)}}} for n in range(3)],
+        "wide": [{"PutRequest": {"Item": {"pk": S("a"), "sk": S("b"), "g": S("x")}}}],
+    }
     found = made.BatchWriteItem(RequestItems=writes, ReturnConsumedCapacity="TOTAL")["ConsumedCapacity"]
     assert [(one["TableName"], one["CapacityUnits"]) for one in found] == [("plain", 6.0), ("wide", 3.0)]
     reads = {"plain": {"Keys": [{"id": S(str(n))} for n in range(4)]}}

@@ -52,6 +52,7 @@ def test_what_is_written_is_read(db):
 
 def test_errors_are_typed(db):
     db.create(Payment(id="p1", amount=5))
+
     def twice():
         with db.transaction() as tx:
             tx.create(Payment(id="p1"))

@@ -58,17 +58,32 @@ def strategy(name, depth=0):
     elif kind == "list":
         right = st.lists(strategy(rest[0], depth + 1), max_size=3) if depth < 5 else st.just([])
     elif kind == "map":
-        right = st.dictionaries(st.sampled_from(["id", "#a", ":v", "items", "x"]), strategy(rest[0], depth + 1), max_size=3)
+        right = st.dictionaries(
+            st.sampled_from(["id", "#a", ":v", "items", "x"]), strategy(rest[0], depth + 1), max_size=3
+        )
     elif kind == "value":
         right = st.sampled_from(
             [{"S": "a"}, {"N": "1"}, {"N": "x"}, {"B": "AA=="}, {"B": "?"}, {"SS": []}, {"SS": ["a", "a"]}, {"L": [{}]}, {"M": {"": {"S": ""}}},
              {}, {"S": "a", "N": "1"}, {"NULL": False}, {"S": None}, {"X": 1}]
         )  # fmt: skip
     elif kind == "text":
-        words = rest[3] or ["items", "id", "by-g", "id = :v", "SET a = :v", "#a", "a[", "arn:aws:dynamodb:us-east-1:0:table/items", "", "x" * 300]
+        words = rest[3] or [
+            "items",
+            "id",
+            "by-g",
+            "id = :v",
+            "SET a = :v",
+            "#a",
+            "a[",
+            "arn:aws:dynamodb:us-east-1:0:table/items",
+            "",
+            "x" * 300,
+        ]
         right = st.sampled_from(words)
     else:
-        right = {"whole": st.sampled_from([0, 1, -1, 10**12]), "bool": st.booleans()}.get(kind, st.sampled_from([1.5, "x"]))
+        right = {"whole": st.sampled_from([0, 1, -1, 10**12]), "bool": st.booleans()}.get(
+            kind, st.sampled_from([1.5, "x"])
+        )
     return st.one_of(right, right, right, right, odd) if depth else right
 
 
@@ -89,7 +104,9 @@ def test_requests_made_of_the_services_shapes_are_answered(operation):
 
 def test_random_bytes_of_a_right_request_are_answered(engine, ask):
     ask.CreateTable(**table("items", "id"))
-    right = json.dumps({"TableName": "items", "Item": {"id": {"S": "a"}, "n": {"N": "1.5"}, "l": {"L": [{"B": "AAEC"}]}}}).encode()
+    right = json.dumps(
+        {"TableName": "items", "Item": {"id": {"S": "a"}, "n": {"N": "1.5"}, "l": {"L": [{"B": "AAEC"}]}}}
+    ).encode()
     rng = random.Random(3)
     for _ in range(2000):
         body = bytearray(right)
@@ -101,10 +118,22 @@ def test_random_bytes_of_a_right_request_are_answered(engine, ask):
 @pytest.mark.parametrize("depth", [100, 700, 810])
 def test_no_depth_of_an_expression_is_a_depth_of_calls(ask, depth):
     ask.CreateTable(**table("items", "id"))
-    texts = ["NOT " * depth + "a = :v", "".join(f"a=:v{'OR' if n % 2 else 'AND'}(" .replace("OR", " OR ").replace("AND", " AND ") for n in range(depth // 3)) + "b=:v" + ")" * (depth // 3)]
+    texts = [
+        "NOT " * depth + "a = :v",
+        "".join(
+            f"a=:v{'OR' if n % 2 else 'AND'}(".replace("OR", " OR ").replace("AND", " AND ") for n in range(depth // 3)
+        )
+        + "b=:v"
+        + ")" * (depth // 3),
+    ]
     for text in texts:
         try:
-            ask.DeleteItem(TableName="items", Key={"id": {"S": "x"}}, ConditionExpression=text, ExpressionAttributeValues={":v": {"S": "x"}})
+            ask.DeleteItem(
+                TableName="items",
+                Key={"id": {"S": "x"}},
+                ConditionExpression=text,
+                ExpressionAttributeValues={":v": {"S": "x"}},
+            )
         except Failed as error:
             assert error.name in ("ConditionalCheckFailedException", "ValidationException")  # noqa: PT017 - or it succeeds
 
@@ -112,4 +141,7 @@ def test_no_depth_of_an_expression_is_a_depth_of_calls(ask, depth):
 def test_the_table_of_shapes_is_that_of_the_service():
     from scripts import service_shapes
 
-    assert msgspec.json.decode(service_shapes.TARGET.read_bytes())["operations"].keys() == service_shapes.shapes()["operations"].keys()
+    assert (
+        msgspec.json.decode(service_shapes.TARGET.read_bytes())["operations"].keys()
+        == service_shapes.shapes()["operations"].keys()
+    )

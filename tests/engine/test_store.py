@@ -104,7 +104,10 @@ def test_a_file_keeps_everything(tmp_path):
         ask = Asked(engine)
         ask.CreateTable(**table("items", "id"))
         put(ask, "a")
-        token = {"ClientRequestToken": "t", "TransactItems": [{"Put": {"TableName": "items", "Item": {"id": {"S": "b"}, "v": {"S": "v"}}}}]}
+        token = {
+            "ClientRequestToken": "t",
+            "TransactItems": [{"Put": {"TableName": "items", "Item": {"id": {"S": "b"}, "v": {"S": "v"}}}}],
+        }
         ask.TransactWriteItems(**token)
     with Engine(path, durability="power") as engine:
         ask = Asked(engine)
@@ -172,7 +175,8 @@ def test_a_failing_disk_is_an_error_and_applies_nothing(tmp_path):
         engine._store._connection.execute("PRAGMA max_page_count=1")
         for number in range(200):
             status, body = engine.handle(
-                "PutItem", json.dumps({"TableName": "items", "Item": {"id": {"S": f"k{number}"}, "v": {"S": "x" * 900}}}).encode()
+                "PutItem",
+                json.dumps({"TableName": "items", "Item": {"id": {"S": f"k{number}"}, "v": {"S": "x" * 900}}}).encode(),
             )
             if status != 200:
                 break
@@ -226,7 +230,9 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path, kills):
         Asked(engine).CreateTable(**table("items", "id"))
     rng = random.Random(7)
     for _ in range(kills):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(acknowledged + 1000)], stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(acknowledged + 1000)], stdout=subprocess.PIPE
+        )
         lines = [process.stdout.readline()]
         time.sleep(rng.random() * 0.05)
         process.send_signal(signal.SIGKILL)

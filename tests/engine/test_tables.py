@@ -34,7 +34,12 @@ BAD_TABLES = [
     table("items", "id") | {"BillingMode": "FREE"},
     table("items", "id") | {"ProvisionedThroughput": ONE},
     table("items", "id", BillingMode="PROVISIONED"),
-    table("items", "id", BillingMode="PROVISIONED", ProvisionedThroughput={"ReadCapacityUnits": 0, "WriteCapacityUnits": 1}),
+    table(
+        "items",
+        "id",
+        BillingMode="PROVISIONED",
+        ProvisionedThroughput={"ReadCapacityUnits": 0, "WriteCapacityUnits": 1},
+    ),
     table("items", "id", types={"id": "BOOL"}),
     table("items", "id", on_global=[index("by-g", "g")]),
     table("items", "id", types={"g": "S"}, on_global=[index("by-g", "g"), index("by-g", "g")]),
@@ -84,11 +89,19 @@ def test_tables_and_indexes_are_creating_for_a_while(monkeypatch):
         now[0] += 11
         ask.PutItem(TableName="items", Item={"id": {"S": "a"}, "g": {"S": "x"}})
         made = {"IndexName": "by-g", "KeySchema": schema("g"), "Projection": {"ProjectionType": "ALL"}}
-        request = {"TableName": "items", "AttributeDefinitions": define("id", "g"), "GlobalSecondaryIndexUpdates": [{"Create": made}]}
+        request = {
+            "TableName": "items",
+            "AttributeDefinitions": define("id", "g"),
+            "GlobalSecondaryIndexUpdates": [{"Create": made}],
+        }
         ask.UpdateTable(**request)
         found = ask.DescribeTable(TableName="items")["Table"]
         assert (found["TableStatus"], found["GlobalSecondaryIndexes"][0]["IndexStatus"]) == ("UPDATING", "CREATING")
-        query = {"KeyConditionExpression": "g = :v", "ExpressionAttributeValues": {":v": {"S": "x"}}, "IndexName": "by-g"}
+        query = {
+            "KeyConditionExpression": "g = :v",
+            "ExpressionAttributeValues": {":v": {"S": "x"}},
+            "IndexName": "by-g",
+        }
         assert refused(ask, "Query", TableName="items", **query) == V
         assert refused(ask, "UpdateTable", TableName="items", DeletionProtectionEnabled=True) == U
         now[0] += 11
@@ -102,10 +115,18 @@ def test_indexes_come_and_go(ask):
     made = {"IndexName": "by-g", "KeySchema": schema("g"), "Projection": {"ProjectionType": "KEYS_ONLY"}}
     request = {"TableName": "items", "AttributeDefinitions": define("id", "g")}
     ask.UpdateTable(**request, GlobalSecondaryIndexUpdates=[{"Create": made}])
-    query = {"TableName": "items", "IndexName": "by-g", "KeyConditionExpression": "g = :v", "ExpressionAttributeValues": {":v": {"S": "x"}}}
+    query = {
+        "TableName": "items",
+        "IndexName": "by-g",
+        "KeyConditionExpression": "g = :v",
+        "ExpressionAttributeValues": {":v": {"S": "x"}},
+    }
     assert ask.Query(**query)["Count"] == 10
     assert refused(ask, "UpdateTable", **request, GlobalSecondaryIndexUpdates=[{"Create": made}]) == V
-    assert refused(ask, "UpdateTable", TableName="items", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "none"}}]) == N
+    assert (
+        refused(ask, "UpdateTable", TableName="items", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "none"}}])
+        == N
+    )
     both = [{"Create": made | {"IndexName": "other"}}, {"Delete": {"IndexName": "by-g"}}]
     assert refused(ask, "UpdateTable", **request, GlobalSecondaryIndexUpdates=both) == L
     ask.UpdateTable(TableName="items", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-g"}}])
@@ -117,7 +138,9 @@ def test_settings_of_a_table(ask):
     ask.CreateTable(**table("items", "id", DeletionProtectionEnabled=True))
     assert refused(ask, "DeleteTable", TableName="items") == V
     assert refused(ask, "UpdateTable", TableName="items") == V
-    ask.UpdateTable(TableName="items", DeletionProtectionEnabled=False, BillingMode="PROVISIONED", ProvisionedThroughput=ONE)
+    ask.UpdateTable(
+        TableName="items", DeletionProtectionEnabled=False, BillingMode="PROVISIONED", ProvisionedThroughput=ONE
+    )
     found = ask.DescribeTable(TableName="items")["Table"]
     assert found["ProvisionedThroughput"]["ReadCapacityUnits"] == 1
     assert refused(ask, "UpdateTable", TableName="items", ProvisionedThroughput=ONE) == V
@@ -148,7 +171,9 @@ def test_recovery(ask):
     on = {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 7}
     found = ask.UpdateContinuousBackups(TableName="items", PointInTimeRecoverySpecification=on)
     assert found["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["RecoveryPeriodInDays"] == 7
-    ask.UpdateContinuousBackups(TableName="items", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False})
+    ask.UpdateContinuousBackups(
+        TableName="items", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
+    )
     found = ask.DescribeContinuousBackups(TableName="items")["ContinuousBackupsDescription"]
     assert found["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "DISABLED"
     assert refused(ask, "DescribeContinuousBackups", TableName="absent") == "TableNotFoundException"
@@ -167,13 +192,18 @@ def test_expiry(engine, ask, monkeypatch):
         ask.PutItem(TableName="items", Item={"id": {"S": name}, "at": at, "g": {"S": "x"}})
     assert engine.expire_now() == 0  # not switched on
     ttl(ask, "at")
-    assert ask.DescribeTimeToLive(TableName="items")["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": "at"}
+    assert ask.DescribeTimeToLive(TableName="items")["TimeToLiveDescription"] == {
+        "TimeToLiveStatus": "ENABLED",
+        "AttributeName": "at",
+    }
     assert ask.Scan(TableName="items")["Count"] == 5
     assert engine.expire_now() == 2
     left = {one["id"]["S"] for one in ask.Scan(TableName="items", IndexName="by-g")["Items"]}
     assert left == {"later", "ancient", "text"}
     removed = [one for one in records(ask) if one["eventName"] == "REMOVE"]
-    assert [one["userIdentity"] for one in removed] == [{"type": "Service", "principalId": "dynamodb.amazonaws.com"}] * 2
+    assert [one["userIdentity"] for one in removed] == [
+        {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+    ] * 2
     with pytest.raises(Failed):
         ttl(ask, "at")
     with pytest.raises(Failed):
@@ -198,7 +228,9 @@ def records(ask, kind="TRIM_HORIZON", **more):
     """The records of the table's stream."""
     arn = ask.DescribeTable(TableName="items")["Table"]["LatestStreamArn"]
     (shard,) = ask.DescribeStream(StreamArn=arn)["StreamDescription"]["Shards"]
-    iterator = ask.GetShardIterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType=kind, **more)["ShardIterator"]
+    iterator = ask.GetShardIterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType=kind, **more)[
+        "ShardIterator"
+    ]
     found = []
     while iterator is not None:
         page = ask.GetRecords(ShardIterator=iterator)
@@ -207,7 +239,12 @@ def records(ask, kind="TRIM_HORIZON", **more):
     return found
 
 
-VIEWS = [("KEYS_ONLY", set()), ("NEW_IMAGE", {"NewImage"}), ("OLD_IMAGE", {"OldImage"}), ("NEW_AND_OLD_IMAGES", {"NewImage", "OldImage"})]
+VIEWS = [
+    ("KEYS_ONLY", set()),
+    ("NEW_IMAGE", {"NewImage"}),
+    ("OLD_IMAGE", {"OldImage"}),
+    ("NEW_AND_OLD_IMAGES", {"NewImage", "OldImage"}),
+]
 
 
 @pytest.mark.parametrize(("view", "images"), VIEWS)
@@ -217,7 +254,11 @@ def test_streams_have_four_views(ask, view, images):
         ask.PutItem(TableName="items", Item={"id": {"S": "a"}, "v": {"N": value}})
     ask.TransactWriteItems(TransactItems=[{"Delete": {"TableName": "items", "Key": {"id": {"S": "a"}}}}])
     found = records(ask)
-    assert [one["eventName"] for one in found] == ["INSERT", "MODIFY", "REMOVE"]  # nothing for a put that changes nothing
+    assert [one["eventName"] for one in found] == [
+        "INSERT",
+        "MODIFY",
+        "REMOVE",
+    ]  # nothing for a put that changes nothing
     assert set(found[1]["dynamodb"]) & {"NewImage", "OldImage"} == images
     assert all(one["dynamodb"]["Keys"] == {"id": {"S": "a"}} for one in found)
     numbers = [one["dynamodb"]["SequenceNumber"] for one in found]
@@ -259,7 +300,9 @@ def test_records_are_kept_for_a_day(ask, monkeypatch):
 
 
 def test_keys_of_several_attributes(ask):  # dg:GSI.DesignPattern.MultiAttributeKeys
-    keys = [{"AttributeName": name, "KeyType": "HASH"} for name in ("a", "b")] + [{"AttributeName": name, "KeyType": "RANGE"} for name in ("c", "d")]
+    keys = [{"AttributeName": name, "KeyType": "HASH"} for name in ("a", "b")] + [
+        {"AttributeName": name, "KeyType": "RANGE"} for name in ("c", "d")
+    ]
     many = {"IndexName": "many", "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}
     ask.CreateTable(**table("items", "id", types={"a": "S", "b": "S", "c": "N", "d": "S"}, on_global=[many]))
     for number in range(8):
@@ -269,7 +312,9 @@ def test_keys_of_several_attributes(ask):  # dg:GSI.DesignPattern.MultiAttribute
 
     def found(text):
         given = {name: value for name, value in values.items() if name in text}
-        items = ask.Query(TableName="items", IndexName="many", KeyConditionExpression=text, ExpressionAttributeValues=given)["Items"]
+        items = ask.Query(
+            TableName="items", IndexName="many", KeyConditionExpression=text, ExpressionAttributeValues=given
+        )["Items"]
         return [one["id"]["S"] for one in items]
 
     assert found("a = :a AND b = :b") == list("01234567")

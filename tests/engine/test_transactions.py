@@ -44,7 +44,14 @@ def cancelled(ask, *entries, **more):
 
 
 def test_all_is_written_or_nothing(made):
-    made.TransactWriteItems(TransactItems=[put("d"), update("a", "SET n = :n", n={"N": "2"}), {"Delete": at("b")}, check("c", "attribute_exists(id)")])
+    made.TransactWriteItems(
+        TransactItems=[
+            put("d"),
+            update("a", "SET n = :n", n={"N": "2"}),
+            {"Delete": at("b")},
+            check("c", "attribute_exists(id)"),
+        ]
+    )
     assert item(made, "d") and item(made, "a")["n"] == {"N": "2"} and item(made, "b") is None  # noqa: PT018 - one state
     codes, error = cancelled(made, put("e"), check("c", "attribute_not_exists(id)"), put("f"))
     assert codes == ["None", "ConditionalCheckFailed", "None"]
@@ -167,7 +174,10 @@ BAD_BATCHES = [
     ("BatchGetItem", {"items": {"Keys": []}}),
     ("BatchGetItem", {"items": {"Keys": [{"no": {"S": "a"}}]}}),
     ("BatchGetItem", {}),
-    ("BatchWriteItem", {"items": [{"DeleteRequest": {"Key": {"id": {"S": "a"}}}}, {"PutRequest": {"Item": {"id": {"S": "a"}}}}]}),
+    (
+        "BatchWriteItem",
+        {"items": [{"DeleteRequest": {"Key": {"id": {"S": "a"}}}}, {"PutRequest": {"Item": {"id": {"S": "a"}}}}]},
+    ),
     ("BatchWriteItem", {"items": [{"PutRequest": {"Item": {"id": {"S": str(number)}}}} for number in range(26)]}),
     ("BatchWriteItem", {"items": [{}]}),
     ("BatchWriteItem", {"items": []}),
