@@ -52,7 +52,7 @@ def test_every_block_runs(page, page_module, monkeypatch):
 
     with TestDB() as db, asyncio.Runner() as runner:
         settings = {"table_prefix": db._session.config.table_prefix}
-        async_db = runner.run(AsyncTestDB(**settings).__aenter__())
+        async_db = runner.run(AsyncTestDB(db.config.engine, **settings).__aenter__())
         # `DB()` and the presets of a page work on the page's own tables.
         monkeypatch.setenv("DYNAMODB_ENDPOINT", db._session.config.endpoint)
         monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", settings["table_prefix"])

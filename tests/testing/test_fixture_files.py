@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any, Literal
 from uuid import UUID
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dynamorm import (
     Attr,
@@ -27,8 +31,12 @@ from dynamorm import (
     updated_at,
     version,
 )
+from dynamorm.engine import Engine
 from dynamorm.errors import AlreadyExists, DuplicateKey, NotFound, ValidationError
+from dynamorm.schema.schema import SCHEMAS
+from dynamorm.testing import TestDB
 from dynamorm.testing.fixtures.nodes import MAX_ALIASED, MAX_MISTAKES
+from tests.behaviour.kit import stored
 
 pytestmark = pytest.mark.engine
 
@@ -311,6 +319,11 @@ def test_versions_times_and_tokens_are_loaded_as_given(db, write):
     assert payment.version == 8
 
 
+def test_a_write_token_is_stored_as_given(db, write):
+    db.load_fixture(write(f"Payment: [{{id: p1, amount: 1, _wt: {'A' * 22}==}}]"))
+    assert stored(db, Payment, "p1")["_wt"] == {"B": "A" * 22 + "=="}
+
+
 def test_a_table_stands_for_its_model_and_a_discriminator_for_its_class(db, write):
     db.load_fixture(
         write(
@@ -338,10 +351,11 @@ def test_unique_values_are_guarded(db, write):
 
 
 def test_a_key_that_is_taken_is_refused(db, write):
-    path = write("Payment: [{id: p1, amount: 1}]")
-    db.load_fixture(path)
-    with pytest.raises(AlreadyExists):
-        db.load_fixture(path)
+    db.load_fixture(write("Payment: [{id: p1, amount: 1}]"))
+    with pytest.raises(AlreadyExists) as caught:
+        db.load_fixture(write("Payment:\n- {id: p0, amount: 1}\n- {id: p1, amount: 1}\n- {id: p2, amount: 1}\n"))
+    assert caught.value.__notes__ == ["payments.yaml:3: the records before this one are stored, 1 of 3"]
+    assert [db.exists(Payment, key) for key in ("p0", "p2")] == [True, False]
 
 
 # ----------------------------------------------------------------------------------------------------------- mistakes
@@ -410,6 +424,7 @@ BROKEN = {
     "a record that is no map": ("Payment: [5]\n", ":1: Payment: a record is a map of fields"),
     "an unknown directive": ("Payment:\n- {$cuont: 5}\n", ":2: Payment.$cuont: did you mean $count?"),
     "defaults of nobody": ("$defaults: {Paymnt: {amount: 5}}\nPayment: []\n", ":1: $defaults of Paymnt: this file has no such records"),
+    "a count of defaults": ("$defaults: {Payment: {$count: 5}}\nPayment: []\n", ":1: $defaults of Payment: $count belongs to a record"),
     "a count": ("Payment:\n- {$count: 0, id: a}\n", ":2: Payment: $count is a whole number"),
     "a name that is there twice": ("Payment:\n- {$count: 2, $name: p, id: 'a{n}', amount: 1}\n", ":2: Payment: another record has this $name"),
     "a reference to nobody": ("Payment:\n- {id: a, amount: {$ref: Payment.x.amount}}\n", ":2: Payment.amount: $ref: no record of Payment"),
@@ -470,6 +485,59 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(db, write, tmp_path):
     with (tmp_path / "big.yaml").open("wb") as file:
         file.truncate(64 * 1024 * 1024 + 1)
     assert "at most 67108864 bytes" in mistakes(db, "big.yaml")[0]
+
+
+# -------------------------------------------------------------------------------------------------------- any file at all
+
+texts = st.text(max_size=8) | st.sampled_from(
+    ["p{n}", "Payment.a.id", "open", "2024-01-01T00:00:00Z", "AAEC", "1e3", "~", "no"]
+)
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.dates().map(str)
+names = (
+    st.sampled_from(
+        ["$ref", "$name", "$count", "$defaults", "$set", "$bytes", "<<", "city", "sku", *SCHEMAS[Everything].fields]
+    )
+    | texts
+)
+anything = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=8
+)
+records = st.dictionaries(names, anything, max_size=6).map(lambda fields: {"id": "p{n}", "amount": 1} | fields)
+headings = (
+    st.sampled_from(["Payment", "Refund", "Everything", "Entry", "Cat", "Animal", "table:animals", "$defaults"]) | texts
+)
+files = st.dictionaries(headings, st.lists(records, max_size=3) | anything, max_size=3)
+
+
+@pytest.fixture(scope="module")
+def inside():
+    with Engine() as engine, TestDB(engine) as db:
+        yield db
+
+
+@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@given(files, st.sampled_from(["yaml", "json"]))
+def test_whatever_a_file_says_is_stored_or_told(inside, tmp_path_factory, content, ending):
+    path = tmp_path_factory.getbasetemp() / f"any.{ending}"
+    text = yaml.safe_dump(content, allow_unicode=True) if ending == "yaml" else json.dumps(content)
+    path.write_text(text, "utf-8", "surrogatepass")
+    told_or_stored(inside, path)
+
+
+@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@given(
+    st.binary(max_size=60) | st.text("{}[]:,-&*!?|>'\"%@`#\n\t a1$<~", max_size=60).map(str.encode),
+    st.sampled_from(["yaml", "json"]),
+)
+def test_no_bytes_are_another_error(inside, tmp_path_factory, content, ending):
+    path = tmp_path_factory.getbasetemp() / f"bytes.{ending}"
+    path.write_bytes(content)
+    told_or_stored(inside, path)
+
+
+def told_or_stored(db, path):
+    with suppress(ValidationError, AlreadyExists, DuplicateKey):  # any other error fails
+        assert isinstance(db.load_fixture(path), dict)
 
 
 # ------------------------------------------------------------------------------------------- what is not for everybody

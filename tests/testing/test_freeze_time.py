@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dynamorm import Attr, Model, attr, created_at, partition_key, ttl, updated_at
+from dynamorm.engine import Engine
 from dynamorm.errors import DeadlineExceeded, LeaseHeld, LeaseLost, OutcomeUnknown
 from dynamorm.leases import LeaseRecord
 from dynamorm.testing import FaultServer, answers, assert_eventually, freeze_time
@@ -172,6 +173,16 @@ def test_it_is_used_in_a_block():
     with pytest.raises(TypeError, match="decorate its methods"):
         freeze_time(NOON)(type("Tests", (), {}))
 
+    def generator():
+        yield
+
+    async def asyncgen():
+        yield
+
+    for function in (generator, asyncgen):
+        with pytest.raises(TypeError, match="no generators"):
+            freeze_time(NOON)(function)
+
 
 def test_the_fixture_stands_at_the_beginning_of_2024(frozen_time):
     assert datetime.now(UTC) == datetime(2024, 1, 1, tzinfo=UTC)
@@ -199,6 +210,23 @@ def test_a_ttl_is_stored_as_it_is(opened):
     with freeze_time(NOON):
         db.create(Session(id="s1", ends=datetime.now(UTC) + timedelta(hours=1)))
     assert db.require(Session, "s1").ends == NOON + timedelta(hours=1)
+
+
+def test_what_expires_leaves_the_engine_when_the_clock_has_passed_it(opened):
+    with Engine() as engine:
+        db = opened(engine=engine, models=[Session])
+        with freeze_time(NOON) as clock:
+            db.create(Session(id="s1", ends=NOON + timedelta(hours=1)))
+            db.create(Session(id="s2"))
+            clock.tick(3599)
+            assert db.exists(Session, "s1")
+            clock.tick(1)
+            assert not db.exists(Session, "s1")
+            assert db.exists(Session, "s2")
+            db.create(Session(id="s3", ends=NOON))
+        # As on AWS, what has expired may be there for days.
+        db.create(Session(id="s4", ends=datetime.now(UTC) - timedelta(hours=1)))
+        assert db.exists(Session, "s4")
 
 
 def in_a_transaction(db, *objects):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import subprocess
 import sys
@@ -26,6 +27,12 @@ class Coin(Model, table="coins"):
 
 class Note(Model, table="notes"):
     id: Attr[str] = partition_key()
+
+
+@pytest.fixture(autouse=True)
+def _one_engine(monkeypatch, engine):
+    """The databases of a test share the engine under test, so that one can look what another has left."""
+    monkeypatch.setenv("DYNAMORM_TEST_ENGINE", engine.endpoint)
 
 
 def test_a_testdb_is_a_db_with_the_tables_of_its_models():
@@ -288,3 +295,17 @@ def test_forked_children_leave_no_warning_and_do_not_end_the_engine():
     )
     assert ran.returncode == 0, ran.stderr
     assert "ResourceWarning" not in ran.stderr
+
+
+def surface(cls):
+    """The public members that a class has by itself, with the arguments of its methods."""
+    own = {name: member for name, member in vars(cls).items() if not name.startswith("_") and name != "clean_up"}
+    return {
+        name: None if isinstance(member, property) else list(inspect.signature(member).parameters)
+        for name, member in own.items()
+    }
+
+
+def test_both_test_databases_offer_the_same():
+    assert surface(TestDB) == surface(AsyncTestDB)
+    assert list(inspect.signature(TestDB).parameters) == list(inspect.signature(AsyncTestDB).parameters)

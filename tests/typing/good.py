@@ -63,6 +63,7 @@ from dynamorm.plugins import (
 )
 from dynamorm.plugins.audit import AuditRecord, AuditVerdict, Change
 from dynamorm.streams import ChangeKind
+from dynamorm.testing import AsyncTestDB, Recorder, TestDB, assert_eventually, factory, freeze_time
 
 T = TypeVar("T")
 
@@ -404,3 +405,31 @@ async def async_audit_trail(db: AsyncDB) -> None:
     async with actor("user:42"):
         await db.create(Audited(id="p1", amount=5))
     assert_type(await db.audit.history(Audited, "p1"), list[AuditRecord])
+
+
+# ------------------------------------------------------------------------------------------------------------- testing
+
+
+async def asked() -> int:
+    return 5
+
+
+async def tested(db: TestDB, async_db: AsyncTestDB) -> None:
+    assert_type(assert_eventually(lambda: 5), int)
+    assert_type(await assert_eventually(asked, timeout=1), int)
+    assert_type(factory(Payment, amount=5)(), Payment)
+    assert_type(factory(Payment).batch(3), list[Payment])
+    db.load_fixture("payments.yaml", models=[Payment])
+    await async_db.load_fixture("payments.yaml")
+    db.dump_fixture("payments.yaml", [Payment])
+    with freeze_time("2024-01-01T00:00:00Z") as clock, Recorder(db) as r:
+        assert_type(clock.tick(5), datetime)
+        assert_type(r.no_scans().at_most(5).capacity.read, Decimal)
+
+
+@freeze_time("2024-01-01T00:00:00Z")
+def frozen(key: str) -> int:
+    return len(key)
+
+
+assert_type(frozen("p1"), int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,6 +25,7 @@ TRIMMED: Final = b"\0trimmed"
 """Where, among the tokens, is written which records of streams were taken away: no token begins so."""
 
 NAME_LIMITS: Final = range(3, 256)
+_table_name = re.compile(r"[A-Za-z0-9_.-]+\Z").match
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -131,9 +133,10 @@ def checked_name(name: str | None) -> str:
         )
     if name.startswith("arn:"):
         return name
-    if len(name) not in NAME_LIMITS:
+    if len(name) not in NAME_LIMITS or not _table_name(name):
         raise invalid(
-            f"Invalid table/index name.  Table/index names must be between 3 and 255 characters long: {name[:20]!r}"
+            "Invalid table/index name.  Table/index names must be between 3 and 255 characters long, and may contain only the"
+            f" characters a-z, A-Z, 0-9, '_', '-', and '.': {name[:20]!r}"
         )
     return name
 

@@ -14,7 +14,7 @@ from dynamorm.engine.core import ACCOUNT, REGION, Core, Settings
 from dynamorm.engine.dispatch import OPERATIONS
 from dynamorm.engine.expiry import Sweeper, expire
 from dynamorm.engine.refusal import Refusal
-from dynamorm.engine.shapes.requests import known, reader
+from dynamorm.engine.shapes.requests import LEGACY, known, reader, refuse_legacy
 from dynamorm.engine.store.store import Store
 from dynamorm.engine.store.undo import Version
 from dynamorm.errors import ConfigError
@@ -115,6 +115,8 @@ class Engine:
                 if work is None:
                     raise _unknown(operation)
             request = reader(operation)(body)
+            if not LEGACY.isdisjoint(request):
+                refuse_legacy(request)
             with self._lock:
                 core = self._core
                 if core.due is not None:

@@ -12,6 +12,7 @@ from dynamorm.engine.answers import read_item
 from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import TRIMMED, Core
 from dynamorm.engine.items.transactions import TOKEN_SECONDS
+from dynamorm.engine.stopped import STOPPED
 from dynamorm.engine.store.store import Change
 from dynamorm.engine.streams.records import HOURS, KEPT, SERVICE, record
 from dynamorm.engine.values.numbers import number
@@ -67,6 +68,8 @@ class Sweeper:
         core = self._core
         now = core.now()
         lag = core.settings.ttl_lag
+        if lag is None and STOPPED.count:  # a test that moves the clock waits for what it has moved it past
+            lag = 0.0
         if lag is not None:
             expire(core, lag)
         if now < self._next and core.records_kept <= KEPT:

@@ -8,10 +8,12 @@ import os
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from copy import copy
 from typing import Any, Self
 
 from dynamorm.config.settings import Config, Presets
 from dynamorm.effects import Flow
+from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError
 from dynamorm.faces.aio.db import AsyncDB
 from dynamorm.faces.blocking.db import DB
@@ -37,11 +39,12 @@ _local: Any = None
 class TestDB(DB):
     """A `DB` for one test. Its tables are its own, and are deleted when it is closed.
 
-    ``engine`` is the one to use: anything that has an ``endpoint`` on this machine. Without it the variable
-    ``DYNAMORM_TEST_ENGINE`` names one: ``embedded``, ``local`` (DynamoDB Local, found through ``DYNAMODB_LOCAL_HOME``) or a URL
-    on this machine. Without both it is the engine at ``DYNAMODB_ENDPOINT``, else the embedded one (the ``local`` extra), which
-    all test databases of a process share. It never talks to another machine. A random ``table_prefix`` keeps tests that run
-    at the same time apart.
+    ``engine`` is the one to use: a `dynamorm.engine.Engine`, or anything that has an ``endpoint`` on this machine. Without it the
+    variable ``DYNAMORM_TEST_ENGINE`` names one: ``memory`` (an `Engine` of its own for each test database), ``embedded``,
+    ``local`` (DynamoDB Local, found through ``DYNAMODB_LOCAL_HOME``) or a URL on this machine. Without both it is the engine at
+    ``DYNAMODB_ENDPOINT``, else the embedded one (the ``local`` extra), which all test databases of a process share. It never
+    talks to another machine. A random ``table_prefix`` keeps tests apart that share an engine. With ``table_prefix=""`` on an
+    `Engine` that is given, its tables are used as they are, and left: `Engine.restore` makes them as they were.
 
     The tables of ``models`` are made when the ``with`` block begins, and any other with the first request for its items.
     ``extensions``, the plugins, are passed on to `DB`, ``settings`` to `Presets.local_development`. ``db.use`` may come in the
@@ -68,6 +71,7 @@ class TestDB(DB):
         super().__init__(config, extensions=(*extensions, OwnTables(self._models)))
         self._engine_is_given = hasattr(engine, "faults")
         self._engine = engine_of(self.config, engine, self._move)
+        self._own_engine = None if engine is not None else self.config.engine
         self._io.told = True  # a test has nothing else to do in its loop
 
     @property
@@ -139,12 +143,13 @@ class TestDB(DB):
         self._open = False
         _mended(self._engine)
         try:
-            self._io.run(drop_tables(self._session))
+            if _leaves_tables(self.config, self._own_engine):
+                self._io.run(drop_tables(self._session))
         finally:
             super().close()
             for driver in self._former:
                 driver.close()
-            _closed(self._engine, engine_is_given=self._engine_is_given)
+            _closed(self._engine, self._own_engine, engine_is_given=self._engine_is_given)
 
 
 class AsyncTestDB(AsyncDB):
@@ -169,6 +174,7 @@ class AsyncTestDB(AsyncDB):
         super().__init__(config, extensions=(*extensions, OwnTables(self._models)))
         self._engine_is_given = hasattr(engine, "faults")
         self._engine = engine_of(self.config, engine, self._move)
+        self._own_engine = None if engine is not None else self.config.engine
 
     @property
     def engine(self) -> Any:
@@ -233,12 +239,13 @@ class AsyncTestDB(AsyncDB):
         self._open = False
         _mended(self._engine)
         try:
-            await self._io.run(drop_tables(self._session))
+            if _leaves_tables(self.config, self._own_engine):
+                await self._io.run(drop_tables(self._session))
         finally:
             await super().close()
             for driver in self._former:
                 await driver.close()
-            _closed(self._engine, engine_is_given=self._engine_is_given)
+            _closed(self._engine, self._own_engine, engine_is_given=self._engine_is_given)
 
     def clean_up(self) -> None:
         """Delete the tables without an event loop, as a blocking fixture must. A second call does nothing.
@@ -252,10 +259,11 @@ class AsyncTestDB(AsyncDB):
         self._open = False
         _mended(self._engine)
         try:
-            with DB(self._session.config) as db:
-                db._io.run(drop_tables(db._session))  # noqa: SLF001 - the faces share their tables
+            if _leaves_tables(self.config, self._own_engine):
+                with DB(self._session.config) as db:
+                    db._io.run(drop_tables(db._session))  # noqa: SLF001 - the faces share their tables
         finally:
-            _closed(self._engine, engine_is_given=self._engine_is_given)
+            _closed(self._engine, self._own_engine, engine_is_given=self._engine_is_given)
 
 
 def _registered(plugins: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -266,7 +274,8 @@ def _registered(plugins: tuple[Any, ...]) -> tuple[Any, ...]:
 def engine_of(config: Config, engine: Any, move: Callable[[str], None]) -> Any:
     """The engine of a test database: the one it was given, where that has faults of its own; else one over HTTP."""
     if not hasattr(engine, "faults"):
-        engine = FaultyEngine(config.resolve_endpoint())
+        inside = config.engine
+        engine = inside if hasattr(inside, "faults") else FaultyEngine(config.resolve_endpoint(), inside)
     if isinstance(engine, FaultyEngine):
         engine.follow(move, config.table_prefix)
     return engine
@@ -278,16 +287,22 @@ def _with_engine(engine: Any, settings: dict[str, Any]) -> dict[str, Any]:
         return settings
     if "endpoint" in settings:
         raise ConfigError("give either an engine or an endpoint")
+    if callable(getattr(engine, "handle", None)) and isinstance(getattr(engine, "address", None), str):
+        return {**settings, "engine": engine}
     endpoint = getattr(engine, "endpoint", None)
     if not isinstance(endpoint, str):
-        raise ConfigError(f"engine= takes an engine, which has an endpoint, not {type(engine).__name__}")
+        raise ConfigError(
+            f"engine= takes an Engine of dynamorm.engine, or what has an endpoint, not {type(engine).__name__}"
+        )
     return {**settings, "endpoint": endpoint}
 
 
 def _moved(session: Session, endpoint: str, open_driver: Callable[[Session], Any]) -> Any:
     """The driver of a session whose engine is asked at another endpoint from now on."""
     session.endpoint = Endpoint.parse(endpoint)
-    driver = open_driver(session)
+    way = copy(session)
+    way.config = session.config.replace(endpoint=endpoint, engine=None)
+    driver = open_driver(way)
     session.run = driver.run
     return driver
 
@@ -298,10 +313,24 @@ def _mended(engine: Any) -> None:
         engine.mend()
 
 
-def _closed(engine: Any, *, engine_is_given: bool) -> None:
-    """End what a test database has begun of its engine."""
-    if isinstance(engine, FaultyEngine) and not engine_is_given:
-        engine.close()
+def _leaves_tables(config: Config, own: Any) -> bool:
+    """Whether tables would be left that are to be deleted.
+
+    They are not in an engine that ends with the database, nor in one that has ended; and without a prefix, in an engine inside
+    the process, they are those of whoever gave that.
+    """
+    engine = config.engine
+    return own is None and (engine is None or (bool(config.table_prefix) and not engine.closed))
+
+
+def _closed(engine: Any, own: Any, *, engine_is_given: bool) -> None:
+    """End what a test database has begun: a proxy in front of its engine, and an engine of its ``own``."""
+    try:
+        if isinstance(engine, FaultyEngine) and not engine_is_given:
+            engine.close()
+    finally:
+        if own is not None:
+            own.close()
 
 
 def local_settings(**settings: Any) -> Config:
@@ -311,25 +340,31 @@ def local_settings(**settings: Any) -> Config:
 
     Example: ``DB(local_settings(operation_timeout=1))``, which deletes no tables
     """
-    settings.setdefault("table_prefix", f"test-{secrets.token_hex(8)}-")
     settings.setdefault("cursor_key", secrets.token_bytes(32))  # without one, the first cursor comes with a warning
-    if "endpoint" not in settings:
+    if "endpoint" not in settings and "engine" not in settings:
         settings.update(_engine())
+        if "engine" in settings:  # which nobody shares
+            settings.setdefault("table_prefix", "")
+    settings.setdefault("table_prefix", f"test-{secrets.token_hex(8)}-")
     return Presets.local_development(**settings)
 
 
-def _engine() -> dict[str, str | None]:
-    """What ``DYNAMORM_TEST_ENGINE`` says about the endpoint; nothing when it is not set."""
+def _engine() -> dict[str, Any]:
+    """What ``DYNAMORM_TEST_ENGINE`` says about the engine; nothing when it is not set."""
     name = os.environ.get(ENGINE_VARIABLE, "").strip()
     if not name:
         return {}
+    if name == "memory":
+        return {"engine": Engine()}
     if name == "embedded":
         return {"endpoint": None}  # also where DYNAMODB_ENDPOINT names another
     if name == "local":
         return {"endpoint": _dynamodb_local()}
     if "://" in name:
         return {"endpoint": name}
-    raise ConfigError(f"{ENGINE_VARIABLE}={name[:60]!r} is not embedded, local or a URL such as http://localhost:8000")
+    raise ConfigError(
+        f"{ENGINE_VARIABLE}={name[:60]!r} is not memory, embedded, local or a URL such as http://localhost:8000"
+    )
 
 
 def _dynamodb_local() -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from dynamorm.engine.faults import Faults
 from dynamorm.testing.fault_proxy import FaultProxy
 
 
 class FaultyEngine:
-    """The engine at ``upstream``, an endpoint on loopback, and its ``faults``.
+    """The engine at ``upstream``, an endpoint on loopback, and its ``faults``; everything else is asked of ``engine``, if given.
 
     ``endpoint`` is where it is to be asked. With the first look at ``faults`` that becomes a proxy, of which those are told
     that `follow` it; before, nothing stands between.
@@ -23,8 +23,9 @@ class FaultyEngine:
             db = DB(Presets.local_development(endpoint=faulty.endpoint))
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, engine: Any = None) -> None:
         self._upstream = upstream
+        self._engine = engine
         self._prefixes: list[str] = []
         self._followers: list[Callable[[str], None]] = []
         self._proxy: FaultProxy | None = None
@@ -57,6 +58,13 @@ class FaultyEngine:
             for moved in self._followers:
                 moved(self._proxy.endpoint)
         return self._proxy.faults
+
+    def __getattr__(self, name: str) -> Any:
+        """What the engine itself has, such as ``snapshot``."""
+        engine = self.__dict__.get("_engine")
+        if engine is None or name.startswith("__"):
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}", name=name, obj=self)
+        return getattr(engine, name)
 
     def mend(self) -> None:
         """Remove all faults: the test is over, and its tables are to be deleted."""

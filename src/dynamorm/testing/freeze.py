@@ -13,6 +13,7 @@ from math import isfinite
 from types import ModuleType, TracebackType
 from typing import Any, Self, TypeVar
 
+from dynamorm.engine.stopped import STOPPED
 from dynamorm.errors import ConfigError
 from dynamorm.wire.clock import SkewClock
 from dynamorm.wire.credentials import Credentials
@@ -29,7 +30,8 @@ class freeze_time:  # noqa: N801 - it is called as a function, and used as a con
     and everything that asks Python for the time. What goes on is the monotonic clock: deadlines, time limits, `asyncio.sleep`
     and `assert_eventually` take real seconds. Requests to AWS are signed with the real time, or they would be refused.
 
-    ``tick(seconds)`` moves it. Nothing is done by that: what has expired is seen by the next request.
+    ``tick(seconds)`` moves it. Nothing is done by that: what has expired is seen by the next request, which in an engine of
+    `dynamorm.engine` does not find it any more.
 
     Raises: ValueError for a text without an offset, and for a naive datetime; ConfigError without the package time-machine.
 
@@ -59,12 +61,14 @@ class freeze_time:  # noqa: N801 - it is called as a function, and used as a con
         self._travel = travel
         self._aws = _aws_in_real_time(self._machine)
         self._aws.__enter__()
+        STOPPED.count += 1
         return self
 
     def stop(self) -> None:
         """Let the clock go on. A second call does nothing."""
         travel, self._travel, self._traveller = self._travel, None, None
         if travel is not None:
+            STOPPED.count -= 1
             self._aws.__exit__(None, None, None)
             travel.stop()
 
@@ -115,10 +119,12 @@ class freeze_time:  # noqa: N801 - it is called as a function, and used as a con
     def __call__(self, function: F) -> F:
         """Stop the clock for each call of a function or a coroutine function.
 
-        Raises: TypeError for anything else, such as a class.
+        Raises: TypeError for anything else, such as a class or a generator.
         """
         if not inspect.isfunction(function):
             raise TypeError("freeze_time decorates functions: inside a class, decorate its methods")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("freeze_time decorates no generators: write `with freeze_time(...):` inside of it")
         moment = self._moment
         made: Any
         if inspect.iscoroutinefunction(function):

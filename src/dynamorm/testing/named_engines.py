@@ -1,11 +1,16 @@
-"""The engines that tests name, each started once in a process when it is first asked for. It must not know of pytest."""
+"""The engines that tests name. Those in child processes are started once, when first asked for. It must not know of pytest."""
 
 from __future__ import annotations
 
 import atexit
+import pathlib
+import tempfile
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Final
 
+from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, EmbeddedEngine
 
@@ -20,13 +25,24 @@ class UnavailableError(Exception):
     """There is no such engine here; the text says why."""
 
 
-def engine_named(name: str) -> Any:
-    """The engine of this name.
+@contextmanager
+def engine_named(name: str) -> Generator[Any, None, None]:
+    """The engine of this name: one of its own inside the process, or the one that this process has started.
 
     Raises: UnavailableError with the reason why there is none.
     """
-    if name in ("memory", "sqlite"):
-        raise UnavailableError(f"{name}: this version of dynamorm has no engine inside the process")
+    if name == "memory":
+        with Engine() as engine:
+            yield engine
+    elif name == "sqlite":
+        with tempfile.TemporaryDirectory() as folder, Engine(pathlib.Path(folder) / "engine.db") as engine:
+            yield engine
+    else:
+        yield _child(name)
+
+
+def _child(name: str) -> Any:
+    """An engine in a child process, which ends with this one."""
     with _lock:
         if name not in _started:
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
@@ -92,16 +93,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture
-def dynamorm_engine(request: pytest.FixtureRequest) -> Any:
+def dynamorm_engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The engine that the mark `dynamorm_engines` names for this run of the test. A missing one is a skip, or a failure."""
     from dynamorm.testing.named_engines import UnavailableError, engine_named  # pytest loads this file in every program
 
-    try:
-        return engine_named(request.param)
-    except UnavailableError as missing:
-        if request.config.getoption("--dynamorm-require-engines"):
-            pytest.fail(f"the engine {missing}", pytrace=False)
-        pytest.skip(f"the engine {missing}")
+    with ExitStack() as stack:
+        try:
+            engine = stack.enter_context(engine_named(request.param))
+        except UnavailableError as missing:
+            if request.config.getoption("--dynamorm-require-engines"):
+                pytest.fail(f"the engine {missing}", pytrace=False)
+            pytest.skip(f"the engine {missing}")
+        yield engine
 
 
 @pytest.fixture
@@ -132,16 +135,15 @@ def async_test_db(request: pytest.FixtureRequest) -> Iterator[AsyncTestDB]:
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The engine of this test's database, with its ``faults``; without a database in the test, one over HTTP of its own."""
+    """The engine of this test's database, with its ``faults``; without a database in the test, that of another one."""
     name = next((name for name in _DATABASES if name in request.fixturenames), None)
     if name is not None:
         yield request.getfixturevalue(name).engine
         return
-    from dynamorm.testing.faulty_engine import FaultyEngine  # as above
-    from dynamorm.testing.named_engines import engine_named  # as above
+    from dynamorm.testing.db import TestDB  # as above
 
-    with FaultyEngine((_engine_of(request) or engine_named("embedded")).endpoint) as own:
-        yield own
+    with TestDB(_engine_of(request)) as db:
+        yield db.engine
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def _test(reader: Reader) -> tuple[Test, int]:
     if reader.word == "BETWEEN":
         reader.take()
         low = _operand(reader)
-        if reader.word != "AND":
+        if not reader.says("AND"):
             raise reader.syntax()
         reader.take()
         return Test("BETWEEN", (first, low, _operand(reader))), 1

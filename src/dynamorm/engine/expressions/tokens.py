@@ -66,6 +66,10 @@ class Reader:
         """The token that comes next."""
         return self.tokens[self.place]
 
+    def says(self, word: str) -> bool:
+        """Whether this word comes next, in any case."""
+        return self.word == word
+
     @property
     def word(self) -> str:
         """The token that comes next in capitals, where it is a word."""

@@ -66,16 +66,18 @@ class BoundUpdate:
         later: list[tuple[Path, Value | None]] = []
         copied: set[Any] = set()
         for path, value in changes:
+            name = path[0]
             if len(path) > 1:
-                if path[0] not in copied:  # what lies deeper is changed in a copy
-                    copied.add(path[0])
-                    if path[0] in fresh:
-                        fresh[path[0]] = _copy(fresh[path[0]])
+                if name not in copied:  # what lies deeper is changed in a copy
+                    copied.add(name)
+                    if name in fresh:
+                        fresh[name] = _copy(fresh[name])
                 later.append((path, value))
-            elif value is None:
-                fresh.pop(path[0], None)
+                continue
+            if value is None:
+                fresh.pop(name, None)
             else:
-                fresh[path[0]] = value
+                fresh[name] = value
         if later:
             _deeper(fresh, later)
         return fresh

@@ -17,6 +17,7 @@ from dynamorm.engine.values.keys import KeyAttribute, KeyNames, after, hashed, o
 KIND: Final = "KeyConditionExpression"
 
 _MIRRORED: Final = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_ENDS: Final = ("<=", ">=", "BETWEEN")
 _UNSUPPORTED: Final = "Query key condition not supported"
 
 
@@ -28,11 +29,16 @@ class KeyTest(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Keys from ``low`` to below ``high``; ``fixed`` are the values that all of them have."""
+    """Keys from ``low`` to below ``high``; ``fixed`` are the values that all of them have.
+
+    ``first`` and ``last`` are keys of a table that the condition names as its ends: behind them nothing can follow.
+    """
 
     low: bytes
     high: bytes
     fixed: dict[str, dict[str, Any]]
+    first: bytes | None = None
+    last: bytes | None = None
 
 
 def key_range(text: str, places: Places, names: KeyNames) -> Range:
@@ -49,6 +55,7 @@ def key_range(text: str, places: Places, names: KeyNames) -> Range:
     prefix = hashed(b"".join([part(tag, fixed[name][tag]) for name, tag in names.partition]))
     low, high = prefix, after(prefix)
     ended = False
+    first = last = None
     for one in names.sort:
         test = tests.get(one.name)
         if test is None:
@@ -57,13 +64,16 @@ def key_range(text: str, places: Places, names: KeyNames) -> Range:
             raise invalid(f"{_UNSUPPORTED}: a condition other than = comes last")
         del tests[one.name]
         low, high = _narrowed(prefix, one, _fitting(one, test))
+        if test.op in _ENDS:
+            keys = [prefix + part(one.type, value[one.type]) for value in test.values]
+            first, last = (keys[0] if test.op != "<=" else None), (keys[-1] if test.op != ">=" else None)
         if test.op == "=":
             prefix, fixed[one.name] = low, test.values[0]
         else:
             ended = True
     if tests:
         raise _strange(tests, names)
-    return Range(low, high, fixed)
+    return Range(low, high, fixed, first, last)
 
 
 def _strange(tests: dict[str, KeyTest], names: KeyNames) -> Refusal:
@@ -137,7 +147,8 @@ def _test(test: Test, places: Places) -> tuple[str, KeyTest]:
     if not isinstance(first, At):
         raise invalid(f"Invalid {KIND}: a condition is on an attribute of the key")
     path = places.path(first.path, KIND)
-    if len(path) > 1:
+    name, *nested = path
+    if nested:
         raise invalid(f"Invalid {KIND}: {KIND}s cannot have conditions on nested attributes")
     values = []
     for other in others:
@@ -146,4 +157,4 @@ def _test(test: Test, places: Places) -> tuple[str, KeyTest]:
                 f"Invalid {KIND}: No key attribute is compared with another attribute, or with what a function makes"
             )
         values.append(places.value(other.name, KIND))
-    return str(path[0]), KeyTest(op, tuple(values))
+    return str(name), KeyTest(op, tuple(values))

@@ -46,6 +46,8 @@ def query(core: Core, request: dict[str, Any]) -> bytes:
         else:
             low = max(low, at + b"\0")
     page = read_page(source, low, high, limit=request.get("Limit"), backwards=backwards) if low < high else Page()
+    if source.index is None and page.key and page.key == (found.first if backwards else found.last):
+        page.last = None  # the end that the condition names: nothing can follow
     return answered(request, source, page)
 
 

@@ -59,6 +59,11 @@ class Source:
         index = self.index
         if index is None or index.kept is None:
             return False
+        hidden = [str(path[0]) for path in self.filtered if path[0] not in index.kept]
+        if hidden and not index.is_global:
+            raise wrong_parameter(
+                f"Secondary index {index.name} does not project one or more filter attributes: [{', '.join(hidden)}]"
+            )
         if select == "ALL_ATTRIBUTES":
             if index.is_global:
                 raise wrong_parameter(
@@ -72,7 +77,7 @@ class Source:
             if missing:
                 raise wrong_parameter(f"Global secondary index {index.name} does not project {missing}")
             return False
-        return bool(missing) or any(path[0] not in index.kept for path in self.filtered)
+        return bool(missing)
 
     def names(self) -> tuple[str, ...]:
         """The attributes of a key of this source, as LastEvaluatedKey has them."""
@@ -113,7 +118,7 @@ def all_used(request: dict[str, Any], places: Places, *, has_expression: bool) -
 class Page:
     """What was read of a source."""
 
-    __slots__ = ("base_units", "found", "last", "scanned", "shown", "size")
+    __slots__ = ("base_units", "found", "key", "last", "scanned", "shown", "size")
 
     def __init__(self) -> None:
         self.shown: list[bytes] = []
@@ -123,6 +128,8 @@ class Page:
         self.base_units = 0.0
         self.last: bytes | None = None
         """The last entry that was read, where there may be more."""
+        self.key = b""
+        """Its key."""
 
 
 def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, backwards: bool) -> Page:
@@ -137,7 +144,7 @@ def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, bac
     data = b""
     most = limit or -1
     rows = entries.range(low, high, backwards=backwards)
-    for _, weight, stored in rows:
+    for key, weight, stored in rows:
         if size + weight > PAGE and scanned:
             page.last = data
             break
@@ -166,7 +173,7 @@ def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, bac
                 if not counts:
                     shown.append(whole if projection is None else encode(projection.of(item or read_item(whole))))
         if scanned == most:
-            page.last = data
+            page.last, page.key = data, key
             break
     rows.close()  # type: ignore[attr-defined]  # a cursor
     page.size, page.scanned = size, scanned

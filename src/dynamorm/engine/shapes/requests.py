@@ -53,7 +53,7 @@ _PLAIN: Final[dict[str, Any]] = {
 
 @cache
 def _table() -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(files(__package__).joinpath("shapes.json").read_bytes())
+    found: dict[str, Any] = msgspec.json.decode(files("dynamorm.engine.shapes").joinpath("shapes.json").read_bytes())
     return found
 
 
@@ -98,6 +98,27 @@ def _unreadable(error: Exception) -> Refusal:
     if isinstance(error, msgspec.ValidationError):
         return unreadable(f"a member has the wrong type: {error}")
     return unreadable("the request is no JSON object that can be read")
+
+
+LEGACY: Final = frozenset(
+    {
+        "AttributeUpdates",
+        "AttributesToGet",
+        "ConditionalOperator",
+        "Expected",
+        "KeyConditions",
+        "QueryFilter",
+        "ScanFilter",
+    }
+)
+"""What expressions have replaced. To pass over a condition of that kind would be worse than to refuse it."""
+
+
+def refuse_legacy(request: dict[str, Any]) -> None:
+    """Raise Refusal for a request that says with these what expressions say."""
+    found = sorted(name for name in LEGACY & request.keys() if request[name] is not None)
+    if found:
+        raise invalid(f"this engine knows expressions alone: {', '.join(found)} is the older way to say the same")
 
 
 def known(operation: str) -> bool:
