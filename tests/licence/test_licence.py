@@ -17,7 +17,7 @@ from dynamorm.errors import ConfigError, LicenseError
 from dynamorm.licence import gate, keys, token
 from dynamorm.licence.token import DRIFT, LONGEST, read
 from dynamorm.testing import licence
-from dynamorm.testing.licences import signed
+from dynamorm.testing.kit.licences import signed
 
 ROOT = Path(__file__).resolve().parents[2]
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

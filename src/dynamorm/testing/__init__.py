@@ -19,34 +19,34 @@ if TYPE_CHECKING:
     from dynamorm.testing.driver import ScriptedDriver as ScriptedDriver
     from dynamorm.testing.engines import DynamoDBLocal as DynamoDBLocal
     from dynamorm.testing.engines import EmbeddedEngine as EmbeddedEngine
-    from dynamorm.testing.eventually import assert_eventually as assert_eventually
-    from dynamorm.testing.factories import factory as factory
-    from dynamorm.testing.faulty_engine import FaultyEngine as FaultyEngine
-    from dynamorm.testing.freeze import freeze_time as freeze_time
     from dynamorm.testing.holding import Delivery as Delivery
     from dynamorm.testing.holding import Fate as Fate
     from dynamorm.testing.holding import HoldingProxy as HoldingProxy
-    from dynamorm.testing.licences import licence as licence
+    from dynamorm.testing.kit.eventually import assert_eventually as assert_eventually
+    from dynamorm.testing.kit.factories import factory as factory
+    from dynamorm.testing.kit.faulty_engine import FaultyEngine as FaultyEngine
+    from dynamorm.testing.kit.freeze import freeze_time as freeze_time
+    from dynamorm.testing.kit.licences import licence as licence
+    from dynamorm.testing.kit.recorder import Recorder as Recorder
+    from dynamorm.testing.kit.snapshot import assert_snapshot as assert_snapshot
+    from dynamorm.testing.kit.strategies import strategy as strategy
     from dynamorm.testing.proxy import Fault as Fault
     from dynamorm.testing.proxy import LossyProxy as LossyProxy
-    from dynamorm.testing.recorder import Recorder as Recorder
     from dynamorm.testing.replies import FakeReply as FakeReply
     from dynamorm.testing.replies import SentRequest as SentRequest
     from dynamorm.testing.replies import failure as failure
     from dynamorm.testing.replies import reply as reply
     from dynamorm.testing.request import Request as Request
     from dynamorm.testing.server import FaultServer as FaultServer
-    from dynamorm.testing.snapshot import assert_snapshot as assert_snapshot
-    from dynamorm.testing.strategies import strategy as strategy
 
 _HOMES = {
-    "Recorder": "recorder",
-    "assert_eventually": "eventually",
-    "assert_snapshot": "snapshot",
-    "factory": "factories",
-    "freeze_time": "freeze",
-    "strategy": "strategies",
-    "FaultyEngine": "faulty_engine",
+    "Recorder": "kit.recorder",
+    "assert_eventually": "kit.eventually",
+    "assert_snapshot": "kit.snapshot",
+    "factory": "kit.factories",
+    "freeze_time": "kit.freeze",
+    "strategy": "kit.strategies",
+    "FaultyEngine": "kit.faulty_engine",
     "Answer": "answers",
     "AsyncTestDB": "db",
     "Backend": "backend",
@@ -69,7 +69,7 @@ _HOMES = {
     "TestDB": "db",
     "Upstream": "backend",
     "failure": "replies",
-    "licence": "licences",
+    "licence": "kit.licences",
     "reply": "replies",
 }
 

@@ -22,9 +22,9 @@ from dynamorm.features.tables.changes import remove
 from dynamorm.features.tables.look import Patience, names
 from dynamorm.session import Session
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal
-from dynamorm.testing.faulty_engine import FaultyEngine
 from dynamorm.testing.fixtures.dump import dump
 from dynamorm.testing.fixtures.load import load
+from dynamorm.testing.kit.faulty_engine import FaultyEngine
 from dynamorm.testing.own_tables import OwnTables
 from dynamorm.wire.endpoint import Endpoint
 

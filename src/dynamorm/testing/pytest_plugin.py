@@ -16,7 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from dynamorm.testing.db import AsyncTestDB, TestDB
-    from dynamorm.testing.freeze import freeze_time
+    from dynamorm.testing.kit.freeze import freeze_time
 
 ENGINES: Final = ("memory", "sqlite", "embedded", "local")
 """What the mark takes; `dynamorm.testing.named_engines` starts them."""
@@ -173,7 +173,7 @@ def slow(request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture
 def frozen_time(request: pytest.FixtureRequest) -> Iterator[freeze_time]:
     """A clock that stands at 2024-01-01T00:00:00Z, or where an indirect parameter says: ``tick(seconds)``, ``move_to(text)``."""
-    from dynamorm.testing.freeze import freeze_time  # as above
+    from dynamorm.testing.kit.freeze import freeze_time  # as above
 
     with freeze_time(getattr(request, "param", _BEGIN)) as clock:
         yield clock

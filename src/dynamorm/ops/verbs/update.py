@@ -75,10 +75,9 @@ def update_write(
 ) -> Write:
     """The write of `update`.
 
-    ``allow`` are the protected fields that may be changed. ``stored`` is what is there now, where that matters: when a
-    unique attribute is changed. ``holder`` is the object that an upsert by key is of. ``states`` are those of the places
-    that the updates depend on (see `dynamorm.ops.updates.begin`), where they were looked at. Without a ``result`` the item is
-    not asked for.
+    ``allow`` are the protected fields that may be changed. ``stored`` is what is there now, where that matters. ``holder`` is the
+    object that an upsert by key is of. ``states`` are those of the places that the updates depend on (see
+    `dynamorm.ops.updates.begin`), where they were looked at. Without a ``result`` the item is not asked for.
     """
     draft = _addressed(context, subject, args, parts)
     if (

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dynamorm.engine.faults import Faults
-from dynamorm.testing.fault_proxy import FaultProxy
+from dynamorm.testing.kit.fault_proxy import FaultProxy
 
 
 class FaultyEngine:
