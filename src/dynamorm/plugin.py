@@ -47,7 +47,7 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
-from .placed import NotReady, PlacedField
+from .placed import NotReady, PlacedField, PlacedItem, Unread
 from .schema.rules import ReadRule, ScopeRule, WriteRule
 from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
@@ -92,10 +92,12 @@ __all__ = [
     "Operation",
     "Permit",
     "PlacedField",
+    "PlacedItem",
     "Plugin",
     "PluginContext",
     "ReadRule",
     "ScopeRule",
+    "Unread",
     "VerbFlow",
     "VerbHook",
     "WriteRule",

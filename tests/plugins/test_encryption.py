@@ -196,7 +196,7 @@ def test_a_renamed_table_opens_by_its_crypto_name(plugged, keys, key):
     db = plugged(EncryptionPlugin(LocalKeyProvider(keys._path, keyring_table="crypt-keyring")))
     db.create(Card(token=key, number=PAN))
     raw = db.get(RawCard, key)
-    db.put(RawMoved(token=key, number=raw.number))
+    db.put(RawMoved(token=key, number=raw.number, seal=raw.seal))
     assert db.get(Moved, key).number == PAN
     db.delete(RawMoved, key)
     assert next(record.sk for record in db.model(Records).where(Records.pk == "~K#pci").all()) == "ACTIVE"
@@ -227,7 +227,7 @@ def test_tenants_share_no_key(plugged, key):
     db.update(RawCard, key, RawCard.number.set(raw.number))
     with pytest.raises(KeyUnavailable):
         mine.get(Card, key)
-    with pytest.raises(TamperedCiphertext):
+    with pytest.raises(KeyUnavailable):
         yours.get(Card, key, select=["number"])
     assert {context.get("dynamorm-tenant") for context in provider.contexts} <= {f"{key}-mine", f"{key}-yours", None}
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from dynamorm.codec.replies.reading import Misfit
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.ops.calls.in_time import in_time
+from dynamorm.placed import NotReady
 
 from . import pages
 from .planner import choose
@@ -28,6 +30,8 @@ Step: TypeAlias = "Callable[[PageReader, Context, PreparedQuery, int | None], Fl
 
 FEWEST: Final = 32
 """Items read at least with one request of a filtered query: reading a few more costs little, a round trip much."""
+FETCHES: Final = 100
+"""Things that the conditions of a request may wait for."""
 MOST: Final = 1024
 """Items read at most with one request of a filtered query with a limit, however few have matched so far."""
 
@@ -78,7 +82,7 @@ class PageReader:
 
     def next(self, context: Context) -> Flow[list[Any]]:
         """Read one page and move on."""
-        prepared = self.prepared or self.begin(context)
+        prepared = self.prepared or (yield from self.opened(context))
         size, left = self.request.page_size, self.left
         if left is not None and (size is None or left < size):
             size = left
@@ -104,8 +108,21 @@ class PageReader:
             total += len((yield from self.next(context)))
         return total
 
+    def opened(self, context: Context) -> Flow[PreparedQuery]:
+        """As `begin`; what the conditions wait for is fetched before."""
+        for _ in range(FETCHES):
+            try:
+                return self.begin(context)
+            except NotReady as waiting:
+                missing = waiting
+            yield from in_time(missing.flow(), f"what a condition needs ({missing.name})")
+        return self.begin(context)
+
     def kept(self, items: list[Any]) -> list[Any]:
-        """The items that fit the model. What does not is kept apart, or left out."""
+        """The items that fit the model, and what the conditions ask for. What does not fit is kept apart, or left out."""
+        matches = None if self.prepared is None else self.prepared.matches
+        if matches is not None:
+            items = [item for item in items if item.__class__ is Misfit or matches(item)]
         if self.request.misfit == "raise":
             return items
         if self.request.misfit == "collect":
@@ -135,7 +152,8 @@ class PageReader:
         else:  # without a detour: this is what most queries are
             page = yield from context.call(prepared.op(self.start, size, prepared.read))
         self.start = page.last_key
-        items = page.items if self.request.misfit == "raise" else self.kept(page.items)
+        plain = self.request.misfit == "raise" and prepared.matches is None
+        items = page.items if plain else self.kept(page.items)
         if prepared.filtered and self.look < MOST:
             self.look *= 2
         if self.left is not None:

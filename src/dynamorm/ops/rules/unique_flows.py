@@ -11,7 +11,7 @@ from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.rules.constraints import Constraint
 from dynamorm.ops.writes.write import read_back
 
-from .unique import Guards, values_in
+from .unique import Guards, stored_value, values_in
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -24,23 +24,24 @@ def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
     constraint = _asked(plan, values)
     wires: dict[str, Any] = {}
     for field in constraint.fields:
-        wires[field.stored] = plan.codec.encode_field(field.name, values[field.name])
-    value = constraint.value(wires)
-    if value is None:
+        wires |= stored_value(plan, field, values[field.name])
+    found = constraint.values(wires)
+    if not found:
         raise ValidationError(
             f"{plan.codec.schema.name}.{constraint.name}: None is not guarded, so nothing is found by it; use a query",
             field=constraint.name,
         )
     context = context.bounded()
     guards = Guards(context, plan, constraint)
-    for _ in range(2):  # the value may move from one item to another between the two reads
-        guard = yield from context.call(read_back(guards.plan, dumps(guards.key(value)), purpose="guard"))
-        owner = None if guard is None else guards.owner_of(guard)
-        if owner is None:
-            return None
-        raw = yield from context.call(read_back(plan, dumps(owner), purpose="verb"))
-        if raw is not None and constraint.value(values_in(plan, raw)) == value:
-            return plan.codec.decode_shown(raw)
+    for value in found:
+        for _ in range(2):  # the value may move from one item to another between the two reads
+            guard = yield from context.call(read_back(guards.plan, dumps(guards.key(value)), purpose="guard"))
+            owner = None if guard is None else guards.owner_of(guard)
+            if owner is None:
+                break
+            raw = yield from context.call(read_back(plan, dumps(owner), purpose="verb"))
+            if raw is not None and value in constraint.values(values_in(plan, raw)):
+                return plan.codec.decode_shown(raw)
     return None
 
 
