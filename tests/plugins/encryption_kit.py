@@ -29,7 +29,7 @@ class RawCard(Model, table="crypt-cards"):
     number: Attr[Any] = attr(default=None)
     spare: Attr[Any] = attr(default=None)
     holder: Attr[Any] = attr(default=None)
-    seal: Attr[Any] = attr(name="_seal_pci", default=None)
+    seal: Attr[Any] = attr(name="_seal", default=None)
     version: Attr[int] = version()
 
 
@@ -41,7 +41,7 @@ class Moved(Model, table="crypt-moved", crypto_name="crypt-cards"):
 class RawMoved(Model, table="crypt-moved"):
     token: Attr[str] = partition_key()
     number: Attr[Any] = attr(default=None)
-    seal: Attr[Any] = attr(name="_seal_pci", default=None)
+    seal: Attr[Any] = attr(name="_seal", default=None)
 
 
 class Records(Model, table="crypt-keyring"):

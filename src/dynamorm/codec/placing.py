@@ -122,7 +122,7 @@ class Unplaced:
         right: Any = other.wire
         if isinstance(left, Unread) or isinstance(right, Unread):
             return isinstance(left, Unread) and isinstance(right, Unread) and left.stored == right.stored
-        return left == right
+        return bool(left == right)
 
     __hash__ = None  # type: ignore[assignment] # as of any wire value
 

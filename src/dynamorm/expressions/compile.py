@@ -294,6 +294,8 @@ def _binary(term: Comparison, placeholders: Placeholders, encode: Encode) -> str
 
 def _function(term: Comparison, placeholders: Placeholders, encode: Encode) -> str:
     path, op, operands = term.path, term.op, term.operands
+    if op == "equals":
+        return _beside(path, operands[0], placeholders, encode)
     left = _path(path, placeholders)
     if op == "null":
         return _null(path, left, placeholders, encode)
@@ -302,8 +304,6 @@ def _function(term: Comparison, placeholders: Placeholders, encode: Encode) -> s
     if not operands:
         return f"{op}({left})"
     what: What = "value"
-    if op == "equals":
-        return _beside(path, operands[0], placeholders, encode)
     if op.startswith("size "):
         return _size(term, left, op[5:], placeholders, encode)
     if op == "contains":

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from .capacity import CapacityLimiter as CapacityLimiter
     from .cost import CostPlugin as CostPlugin
     from .dashboard import Dashboard as Dashboard
+    from .encryption import Bits as Bits
     from .encryption import Encrypted as Encrypted
     from .encryption import EncryptionPlugin as EncryptionPlugin
     from .encryption import Ephemeral as Ephemeral
+    from .encryption import Full as Full
     from .encryption import KeyProvider as KeyProvider
     from .encryption import KMSProvider as KMSProvider
     from .encryption import LocalKeyProvider as LocalKeyProvider
     from .encryption import Secret as Secret
+    from .encryption import Undecryptable as Undecryptable
     from .hedging import Hedging as Hedging
     from .hot_keys import HotKeys as HotKeys
     from .lint import DevelopmentLint as DevelopmentLint
@@ -35,6 +38,7 @@ __all__ = [
     "AsyncBatcher",
     "BatchConfig",
     "Batcher",
+    "Bits",
     "Bulkhead",
     "Cache",
     "CacheConfig",
@@ -47,6 +51,7 @@ __all__ = [
     "Encrypted",
     "EncryptionPlugin",
     "Ephemeral",
+    "Full",
     "Hedging",
     "HotKeys",
     "KMSProvider",
@@ -59,12 +64,14 @@ __all__ = [
     "Tenancy",
     "ThrottlePacing",
     "TracingPlugin",
+    "Undecryptable",
 ]
 
 _HOMES = {
     "AsyncBatcher": "batcher",
     "BatchConfig": "batcher",
     "Batcher": "batcher",
+    "Bits": "encryption",
     "Bulkhead": "bulkhead",
     "Cache": "cache",
     "CacheConfig": "cache",
@@ -77,6 +84,7 @@ _HOMES = {
     "Encrypted": "encryption",
     "EncryptionPlugin": "encryption",
     "Ephemeral": "encryption",
+    "Full": "encryption",
     "Hedging": "hedging",
     "HotKeys": "hot_keys",
     "KMSProvider": "encryption",
@@ -89,6 +97,7 @@ _HOMES = {
     "ThrottlePacing": "pacing",
     "Tenancy": "tenancy",
     "TracingPlugin": "tracing",
+    "Undecryptable": "encryption",
 }
 
 

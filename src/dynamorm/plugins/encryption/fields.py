@@ -110,9 +110,9 @@ class EncryptedField(PlacedField):
         return Home(self._table, partition, rest[0] if rest else None)
 
     def bound(self, place: Place, form: bytes) -> bytes:
-        """What is authenticated of everything of this ring, model and tenant, for another purpose."""
+        """What is authenticated of everything of this model and tenant, for another purpose."""
         tenant = place.scope.get("tenant", "")
-        return framed(form, self.option.ring.encode(), self.crypto_name.encode(), tenant.encode())
+        return framed(form, self.crypto_name.encode(), tenant.encode())
 
     # --------------------------------------------------------------------------------------------------------- values
 
