@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from dynamorm.codec.replies.reading import Misfit
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, ValidationError
-from dynamorm.ops.calls.in_time import in_time
-from dynamorm.placed import NotReady
+from dynamorm.ops.reads.fetching import when_ready
 
 from . import pages
 from .planner import choose
@@ -30,8 +29,6 @@ Step: TypeAlias = "Callable[[PageReader, Context, PreparedQuery, int | None], Fl
 
 FEWEST: Final = 32
 """Items read at least with one request of a filtered query: reading a few more costs little, a round trip much."""
-FETCHES: Final = 100
-"""Things that the conditions of a request may wait for."""
 MOST: Final = 1024
 """Items read at most with one request of a filtered query with a limit, however few have matched so far."""
 
@@ -110,13 +107,7 @@ class PageReader:
 
     def opened(self, context: Context) -> Flow[PreparedQuery]:
         """As `begin`; what the conditions wait for is fetched before."""
-        for _ in range(FETCHES):
-            try:
-                return self.begin(context)
-            except NotReady as waiting:
-                missing = waiting
-            yield from in_time(missing.flow(), f"what a condition needs ({missing.name})")
-        return self.begin(context)
+        return (yield from when_ready(lambda: self.begin(context)))
 
     def kept(self, items: list[Any]) -> list[Any]:
         """The items that fit the model, and what the conditions ask for. What does not fit is kept apart, or left out."""

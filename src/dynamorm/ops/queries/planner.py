@@ -282,7 +282,7 @@ class _Candidates:
         """The plan of a Query."""
         family = False
         spread: tuple[str, ...] = ()
-        if self.plan.codec.composites:
+        if self.plan.codec.composites or self.plan.codec.placed:
             spread = key_conditions.partitions(used[0])
         holds = None if index is None else held(self.schema, index)
         if len(used[1]) < len(self.terms) or self.filters:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
+from dynamorm.ops.reads.fetching import when_ready
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.rules.constraints import Constraint
 from dynamorm.ops.writes.write import read_back
@@ -22,10 +23,7 @@ def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
     plan = context.plan(model)
     values = {**plan.given, **values}
     constraint = _asked(plan, values)
-    wires: dict[str, Any] = {}
-    for field in constraint.fields:
-        wires |= stored_value(plan, field, values[field.name])
-    found = constraint.values(wires)
+    found = yield from when_ready(lambda: constraint.values(_wires(plan, constraint, values)))
     if not found:
         raise ValidationError(
             f"{plan.codec.schema.name}.{constraint.name}: None is not guarded, so nothing is found by it; use a query",
@@ -43,6 +41,13 @@ def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
             if raw is not None and value in constraint.values(values_in(plan, raw)):
                 return plan.codec.decode_shown(raw)
     return None
+
+
+def _wires(plan: ModelRequests, constraint: Constraint, values: dict[str, Any]) -> dict[str, Any]:
+    wires: dict[str, Any] = {}
+    for field in constraint.fields:
+        wires |= stored_value(plan, field, values[field.name])
+    return wires
 
 
 def _asked(plan: ModelRequests, values: dict[str, Any]) -> Constraint:
