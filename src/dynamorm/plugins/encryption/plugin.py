@@ -91,6 +91,8 @@ class EncryptionPlugin(OfOneProcess):
             made.whole = seal
             if made.sealed:
                 seal.add(made)
+            else:
+                seal.dependent.add(made.attribute)
         return made
 
     def read_rule(self, schema: Any) -> ReadRule | None:

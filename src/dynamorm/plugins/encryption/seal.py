@@ -47,6 +47,8 @@ class ItemSeal(PlacedItem):
         self._keys = keys
         self.fields: dict[str, EncryptedField] = {}
         self.names: tuple[str, ...] = ()
+        self.dependent: set[str] = set()
+        """Attributes that are not sealed, and whose form depends on another attribute of the item."""
 
     def add(self, field: EncryptedField) -> None:
         """Let the values of a field be sealed."""
@@ -56,7 +58,7 @@ class ItemSeal(PlacedItem):
     @property
     def looks(self) -> tuple[str, ...]:
         """See `dynamorm.plugin.PlacedItem`."""
-        return (*self.names, *self._covered())
+        return (*self.names, *self._covered(), *self.dependent)
 
     @property
     def marks(self) -> bool:
