@@ -90,7 +90,7 @@ def test_what_cannot_be_opened_is_marked(db, key, name):
 def test_any_use_of_it_raises_why(db, key, use):
     broken(db, key)
     mark = db.get(Card, key).number
-    with pytest.raises(TamperedCiphertext, match="Card.number"):
+    with pytest.raises(TamperedCiphertext, match=r"Card\.number"):
         use(mark)
     assert copy.deepcopy(mark) is mark
 

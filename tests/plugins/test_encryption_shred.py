@@ -74,7 +74,7 @@ def opened(plugged, made):
 def test_each_subject_has_a_key_of_its_own(opened, key):
     open_, _ = opened
     db = open_()
-    for at, customer in enumerate(("c1", "c1", "c2")):
+    for at, customer in enumerate(("customer-1", "customer-1", "customer-2")):
         db.create(Person(id=f"{key}{at}", customer=customer, name=f"n{at}"))
     kinds = sorted(record.sk[:2] for record in db.model(Records).where(Records.pk == "~K#pii").all())
     assert kinds == ["AC", "S#", "S#", "V#"]
@@ -90,7 +90,7 @@ def test_each_subject_has_a_key_of_its_own(opened, key):
         tx.update(Person, key + "2", Person.name.set("t"))
     assert db.get(Person, key + "2").name == "t"
     assert db.model(Person).allow_scan().where(Person.name.equals("t")).one().id == key + "2"
-    assert all("c1" not in record.sk for record in db.model(Records).allow_scan().all())
+    assert all("customer-1" not in record.sk for record in db.model(Records).allow_scan().all())
 
 
 def test_a_subject_is_shredded_in_two_steps(opened, key):

@@ -154,6 +154,10 @@ class Opening(ReadRule):
             )
         return True
 
+    def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> None:
+        """See `dynamorm.plugin.ReadRule`. Raises: TamperedCiphertext."""
+        self.check(item, scope)
+
     def prepare(self, items: Sequence[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
         """See `dynamorm.plugin.ReadRule`. What is no envelope is told where it is decoded."""
         for item in items:
