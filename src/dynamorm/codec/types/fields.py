@@ -53,6 +53,7 @@ class FieldPlan:
         self.hook: Any = hook
         self.unstored: Any = field.unstored if field.options else None
         self.placed: bool = hook is not None and not isinstance(hook, tuple)
+        self.marks: bool = bool(self.placed and hook.marks)  # type: ignore[union-attr] # as below
         self.beside_names: tuple[str, ...] = tuple(hook.beside_names) if self.placed else ()  # type: ignore[union-attr] # it is one then
         whole = hook.whole if self.placed else None  # type: ignore[union-attr] # as above
         self.names_beside: tuple[str, ...] = (*self.beside_names, *(whole.names if whole is not None else ()))
@@ -122,7 +123,7 @@ class FieldPlan:
             inner = shape.decode(source, x)
             place = ", p" if self.placed else ""
             opened = f"({x} := {source.bind(f'open_{self.name}', self._opener())}({x}{place}))"
-            if self.placed and self.hook.marks:
+            if self.marks:
                 text = f"({x} if isinstance({opened}, {source.bind('Unread', Unread)}) else {inner})"
             else:
                 text = f"({inner} if {opened} is not None else None)"
@@ -225,7 +226,7 @@ class FieldPlan:
         lines += tail if condition is None else [f"if {condition}:", *(f"    {line}" for line in tail)]
         if self.sparse and checks:
             lines += self._empty_key(source)
-        if self.placed and self.hook.marks:
+        if self.marks:
             kept = f"{store} {source.bind(f'unplaced_{self.name}', unplaced(self))}({v})"
             unread = [f"if isinstance({v}, {source.bind('Unread', Unread)}):", f"    {kept}", "else:"]
             lines = [*unread, *(f"    {line}" for line in lines)]

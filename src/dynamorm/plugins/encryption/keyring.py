@@ -181,6 +181,8 @@ class Keyring:
 
     def _make_first(self, ring: Ring) -> Flow[None]:
         """Make the first version, and let it be in use, unless another process has done so: then its own is the one."""
+        if not getattr(self.provider, "create", True):
+            raise KeyUnavailable(f"the ring {ring.name} has no key, and this provider makes none (create=False)")
         version = yield from self.add(ring)
         yield from self._create(ring, ACTIVE, key_version=version, rotated=self.seconds(), versions=[version])
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, KeyDisabled, KeyUnavailable, PoolTimeout
+from dynamorm.log import logger
 from dynamorm.plugin import Acquire, Limiter, NotReady
 
 from .envelope import BranchKey, framed
@@ -22,6 +23,8 @@ UNKNOWN: Final = 30.0
 FAILED: Final = 1.0
 """Seconds for which what has failed is told to those who wait for the same key."""
 _AGAIN: Final = 10.0
+_MANY: Final = 100
+"""Keys that were asked for before anything is said of how many were fetched."""
 
 
 class Opened:
@@ -59,7 +62,8 @@ class Keys:
         self._gates: dict[Any, Limiter] = {}
         self.generation = 0
         """Raised when what is known of keys is not to be used any more."""
-        self.fetches = self.evictions = 0
+        self.fetches = self.evictions = self.asked = 0
+        self._told = 0.0
 
     def until(self) -> float:
         """Until when what is opened now is used."""
@@ -68,6 +72,7 @@ class Keys:
     def active(self, ring: Ring) -> Opened:
         """The key that new values of a ring are sealed with. Raises: NotReady."""
         key = self._active.get(ring)
+        self.asked += 1
         if key is not None and self.clock() < key.until:
             return key
         raise NotReady(f"the key of the ring {ring.name}", lambda: self.fetch_active(ring))
@@ -75,6 +80,7 @@ class Keys:
     def of_version(self, ring: Ring, version: bytes) -> Opened:
         """The key of a version. Raises: NotReady; KeyUnavailable for one that was looked for in vain a moment ago."""
         key = self._versions.get((ring, version))
+        self.asked += 1
         now = self.clock()
         if key is not None and now < key.until:
             return key
@@ -215,6 +221,19 @@ class Keys:
         while len(kept) >= self._most:
             kept.pop(next(iter(kept)), None)
             self.evictions += 1
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say that more keys are in use than are kept, where they are fetched again and again: at most once in a minute."""
+        now = self.clock()
+        if self.asked > _MANY and self.fetches * 10 > self.asked and now >= self._told:
+            self._told = now + 60.0
+            logger.warning(
+                "more keys are in use than the %d that are kept, so that %d of %d were fetched: raise max_keys of the provider",
+                self._most,
+                self.fetches,
+                self.asked,
+            )
 
     def forget(self, ring: Ring) -> None:
         """Let go of all keys of a ring."""

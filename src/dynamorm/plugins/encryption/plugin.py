@@ -107,7 +107,7 @@ class EncryptionPlugin(OfOneProcess):
         fields = [field for of_model in self.fields.values() for field in of_model.values()]
         return {
             "encryption_key_fetches": self.keys.fetches,
-            "encryption_key_evictions": self.keys.evictions,
+            "kms_cache_evictions": self.keys.evictions,
             "encryption_plaintext_reads": sum(field.plaintexts for field in fields),
         }
 
