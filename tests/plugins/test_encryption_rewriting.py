@@ -20,7 +20,7 @@ from dynamorm import (
     partition_key,
     version,
 )
-from dynamorm.errors import ConfigError, DuplicateKey, KeyDisabled, ModelError, TamperedCiphertext
+from dynamorm.errors import ConfigError, DuplicateKey, KeyDisabled, ModelError, TamperedCiphertext, TenantRequired
 from dynamorm.plugins import EncryptionPlugin, Tenancy
 from dynamorm.plugins.encryption.keyring import LATEST
 
@@ -391,6 +391,13 @@ def test_one_pass_is_of_all_tenants(plugged, key, face_kind):
     report = Keys(db).reencrypt(Own)
     assert (report.items, report.rewritten, report.failed, report.complete) == (2, 1, 0, True)
     assert mine.get(Own, id="a").number == "1"
+    everybody = db.all_tenants(reason="a test of all of them")
+    read = {one.id: one.number for one in everybody.model(Own).allow_scan().select("id", "number").all()}
+    assert read == {"a": "1", "b": "1"}
+    everybody.create(Own(id="c", tenant="mine", number="3"))
+    assert mine.get(Own, id="c").number == "3"
+    with pytest.raises(TenantRequired):
+        everybody.model(Own).allow_scan().where(Own.number.equals("3")).all()
     assert yours.model(Own).where(Own.id == "b", Own.number.equals("1")).one().id == "b"
 
 
@@ -405,3 +412,26 @@ def made(engine, prefix):
     with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix)) as db:
         db.tables.create(Old)
     return prefix
+
+
+def test_a_tenant_that_the_library_puts_before_keys(plugged, key, face_kind):
+    class Own(Model, table=f"prefixed-{key[:12]}-{face_kind}"):
+        id: Attr[str] = partition_key()
+        tenant: Attr[str] = attr(Tenant(prefix=True))
+        number: Attr[str | None] = attr(Encrypted(RING, searchable=True), Unique(), default=None)
+        version: Attr[int] = version()
+
+    db = plugged(Tenancy(), EncryptionPlugin(Provider()))
+    db.tables.create(Own)
+    mine, yours = db.with_tenant("mine"), db.with_tenant("yours")
+    one = mine.create(Own(id="a", number="1"))
+    yours.create(Own(id="a", number="1"))
+    one.number = "2"
+    mine.save(one)
+    mine.update(Own, "a", Own.number.set("3"))
+    assert (mine.get(Own, "a").number, yours.get(Own, "a").number) == ("3", "1")
+    assert mine.find_by_unique(Own, number="3").id == "a"
+    with pytest.raises(DuplicateKey):
+        mine.create(Own(id="b", number="3"))
+    assert Keys(db).reencrypt(Own).failed == 0
+    assert mine.get(Own, "a").number == "3"

@@ -6,7 +6,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext
+from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext, TenantRequired
 from dynamorm.log import logger
 from dynamorm.plugin import PlacedField, Unread
 
@@ -14,6 +14,7 @@ from .blind import BlindIndex
 from .envelope import MAGIC, Envelopes, framed, key_frame, place_bytes, tampered, version_of
 from .keys import Keys, Opened
 from .options import SEALED, Encrypted
+from .places import Read
 from .records import Home, Ring
 from .undecryptable import Undecryptable, lasts
 from .v1 import V1, parts_of
@@ -58,6 +59,8 @@ class EncryptedField(PlacedField):
         self._v1 = v1
         self._framed_attribute = framed(field.stored.encode())
         self._tenants: dict[str, _Tenant] = {}
+        self.tenant_attribute: str | None = None
+        """The stored name of the attribute that says whose an item is."""
         self.subject: str | None = None
         """The stored name of the attribute whose values have keys of their own."""
         self.blind: BlindIndex | None = None
@@ -88,10 +91,24 @@ class EncryptedField(PlacedField):
 
     def ring(self, place: Place) -> Ring:
         """The ring of the values in a place."""
-        return self._tenant(place.scope).ring
+        return self._tenant(place).ring
 
-    def _tenant(self, scope: Mapping[str, str]) -> _Tenant:
-        tenant = scope.get("tenant", "")
+    def tenant_of(self, place: Place) -> str:
+        """Whose an item is: as the view says, or as its own attribute does. Raises: TenantRequired."""
+        tenant = place.scope.get("tenant")
+        if tenant is not None or self.tenant_attribute is None:
+            return tenant or ""
+        wire = place.attribute(self.tenant_attribute)
+        if wire is None or not wire.get("S"):
+            raise TenantRequired(
+                f"{self.where} is encrypted with keys of a tenant, and nothing here tells whose the item is: use"
+                " db.with_tenant(...), or an object that says it"
+            )
+        found: str = wire["S"]
+        return found
+
+    def _tenant(self, place: Place) -> _Tenant:
+        tenant = self.tenant_of(place)
         known = self._tenants.get(tenant)
         if known is None or known.generation != self._keys.generation:
             if len(self._tenants) >= MOST_TENANTS:
@@ -111,8 +128,7 @@ class EncryptedField(PlacedField):
 
     def bound(self, place: Place, form: bytes) -> bytes:
         """What is authenticated of everything of this model and tenant, for another purpose."""
-        tenant = place.scope.get("tenant", "")
-        return framed(form, self.crypto_name.encode(), tenant.encode())
+        return framed(form, self.crypto_name.encode(), self.tenant_of(place).encode())
 
     # --------------------------------------------------------------------------------------------------------- values
 
@@ -120,7 +136,7 @@ class EncryptedField(PlacedField):
         """The envelope of a value. Raises: NotReady."""
         if self.option.writes_v1:
             return self._v1.seal(self.attribute, self.option.aad_prefix, wire)
-        tenant = self._tenant(place.scope)
+        tenant = self._tenant(place)
         if self.subject is not None:
             key = self._keys.subject(tenant.ring, self._subject(place), make=True)
         else:
@@ -161,7 +177,7 @@ class EncryptedField(PlacedField):
         if self.option.plaintext_until is not None and not _is_envelope(envelope):
             return self._plain(wire, place)
         version = version_of(envelope)
-        tenant = self._tenant(place.scope)
+        tenant = self._tenant(place)
         key = tenant.versions.get(version)
         if key is None or self._keys.clock() >= key.until:
             key = self._key_of(tenant, version, place)
@@ -214,12 +230,12 @@ class EncryptedField(PlacedField):
         """The blind index of a value, by stored name. Raises: NotReady."""
         if self.blind is None or wire is None or "NULL" in wire:
             return {}
-        found = self._hashes(wire, place.scope)
+        found = self._hashes(wire, place)
         return {name: {"B": value} for name, value in zip(self.blind.names, found, strict=False)}
 
-    def _hashes(self, wire: dict[str, Any], scope: Mapping[str, str]) -> list[bytes]:
+    def _hashes(self, wire: dict[str, Any], place: Any) -> list[bytes]:
         assert self.blind is not None  # asked for only then
-        key = self._keys.active(self._tenant(scope).blind)
+        key = self._keys.active(self._tenant(place).blind)
         return self.blind.values(wire, key, self._keys.keyring.seconds() if key.other is not None else 0)
 
     def operand(self, kind: str) -> Callable[[dict[str, Any], Mapping[str, str]], Any] | None:
@@ -244,15 +260,16 @@ class EncryptedField(PlacedField):
 
     def _search(self, wire: dict[str, Any], scope: Mapping[str, str]) -> dict[str, Any]:
         assert self.blind is not None  # or there would be no operand
+        place: Any = Read((), lambda _: None, scope)
         if self.option.plaintext_until is not None:
-            active = self._keys.active(self._tenant(scope).ring)
+            active = self._keys.active(self._tenant(place).ring)
             if self.mark not in active.complete:
                 raise ModelError(
                     f"{self.where} may still be stored in the clear, where no blind index finds it: run"
                     " db.keys.reencrypt(...) to its end before",
                     code="ErrEncryptedFieldNotQueryable",
                 )
-        return {self.blind.names[0]: [{"B": value} for value in self._hashes(wire, scope)]}
+        return {self.blind.names[0]: [{"B": value} for value in self._hashes(wire, place)]}
 
     def matches(self, left: dict[str, Any] | None, right: dict[str, Any] | None) -> bool:
         """See `dynamorm.plugin.PlacedField`."""
@@ -277,8 +294,8 @@ class EncryptedField(PlacedField):
             changes[self.attribute] = self.encode(value, place)
         if self.blind is not None:
             value = self._opened(wire, place) if value is None else value
-            found = self._hashes(value, place.scope)
-            key = self._keys.active(self._tenant(place.scope).blind)
+            found = self._hashes(value, place)
+            key = self._keys.active(self._tenant(place).blind)
             if key.other is not None and self._keys.keyring.seconds() >= key.moves_at:
                 found = found[:1]  # nobody asks for the old one alone any more
             wanted = dict.fromkeys(self.blind.names) | dict(zip(self.blind.names, found, strict=False))

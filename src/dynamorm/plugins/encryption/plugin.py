@@ -84,7 +84,7 @@ class EncryptionPlugin(OfOneProcess):
         of_model[field.name] = made
         for other in schema.fields.values():
             if any(getattr(option, "scope_entry", None) == "tenant" for option in other.options):
-                self._tenant_attributes[schema.model] = other.stored
+                self._tenant_attributes[schema.model] = made.tenant_attribute = other.stored
         if made.sealed or option.subject is not None:
             version = None if schema.version is None else schema.version.stored
             seal = self._seals.setdefault(schema.model, ItemSeal(schema.name, version, self.keys))
@@ -142,7 +142,8 @@ class Opening(ReadRule):
         self._seal = plugin.seal_of(schema.model)
         names = () if self._seal is None else self._seal.looks
         subjects = [field.subject for field in self._fields if field.subject is not None]
-        self.attributes = tuple(dict.fromkeys((*names, *subjects)))
+        tenants = [field.tenant_attribute for field in self._fields if field.tenant_attribute is not None]
+        self.attributes = tuple(dict.fromkeys((*names, *subjects, *tenants)))
 
     def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
         """See `dynamorm.plugin.ReadRule`. Raises: TamperedCiphertext."""
