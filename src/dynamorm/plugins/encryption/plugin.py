@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
-from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, TamperedCiphertext
+from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext
 from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule
 
 from .envelope import Envelopes
@@ -96,7 +96,8 @@ class EncryptionPlugin(OfOneProcess):
         return made
 
     def read_rule(self, schema: Any) -> ReadRule | None:
-        """See `dynamorm.plugin`."""
+        """See `dynamorm.plugin`. Raises: ModelError."""
+        _check_foreign(schema)
         encrypted = any(
             field.option(Encrypted) is not None and field.option(Ephemeral) is None for field in schema.fields.values()
         )
@@ -127,6 +128,22 @@ class EncryptionPlugin(OfOneProcess):
         """What seals the items of a model; None where nothing does."""
         seal = self._seals.get(model)
         return seal if seal is not None and seal.names else None
+
+
+def _check_foreign(schema: Any) -> None:
+    """Refuse a class of pydantic whose errors would repeat the values of protected fields. Raises: ModelError."""
+    if not hasattr(schema.model, "__pydantic_fields__"):
+        return
+    protected = [
+        field.name
+        for field in schema.fields.values()
+        if field.option(Encrypted) is not None or field.option(Ephemeral) is not None
+    ]
+    if protected and not schema.model.model_config.get("hide_input_in_errors"):
+        raise ModelError(
+            f"{schema.name}.{protected[0]} is protected, and an error of pydantic repeats what it was given: say"
+            " model_config = ConfigDict(hide_input_in_errors=True)"
+        )
 
 
 class Opening(ReadRule):
