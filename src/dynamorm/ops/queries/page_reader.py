@@ -14,6 +14,7 @@ from dynamorm.codec.replies.reading import Misfit
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.ops.reads.fetching import when_ready
+from dynamorm.placed import NotReady
 
 from . import pages
 from .planner import choose
@@ -79,7 +80,12 @@ class PageReader:
 
     def next(self, context: Context) -> Flow[list[Any]]:
         """Read one page and move on."""
-        prepared = self.prepared or (yield from self.opened(context))
+        prepared = self.prepared
+        if prepared is None:
+            try:
+                prepared = self.begin(context)
+            except NotReady:
+                prepared = yield from when_ready(lambda: self.begin(context))
         size, left = self.request.page_size, self.left
         if left is not None and (size is None or left < size):
             size = left
@@ -104,10 +110,6 @@ class PageReader:
         while not self.done:
             total += len((yield from self.next(context)))
         return total
-
-    def opened(self, context: Context) -> Flow[PreparedQuery]:
-        """As `begin`; what the conditions wait for is fetched before."""
-        return (yield from when_ready(lambda: self.begin(context)))
 
     def kept(self, items: list[Any]) -> list[Any]:
         """The items that fit the model, and what the conditions ask for. What does not fit is kept apart, or left out."""
