@@ -38,7 +38,18 @@ PHRASES: Final = {
 WORDS: Final = {
     **{
         name: f"Async{name}"
-        for name in ("Batcher", "DB", "Lease", "Many", "Query", "Shipped", "StreamReader", "Tables", "Transaction")
+        for name in (
+            "AuditTrail",
+            "Batcher",
+            "DB",
+            "Lease",
+            "Many",
+            "Query",
+            "Shipped",
+            "StreamReader",
+            "Tables",
+            "Transaction",
+        )
     },
     "AsyncDB": "DB",
     "Iterator": "AsyncIterator",

@@ -17,9 +17,10 @@ from dynamorm import Presets
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, EmbeddedEngine
 
 from .support.faces import FACES, Face
+from .support.memory import InMemory
 
 ENGINE = os.environ.get("DYNAMORM_TEST_ENGINE", "embedded")
-"""Which engine the suites run on: ``embedded``, or ``local`` for DynamoDB Local."""
+"""Which engine the suites run on: ``embedded``, ``local`` for DynamoDB Local, or ``memory`` for the one inside the process."""
 
 # A shared machine may keep a process from its turn for as long as it likes: what takes long is no fault.
 settings.register_profile("dynamorm", deadline=None)
@@ -29,6 +30,10 @@ settings.load_profile("dynamorm")
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Any]:
     """The engine under test, one for the whole run."""
+    if ENGINE == "memory":
+        with InMemory() as memory:
+            yield memory
+        return
     with DynamoDBLocal(jvm=SHORT_RUN) if ENGINE == "local" else EmbeddedEngine() as running:
         yield running
 

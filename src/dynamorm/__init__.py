@@ -73,7 +73,9 @@ if TYPE_CHECKING:
         TracingPlugin,
         Undecryptable,
     )
+    from .plugins.audit import Audit, AuditableModel, ChangeTrackingConfig
     from .plugins.tenancy import Tenant, tenant_scope
+    from .wire.acting import actor
     from .wire.deadlines import deadline
 
 __all__ = [
@@ -82,6 +84,8 @@ __all__ = [
     "AppendOnly",
     "AsyncDB",
     "Attr",
+    "Audit",
+    "AuditableModel",
     "BatchConfig",
     "BatchFailure",
     "BatchResult",
@@ -89,6 +93,7 @@ __all__ = [
     "Cache",
     "CacheConfig",
     "CachingPlugin",
+    "ChangeTrackingConfig",
     "CircuitBreakerConfig",
     "Codec",
     "Condition",
@@ -129,6 +134,7 @@ __all__ = [
     "Update",
     "ValidationError",
     "VersionConflict",
+    "actor",
     "attr",
     "composite",
     "config_from_env",
@@ -151,6 +157,8 @@ __all__ = [
 # one of the two faces, a module of models neither.
 _LAZY = {
     "AsyncDB": "faces.aio.db",
+    "Audit": "plugins.audit",
+    "AuditableModel": "plugins.audit",
     "BatchConfig": "plugins",
     "BatchFailure": "ops.verbs.batch_result",
     "BatchResult": "ops.verbs.batch_result",
@@ -158,6 +166,7 @@ _LAZY = {
     "Cache": "plugins",
     "CacheConfig": "plugins",
     "CachingPlugin": "plugins",
+    "ChangeTrackingConfig": "plugins.audit",
     "DB": "faces.blocking.db",
     "Dashboard": "plugins",
     "Encrypted": "plugins",
@@ -177,6 +186,7 @@ _LAZY = {
     "Tenant": "plugins.tenancy",
     "TracingPlugin": "plugins",
     "Undecryptable": "plugins",
+    "actor": "wire.acting",
     "deadline": "wire.deadlines",
     "schema_of": "schema.schema",
     "tenant_scope": "plugins.tenancy",

@@ -9,21 +9,14 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
-from dynamorm.codec.types.size import MAX_ITEM, item_size
 from dynamorm.schema.schema import Index, Schema, schema_of
+from dynamorm.sizes import MAX_ITEM, PAGE, READ_UNIT, WRITE_UNIT, item_size, read_units, units_of_write
 
 __all__ = ["PAGE", "READ_UNIT", "WRITE_UNIT", "Capacity", "IndexView", "capacity_of", "index_views", "item_size", "read_units", "write_units"]  # fmt: skip
-
-READ_UNIT: Final = 4096
-"""Bytes of an item that one read unit pays for."""
-WRITE_UNIT: Final = 1024
-"""Bytes of an item that one write unit pays for."""
-PAGE: Final = 1024 * 1024
-"""Bytes that one Query or Scan reads at most."""
 
 
 class Capacity(Struct, frozen=True, kw_only=True):
@@ -73,17 +66,6 @@ def index_views(model: type[Any] | Schema) -> tuple[IndexView, ...]:
     return tuple(_view(schema, index) for index in schema.indexes.values())
 
 
-def read_units(size: int, *, consistent: bool = False, transactional: bool = False) -> float:
-    """The units of reading so many bytes: 4 KB for each, half of that without ``consistent``, twice in a transaction.
-
-    Reading an item that is not there takes what the smallest one does. A query adds the sizes of what it reads, and then
-    rounds up.
-
-    Example: ``read_units(4096, consistent=True) == 1``
-    """
-    return max(1, -(-size // READ_UNIT)) * (2.0 if transactional else 1.0 if consistent else 0.5)
-
-
 def write_units(
     old: dict[str, Any] | None,
     new: dict[str, Any] | None,
@@ -102,12 +84,12 @@ def write_units(
     Example: ``sum(write_units(None, item).values())``
     """
     size = max(0 if item is None else item_size(item) for item in (old, new))
-    units: dict[str | None, float] = {None: _units(size) * (2.0 if transactional else 1.0)}
+    units: dict[str | None, float] = {None: units_of_write(size) * (2.0 if transactional else 1.0)}
     for index in indexes:
         was, becomes = index.of(old), index.of(new)
         if was == becomes:
             continue
-        sizes = [_units(item_size(entry)) for entry in (was, becomes) if entry is not None]
+        sizes = [units_of_write(item_size(entry)) for entry in (was, becomes) if entry is not None]
         moved = was is None or becomes is None or any(was[key] != becomes[key] for key in index.keys)
         units[index.name] = float(sum(sizes) if moved else max(sizes))
     return units
@@ -187,7 +169,3 @@ def _view(schema: Schema, index: Index) -> IndexView:
         return IndexView(index.name, keys)
     included = index.projection if isinstance(index.projection, tuple) else ()
     return IndexView(index.name, keys, frozenset((*keys, *(schema.fields[name].stored for name in included))))
-
-
-def _units(size: int) -> int:
-    return max(1, -(-size // WRITE_UNIT))

@@ -12,11 +12,12 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``scope_rule(schema, scope)`` | gives a `ScopeRule` for the keys and objects of a model in a view, or None; raises to refuse the model there |
 | ``viewed(before, scope)`` | a view is made: gives the entries of its scope to go on with, or None for those that were given; raises to refuse it |
 | ``scope_of(scope)`` | is asked with each verb that is called: gives entries that its scope has besides, or None; raises to refuse it |
-| ``administered(what, scope)`` | raises where a database, or a view with this scope, may not do what is of whole tables: ``"tables"``, ``"stream"``, ``"partiql"``, ``"repair_unique"`` |
+| ``administered(what, scope)`` | raises where a database, or a view with this scope, may not do what is of whole tables: ``"tables"``, ``"stream"``, ``"partiql"``, ``"partiql_text"`` (of a statement that names its table), ``"repair_unique"`` |
 | ``reads_nothing`` | True: its rules of writes read no other items and fetch nothing, so that no verb is prepared for that |
 | ``finish(transaction)`` | adds writes to each transaction as a whole, once; see `dynamorm.ops.writes.finish.TransactionDraft` |
 | ``field(schema, field)`` | wraps the stored form of a field; see `FieldHook`. ``options`` are the field options it claims |
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
+| ``companions(schema)`` | gives the models whose tables a model needs besides its own: ``db.tables.ensure`` makes these, too |
 | ``around(call)`` | wraps each request with its retries; see `AroundHook` |
 | ``admit(call)``, ``observed(call, reply, error)`` | look at each attempt; see `AttemptHook` |
 | ``retried(call, error)`` | an attempt has failed by this error, and another one begins now |
@@ -47,8 +48,9 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
-from .placed import NotReady, PlacedField, PlacedItem, Unread
+from .schema.placed import NotReady, PlacedField, PlacedItem, Unread
 from .schema.rules import ReadRule, ScopeRule, WriteRule
+from .wire.acting import Actor, current_actor
 from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
@@ -73,6 +75,7 @@ __all__ = [
     "LATEST_COPY",
     "VERBS",
     "Acquire",
+    "Actor",
     "AroundHook",
     "AttemptHook",
     "Call",
@@ -103,6 +106,7 @@ __all__ = [
     "WriteRule",
     "attempt_class",
     "consumed",
+    "current_actor",
     "partitions",
     "refusal",
     "remaining",

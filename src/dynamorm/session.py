@@ -5,7 +5,7 @@ A session does no I/O. The face that owns it sets ``run``, through which an erro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from functools import partial
 from types import ModuleType
@@ -60,7 +60,7 @@ class Session(Context):
 
     __slots__ = (
         "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_scoping", "_spares_tokens",
-        "_views", "_way", "followed", "gauges", "is_closed", "life", "raising", "scopers", "verbs",
+        "_tables", "_views", "_way", "followed", "gauges", "is_closed", "life", "raising", "scopers", "verbs",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class Session(Context):
         other._root = self._root
         other._scoping = self._scoping
         other._spares_tokens = self._spares_tokens
+        other._tables = self._tables
         other._views = self._views
         other._way = self._way
         other.followed = _NONE  # they make their calls in another way
@@ -122,10 +123,12 @@ class Session(Context):
         self.scopers: tuple[Callable[[Any], Any], ...] = _members(plugins, "scope_of")
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
         # A field of a plugin may wait for something, as a rule may.
-        self.rules_may_read: bool = bool(_members(plugins, "field")) or any(
-            getattr(plugin, "write_rule", None) is not None and not getattr(plugin, "reads_nothing", False)
+        self.rules_may_read: bool = any(
+            not getattr(plugin, "reads_nothing", False)
+            and any(getattr(plugin, moment, None) is not None for moment in ("write_rule", "field"))
             for plugin in plugins
         )
+        self._tables = named(plugins, "companions")
         # What is being made in another thread is kept in those before, for nobody.
         before, self._plans = self._plans, {}
         for plans in tuple(self._views.values()):
@@ -227,6 +230,14 @@ class Session(Context):
         if verb not in BUILDERS:
             raise ValidationError(f"{verb!r} is no verb that writes one item: {', '.join(BUILDERS)}", field="verb")
         return BUILDERS[verb]
+
+    @override
+    def tables_besides(self, models: Iterable[Any]) -> list[type[Any]]:
+        if not self._tables:
+            return []
+        schemas = [self.plan(model).codec.schema for model in models]
+        besides = [_joining().companions(of(schema), name) for schema in schemas for name, of in self._tables]
+        return list(dict.fromkeys(model for some in besides for model in some))
 
     @override
     def _make_plan(self, model: Any) -> ModelRequests:

@@ -241,6 +241,7 @@ ARGUMENTS = {
     "finish": "transaction",
     "field": "schema, field",
     "model": "schema",
+    "companions": "schema",
     "around": "call",
     "admit": "call",
     "observed": "call, reply, error",

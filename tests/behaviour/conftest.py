@@ -18,8 +18,9 @@ def prefix(request):
 
 @pytest.fixture(scope="module")
 def made(request, engine, prefix):
-    """The tables of the models that the module lists in ``MODELS``."""
+    """The tables of the models that the module lists in ``MODELS``; ``made_with(db)`` of a module gives it what these need."""
     with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix)) as db:
+        getattr(request.module, "made_with", id)(db)
         for model in getattr(request.module, "MODELS", ()):
             db.tables.create(model)
     return prefix

@@ -14,6 +14,8 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.plugin import ReadRule, WriteRule
+from dynamorm.testing import FakeClock, reply
+from tests.plugins.scripts import Scripted
 
 from .kit import stored, table_of
 
@@ -82,6 +84,24 @@ class NotGoneFiltered(NotGone):
         draft.filter(gone.not_exists() | (gone != True))  # noqa: E712 - a condition
 
 
+class NotGoneToldAtOnce(NotGone):
+    """The same; of a page in which nothing is marked it is told at once."""
+
+    def __init__(self):
+        self.pages = self.items = 0
+
+    def check(self, item, scope):
+        self.items += 1
+        return super().check(item, scope)
+
+    def check_page(self, body, scope):
+        self.pages += 1
+        return b"BOOL" not in body
+
+
+RULES = {"filtered": NotGoneFiltered, "checked": NotGone, "told at once": NotGoneToldAtOnce}
+
+
 class Mark(WriteRule):
     verbs = ("delete",)
 
@@ -94,8 +114,8 @@ class SoftDelete:
 
     name = "soft delete"
 
-    def __init__(self, *, filtered):
-        self.rule = NotGoneFiltered() if filtered else NotGone()
+    def __init__(self, kind="checked"):
+        self.rule = RULES[kind]()
 
     def write_rule(self, schema):
         return Mark() if "gone" in schema.fields else None
@@ -104,10 +124,10 @@ class SoftDelete:
         return self.rule if "gone" in schema.fields else None
 
 
-@pytest.fixture(params=[True, False], ids=["filtered", "checked"])
+@pytest.fixture(params=RULES)
 def soft(request, plugged):
     """A database whose deletes only mark, and all of it that is stored: every third note is marked."""
-    return plugged(SoftDelete(filtered=request.param))
+    return plugged(SoftDelete(request.param))
 
 
 def notes(db, key, count=12, **values):
@@ -183,6 +203,25 @@ def test_pages_go_on_behind_what_was_handed_out(soft, key, size):
     assert numbers(filtered.all()) == left[:4]
 
 
+def test_a_page_of_which_all_is_kept_is_looked_at_once(face_kind):
+    """As DynamoDB writes it, without spaces; of any other answer each item is looked at."""
+    soft = SoftDelete("told at once")
+    items = [{"of": {"S": "k"}, "number": {"N": str(number)}, "version": {"N": "0"}} for number in range(5)]
+    page = {"Items": items, "Count": 5, "ScannedCount": 5}
+    scripted = Scripted(face_kind, soft, answer=lambda _: reply(page), clock=FakeClock())
+
+    def read():
+        soft.rule.pages = soft.rule.items = 0
+        found = numbers(scripted.db.model(Note).where(Note.of == "k").all())
+        return found, soft.rule.pages, soft.rule.items
+
+    assert read() == ([0, 1, 2, 3, 4], 1, 0)
+    items[3]["gone"] = {"BOOL": True}
+    assert read() == ([0, 1, 2, 4], 1, 5)
+    items[3]["gone"] = {"BOOL": False}
+    assert read() == ([0, 1, 2, 3, 4], 1, 5)
+
+
 def test_scans_leave_it_out(soft, key):
     db = soft
     left = notes(db, key)
@@ -251,7 +290,7 @@ def test_deleting_all_deletes_only_what_is_read(plugged, key):
         def read_rule(self, schema):
             return NotGone() if schema.model is Note else None
 
-    soft, db = plugged(SoftDelete(filtered=True)), plugged(Hidden())
+    soft, db = plugged(SoftDelete("filtered")), plugged(Hidden())
     left = notes(soft, key)
     assert db.model(Note).where(Note.of == key).delete_all(confirm=True) == len(left)
     assert [stored(db, Note, key, number) is None for number in range(12)] == [n in left for n in range(12)]
@@ -483,7 +522,7 @@ def test_a_check_that_says_nothing_is_refused(plugged, key):
 
 
 def test_a_model_without_rules_is_read_as_ever(plugged, key):
-    db = plugged(SoftDelete(filtered=True))
+    db = plugged(SoftDelete("filtered"))
     session = db.inner._session
     assert session.plan(Note).codec.keeps is not None
     plain = plugged(ruled(None)).inner._session
@@ -503,7 +542,7 @@ def record_of(table, new=None, old=None, **key):
 
 
 def test_records_of_streams(plugged, key):
-    db = plugged(SoftDelete(filtered=True))
+    db = plugged(SoftDelete("filtered"))
     table = table_of(db, Note)
 
     def image(number, *, gone=False):

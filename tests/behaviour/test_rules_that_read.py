@@ -181,7 +181,7 @@ def test_a_rule_that_reads_without_end_is_stopped(plugged, key):
             return Endless() if schema.model is Payment else None
 
     db = plugged(Plugin())
-    with pytest.raises(ValidationError, match="at most 50 other items"):
+    with pytest.raises(ValidationError, match="at most 200 other items"):
         db.create(Payment(id=key))
     assert stored(db, Payment, key) is None
 

@@ -270,7 +270,7 @@ class Hidden(ReadRule):
     def contribute(self, draft):
         own = draft.model.shelf == draft.scope["shelf"]
         draft.where(own)
-        draft.in_partition(own, Refused("not within the shelf"))
+        draft.in_partition(own, lambda: Refused("not within the shelf"))
 
     def check(self, item, scope):
         return item.get("shelf") == {"S": scope["shelf"]}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from dynamorm.codec.strict import dumps
 from dynamorm.codec.types.document import from_wire, to_wire
 from dynamorm.codec.types.mismatch import Mismatch
-from dynamorm.codec.types.size import check_key, item_size, number_size, value_size
+from dynamorm.codec.types.size import check_key
+from dynamorm.sizes import item_size, number_size, value_size
 from tests.codec.values import documents
 
 
@@ -41,6 +42,19 @@ def test_known_sizes(item, size):
     [("0", 1), ("1", 2), ("-1", 3), ("12", 2), ("100", 2), ("123", 3), ("0.5", 2), ("1E+100", 2), ("-123.45", 5)],
 )
 def test_sizes_of_numbers(text, size):
+    assert number_size(text) == size
+
+
+MEASURED = (
+    ("0", 1), ("1", 2), ("12", 2), ("123", 3), ("1234", 3), ("12345678901234567890123456789012345678", 20), ("0042", 2), ("100", 2),
+    ("1010", 3), ("0.0000001", 2), ("1E125", 2), ("1E-100", 2), ("1.5", 3), ("15", 2), ("1.2", 3), ("1.200", 3), ("1.234", 4),
+    ("3.14159", 5), ("123456", 4), ("100.5", 4), ("0.15", 2), ("-42", 3), ("-0", 1),
+)  # fmt: skip
+"""Numbers that were measured on AWS to the byte: Parity Suite, src/item-size.ts, eu-west-2, 2026-08-18."""
+
+
+@pytest.mark.parametrize(("text", "size"), MEASURED)
+def test_sizes_that_were_measured_on_aws(text, size):
     assert number_size(text) == size
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,22 +23,31 @@ _keys = itertools.count()
 
 
 class Crew:
-    """One face behind one proxy, which runs one schedule at a time."""
+    """One face behind one proxy, which runs one schedule at a time. ``prepare`` makes of it what is under test."""
 
-    def __init__(self, endpoint: str, kind: str, **settings: Any) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        kind: str,
+        *,
+        outside: type[Outside] = Outside,
+        prepare: Callable[[Any], Any] = lambda face: face,
+        **settings: Any,
+    ) -> None:
         self.schedule: Schedule | None = None
         self.proxy = HoldingProxy(endpoint, self._decide)
         config = Presets.local_development(
             endpoint=self.proxy.endpoint, table_prefix=PREFIX, retry_base=0.001, **settings
         )
-        self.stage = Stage(Face(kind, config), self.proxy, Outside(endpoint))
+        self.face = Face(kind, config)
+        self.stage = Stage(prepare(self.face), self.proxy, outside(endpoint))
 
     def _decide(self, request: Request) -> Fate:
         return Fate.DELIVER if self.schedule is None else self.schedule.decide(request)
 
     def run(self, make: type[Schedule], case: Case, start: str, kind: str) -> list[Record]:
         """Every schedule of a verb from one start, with one kind of foreign write."""
-        bucket = self.stage.db.inner._session.channel.bucket
+        bucket = self.face.inner._session.channel.bucket
 
         def one(choices: Choices) -> Record:
             bucket.success(CAPACITY)  # each schedule stands for itself
@@ -49,7 +58,7 @@ class Crew:
 
     def close(self) -> None:
         """Close the face and end the proxy. Raises what went wrong in it."""
-        self.stage.db.close()
+        self.face.close()
         self.stage.outside.close()
         self.proxy.stop()
 

@@ -314,7 +314,9 @@ def server_path(dashboard):
 
 @pytest.mark.filterwarnings("ignore")  # of a socket that was made, and held by nothing yet
 def test_an_interrupt_at_any_line_of_joining_leaves_nothing(monkeypatch):
-    monkeypatch.setattr("dynamorm.plugins.dashboard.serving.application", lambda _: None)  # it is made of files, slowly
+    monkeypatch.setattr(
+        "dynamorm.plugins.dashboard.serving.application", lambda *_: None
+    )  # it is made of files, slowly
     gc.collect()
     here = Scripted("blocking", clock=FakeClock())
     for at in range(1, 500):

@@ -127,7 +127,7 @@ WELL = dict.fromkeys(("create", "put", "transaction", "batch"), ("NoneType", Tru
 
 
 def test_every_moment_is_here():
-    assert {*LAYERS, *OF_MODELS, *OF_SCOPES, *LOOKING, *HOOKS, "admit", "finish"} == {*ARGUMENTS}
+    assert {*LAYERS, *OF_MODELS, *OF_SCOPES, *LOOKING, *HOOKS, "admit", "finish", "companions"} == {*ARGUMENTS}
 
 
 LAYERS = ("operation", "around")

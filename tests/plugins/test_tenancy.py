@@ -5,11 +5,12 @@ import json
 import uuid
 import warnings
 from contextlib import nullcontext
+from typing import Annotated
 from unicodedata import normalize
 
 import pytest
 
-from dynamorm import DB, Attr, Mixin, Model, Presets, Tenant, Unique, attr, composite, partition_key, sort_key
+from dynamorm import DB, Attr, Mixin, Model, Presets, Tenant, Unique, actor, attr, composite, partition_key, sort_key
 from dynamorm.errors import (
     AlreadyExists,
     ConditionFailed,
@@ -200,11 +201,47 @@ def test_a_key_with_the_tenant_before_it(db, pair, key):
     with a.transaction() as tx:
         tx.update(Put, key, Put.amount.set(6))
     assert b.get(Put, key).amount == 2
-    stored = {one["id"] for one in db.partiql('SELECT * FROM "tenancy-prefixed"')}
+    with DB(db.inner.config) as plain:
+        stored = {one["id"] for one in plain.partiql('SELECT * FROM "tenancy-prefixed"')}
     assert {f"T#{mine.tenant_id}#{key}", f"T#{theirs.tenant_id}#{key}"} <= stored
     assert a.batch_write(puts=[Put(id=f"{key}-2")], deletes=[(Put, key)]).ok
     assert a.get(Put, key) is None
     assert b.get(Put, key) == theirs
+
+
+@pytest.mark.parametrize("verb", ["put", "transaction", "batch", "all"])
+def test_an_object_of_another_tenant_is_written_under_no_key_of_that(db, pair, key, verb):
+    """Its tenant was changed: it has still the key under which it is stored."""
+    a, b = pair
+    a.create(Put(id=key, amount=1))
+    theirs = a.require(Put, key)
+    theirs.tenant_id, theirs.amount = b.require(Put, b.create(Put(id=f"{key}-b")).id).tenant_id, 999
+
+    def write():
+        if verb == "put":
+            b.put(theirs)
+        elif verb == "transaction":
+            with b.transaction() as tx:
+                tx.put(theirs)
+        elif verb == "batch":
+            b.batch_write(puts=[theirs])
+        else:
+            db.all_tenants(reason="test").put(theirs)
+
+    with pytest.raises((TenantMismatch, ValidationError)) as caught:
+        write()
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert (a.get(Put, key).amount, b.get(Put, key)) == (1, None)
+
+
+@pytest.mark.parametrize("option", [Tenant(), Tenant, Unique()])
+def test_an_option_in_an_annotation_is_refused(db, option):
+    class Wrong(Model, table="tenancy-wrong"):
+        id: Attr[str] = partition_key()
+        tenant_id: Attr[Annotated[str, option]] = attr(default="")
+
+    with pytest.raises(ModelError, match="attr"):
+        db.with_tenant("a").create(Wrong(id="1"))
 
 
 # ------------------------------------------------------------------------------------------------------ shared keys
@@ -508,9 +545,10 @@ def test_all_tenants_are_read_and_written_with_a_reason(db, pair, key, caplog):
     a, b = pair
     mine = a.create(Shared(id=key))
     b.create(Shared(id=f"{key}-b"))
-    every = db.all_tenants(reason="monthly\nreport")
-    assert [(record.levelname, "monthly?report" in record.getMessage()) for record in caplog.records] == [
-        ("WARNING", True)
+    with actor("user:42"):
+        every = db.all_tenants(reason="monthly\nreport")
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "all tenants may be read and written now by user:42, for this reason: monthly?report")
     ]
     found = every.model(Shared).allow_scan().where(Shared.id.begins_with(key)).all()
     assert {one.tenant_id for one in found} == {mine.tenant_id, b.get(Shared, f"{key}-b").tenant_id}
@@ -520,6 +558,54 @@ def test_all_tenants_are_read_and_written_with_a_reason(db, pair, key, caplog):
     assert a.get(Shared, key).amount == 7
     other = every.create(Order(tenant_id="c", number=key))
     assert db.with_tenant("c").get(Order, key) == other
+
+
+def test_each_verb_for_all_tenants_is_recorded_with_who_does_it(db, pair, key, caplog):
+    a, _ = pair
+    mine = a.create(Shared(id=key))
+    every = db.all_tenants(reason="repair")
+    caplog.clear()
+    with caplog.at_level("INFO", logger="dynamorm"):
+        with actor("user:42"):
+            every.get(Shared, key)
+            mine.amount = 3
+            every.save(mine)
+        every.model(Shared).allow_scan().where(Shared.id == key).all()
+        every.batch_get(Shared, [key])
+        a.get(Shared, key)
+    told = [record.getMessage() for record in caplog.records if "all tenants:" in record.getMessage()]
+    assert told == [
+        "all tenants: get of Shared by user:42, for this reason: repair",
+        "all tenants: save of Shared by user:42, for this reason: repair",
+        "all tenants: all of Shared by nobody who is named, for this reason: repair",
+        "all tenants: batch_get of Shared by nobody who is named, for this reason: repair",
+    ]
+    assert key not in "".join(told)
+
+
+def test_no_view_of_all_tenants_passes_by_the_record(open_db, engine):
+    db = open_db(engine.endpoint)
+    db.enable_multi_tenancy()
+    with pytest.raises(TenantError, match="all_tenants"):
+        db.view(all_tenants="x")
+
+
+@pytest.mark.parametrize("statement", ['SELECT * FROM "tenancy-shared"', 'DELETE FROM "tenancy-shared" WHERE id = ?'])
+def test_a_statement_that_names_its_table_is_refused(db, pair, key, statement):
+    a, _ = pair
+    mine = a.create(Shared(id=key))
+    values = (key,) if "?" in statement else ()
+    for refused in (
+        lambda: db.partiql(statement, *values),
+        lambda: db.partiql_transaction([(statement, *values)]),
+        lambda: db.view(region="eu").partiql(statement, *values),
+        lambda: db.all_tenants(reason="test").partiql(statement, *values),
+    ):
+        with pytest.raises(TenantRequired, match="names its table"):
+            refused()
+    assert a.get(Shared, key) == mine
+    with pytest.raises(TenantError):
+        a.partiql(statement, *values)
 
 
 def test_each_write_for_all_tenants_names_its_own(db, pair, key):

@@ -60,7 +60,12 @@ class _Mirror:
         return call
 
     def _wrap(self, found: Any) -> Any:
-        if type(found).__module__.startswith("dynamorm.faces.aio") or hasattr(found, "__aenter__"):
+        ours = type(found).__module__
+        if (
+            ours.startswith("dynamorm.faces.aio")
+            or ours == "dynamorm.plugins.audit.aio"
+            or hasattr(found, "__aenter__")
+        ):
             return _Mirror(found, self._loop)
         return _drain(found, self._loop) if hasattr(found, "__anext__") else found
 

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from dynamorm.testing import EmbeddedEngine
+from dynamorm.testing import AsyncTestDB, EmbeddedEngine, TestDB
+from tests.support.faces import Face, _Loop, _Mirror
 
 SCOPE = "local/20200101/us-east-1/dynamodb/aws4_request"
 
@@ -105,3 +106,23 @@ def until(condition, timeout=5.0):
 @pytest.fixture(name="until")
 def until_fixture():
     return until
+
+
+@pytest.fixture
+def opened(face_kind):
+    """Opens test databases on the face of the test; they are closed behind it."""
+    made = []
+
+    def opener(**settings):
+        face = object.__new__(Face)
+        face.kind = face_kind
+        face._loop = _Loop() if face_kind == "asyncio" else None
+        face.inner = (AsyncTestDB if face._loop else TestDB)(**settings)
+        face._db = _Mirror(face.inner, face._loop) if face._loop else face.inner
+        face._db.__enter__()
+        made.append(face)
+        return face
+
+    yield opener
+    for face in made:
+        face.close()

@@ -15,10 +15,13 @@ from dynamorm import (
     DB,
     AsyncDB,
     Attr,
+    Audit,
+    AuditableModel,
     BatchConfig,
     Cache,
     CacheConfig,
     CachingPlugin,
+    ChangeTrackingConfig,
     Condition,
     ConditionFailed,
     Config,
@@ -33,6 +36,7 @@ from dynamorm import (
     Tenant,
     TracingPlugin,
     Update,
+    actor,
     attr,
     composite,
     created_at,
@@ -57,6 +61,7 @@ from dynamorm.plugins import (
     Metrics,
     ThrottlePacing,
 )
+from dynamorm.plugins.audit import AuditRecord, AuditVerdict, Change
 from dynamorm.streams import ChangeKind
 
 T = TypeVar("T")
@@ -376,3 +381,26 @@ async def bounded_there(db: AsyncDB, key: str) -> Payment | None:
 
 def called(db: DB) -> None:
     assert_type(bounded(db, "p1"), "Payment | None")
+
+
+class Audited(AuditableModel, Model, table="audited"):
+    id: Attr[str] = partition_key()
+    amount: Attr[int]
+    approved_by: Attr[str | None] = attr(Audit("updated_by"), default=None)
+
+
+def audit_trail(db: DB) -> None:
+    db.enable_audit_log(audit_key=b"k" * 32)
+    db.enable_change_tracking(Audited, ChangeTrackingConfig(fields=["amount"], store="audit-log-table"))
+    with actor("user:42", ip="203.0.113.7", user_agent="curl/8", request_id="r1"):
+        payment = db.create(Audited(id="p1", amount=5))
+    assert_type(payment.created_by, str | None)
+    assert_type(payment.change_log, list[Change])
+    assert_type(db.audit.history(Audited, "p1"), list[AuditRecord])
+    assert_type(db.audit.verify(Audited, "p1"), AuditVerdict)
+
+
+async def async_audit_trail(db: AsyncDB) -> None:
+    async with actor("user:42"):
+        await db.create(Audited(id="p1", amount=5))
+    assert_type(await db.audit.history(Audited, "p1"), list[AuditRecord])

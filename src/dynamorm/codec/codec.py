@@ -16,12 +16,12 @@ from dynamorm.codec.placing import NO_SCOPE, UNPLACED, check_places
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.types.fields import FieldPlan, has_field, has_other_names
 from dynamorm.codec.types.planner import FieldHooks, Planner
-from dynamorm.codec.types.size import MAX_NAME
 from dynamorm.codec.types.source import Source
 from dynamorm.codec.values.changes import difference
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.schema.composite import Composite
 from dynamorm.schema.schema import LIBRARY_NAMES, Field, Schema
+from dynamorm.sizes import MAX_NAME
 
 from .explaining import Explaining
 from .keys import KeyCodec
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import Keeps
     from dynamorm.codec.types.records import Record
     from dynamorm.codec.values.inner import Inner
-    from dynamorm.placed import PlacedItem
+    from dynamorm.schema.placed import PlacedItem
 
     from .composites import Computed
     from .family import Family
@@ -91,12 +91,7 @@ class ModelCodec:
         self._names = self.record.names() | LIBRARY_NAMES
         self._deep = may_nest(self.record)
         self.nests: bool = self.record.holds_objects
-        # Attributes inside which a part may change, by stored name.
-        self.branching: dict[str, FieldPlan] = {
-            plan.stored: plan
-            for plan in self.record.plans
-            if plan.hook is None and plan.unstored is None and plan.shape.tag in ("M", "L", "")
-        }
+        self.branching: dict[str, FieldPlan] = _branching(self.record)
         self.renamed: bool = has_other_names(self.record)
         self.bounded: bool = has_field(self.record, lambda plan: plan.bounded)
         self.placed: tuple[FieldPlan, ...] = tuple(plan for plan in self.record.plans if plan.placed)
@@ -116,14 +111,11 @@ class ModelCodec:
         self._decode = source.names[self._decoder]
         self.keys: KeyCodec = KeyCodec(self)
         self.key_names: tuple[str, ...] = self.keys.names
-        for plan in self.placed:
-            plan.hook.key_types = tuple((field.stored, self.key_type(field.name)) for field in self.keys.fields)
-            plan.hook.settled(tuple(plan.shape.classes), plan.shape.expected, schema.fields)
         self.key_json = self.keys.json
         self.encode_key: Callable[[dict[str, Any]], bytes] = self.keys.encode
         self.key_of: Callable[[Any], bytes] = self.keys.of
         if self.placed:
-            check_places(schema.name, self.placed, self._key_parts())
+            self._place()
         self.composites: dict[str, Computed] = {}
         self.is_scoped: bool = False
         if self.record.computed:
@@ -140,6 +132,14 @@ class ModelCodec:
         self.keyed: ModelCodec = self
         self.absent: Callable[[bytes], bool] | None = None  # whether a stored item counts as not there
         self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial.reader`
+
+    def _place(self) -> None:
+        """Tell the fields that depend on the place of their item what its key is made of."""
+        check_places(self.schema.name, self.placed, self._key_parts())
+        types = tuple((field.stored, self.key_type(field.name)) for field in self.keys.fields)
+        for plan in self.placed:
+            plan.hook.key_types = types
+            plan.hook.settled(tuple(plan.shape.classes), plan.shape.expected, self.schema.fields)
 
     def _key_parts(self) -> set[str]:
         """The names of the fields that keys are made of."""
@@ -398,3 +398,12 @@ def _normal_form() -> Any:
     from dynamorm.codec.values import normal_form  # only models with validators need it
 
     return normal_form
+
+
+def _branching(record: Record) -> dict[str, FieldPlan]:
+    """Attributes inside which a part may change, by stored name."""
+    return {
+        plan.stored: plan
+        for plan in record.plans
+        if plan.hook is None and plan.unstored is None and plan.shape.tag in ("M", "L", "")
+    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from dynamorm.errors import ValidationError
 from dynamorm.schema.rules import ScopeRule
 
 from .keys import StoredKey
@@ -67,9 +68,18 @@ class _Placed:
         return key if values[0].__class__ is StoredKey else self._in_place(key, None)
 
     def key_of(self, obj: Any) -> bytes:
-        """The key of an object; a loaded one has that under which it is stored."""
+        """The key of an object; a loaded one has that under which it is stored. Raises: ValidationError where that is another."""
         key = self._key_of(obj)
-        return key if self._codec.loaded(obj) is not None else self._in_place(key, obj)
+        if self._codec.loaded(obj) is None:
+            return self._in_place(key, obj)
+        field = self._partition
+        made = self._codec.encode_key_field(field.name, getattr(obj, field.name))
+        if read_object(key)[field.stored] != self._stored(made, obj):
+            raise ValidationError(
+                f"this {self._codec.schema.name} is stored under another key than it has here: create a new object instead",
+                field=field.name,
+            )
+        return key
 
     def encode(self, obj: Any) -> dict[str, Any]:
         """The wire item of an object."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import Shape
-from dynamorm.codec.types.size import MAX_ITEM, check_names, check_nesting, item_size
+from dynamorm.codec.types.size import check_names, check_nesting
 from dynamorm.codec.types.unions import FamilyShape
 from dynamorm.errors import ItemTooLarge, ValidationError
+from dynamorm.sizes import MAX_ITEM, item_size
 
 if TYPE_CHECKING:
     from .codec import ModelCodec

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property, lru_cache, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from msgspec import defstruct
 from msgspec.json import Decoder
@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 
 from dynamorm.codec.strict import dumps
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.placed import Unread
+from dynamorm.schema.placed import Unread
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -124,7 +124,7 @@ class Unplaced:
             return isinstance(left, Unread) and isinstance(right, Unread) and left.stored == right.stored
         return bool(left == right)
 
-    __hash__ = None  # type: ignore[assignment] # as of any wire value
+    __hash__: ClassVar[None] = None  # type: ignore[assignment] # pyright: ignore[reportIncompatibleMethodOverride] # as of any wire value
 
     def __repr__(self) -> str:
         return "<Unplaced>"  # what it holds is nobody's business

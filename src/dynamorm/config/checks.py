@@ -214,6 +214,8 @@ def _check_endpoint(config: Config) -> EndpointURL | None:
         if config.endpoint is not None:
             raise ConfigError("embedded=True starts its own engine: leave endpoint out")
         return None
+    if config.engine is not None:
+        return _check_engine(config)
     url = None if config.endpoint is None else parse_endpoint(config.endpoint)
     if config.streams_endpoint is not None:
         force_set(config, "streams_endpoint", _host_rules(config, "streams_endpoint", config.streams_endpoint).url)
@@ -231,6 +233,19 @@ def _check_endpoint(config: Config) -> EndpointURL | None:
     if not config.sign_requests and not local:
         raise ConfigError("sign_requests=False is for an endpoint on this machine only")
     return url
+
+
+def _check_engine(config: Config) -> EndpointURL:
+    """An engine inside this process is the endpoint, under an address of its own. Raises: ConfigError."""
+    engine = config.engine
+    if not callable(getattr(engine, "handle", None)) or not isinstance(getattr(engine, "address", None), str):
+        raise ConfigError(
+            f"engine is an Engine of dynamorm.engine, not {type(engine).__name__}: Config(engine=Engine())"
+        )
+    for name in ("endpoint", "streams_endpoint"):
+        if getattr(config, name) not in (None, engine.address):
+            raise ConfigError(f"engine answers inside this process: leave {name} out, or the engine")
+    return parse_endpoint(engine.address)
 
 
 def _host_rules(config: Config, name: str, text: str) -> EndpointURL:
@@ -294,6 +309,7 @@ def _check_production(config: Config, url: EndpointURL | None) -> None:
         "allow_insecure_local": False,
         "allow_insecure_hosts": (),
         "embedded": False,
+        "engine": None,
     }
     for name, value in demands.items():
         if getattr(config, name) != value:

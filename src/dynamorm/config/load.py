@@ -73,7 +73,9 @@ def from_env(
         found.pop("profile", None)
     settings = PRESETS[chosen] | {name: one.value for name, one in found.items()} | overrides
     pool = {name: settings.pop(name) for name in POOL_FORMS if name in settings}
-    if chosen == "local_development" and not settings.get("endpoint"):
+    if settings.get("engine") is not None:
+        settings = {name: value for name, value in settings.items() if name != "endpoint" or name in overrides}
+    elif chosen == "local_development" and not settings.get("endpoint"):
         settings.setdefault("embedded", True)
 
     def made() -> Config:
@@ -91,6 +93,10 @@ def resolved(config: Config, environ: Mapping[str, str]) -> Config:
     """
     if config.embedded:
         return config
+    if config.engine is not None:
+        credentials = Credentials("local", "local") if config.credentials is None else config.credentials
+        region = config.region or config.engine.region
+        return config.replace(endpoint=config.engine.address, region=region, credentials=credentials)
     url = None if config.endpoint is None else parse_endpoint(config.endpoint)
     emulator = url is not None and (url.loopback or url.host in config.allow_insecure_hosts)
     wanted = [name for name in _LEFT_OPEN if getattr(config, name) is None and (name == "region" or not emulator)]

@@ -105,7 +105,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
     ``AWS_ENDPOINT_URL``, then the profile (`resolve`).
 
     ``preset`` names where the settings came from; ``"production"`` forbids loosening what keeps payments safe.
-    ``embedded`` asks for an engine started as a child process in place of an endpoint.
+    ``embedded`` asks for an engine started as a child process in place of an endpoint. ``engine`` is one inside this process, a
+    `dynamorm.engine.Engine`: then there is neither endpoint nor network, and credentials may be left out.
 
     Sources: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html,
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
@@ -160,6 +161,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
             cost_tracking: bool = False,
             preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default",
             embedded: bool = False,
+            engine: Any = None,
         ) -> None: ...
 
     region: str | None = None
@@ -199,6 +201,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
     cost_tracking: bool = False
     preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default"
     embedded: bool = False
+    engine: Any = None
 
     def __post_init__(self) -> None:
         check(self)

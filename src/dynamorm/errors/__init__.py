@@ -20,13 +20,14 @@ They split by what a payment may do next::
     │   ├── TenantError (TenantMismatch)
     │   │   └── TenantRequired (InvalidTenant)
     │   ├── BatcherClosed, Superseded
+    │   ├── ActorRequired           an audited write says not who does it
     │   └── ClientError (TokenUsed)             any other refusal by the service
     ├── OutcomeUnknown              sent, no answer, not settled: .resolve()
     ├── Spooled                     not written now: the next batcher of the spool writes it
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
     ├── EncryptionError (TamperedCiphertext, KeyUnavailable, KeyDisabled, EncryptionNotConfigured, EphemeralGone)
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
-    └── IntegrityError (ChecksumMismatch, MalformedResponse, TamperedCursor)    the answer, or a cursor, cannot be believed
+    └── IntegrityError (ChecksumMismatch, MalformedResponse, TamperedCursor, AuditChainBroken)    the answer, or a cursor, cannot be believed
 
 Every error says what happened (``outcome``), whether the same call may succeed later (``retryable``), and carries a
 stable ``code``, and the portable ``codes`` that name it in the Go and TypeScript libraries too. Messages never hold an
@@ -35,6 +36,8 @@ attribute's value.
 
 from __future__ import annotations
 
+from .audit import ActorRequired as ActorRequired
+from .audit import AuditChainBroken as AuditChainBroken
 from .base import DynamORMError as DynamORMError
 from .base import Outcome as Outcome
 from .cancellation import CancellationReason as CancellationReason

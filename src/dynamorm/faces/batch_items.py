@@ -19,6 +19,7 @@ from dynamorm.ops.verbs.batch_proof import Proof
 from dynamorm.ops.verbs.batch_record import Known
 from dynamorm.ops.verbs.batch_write import MAX_BYTES
 from dynamorm.ops.writes.write import LATEST
+from dynamorm.wire.acting import keep
 from dynamorm.wire.deadlines import USE, lift, remaining
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class BatchItems:
         item.variables = variables = copy_context()
         if USE.ever:
             variables.run(lift)
+        variables.run(keep)
         return item
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Protocol, Self, TypeAlias
 
+from dynamorm.config.settings import Config
 from dynamorm.schema.other_ways import FACE, of_settings, teach
 
 from ..arguments import check_choice
@@ -13,8 +14,6 @@ from ..errors import ConfigError, InvalidUse
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from types import ModuleType
-
-    from dynamorm.config.settings import Config
 
     from ..session import Session
 
@@ -57,6 +56,10 @@ if TYPE_CHECKING:
     class _Model(Protocol):
         @property
         def model(self) -> Callable[..., Any]: ...
+
+    class _Companions(Protocol):
+        @property
+        def companions(self) -> Callable[..., Any]: ...
 
     class _Around(Protocol):
         @property
@@ -149,6 +152,7 @@ if TYPE_CHECKING:
         | _Finish
         | _Field
         | _Model
+        | _Companions
         | _Around
         | _Admit
         | _Observed
@@ -304,8 +308,6 @@ teach(Face, FACE)
 
 def _not_here(face: type, setting: str) -> InvalidUse:
     """The error for a setting that was given to a face."""
-    from dynamorm.config.settings import Config  # only a mistake needs it
-
     return of_settings(face.__name__, setting, Config.__struct_fields__)
 
 

@@ -74,13 +74,13 @@ class Following:
 
     def partiql(self, *args: Any, **options: Any) -> Any:
         """See `dynamorm.DB.partiql`."""
-        _administer(self._session, "partiql")
+        _administer(self._session, "partiql_text" if options.get("model") is None else "partiql")
         face: Any = super()
         return face.partiql(*args, **options)
 
     def partiql_transaction(self, *args: Any, **options: Any) -> Any:
         """See `dynamorm.DB.partiql_transaction`."""
-        _administer(self._session, "partiql")
+        _administer(self._session, "partiql_text")
         face: Any = super()
         return face.partiql_transaction(*args, **options)
 

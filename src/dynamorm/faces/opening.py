@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from importlib import import_module
@@ -27,10 +28,16 @@ _INHERITED = "_DYNAMORM_EMBEDDED_ENGINE"
 def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
     """The session of a new face, without its plugins."""
     config = Config.from_env() if config is None else config
+    if callable(getattr(config, "handle", None)):
+        config = Config(engine=config)
     if not isinstance(config, Config):
         raise ConfigError(f"expected a Config, got {type(config).__name__}: write Config(endpoint=...) or a preset")
     if not isinstance(extensions, (tuple, list)):
         raise ConfigError(f"extensions is a tuple of plugins, not {type(extensions).__name__}: extensions=(plugin,)")
+    if config.engine is None and config.endpoint is not None and "dynamorm.engine" in sys.modules:
+        engine = sys.modules["dynamorm.engine"].engine_at(config.endpoint)
+        if engine is not None:
+            config = config.replace(endpoint=None, engine=engine)
     if config.embedded:
         config = config.replace(endpoint=_embedded_endpoint(), embedded=False)
     session = Session(config.resolve(), time)

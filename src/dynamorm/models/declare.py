@@ -74,6 +74,8 @@ class Spec:
         self.default: Any = settings.pop("default", MISSING)
         self.default_factory: Callable[[], Any] | None = settings.pop("default_factory", None)
         self.name: str | None = settings.pop("name", None)
+        for option in options:
+            _fill_in(self, option)
         init = settings.pop("init", None)
         if "also_read" in settings:
             settings["also_read"] = other_names(settings["also_read"])
@@ -81,6 +83,17 @@ class Spec:
         if init is not None or any(isinstance(option, Composite) for option in options):
             _check_composite(self, init)
         _check(self)
+
+
+def _fill_in(spec: Spec, option: Any) -> None:
+    """Take what a field is before a plugin gives it its value from the option that says so, unless it is said here."""
+    if not getattr(option, "filled_in", False) or not hasattr(option, "initial"):
+        return
+    if spec.default is MISSING and spec.default_factory is None:
+        if option.initial is None:
+            spec.default = None
+        else:
+            spec.default_factory = option.initial
 
 
 def _check(spec: Spec) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -115,6 +115,10 @@ class Context(ABC):
     @abstractmethod
     def writer(self, verb: str) -> Callable[..., Write]:
         """The builder of a verb's write, by the arguments of a transaction's method. Raises: ValidationError."""
+
+    @abstractmethod
+    def tables_besides(self, models: Iterable[Any]) -> list[type[Any]]:
+        """The models whose tables plugins need besides those of these models."""
 
     def view(self, call: Callable[[Op], Flow[Any]]) -> Self:
         """The same context with another way of calling; plans, clock and settings are shared."""

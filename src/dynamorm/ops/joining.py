@@ -5,6 +5,6 @@ A session loads it with the first plugin it has.
 
 from .calls.attempt_hooks import Watch
 from .calls.capacity_asked import asking
-from .moment_checks import field_hook, layer, model_hook
+from .moment_checks import companions, field_hook, layer, model_hook
 
-__all__ = ["Watch", "asking", "field_hook", "layer", "model_hook"]
+__all__ = ["Watch", "asking", "companions", "field_hook", "layer", "model_hook"]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from dynamorm.arguments import check_takes, type_given
 from dynamorm.errors import ConfigError, InvalidUse
-from dynamorm.placed import PlacedField
+from dynamorm.schema.placed import PlacedField
 
 from .layer_code import goes_astray
 
@@ -193,3 +193,14 @@ def model_hook(hook: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
         return other
 
     return looked_at
+
+
+def companions(models: Any, name: str) -> tuple[type[Any], ...]:
+    """What ``companions(schema)`` of a plugin gave: models. Raises: ConfigError."""
+    if models is None:
+        return ()
+    if not isinstance(models, (tuple, list)) or not all(isinstance(model, type) for model in models):
+        raise ConfigError(
+            f"companions of the plugin {name} gives the models whose tables a model needs: a tuple, not {given(models)}"
+        )
+    return tuple(models)

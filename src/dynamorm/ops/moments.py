@@ -39,6 +39,7 @@ MOMENTS: Final = (
     Moment("finish", ("transaction",)),
     Moment("field", ("schema", "field")),
     Moment("model", ("schema",)),
+    Moment("companions", ("schema",)),
     Moment("around", ("call",)),
     Moment("admit", ("call",), of_attempts=True),
     Moment("observed", ("call", "reply", "error"), looks=True, of_attempts=True),

@@ -3,6 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .audit import AsyncAuditTrail as AsyncAuditTrail
+    from .audit import Audit as Audit
+    from .audit import AuditLog as AuditLog
+    from .audit import AuditTrail as AuditTrail
+    from .audit import ChangeTrackingConfig as ChangeTrackingConfig
+    from .audit import Trail as Trail
     from .batcher import AsyncBatcher as AsyncBatcher
     from .batcher import BatchConfig as BatchConfig
     from .batcher import Batcher as Batcher
@@ -31,11 +37,17 @@ if TYPE_CHECKING:
     from .metrics import Metrics as Metrics
     from .metrics import MetricsPlugin as MetricsPlugin
     from .pacing import ThrottlePacing as ThrottlePacing
+    from .tenancy import AllTenantsRecord as AllTenantsRecord
     from .tenancy import Tenancy as Tenancy
     from .tracing import TracingPlugin as TracingPlugin
 
 __all__ = [
+    "AllTenantsRecord",
+    "AsyncAuditTrail",
     "AsyncBatcher",
+    "Audit",
+    "AuditLog",
+    "AuditTrail",
     "BatchConfig",
     "Batcher",
     "Bits",
@@ -44,6 +56,7 @@ __all__ = [
     "CacheConfig",
     "CachingPlugin",
     "CapacityLimiter",
+    "ChangeTrackingConfig",
     "CircuitBreaker",
     "CostPlugin",
     "Dashboard",
@@ -64,11 +77,18 @@ __all__ = [
     "Tenancy",
     "ThrottlePacing",
     "TracingPlugin",
+    "Trail",
     "Undecryptable",
 ]
 
 _HOMES = {
+    "AsyncAuditTrail": "audit",
     "AsyncBatcher": "batcher",
+    "Audit": "audit",
+    "AuditLog": "audit",
+    "AuditTrail": "audit",
+    "ChangeTrackingConfig": "audit",
+    "Trail": "audit",
     "BatchConfig": "batcher",
     "Batcher": "batcher",
     "Bits": "encryption",
@@ -95,6 +115,7 @@ _HOMES = {
     "MetricsPlugin": "metrics",
     "Secret": "encryption",
     "ThrottlePacing": "pacing",
+    "AllTenantsRecord": "tenancy",
     "Tenancy": "tenancy",
     "TracingPlugin": "tracing",
     "Undecryptable": "encryption",

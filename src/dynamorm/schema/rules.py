@@ -26,6 +26,7 @@ class WriteRule:
     more than once where it is built anew, so a rule changes nothing but the draft.
     ``verbs`` are those in which the rule takes part; an upsert is an update, and so is an increment. ``needs_stored``: a write by key, and a put, must know what is stored
     (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
+    ``last``: it comes behind the rules of all plugins, so that it sees what they have changed.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
     model is refused. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
     pass by it.
@@ -33,6 +34,7 @@ class WriteRule:
 
     verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete", "check")
     needs_stored: bool = False
+    last: bool = False
     in_batches: bool = False
     passive: bool = False
 
@@ -105,6 +107,14 @@ class ReadRule:
         """Whether the item is given to the caller; raise to refuse the whole read."""
         del item, scope
         return True
+
+    def check_page(self, body: bytes, scope: Mapping[str, str]) -> bool:
+        """Whether one look at the JSON of an answer with ``Items`` tells that `check` keeps each of them.
+
+        It spares a call for each item. False where that is not sure: then `check` is asked of each.
+        """
+        del body, scope
+        return False
 
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> object:
         """Look at an image of a record that ``streams.decode`` is given; raise to refuse it."""

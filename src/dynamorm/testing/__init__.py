@@ -1,4 +1,4 @@
-"""Test tools: engines, faults on the wire, flows without a network. It must not load anything before its first use."""
+"""Test tools: databases, fixtures, clocks, engines, faults on the wire. It must not load anything before its first use."""
 
 from __future__ import annotations
 
@@ -19,19 +19,33 @@ if TYPE_CHECKING:
     from dynamorm.testing.driver import ScriptedDriver as ScriptedDriver
     from dynamorm.testing.engines import DynamoDBLocal as DynamoDBLocal
     from dynamorm.testing.engines import EmbeddedEngine as EmbeddedEngine
+    from dynamorm.testing.eventually import assert_eventually as assert_eventually
+    from dynamorm.testing.factories import factory as factory
+    from dynamorm.testing.faulty_engine import FaultyEngine as FaultyEngine
+    from dynamorm.testing.freeze import freeze_time as freeze_time
     from dynamorm.testing.holding import Delivery as Delivery
     from dynamorm.testing.holding import Fate as Fate
     from dynamorm.testing.holding import HoldingProxy as HoldingProxy
     from dynamorm.testing.proxy import Fault as Fault
     from dynamorm.testing.proxy import LossyProxy as LossyProxy
+    from dynamorm.testing.recorder import Recorder as Recorder
     from dynamorm.testing.replies import FakeReply as FakeReply
     from dynamorm.testing.replies import SentRequest as SentRequest
     from dynamorm.testing.replies import failure as failure
     from dynamorm.testing.replies import reply as reply
     from dynamorm.testing.request import Request as Request
     from dynamorm.testing.server import FaultServer as FaultServer
+    from dynamorm.testing.snapshot import assert_snapshot as assert_snapshot
+    from dynamorm.testing.strategies import strategy as strategy
 
 _HOMES = {
+    "Recorder": "recorder",
+    "assert_eventually": "eventually",
+    "assert_snapshot": "snapshot",
+    "factory": "factories",
+    "freeze_time": "freeze",
+    "strategy": "strategies",
+    "FaultyEngine": "faulty_engine",
     "Answer": "answers",
     "AsyncTestDB": "db",
     "Backend": "backend",
@@ -70,18 +84,25 @@ __all__ = [
     "Fate",
     "Fault",
     "FaultServer",
+    "FaultyEngine",
     "HoldingProxy",
     "Late",
     "LossyProxy",
     "Message",
+    "Recorder",
     "Request",
     "ScriptedDriver",
     "SentRequest",
     "TestDB",
     "Upstream",
     "answers",
+    "assert_eventually",
+    "assert_snapshot",
+    "factory",
     "failure",
+    "freeze_time",
     "reply",
+    "strategy",
 ]
 
 
@@ -90,7 +111,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("dynamorm.testing.answers")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"dynamorm.testing.{_HOMES[name]}"), name)
+    found = globals()[name] = getattr(importlib.import_module(f"dynamorm.testing.{_HOMES[name]}"), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
+from dynamorm.engine import engine_at
 from dynamorm.testing.answers import Message
 from dynamorm.testing.request import HTTPError, Request, read_head, read_length
 
@@ -48,23 +49,26 @@ class FunctionBackend:
         """Call the function."""
         status, body = self._function(request.operation, request.json)
         data = json.dumps(body, separators=(",", ":")).encode()
-        crc = str(zlib.crc32(data))
-        headers = (
-            ("Content-Type", "application/x-amz-json-1.0"),
-            ("x-amzn-requestid", f"R{request.index}"),
-            ("x-amz-crc32", crc),
-        )
-        return Message(status, headers, data)
+        return Message(status, _headers(request, data), data)
 
     async def close(self) -> None:
         """Nothing is held."""
 
 
+def _headers(request: Request, body: bytes) -> tuple[tuple[str, str], ...]:
+    """The headers that AWS sends with a body."""
+    return (
+        ("Content-Type", "application/x-amz-json-1.0"),
+        ("x-amzn-requestid", f"R{request.index}"),
+        ("x-amz-crc32", str(zlib.crc32(body))),
+    )
+
+
 class EngineBackend:
     """Forwards each request, byte for byte, to a real engine over kept-alive connections.
 
-    ``endpoint`` is the engine's URL; only ``http`` and loopback are accepted. ``timeout`` (seconds) bounds one
-    exchange.
+    ``endpoint`` is the engine's URL; only ``http`` and loopback are accepted. The address of a `dynamorm.engine.Engine` is one
+    too, and its answers come without a connection. ``timeout`` (seconds) bounds one exchange.
 
     Raises ValueError for another endpoint; `forward` raises OSError or `HTTPError` when the engine does not answer.
 
@@ -73,7 +77,9 @@ class EngineBackend:
 
     def __init__(self, endpoint: str, *, timeout: float = 30.0) -> None:
         url = urlsplit(endpoint)
-        if url.scheme != "http" or url.hostname not in {"127.0.0.1", "localhost", "::1"} or url.port is None:
+        self._engine = engine_at(endpoint)
+        known = self._engine is not None or url.hostname in {"127.0.0.1", "localhost", "::1"}
+        if url.scheme != "http" or not known or url.hostname is None or url.port is None:
             raise ValueError(f"only http://127.0.0.1:PORT can stand behind a test server, not {endpoint!r}")
         self._host = url.hostname
         self._port = url.port
@@ -82,6 +88,9 @@ class EngineBackend:
 
     async def forward(self, request: Request) -> Message:
         """Send the request as it came and return the engine's answer."""
+        if self._engine is not None:
+            status, body = self._engine.handle(request.operation, request.body)
+            return Message(status, _headers(request, body), body)
         async with asyncio.timeout(self._timeout):
             kept = self._take()
             if kept is not None:

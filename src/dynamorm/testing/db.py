@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self
 
 from dynamorm.config.settings import Config, Presets
@@ -14,10 +15,16 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
 from dynamorm.faces.aio.db import AsyncDB
 from dynamorm.faces.blocking.db import DB
+from dynamorm.faces.drivers import asyncio_driver, blocking_driver
 from dynamorm.features.tables.changes import remove
 from dynamorm.features.tables.look import Patience, names
 from dynamorm.session import Session
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal
+from dynamorm.testing.faulty_engine import FaultyEngine
+from dynamorm.testing.fixtures.dump import dump
+from dynamorm.testing.fixtures.load import load
+from dynamorm.testing.own_tables import OwnTables
+from dynamorm.wire.endpoint import Endpoint
 
 ENGINE_VARIABLE = "DYNAMORM_TEST_ENGINE"
 
@@ -30,12 +37,13 @@ _local: Any = None
 class TestDB(DB):
     """A `DB` for one test. Its tables are its own, and are deleted when it is closed.
 
-    It runs on the engine that ``DYNAMORM_TEST_ENGINE`` names: ``embedded``, ``local`` (DynamoDB Local, found through
-    ``DYNAMODB_LOCAL_HOME``) or a URL on this machine. Without it, on the engine at ``DYNAMODB_ENDPOINT``; without that
-    too, on the embedded engine (the ``local`` extra), which all test databases of a process share. It never talks to
-    another machine. A random ``table_prefix`` keeps tests that run at the same time apart.
+    ``engine`` is the one to use: anything that has an ``endpoint`` on this machine. Without it the variable
+    ``DYNAMORM_TEST_ENGINE`` names one: ``embedded``, ``local`` (DynamoDB Local, found through ``DYNAMODB_LOCAL_HOME``) or a URL
+    on this machine. Without both it is the engine at ``DYNAMODB_ENDPOINT``, else the embedded one (the ``local`` extra), which
+    all test databases of a process share. It never talks to another machine. A random ``table_prefix`` keeps tests that run
+    at the same time apart.
 
-    The tables of ``models`` are made when the ``with`` block begins; make others with ``db.tables.ensure``.
+    The tables of ``models`` are made when the ``with`` block begins, and any other with the first request for its items.
     ``extensions``, the plugins, are passed on to `DB`, ``settings`` to `Presets.local_development`. ``db.use`` may come in the
     block too, before the first call; ``db.tables.ensure`` is one.
 
@@ -50,14 +58,61 @@ class TestDB(DB):
 
     __test__ = False  # its name makes pytest take it for a class of tests
 
-    def __init__(self, *, models: Iterable[type] = (), extensions: tuple[Any, ...] = (), **settings: Any) -> None:
+    def __init__(
+        self, engine: Any = None, *, models: Iterable[type] = (), extensions: tuple[Any, ...] = (), **settings: Any
+    ) -> None:
         self._models = tuple(models)
         self._open = True
-        super().__init__(local_settings(**settings), extensions=extensions)
+        self._former: list[Any] = []
+        config = local_settings(**_with_engine(engine, settings))
+        super().__init__(config, extensions=(*extensions, OwnTables(self._models)))
+        self._engine_is_given = hasattr(engine, "faults")
+        self._engine = engine_of(self.config, engine, self._move)
         self._io.told = True  # a test has nothing else to do in its loop
 
+    @property
+    def engine(self) -> Any:
+        """The engine of this database, with its ``faults``; see `dynamorm.engine.faults.Faults`.
+
+        Example: ``test_db.engine.faults.throttle(op="PutItem", times=2)``
+        """
+        return self._engine
+
+    @property
+    def plugins(self) -> tuple[Any, ...]:
+        """The plugins that were registered, outermost first.
+
+        Example: ``[plugin.name for plugin in db.plugins]``
+        """
+        return _registered(self._session.plugins)
+
+    def load_fixture(self, path: str | os.PathLike[str], *, models: Iterable[type] = ()) -> dict[str, list[Any]]:
+        """Store the records of a YAML or JSON file: class names, or ``table:`` names, each with its list of records.
+
+        They are checked as a whole before the first one is written. Returns the objects, by the names in the file. Where several
+        models have one name, the caller's own is meant, unless ``models`` says another. See the guide's page on testing.
+
+        Raises: ValidationError with file and line of each mistake; AlreadyExists for a key that is taken.
+
+        Example: ``db.load_fixture("testdata/payments.yaml")``
+        """
+        models = (*models, *self._models)
+        found: dict[str, list[Any]] = self._io.run(load(self._session, path, models, inspect.currentframe()))
+        return found
+
+    def dump_fixture(self, path: str | os.PathLike[str], models: Iterable[type], *, plaintext: bool = False) -> None:
+        """Write the items of ``models`` to a file that `load_fixture` reads: YAML, or JSON where its name ends so.
+
+        The same items give the same text. Fields that are never stored are left out.
+
+        Raises: ValidationError for a model with encrypted fields, unless ``plaintext``.
+
+        Example: ``db.dump_fixture("testdata/payments.yaml", [Payment])``
+        """
+        self._io.run(dump(self._session, path, models, plaintext=plaintext))
+
     def __enter__(self) -> Self:
-        if self._session.plugins:  # which may add to what a table is made of
+        if self.plugins:  # which may add to what a table is made of
             self._make_tables(self)
         else:
             with DB(self._session.config) as maker:  # so that this one is unused, and takes plugins
@@ -68,6 +123,12 @@ class TestDB(DB):
         for model in self._models:
             maker.tables.ensure(model, skip_unavailable=True)
 
+    def _move(self, endpoint: str) -> None:
+        """Go another way to the engine from now on."""
+        self._former.append(self._io)
+        self._io = _moved(self._own, endpoint, blocking_driver.open_driver)
+        self._io.told = True
+
     def close(self) -> None:
         """Delete the tables and close the connections. A second call does nothing.
 
@@ -76,10 +137,14 @@ class TestDB(DB):
         if not self._open:
             return
         self._open = False
+        _mended(self._engine)
         try:
             self._io.run(drop_tables(self._session))
         finally:
             super().close()
+            for driver in self._former:
+                driver.close()
+            _closed(self._engine, engine_is_given=self._engine_is_given)
 
 
 class AsyncTestDB(AsyncDB):
@@ -94,13 +159,55 @@ class AsyncTestDB(AsyncDB):
 
     __test__ = False
 
-    def __init__(self, *, models: Iterable[type] = (), extensions: tuple[Any, ...] = (), **settings: Any) -> None:
+    def __init__(
+        self, engine: Any = None, *, models: Iterable[type] = (), extensions: tuple[Any, ...] = (), **settings: Any
+    ) -> None:
         self._models = tuple(models)
         self._open = True
-        super().__init__(local_settings(**settings), extensions=extensions)
+        self._former: list[Any] = []
+        config = local_settings(**_with_engine(engine, settings))
+        super().__init__(config, extensions=(*extensions, OwnTables(self._models)))
+        self._engine_is_given = hasattr(engine, "faults")
+        self._engine = engine_of(self.config, engine, self._move)
+
+    @property
+    def engine(self) -> Any:
+        """The engine of this database, with its ``faults``; see `dynamorm.engine.faults.Faults`.
+
+        Example: ``async_test_db.engine.faults.throttle(op="PutItem", times=2)``
+        """
+        return self._engine
+
+    @property
+    def plugins(self) -> tuple[Any, ...]:
+        """The plugins that were registered, outermost first.
+
+        Example: ``[plugin.name for plugin in db.plugins]``
+        """
+        return _registered(self._session.plugins)
+
+    def load_fixture(
+        self, path: str | os.PathLike[str], *, models: Iterable[type] = ()
+    ) -> Awaitable[dict[str, list[Any]]]:
+        """Store the records of a YAML or JSON file; everything else is as with `TestDB.load_fixture`.
+
+        Example: ``await db.load_fixture("testdata/payments.yaml")``
+        """
+        flow = load(self._session, path, (*models, *self._models), inspect.currentframe())
+        found: Awaitable[dict[str, list[Any]]] = self._io.run(flow)
+        return found
+
+    async def dump_fixture(
+        self, path: str | os.PathLike[str], models: Iterable[type], *, plaintext: bool = False
+    ) -> None:
+        """Write the items of ``models`` to a file; everything else is as with `TestDB.dump_fixture`.
+
+        Example: ``await db.dump_fixture("testdata/payments.yaml", [Payment])``
+        """
+        await self._io.run(dump(self._session, path, models, plaintext=plaintext))
 
     async def __aenter__(self) -> Self:
-        if self._session.plugins:  # which may add to what a table is made of
+        if self.plugins:  # which may add to what a table is made of
             await self._make_tables(self)
         else:
             async with AsyncDB(self._session.config) as maker:  # so that this one is unused, and takes plugins
@@ -111,6 +218,11 @@ class AsyncTestDB(AsyncDB):
         for model in self._models:
             await maker.tables.ensure(model, skip_unavailable=True)
 
+    def _move(self, endpoint: str) -> None:
+        """Go another way to the engine from now on."""
+        self._former.append(self._io)
+        self._io = _moved(self._own, endpoint, asyncio_driver.open_driver)
+
     async def close(self) -> None:
         """Delete the tables and close the connections. A second call does nothing.
 
@@ -119,10 +231,14 @@ class AsyncTestDB(AsyncDB):
         if not self._open:
             return
         self._open = False
+        _mended(self._engine)
         try:
             await self._io.run(drop_tables(self._session))
         finally:
             await super().close()
+            for driver in self._former:
+                await driver.close()
+            _closed(self._engine, engine_is_given=self._engine_is_given)
 
     def clean_up(self) -> None:
         """Delete the tables without an event loop, as a blocking fixture must. A second call does nothing.
@@ -134,8 +250,58 @@ class AsyncTestDB(AsyncDB):
         if not self._open:
             return
         self._open = False
-        with DB(self._session.config) as db:
-            db._io.run(drop_tables(db._session))  # noqa: SLF001 - the faces share their tables
+        _mended(self._engine)
+        try:
+            with DB(self._session.config) as db:
+                db._io.run(drop_tables(db._session))  # noqa: SLF001 - the faces share their tables
+        finally:
+            _closed(self._engine, engine_is_given=self._engine_is_given)
+
+
+def _registered(plugins: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The plugins without the one that every test database has."""
+    return tuple(plugin for plugin in plugins if not isinstance(plugin, OwnTables))
+
+
+def engine_of(config: Config, engine: Any, move: Callable[[str], None]) -> Any:
+    """The engine of a test database: the one it was given, where that has faults of its own; else one over HTTP."""
+    if not hasattr(engine, "faults"):
+        engine = FaultyEngine(config.resolve_endpoint())
+    if isinstance(engine, FaultyEngine):
+        engine.follow(move, config.table_prefix)
+    return engine
+
+
+def _with_engine(engine: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a database on an engine. Raises: ConfigError for what is no engine, or an engine and an endpoint."""
+    if engine is None:
+        return settings
+    if "endpoint" in settings:
+        raise ConfigError("give either an engine or an endpoint")
+    endpoint = getattr(engine, "endpoint", None)
+    if not isinstance(endpoint, str):
+        raise ConfigError(f"engine= takes an engine, which has an endpoint, not {type(engine).__name__}")
+    return {**settings, "endpoint": endpoint}
+
+
+def _moved(session: Session, endpoint: str, open_driver: Callable[[Session], Any]) -> Any:
+    """The driver of a session whose engine is asked at another endpoint from now on."""
+    session.endpoint = Endpoint.parse(endpoint)
+    driver = open_driver(session)
+    session.run = driver.run
+    return driver
+
+
+def _mended(engine: Any) -> None:
+    """Let an engine have no faults any more, so that tables can be deleted."""
+    if isinstance(engine, FaultyEngine):
+        engine.mend()
+
+
+def _closed(engine: Any, *, engine_is_given: bool) -> None:
+    """End what a test database has begun of its engine."""
+    if isinstance(engine, FaultyEngine) and not engine_is_given:
+        engine.close()
 
 
 def local_settings(**settings: Any) -> Config:

@@ -94,18 +94,25 @@ Keeps = Callable[[StoredItem], bool]
 """Whether the rules keep an item. It raises what they refuse it with."""
 
 
-def with_rules(codec: ModelCodec, keeps: Keeps, needs: tuple[str, ...] | None, by_key: Keeps | None) -> ModelCodec:
+def with_rules(
+    codec: ModelCodec,
+    keeps: Keeps,
+    needs: tuple[str, ...] | None,
+    by_key: Keeps | None,
+    page: Callable[[bytes], bool] | None = None,
+) -> ModelCodec:
     """A codec that reads as this one, and gives only what ``keeps`` keeps.
 
     ``needs`` are the attributes, by their stored names, that it looks at besides the key; None: at all of them. ``by_key``
-    are those of the rules that look at the key alone, None where there are none.
+    are those of the rules that look at the key alone, None where there are none. ``page`` tells of an answer that all of it is
+    kept, where that can be told at once.
     """
     other = copy(codec)
     other.keeps = keeps
     other.needs = needs
     other.partials = {}
     other.keyed = codec if by_key is None else with_rules(codec, by_key, (), None)
-    reading: Any = CheckedReading(codec.reading, other)
+    reading: Any = CheckedReading(codec.reading, other, page)
     other.reading = reading
     other.read_item, other.read_item_of = reading.item, reading.item_of
     return other
@@ -118,9 +125,10 @@ class CheckedReading:
     What a write tells of its own item (`Reading.attributes`) is the caller's, and is not asked about.
     """
 
-    def __init__(self, plain: Reading, codec: ModelCodec) -> None:
+    def __init__(self, plain: Reading, codec: ModelCodec, page: Callable[[bytes], bool] | None = None) -> None:
         self._plain = plain
         self._codec = codec
+        self._keeps_page = page
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._plain, name)
@@ -148,7 +156,7 @@ class CheckedReading:
 
     def page(self, body: bytes, *, lenient: bool = False) -> PageParts:
         """See `Reading.page`; besides, which of the items of the reply were kept, by their numbers, unless all are."""
-        return self._plain.page(body, lenient=lenient, keeps=self.keeps)
+        return self._plain.page(body, lenient=lenient, keeps=self.keeps, keeps_page=self._keeps_page)
 
     def read_batch(self, body: bytes, asked: Asked) -> Found:
         """See `BatchReading.read`: what is left out is not there."""

@@ -326,8 +326,18 @@ class Reading:
 
     # --------------------------------------------------------------------------------------------------------- pages
 
-    def page(self, body: bytes, *, lenient: bool = False, keeps: KeepsRaw | None = None) -> PageParts:
-        """See `ModelCodec.read_page`. Where ``keeps`` does not keep all items, the places of those it keeps come last."""
+    def page(
+        self,
+        body: bytes,
+        *,
+        lenient: bool = False,
+        keeps: KeepsRaw | None = None,
+        keeps_page: Callable[[bytes], bool] | None = None,
+    ) -> PageParts:
+        """See `ModelCodec.read_page`. Where ``keeps`` does not keep all items, the places of those it keeps come last.
+
+        ``keeps_page`` is asked before, of an answer that holds nothing twice.
+        """
         if self._family is None:
             try:
                 reply = self._page(body)
@@ -343,8 +353,9 @@ class Reading:
                         prove(consumed)
                     if raws and self.respells:
                         raws = as_sent(body, b'"Items":[', raws, consumed)
-                    places = None if keeps is None else [at for at, raw in enumerate(raws) if keeps(raw, None)]
-                    if places is not None:
+                    places: list[int] | None = None
+                    if keeps is not None and not (keeps_page is not None and keeps_page(body)):
+                        places = [at for at, raw in enumerate(raws) if keeps(raw, None)]
                         if len(places) == count:
                             places = None
                         else:

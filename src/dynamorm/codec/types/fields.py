@@ -14,8 +14,8 @@ from msgspec import convert
 from dynamorm.arguments import type_given
 from dynamorm.codec.placing import UNPLACED, Place, unplaced
 from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
-from dynamorm.placed import Unread
 from dynamorm.schema.defaults import constant_of
+from dynamorm.schema.placed import Unread
 from dynamorm.schema.schema import MISSING, Field
 
 from .document import empty_wire, normal

@@ -19,7 +19,7 @@ from dynamorm.schema.defaults import factory_of
 from dynamorm.schema.schema import MISSING, Field
 
 from . import records
-from .hints import WRAPPERS, Context, evaluate
+from .hints import WRAPPERS, Context, check_metadata, evaluate
 
 
 class Members(typing.NamedTuple):
@@ -95,6 +95,7 @@ def with_other_names(field: Field, context: Context) -> Field:
 def names_in(metadata: Any, where: str) -> tuple[str, ...]:
     """The names of ``attr(also_read=...)`` in the metadata of an annotation. Raises: ModelError."""
     names: tuple[str, ...] = ()
+    check_metadata(metadata, where)
     for spec in metadata:
         if not isinstance(spec, Spec):
             continue

@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from dynamorm.errors import ModelError
+from dynamorm.models.declare import Spec
 from dynamorm.schema.schema import Field, Schema
 
 _ABSTRACT: Final[dict[Any, type]] = {
@@ -98,12 +99,24 @@ def plain(hint: Any, context: Context) -> Any:
         else:
             origin = typing.get_origin(hint)
             if origin is typing.Annotated:
+                check_metadata(hint.__metadata__, context.where)
                 hint = hint.__origin__
             elif getattr(origin, "_name", getattr(origin, "__name__", "")) in WRAPPERS:
                 hint = typing.get_args(hint)[0]
             else:
                 return hint
     raise ModelError(f"{context.where}: the annotation refers to itself")
+
+
+def check_metadata(metadata: abc.Iterable[Any], where: str) -> None:
+    """Refuse an option of a field in ``Annotated[...]``, where nobody would look at it. Raises: ModelError."""
+    for entry in metadata:
+        kind = entry if isinstance(entry, type) else type(entry)
+        if kind.__module__.partition(".")[0] == "dynamorm" and kind is not Spec:
+            raise ModelError(
+                f"{where}: {kind.__name__} is an option of a field, and Annotated[...] has no options: give it to attr,"
+                f" attr({kind.__name__}(...)), or, where a class of another library is registered, to options="
+            )
 
 
 def origin_of(hint: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -16,6 +16,7 @@ from dynamorm.codec.state import ACCESS, has_slot
 from dynamorm.errors import ModelError
 from dynamorm.schema.composite import Composite
 from dynamorm.schema.schema import SCHEMAS, Codec, Field, Json, Schema
+from dynamorm.sizes import MAX_INDEX_NAME, MAX_PARTITION_KEY, MAX_SORT_KEY
 
 from . import records
 from .containers import AnySetShape, DictShape, ListShape, SetShape, TupleShape
@@ -25,7 +26,6 @@ from .jsontext import JsonShape
 from .records import Record
 from .scalars import EPOCH, INSTANT, SCALARS, enum_shape, literal_shape
 from .shapes import ANY, CustomShape, Nullable, Scalar, Shape
-from .size import MAX_INDEX_NAME, MAX_PARTITION_KEY, MAX_SORT_KEY
 from .times import real
 from .unions import FamilyShape, Union
 

@@ -1,67 +1,16 @@
-"""DynamoDB's rules of size: what an item weighs, and what it refuses. It must not know models.
+"""What DynamoDB refuses of an item for its size or its form. It must not know models. What it counts is in `dynamorm.sizes`.
 
-Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html and
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
+
+from dynamorm.sizes import MAX_NAME, text_size
 
 from .document import MAX_DEPTH, Wire
 from .mismatch import Mismatch
-
-MAX_ITEM: Final = 400 * 1024
-MAX_PARTITION_KEY: Final = 2048
-MAX_SORT_KEY: Final = 1024
-MAX_NAME: Final = 65_535
-MAX_INDEX_NAME: Final = 255
-
-
-def item_size(item: dict[str, Any]) -> int:
-    """The bytes DynamoDB counts for a wire item: names and values."""
-    return sum(_bytes(name) + value_size(value) for name, value in item.items())
-
-
-def value_size(wire: Wire) -> int:
-    """The bytes DynamoDB counts for one wire value."""
-    ((tag, value),) = wire.items()
-    if tag == "S":
-        return _bytes(value)
-    if tag == "N":
-        return number_size(value)
-    if tag == "B":
-        return _binary(value)
-    if tag in ("BOOL", "NULL"):
-        return 1
-    if tag == "L":
-        return 3 + sum(1 + value_size(element) for element in value)
-    if tag == "M":
-        return 3 + sum(1 + _bytes(name) + value_size(element) for name, element in value.items())
-    if tag == "SS":
-        return sum(map(_bytes, value))
-    return sum(map(number_size if tag == "NS" else _binary, value))
-
-
-def number_size(text: str) -> int:
-    """One byte, one for every two significant digits, and one for a minus."""
-    sign = text[:1] == "-"
-    digits, _, exponent = text.lstrip("-").upper().partition("E")
-    whole, _, fraction = digits.partition(".")
-    significant = (whole + fraction).strip("0")
-    # A byte holds two digits aligned to the decimal point, so a number may need half a byte more at either end.
-    leading = len(whole.lstrip("0")) or (len(fraction.lstrip("0")) - len(fraction))
-    odd = (leading + int(exponent or 0)) % 2
-    return 1 + (len(significant) + odd + 1) // 2 + sign if significant else 1
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def _binary(value: Any) -> int:
-    """The length of bytes, or of what base64 text stands for."""
-    return len(value) if isinstance(value, bytes) else len(value) // 4 * 3 - value[-2:].count("=")
 
 
 def check_nesting(item: dict[str, Any]) -> None:
@@ -98,6 +47,6 @@ def check_key(wire: Wire, limit: int) -> None:
         raise Mismatch("stored as S, N or B to be a key", value, tag)
     if not value:
         raise Mismatch("a key that is not empty", value, "an empty value")
-    size = _bytes(value) if tag == "S" else len(value)
+    size = text_size(value) if tag == "S" else len(value)
     if size > limit:
         raise Mismatch(f"a key of at most {limit} bytes", value, f"{size} bytes")

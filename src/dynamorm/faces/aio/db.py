@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 
 from .. import aio  # its modules are loaded with their first use
-from ..asyncio_driver import open_driver
+from ..drivers.asyncio_driver import open_driver
 from ..face import wrong_block
 from ..opening import add_plugins, open_session
 from .shipped import AsyncShipped

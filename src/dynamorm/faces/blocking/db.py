@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
 
 from .. import blocking  # its modules are loaded with their first use
-from ..blocking_driver import open_driver
+from ..drivers.blocking_driver import open_driver
 from ..face import wrong_block
 from ..opening import add_plugins, open_session
 from .shipped import Shipped

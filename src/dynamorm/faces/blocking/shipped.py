@@ -5,9 +5,13 @@ One line per method; each plugin is loaded when it is asked for. `DB` inherits t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from dynamorm.schema.schema import schema_of
+
 from ...errors import ConfigError
+from .. import drivers
 from .bulk import Many
 
 if TYPE_CHECKING:
@@ -15,13 +19,14 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import ModuleType
 
+    from dynamorm.plugins.audit import AuditTrail, ChangeTrackingConfig
+    from dynamorm.plugins.audit.config import KeySource
     from dynamorm.plugins.breaker import CircuitBreaker
     from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
     from dynamorm.plugins.encryption.rotation import KeyActions
     from dynamorm.plugins.metrics import Metrics
 
     from ...plugins import BatchConfig, Batcher, Cache, KeyProvider
-    from ..service import Service
 
 
 class Shipped(Many):
@@ -78,7 +83,9 @@ class Shipped(Many):
                 return plugin.actions(self._io.run, rewriting)
         raise ConfigError("this database has no provider of keys: db.set_encryption_provider(...) gives it one")
 
-    def service(self, name: str, *, target: str, endpoint: str | None = None, region: str | None = None) -> Service:
+    def service(
+        self, name: str, *, target: str, endpoint: str | None = None, region: str | None = None
+    ) -> drivers.Service:
         """Another service of AWS, for a plugin that needs one: with the credentials, the time-outs and the TLS of this database.
 
         ``name`` is what requests are signed for, ``target`` what ``X-Amz-Target`` begins with. The endpoint is the given one, that
@@ -89,9 +96,7 @@ class Shipped(Many):
 
         Example: ``kms = db.service("kms", target="TrentService")``, and in a flow ``answer = yield from kms.call("ListKeys", {})``
         """
-        from ..service import Service  # only who needs another service
-
-        return Service(self._session, lambda: type(self._io), name, target, endpoint, region)
+        return drivers.Service(self._session, lambda: type(self._io), name, target, endpoint, region)
 
     def set_encryption_provider(self, provider: KeyProvider) -> None:
         """Encrypt the fields that say ``Encrypted(ring)``, with keys from this provider; see the guide's page on encryption.
@@ -223,16 +228,70 @@ class Shipped(Many):
         return self.view(tenant=tenant)
 
     def all_tenants(self, *, reason: str) -> Self:
-        """The same database for all tenants at once, as reports and repairs need it. The reason is logged, as a warning.
+        """The same database for all tenants at once, as reports and repairs need it.
 
-        There each object that is written names its tenant, and scans are possible.
+        There each object that is written names its tenant, and scans are possible. The view is logged as a warning, and each of its verbs as information, with the reason and with who acts (`dynamorm.actor`).
 
         Raises: TenantError on a view of a tenant, and inside a `tenant_scope`; InvalidTenant without a reason.
 
         Example: ``db.all_tenants(reason="monthly report").model(Transaction).allow_scan().count()``
         """
         self.enable_multi_tenancy()
+        session = self._own
+        if not session.scope:
+            record = self._shipped().AllTenantsRecord
+            self._plugins().plugin_of_kind(session, self, record, record, "all_tenants")
         return self.view(all_tenants=reason)
+
+    def enable_audit_log(self, *, audit_key: KeySource | None = None, require_actor: bool = True) -> None:
+        """Let models have `Audit` fields, which are filled in from `dynamorm.actor`. To be called right after the database is made.
+
+        ``audit_key`` is the key of the chains of models that are tracked, where their `ChangeTrackingConfig` has none. With
+        ``require_actor=False`` a write outside of any `dynamorm.actor` is made by ``"-"``. Plain on both faces.
+
+        Raises: ConfigError after the first call, on a view, and for what is no key.
+
+        Example: ``db.enable_audit_log()``
+        """
+        log = self._shipped().AuditLog
+        self.use(log(audit_key=audit_key, require_actor=require_actor))
+
+    def enable_change_tracking(self, model: type[Any], config: ChangeTrackingConfig, /) -> None:
+        """Record each change of some fields of a model, in the transaction that makes it: see `ChangeTrackingConfig`.
+
+        To be called right after the database is made. `tables.ensure` makes the store, too. Plain on both faces.
+
+        Raises: ConfigError after the first call, and on a view; ModelError for a field that there is not, or cannot be tracked.
+
+        Example: ``db.enable_change_tracking(Payment, ChangeTrackingConfig(fields=["amount"], store="audit-log-table"))``
+        """
+        log = self._shipped().AuditLog
+        session = self._session
+        schema = schema_of(model)
+        if session.scope or session.is_used:
+            raise ConfigError(
+                f"changes of {schema.name} are tracked from the first use of the database on, and it was used already: call"
+                " db.enable_change_tracking(...) right after the database is made, and on no view"
+            )
+        self._plugins().plugin_of_kind(session, self, log, log, "enable_change_tracking").track(schema, config)
+
+    @property
+    def audit(self) -> AuditTrail:
+        """What change tracking has recorded: ``history``, ``verify``, ``as_of``, ``restore``, ``export``, ``checkpoint``.
+
+        Of a view, the records of its tenant. Raises: ConfigError where no changes are tracked.
+
+        Example: ``db.audit.history(Payment, "p1")``
+        """
+        shipped, session = self._shipped(), self._session
+        for plugin in session.plugins:
+            if isinstance(plugin, shipped.AuditLog):
+                address = partial(session.verbs.items.address, session)
+                trail = shipped.Trail(plugin, self, session.plan, address, session.scope)
+                return shipped.AuditTrail(trail, self._io.run)
+        raise ConfigError(
+            "this database keeps no audit log: db.enable_change_tracking(Model, ChangeTrackingConfig(...)) makes it keep one"
+        )
 
     def _caches(self) -> list[Cache]:
         """The caches among the plugins. Raises: ConfigError where there is none."""

@@ -72,8 +72,19 @@ def ensure(
 ) -> Flow[list[TableDescription]]:
     """Create what is missing; check that a live table fits; switch on the expiry and recovery that are not on yet."""
     patience = Patience(context, timeout)
+    besides = context.tables_besides(models)
+    if besides:  # their settings are not the caller's, who cannot leave out what a local engine lacks
+        yield from _ensured(context, wanted(context, besides, None), patience, skip_unavailable=True)
+    return (
+        yield from _ensured(context, wanted(context, models, settings), patience, skip_unavailable=skip_unavailable)
+    )
+
+
+def _ensured(
+    context: Context, tables: Sequence[WantedTable], patience: Patience, *, skip_unavailable: bool
+) -> Flow[list[TableDescription]]:
     descriptions = []
-    for table in wanted(context, models, settings):
+    for table in tables:
         live = yield from _present(context, table, patience, skip_unavailable=skip_unavailable)
         live = yield from look.with_extras(context, live, _needed(table))
         check_fit(table, live)

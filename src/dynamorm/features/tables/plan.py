@@ -66,7 +66,8 @@ def plan(
     context: Context, models: Sequence[Any], settings: TableSettings | None, *, allow_delete: bool
 ) -> Flow[TablePlan]:
     """Compare the models with the live tables."""
-    tables = wanted(context, models, settings)
+    besides = [model for model in context.tables_besides(models) if model not in models]
+    tables = [*wanted(context, models, settings), *(wanted(context, besides, None) if besides else ())]
     findings = Findings(allow_delete=allow_delete)
     seen: dict[str, dict[str, Any]] = {}
     for table in tables:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from dynamorm.codec.strict import read_object
-from dynamorm.codec.types.size import MAX_ITEM
 from dynamorm.effects import TransportError
 from dynamorm.errors import (
     AccessDenied,
@@ -28,6 +27,7 @@ from dynamorm.errors import (
     Unavailable,
     ValidationError,
 )
+from dynamorm.sizes import MAX_ITEM
 from dynamorm.wire.reply import Kind, ServiceFault
 
 from .inner_path import of_path

@@ -14,7 +14,7 @@ from dynamorm.codec.replies.reading import Misfit
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.ops.reads.fetching import when_ready
-from dynamorm.placed import NotReady
+from dynamorm.schema.placed import NotReady
 
 from . import pages
 from .planner import choose

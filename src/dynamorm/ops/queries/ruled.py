@@ -30,7 +30,7 @@ def ruled(plan: ModelRequests, rules: ReadRules, request: Request, choose: Calla
         refusal = error
     choose(plan, request)  # what is wrong without the rules is told as the caller's own
     if added.refusal is not None:
-        raise added.refusal from refusal
+        raise added.refusal() from refusal
     for name, draft in rules.contributed_by_each(conditions):
         try:
             choose(plan, _with(plan, request, draft))

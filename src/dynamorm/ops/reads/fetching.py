@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from dynamorm.effects import Flow
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.placed import NotReady
+from dynamorm.schema.placed import NotReady
 
 T = TypeVar("T")
 

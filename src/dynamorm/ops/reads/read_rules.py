@@ -41,16 +41,16 @@ class ReadDraft:
         self.terms: tuple[Condition, ...] = ()
         self.filters: tuple[Condition, ...] = ()
         self.within: tuple[Condition, ...] = ()
-        self.refusal: DynamORMError | None = None
+        self.refusal: Callable[[], DynamORMError] | None = None
 
     def where(self, condition: Condition) -> None:
         """Read only what this is true of; it may become a part of the key condition."""
         self.terms += (_condition(condition),)
 
-    def in_partition(self, condition: Condition, refusal: DynamORMError) -> None:
+    def in_partition(self, condition: Condition, refusal: Callable[[], DynamORMError]) -> None:
         """Let one of the ``conditions``, or what `where` was given, be a part of the partition key of what is read.
 
-        Or else the whole key of the table must be given. Otherwise ``refusal`` is raised; a scan always is refused.
+        Or else the whole key of the table must be given. Otherwise what ``refusal()`` makes is raised; a scan always is refused.
         """
         self.within += (_condition(condition),)
         self.refusal = refusal
@@ -92,6 +92,7 @@ class ReadRules:
         self._contributing = tuple(rule for rule in rules_of(self._model) if overrides(rule, "contribute"))
         # Of a class that is not known yet a rule may come.
         self._is_checking = bool(checking) or family is not None
+        self._has_family = family is not None
         self.is_preparing: bool = any(overrides(rule, "prepare") for rule in rules) or family is not None
         self.counts_by_reading: bool = any(not rule.filters_all for rule in checking) or (
             bool(checking) and any(rules_of(cls) != rules_of(self._model) for cls in classes)
@@ -108,7 +109,9 @@ class ReadRules:
         """The codec whose readers keep the rules."""
         if not self._is_checking:
             return codec
-        ruled = with_rules(codec, self._keeps, self._needs, self._keeps_key if self._by_key else None)
+        ruled = with_rules(
+            codec, self._keeps, self._needs, self._keeps_key if self._by_key else None, self._keeps_page()
+        )
         if self._hides:
             ruled.absent = self._is_absent
         return ruled
@@ -156,6 +159,17 @@ class ReadRules:
             if verdict is not True:
                 return _left_out(rule, verdict)
         return True
+
+    def _keeps_page(self) -> Callable[[bytes], bool] | None:
+        """What tells of a whole page that the rules keep it; None where they can only be asked item by item."""
+        checking = [rule for rule in self._rules_of(self._model) if overrides(rule, "check")]
+        if self._has_family or not all(overrides(rule, "check_page") for rule in checking):
+            return None
+        scope = self._scope
+        if len(checking) == 1:
+            check = checking[0].check_page
+            return lambda body: check(body, scope) is True
+        return lambda body: all(rule.check_page(body, scope) is True for rule in checking)
 
     def _keeps_key(self, item: StoredItem) -> bool:
         for rule, looks in self._rules(item.model):

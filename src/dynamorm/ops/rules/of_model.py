@@ -49,7 +49,7 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         from .write_once import WriteOnceRule  # loaded with the first model that has it
 
         rules.append(WriteOnceRule())
-    rules += of_plugins
+    rules += sorted(of_plugins, key=lambda rule: rule.last)
     if codec.bounded:
         from .limits import LimitsRule  # loaded with the first model that has it
 

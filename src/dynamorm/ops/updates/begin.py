@@ -198,7 +198,7 @@ def _whole(
         if held is not None and isinstance(state, Elsewhere) and "NULL" not in state.wire:
             return Update("set", where, Wire(held))
         return _told(plan, Update("set", where, first.value), NO_ENTRY, terms)
-    for update in sorted(updates, key=_turn):
+    for update in sorted(updates, key=turn):
         failed: Exception
         try:
             held = _applied(plan, held, len(place), update)
@@ -232,12 +232,12 @@ def _applied(plan: ModelRequests, held: Any, depth: int, update: Update) -> Any:
         )
     wire = value.value if isinstance(value, Wire) else None
     if wire is None and update.kind != "remove":
-        wire = plan.update_operand(path, value, _WHAT.get(update.kind, "value"))
+        wire = plan.update_operand(path, value, WHAT.get(update.kind, "value"))
     inner = start_of(plan_at(plan.codec, path.parts)) if path.parts[depth:] else None
     return applied(held, path.stored[depth:], update.kind, wire, inner)
 
 
-def _turn(update: Update) -> tuple[bool, int]:
+def turn(update: Update) -> tuple[bool, int]:
     """Removals of list elements come last, from the end: to DynamoDB all indexes are those before the update."""
     last = update.path.parts[-1]
     at = last if isinstance(last, int) else 0
@@ -245,4 +245,4 @@ def _turn(update: Update) -> tuple[bool, int]:
     return removes, -at if removes else at
 
 
-_WHAT: Final[dict[str, Any]] = {"add": "number", **dict.fromkeys(ELEMENTS, "element")}
+WHAT: Final[dict[str, Any]] = {"add": "number", **dict.fromkeys(ELEMENTS, "element")}

@@ -41,6 +41,17 @@ class UpdateDraft(WriteDraft):
         self.begun = begin(self.plan, self.updates, self.loaded, self.states, held)
 
     @override
+    def after(self, *names: str) -> dict[str, dict[str, Any] | None]:
+        from .after import after  # only where a rule asks
+
+        return after(self, self._stored_names(names))
+
+    @override
+    def _stamp(self, name: str, wire: dict[str, Any] | None) -> None:
+        path = system_path(name)
+        self.stamps.append(Update("remove", path) if wire is None else path.set(Wire(wire)))
+
+    @override
     def _store(self, field: Field, wire: dict[str, Any] | None) -> None:
         # It goes before what the caller, or a default, says of the same attribute, and before all that follows from it.
         self.updates = tuple(update for update in self.updates if update.path.field.stored != field.stored)

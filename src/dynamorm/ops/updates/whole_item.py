@@ -1,6 +1,6 @@
 """What an update stores beside all attributes of its item: it is made of the item as the update leaves it.
 
-Only for models with a `dynamorm.placed.PlacedItem`.
+Only for models with a `dynamorm.schema.placed.PlacedItem`.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.token_ring import TOKEN
 from dynamorm.ops.writes.write import MustRead
-from dynamorm.placed import NotReady
 from dynamorm.schema.overriding import override
+from dynamorm.schema.placed import NotReady
 from dynamorm.schema.schema import AppendOnly, tags_of
 
 from .batch_result import BatchResult

@@ -22,7 +22,7 @@ from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
 from dynamorm.ops.writes.reading import FETCHES
 from dynamorm.ops.writes.rules import gave
-from dynamorm.placed import NotReady
+from dynamorm.schema.placed import NotReady
 from dynamorm.schema.schema import tags_of
 
 from .batch_result import BatchFailure, BatchResult

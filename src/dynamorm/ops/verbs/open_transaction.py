@@ -19,7 +19,7 @@ from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
 from dynamorm.ops.writes.write import MustRead, Write
-from dynamorm.placed import NotReady
+from dynamorm.schema.placed import NotReady
 
 from .check import check_write
 from .delete import delete_write

@@ -162,7 +162,7 @@ def item_of(
             except KeyError:  # a key attribute is empty, and left out: that is explained where a key is made
                 key = codec.key_of(obj)
         if loaded is not None and not (key and loaded.startswith(key[:-1])):  # it may be spelled otherwise than ours
-            key = codec.keys.kept(obj, loaded)
+            key = codec.key_of(obj)  # by the rule of the view, too
             if not codec.keys.exact:
                 wire |= read_object(key)
     if draft is not None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import number_wire, text_wire, time_wire
 from dynamorm.codec.placing import UNPLACED, besides
-from dynamorm.codec.types.size import MAX_ITEM, item_size
 from dynamorm.codec.values.nothing import without_none
 from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
@@ -28,6 +27,7 @@ from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field, Schema
+from dynamorm.sizes import MAX_ITEM, item_size
 
 from .misuse import check_change, not_an_argument
 

@@ -17,8 +17,9 @@ from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.expressions.compile import Placeholders, check_paths, condition_text
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
+from dynamorm.ops.reads.last import last_key
 
-from .handed import Prepared, built, check_pins, settable
+from .handed import Prepared, built, check_pins, settable, stamped
 from .rules import gave, replacing
 from .version_check import OLD_ON_FAILURE, VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Write
@@ -183,6 +184,49 @@ class WriteDraft:
         else:
             self.item[field.stored] = wire
 
+    def stamp(self, name: str, value: bytes | int | str | None) -> None:
+        """Store an attribute that is no field of the model, in `contribute`; None removes it. Its name begins with ``_``.
+
+        It is the plugin's own: no object has it, and every write keeps it that does not say otherwise, but for a put of an
+        object that was not loaded. A delete has none.
+
+        Raises: InvalidUse for another name, a name of the library's or of a field, and another value; ValidationError in a
+        delete or a check.
+
+        Example: ``draft.stamp("_seal", seal_of(draft.item))``
+        """
+        wire = stamped(self.plan, name, value)
+        if self.kind in {"Delete", "ConditionCheck"}:
+            raise ValidationError(f"{name} cannot be stored in a {self.verb}, which stores nothing", field=name)
+        self._stamp(name, wire)
+
+    def _stamp(self, name: str, wire: dict[str, Any] | None) -> None:
+        if self.item is None:
+            raise ValidationError(f"{name} cannot be stored here in a {self.verb}: do it in contribute", field=name)
+        if wire is None:
+            self.item.pop(name, None)
+        else:
+            self.item[name] = wire
+
+    def after(self, *names: str) -> dict[str, dict[str, Any] | None]:
+        """The stored values that fields will have once the write is applied, by stored name: what rules before have set is in it.
+
+        For `contribute`. Of an update it is computed from `stored_item`, and right while that is stored: see `pin`. After a
+        delete there is nothing.
+
+        Raises: as `stored_item`; ValidationError for an update whose result cannot be told.
+
+        Example: ``draft.after("amount") == {"amount": {"N": "5"}}``
+        """
+        stored = self._stored_names(names)
+        if self.kind == "ConditionCheck":
+            return {name: (self.stored_item() or {}).get(name) for name in stored}
+        item = self.item or {}
+        return {name: item.get(name) for name in stored}
+
+    def _stored_names(self, names: Iterable[str]) -> list[str]:
+        return [self.plan.codec.field(name).stored for name in names]
+
     def pin(self, stored: Mapping[str, dict[str, Any] | None]) -> None:
         """Let the write happen only while these attributes are stored so (None: are not there); else it is built again.
 
@@ -248,6 +292,24 @@ class WriteDraft:
         if obj is not None and plan.version is None:
             self._unprotected = (*self._unprotected, obj)
         return obj
+
+    def last(self, model: type[M], partition: Any, /) -> M | None:
+        """The last object of a partition, in the order of its sort key, as it is stored now; None where there is none.
+
+        It is read consistently, once for each verb, and the write is built again. When that is refused, and another item has
+        become the last one, it is built anew. The partition key is given as `DB.get` takes it.
+
+        Raises: as `read`.
+
+        Example: ``number = 1 + (last.number if (last := draft.last(Event, "payments")) else 0)``
+        """
+        plan = self.context.plan(model)
+        if self.context.reads is None:
+            raise ValidationError(
+                f"a rule of {self.plan.codec.schema.name} reads other items, which nobody can do here"
+            )
+        raw = self.context.reads.of(plan, last_key(plan, partition))
+        return None if raw is None else plan.codec.decode_shown(raw)
 
     def fetch(self, name: str, flow: Callable[[], Flow[Any]]) -> Any:
         """The result of a flow that a rule needs: it is run once for each verb, and the write is built again.

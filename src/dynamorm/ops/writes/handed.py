@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.codec.library_attributes import bytes_wire, number_wire, text_wire
 from dynamorm.codec.strict import read_object
 from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
 from dynamorm.models.declare import did_you_mean
-from dynamorm.placed import NotReady
+from dynamorm.schema.placed import NotReady
+from dynamorm.schema.schema import LIBRARY_NAMES
 
 from .write import NOT_READ, MustRead, Write
 
@@ -96,6 +98,25 @@ def _more_than_a_value(plan: ModelRequests, field: Field) -> str | None:
     return None
 
 
+def stamped(plan: ModelRequests, name: Any, value: Any) -> dict[str, Any] | None:
+    """The stored form of an attribute that is no field. Raises: InvalidUse."""
+    fields = {field.stored for field in plan.codec.schema.fields.values()}
+    if not isinstance(name, str) or not name.startswith("_") or name in LIBRARY_NAMES or name in fields:
+        raise InvalidUse(
+            f"draft.stamp stores what is no field of {plan.codec.schema.name} and nothing of the library's, under a name that"
+            ' begins with "_"; a field is for draft.set'
+        )
+    if value is None:
+        return None
+    if value.__class__ not in _STAMPED:
+        raise InvalidUse(f"draft.stamp stores bytes, an int or a text, not {type(value).__name__}", field=name)
+    wire: dict[str, Any] = _STAMPED[value.__class__](value)
+    return wire
+
+
+_STAMPED: Final[dict[type, Any]] = {bytes: bytes_wire, int: number_wire, str: text_wire}
+
+
 def check_pins(draft: WriteDraft, stored: Any) -> None:
     """Refuse to pin what is no stored form, or no attribute. Raises: InvalidUse, ValidationError."""
     if not isinstance(stored, Mapping):
@@ -127,7 +148,7 @@ def _is_attribute(draft: WriteDraft, name: str) -> bool:
     codec = draft.plan.codec
     if any(name in {plan.stored, *plan.field.also_read, *plan.names_beside} for plan in codec.plans.values()):
         return True
+    if name.startswith("_"):  # that of a stamp, which need not be there
+        return name not in codec.plans
     raw = draft.loaded if draft.stored is NOT_READ else draft.stored
-    if raw is None or raw is NOT_READ:
-        return name not in codec.plans and name.startswith("_")
-    return name in read_object(raw)
+    return raw is not None and raw is not NOT_READ and name in read_object(raw)

@@ -84,7 +84,7 @@ class Pending:
 
 
 def keep_others(reads: Reads, before: Pending, write: Write) -> None:
-    """Let an operation that is built in another form be built of what was pending then, with the same writes beside it."""
+    """Let an operation that is built in another form be built of what was pending then, with such writes beside it."""
     assert write.forms is not None  # else it has one form only
     write.forms.build = _Again(reads, before, write, write.forms.build)
 
@@ -102,7 +102,17 @@ class _Again:
             other = self._build(**states)
         finally:
             reads.pending = None
-        other.together_with = self._write.together_with
+        self._stand_in(other)
         if other.forms is not None:
             keep_others(reads, self._before, other)
         return other
+
+    def _stand_in(self, other: Write) -> None:
+        """Let what goes along with the other form stand where that of the first one stood.
+
+        It is built anew, for it may tell what the form writes, and that of the first form is never sent. What a later operation
+        of the transaction writes in its place is not sent either.
+        """
+        replaced = self._reads.replaced
+        places = {(old.plan.table, old.key) for old in self._write.together_with if any(old is one for one in replaced)}
+        replaced += [new for new in other.together_with if (new.plan.table, new.key) in places]

@@ -26,19 +26,21 @@ from dynamorm.errors import (
     VersionConflict,
 )
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.placed import NotReady
+from dynamorm.ops.reads.last import LastKey, read_last
+from dynamorm.schema.placed import NotReady
 from dynamorm.wire.reply import Kind
 
 from .write import MustFetch, MustRead, Write, read_back, refusal
 
 if TYPE_CHECKING:
+    from dynamorm.ops.calls.op import Op
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
 
     from .pending import Pending
 
-MOST: Final = 50
-"""Items that the rules of one verb may read: a transaction writes at most 100, and each is read for one of them."""
+MOST: Final = 200
+"""Items that the rules of one verb may read: two for each of the 100 operations that a transaction has at most."""
 
 FETCHES: Final = 100
 """Things that the fields of one verb may wait for: a transaction has at most as many writes."""
@@ -110,17 +112,21 @@ class Reads:
         if len(self.items) >= MOST:
             raise ValidationError(f"the rules of one verb read at most {MOST} other items; these read more")
         place = plan.table, key
-        self.items[place] = yield from context.call(read_back(plan, key, purpose="guard"))
+        self.items[place] = yield from context.call(_read(plan, key))
         self.plans[place] = plan
 
     def changed(self, context: Context) -> Flow[bool]:
         """Read all of them again. Whether any has changed."""
         places = list(self.items)
-        ops = [read_back(self.plans[place], place[1], purpose="guard") for place in places]
+        ops = [_read(self.plans[place], place[1]) for place in places]
         raws: list[bytes | None] = yield Gather([context.call(op) for op in ops], len(ops))
         fresh = dict(zip(places, raws, strict=True))
         before, self.items = self.items, fresh
         return fresh != before
+
+
+def _read(plan: ModelRequests, key: bytes) -> Op:
+    return read_last(plan, key) if isinstance(key, LastKey) else read_back(plan, key, purpose="guard")
 
 
 def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
 from dynamorm.schema.overriding import own
+from dynamorm.schema.rules import WriteRule
 
 from .write import Write
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-    from dynamorm.plugin import WriteRule
 
 VERBS: Final = ("create", "put", "save", "update", "delete", "check")
 """The verbs that make drafts: an upsert is an update, and so is an increment; a transaction holds any of them."""
@@ -30,17 +29,9 @@ def by_verb(rules: Iterable[WriteRule]) -> dict[str, tuple[WriteRule, ...]]:
 
 def asked_at(moment: str, rules: Mapping[str, Iterable[WriteRule]]) -> dict[str, tuple[WriteRule, ...]]:
     """Those of the rules of each verb that have something to say at a moment; the others are not asked."""
-    if not any(rules.values()):  # then the room of plugins need not be loaded
-        return dict.fromkeys(rules, ())
-    base = _base()
-    return {verb: tuple(rule for rule in some if own(rule, moment, base) is not None) for verb, some in rules.items()}
-
-
-def _base() -> type[WriteRule]:
-    """The class of rules."""
-    from dynamorm.plugin import WriteRule  # only where there are rules
-
-    return WriteRule
+    return {
+        verb: tuple(rule for rule in some if own(rule, moment, WriteRule) is not None) for verb, some in rules.items()
+    }
 
 
 def _looking() -> ModuleType:
@@ -68,7 +59,7 @@ def check_rules(rules: Iterable[Any]) -> None:
         if isinstance(rule, type):
             raise ConfigError(f"write_rule gave the class {rule.__name__}: give an object of it, {rule.__name__}(...)")
         name = type(rule).__name__
-        if not isinstance(rule, _base()):
+        if not isinstance(rule, WriteRule):
             raise ConfigError(
                 f"write_rule gave {given(rule)}: give an object of a subclass of dynamorm.plugin.WriteRule"
             )
@@ -79,7 +70,7 @@ def check_rules(rules: Iterable[Any]) -> None:
                 f"the verbs of {name} are a tuple of {', '.join(VERBS)}, not {rule.verbs!r}: an upsert and an increment are"
                 " updates"
             )
-        for flag in ("needs_stored", "in_batches", "passive"):
+        for flag in ("needs_stored", "last", "in_batches", "passive"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
         for moment in _MOMENTS:

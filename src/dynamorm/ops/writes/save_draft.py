@@ -9,8 +9,8 @@ from dynamorm.codec.library_attributes import merged
 from dynamorm.codec.placing import place_changes, place_values
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
-from dynamorm.codec.types.size import MAX_ITEM
 from dynamorm.schema.overriding import override
+from dynamorm.sizes import MAX_ITEM
 
 from .draft import Wires, WriteDraft
 
@@ -33,6 +33,16 @@ class SaveDraft(WriteDraft):
     inside: Within | None = None
     stamped: dict[str, Any]
     times: dict[str, Any]
+
+    @override
+    def after(self, *names: str) -> dict[str, dict[str, Any] | None]:
+        loaded = read_object(self.loaded or b"{}")
+        changed = self.changes if self.inside is None else {**self.changes, **self.inside.left()}
+        return {name: changed[name] if name in changed else loaded.get(name) for name in self._stored_names(names)}
+
+    @override
+    def _stamp(self, name: str, wire: dict[str, Any] | None) -> None:
+        self.stamped[name] = wire
 
     @override
     def _store(self, field: Field, wire: dict[str, Any] | None) -> None:

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import read_object
-from dynamorm.codec.types.size import item_size, value_size
 from dynamorm.errors import ValidationError
 from dynamorm.ops.calls.op import MAX_OPERATIONS
+from dynamorm.sizes import item_size, value_size
 
 from .cancellation import named
 

@@ -6,6 +6,7 @@ missing, and an index tells an element only as long as the list is as long. Used
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.library_attributes import number_wire, text_wire
@@ -41,6 +42,10 @@ class Within:
     def afterwards(self) -> dict[str, dict[str, Any]]:
         """What is stored of the attributes once they are written. To be asked once."""
         return {name: edits.applied(self._stored[name]) for name, edits in self.edits.items()}
+
+    def left(self) -> dict[str, dict[str, Any]]:
+        """As `afterwards`, and it may be asked again."""
+        return {name: edits.applied(deepcopy(self._stored[name])) for name, edits in self.edits.items()}
 
     def write(self, places: Placeholders, sets: list[str], removes: list[str]) -> None:
         """Add the texts of the paths to those of a save."""

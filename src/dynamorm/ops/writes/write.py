@@ -29,8 +29,8 @@ from dynamorm.errors import (
 )
 from dynamorm.ops.calls.op import UNBELIEVABLE, UNSETTLED, Op, Safety
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.placed import NotReady
 from dynamorm.schema.overriding import override
+from dynamorm.schema.placed import NotReady
 from dynamorm.wire.clock import LATEST_COPY
 
 from .token_ring import TOKEN, tokens, verdict
@@ -171,8 +171,8 @@ class MustFetch(NotReady):
 
     def __init__(self, name: str, flow: Callable[[], Flow[Any]], place: Any) -> None:
         super().__init__(name, flow)
-        self.message = f"a rule waits for {name}, which nobody fetches here"
-        self.place = place
+        self.message: str = f"a rule waits for {name}, which nobody fetches here"
+        self.place: Any = place
 
 
 def applied(write: Write, raw: bytes | None) -> Any:

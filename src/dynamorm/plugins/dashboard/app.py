@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +16,16 @@ from starlette.routing import Route
 from dynamorm.log import FailureLog
 
 from . import page
+from . import timeline as timelines
 
 _FILES: Final = {"dashboard.css": "text/css", "dashboard.js": "text/javascript"}
 
 
-def application(figures: Callable[[], dict[str, Any] | None]) -> Starlette:
-    """The application that shows ``figures``; these are None where the database is gone."""
+def application(
+    figures: Callable[[], dict[str, Any] | None],
+    timeline: Callable[[dict[str, list[str]]], dict[str, Any] | None] | None = None,
+) -> Starlette:
+    """The application that shows ``figures``; these are None where the database is gone. So is ``timeline`` of what is asked."""
     failed = FailureLog("dashboard", "the page")
 
     def answering(show: Callable[[dict[str, Any]], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -41,9 +46,22 @@ def application(figures: Callable[[], dict[str, Any] | None]) -> Starlette:
 
         return answer
 
+    async def told_of(request: Request) -> Response:
+        assert timeline is not None  # else there is no such route
+        asked = {name: request.query_params.getlist(name) for name in ("model", "key", "tenant")}
+        try:
+            told = await to_thread(timeline, asked)  # it asks DynamoDB
+            if told is None:
+                return PlainTextResponse("The database is closed.\n", 503)
+            return HTMLResponse(timelines.page(told))
+        except Exception as error:  # noqa: BLE001 - as above
+            failed(error)
+            return PlainTextResponse("The timeline could not be shown.\n", 500)
+
     made = Starlette(
         routes=[
-            Route("/", answering(lambda told: HTMLResponse(page.page(told)))),
+            *([Route("/audit", told_of)] if timeline is not None else ()),
+            Route("/", answering(lambda told: HTMLResponse(page.page(told, audit=timeline is not None)))),
             Route("/panels", answering(lambda told: HTMLResponse(page.figures(told)))),
             Route("/figures.json", answering(lambda told: Response(encode(told), media_type="application/json"))),
             *(Route(f"/{name}", _file(name, kind)) for name, kind in _FILES.items()),

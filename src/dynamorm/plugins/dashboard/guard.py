@@ -36,6 +36,7 @@ _POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
     b" base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_POLICY_WITH_FORM: Final = _POLICY.replace(b"form-action 'none'", b"form-action 'self'")
 HEADERS: Final = (
     (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
@@ -79,10 +80,15 @@ def path_of(token: str) -> str:
 class Guard:
     """Lets a request pass to ``application``, or answers it. A stranger is answered once on a connection.
 
-    ``any_name``: it listens on more than this machine, which may be called by any name.
+    ``any_name``: it listens on more than this machine, which may be called by any name. ``has_form``: a page has a form, which
+    asks the same server.
     """
 
-    def __init__(self, application: Application, token: str, *, port: int, any_name: bool) -> None:
+    def __init__(
+        self, application: Application, token: str, *, port: int, any_name: bool, has_form: bool = False
+    ) -> None:
+        policy = _POLICY_WITH_FORM if has_form else _POLICY
+        self._headers = ((HEADERS[0][0], policy), *HEADERS[1:])
         self._application = application
         self._token = token.encode()
         self._path = path_of(token)
@@ -112,7 +118,8 @@ class Guard:
             await self._enter(send, given)
         elif below is not None and self._is_known(fields):
             scope.get("state", {}).get(KNOWN, _nothing)()
-            await self._application({**scope, "path": below, "raw_path": below.encode()}, receive, _with_headers(send))
+            inside = {**scope, "path": below, "raw_path": below.encode()}
+            await self._application(inside, receive, _with_headers(send, self._headers))
         else:
             await _answer(send, 401, "Open the URL that the program tells (dashboard.url): it has the token.\n")
 
@@ -155,12 +162,12 @@ class Guard:
         )
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, headers: tuple[tuple[bytes, bytes], ...]) -> Send:
     """Adds the headers of each answer to one of the application."""
 
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *HEADERS]
+            message["headers"] = [*message.get("headers", ()), *headers]
         await send(message)
 
     return sending

@@ -10,8 +10,8 @@ from .parts import filled, missing, panel, place, table, tone, verb
 from .words import ago, amount, clock, dollars, gauge, seconds, share, tone_of
 
 
-def page(told: dict[str, Any]) -> str:
-    """The whole page."""
+def page(told: dict[str, Any], *, audit: bool = False) -> str:
+    """The whole page; with ``audit`` it leads to the timelines."""
     region = told.get("region") or "DynamoDB"
     head = joined(
         element("meta", charset="utf-8"),
@@ -26,7 +26,10 @@ def page(told: dict[str, Any]) -> str:
     title = element("h1", "DynamORM", element("small", f"{region} · process {told['pid']}"))
     live = element("p", "live", id="state", data_state="live", role="status")
     button = element("button", "Pause", id="pause", type="button", aria_pressed="false")
-    return document(head, joined(element("header", title, element("div", live, button, class_="now")), figures(told)))
+    way = element("p", element("a", "audit trail", href="audit")) if audit else ""
+    return document(
+        head, joined(element("header", title, element("div", way, live, button, class_="now")), figures(told))
+    )
 
 
 def figures(told: dict[str, Any]) -> Markup:

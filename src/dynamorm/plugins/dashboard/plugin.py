@@ -15,6 +15,7 @@ from dynamorm.plugin import OfOneProcess
 from .figures import SAMPLED, History, figures_of
 from .guard import Guard, checked_token, is_loopback, path_of
 from .seen import Seen
+from .timeline import Timelines
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
@@ -29,6 +30,9 @@ class Dashboard(OfOneProcess):
     It shows rates, latencies and outcomes (`db.metrics`, which it switches on), connections, and the slowest and the last
     verbs; also breaker, costs and hot keys, where the database has these plugins. Keys and values are nowhere in it; scopes
     are, as costs are told by them. It ends with its database, and a child process serves nothing.
+
+    With ``audit=True`` it has a second page, ``/audit``, which shows the history of an item of a model whose changes are tracked,
+    and whether its records hold: there keys are asked for, and values of tracked fields shown that are neither secret nor redacted.
 
     ``port`` 0 takes a free one. ``token`` is what one must know to look: 16 or more letters and digits; left out, each
     dashboard makes its own. Another ``host`` than one of this machine (loopback) needs a token and ``allow_remote=True``: it is
@@ -46,7 +50,13 @@ class Dashboard(OfOneProcess):
     name = "dashboard"
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, token: str | None = None, *, allow_remote: bool = False
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        *,
+        allow_remote: bool = False,
+        audit: bool = False,
     ) -> None:
         _check_extra()
         check_text("host", host, 255, subject="host of Dashboard", error=ConfigError)
@@ -64,6 +74,7 @@ class Dashboard(OfOneProcess):
         self._server: Server | None = None
         self._counts = False
         self._turn = threading.RLock()
+        self._timelines: Timelines | None = Timelines() if check_flag(audit) else None
 
     # The moments
 
@@ -91,7 +102,11 @@ class Dashboard(OfOneProcess):
         try:
             self._port = sock.getsockname()[1]
             guard = Guard(
-                serving.application(self._shown), self._token, port=self._port, any_name=not is_loopback(self._host)
+                serving.application(self._shown, None if self._timelines is None else self._timeline),
+                self._token,
+                port=self._port,
+                any_name=not is_loopback(self._host),
+                has_form=self._timelines is not None,
             )
             server = serving.Server(sock, guard, self._sample, SAMPLED)
         except BaseException:
@@ -117,6 +132,8 @@ class Dashboard(OfOneProcess):
         """End with the database, or with a registration that was refused: then it may be registered again."""
         del db
         self._end()
+        if self._timelines is not None:
+            self._timelines.close()
 
     def forked(self) -> None:
         """A child process serves nothing, and what was seen is its parent's."""
@@ -165,6 +182,11 @@ class Dashboard(OfOneProcess):
         """The figures for the page: a database that has not taken the dashboard shows nothing."""
         return None if self._database() is None else self.figures()
 
+    def _timeline(self, asked: dict[str, list[str]]) -> dict[str, Any] | None:
+        """What the audit trail tells of an item; None where the database is gone."""
+        db = self._database()
+        return None if db is None or self._timelines is None else self._timelines.of(db, asked)
+
     def _database(self) -> Any:
         """The database, where it has taken the dashboard."""
         db = None if self._db is None else self._db()
@@ -199,6 +221,13 @@ class Dashboard(OfOneProcess):
     def __repr__(self) -> str:
         serves = self._server is not None and self._server.serves
         return f"<Dashboard {self._address if serves else 'that does not serve'}>"
+
+
+def check_flag(audit: Any) -> bool:
+    """Refuse what is neither True nor False. Raises: ConfigError."""
+    if audit.__class__ is not bool:
+        raise ConfigError(f"audit of Dashboard is True or False, not {type(audit).__name__}")
+    return bool(audit)
 
 
 def _check_extra() -> None:

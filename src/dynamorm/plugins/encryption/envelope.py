@@ -19,7 +19,7 @@ from hmac import digest as hmac_digest
 from struct import pack
 from typing import Any, Final
 
-from dynamorm.errors import TamperedCiphertext
+from dynamorm.errors import ConfigError, TamperedCiphertext
 
 MAGIC: Final = b"\xd7\x01\x01\x00"
 HEAD: Final = 48
@@ -116,8 +116,6 @@ class Envelopes:
             from cryptography.exceptions import InvalidTag  # only who encrypts needs the package
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # as above
         except ImportError as error:
-            from dynamorm.errors import ConfigError  # as above
-
             raise ConfigError(
                 "encryption needs the cryptography package: pip install 'dynamorm-py[encryption]'"
             ) from error

@@ -60,9 +60,11 @@ class Keys:
         self._asked: dict[Ring, float] = {}
         self._failed: dict[Any, tuple[float, DynamORMError]] = {}
         self._gates: dict[Any, Limiter] = {}
-        self.generation = 0
+        self.generation: int = 0
         """Raised when what is known of keys is not to be used any more."""
-        self.fetches = self.evictions = self.asked = 0
+        self.fetches: int = 0
+        self.evictions: int = 0
+        self.asked: int = 0
         self._told = 0.0
 
     def until(self) -> float:

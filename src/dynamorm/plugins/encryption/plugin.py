@@ -38,7 +38,7 @@ class EncryptionPlugin(OfOneProcess):
     """
 
     name = "encryption"
-    options = (Encrypted, Ephemeral)
+    options: tuple[type[Any], ...] = (Encrypted, Ephemeral)
 
     def __init__(self, provider: KeyProvider) -> None:
         for moment in ("generate", "unwrap"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from dynamorm.errors import EphemeralGone, ValidationError
 
@@ -80,7 +80,7 @@ class Secret:
     def __format__(self, spec: str) -> str:
         return _SHOWN
 
-    __hash__ = None  # type: ignore[assignment] # it is equal to itself alone, and no key of anything
+    __hash__: ClassVar[None] = None  # type: ignore[assignment] # pyright: ignore[reportIncompatibleMethodOverride] # it is equal to itself alone, and no key of anything
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Secret.gone, ()

@@ -19,6 +19,7 @@ from __future__ import annotations
 from .option import Tenant
 from .plugin import Tenancy
 from .policy import session_policy
+from .recording import AllTenantsRecord
 from .scopes import tenant_scope
 
-__all__ = ["Tenancy", "Tenant", "session_policy", "tenant_scope"]
+__all__ = ["AllTenantsRecord", "Tenancy", "Tenant", "session_policy", "tenant_scope"]

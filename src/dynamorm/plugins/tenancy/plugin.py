@@ -12,12 +12,14 @@ from msgspec.structs import replace
 from dynamorm import Unique
 from dynamorm.errors import InvalidTenant, TenantError, TenantMismatch, TenantRequired
 from dynamorm.log import logger
+from dynamorm.plugin import current_actor
 
 from .binding import OfAll, OfTenant, PutBefore, PutBeforeOfAll
 from .option import Tenant, checked_id
 from .placing import Placing, placed, unprefixed
 from .rules import ALL, TENANT, TenantReads, TenantWrites
 from .scopes import current
+from .words import in_one_line, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +34,7 @@ _ADMINISTRATION: Final = {
     "tables": "tables are of all tenants",
     "stream": "a stream is of all tenants",
     "partiql": "a PartiQL statement is bound to no tenant",
+    "partiql_text": "a PartiQL statement is bound to no tenant",
     "repair_unique": "a table is repaired for all tenants",
 }
 
@@ -57,6 +60,7 @@ class Tenancy:
 
     def __init__(self) -> None:
         self._models: dict[type[Any], _Known | None] = {}
+        self.is_recorded: bool = False  # see AllTenantsRecord
 
     # ----------------------------------------------------------------------------------------------------------- models
 
@@ -119,7 +123,7 @@ class Tenancy:
 
     def viewed(self, before: Mapping[str, str], scope: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Look at a view that is made. Raises: TenantError for one that widens another, InvalidTenant."""
-        if ALL in scope:
+        if ALL in scope and before.get(ALL) != scope[ALL]:
             self._widened(before, scope[ALL])
         if TENANT not in scope:
             return None
@@ -130,8 +134,7 @@ class Tenancy:
             raise TenantError("a view of all tenants is none of one: make the view of the database itself")
         return {**scope, TENANT: tenant}
 
-    @staticmethod
-    def _widened(before: Mapping[str, str], reason: Any) -> None:
+    def _widened(self, before: Mapping[str, str], reason: Any) -> None:
         if TENANT in before:
             raise TenantError("a view of one tenant never becomes one of all: use the database itself")
         if not isinstance(reason, str) or not reason.strip():
@@ -139,7 +142,12 @@ class Tenancy:
                 'all tenants are asked for with a reason, for the log: db.all_tenants(reason="monthly report")',
                 field="reason",
             )
-        logger.warning("all tenants may be read and written now, for this reason: %s", _in_one_line(reason))
+        if not self.is_recorded:
+            raise TenantError("a view of all tenants is made by db.all_tenants(reason=...), which records what it does")
+        who = current_actor()
+        logger.warning(
+            "all tenants may be read and written now by %s, for this reason: %s", named(who), in_one_line(reason)
+        )
 
     def scope_of(self, scope: Mapping[str, str]) -> Mapping[str, str] | None:
         """The tenant of the block that a verb is called in. Raises: TenantMismatch where the view is of another one."""
@@ -157,9 +165,17 @@ class Tenancy:
         return None
 
     def administered(self, what: str, scope: Mapping[str, str]) -> None:
-        """Refuse a view of a tenant what is of whole tables. Raises: TenantError."""
+        """Refuse a view of a tenant what is of whole tables, and everybody a statement that names its table.
+
+        Raises: TenantError, TenantRequired.
+        """
         if TENANT in scope:
             raise TenantError(f"{_ADMINISTRATION[what]}: use the database itself, outside of any tenant_scope")
+        if what == "partiql_text":
+            raise TenantRequired(
+                "a PartiQL statement that names its table is bound to no tenant: give model= for a model that has none, or use a"
+                " database of its own, on which tenants are not enabled"
+            )
 
 
 def _as_it_is(wire: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +191,3 @@ def _within(field: Field, tenant: str) -> Field:
     inner = copy(unique)
     inner.within = tenant
     return replace(field, options=tuple(inner if option is unique else option for option in field.options))
-
-
-def _in_one_line(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import dynamorm
 from dynamorm.errors import ConfigError
 from dynamorm.plugin import attempt_class
 
@@ -175,9 +176,7 @@ def _api() -> ModuleType:
 
 
 def _global_tracer(api: ModuleType) -> Tracer:
-    from dynamorm import __version__  # read from the metadata of the package: only where it is asked for
-
-    tracer: Tracer = api.get_tracer("dynamorm", __version__, schema_url=SCHEMA_URL)
+    tracer: Tracer = api.get_tracer("dynamorm", dynamorm.__version__, schema_url=SCHEMA_URL)
     return tracer
 
 

@@ -12,13 +12,13 @@ import msgspec
 
 from dynamorm.config.partitions import partition_of
 
-from ..effects import Call, Flow, Reply, Send, Sleep, TransportError
-from ..errors import AccessDenied, ClientError, DynamORMError, MalformedResponse, Unavailable
-from ..session import Session
-from ..wire.endpoint import Endpoint
-from ..wire.reply import parse_error
-from ..wire.sigv4 import Signer, Unsigned
-from .opening import driver_options
+from ...effects import Call, Flow, Reply, Send, Sleep, TransportError
+from ...errors import AccessDenied, ClientError, DynamORMError, MalformedResponse, Unavailable
+from ...session import Session
+from ...wire.endpoint import Endpoint
+from ...wire.reply import parse_error
+from ...wire.sigv4 import Signer, Unsigned
+from ..opening import driver_options
 
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 ATTEMPTS: Final = 3

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .errors import ValidationError
+from dynamorm.errors import ValidationError
 
 if TYPE_CHECKING:
     from dynamorm.codec.placing import Place
-
-    from .effects import Flow
+    from dynamorm.effects import Flow
 
 
 class NotReady(ValidationError):

@@ -1,0 +1,142 @@
+"""What every operation works with: the store, the tables, the clock, the settings. It must not know operations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Struct, json
+
+from dynamorm.engine.catalog.table import Table
+from dynamorm.engine.refusal import Refusal, invalid, not_found
+from dynamorm.engine.store.store import Change, Map, Store
+
+ACCOUNT: Final = "000000000000"
+REGION: Final = "us-east-1"
+
+CATALOG: Final = 1
+TOKENS: Final = 2
+RECORDS: Final = 3
+"""The maps that are not of one table: the tables, the tokens of transactions, the records of streams."""
+
+TRIMMED: Final = b"\0trimmed"
+"""Where, among the tokens, is written which records of streams were taken away: no token begins so."""
+
+NAME_LIMITS: Final = range(3, 256)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How an engine behaves where the service leaves it open. See `dynamorm.engine.Engine`."""
+
+    creating: float = 0.0
+    ttl_lag: float | None = None
+    region: str = REGION
+    account: str = ACCOUNT
+
+
+class Core:
+    """The state of an engine."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self.store = store
+        self.settings = settings
+        self.prefix = f"arn:aws:dynamodb:{settings.region}:{settings.account}"
+        self.catalog: Map = store.map(CATALOG)
+        self.tokens: Map = store.map(TOKENS)
+        self.records: Map = store.map(RECORDS)
+        self._tables: dict[str, Table] = {}
+        self.sequence = max((_sequence(key) for key, _, _ in self.records.range(b"", b"\xff" * 40)), default=0)
+        """The number of the last record of any stream; it never goes back."""
+        self.records_kept = self.records.counted()[0]
+        self.orphans: set[int] = set()
+        """Maps of tables that are gone, which a snapshot may still hold."""
+        row = self.tokens.get(TRIMMED)
+        self.trimmed = 0 if row is None else int(row[1])
+        """The number of the last record that was taken away."""
+        self.due: Callable[[], None] | None = None
+        """What is looked after before each request."""
+
+    def refresh(self) -> None:
+        """Look at everything anew: the store was changed behind this."""
+        self._tables.clear()
+        self.records_kept = self.records.counted()[0]
+        row = self.tokens.get(TRIMMED)
+        self.trimmed = 0 if row is None else int(row[1])
+
+    now = staticmethod(time.time)
+
+    def table(self, name: str) -> Table:
+        """The table of a name or an ARN. Raises: Refusal."""
+        found = self._tables.get(name)
+        if found is None:
+            if name.startswith("arn:"):
+                name = name.rpartition("table/")[2].partition("/")[0]
+            row = self.catalog.get(name.encode())
+            if row is None:
+                raise not_found()
+            found = self._tables[name] = Table(json.decode(row[1]), self.store, self.prefix)
+        return found
+
+    def usable(self, name: str | None) -> Table:
+        """A table whose items may be read and written. Raises: Refusal."""
+        found = self._tables.get(name) if name is not None else None
+        if found is None:
+            found = self.table(checked_name(name))
+        if found.ready and found.ready > self.now():
+            raise not_found(f"Cannot do operations on a non-existent table: {found.name} is not active yet")
+        return found
+
+    def known(self, name: str) -> Table | None:
+        """The table of a name, None without one."""
+        try:
+            return self.table(name)
+        except Refusal:
+            return None
+
+    def names(self) -> list[str]:
+        """The names of all tables, in order."""
+        return [key.decode() for key, _, _ in self.catalog.range(b"", b"\xff")]
+
+    def keep(self, record: dict[str, Any]) -> Table:
+        """Store what is known of a table, and return it anew."""
+        name = record["definition"]["TableName"]
+        self.store.apply([self.catalog_change(name, record)])
+        self._tables.pop(name, None)
+        return self.table(name)
+
+    def catalog_change(self, name: str, record: dict[str, Any] | None) -> Change:
+        """The change of the catalog that stores, or removes, a table."""
+        key = name.encode()
+        return (self.catalog, key, self.catalog.get(key), None if record is None else (0, json.encode(record)))
+
+    def clear_orphans(self) -> None:
+        """Give back the room of tables that are gone, where no snapshot may still need it."""
+        if self.orphans and self.store.drop(self.orphans):
+            self.orphans = set()
+
+    def forget(self, name: str | None = None) -> None:
+        """Read a table, or every one, anew from the catalog."""
+        if name is None:
+            self._tables.clear()
+        else:
+            self._tables.pop(name, None)
+
+
+def checked_name(name: str | None) -> str:
+    """The name of a table. Raises: Refusal for one that is none."""
+    if name is None:
+        raise invalid(
+            "1 validation error detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null"
+        )
+    if name.startswith("arn:"):
+        return name
+    if len(name) not in NAME_LIMITS:
+        raise invalid(
+            f"Invalid table/index name.  Table/index names must be between 3 and 255 characters long: {name[:20]!r}"
+        )
+    return name
+
+
+def _sequence(key: bytes) -> int:
+    return int.from_bytes(key[-8:])

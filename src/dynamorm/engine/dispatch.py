@@ -1,0 +1,46 @@
+"""Every operation, and the function that answers it. It must not know how requests come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from dynamorm.engine.core import Core
+from dynamorm.engine.items import batches, single, transactions
+from dynamorm.engine.queries import operations as queries
+from dynamorm.engine.streams import operations as streams
+from dynamorm.engine.tables import create, describe, settings, tags
+from dynamorm.engine.tables import update as tables
+
+Answers: TypeAlias = Callable[[Core, dict[str, Any]], bytes]
+
+OPERATIONS: Final[dict[str, Answers]] = {
+    "BatchGetItem": batches.batch_get,
+    "BatchWriteItem": batches.batch_write,
+    "CreateTable": create.create_table,
+    "DeleteItem": single.delete_item,
+    "DeleteTable": create.delete_table,
+    "DescribeContinuousBackups": settings.describe_backups,
+    "DescribeEndpoints": settings.describe_endpoints,
+    "DescribeLimits": settings.describe_limits,
+    "DescribeStream": streams.describe_stream,
+    "DescribeTable": describe.describe_table,
+    "DescribeTimeToLive": settings.describe_ttl,
+    "GetItem": single.get_item,
+    "GetRecords": streams.get_records,
+    "GetShardIterator": streams.get_shard_iterator,
+    "ListStreams": streams.list_streams,
+    "ListTables": create.list_tables,
+    "ListTagsOfResource": tags.list_tags,
+    "PutItem": single.put_item,
+    "Query": queries.query,
+    "Scan": queries.scan,
+    "TagResource": tags.tag_resource,
+    "TransactGetItems": transactions.transact_get,
+    "TransactWriteItems": transactions.transact_write,
+    "UntagResource": tags.untag_resource,
+    "UpdateContinuousBackups": settings.update_backups,
+    "UpdateItem": single.update_item,
+    "UpdateTable": tables.update_table,
+    "UpdateTimeToLive": settings.update_ttl,
+}

@@ -1,0 +1,1 @@
+"""Single items, batches and transactions."""

@@ -1,0 +1,210 @@
+"""TransactWriteItems and TransactGetItems.
+
+A fault of one write cancels the transaction with its reason, ``ValidationError``, and the writes behind it are not looked at; failed
+conditions are told of all writes. So it is on AWS; DynamoDB Local answers a ValidationException of the whole request.
+
+Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html; capacity as observed on AWS (dynoxide, 178).
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, Final
+
+from dynamorm.engine.answers import EMPTY, Members, answer, encode, listed, read_item
+from dynamorm.engine.core import Core
+from dynamorm.engine.items.capacity import Consumed, wanted
+from dynamorm.engine.items.single import Reading, collection, key_bytes
+from dynamorm.engine.items.writes import FAILED, MAKERS, Outcome, Write, places_of, plan
+from dynamorm.engine.refusal import CANCELLED, Refusal, invalid
+from dynamorm.engine.store.store import Change
+from dynamorm.sizes import read_units
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+TOKEN_SECONDS: Final = 600.0
+MAX_TOKEN: Final = 36
+
+_NONE: Final = {"Code": "None"}
+_FAULTS: Final = (
+    "One or more parameter values", "The provided key element", "Item size", "Number ", "Attempting to store", "An operand in the update",
+    "The document path provided", "The provided expression refers", "Nesting Levels", "Type mismatch",
+)  # fmt: skip
+"""How the texts of faults begin that are of one write, by AWS's list of reasons; other faults are of the request."""
+
+
+def transact_write(core: Core, request: dict[str, Any]) -> bytes:
+    """TransactWriteItems."""
+    entries = request["TransactItems"]
+    token = request.get("ClientRequestToken")
+    digest = b"" if token is None else _digest(request)
+    if token is not None:
+        known = _remembered(core, token, digest)
+        if known is not None:
+            return _answer(request, [_replayed(core, one) for one in known], "Read")
+    outcomes = _planned(core, [_single(entry) for entry in entries])
+    if sum(max(_size(outcome.old_row), _size(outcome.new_row)) for outcome in outcomes) > MAX_BYTES:
+        raise invalid("Member must have total size of all items less than or equal to 4 MB: Collection size exceeded")
+    consumed = [(outcome.write, 2.0 * outcome.units, outcome.arms) for outcome in outcomes]
+    changes = [change for outcome in outcomes for change in outcome.changes]
+    if token is not None:
+        changes.append(_token(core, token, digest, outcomes))
+    if changes:
+        core.store.apply(changes)
+    totals: dict[str, Consumed] = {}
+    for write, units, arms in consumed:
+        one = totals.setdefault(write.table.name, Consumed(write.table))
+        one.of_table += units
+        for index, cost in arms.items():
+            one.add(index, float(cost))
+    return _answer(request, list(totals.values()), "Write", outcomes)
+
+
+def _size(row: tuple[int, bytes] | None) -> int:
+    return 0 if row is None else row[0]
+
+
+def _single(entry: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The kind of an entry, and what it says. Raises: Refusal."""
+    given = [(kind, one) for kind, one in entry.items() if one is not None]
+    if len(given) != 1:
+        raise invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+    return given[0]
+
+
+def _planned(core: Core, entries: list[tuple[str, dict[str, Any]]]) -> list[Outcome]:
+    """What the writes of a transaction make. Raises: Refusal, with the reasons where it is cancelled."""
+    writes: list[Write] = []
+    seen: set[tuple[str, bytes]] = set()
+    for number, (kind, body) in enumerate(entries):
+        try:
+            write = MAKERS[kind](core, body)
+        except Refusal as fault:
+            raise _cancelled_by(fault, number, len(entries)) from fault
+        place = write.table.name, write.key
+        if place in seen:
+            raise invalid("Transaction request cannot include multiple operations on one item")
+        seen.add(place)
+        writes.append(write)
+    outcomes: list[Outcome] = []
+    reasons: list[dict[str, Any]] = []
+    failed = False
+    for number, write in enumerate(writes):
+        try:
+            outcomes.append(plan(core, write))
+            reasons.append(_NONE)
+        except Refusal as fault:
+            if fault.name != FAILED:
+                raise _cancelled_by(fault, number, len(writes)) from fault
+            failed = True
+            reasons.append({"Code": "ConditionalCheckFailed", "Message": fault.text, **fault.members})
+    if failed:
+        raise _cancelled(reasons)
+    return outcomes
+
+
+def _cancelled_by(fault: Refusal, number: int, count: int) -> Refusal:
+    """What a fault of one write makes of the transaction."""
+    if fault.name != "ValidationException" or not fault.text.startswith(_FAULTS):
+        return fault
+    reasons = [_NONE] * count
+    reasons[number] = {"Code": "ValidationError", "Message": fault.text}
+    return _cancelled(reasons)
+
+
+def _cancelled(reasons: list[dict[str, Any]]) -> Refusal:
+    codes = ", ".join(one["Code"] for one in reasons)
+    return Refusal(
+        CANCELLED,
+        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
+        CancellationReasons=reasons,
+    )
+
+
+def _answer(
+    request: dict[str, Any], consumed: list[Consumed], kind: str, outcomes: list[Outcome] | None = None
+) -> bytes:
+    members: Members = []
+    mode = wanted(request)
+    if mode is not None:
+        members.append(("ConsumedCapacity", encode([one.shown(mode, kind) for one in consumed])))
+    if request.get("ReturnItemCollectionMetrics") == "SIZE" and outcomes is not None:
+        metrics: dict[str, list[Any]] = {}
+        for outcome in outcomes:
+            if outcome.write.table.has_local and outcome.write.kind != "ConditionCheck":
+                metrics.setdefault(outcome.write.table.name, []).append(collection(outcome))
+        members.append(("ItemCollectionMetrics", encode(metrics)))
+    return answer(members) if members else EMPTY
+
+
+# Tokens: for ten minutes a transaction with the same one is answered, and not made again.
+
+
+def _digest(request: dict[str, Any]) -> bytes:
+    if len(request["ClientRequestToken"]) > MAX_TOKEN:
+        raise invalid(f"ClientRequestToken has {MAX_TOKEN} characters at most")
+    return blake2b(encode(request["TransactItems"]), digest_size=16).digest()
+
+
+def _remembered(core: Core, token: str, digest: bytes) -> list[Any] | None:
+    """What a transaction with this token consumed, None for a new one. Raises: Refusal where it was another transaction."""
+    row = core.tokens.get(token.encode())
+    if row is None:
+        return None
+    known: Any = read_item(row[1])
+    if core.now() - known["at"] > TOKEN_SECONDS:
+        return None
+    if known["digest"] != digest.hex():
+        raise Refusal(
+            "IdempotentParameterMismatchException",
+            "The token was used with other parameters within the last ten minutes",
+        )
+    reads: list[Any] = known["reads"]
+    return reads
+
+
+def _replayed(core: Core, one: list[Any]) -> Consumed:
+    return Consumed(core.table(one[0]), one[1])
+
+
+def _token(core: Core, token: str, digest: bytes, outcomes: list[Outcome]) -> Change:
+    """The change that remembers a transaction: of its answer to a replay, that reads what was written."""
+    reads: dict[str, float] = {}
+    for outcome in outcomes:
+        name = outcome.write.table.name
+        size = _size(outcome.old_row if outcome.write.kind == "ConditionCheck" else outcome.new_row)
+        reads[name] = reads.get(name, 0.0) + read_units(size, transactional=True)
+    key = token.encode()
+    kept = encode({"at": core.now(), "digest": digest.hex(), "reads": list(reads.items())})
+    return (core.tokens, key, core.tokens.get(key), (int(core.now()), kept))
+
+
+def transact_get(core: Core, request: dict[str, Any]) -> bytes:
+    """TransactGetItems."""
+    entries = request["TransactItems"]
+    found: list[bytes] = []
+    totals: dict[str, Consumed] = {}
+    seen: set[tuple[str, bytes]] = set()
+    size = 0
+    for number, entry in enumerate(entries):
+        get = entry["Get"]
+        table = core.usable(get.get("TableName"))
+        reading = Reading(get, places_of(get))
+        try:
+            key = key_bytes(table, get["Key"])
+        except Refusal as fault:
+            raise _cancelled_by(fault, number, len(entries)) from fault
+        if (table.name, key) in seen:
+            raise invalid("Transaction request cannot include multiple operations on one item")
+        seen.add((table.name, key))
+        row = table.items.get(key)
+        size += _size(row)
+        totals.setdefault(table.name, Consumed(table)).of_table += read_units(_size(row), transactional=True)
+        found.append(EMPTY if row is None else answer([("Item", reading.of(row[1]))]))
+    if size > MAX_BYTES:
+        raise invalid("Collection size exceeded: the items of a transaction have 4 MB at most")
+    members: Members = [("Responses", listed(found))]
+    mode = wanted(request)
+    if mode is not None:
+        members.append(("ConsumedCapacity", encode([one.shown(mode, "Read") for one in totals.values()])))
+    return answer(members)

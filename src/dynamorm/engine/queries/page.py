@@ -1,0 +1,192 @@
+"""One page of a Query or a Scan: read until the limit, the end, or 1 MB; filtered and projected afterwards.
+
+1 MB and what a page costs are counted before the filter. Sources:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html; that a fetch from the table for a local index
+is charged by each item's own size was observed on AWS (dynoxide).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynamorm.engine.answers import Members, answer, encode, listed, read_item
+from dynamorm.engine.catalog.index import Index
+from dynamorm.engine.catalog.table import Table
+from dynamorm.engine.core import Core
+from dynamorm.engine.expressions import conditions, grammar
+from dynamorm.engine.expressions.paths import Projection
+from dynamorm.engine.expressions.places import NOTHING, Places
+from dynamorm.engine.items.capacity import Consumed, member, wanted
+from dynamorm.engine.items.writes import needless
+from dynamorm.engine.refusal import invalid, wrong_parameter
+from dynamorm.engine.values.measure import Item, measure_item
+from dynamorm.sizes import PAGE, read_units
+
+_FILTER = "FilterExpression"
+
+
+class Source:
+    """What is read: a table, or one of its indexes, with how each item is shown."""
+
+    def __init__(self, core: Core, request: dict[str, Any], places: Places) -> None:
+        self.table: Table = core.usable(request.get("TableName"))
+        name = request.get("IndexName")
+        self.index: Index | None = None if name is None else self.table.index(name)
+        self.consistent = bool(request.get("ConsistentRead"))
+        index = self.index
+        if index is not None and index.is_global:
+            if self.consistent:
+                raise invalid("Consistent reads are not supported on global secondary indexes")
+            if index.ready > core.now():
+                raise invalid(f"Cannot read from backfilling global secondary index: {index.name}")
+        text = request.get("FilterExpression")
+        self.filter: conditions.Holds | None = None
+        self.filtered: list[grammar.Path] = []
+        if text is not None:
+            parsed = grammar.condition(text, _FILTER)
+            self.filter = conditions.bound(parsed, places, _FILTER)
+            self.filtered = conditions.paths_of(parsed, places, _FILTER)
+        text = request.get("ProjectionExpression")
+        self.projection: Projection | None = None
+        if text is not None:
+            self.projection = Projection([places.path(one, "ProjectionExpression") for one in grammar.projection(text)])
+        self.counts = request.get("Select") == "COUNT"
+        _check_select(request, self)
+        self.fetches = self._fetches(request.get("Select"))
+
+    def _fetches(self, select: str | None) -> bool:
+        """Whether whole items are read from the table behind a local index. Raises: Refusal where a global one would have to."""
+        index = self.index
+        if index is None or index.kept is None:
+            return False
+        if select == "ALL_ATTRIBUTES":
+            if index.is_global:
+                raise wrong_parameter(
+                    f"Select type ALL_ATTRIBUTES is not supported for global secondary index {index.name}"
+                    " because its projection type is not ALL"
+                )
+            return True
+        asked = [] if self.projection is None else [path[0] for path in self.projection.paths]
+        missing = [name for name in asked if name not in index.kept]
+        if index.is_global:
+            if missing:
+                raise wrong_parameter(f"Global secondary index {index.name} does not project {missing}")
+            return False
+        return bool(missing) or any(path[0] not in index.kept for path in self.filtered)
+
+    def names(self) -> tuple[str, ...]:
+        """The attributes of a key of this source, as LastEvaluatedKey has them."""
+        return tuple(one.name for one in self.table.names.all) if self.index is None else self.index.key_names
+
+    def start(self, key: Item) -> bytes:
+        """The bytes of an ExclusiveStartKey. Raises: Refusal."""
+        measure_item(key)
+        names = self.names()
+        types = {one.name: one.type for one in (self.table.names.all if self.index is None else (*self.index.names.all, *self.table.names.all))}  # fmt: skip
+        if key.keys() != set(names) or any(
+            types[name] not in key[name] or not key[name][types[name]] for name in names
+        ):
+            raise invalid("The provided starting key is invalid")
+        return self.table.key(key) if self.index is None else self.index.key_at(key)
+
+
+def _check_select(request: dict[str, Any], source: Source) -> None:
+    select = request.get("Select")
+    if select == "ALL_PROJECTED_ATTRIBUTES" and source.index is None:
+        raise wrong_parameter("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+    if source.projection is not None and select not in (None, "SPECIFIC_ATTRIBUTES"):
+        raise invalid(f"Cannot specify the ProjectionExpression when choosing to get {select}")
+    if select == "SPECIFIC_ATTRIBUTES" and source.projection is None:
+        raise invalid(
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
+        )
+
+
+def all_used(request: dict[str, Any], places: Places, *, has_expression: bool) -> None:
+    """Raise Refusal where placeholders were given for nothing."""
+    if places is not NOTHING:
+        if not has_expression:
+            raise needless(request, _FILTER)
+        places.all_used()
+
+
+class Page:
+    """What was read of a source."""
+
+    __slots__ = ("base_units", "found", "last", "scanned", "shown", "size")
+
+    def __init__(self) -> None:
+        self.shown: list[bytes] = []
+        self.found = 0
+        self.scanned = 0
+        self.size = 0
+        self.base_units = 0.0
+        self.last: bytes | None = None
+        """The last entry that was read, where there may be more."""
+
+
+def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, backwards: bool) -> Page:
+    """Read a page from ``low`` to below ``high``."""
+    page, table, index = Page(), source.table, source.index
+    entries = table.items if index is None else index.entries
+    referred = index is not None and index.kept is None
+    get, holds, projection, fetches = table.items.get, source.filter, source.projection, source.fetches
+    shown, counts = page.shown, source.counts
+    plain = holds is None and projection is None and not counts and not fetches
+    size = scanned = 0
+    data = b""
+    most = limit or -1
+    rows = entries.range(low, high, backwards=backwards)
+    for _, weight, stored in rows:
+        if size + weight > PAGE and scanned:
+            page.last = data
+            break
+        size += weight
+        scanned += 1
+        data = stored
+        if referred:
+            row = get(stored)
+            data = stored if row is None else row[1]
+        if plain:
+            shown.append(data)
+        else:
+            whole = data
+            if fetches:
+                row = get(table.key(read_item(data)))
+                if row is not None:
+                    whole = row[1]
+                    page.base_units += read_units(row[0], consistent=source.consistent)
+            item = None
+            if holds is not None:
+                item = read_item(whole)
+                if not holds(item):
+                    item, whole = None, b""
+            if whole:
+                page.found += 1
+                if not counts:
+                    shown.append(whole if projection is None else encode(projection.of(item or read_item(whole))))
+        if scanned == most:
+            page.last = data
+            break
+    rows.close()  # type: ignore[attr-defined]  # a cursor
+    page.size, page.scanned = size, scanned
+    if plain:
+        page.found = scanned
+    return page
+
+
+def answered(request: dict[str, Any], source: Source, page: Page) -> bytes:
+    """The answer of a Query or a Scan."""
+    members: Members = [] if source.counts else [("Items", listed(page.shown))]
+    members.append(("Count", b"%d" % page.found))
+    members.append(("ScannedCount", b"%d" % page.scanned))
+    if page.last is not None:
+        item = read_item(page.last)
+        members.append(("LastEvaluatedKey", encode({name: item[name] for name in source.names()})))
+    mode = wanted(request)
+    if mode is not None:
+        consumed = Consumed(source.table, page.base_units)
+        units = read_units(page.size, consistent=source.consistent)
+        consumed.add(None if source.index is None else source.index.name, units)
+        members.append(("ConsumedCapacity", member(consumed, mode)))
+    return answer(members)

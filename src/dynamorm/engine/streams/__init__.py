@@ -1,0 +1,1 @@
+"""Streams: the records of what changed, and the operations that read them."""

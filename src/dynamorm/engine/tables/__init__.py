@@ -1,0 +1,1 @@
+"""The control plane: operations on tables and their settings."""

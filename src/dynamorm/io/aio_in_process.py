@@ -1,0 +1,25 @@
+"""The asyncio driver to an engine in this process; `in_process` is its mirror."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynamorm.effects import Reply, Send
+from dynamorm.errors import ConfigError
+from dynamorm.io.aio import Aio
+from dynamorm.io.in_process import exchanged, turn
+from dynamorm.schema.overriding import override
+
+
+class AioInProcess(Aio):
+    """An `Aio` whose exchanges are calls of an engine. One may be used on any event loop."""
+
+    engine: Any = None
+
+    @override
+    async def exchange(self, send: Send) -> Reply:
+        """Have the engine answer. Raises: `TransportError`, `ConfigError` once it or the driver is closed."""
+        if self._pool.closed:
+            raise ConfigError("this database was closed")
+        await turn()
+        return exchanged(self.engine, send)

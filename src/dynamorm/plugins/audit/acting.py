@@ -1,0 +1,67 @@
+"""Who writes what is audited, and the rules that stand around those of audited models."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from dynamorm.errors import ActorRequired, AuditChainBroken
+from dynamorm.plugin import Actor, WriteRule, current_actor
+
+if TYPE_CHECKING:
+    from dynamorm.ops.writes.draft import WriteDraft
+
+LOOKED: Final[ContextVar[bool]] = ContextVar("dynamorm audit looked", default=False)
+"""Whether the record that is added now follows one that was read, and not one that the item names."""
+
+
+def actor_of(label: str, *, required: bool) -> Actor:
+    """Who writes. Raises: ActorRequired."""
+    who = current_actor()
+    if who is not None:
+        return who
+    if required:
+        raise ActorRequired(
+            f'a {label} is audited, and this write says not who does it: with dynamorm.actor("user:42"): ...'
+        )
+    return Actor("-")
+
+
+class OnlyOnce(WriteRule):
+    """The rule of the records: one whose number is taken tells that the item was put back to what it had been before."""
+
+    verbs: tuple[str, ...] = ("create",)
+
+    def contribute(self, draft: WriteDraft) -> None:
+        """Let the refused record say what it means."""
+        if not LOOKED.get():
+            draft.explain.append(_explained)
+
+
+def _explained(write: Any) -> None:
+    write.refused_as = _broken
+
+
+def _broken(_: bytes | None, info: dict[str, Any]) -> AuditChainBroken:
+    return AuditChainBroken(
+        "the item says that fewer records are kept of it than there are: it was put back to what it had been before;"
+        " db.audit.verify(...) tells more, and db.audit.restore(...) goes on behind the last record",
+        reason="head",
+        **info,
+    )
+
+
+class Both(WriteRule):
+    """Two rules of one model, one after the other."""
+
+    verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete")
+    needs_stored = True
+    last = True
+
+    def __init__(self, first: WriteRule, second: WriteRule) -> None:
+        self._rules = first, second
+
+    def contribute(self, draft: WriteDraft) -> None:
+        """Ask both."""
+        for rule in self._rules:
+            rule.contribute(draft)

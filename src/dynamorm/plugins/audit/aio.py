@@ -1,0 +1,125 @@
+"""`AsyncAuditTrail`, the audit trail of an asyncio database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from .days import checkpoint, verify_checkpoint
+from .exporting import export
+
+if TYPE_CHECKING:
+    from .chain import AuditVerdict
+    from .checkpoints import SignedHead
+    from .history import AuditRecord, AuditSnapshot
+    from .trail import Restored, Trail
+
+
+class AsyncAuditTrail:
+    """Reads what change tracking has recorded, checks it, and goes back. Made by `AsyncDB.audit`.
+
+    The key of an item is given as to `AsyncDB.get`. Records are checked as they are read.
+    """
+
+    __slots__ = ("_run", "_trail")
+
+    def __init__(self, trail: Trail, run: Callable[[Any], Any]) -> None:
+        self._trail = trail
+        self._run = run
+
+    async def history(self, model: type[Any], /, *key: Any, verify: bool = True, **parts: Any) -> list[AuditRecord]:
+        """Every record of an item, the oldest first; also of one that was deleted.
+
+        With ``verify=False`` also of a chain that does not hold: what can be read of it.
+
+        Raises: AuditChainBroken; KeyUnavailable; ConfigError for a model that is not tracked.
+
+        Example: ``[(record.by, record.at) for record in await db.audit.history(Payment, "p1")]``
+        """
+        records: list[AuditRecord] = await self._run(self._trail.history(model, key, parts, verify=verify))
+        return records
+
+    async def verify(
+        self, model: type[Any], /, *key: Any, head: SignedHead | None = None, **parts: Any
+    ) -> AuditVerdict:
+        """Whether the records of an item hold, each of them, and whether the item is as they say.
+
+        ``head`` is the signed head of a day, kept elsewhere: without one nobody can tell a chain that was cut off together with
+        an item that was put back.
+
+        Raises: KeyUnavailable where a key is missing, for then there is no verdict.
+
+        Example: ``assert (await db.audit.verify(Payment, "p1")).ok``
+        """
+        verdict: AuditVerdict = await self._run(self._trail.verify(model, key, parts, head))
+        return verdict
+
+    async def as_of(self, model: type[Any], /, *key_and_when: Any, **parts: Any) -> AuditSnapshot | None:
+        """What the tracked fields were at a time, which stands behind the key; None where there was no item, or no record of it.
+
+        Raises: as `history`; ValidationError for what is no datetime.
+
+        Example: ``(await db.audit.as_of(Payment, "p1", when)).values["amount"]``
+        """
+        key, when = _split(key_and_when, parts)
+        snapshot: AuditSnapshot | None = await self._run(self._trail.as_of(model, key, parts, when))
+        return snapshot
+
+    async def restore(self, model: type[Any], /, *key: Any, version: int, **parts: Any) -> Restored:
+        """Write the tracked fields as record ``version`` left them. It is recorded as any change, with ``restored_from``.
+
+        A value that no record shows is left as it is, and named in ``left_out``. An item that is gone is made again where its
+        records tell all of its fields. An item that was put back to what it had been before goes on behind its last record.
+
+        Raises: AuditChainBroken; ValidationError for a number that no record has, or one at which the item was gone.
+
+        Example: ``await db.audit.restore(Payment, "p1", version=3)``
+        """
+        restored: Restored = await self._run(self._trail.restore(model, key, parts, version))
+        return restored
+
+    async def export(
+        self, path: str | os.PathLike[str], model: type[Any] | None = None, /, *key: Any, **parts: Any
+    ) -> int:
+        """Write records to a new file as lines of JSON; all of them, those of a model's store, or those of one item.
+
+        They are written as they are stored, and not checked. Returns how many; a file that is not complete is left under no name.
+
+        Raises: FileExistsError while another export to it runs.
+
+        Example: ``await db.audit.export("records.jsonl")``
+        """
+        count: int = await self._run(export(self._trail, path, model, key, parts))
+        return count
+
+    async def checkpoint(
+        self, tenant: str | None, day: date, /, *, model: type[Any] | None = None, prev: SignedHead | None = None
+    ) -> SignedHead:
+        """Sign the records of a day (in UTC): keep the head where nobody of this account can change it.
+
+        A day is closed 15 minutes behind midnight. ``model`` names one of the models of the store, where there are several
+        stores; ``prev`` is the head before, to which this one is linked.
+
+        Raises: ConfigError without a `Signer`; ValidationError for a day that is not closed; AuditChainBroken for records that are not there.
+
+        Example: ``head = await db.audit.checkpoint(None, date(2026, 1, 31))``
+        """
+        head: SignedHead = await self._run(checkpoint(self._trail, tenant, day, model, prev))
+        return head
+
+    async def verify_checkpoint(
+        self, head: SignedHead, /, *, since: SignedHead | None = None, model: type[Any] | None = None
+    ) -> bool:
+        """Whether the records of the head's day are those that were signed, and whether it is linked to the head ``since``.
+
+        Example: ``assert await db.audit.verify_checkpoint(head, since=yesterday)``
+        """
+        return bool(await self._run(verify_checkpoint(self._trail, head, since, model)))
+
+
+def _split(key_and_when: tuple[Any, ...], parts: dict[str, Any]) -> tuple[tuple[Any, ...], datetime]:
+    if "when" in parts:
+        return key_and_when, parts.pop("when")
+    return key_and_when[:-1], key_and_when[-1] if key_and_when else None  # type: ignore[return-value] # it is checked

@@ -1,0 +1,108 @@
+"""`AuditLog`, the plugin behind `DB.enable_audit_log` and `DB.enable_change_tracking`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.errors import ConfigError
+from dynamorm.log import logger
+from dynamorm.plugin import OfOneProcess
+
+from .acting import Both, OnlyOnce
+from .config import ChangeTrackingConfig, KeySource, check_source
+from .fields import AuditFields, fields_of
+from .model import Tracked
+from .option import Audit
+from .tracking import Tracking
+
+if TYPE_CHECKING:
+    from dynamorm.plugin import WriteRule
+
+
+class AuditLog(OfOneProcess):
+    """Fills in `Audit` fields, and records the changes of the models that are tracked.
+
+    ``audit_key`` is that of models whose `ChangeTrackingConfig` has none. ``require_actor=False`` lets writes be made by nobody,
+    who is called ``"-"`` then.
+
+    Example: ``db.use(AuditLog(audit_key=key))``, or ``db.enable_audit_log(audit_key=key)``
+    """
+
+    name = "audit"
+    options: tuple[type[Any], ...] = (Audit,)
+
+    def __init__(self, *, audit_key: KeySource | None = None, require_actor: bool = True) -> None:
+        check_source(audit_key)
+        self.audit_key: KeySource | None = audit_key
+        self.require_actor: bool = require_actor
+        self._configs: dict[type[Any], ChangeTrackingConfig] = {}
+        self._tracked: dict[type[Any], Tracked] = {}
+        self._production = False
+        self._told = False
+
+    def joined(self, db: Any) -> None:
+        """Remember whether everybody may know the key."""
+        self._production = db.config.preset == "production"
+
+    def track(self, schema: Any, config: Any) -> None:
+        """Track a model. Raises: ConfigError, ModelError."""
+        if not isinstance(config, ChangeTrackingConfig):
+            raise ConfigError(
+                f"enable_change_tracking takes a model and a ChangeTrackingConfig(fields=[...], store=...), not"
+                f" {type(config).__name__}"
+            )
+        if schema.model in self._configs:
+            raise ConfigError(f"change tracking of {schema.name} is enabled already")
+        if schema.table is None:
+            raise ConfigError(f"{schema.name} has no table of its own: track the models that are stored")
+        source = self.audit_key if config.audit_key is None else config.audit_key
+        if source is None:
+            self._without_key(schema.name)
+        self._tracked[schema.model] = Tracked(schema, config, source)
+        self._configs[schema.model] = config
+
+    def _without_key(self, name: str) -> None:
+        if self._production:
+            raise ConfigError(
+                f"change tracking of {name} has no audit_key, so that everybody could forge its records:"
+                " ChangeTrackingConfig(audit_key=...), at least 32 random bytes from where secrets are kept"
+            )
+        if not self._told:
+            logger.warning(
+                "change tracking has no audit_key: its records are made with a key that everybody knows, which is for"
+                " development alone"
+            )
+            self._told = True
+
+    def of(self, model: type[Any]) -> Tracked:
+        """What is tracked of a model. Raises: ConfigError."""
+        for kind in model.__mro__:
+            if kind in self._tracked:
+                return self._tracked[kind]
+        raise ConfigError(
+            f"changes of {model.__name__} are not tracked: db.enable_change_tracking({model.__name__},"
+            " ChangeTrackingConfig(fields=[...], store=...)), right after the database is made"
+        )
+
+    @property
+    def tracked(self) -> tuple[Tracked, ...]:
+        """All that is tracked."""
+        return tuple(self._tracked.values())
+
+    def write_rule(self, schema: Any) -> WriteRule | None:
+        """The rule of an audited model, and that of the records."""
+        if any(schema.model is tracked.row for tracked in self._tracked.values()):
+            return OnlyOnce()
+        rules: list[WriteRule] = []
+        if any(True for _ in fields_of(schema)):
+            rules.append(AuditFields(schema, require_actor=self.require_actor))
+        found = next((self._tracked[kind] for kind in schema.model.__mro__ if kind in self._tracked), None)
+        if found is not None:
+            rules.append(Tracking(found, require_actor=self.require_actor))
+        if len(rules) > 1:
+            return Both(*rules)
+        return rules[0] if rules else None
+
+    def companions(self, schema: Any) -> tuple[type[Any], ...]:
+        """The stores of a model's records."""
+        return tuple(self._tracked[kind].row for kind in schema.model.__mro__ if kind in self._tracked)

@@ -1,0 +1,229 @@
+"""One record of a chain: what is stored of it, what is hashed, and how it is read.
+
+A record is an item of the store with four attributes: ``pk`` (whose chain it is), ``sk`` (its number, with zeros), ``b`` (its body, as
+JSON) and ``h``, the HMAC of these three. Every attribute is under the HMAC, and any other one is a fault. A store with
+checkpoints adds ``d``, the day and shard, which follows from the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from functools import cache
+from hmac import compare_digest
+from typing import Any, Final
+
+from msgspec import DecodeError, Struct, ValidationError
+from msgspec.json import Decoder
+
+from dynamorm import Attr, Model, TableSettings, attr, gsi, partition_key, sort_key
+
+from .values import Digest, Wire, encode, joined, mac, state_bytes
+
+DOMAIN: Final = b"dynamorm/audit/1"
+GENESIS: Final = b"dynamorm/audit/genesis/1"
+STATE: Final = b"dynamorm/audit/state/1"
+VALUE: Final = b"dynamorm/audit/value/1"
+"""What is hashed: a record, the beginning of a chain, the state of an item, a value that is not shown."""
+
+LONGEST_KEY: Final = 512
+"""Bytes of an item's key in the key of its records; a longer one is replaced by its hash."""
+
+SHARDS: Final = 16
+
+
+class Body(Struct):
+    """What a record says. ``ch`` are the changes: stored name, value before, value after; ``fs`` the stored names that are tracked.
+
+    ``dy``: it is stored with its day, so that a signed head can name it.
+    """
+
+    v: int
+    t: str | None
+    m: str
+    k: str
+    n: int
+    op: str
+    at: int
+    by: str
+    ip: str | None
+    ua: str | None
+    rq: str | None
+    ver: int | None
+    ph: str
+    kid: str
+    ch: list[tuple[str, dict[str, Any] | None, dict[str, Any] | None]]
+    fs: list[str] | None = None
+    rs: int | None = None
+    dy: bool = False
+
+
+_body: Final = Decoder(Body).decode
+
+
+class _S(Struct, forbid_unknown_fields=True):
+    S: str
+
+
+class _B(Struct, forbid_unknown_fields=True):
+    B: bytes
+
+
+class Stored(Struct, forbid_unknown_fields=True):
+    """A record as it is stored, and nothing besides."""
+
+    pk: _S
+    sk: _S
+    b: _B
+    h: _B
+    d: _S | None = None
+
+
+_stored: Final = Decoder(Stored).decode
+
+
+class Unreadable(Exception):
+    """What is stored is no record."""
+
+
+class Record(Struct):
+    """One record: where it is, its body as bytes and as data, and its HMAC."""
+
+    pk: str
+    sk: str
+    raw: bytes
+    h: bytes
+    body: Body
+    day: str | None = None
+
+    @property
+    def leaf(self) -> bytes:
+        """Its leaf in the tree of a day (RFC 6962): who has no key can compute it."""
+        return hashlib.sha256(b"\x00" + self.raw + self.h).digest()
+
+
+def read(item: bytes) -> Record:
+    """The record in the JSON of an item of the store. Raises: Unreadable."""
+    try:
+        stored = _stored(item)
+        return Record(
+            stored.pk.S,
+            stored.sk.S,
+            stored.b.B,
+            stored.h.B,
+            _body(stored.b.B),
+            None if stored.d is None else stored.d.S,
+        )
+    except (DecodeError, ValidationError, ValueError):
+        raise Unreadable from None
+
+
+def is_authentic(record: Record, key: bytes) -> bool:
+    """Whether a record is as it was made: by who has the key, for this place."""
+    made = mac(key, DOMAIN, record.pk.encode(), record.sk.encode(), record.raw)
+    return (
+        compare_digest(made, record.h)
+        and record.sk == f"{record.body.n:020d}"
+        and (record.day is not None) is record.body.dy
+        and (record.day is None or record.day == day_of(record.body.t, record.body.at, record.h))
+    )
+
+
+def sealed(pk: str, body: dict[str, Any], key: bytes) -> tuple[str, bytes, bytes]:
+    """The sort key, the bytes and the HMAC of a new record."""
+    raw, sk = encode(body), f"{body['n']:020d}"
+    return sk, raw, mac(key, DOMAIN, pk.encode(), sk.encode(), raw)
+
+
+def genesis(tenant: str | None, model: str, key: str) -> bytes:
+    """What the first record of a chain follows."""
+    return hashlib.sha256(joined(GENESIS, (tenant or "").encode(), model.encode(), key.encode())).digest()
+
+
+def state_mac(key: bytes, h: bytes, n: int, at: int, state: bytes) -> bytes:
+    """What an item stores of its tracked fields: it holds while they are as record ``n`` left them."""
+    return mac(key, STATE, h, n.to_bytes(8, "big"), at.to_bytes(8, "big"), state)
+
+
+def seal_of(key: bytes, h: bytes, n: int, at: int, names: list[str], item: Mapping[str, Any]) -> bytes:
+    """What an item stores as ``_as``: the time of its last record, which fields are tracked, and the MAC of their values."""
+    state = state_mac(key, h, n, at, state_bytes(names, item))
+    return at.to_bytes(8, "big") + fingerprint(names) + state
+
+
+def fingerprint(names: list[str]) -> bytes:
+    """Four bytes that tell other tracked fields from these."""
+    return hashlib.sha256(joined(*(name.encode() for name in names))).digest()[:4]
+
+
+def value_mac(key: bytes, pk: str, n: int, name: str, value: bytes) -> bytes:
+    """What record ``n`` holds of a value that it does not show."""
+    return mac(key, VALUE, pk.encode(), n.to_bytes(8, "big"), name.encode(), value)[:16]
+
+
+def shown(wire: Any) -> Wire | Digest | None:
+    """A value as a record holds it: the stored form, or a `Digest`."""
+    if wire is None:
+        return None
+    if "D" in wire:
+        size, digest = wire["D"]
+        return Digest(size, b64decode(digest))
+    value: Wire = {"B": b64decode(wire["B"])} if "B" in wire else wire
+    return value
+
+
+def entity_of(key: dict[str, Wire]) -> str:
+    """The key of an item as one text, from which no other key has the same."""
+    text = "#".join(tag + escaped(value) for wire in key.values() for tag, value in wire.items())
+    if len(text.encode()) > LONGEST_KEY:
+        return "H" + urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return text
+
+
+def partition_of(tenant: str | None, model: str, entity: str) -> str:
+    """The partition of a chain in the store."""
+    of_tenant = "" if tenant is None else f"T#{escaped(tenant)}#"
+    return f"{of_tenant}~A#{escaped(model)}#{entity}"
+
+
+def day_of(tenant: str | None, at: int, h: bytes) -> str:
+    """The partition of the index by which the records of a day are found: one of sixteen."""
+    return day_partition(tenant, at // 86_400_000_000, h[0] % SHARDS)
+
+
+def day_partition(tenant: str | None, day: int, shard: int) -> str:
+    """The partition of a day, counted from 1970, and shard."""
+    return f"{'' if tenant is None else f'T#{escaped(tenant)}#'}~D#{day}#{shard:x}"
+
+
+def escaped(text: str) -> str:
+    """A part of a key: what ends a part, and what policies take for a pattern, is written in another way."""
+    if text.isalnum() and text.isascii():
+        return text
+    return "".join(f"%{ord(sign):02X}" if sign <= "%" or sign in "*?{}" else sign for sign in text)
+
+
+@cache
+def row_of(store: str, *, by_day: bool) -> type[Any]:
+    """The model of the records in a store."""
+    settings = TableSettings(deletion_protection=True, point_in_time_recovery=True)
+    if by_day:
+
+        class DatedAuditRow(Model, table=store, write_tokens=False, settings=settings):
+            pk: Attr[str] = partition_key()
+            sk: Attr[str] = sort_key()
+            body: Attr[bytes] = attr(name="b")
+            mac: Attr[bytes] = attr(name="h")
+            day: Attr[str | None] = attr(name="d", default=None, omit_empty=True)
+            by_day = gsi("by_day", partition="day", sort="sk", projection="KEYS_ONLY")
+
+        return DatedAuditRow
+
+    class AuditRow(Model, table=store, write_tokens=False, settings=settings):
+        pk: Attr[str] = partition_key()
+        sk: Attr[str] = sort_key()
+        body: Attr[bytes] = attr(name="b")
+        mac: Attr[bytes] = attr(name="h")
+
+    return AuditRow

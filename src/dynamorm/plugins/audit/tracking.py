@@ -1,0 +1,200 @@
+"""The rule of a tracked model: each write of it that touches a tracked field adds a record to the chain, in one transaction.
+
+The item carries the number (``_an``) and the HMAC (``_ah``) of its last record, and ``_as``, which holds while its tracked fields
+are as that record left them. So a write knows without another read what it follows, and whether somebody else has been there.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from contextvars import ContextVar
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.json import decode
+
+from dynamorm.errors import AuditChainBroken
+from dynamorm.plugin import Actor, WriteRule
+
+from .acting import LOOKED, actor_of
+from .records import day_of, seal_of, sealed, state_mac
+from .tips import Tip, believed, known
+from .values import state_bytes
+
+if TYPE_CHECKING:
+    from dynamorm.ops.writes.draft import WriteDraft
+
+    from .config import Keys
+    from .model import Place, Tracked
+
+RESTORING: Final[ContextVar[int | None]] = ContextVar("dynamorm audit restoring", default=None)
+"""The number of the record to which a write goes back."""
+
+
+class Tracking(WriteRule):
+    """Adds the record of each change. It comes last, so that it sees what other rules have set."""
+
+    verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete")
+    needs_stored = True
+    last = True
+
+    def __init__(self, tracked: Tracked, *, require_actor: bool) -> None:
+        self._tracked = tracked
+        self._require_actor = require_actor
+
+    def contribute(self, draft: WriteDraft) -> None:
+        """Add to one write."""
+        tracked = self._tracked
+        who = actor_of(tracked.label, required=self._require_actor)
+        if not self._touches(draft):
+            return
+        item = None if draft.verb == "create" else draft.stored_item()
+        after = draft.after(*tracked.names)
+        pins: dict[str, Any] = {}
+        if draft.verb != "create":
+            pins = _pins(draft, item, self._tracked)
+            draft.pin(pins)
+        if draft.verb == "delete":
+            if item is None:
+                return
+            after = {}
+        elif item is None and draft.verb == "update" and not getattr(draft, "upsert", False):
+            return  # there is nothing to change: DynamoDB refuses it
+        self._record(draft, item, after, who)
+
+    def _touches(self, draft: WriteDraft) -> bool:
+        """Whether a write may change a tracked field."""
+        tracked: Any = self._tracked.by_stored
+        if draft.verb in {"create", "put", "delete"}:
+            return True
+        some: Any = draft
+        if draft.verb == "save":
+            return any(name in tracked for name in some.changes)
+        return some.upsert or any(update.path.field.stored in tracked for update in (*some.updates, *some.more))
+
+    def _record(self, draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any], who: Actor) -> None:
+        tracked = self._tracked
+        tenant = tracked.tenant(draft.context.scope, scoped=draft.plan.codec.is_scoped)
+        keys = tracked.keys(tenant)
+        place = tracked.chain(tenant, decode(draft.key))
+        before = {} if item is None else {name: item.get(name) for name in tracked.listed}
+        tip = self._tip(draft, place, keys, item, before)
+        now = int(draft.context.now().timestamp() * 1_000_000)
+        writer = _Writer(tracked, place, keys, who, now, draft)
+        if tip.first:
+            if tip.first == "X" and tracked.config.on_external == "refuse":
+                raise AuditChainBroken(
+                    f"this {tracked.label} was changed by somebody who keeps no records:"
+                    f" db.audit.verify({tracked.label}, ...) tells where, and on_external='record' records it",
+                    reason="external",
+                )
+            tip = writer.add(tip, tip.first, {}, before, whole=True)
+        op = "C" if item is None else "D" if draft.verb == "delete" else "U"
+        if op == "U" and not tip.first and not tracked.changes(keys.key, place.pk, tip.n + 1, before, after):
+            if draft.verb == "put":  # it would store an item without them
+                _keep(draft, item or {})
+            return
+        tip = writer.add(tip, op, before, after, whole=op == "C")
+        if op != "D":
+            draft.stamp("_an", tip.n)
+            draft.stamp("_ah", tip.h)
+            draft.stamp("_as", seal_of(keys.key, tip.h, tip.n, tip.at, tracked.listed, after))
+
+    def _is_as_left(self, keys: Keys, record: Any, item: dict[str, Any], before: dict[str, Any]) -> bool:
+        """Whether an item is as its last record left it, where that was read first."""
+        said = known(item)
+        state = state_bytes(self._tracked.listed, before)
+        return said is not None and any(
+            compare_digest(state_mac(key, record.h, record.body.n, record.body.at, state), said[4])
+            for key in keys.every
+        )
+
+    def _tip(
+        self, draft: WriteDraft, place: Place, keys: Keys, item: dict[str, Any] | None, before: dict[str, Any]
+    ) -> Tip:
+        """What the write follows: what the item says of that, where it can be believed, else what the store says."""
+        said = None if item is None or RESTORING.get() is not None else known(item)
+        if said is not None:
+            n, h, at, fingerprint, state = said
+            if fingerprint != self._tracked.fingerprint:
+                return Tip(n, h, at, "B")  # other fields were tracked then
+            found = state_bytes(self._tracked.listed, before)
+            if any(compare_digest(state_mac(key, h, n, at, found), state) for key in keys.every):
+                return Tip(n, h, at)
+        row = draft.last(self._tracked.row, place.pk)
+        if row is None:
+            return Tip(0, place.genesis, 0, "" if item is None else "B", looked=True)
+        record = believed(draft.context.plan(self._tracked.row).codec.loaded(row), keys, self._tracked.label)
+        at_its_end = record.body.op == "D" and item is None
+        if item is not None and item.get("_ah", {}).get("B") == b64encode(record.h).decode():
+            at_its_end = self._is_as_left(keys, record, item, before)
+        return Tip(record.body.n, record.h, record.body.at, "" if at_its_end else "X", looked=True)
+
+
+def _keep(draft: WriteDraft, item: dict[str, Any]) -> None:
+    """Let a put leave what the item says of its chain."""
+    draft.stamp("_an", int(item["_an"]["N"]))
+    for name in ("_ah", "_as"):
+        draft.stamp(name, b64decode(item[name]["B"]))
+
+
+class _Writer:
+    """Makes the records of one write."""
+
+    def __init__(self, tracked: Tracked, place: Place, keys: Keys, who: Actor, now: int, draft: WriteDraft) -> None:
+        self._tracked, self._place, self._keys = tracked, place, keys
+        self._who, self._now, self._draft = who, now, draft
+
+    def add(self, tip: Tip, op: str, before: dict[str, Any], after: dict[str, Any], *, whole: bool) -> Tip:
+        """Add one record behind the tip. Returns the new tip. ``whole``: it tells all tracked fields, and not their changes."""
+        tracked, place, who = self._tracked, self._place, self._who
+        n, at = tip.n + 1, max(self._now, tip.at + 1)
+        body: dict[str, Any] = {
+            "v": 1, "t": place.tenant, "m": place.table, "k": place.entity, "n": n, "op": op, "at": at,
+            "by": who.by, "ip": who.ip, "ua": who.user_agent, "rq": who.request_id, "ver": _version(self._draft, op),
+            "ph": tip.h.hex(), "kid": self._keys.kid,
+            "ch": tracked.changes(self._keys.key, place.pk, n, before, after),
+        }  # fmt: skip
+        if tracked.config.checkpoints is not None:
+            body["dy"] = True
+        if whole:
+            body["fs"] = tracked.listed
+        restored = RESTORING.get()
+        if restored is not None and op in {"U", "C"}:
+            body["rs"] = restored
+        sk, raw, h = sealed(place.pk, body, self._keys.key)
+        row = tracked.row(pk=place.pk, sk=sk, body=raw, mac=h)
+        if tracked.config.checkpoints is not None:
+            row.day = day_of(place.tenant, at, h)
+        mark = LOOKED.set(tip.looked)
+        try:
+            self._draft.add("create", row)
+        finally:
+            LOOKED.reset(mark)
+        return Tip(n, h, at, looked=tip.looked)
+
+
+def _pins(draft: WriteDraft, item: dict[str, Any] | None, tracked: Tracked) -> dict[str, Any]:
+    """What must still be stored for the record to be true."""
+    if item is None:
+        return {draft.plan.partition.stored: None}
+    pins = {"_ah": item.get("_ah")}
+    if draft.loaded is None or draft.plan.version is None or "_ah" not in item:
+        pins |= {name: item.get(name) for name in _small(tracked.listed, item)}
+    return pins
+
+
+def _small(names: Iterable[str], item: dict[str, Any]) -> list[str]:
+    return [name for name in names if len(repr(item.get(name))) <= 1024]
+
+
+def _version(draft: WriteDraft, op: str) -> int | None:
+    """The version of the item that the write leaves, where it is known."""
+    field, check = draft.plan.version, draft.version_check
+    if field is None or op in {"D", "X", "B"}:
+        return None
+    if draft.item is not None:
+        wire = draft.item.get(field.stored)
+        return None if wire is None else int(wire["N"])
+    return None if check is None else check.next_version

@@ -1,0 +1,117 @@
+"""Bytes that are hashed: one text for each value, and one for each list of texts. The forms are documented in the guide.
+
+A stored value has one canonical form: maps and sets are sorted, numbers have one spelling, bytes are base64.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.json import Encoder
+
+Wire: TypeAlias = dict[str, Any]
+
+encode: Final = Encoder(order="sorted").encode
+
+LARGEST: Final = 8 * 1024
+"""Bytes of a value that a record holds; of a larger one it holds the size and a keyed digest."""
+
+
+class Digest(Struct, frozen=True):
+    """What a record holds of a value that it does not show: its ``size`` in bytes (None: it is not told) and a keyed ``mac``.
+
+    Example: ``isinstance(change.new, Digest)``
+    """
+
+    size: int | None
+    mac: bytes
+
+    def __repr__(self) -> str:
+        return "<Digest>"
+
+
+def joined(*parts: bytes) -> bytes:
+    """Texts as one, from which they can be read back: before each stands its length, as four bytes."""
+    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+
+
+def mac(key: bytes, *parts: bytes) -> bytes:
+    """HMAC-SHA256 of the joined parts; the first names what they are."""
+    return hmac.digest(key, joined(*parts), "sha256")
+
+
+def canonical(wire: Wire) -> Wire:
+    """The canonical form of a stored value."""
+    ((tag, value),) = wire.items()
+    if tag in _AS_IT_IS:
+        return wire
+    if tag == "N":
+        return {"N": _number(value)}
+    if tag == "L":
+        return {"L": [canonical(one) for one in value]}
+    if tag == "M":
+        return {"M": {name: canonical(one) for name, one in value.items()}}
+    if tag == "NS":
+        return {"NS": sorted(map(_number, value))}
+    if tag == "BS":
+        return {"BS": sorted(map(_bytes, value))}
+    if tag == "B":
+        return {"B": _bytes(value)}
+    return {tag: sorted(value)}
+
+
+def bytes_of(wire: Wire | None) -> bytes:
+    """The canonical form as bytes; of nothing there are none."""
+    return b"" if wire is None else encode(canonical(wire))
+
+
+def state_bytes(names: Iterable[str], wires: Mapping[str, Any]) -> bytes:
+    """The canonical form of several attributes."""
+    return joined(*(part for name in sorted(names) for part in (name.encode(), bytes_of(wires.get(name)))))
+
+
+def plain(wire: Wire | None) -> Any:
+    """A stored value as Python has it: numbers are int or Decimal, bytes are bytes, sets are sorted lists."""
+    if wire is None:
+        return None
+    ((tag, value),) = wire.items()
+    if tag == "NULL":
+        return None
+    if tag == "N":
+        return _plain_number(value)
+    if tag == "L":
+        return [plain(one) for one in value]
+    if tag == "M":
+        return {name: plain(one) for name, one in value.items()}
+    if tag == "NS":
+        return sorted(map(_plain_number, value))
+    if tag in {"SS", "BS"}:
+        return sorted(value)
+    return value
+
+
+_AS_IT_IS: Final = frozenset({"S", "BOOL", "NULL"})
+
+
+def _number(text: str) -> str:
+    if text.isdigit() and text.isascii() and (text[0] != "0" or text == "0"):
+        return text
+    number = Decimal(text)
+    if not number:
+        return "0"
+    plain_text = f"{number:f}"  # DynamoDB's numbers have at most 166 digits so
+    return plain_text.rstrip("0").rstrip(".") if "." in plain_text else plain_text
+
+
+def _plain_number(text: str) -> int | Decimal:
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else number
+
+
+def _bytes(value: Any) -> str:
+    return value if isinstance(value, str) else b64encode(value).decode()
