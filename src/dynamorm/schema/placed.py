@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamorm.errors import ValidationError
 
@@ -34,7 +34,7 @@ class Unread:
     def __init__(self, stored: dict[str, Any]) -> None:
         self.stored: dict[str, Any] = stored
 
-    __hash__ = None  # type: ignore[assignment] # it is no value
+    __hash__: ClassVar[None] = None  # type: ignore[assignment] # pyright: ignore[reportIncompatibleMethodOverride] # it is no value
 
 
 class PlacedItem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from dynamorm.errors import EncryptionError, KeyUnavailable
 from dynamorm.plugin import Unread
@@ -29,7 +29,7 @@ class Undecryptable(Unread):
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __int__ = __float__ = __bytes__ = _refuse
     __reduce_ex__ = _refuse
 
-    __hash__ = None
+    __hash__: ClassVar[None] = None  # pyright: ignore[reportIncompatibleMethodOverride] # it is no value
 
     def __copy__(self) -> Undecryptable:
         return self
