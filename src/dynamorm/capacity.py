@@ -164,7 +164,7 @@ def _write(kind: str, body: dict[str, Any], schemas: Iterable[Schema], twice: in
 
 def _view(schema: Schema, index: Index) -> IndexView:
     assert schema.key is not None  # a schema with a table has a key
-    keys = tuple(schema.fields[name].stored for name in (*index.fields, *schema.key.fields))
+    keys = tuple(schema.fields[name].indexed_as for name in (*index.fields, *schema.key.fields))
     if index.projection == "ALL":
         return IndexView(index.name, keys)
     included = index.projection if isinstance(index.projection, tuple) else ()

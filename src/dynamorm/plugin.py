@@ -48,7 +48,7 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
-from .schema.placed import NotReady, PlacedField
+from .schema.placed import NotReady, PlacedField, PlacedItem, Unread
 from .schema.rules import ReadRule, ScopeRule, WriteRule
 from .schema.schema import RuledOption, TypeCodec
 from .wire.acting import Actor, current_actor
@@ -96,12 +96,14 @@ __all__ = [
     "Operation",
     "Permit",
     "PlacedField",
+    "PlacedItem",
     "Plugin",
     "PluginContext",
     "ReadRule",
     "RuledOption",
     "ScopeRule",
     "TypeCodec",
+    "Unread",
     "VerbFlow",
     "VerbHook",
     "WriteRule",

@@ -16,7 +16,7 @@ from dynamorm.features.streams.checkpoint import StreamCheckpoint
 
 from .codec.keys import StoredKey
 from .codec.registry import Registry
-from .errors import InvalidUse, ModelError, ValidationError
+from .errors import EncryptionNotConfigured, InvalidUse, ModelError, ValidationError
 from .log import close_coroutine, interrupts, logger
 
 if TYPE_CHECKING:
@@ -178,7 +178,14 @@ def _model_of(record: Any, model: Any, prefix: str | None) -> Any:
 
 
 def _codec(model: Any, db: Database | None) -> ModelCodec:
-    codec = _registry.codec(model) if db is None else db._session.plan(model).codec  # noqa: SLF001 - the faces' own seam
+    try:
+        codec = _registry.codec(model) if db is None else db._session.plan(model).codec  # noqa: SLF001 - the faces' own seam
+    except EncryptionNotConfigured:
+        if db is not None:
+            raise
+        raise ModelError(
+            f"{model.__name__} has encrypted fields, which a database with a provider of keys opens: pass it as db="
+        ) from None
     if not codec.key_names:
         raise ModelError(f"{codec.schema.name} has no key, so no table and no stream")
     return codec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any
 
@@ -29,6 +30,7 @@ class RawCard(Model, table="crypt-cards"):
     number: Attr[Any] = attr(default=None)
     spare: Attr[Any] = attr(default=None)
     holder: Attr[Any] = attr(default=None)
+    seal: Attr[Any] = attr(name="_seal", default=None)
     version: Attr[int] = version()
 
 
@@ -40,6 +42,7 @@ class Moved(Model, table="crypt-moved", crypto_name="crypt-cards"):
 class RawMoved(Model, table="crypt-moved"):
     token: Attr[str] = partition_key()
     number: Attr[Any] = attr(default=None)
+    seal: Attr[Any] = attr(name="_seal", default=None)
 
 
 class Records(Model, table="crypt-keyring"):
@@ -104,8 +107,34 @@ class Provider:
         return plain if self.gives is None else self.gives
 
 
+class Keys:
+    """``db.keys``, on either face."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+
+    def __getattr__(self, name: str) -> Any:
+        def act(*args: Any, **options: Any) -> Any:
+            found = getattr(self._db.keys, name)(*args, **options)
+            return self._db._loop.run(found) if inspect.isawaitable(found) else found
+
+        return act
+
+
 def _bytes(context: Any) -> bytes:
     return framed(*(part.encode() for pair in sorted(context.items()) for part in pair))
 
 
-__all__ = ["PAN", "Card", "Line", "LocalKeyProvider", "Moved", "Plain", "Provider", "RawCard", "RawMoved", "Records"]
+__all__ = [
+    "PAN",
+    "Card",
+    "Keys",
+    "Line",
+    "LocalKeyProvider",
+    "Moved",
+    "Plain",
+    "Provider",
+    "RawCard",
+    "RawMoved",
+    "Records",
+]

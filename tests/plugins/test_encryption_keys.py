@@ -341,3 +341,20 @@ def test_keys_are_of_a_database_with_a_provider(plugged, key):
         rotated(root, "none")
     with pytest.raises(ConfigError, match="view"):
         root.view(tenant=key).keys
+
+
+def test_more_keys_than_are_kept_are_told(plugged, key, caplog):
+    provider = Provider()
+    provider.max_keys = 2
+    plugin = EncryptionPlugin(provider)
+    db = plugged(plugin)
+    views = [db.view(tenant=f"{key}{at}") for at in range(6)]
+    for at, view in enumerate(views):
+        view.create(Line(order=f"{key}{at}", number=1, secret=b"1"))
+    for _ in range(12):
+        for at, view in enumerate(views):
+            plugin.keys.generation += 1  # what fields keep themselves is not looked at
+            assert view.get(Line, f"{key}{at}", 1).secret == b"1"
+    assert plugin.gauges()["kms_cache_evictions"] > 20
+    told = [record for record in caplog.records if "max_keys" in record.getMessage()]
+    assert len(told) == 1

@@ -210,3 +210,33 @@ def test_an_endpoint_of_the_environment(engine, monkeypatch, plugged, key):
         db = plugged(EncryptionPlugin(KMSProvider("alias/a"))).view(tenant=key)
         db.create(Line(order=key, number=1, secret=b"1"))
     assert len(seen) == 2
+
+
+def test_a_key_of_each_tenant(plugged, asked, kms_key, key):
+    other = asked("CreateKey", Description="test")["KeyMetadata"]
+    of_tenant = {f"{key}-mine": kms_key["Arn"], f"{key}-yours": other["KeyId"]}
+    provider = KMSProvider(lambda tenant: of_tenant[tenant])
+    db = plugged(EncryptionPlugin(provider))
+    for name in of_tenant:
+        db.view(tenant=name).create(Line(order=name, number=1, secret=b"1"))
+    again = plugged(EncryptionPlugin(KMSProvider(lambda tenant: of_tenant[tenant])))
+    for name in of_tenant:
+        assert again.view(tenant=name).get(Line, name, 1).secret == b"1"
+    asked("DisableKey", KeyId=other["KeyId"])
+    cold = plugged(EncryptionPlugin(KMSProvider(lambda tenant: of_tenant[tenant])))
+    with pytest.raises(KeyDisabled):
+        cold.view(tenant=f"{key}-yours").get(Line, f"{key}-yours", 1)
+    assert cold.view(tenant=f"{key}-mine").get(Line, f"{key}-mine", 1).secret == b"1"
+    assert provider.has_keys_of_tenants
+
+
+def test_no_key_is_made_where_that_was_said(plugged, kms_key, key):
+    db = plugged(EncryptionPlugin(KMSProvider(kms_key["Arn"], create=False))).view(tenant=key)
+    with pytest.raises(KeyUnavailable, match="create=False"):
+        db.create(Line(order=key, number=1, secret=b"1"))
+    plugged(EncryptionPlugin(KMSProvider(kms_key["Arn"]))).view(tenant=key).create(
+        Line(order=key, number=1, secret=b"1")
+    )
+    other = plugged(EncryptionPlugin(KMSProvider(kms_key["Arn"], create=False))).view(tenant=key)
+    other.update(Line, key, 1, Line.secret.set(b"2"))
+    assert other.get(Line, key, 1).secret == b"2"

@@ -57,7 +57,6 @@ class Go(Model, table="ephemeral-cards"):
     number: Attr[bytes | None] = attr(default=None)
     cvv: Attr[str | None] = attr(default=None)
     last4: Attr[str] = attr(default="")
-    version: Attr[int] = version()
 
 
 @pytest.fixture(scope="module")

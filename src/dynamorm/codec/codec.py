@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from dynamorm.codec.placing import NO_SCOPE, check_places
+from dynamorm.codec.placing import NO_SCOPE, UNPLACED, check_places
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.types.fields import FieldPlan, has_field, has_other_names
 from dynamorm.codec.types.planner import FieldHooks, Planner
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import Keeps
     from dynamorm.codec.types.records import Record
     from dynamorm.codec.values.inner import Inner
+    from dynamorm.schema.placed import PlacedItem
 
     from .composites import Computed
     from .family import Family
@@ -94,6 +95,7 @@ class ModelCodec:
         self.renamed: bool = has_other_names(self.record)
         self.bounded: bool = has_field(self.record, lambda plan: plan.bounded)
         self.placed: tuple[FieldPlan, ...] = tuple(plan for plan in self.record.plans if plan.placed)
+        self.whole: PlacedItem | None = next((plan.hook.whole for plan in self.placed if plan.hook.whole), None)
         self.scope: Mapping[str, str] = NO_SCOPE
         self.unstored: tuple[str, ...] = tuple(plan.stored for plan in self.record.plans if plan.unstored is not None)
         self.changing: tuple[FieldPlan, ...] = ()
@@ -137,13 +139,17 @@ class ModelCodec:
         types = tuple((field.stored, self.key_type(field.name)) for field in self.keys.fields)
         for plan in self.placed:
             plan.hook.key_types = types
+            plan.hook.settled(tuple(plan.shape.classes), plan.shape.expected, self.schema.fields)
 
     def _key_parts(self) -> set[str]:
         """The names of the fields that keys are made of."""
         key = self.schema.key
         made = (plan.field.option(Composite) for plan in self.record.computed)
         parts = {name for composite in made if composite is not None for name in composite.fields}
-        return {*(() if key is None else key.fields), *self.schema.index_fields, *parts}
+        # A key of an index may be what is stored beside a field, as its partition.
+        sorts = {name for index in self.schema.indexes.values() for name in index.sort}
+        beside = {name for name, plan in self.plans.items() if plan.field.indexed_as != plan.stored} - sorts
+        return {*(() if key is None else key.fields), *(self.schema.index_fields - beside), *parts}
 
     def _compute_keys(self) -> None:
         """Let the keys be computed that are made of several fields."""
@@ -227,8 +233,22 @@ class ModelCodec:
             value = _normal_form().in_normal_form(self, parts, value, what) if what != "value" else value
         return operands.encode_addend(self, parts, value, what)
 
+    def operand_beside(self, parts: tuple[Any, ...], value: Any) -> Any:
+        """What is stored beside an attribute for values that are equal to this one: a list of wire values by stored name."""
+        return operands.encode_operand(self, parts, value, "search")
+
+    def wire_before(self, name: str, value: Any) -> dict[str, Any] | None:
+        """The wire value of a field before it has the form that it has in its item; None where it is left out."""
+        wire = self.encode_field(name, value)
+        if wire is None or UNPLACED not in wire:
+            return wire
+        before: dict[str, Any] = wire[UNPLACED].wire
+        return before
+
     def key_type(self, name: str) -> str:
         """S, N or B: the type a key or index attribute is declared with. Raises: ModelError when values decide."""
+        if self.field(name).indexed_as != self.field(name).stored:
+            return "B"
         tag = self.plans[name].shape.tag
         if tag not in ("S", "N", "B"):
             raise ModelError(f"{self.schema.name}.{name}: its stored type depends on its value, so it can be no key")

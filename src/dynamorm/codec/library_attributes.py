@@ -198,6 +198,10 @@ def part_of(body: bytes, key: bytes) -> bytes | None:
     return raw
 
 
+KEY_PREFIX: Final = "~K#"
+"""How the partition key of a record of an encryption key begins, of no tenant."""
+
+
 def is_guard_key(wire: dict[str, Any] | None, constraint: str = "") -> bool:
     """Whether the value of a partition key is that of a unique attribute's guard: of any, or of one ``constraint``."""
     if not wire:
@@ -210,10 +214,13 @@ def is_guard_key(wire: dict[str, Any] | None, constraint: str = "") -> bool:
 
 
 def is_system_key(wire: dict[str, Any] | None) -> bool:
-    """Whether the value of a partition key is that of an item of the library's own: a guard, or ``T#<tenant>#~...``."""
+    """Whether the value of a partition key is that of an item of the library's own: a guard, a key, or ``T#<tenant>#~...``."""
     if is_guard_key(wire):
         return True
-    text: str = (wire or {}).get("S", "")
+    found: Any = wire or {}
+    text: str = bytes_of(found["B"]).decode(errors="replace") if "B" in found else found.get("S", "")
+    if text.startswith(KEY_PREFIX):
+        return True
     parts = text.split("#", 2)
     return text.startswith("T#") and len(parts) == 3 and parts[2].startswith("~")
 

@@ -19,6 +19,7 @@ from msgspec.structs import astuple
 
 from dynamorm.codec.strict import dumps
 from dynamorm.errors import ModelError, ValidationError
+from dynamorm.schema.placed import Unread
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -35,12 +36,29 @@ class Place:
     Example: ``for name, kind, value in place.key: digest.update(value)``
     """
 
-    __slots__ = ("__dict__", "_names", "_raw", "scope")
+    __slots__ = ("__dict__", "_names", "_raw", "attributes", "scope")
 
-    def __init__(self, raw: bytes | None, names: tuple[str, ...], scope: Mapping[str, str] = NO_SCOPE) -> None:
+    def __init__(
+        self,
+        raw: bytes | None,
+        names: tuple[str, ...],
+        scope: Mapping[str, str] = NO_SCOPE,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
         self._raw = raw  # the JSON of the item, or of its key
         self._names = names
         self.scope: Mapping[str, str] = scope
+        self.attributes: Mapping[str, Any] | None = attributes  # of an item that is about to be stored
+
+    def attribute(self, name: str) -> dict[str, Any] | None:
+        """Another attribute of the item, by its stored name; None where it is not there, or not known here."""
+        if self.attributes is not None and name in self.attributes:
+            found: dict[str, Any] | None = self.attributes[name]
+            return found
+        if self._raw is None:
+            return None
+        read = _reader((name,))
+        return (_made((name,)) if read is None else read)(self._raw)[0]  # type: ignore[no-any-return] # a wire value
 
     @cached_property
     def key(self) -> tuple[tuple[str, str, bytes], ...]:
@@ -98,7 +116,13 @@ class Unplaced:
         self.wire: dict[str, Any] = wire
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Unplaced) and self.wire == other.wire
+        if not isinstance(other, Unplaced):
+            return False
+        left: Any = self.wire
+        right: Any = other.wire
+        if isinstance(left, Unread) or isinstance(right, Unread):
+            return isinstance(left, Unread) and isinstance(right, Unread) and left.stored == right.stored
+        return bool(left == right)
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment] # pyright: ignore[reportIncompatibleMethodOverride] # as of any wire value
 
@@ -135,17 +159,30 @@ def placed(wire: dict[str, Any], place: Place) -> dict[str, Any]:
 
 def place_item(codec: ModelCodec, item: dict[str, Any], key: bytes, scope: Mapping[str, str]) -> None:
     """Give the attributes of an item that is about to be stored the form that they have there."""
-    place = Place(key, codec.key_names, scope)
+    place = Place(key, codec.key_names, scope, item)
     for plan in codec.placed:
         wire = item.get(plan.stored)
         item |= plan.beside(wire, place)
         if wire is not None:
             item[plan.stored] = placed(wire, place)
+    if codec.whole is not None:
+        item |= codec.whole.beside(item, place)
 
 
-def place_changes(codec: ModelCodec, changes: dict[str, Any], key: bytes, scope: Mapping[str, str]) -> None:
-    """As `place_item`, of the attributes that a save writes; what is removed takes along what is stored beside it."""
-    place = Place(key, codec.key_names, scope)
+def place_changes(
+    codec: ModelCodec,
+    changes: dict[str, Any],
+    key: bytes,
+    scope: Mapping[str, str],
+    *,
+    stored: Mapping[str, Any],
+    stamped: Mapping[str, Any],
+) -> None:
+    """As `place_item`, of the attributes that a save writes; what is removed takes along what is stored beside it.
+
+    ``stored`` is the item as it was loaded, ``stamped`` what the library sets besides.
+    """
+    place = Place(key, codec.key_names, scope, {**stored, **changes})
     for plan in codec.placed:
         if plan.stored not in changes:
             continue
@@ -155,6 +192,8 @@ def place_changes(codec: ModelCodec, changes: dict[str, Any], key: bytes, scope:
             changes[name] = beside.get(name)
         if wire is not None:
             changes[plan.stored] = placed(wire, place)
+    if codec.whole is not None:
+        changes |= codec.whole.beside({**stored, **changes, **stamped}, place)
 
 
 def place_values(codec: ModelCodec, values: dict[str, Any], key: bytes, scope: Mapping[str, str]) -> None:

@@ -26,7 +26,9 @@ __all__ = [
     "update_text",
 ]
 
-What: TypeAlias = Literal["value", "element", "members", "number", "string", "order", "prefix", "size", "other"]
+What: TypeAlias = Literal[
+    "value", "element", "members", "number", "string", "order", "prefix", "size", "other", "equals"
+]
 
 
 class Encode(Protocol):
@@ -38,7 +40,8 @@ class Encode(Protocol):
     like; ``"prefix"``: what it may begin with; ``"size"``: a number that its size is compared with. The last three are
     asked of an attribute that is compared with another too, for whether they can be; a size of None asks for the wire
     value under which the attribute is empty, where that is no value with a size. ``"other"``: the attribute is the other side of a comparison, or taken over; the value
-    is the place on this side, and the answer is None. None as a result means: such a value is never stored (it is left
+    is the place on this side, and the answer is None. ``"equals"``: what is stored beside the attribute for values that are
+    equal, by its stored name: a list of wire values, one of which it has. None as a result means: such a value is never stored (it is left
     out), so setting it removes the attribute, and equal to it is what is missing.
 
     Example: ``encode(Payment.amount, 5, "value") == {"N": "5"}``
@@ -291,6 +294,8 @@ def _binary(term: Comparison, placeholders: Placeholders, encode: Encode) -> str
 
 def _function(term: Comparison, placeholders: Placeholders, encode: Encode) -> str:
     path, op, operands = term.path, term.op, term.operands
+    if op == "equals":
+        return _beside(path, operands[0], placeholders, encode)
     left = _path(path, placeholders)
     if op == "null":
         return _null(path, left, placeholders, encode)
@@ -338,6 +343,14 @@ def _size(term: Comparison, left: str, op: str, placeholders: Placeholders, enco
     zero = _compared(_needed(path, 0, "size", placeholders, encode), op, right)
     there = f"attribute_exists({left}) AND NOT attribute_type({left}, {kind}) AND {text}"
     return f"(({there}) OR ((attribute_not_exists({left}) OR attribute_type({left}, {kind})) AND {zero}))"
+
+
+def _beside(path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
+    """The text of a comparison by what is stored beside the attribute."""
+    found: dict[str, Any] = encode(path, value, "equals") or {}
+    ((stored, wires),) = found.items()
+    left, right = placeholders.name(stored), [placeholders.value(wire) for wire in wires]
+    return f"{left} = {right[0]}" if len(right) == 1 else f"{left} IN ({', '.join(right)})"
 
 
 def _compared(left: str, op: str, right: list[str]) -> str:

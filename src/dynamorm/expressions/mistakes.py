@@ -42,7 +42,6 @@ INSTEAD: Final[dict[str, str]] = {
     "gt": "> value",
     "gte": ">= value",
     "ge": ">= value",
-    "equals": "== value",
     "length": ".size()",
     "count": ".size()",
     "extend": ".append(x) for each element, in one update, or .set([...]) of the whole list",

@@ -169,6 +169,17 @@ class Path(Holds[T]):
         null = Comparison("null", (), self)
         return null | condition if wanted else null
 
+    def equals(self, value: T) -> Condition:
+        """The attribute has this value: as ``==``, and also for one that is stored encrypted with a blind index.
+
+        Raises (where it is sent): ModelError for an encrypted attribute without one.
+
+        Example: ``db.model(Card).where(Card.card_number.equals("4111111111111111")).first()``
+        """
+        if _is_nothing(value) or isinstance(value, Location) or not self.field.searched or len(self.parts) > 1:
+            return self == value
+        return Comparison("equals", (value,), self)
+
     @overload
     def begins_with(self: Holds[str | None], prefix: str) -> Condition: ...
     @overload

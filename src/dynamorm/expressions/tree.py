@@ -130,7 +130,7 @@ class Comparison(Condition, frozen=True, eq=False):
     """A condition on one path.
 
     ``op`` is one of ``= <> < <= > >= BETWEEN IN begins_with contains attribute_type`` with operands;
-    ``attribute_exists attribute_not_exists``, ``null``, ``not null`` without; ``size =`` ... ``size BETWEEN``.
+    ``equals`` of what is found by an attribute beside it, ``attribute_exists attribute_not_exists``, ``null``, ``not null`` without; ``size =`` ... ``size BETWEEN``.
 
     Example: ``[term.op for term in terms(condition) if isinstance(term, Comparison) and term.path.field is key]``
     """
@@ -282,6 +282,8 @@ def _show(condition: Condition) -> str:
         return f"{left} IN ({', '.join(values)})"
     if op in {"null", "not null"}:
         return f"{left} is {op}"
+    if op == "equals":
+        return f"{left} equals {values[0]}"
     if op[0] in "=<>":
         return f"{left} {op} {values[0]}"
     return f"{op}({', '.join([left, *values])})"

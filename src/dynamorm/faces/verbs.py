@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dynamorm.features import aggregate, collect, delete_all, increment, partiql, unique_repair
+    from dynamorm.features import aggregate, collect, delete_all, increment, partiql, rewriting, unique_repair
     from dynamorm.features.leases import lease
     from dynamorm.features.tables import apply, lifecycle, look, plan
     from dynamorm.ops.calls import explain
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     __all__ = [
         "aggregate", "apply", "batch", "batch_items", "collect", "delete", "delete_all", "explain", "increment", "items", "lease", "lifecycle", "look",
-        "open_transaction", "partiql", "plan", "put", "query", "save", "terminals", "textual", "transact_get", "unique_flows", "unique_repair",
+        "open_transaction", "partiql", "plan", "put", "query", "rewriting", "save", "terminals", "textual", "transact_get", "unique_flows", "unique_repair",
         "update",
     ]  # fmt: skip
 else:
     _ROOMS = {
-        "features": ("aggregate", "collect", "delete_all", "increment", "partiql", "unique_repair"),
+        "features": ("aggregate", "collect", "delete_all", "increment", "partiql", "rewriting", "unique_repair"),
         "features.leases": ("lease",),
         "features.tables": ("apply", "lifecycle", "look", "plan"),
         "ops.calls": ("explain",),

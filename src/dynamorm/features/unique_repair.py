@@ -126,12 +126,11 @@ class _Repair:
         owner = {name: item[name] for name in self.plan.key_names}
         values = values_in(self.plan, raw)
         for guards in self.makers:
-            value = guards.constraint.value(values)
-            if value is None:
-                continue
-            guard = yield from self.context.call(read_back(guards.plan, dumps(guards.key(value)), purpose="internal"))
-            if guard is None or guards.owner_of(guard) != owner:
-                yield from self._suspect(guards, guards.key(value), owner)
+            for value in guards.constraint.values(values):
+                key = guards.key(value)
+                guard = yield from self.context.call(read_back(guards.plan, dumps(key), purpose="internal"))
+                if guard is None or guards.owner_of(guard) != owner:
+                    yield from self._suspect(guards, key, owner)
 
     def _ours(self, item: dict[str, Any]) -> bool:
         """Whether an item is of this model, where several share the table."""
@@ -148,8 +147,8 @@ class _Repair:
             if owner is None:
                 return
             stored = yield from self.context.call(read_back(self.plan, dumps(owner), purpose="internal"))
-            value = guards.constraint.value(values_in(self.plan, stored))
-            if value is None or not guards.is_for(item, value):
+            found = guards.constraint.values(values_in(self.plan, stored))
+            if not any(guards.is_for(item, value) for value in found):
                 yield from self._suspect(guards, {name: item[name] for name in guards.plan.key_names}, owner)
             return
 
@@ -178,8 +177,9 @@ class _Repair:
         self, guards: Guards, key: dict[str, Any], owner: dict[str, Any], guard: bytes | None, item: bytes | None
     ) -> tuple[str, Write | None]:
         """What is wrong with a guard and an item, and the write that mends it; an empty text for nothing."""
-        value = guards.constraint.value(values_in(self.plan, item))
-        holds = value is not None and guards.is_for(key, value)
+        found = guards.constraint.values(values_in(self.plan, item))
+        value = next((one for one in found if guards.is_for(key, one)), None)
+        holds = value is not None
         guarded = guard is not None and guards.owner_of(guard) == owner
         if holds == guarded:
             return "", None
@@ -208,8 +208,8 @@ def _unchanged(plan: ModelRequests, guards: Guards, owner: dict[str, Any], item:
         terms = [f"attribute_not_exists({places.name(plan.partition.stored)})"]
     else:
         terms, values = [], values_in(plan, item)
-        for field in guards.constraint.fields:
-            name, wire = places.name(field.stored), values.get(field.stored)
+        for stored in guards.constraint.stored_names():
+            name, wire = places.name(stored), values.get(stored)
             terms.append(f"attribute_not_exists({name})" if wire is None else f"{name} = {places.value(wire)}")
     key = dumps(owner)
     parameters = {"ConditionExpression": " AND ".join(terms), **OLD_ON_FAILURE, **names(places)}

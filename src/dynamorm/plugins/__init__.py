@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from .capacity import CapacityLimiter as CapacityLimiter
     from .cost import CostPlugin as CostPlugin
     from .dashboard import Dashboard as Dashboard
+    from .encryption import Bits as Bits
     from .encryption import Encrypted as Encrypted
     from .encryption import EncryptionPlugin as EncryptionPlugin
     from .encryption import Ephemeral as Ephemeral
+    from .encryption import Full as Full
     from .encryption import KeyProvider as KeyProvider
     from .encryption import KMSProvider as KMSProvider
     from .encryption import LocalKeyProvider as LocalKeyProvider
     from .encryption import Secret as Secret
+    from .encryption import Undecryptable as Undecryptable
     from .hedging import Hedging as Hedging
     from .hot_keys import HotKeys as HotKeys
     from .idempotency import AsyncIdempotent as AsyncIdempotent
@@ -52,6 +55,7 @@ __all__ = [
     "AuditTrail",
     "BatchConfig",
     "Batcher",
+    "Bits",
     "Bulkhead",
     "Cache",
     "CacheConfig",
@@ -65,6 +69,7 @@ __all__ = [
     "Encrypted",
     "EncryptionPlugin",
     "Ephemeral",
+    "Full",
     "Hedging",
     "HotKeys",
     "Idempotent",
@@ -79,6 +84,7 @@ __all__ = [
     "ThrottlePacing",
     "TracingPlugin",
     "Trail",
+    "Undecryptable",
     "UnprotectedWrites",
     "record_model",
 ]
@@ -94,6 +100,7 @@ _HOMES = {
     "AsyncIdempotent": "idempotency",
     "BatchConfig": "batcher",
     "Batcher": "batcher",
+    "Bits": "encryption",
     "Bulkhead": "bulkhead",
     "Cache": "cache",
     "CacheConfig": "cache",
@@ -106,6 +113,7 @@ _HOMES = {
     "Encrypted": "encryption",
     "EncryptionPlugin": "encryption",
     "Ephemeral": "encryption",
+    "Full": "encryption",
     "Hedging": "hedging",
     "HotKeys": "hot_keys",
     "KMSProvider": "encryption",
@@ -122,6 +130,7 @@ _HOMES = {
     "TracingPlugin": "tracing",
     "UnprotectedWrites": "idempotency",
     "record_model": "idempotency",
+    "Undecryptable": "encryption",
 }
 
 

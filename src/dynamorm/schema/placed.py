@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamorm.errors import ValidationError
 
@@ -26,6 +26,41 @@ class NotReady(ValidationError):
         self.flow: Callable[[], Flow[Any]] = flow
 
 
+class Unread:
+    """What stands in an object for a value that could not be read; ``stored`` is its stored form, which a save leaves as it is."""
+
+    __slots__ = ("stored",)
+
+    def __init__(self, stored: dict[str, Any]) -> None:
+        self.stored: dict[str, Any] = stored
+
+    __hash__: ClassVar[None] = None  # type: ignore[assignment] # pyright: ignore[reportIncompatibleMethodOverride] # it is no value
+
+
+class PlacedItem:
+    """What is stored beside all attributes of an item, and depends on them: a seal over them, say.
+
+    ``names`` are the attributes that are written by `beside`. They are written anew with each write of the item, so a write by
+    key reads the item before, and is refused and built again where the item has changed meanwhile. ``looks`` are the attributes
+    that it depends on, by their stored names.
+    """
+
+    names: tuple[str, ...] = ()
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """The attributes that it depends on, by their stored names."""
+        raise NotImplementedError
+
+    def beside(self, attributes: Mapping[str, dict[str, Any] | None], place: Place) -> Mapping[str, dict[str, Any]]:
+        """What is stored beside these attributes: the item as it will be stored. Raises: NotReady."""
+        raise NotImplementedError
+
+    def check(self, attributes: Mapping[str, dict[str, Any] | None], place: Place) -> None:
+        """Look at an item as it is stored, before an update is built on it; raise to refuse it. Raises: NotReady."""
+        del attributes, place
+
+
 class PlacedField:
     """A field whose stored form depends on where its item is stored, such as one that is encrypted for its item alone.
 
@@ -35,10 +70,15 @@ class PlacedField:
     before that, so two forms of one value make no change. Such a field is no part of a key, is set and removed as a whole, and
     is compared with nothing that `operand` has no encoder for.
 
-    ``beside_names`` are the stored names of the binary attributes that `beside` gives.
+    ``beside_names`` are the stored names of the binary attributes that `beside` gives. ``whole`` is what is stored beside all
+    attributes of the item: one object for all fields of a model.
     """
 
+    whole: PlacedItem | None = None
+
     beside_names: tuple[str, ...] = ()
+    marks: bool = False
+    """Whether `decode` may give an `Unread`."""
     key_types: tuple[tuple[str, str], ...] = ()
     """Name and type (S, N or B) of each attribute of the item's key: filled in by the library."""
 
@@ -46,17 +86,30 @@ class PlacedField:
         """The stored form, ``{"B": b"bytes"}`` say, of a value such as ``{"S": "text"}``."""
         raise NotImplementedError
 
-    def decode(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
-        """The value of a stored form: the reverse of `encode`."""
+    def decode(self, wire: dict[str, Any], place: Place) -> dict[str, Any] | Unread:
+        """The value of a stored form: the reverse of `encode`. An `Unread` where it ``marks`` what cannot be read."""
         raise NotImplementedError
+
+    def settled(self, classes: tuple[Any, ...], expected: str, fields: Mapping[str, Any]) -> None:
+        """Look at the classes of the field's values (``expected`` in words), and at the fields of its model. Raises: ModelError."""
+        del classes, expected, fields
 
     def operand(self, kind: str) -> Callable[[dict[str, Any], Mapping[str, str]], dict[str, Any]] | None:
         """What makes the operand of a comparison of the field: ``encode(wire, scope)``. None: it cannot be compared so.
 
-        ``kind`` is ``"value"`` (``==``, ``!=``, ``in_``), ``"order"``, ``"prefix"``, ``"element"`` or ``"number"``.
+        ``kind`` is ``"value"`` (``==``, ``!=``, ``in_``), ``"order"``, ``"prefix"``, ``"element"`` or ``"number"``. Of ``"search"``
+        (``equals`` in a query) and ``"equals"`` (elsewhere) it gives a list of wire values by the stored name of what is stored
+        beside the field, one of which it has where the value is the same.
         """
         del kind
         return None
+
+    exact: bool = True
+    """Whether what is stored beside it to be found by says as much as the value."""
+
+    def matches(self, left: dict[str, Any] | None, right: dict[str, Any] | None) -> bool:
+        """Whether two values are equal to who searches, where `exact` is False."""
+        return left == right
 
     def beside(self, wire: dict[str, Any] | None, place: Place) -> Mapping[str, dict[str, Any]]:
         """What is stored beside the field, by stored name; ``wire`` is its value, None where it has none."""

@@ -186,6 +186,21 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
         """
         return next((option for option in self.options if getattr(option, "unstored", False)), None)
 
+    @property
+    def indexed_as(self) -> str:
+        """The stored name under which keys of indexes and guards have it: one stored beside it where an option says so."""
+        for option in self.options:
+            name = getattr(option, "indexed_as", None)
+            if name is not None:
+                beside: str = name(self.stored)
+                return beside
+        return self.stored
+
+    @property
+    def searched(self) -> bool:
+        """Whether it is found by what is stored beside it, and not by its own stored form."""
+        return bool(self.options) and any(getattr(option, "unclaimed", None) is not None for option in self.options)
+
     def option(self, kind: type) -> Any:
         """The first option of class ``kind``, or None."""
         return next((option for option in self.options if isinstance(option, kind)), None)

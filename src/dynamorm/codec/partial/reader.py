@@ -216,7 +216,8 @@ def index_fields(schema: Schema, index: Index) -> tuple[str, ...]:
     if index.projection == "ALL":
         return tuple(schema.fields)
     projected = index.projection if isinstance(index.projection, tuple) else ()
-    held = {*(schema.key.fields if schema.key else ()), *index.fields, *projected}
+    keys = (name for name in index.fields if schema.fields[name].indexed_as == schema.fields[name].stored)
+    held = {*(schema.key.fields if schema.key else ()), *keys, *projected}
     return tuple(name for name in schema.fields if name in held)
 
 

@@ -14,6 +14,7 @@ from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import is_guard_key, is_system_key, key_json_of
 from dynamorm.codec.strict import decoded, parts_of, read_object
 from dynamorm.errors import InvalidUse, ValidationError
+from dynamorm.schema.placed import NotReady
 
 from .checked import StoredItem
 
@@ -188,7 +189,10 @@ class StreamRecord(_Unpacked[M]):
                     " give the stream a view with images"
                 )
             images = [self._raw["keys"]]
-        return not any(codec.keeps(StoredItem(codec.class_of(read_object(raw)), raw)) for raw in images)
+        try:
+            return not any(codec.keeps(StoredItem(codec.class_of(read_object(raw)), raw)) for raw in images)
+        except NotReady:  # it is looked at again when what that needs has been fetched
+            return False
 
     def shown_to(self, look: Callable[[type[Any], bytes], None]) -> None:
         """Show each image, with its class, to who may refuse the record; but for those of guards and siblings."""

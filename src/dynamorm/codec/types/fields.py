@@ -15,6 +15,7 @@ from dynamorm.arguments import type_given
 from dynamorm.codec.placing import UNPLACED, Place, unplaced
 from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
 from dynamorm.schema.defaults import constant_of
+from dynamorm.schema.placed import Unread
 from dynamorm.schema.schema import MISSING, Field
 
 from .document import empty_wire, normal
@@ -52,7 +53,10 @@ class FieldPlan:
         self.hook: Any = hook
         self.unstored: Any = field.unstored if field.options else None
         self.placed: bool = hook is not None and not isinstance(hook, tuple)
+        self.marks: bool = bool(self.placed and hook.marks)  # type: ignore[union-attr] # as below
         self.beside_names: tuple[str, ...] = tuple(hook.beside_names) if self.placed else ()  # type: ignore[union-attr] # it is one then
+        whole = hook.whole if self.placed else None  # type: ignore[union-attr] # as above
+        self.names_beside: tuple[str, ...] = (*self.beside_names, *(whole.names if whole is not None else ()))
         self.key_limit = key_limit
         self.sparse = sparse
         self.optional: bool = isinstance(shape, Nullable)
@@ -119,7 +123,10 @@ class FieldPlan:
             inner = shape.decode(source, x)
             place = ", p" if self.placed else ""
             opened = f"({x} := {source.bind(f'open_{self.name}', self._opener())}({x}{place}))"
-            text = f"({inner} if {opened} is not None else None)"
+            if self.marks:
+                text = f"({x} if isinstance({opened}, {source.bind('Unread', Unread)}) else {inner})"
+            else:
+                text = f"({inner} if {opened} is not None else None)"
             return f'(None if "NULL" in {x} else {text})' if self.nullable else text
         if self.nullable and not shape.null:
             return Nullable(shape).decode(source, x)
@@ -138,6 +145,8 @@ class FieldPlan:
 
         def open_(stored: Any, *place: Place) -> Any:
             opened = decode(normal(stored), *place)
+            if opened.__class__ is not dict and isinstance(opened, Unread):
+                return opened
             if self.renamed:
                 opened = self.shape.canonical(normal(opened))
             try:
@@ -217,6 +226,10 @@ class FieldPlan:
         lines += tail if condition is None else [f"if {condition}:", *(f"    {line}" for line in tail)]
         if self.sparse and checks:
             lines += self._empty_key(source)
+        if self.marks:
+            kept = f"{store} {source.bind(f'unplaced_{self.name}', unplaced(self))}({v})"
+            unread = [f"if isinstance({v}, {source.bind('Unread', Unread)}):", f"    {kept}", "else:"]
+            lines = [*unread, *(f"    {line}" for line in lines)]
         if not self.nullable:
             return lines
         inner = [f"if {v} is not None:", *(f"    {line}" for line in lines)]
@@ -225,6 +238,12 @@ class FieldPlan:
 
     def in_place(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
         """What a plugin stores for a wire value in this place. Raises: ValidationError, InvalidUse; what the plugin raises."""
+        if wire.__class__ is not dict and isinstance(wire, Unread):
+            raise ValidationError(
+                f"{self.owner}.{self.name} holds what could not be read, so that it cannot be stored as a value: save the object"
+                " that was loaded, or give it a value",
+                field=self.name,
+            )
         try:
             stored: Any = self.hook.encode(wire, place)
         except DynamORMError:
@@ -242,6 +261,8 @@ class FieldPlan:
         if not self.beside_names:
             return {}
         waiting = None if wire is None else wire.get(UNPLACED)
+        if waiting is not None and isinstance(waiting.wire, Unread):
+            return {}
         found: Mapping[str, dict[str, Any]] = self.hook.beside(None if waiting is None else waiting.wire, place)
         return found
 

@@ -83,7 +83,7 @@ class Planner:
         if schema.key is not None and field.name in schema.key.fields:
             key_limit = MAX_PARTITION_KEY if field.name == schema.key.partition else MAX_SORT_KEY
             self._check_key(field, shape, context.where, nullable=False)
-        elif field.name in schema.index_fields:
+        elif field.name in schema.index_fields and field.indexed_as == field.stored:
             partitions = {name for index in schema.indexes.values() for name in index.partition}
             key_limit = MAX_PARTITION_KEY if field.name in partitions else MAX_SORT_KEY
             sparse = True

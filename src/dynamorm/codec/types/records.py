@@ -72,7 +72,7 @@ class Record(Shape):
     def names(self) -> frozenset[str]:
         """Every stored name of the class."""
         extra = {self.tagged[0]} if self.tagged else set()
-        beside = {name for plan in self.plans for name in plan.beside_names}
+        beside = {name for plan in self.plans for name in plan.names_beside}
         return frozenset({plan.stored for plan in (*self.plans, *self.computed)} | extra | beside)
 
     @cached_property

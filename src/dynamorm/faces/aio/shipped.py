@@ -71,7 +71,7 @@ class AsyncShipped(AsyncMany):
 
     @property
     def keys(self) -> KeyActions:
-        """What is done with the keys of encrypted fields, such as ``rotate(ring)``.
+        """What is done with the keys of encrypted fields: ``rotate``, ``reencrypt``, ``retire`` and ``shred``.
 
         Raises: ConfigError on a view, and where there is no provider of keys.
 
@@ -82,7 +82,8 @@ class AsyncShipped(AsyncMany):
             raise ConfigError("this is a view, and keys are of the whole database: use db.keys of the database itself")
         for plugin in self._session.plugins:
             if isinstance(plugin, kind):
-                return plugin.actions(self._io.run)
+                rewriting = self._session.verbs.rewriting.Rewriting(self._session.unbound())
+                return plugin.actions(self._io.run, rewriting)
         raise ConfigError("this database has no provider of keys: db.set_encryption_provider(...) gives it one")
 
     def service(

@@ -147,7 +147,7 @@ class _Merge:
 
     def _types(self, plan: ModelRequests, names: Sequence[str]) -> None:
         for name in names:
-            stored, kind = plan.codec.schema.fields[name].stored, plan.key_type(name)
+            stored, kind = plan.codec.schema.fields[name].indexed_as, plan.key_type(name)
             earlier_kind, model = self.types.setdefault(stored, (kind, plan.codec.schema.name))
             if earlier_kind != kind:
                 text = f"{stored} is of type {earlier_kind} in {model}, of type {kind} in {plan.codec.schema.name}"
@@ -191,6 +191,10 @@ def _stored(plan: ModelRequests, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(plan.codec.schema.fields[name].stored for name in names)
 
 
+def _of_key(plan: ModelRequests, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(plan.codec.schema.fields[name].indexed_as for name in names)
+
+
 def _shown(key: tuple[str, str | None]) -> str:
     return ", ".join(part for part in key if part is not None)
 
@@ -200,7 +204,7 @@ def _shown_index(index: WantedIndex) -> str:
 
 
 def _wanted_index(plan: ModelRequests, index: Index, key: tuple[str, str | None] | None) -> WantedIndex:
-    partition, sort = (_stored(plan, part) for part in key_parts(index))
+    partition, sort = (_of_key(plan, part) for part in key_parts(index))
     projected: tuple[str, ...] = ()
     projection = index.projection
     if isinstance(projection, tuple):

@@ -147,6 +147,10 @@ def _query_hash(prepared: PreparedQuery) -> str:
     conditions = (*query_plan.terms, *query_plan.filters)
     if prepared.plan.read_rules is not None:  # what rules add may change from page to page, such as the time
         conditions = flat(prepared.plan.codec.schema, (*request.conditions, *request.filters))
+        if prepared.plan.codec.placed:
+            from dynamorm.ops.reads.searched import searched  # only models with such attributes
+
+            conditions = searched(prepared.plan, conditions)
     terms = sorted(_term(prepared, term) for term in conditions)
     asked = (prepared.plan.table, prepared.name, terms, places, request.segments, request.segment)
     return sha256(encode(asked)).hexdigest()

@@ -15,7 +15,7 @@ from dynamorm.codec.partial.reader import address
 from dynamorm.effects import Flow
 from dynamorm.expressions.tree import Comparison, Wire
 from dynamorm.ops.reads.batch_get import get
-from dynamorm.ops.reads.key_conditions import Spread
+from dynamorm.ops.reads.key_conditions import Found, Spread
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.schema import SCHEMAS
 
@@ -59,9 +59,11 @@ def _fits(plan: ModelRequests, term: Comparison, obj: Any) -> bool:
     stored = plan.codec.stored(obj, term.path.field.stored)
     if stored is None:
         return False
+    if isinstance(term, Found):
+        return any(ordered(operand.value) == ordered(stored) for operand in term.operands)
     if isinstance(term, Spread):
         return stored.get("S") in term.texts
-    operands = []
+    operands: list[Any] = []
     for operand in term.operands:
         wire = (
             operand.value

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from dynamorm.codec.replies.reading import Misfit
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.ops.reads.fetching import when_ready
+from dynamorm.schema.placed import NotReady
 
 from . import pages
 from .planner import choose
@@ -78,7 +80,12 @@ class PageReader:
 
     def next(self, context: Context) -> Flow[list[Any]]:
         """Read one page and move on."""
-        prepared = self.prepared or self.begin(context)
+        prepared = self.prepared
+        if prepared is None:
+            try:
+                prepared = self.begin(context)
+            except NotReady:
+                prepared = yield from when_ready(lambda: self.begin(context))
         size, left = self.request.page_size, self.left
         if left is not None and (size is None or left < size):
             size = left
@@ -105,7 +112,10 @@ class PageReader:
         return total
 
     def kept(self, items: list[Any]) -> list[Any]:
-        """The items that fit the model. What does not is kept apart, or left out."""
+        """The items that fit the model, and what the conditions ask for. What does not fit is kept apart, or left out."""
+        matches = None if self.prepared is None else self.prepared.matches
+        if matches is not None:
+            items = [item for item in items if item.__class__ is Misfit or matches(item)]
         if self.request.misfit == "raise":
             return items
         if self.request.misfit == "collect":
@@ -135,7 +145,8 @@ class PageReader:
         else:  # without a detour: this is what most queries are
             page = yield from context.call(prepared.op(self.start, size, prepared.read))
         self.start = page.last_key
-        items = page.items if self.request.misfit == "raise" else self.kept(page.items)
+        plain = self.request.misfit == "raise" and prepared.matches is None
+        items = page.items if plain else self.kept(page.items)
         if prepared.filtered and self.look < MOST:
             self.look *= 2
         if self.left is not None:

@@ -69,6 +69,10 @@ def choose(plan: ModelRequests, request: Request, *, is_ruled: bool = False) -> 
         return ruled(plan, plan.read_rules, request, partial(choose, is_ruled=True))
     terms = flat(schema, request.conditions)
     filters = flat(schema, request.filters) if request.filters else ()
+    if plan.codec.placed:
+        from dynamorm.ops.reads.searched import searched  # only models with such attributes
+
+        terms, filters = searched(plan, terms), searched(plan, filters)
     tagged = sibling_filter(schema) if schema.discriminator is not None else None
     candidates = _Candidates(plan, request, terms, filters if tagged is None else (*filters, tagged), tagged)
     if request.segments is not None:
@@ -124,7 +128,7 @@ class _Candidates:
         name, op = term.path.field.name, term.op
         if op == "IN" and len(term.operands) == 1:
             term, op = Comparison("=", term.operands, term.path), "="
-        if op == "=":
+        if op == "=" or (isinstance(term, key_conditions.Found)):
             comparisons = self.equals
         elif op in RANGES:
             comparisons = self.ranges
@@ -278,7 +282,7 @@ class _Candidates:
         """The plan of a Query."""
         family = False
         spread: tuple[str, ...] = ()
-        if self.plan.codec.composites:
+        if self.plan.codec.composites or self.plan.codec.placed:
             spread = key_conditions.partitions(used[0])
         holds = None if index is None else held(self.schema, index)
         if len(used[1]) < len(self.terms) or self.filters:
@@ -358,7 +362,8 @@ def held(schema: Schema, index: Index) -> frozenset[str] | None:
         return None
     assert schema.key is not None  # as in `_Candidates.fits`
     more = index.projection if isinstance(index.projection, tuple) else ()
-    return frozenset((*schema.key.fields, *index.fields, *more))
+    keys = (name for name in index.fields if schema.fields[name].indexed_as == schema.fields[name].stored)
+    return frozenset((*schema.key.fields, *keys, *more))
 
 
 def lacks_needed(plan: ModelRequests, holds: frozenset[str]) -> bool:

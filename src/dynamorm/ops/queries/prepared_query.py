@@ -17,7 +17,7 @@ from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text, key_terms_text, projection_text
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.reads.terms import check_bounds, check_prefix
+from dynamorm.ops.reads.terms import check_bounds, check_prefix, flat
 from dynamorm.ops.requests import ModelRequests, check_values, encode
 
 from .planner import QueryPlan
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class PreparedQuery:
     """A request made ready to be sent: planned, and its constant part written. ``read`` decodes a page's body."""
 
-    __slots__ = ("filtered", "head", "hydrates", "name", "plan", "query_plan", "read", "request")
+    __slots__ = ("filtered", "head", "hydrates", "matches", "name", "plan", "query_plan", "read", "request")
 
     read: Callable[[bytes], Page]
 
@@ -43,6 +43,7 @@ class PreparedQuery:
         # What rules leave out is left out behind the service's limit, as with a filter.
         self.filtered: bool = bool(query_plan.filters) or plan.codec.keeps is not None
         self.hydrates: bool = request.hydrate and query_plan.holds is not None
+        self.matches: Callable[[Any], bool] | None = _exactly(plan, request) if plan.codec.placed else None
         parameters, self.read = _parameters(plan, request, query_plan)
         body = encode(parameters)
         if query_plan.filters:
@@ -76,7 +77,7 @@ class PreparedQuery:
         assert schema.key is not None  # a plan is made only for a model with a key
         index = self.query_plan.index
         names = (*schema.key.fields, *(index.fields if index is not None else ()))
-        return [(schema.fields[name].stored, name) for name in names]
+        return [(schema.fields[name].indexed_as, name) for name in names]
 
     def cut(self, body: bytes, most: int) -> Page:
         """A page of at most ``most`` items, with the key to go on from if some were left out."""
@@ -112,6 +113,14 @@ def whole(context: Context, prepared: PreparedQuery, flow: Flow[Page]) -> Flow[P
     from . import hydrate  # of such queries only
 
     return (yield from hydrate.page(context, prepared.request, (yield from flow)))
+
+
+def _exactly(plan: ModelRequests, request: Request) -> Callable[[Any], bool] | None:
+    """What leaves out items that a term found by what is stored beside an attribute, which says less than that."""
+    from dynamorm.ops.reads.searched import exactly  # only models with such attributes
+
+    terms = flat(plan.codec.schema, (*request.conditions, *request.filters))
+    return exactly(plan, terms)
 
 
 def _parameters(

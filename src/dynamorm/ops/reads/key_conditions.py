@@ -14,6 +14,7 @@ from dynamorm.expressions.path import Path
 from dynamorm.expressions.tree import Comparison, Condition, Location, Wire
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.schema.composite import AFTER, END, Composite, Slot
+from dynamorm.schema.overriding import override
 from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts, with_subclasses
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ class Spread(Comparison, frozen=True, eq=False):
     def of(self, number: int) -> Comparison:
         """The condition for one shard."""
         return Comparison("=", (Wire({"S": self.texts[number]}),), self.path)
+
+
+class Found(Spread, frozen=True, eq=False):
+    """IN on what is stored beside an attribute: as a key, each of its values is asked for by itself."""
+
+    @override
+    def of(self, number: int) -> Comparison:
+        return Comparison("=", (self.operands[number],), self.path)
 
 
 def partitions(terms: Sequence[Comparison]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -20,6 +21,8 @@ Wires = Mapping[str, dict[str, Any] | None]
 """Wire values by stored name; None or nothing for what is not stored."""
 
 
+NOT_NAMED: Final[Mapping[str, Any]] = MappingProxyType({})
+
 WITHIN: Final = "T#"
 """What stands before the value that a unique attribute is unique within."""
 
@@ -27,7 +30,8 @@ WITHIN: Final = "T#"
 class Constraint(Struct, frozen=True, eq=False):
     """One unique attribute, or several that are unique together. ``title`` is stored as part of the guards' keys.
 
-    ``within`` is the field, first of the ``fields``, for each value of which the others are unique.
+    ``within`` is the field, first of the ``fields``, for each value of which the others are unique. ``others`` are, by the names
+    of fields, what is stored beside them for the same purpose.
     """
 
     title: str
@@ -35,15 +39,27 @@ class Constraint(Struct, frozen=True, eq=False):
     fields: tuple[Field, ...]
     guards: type | None = None
     within: Field | None = None
+    others: Mapping[str, tuple[str, ...]] = NOT_NAMED
 
-    def value(self, wires: Wires) -> str | None:
+    def stored_names(self) -> tuple[str, ...]:
+        """The attributes that the guards are made of, by their stored names."""
+        return tuple(name for field in self.fields for name in (field.indexed_as, *self.others.get(field.name, ())))
+
+    def values(self, wires: Wires) -> tuple[str, ...]:
+        """The hashes under which it is guarded: usually one, more while what is stored beside a field changes its form."""
+        found = [self.value(wires)]
+        for name, others in self.others.items():
+            found += [self.value(wires, {name: other}) for other in others]
+        return tuple(dict.fromkeys(one for one in found if one is not None))
+
+    def value(self, wires: Wires, named: Mapping[str, str] = NOT_NAMED) -> str | None:
         """The hash of the constrained values, None when one is missing: it is then not guarded.
 
-        Before it stands what it is unique within: ``T#t1#`` and the hash.
+        Before it stands what it is unique within: ``T#t1#`` and the hash. ``named`` are attributes in the place of a field's own.
         """
         parts = []
         for field in self.fields:
-            wire = wires.get(field.stored)
+            wire = wires.get(named.get(field.name, field.indexed_as))
             if wire is None or "NULL" in wire:
                 return None
             ((tag, payload),) = wire.items()
@@ -82,6 +98,16 @@ def constraints(plan: ModelRequests) -> tuple[Constraint, ...]:
             raise ModelError(f"{field.owner}.{field.name} is the whole key, which is unique as it is: leave Unique out")
         if plan.codec.plans[field.name].shape.tag not in {"S", "N", "B"}:
             raise ModelError(f"{field.owner}.{field.name}: a Unique attribute is stored as text, number or bytes")
+        hook = plan.codec.plans[field.name]
+        if hook.placed and field.indexed_as == field.stored:
+            raise ModelError(
+                f"{field.owner}.{field.name} is stored in a form that depends on its item, so that no two are alike: Unique needs"
+                " what is stored beside it to be found by, such as Encrypted(ring, searchable=True)"
+            )
+        if hook.placed and not hook.hook.exact:
+            raise ModelError(
+                f"{field.owner}.{field.name} is Unique, which needs a blind index of full length: say searchable=True"
+            )
         name = option.name or field.name
         groups.setdefault(name, []).append(field)
         options.setdefault(name, option)
@@ -90,9 +116,16 @@ def constraints(plan: ModelRequests) -> tuple[Constraint, ...]:
 
 def _constraint(plan: ModelRequests, name: str, fields: list[Field], option: Unique) -> Constraint:
     title = f"{fields[0].owner}#{name}"
+    others = {
+        field.name: tuple(one for one in plan.codec.plans[field.name].beside_names if one != field.indexed_as)
+        for field in fields
+        if field.indexed_as != field.stored
+    }
     if option.within is None:
-        return Constraint(title, name, tuple(fields), option.guards)
+        return Constraint(title, name, tuple(fields), option.guards, others=others)
     within = plan.codec.schema.fields[option.within]
     if plan.codec.plans[within.name].shape.tag != "S":
         raise ModelError(f"{within.owner}.{within.name}: what others are unique within is stored as text")
-    return Constraint(title, name, (within, *(field for field in fields if field is not within)), option.guards, within)
+    return Constraint(
+        title, name, (within, *(field for field in fields if field is not within)), option.guards, within, others
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.composites import scope_in_keys
 from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_guard_key, number_wire, text_wire
+from dynamorm.codec.placing import Place
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.codec.types.document import bytes_of
 from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
@@ -200,15 +201,13 @@ def moves(context: Context, plan: ModelRequests, key: bytes, old: Wires, new: Wi
     writes: list[Write] = []
     owner: dict[str, Any] | None = None
     for constraint in plan.uniques:
-        before, after = constraint.value(old), constraint.value(new)
+        before, after = constraint.values(old), constraint.values(new)
         if before == after:
             continue
         owner = read_object(key) if owner is None else owner
         guards = Guards(context, plan, constraint)
-        if before is not None:
-            writes.append(guards.free(before, owner))
-        if after is not None:
-            writes.append(guards.take(after, owner))
+        writes += [guards.free(value, owner) for value in before if value not in after]
+        writes += [guards.take(value, owner) for value in after if value not in before]
     return tuple(writes)
 
 
@@ -237,7 +236,7 @@ class UniqueRule(WriteRule):
         plan, whole = draft.plan, draft.whole
         if whole is not None:
             fields = fields_of(plan)
-            wires = whole.take([field.stored for field in fields])
+            wires = whole.take([field.stored for field in fields])  # their values, whatever stands beside them
             if wires:
                 if draft.stored is NOT_READ:
                     raise MustRead(plan, draft.key)
@@ -296,14 +295,27 @@ def _known_values(draft: WriteDraft, key: bytes) -> Wires:
 
 def values_of(plan: ModelRequests, obj: Any) -> Wires:
     """The unique attributes of an object as they will be stored."""
-    codec = plan.codec
-    return {field.stored: codec.encode_field(field.name, getattr(obj, field.name)) for field in fields_of(plan)}
+    values: dict[str, dict[str, Any] | None] = {}
+    for field in fields_of(plan):
+        values |= stored_value(plan, field, getattr(obj, field.name))
+    return values
+
+
+def stored_value(plan: ModelRequests, field: Field, value: Any) -> Wires:
+    """What guards are made of for a value of a field: its own stored form, or what is stored beside it."""
+    wire = plan.codec.encode_field(field.name, value)
+    if field.indexed_as == field.stored:
+        return {field.stored: wire}
+    field_plan = plan.codec.plans[field.name]
+    beside = field_plan.beside(wire, Place(None, (), plan.codec.scope))
+    return {name: beside.get(name) for name in field_plan.beside_names}
 
 
 def values_in(plan: ModelRequests, raw: bytes | None) -> Wires:
     """The unique attributes of a stored item."""
     item = {} if raw is None else read_object(raw)
-    return {field.stored: item.get(field.stored) for field in fields_of(plan)}
+    names = {name for constraint in plan.uniques for name in constraint.stored_names()}
+    return {name: item.get(name) for name in sorted(names)}
 
 
 def fields_of(plan: ModelRequests) -> tuple[Field, ...]:
@@ -320,9 +332,9 @@ def changed_by(plan: ModelRequests, old: Wires, updates: tuple[Update, ...]) -> 
         if field.name not in unique:
             continue
         if update.kind == "remove":
-            new[field.stored] = None
+            new |= stored_value(plan, field, None) if field.indexed_as != field.stored else {field.stored: None}
         elif update.kind == "set" and len(update.path.parts) == 1 and not isinstance(update.value, (Location, Wire)):
-            new[field.stored] = plan.codec.encode_field(field.name, update.value)
+            new |= stored_value(plan, field, update.value)
         else:
             raise ValidationError(
                 f"{field.owner}.{field.name} is Unique, so its new value must be known here: use .set(value) or .remove()",

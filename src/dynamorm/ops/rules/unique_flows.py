@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
+from dynamorm.ops.reads.fetching import when_ready
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.rules.constraints import Constraint
 from dynamorm.ops.writes.write import read_back
 
-from .unique import Guards, values_in
+from .unique import Guards, stored_value, values_in
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -22,26 +23,31 @@ def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
     plan = context.plan(model)
     values = {**plan.given, **values}
     constraint = _asked(plan, values)
-    wires: dict[str, Any] = {}
-    for field in constraint.fields:
-        wires[field.stored] = plan.codec.encode_field(field.name, values[field.name])
-    value = constraint.value(wires)
-    if value is None:
+    found = yield from when_ready(lambda: constraint.values(_wires(plan, constraint, values)))
+    if not found:
         raise ValidationError(
             f"{plan.codec.schema.name}.{constraint.name}: None is not guarded, so nothing is found by it; use a query",
             field=constraint.name,
         )
     context = context.bounded()
     guards = Guards(context, plan, constraint)
-    for _ in range(2):  # the value may move from one item to another between the two reads
-        guard = yield from context.call(read_back(guards.plan, dumps(guards.key(value)), purpose="guard"))
-        owner = None if guard is None else guards.owner_of(guard)
-        if owner is None:
-            return None
-        raw = yield from context.call(read_back(plan, dumps(owner), purpose="verb"))
-        if raw is not None and constraint.value(values_in(plan, raw)) == value:
-            return plan.codec.decode_shown(raw)
+    for value in found:
+        for _ in range(2):  # the value may move from one item to another between the two reads
+            guard = yield from context.call(read_back(guards.plan, dumps(guards.key(value)), purpose="guard"))
+            owner = None if guard is None else guards.owner_of(guard)
+            if owner is None:
+                break
+            raw = yield from context.call(read_back(plan, dumps(owner), purpose="verb"))
+            if raw is not None and value in constraint.values(values_in(plan, raw)):
+                return plan.codec.decode_shown(raw)
     return None
+
+
+def _wires(plan: ModelRequests, constraint: Constraint, values: dict[str, Any]) -> dict[str, Any]:
+    wires: dict[str, Any] = {}
+    for field in constraint.fields:
+        wires |= stored_value(plan, field, values[field.name])
+    return wires
 
 
 def _asked(plan: ModelRequests, values: dict[str, Any]) -> Constraint:

@@ -194,6 +194,10 @@ def _written(draft: UpdateDraft) -> Write:
         more += tuple(system_path(name).remove() for name in plan.codec.unstored)
     if plan.codec.placed:
         more += _beside(draft, changes, more)
+    if plan.codec.whole is not None:
+        from dynamorm.ops.updates.whole_item import with_whole  # only models with such a field
+
+        changes, more = with_whole(draft, changes, more)
     said: dict[str, Any] = {
         "UpdateExpression": update_text((*changes, *more, *draft.stamps), places, plan.update_operand)
     }

@@ -146,7 +146,7 @@ def check_pins(draft: WriteDraft, stored: Any) -> None:
 def _is_attribute(draft: WriteDraft, name: str) -> bool:
     """Whether a name is a field's, the library's own, or that of something that is stored all the same."""
     codec = draft.plan.codec
-    if any(name in {plan.stored, *plan.field.also_read} for plan in codec.plans.values()):
+    if any(name in {plan.stored, *plan.field.also_read, *plan.names_beside} for plan in codec.plans.values()):
         return True
     if name.startswith("_"):  # that of a stamp, which need not be there
         return name not in codec.plans

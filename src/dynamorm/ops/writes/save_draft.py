@@ -59,11 +59,16 @@ class SaveDraft(WriteDraft):
     def place(self) -> None:
         """Give what is written the form that it has in this item."""
         codec, scope = self.plan.codec, self.context.scope
-        place_changes(codec, self.changes, self.key, scope)
         if self.shown:
             shown = dict(self.shown)
             place_values(codec, shown, self.key, scope)
             self.shown = shown
+        stored = {} if codec.whole is None else read_object(self.loaded) | dict(self.shown)  # type: ignore[arg-type] # of loaded objects
+        place_changes(codec, self.changes, self.key, scope, stored=stored, stamped=self.stamped)
+        if (
+            codec.whole is not None and codec.whole.names and self.plan.version is None
+        ):  # else the version tells whether somebody has written since
+            self.pin({name: stored.get(name) for name in codec.whole.names})
 
     def update_text(self) -> str:
         """The text of the update expression."""

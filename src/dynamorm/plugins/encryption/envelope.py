@@ -70,10 +70,13 @@ def expand(key: bytes, info: bytes) -> bytes:
     return hmac_digest(key, info + b"\x01", "sha256")
 
 
+_SEAL: Final = b"dynamorm/seal-key/1"
+
+
 class BranchKey:
     """A branch key as half-finished hashes (RFC 2104), from which `expand` goes on in half the time."""
 
-    __slots__ = ("_inner", "_outer")
+    __slots__ = ("_inner", "_outer", "_sealing")
 
     def __init__(self, key: bytes) -> None:
         padded = key.ljust(64, b"\0")  # the block size of SHA-256
@@ -86,6 +89,13 @@ class BranchKey:
         inner.update(info)
         outer.update(inner.digest())
         return outer.digest()
+
+    def seal(self, data: bytes) -> bytes:
+        """The HMAC of what seals an item, under a key of its own."""
+        sealing: bytes | None = getattr(self, "_sealing", None)
+        if sealing is None:
+            sealing = self._sealing = self.expand(_SEAL + b"\x01")
+        return hmac_digest(sealing, data, "sha256")
 
     def __repr__(self) -> str:
         return "<BranchKey>"
@@ -111,6 +121,11 @@ class Envelopes:
             ) from error
         self.cipher: Any = AESGCM
         self.wrong: type[Exception] = InvalidTag
+
+    @staticmethod
+    def random(count: int) -> bytes:
+        """So many random bytes."""
+        return os.urandom(count)
 
     def seal(
         self,

@@ -2,42 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from dynamorm.effects import Call, Flow
-from dynamorm.errors import AlreadyExists, EncryptionNotConfigured, KeyDisabled, KeyUnavailable
+from dynamorm.errors import (
+    AlreadyExists,
+    ConfigError,
+    EncryptionNotConfigured,
+    KeyDisabled,
+    KeyUnavailable,
+    VersionConflict,
+)
 
+from .envelope import Envelopes, framed
 from .provider import KeyProvider
 from .records import ACTIVE, Ring, record_of
 
+ENABLED: Final = "enabled"
+DISABLED: Final = "disabled"
+SHREDDED: Final = "shredded"
+LATEST: Final = 3600 + 900
+"""Seconds for which another process may go on with what it knows of a ring: the longest ttl, and the longest grace."""
+TRIES: Final = 8
+"""How often the record of a ring is read again because another process has changed it."""
+
+
+class Pointer(NamedTuple):
+    """What is known of a ring: the version in use, and the fields of which nothing is stored in another form than today's.
+
+    ``other`` is in use besides it, of a blind index alone; from ``moves_at`` on, it is the first one.
+    """
+
+    version: bytes
+    other: bytes | None
+    moves_at: float
+    complete: frozenset[str]
+
 
 class Keyring:
-    """Reads and writes the records by verbs of the ``database``, on either face."""
+    """Reads and writes the records by verbs of the ``database``, on either face. ``now`` is the time of the wall."""
 
-    def __init__(self, provider: KeyProvider) -> None:
+    def __init__(self, provider: KeyProvider, envelopes: Envelopes) -> None:
         self.provider: KeyProvider = provider
         self.database: Callable[[], Any] = _none
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self._envelopes = envelopes
 
-    def active(self, ring: Ring) -> Flow[bytes]:
+    def seconds(self) -> int:
+        """The time of the wall in seconds."""
+        return int(self.now().timestamp())
+
+    def active(self, ring: Ring) -> Flow[Pointer]:
         """The version of the key in use; the first one is made. Raises: KeyUnavailable, KeyDisabled."""
-        pointer = yield from self._get(ring, ACTIVE)
+        pointer = yield from self.get(ring, ACTIVE)
         if pointer is None:
             yield from self._make_first(ring)
-            pointer = yield from self._get(ring, ACTIVE)
+            pointer = yield from self.get(ring, ACTIVE)
         if pointer is None or pointer.key_version is None:
             raise KeyUnavailable(f"the ring {ring.name} has no key, and none could be made")
-        _check_state(ring, pointer)
-        return UUID(pointer.key_version).bytes
+        check_state(ring, pointer)
+        other = None if pointer.other is None else UUID(pointer.other).bytes
+        moves_at = float((pointer.rotated or 0) + LATEST)
+        return Pointer(UUID(pointer.key_version).bytes, other, moves_at, frozenset(pointer.complete))
 
     def version(self, ring: Ring, version: bytes) -> Flow[bytes | None]:
         """The key of a version; None where it has no record. Raises: KeyUnavailable, KeyDisabled."""
-        record = yield from self._get(ring, _name(version))
+        record = yield from self.get(ring, _name(version))
         if record is None:
             return None
-        _check_state(ring, record)
+        check_state(ring, record)
+        pointer = yield from self.get(ring, ACTIVE)
+        if pointer is not None:
+            check_state(ring, pointer)
+            if record.key_version in pointer.retired:
+                raise KeyDisabled(f"a key of the ring {ring.name} is retired", version=record.key_version)
         if record.wrapped is None:
             raise KeyUnavailable(f"the record of a key of the ring {ring.name} holds none", version=record.key_version)
         return checked(ring, (yield from self.provider.unwrap(record.wrapped, ring.context)))
@@ -50,41 +91,114 @@ class Keyring:
         yield from self._create(ring, _name(version.bytes), key_version=str(version), wrapped=wrapped)
         return str(version)
 
-    def rotate(self, ring: Ring) -> Flow[str]:
-        """Make a new version, and let it be in use. Raises: KeyUnavailable, KeyDisabled; VersionConflict where two rotate at once."""
-        pointer = yield from self._get(ring, ACTIVE)
+    def rotate(self, ring: Ring, *, both: bool = False) -> Flow[str]:
+        """Make a new version, and let it be in use; ``both``: the one before too, see `Pointer`.
+
+        Raises: KeyUnavailable, KeyDisabled; VersionConflict where two rotate at once; ConfigError where two are in use.
+        """
+        pointer = yield from self.get(ring, ACTIVE)
+        if both and pointer is not None and pointer.other is not None:
+            raise ConfigError(
+                f"the ring {ring.name} has two keys of its blind index in use: end the rotation before with db.keys.retire"
+            )
         version = yield from self.add(ring)
         if pointer is None:
-            yield from self._create(ring, ACTIVE, key_version=version)
+            yield from self._create(ring, ACTIVE, key_version=version, rotated=self.seconds(), versions=[version])
             return version
-        _check_state(ring, pointer)
-        pointer.key_version, db = version, self._database()
-        yield _called(lambda: db.save(pointer))
+        check_state(ring, pointer)
+        if both:
+            pointer.other = version
+        else:
+            pointer.key_version = version
+        pointer.rotated, pointer.versions = self.seconds(), [*pointer.versions, version]
+        yield from self.save(pointer)
         return version
 
-    def _make_first(self, ring: Ring) -> Flow[None]:
-        """Make the first version, and let it be in use, unless another process has done so: then its own is the one."""
-        version = yield from self.add(ring)
-        yield from self._create(ring, ACTIVE, key_version=version)
+    def change(self, ring: Ring, change: Callable[[Any], object]) -> Flow[None]:
+        """Change the record of a ring, which is there. Raises: VersionConflict where others change it all the time."""
+        for tried in range(TRIES):
+            pointer = yield from self.get(ring, ACTIVE)
+            if pointer is None:
+                return
+            change(pointer)
+            try:
+                yield from self.save(pointer)
+            except VersionConflict:
+                if tried == TRIES - 1:
+                    raise
+            else:
+                return
 
-    def _get(self, ring: Ring, what: str) -> Flow[Any]:
+    # -------------------------------------------------------------------------------------------------------- subjects
+
+    def subject(self, ring: Ring, name: str, wrapping: Any, *, make: bool) -> Flow[tuple[bytes, bytes] | None]:
+        """Version and key of a subject, wrapped by the key of `Ring.subjects`; None where there is none and none is made.
+
+        Raises: KeyDisabled.
+        """
+        record = yield from self.get(ring, f"S#{name}")
+        if record is None and make:
+            version, plain = uuid4(), self._envelopes.random(32)
+            wrapped = self._envelopes.seal(wrapping.branch, wrapping.version, _place(ring, name, version.bytes), plain)
+            yield from self._create(ring, f"S#{name}", key_version=str(version), wrapped=wrapped)
+            record = yield from self.get(ring, f"S#{name}")
+        if record is None:
+            return None
+        check_state(ring, record)
+        if record.key_version is None or record.wrapped is None:
+            raise KeyUnavailable(f"the record of a subject of the ring {ring.name} holds no key")
+        version_bytes = UUID(record.key_version).bytes
+        place = _place(ring, name, version_bytes)
+        return version_bytes, self._envelopes.open(wrapping.branch, place, record.wrapped)
+
+    # --------------------------------------------------------------------------------------------------------- records
+
+    def get(self, ring: Ring, what: str) -> Flow[Any]:
+        """A record; None where it is not there."""
         db, record, key = self._database(), record_of(ring.home), ring.key(what)
 
         def get() -> Any:
             return db.get(record, *key, consistent=True)
 
-        return (yield _called(get))
+        return (yield called(get))
+
+    def save(self, record: Any) -> Flow[None]:
+        """Store what has changed of a record. Raises: VersionConflict."""
+        db = self._database()
+        yield called(lambda: db.save(record))
+
+    def put(self, ring: Ring, what: str, **values: Any) -> Flow[None]:
+        """Store a record that is a note of the library's own, whatever is there."""
+        db = self._database()
+        made = self._made(ring, what, values)
+        yield called(lambda: db.put(made))
+
+    def records(self, ring: Ring) -> Flow[list[Any]]:
+        """All records of a ring, where it has a partition of its own."""
+        db, record, key = self._database(), record_of(ring.home), ring.key(ACTIVE)
+        found: list[Any] = yield called(lambda: db.model(record).where(record.pk == key[0]).consistent().all())
+        return found
+
+    def _make_first(self, ring: Ring) -> Flow[None]:
+        """Make the first version, and let it be in use, unless another process has done so: then its own is the one."""
+        if not getattr(self.provider, "create", True):
+            raise KeyUnavailable(f"the ring {ring.name} has no key, and this provider makes none (create=False)")
+        version = yield from self.add(ring)
+        yield from self._create(ring, ACTIVE, key_version=version, rotated=self.seconds(), versions=[version])
 
     def _create(self, ring: Ring, what: str, **values: Any) -> Flow[bool]:
         """Store a record unless it is there. Whether this call has stored it."""
-        db, record, key = self._database(), record_of(ring.home), ring.key(what)
-        named = dict(zip(("pk", "sk"), key, strict=False))
-        made = record(**named, **values, made=datetime.now(UTC).isoformat(timespec="seconds"))
+        db = self._database()
+        made = self._made(ring, what, values)
         try:
-            yield _called(lambda: db.create(made))
+            yield called(lambda: db.create(made))
         except AlreadyExists:
             return False
         return True
+
+    def _made(self, ring: Ring, what: str, values: dict[str, Any]) -> Any:
+        named = dict(zip(("pk", "sk"), ring.key(what), strict=False))
+        return record_of(ring.home)(**named, **values, made=self.now().isoformat(timespec="seconds"))
 
     def _database(self) -> Any:
         db = self.database()
@@ -97,7 +211,7 @@ def _none() -> None:
     """No database yet."""
 
 
-def _called(function: Callable[[], Any]) -> Call:
+def called(function: Callable[[], Any]) -> Call:
     """The effect of a verb on either face: the blocking one has done it when it returns, the other one is awaited."""
 
     async def awaited() -> Any:
@@ -118,11 +232,25 @@ def checked_key(what: str, branch: Any) -> bytes:
     return branch
 
 
-def _check_state(ring: Ring, record: Any) -> None:
-    if record.state != "enabled":
+def check_state(ring: Ring, record: Any) -> None:
+    """Refuse a record whose key is not to be used. Raises: KeyDisabled."""
+    if record.state != ENABLED:
         raise KeyDisabled(
             f"a key of the ring {ring.name} is {record.state}: its values cannot be used", version=record.key_version
         )
+
+
+def marks(names: Iterable[str], begun: int) -> Callable[[Any], object]:
+    """The change of a ring's record that notes for what nothing is left to be written anew, by a pass begun then."""
+
+    def change(pointer: Any) -> None:
+        pointer.complete = {**pointer.complete, **dict.fromkeys(names, begun)}
+
+    return change
+
+
+def _place(ring: Ring, name: str, version: bytes) -> bytes:
+    return framed(b"dynamorm/subject/1", ring.name.encode(), ring.tenant.encode(), name.encode(), version)
 
 
 def _name(version: bytes) -> str:

@@ -20,6 +20,7 @@ class KMSProvider(OfOneProcess):
 
     Args:
         key_id: an ARN, an id or an alias of a symmetric key. An alias is resolved once, and what answers later must be that key.
+            Or a function that gives one for each tenant (empty: of none), so that a tenant's can be deleted.
         cache: False keeps an opened key for a second only.
         ttl: the seconds for which an opened key is kept, 1 to 3600.
         max_keys: how many opened keys are kept.
@@ -27,6 +28,7 @@ class KMSProvider(OfOneProcess):
         endpoint: the URL of KMS; else ``AWS_ENDPOINT_URL_KMS``, or that of the Region. The rules for that of the database hold.
         region: the Region of the key; else that of its ARN, or of the database.
         keyring_table: the table in which the records of keys are kept, with the keys ``pk`` and ``sk``, both texts.
+        create: False makes no key for a ring that has none: it is `KeyUnavailable`.
         context_tenant: ``"hash"`` lets KMS, and so CloudTrail, see SHA-256 of a tenant in the place of its name.
 
     Raises: ConfigError.
@@ -38,7 +40,7 @@ class KMSProvider(OfOneProcess):
 
     def __init__(
         self,
-        key_id: str,
+        key_id: str | Callable[[str], str],
         *,
         cache: bool = True,
         ttl: float = 300.0,
@@ -47,11 +49,11 @@ class KMSProvider(OfOneProcess):
         endpoint: str | None = None,
         region: str | None = None,
         keyring_table: str | None = None,
+        create: bool = True,
         context_tenant: Literal["plain", "hash"] = "plain",
     ) -> None:
-        given: object = key_id  # to who checks types it is a text already
-        if not isinstance(given, str) or not key_id or len(key_id) > 2048:
-            raise ConfigError('key_id is the ARN, the id or the alias of a key: "alias/payment-data"')
+        if not callable(key_id):
+            _check(key_id)
         if not 1 <= ttl <= 3600 or not 0 <= grace <= GRACE or not max_keys >= 1:
             raise ConfigError(f"ttl is 1 to 3600 s, grace 0 to {GRACE:g} s, max_keys at least 1")
         if context_tenant not in {"plain", "hash"}:
@@ -60,12 +62,13 @@ class KMSProvider(OfOneProcess):
         self.max_keys: int = max_keys
         self.grace: float = grace
         self.keyring_table: str | None = keyring_table
-        self._key_id = key_id
-        self._arn: str | None = key_id if key_id.startswith("arn:") and ":key/" in key_id else None
+        self.create: bool = create
+        self.has_keys_of_tenants: bool = callable(key_id)
+        """Whether a tenant's key can be deleted in KMS."""
+        self._key_id: str | Callable[[str], str] = key_id
+        self._arns: dict[str, str] = {}
         self._endpoint = endpoint
-        self._region = region or (
-            key_id.split(":")[3] if key_id.startswith("arn:") and key_id.count(":") >= 5 else None
-        )
+        self._region = region or (None if callable(key_id) else _region_of(key_id))
         self._hashes = context_tenant == "hash"
         self._service: Any = None
 
@@ -81,14 +84,16 @@ class KMSProvider(OfOneProcess):
     def generate(self, context: Mapping[str, str]) -> Flow[tuple[bytes, bytes]]:
         """See `KeyProvider`."""
         answer = yield from self._ask(
-            "GenerateDataKey", {"KeySpec": "AES_256", "EncryptionContext": self._context(context)}
+            "GenerateDataKey", context, {"KeySpec": "AES_256", "EncryptionContext": self._context(context)}
         )
         return _bytes(answer, "Plaintext"), _bytes(answer, "CiphertextBlob")
 
     def unwrap(self, wrapped: bytes, context: Mapping[str, str]) -> Flow[bytes]:
         """See `KeyProvider`."""
         blob = b64encode(wrapped).decode()
-        answer = yield from self._ask("Decrypt", {"CiphertextBlob": blob, "EncryptionContext": self._context(context)})
+        answer = yield from self._ask(
+            "Decrypt", context, {"CiphertextBlob": blob, "EncryptionContext": self._context(context)}
+        )
         return _bytes(answer, "Plaintext")
 
     def _context(self, context: Mapping[str, str]) -> dict[str, str]:
@@ -97,13 +102,22 @@ class KMSProvider(OfOneProcess):
             return dict(context)
         return {**context, "dynamorm-tenant": sha256(tenant.encode()).hexdigest()}
 
-    def _ask(self, operation: str, request: dict[str, Any]) -> Flow[dict[str, Any]]:
+    def _key_of(self, context: Mapping[str, str]) -> str:
+        """The key for a tenant. Raises: ConfigError for what is none."""
+        if isinstance(self._key_id, str):
+            return self._key_id
+        found = self._key_id(context.get("dynamorm-tenant", ""))
+        _check(found)
+        return found
+
+    def _ask(self, operation: str, context: Mapping[str, str], request: dict[str, Any]) -> Flow[dict[str, Any]]:
         if self._service is None:
             raise KeyUnavailable("this KMSProvider belongs to no database: db.set_encryption_provider(provider)")
+        key_id = self._key_of(context)
         failed: Callable[[], DynamORMError]
         try:
             answer: dict[str, Any] = yield from self._service.call(
-                operation, {"KeyId": self._arn or self._key_id, **request}
+                operation, {"KeyId": self._arns.get(key_id, key_id), **request}
             )
         except (AccessDenied, ClientError) as error:
             code = error.code
@@ -112,20 +126,31 @@ class KMSProvider(OfOneProcess):
             text = error.message
             failed = lambda: KeyUnavailable(text)  # noqa: E731 - as above
         else:
-            self._pin(answer)
+            self._pin(key_id, answer)
             return answer
         raise failed()
 
-    def _pin(self, answer: dict[str, Any]) -> None:
+    def _pin(self, key_id: str, answer: dict[str, Any]) -> None:
         """Note which key has answered first, and refuse another one. Raises: KeyDisabled."""
         arn = answer.get("KeyId")
-        if self._arn is None and isinstance(arn, str):
-            self._arn = arn
-        if arn != self._arn:
+        if key_id.startswith("arn:") and ":key/" in key_id:
+            self._arns.setdefault(key_id, key_id)
+        elif isinstance(arn, str):
+            self._arns.setdefault(key_id, arn)
+        if arn != self._arns.get(key_id):
             raise KeyDisabled("another key of KMS has answered than the one that this provider was made with")
 
     def __repr__(self) -> str:
-        return f"KMSProvider({self._key_id!r})"
+        return f"KMSProvider({self._key_id!r})" if isinstance(self._key_id, str) else "KMSProvider(<of each tenant>)"
+
+
+def _check(key_id: Any) -> None:
+    if not isinstance(key_id, str) or not key_id or len(key_id) > 2048:
+        raise ConfigError('key_id is the ARN, the id or the alias of a key: "alias/payment-data"')
+
+
+def _region_of(key_id: str) -> str | None:
+    return key_id.split(":")[3] if key_id.startswith("arn:") and key_id.count(":") >= 5 else None
 
 
 def _bytes(answer: dict[str, Any], name: str) -> bytes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
-from dynamorm.errors import ConfigError, TamperedCiphertext
+from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext
 from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule
 
 from .envelope import Envelopes
@@ -15,10 +16,13 @@ from .fields import EncryptedField
 from .keyring import Keyring
 from .keys import Keys
 from .options import Encrypted
+from .places import Read, text_of
 from .provider import KeyProvider
 from .records import is_record
 from .rotation import KeyActions
+from .seal import ItemSeal
 from .secret import Ephemeral
+from .undecryptable import lasts
 from .v1 import V1
 
 if TYPE_CHECKING:
@@ -45,9 +49,11 @@ class EncryptionPlugin(OfOneProcess):
                 )
         self.provider: KeyProvider = provider
         self._envelopes = Envelopes()
-        self.keys: Keys = Keys(Keyring(provider))
+        self.keys: Keys = Keys(Keyring(provider, self._envelopes))
         self._v1 = V1(self.keys, self._envelopes)
-        self.fields: dict[Any, list[EncryptedField]] = {}
+        self.fields: dict[Any, dict[str, EncryptedField]] = {}
+        self._seals: dict[Any, ItemSeal] = {}
+        self._tenant_attributes: dict[Any, str] = {}
 
     def joined(self, db: Any) -> None:
         """See `dynamorm.plugin`. Raises: ConfigError."""
@@ -69,78 +75,140 @@ class EncryptionPlugin(OfOneProcess):
             closed()
 
     def field(self, schema: Any, field: Any) -> PlacedField | None:
-        """See `dynamorm.plugin`."""
+        """See `dynamorm.plugin`. Raises: ModelError."""
         option = field.option(Encrypted)
         if option is None or field.option(Ephemeral) is not None:
             return None
         made = EncryptedField(schema, field, option, self.keys, self._v1, self._envelopes)
-        self.fields.setdefault(schema.model, []).append(made)
+        of_model = self.fields.setdefault(schema.model, {})
+        of_model[field.name] = made
+        for other in schema.fields.values():
+            if any(getattr(option, "scope_entry", None) == "tenant" for option in other.options):
+                self._tenant_attributes[schema.model] = made.tenant_attribute = other.stored
+        if made.sealed or option.subject is not None:
+            version = None if schema.version is None else schema.version.stored
+            seal = self._seals.setdefault(schema.model, ItemSeal(schema.name, version, self.keys))
+            made.whole = seal
+            if made.sealed:
+                seal.add(made)
+            else:
+                seal.dependent.add(made.attribute)
         return made
 
     def read_rule(self, schema: Any) -> ReadRule | None:
-        """See `dynamorm.plugin`."""
-        fields = {
-            field.stored: field
-            for field in schema.fields.values()
-            if field.option(Encrypted) is not None and field.option(Ephemeral) is None
-        }
-        if not fields or schema.key is None:
-            return None
-        return Opening(self, schema)
+        """See `dynamorm.plugin`. Raises: ModelError."""
+        _check_foreign(schema)
+        encrypted = any(
+            field.option(Encrypted) is not None and field.option(Ephemeral) is None for field in schema.fields.values()
+        )
+        return Opening(self, schema) if encrypted and schema.key is not None else None
 
     def gauges(self) -> dict[str, float]:
         """See `dynamorm.plugin`."""
-        return {"encryption_key_fetches": self.keys.fetches, "encryption_key_evictions": self.keys.evictions}
+        fields = [field for of_model in self.fields.values() for field in of_model.values()]
+        return {
+            "encryption_key_fetches": self.keys.fetches,
+            "kms_cache_evictions": self.keys.evictions,
+            "encryption_plaintext_reads": sum(field.plaintexts for field in fields),
+        }
 
-    def actions(self, run: Callable[[Any], Any]) -> KeyActions:
-        """What ``db.keys`` is."""
-        return KeyActions(self, run)
+    def actions(self, run: Callable[[Any], Any], rewriting: Any) -> KeyActions:
+        """What ``db.keys`` is. ``rewriting`` reads items as they are stored, and stores attributes of them anew."""
+        return KeyActions(self, run, rewriting)
 
     def fields_of(self, model: Any) -> Sequence[EncryptedField]:
         """The encrypted fields of a model."""
-        return self.fields.get(model, ())
+        return tuple(self.fields.get(model, {}).values())
+
+    def tenant_attribute(self, model: Any) -> str | None:
+        """The stored name of the attribute that says whose an item is; None where none does."""
+        return self._tenant_attributes.get(model)
+
+    def seal_of(self, model: Any) -> ItemSeal | None:
+        """What seals the items of a model; None where nothing does."""
+        seal = self._seals.get(model)
+        return seal if seal is not None and seal.names else None
+
+
+def _check_foreign(schema: Any) -> None:
+    """Refuse a class of pydantic whose errors would repeat the values of protected fields. Raises: ModelError."""
+    if not hasattr(schema.model, "__pydantic_fields__"):
+        return
+    protected = [
+        field.name
+        for field in schema.fields.values()
+        if field.option(Encrypted) is not None or field.option(Ephemeral) is not None
+    ]
+    if protected and not schema.model.model_config.get("hide_input_in_errors"):
+        raise ModelError(
+            f"{schema.name}.{protected[0]} is protected, and an error of pydantic repeats what it was given: say"
+            " model_config = ConfigDict(hide_input_in_errors=True)"
+        )
 
 
 class Opening(ReadRule):
-    """Fetches the keys of the items of an answer, and leaves out the records of keys, which may lie in the same table."""
+    """Fetches the keys of the items of an answer, checks their seals, and leaves out the library's own records."""
 
     attributes: tuple[str, ...] | None = ()
 
     def __init__(self, plugin: EncryptionPlugin, schema: Any) -> None:
         self._plugin = plugin
         self._model = schema.model
-        self._partition = schema.fields[schema.key.partition].stored
+        self._key_names = tuple(schema.fields[name].stored for name in schema.key.fields)
+        self._fields = plugin.fields_of(schema.model)
+        self._seal = plugin.seal_of(schema.model)
+        names = () if self._seal is None else self._seal.looks
+        subjects = [field.subject for field in self._fields if field.subject is not None]
+        tenants = [field.tenant_attribute for field in self._fields if field.tenant_attribute is not None]
+        self.attributes = tuple(dict.fromkeys((*names, *subjects, *tenants)))
 
     def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
-        """See `dynamorm.plugin.ReadRule`."""
-        del scope
-        return not is_record((item.get(self._partition) or {}).get("S"))
+        """See `dynamorm.plugin.ReadRule`. Raises: TamperedCiphertext."""
+        if is_record(text_of(item.get(self._key_names[0]))):
+            return False
+        if self._seal is not None:
+            self._seal.check(
+                {name: item.get(name) for name in self._seal.looks}, Read(self._key_names, item.get, scope)
+            )
+        return True
+
+    def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> None:
+        """See `dynamorm.plugin.ReadRule`. Raises: TamperedCiphertext."""
+        self.check(item, scope)
 
     def prepare(self, items: Sequence[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
         """See `dynamorm.plugin.ReadRule`. What is no envelope is told where it is decoded."""
         for item in items:
             attributes = item.attributes
-            for field in self._plugin.fields_of(self._model):
+            if is_record(text_of(attributes.get(self._key_names[0]))):
+                continue
+            place: Any = Read(self._key_names, attributes.get, scope)
+            for field in self._fields:
                 stored = attributes.get(field.attribute)
-                if stored is None or "NULL" in stored:
-                    continue
-                place: Any = Read(scope)
-                for _ in range(3):  # what was fetched may end before it is looked at
-                    try:
-                        field.ready(stored, place)
-                    except NotReady as waiting:
-                        missing = waiting
-                    except (TamperedCiphertext, ValueError, TypeError):
-                        break
-                    else:
-                        break
-                    yield from missing.flow()
+                if stored is not None and "NULL" not in stored:
+                    yield from _made_ready(partial(field.ready, stored, place), marks=field.marks)
+            if self._seal is not None:
+                yield from _made_ready(partial(self._seal.ready, attributes, place), marks=self._seal.marks)
 
 
-class Read:
-    """Where an item that was read is stored, as far as its keys are concerned."""
-
-    __slots__ = ("scope",)
-
-    def __init__(self, scope: Mapping[str, str]) -> None:
-        self.scope: Mapping[str, str] = scope
+def _made_ready(ready: Callable[[], object], *, marks: bool) -> Flow[None]:
+    """Fetch what something needs. Where it is marked that it cannot be opened, that is told later."""
+    for _ in range(8):  # what was fetched may end before it is looked at
+        try:
+            ready()
+        except NotReady as waiting:
+            missing = waiting
+        except (TamperedCiphertext, ValueError, TypeError):
+            return
+        except (KeyDisabled, KeyUnavailable) as error:
+            if marks and lasts(error):
+                return
+            raise
+        else:
+            return
+        try:
+            yield from missing.flow()
+        except (KeyDisabled, KeyUnavailable) as error:
+            if marks and lasts(error):
+                return
+            raise

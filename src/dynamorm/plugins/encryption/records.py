@@ -26,6 +26,16 @@ class Ring(NamedTuple):
     tenant: str
 
     @property
+    def blind(self) -> Ring:
+        """The ring of the keys of blind indexes, which a rotation of this one does not touch."""
+        return Ring(self.home, f"bidx/{self.name}", self.tenant)
+
+    @property
+    def subjects(self) -> Ring:
+        """The ring of the key that wraps the keys of subjects, and names their records."""
+        return Ring(self.home, f"subject/{self.name}", self.tenant)
+
+    @property
     def context(self) -> dict[str, str]:
         """What the provider authenticates with each key of the ring."""
         context = {"dynamorm-ring": self.name, "dynamorm-crypto": "1"}
@@ -82,6 +92,13 @@ def record_of(home: Home) -> type[Any]:
             "wrapped": attr(name="_wrapped", default=None, secret=True),
             "state": attr(name="_state", default="enabled"),
             "made": attr(name="_made", default=None),
+            "other": attr(name="_other_version", default=None),
+            "rotated": attr(name="_rotated", default=None),
+            "retired": attr(name="_retired", default_factory=list),
+            "versions": attr(name="_versions", default_factory=list),
+            "since": attr(name="_since", default=None),
+            "complete": attr(name="_complete", default_factory=dict),
+            "position": attr(name="_position", default=None),
             "changed": version(name="_revision"),
         }
         hints |= {
@@ -89,6 +106,13 @@ def record_of(home: Home) -> type[Any]:
             "wrapped": Attr[bytes | None],
             "state": Attr[str],
             "made": Attr[str | None],
+            "other": Attr[str | None],
+            "rotated": Attr[int | None],
+            "retired": Attr[list[str]],
+            "versions": Attr[list[str]],
+            "since": Attr[int | None],
+            "complete": Attr[dict[str, int]],
+            "position": Attr[bytes | None],
             "changed": Attr[int],
         }
         body |= {"__annotations__": hints, "__module__": __name__, "__qualname__": "KeyRecord"}

@@ -30,6 +30,8 @@ class Tenant:
     __slots__ = ("prefix",)
 
     filled_in: bool = True
+    scope_entry = "tenant"
+    """The entry of a view's scope that the attribute holds."""
 
     def __init__(self, *, prefix: bool = False) -> None:
         if prefix.__class__ is not bool:

@@ -1,0 +1,74 @@
+"""What an update stores beside all attributes of its item: it is made of the item as the update leaves it.
+
+Only for models with a `dynamorm.schema.placed.PlacedItem`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from dynamorm.codec.library_attributes import number_wire
+from dynamorm.codec.placing import UNPLACED, Place, placed
+from dynamorm.expressions.path import system_path
+from dynamorm.expressions.tree import Node, Update, Wire
+
+if TYPE_CHECKING:
+    from .draft import UpdateDraft
+
+Updates = tuple[Update, ...]
+
+
+def with_whole(draft: UpdateDraft, changes: Iterable[Update], more: Updates) -> tuple[Updates, Updates]:
+    """The updates, and what goes along with them. The write is refused where the item is not the one that was read."""
+    plan, codec = draft.plan, draft.plan.codec
+    whole = codec.whole
+    assert whole is not None  # asked only then
+    place = Place(draft.key, codec.key_names, draft.context.scope)
+    stored = draft.stored_item()
+    if stored is not None:
+        whole.check(stored, place)
+    after: dict[str, Any] = {} if stored is None else dict(stored)
+    place.attributes = after
+    looks = frozenset(whole.looks)
+    done = [tuple(_settled(draft, one, after, place, looks) for one in updates) for updates in (changes, more)]
+    if plan.version is not None:
+        after[plan.version.stored] = number_wire(_next_version(draft, stored))
+    if draft.version_check is None and whole.names:
+        names = whole.names if plan.version is None else (*whole.names, plan.version.stored)
+        draft.pin({name: (stored or {}).get(name) for name in names})
+    beside = whole.beside(after, place)
+    return done[0], (*done[1], *(system_path(name).set(Wire(wire)) for name, wire in beside.items()))
+
+
+def _settled(draft: UpdateDraft, update: Update, after: dict[str, Any], place: Place, looks: frozenset[str]) -> Update:
+    """An update of an attribute that matters, with the very value that is stored; ``after`` learns it."""
+    name = update.path.field.stored
+    if name not in looks or len(update.path.parts) > 1:
+        return update
+    if update.kind == "remove":
+        after.pop(name, None)
+        return update
+    if update.kind == "if_not_exists" and after.get(name) is not None:
+        return update
+    value = update.value
+    wire = value.value if isinstance(value, Wire) else None
+    if not isinstance(value, Node):
+        wire = draft.plan.update_operand(update.path, value, "value")
+    if wire is None:
+        after.pop(name, None)
+        return update
+    if UNPLACED in wire:
+        wire = placed(wire, place)
+    after[name] = wire
+    return Update(update.kind, update.path, Wire(wire), update.start)
+
+
+def _next_version(draft: UpdateDraft, stored: dict[str, Any] | None) -> int:
+    """The version that the update stores."""
+    if draft.version_check is not None:
+        return draft.version_check.next_version
+    version = draft.plan.version
+    assert version is not None  # asked of such models only
+    before = (stored or {}).get(version.stored)
+    return int(before["N"]) + 1 if before else (0 if stored is None else 1)

@@ -1,0 +1,51 @@
+"""`Undecryptable`, what an object holds of a value that cannot be opened, where its field says so."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn
+
+from dynamorm.errors import EncryptionError, KeyUnavailable
+from dynamorm.plugin import Unread
+
+
+class Undecryptable(Unread):
+    """Stands for an encrypted value that could not be opened: any use of it raises why. ``error`` says it without raising.
+
+    A save of its object leaves what is stored as it is; a put of it is refused.
+
+    Example: ``if isinstance(card.number, Undecryptable): report(card.number.error)``
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, stored: dict[str, Any], error: EncryptionError) -> None:
+        super().__init__(stored)
+        self.error: EncryptionError = error
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise type(self.error)(self.error.message)
+
+    __str__ = __format__ = __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = _refuse
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __int__ = __float__ = __bytes__ = _refuse
+    __reduce_ex__ = _refuse
+
+    __hash__: ClassVar[None] = None  # pyright: ignore[reportIncompatibleMethodOverride] # it is no value
+
+    def __copy__(self) -> Undecryptable:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Undecryptable:
+        return self
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._refuse()
+
+    def __repr__(self) -> str:
+        return "<undecryptable>"
+
+
+def lasts(error: EncryptionError) -> bool:
+    """Whether an error says that a value cannot be opened, and not that the provider does not answer now."""
+    return not isinstance(error, KeyUnavailable) or error.version is not None

@@ -1,0 +1,174 @@
+"""Values that cannot be opened: marked where their field says so, and never written over by accident."""
+
+import copy
+
+import pytest
+
+from dynamorm import DB, Attr, Encrypted, Model, Presets, Undecryptable, attr, partition_key, version
+from dynamorm.errors import KeyDisabled, KeyUnavailable, TamperedCiphertext, ValidationError
+from dynamorm.plugins import EncryptionPlugin
+
+from .encryption_kit import LocalKeyProvider, Provider
+
+
+class Card(Model, table="mark-cards"):
+    token: Attr[str] = partition_key()
+    last4: Attr[str] = attr(default="")
+    number: Attr[str | None] = attr(Encrypted("pii", on_decrypt_error="mark", searchable=True), default=None)
+    sealed: Attr[str | None] = attr(Encrypted("pci", on_decrypt_error="mark"), default=None)
+    strict: Attr[str | None] = attr(Encrypted("pii"), default=None)
+    version: Attr[int] = version()
+
+
+class Raw(Model, table="mark-cards"):
+    token: Attr[str] = partition_key()
+    number: Attr[bytes | None] = attr(default=None)
+    sealed: Attr[bytes | None] = attr(default=None)
+    strict: Attr[bytes | None] = attr(default=None)
+
+
+@pytest.fixture(scope="module")
+def made(engine, prefix):
+    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix)) as db:
+        db.tables.create(Raw)
+    return prefix
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return LocalKeyProvider(tmp_path_factory.mktemp("keys") / "local")
+
+
+@pytest.fixture
+def db(plugged, keys):
+    return plugged(EncryptionPlugin(keys))
+
+
+def broken(db, key, name="number"):
+    db.create(Card(token=key, number="1", sealed="s", last4="1"))
+    raw = bytearray(getattr(db.get(Raw, key), name))
+    raw[-1] ^= 1
+    db.update(Raw, key, getattr(Raw, name).set(bytes(raw)))
+    return bytes(raw)
+
+
+@pytest.mark.parametrize("name", ["number", "sealed"])
+def test_what_cannot_be_opened_is_marked(db, key, name):
+    broken(db, key, name)
+    for card in (
+        db.get(Card, key),
+        db.model(Card).where(Card.token == key).one(),
+        db.batch_get(Card, [key])[0],
+        db.get(Card, key, select=[name]),
+    ):
+        found = getattr(card, name)
+        assert isinstance(found, Undecryptable)
+        assert isinstance(found.error, TamperedCiphertext)
+        assert repr(found) == "<undecryptable>"
+        assert "undecryptable" not in repr(card)
+    assert db.get(Card, key).last4 == "1"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        str,
+        bool,
+        len,
+        list,
+        lambda mark: mark == "1",
+        lambda mark: mark != "1",
+        lambda mark: mark < "1",
+        lambda mark: mark + "1",
+        lambda mark: f"{mark}",
+        lambda mark: mark.upper(),
+        lambda mark: mark[0],
+        lambda mark: "1" in mark,
+        lambda mark: mark.__reduce_ex__(2),
+    ],
+)
+def test_any_use_of_it_raises_why(db, key, use):
+    broken(db, key)
+    mark = db.get(Card, key).number
+    with pytest.raises(TamperedCiphertext, match=r"Card\.number"):
+        use(mark)
+    assert copy.deepcopy(mark) is mark
+
+
+def test_a_save_keeps_what_is_stored(db, key):
+    stored = broken(db, key)
+    card = db.get(Card, key)
+    card.last4 = "2"
+    db.save(card)
+    assert bytes(db.get(Raw, key).number) == stored
+    assert db.get(Card, key).last4 == "2"
+    db.update(card, Card.last4.set("3"))
+    assert bytes(db.get(Raw, key).number) == stored
+    card = db.get(Card, key)
+    card.number = "2"
+    db.save(card)
+    assert db.get(Card, key).number == "2"
+
+
+def test_a_put_is_refused(db, key):
+    stored = broken(db, key)
+    card = db.get(Card, key)
+    for write in (
+        lambda: db.put(card),
+        lambda: db.create(Card(token=key + "2", number=card.number)),
+        lambda: db.update(Card, key, Card.number.set(card.number)),
+        lambda: db.batch_write(puts=[card]),
+    ):
+        with pytest.raises((ValidationError, TamperedCiphertext)):
+            write()
+    assert bytes(db.get(Raw, key).number) == stored
+    other = db.create(Card(token=key + "3", number="3"))
+    other.number = card.number
+    with pytest.raises(ValidationError, match="could not be read"):
+        db.save(other)
+
+
+def test_what_is_not_marked_raises(db, key):
+    db.create(Card(token=key, strict="1"))
+    db.update(Raw, key, Raw.strict.set(b"\xd7\x01\x01\0" + bytes(120)))
+    with pytest.raises((TamperedCiphertext, KeyUnavailable)):
+        db.get(Card, key)
+
+
+def test_a_roll_back_of_a_marked_field_is_refused(db, key):
+    db.create(Card(token=key, sealed="1"))
+    before = db.get(Raw, key).sealed
+    db.update(Card, key, Card.sealed.set("2"))
+    db.update(Raw, key, Raw.sealed.set(before))
+    with pytest.raises(TamperedCiphertext):
+        db.get(Card, key)
+
+
+class Kept(Model, table="mark-cards"):
+    token: Attr[str] = partition_key()
+    number: Attr[str | None] = attr(Encrypted("kept", on_decrypt_error="mark"), default=None)
+
+
+def test_a_lost_key_is_marked_and_one_that_does_not_answer_is_not(plugged, key):
+    provider = Provider()
+    db = plugged(EncryptionPlugin(provider)).view(tenant=key)
+    db.create(Kept(token=key, number="1"))
+
+    def opened():
+        return plugged(EncryptionPlugin(provider)).view(tenant=key)
+
+    def down(what):
+        raise KeyUnavailable("the service of keys does not answer")
+
+    provider.fails = down
+    with pytest.raises(KeyUnavailable):
+        opened().get(Kept, key)
+
+    def denied(what):
+        raise KeyDisabled("access denied")
+
+    provider.fails = denied
+    found = opened().get(Kept, key)
+    assert isinstance(found.number.error, KeyDisabled)
+    provider.fails = lambda what: None
+    assert opened().get(Kept, key).number == "1"
