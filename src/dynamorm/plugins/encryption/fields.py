@@ -51,7 +51,7 @@ class EncryptedField(PlacedField):
         self.marks: bool = option.marks
         self.exact: bool = not option.bits
         self.sealed: bool = _sealed(schema, self.where, option)
-        self.plaintexts = 0
+        self.plaintexts: int = 0
         self._table: str = schema.table
         self.crypto_name: str = schema.crypto_name or schema.table
         self._keys = keys

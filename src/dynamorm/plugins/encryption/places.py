@@ -26,7 +26,7 @@ class Read:
         self, names: tuple[str, ...], get: Callable[[str], dict[str, Any] | None], scope: Mapping[str, str]
     ) -> None:
         self._names = names
-        self.attribute = get
+        self.attribute: Callable[[str], dict[str, Any] | None] = get
         self.scope: Mapping[str, str] = scope
 
     @property

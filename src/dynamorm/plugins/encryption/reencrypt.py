@@ -66,7 +66,9 @@ class Pass:
         self._tenant = tenant
         self._progress = progress
         self._keyring = plugin.keys.keyring
-        self.items = self.rewritten = self.failed = 0
+        self.items: int = 0
+        self.rewritten: int = 0
+        self.failed: int = 0
         self._tenants: set[str] = {tenant} if tenant else set()
 
     def run(self) -> Flow[ReencryptReport]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 from dynamorm.errors import EncryptionError, KeyUnavailable
 from dynamorm.plugin import Unread
@@ -25,10 +25,6 @@ class Undecryptable(Unread):
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise type(self.error)(self.error.message)
 
-    __str__ = __format__ = __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = _refuse
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __int__ = __float__ = __bytes__ = _refuse
-    __reduce_ex__ = _refuse
-
     __hash__: ClassVar[None] = None  # pyright: ignore[reportIncompatibleMethodOverride] # it is no value
 
     def __copy__(self) -> Undecryptable:
@@ -44,6 +40,14 @@ class Undecryptable(Unread):
 
     def __repr__(self) -> str:
         return "<undecryptable>"
+
+
+_USES: Final = (
+    "str", "format", "bool", "len", "iter", "contains", "getitem", "eq", "ne", "lt", "le", "gt", "ge", "add", "radd", "int",
+    "float", "bytes", "reduce_ex",
+)  # fmt: skip
+for _use in _USES:
+    setattr(Undecryptable, f"__{_use}__", Undecryptable._refuse)  # noqa: SLF001 - one unit with it
 
 
 def lasts(error: EncryptionError) -> bool:
