@@ -75,7 +75,10 @@ class Tracking(WriteRule):
 
     def _record(self, draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any], who: Actor) -> None:
         tracked = self._tracked
-        tenant = tracked.tenant(draft.context.scope, scoped=draft.plan.codec.is_scoped)
+        codec = draft.plan.codec
+        tenant = tracked.tenant(
+            draft.context.scope, scoped=codec.is_scoped, named=lambda: self._named(draft, item)
+        )
         keys = tracked.keys(tenant)
         place = tracked.chain(tenant, decode(draft.key))
         before = {} if item is None else {name: item.get(name) for name in tracked.listed}
@@ -100,6 +103,19 @@ class Tracking(WriteRule):
             draft.stamp("_an", tip.n)
             draft.stamp("_ah", tip.h)
             draft.stamp("_as", seal_of(keys.key, tip.h, tip.n, tip.at, tracked.listed, after))
+
+    def _named(self, draft: WriteDraft, item: dict[str, Any] | None) -> str | None:
+        """Whose an item is, where the view is of all tenants: by its object or key, else by what is, or will be, stored."""
+        tracked = self._tracked
+        codec, owner = draft.plan.codec, tracked.owner
+        if not owner:
+            return None
+        named = tracked.named(codec, decode(draft.key), draft.obj, draft.key_parts)
+        if named is None:
+            stored = codec.field(owner).stored
+            wires = ((item or {}).get(stored), draft.after(owner)[stored])
+            named = next((wire["S"] for wire in wires if wire and "S" in wire), None)
+        return named
 
     def _is_as_left(self, keys: Keys, record: Any, item: dict[str, Any], before: dict[str, Any]) -> bool:
         """Whether an item is as its last record left it, where that was read first."""
