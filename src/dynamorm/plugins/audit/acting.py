@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.errors import ActorRequired, AuditChainBroken
+from dynamorm.errors import ActorRequired, AuditChainBroken, ValidationError
 from dynamorm.plugin import Actor, WriteRule, current_actor
 
 if TYPE_CHECKING:
@@ -25,6 +25,14 @@ def actor_of(label: str, *, required: bool) -> Actor:
             f'a {label} is audited, and this write says not who does it: with dynamorm.actor("user:42"): ...'
         )
     return Actor("-")
+
+
+def no_batch(label: str) -> ValidationError:
+    """The error for a batch of what is audited."""
+    return ValidationError(
+        f"a {label} is audited: who writes it, and what changes, is kept with each write, and a batch has no conditions and reads"
+        " nothing: use db.put and db.delete, a transaction, or a batcher, which writes each item by itself"
+    )
 
 
 class OnlyOnce(WriteRule):
@@ -60,6 +68,10 @@ class Both(WriteRule):
 
     def __init__(self, first: WriteRule, second: WriteRule) -> None:
         self._rules = first, second
+
+    def check_batch(self, plan: Any) -> None:
+        """Refuse a batch. Raises: ValidationError."""
+        raise no_batch(plan.codec.schema.name)
 
     def contribute(self, draft: WriteDraft) -> None:
         """Ask both."""

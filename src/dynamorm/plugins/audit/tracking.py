@@ -7,17 +7,17 @@ are as that record left them. So a write knows without another read what it foll
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.json import decode
 
-from dynamorm.errors import AuditChainBroken
+from dynamorm.errors import AuditChainBroken, ConditionFailed, DynamORMError
 from dynamorm.plugin import Actor, WriteRule
 
-from .acting import LOOKED, actor_of
+from .acting import LOOKED, actor_of, no_batch
 from .records import day_of, seal_of, sealed, state_mac
 from .tips import Tip, believed, known
 from .values import state_bytes
@@ -43,6 +43,10 @@ class Tracking(WriteRule):
         self._tracked = tracked
         self._require_actor = require_actor
 
+    def check_batch(self, plan: Any) -> None:
+        """Refuse a batch. Raises: ValidationError."""
+        raise no_batch(plan.codec.schema.name)
+
     def contribute(self, draft: WriteDraft) -> None:
         """Add to one write."""
         tracked = self._tracked
@@ -55,6 +59,8 @@ class Tracking(WriteRule):
         if draft.verb != "create":
             pins = _pins(draft, item, self._tracked)
             draft.pin(pins)
+            if draft.condition is None:
+                draft.say_why(self._changed_meanwhile)
         if draft.verb == "delete":
             if item is None:
                 return
@@ -62,6 +68,19 @@ class Tracking(WriteRule):
         elif item is None and draft.verb == "update" and not getattr(draft, "upsert", False):
             return  # there is nothing to change: DynamoDB refuses it
         self._record(draft, item, after, who)
+
+    def _changed_meanwhile(
+        self, raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]
+    ) -> DynamORMError:
+        """The error of a write that lost the race for its item: the caller has given no condition."""
+        error = earlier()
+        if type(error) is ConditionFailed:
+            error.message = (
+                f"the {self._tracked.label} was changed by somebody else meanwhile, so that the record of this write would be wrong:"
+                " load it again, and write once more"
+            )
+            error.args = (error.message,)
+        return error
 
     def _touches(self, draft: WriteDraft) -> bool:
         """Whether a write may change a tracked field."""
