@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.errors import ActorRequired, AuditChainBroken, ValidationError
+from dynamorm.errors import ActorRequired, AuditChainBroken, ConditionFailed, DynamORMError, ValidationError
 from dynamorm.plugin import Actor, WriteRule, current_actor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dynamorm.ops.writes.draft import WriteDraft
 
 LOOKED: Final[ContextVar[bool]] = ContextVar("dynamorm audit looked", default=False)
@@ -33,6 +35,23 @@ def no_batch(label: str) -> ValidationError:
         f"a {label} is audited: who writes it, and what changes, is kept with each write, and a batch has no conditions and reads"
         " nothing: use db.put and db.delete, a transaction, or a batcher, which writes each item by itself"
     )
+
+
+def explain_race(draft: WriteDraft, label: str) -> None:
+    """Let a write that loses the race for its item say so, where the caller has given no condition that could be meant."""
+
+    def tell(_: bytes | None, __: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
+        error = earlier()
+        if type(error) is ConditionFailed:
+            error.message = (
+                f"the {label} was changed by somebody else meanwhile, so that what is kept of this write would be wrong: load it"
+                " again, and write once more"
+            )
+            error.args = (error.message,)
+        return error
+
+    if draft.condition is None:
+        draft.say_why(tell)
 
 
 class OnlyOnce(WriteRule):

@@ -13,7 +13,7 @@ from dynamorm import Attr, Mixin, attr
 from dynamorm.errors import ModelError, ValidationError
 from dynamorm.plugin import Actor, WriteRule
 
-from .acting import actor_of, no_batch
+from .acting import actor_of, explain_race, no_batch
 from .model import is_computed, is_hidden
 from .option import Audit, Change
 from .values import bytes_of, encode, plain
@@ -101,6 +101,7 @@ class AuditFields(WriteRule):
             draft.pin({draft.plan.partition.stored: None})
         elif names:
             draft.pin({name: item.get(name) for name in names})
+        explain_race(draft, self._label)
         return item
 
     def _keep(self, draft: WriteDraft, item: dict[str, Any]) -> None:

@@ -7,17 +7,17 @@ are as that record left them. So a write knows without another read what it foll
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import ContextVar
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.json import decode
 
-from dynamorm.errors import AuditChainBroken, ConditionFailed, DynamORMError
+from dynamorm.errors import AuditChainBroken
 from dynamorm.plugin import Actor, WriteRule
 
-from .acting import LOOKED, actor_of, no_batch
+from .acting import LOOKED, actor_of, explain_race, no_batch
 from .records import day_of, seal_of, sealed, state_mac
 from .tips import Tip, believed, known
 from .values import state_bytes
@@ -59,8 +59,7 @@ class Tracking(WriteRule):
         if draft.verb != "create":
             pins = _pins(draft, item, self._tracked)
             draft.pin(pins)
-            if draft.condition is None:
-                draft.say_why(self._changed_meanwhile)
+            explain_race(draft, tracked.label)
         if draft.verb == "delete":
             if item is None:
                 return
@@ -68,19 +67,6 @@ class Tracking(WriteRule):
         elif item is None and draft.verb == "update" and not getattr(draft, "upsert", False):
             return  # there is nothing to change: DynamoDB refuses it
         self._record(draft, item, after, who)
-
-    def _changed_meanwhile(
-        self, raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]
-    ) -> DynamORMError:
-        """The error of a write that lost the race for its item: the caller has given no condition."""
-        error = earlier()
-        if type(error) is ConditionFailed:
-            error.message = (
-                f"the {self._tracked.label} was changed by somebody else meanwhile, so that the record of this write would be wrong:"
-                " load it again, and write once more"
-            )
-            error.args = (error.message,)
-        return error
 
     def _touches(self, draft: WriteDraft) -> bool:
         """Whether a write may change a tracked field."""
