@@ -7,10 +7,22 @@ import warnings
 import pydantic
 import pytest
 
-from dynamorm import Attr, Model, Presets, Tenant, Unique, actor, adapters, attr, composite, gsi, partition_key, sort_key
+from dynamorm import (
+    Attr,
+    Model,
+    Presets,
+    Tenant,
+    Unique,
+    actor,
+    adapters,
+    attr,
+    composite,
+    gsi,
+    partition_key,
+    sort_key,
+)
 from dynamorm.errors import TenantRequired, ValidationError
 from dynamorm.plugins.tenancy import Tenancy
-
 from tests.support.faces import Face
 
 from .audit_kit import KEY, tracking
@@ -146,7 +158,9 @@ def test_a_key_of_parts_is_restored_by_its_parts_and_by_its_text(db, key):
         db.put(Parts(user=key, day=7, amount=1))
         version = db.audit.history(Parts, *keys, **parts)[-1].version
         db.update(Parts, *keys, Parts.amount.set(2), **parts)
-        restored = db.audit.restore(Parts, *keys, version=version, **parts)  # a part of the key, and what is kept, stays
+        restored = db.audit.restore(
+            Parts, *keys, version=version, **parts
+        )  # a part of the key, and what is kept, stays
         assert (restored.fields, restored.left_out, restored.item.amount) == (("amount",), (), 1)
         db.delete(Parts, *keys, **parts)
         restored = db.audit.restore(Parts, *keys, version=version, **parts)
@@ -211,7 +225,11 @@ def test_a_view_of_all_tenants_writes_into_the_chain_of_the_tenant(db, key, mine
     assert view.audit.verify(model, *keys, **parts).ok
 
 
-KEYED = [(Txn, lambda mine, key: (f"{mine}#{key}",)), (Whole, lambda mine, key: (mine, key)), (Shared, lambda mine, key: (key,))]
+KEYED = [
+    (Txn, lambda mine, key: (f"{mine}#{key}",)),
+    (Whole, lambda mine, key: (mine, key)),
+    (Shared, lambda mine, key: (key,)),
+]
 
 
 @pytest.mark.parametrize(("model", "key_of"), KEYED)

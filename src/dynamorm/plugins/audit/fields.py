@@ -116,7 +116,9 @@ class AuditFields(WriteRule):
         """Refuse values that are not the library's own. Raises: ValidationError."""
         some: Any = draft
         if draft.verb in {"create", "put"}:
-            raw = draft.plan.codec.loaded(draft.obj)  # also of one that is created again, under the key of a deleted item
+            raw = draft.plan.codec.loaded(
+                draft.obj
+            )  # also of one that is created again, under the key of a deleted item
             loaded = {} if raw is None else decode(raw)
             given = [
                 stored

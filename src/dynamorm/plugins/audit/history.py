@@ -125,7 +125,8 @@ class Reader:
         values = {self._name(stored): self._value(stored, wire) for stored, wire in state.items() if wire is not None}
         return AuditSnapshot(
             values=values,
-            complete=not self.untold(parts_of_key(self._codec)) and not any(isinstance(value, Digest) for value in values.values()),
+            complete=not self.untold(parts_of_key(self._codec))
+            and not any(isinstance(value, Digest) for value in values.values()),
             version=last.body.n,
             at=time_of(last.body.at),
         )

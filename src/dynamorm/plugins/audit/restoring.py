@@ -130,7 +130,7 @@ def _made(
             f" do not tell {', '.join(sorted(untold))}; create it from db.audit.as_of(...).values, and give what is missing",
             field="version",
         )
-    computed = {name: None for name in codec.composites}
+    computed = dict.fromkeys(codec.composites)
     obj = codec.new(**{name: value for name, value in values.items() if name not in computed})
     return _restoring(called(trail.db.create, obj), version)
 

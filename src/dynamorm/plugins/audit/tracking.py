@@ -81,9 +81,7 @@ class Tracking(WriteRule):
     def _record(self, draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any], who: Actor) -> None:
         tracked = self._tracked
         codec = draft.plan.codec
-        tenant = tracked.tenant(
-            draft.context.scope, scoped=codec.is_scoped, named=lambda: self._named(draft, item)
-        )
+        tenant = tracked.tenant(draft.context.scope, scoped=codec.is_scoped, named=lambda: self._named(draft, item))
         keys = tracked.keys(tenant)
         place = tracked.chain(tenant, decode(draft.key))
         before = {} if item is None else {name: item.get(name) for name in tracked.listed}
