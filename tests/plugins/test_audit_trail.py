@@ -257,7 +257,7 @@ def test_of_two_exports_to_one_name_the_first_stays(db, order, tmp_path, monkeyp
 
 
 def test_an_export_takes_the_path_first(db, tmp_path):
-    with pytest.raises(ValidationError, match="path of a new file first.*got Order"):
+    with pytest.raises(ValidationError, match=r"path of a new file first.*got Order"):
         db.audit.export(Order, tmp_path / "records.jsonl")
     assert list(tmp_path.iterdir()) == []
 
