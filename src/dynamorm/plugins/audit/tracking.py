@@ -18,8 +18,8 @@ from dynamorm.errors import AuditChainBroken
 from dynamorm.plugin import Actor, WriteRule
 
 from .acting import LOOKED, actor_of, explain_race, no_batch
+from .chain import Tip, believed, known
 from .records import day_of, seal_of, sealed, state_mac
-from .tips import Tip, believed, known
 from .values import state_bytes
 
 if TYPE_CHECKING:

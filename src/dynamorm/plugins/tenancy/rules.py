@@ -101,10 +101,13 @@ class TenantWrites(WriteRule):
         """
         field, everybody = self._placing.field, tenant is None
         if draft.verb == "update":
-            sets = [one for one in draft.updates if one.path.name == field.name]  # type: ignore[attr-defined] # of an update
-            if not all(_sets(one, tenant) and self._fits(draft, one.value) for one in sets):
-                raise self._changed()
-            return everybody and bool(sets)
+            adopts = False
+            for one in draft.updates:  # type: ignore[attr-defined] # of a draft of an update
+                if one.path.name == field.name:
+                    if not (_sets(one, tenant) and self._fits(draft, one.value)):
+                        raise self._changed()
+                    adopts = everybody
+            return adopts
         if draft.verb == "save" and field.stored in (draft.changes or ()):  # type: ignore[attr-defined] # of a draft of a save
             lacks = draft.plan.codec.stored(draft.obj, field.stored) is None
             if not lacks or not (everybody or self._placing.keyed):
