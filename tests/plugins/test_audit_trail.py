@@ -228,8 +228,38 @@ def test_records_are_exported_as_lines(db, order, tmp_path):
     assert all(sorted(line) == ["b", "body", "h", "pk", "sk"] for line in lines)
     everything = tmp_path / "all.jsonl"
     assert db.audit.export(str(everything)) == len(rows(db, Order)) == len(everything.read_text().splitlines())
-    assert db.audit.export(everything, Part) == len(rows(db, Part))
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["all.jsonl", "records.jsonl"]
+    with pytest.raises(FileExistsError, match="there is one already"):
+        db.audit.export(everything, Part)
+    assert len(everything.read_text().splitlines()) == len(rows(db, Order))  # it is as it was
+    assert db.audit.export(tmp_path / "parts.jsonl", Part) == len(rows(db, Part))
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["all.jsonl", "parts.jsonl", "records.jsonl"]
+
+
+def test_what_a_killed_export_has_left_is_in_nobodys_way(db, order, tmp_path):
+    (tmp_path / "records.jsonl.partial").write_text("left")
+    assert db.audit.export(tmp_path / "records.jsonl", Order, order) == 5
+    assert (tmp_path / "records.jsonl.partial").read_text() == "left"
+
+
+def test_of_two_exports_to_one_name_the_first_stays(db, order, tmp_path, monkeypatch):
+    from dynamorm.plugins.audit import exporting
+
+    path, line_of = tmp_path / "records.jsonl", exporting.line_of
+
+    def meanwhile(raw):
+        path.write_text("the other one")
+        return line_of(raw)
+
+    monkeypatch.setattr(exporting, "line_of", meanwhile)
+    with pytest.raises(FileExistsError, match="there is one already"):
+        db.audit.export(path, Order, order)
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("records.jsonl", "the other one")]
+
+
+def test_an_export_takes_the_path_first(db, tmp_path):
+    with pytest.raises(ValidationError, match=r"path of a new file first.*got Order"):
+        db.audit.export(Order, tmp_path / "records.jsonl")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_export_that_fails_leaves_no_file(db, order, tmp_path, monkeypatch):

@@ -199,6 +199,9 @@ def _check_names(cls: type, settings: dict[str, Any], names: set[str], roles: di
         if isinstance(given, str):
             raise ModelError(f"{cls.__name__}: {setting} takes several names: write [{given!r}]")
         named += [(setting, name) for name in given]
+    for name, several in (settings.get("options") or {}).items():
+        if isinstance(several, str) or not isinstance(several, Iterable):
+            raise ModelError(f"{cls.__name__}: options takes several for each field: write options={{{name!r}: [...]}}")
     for setting, name in named:
         if name not in names:
             raise ModelError(f"{cls.__name__}: {setting} names {name!r}, which is no field{did_you_mean(name, names)}")

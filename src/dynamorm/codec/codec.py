@@ -69,6 +69,10 @@ class ModelCodec:
     loaded: Callable[[Any], bytes | None]
     mark: Callable[[Any, bytes | None], None]
 
+    decode_loaded: Callable[[bytes], Any] | None = None
+    encode_loaded: Callable[[Any], dict[str, Any]] | None = None
+    """As ``decode`` and ``encode``, of what was loaded earlier, where a view has a rule for them."""
+
     encode: Callable[[Any], dict[str, Any]]
     key_json: Callable[[tuple[Any, ...]], bytes]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.errors import ValidationError
+from dynamorm.errors import DynamORMError, Outcome, ValidationError
 from dynamorm.schema.rules import ScopeRule
 
 from .keys import StoredKey
@@ -30,15 +30,19 @@ def in_view(codec: ModelCodec, rule: ScopeRule) -> ModelCodec:
     other.partials = {}
     other.keyed = other
     key_json, key_of, encode = codec.key_json, codec.key_of, codec.encode
+    encode_loaded = encode
     if type(rule).partition is not ScopeRule.partition:
         placed = _Placed(codec, rule)
         key_json, key_of, encode = placed.key_json, placed.key_of, placed.encode
+        encode_loaded = placed.encode_loaded
         other.encode_operand = placed.operand(codec.encode_operand)  # type: ignore[method-assign] # of this copy
         other.normal_operand = placed.operand(codec.normal_operand)  # type: ignore[method-assign] # as above
     other.key_json = _completed(codec, rule, _checked(key_json, rule))
     other.encode_key = _checked(codec.encode_key, rule)
     other.key_of = _checked(_of_complete(key_of, rule), rule)
     other.encode = _of_complete(encode, rule)
+    other.encode_loaded = encode_loaded
+    other.decode_loaded = _known_before(codec.decode, rule)
     other.decode = _answered(codec.decode, rule)  # type: ignore[method-assign] # of this copy
     other.read_attributes = _answered(codec.read_attributes, rule)
     return other
@@ -87,6 +91,12 @@ class _Placed:
         item[stored] = self._stored(item[stored], obj)
         return item
 
+    def encode_loaded(self, obj: Any) -> dict[str, Any]:
+        """The wire item of an object as it was loaded: under the key that it has."""
+        item, stored = self._encode(obj), self._partition.stored
+        item[stored] = read_object(self._codec.loaded(obj) or b"{}").get(stored, item[stored])
+        return item
+
     def operand(self, encode: Callable[..., dict[str, Any] | None]) -> Callable[..., dict[str, Any] | None]:
         """``encode_operand`` for conditions on the partition key."""
         name = self._partition.name
@@ -132,6 +142,21 @@ def _of_complete(make: Callable[[Any], Any], rule: ScopeRule) -> Callable[[Any],
         return make(obj)
 
     return made
+
+
+def _known_before(decode: Callable[[bytes], Any], rule: ScopeRule) -> Callable[[bytes], Any]:
+    """``decode`` for what was loaded earlier: nothing was sent when the rule refuses it."""
+
+    def decoded(raw: bytes) -> Any:
+        obj = decode(raw)
+        try:
+            rule.check_answer(obj)
+        except DynamORMError as error:
+            error.outcome = Outcome.NOT_APPLIED
+            raise
+        return obj
+
+    return decoded
 
 
 def _answered(read: Callable[..., Any], rule: ScopeRule) -> Callable[..., Any]:

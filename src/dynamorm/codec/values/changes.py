@@ -28,9 +28,9 @@ def difference(codec: ModelCodec, obj: Any) -> tuple[dict[str, dict[str, Any] | 
 
 def _loaded(codec: ModelCodec, raw: bytes) -> dict[str, Any]:
     """What `difference` would encode of the loaded state, also where that breaks a constraint of today."""
-    base = codec.decode(bytes(raw) if raw.__class__ is Held else raw)
+    base = (codec.decode_loaded or codec.decode)(bytes(raw) if raw.__class__ is Held else raw)
     try:
-        wire = codec.encode(base)
+        wire = (codec.encode_loaded or codec.encode)(base)
     except ValidationError:
         wire = _each(codec, raw, base)
     if raw.__class__ is Held:

@@ -22,7 +22,7 @@ from dynamorm.ops.reads.last import last_key
 from .handed import Prepared, built, check_pins, settable, stamped
 from .rules import gave, replacing
 from .version_check import OLD_ON_FAILURE, VersionCheck, how_to_send
-from .write import NOT_READ, MustRead, Write, explain_refusal
+from .write import NOT_READ, MustRead, Tell, Write, explain_refusal
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
@@ -168,7 +168,17 @@ class WriteDraft:
             found = None if raw is None else tell(read_object(raw), {**info, **old})
             return before() if found is None else found
 
-        self.explain.append(lambda write: explain_refusal(write, told))
+        self.say_why(told)
+
+    def say_why(self, tell: Tell) -> None:
+        """Let ``tell(raw, info, earlier)`` make the error of the write where its conditions are refused.
+
+        ``raw`` is the JSON of what is stored, or None; ``info`` are arguments of the error, and ``earlier()`` makes the one that it
+        would be otherwise.
+
+        Example: ``draft.say_why(lambda raw, info, earlier: ConditionFailed("the month is closed", **info))``
+        """
+        self.explain.append(partial(explain_refusal, tell=tell))
 
     def prepared(self, condition: Condition) -> Prepared:
         """A condition whose text is made once, for a rule that requires the same one of every write of the model.

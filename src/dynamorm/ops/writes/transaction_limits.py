@@ -48,7 +48,8 @@ def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
         come = f", {added.total()} of which come with others ({counts})" if added else ""
         raise ValidationError(
             f"a transaction takes at most {MAX_OPERATIONS} operations and this one has {len(parts)}{come}; it is never"
-            " split: use db.batch_write for writes that need not be applied together, or several transactions",
+            " split: use several transactions; for writes that need not be applied together db.batch_write, which takes only models"
+            " whose writes bring no others along",
             codes=("ErrInvalidOperator",),
         )
     seen: dict[tuple[str, bytes], tuple[int, Write]] = {}

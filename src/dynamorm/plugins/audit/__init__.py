@@ -16,7 +16,7 @@ from .history import AuditSnapshot as AuditSnapshot
 from .option import Audit as Audit
 from .option import Change as Change
 from .plugin import AuditLog as AuditLog
-from .trail import Restored as Restored
+from .restoring import Restored as Restored
 from .trail import Trail as Trail
 from .values import Digest as Digest
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.errors import ActorRequired, AuditChainBroken
+from dynamorm.errors import ActorRequired, AuditChainBroken, ConditionFailed, DynamORMError, ValidationError
 from dynamorm.plugin import Actor, WriteRule, current_actor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dynamorm.ops.writes.draft import WriteDraft
 
 LOOKED: Final[ContextVar[bool]] = ContextVar("dynamorm audit looked", default=False)
@@ -25,6 +27,31 @@ def actor_of(label: str, *, required: bool) -> Actor:
             f'a {label} is audited, and this write says not who does it: with dynamorm.actor("user:42"): ...'
         )
     return Actor("-")
+
+
+def no_batch(label: str) -> ValidationError:
+    """The error for a batch of what is audited."""
+    return ValidationError(
+        f"a {label} is audited: who writes it, and what changes, is kept with each write, and a batch has no conditions and reads"
+        " nothing: use db.put and db.delete, a transaction, or a batcher, which writes each item by itself"
+    )
+
+
+def explain_race(draft: WriteDraft, label: str) -> None:
+    """Let a write that loses the race for its item say so, where the caller has given no condition that could be meant."""
+
+    def tell(_: bytes | None, __: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
+        error = earlier()
+        if type(error) is ConditionFailed:
+            error.message = (
+                f"the {label} was changed by somebody else meanwhile, so that what is kept of this write would be wrong: load it"
+                " again, and write once more"
+            )
+            error.args = (error.message,)
+        return error
+
+    if draft.condition is None:
+        draft.say_why(tell)
 
 
 class OnlyOnce(WriteRule):
@@ -60,6 +87,10 @@ class Both(WriteRule):
 
     def __init__(self, first: WriteRule, second: WriteRule) -> None:
         self._rules = first, second
+
+    def check_batch(self, plan: Any) -> None:
+        """Refuse a batch. Raises: ValidationError."""
+        raise no_batch(plan.codec.schema.name)
 
     def contribute(self, draft: WriteDraft) -> None:
         """Ask both."""

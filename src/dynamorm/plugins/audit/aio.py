@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .days import checkpoint, verify_checkpoint
 from .exporting import export
+from .restoring import restore
 
 if TYPE_CHECKING:
     from .chain import AuditVerdict
     from .checkpoints import SignedHead
     from .history import AuditRecord, AuditSnapshot
-    from .trail import Restored, Trail
+    from .restoring import Restored
+    from .trail import Trail
+
+
+M = TypeVar("M")
 
 
 class AsyncAuditTrail:
@@ -67,17 +72,17 @@ class AsyncAuditTrail:
         snapshot: AuditSnapshot | None = await self._run(self._trail.as_of(model, key, parts, when))
         return snapshot
 
-    async def restore(self, model: type[Any], /, *key: Any, version: int, **parts: Any) -> Restored:
+    async def restore(self, model: type[M], /, *key: Any, version: int, **parts: Any) -> Restored[M]:
         """Write the tracked fields as record ``version`` left them. It is recorded as any change, with ``restored_from``.
 
-        A value that no record shows is left as it is, and named in ``left_out``. An item that is gone is made again where its
-        records tell all of its fields. An item that was put back to what it had been before goes on behind its last record.
+        A value that no record shows is left as it is, and named in ``left_out``. Parts of the key stay, of course. An item that is
+        gone is made again where its records and its key tell all of its fields. An item that was put back to what it had been before goes on behind its last record.
 
         Raises: AuditChainBroken; ValidationError for a number that no record has, or one at which the item was gone.
 
         Example: ``await db.audit.restore(Payment, "p1", version=3)``
         """
-        restored: Restored = await self._run(self._trail.restore(model, key, parts, version))
+        restored: Restored[M] = await self._run(restore(self._trail, model, key, parts, version))
         return restored
 
     async def export(
@@ -87,7 +92,7 @@ class AsyncAuditTrail:
 
         They are written as they are stored, and not checked. Returns how many; a file that is not complete is left under no name.
 
-        Raises: FileExistsError while another export to it runs.
+        Raises: FileExistsError where there is a file of this name, also at the end, where another export was the first.
 
         Example: ``await db.audit.export("records.jsonl")``
         """

@@ -1,4 +1,7 @@
-"""Whether a chain of records holds: each record, their order, and that the item is as the last one left it. No I/O."""
+"""Whether a chain of records holds: each record, their order, and that the item is as the last one left it. No I/O.
+
+And what a write follows: what the item says of its last record, and what the store says.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+
+from dynamorm.errors import AuditChainBroken
 
 from .records import Record, Unreadable, is_authentic, read, seal_of, value_mac
 from .values import bytes_of
@@ -162,3 +167,40 @@ def verdict_of(
             ok=False, checked=checked, first_bad=at, reason=reason, external=tuple(replay.external)
         ), replay
     return AuditVerdict(ok=True, checked=checked, external=tuple(replay.external)), replay
+
+
+class Tip:
+    """What a write follows: the number, HMAC and time of the last record, and what has to be recorded before it."""
+
+    __slots__ = ("at", "first", "h", "looked", "n")
+
+    def __init__(self, n: int, h: bytes, at: int, first: str = "", *, looked: bool = False) -> None:
+        self.n: int = n
+        self.h: bytes = h
+        self.at: int = at
+        self.first: str = first
+        self.looked: bool = looked
+
+
+def known(item: dict[str, Any]) -> tuple[int, bytes, int, bytes, bytes] | None:
+    """What an item says of its chain; None where that is nothing, or no such thing."""
+    try:
+        n, h, state = int(item["_an"]["N"]), b64decode(item["_ah"]["B"]), b64decode(item["_as"]["B"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if n < 1 or len(h) != 32 or len(state) != 44:
+        return None
+    return n, h, int.from_bytes(state[:8], "big"), state[8:12], state[12:]
+
+
+def believed(raw: bytes | None, keys: Keys, label: str) -> Record:
+    """The last record of a chain. Raises: AuditChainBroken for one that was not made so, KeyUnavailable."""
+    try:
+        record = read(raw or b"")
+        if is_authentic(record, keys.of(record.body.kid)):
+            return record
+    except Unreadable:
+        pass
+    raise AuditChainBroken(
+        f"the last record of this {label} is not as it was made: nothing goes behind it", reason="forged"
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from dynamorm.errors import ConfigError, KeyUnavailable, ModelError
 
+from .option import Audit
 from .values import joined
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ KeySource: TypeAlias = bytes | Sequence[bytes] | Callable[[str | None], bytes | 
 """A key of at least 32 bytes; several, of which the first makes new records and all verify; or a function that gives these."""
 
 SHORTEST: Final = 32
+
+_TABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
 DEVELOPMENT_KEY: Final = hashlib.sha256(b"dynamorm/audit/development key, known to everybody").digest()
 """The key without one: it keeps chains readable from run to run, and everybody knows it."""
@@ -61,8 +65,10 @@ class ChangeTrackingConfig:
         if not self.fields:
             raise ConfigError("fields of ChangeTrackingConfig are the fields to track, and there is none")
         store: object = self.store
-        if not isinstance(store, str) or not store:
-            raise ConfigError("store of ChangeTrackingConfig is the name of a table")
+        if not isinstance(store, str) or not _TABLE_NAME.fullmatch(store):
+            raise ConfigError(
+                "store of ChangeTrackingConfig is the name of a table, without the table_prefix: 3 to 255 of A-Z a-z 0-9 _ - ."
+            )
         if extra := sorted(set(self.redact) - set(self.fields)):
             raise ConfigError(f"redact names {extra[0]!r}, which is none of the fields that are tracked")
         if self.on_external not in {"record", "refuse"}:
@@ -73,6 +79,11 @@ class ChangeTrackingConfig:
 
     def check(self, schema: Any) -> None:
         """Refuse what cannot be kept of a model. Raises: ModelError."""
+        if self.store == schema.table:
+            raise ModelError(
+                f"store of ChangeTrackingConfig is the table of {schema.name} itself: records are kept in a table of their own,"
+                " which nobody else writes"
+            )
         for name in self.fields:
             if name not in schema.fields:
                 known = ", ".join(sorted(schema.fields))
@@ -93,6 +104,8 @@ def _not_tracked(field: Any) -> str:
     """Why a field cannot be tracked; empty for one that can."""
     if field.role not in {"", "ttl"} or any(type(option).__name__ == "Composite" for option in field.options):
         return "is made by the library with each write"
+    if any(isinstance(option, Audit) for option in field.options):
+        return "is filled in by the library with each write"
     if field.also_read:
         return "may be stored under several names (also_read)"
     return "" if getattr(field, "unstored", None) is None else "is never stored"

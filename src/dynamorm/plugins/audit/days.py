@@ -37,6 +37,9 @@ def checkpoint(
     """Sign the records of a day."""
     trail.refuse_view("a checkpoint")
     tracked = _signed(trail, model)
+    whose: object = tenant
+    if whose is not None and not isinstance(whose, str):
+        raise ValidationError(f"a checkpoint is of a tenant, or of None, not a {type(tenant).__name__}", field="tenant")
     given: object = day
     if not isinstance(given, date) or isinstance(given, datetime):
         raise ValidationError(f"a checkpoint is of a date, not a {type(day).__name__}", field="day")
@@ -59,6 +62,10 @@ def checkpoint(
 
 def verify_checkpoint(trail: Trail, head: SignedHead, since: SignedHead | None, model: type[Any] | None) -> Flow[bool]:
     """Whether a day is as it was signed."""
+    trail.refuse_view("verify_checkpoint")
+    _check_head(head, "head")
+    if since is not None:
+        _check_head(since, "since")
     tracked = _signed(trail, model)
     leaves = yield from _holding(trail, tracked, head)
     return leaves is not None and (since is None or head.prev == since.hash)
@@ -66,6 +73,7 @@ def verify_checkpoint(trail: Trail, head: SignedHead, since: SignedHead | None, 
 
 def anchored(trail: Trail, chain: Chain, verdict: AuditVerdict, head: SignedHead) -> Flow[AuditVerdict]:
     """The verdict on a chain, with how far it is under a signed head."""
+    _check_head(head, "head")
     leaves = yield from _holding(trail, _signed(trail, chain.tracked.model), head)
     if leaves is None or head.tenant != chain.place.tenant:
         return replace(verdict, ok=False, reason=verdict.reason or "head of the day", anchored_to=None)
@@ -78,6 +86,16 @@ def anchored(trail: Trail, chain: Chain, verdict: AuditVerdict, head: SignedHead
         if leaves.get((record.pk, record.sk)) == record.leaf:
             last = max(last, record.body.n)
     return replace(verdict, anchored_to=last or None)
+
+
+def _check_head(head: object, name: str) -> None:
+    """Refuse what is no head. Raises: ValidationError."""
+    if not isinstance(head, SignedHead):
+        raise ValidationError(
+            f"{name} is a SignedHead, as checkpoint gives it and msgspec.json.decode(data, type=SignedHead) reads it, not a"
+            f" {type(head).__name__}",
+            field=name,
+        )
 
 
 def _signed(trail: Trail, model: type[Any] | None) -> Tracked:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
+from errno import EEXIST
 from functools import partial
+from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Any
 
 from msgspec.json import decode
 
 from dynamorm.effects import Call, Flow
+from dynamorm.errors import ValidationError
 
 from .records import Unreadable, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .trail import Trail
 
 
@@ -24,11 +26,13 @@ def export(
 ) -> Flow[int]:
     """Write records to a file, one a line. Returns how many."""
     count = 0
-    target = os.fspath(path)
-    unfinished = f"{target}.partial"
+    target = _checked(path)
+    queries = yield from _exported(trail, model, key, parts)
+    # A name of its own: what a process that was killed has left is in nobody's way.
+    unfinished = f"{target}.{token_hex(4)}.partial"
     with open(unfinished, "x", encoding="utf-8") as file:  # noqa: PTH123 - what fsync needs
         try:
-            for query in _exported(trail, model, key, parts):
+            for query in queries:
                 cursor = None
                 while True:
                     page = query.cursor(cursor).page if cursor else query.page
@@ -43,8 +47,42 @@ def export(
         except BaseException:
             os.unlink(unfinished)  # noqa: PTH108 - as above
             raise
-    os.replace(unfinished, target)  # noqa: PTH105 - as above
+    _named(unfinished, target)
     return count
+
+
+def _checked(path: Any) -> str:
+    """The name of a new file. Raises: ValidationError, FileExistsError."""
+    if not isinstance(path, (str, os.PathLike)):
+        shown = path.__name__ if isinstance(path, type) else type(path).__name__
+        raise ValidationError(
+            f"export takes the path of a new file first, then the model and the key, and got {shown}", field="path"
+        )
+    target = os.fspath(path)
+    if not isinstance(target, str):
+        raise ValidationError("export takes the path of a new file as text, not as bytes", field="path")
+    if os.path.lexists(target):
+        raise _exists(target)
+    return target
+
+
+def _named(unfinished: str, target: str) -> None:
+    """Give a complete file its name, which nobody else has taken meanwhile. Raises: FileExistsError."""
+    try:
+        os.link(unfinished, target)
+    except FileExistsError:
+        raise _exists(target) from None
+    except OSError:  # a file system without links
+        os.replace(unfinished, target)  # noqa: PTH105 - as above
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(unfinished)  # noqa: PTH108 - as above
+
+
+def _exists(target: str) -> FileExistsError:
+    return FileExistsError(
+        EEXIST, "an export is written to a new file, and there is one already: name another, or remove it", target
+    )
 
 
 def _kept(file: IO[str]) -> None:
@@ -52,16 +90,16 @@ def _kept(file: IO[str]) -> None:
     os.fsync(file.fileno())
 
 
-def _exported(trail: Trail, model: type[Any] | None, key: tuple[Any, ...], parts: dict[str, Any]) -> Iterator[Any]:
+def _exported(trail: Trail, model: type[Any] | None, key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[list[Any]]:
+    """The queries that find what is exported."""
     if model is not None and (key or parts):
-        tracked = trail.log.of(model)
-        place = tracked.chain(trail.tenant(tracked), trail.key(model, key, parts))
-        yield trail.db.model(tracked.row).where(tracked.row.pk == place.pk).consistent()
-        return
+        row = trail.log.of(model).row
+        place, _ = yield from trail.place(model, key, parts)
+        return [trail.db.model(row).where(row.pk == place.pk).consistent()]
     trail.refuse_view("export of more than an item")
     several = trail.log.tracked if model is None else (trail.log.of(model),)
-    for row in dict.fromkeys(tracked.row for tracked in several):
-        yield trail.db.model(row).allow_scan().consistent()
+    rows = dict.fromkeys(tracked.row for tracked in several)
+    return [trail.db.model(row).allow_scan().consistent() for row in rows]
 
 
 def line_of(raw: bytes) -> str:

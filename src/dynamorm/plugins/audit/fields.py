@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin
 
 from msgspec.json import decode
 
 from dynamorm import Attr, Mixin, attr
-from dynamorm.errors import ValidationError
+from dynamorm.errors import ModelError, ValidationError
 from dynamorm.plugin import Actor, WriteRule
 
-from .acting import actor_of
+from .acting import actor_of, explain_race, no_batch
 from .model import is_computed, is_hidden
 from .option import Audit, Change
 from .values import bytes_of, encode, plain
@@ -77,6 +78,10 @@ class AuditFields(WriteRule):
         if "changelog" in self._fields:
             self._log(draft, item, who)
 
+    def check_batch(self, plan: Any) -> None:
+        """Refuse a batch. Raises: ValidationError."""
+        raise no_batch(plan.codec.schema.name)
+
     def _set(self, draft: WriteDraft, kind: str, value: Any) -> None:
         for field in self._fields.get(kind, ()):
             draft.set(field.name, value)
@@ -96,6 +101,7 @@ class AuditFields(WriteRule):
             draft.pin({draft.plan.partition.stored: None})
         elif names:
             draft.pin({name: item.get(name) for name in names})
+        explain_race(draft, self._label)
         return item
 
     def _keep(self, draft: WriteDraft, item: dict[str, Any]) -> None:
@@ -110,13 +116,16 @@ class AuditFields(WriteRule):
         """Refuse values that are not the library's own. Raises: ValidationError."""
         some: Any = draft
         if draft.verb in {"create", "put"}:
-            loaded = {} if draft.loaded is None else decode(draft.loaded)
+            raw = draft.plan.codec.loaded(
+                draft.obj
+            )  # also of one that is created again, under the key of a deleted item
+            loaded = {} if raw is None else decode(raw)
             given = [
                 stored
                 for stored, name in self._own.items()
                 if getattr(draft.obj, name) not in (None, [])
                 and (
-                    draft.loaded is None
+                    raw is None
                     or bytes_of(draft.plan.codec.encode_field(name, getattr(draft.obj, name)))
                     != bytes_of(loaded.get(stored))
                 )
@@ -166,11 +175,8 @@ def bounded(changes: list[Change]) -> list[Change]:
 
 
 def _size(change: Change) -> int:
-    return 120 + len(change.field.encode()) + 2 * SHOWN if _is_large(change) else 300 + len(change.field.encode())
-
-
-def _is_large(change: Change) -> bool:
-    return any(isinstance(value, (str, bytes)) and len(value) > 64 for value in (change.old, change.new))
+    """Its bytes as JSON, which are more than are stored of it."""
+    return len(encode(change)) + 1
 
 
 def _change(field: Any, old: Any, new: Any, now: datetime, who: Actor) -> Change:
@@ -187,6 +193,18 @@ def _shown(wire: Any, *, shows: bool) -> Any:
 def _is_followed(field: Any) -> bool:
     """Whether a field is one whose changes a log tells: no part of the key, and nothing that the library makes."""
     return field.role in {"", "ttl"} and not is_computed(field) and getattr(field, "unstored", None) is None
+
+
+def check_type(field: Any) -> None:
+    """Refuse a field whose type cannot hold what its `Audit` option keeps. Raises: ModelError."""
+    kind = field.option(Audit).kind
+    wanted: type[Any] = list if kind == "changelog" else str
+    alternatives = get_args(field.annotation) if get_origin(field.annotation) in {Union, UnionType} else ()
+    for one in alternatives or (field.annotation,):
+        plain = get_origin(one) or one
+        if plain is not NoneType and isinstance(plain, type) and not issubclass(plain, wanted):
+            declared = "list[Change]" if kind == "changelog" else "str | None"
+            raise ModelError(f'{field.owner}.{field.name} has Audit("{kind}"): declare it as Attr[{declared}]')
 
 
 def fields_of(schema: Any) -> Iterable[Any]:

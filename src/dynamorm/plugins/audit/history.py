@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from dynamorm.errors import ValidationError
+
 from .fields import fields_of
+from .model import is_computed
 from .option import Change
 from .records import Record, shown
 from .values import Digest, plain
@@ -66,12 +70,11 @@ class AuditSnapshot(Struct, frozen=True, kw_only=True):
 
 
 class Reader:
-    """Says what records tell in the words of a model; ``decode`` makes a value of a field's stored form."""
+    """Says what records tell in the words of a model, whose codec it is given."""
 
-    def __init__(self, tracked: Tracked, schema: Any, decode: Callable[[str, Any], Any]) -> None:
+    def __init__(self, tracked: Tracked, codec: Any) -> None:
         self._tracked = tracked
-        self._schema = schema
-        self._decode = decode
+        self._codec = codec
 
     def history(self, records: Iterable[Record]) -> list[AuditRecord]:
         """Each record; what was before a record that tells a whole state is what those before it left."""
@@ -84,7 +87,10 @@ class Reader:
                 after = {stored: new for stored, _, new in body.ch}
                 names = sorted({*after, *(name for name in state if name in body.fs)})
                 changes = [
-                    (name, state.get(name), after.get(name)) for name in names if state.get(name) != after.get(name)
+                    (name, state.get(name), after.get(name))
+                    for name in names
+                    if state.get(name) != after.get(name)
+                    and not (body.op == "B" and _both_hidden(state.get(name), after.get(name)))
                 ]
                 state = {}
             for stored, _, new in body.ch:
@@ -112,22 +118,28 @@ class Reader:
 
     def snapshot(self, records: Iterable[Record]) -> AuditSnapshot | None:
         """What these records leave; None for nothing."""
-        state: dict[str, Any] = {}
-        last: Record | None = None
-        for record in records:
-            if record.body.fs is not None:
-                state = {}
-            state.update({stored: new for stored, _, new in record.body.ch})
-            last = record
+        several = list(records)
+        state, last = self.state_of(several), several[-1] if several else None
         if last is None or last.body.op == "D" or (last.body.op == "X" and not any(state.values())):
             return None
         values = {self._name(stored): self._value(stored, wire) for stored, wire in state.items() if wire is not None}
         return AuditSnapshot(
             values=values,
-            complete=self._covers() and not any(isinstance(value, Digest) for value in values.values()),
+            complete=not self.untold(parts_of_key(self._codec))
+            and not any(isinstance(value, Digest) for value in values.values()),
             version=last.body.n,
             at=time_of(last.body.at),
         )
+
+    @staticmethod
+    def state_of(records: Iterable[Record]) -> dict[str, Any]:
+        """What these records leave of each attribute, as they hold it."""
+        state: dict[str, Any] = {}
+        for record in records:
+            if record.body.fs is not None:
+                state = {}
+            state.update({stored: new for stored, _, new in record.body.ch})
+        return state
 
     @staticmethod
     def tracked_then(records: Iterable[Record]) -> frozenset[str]:
@@ -138,14 +150,32 @@ class Reader:
                 told = frozenset(record.body.fs)
         return told
 
-    def _covers(self) -> bool:
-        """Whether the tracked fields are all that an object of the model is made of, beside its key."""
-        schema = self._schema
+    def untold(self, known: Collection[str]) -> list[str]:
+        """The fields of an object that no record tells, and that are not in its key or known otherwise."""
+        schema, tracked = self._codec.schema, self._tracked
         own = {field.name for field in fields_of(schema)}
-        wanted = {
-            field.stored for field in schema.fields.values() if field.role in {"", "ttl"} and field.name not in own
-        }
-        return wanted <= set(self._tracked.listed)
+        told = {*tracked.listed, *(schema.fields[name].stored for name in known)}
+        return [
+            field.name
+            for field in schema.fields.values()
+            if field.role in {"", "ttl"}
+            and field.name not in own
+            and field.name != tracked.owner
+            and field.stored not in told
+            and field.unstored is None
+            and not is_computed(field)
+        ]
+
+    def of_key(self, key: Mapping[str, Any]) -> dict[str, Any]:
+        """What a stored key tells of an object: its fields, and those that they are made of."""
+        codec = self._codec
+        wires = dict(key)
+        for computed in codec.composites.values():
+            if computed.stored in wires:
+                with suppress(ValidationError):  # another program may have written the text
+                    wires |= computed.split(wires.pop(computed.stored)["S"])
+        names = {field.stored: field.name for field in codec.schema.fields.values()}
+        return {names[stored]: codec.decode_field(names[stored], wire) for stored, wire in wires.items()}
 
     def _name(self, stored: str) -> str:
         return self._tracked.by_stored.get(stored, stored)
@@ -156,9 +186,25 @@ class Reader:
             return wire
         name = self._tracked.by_stored.get(stored)
         try:
-            return plain(wire) if name is None else self._decode(name, recorded)
+            return plain(wire) if name is None else self._codec.decode_field(name, recorded)
         except Exception:  # noqa: BLE001 - of a field whose type was another one then
             return plain(wire)
+
+
+def _both_hidden(old: Any, new: Any) -> bool:
+    """Whether two values cannot be compared: each is a digest of its own record. A baseline tells of no change then."""
+    return old is not None and new is not None and "D" in old and "D" in new and bool(old["D"][0] == new["D"][0])
+
+
+def parts_of_key(codec: Any) -> set[str]:
+    """The fields that the primary key of an item tells."""
+    return {
+        name
+        for computed in codec.composites.values()
+        if computed.primary
+        for name in computed.made.fields
+        if computed.tags[name] in {"S", "N"}
+    }
 
 
 def time_of(at: int) -> datetime:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ValidationError
@@ -39,21 +40,40 @@ class Tracked:
         self.hidden: frozenset[str] = frozenset(
             self.stored[name] for name in self.names if name in config.redact or is_hidden(schema.fields[name])
         )
-        self.of_tenants: bool = any(
-            type(option).__name__ == "Tenant" for field in schema.fields.values() for option in field.options
-        )
+        self.owner: str = next((field.name for field in schema.fields.values() if _is_tenant(field)), "")
+        self._owner: str = schema.fields[self.owner].stored if self.owner else ""
 
-    def tenant(self, scope: Mapping[str, str], *, scoped: bool = False) -> str | None:
-        """Whose chains are meant in a view with this scope. Raises: ValidationError where that is not said."""
-        if not self.of_tenants and not scoped:
+    def tenant(
+        self, scope: Mapping[str, str], *, scoped: bool = False, named: Callable[[], str | None] = lambda: None
+    ) -> str | None:
+        """Whose chains are meant in a view with this scope; ``named`` tells it where that is a view of all tenants.
+
+        Raises: ValidationError where that is not said.
+        """
+        if not self.owner and not scoped:
             return None
-        tenant = scope.get("tenant")
-        if tenant is None:
+        tenant = scope.get("tenant") or named()
+        if not tenant:
             raise ValidationError(
-                f"the records of a {self.label} are kept by tenant: use the view of one, db.with_tenant(...)",
+                f"the records of a {self.label} are kept by tenant, and neither the view nor the item or its key says which:"
+                " use the view of one, db.with_tenant(...)",
                 field="tenant",
             )
         return tenant
+
+    def named(self, codec: Any, key: Mapping[str, Wire], obj: Any, known: Mapping[str, Any]) -> str | None:
+        """Whose an item is, by its object, by what else is known of it (values by field name), or by its stored key."""
+        if not self.owner:
+            return None
+        found = getattr(obj, self.owner, None) or known.get(self.owner)
+        if not found:
+            wires = dict(key)
+            for computed in codec.composites.values():
+                if computed.stored in wires:
+                    with suppress(ValidationError):  # a text that another program has written
+                        wires |= computed.split(wires[computed.stored]["S"])
+            found = wires.get(self._owner, {}).get("S")
+        return found or None
 
     def keys(self, tenant: str | None) -> Keys:
         """The keys of a tenant's chains. Raises: KeyUnavailable."""
@@ -121,3 +141,8 @@ def is_hidden(field: Any) -> bool:
 def is_computed(field: Any) -> bool:
     """Whether a field is a key that is made of others."""
     return any(type(option).__name__ == "Composite" for option in field.options)
+
+
+def _is_tenant(field: Any) -> bool:
+    """Whether a field says whose an item is."""
+    return any(type(option).__name__ == "Tenant" for option in field.options)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.errors import ConfigError
+from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.log import logger
 from dynamorm.plugin import OfOneProcess
 
 from .acting import Both, OnlyOnce
 from .config import ChangeTrackingConfig, KeySource, check_source
-from .fields import AuditFields, fields_of
+from .fields import AuditFields, check_type, fields_of
 from .model import Tracked
 from .option import Audit
 from .tracking import Tracking
@@ -55,11 +55,22 @@ class AuditLog(OfOneProcess):
             raise ConfigError(f"change tracking of {schema.name} is enabled already")
         if schema.table is None:
             raise ConfigError(f"{schema.name} has no table of its own: track the models that are stored")
+        self._check_store(schema, config)
         source = self.audit_key if config.audit_key is None else config.audit_key
         if source is None:
             self._without_key(schema.name)
         self._tracked[schema.model] = Tracked(schema, config, source)
         self._configs[schema.model] = config
+
+    def _check_store(self, schema: Any, config: ChangeTrackingConfig) -> None:
+        """Refuse a store that is the table of a tracked model. Raises: ConfigError."""
+        tables = {tracked.table: tracked.label for tracked in self._tracked.values()}
+        if config.store in tables:
+            raise ConfigError(
+                f"store of ChangeTrackingConfig for {schema.name} is the table of {tables[config.store]}: name a table of its own"
+            )
+        if any(schema.table == other.store for other in self._configs.values()):
+            raise ConfigError(f"the table of {schema.name} is the store of another model's records: track it elsewhere")
 
     def _without_key(self, name: str) -> None:
         if self._production:
@@ -76,6 +87,13 @@ class AuditLog(OfOneProcess):
 
     def of(self, model: type[Any]) -> Tracked:
         """What is tracked of a model. Raises: ConfigError."""
+        given: object = model
+        if not isinstance(given, type):
+            raise ValidationError(
+                "db.audit takes the model first, and then the key, as db.get does, not"
+                f" {'text' if isinstance(given, str) else 'an object of ' + type(given).__name__}",
+                field="model",
+            )
         for kind in model.__mro__:
             if kind in self._tracked:
                 return self._tracked[kind]
@@ -88,6 +106,12 @@ class AuditLog(OfOneProcess):
     def tracked(self) -> tuple[Tracked, ...]:
         """All that is tracked."""
         return tuple(self._tracked.values())
+
+    def model(self, schema: Any) -> Any:
+        """Look at the `Audit` fields of a model. Raises: ModelError for a type that cannot hold what they keep."""
+        for field in fields_of(schema):
+            check_type(field)
+        return schema
 
     def write_rule(self, schema: Any) -> WriteRule | None:
         """The rule of an audited model, and that of the records."""

@@ -17,9 +17,9 @@ from msgspec.json import decode
 from dynamorm.errors import AuditChainBroken
 from dynamorm.plugin import Actor, WriteRule
 
-from .acting import LOOKED, actor_of
+from .acting import LOOKED, actor_of, explain_race, no_batch
+from .chain import Tip, believed, known
 from .records import day_of, seal_of, sealed, state_mac
-from .tips import Tip, believed, known
 from .values import state_bytes
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Tracking(WriteRule):
         self._tracked = tracked
         self._require_actor = require_actor
 
+    def check_batch(self, plan: Any) -> None:
+        """Refuse a batch. Raises: ValidationError."""
+        raise no_batch(plan.codec.schema.name)
+
     def contribute(self, draft: WriteDraft) -> None:
         """Add to one write."""
         tracked = self._tracked
@@ -55,6 +59,7 @@ class Tracking(WriteRule):
         if draft.verb != "create":
             pins = _pins(draft, item, self._tracked)
             draft.pin(pins)
+            explain_race(draft, tracked.label)
         if draft.verb == "delete":
             if item is None:
                 return
@@ -75,7 +80,8 @@ class Tracking(WriteRule):
 
     def _record(self, draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any], who: Actor) -> None:
         tracked = self._tracked
-        tenant = tracked.tenant(draft.context.scope, scoped=draft.plan.codec.is_scoped)
+        codec = draft.plan.codec
+        tenant = tracked.tenant(draft.context.scope, scoped=codec.is_scoped, named=lambda: self._named(draft, item))
         keys = tracked.keys(tenant)
         place = tracked.chain(tenant, decode(draft.key))
         before = {} if item is None else {name: item.get(name) for name in tracked.listed}
@@ -100,6 +106,19 @@ class Tracking(WriteRule):
             draft.stamp("_an", tip.n)
             draft.stamp("_ah", tip.h)
             draft.stamp("_as", seal_of(keys.key, tip.h, tip.n, tip.at, tracked.listed, after))
+
+    def _named(self, draft: WriteDraft, item: dict[str, Any] | None) -> str | None:
+        """Whose an item is, where the view is of all tenants: by its object or key, else by what is, or will be, stored."""
+        tracked = self._tracked
+        codec, owner = draft.plan.codec, tracked.owner
+        if not owner:
+            return None
+        named = tracked.named(codec, decode(draft.key), draft.obj, draft.key_parts)
+        if named is None:
+            stored = codec.field(owner).stored
+            wires = ((item or {}).get(stored), draft.after(owner)[stored])
+            named = next((wire["S"] for wire in wires if wire and "S" in wire), None)
+        return named
 
     def _is_as_left(self, keys: Keys, record: Any, item: dict[str, Any], before: dict[str, Any]) -> bool:
         """Whether an item is as its last record left it, where that was read first."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
 from msgspec.json import decode
 
 from dynamorm.effects import Call, Flow
@@ -17,11 +15,9 @@ from .chain import AuditVerdict, Replay, verdict_of
 from .days import anchored
 from .history import AuditRecord, AuditSnapshot, Reader, micros
 from .records import Unreadable, read
-from .tracking import RESTORING
-from .values import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from .model import Place, Tracked
     from .plugin import AuditLog
@@ -34,24 +30,6 @@ AT_THE_END = SOFT | {"head"}
 
 READINGS = 20
 """How often both are read again, of an item that is written all the time."""
-
-
-MISSING: Any = object()
-"""In the place of the value of a field that was not stored."""
-
-
-class Restored(Struct, frozen=True, kw_only=True):
-    """What `AuditTrail.restore` has done: the object as it is now, the fields that were written, and those that could not be.
-
-    Example: ``db.audit.restore(Payment, "p1", version=3).left_out``
-    """
-
-    item: Any
-    fields: tuple[str, ...]
-    left_out: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"<Restored {', '.join(self.fields)}>"
 
 
 class Chain:
@@ -97,9 +75,26 @@ class Trail:
         self._plan = plan
         self._scope = scope
 
-    def tenant(self, tracked: Tracked) -> str | None:
-        """Whose chains are read."""
-        return tracked.tenant(self._scope, scoped=self._plan(tracked.model).codec.is_scoped)
+    def codec(self, model: type[Any]) -> Any:
+        """The codec of a model, in this view."""
+        return self._plan(model).codec
+
+    @property
+    def serves_all(self) -> bool:
+        """Whether this is a view of no single tenant."""
+        return bool(self._scope) and "tenant" not in self._scope
+
+    def place(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[tuple[Place, Any]]:
+        """Where the chain of an item is, and the item, as it is stored. Raises: ConfigError, ValidationError."""
+        tracked = self.log.of(model)
+        wires = self.key(model, key, parts)
+        get = called(self.db.get, model, *key, consistent=True, **parts)
+        obj = yield Call(get, get)
+        codec = self.codec(model)
+        tenant = tracked.tenant(
+            self._scope, scoped=codec.is_scoped, named=lambda: tracked.named(codec, wires, obj, parts)
+        )
+        return tracked.chain(tenant, wires), obj
 
     def refuse_view(self, what: str) -> None:
         """Refuse what is of all tenants on a view. Raises: ConfigError."""
@@ -113,7 +108,7 @@ class Trail:
 
     def raw(self, rows: Iterable[Any]) -> list[bytes]:
         """The stored form of records."""
-        return [self._plan(type(row)).codec.loaded(row) for row in rows]
+        return [self.codec(type(row)).loaded(row) for row in rows]
 
     def chain(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[Chain]:
         """Read an item and its records, of one moment. Raises: ConfigError, ValidationError.
@@ -132,12 +127,9 @@ class Trail:
         return chain
 
     def _read(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[Chain]:
+        place, obj = yield from self.place(model, key, parts)
         tracked = self.log.of(model)
-        codec = self._plan(model).codec
-        get = _called(self.db.get, model, *key, consistent=True, **parts)
-        obj = yield Call(get, get)
-        raw = None if obj is None else codec.loaded(obj)
-        place = tracked.chain(self.tenant(tracked), self.key(model, key, parts))
+        raw = None if obj is None else self.codec(model).loaded(obj)
         row = tracked.row
         rows = yield from self.rows_of(self.db.model(row).where(row.pk == place.pk).consistent())
         return Chain(tracked, place, rows, None if raw is None else decode(raw), obj)
@@ -152,8 +144,7 @@ class Trail:
 
     def reader(self, tracked: Tracked, model: type[Any]) -> Reader:
         """What tells records in the words of a model."""
-        codec = self._plan(model).codec
-        return Reader(tracked, codec.schema, codec.decode_field)
+        return Reader(tracked, self.codec(model))
 
     def believed(self, chain: Chain) -> Replay:
         """The records of a chain, each checked. Raises: AuditChainBroken."""
@@ -186,61 +177,13 @@ class Trail:
     ) -> Flow[AuditSnapshot | None]:
         """What was recorded of an item at a time."""
         if not isinstance(when, datetime):
-            raise ValidationError(f"as_of takes a datetime behind the key, not {type(when).__name__}", field="when")
+            raise ValidationError(
+                f"as_of takes a datetime behind the key, or when=..., and got {type(when).__name__}", field="when"
+            )
         chain = yield from self.chain(model, key, parts)
         until = micros(when)
         records = [record for record in self.believed(chain).records if record.body.at <= until]
         return self.reader(chain.tracked, model).snapshot(records)
-
-    def restore(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], version: int) -> Flow[Restored]:
-        """Write what the tracked fields were."""
-        chain = yield from self.chain(model, key, parts)
-        verdict, replay = chain.verdict()
-        if not verdict.ok and verdict.reason not in {*SOFT, "head"}:
-            raise broken(chain.tracked.label, verdict)
-        if version.__class__ is not int or not 1 <= version <= replay.n:
-            raise ValidationError(f"there are records 1 to {replay.n} of this {chain.tracked.label}", field="version")
-        records = [record for record in map(read, chain.rows) if record.body.n <= version]
-        snapshot = self.reader(chain.tracked, model).snapshot(records)
-        if snapshot is None:
-            raise ValidationError(
-                f"record {version} tells that this {chain.tracked.label} was gone: delete it, or name another one",
-                field="version",
-            )
-        then = Reader.tracked_then(records)
-        hidden = {name for name, value in snapshot.values.items() if isinstance(value, Digest)}
-        left_out = tuple(sorted(hidden | {name for name, stored in chain.tracked.stored.items() if stored not in then}))
-        names = tuple(name for name in chain.tracked.names if name not in left_out)
-        item = yield (
-            self._changed(model, key, parts, {name: snapshot.values.get(name, MISSING) for name in names}, version)
-            if chain.obj is not None
-            else self._made(model, key, parts, snapshot, version)
-        )
-        return Restored(item=item, fields=names, left_out=left_out)
-
-    def _changed(
-        self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], values: dict[str, Any], version: int
-    ) -> Call:
-        fields = self._plan(model).codec.schema.fields
-        updates = [
-            getattr(model, name).remove() if value is MISSING else getattr(model, name).set(value)
-            for name, value in values.items()
-        ]
-        allow = tuple(name for name in values if fields[name].protected)
-        return _restoring(_called(self.db.update, model, *key, *updates, allow=allow, **parts), version)
-
-    def _made(
-        self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], snapshot: AuditSnapshot, version: int
-    ) -> Call:
-        names = self._plan(model).codec.schema.key.fields
-        if not snapshot.complete or len(key) + len(parts) < len(names):
-            raise ValidationError(
-                f"this {model.__name__} is gone, and the records do not tell all of its fields, so that it cannot be made again:"
-                " create it from db.audit.as_of(...).values, and give what is missing",
-                field="version",
-            )
-        obj = model(**{**snapshot.values, **dict(zip(names, key, strict=False)), **parts})
-        return _restoring(_called(self.db.create, obj), version)
 
 
 def broken(label: str, verdict: AuditVerdict) -> AuditChainBroken:
@@ -261,28 +204,6 @@ def _readable(rows: Iterable[bytes]) -> Iterator[Any]:
             continue
 
 
-def _called(method: Callable[..., Any], *args: Any, **named: Any) -> Callable[[], Any]:
+def called(method: Callable[..., Any], *args: Any, **named: Any) -> Callable[[], Any]:
+    """A call that is made later."""
     return lambda: method(*args, **named)
-
-
-@contextmanager
-def _going_back(version: int) -> Generator[None]:
-    mark = RESTORING.set(version)
-    try:
-        yield
-    finally:
-        RESTORING.reset(mark)
-
-
-def _restoring(call: Callable[[], Any], version: int) -> Call:
-    """A write that is recorded as one which goes back."""
-
-    def blocking() -> Any:
-        with _going_back(version):
-            return call()
-
-    async def awaited() -> Any:
-        with _going_back(version):
-            return await call()
-
-    return Call(blocking, awaited)

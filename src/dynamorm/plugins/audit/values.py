@@ -6,7 +6,7 @@ A stored value has one canonical form: maps and sets are sorted, numbers have on
 from __future__ import annotations
 
 import hmac
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
@@ -90,9 +90,11 @@ def plain(wire: Wire | None) -> Any:
         return {name: plain(one) for name, one in value.items()}
     if tag == "NS":
         return sorted(map(_plain_number, value))
-    if tag in {"SS", "BS"}:
+    if tag == "SS":
         return sorted(value)
-    return value
+    if tag == "BS":
+        return sorted(map(_plain_bytes, value))
+    return _plain_bytes(value) if tag == "B" else value
 
 
 _AS_IT_IS: Final = frozenset({"S", "BOOL", "NULL"})
@@ -111,6 +113,11 @@ def _number(text: str) -> str:
 def _plain_number(text: str) -> int | Decimal:
     number = Decimal(text)
     return int(number) if number == number.to_integral_value() else number
+
+
+def _plain_bytes(value: Any) -> bytes:
+    """The bytes of a stored value, which is base64 where it was read, and bytes where it is about to be sent."""
+    return b64decode(value) if isinstance(value, str) else bytes(value)
 
 
 def _bytes(value: Any) -> str:

@@ -51,7 +51,10 @@ class OfTenant(ScopeRule):
 
     def check_answer(self, obj: Any) -> None:
         """Refuse to believe that a write has made another tenant's item."""
-        if getattr(obj, self._name, self._tenant) != self._tenant:
+        found = getattr(obj, self._name, self._tenant)
+        if found != self._tenant and (
+            found or not self._placing.keyed
+        ):  # where it is missing, the key says whose it is
             raise TenantMismatch(
                 f"the answer to a write shows a {self._placing.name} of another tenant, so nobody can tell what was written",
                 outcome=Outcome.UNKNOWN,

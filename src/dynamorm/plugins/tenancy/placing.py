@@ -65,6 +65,7 @@ class Placing:
         self.keyed: bool
         self.lead: str | None
         self.keyed, self.lead = self.begins(partition)
+        self.in_key: bool = self.keyed  # the key tells the tenant, where the attribute is missing
         if self.prefixed:
             self._check_prefixed()
             self.keyed, self.lead = True, PREFIX

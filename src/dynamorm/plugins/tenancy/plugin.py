@@ -77,6 +77,10 @@ class Tenancy:
                 stacklevel=2,
             )
         fields = {name: _within(field, placing.field.name) for name, field in schema.fields.items()}
+        own = placing.field
+        if not isinstance(own.default, str) and own.default_factory is None and not placing.in_key:
+            # An item that was stored before the model had a tenant can be read, and be given one.
+            fields[own.name] = replace(own, default="")
         return replace(schema, fields=fields)
 
     def field(self, schema: Schema, field: Field) -> Any:

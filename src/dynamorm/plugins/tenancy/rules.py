@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 from unicodedata import normalize
 
 from msgspec import DecodeError, Struct, defstruct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, decode
 
-from dynamorm.errors import TenantError, TenantMismatch, TenantRequired
+from dynamorm.errors import ConditionFailed, TenantError, TenantMismatch, TenantRequired
 from dynamorm.plugin import ReadRule, WriteRule
+
+from .option import checked_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from dynamorm.codec.replies.checked import StoredItem
+    from dynamorm.errors import DynamORMError
     from dynamorm.ops.reads.read_rules import ReadDraft
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.ops.writes.draft import WriteDraft
@@ -39,7 +42,7 @@ class TenantWrites(WriteRule):
 
     def __init__(self, placing: Placing) -> None:
         self._placing = placing
-        self._prepared: dict[tuple[str, bool], Any] = {}
+        self._prepared: dict[tuple[str, str], Any] = {}
         # A create needs nothing: no item is stored under its key.
         self.verbs: tuple[str, ...] = (
             ("save", "update") if placing.keyed else ("put", "save", "update", "delete", "check")
@@ -48,24 +51,41 @@ class TenantWrites(WriteRule):
     def contribute(self, draft: WriteDraft) -> None:
         """Add the condition. Raises: TenantMismatch, TenantRequired, TenantError."""
         tenant = draft.context.scope.get(TENANT)
-        self._check_unchanged(draft, tenant)
+        adopts = self._adopts(draft, tenant)
         if self._placing.keyed:
             return
         if tenant is None:
             tenant = self._named(draft)
+            draft.say_why(self._of_another(tenant))
         may_be_absent = draft.verb in {"put", "delete"} or draft.upsert
-        draft.require(
-            self._prepared.get((tenant, may_be_absent)) or self._new(draft, tenant, may_be_absent=may_be_absent),
-            lasting=True,
-        )
+        form = "adopts" if adopts else "new" if may_be_absent else "own"
+        draft.require(self._prepared.get((tenant, form)) or self._new(draft, tenant, form), lasting=True)
 
-    def _new(self, draft: WriteDraft, tenant: str, *, may_be_absent: bool) -> Any:
-        own = self._placing.path == tenant
-        prepared = draft.prepared(self._placing.partition_path.not_exists() | own if may_be_absent else own)
+    def _new(self, draft: WriteDraft, tenant: str, form: str) -> Any:
+        placing = self._placing
+        own = placing.path == tenant
+        if form == "new":
+            own = placing.partition_path.not_exists() | own
+        elif form == "adopts":
+            own = placing.path.not_exists() | own
+        prepared = draft.prepared(own)
         if len(self._prepared) >= _MOST:
             self._prepared.clear()
-        self._prepared[tenant, may_be_absent] = prepared
+        self._prepared[tenant, form] = prepared
         return prepared
+
+    def _of_another(self, tenant: str) -> Any:
+        """What makes the error where the item is not of the tenant that a write in a view of all tenants names."""
+        name, stored = self._placing.name, self._placing.field.stored
+
+        def tell(raw: bytes | None, info: dict[str, Any], earlier: Callable[[], DynamORMError]) -> DynamORMError:
+            found = None if raw is None else decode(raw).get(stored)
+            if raw is None or found == {"S": tenant}:
+                return earlier()
+            is_of = "is of no tenant yet" if found is None else "is of another tenant than the write names"
+            return ConditionFailed(f"the {name} that is stored {is_of}, so that nothing was written", **info)
+
+        return tell
 
     def check_batch(self, plan: ModelRequests) -> None:  # noqa: ARG002 - the rule is of one model
         """Refuse a batch of what has no partition of its own: it has no conditions."""
@@ -74,17 +94,37 @@ class TenantWrites(WriteRule):
             " it could overwrite another tenant's item: use db.put and db.delete, or a transaction"
         )
 
-    def _check_unchanged(self, draft: WriteDraft, tenant: str | None) -> None:
-        """Refuse to change whose an item is."""
-        field = self._placing.field
+    def _adopts(self, draft: WriteDraft, tenant: str | None) -> bool:
+        """Whether a write may give an item its first tenant: in a view of all tenants, or where its key says the same.
+
+        Raises: TenantMismatch where it would change whose an item is.
+        """
+        field, everybody = self._placing.field, tenant is None
         if draft.verb == "update":
-            for update in draft.updates:  # type: ignore[attr-defined] # of a draft of an update
-                if update.path.name == field.name and not _sets(update, tenant, upsert=draft.upsert):
-                    raise TenantMismatch(
-                        f"{self._placing.name}.{field.name} is the tenant of the item, which never changes"
-                    )
-        elif draft.verb == "save" and field.stored in (draft.changes or ()):  # type: ignore[attr-defined] # of a draft of a save
-            raise TenantMismatch(f"{self._placing.name}.{field.name} is the tenant of the item, which never changes")
+            adopts = False
+            for one in draft.updates:  # type: ignore[attr-defined] # of a draft of an update
+                if one.path.name == field.name:
+                    if not (_sets(one, tenant) and self._fits(draft, one.value)):
+                        raise self._changed()
+                    adopts = everybody
+            return adopts
+        if draft.verb == "save" and field.stored in (draft.changes or ()):  # type: ignore[attr-defined] # of a draft of a save
+            lacks = draft.plan.codec.stored(draft.obj, field.stored) is None
+            if not lacks or not (everybody or self._placing.keyed):
+                raise self._changed()
+            return True
+        return everybody and draft.verb == "put"
+
+    def _fits(self, draft: WriteDraft, tenant: str) -> bool:
+        """Whether the key may be one of this tenant."""
+        placing = self._placing
+        return not placing.keyed or placing.is_of(placing.text_of(draft.key), placing.head(tenant))
+
+    def _changed(self) -> TenantMismatch:
+        name = f"{self._placing.name}.{self._placing.field.name}"
+        return TenantMismatch(
+            f"{name} is the tenant of the item, which never changes; an item that has none yet is given one in a view of all tenants"
+        )
 
     def _named(self, draft: WriteDraft) -> str:
         """The tenant that a write in a view of all tenants names. Raises: TenantRequired."""
@@ -94,7 +134,7 @@ class TenantWrites(WriteRule):
         if draft.verb == "update":
             for update in draft.updates:  # type: ignore[attr-defined] # as above
                 if update.path.name == self._placing.field.name:
-                    return str(update.value)
+                    return checked_id(update.value)
         if draft.condition is not None:
             for condition in equal_to((draft.condition,), self._placing.field.name):
                 return str(condition.operands[0])
@@ -105,11 +145,11 @@ class TenantWrites(WriteRule):
         )
 
 
-def _sets(update: Any, tenant: str | None, *, upsert: bool) -> bool:
-    """Whether an update says what holds anyway: the tenant of the view, or of the item that it makes."""
+def _sets(update: Any, tenant: str | None) -> bool:
+    """Whether an update says what holds anyway, the tenant of the view, or names one in a view of all tenants."""
     if update.kind != "set" or not isinstance(update.value, str):
         return False
-    return update.value == tenant or (tenant is None and upsert)
+    return update.value == (checked_id(update.value) if tenant is None else tenant)
 
 
 def _is_field(path: Any, name: str) -> bool:
@@ -240,9 +280,8 @@ class TenantReads(ReadRule):
         if placing.whole:
             return all([head == one.key.S for one in items])  # noqa: C419 - a list is faster
         own = tenant, ""
-        return all(
-            [one.tenant.S in own and (one.key.S.startswith(start) or head == one.key.S) for one in items]  # noqa: C419 - as above
-        )
+        told = [one.tenant.S in own and (one.key.S.startswith(start) or head == one.key.S) for one in items]
+        return all(told)
 
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> None:
         """Refuse the record of another tenant's item. Raises: TenantMismatch."""

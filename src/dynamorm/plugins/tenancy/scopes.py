@@ -98,8 +98,8 @@ class Block:
 class tenant_scope:  # noqa: N801 - it is used as a function is
     """A block in which every verb of every database of tenants is one of this tenant, as of its view `DB.with_tenant`.
 
-    For frameworks that have no place for a view. Of what is made inside (a query, a transaction, a batcher) the tenant stays
-    what it is. A view of another tenant is refused inside, and so is `DB.all_tenants`.
+    For frameworks that have no place for a view. ``async with`` is the same. Of what is made inside (a query, a transaction, a batcher) the
+    tenant stays what it is. A view of another tenant is refused inside, and so is `DB.all_tenants`.
 
     Raises: InvalidTenant.
 
@@ -113,9 +113,12 @@ class tenant_scope:  # noqa: N801 - it is used as a function is
         self._block: Block | None = None
 
     def __enter__(self) -> Self:
+        return self._entered(sys._getframe(1))  # noqa: SLF001 - as above
+
+    def _entered(self, frame: FrameType) -> Self:
         if self._block is not None:
             raise InvalidTenant("this tenant_scope is entered already: make another one", field="tenant")
-        self._block = Block(self._tenant, sys._getframe(1))  # noqa: SLF001 - as above
+        self._block = Block(self._tenant, frame)
         return self
 
     def __exit__(
@@ -124,6 +127,14 @@ class tenant_scope:  # noqa: N801 - it is used as a function is
         block, self._block = self._block, None
         if block is not None:
             block.leave()
+
+    async def __aenter__(self) -> Self:
+        return self._entered(sys._getframe(1))  # noqa: SLF001 - as above; it is the coroutine that waits
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
 
 
 def _place() -> tuple[int, int]:
