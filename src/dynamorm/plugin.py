@@ -48,7 +48,7 @@ from msgspec.json import decode, encode
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
 from .schema.rules import ReadRule, ScopeRule, WriteRule
-from .schema.schema import RuledOption, TypeCodec
+from .schema.schema import RuledOption, SplitValue, TypeCodec
 from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
@@ -95,6 +95,7 @@ __all__ = [
     "ReadRule",
     "RuledOption",
     "ScopeRule",
+    "SplitValue",
     "TypeCodec",
     "VerbFlow",
     "VerbHook",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, NoReturn, Self, TypeVar
 
 from dynamorm import Update
 from dynamorm.errors import CurrencyMismatch, InvalidUse, ValidationError
-from dynamorm.plugin import TypeCodec
+from dynamorm.plugin import SplitValue, TypeCodec
 
 from .currencies import exponent as exponent_of
 from .rounding import exact, rounded, shares
@@ -32,7 +32,7 @@ class Money:
 
     It is stored as a map: ``{"a": minor units, "c": code, "e": exponent}``. An update may add to it, on the condition that
     what is stored is of the same currency: ``Payment.price.add(Money("1", "EUR"))``. A map has no order in DynamoDB and is
-    no key: where that is needed, `two_attributes` keeps amount and currency apart.
+    no key: where that is needed, ``attr(money="amount,currency")`` keeps amount and currency apart.
 
     Raises: ValidationError; CurrencyMismatch for two currencies in one sum or comparison.
 
@@ -259,11 +259,19 @@ class Money:
         return _fill(type(self).__new__(type(self)), cents, self.currency, historic=self._historic, wide=wide)
 
 
+def _split(amount: str, currency: str) -> SplitValue:
+    from .money_fields import two_attributes  # which knows `Money`
+
+    return two_attributes(amount, currency)
+
+
 Money.__dynamorm_codec__ = TypeCodec(
     Money.to_map,
     Money.of_map,
-    remedy='keep it as two attributes, an int and a code: price = two_attributes("amount", "currency")',
+    remedy='keep it as two attributes, an int and a code: attr(money="amount,currency")',
     is_money=True,
+    split=_split,
+    types=(int, str),
 )
 
 

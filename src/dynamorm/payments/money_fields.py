@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dynamorm import Attr, Condition, Update
 from dynamorm.errors import CurrencyMismatch, ModelError, ValidationError
+from dynamorm.plugin import SplitValue
 
 from .money import LARGEST, Money
 
@@ -14,7 +15,8 @@ def two_attributes(amount: str, currency: str) -> MoneyOf:
     """Money over two fields of a model: an int of minor units, and the code of the currency.
 
     On an object it is a `Money`, or None while one of the two is None; setting it sets both. On the class it makes
-    conditions and updates: ``== != < <= > >=``, ``between``, ``add``, and ``set``, which gives two updates.
+    conditions and updates: ``== != < <= > >=``, ``between``, ``add``, ``set`` and ``remove``. The constructor of the model takes it, too.
+    ``price: Attr[Money] = attr(money="amount,currency")`` declares the two fields as well.
 
     Raises: ModelError, when it is first used, for names that are no fields.
 
@@ -33,7 +35,7 @@ def two_attributes(amount: str, currency: str) -> MoneyOf:
     return MoneyOf(amount, currency)
 
 
-class MoneyOf:
+class MoneyOf(SplitValue):
     """What `two_attributes` puts into a class body: a descriptor."""
 
     __slots__ = ("_amount", "_currency", "_name")
@@ -41,6 +43,7 @@ class MoneyOf:
     def __init__(self, amount: str, currency: str) -> None:
         if any(not isinstance(name, str) for name in (amount, currency)) or amount == currency:
             raise ModelError('two_attributes takes the names of two fields: two_attributes("amount", "currency")')
+        self.fields: tuple[str, ...] = (amount, currency)
         self._amount = amount
         self._currency = currency
         self._name = ""
@@ -58,11 +61,15 @@ class MoneyOf:
         cents, currency = getattr(instance, self._amount), getattr(instance, self._currency)
         return None if cents is None or currency is None else Money.minor(cents, currency, historic=True, wide=True)
 
-    def __set__(self, instance: Any, value: Money) -> None:
+    def __set__(self, instance: Any, value: Money | None) -> None:
+        for name, part in zip(self.fields, (None, None) if value is None else self.parts(value), strict=True):
+            setattr(instance, name, part)
+
+    def parts(self, value: Any) -> tuple[Any, ...]:
+        """The minor units and the code. Raises: ValidationError for what is no Money."""
         if not isinstance(value, Money):
             raise ValidationError(f"{self._name} must be Money, not {type(value).__name__}", field=self._name)
-        setattr(instance, self._amount, value.cents)
-        setattr(instance, self._currency, value.currency)
+        return value.cents, value.currency
 
     def _path(self, owner: type[Any], name: str) -> Any:
         try:
@@ -128,12 +135,16 @@ class MoneyPaths:
         change: Update = self.amount.add(cents)
         return change.only_if((self.currency == money.currency) & room)
 
-    def set(self, money: Money) -> tuple[Update, Update]:
-        """The two updates that replace it.
+    def set(self, money: Money) -> Update:
+        """Replace both attributes.
 
-        Example: ``db.update(Payment, "p1", *Payment.price.set(Money("1", "EUR")))``
+        Example: ``db.update(Payment, "p1", Payment.price.set(Money("1", "EUR")))``
         """
-        return self.amount.set(_money(money).cents), self.currency.set(money.currency)
+        return self.amount.set(_money(money).cents).together_with(self.currency.set(money.currency))
+
+    def remove(self) -> Update:
+        """Take both attributes away. Example: ``db.update(Payment, "p1", Payment.tip.remove())``."""
+        return self.amount.remove().together_with(self.currency.remove())
 
     def __bool__(self) -> bool:
         raise ValidationError("money of a class is neither true nor false: compare it, as in Payment.price >= limit")

@@ -140,6 +140,8 @@ def _addressed(context: Context, subject: Any, args: tuple[Any, ...], parts: dic
         raise not_an_argument(context.plan(type(subject)).codec.schema, next(iter(parts)))
     draft = addressed(UpdateDraft, context, "update", "Update", subject, key, parts)
     draft.updates = updates
+    if any(getattr(change, "also", ()) for change in updates):
+        draft.updates = tuple(one for change in updates for one in (change, *getattr(change, "also", ())))
     return draft
 
 
