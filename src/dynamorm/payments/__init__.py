@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .mixins import TransactionMixin as TransactionMixin
     from .mixins import WebhookMixin as WebhookMixin
     from .money import Money as Money
-    from .money_fields import two_attributes as two_attributes
+    from .money import two_attributes as two_attributes
     from .outbox import Outbox as Outbox
     from .outbox_items import OutboxEvent as OutboxEvent
     from .reconciliation import Reconciliation as Reconciliation
@@ -65,7 +65,7 @@ _HOMES = {
     "refund": "lifecycle",
     "sign_webhook": "webhooks",
     "transition": "lifecycle",
-    "two_attributes": "money_fields",
+    "two_attributes": "money",
     "verify_webhook": "webhooks",
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dynamorm import Attr, Json, Mixin, Unique, attr, created_at, gsi, ttl, updated_at, version
 
-from .money_fields import two_attributes
+from .money import two_attributes
 from .states import Status, Transitions
 
 

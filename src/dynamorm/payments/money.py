@@ -10,15 +10,13 @@ from typing import Any, ClassVar, Final, NoReturn, Self, TypeVar
 
 from dynamorm import Update
 from dynamorm.errors import CurrencyMismatch, InvalidUse, ValidationError
-from dynamorm.plugin import SplitValue, TypeCodec
+from dynamorm.plugin import TypeCodec
 
 from .currencies import exponent as exponent_of
+from .money_fields import LARGEST, MoneyOf
 from .rounding import exact, rounded, shares
 
 M = TypeVar("M", bound="Money")
-
-LARGEST: Final = 2**63 - 1
-"""The largest minor amount without ``wide=True``: what an int64 of the Go library holds."""
 
 _TEXT: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
@@ -259,10 +257,28 @@ class Money:
         return _fill(type(self).__new__(type(self)), cents, self.currency, historic=self._historic, wide=wide)
 
 
-def _split(amount: str, currency: str) -> SplitValue:
-    from .money_fields import two_attributes  # which knows `Money`
+def two_attributes(amount: str, currency: str) -> MoneyOf:
+    """Money over two fields of a model: an int of minor units, and the code of the currency.
 
-    return two_attributes(amount, currency)
+    On an object it is a `Money`, or None while one of the two is None; setting it sets both. On the class it makes
+    conditions and updates: ``== != < <= > >=``, ``between``, ``add``, ``set`` and ``remove``. The constructor of the model takes it, too.
+    ``price: Attr[Money] = attr(money="amount,currency")`` declares the two fields as well.
+
+    Raises: ModelError, when it is first used, for names that are no fields.
+
+    Example::
+
+        class Payment(Model, table="payments"):
+            id: Attr[str] = partition_key()
+            amount: Attr[int]
+            currency: Attr[str]
+            price = two_attributes("amount", "currency")
+
+
+        Payment(id="p1", amount=1250, currency="EUR").price  # 12.50 EUR
+        db.model(Payment).allow_scan().filter(Payment.price >= Money("10", "EUR")).all()
+    """
+    return MoneyOf(Money, amount, currency)
 
 
 Money.__dynamorm_codec__ = TypeCodec(
@@ -270,7 +286,7 @@ Money.__dynamorm_codec__ = TypeCodec(
     Money.of_map,
     remedy='keep it as two attributes, an int and a code: attr(money="amount,currency")',
     is_money=True,
-    split=_split,
+    split=two_attributes,
     types=(int, str),
 )
 
