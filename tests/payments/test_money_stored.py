@@ -231,6 +231,14 @@ def test_attr_money_declares_the_two_attributes(db, key):
     ).price == Money("2", USD)
     found = db.model(Stated).where(Stated.price.between(Money("1", USD), Money("2", USD))).index("by-amount").all()
     assert key in [one.id for one in found]
+    nothing = None  # which a path is compared with, and never `is`
+    assert db.update(Stated, key, Stated.tip.set(Money("1", EUR)), condition=Stated.tip == nothing).tip == Money(
+        "1", EUR
+    )
+    there = Stated.tip.exists() & (Stated.tip != nothing)
+    assert db.update(Stated, key, Stated.tip.set(None), condition=there).tip is None
+    assert db.exists(Stated, key)
+    db.update(Stated, key, Stated.price.set(Money("2", USD)), condition=Stated.tip.not_exists())
     with db.transaction() as tx:
         tx.update(Stated, key, Stated.price.set(Money("3", EUR)))
     assert db.get(Stated, key).price == Money("3", EUR)

@@ -82,12 +82,22 @@ class MoneyPaths:
     else:
         __hash__ = object.__hash__
 
-    def __eq__(self, other: Money) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - as paths do
+    def __eq__(self, other: Money | None) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - as paths do
+        if other is None:
+            return self.amount == None  # type: ignore[arg-type]  # noqa: E711 - of a path
         money = self._money(other)
         return (self.currency == money.currency) & (self.amount == money.cents)
 
-    def __ne__(self, other: Money) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - as paths do
+    def __ne__(self, other: Money | None) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - as paths do
         return ~(self == other)
+
+    def exists(self) -> Condition:
+        """The amount is stored. Example: ``Payment.tip.exists()``."""
+        return self.amount.exists()
+
+    def not_exists(self) -> Condition:
+        """The amount is not stored. Example: ``Payment.tip.not_exists()``."""
+        return self.amount.not_exists()
 
     def __lt__(self, other: Money) -> Condition:
         return (self.currency == self._money(other).currency) & (self.amount < other.cents)
@@ -122,11 +132,13 @@ class MoneyPaths:
         change: Update = self.amount.add(cents)
         return change.only_if((self.currency == money.currency) & room)
 
-    def set(self, money: Money) -> Update:
-        """Replace both attributes.
+    def set(self, money: Money | None) -> Update:
+        """Replace both attributes; None takes them away.
 
         Example: ``db.update(Payment, "p1", Payment.price.set(Money("1", "EUR")))``
         """
+        if money is None:
+            return self.remove()
         return self.amount.set(self._money(money).cents).together_with(self.currency.set(money.currency))
 
     def remove(self) -> Update:
