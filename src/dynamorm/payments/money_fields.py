@@ -72,7 +72,7 @@ class MoneyPaths:
 
     def __init__(self, kind: type[Money], amount: Any, currency: Any) -> None:
         self._kind = kind
-        self.amount: Attr[int] = amount
+        self.amount: Attr[int | None] = amount
         self.currency: Attr[str] = currency
 
     if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class MoneyPaths:
 
     def __eq__(self, other: Money | None) -> Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - as paths do
         if other is None:
-            return self.amount == None  # type: ignore[arg-type]  # noqa: E711 - of a path
+            return self.amount == other
         money = self._money(other)
         return (self.currency == money.currency) & (self.amount == money.cents)
 
