@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynamorm import Attr, Json, Mixin, Unique, attr, created_at, gsi, ttl, updated_at, version
 
 from .money import two_attributes
 from .states import Status, Transitions
+
+if TYPE_CHECKING:
+    from dynamorm.schema.schema import Index
 
 
 class PaymentMixin(Mixin):
@@ -114,8 +117,8 @@ class PaymentIndexes(Mixin):
     Example: ``db.model(Payment).where(Payment.merchant_id == "m1").order_by("created_at", "desc").limit(20).all()``
     """
 
-    by_status = gsi("gsi-status-created", partition="status", sort="created_at")
-    by_merchant = gsi("gsi-merchant-created", partition="merchant_id", sort="created_at")
-    by_customer = gsi("gsi-customer-created", partition="customer_id", sort="created_at")
-    by_settlement_date = gsi("gsi-settlement-date", partition="settlement_date", sort="created_at")
-    by_idempotency_key = gsi("gsi-idempotency", partition="idempotency_key", projection="KEYS_ONLY")
+    by_status: Index = gsi("gsi-status-created", partition="status", sort="created_at")
+    by_merchant: Index = gsi("gsi-merchant-created", partition="merchant_id", sort="created_at")
+    by_customer: Index = gsi("gsi-customer-created", partition="customer_id", sort="created_at")
+    by_settlement_date: Index = gsi("gsi-settlement-date", partition="settlement_date", sort="created_at")
+    by_idempotency_key: Index = gsi("gsi-idempotency", partition="idempotency_key", projection="KEYS_ONLY")
