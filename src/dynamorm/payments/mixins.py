@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamorm import Attr, Json, Mixin, Unique, attr, created_at, gsi, ttl, updated_at, version
 
@@ -12,6 +12,8 @@ from .states import Status, Transitions
 
 if TYPE_CHECKING:
     from dynamorm.schema.schema import Index
+
+    from .money_fields import MoneyOf
 
 
 class PaymentMixin(Mixin):
@@ -41,7 +43,7 @@ class PaymentMixin(Mixin):
     updated_at: Attr[datetime] = updated_at()
     version: Attr[int] = version()
 
-    money = two_attributes("amount", "currency")
+    money: ClassVar[MoneyOf] = two_attributes("amount", "currency")
 
 
 class RefundMixin(Mixin):
@@ -57,7 +59,7 @@ class RefundMixin(Mixin):
     created_at: Attr[datetime] = created_at()
     version: Attr[int] = version()
 
-    money = two_attributes("amount", "currency")
+    money: ClassVar[MoneyOf] = two_attributes("amount", "currency")
 
 
 class TransactionMixin(Mixin):
@@ -74,7 +76,7 @@ class TransactionMixin(Mixin):
     created_at: Attr[datetime] = created_at()
     version: Attr[int] = version()
 
-    money = two_attributes("amount", "currency")
+    money: ClassVar[MoneyOf] = two_attributes("amount", "currency")
 
 
 class SettlementMixin(Mixin):
@@ -91,7 +93,7 @@ class SettlementMixin(Mixin):
     created_at: Attr[datetime] = created_at()
     version: Attr[int] = version()
 
-    money = two_attributes("amount", "currency")
+    money: ClassVar[MoneyOf] = two_attributes("amount", "currency")
 
 
 class WebhookMixin(Mixin):

@@ -93,7 +93,7 @@ def update_write(
                 context, owner, (key, *draft.updates), {},
                 condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder, states=states, result=result,
             )  # fmt: skip
-    draft.upsert, draft.stored, draft.condition = upsert, stored, _wanted(draft.updates, condition)
+    draft.upsert, draft.stored, draft.condition = upsert, stored, condition
     draft.gives_result = result is not None
     plan = draft.plan
     depends = _accept(draft, allow)
@@ -118,15 +118,6 @@ def update_write(
     return write.without_result() if result is None else write
 
 
-def _wanted(updates: tuple[Any, ...], condition: Condition | None) -> Condition | None:
-    """The caller's condition, and what updates demand of the item by themselves."""
-    for change in updates:
-        where: Condition | None = getattr(change, "where", None)  # what is no update is refused where they are checked
-        if where is not None:
-            condition = where if condition is None else condition & where
-    return condition
-
-
 def _addressed(context: Context, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:
     """The draft of the updates of an object, or of a model and a key."""
     key: tuple[Any, ...] = ()
@@ -140,8 +131,6 @@ def _addressed(context: Context, subject: Any, args: tuple[Any, ...], parts: dic
         raise not_an_argument(context.plan(type(subject)).codec.schema, next(iter(parts)))
     draft = addressed(UpdateDraft, context, "update", "Update", subject, key, parts)
     draft.updates = updates
-    if any(getattr(change, "also", ()) for change in updates):
-        draft.updates = tuple(one for change in updates for one in (change, *getattr(change, "also", ())))
     return draft
 
 
@@ -155,6 +144,10 @@ def _accept(draft: UpdateDraft, allow: Any) -> bool:
     if allow != ():
         allow = _allowed(schema, allow)
     check_updates(schema, updates, allow)
+    for change in updates:
+        if change.where is not None or change.also:
+            updates = _whole_of(draft, allow)
+            break
     for change in updates:
         if change.value is None and change.kind == "set":
             updates = _without_none(plan, updates, allow)
@@ -171,6 +164,16 @@ def _accept(draft: UpdateDraft, allow: Any) -> bool:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
     draft.updates = updates
     return depends
+
+
+def _whole_of(draft: UpdateDraft, allow: Any) -> tuple[Update, ...]:
+    """The updates with those that go along with them; what they demand of the item joins the draft's condition."""
+    updates = tuple(one for change in draft.updates for one in (change, *change.also))
+    check_updates(draft.plan.codec.schema, updates, allow)
+    for change in updates:
+        if change.where is not None:
+            draft.condition = change.where if draft.condition is None else draft.condition & change.where
+    return updates
 
 
 def _protect(draft: UpdateDraft) -> None:
