@@ -50,7 +50,7 @@ from .effects import Acquire, Hedge
 from .errors import InvalidUse
 from .schema.placed import NotReady, PlacedField, PlacedItem, Unread
 from .schema.rules import ReadRule, ScopeRule, WriteRule
-from .schema.schema import RuledOption, TypeCodec
+from .schema.schema import RuledOption, SplitValue, TypeCodec
 from .wire.acting import Actor, current_actor
 from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
@@ -102,6 +102,7 @@ __all__ = [
     "ReadRule",
     "RuledOption",
     "ScopeRule",
+    "SplitValue",
     "TypeCodec",
     "Unread",
     "VerbFlow",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dynamorm.errors import ConditionFailed, InsufficientFunds, KeyReused, NotFound, ValidationError
 from dynamorm.payments import Ledger, Money, Posting
-from dynamorm.payments.ledger_items import LedgerBalance, LedgerEntry, joined
+from dynamorm.payments.ledger.items import LedgerBalance, LedgerEntry, joined
 
 MODELS = (LedgerBalance, LedgerEntry)
 pytestmark = pytest.mark.engine

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dynamorm import DB, Attr, Model, Presets, attr, gsi, partition_key, version
+from dynamorm import DB, Attr, Mixin, Model, Presets, attr, gsi, partition_key, version
 from dynamorm.errors import ConditionFailed, CurrencyMismatch, ModelError, TransactionCancelled, ValidationError
 from dynamorm.payments import Money, two_attributes
 
@@ -32,7 +32,14 @@ class Split(Model, table="split"):
     by_amount = gsi("by-amount", partition="shop", sort="amount")
 
 
-MODELS = (Sale, Split)
+class Stated(Model, table="stated"):
+    id: Attr[str] = partition_key()
+    price: Attr[Money] = attr(money="amount,currency")
+    tip: Attr[Money | None] = attr(money="tip_amount, tip_currency", default=None)
+    by_amount = gsi("by-amount", partition="currency", sort="amount")
+
+
+MODELS = (Sale, Split, Stated)
 pytestmark = pytest.mark.engine
 
 
@@ -102,7 +109,7 @@ def test_an_object_and_a_transaction_carry_the_condition_too(db, key):
     lambda: Sale.price.between(Money("1", EUR), Money("2", EUR)),
 ])  # fmt: skip
 def test_a_map_has_no_order_and_the_remedy_is_named(db, key, condition):
-    with pytest.raises(ValidationError, match="two_attributes"):
+    with pytest.raises(ValidationError, match="money="):
         db.update(Sale, key, Sale.price.set(Money("1", EUR)), condition=condition())
 
 
@@ -137,7 +144,7 @@ def test_a_map_is_no_key(plugged):
         price: Attr[Money] = partition_key()
 
     for model in (Keyed, First):
-        with pytest.raises(ModelError, match="two_attributes"):
+        with pytest.raises(ModelError, match="money="):
             plugged().get(model, "x")
 
 
@@ -161,7 +168,7 @@ def test_two_attributes_are_one_money(db, key):
     assert db.update(Split, key, Split.price.add(Money("1", USD))).price == Money("4", USD)
     with pytest.raises(ConditionFailed):
         db.update(Split, key, Split.price.add(Money("1", EUR)))
-    assert db.update(Split, key, *Split.price.set(Money("5", EUR))).price == Money("5", EUR)
+    assert db.update(Split, key, Split.price.set(Money("5", EUR))).price == Money("5", EUR)
 
 
 def test_two_attributes_have_an_order(db, key):
@@ -208,3 +215,80 @@ def test_slips_with_two_attributes_are_named():
 def test_ends_of_two_currencies_are_refused():
     with pytest.raises(CurrencyMismatch):
         Split.price.between(Money("1", EUR), Money("2", USD))
+
+
+def test_attr_money_declares_the_two_attributes(db, key):
+    stated = Stated(id=key, price=Money("5", EUR))
+    assert (stated.amount, stated.currency, stated.tip, stated.tip_amount) == (500, EUR, None, None)
+    db.create(stated)
+    assert db.get(Stated, key) == stated
+    stated.tip = Money("1", USD)
+    db.save(stated)
+    assert db.get(Stated, key).tip == Money("1", USD)
+    assert db.update(Stated, key, Stated.tip.remove(), Stated.price.add(Money("1", EUR))).tip is None
+    assert db.update(
+        Stated, key, Stated.price.set(Money("2", USD)), condition=Stated.price >= Money("6", EUR)
+    ).price == Money("2", USD)
+    found = db.model(Stated).where(Stated.price.between(Money("1", USD), Money("2", USD))).index("by-amount").all()
+    assert key in [one.id for one in found]
+    nothing = None  # which a path is compared with, and never `is`
+    assert db.update(Stated, key, Stated.tip.set(Money("1", EUR)), condition=Stated.tip == nothing).tip == Money(
+        "1", EUR
+    )
+    there = Stated.tip.exists() & (Stated.tip != nothing)
+    assert db.update(Stated, key, Stated.tip.set(None), condition=there).tip is None
+    assert db.exists(Stated, key)
+    db.update(Stated, key, Stated.price.set(Money("2", USD)), condition=Stated.tip.not_exists())
+    with db.transaction() as tx:
+        tx.update(Stated, key, Stated.price.set(Money("3", EUR)))
+    assert db.get(Stated, key).price == Money("3", EUR)
+    with pytest.raises(ConditionFailed):
+        db.update(Stated, key, Stated.price.add(Money("1", USD)))
+
+
+def test_the_constructor_takes_one_of_the_two():
+    assert Stated(id="1", amount=5, currency=EUR).price == Money.minor(5, EUR)
+    with pytest.raises(ValidationError, match="part of price"):
+        Stated(id="1", price=Money("1", EUR), amount=5)
+    with pytest.raises(ValidationError, match="Money"):
+        Stated(id="1", price=5)
+    with pytest.raises(TypeError):
+        Stated(id="1")
+    assert Split(id="1", shop="s", price=Money("1", EUR)).amount == 100
+
+
+def test_a_subclass_and_a_mixin_keep_it():
+    class Priced(Mixin):
+        price: Attr[Money] = attr(money="cents,code")
+
+    class Base(Model, Priced, table="base"):
+        id: Attr[str] = partition_key()
+
+    class Child(Base):
+        note: Attr[str] = attr(default="")
+
+    for model in (Base, Child):
+        assert model(id="1", price=Money("1", EUR)).cents == 100
+
+
+@pytest.mark.parametrize(
+    ("annotation", "settings"),
+    [
+        (Attr[Money], {"money": "amount"}), (Attr[Money], {"money": "a,b,c"}), (Attr[Money], {"money": "a,a"}), (Attr[Money], {"money": "a,price"}), (Attr[Money], {"money": "a b,c"}),
+        (Attr[Money], {"money": 5}), (Attr[int], {"money": "a,b"}), (Attr[Money], {"money": "a,b", "secret": True}), (Attr[Money], {"money": "a,b", "default": None}),
+        (Attr[Money | None], {"money": "a,b", "default": Money("1", EUR)}),
+    ],
+)  # fmt: skip
+def test_slips_with_attr_money_are_named(annotation, settings):
+    with pytest.raises(ModelError):
+        type(Model)(
+            "Wrong",
+            (Model,),
+            {
+                "__annotations__": {"id": Attr[str], "price": annotation},
+                "__module__": __name__,
+                "id": partition_key(),
+                "price": attr(**settings),
+            },
+            table="wrong",
+        )

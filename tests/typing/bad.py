@@ -20,6 +20,7 @@ from dynamorm import (
     ttl,
     version,
 )
+from dynamorm.payments import Money
 
 
 class Payment(Model, table="payments"):
@@ -130,3 +131,19 @@ def f(db: DB, when: datetime) -> None:
     db.breaker.reset("reads")  # E "read"
     db.breaker.listen(5)  # E no function
     db.breaker.listen(lambda: None)  # E takes the change
+
+
+class Sale(Model, table="sales"):
+    id: Attr[str] = partition_key()
+    price: Attr[Money]
+
+
+def money(one: Money) -> None:
+    one + 1  # E no money
+    one * 1.5  # E a float
+    _ = one < 5  # E no money
+    Sale(id="s", price=5)  # E no money
+    Sale.price.add(5)  # E no money
+    Money(1.5, "EUR")  # E a float
+    Money.minor("5", "EUR")  # E minor units are an int
+    one.times(2)  # E says how it rounds

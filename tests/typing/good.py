@@ -49,6 +49,8 @@ from dynamorm import (
     updated_at,
     version,
 )
+from dynamorm.payments import Money, PaymentMixin
+from dynamorm.payments import Status as PaymentStatus
 from dynamorm.plugin import Call, Operation
 from dynamorm.plugins import (
     Bulkhead,
@@ -433,3 +435,25 @@ def frozen(key: str) -> int:
 
 
 assert_type(frozen("p1"), int)
+
+
+class Sale(Model, table="sales"):
+    id: Attr[str] = partition_key()
+    price: Attr[Money]
+    tip: Attr[Money | None] = attr(default=None)
+    total: Attr[Money] = attr(money="amount,currency")
+
+
+class Paid(Model, PaymentMixin, table="paid"):
+    id: Attr[str] = partition_key()
+
+
+def money(db: DB, one: Money) -> None:
+    sale = Sale(id="s1", price=one, total=one)
+    db.update(
+        Sale, "s1", Sale.price.add(one), Sale.tip.add(-one), Sale.total.set(one), condition=(Sale.total >= one) & (Sale.price == one)
+    )  # fmt: skip
+    assert_type(sale.price + one * 2, Money)
+    assert_type(one.allocate([1, 2]), list[Money])
+    paid = Paid(id="p1", amount=5, currency="EUR", status=PaymentStatus.PENDING)
+    assert_type(paid.money, Money)

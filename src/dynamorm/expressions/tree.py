@@ -145,7 +145,8 @@ class Update(Struct, Node, frozen=True, eq=False):
     library puts there: what a missing attribute counts as, where the change is computed from it. For ``set`` and
     ``if_not_exists`` of another attribute it is what that one counts as.
     The library's own ``first_of`` keeps what is there: its value are the places that are looked at next, and what is set
-    if there is none. ``where`` is what must be true of the item for the change to be right, beside the caller's condition.
+    if there is none. ``where`` is what must be true of the item for the change to be right, beside the caller's condition; ``also``
+    are changes that go along.
 
     Example: ``Payment.amount.add(5).kind == "add"``
     """
@@ -155,6 +156,7 @@ class Update(Struct, Node, frozen=True, eq=False):
     value: Any = None
     start: Any = None
     where: Condition | None = None
+    also: tuple[Update, ...] = ()
 
     def only_if(self, condition: Condition) -> Update:
         """The same change, which is refused together with its whole update where the condition is not true.
@@ -164,7 +166,13 @@ class Update(Struct, Node, frozen=True, eq=False):
         if not isinstance(condition, Condition):
             raise not_a_condition(condition)
         wanted = condition if self.where is None else self.where & condition
-        return Update(self.kind, self.path, self.value, self.start, wanted)
+        return Update(self.kind, self.path, self.value, self.start, wanted, self.also)
+
+    def together_with(self, other: Update) -> Update:
+        """The same change and another one, as one: for a value that is kept in several attributes."""
+        if not isinstance(other, Update):
+            raise not_an_update(other)
+        return Update(self.kind, self.path, self.value, self.start, self.where, (*self.also, other))
 
     @property
     def absolute(self) -> bool:

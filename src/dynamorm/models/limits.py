@@ -46,6 +46,9 @@ class KeyLimits(TypedDict, total=False):
     """``repr`` masks the value."""
     allow_float: bool
     """Let a float be stored although the field's name says money."""
+    money: str
+    """Of a `dynamorm.payments.Money`: the names of the two attributes that keep it, an int of minor units and a code, with a comma
+    between them. So it has an order, and its amount may be a key."""
     init: Literal[True]
     """``init=True`` tells mypy that a key whose only argument is an option is an argument of the constructor all the same;
     any other is one without it. ``init=False`` is for a `composite`, which is computed."""

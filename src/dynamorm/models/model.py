@@ -22,6 +22,7 @@ from .build import build_schema
 from .class_body import CachedInSlot, cached_properties, has_post_init, refuse_constructor, slot_of
 from .declare import Attr, Spec, attr, created_at, did_you_mean, partition_key, sort_key, ttl, updated_at, version
 from .generated import methods
+from .split import constructor_of, split_fields
 
 M = TypeVar("M", bound="Model")
 
@@ -56,6 +57,7 @@ class MixinMeta(ABCMeta):
     ) -> Any:
         """Take the declarations out of the class body."""
         scope = _scope or scope_of(sys._getframe(1), namespace)  # noqa: SLF001 - the body's own names
+        split_fields(name, namespace, scope)
         namespace["__specs__"] = {key: value for key, value in namespace.items() if isinstance(value, Spec)}
         namespace["__scope__"] = scope
         for key in namespace["__specs__"]:
@@ -124,6 +126,7 @@ class ModelMeta(MixinMeta):
             "crypto_name": crypto_name,
         }
         refuse_constructor(name, bases, namespace, ModelMeta)
+        split_fields(name, namespace, scope)
         bodies = [*_mixin_bodies(bases), _body_of(name, namespace, scope)]
         parent = _parent_schema(name, bases)
         schema = build_schema(name, bodies, parent, class_settings, _typevars(parent, namespace))
@@ -181,7 +184,7 @@ def _finish(
         for metaclass in metas
         if not any(other is not metaclass and issubclass(other, metaclass) for other in metas)
     )
-    meta: Any = type(f"{name}Meta", metas, dict(own))
+    meta: Any = type(f"{name}Meta", metas, {**own, **constructor_of(bases, namespace)})
     cls: Any = MixinMeta.__new__(meta, name, bases, namespace, _scope=scope)
     deferred = any(isinstance(field.annotation, str) for field in schema.fields.values())
     local = {**scope.local, name: cls} if deferred else {}

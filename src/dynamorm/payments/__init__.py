@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from .handlers import sqs_handler as sqs_handler
     from .handlers import webhook_handler as webhook_handler
     from .ledger import Ledger as Ledger
-    from .ledger_items import Posted as Posted
-    from .ledger_items import Posting as Posting
-    from .ledger_items import TrialBalance as TrialBalance
-    from .ledger_items import Verification as Verification
+    from .ledger import Posted as Posted
+    from .ledger import Posting as Posting
+    from .ledger import TrialBalance as TrialBalance
+    from .ledger import Verification as Verification
     from .lifecycle import find_payment_by_idempotency_key as find_payment_by_idempotency_key
     from .lifecycle import refund as refund
     from .lifecycle import transition as transition
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .mixins import TransactionMixin as TransactionMixin
     from .mixins import WebhookMixin as WebhookMixin
     from .money import Money as Money
-    from .money_fields import two_attributes as two_attributes
+    from .money import two_attributes as two_attributes
     from .outbox import Outbox as Outbox
     from .outbox_items import OutboxEvent as OutboxEvent
     from .reconciliation import Reconciliation as Reconciliation
@@ -51,8 +51,8 @@ _HOMES = {
     "OutboxEvent": "outbox_items",
     "PaymentIndexes": "mixins",
     "PaymentMixin": "mixins",
-    "Posted": "ledger_items",
-    "Posting": "ledger_items",
+    "Posted": "ledger",
+    "Posting": "ledger",
     "Reconciliation": "reconciliation",
     "RefundMixin": "mixins",
     "Report": "reconciliation",
@@ -61,8 +61,8 @@ _HOMES = {
     "TRANSITIONS": "states",
     "TransactionMixin": "mixins",
     "Transitions": "states",
-    "TrialBalance": "ledger_items",
-    "Verification": "ledger_items",
+    "TrialBalance": "ledger",
+    "Verification": "ledger",
     "WebhookMixin": "mixins",
     "check_target": "targets",
     "currencies": "",
@@ -74,7 +74,7 @@ _HOMES = {
     "sign_webhook": "webhooks",
     "sqs_handler": "handlers",
     "transition": "lifecycle",
-    "two_attributes": "money_fields",
+    "two_attributes": "money",
     "verify_webhook": "webhooks",
     "webhook_handler": "handlers",
 }

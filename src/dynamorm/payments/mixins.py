@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamorm import Attr, Json, Mixin, Unique, attr, created_at, gsi, ttl, updated_at, version
 
-from .money_fields import two_attributes
+from .money import two_attributes
 from .states import Status, Transitions
+
+if TYPE_CHECKING:
+    from dynamorm.schema.schema import Index
+
+    from .money_fields import MoneyOf
 
 
 class PaymentMixin(Mixin):
@@ -38,7 +43,7 @@ class PaymentMixin(Mixin):
     updated_at: Attr[datetime] = updated_at()
     version: Attr[int] = version()
 
-    money = two_attributes("amount", "currency")
+    money: ClassVar[MoneyOf] = two_attributes("amount", "currency")
 
 
 class RefundMixin(Mixin):
@@ -54,7 +59,7 @@ class RefundMixin(Mixin):
     created_at: Attr[datetime] = created_at()
     version: Attr[int] = version()
 
-    money = two_attributes("amount", "currency")
+    money: ClassVar[MoneyOf] = two_attributes("amount", "currency")
 
 
 class TransactionMixin(Mixin):
@@ -71,7 +76,7 @@ class TransactionMixin(Mixin):
     created_at: Attr[datetime] = created_at()
     version: Attr[int] = version()
 
-    money = two_attributes("amount", "currency")
+    money: ClassVar[MoneyOf] = two_attributes("amount", "currency")
 
 
 class SettlementMixin(Mixin):
@@ -88,7 +93,7 @@ class SettlementMixin(Mixin):
     created_at: Attr[datetime] = created_at()
     version: Attr[int] = version()
 
-    money = two_attributes("amount", "currency")
+    money: ClassVar[MoneyOf] = two_attributes("amount", "currency")
 
 
 class WebhookMixin(Mixin):
@@ -114,8 +119,8 @@ class PaymentIndexes(Mixin):
     Example: ``db.model(Payment).where(Payment.merchant_id == "m1").order_by("created_at", "desc").limit(20).all()``
     """
 
-    by_status = gsi("gsi-status-created", partition="status", sort="created_at")
-    by_merchant = gsi("gsi-merchant-created", partition="merchant_id", sort="created_at")
-    by_customer = gsi("gsi-customer-created", partition="customer_id", sort="created_at")
-    by_settlement_date = gsi("gsi-settlement-date", partition="settlement_date", sort="created_at")
-    by_idempotency_key = gsi("gsi-idempotency", partition="idempotency_key", projection="KEYS_ONLY")
+    by_status: Index = gsi("gsi-status-created", partition="status", sort="created_at")
+    by_merchant: Index = gsi("gsi-merchant-created", partition="merchant_id", sort="created_at")
+    by_customer: Index = gsi("gsi-customer-created", partition="customer_id", sort="created_at")
+    by_settlement_date: Index = gsi("gsi-settlement-date", partition="settlement_date", sort="created_at")
+    by_idempotency_key: Index = gsi("gsi-idempotency", partition="idempotency_key", projection="KEYS_ONLY")

@@ -13,12 +13,10 @@ from dynamorm.errors import CurrencyMismatch, InvalidUse, ValidationError
 from dynamorm.plugin import TypeCodec
 
 from .currencies import exponent as exponent_of
+from .money_fields import LARGEST, MoneyOf
 from .rounding import exact, rounded, shares
 
 M = TypeVar("M", bound="Money")
-
-LARGEST: Final = 2**63 - 1
-"""The largest minor amount without ``wide=True``: what an int64 of the Go library holds."""
 
 _TEXT: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
@@ -32,7 +30,7 @@ class Money:
 
     It is stored as a map: ``{"a": minor units, "c": code, "e": exponent}``. An update may add to it, on the condition that
     what is stored is of the same currency: ``Payment.price.add(Money("1", "EUR"))``. A map has no order in DynamoDB and is
-    no key: where that is needed, `two_attributes` keeps amount and currency apart.
+    no key: where that is needed, ``attr(money="amount,currency")`` keeps amount and currency apart.
 
     Raises: ValidationError; CurrencyMismatch for two currencies in one sum or comparison.
 
@@ -259,11 +257,37 @@ class Money:
         return _fill(type(self).__new__(type(self)), cents, self.currency, historic=self._historic, wide=wide)
 
 
+def two_attributes(amount: str, currency: str) -> MoneyOf:
+    """Money over two fields of a model: an int of minor units, and the code of the currency.
+
+    On an object it is a `Money`, or None while one of the two is None; setting it sets both. On the class it makes
+    conditions and updates: ``== != < <= > >=``, ``between``, ``add``, ``set`` and ``remove``. The constructor of the model takes it, too.
+    ``price: Attr[Money] = attr(money="amount,currency")`` declares the two fields as well.
+
+    Raises: ModelError, when it is first used, for names that are no fields.
+
+    Example::
+
+        class Payment(Model, table="payments"):
+            id: Attr[str] = partition_key()
+            amount: Attr[int]
+            currency: Attr[str]
+            price = two_attributes("amount", "currency")
+
+
+        Payment(id="p1", amount=1250, currency="EUR").price  # 12.50 EUR
+        db.model(Payment).allow_scan().filter(Payment.price >= Money("10", "EUR")).all()
+    """
+    return MoneyOf(Money, amount, currency)
+
+
 Money.__dynamorm_codec__ = TypeCodec(
     Money.to_map,
     Money.of_map,
-    remedy='keep it as two attributes, an int and a code: price = two_attributes("amount", "currency")',
+    remedy='keep it as two attributes, an int and a code: attr(money="amount,currency")',
     is_money=True,
+    split=two_attributes,
+    types=(int, str),
 )
 
 

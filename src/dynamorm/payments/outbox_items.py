@@ -6,11 +6,14 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dynamorm import Attr, Model, attr, created_at, gsi, partition_key, version
 
 from .webhooks import sign_webhook
+
+if TYPE_CHECKING:
+    from dynamorm.schema.schema import Index
 
 SCHEDULE: Final = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """Seconds before each repetition of a delivery, as Standard Webhooks advises; after the last one the event is a dead letter."""
@@ -32,7 +35,7 @@ class OutboxEvent(Model, table="dynamorm-outbox"):
     dead: Attr[str | None] = attr(default=None)
     created_at: Attr[datetime] = created_at()
     version: Attr[int] = version()
-    by_dead = gsi("by-dead", partition="dead", sort="created_at")
+    by_dead: Index = gsi("by-dead", partition="dead", sort="created_at")
 
     def headers(self, secret: Any, *, timestamp: float | None = None) -> dict[str, str]:
         """The headers of a webhook with this event: see `sign_webhook`. New with each attempt, but for the id.
@@ -60,7 +63,7 @@ class OutboxQueue(Model, table="dynamorm-outbox-queues"):
     owner: Attr[str | None] = attr(default=None)
     until: Attr[int] = attr(default=0)
     version: Attr[int] = version()
-    by_due = gsi("by-due", partition="waiting", sort="due")
+    by_due: Index = gsi("by-due", partition="waiting", sort="due")
 
 
 class Delivered(NamedTuple):

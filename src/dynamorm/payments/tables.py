@@ -7,7 +7,7 @@ from typing import Any
 from dynamorm.errors import ConfigError
 from dynamorm.plugins import record_model
 
-from .ledger_items import LedgerBalance, LedgerEntry
+from .ledger import LedgerBalance, LedgerEntry
 from .outbox_items import OutboxEvent, OutboxQueue
 from .two_faces import Steps, on_both
 

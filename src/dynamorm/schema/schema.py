@@ -71,17 +71,44 @@ class TypeCodec(Codec):
     ``is_money``: a model that holds it holds money, with what the production preset demands then. A class with a method
     ``added_to(path)`` may be given to `Path.add`: the update that it returns is done.
 
+    ``split`` makes the `SplitValue` for a field that keeps it in several attributes, of the names of these and ``types``.
+
     Example: ``class Span: __dynamorm_codec__ = TypeCodec(Span.to_map, Span.of_map, remedy="store its ends as two attributes")``
     """
 
-    __slots__ = ("is_money", "remedy")
+    __slots__ = ("is_money", "remedy", "split", "types")
 
     def __init__(
-        self, encode: Callable[[Any], Any], decode: Callable[[Any], Any], *, remedy: str, is_money: bool = False
+        self,
+        encode: Callable[[Any], Any],
+        decode: Callable[[Any], Any],
+        *,
+        remedy: str,
+        is_money: bool = False,
+        split: Callable[..., SplitValue] | None = None,
+        types: tuple[type, ...] = (),
     ) -> None:
         super().__init__(encode, decode)
         self.remedy: str = remedy
         self.is_money: bool = is_money
+        self.split: Callable[..., SplitValue] | None = split
+        self.types: tuple[type, ...] = types
+
+
+class SplitValue:
+    """The base of a descriptor of a class body that makes one value of several fields, and sets these.
+
+    The constructor of the model takes it, too. ``fields`` are the names of the fields; on the class it gives what conditions and
+    updates are made of.
+    """
+
+    __slots__ = ("fields",)
+
+    fields: tuple[str, ...]
+
+    def parts(self, value: Any) -> tuple[Any, ...]:
+        """The values of the fields for this one. Raises: ValidationError for what is none."""
+        raise NotImplementedError
 
 
 class AppendOnly:

@@ -93,9 +93,6 @@ def update_write(
                 context, owner, (key, *draft.updates), {},
                 condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder, states=states, result=result,
             )  # fmt: skip
-    for change in draft.updates:  # what is none is refused where they are checked
-        if change.__class__ is Update and change.where is not None:
-            condition = change.where if condition is None else condition & change.where
     draft.upsert, draft.stored, draft.condition = upsert, stored, condition
     draft.gives_result = result is not None
     plan = draft.plan
@@ -148,6 +145,10 @@ def _accept(draft: UpdateDraft, allow: Any) -> bool:
         allow = _allowed(schema, allow)
     check_updates(schema, updates, allow)
     for change in updates:
+        if change.where is not None or change.also:
+            updates = _whole_of(draft, allow)
+            break
+    for change in updates:
         if change.value is None and change.kind == "set":
             updates = _without_none(plan, updates, allow)
             break
@@ -163,6 +164,16 @@ def _accept(draft: UpdateDraft, allow: Any) -> bool:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
     draft.updates = updates
     return depends
+
+
+def _whole_of(draft: UpdateDraft, allow: Any) -> tuple[Update, ...]:
+    """The updates with those that go along with them; what they demand of the item joins the draft's condition."""
+    updates = tuple(one for change in draft.updates for one in (change, *change.also))
+    check_updates(draft.plan.codec.schema, updates, allow)
+    for change in updates:
+        if change.where is not None:
+            draft.condition = change.where if draft.condition is None else draft.condition & change.where
+    return updates
 
 
 def _protect(draft: UpdateDraft) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
@@ -14,11 +15,15 @@ from dynamorm.errors import (
     InsufficientFunds,
     KeyReused,
     NotFound,
+    Outcome,
+    TokenUsed,
     TransactionCancelled,
     ValidationError,
 )
 
-from .ledger_items import (
+from ..money import Money
+from ..two_faces import Steps, on_both, transacted
+from .items import (
     BETWEEN,
     SHARDS,
     LedgerBalance,
@@ -32,9 +37,7 @@ from .ledger_items import (
     check_id,
     joined,
 )
-from .ledger_reading import balances_of, sums_of_entries, verified
-from .money import Money
-from .two_faces import Steps, on_both, transacted
+from .reading import balances_of, sums_of_entries, verified
 
 TRIES: Final = 24
 """How often a posting is tried again while others post to the same accounts. The library itself tries each a few times."""
@@ -178,15 +181,18 @@ class Ledger:
         for attempt in range(TRIES):
             yield from self._learn(legs)
             entry = LedgerEntry(pk=id, legs=list(legs), reverses=reverses)
+            token = secrets.token_hex(16)
             try:
-                yield from transacted(self.db, partial(self._fill, entry=entry, legs=legs))
+                yield from transacted(self.db, partial(self._fill, entry=entry, legs=legs), token=token)
             except TransactionCancelled as error:
                 taken = next(
                     (reason for reason in error.reasons if reason is not None and reason.label == "posting"), None
                 )
                 if taken is not None and isinstance(taken.error, AlreadyExists):
                     return _replayed(taken.item, legs, id, reverses)
-                self._judge(error, legs, last=attempt == TRIES - 1)
+                broken = self._judge(error, legs, last=attempt == TRIES - 1)
+                if broken is not None and not (yield from self._came_after_all(token, broken, legs)):
+                    raise broken from error
                 continue
             return Posted(id, entry.at, replayed=False)
         raise AssertionError  # the last attempt has returned or raised
@@ -220,8 +226,35 @@ class Ledger:
             free = ~paths.closed.in_([True])  # true of a shard that is not there, too
             tx.update(LedgerBalance, place, currency, change, condition=free, upsert=True, label=account)
 
-    def _judge(self, error: TransactionCancelled, legs: Legs, *, last: bool) -> None:
-        """Raise what a refused posting is, or return where it may be right when it is tried again."""
+    def _came_after_all(self, token: str, broken: InsufficientFunds, legs: Legs) -> Steps[bool]:
+        """Whether a copy of a posting that was refused for a bound was applied since; else none can be any more.
+
+        The balance may grow, and a copy that comes late would be applied then: so its token is used up, by a check.
+        """
+        currency = next(
+            currency for account, currency, _ in legs if self._is_bounded((account, currency), broken.account)
+        )
+        paths: Any = LedgerBalance
+
+        def fill(tx: Any) -> None:
+            tx.check(LedgerBalance, broken.account, currency, condition=paths.opened.in_([True]))
+
+        try:
+            yield from transacted(self.db, fill, token=token)
+        except TokenUsed as used:
+            if used.applied is None:
+                broken.outcome = Outcome.UNKNOWN
+            return used.applied is True
+        except DynamORMError:
+            broken.outcome = Outcome.UNKNOWN
+        return False
+
+    def _is_bounded(self, at: tuple[str, str], account: str) -> bool:
+        head = self._known.get(at)
+        return at[0] == account and head is not None and head.is_bounded
+
+    def _judge(self, error: TransactionCancelled, legs: Legs, *, last: bool) -> InsufficientFunds | None:
+        """What a posting was refused for; None where it may be right when it is tried again. Raises: what it cannot be."""
         reasons = [reason for reason in error.reasons if reason is not None]
         for reason in reasons:
             if reason.label == "reversal" and isinstance(reason.error, AlreadyExists):
@@ -233,16 +266,17 @@ class Ledger:
                 continue
             head = self._known.get(leg[:2])
             if head is not None and head.is_bounded:
-                raise InsufficientFunds(
+                return InsufficientFunds(
                     f"the posting would lead the account {leg[0]!r} past its bound",
                     account=leg[0],
                     operation=error.operation,
-                ) from error
+                )
             self._unopened.discard(leg[:2])  # it was opened since
             passing = True
         conflicts = any(reason.code == "TransactionConflict" for reason in reasons)
         if last or not (passing or conflicts):
             raise error
+        return None
 
 
 def _is_of(reason: Any, leg: tuple[str, str, int], known: dict[tuple[str, str], Any]) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .ledger_items import BETWEEN, SHARDS, LedgerBalance, LedgerEntry, Verification
-from .money import Money
-from .two_faces import Steps
+from ..money import Money
+from ..two_faces import Steps
+from .items import BETWEEN, SHARDS, LedgerBalance, LedgerEntry, Verification
 
 Sums = dict[tuple[str, str], int]
 """Minor units by account and currency."""

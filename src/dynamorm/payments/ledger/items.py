@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from dynamorm import AppendOnly, Attr, Model, attr, created_at, partition_key, sort_key, version
 from dynamorm.errors import ValidationError
 
-from .money import Money
+from ..money import Money
 
 SHARDS: Final = 16
 """Items that keep the balance of an account without bounds, so that many may post to it at once."""
