@@ -15,6 +15,8 @@ from zlib import crc32
 import pytest
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from dynamorm.testing.db import AsyncTestDB, TestDB
     from dynamorm.testing.kit.freeze import freeze_time
 
@@ -110,9 +112,7 @@ def dynamorm_engine(request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture
 def test_db(request: pytest.FixtureRequest) -> Iterator[TestDB]:
     """A `TestDB`: a `DB` whose tables are this test's own and are deleted behind it."""
-    from dynamorm.testing.db import TestDB  # as above
-
-    with TestDB(_engine_of(request)) as db:
+    with _testing().TestDB(_engine_of(request)) as db:
         yield db
         _keep(request, db)
 
@@ -125,9 +125,7 @@ def async_test_db(request: pytest.FixtureRequest) -> Iterator[AsyncTestDB]:
     and the database belongs to the event loop that first uses it. No connection is kept between two calls, so that
     nothing is left behind in a loop that has been closed.
     """
-    from dynamorm.testing.db import AsyncTestDB  # as above
-
-    db = AsyncTestDB(_engine_of(request), max_idle_connections=0)
+    db = _testing().AsyncTestDB(_engine_of(request), max_idle_connections=0)
     yield db
     _keep(request, db)
     db.clean_up()
@@ -140,9 +138,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     if name is not None:
         yield request.getfixturevalue(name).engine
         return
-    from dynamorm.testing.db import TestDB  # as above
-
-    with TestDB(_engine_of(request)) as db:
+    with _testing().TestDB(_engine_of(request)) as db:
         yield db.engine
 
 
@@ -173,10 +169,15 @@ def slow(request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture
 def frozen_time(request: pytest.FixtureRequest) -> Iterator[freeze_time]:
     """A clock that stands at 2024-01-01T00:00:00Z, or where an indirect parameter says: ``tick(seconds)``, ``move_to(text)``."""
-    from dynamorm.testing.kit.freeze import freeze_time  # as above
-
-    with freeze_time(getattr(request, "param", _BEGIN)) as clock:
+    with _testing().freeze_time(getattr(request, "param", _BEGIN)) as clock:
         yield clock
+
+
+def _testing() -> ModuleType:
+    """The testing kit."""
+    from dynamorm import testing  # pytest loads this file in every program
+
+    return testing
 
 
 def _engine_of(request: pytest.FixtureRequest) -> Any:
