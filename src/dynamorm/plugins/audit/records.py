@@ -32,11 +32,14 @@ LONGEST_KEY: Final = 512
 
 SHARDS: Final = 16
 
+LATEST: Final = 253_402_300_799_999_999
+"""The last time that a record may have, in microseconds: Python and the texts of times end with the year 9999."""
+
 
 class Body(Struct):
     """What a record says. ``ch`` are the changes: stored name, value before, value after; ``fs`` the stored names that are tracked.
 
-    ``dy``: it is stored with its day, so that a signed head can name it.
+    ``tn`` are these names in a record that tells an update. ``dy``: it is stored with its day, so that a signed head can name it.
     """
 
     v: int
@@ -57,6 +60,7 @@ class Body(Struct):
     fs: list[str] | None = None
     rs: int | None = None
     dy: bool = False
+    tn: list[str] | None = None
 
 
 _body: Final = Decoder(Body).decode
