@@ -108,10 +108,10 @@ class Tracking(WriteRule):
             found = state_bytes(self._tracked.listed, before)
             if fingerprint == self._tracked.fingerprint and _holds(keys, h, n, at, found, state):
                 return Tip(n, h, at)
-        row = draft.last(self._tracked.row, place.pk)
+        row = draft.last(self._tracked.stored_row, place.pk)
         if row is None:
             return Tip(0, place.genesis, 0, "" if item is None else "X" if _is_stamped(item) else "B", looked=True)
-        record = believed(draft.context.plan(self._tracked.row).codec.loaded(row), keys, self._tracked.label)
+        record = believed(draft.context.plan(self._tracked.stored_row).codec.loaded(row), keys, self._tracked.label)
         return Tip(record.body.n, record.h, record.body.at, self._first(keys, record, item), looked=True)
 
     def _first(self, keys: Keys, record: Record, item: dict[str, Any] | None) -> str:
@@ -203,7 +203,10 @@ def _pins(draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any],
             first.append(name)
         elif len(repr(item.get(name))) <= SMALL:
             rest.append(name)
-    pins, left = {"_ah": item.get("_ah")}, ROOM
+    last = item.get("_ah")
+    if last is not None and draft.verb == "save" and draft.plan.version is None:
+        last = decode(draft.loaded or b"{}").get("_ah")  # what others record meanwhile is as with a version: load again
+    pins, left = {"_ah": last}, ROOM
     for name in (*first, *rest):
         left -= 20 if name in item else 66  # of what is not there it takes two terms
         if left >= 0:

@@ -16,7 +16,7 @@ from dynamorm.errors import AuditChainBroken, ConfigError, KeyUnavailable, Valid
 from .chain import AuditVerdict, Replay, verdict_of
 from .days import anchored
 from .history import AuditRecord, AuditSnapshot, Reader, micros
-from .records import Unreadable, read
+from .records import Unreadable, read, read_told
 from .tracking import RESTORING
 from .values import Digest
 
@@ -58,13 +58,12 @@ class Chain:
     """One item and its records, as they were read."""
 
     def __init__(
-        self, tracked: Tracked, place: Place, rows: list[bytes], item: dict[str, Any] | None, obj: Any
+        self, tracked: Tracked, place: Place, rows: list[bytes], item: dict[str, Any] | None
     ) -> None:
         self.tracked: Tracked = tracked
         self.place: Place = place
         self.rows: list[bytes] = rows
         self.item: dict[str, Any] | None = item
-        self.obj: Any = obj
 
     def may_have_changed(self) -> bool:
         """Whether the item is not of its last record, as where somebody has written between the two readings."""
@@ -81,7 +80,8 @@ class Chain:
 
 
 class Trail:
-    """The flows of one database or view. ``plan`` gives what the library knows of a model, ``address`` the JSON of a key."""
+    """The flows of one database or view. ``plan`` gives what the library knows of a model, ``address`` the JSON of a key,
+    ``stored`` the flow that reads what is stored under it."""
 
     def __init__(
         self,
@@ -89,9 +89,11 @@ class Trail:
         db: Any,
         plan: Callable[[type[Any]], Any],
         address: Callable[..., tuple[str, bytes | None]],
+        stored: Callable[..., Flow[bytes | None]],
         scope: Mapping[str, str],
     ) -> None:
         self._address = address
+        self._stored = stored
         self.log = log
         self.db = db
         self._plan = plan
@@ -133,14 +135,11 @@ class Trail:
 
     def _read(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[Chain]:
         tracked = self.log.of(model)
-        codec = self._plan(model).codec
-        get = _called(self.db.get, model, *key, consistent=True, **parts)
-        obj = yield Call(get, get)
-        raw = None if obj is None else codec.loaded(obj)
         place = tracked.chain(self.tenant(tracked), self.key(model, key, parts))
-        row = tracked.row
+        raw = yield from self._stored(model, key, parts)  # whatever its model, and that of its records, make of it
+        row = tracked.stored_row
         rows = yield from self.rows_of(self.db.model(row).where(row.pk == place.pk).consistent())
-        return Chain(tracked, place, rows, None if raw is None else decode(raw), obj)
+        return Chain(tracked, place, rows, None if raw is None else decode(raw))
 
     def key(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> dict[str, Any]:
         """The stored form of a key. Raises: ValidationError."""
@@ -213,7 +212,7 @@ class Trail:
         names = tuple(name for name in chain.tracked.names if name not in left_out)
         item = yield (
             self._changed(model, key, parts, {name: snapshot.values.get(name, MISSING) for name in names}, version)
-            if chain.obj is not None
+            if chain.item is not None
             else self._made(model, key, parts, snapshot, version)
         )
         return Restored(item=item, fields=names, left_out=left_out)
@@ -256,7 +255,7 @@ def broken(label: str, verdict: AuditVerdict) -> AuditChainBroken:
 def _readable(rows: Iterable[bytes]) -> Iterator[Any]:
     for raw in rows:
         try:
-            yield read(raw)
+            yield read_told(raw)
         except Unreadable:
             continue
 
