@@ -62,8 +62,8 @@ def stored(context: Context, model: Any, key: tuple[Any, ...], parts: dict[str, 
     plan = context.plan(model)
     asked = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
     body = plan.key_head + asked + b',"ConsistentRead":true}'
-    op = Op("GetItem", plan.table, body, partial(_shown, plan.codec, asked), prepare=plan.prepare)
-    return context.call(op)
+    op = Op("GetItem", plan.table, body, partial(_shown, plan.codec, asked))
+    return context.call(op)  # it is not decoded, so that nothing is fetched for that
 
 
 def _shown(codec: ModelCodec, asked: bytes, body: bytes) -> bytes | None:

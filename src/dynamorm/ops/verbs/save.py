@@ -46,6 +46,8 @@ def save_write(context: Context, obj: Any, *, stored: bytes | None = NOT_READ) -
     loaded = codec.loaded(obj)
     if loaded is None:
         return create_write(context, obj)
+    if stored is None:
+        return None
     draft = SaveDraft(context, plan, "save", "Update", obj, loaded)
     draft.stored = stored
     draft.changes, draft.before = codec.compare(obj)

@@ -56,7 +56,7 @@ class Tracking(WriteRule):
             if item is None:
                 return
             after = {}
-        elif item is None and draft.verb in {"save", "update"} and not getattr(draft, "upsert", False):
+        elif item is None and draft.verb == "update" and not getattr(draft, "upsert", False):
             return  # there is nothing to change: DynamoDB refuses it
         self._record(draft, item, after, who)
 
