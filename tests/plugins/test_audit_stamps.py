@@ -8,7 +8,6 @@ import pytest
 
 from dynamorm import DB, Attr, Model, actor, attr, partition_key, version
 from dynamorm.errors import AuditChainBroken, TransactionCancelled
-
 from tests.behaviour.kit import store, stored
 
 from .audit_kit import KEY, tracking
@@ -240,5 +239,3 @@ def test_a_change_by_others_to_what_is_left_alone_is_found_too(db, key):
     obj.status = "paid"
     db.save(obj)
     assert told(db, Kept, key)[1][1:] == [{"amount": (500, 999)}, {"status": ("new", "paid")}]
-
-

@@ -54,10 +54,9 @@ def get(
 
 
 def stored(context: Context, model: Any, key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[bytes | None]:
-    """The JSON of what is stored under a key now, whatever the model makes of it; None for nothing, for what is of another
-    class, and for what is not shown here.
+    """The JSON of what is stored under a key now, whatever the model makes of it.
 
-    Raises: ValidationError for the key.
+    None for nothing, for what is of another class, and for what is not shown here. Raises: ValidationError for the key.
     """
     plan = context.plan(model)
     asked = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)

@@ -31,9 +31,7 @@ def save(context: Context, obj: Any) -> Flow[Any]:
     loaded = None if write.instead_of or not write.if_unchanged else write.plan.codec.loaded(obj)
     if loaded is None:
         return perform(context, write)
-    return while_unchanged(
-        context, write.plan, write.key, partial(save_write, context, obj), perform, write, loaded
-    )
+    return while_unchanged(context, write.plan, write.key, partial(save_write, context, obj), perform, write, loaded)
 
 
 def save_write(context: Context, obj: Any, *, stored: bytes | None = NOT_READ) -> Write | None:

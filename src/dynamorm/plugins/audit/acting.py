@@ -50,7 +50,8 @@ def _explained_late(write: Any) -> None:
 
 def _overtaken(_: bytes | None, info: dict[str, Any]) -> ConditionFailed:
     return ConditionFailed(
-        "others have written the item meanwhile, each time that this was tried: nothing was written; try again later", **info
+        "others have written the item meanwhile, each time that this was tried: nothing was written; try again later",
+        **info,
     )
 
 

@@ -57,9 +57,7 @@ class Restored(Struct, frozen=True, kw_only=True):
 class Chain:
     """One item and its records, as they were read."""
 
-    def __init__(
-        self, tracked: Tracked, place: Place, rows: list[bytes], item: dict[str, Any] | None
-    ) -> None:
+    def __init__(self, tracked: Tracked, place: Place, rows: list[bytes], item: dict[str, Any] | None) -> None:
         self.tracked: Tracked = tracked
         self.place: Place = place
         self.rows: list[bytes] = rows
@@ -80,8 +78,10 @@ class Chain:
 
 
 class Trail:
-    """The flows of one database or view. ``plan`` gives what the library knows of a model, ``address`` the JSON of a key,
-    ``stored`` the flow that reads what is stored under it."""
+    """The flows of one database or view.
+
+    ``plan`` gives what the library knows of a model, ``address`` the JSON of a key, ``stored`` the flow that reads what is under it.
+    """
 
     def __init__(
         self,
