@@ -5,6 +5,7 @@ from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.json import decode
 
 from dynamorm import DB, Attr, Model, actor, attr, partition_key, version
 from dynamorm.errors import AuditChainBroken, TransactionCancelled
@@ -239,3 +240,36 @@ def test_a_change_by_others_to_what_is_left_alone_is_found_too(db, key):
     obj.status = "paid"
     db.save(obj)
     assert told(db, Kept, key)[1][1:] == [{"amount": (500, 999)}, {"status": ("new", "paid")}]
+
+
+def test_a_save_that_is_made_anew_keeps_its_token(db, key):
+    """So that a spool, or who lost the answer, recognizes it."""
+    db.create(Kept(id=key, amount=500))
+    obj = db.require(Kept, key)
+    others(db, Kept, key, amount={"N": "999"})
+    obj.amount = 600
+    sent = []
+
+    def recorded(call):
+        def around(op):
+            if op.name == "TransactWriteItems":
+                sent.append(decode(op.body))
+            return call(op)
+
+        return around
+
+    session = db.inner._session
+    calls = session.call
+    session.call = recorded(calls)
+    try:
+        db.save(obj)
+    finally:
+        session.call = calls
+    rings = [
+        value["B"]
+        for request in sent
+        for value in request["TransactItems"][0]["Update"]["ExpressionAttributeValues"].values()
+        if "B" in value and len(b64decode(value["B"])) == 16
+    ]
+    assert (len(rings), rings[-1]) == (len(sent), rings[-2])
+    assert stored(db, Kept, key)["_wt"]["B"] == rings[-1]

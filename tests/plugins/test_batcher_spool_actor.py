@@ -1,5 +1,7 @@
 """A spool keeps who added an item: whoever opens it after a crash, the item is written by that one."""
 
+from base64 import b64decode
+
 import msgspec
 import pytest
 
@@ -8,6 +10,7 @@ from dynamorm.errors import ActorRequired
 from dynamorm.faces.batch_items import BatchItems
 from dynamorm.plugin import current_actor
 from dynamorm.plugins.batcher.spool import Spool
+from tests.behaviour.kit import store, stored
 
 from .audit_kit import tracking
 
@@ -85,3 +88,21 @@ def test_an_item_of_an_earlier_version_is_written_by_who_opens_the_spool(db, key
     with actor("system:restart"):
         assert replayed(db, tmp_path).count == 1
     assert by(db, key) == [("system:restart", None, None, None)]
+
+
+@pytest.mark.parametrize("verb", ["create", "save", "save over a change by others"])
+def test_what_is_written_carries_the_token_that_the_spool_knows(db, key, verb):
+    """Rules read other items, so that a write is built more than once; after a crash it is known by this token alone."""
+    items = BatchItems(db.inner._session)
+    items.spooled(())
+    items.secret = bytes(32)
+    with actor("user:1"):
+        obj = Spooled(id=key) if verb == "create" else db.create(Spooled(id=key, amount=1))
+        if "others" in verb:
+            store(db, Spooled, {**stored(db, Spooled, key), "amount": {"N": "9"}})
+        obj.amount = 2
+        item = items.put(obj)
+    item.variables.run(db.run, items.send([item]))
+    assert item.error is None
+    assert b64decode(stored(db, Spooled, key)["_wt"]["B"])[:8] == item.token[:8]
+    assert db.audit.verify(Spooled, key).ok

@@ -31,13 +31,17 @@ def save(context: Context, obj: Any) -> Flow[Any]:
     loaded = None if write.instead_of or not write.if_unchanged else write.plan.codec.loaded(obj)
     if loaded is None:
         return perform(context, write)
-    return while_unchanged(context, write.plan, write.key, partial(save_write, context, obj), perform, write, loaded)
+    again = partial(save_write, context, obj, token=write.token)  # it is the same write, whatever it is written over
+    return while_unchanged(context, write.plan, write.key, again, perform, write, loaded)
 
 
-def save_write(context: Context, obj: Any, *, stored: bytes | None = NOT_READ) -> Write | None:
+def save_write(
+    context: Context, obj: Any, *, stored: bytes | None = NOT_READ, token: bytes | None = None
+) -> Write | None:
     """The write of `save`; None when nothing changed.
 
     ``stored`` is what is there now, where the write was refused for that; None too for what cannot be written over it.
+    ``token`` is that of the write which was refused.
     """
     plan = context.plan(type(obj))
     codec = plan.codec
@@ -74,6 +78,8 @@ def save_write(context: Context, obj: Any, *, stored: bytes | None = NOT_READ) -
     draft.key = codec.key_of(obj)
     draft.check_version()
     assert draft.version_check is not None  # made right now
+    if token is not None and plan.version is not None:
+        draft.version_check.token = token
     draft.stamped, draft.times = draft.version_check.stamps()
     if own is not None:
         draft.times |= own

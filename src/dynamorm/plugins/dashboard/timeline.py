@@ -60,8 +60,10 @@ class Timelines:
         if self._reader is None or self._log is not log:
             self.close()
             self._reader, self._log = DB(db.config), log
-            others = [plugin for plugin in db.plugins if plugin is not log and getattr(plugin, "options", None)]
-            self._reader.use(*map(_OfAnother, others), log)
+            others: list[Any] = [
+                _OfAnother(plugin) for plugin in db.plugins if plugin is not log and getattr(plugin, "options", None)
+            ]
+            self._reader.use(*others, log)
         return self._reader
 
     def _read(self, reader: DB, model: type[Any], key: list[str], tenant: str) -> dict[str, Any]:
