@@ -17,7 +17,7 @@ from dynamorm import (
     sort_key,
     version,
 )
-from dynamorm.errors import ModelError
+from dynamorm.errors import AlreadyExists, ModelError
 
 from .kit import store, stored
 
@@ -215,3 +215,16 @@ def test_a_mixin_brings_its_indexes():
 
     assert [index.name for index in schema_of(Paper).indexes.values()] == ["gsi-owner"]
     assert [index.name for index in schema_of(Draft).indexes.values()] == ["gsi-other"]
+
+
+def test_a_key_that_a_sibling_has_is_told_without_its_item(db, key):
+    db.create(Paid(stream=key, number=1, amount=5))
+    with pytest.raises(AlreadyExists) as taken:
+        db.create(Refunded(stream=key, number=1))
+    assert taken.value.item is None
+    with pytest.raises(AlreadyExists) as taken:
+        db.create(Paid(stream=key, number=1, amount=6))
+    assert taken.value.item.amount == 5
+    with pytest.raises(AlreadyExists) as taken:
+        db.create(Event(stream=key, number=1))
+    assert taken.value.item.amount == 5

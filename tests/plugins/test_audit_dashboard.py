@@ -1,14 +1,18 @@
 """The page of the dashboard that shows the history of an item as a timeline, with the verdict on its chain."""
 
 import re
+from decimal import Decimal
+from enum import StrEnum
 from urllib.parse import urlencode
 
 import pytest
 
-from dynamorm import DB, Attr, Model, actor, attr, partition_key, sort_key
+from dynamorm import DB, Attr, Encrypted, LocalKeyProvider, Model, Tenant, actor, attr, partition_key, sort_key
 from dynamorm.errors import ConfigError
 from dynamorm.plugins import Dashboard
 from dynamorm.plugins.audit import AuditLog
+from dynamorm.plugins.encryption import EncryptionPlugin
+from dynamorm.plugins.tenancy import Tenancy
 
 from .audit_kit import rows, tracking
 from .dashboard_kit import Visitor
@@ -30,7 +34,26 @@ class Line(Model, table="shown-lines"):
     amount: Attr[int] = attr(default=0)
 
 
-MODELS = (Payment, Line)
+class Invoice(Model, table="shown-invoices"):
+    tenant_id: Attr[str] = partition_key(Tenant())
+    number: Attr[int] = sort_key()
+    amount: Attr[int] = attr(default=0)
+    pan: Attr[str | None] = attr(Encrypted("pci"), default=None)
+
+
+class Mint(StrEnum):
+    """A class whose name holds that of a number."""
+
+    paris = "paris"
+
+
+class Coin(Model, table="shown-coins"):
+    mint: Attr[Mint] = partition_key()
+    worth: Attr[Decimal] = sort_key()
+    amount: Attr[int] = attr(default=0)
+
+
+MODELS = (Payment, Line, Coin)
 
 
 def enable(db):
@@ -135,3 +158,30 @@ def test_it_is_there_only_where_it_is_asked_for(plugged):
 def test_without_tracking_it_says_what_switches_it_on(plugged):
     plugged(dashboard := Dashboard(audit=True))
     assert "db.enable_change_tracking" in text_of(ask(Visitor(dashboard.url)))
+
+
+def test_items_of_tenants_with_encrypted_fields_are_shown(plugged, key, tmp_path):
+    dashboard = Dashboard(audit=True)
+    provider = LocalKeyProvider(tmp_path / "keys.json")
+    db = plugged(EncryptionPlugin(provider), Tenancy(), dashboard)
+    db.enable_change_tracking(Invoice, tracking(("amount",), store="shown-log"))
+    db.tables.ensure(Invoice)
+    visitor = Visitor(dashboard.url)
+    with actor("user:1"):
+        db.with_tenant(key).create(Invoice(number=1, amount=5, pan="4111"))
+    for parts in (["1"], [key, "1"]):
+        text = text_of(ask(visitor, model="Invoice", key=parts, tenant=key))
+        assert "1 records were checked" in text
+        assert "user:1" in text
+    assert "There is no record" in text_of(ask(visitor, model="Invoice", key=["1"], tenant="another"))
+    assert db.with_tenant(key).get(Invoice, 1).pan == "4111"  # the provider still has its database
+
+
+def test_keys_are_read_as_their_fields_are(plugged, key):
+    db = plugged(dashboard := Dashboard(audit=True))
+    db.enable_change_tracking(Coin, tracking(("amount",), store="shown-log"))
+    with actor("user:1"):
+        db.put(Coin(mint=Mint.paris, worth=Decimal("1.5")))
+    text = text_of(ask(Visitor(dashboard.url), model="Coin", key=["paris", "1.5"]))
+    assert "The chain holds" in text
+    assert "user:1" in text

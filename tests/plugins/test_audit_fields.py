@@ -1,12 +1,16 @@
 """`Audit` fields: who made an item, who wrote it last, and its last changes, filled in by every verb that writes."""
 
 import asyncio
+import copy
+import pickle
 
 import pytest
 
 from dynamorm import AsyncDB, Attr, Audit, AuditableModel, BatchConfig, Model, actor, attr, partition_key, version
 from dynamorm.errors import ActorRequired, ConfigError, InvalidUse, ModelError, ValidationError
 from dynamorm.plugins.audit import AuditLog, Change
+
+from .audit_kit import KEY, tracking
 
 pytestmark = pytest.mark.engine
 
@@ -323,3 +327,25 @@ def test_a_class_in_the_place_of_the_option_is_refused():
         class Wrong(Model, table="wrong"):
             id: Attr[str] = partition_key()
             by: Attr[str | None] = attr(Audit)
+
+
+def test_a_change_log_shows_no_redacted_value(plugged, key):
+    db = plugged(AuditLog(audit_key=KEY))
+    db.enable_change_tracking(Invoice, tracking(["note"], store="audit-invoices-log", redact=["note"]))
+    db.tables.ensure(Invoice)
+    with ANN:
+        obj = db.create(Invoice(id=key, note="first"))
+        obj.note, obj.amount = "second", 2
+        db.save(obj)
+    log = {change.field: (change.old, change.new) for change in db.require(Invoice, key).change_log}
+    assert log == {"note": (None, None), "amount": (0, 2)}
+
+
+def test_a_key_is_not_pickled(key):
+    config = tracking(["note"], audit_key=KEY)
+    for given in (KEY, [KEY]):
+        with pytest.raises(InvalidUse, match="audit_key"):
+            pickle.dumps(tracking(["note"], audit_key=given))
+    assert copy.copy(config) is copy.deepcopy(config) is config
+    keyless = tracking(["note"], audit_key=None)
+    assert pickle.loads(pickle.dumps(keyless)) == keyless

@@ -1,10 +1,13 @@
 """What is written back is what was recorded: None is not a default, and what no record tells is left as it is."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 
-from dynamorm import DB, Attr, Model, actor, attr, partition_key
+from dynamorm import DB, Attr, Model, Outcome, actor, attr, partition_key
+from dynamorm.errors import ConditionFailed
+from dynamorm.ops.writes.reading import Reads
 from dynamorm.plugins.audit import AuditLog
 from dynamorm.plugins.audit.trail import Trail
 
@@ -115,3 +118,48 @@ def test_who_reads_while_somebody_writes_is_told_no_lie(opened, key, monkeypatch
             tomorrow = datetime.now(UTC) + timedelta(days=1)
             assert db.audit.as_of(Note, key, when=tomorrow).values["text"] == "6"
     assert len(turns) == 6
+
+
+class Faster:
+    """Lets somebody write before each transaction, as long as there is somebody."""
+
+    name = "faster"
+
+    def __init__(self):
+        self.write = None
+
+    def around(self, call):
+        def first(op):
+            if op.name == "TransactWriteItems" and self.write is not None:
+                self.write()
+            return (yield from call(op))
+
+        return first
+
+
+def never(self, context):
+    """What a rule has read has not changed, so that its verb is not begun again."""
+    return False
+    yield
+
+
+def test_a_restore_that_others_are_faster_than_says_so(opened, plugged, key, monkeypatch):
+    other = opened("text")
+    other.create(Note(id=key, text="0", title="t"))
+    faster = Faster()
+    db = plugged(faster)
+    db.enable_change_tracking(Note, tracking(["text"], store="restore-log"))
+    with DB(other.inner.config) as writer, WHO:
+        writer.enable_change_tracking(Note, tracking(["text"], store="restore-log"))
+        texts = count(1)
+        faster.write = lambda: writer.update(Note, key, Note.text.set(str(next(texts))))
+        with monkeypatch.context() as patch:
+            patch.setattr(Reads, "changed", never)
+            with pytest.raises(ConditionFailed) as refused:
+                db.audit.restore(Note, key, version=1)
+        faster.write = None
+    assert (type(refused.value), refused.value.outcome) == (ConditionFailed, Outcome.NOT_APPLIED)
+    assert "AuditRow" not in str(refused.value)
+    assert db.get(Note, key, consistent=True).text == str(next(texts) - 1)
+    db.audit.restore(Note, key, version=1)
+    assert db.get(Note, key, consistent=True).text == "0"

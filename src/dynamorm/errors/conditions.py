@@ -15,7 +15,7 @@ M = TypeVar("M")
 class ConditionFailed(Rejected):
     """The item was not as the condition demands. Nothing was changed.
 
-    ``item`` is what is stored, as an object of the model (None when there is no item), decoded when first asked for. It
+    ``item`` is what is stored, as an object of the model (None when there is no item, or one of another class), decoded when first asked for. It
     travels with a pickled error, with all that it holds, unless it cannot be pickled itself.
     """
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextvars import Context as Variables
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
@@ -154,7 +156,27 @@ class BatchItems:
         return found
 
     def replay(self, item: BatchItem, kin: Sequence[BatchItem]) -> Flow[None]:
-        """Settle an item that a process had added before it crashed; ``kin`` are all those of its key, in their order."""
-        return batch_replay.replay(
-            self._session, Proof(self.secret), item, kin, self._verb(item) if item.verb else None
-        )
+        """Settle an item that a process had added before it crashed; ``kin`` are all those of its key, in their order.
+
+        It is done by who had added it, whoever has opened the spool.
+        """
+        verb = self._verb(item) if item.verb else None
+        flow = batch_replay.replay(self._session, Proof(self.secret), item, kin, verb)
+        return flow if item.variables is None else _within(item.variables, flow)
+
+
+def _within(variables: Variables, flow: Flow[None]) -> Flow[None]:
+    """A flow whose steps find these context variables, whoever drives it."""
+    step: Any = partial(flow.send, None)
+    while True:
+        try:
+            effect = variables.run(step)
+        except StopIteration:
+            return
+        try:
+            step = partial(flow.send, (yield effect))
+        except GeneratorExit:
+            flow.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is the flow's
+            step = partial(flow.throw, error)

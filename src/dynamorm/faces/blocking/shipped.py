@@ -351,8 +351,10 @@ class Shipped(Many):
         shipped, session = self._shipped(), self._session
         for plugin in session.plugins:
             if isinstance(plugin, shipped.AuditLog):
-                address = partial(session.verbs.items.address, session)
-                trail = shipped.Trail(plugin, self, session.plan, address, session.scope)
+                address, stored = (
+                    partial(flow, session) for flow in (session.verbs.items.address, session.verbs.items.stored)
+                )
+                trail = shipped.Trail(plugin, self, session.plan, address, stored, session.scope)
                 return shipped.AuditTrail(trail, self._io.run)
         raise ConfigError(
             "this database keeps no audit log: db.enable_change_tracking(Model, ChangeTrackingConfig(...)) makes it keep one"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.codec.library_attributes import has_item
+from dynamorm.codec.library_attributes import has_item, item_of
 from dynamorm.effects import Flow
 from dynamorm.errors import NotFound, ValidationError
 from dynamorm.ops.calls.op import Op
@@ -14,6 +14,7 @@ from dynamorm.ops.requests import ModelRequests, finish
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dynamorm.codec.codec import ModelCodec
     from dynamorm.expressions.tree import Location
     from dynamorm.ops.context import Context
 
@@ -50,6 +51,26 @@ def get(
         "GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item_of, asked), prepare=plan.prepare
     )
     return context.call(op)
+
+
+def stored(context: Context, model: Any, key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[bytes | None]:
+    """The JSON of what is stored under a key now, whatever the model makes of it.
+
+    None for nothing, for what is of another class, and for what is not shown here. Raises: ValidationError for the key.
+    """
+    plan = context.plan(model)
+    asked = plan.codec.key_json(key_from_parts(plan, key, parts) if parts else key)
+    body = plan.key_head + asked + b',"ConsistentRead":true}'
+    op = Op("GetItem", plan.table, body, partial(_shown, plan.codec, asked))
+    return context.call(op)  # it is not decoded, so that nothing is fetched for that
+
+
+def _shown(codec: ModelCodec, asked: bytes, body: bytes) -> bytes | None:
+    raw = item_of(body, key=asked)
+    if raw is None or (codec.family is not None and not codec.family.owns(raw)):
+        return None
+    reading: Any = codec.reading
+    return raw if codec.keeps is None or reading.keeps(raw, None) else None
 
 
 def require(

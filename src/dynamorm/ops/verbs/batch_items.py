@@ -309,7 +309,7 @@ def _doubting(context: Context, item: BatchItem) -> Context:
 
     view = context.view(call)
     if item.token:
-        view.random_bytes = _first(item.token, context.random_bytes)
+        view.random_bytes = _First(item.token, context.random_bytes)
     return view
 
 
@@ -330,7 +330,19 @@ def _sent(item: BatchItem, effect: Any) -> Flow[Any]:
         item.doubt |= lost
 
 
-def _first(token: bytes, then: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    """Random bytes of which the first ones are a token that was drawn before."""
-    left = [token]
-    return lambda count: left.pop()[:count] if left else then(count)
+class _First:
+    """Random bytes of which the first ones are a token that was drawn before; so are the first of each new beginning."""
+
+    __slots__ = ("_left", "_then", "_token")
+
+    def __init__(self, token: bytes, then: Callable[[int], bytes]) -> None:
+        self._token = token
+        self._then = then
+        self.begin()
+
+    def begin(self) -> None:
+        """The verb is begun again: what it stores is known by the same token."""
+        self._left = [self._token]
+
+    def __call__(self, count: int) -> bytes:
+        return self._left.pop()[:count] if self._left else self._then(count)

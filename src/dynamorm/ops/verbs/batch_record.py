@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import Context as Variables
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -11,6 +13,7 @@ from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, IntegrityError
+from dynamorm.wire.acting import actor, current_actor, keep
 
 from .batch_items import BatchItem
 
@@ -24,7 +27,8 @@ _FORM: Final = 3
 class Record(msgspec.Struct, array_like=True):
     """What is written down of an item. ``goes_on`` and ``after_delete`` are as in `BatchItem`; ``scope`` is that of its view.
 
-    ``database`` says where it belongs: see `DatabaseIdentity.lasting`.
+    ``database`` says where it belongs: see `DatabaseIdentity.lasting`. ``actor`` is who added it: by, ip, user agent, request id; None
+    for nobody, and in what earlier versions have written.
     """
 
     form: int
@@ -42,6 +46,7 @@ class Record(msgspec.Struct, array_like=True):
     goes_on: bytes
     after_delete: bool
     scope: dict[str, str]
+    actor: tuple[str, str | None, str | None, str | None] | None = None
 
 
 class Known(msgspec.Struct):
@@ -84,8 +89,25 @@ def record(item: BatchItem, scope: Mapping[str, str], database: str) -> bytes:
             b"" if before is None else before.token,
             before is not None and before.kind == "Delete",
             dict(scope),
+            _actor_of(item),
         )
     )
+
+
+def _actor_of(item: BatchItem) -> tuple[str, str | None, str | None, str | None] | None:
+    who = None if item.variables is None else item.variables.run(current_actor)
+    return None if who is None else (who.by, who.ip, who.user_agent, who.request_id)
+
+
+def _acted_by(found: Record) -> Variables | None:
+    """The context variables of who added an item, where that was written down. Raises: ValidationError."""
+    if found.actor is None:
+        return None
+    by, ip, user_agent, request_id = found.actor
+    variables = copy_context()
+    variables.run(actor(by, ip=ip, user_agent=user_agent, request_id=request_id).__enter__)
+    variables.run(keep)
+    return variables
 
 
 def _read(data: bytes) -> Record:
@@ -130,7 +152,7 @@ def revive(context: Context, data: bytes, model_of: Callable[[str, str], type[An
         yield from _prepared(plan, found.loaded)
         obj = plan.codec.decode(found.loaded)
     given = (plan.model, *plan.codec.key_values(found.key)) if obj is None else obj
-    return BatchItem(
+    item = BatchItem(
         given, plan, found.kind, found.key, found.content, (plan.table, found.key),
         verb=found.verb,
         copy=obj if found.verb else None,
@@ -139,6 +161,8 @@ def revive(context: Context, data: bytes, model_of: Callable[[str, str], type[An
         goes_on=found.goes_on,
         after_delete=found.after_delete,
     )  # fmt: skip
+    item.variables = _acted_by(found)
+    return item
 
 
 def _prepared(plan: ModelRequests, raw: bytes) -> Flow[None]:

@@ -134,8 +134,11 @@ def reading(context: Context, verb: Callable[[Context], Flow[Any]]) -> Flow[Any]
     context = context.bounded()
     context.reads = reads = Reads()
     channel, end, conflicts, fetched = context.channel, context.end(), 0, 0
+    begin = getattr(context.random_bytes, "begin", None)  # of a write whose token was drawn before
     while True:
         reads.final = None
+        if begin is not None:
+            begin()
         try:
             return (yield from verb(context))
         except MustRead as unread:

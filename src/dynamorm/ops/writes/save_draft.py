@@ -13,6 +13,7 @@ from dynamorm.schema.overriding import override
 from dynamorm.sizes import MAX_ITEM
 
 from .draft import Wires, WriteDraft
+from .write import NOT_READ
 
 if TYPE_CHECKING:
     from dynamorm.schema.schema import Field
@@ -36,9 +37,9 @@ class SaveDraft(WriteDraft):
 
     @override
     def after(self, *names: str) -> dict[str, dict[str, Any] | None]:
-        loaded = read_object(self.loaded or b"{}")
+        stored = read_object((self.loaded if self.stored is NOT_READ else self.stored) or b"{}")
         changed = self.changes if self.inside is None else {**self.changes, **self.inside.left()}
-        return {name: changed[name] if name in changed else loaded.get(name) for name in self._stored_names(names)}
+        return {name: changed[name] if name in changed else stored.get(name) for name in self._stored_names(names)}
 
     @override
     def _stamp(self, name: str, wire: dict[str, Any] | None) -> None:

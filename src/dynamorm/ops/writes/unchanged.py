@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import read_object
 from dynamorm.effects import Flow
-from dynamorm.errors import ConditionFailed, DuplicateKey, Outcome
+from dynamorm.errors import ConditionFailed, DuplicateKey, Outcome, VersionConflict
 from dynamorm.ops.requests import ModelRequests
 
 from .write import NOT_READ, MustRead, Write, as_shown, read_back
@@ -27,40 +27,43 @@ def performed_while_unchanged(
 ) -> Flow[Any]:
     """Send the write which ``build(stored=...)`` makes of what is stored.
 
-    Where that is not known from ``subject``, an object or a class, it is read first; see `_while_unchanged`.
+    Where that is not known from ``subject``, an object or a class, it is read first; see `while_unchanged`.
     """
     try:
         write = build()
     except MustRead as unread:
         if unread.other:
             raise
-        return _while_unchanged(context, unread.plan, unread.under, build, send, None, None)
+        return while_unchanged(context, unread.plan, unread.under, build, send, None, None)
     if not write.if_unchanged:
         return send(context, write)
     plan = write.plan
-    return _while_unchanged(context, plan, write.key, build, send, write, plan.codec.loaded(subject))
+    return while_unchanged(context, plan, write.key, build, send, write, plan.codec.loaded(subject))
 
 
-def _while_unchanged(
+def while_unchanged(
     context: Context,
     plan: ModelRequests,
     key: bytes,
-    build: Callable[..., Write],
+    build: Callable[..., Write | None],
     send: Callable[[Context, Write], Flow[Any]],
     write: Write | None,
     raw: bytes | None,
 ) -> Flow[Any]:
     """Write on the condition that what is relied on is as in ``raw``, and begin again when it has changed meanwhile.
 
-    ``write`` is the first try, made of ``raw``; without one the item is read before.
+    ``write`` is the first try, made of ``raw``; without one the item is read before. ``build`` gives None for what cannot be
+    written over what is stored now.
     """
     context = context.bounded()
     if write is None:
         raw = as_shown(plan, (yield from context.call(read_back(plan, key, purpose="guard"))))
+        write = build(stored=raw)
     for tried in range(TRIES):
+        assert write is not None  # of the first try, and below
         try:
-            return (yield from send(context, build(stored=raw) if write is None else write))
-        except DuplicateKey:
+            return (yield from send(context, write))
+        except (DuplicateKey, VersionConflict):  # of the version that was loaded, whatever is stored
             raise
         except ConditionFailed as error:
             if error.outcome is not Outcome.NOT_APPLIED:
@@ -68,7 +71,9 @@ def _while_unchanged(
             stored = as_shown(plan, (yield from context.call(read_back(plan, key, purpose="guard"))))
             if tried == TRIES - 1 or _same(plan, stored, raw):
                 raise  # what is relied on is as it was, so it was the caller's condition
-            raw, write = stored, None
+            raw, write = stored, build(stored=stored)
+            if write is None:
+                raise
     raise AssertionError("the last try returns or raises")
 
 

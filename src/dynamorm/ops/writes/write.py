@@ -270,7 +270,9 @@ def _plain_refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> Dyn
     """The error of the verb, of a write that nothing else explains."""
     codec = write.plan.codec
     name = codec.schema.name
-    old = None if raw is None else (lambda: codec.decode_shown(raw))
+    old = None  # of another class it is nothing that this one can show
+    if raw is not None and (codec.family is None or codec.family.owns(raw, untagged=True)):
+        old = partial(codec.decode_shown, raw)
     if write.expects == "absent":
         return AlreadyExists(f"a {name} with this key exists already", old=old, **info)
     if raw is None:

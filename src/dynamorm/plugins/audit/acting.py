@@ -55,18 +55,31 @@ def explain_race(draft: WriteDraft, label: str) -> None:
 
 
 class OnlyOnce(WriteRule):
-    """The rule of the records: one whose number is taken tells that the item was put back to what it had been before."""
+    """The rule of the records: one whose number is taken tells that the item was put back to what it had been before.
+
+    Behind a record that was read it tells that somebody else was faster.
+    """
 
     verbs: tuple[str, ...] = ("create",)
 
     def contribute(self, draft: WriteDraft) -> None:
         """Let the refused record say what it means."""
-        if not LOOKED.get():
-            draft.explain.append(_explained)
+        draft.explain.append(_explained_late if LOOKED.get() else _explained)
 
 
 def _explained(write: Any) -> None:
     write.refused_as = _broken
+
+
+def _explained_late(write: Any) -> None:
+    write.refused_as = _overtaken
+
+
+def _overtaken(_: bytes | None, info: dict[str, Any]) -> ConditionFailed:
+    return ConditionFailed(
+        "others have written the item meanwhile, each time that this was tried: nothing was written; try again later",
+        **info,
+    )
 
 
 def _broken(_: bytes | None, info: dict[str, Any]) -> AuditChainBroken:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from dynamorm.errors import AuditChainBroken
 
-from .records import Record, Unreadable, is_authentic, read, seal_of, value_mac
+from .records import LATEST, Record, Unreadable, is_authentic, read, seal_of, value_mac
 from .values import bytes_of
 
 if TYPE_CHECKING:
@@ -169,6 +169,10 @@ def verdict_of(
     return AuditVerdict(ok=True, checked=checked, external=tuple(replay.external)), replay
 
 
+LONGEST: Final = 10**15
+"""Records of one chain, more than which no item has."""
+
+
 class Tip:
     """What a write follows: the number, HMAC and time of the last record, and what has to be recorded before it."""
 
@@ -188,9 +192,10 @@ def known(item: dict[str, Any]) -> tuple[int, bytes, int, bytes, bytes] | None:
         n, h, state = int(item["_an"]["N"]), b64decode(item["_ah"]["B"]), b64decode(item["_as"]["B"])
     except (KeyError, TypeError, ValueError):
         return None
-    if n < 1 or len(h) != 32 or len(state) != 44:
+    at = int.from_bytes(state[:8], "big")
+    if not 1 <= n <= LONGEST or at > LATEST or len(h) != 32 or len(state) != 44:
         return None
-    return n, h, int.from_bytes(state[:8], "big"), state[8:12], state[12:]
+    return n, h, at, state[8:12], state[12:]
 
 
 def believed(raw: bytes | None, keys: Keys, label: str) -> Record:

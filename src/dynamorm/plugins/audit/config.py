@@ -6,9 +6,9 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
-from dynamorm.errors import ConfigError, KeyUnavailable, ModelError
+from dynamorm.errors import ConfigError, InvalidUse, KeyUnavailable, ModelError
 
 from .option import Audit
 from .values import joined
@@ -44,7 +44,7 @@ class ChangeTrackingConfig:
             the next create of one records that.
         checkpoints: a `Signer`, which lets `AuditTrail.checkpoint` sign the records of a day; it costs an index of the store.
 
-    Raises: ConfigError.
+    One with a key cannot be pickled, for a pickle would hold the key in the clear. Raises: ConfigError.
 
     Example: ``ChangeTrackingConfig(fields=["amount", "status"], store="audit-log-table", audit_key=key)``
     """
@@ -76,6 +76,20 @@ class ChangeTrackingConfig:
         if self.ttl_deletes not in {None, "external"}:
             raise ConfigError('ttl_deletes of ChangeTrackingConfig is "external" or None')
         check_source(self.audit_key)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.audit_key is not None and not callable(self.audit_key):
+            raise InvalidUse(
+                "a ChangeTrackingConfig with an audit_key cannot be pickled, for a pickle would hold the key: make it anew on the"
+                " other side, or give audit_key a function"
+            )
+        return super().__reduce_ex__(protocol)
+
+    def __copy__(self) -> Self:
+        return self  # nothing of it changes
+
+    def __deepcopy__(self, _: Any) -> Self:
+        return self
 
     def check(self, schema: Any) -> None:
         """Refuse what cannot be kept of a model. Raises: ModelError."""

@@ -94,7 +94,7 @@ def _exported(trail: Trail, model: type[Any] | None, key: tuple[Any, ...], parts
     """The queries that find what is exported."""
     if model is not None and (key or parts):
         row = trail.log.of(model).row
-        place, _ = yield from trail.place(model, key, parts)
+        place = yield from trail.place(model, key, parts)
         return [trail.db.model(row).where(row.pk == place.pk).consistent()]
     trail.refuse_view("export of more than an item")
     several = trail.log.tracked if model is None else (trail.log.of(model),)

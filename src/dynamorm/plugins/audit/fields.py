@@ -47,8 +47,9 @@ class AuditFields(WriteRule):
     verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete")
     needs_stored = True
 
-    def __init__(self, schema: Any, *, require_actor: bool) -> None:
+    def __init__(self, schema: Any, *, require_actor: bool, hidden: frozenset[str] = frozenset()) -> None:
         self._label: str = schema.name
+        self._hidden = hidden
         self._require_actor = require_actor
         self._fields: dict[str, list[Any]] = {}
         for field in schema.fields.values():
@@ -150,7 +151,8 @@ class AuditFields(WriteRule):
             for field in self._followed.values():
                 old, left = item.get(field.stored), after[field.stored]
                 if bytes_of(old) != bytes_of(left):
-                    new.append(_change(field, old, left, now, who))
+                    shows = not is_hidden(field) and field.stored not in self._hidden
+                    new.append(_change(field, old, left, now, who, shows=shows))
         for field in self._fields["changelog"]:
             wire = None if item is None else item.get(field.stored)
             before = [] if wire is None else draft.plan.codec.decode_field(field.name, wire) or []
@@ -179,8 +181,7 @@ def _size(change: Change) -> int:
     return len(encode(change)) + 1
 
 
-def _change(field: Any, old: Any, new: Any, now: datetime, who: Actor) -> Change:
-    shows = not is_hidden(field)
+def _change(field: Any, old: Any, new: Any, now: datetime, who: Actor, *, shows: bool) -> Change:
     return Change(field=field.name, old=_shown(old, shows=shows), new=_shown(new, shows=shows), at=now, by=who.by)
 
 

@@ -14,13 +14,16 @@ from dynamorm.errors import ValidationError
 from .fields import fields_of
 from .model import is_computed
 from .option import Change
-from .records import Record, shown
+from .records import LATEST, Record, shown
 from .values import Digest, plain
 
 if TYPE_CHECKING:
     from .model import Tracked
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+EARLIEST = -62_135_596_800_000_000
+"""The first time that Python has, in microseconds."""
 
 OPS = {"C": "create", "U": "update", "D": "delete", "B": "baseline", "X": "external"}
 """What a record tells, by its letter."""
@@ -208,8 +211,8 @@ def parts_of_key(codec: Any) -> set[str]:
 
 
 def time_of(at: int) -> datetime:
-    """The time of a record, which counts microseconds."""
-    return _EPOCH + timedelta(microseconds=at)
+    """The time of a record, which counts microseconds; of a forged one that Python has no time for, the last or first there is."""
+    return _EPOCH + timedelta(microseconds=min(max(at, EARLIEST), LATEST))
 
 
 def micros(when: datetime) -> int:

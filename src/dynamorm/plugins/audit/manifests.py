@@ -18,7 +18,7 @@ from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import decode, encode
 
 from dynamorm.effects import Call, Flow
-from dynamorm.errors import AlreadyExists, AuditChainBroken
+from dynamorm.errors import AuditChainBroken, ConditionFailed
 
 from .acting import LOOKED
 from .records import day_partition
@@ -108,7 +108,7 @@ def write_manifest(
     head = _Head(kid, name, len(parts), list(manifest.late))
     try:
         yield _create(trail, _row(tracked, key, pk, _HEAD, encode(head)))
-    except AlreadyExists:
+    except ConditionFailed:
         other = yield from read_manifest(trail, tracked, tenant, day)
         if other is None:
             raise _changed() from None

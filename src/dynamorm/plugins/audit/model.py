@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.errors import ValidationError
 
 from .config import DEVELOPMENT_KEY, ChangeTrackingConfig, Keys, keys_of
-from .records import entity_of, fingerprint, genesis, partition_of, row_of, value_mac
+from .records import entity_of, fingerprint, genesis, partition_of, row_of, stored_row_of, value_mac
 from .values import LARGEST, Wire, bytes_of, canonical
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Tracked:
         self.listed: list[str] = sorted(self.by_stored)
         self.fingerprint: bytes = fingerprint(self.listed)
         self.row: type[Any] = row_of(config.store, by_day=config.checkpoints is not None)
+        self.stored_row: type[Any] = stored_row_of(config.store)
         self._source: KeySource = source or DEVELOPMENT_KEY
         self._keys: dict[str | None, Keys] = {}
         self.hidden: frozenset[str] = frozenset(

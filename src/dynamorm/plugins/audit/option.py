@@ -20,7 +20,7 @@ class Audit:
 
     ``"created_by"`` is who made the item, and stays; ``"updated_by"`` and ``"updated_ip"`` are of the last write; ``"changelog"``
     is the list of the last changes, each a `Change`: at most 20 of them and 8 KB, the oldest are dropped and counted. What it
-    shows of a value of over 256 bytes, and of a field that is ``secret``, is None.
+    shows of a value of over 256 bytes, and of a field that is ``secret`` or redacted, is None.
 
     The constructor need not be given it. Raises: ModelError for another kind.
 

@@ -118,9 +118,10 @@ class AuditLog(OfOneProcess):
         if any(schema.model is tracked.row for tracked in self._tracked.values()):
             return OnlyOnce()
         rules: list[WriteRule] = []
-        if any(True for _ in fields_of(schema)):
-            rules.append(AuditFields(schema, require_actor=self.require_actor))
         found = next((self._tracked[kind] for kind in schema.model.__mro__ if kind in self._tracked), None)
+        if any(True for _ in fields_of(schema)):
+            hidden = frozenset() if found is None else found.hidden
+            rules.append(AuditFields(schema, require_actor=self.require_actor, hidden=hidden))
         if found is not None:
             rules.append(Tracking(found, require_actor=self.require_actor))
         if len(rules) > 1:

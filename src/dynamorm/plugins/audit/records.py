@@ -19,7 +19,7 @@ from msgspec.json import Decoder
 
 from dynamorm import Attr, Model, TableSettings, attr, gsi, partition_key, sort_key
 
-from .values import Digest, Wire, encode, joined, mac, state_bytes
+from .values import Digest, Wire, encode, joined, mac, plain, state_bytes
 
 DOMAIN: Final = b"dynamorm/audit/1"
 GENESIS: Final = b"dynamorm/audit/genesis/1"
@@ -32,11 +32,14 @@ LONGEST_KEY: Final = 512
 
 SHARDS: Final = 16
 
+LATEST: Final = 253_402_300_799_999_999
+"""The last time that a record may have, in microseconds: Python and the texts of times end with the year 9999."""
+
 
 class Body(Struct):
     """What a record says. ``ch`` are the changes: stored name, value before, value after; ``fs`` the stored names that are tracked.
 
-    ``dy``: it is stored with its day, so that a signed head can name it.
+    ``tn`` are these names in a record that tells an update. ``dy``: it is stored with its day, so that a signed head can name it.
     """
 
     v: int
@@ -57,6 +60,7 @@ class Body(Struct):
     fs: list[str] | None = None
     rs: int | None = None
     dy: bool = False
+    tn: list[str] | None = None
 
 
 _body: Final = Decoder(Body).decode
@@ -115,8 +119,21 @@ def read(item: bytes) -> Record:
             _body(stored.b.B),
             None if stored.d is None else stored.d.S,
         )
-    except (DecodeError, ValidationError, ValueError):
+    except (DecodeError, ValidationError, ValueError, RecursionError):
         raise Unreadable from None
+
+
+def read_told(item: bytes) -> Record:
+    """The record in the JSON of an item, whoever made it, whose values can be told. Raises: Unreadable."""
+    record = read(item)
+    try:
+        for _, *wires in record.body.ch:
+            for value in map(shown, wires):
+                if not isinstance(value, Digest):
+                    plain(value)
+    except Exception:  # noqa: BLE001 - anything may stand in what somebody else has written
+        raise Unreadable from None
+    return record
 
 
 def is_authentic(record: Record, key: bytes) -> bool:
@@ -227,3 +244,14 @@ def row_of(store: str, *, by_day: bool) -> type[Any]:
         mac: Attr[bytes] = attr(name="h")
 
     return AuditRow
+
+
+@cache
+def stored_row_of(store: str) -> type[Any]:
+    """The model of what is stored in a store, which may be no record: it has the key, and keeps the rest as it is."""
+
+    class StoredAuditRow(Model, table=store, write_tokens=False):
+        pk: Attr[str] = partition_key()
+        sk: Attr[str] = sort_key()
+
+    return StoredAuditRow

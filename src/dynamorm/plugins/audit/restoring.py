@@ -72,7 +72,7 @@ def restore(
     values = {name: snapshot.values.get(name, MISSING) for name in names}
     item = yield (
         _changed(trail, model, (key, parts), chain, values, version)
-        if chain.obj is not None
+        if chain.item is not None
         else _made(trail, model, (key, parts), chain, snapshot, version)
     )
     return Restored(item=item, fields=names, left_out=tuple(sorted(left_out)))

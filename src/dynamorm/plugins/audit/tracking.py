@@ -6,8 +6,7 @@ are as that record left them. So a write knows without another read what it foll
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from base64 import b64decode
 from contextvars import ContextVar
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +18,8 @@ from dynamorm.plugin import Actor, WriteRule
 
 from .acting import LOOKED, actor_of, explain_race, no_batch
 from .chain import Tip, believed, known
-from .records import day_of, seal_of, sealed, state_mac
-from .values import state_bytes
+from .records import LATEST, Record, day_of, fingerprint, seal_of, sealed, state_mac
+from .values import bytes_of, state_bytes
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft
@@ -55,10 +54,8 @@ class Tracking(WriteRule):
             return
         item = None if draft.verb == "create" else draft.stored_item()
         after = draft.after(*tracked.names)
-        pins: dict[str, Any] = {}
         if draft.verb != "create":
-            pins = _pins(draft, item, self._tracked)
-            draft.pin(pins)
+            draft.pin(_pins(draft, item, after, tracked))
             explain_race(draft, tracked.label)
         if draft.verb == "delete":
             if item is None:
@@ -120,15 +117,6 @@ class Tracking(WriteRule):
             named = next((wire["S"] for wire in wires if wire and "S" in wire), None)
         return named
 
-    def _is_as_left(self, keys: Keys, record: Any, item: dict[str, Any], before: dict[str, Any]) -> bool:
-        """Whether an item is as its last record left it, where that was read first."""
-        said = known(item)
-        state = state_bytes(self._tracked.listed, before)
-        return said is not None and any(
-            compare_digest(state_mac(key, record.h, record.body.n, record.body.at, state), said[4])
-            for key in keys.every
-        )
-
     def _tip(
         self, draft: WriteDraft, place: Place, keys: Keys, item: dict[str, Any] | None, before: dict[str, Any]
     ) -> Tip:
@@ -136,19 +124,36 @@ class Tracking(WriteRule):
         said = None if item is None or RESTORING.get() is not None else known(item)
         if said is not None:
             n, h, at, fingerprint, state = said
-            if fingerprint != self._tracked.fingerprint:
-                return Tip(n, h, at, "B")  # other fields were tracked then
             found = state_bytes(self._tracked.listed, before)
-            if any(compare_digest(state_mac(key, h, n, at, found), state) for key in keys.every):
+            if fingerprint == self._tracked.fingerprint and _holds(keys, h, n, at, found, state):
                 return Tip(n, h, at)
-        row = draft.last(self._tracked.row, place.pk)
+        row = draft.last(self._tracked.stored_row, place.pk)
         if row is None:
-            return Tip(0, place.genesis, 0, "" if item is None else "B", looked=True)
-        record = believed(draft.context.plan(self._tracked.row).codec.loaded(row), keys, self._tracked.label)
-        at_its_end = record.body.op == "D" and item is None
-        if item is not None and item.get("_ah", {}).get("B") == b64encode(record.h).decode():
-            at_its_end = self._is_as_left(keys, record, item, before)
-        return Tip(record.body.n, record.h, record.body.at, "" if at_its_end else "X", looked=True)
+            return Tip(0, place.genesis, 0, "" if item is None else "X" if _is_stamped(item) else "B", looked=True)
+        record = believed(draft.context.plan(self._tracked.stored_row).codec.loaded(row), keys, self._tracked.label)
+        return Tip(record.body.n, record.h, record.body.at, self._first(keys, record, item), looked=True)
+
+    def _first(self, keys: Keys, record: Record, item: dict[str, Any] | None) -> str:
+        """What has to be recorded before a write behind this record, for what the item is now."""
+        if item is None:
+            return "" if record.body.op == "D" else "X"
+        said, names = known(item), record.body.fs or record.body.tn
+        if said is None or names is None or said[1] != record.h:
+            return "X"
+        state = state_bytes(names, {name: item.get(name) for name in names})
+        if said[3] != fingerprint(names) or not _holds(keys, record.h, record.body.n, record.body.at, state, said[4]):
+            return "X"
+        return "" if names == self._tracked.listed else "B"  # others were tracked then, and they are as they were left
+
+
+def _holds(keys: Keys, h: bytes, n: int, at: int, state: bytes, said: bytes) -> bool:
+    """Whether what an item says of its tracked fields was made by who has a key."""
+    return any(compare_digest(state_mac(key, h, n, at, state), said) for key in keys.every)
+
+
+def _is_stamped(item: dict[str, Any]) -> bool:
+    """Whether an item says of itself that there are records."""
+    return any(name in item for name in ("_an", "_ah", "_as"))
 
 
 def _keep(draft: WriteDraft, item: dict[str, Any]) -> None:
@@ -168,7 +173,7 @@ class _Writer:
     def add(self, tip: Tip, op: str, before: dict[str, Any], after: dict[str, Any], *, whole: bool) -> Tip:
         """Add one record behind the tip. Returns the new tip. ``whole``: it tells all tracked fields, and not their changes."""
         tracked, place, who = self._tracked, self._place, self._who
-        n, at = tip.n + 1, max(self._now, tip.at + 1)
+        n, at = tip.n + 1, min(max(self._now, tip.at + 1), LATEST)
         body: dict[str, Any] = {
             "v": 1, "t": place.tenant, "m": place.table, "k": place.entity, "n": n, "op": op, "at": at,
             "by": who.by, "ip": who.ip, "ua": who.user_agent, "rq": who.request_id, "ver": _version(self._draft, op),
@@ -179,6 +184,8 @@ class _Writer:
             body["dy"] = True
         if whole:
             body["fs"] = tracked.listed
+        elif op == "U":
+            body["tn"] = tracked.listed
         restored = RESTORING.get()
         if restored is not None and op in {"U", "C"}:
             body["rs"] = restored
@@ -194,18 +201,36 @@ class _Writer:
         return Tip(n, h, at, looked=tip.looked)
 
 
-def _pins(draft: WriteDraft, item: dict[str, Any] | None, tracked: Tracked) -> dict[str, Any]:
-    """What must still be stored for the record to be true."""
+ROOM: Final = 2500
+"""Characters that pins may take of the 4 KB of a condition, of which the version and the caller need some, too."""
+
+SMALL: Final = 1024
+"""Characters of a value that is pinned where the write leaves it alone."""
+
+
+def _pins(draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any], tracked: Tracked) -> dict[str, Any]:
+    """What must still be stored for the record to be true: who keeps no records changes no version.
+
+    First what the write would take away, of any size; of the rest, which verify and the next write look at, what is small.
+    """
     if item is None:
         return {draft.plan.partition.stored: None}
-    pins = {"_ah": item.get("_ah")}
-    if draft.loaded is None or draft.plan.version is None or "_ah" not in item:
-        pins |= {name: item.get(name) for name in _small(tracked.listed, item)}
+    replaces = draft.verb in {"put", "delete"}
+    first, rest = [], []
+    for name in tracked.listed:
+        if replaces or bytes_of(item.get(name)) != bytes_of(after.get(name)):
+            first.append(name)
+        elif len(repr(item.get(name))) <= SMALL:
+            rest.append(name)
+    last = item.get("_ah")
+    if last is not None and draft.verb == "save" and draft.plan.version is None:
+        last = decode(draft.loaded or b"{}").get("_ah")  # what others record meanwhile is as with a version: load again
+    pins, left = {"_ah": last}, ROOM
+    for name in (*first, *rest):
+        left -= 20 if name in item else 66  # of what is not there it takes two terms
+        if left >= 0:
+            pins[name] = item.get(name)
     return pins
-
-
-def _small(names: Iterable[str], item: dict[str, Any]) -> list[str]:
-    return [name for name in names if len(repr(item.get(name))) <= 1024]
 
 
 def _version(draft: WriteDraft, op: str) -> int | None:

@@ -14,7 +14,7 @@ from dynamorm.errors import AuditChainBroken, ConfigError, KeyUnavailable, Valid
 from .chain import AuditVerdict, Replay, verdict_of
 from .days import anchored
 from .history import AuditRecord, AuditSnapshot, Reader, micros
-from .records import Unreadable, read
+from .records import Unreadable, read_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,14 +35,11 @@ READINGS = 20
 class Chain:
     """One item and its records, as they were read."""
 
-    def __init__(
-        self, tracked: Tracked, place: Place, rows: list[bytes], item: dict[str, Any] | None, obj: Any
-    ) -> None:
+    def __init__(self, tracked: Tracked, place: Place, rows: list[bytes], item: dict[str, Any] | None) -> None:
         self.tracked: Tracked = tracked
         self.place: Place = place
         self.rows: list[bytes] = rows
         self.item: dict[str, Any] | None = item
-        self.obj: Any = obj
 
     def may_have_changed(self) -> bool:
         """Whether the item is not of its last record, as where somebody has written between the two readings."""
@@ -59,7 +56,10 @@ class Chain:
 
 
 class Trail:
-    """The flows of one database or view. ``plan`` gives what the library knows of a model, ``address`` the JSON of a key."""
+    """The flows of one database or view.
+
+    ``plan`` gives what the library knows of a model, ``address`` the JSON of a key, ``stored`` the flow that reads what is under it.
+    """
 
     def __init__(
         self,
@@ -67,9 +67,11 @@ class Trail:
         db: Any,
         plan: Callable[[type[Any]], Any],
         address: Callable[..., tuple[str, bytes | None]],
+        stored: Callable[..., Flow[bytes | None]],
         scope: Mapping[str, str],
     ) -> None:
         self._address = address
+        self._stored = stored
         self.log = log
         self.db = db
         self._plan = plan
@@ -84,17 +86,19 @@ class Trail:
         """Whether this is a view of no single tenant."""
         return bool(self._scope) and "tenant" not in self._scope
 
-    def place(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[tuple[Place, Any]]:
-        """Where the chain of an item is, and the item, as it is stored. Raises: ConfigError, ValidationError."""
+    def place(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[Place]:
+        """Where the chain of an item is. Raises: ConfigError, ValidationError."""
         tracked = self.log.of(model)
         wires = self.key(model, key, parts)
-        get = called(self.db.get, model, *key, consistent=True, **parts)
-        obj = yield Call(get, get)
+        obj = None
+        if self.serves_all:  # the item says whose it is, where its key does not
+            get = called(self.db.get, model, *key, consistent=True, **parts)
+            obj = yield Call(get, get)
         codec = self.codec(model)
         tenant = tracked.tenant(
             self._scope, scoped=codec.is_scoped, named=lambda: tracked.named(codec, wires, obj, parts)
         )
-        return tracked.chain(tenant, wires), obj
+        return tracked.chain(tenant, wires)
 
     def refuse_view(self, what: str) -> None:
         """Refuse what is of all tenants on a view. Raises: ConfigError."""
@@ -127,12 +131,12 @@ class Trail:
         return chain
 
     def _read(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[Chain]:
-        place, obj = yield from self.place(model, key, parts)
+        place = yield from self.place(model, key, parts)
         tracked = self.log.of(model)
-        raw = None if obj is None else self.codec(model).loaded(obj)
-        row = tracked.row
+        raw = yield from self._stored(model, key, parts)  # whatever its model, and that of its records, make of it
+        row = tracked.stored_row
         rows = yield from self.rows_of(self.db.model(row).where(row.pk == place.pk).consistent())
-        return Chain(tracked, place, rows, None if raw is None else decode(raw), obj)
+        return Chain(tracked, place, rows, None if raw is None else decode(raw))
 
     def key(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> dict[str, Any]:
         """The stored form of a key. Raises: ValidationError."""
@@ -199,7 +203,7 @@ def broken(label: str, verdict: AuditVerdict) -> AuditChainBroken:
 def _readable(rows: Iterable[bytes]) -> Iterator[Any]:
     for raw in rows:
         try:
-            yield read(raw)
+            yield read_told(raw)
         except Unreadable:
             continue
 

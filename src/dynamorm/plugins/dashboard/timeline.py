@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 
 from dynamorm import DB
 from dynamorm.errors import DynamORMError, ValidationError
@@ -58,12 +60,15 @@ class Timelines:
         if self._reader is None or self._log is not log:
             self.close()
             self._reader, self._log = DB(db.config), log
-            self._reader.use(log)
+            others: list[Any] = [
+                _OfAnother(plugin) for plugin in db.plugins if plugin is not log and getattr(plugin, "options", None)
+            ]
+            self._reader.use(*others, log)
         return self._reader
 
     def _read(self, reader: DB, model: type[Any], key: list[str], tenant: str) -> dict[str, Any]:
         db = reader.view(tenant=tenant) if tenant else reader
-        parts = [_part(kind, text) for kind, text in zip(_kinds(model), key, strict=False)]
+        parts = [_part(kind, text) for kind, text in zip(_kinds(model, len(key)), key, strict=False)]
         if len(parts) != len(key):
             raise ValidationError("the key has fewer parts")
         verdict = db.audit.verify(model, *parts)
@@ -84,9 +89,32 @@ class Timelines:
             reader.close()
 
 
-def _kinds(model: type[Any]) -> list[str]:
-    """How each part of a model's key is written: as a number, or as a text."""
-    return ["number" if "int" in str(field.annotation) else "text" for field in _key_fields(model)]
+class _OfAnother:
+    """A plugin of another database, which models with its options need here, too: it is told of no beginning and no end."""
+
+    def __init__(self, plugin: Any) -> None:
+        self._plugin = plugin
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"_plugin", "joined", "closed"}:
+            raise AttributeError(name)
+        return getattr(self._plugin, name)
+
+
+def _kinds(model: type[Any], parts: int) -> list[type[Any]]:
+    """How each part of a model's key is written: as a number, as one of an Enum, or as a text. A view gives the tenant itself."""
+    fields = _key_fields(model)
+    if parts < len(fields):
+        fields = [field for field in fields if not any(type(option).__name__ == "Tenant" for option in field.options)]
+    return [_kind(field.annotation) for field in fields]
+
+
+def _kind(annotation: Any) -> type[Any]:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    kinds = (Enum, int, float, Decimal)
+    found = next((kind for kind in kinds if isinstance(annotation, type) and issubclass(annotation, kind)), str)
+    return annotation if found is Enum else found
 
 
 def _key_fields(model: type[Any]) -> list[Any]:
@@ -95,14 +123,12 @@ def _key_fields(model: type[Any]) -> list[Any]:
     return [field for role in ("partition", "sort") for field in fields if field.role == role]
 
 
-def _part(kind: str, text: str) -> Any:
-    if kind == "text":
-        return text
+def _part(kind: type[Any], text: str) -> Any:
     try:
-        return int(text)
-    except ValueError:
+        return next(one for one in kind if str(one.value) == text) if issubclass(kind, Enum) else kind(text)
+    except (ValueError, ArithmeticError, StopIteration):
         pass  # it would hold the text
-    raise ValidationError("a part of the key is a number")
+    raise ValidationError("a part of the key is a number, or one of a few words")
 
 
 def _told(record: Any) -> dict[str, Any]:
