@@ -18,7 +18,8 @@ from dynamorm.errors import (
     OutcomeUnknown,
     TransactionCancelled,
 )
-from dynamorm.plugins.idempotency.executor import Execution, Known
+from dynamorm.plugins.idempotency.executor import Execution
+from dynamorm.plugins.idempotency.held import Known
 from dynamorm.plugins.idempotency.options import checked
 from dynamorm.plugins.idempotency.values import encoded
 

@@ -12,7 +12,8 @@ import pytest
 
 from dynamorm.effects import Call, Sleep
 from dynamorm.errors import DynamORMError, InProgress, Outcome, OutcomeUnknown
-from dynamorm.plugins.idempotency.executor import Execution, Known
+from dynamorm.plugins.idempotency.executor import Execution
+from dynamorm.plugins.idempotency.held import Known
 from dynamorm.plugins.idempotency.options import checked
 from dynamorm.plugins.idempotency.values import encoded
 

@@ -1,6 +1,6 @@
 """Idempotent operations: run once for a key, whatever is lost, killed or repeated; see `DB.idempotent`.
 
-`machine` is the state machine as data, `executor` its flows, `blocking` and `aio` what the two faces give out.
+`machine` is the state machine as data; `held`, `acquiring` and `executor` are its flows, `blocking` and `aio` what the two faces give out.
 """
 
 from .aio import AsyncIdempotent, AsyncIdempotentOperation

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from dynamorm.errors import InvalidUse
 from dynamorm.plugin import OfOneProcess
 
-from .executor import Known
+from .held import Known
 from .options import Options, checked
 
 _KNOWN: Final[WeakKeyDictionary[Any, Known]] = WeakKeyDictionary()

@@ -9,7 +9,8 @@ from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.plugin import OfOneProcess
 
-from .executor import MAX_ANSWER, Execution, Known
+from .executor import MAX_ANSWER, Execution
+from .held import Known
 from .options import Options
 from .values import decoded, encoded
 
