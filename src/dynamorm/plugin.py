@@ -51,6 +51,7 @@ from .errors import InvalidUse
 from .schema.placed import NotReady, PlacedField
 from .schema.rules import ReadRule, ScopeRule, WriteRule
 from .wire.acting import Actor, current_actor
+from .wire.blocks import Block, Blocks
 from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
@@ -78,6 +79,8 @@ __all__ = [
     "Actor",
     "AroundHook",
     "AttemptHook",
+    "Block",
+    "Blocks",
     "Call",
     "CallEndHook",
     "CallFlow",

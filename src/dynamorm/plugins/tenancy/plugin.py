@@ -12,14 +12,13 @@ from msgspec.structs import replace
 from dynamorm import Unique
 from dynamorm.errors import InvalidTenant, TenantError, TenantMismatch, TenantRequired
 from dynamorm.log import logger
-from dynamorm.plugin import current_actor
 
 from .binding import OfAll, OfTenant, PutBefore, PutBeforeOfAll
 from .option import Tenant, checked_id
 from .placing import Placing, placed, unprefixed
 from .rules import ALL, TENANT, TenantReads, TenantWrites
 from .scopes import current
-from .words import in_one_line, named
+from .words import in_one_line, who_acts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,9 +143,8 @@ class Tenancy:
             )
         if not self.is_recorded:
             raise TenantError("a view of all tenants is made by db.all_tenants(reason=...), which records what it does")
-        who = current_actor()
         logger.warning(
-            "all tenants may be read and written now by %s, for this reason: %s", named(who), in_one_line(reason)
+            "all tenants may be read and written now by %s, for this reason: %s", who_acts(), in_one_line(reason)
         )
 
     def scope_of(self, scope: Mapping[str, str]) -> Mapping[str, str] | None:
@@ -156,8 +154,9 @@ class Tenancy:
             return None
         tenant = scope.get(TENANT)
         if tenant is None and ALL not in scope:
-            return block.entries
-        if tenant != block.tenant:
+            entries: Mapping[str, str] = block.of
+            return entries
+        if tenant != block.value:
             raise TenantMismatch(
                 "a view is used inside the tenant_scope of another tenant than its own: leave the block, or use the database"
                 " itself inside"
