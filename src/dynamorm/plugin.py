@@ -50,6 +50,7 @@ from .effects import Acquire, Hedge
 from .errors import InvalidUse
 from .schema.placed import NotReady, PlacedField
 from .schema.rules import ReadRule, ScopeRule, WriteRule
+from .schema.schema import family_of
 from .wire.acting import Actor, current_actor
 from .wire.blocks import Block, Blocks
 from .wire.clock import LATEST_COPY
@@ -108,6 +109,7 @@ __all__ = [
     "attempt_class",
     "consumed",
     "current_actor",
+    "family_of",
     "partitions",
     "refusal",
     "remaining",

@@ -58,14 +58,18 @@ _NOT_BOUND: Final = frozenset({"close", "explain"})
 
 def _verbs_of(face: type[Any]) -> dict[str, Any]:
     """The verbs of an asyncio face, each bound to the scope in which it is called. Those of a program's own class stay as they are."""
+    members: dict[str, Any] = {}
+    for cls in reversed(face.__mro__):
+        members.update(vars(cls))
     return {
         name: _as_called(member)
-        for name in dir(face)
-        if not name.startswith("_") and name not in _NOT_BOUND and not hasattr(Following, name)
-        for member in (getattr(face, name),)
+        for name, member in members.items()
         if isinstance(member, FunctionType)
         and member.__code__.co_flags & _CO_COROUTINE
         and member.__module__.startswith(f"{__package__}.")
+        and not name.startswith("_")
+        and name not in _NOT_BOUND
+        and not hasattr(Following, name)
     }
 
 

@@ -37,19 +37,20 @@ class TenantWrites(WriteRule):
 
     in_batches: bool = True
 
-    def __init__(self, placing: Placing) -> None:
+    def __init__(self, placing: Placing, *, shares_keys: bool) -> None:
         self._placing = placing
+        self._shares_keys = shares_keys
         self._prepared: dict[tuple[str, bool], Any] = {}
         # A create needs nothing: no item is stored under its key.
         self.verbs: tuple[str, ...] = (
-            ("save", "update") if placing.keyed else ("put", "save", "update", "delete", "check")
+            ("put", "save", "update", "delete", "check") if shares_keys else ("save", "update")
         )
 
     def contribute(self, draft: WriteDraft) -> None:
         """Add the condition. Raises: TenantMismatch, TenantRequired, TenantError."""
         tenant = draft.context.scope.get(TENANT)
         self._check_unchanged(draft, tenant)
-        if self._placing.keyed:
+        if not self._shares_keys:
             return
         if tenant is None:
             tenant = self._named(draft)
