@@ -7,6 +7,7 @@ asyncio face does so when it is called, too, and not when it is awaited.
 
 from __future__ import annotations
 
+import sys
 from functools import wraps
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -82,6 +83,16 @@ def _as_called(method: Any) -> Any:
             return _refused(error)
         return method(bound, *args, **options)
 
+    return _marked(verb)
+
+
+def _marked(verb: Any) -> Any:
+    """A function that who asks takes for the coroutine function that it stands before."""
+    inspect, asyncio = (sys.modules.get(name) for name in ("inspect", "asyncio"))  # the face of asyncio has loaded both
+    mark = getattr(inspect, "markcoroutinefunction", None)
+    if mark is not None:
+        return mark(verb)
+    verb._is_coroutine = getattr(getattr(asyncio, "coroutines", None), "_is_coroutine", None)  # noqa: SLF001 - before Python 3.12
     return verb
 
 

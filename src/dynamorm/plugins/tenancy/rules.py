@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from unicodedata import normalize
 
 from msgspec import DecodeError, Struct, defstruct
 from msgspec.json import Decoder
 
 from dynamorm.errors import TenantError, TenantMismatch, TenantRequired
 from dynamorm.plugin import ReadRule, WriteRule
+
+from .option import is_exactly, is_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -95,10 +96,10 @@ class TenantWrites(WriteRule):
         if draft.verb == "update":
             for update in draft.updates:  # type: ignore[attr-defined] # as above
                 if update.path.name == self._placing.field.name:
-                    return str(update.value)
+                    return _text_of(update.value)
         if draft.condition is not None:
             for condition in equal_to((draft.condition,), self._placing.field.name):
-                return str(condition.operands[0])
+                return _text_of(condition.operands[0])
         name = self._placing.field.name
         raise TenantRequired(
             f"a {draft.verb} by key of a {self._placing.name} in a view of all tenants must say whose it is: give it the"
@@ -106,11 +107,16 @@ class TenantWrites(WriteRule):
         )
 
 
+def _text_of(value: Any) -> str:
+    """The text that is stored for a value, whatever its class makes of itself."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
+
+
 def _sets(update: Any, tenant: str | None, *, upsert: bool) -> bool:
     """Whether an update says what holds anyway: the tenant of the view, or of the item that it makes."""
     if update.kind != "set" or not isinstance(update.value, str):
         return False
-    return update.value == tenant or (tenant is None and upsert)
+    return (tenant is None and upsert) or (tenant is not None and is_exactly(update.value, tenant))
 
 
 def _is_field(path: Any, name: str) -> bool:
@@ -163,11 +169,11 @@ class TenantReads(ReadRule):
         own = None
         for condition in equal_to(draft.conditions, placing.field.name):
             value = condition.operands[0]
-            if not isinstance(value, str) or normalize("NFC", value) != tenant:
+            if not is_tenant(value, tenant):
                 raise TenantMismatch(
                     f"{placing.name}.{placing.field.name} is another tenant than the one that is served"
                 )
-            if value == tenant:
+            if is_exactly(value, tenant):
                 own = condition
         given = self._key_given(draft, tenant)
         if given is None:
