@@ -45,8 +45,9 @@ class _Known:
     def __init__(self, placing: Placing, *, alike: bool) -> None:
         self.placing = placing
         self.alike = alike
-        self.writes = TenantWrites(placing, shares_keys=not (placing.keyed and alike))
-        self.reads = TenantReads(placing)
+        shares_keys = not (placing.keyed and alike)
+        self.writes = TenantWrites(placing, shares_keys=shares_keys)
+        self.reads = TenantReads(placing, shares_keys=shares_keys)
 
 
 class Tenancy:

@@ -146,7 +146,7 @@ class TenantReads(ReadRule):
 
     filters_all: bool = True
 
-    def __init__(self, placing: Placing) -> None:
+    def __init__(self, placing: Placing, *, shares_keys: bool) -> None:
         self._placing = placing
         stored = {"key": placing.partition.stored, "tenant": placing.field.stored}
         names = ["key"] if placing.whole else ["key", "tenant"]
@@ -158,7 +158,7 @@ class TenantReads(ReadRule):
         self._read_page: Callable[[bytes], Any] = Decoder(page).decode
         self._heads: dict[str, tuple[str, str]] = {}
         self.attributes: tuple[str, ...] | None = (placing.field.stored,)
-        self.hides: bool = not placing.keyed
+        self.hides: bool = shares_keys
 
     def contribute(self, draft: ReadDraft) -> None:
         """Read a partition of the tenant. Raises: TenantMismatch where the caller asks for another tenant's items."""
@@ -229,6 +229,8 @@ class TenantReads(ReadRule):
                     return True
             elif (text.startswith(start) or text == head) and found.tenant.S in (tenant, ""):
                 return True
+        if self.hides:  # of a class that shares the table, and has the tenant elsewhere in its keys
+            return False
         raise TenantMismatch(f"the answer holds a {placing.name} of another tenant")
 
     def check_page(self, body: bytes, scope: Mapping[str, str]) -> bool:
