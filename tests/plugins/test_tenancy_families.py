@@ -7,8 +7,8 @@ import warnings
 import pytest
 
 from dynamorm import (
-    Attr,
     AsyncDB,
+    Attr,
     Model,
     Presets,
     Tenant,
@@ -17,7 +17,6 @@ from dynamorm import (
     gsi,
     partition_key,
     schema_of,
-    sort_key,
     tenant_scope,
 )
 from dynamorm.errors import AlreadyExists, LeaseHeld, ModelError, TenantMismatch, TenantRequired
@@ -169,6 +168,27 @@ def test_where_keys_are_made_in_several_ways_no_class_overwrites_anothers_tenant
     assert outcome(lambda: c.batch_write(puts=[Entity(number="x")])) is TenantMismatch
     assert a.get(Client, number="1") == mine
     assert c.get(Entity, number="x").name == "mine"
+
+
+def test_a_late_class_with_other_keys_is_refused(face_kind):
+    class Base(Model, table="tenancy-fam-4", discriminator="kind"):
+        pk: Attr[str] = partition_key(composite("tenant_id", "number"))
+        tenant_id: Attr[str] = attr(Tenant(), init=False)
+        number: Attr[str]
+
+    view = _scripted(face_kind).db.with_tenant("a")
+    view.put(Base(number="1"))
+
+    class Alike(Base, tag="alike"):
+        pass
+
+    view.put(Alike(number="1"))
+
+    class Late(Base, tag="late"):
+        pk: Attr[str] = partition_key(composite("L#{tenant_id}#{number}"))
+
+    with pytest.raises(ModelError, match="define all classes of a table before the first of them is used"):
+        view.put(Late(number="1"))
 
 
 def test_family_of_gives_the_classes_that_share_a_table():

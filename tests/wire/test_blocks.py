@@ -349,46 +349,46 @@ class Signal(BaseException):
 FILES = ("wire/blocks.py", "wire/acting.py", "tenancy/scopes.py")
 
 
-def test_a_signal_leaves_no_block_open(block, look):
-    """It is raised before each line in turn, but for those of ``__exit__`` before its ``try``, where Python lets nobody help."""
-    at, done = 0, False
-    while not done:
-        at += 1
-        seen = 0
-        raised = None
+def interrupted(block, look, at):
+    """What holds behind a block in which a signal came before a line, and in which function that was; None without one.
 
-        def line(frame, event, _):
-            nonlocal seen, raised
-            if event == "line" and raised is None:
-                inside[frame] += 1
-                first = frame.f_code.co_name == "__exit__" and inside[frame] <= 2
-                seen += not first
-                if seen == at and not first:
-                    raised = frame.f_code.co_name
-                    sys.settrace(None)
-                    raise Signal
-            return line
+    Those of ``__exit__`` before its ``try`` are left out, where Python lets nobody help.
+    """
+    seen, raised, lines = 0, None, {}
 
-        def call(frame, _event, _arg):
-            if not frame.f_code.co_filename.endswith(FILES):
-                return None
-            inside.setdefault(frame, 0)
-            return line
-
-        def body():
-            scope = block("a")
-            sys.settrace(call)
-            try:
-                with scope:
-                    pass
-            except Signal:
-                pass
-            finally:
+    def line(frame, event, _):
+        nonlocal seen, raised
+        if event == "line" and raised is None:
+            lines[frame] = lines.get(frame, 0) + 1
+            if frame.f_code.co_name == "__exit__" and lines[frame] <= 2:
+                return line
+            seen += 1
+            if seen == at:
+                raised = frame.f_code.co_name
                 sys.settrace(None)
-            return look()
+                raise Signal
+        return line
 
-        inside = {}
-        found = contextvars.copy_context().run(body)
+    def call(frame, _event, _arg):
+        return line if frame.f_code.co_filename.endswith(FILES) else None
+
+    scope, before = block("a"), sys.gettrace()
+    sys.settrace(call)
+    try:
+        with scope:
+            pass
+    except Signal:
+        pass
+    finally:
+        sys.settrace(before)
+    return look(), raised
+
+
+def test_a_signal_leaves_no_block_open(block, look):
+    """It is raised before each line in turn."""
+    for at in range(1, 1000):
+        found, raised = contextvars.copy_context().run(interrupted, block, look, at)
         assert found is None, raised
-        done = raised is None
-    assert at > 20
+        if raised is None:
+            break
+    assert 20 < at < 999

@@ -74,7 +74,7 @@ class actor:  # noqa: N801 - used as a function is, like contextlib.suppress
         try:
             self._blocks.append(block)
             _BLOCKS.enter(block)
-            return self
+            return self  # noqa: TRY300 - a signal may come here, too
         except BaseException:  # a signal came in between, and __exit__ will not be called
             self._leave(block)
             raise

@@ -62,7 +62,9 @@ class Block(Generic[T]):
         self.place: Any = here()
         self._token: Token[Block[T] | None] | None = None
 
-    def _is_held_by_a_generator(self) -> bool:
+    @property
+    def is_held_by_a_generator(self) -> bool:
+        """Whether a generator stands in it, which may go on later."""
         return self.holder is not None and bool(self.holder.f_code.co_flags & _GENERATOR)
 
     def is_nested(self) -> bool:
@@ -96,8 +98,10 @@ class Block(Generic[T]):
             if block.is_open or block is self:
                 open_ones.append(block)
             block = block.outer
-        if self.place is not here():  # a task, or a thread, has inherited it: from whom is not known where a generator was there
-            return not any(one._is_held_by_a_generator() for one in open_ones)
+        if (
+            self.place is not here()
+        ):  # inherited by a task or a thread: where a generator was there, nobody knows from whom
+            return not any(one.is_held_by_a_generator for one in open_ones)
         holders: dict[FrameType, Block[T]] = {}
         for one in open_ones:
             if one.holder is not None and one.place is self.place:
@@ -162,10 +166,7 @@ class Blocks(Generic[T]):
         if block.is_lost:
             block = self._without(block)
         if (
-            block is not None
-            and block.outer is not None
-            and block.is_nested()
-            and not block.is_clear(sys._getframe(1))  # noqa: SLF001 - as above
+            block is not None and block.outer is not None and block.is_nested() and not block.is_clear(sys._getframe(1))  # noqa: SLF001 - as above
         ):
             raise self._unclear()
         return block

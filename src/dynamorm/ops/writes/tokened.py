@@ -44,7 +44,19 @@ class Tokened:
     time ``end``. ``given``: the token is the caller's. ``end`` is when the verb must be done.
     """
 
-    __slots__ = ("_applied", "_born", "_context", "_given", "_outcome", "_said", "_spending", "_started", "_token", "end", "op")
+    __slots__ = (
+        "_applied",
+        "_born",
+        "_context",
+        "_given",
+        "_outcome",
+        "_said",
+        "_spending",
+        "_started",
+        "_token",
+        "end",
+        "op",
+    )
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ class tenant_scope:  # noqa: N801 - it is used as a function is
         try:
             self._block = block
             _BLOCKS.enter(block)
-            return self
+            return self  # noqa: TRY300 - a signal may come here, too
         except BaseException:  # a signal came in between, and __exit__ will not be called
             self._leave()
             raise
