@@ -53,8 +53,8 @@ def _following(face: type[Any]) -> type[Any]:
 _CO_COROUTINE: Final = 0x80
 """The flag of ``async def``: `inspect.CO_COROUTINE`, whose module takes long to import."""
 
-_NOT_BOUND: Final = frozenset({"close", "explain"})
-"""What is no verb: the one is about the database, and to the other each verb that it shows is a call of its own."""
+_NOT_BOUND: Final = frozenset({"close", "estimate_monthly_cost", "explain", "set_cost_alert"})
+"""What is no verb: these are about the database, and to ``explain`` each verb that it shows is a call of its own."""
 
 
 def _verbs_of(face: type[Any]) -> dict[str, Any]:
