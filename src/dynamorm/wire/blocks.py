@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import ref
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
 T = TypeVar("T")
 
@@ -28,12 +28,12 @@ _SUSPENDED: Final = _GENERATOR | 0x80 | 0x100
 
 
 @contextmanager
-def _held() -> Iterator[None]:
+def _held() -> Generator[None, None, None]:
     yield
 
 
 @asynccontextmanager
-async def _held_by_asyncio() -> AsyncIterator[None]:
+async def _held_by_asyncio() -> AsyncGenerator[None, None]:
     yield
 
 

@@ -249,9 +249,8 @@ class TenantReads(ReadRule):
         if placing.whole:
             return all([head == one.key.S for one in items])  # noqa: C419 - a list is faster
         own = tenant, ""
-        return all(
-            [one.tenant.S in own and (one.key.S.startswith(start) or head == one.key.S) for one in items]  # noqa: C419
-        )
+        found = [one.tenant.S in own and (one.key.S.startswith(start) or head == one.key.S) for one in items]
+        return all(found)
 
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> None:
         """Refuse the record of another tenant's item. Raises: TenantMismatch."""
