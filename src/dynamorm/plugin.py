@@ -50,8 +50,9 @@ from .effects import Acquire, Hedge
 from .errors import InvalidUse
 from .schema.placed import NotReady, PlacedField, PlacedItem, Unread
 from .schema.rules import ReadRule, ScopeRule, WriteRule
-from .schema.schema import RuledOption, SplitValue, TypeCodec
+from .schema.schema import RuledOption, SplitValue, TypeCodec, family_of
 from .wire.acting import Actor, current_actor
+from .wire.blocks import Block, Blocks
 from .wire.clock import LATEST_COPY
 from .wire.consumed import ConsumedCapacity, consumed_of
 from .wire.deadlines import remaining
@@ -79,6 +80,8 @@ __all__ = [
     "Actor",
     "AroundHook",
     "AttemptHook",
+    "Block",
+    "Blocks",
     "Call",
     "CallEndHook",
     "CallFlow",
@@ -111,6 +114,7 @@ __all__ = [
     "attempt_class",
     "consumed",
     "current_actor",
+    "family_of",
     "partitions",
     "refusal",
     "remaining",

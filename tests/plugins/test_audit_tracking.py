@@ -712,3 +712,50 @@ def test_the_store_is_made_with_the_table(engine, key):
         with WHO:
             db.create(Payment(id=key))
             assert db.audit.verify(Payment, key).ok
+
+
+# ------------------------------------------------------------------------------------------------------------- families
+
+
+class Thing(Model, table="audit-things", discriminator="kind"):
+    id: Attr[str] = partition_key()
+    name: Attr[str] = attr(default="")
+
+
+class Charge(Thing, tag="charge"):
+    amount: Attr[int] = attr(default=0)
+
+
+class Other(Thing, tag="other"):
+    size: Attr[int] = attr(default=0)
+
+
+def test_a_family_is_tracked_from_its_root(plugged):
+    face = plugged(AuditLog(audit_key=KEY))
+    with pytest.raises(ModelError, match=r"items of Charge are written by Thing, too.*track Thing"):
+        face.enable_change_tracking(Charge, tracking(fields=["amount"]))
+
+
+def test_every_class_of_a_tracked_family_leaves_records(plugged, key):
+    face = plugged(AuditLog(audit_key=KEY))
+    face.enable_change_tracking(Thing, tracking(fields=["name"]))
+    face.tables.ensure(Thing)
+
+    def together(add):
+        with face.transaction() as tx:
+            add(tx)
+
+    with WHO:
+        for number, (write, made) in enumerate(
+            (
+                (lambda name: face.update(Thing, name, Thing.name.set("z")), ["create", "update"]),
+                (lambda name: face.upsert(Thing, name, Thing.name.set("z")), ["create", "update"]),
+                (lambda name: face.delete(Thing, name), ["create", "delete"]),
+                (lambda name: face.put(Other(id=name, name="z")), ["create", "update"]),
+                (lambda name: face.update(Charge, name, Charge.name.set("z")), ["create", "update"]),
+                (lambda name: together(lambda tx: tx.update(Charge, name, Charge.name.set("z"))), ["create", "update"]),
+            )
+        ):
+            charge = face.create(Charge(id=f"{key}-{number}", amount=5, name="n"))
+            write(charge.id)
+            assert ops(face, Thing, charge.id) == made

@@ -265,9 +265,10 @@ def test_a_foreign_item_under_a_shared_key_counts_as_absent(pair, key):
         (lambda: b.upsert(Shared, key, Shared.amount.set(1)), MissingItem),
         (lambda: b.update(Shared, key, Shared.amount.set(1), condition=Shared.amount == 5), MissingItem),
         (lambda: b.increment(Shared, key, Shared.amount, maximum=1), MissingItem),
-        (lambda: b.delete(Shared, key), MissingItem),
+        (lambda: b.delete(Shared, key), None),
         (lambda: b.delete(Shared, key, must_exist=True), MissingItem),
-        (lambda: b.delete(Shared, key, returning="old"), MissingItem),
+        (lambda: b.delete(Shared, key, returning="old"), None),
+        (lambda: b.delete(Shared, key, condition=Shared.amount == 5), ConditionFailed),
     ):
         assert outcome(verb) == told
     assert a.get(Shared, key) == mine
@@ -292,10 +293,35 @@ def test_a_transaction_tells_nothing_of_a_foreign_item(pair, key):
         with pytest.raises(TransactionCancelled) as caught:
             _together(b, add, lambda tx: tx.create(Order(number=f"{key}-2")))
         first, second = caught.value.reasons
-        assert isinstance(first.error, (AlreadyExists, MissingItem))
+        assert isinstance(first.error, (AlreadyExists, ConditionFailed, MissingItem))
         assert first.error.item is None
         assert second is None
     assert a.get(Shared, key) == mine
+
+
+def test_what_is_refused_of_a_foreign_item_is_refused_as_of_an_absent_one(pair, key):
+    a, b = pair
+    a.create(Shared(id=key, amount=5))
+
+    def told(verb, number):
+        try:
+            return verb(number)
+        except (ConditionFailed, TransactionCancelled) as error:
+            return type(error), error.codes
+
+    for verb in (
+        lambda number: b.delete(Shared, number),
+        lambda number: b.delete(Shared, number, must_exist=True),
+        lambda number: b.delete(Shared, number, returning="old"),
+        lambda number: b.delete(Shared, number, condition=Shared.amount == 5),
+        lambda number: b.update(Shared, number, Shared.amount.set(1)),
+        lambda number: b.update(Shared, number, Shared.amount.set(1), condition=Shared.amount == 5),
+        lambda number: _together(b, lambda tx: tx.check(Shared, number, Shared.amount == 5)),
+        lambda number: _together(b, lambda tx: tx.check(Shared, number)),
+        lambda number: _together(b, lambda tx: tx.update(Shared, number, Shared.amount.set(1))),
+    ):
+        assert told(verb, key) == told(verb, f"{key}-absent")
+    assert a.get(Shared, key).amount == 5
 
 
 def test_declaring_a_shared_key_warns_once(engine):

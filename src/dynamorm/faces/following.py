@@ -1,12 +1,15 @@
 """Faces of a database whose plugins have something to say of scopes: in which one a verb is, and what a view may not do.
 
 A face becomes one of these when such a plugin is registered, so that no other face asks anything. Every verb, query,
-transaction, batcher and stream takes its session from the face when it is called or made, and so its scope.
+transaction, batcher and stream takes its session from the face when it is called or made, and so its scope. A verb of the
+asyncio face does so when it is called, too, and not when it is awaited.
 """
 
 from __future__ import annotations
 
-from types import MappingProxyType
+import sys
+from functools import wraps
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ValidationError
@@ -40,9 +43,68 @@ _OF: Final[dict[type[Any], type[Any]]] = {}
 def _following(face: type[Any]) -> type[Any]:
     metaclass: Any = type(face)
     made: type[Any] = metaclass(
-        face.__name__, (Following, face), {"__doc__": face.__doc__, "__module__": face.__module__}
+        face.__name__,
+        (Following, face),
+        {**_verbs_of(face), "__doc__": face.__doc__, "__module__": face.__module__},
     )
     return made
+
+
+_CO_COROUTINE: Final = 0x80
+"""The flag of ``async def``: `inspect.CO_COROUTINE`, whose module takes long to import."""
+
+_NOT_BOUND: Final = frozenset({"close", "estimate_monthly_cost", "explain", "set_cost_alert"})
+"""What is no verb: these are about the database, and to ``explain`` each verb that it shows is a call of its own."""
+
+
+def _verbs_of(face: type[Any]) -> dict[str, Any]:
+    """The verbs of an asyncio face, each bound to the scope in which it is called. Those of a program's own class stay as they are."""
+    members: dict[str, Any] = {}
+    for cls in reversed(face.__mro__):
+        members.update(vars(cls))
+    return {
+        name: _as_called(member)
+        for name, member in members.items()
+        if isinstance(member, FunctionType)
+        and member.__code__.co_flags & _CO_COROUTINE
+        and member.__module__.startswith(f"{__package__}.")
+        and not name.startswith("_")
+        and name not in _NOT_BOUND
+        and not hasattr(Following, name)
+    }
+
+
+def _as_called(method: Any) -> Any:
+    @wraps(method)
+    def verb(self: Any, *args: Any, **options: Any) -> Any:
+        try:
+            bound = _bound(self)
+        except Exception as error:  # noqa: BLE001 - it is raised where the verb is awaited, as any other one is
+            return _refused(error)
+        return method(bound, *args, **options)
+
+    return _marked(verb)
+
+
+def _marked(verb: Any) -> Any:
+    """A function that who asks takes for the coroutine function that it stands before."""
+    inspect, asyncio = (sys.modules.get(name) for name in ("inspect", "asyncio"))  # the face of asyncio has loaded both
+    mark = getattr(inspect, "markcoroutinefunction", None)
+    if mark is not None:
+        return mark(verb)
+    verb._is_coroutine = getattr(getattr(asyncio, "coroutines", None), "_is_coroutine", None)  # noqa: SLF001 - before Python 3.12
+    return verb
+
+
+async def _refused(error: Exception) -> Any:
+    raise error
+
+
+def _bound(face: Any) -> Any:
+    """The face that this one stands before, with the session of the scope that the caller is in."""
+    plain: Any = object.__new__(type(face).__mro__[2])
+    plain.__dict__.update(face.__dict__, _session=face._session)  # noqa: SLF001 - it is made of the face's own parts
+    return plain
 
 
 class Following:
@@ -62,33 +124,29 @@ class Following:
         """See `dynamorm.DB.tables`."""
         session = self._session
         _administer(session, "tables")
-        plain: Any = object.__new__(type(self).__mro__[2])  # the face that this class stands before
-        plain.__dict__.update(self.__dict__, _session=session.unbound())
+        plain = _bound(self)
+        plain.__dict__["_session"] = session.unbound()
         return plain.tables
 
     def stream(self, *args: Any, **options: Any) -> Any:
         """See `dynamorm.DB.stream`."""
         _administer(self._session, "stream")
-        face: Any = super()
-        return face.stream(*args, **options)
+        return _bound(self).stream(*args, **options)
 
     def partiql(self, *args: Any, **options: Any) -> Any:
         """See `dynamorm.DB.partiql`."""
         _administer(self._session, "partiql_text" if options.get("model") is None else "partiql")
-        face: Any = super()
-        return face.partiql(*args, **options)
+        return _bound(self).partiql(*args, **options)
 
     def partiql_transaction(self, *args: Any, **options: Any) -> Any:
         """See `dynamorm.DB.partiql_transaction`."""
         _administer(self._session, "partiql_text")
-        face: Any = super()
-        return face.partiql_transaction(*args, **options)
+        return _bound(self).partiql_transaction(*args, **options)
 
     def repair_unique(self, *args: Any, **options: Any) -> Any:
         """See `dynamorm.DB.repair_unique`."""
         _administer(self._session, "repair_unique")
-        face: Any = super()
-        return face.repair_unique(*args, **options)
+        return _bound(self).repair_unique(*args, **options)
 
 
 def _administer(session: Session, what: str) -> None:

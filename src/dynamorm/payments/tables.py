@@ -16,10 +16,10 @@ MODELS: tuple[type[Any], ...] = (LedgerBalance, LedgerEntry, OutboxEvent, Outbox
 
 
 @on_both
-def ensure_tables(db: Any) -> Steps[None]:
+def ensure_tables(db: Any) -> Steps[Any]:
     """Make the tables of `Ledger`, `Outbox` and `DB.idempotent`, where they are not there. Of an `AsyncDB` it is awaited.
 
-    The name of the last is ``Config(idempotency_table=...)`` behind the ``table_prefix``; DynamoDB forgets its records by the
+    Returns the description of the last. Its name is ``Config(idempotency_table=...)`` behind the ``table_prefix``; DynamoDB forgets its records by the
     attribute ``exp``. All are of one Region: not to be made global tables, whose replicas agree only later, so that an operation would
     run twice.
 
@@ -28,9 +28,11 @@ def ensure_tables(db: Any) -> Steps[None]:
 
     Example: ``ensure_tables(db)``, or ``await ensure_tables(db)``
     """
-    _check_region((yield db.tables.ensure(record_model(db.config.idempotency_table))))
+    made = yield db.tables.ensure(record_model(db.config.idempotency_table))
+    _check_region(made)
     for model in MODELS:
         _check_region((yield db.tables.ensure(model)))
+    return made
 
 
 def _check_region(table: Any) -> None:

@@ -374,6 +374,23 @@ def with_subclasses(cls: type) -> Iterator[type]:
         yield from with_subclasses(subclass)
 
 
+def family_of(model: type[Any]) -> tuple[type[Any], ...]:
+    """The classes that share the table of a model by inheritance, itself among them, the root first, as far as they are defined.
+
+    Each reads and writes the items of those below it, and by key those of all. One of a class without a table is empty.
+
+    Raises: InvalidUse for what is no model.
+
+    Example: ``family_of(Cat)`` is ``(Animal, Cat, Dog)``
+    """
+    table = schema_of(model).table
+    if table is None:
+        return ()
+    above = [cls for cls in model.__mro__ if (schema := SCHEMAS.get(cls)) is not None and schema.table == table]
+    below = (cls for top in reversed(above) for cls in with_subclasses(top))
+    return tuple(dict.fromkeys(cls for cls in below if cls in SCHEMAS and SCHEMAS[cls].table == table))
+
+
 def tags_of(schema: Schema) -> tuple[str, ...]:
     """The tags of a class and its subclasses, sorted; empty for the root of a family, to which every item belongs."""
     bases = (SCHEMAS.get(base) for base in schema.model.__mro__[1:])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from _thread import get_ident
 from contextlib import suppress
-from contextvars import ContextVar
 from typing import Any, Final, Self
 from unicodedata import category
 
 from msgspec import Struct
 
-from dynamorm.errors import InvalidUse, ValidationError
+from dynamorm.errors import ActorRequired, InvalidUse, ValidationError
+
+from .blocks import Block, Blocks
 
 LONGEST: Final = 256
 """Characters of the name of an actor, of a request's id and of what is kept of a user agent."""
@@ -32,23 +31,14 @@ class Actor(Struct, frozen=True):
         return "<Actor>"  # an address and a name are somebody's own data
 
 
-class _Block:
-    """One block that has been entered, in this thread and task.
-
-    Once it is over it is passed by there, whichever context it is left in; what has inherited it goes on with it.
-    """
-
-    __slots__ = ("actor", "is_over", "of", "outer", "place")
-
-    def __init__(self, who: Actor, of: actor | None, outer: _Block | None) -> None:
-        self.of: actor | None = of
-        self.actor: Actor = who
-        self.outer: _Block | None = outer
-        self.is_over: bool = False
-        self.place: tuple[int, int] = _place()
+def _unclear() -> ActorRequired:
+    return ActorRequired(
+        "two actors are open here, one of them in a generator that goes on later: nobody can tell which one acts; enter the"
+        " block around the call alone"
+    )
 
 
-_BLOCK: Final[ContextVar[_Block | None]] = ContextVar("dynamorm actor", default=None)
+_BLOCKS: Final[Blocks[Actor]] = Blocks("actor", _unclear)
 
 
 class actor:  # noqa: N801 - used as a function is, like contextlib.suppress
@@ -76,32 +66,47 @@ class actor:  # noqa: N801 - used as a function is, like contextlib.suppress
             None if user_agent is None else _agent(user_agent),
             None if request_id is None else _name("request_id", request_id),
         )
-        self._blocks: list[_Block] = []
+        self._blocks: list[Block[Actor]] = []
 
     def __enter__(self) -> Self:
         """From now on it is this actor."""
-        block = _Block(self.actor, self, _innermost())
-        self._blocks.append(block)
-        _BLOCK.set(block)
-        return self
+        block = _BLOCKS.block(self.actor, self)
+        try:
+            self._blocks.append(block)
+            _BLOCKS.enter(block)
+            return self  # noqa: TRY300 - a signal may come here, too
+        except BaseException:  # a signal came in between, and __exit__ will not be called
+            self._leave(block)
+            raise
 
     def __exit__(self, *_: object) -> None:
         """Return to the actor around this one, if there is one. It never raises."""
-        block = here = _innermost()
-        while block is not None and block.of is not self:
+        block = None
+        try:
+            block = self._entered()
+            self._leave(block)
+        except BaseException:  # a signal came in between
+            self._leave(block or self._entered())
+            raise
+
+    def _entered(self) -> Block[Actor] | None:
+        """The block that is left next; None where it was left already."""
+        block = _BLOCKS.latest()
+        while block is not None and (block.of is not self or not block.is_open):
             block = block.outer
-        if block is None:  # left in another context than it was entered in, or twice
-            if not self._blocks:
-                return
-            block = self._blocks[-1]
-        block.is_over = True
-        self._blocks.remove(block)
-        if block is here:
-            _BLOCK.set(_innermost())
+        if block is None and self._blocks:  # left in another context than it was entered in
+            return self._blocks[-1]
+        return block
+
+    def _leave(self, block: Block[Actor] | None) -> None:
+        if block is not None:
+            _BLOCKS.leave(block)
+            with suppress(ValueError):  # it is left for the second time
+                self._blocks.remove(block)
 
     async def __aenter__(self) -> Self:
         """As `__enter__`: nothing is waited for."""
-        return self.__enter__()
+        return self.__enter__()  # blocks know that this coroutine only enters for another one
 
     async def __aexit__(self, *_: object) -> None:
         """As `__exit__`."""
@@ -114,34 +119,17 @@ class actor:  # noqa: N801 - used as a function is, like contextlib.suppress
 def current_actor() -> Actor | None:
     """Who acts in this thread or task: what the innermost `dynamorm.actor` says; None outside of any.
 
+    Raises: ActorRequired where two are open, one of them in a generator that goes on later, and nobody can tell which one acts.
+
     Example: ``who = current_actor(); log.info("by %s", who and who.by)``
     """
-    block = _innermost()
-    return None if block is None else block.actor
+    block = _BLOCKS.current()
+    return None if block is None else block.value
 
 
 def keep() -> None:
     """Let this context have its actor for good: for work that is put off, and outlives the block it was begun in."""
-    block = _innermost()
-    if block is not None:
-        _BLOCK.set(_Block(block.actor, None, None))
-
-
-def _innermost() -> _Block | None:
-    block = _BLOCK.get()
-    while block is not None and block.is_over and block.place == _place():
-        block = block.outer
-    return block
-
-
-def _place() -> tuple[int, int]:
-    """What tells where code runs: the thread, and the task in it."""
-    asyncio = sys.modules.get("asyncio")  # a program that has not loaded it has no tasks
-    task = None
-    if asyncio is not None:
-        with suppress(RuntimeError):  # no loop is running in this thread
-            task = asyncio.current_task()
-    return get_ident(), 0 if task is None else id(task)
+    _BLOCKS.keep()
 
 
 def _text(name: str, value: Any) -> str:

@@ -46,12 +46,16 @@ _FIELDS: Final = ("lease_token", "lease_expires_at", "lease_fence", "ttl")
 
 
 class State:
-    """The lease as an item stores it: wire values, None for what is absent."""
+    """The lease as an item stores it: wire values, None for what is absent.
 
-    __slots__ = ("expires_at", "fence", "token")
+    ``is_foreign``: the item is of another view than that which asks, where the views' items share their keys.
+    """
 
-    def __init__(self, names: dict[str, str], raw: bytes) -> None:
+    __slots__ = ("expires_at", "fence", "is_foreign", "token")
+
+    def __init__(self, names: dict[str, str], raw: bytes, given: dict[str, dict[str, Any]]) -> None:
         item = read_object(raw)
+        self.is_foreign: bool = any(item.get(stored, wire) != wire for stored, wire in given.items())
         self.token: dict[str, Any] | None = item.get(names["#token"])
         self.expires_at: dict[str, Any] | None = item.get(names["#expires_at"])
         self.fence: dict[str, Any] | None = item.get(names["#fence"])
@@ -83,7 +87,7 @@ class Claim:
     """
 
     __slots__ = (
-        "_monotonic", "_wall", "duration", "expires_at", "fence", "key", "key_json", "name", "names", "plan", "token",
+        "_monotonic", "_wall", "duration", "expires_at", "fence", "given", "key", "key_json", "name", "names", "plan", "token",
         "until", "wait",
     )  # fmt: skip
 
@@ -102,6 +106,12 @@ class Claim:
         self.name: str = f"{plan.codec.schema.name}"
         self.names: dict[str, str] = {
             "#" + field_name.removeprefix("lease_"): plan.codec.field(field_name).stored for field_name in _FIELDS
+        }
+        # What a view says of its items, its tenant for one, is stored with the lease, so that no other view takes it over.
+        self.given: dict[str, dict[str, Any]] = {
+            fields[field].stored: plan.codec.encode_field(field, value) or {}
+            for field, value in plan.given.items()
+            if fields[field].stored not in plan.key_names
         }
         self.duration: float = check_seconds("duration", duration, 1.0, MAX_DURATION)
         self.wait: float = check_seconds("wait", wait, 0.0, MAX_DURATION)
@@ -162,9 +172,13 @@ class Claim:
         """Whether a lease asked for at that time can have been applied and be over: ends are rounded down to seconds."""
         return context.channel.clock.monotonic() - monotonic >= self.duration - 1
 
+    def shown(self, raw: bytes) -> State:
+        """What an item shows."""
+        return State(self.names, raw, self.given)
+
     def state(self, fault: ServiceFault) -> State | None:
         """What a refusal shows."""
-        return None if fault.item is None else State(self.names, fault.item)
+        return None if fault.item is None else self.shown(fault.item)
 
 
 def refresh(context: Context, claim: Claim) -> Flow[None]:

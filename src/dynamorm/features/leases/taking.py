@@ -94,7 +94,7 @@ class _Pursuit:
     def left(self, state: State) -> float:
         """Seconds that a stored lease still runs; an item without a number for its end counts as taken."""
         end, now = state.end, self.context.now().timestamp()
-        if end is None:
+        if end is None or state.is_foreign:
             return self.claim.duration
         return 0.0 if end <= int(now) else end - now
 
@@ -102,6 +102,10 @@ class _Pursuit:
         """The error for a lease that could not be taken."""
         outcome = Outcome.UNKNOWN if self.doubt else Outcome.NOT_APPLIED
         return LeaseHeld(f"the lease of {self.claim.name} {why}", retry_after=retry_after, outcome=outcome, **info)
+
+
+_PINNED: Final = ("expires_at", "fence", "token")
+"""What of a state a taking is pinned to."""
 
 
 class _Taking:
@@ -123,9 +127,15 @@ class _Taking:
         pursuit, claim = self.pursuit, self.pursuit.claim
         expires = int(self.wall + claim.duration)
         condition, names, pins = self._pinned()
+        update = "SET #token = :token, #expires_at = :expires, #ttl = :ttl, #fence = :fence"
+        for number, (stored, wire) in enumerate(claim.given.items()):
+            update += f", #given{number} = :given{number}"
+            names[f"#given{number}"], pins[f":given{number}"] = stored, wire
+            if self.pin is not None:  # one that was taken by a program without views says of no view
+                condition += f" AND (attribute_not_exists(#given{number}) OR #given{number} = :given{number})"
         body = request(
             claim,
-            "SET #token = :token, #expires_at = :expires, #ttl = :ttl, #fence = :fence",
+            update,
             condition,
             {**claim.names, **names},
             {
@@ -144,7 +154,7 @@ class _Taking:
         if self.pin is None:
             return "attribute_not_exists(#key)", {"#key": self.pursuit.claim.plan.partition.stored}, {}
         terms, values = [], {}
-        for name in State.__slots__:
+        for name in _PINNED:
             wire = getattr(self.pin, name)
             terms.append(f"attribute_not_exists(#{name})" if wire is None else f"#{name} = :seen_{name}")
             if wire is not None:
@@ -154,7 +164,7 @@ class _Taking:
     def _decode(self, reply: bytes) -> None:
         claim = self.pursuit.claim
         raw = claim.plan.codec.reading.attributes_json(reply, claim.key_json)
-        if raw is None or not self._ours(State(claim.names, raw)):
+        if raw is None or not self._ours(claim.shown(raw)):
             raise MalformedResponse("the answer does not hold the lease that was taken")
 
     def _ours(self, state: State) -> bool:
@@ -175,7 +185,7 @@ class _Taking:
         if ambiguous and not self._settled(state):
             pursuit.doubt = True
         if state is not None and (left := pursuit.left(state)) > 0:
-            raise pursuit.held("is held by somebody else", info, 0.0 if state.end is None else left)
+            raise pursuit.held("is held by somebody else", info, 0.0 if state.end is None or state.is_foreign else left)
         return None
 
     def _settled(self, state: State | None) -> bool:

@@ -91,7 +91,9 @@ def _written(draft: WriteDraft) -> Write:
     if draft.returning is not None:
         done = old_item(done, plan.codec)
     expects = "exists" if must_exist else ""
-    return draft.write(body, done, settled=settled, expects=expects if check is None else "version")
+    write = draft.write(body, done, settled=settled, expects=expects if check is None else "version")
+    write.may_be_absent = check is None and condition is None and not must_exist
+    return write
 
 
 def _gone(draft: WriteDraft, _: bytes | None) -> None:

@@ -38,11 +38,25 @@ _MISMATCH: Final = "IdempotentParameterMismatchException"
 class Tokened:
     """One such request. ``op`` is the call, ``token`` the text in it, and ``spending(token)`` makes the call that spends it.
 
+    ``said`` is what errors call it, where that is another one: the caller's, of which the one in the request was made.
+
     ``applied(end)`` is a flow that `resolve` runs once it is known that the request was applied, until the monotonic
     time ``end``. ``given``: the token is the caller's. ``end`` is when the verb must be done.
     """
 
-    __slots__ = ("_applied", "_born", "_context", "_given", "_outcome", "_spending", "_started", "_token", "end", "op")
+    __slots__ = (
+        "_applied",
+        "_born",
+        "_context",
+        "_given",
+        "_outcome",
+        "_said",
+        "_spending",
+        "_started",
+        "_token",
+        "end",
+        "op",
+    )
 
     def __init__(
         self,
@@ -53,9 +67,11 @@ class Tokened:
         applied: Callable[[float], Flow[Any]],
         *,
         given: bool = False,
+        said: str = "",
     ) -> None:
         self._context = context
         self._token = token
+        self._said = said or token
         self._spending = spending
         self._applied = applied
         self._given = given
@@ -82,7 +98,7 @@ class Tokened:
         try:
             result = yield from context.call(op)
         except OutcomeUnknown as error:
-            error.token = self._token
+            error.token = self._said
             raise
         except DynamORMError as error:
             if self._given and _is_mismatch(error):
@@ -127,7 +143,7 @@ class Tokened:
             raise error
         why = "then the service refused it, and its token could not be spent"
         unknown = unknown_of(self.op, why, info_of(error))
-        unknown.token = self._token
+        unknown.token = self._said
         raise unknown from error
 
     def resolve(self, deadline: float | None) -> Flow[Outcome]:

@@ -30,7 +30,7 @@ from .cancellation import are_believable, causes, learnt, led, tell_existing, to
 from .finish import added, others
 from .forms import TURNS, in_other_form, may_be_the_form
 from .tokened import Tokened
-from .transaction_limits import check_parts, check_token
+from .transaction_limits import check_parts, check_token, token_in_view
 from .write import Write, after, applied, read_back, spending_on
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Commit:
         self._finished: list[Write] = []
         self.errors: list[DynamORMError | None] = []
         self._token = context.random_bytes(16) if given is None else given.encode()
-        self._text = self._token.hex() if given is None else given
+        said = self._token.hex() if given is None else given
         self.operations: tuple[Write | None, ...] = operations
         self.parts: list[tuple[int, Write]] = []
         for position, write in enumerate(operations):
@@ -135,7 +135,10 @@ class Commit:
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
         spend = partial(spending_on, self.parts[0][1])
-        self.tokened: Tokened = Tokened(context, self._op(), self._text, spend, self._applied, given=given is not None)
+        self._text = token_in_view(said, [write.plan.given for _, write in self.parts if write.plan.given])
+        self.tokened: Tokened = Tokened(
+            context, self._op(), self._text, spend, self._applied, given=given is not None, said=said
+        )
 
     def run(self) -> Flow[list[Any]]:
         """Send it, and bring the objects up to date. Returns the verbs' results, in order."""

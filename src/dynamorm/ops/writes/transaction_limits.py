@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.codec.strict import read_object
+from dynamorm.codec.strict import dumps, read_object
 from dynamorm.errors import ValidationError
 from dynamorm.ops.calls.op import MAX_OPERATIONS
 from dynamorm.sizes import item_size, value_size
@@ -37,6 +39,18 @@ def check_token(token: Any) -> str | None:
             field="token",
         )
     return str(token)
+
+
+def token_in_view(token: str, given: Sequence[Mapping[str, Any]]) -> str:
+    """The token that is sent for one: in a view whose scope gives values to the models that are written, one of that view alone.
+
+    So the tokens of one tenant are not those of another one. It is the same for every transaction of the same view.
+    """
+    if not given:
+        return token
+    values = sorted({str(value) for of_model in given for value in of_model.values()})
+    told = dumps(["dynamorm/token/1", token, *values])
+    return hashlib.sha256(told).hexdigest()[:32]
 
 
 def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:

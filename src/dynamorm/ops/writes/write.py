@@ -60,6 +60,7 @@ class Write(Struct, eq=False):
     how an update that depends on what is stored is built in another form (see `dynamorm.ops.writes.forms`).
 
     ``checked``: there is a condition beside the library's own, on the version and the tokens.
+    ``may_be_absent``: it succeeds where nothing is stored.
     ``traceless``: it stores no token, so what is stored does not tell whether it was this write that stored it.
     ``ruled`` are the values that rules have set, by the names of their fields; ``instead_of`` is the verb whose write this
     one is instead of, by a rule; ``demanded`` holds, for each
@@ -89,6 +90,7 @@ class Write(Struct, eq=False):
     if_unchanged: bool = False
     traceless: bool = False
     checked: bool = False
+    may_be_absent: bool = False
     verb: str = ""
     added_by: str = ""
     forms: Forms | None = None
@@ -210,6 +212,10 @@ def refused(context: Context, write: Write, raw: bytes | None, info: dict[str, A
     """The condition failed: an earlier attempt of this very write was applied, or the condition does not hold."""
     if not believable(write, raw):
         return UNBELIEVABLE
+    if write.kind == "Delete":
+        raw = as_shown(write.plan, raw)
+        if raw is None and write.may_be_absent:
+            return applied(write, None)  # one that counts as not there is left alone, as where there is none
     outcome = settle(write, raw)
     if outcome is Outcome.APPLIED:
         if raw is not None and write.returns == "old":
@@ -243,7 +249,11 @@ def refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMEr
     """The error for a write whose condition does not hold; ``raw`` is the JSON of what is stored, when it came."""
     absent = write.plan.codec.absent
     if raw is not None and absent is not None and _is_item(write) and absent(raw):
-        return _told_as_absent(write, info)
+        if write.kind == "Put":  # its key is taken all the same
+            return AlreadyExists(f"a {write.plan.codec.schema.name} with this key exists already", **info)
+        if write.may_be_absent or (write.kind == "Update" and not write.expects):
+            return MissingItem(f"no {write.plan.codec.schema.name} is stored under this key", **info)
+        raw = None
     return _plain_refusal(write, raw, info) if write.refused_as is None else write.refused_as(raw, info)
 
 
@@ -256,14 +266,6 @@ def as_shown(plan: ModelRequests, raw: bytes | None) -> bytes | None:
 def _is_item(write: Write) -> bool:
     """Whether a write is of an item of the model, and not of a guard that is kept beside its items."""
     return not is_guard_key(read_object(write.key).get(write.plan.key_names[0]))
-
-
-def _told_as_absent(write: Write, info: dict[str, Any]) -> DynamORMError:
-    """The error of a write that met an item which counts as not there: it tells nothing of it but that the key is taken."""
-    name = write.plan.codec.schema.name
-    if write.kind == "Put":
-        return AlreadyExists(f"a {name} with this key exists already", **info)
-    return MissingItem(f"no {name} is stored under this key", **info)
 
 
 def _plain_refusal(write: Write, raw: bytes | None, info: dict[str, Any]) -> DynamORMError:

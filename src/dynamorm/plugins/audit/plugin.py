@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.errors import ConfigError, ModelError, ValidationError
 from dynamorm.log import logger
-from dynamorm.plugin import OfOneProcess
+from dynamorm.plugin import OfOneProcess, family_of
 
 from .acting import Both, OnlyOnce
 from .config import ChangeTrackingConfig, KeySource, check_source
@@ -56,6 +56,12 @@ class AuditLog(OfOneProcess):
         if schema.table is None:
             raise ConfigError(f"{schema.name} has no table of its own: track the models that are stored")
         self._check_store(schema, config)
+        root = family_of(schema.model)[0]
+        if root is not schema.model:
+            raise ModelError(
+                f"items of {schema.name} are written by {root.__name__}, too, and by all classes that share its table, which"
+                f" would leave no record: track {root.__name__}, with fields that it has"
+            )
         source = self.audit_key if config.audit_key is None else config.audit_key
         if source is None:
             self._without_key(schema.name)

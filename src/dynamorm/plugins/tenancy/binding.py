@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from unicodedata import normalize
 
 from dynamorm.errors import Outcome, TenantError, TenantMismatch, TenantRequired
 from dynamorm.plugin import ScopeRule
 
-from .option import checked_id
+from .option import checked_id, is_missing, is_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,11 +37,11 @@ class OfTenant(ScopeRule):
         """Give an object its tenant; refuse one of another tenant."""
         name, tenant = self._name, self._tenant
         value = getattr(obj, name, None)
-        if value == tenant:
+        if value.__class__ is str and value == tenant:  # one of a class of its own may be equal to all
             return
         if not isinstance(obj, self._placing.model):  # which is told where it is encoded
             return
-        if value not in (None, "") and not (isinstance(value, str) and normalize("NFC", value) == tenant):
+        if not is_missing(value) and not is_tenant(value, tenant):
             raise TenantMismatch(
                 f"{self._placing.name}.{name} is another tenant than the one that is served: leave it out, and the view fills"
                 " it in"
@@ -51,10 +50,11 @@ class OfTenant(ScopeRule):
 
     def check_answer(self, obj: Any) -> None:
         """Refuse to believe that a write has made another tenant's item."""
-        found = getattr(obj, self._name, self._tenant)
-        if found != self._tenant and (
-            found or not self._placing.keyed
-        ):  # where it is missing, the key says whose it is
+        value = getattr(obj, self._name, self._tenant)
+        if value.__class__ is str and value == self._tenant:
+            return
+        # Where it is missing, the key says whose it is.
+        if not is_tenant(value, self._tenant) and not (is_missing(value) and self._placing.keyed):
             raise TenantMismatch(
                 f"the answer to a write shows a {self._placing.name} of another tenant, so nobody can tell what was written",
                 outcome=Outcome.UNKNOWN,
@@ -73,12 +73,12 @@ class OfAll(ScopeRule):
         if not isinstance(obj, self._placing.model):
             return
         value = getattr(obj, self._name, None)
-        if value in (None, ""):
+        if is_missing(value):
             raise TenantRequired(
                 f"{self._placing.name}.{self._name} has no value, and a view of all tenants cannot tell whose it is: give it one"
             )
         normal = checked_id(value)
-        if normal != value:
+        if value.__class__ is not str or normal != value:
             setattr(obj, self._name, normal)
 
 

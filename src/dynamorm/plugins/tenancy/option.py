@@ -61,3 +61,18 @@ def checked_id(tenant: Any) -> str:
     if normal == "T" or normal.startswith("~"):
         raise InvalidTenant('"T", and texts that begin with ~, stand before keys of the library\'s own', field="tenant")
     return normal
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value names no tenant: None, or an empty text."""
+    return value is None or (isinstance(value, str) and str.__len__(value) == 0)
+
+
+def is_tenant(value: Any, tenant: str) -> bool:
+    """Whether a value is this tenant, written in whatever form; a text of a class of its own is the one that it holds."""
+    return isinstance(value, str) and normalize("NFC", str.__str__(value)) == tenant
+
+
+def is_exactly(value: Any, tenant: str) -> bool:
+    """Whether a text is stored as this tenant is."""
+    return isinstance(value, str) and str.__str__(value) == tenant

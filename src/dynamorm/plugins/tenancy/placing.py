@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.json import decode, encode
 
-from dynamorm import Attr, composite
+from dynamorm import Attr, composite, schema_of
 from dynamorm.errors import ModelError
+from dynamorm.plugin import family_of
 
 from .option import Tenant
 
@@ -142,3 +143,31 @@ def placed(schema: Schema) -> Placing | None:
     if field.secret or field.omit_empty or field.also_read or field.validators:
         raise ModelError(f"{where} is the tenant: leave out secret, omit_empty, also_read and validators")
     return Placing(schema, field)
+
+
+def check_family(schema: Schema) -> bool:
+    """Whether all classes that share the table of a model have their tenant in the same place, so that no two of them share keys.
+
+    Raises: ModelError where one of them has no tenant: it would read and write the items of every tenant.
+    """
+    family = [schema_of(cls) for cls in family_of(schema.model)]
+    placings = [placed(one) for one in family]
+    if not any(placings):
+        return True
+    for one, placing in zip(family, placings, strict=True):
+        if placing is None:
+            tenants = next(other.name for other, found in zip(family, placings, strict=True) if found is not None)
+            raise ModelError(
+                f"{tenants} is a model of tenants, and {one.name}, which shares its table, is none, so that it would read and"
+                f" write the items of every tenant: declare the Tenant field in {family[0].name}, for all of them"
+            )
+    known = [placing for placing in placings if placing is not None]
+    first = known[0]
+    if any(placing.field.stored != first.field.stored for placing in known):
+        raise ModelError(
+            f"the classes that share the table of {family[0].name} store their tenant under several names: declare the Tenant"
+            f" field in {family[0].name} alone"
+        )
+    return all(
+        (placing.keyed, placing.lead, placing.whole) == (first.keyed, first.lead, first.whole) for placing in known
+    )

@@ -10,16 +10,16 @@ from weakref import WeakSet
 from msgspec.structs import replace
 
 from dynamorm import Unique
-from dynamorm.errors import InvalidTenant, TenantError, TenantMismatch, TenantRequired
+from dynamorm.errors import InvalidTenant, ModelError, TenantError, TenantMismatch, TenantRequired
 from dynamorm.log import logger
-from dynamorm.plugin import current_actor
+from dynamorm.plugin import family_of
 
 from .binding import OfAll, OfTenant, PutBefore, PutBeforeOfAll
 from .option import Tenant, checked_id
-from .placing import Placing, placed, unprefixed
+from .placing import Placing, check_family, placed, unprefixed
 from .rules import ALL, TENANT, TenantReads, TenantWrites
 from .scopes import current
-from .words import in_one_line, named
+from .words import in_one_line, who_acts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +42,12 @@ _ADMINISTRATION: Final = {
 class _Known:
     """What was found out of one model."""
 
-    def __init__(self, placing: Placing) -> None:
+    def __init__(self, placing: Placing, *, alike: bool) -> None:
         self.placing = placing
-        self.writes = TenantWrites(placing)
-        self.reads = TenantReads(placing)
+        self.alike = alike
+        shares_keys = not (placing.keyed and alike)
+        self.writes = TenantWrites(placing, shares_keys=shares_keys)
+        self.reads = TenantReads(placing, shares_keys=shares_keys)
 
 
 class Tenancy:
@@ -67,6 +69,7 @@ class Tenancy:
     def model(self, schema: Schema) -> Schema:
         """Look at a model, and let its unique attributes be so within a tenant. Raises: ModelError."""
         placing = placed(schema)
+        check_family(schema)
         if placing is None:
             return schema
         if not placing.keyed and schema.model not in _WARNED:
@@ -119,9 +122,22 @@ class Tenancy:
         try:
             return self._models[schema.model]
         except KeyError:
-            placing = placed(schema)
-            known = self._models[schema.model] = None if placing is None else _Known(placing)
+            known = self._looked_at(schema)
+            self._models[schema.model] = known
             return known
+
+    def _looked_at(self, schema: Schema) -> _Known | None:
+        placing, alike = placed(schema), check_family(schema)
+        if placing is None:
+            return None
+        for cls in family_of(schema.model):
+            before = self._models.get(cls)
+            if before is not None and before.alike != alike:
+                raise ModelError(
+                    f"{schema.name} was defined after {before.placing.name} was used, which shares its table, and their partition"
+                    " keys have the tenant in different places: define all classes of a table before the first of them is used"
+                )
+        return _Known(placing, alike=alike)
 
     # ------------------------------------------------------------------------------------------------------------ views
 
@@ -148,9 +164,8 @@ class Tenancy:
             )
         if not self.is_recorded:
             raise TenantError("a view of all tenants is made by db.all_tenants(reason=...), which records what it does")
-        who = current_actor()
         logger.warning(
-            "all tenants may be read and written now by %s, for this reason: %s", named(who), in_one_line(reason)
+            "all tenants may be read and written now by %s, for this reason: %s", who_acts(), in_one_line(reason)
         )
 
     def scope_of(self, scope: Mapping[str, str]) -> Mapping[str, str] | None:
@@ -160,8 +175,9 @@ class Tenancy:
             return None
         tenant = scope.get(TENANT)
         if tenant is None and ALL not in scope:
-            return block.entries
-        if tenant != block.tenant:
+            entries: Mapping[str, str] = block.of
+            return entries
+        if tenant != block.value:
             raise TenantMismatch(
                 "a view is used inside the tenant_scope of another tenant than its own: leave the block, or use the database"
                 " itself inside"

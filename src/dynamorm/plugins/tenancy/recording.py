@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.log import logger
-from dynamorm.plugin import current_actor
 
 from .rules import ALL
-from .words import in_one_line, named
+from .words import in_one_line, who_acts
 
 if TYPE_CHECKING:
     from dynamorm.plugin import Operation
@@ -38,6 +37,6 @@ class AllTenantsRecord:
             "all tenants: %s of %s by %s, for this reason: %s",
             operation.verb,
             model.__name__ if isinstance(model, type) else "several models",
-            named(current_actor()),
+            who_acts(),
             in_one_line(reason),
         )

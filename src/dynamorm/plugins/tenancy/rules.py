@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from unicodedata import normalize
 
 from msgspec import DecodeError, Struct, defstruct
 from msgspec.json import Decoder, decode
@@ -11,7 +10,7 @@ from msgspec.json import Decoder, decode
 from dynamorm.errors import ConditionFailed, TenantError, TenantMismatch, TenantRequired
 from dynamorm.plugin import ReadRule, WriteRule
 
-from .option import checked_id
+from .option import checked_id, is_exactly, is_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,19 +39,20 @@ class TenantWrites(WriteRule):
 
     in_batches: bool = True
 
-    def __init__(self, placing: Placing) -> None:
+    def __init__(self, placing: Placing, *, shares_keys: bool) -> None:
         self._placing = placing
+        self._shares_keys = shares_keys
         self._prepared: dict[tuple[str, str], Any] = {}
         # A create needs nothing: no item is stored under its key.
         self.verbs: tuple[str, ...] = (
-            ("save", "update") if placing.keyed else ("put", "save", "update", "delete", "check")
+            ("put", "save", "update", "delete", "check") if shares_keys else ("save", "update")
         )
 
     def contribute(self, draft: WriteDraft) -> None:
         """Add the condition. Raises: TenantMismatch, TenantRequired, TenantError."""
         tenant = draft.context.scope.get(TENANT)
         adopts = self._adopts(draft, tenant)
-        if self._placing.keyed:
+        if not self._shares_keys:
             return
         if tenant is None:
             tenant = self._named(draft)
@@ -137,7 +137,7 @@ class TenantWrites(WriteRule):
                     return checked_id(update.value)
         if draft.condition is not None:
             for condition in equal_to((draft.condition,), self._placing.field.name):
-                return str(condition.operands[0])
+                return _text_of(condition.operands[0])
         name = self._placing.field.name
         raise TenantRequired(
             f"a {draft.verb} by key of a {self._placing.name} in a view of all tenants must say whose it is: give it the"
@@ -145,11 +145,16 @@ class TenantWrites(WriteRule):
         )
 
 
+def _text_of(value: Any) -> str:
+    """The text that is stored for a value, whatever its class makes of itself."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
+
+
 def _sets(update: Any, tenant: str | None) -> bool:
     """Whether an update says what holds anyway, the tenant of the view, or names one in a view of all tenants."""
     if update.kind != "set" or not isinstance(update.value, str):
         return False
-    return update.value == (checked_id(update.value) if tenant is None else tenant)
+    return is_exactly(update.value, checked_id(update.value) if tenant is None else tenant)
 
 
 def _is_field(path: Any, name: str) -> bool:
@@ -179,7 +184,7 @@ class TenantReads(ReadRule):
 
     filters_all: bool = True
 
-    def __init__(self, placing: Placing) -> None:
+    def __init__(self, placing: Placing, *, shares_keys: bool) -> None:
         self._placing = placing
         stored = {"key": placing.partition.stored, "tenant": placing.field.stored}
         names = ["key"] if placing.whole else ["key", "tenant"]
@@ -191,7 +196,7 @@ class TenantReads(ReadRule):
         self._read_page: Callable[[bytes], Any] = Decoder(page).decode
         self._heads: dict[str, tuple[str, str]] = {}
         self.attributes: tuple[str, ...] | None = (placing.field.stored,)
-        self.hides: bool = not placing.keyed
+        self.hides: bool = shares_keys
 
     def contribute(self, draft: ReadDraft) -> None:
         """Read a partition of the tenant. Raises: TenantMismatch where the caller asks for another tenant's items."""
@@ -202,11 +207,11 @@ class TenantReads(ReadRule):
         own = None
         for condition in equal_to(draft.conditions, placing.field.name):
             value = condition.operands[0]
-            if not isinstance(value, str) or normalize("NFC", value) != tenant:
+            if not is_tenant(value, tenant):
                 raise TenantMismatch(
                     f"{placing.name}.{placing.field.name} is another tenant than the one that is served"
                 )
-            if value == tenant:
+            if is_exactly(value, tenant):
                 own = condition
         given = self._key_given(draft, tenant)
         if given is None:
@@ -262,6 +267,8 @@ class TenantReads(ReadRule):
                     return True
             elif (text.startswith(start) or text == head) and found.tenant.S in (tenant, ""):
                 return True
+        if self.hides:  # of a class that shares the table, and has the tenant elsewhere in its keys
+            return False
         raise TenantMismatch(f"the answer holds a {placing.name} of another tenant")
 
     def check_page(self, body: bytes, scope: Mapping[str, str]) -> bool:

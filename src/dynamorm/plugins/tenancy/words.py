@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dynamorm.plugin import Actor
+from dynamorm.errors import ActorRequired
+from dynamorm.plugin import current_actor
 
 
 def in_one_line(text: str) -> str:
@@ -13,6 +11,10 @@ def in_one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def named(who: Actor | None) -> str:
-    """An actor as a line of the log has it."""
+def who_acts() -> str:
+    """The actor as a line of the log has it."""
+    try:
+        who = current_actor()
+    except ActorRequired:  # the line is written all the same
+        return "one of two who are named"
     return "nobody who is named" if who is None else in_one_line(who.by)
