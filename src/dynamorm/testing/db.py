@@ -167,7 +167,9 @@ def _engine() -> dict[str, Any]:
         return {"engine": _in_memory()}
     if "://" in name:
         return {"endpoint": name}
-    raise ConfigError(f"{ENGINE_VARIABLE}={name[:60]!r} is not memory, embedded, local or a URL such as http://localhost:8000")
+    raise ConfigError(
+        f"{ENGINE_VARIABLE}={name[:60]!r} is not memory, embedded, local or a URL such as http://localhost:8000"
+    )
 
 
 def _in_memory() -> Any:

@@ -6,9 +6,9 @@ stops. Source: https://www.sqlite.org/pragma.html#pragma_synchronous
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -213,6 +213,10 @@ def _locked(path: str) -> int:
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigError(f"{path} cannot be used for an engine: {error.strerror}") from error
+    if sys.platform == "win32":
+        return lock  # it has no such locks
+    import fcntl  # not on Windows
+
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
