@@ -133,12 +133,21 @@ def checked_name(name: str | None) -> str:
         )
     if name.startswith("arn:"):
         return name
-    if len(name) not in NAME_LIMITS or not _table_name(name):
+    wrong = None if len(name) in NAME_LIMITS and _table_name(name) else _rule(name)
+    if wrong is not None:
         raise invalid(
-            "Invalid table/index name.  Table/index names must be between 3 and 255 characters long, and may contain only the"
-            f" characters a-z, A-Z, 0-9, '_', '-', and '.': {name[:20]!r}"
+            f"1 validation error detected: Value '{name}' at 'tableName' failed to satisfy constraint: {wrong}"
         )
     return name
+
+
+def _rule(name: str) -> str:
+    """The rule that a table's name breaks."""
+    if len(name) < NAME_LIMITS.start:
+        return f"Member must have length greater than or equal to {NAME_LIMITS.start}"
+    if len(name) >= NAME_LIMITS.stop:
+        return f"Member must have length less than or equal to {NAME_LIMITS.stop - 1}"
+    return "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
 
 
 def _sequence(key: bytes) -> int:

@@ -14,7 +14,8 @@ from dynamorm.engine.core import ACCOUNT, REGION, Core, Settings
 from dynamorm.engine.dispatch import OPERATIONS
 from dynamorm.engine.expiry import Sweeper, expire
 from dynamorm.engine.refusal import Refusal
-from dynamorm.engine.shapes.requests import LEGACY, known, reader, refuse_legacy
+from dynamorm.engine.shapes.legacy import LEGACY, modern
+from dynamorm.engine.shapes.requests import known, reader
 from dynamorm.engine.shapes.strict import refuse_duplicates
 from dynamorm.engine.store.store import Store
 from dynamorm.engine.store.undo import Version
@@ -128,7 +129,7 @@ class Engine:
                 refuse_duplicates(body)
             request = reader(operation)(body)
             if not LEGACY.isdisjoint(request):
-                refuse_legacy(request)
+                modern(request)
             with self._lock:
                 core = self._core
                 if core.due is not None:

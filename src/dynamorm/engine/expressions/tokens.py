@@ -98,7 +98,8 @@ class Reader:
     def syntax(self) -> Refusal:
         """What is said where the next token makes no sense."""
         token = self.next
-        near = self.text[self.tokens[max(0, self.place - 1)].at :][:30]
+        behind = self.tokens[min(self.place + 1, len(self.tokens) - 1)]
+        near = self.text[self.tokens[max(0, self.place - 1)].at : behind.at + len(behind.text)]
         shown = "<EOF>" if token.kind == "end" else token.text
         return self.wrong(f'Syntax error; token: "{shown}", near: "{near}"')
 
