@@ -40,6 +40,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 class Core:
     """The state of an engine."""
 
+    prefix: str
+    sequence: int
+    records_kept: int
+    trimmed: int
+
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
         self.settings = settings
@@ -66,7 +71,7 @@ class Core:
         row = self.tokens.get(TRIMMED)
         self.trimmed = 0 if row is None else int(row[1])
 
-    now = staticmethod(time.time)
+    now: Callable[[], float] = staticmethod(time.time)
 
     def table(self, name: str) -> Table:
         """The table of a name or an ARN. Raises: Refusal."""

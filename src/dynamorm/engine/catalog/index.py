@@ -23,6 +23,9 @@ _encode = json.encode
 class Index:
     """An index. ``kept`` are the names that its entries hold, None for whole items; ``is_global`` is False for a local one."""
 
+    ready: float
+    key_names: tuple[str, ...]
+
     def __init__(
         self, name: str, names: KeyNames, table: KeyNames, kept: frozenset[str] | None, entries: Map, *, is_global: bool
     ) -> None:

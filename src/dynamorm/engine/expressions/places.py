@@ -25,6 +25,11 @@ class Places:
 
     __slots__ = ("names", "unused_names", "unused_values", "values")
 
+    names: dict[str, str]
+    unused_names: set[str]
+    unused_values: set[str]
+    values: dict[str, Value]
+
     def __init__(self, names: dict[str, str] | None, values: dict[str, Value] | None) -> None:
         self.names = names or {}
         self.values = values or {}

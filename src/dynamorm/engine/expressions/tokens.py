@@ -35,6 +35,11 @@ class Reader:
 
     __slots__ = ("kind", "place", "text", "tokens")
 
+    kind: str
+    place: int
+    text: str
+    tokens: list[Token]
+
     def __init__(self, text: str, kind: str) -> None:
         self.text, self.kind = text, kind
         self.place = 0

@@ -33,6 +33,13 @@ class Write:
 
     __slots__ = ("condition", "item", "key", "kind", "size", "table", "tells_old", "update")
 
+    item: Item
+    key: bytes
+    kind: str
+    size: int
+    table: Table
+    tells_old: bool
+
     def __init__(self, table: Table, kind: str, key: bytes, item: Item, size: int = 0) -> None:
         self.table, self.kind, self.key = table, kind, key
         self.item = item
@@ -48,6 +55,10 @@ class Outcome:
     """What a write makes of the stored item. ``units`` are of the table, ``arms`` of its indexes."""
 
     __slots__ = ("_old", "arms", "changes", "new", "new_row", "old_row", "units", "write")
+
+    old_row: Row | None
+    units: int
+    write: Write
 
     def __init__(self, write: Write, old_row: Row | None, old: Item | None) -> None:
         self.write = write

@@ -31,6 +31,10 @@ class Map:
 
     __slots__ = ("_below", "_get", "_run", "_upwards", "delete", "number", "put")
 
+    delete: str
+    number: int
+    put: str
+
     def __init__(self, connection: sqlite3.Connection, number: int) -> None:
         self.number = number
         self._run = connection.execute
@@ -67,6 +71,9 @@ class Store:
 
     Raises: ConfigError for a file that is no engine's, of a newer format, or in use by another process.
     """
+
+    path: str | None
+    numbers: set[int]
 
     def __init__(self, path: str | os.PathLike[str] | None = None, durability: str = "process") -> None:
         self._lock: int | None = None
