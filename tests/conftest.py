@@ -17,7 +17,7 @@ from dynamorm import Presets
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, EmbeddedEngine
 
 from .support.faces import FACES, Face
-from .support.memory import InMemory
+from .support.memory import InMemory, why_not
 
 ENGINE = os.environ.get("DYNAMORM_TEST_ENGINE", "embedded")
 """Which engine the suites run on: ``embedded``, ``local`` for DynamoDB Local, or ``memory`` for the one inside the process."""
@@ -94,6 +94,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Thin the wide suites, and give those that measure time limits more tries."""
     _thin(config, items)
     _try_again(items)
+    if ENGINE == "memory":
+        _skip_what_is_not_there(items)
 
 
 def pytest_collection_finish() -> None:
@@ -138,6 +140,14 @@ def _left_out(cases: list[pytest.Item]) -> list[pytest.Item]:
         third = -(-len(cases) // 3)
         return cases[third:] if minor == 11 else cases[:third]
     return []
+
+
+def _skip_what_is_not_there(items: list[pytest.Item]) -> None:
+    """Skip what asks for more than the engine inside the process has."""
+    for item in items:
+        reason = why_not(item.path.name, getattr(item, "originalname", item.name))
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def _number(item: pytest.Item) -> int:

@@ -36,6 +36,7 @@ def test_the_wheel_holds_the_package_alone(built: Path) -> None:
     inside = [path for path in paths if path.parts[0] == "dynamorm"]
     assert {path.suffix or path.name for path in inside} == {".py", ".typed", ".json", ".css", ".js"}
     assert sorted(str(path) for path in inside if path.suffix in {".json", ".css", ".js"}) == [
+        "dynamorm/engine/shapes/shapes.json",
         "dynamorm/plugins/cost/prices.json",
         "dynamorm/plugins/dashboard/dashboard.css",
         "dynamorm/plugins/dashboard/dashboard.js",

@@ -202,7 +202,7 @@ def test_an_update_with_a_value_over_400_kb_is_refused_with_the_limit(db, refuse
 def test_an_item_of_exactly_400_kb_passes_the_check(db, server):
     thing = Thing(id="x")
     small = db.inner._session.plan(Thing).codec
-    from dynamorm.sizes import item_size
+    from dynamorm.engine.sizes import item_size
 
     overhead = item_size(small.encode(thing)) + len("_wt") + 8
     server.clear()

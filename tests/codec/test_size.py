@@ -10,7 +10,7 @@ from dynamorm.codec.strict import dumps
 from dynamorm.codec.types.document import from_wire, to_wire
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.size import check_key
-from dynamorm.sizes import item_size, number_size, value_size
+from dynamorm.engine.sizes import item_size, number_size, value_size
 from tests.codec.values import documents
 
 

@@ -683,7 +683,7 @@ def test_every_scalar_setting_is_read_from_the_environment():
 def test_every_field_has_a_variable_or_is_no_scalar():
     from dynamorm.config.environment import FORMS, POOL_FORMS
 
-    no_scalars = {"circuit_breaker", "credentials", "performance", "embedded"}
+    no_scalars = {"circuit_breaker", "credentials", "performance", "embedded", "engine"}
     assert set(Config.__struct_fields__) - no_scalars == FORMS.keys() - POOL_FORMS.keys()
     assert set(HighThroughput.__struct_fields__) == POOL_FORMS.keys()
 

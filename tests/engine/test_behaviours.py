@@ -471,18 +471,34 @@ def test_a_table_that_is_not_there(ask):
         assert error.value.name == "ResourceNotFoundException"
 
 
+LEGACY_PAGE = "dg:LegacyConditionalParameters"
+EQ = {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}
 LEGACY = [
-    ("PutItem", {"Item": KEY, "Expected": {"pk": {"Exists": False}}}),
-    ("UpdateItem", {"Key": KEY, "AttributeUpdates": {"s": {"Action": "DELETE"}}}),
-    ("GetItem", {"Key": KEY, "AttributesToGet": ["s"]}),
-    ("Query", {"KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}}}),
-    ("Scan", {"ScanFilter": {"s": {"ComparisonOperator": "NULL"}}}),
-]
+    ("GetItem", {"Key": KEY, "AttributesToGet": ["s", "n"]}, {"Item": {"s": {"S": "text"}, "n": {"N": "10"}}}),
+    ("GetItem", {"Key": KEY, "AttributesToGet": ["s", "s"]}, V),
+    ("GetItem", {"Key": KEY, "AttributesToGet": ["s"], "ProjectionExpression": "s"}, V),
+    ("PutItem", {"Item": KEY, "Expected": {"pk": {"Exists": False}}}, C),
+    ("PutItem", {"Item": KEY, "Expected": {"s": {"Value": {"S": "text"}}}}, {}),
+    ("PutItem", {"Item": KEY, "Expected": {"s": {"Value": {"S": "x"}}, "n": {"Value": {"N": "10"}}}}, C),
+    ("PutItem", {"Item": KEY, "Expected": {"s": {"Value": {"S": "x"}}, "n": {"Value": {"N": "10"}}}, "ConditionalOperator": "OR"}, {}),
+    ("PutItem", {"Item": KEY, "Expected": {"s": {"Exists": False, "Value": {"S": "x"}}}}, V),
+    ("PutItem", {"Item": KEY, "Expected": {"s": {"ComparisonOperator": "BETWEEN", "AttributeValueList": [{"S": "x"}]}}}, V),
+    ("PutItem", {"Item": KEY, "Expected": {"s": {"Exists": True}}}, V),
+    ("DeleteItem", {"Key": KEY, "Expected": {"n": {"ComparisonOperator": "IN", "AttributeValueList": [{"N": "9"}, {"N": "10"}]}}}, {}),
+    ("UpdateItem", {"Key": KEY, "AttributeUpdates": {"s": {"Action": "ADD"}}}, V),
+    ("UpdateItem", {"Key": KEY, "AttributeUpdates": {"n": {"Action": "ADD", "Value": {"N": "1"}}, "s": {"Action": "DELETE"}, "q": {"Value": {"S": "z"}}}, "ReturnValues": "UPDATED_NEW"}, {"Attributes": {"n": {"N": "11"}, "q": {"S": "z"}}}),
+    ("Query", {"KeyConditions": {"pk": EQ, "sk": {"ComparisonOperator": "GT", "AttributeValueList": [{"N": "5"}]}}, "AttributesToGet": ["sk"]}, {"Items": [{"sk": {"N": "6"}}], "Count": 1, "ScannedCount": 1}),
+    ("Query", {"KeyConditions": {"pk": EQ}, "QueryFilter": {"s": {"ComparisonOperator": "CONTAINS", "AttributeValueList": [{"S": "ext"}]}}, "Select": "COUNT"}, {"Count": 1, "ScannedCount": 6}),
+    ("Scan", {"ScanFilter": {"s": {"ComparisonOperator": "NULL"}}, "Select": "COUNT"}, {"Count": 1, "ScannedCount": 7}),
+    ("Scan", {"ScanFilter": {"s": {"ComparisonOperator": "NULL"}}, "FilterExpression": "attribute_exists(s)"}, V),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("operation", "request_"), LEGACY, ids=[one[0] for one in LEGACY])
-def test_what_expressions_have_replaced_is_refused_and_not_passed_over(ask, operation, request_):
-    with pytest.raises(Failed) as error:
-        getattr(ask, operation)(TableName="items", **request_)
-    assert error.value.name == V
-    assert "older way" in error.value.text
+@pytest.mark.parametrize(("operation", "request_", "expected"), LEGACY, ids=range(len(LEGACY)))
+def test_what_was_said_before_expressions(ask, operation, request_, expected):
+    if isinstance(expected, str):
+        with pytest.raises(Failed) as error:
+            getattr(ask, operation)(TableName="items", **request_)
+        assert error.value.name == expected
+    else:
+        assert getattr(ask, operation)(TableName="items", **request_) == expected

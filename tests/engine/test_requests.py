@@ -145,3 +145,19 @@ def test_the_table_of_shapes_is_that_of_the_service():
         msgspec.json.decode(service_shapes.TARGET.read_bytes())["operations"].keys()
         == service_shapes.shapes()["operations"].keys()
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "twice"),
+    [
+        (b'{"TableName": "items", "TableName": "items"}', True),
+        (b'{"TableName": "items", "Key": {"id": {"S": "a"}, "id": {"S": "a"}}}', True),
+        (b'{"TableName": "items", "Key" : {"id":{"S":"a\\": \\"b"}}}', False),
+        (b'{"TableName": "items", "Key": {"i\\\\": {"L": [{"S": "x:"}, {"S": ":"}]}}}', False),
+        (b'{"a":' * 3000, False),
+    ],
+)
+def test_members_that_come_twice_are_refused_where_it_is_asked_for(engine, body, twice):
+    status, answer = engine.handle("GetItem", body, strict=True)
+    assert status == 400
+    assert (b"comes twice" in answer) is twice

@@ -256,3 +256,26 @@ def test_maps_are_ordered_by_their_bytes():
     assert found == sorted(set(keys))
     assert [key for key, _, _ in of.range(b"", b"\xff" * 30, backwards=True)] == found[::-1]
     store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_process_has_a_copy_of_memory_and_leaves_the_file_to_its_parent(tmp_path):
+    with Engine() as memory, Engine(tmp_path / "dev.db") as file:
+        for engine in (memory, file):
+            Asked(engine).CreateTable(**table("items", "id"))
+        child = os.fork()
+        if child == 0:  # pragma: no cover - another process
+            code = 1
+            try:
+                put(Asked(memory), "child")
+                assert held(Asked(memory)) == {"child": "v"}
+                try:
+                    file.handle("ListTables", b"{}")
+                except ConfigError:
+                    code = 0
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        assert held(Asked(memory)) == {}
+        put(Asked(file), "parent")

@@ -162,7 +162,7 @@ def test_tags(ask):
     ask.TagResource(ResourceArn=arn, Tags=[{"Key": "a", "Value": "3"}])
     ask.UntagResource(ResourceArn=arn, TagKeys=["b", "c"])
     assert ask.ListTagsOfResource(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "3"}]
-    assert refused(ask, "ListTagsOfResource", ResourceArn=arn + "x") == N
+    assert refused(ask, "ListTagsOfResource", ResourceArn=arn + "x") == "AccessDeniedException"
     assert refused(ask, "ListTagsOfResource", ResourceArn="items") == V
 
 

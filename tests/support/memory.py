@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dynamorm.engine import Engine
 
 
@@ -14,3 +16,27 @@ class InMemory(Engine):
     def endpoint(self) -> str:
         """The engine's address."""
         return self.address
+
+
+_PARTIQL: Final = "the engine inside the process has no PartiQL yet"
+_HTTP: Final = "the engine inside the process does not answer over HTTP yet"
+
+NOT_YET: Final = {
+    "test_partiql.py": _PARTIQL,
+    "test_rules_and_partiql.py": _PARTIQL,
+    "test_a_statement_of_a_model": _PARTIQL,
+    "test_a_token_of_statements_that_comes_again_is_told": _PARTIQL,
+    "test_every_request_on_items_asks_once_and_results_are_the_same": _PARTIQL,
+    "test_requests_without_values": _PARTIQL,
+    "test_statements_of_a_model": _PARTIQL,
+    "test_what_cannot_be_a_transaction_is_refused_where_something_is_added_to_each": _PARTIQL,
+    "test_what_is_left_out_need_not_be_readable": _PARTIQL,
+    "test_shared_tables.py": _HTTP,
+    "test_streams_of_another_host_are_read_over_a_driver_of_their_own": "an engine inside the process has no host",
+}
+"""Modules and tests that ask for what the engine has not, with the reason why they are skipped on it."""
+
+
+def why_not(module: str, function: str) -> str | None:
+    """Why a test cannot run on the engine, None where it can."""
+    return NOT_YET.get(module) or NOT_YET.get(function)

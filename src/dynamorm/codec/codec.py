@@ -18,10 +18,10 @@ from dynamorm.codec.types.fields import FieldPlan, has_field, has_other_names
 from dynamorm.codec.types.planner import FieldHooks, Planner
 from dynamorm.codec.types.source import Source
 from dynamorm.codec.values.changes import difference
+from dynamorm.engine.sizes import MAX_NAME
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.schema.composite import Composite
 from dynamorm.schema.schema import LIBRARY_NAMES, Field, Schema
-from dynamorm.sizes import MAX_NAME
 
 from .explaining import Explaining
 from .keys import KeyCodec

@@ -10,8 +10,8 @@ from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import Shape
 from dynamorm.codec.types.size import check_names, check_nesting
 from dynamorm.codec.types.unions import FamilyShape
+from dynamorm.engine.sizes import MAX_ITEM, item_size
 from dynamorm.errors import ItemTooLarge, ValidationError
-from dynamorm.sizes import MAX_ITEM, item_size
 
 if TYPE_CHECKING:
     from .codec import ModelCodec

@@ -8,8 +8,24 @@ Example::
     db = DB(Config(engine=Engine()))
 """
 
-from dynamorm.engine.engine import Engine as Engine
-from dynamorm.engine.engine import Snapshot as Snapshot
-from dynamorm.engine.engine import engine_at as engine_at
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynamorm.engine.engine import Engine as Engine
+    from dynamorm.engine.engine import Snapshot as Snapshot
+    from dynamorm.engine.engine import engine_at as engine_at
 
 __all__ = ["Engine", "Snapshot", "engine_at"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # The library itself needs `sizes` alone, and loads no engine for that.
+    found = globals()[name] = getattr(import_module("dynamorm.engine.engine"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from msgspec import json
@@ -10,8 +11,8 @@ Members: TypeAlias = "list[tuple[str, bytes]]"
 
 EMPTY: Final = b"{}"
 
-encode = json.encode
-decode = json.decode
+encode: Callable[[Any], bytes] = json.encode
+decode: Callable[[bytes], Any] = json.decode
 
 
 def answer(members: Members) -> bytes:

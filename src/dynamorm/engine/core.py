@@ -40,6 +40,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 class Core:
     """The state of an engine."""
 
+    prefix: str
+    sequence: int
+    records_kept: int
+    trimmed: int
+
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
         self.settings = settings
@@ -66,7 +71,7 @@ class Core:
         row = self.tokens.get(TRIMMED)
         self.trimmed = 0 if row is None else int(row[1])
 
-    now = staticmethod(time.time)
+    now: Callable[[], float] = staticmethod(time.time)
 
     def table(self, name: str) -> Table:
         """The table of a name or an ARN. Raises: Refusal."""
@@ -133,12 +138,21 @@ def checked_name(name: str | None) -> str:
         )
     if name.startswith("arn:"):
         return name
-    if len(name) not in NAME_LIMITS or not _table_name(name):
+    wrong = None if len(name) in NAME_LIMITS and _table_name(name) else _rule(name)
+    if wrong is not None:
         raise invalid(
-            "Invalid table/index name.  Table/index names must be between 3 and 255 characters long, and may contain only the"
-            f" characters a-z, A-Z, 0-9, '_', '-', and '.': {name[:20]!r}"
+            f"1 validation error detected: Value '{name}' at 'tableName' failed to satisfy constraint: {wrong}"
         )
     return name
+
+
+def _rule(name: str) -> str:
+    """The rule that a table's name breaks."""
+    if len(name) < NAME_LIMITS.start:
+        return f"Member must have length greater than or equal to {NAME_LIMITS.start}"
+    if len(name) >= NAME_LIMITS.stop:
+        return f"Member must have length less than or equal to {NAME_LIMITS.stop - 1}"
+    return "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
 
 
 def _sequence(key: bytes) -> int:

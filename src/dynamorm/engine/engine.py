@@ -14,7 +14,9 @@ from dynamorm.engine.core import ACCOUNT, REGION, Core, Settings
 from dynamorm.engine.dispatch import OPERATIONS
 from dynamorm.engine.expiry import Sweeper, expire
 from dynamorm.engine.refusal import Refusal
-from dynamorm.engine.shapes.requests import LEGACY, known, reader, refuse_legacy
+from dynamorm.engine.shapes.legacy import LEGACY, modern
+from dynamorm.engine.shapes.requests import known, reader
+from dynamorm.engine.shapes.strict import refuse_duplicates
 from dynamorm.engine.store.store import Store
 from dynamorm.engine.store.undo import Version
 from dynamorm.errors import ConfigError
@@ -23,6 +25,15 @@ _DURABILITIES: Final = ("process", "power")
 
 
 _engines: WeakValueDictionary[str, Engine] = WeakValueDictionary()
+
+
+def _after_fork() -> None:
+    for engine in list(_engines.values()):
+        engine.forked()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def engine_at(address: str) -> Engine | None:
@@ -95,11 +106,11 @@ class Engine:
         """Whether the engine was closed."""
         return self._closed
 
-    def handle(self, operation: str, body: bytes) -> tuple[int, bytes]:
+    def handle(self, operation: str, body: bytes, *, strict: bool = False) -> tuple[int, bytes]:
         """Answer one request: the HTTP status and the body.
 
         ``operation`` is a name, with or without what precedes it in ``X-Amz-Target``. It never raises for a request, however
-        it is made.
+        it is made. ``strict``: members that come twice are refused too, as they are by the service; the library sends none.
 
         Raises: ConfigError once the engine is closed.
 
@@ -114,9 +125,11 @@ class Engine:
                 work = OPERATIONS.get(operation)
                 if work is None:
                     raise _unknown(operation)
+            if strict:
+                refuse_duplicates(body)
             request = reader(operation)(body)
             if not LEGACY.isdisjoint(request):
-                refuse_legacy(request)
+                modern(request)
             with self._lock:
                 core = self._core
                 if core.due is not None:
@@ -171,6 +184,14 @@ class Engine:
             if not self._closed:
                 self._closed = True
                 self._store.close()
+
+    def forked(self) -> None:
+        """Begin again in a child process: memory was copied with it, a file is the parent's.
+
+        Example: none is needed, for every fork calls it.
+        """
+        self._lock = threading.RLock()
+        self._closed = self._closed or self._store.path is not None
 
     def __enter__(self) -> Self:
         return self

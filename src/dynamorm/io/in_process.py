@@ -28,6 +28,9 @@ class Answer:
 
     __slots__ = ("body", "crc", "origin", "request_id", "status")
 
+    body: bytes
+    status: int
+
     date: None = None
     retry_after: None = None
     reusable: bool = True

@@ -174,7 +174,7 @@ def check_values(body: bytes, parameters: dict[str, Any]) -> None:
     """Refuse a request whose expressions have names and values of over 2 MB together. Raises: ExpressionTooLarge."""
     if len(body) <= MAX_VALUES:  # which is never shorter than what it holds
         return
-    from dynamorm.sizes import item_size  # only for what is large
+    from dynamorm.engine.sizes import item_size  # only for what is large
 
     names, values = (parameters.get(f"ExpressionAttribute{which}", {}) for which in ("Names", "Values"))
     size = item_size(values) + sum(len(name) + len(stored.encode()) for name, stored in names.items())

@@ -1,4 +1,4 @@
-"""What DynamoDB refuses of an item for its size or its form. It must not know models. What it counts is in `dynamorm.sizes`.
+"""What DynamoDB refuses of an item for its size or its form. It must not know models. What it counts is in `dynamorm.engine.sizes`.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamorm.sizes import MAX_NAME, text_size
+from dynamorm.engine.sizes import MAX_NAME, text_size
 
 from .document import MAX_DEPTH, Wire
 from .mismatch import Mismatch

@@ -11,17 +11,20 @@ from typing import Any
 from msgspec import json
 
 from dynamorm.engine.refusal import wrong_parameter
+from dynamorm.engine.sizes import MAX_PARTITION_KEY, MAX_SORT_KEY, item_size, text_size, units_of_write
 from dynamorm.engine.store.store import Change, Map
 from dynamorm.engine.store.undo import Row
 from dynamorm.engine.values.keys import KeyAttribute, KeyNames, hashed, parts
 from dynamorm.engine.values.measure import Item, decoded
-from dynamorm.sizes import MAX_PARTITION_KEY, MAX_SORT_KEY, item_size, text_size, units_of_write
 
 _encode = json.encode
 
 
 class Index:
     """An index. ``kept`` are the names that its entries hold, None for whole items; ``is_global`` is False for a local one."""
+
+    ready: float
+    key_names: tuple[str, ...]
 
     def __init__(
         self, name: str, names: KeyNames, table: KeyNames, kept: frozenset[str] | None, entries: Map, *, is_global: bool

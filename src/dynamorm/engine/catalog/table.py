@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from dynamorm.engine.catalog.index import Index
 from dynamorm.engine.refusal import Refusal, invalid
-from dynamorm.engine.store.store import Store
+from dynamorm.engine.store.store import Map, Store
 from dynamorm.engine.values.keys import KeyAttribute, KeyNames, key_maker
 from dynamorm.engine.values.measure import Item
 
 
 class Table:
     """A table. ``record`` is all that is stored of it."""
+
+    arn: str
+    names: KeyNames
+    key_attributes: frozenset[str]
+    key: Callable[[dict[str, Any]], bytes]
+    items: Map
+    indexes: dict[str, Index]
+    index_list: tuple[Index, ...]
+    has_local: bool
+    stream: Any | None
 
     def __init__(self, record: dict[str, Any], store: Store, account: str) -> None:
         self.record = record

@@ -74,6 +74,8 @@ class Projection:
 
     __slots__ = ("_names", "_wanted", "paths")
 
+    paths: tuple[Path, ...]
+
     def __init__(self, paths: Iterable[Path], kind: str = "ProjectionExpression") -> None:
         self.paths = tuple(paths)
         refuse_overlaps(self.paths, kind)

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from dynamorm.engine.expressions.grammar import Path
 from dynamorm.engine.refusal import Refusal, invalid
+from dynamorm.engine.sizes import text_size
 from dynamorm.engine.values.measure import Value, measure
-from dynamorm.sizes import text_size
 
 MAX_PLACEHOLDER: Final = 255
 MAX_VALUES: Final = 2 * 1024 * 1024
@@ -24,6 +24,11 @@ class Places:
     """What stands behind the placeholders of one request, in the form in which values are stored."""
 
     __slots__ = ("names", "unused_names", "unused_values", "values")
+
+    names: dict[str, str]
+    unused_names: set[str]
+    unused_values: set[str]
+    values: dict[str, Value]
 
     def __init__(self, names: dict[str, str] | None, values: dict[str, Value] | None) -> None:
         self.names = names or {}

@@ -35,6 +35,11 @@ class Reader:
 
     __slots__ = ("kind", "place", "text", "tokens")
 
+    kind: str
+    place: int
+    text: str
+    tokens: list[Token]
+
     def __init__(self, text: str, kind: str) -> None:
         self.text, self.kind = text, kind
         self.place = 0
@@ -98,7 +103,8 @@ class Reader:
     def syntax(self) -> Refusal:
         """What is said where the next token makes no sense."""
         token = self.next
-        near = self.text[self.tokens[max(0, self.place - 1)].at :][:30]
+        behind = self.tokens[min(self.place + 1, len(self.tokens) - 1)]
+        near = self.text[self.tokens[max(0, self.place - 1)].at : behind.at + len(behind.text)]
         shown = "<EOF>" if token.kind == "end" else token.text
         return self.wrong(f'Syntax error; token: "{shown}", near: "{near}"')
 

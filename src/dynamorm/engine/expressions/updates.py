@@ -33,6 +33,10 @@ class BoundUpdate:
 
     __slots__ = ("_actions", "paths", "projection", "removed", "written")
 
+    paths: tuple[Path, ...]
+    removed: int
+    written: int
+
     def __init__(self, update: Update, places: Places, keys: frozenset[str]) -> None:
         actions: list[tuple[Path, Computes]] = []
         for path, operand in update.set:

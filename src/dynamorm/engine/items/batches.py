@@ -14,8 +14,8 @@ from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, consumed_by, key_bytes
 from dynamorm.engine.items.writes import Outcome, commit, delete, places_of, plan, put
 from dynamorm.engine.refusal import invalid
-from dynamorm.engine.shapes.requests import refuse_legacy
-from dynamorm.sizes import read_units
+from dynamorm.engine.shapes.legacy import modern
+from dynamorm.engine.sizes import read_units
 
 MAX_KEYS: Final = 100
 MAX_WRITES: Final = 25
@@ -28,7 +28,7 @@ def batch_get(core: Core, request: dict[str, Any]) -> bytes:
     if sum(len(one["Keys"]) for one in asked.values()) > MAX_KEYS:
         raise invalid("Too many items requested for the BatchGetItem call")
     for one in asked.values():
-        refuse_legacy(one)
+        modern(one)
     parts = [(name, one, core.usable(name), Reading(one, places_of(one))) for name, one in asked.items()]
     keys = [_distinct(table, one["Keys"]) for _, one, table, _ in parts]
     found: list[tuple[str, bytes]] = []

@@ -20,6 +20,9 @@ class Consumed:
 
     __slots__ = ("of_indexes", "of_table", "table")
 
+    of_table: float
+    table: Table
+
     def __init__(self, table: Table, of_table: float = 0.0) -> None:
         self.table = table
         self.of_table = of_table

@@ -17,8 +17,8 @@ from dynamorm.engine.expressions.updates import changed
 from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.writes import Outcome, commit, delete, needless, places_of, plan, put, update
 from dynamorm.engine.refusal import invalid
+from dynamorm.engine.sizes import read_units
 from dynamorm.engine.values.measure import Item, measure_item
-from dynamorm.sizes import read_units
 
 
 def put_item(core: Core, request: dict[str, Any]) -> bytes:

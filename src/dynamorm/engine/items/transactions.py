@@ -18,8 +18,8 @@ from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, key_bytes
 from dynamorm.engine.items.writes import FAILED, MAKERS, Outcome, Write, places_of, plan
 from dynamorm.engine.refusal import CANCELLED, Refusal, invalid
+from dynamorm.engine.sizes import read_units
 from dynamorm.engine.store.store import Change
-from dynamorm.sizes import read_units
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 TOKEN_SECONDS: Final = 600.0

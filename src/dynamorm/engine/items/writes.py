@@ -17,11 +17,11 @@ from dynamorm.engine.expressions import conditions, grammar
 from dynamorm.engine.expressions.places import NOTHING, Places
 from dynamorm.engine.expressions.updates import BoundUpdate
 from dynamorm.engine.refusal import Refusal, invalid
+from dynamorm.engine.sizes import MAX_ITEM, text_size, units_of_write, value_size
 from dynamorm.engine.store.store import Change
 from dynamorm.engine.store.undo import Row
 from dynamorm.engine.streams.records import record
 from dynamorm.engine.values.measure import Item, measure, measure_item
-from dynamorm.sizes import MAX_ITEM, text_size, units_of_write, value_size
 
 FAILED: Final = "ConditionalCheckFailedException"
 _LARGE: Final = "Item size has exceeded the maximum allowed size"
@@ -32,6 +32,13 @@ class Write:
     """One write before the stored item is looked at. ``kind``: Put, Update, Delete, ConditionCheck."""
 
     __slots__ = ("condition", "item", "key", "kind", "size", "table", "tells_old", "update")
+
+    item: Item
+    key: bytes
+    kind: str
+    size: int
+    table: Table
+    tells_old: bool
 
     def __init__(self, table: Table, kind: str, key: bytes, item: Item, size: int = 0) -> None:
         self.table, self.kind, self.key = table, kind, key
@@ -48,6 +55,10 @@ class Outcome:
     """What a write makes of the stored item. ``units`` are of the table, ``arms`` of its indexes."""
 
     __slots__ = ("_old", "arms", "changes", "new", "new_row", "old_row", "units", "write")
+
+    old_row: Row | None
+    units: int
+    write: Write
 
     def __init__(self, write: Write, old_row: Row | None, old: Item | None) -> None:
         self.write = write

@@ -19,14 +19,18 @@ from dynamorm.engine.expressions.places import NOTHING, Places
 from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.writes import needless
 from dynamorm.engine.refusal import invalid, wrong_parameter
+from dynamorm.engine.sizes import PAGE, read_units
 from dynamorm.engine.values.measure import Item, measure_item
-from dynamorm.sizes import PAGE, read_units
 
 _FILTER = "FilterExpression"
 
 
 class Source:
     """What is read: a table, or one of its indexes, with how each item is shown."""
+
+    consistent: bool
+    counts: Any
+    fetches: bool
 
     def __init__(self, core: Core, request: dict[str, Any], places: Places) -> None:
         self.table: Table = core.usable(request.get("TableName"))
@@ -120,6 +124,12 @@ class Page:
 
     __slots__ = ("base_units", "found", "key", "last", "scanned", "shown", "size")
 
+    base_units: float
+    found: int
+    key: bytes
+    scanned: int
+    size: int
+
     def __init__(self) -> None:
         self.shown: list[bytes] = []
         self.found = 0
@@ -143,7 +153,7 @@ def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, bac
     size = scanned = 0
     data = b""
     most = limit or -1
-    rows = entries.range(low, high, backwards=backwards)
+    rows: Any = entries.range(low, high, backwards=backwards)
     for key, weight, stored in rows:
         if size + weight > PAGE and scanned:
             page.last = data
@@ -175,7 +185,7 @@ def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, bac
         if scanned == most:
             page.last, page.key = data, key
             break
-    rows.close()  # type: ignore[attr-defined]  # a cursor
+    rows.close()
     page.size, page.scanned = size, scanned
     if plain:
         page.found = scanned

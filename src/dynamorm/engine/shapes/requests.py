@@ -100,27 +100,6 @@ def _unreadable(error: Exception) -> Refusal:
     return unreadable("the request is no JSON object that can be read")
 
 
-LEGACY: Final = frozenset(
-    {
-        "AttributeUpdates",
-        "AttributesToGet",
-        "ConditionalOperator",
-        "Expected",
-        "KeyConditions",
-        "QueryFilter",
-        "ScanFilter",
-    }
-)
-"""What expressions have replaced. To pass over a condition of that kind would be worse than to refuse it."""
-
-
-def refuse_legacy(request: dict[str, Any]) -> None:
-    """Raise Refusal for a request that says with these what expressions say."""
-    found = sorted(name for name in LEGACY & request.keys() if request[name] is not None)
-    if found:
-        raise invalid(f"this engine knows expressions alone: {', '.join(found)} is the older way to say the same")
-
-
 def known(operation: str) -> bool:
     """Whether the service has an operation."""
     return operation in _table()["operations"]
@@ -171,7 +150,7 @@ def _many(inner: Check | None, least: int | None, most: int | None) -> Check | N
         return None
 
     def check(value: Any, place: str, wrong: list[str]) -> None:
-        _bounds(len(value), place, wrong, least, most, "length")
+        _bounds(len(value), value, place, wrong, (least, most), "length")
         if inner is not None:
             pairs = value.items() if isinstance(value, dict) else enumerate(value, 1)
             for key, one in pairs:
@@ -180,15 +159,19 @@ def _many(inner: Check | None, least: int | None, most: int | None) -> Check | N
     return check
 
 
-def _bounds(size: int, place: str, wrong: list[str], least: int | None, most: int | None, what: str) -> None:
+def _bounds(
+    size: int, value: Any, place: str, wrong: list[str], bounds: tuple[int | None, int | None], what: str
+) -> None:
+    least, most = bounds
     if least is not None and size < least:
-        wrong.append(_said(place, f"Member must have {what} greater than or equal to {least}"))
+        wrong.append(_said(value, place, f"Member must have {what} greater than or equal to {least}"))
     if most is not None and size > most:
-        wrong.append(_said(place, f"Member must have {what} less than or equal to {most}"))
+        wrong.append(_said(value, place, f"Member must have {what} less than or equal to {most}"))
 
 
-def _said(place: str, rule: str) -> str:
-    return f"Value at '{place}' failed to satisfy constraint: {rule}"
+def _said(value: Any, place: str, rule: str) -> str:
+    shown = value if isinstance(value, (str, int)) else "[...]" if value else "[]"
+    return f"Value '{shown}' at '{place}' failed to satisfy constraint: {rule}"
 
 
 def _text(least: int | None, most: int | None, pattern: str | None, words: list[str] | None) -> Check | None:
@@ -199,11 +182,11 @@ def _text(least: int | None, most: int | None, pattern: str | None, words: list[
 
     def check(value: str, place: str, wrong: list[str]) -> None:
         if allowed is not None and value not in allowed:
-            wrong.append(_said(place, f"Member must satisfy enum value set: [{', '.join(sorted(allowed))}]"))
+            wrong.append(_said(value, place, f"Member must satisfy enum value set: [{', '.join(sorted(allowed))}]"))
         if (least is not None or most is not None) and not (least or 0) <= len(value) <= (most or len(value)):
-            _bounds(len(value), place, wrong, least, most, "length")
+            _bounds(len(value), value, place, wrong, (least, most), "length")
         if match is not None and not match(value):
-            wrong.append(_said(place, f"Member must satisfy regular expression pattern: {pattern}"))
+            wrong.append(_said(value, place, f"Member must satisfy regular expression pattern: {pattern}"))
 
     return check
 
@@ -211,4 +194,4 @@ def _text(least: int | None, most: int | None, pattern: str | None, words: list[
 def _whole(least: int | None, most: int | None) -> Check | None:
     if least is None and most is None:
         return None
-    return lambda value, place, wrong: _bounds(value, place, wrong, least, most, "value")
+    return lambda value, place, wrong: _bounds(value, value, place, wrong, (least, most), "value")

@@ -10,9 +10,9 @@ from typing import Any, Final
 from dynamorm.engine.answers import encode
 from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
+from dynamorm.engine.sizes import item_size
 from dynamorm.engine.store.store import Change
 from dynamorm.engine.values.measure import Item
-from dynamorm.sizes import item_size
 
 KEPT: Final = 100_000
 HOURS: Final = 24 * 3600

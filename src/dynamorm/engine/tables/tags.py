@@ -11,7 +11,7 @@ from typing import Any, Final
 from dynamorm.engine.answers import EMPTY, encode
 from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
-from dynamorm.engine.refusal import Refusal, invalid, not_found
+from dynamorm.engine.refusal import Refusal, invalid
 
 MAX_TAGS: Final = 50
 
@@ -40,7 +40,12 @@ def _of(core: Core, request: dict[str, Any]) -> Table:
     try:
         return core.table(arn)
     except Refusal as error:
-        raise not_found(f"Requested resource not found: ResourcArn: {arn} not found") from error
+        raise _elsewhere(arn) from error
+
+
+def _elsewhere(arn: str) -> Refusal:
+    """What is not there: of another account nobody is told whether it is (Parity Suite, tags)."""
+    return Refusal("AccessDeniedException", f"User is not authorized to perform this on resource: {arn}")
 
 
 def tag_resource(core: Core, request: dict[str, Any]) -> bytes:

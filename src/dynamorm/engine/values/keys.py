@@ -11,9 +11,9 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from dynamorm.engine.refusal import wrong_parameter
+from dynamorm.engine.sizes import MAX_PARTITION_KEY, MAX_SORT_KEY
 from dynamorm.engine.values.measure import decoded
 from dynamorm.engine.values.numbers import number_key
-from dynamorm.sizes import MAX_PARTITION_KEY, MAX_SORT_KEY
 
 HASH: Final = 8
 """Bytes of a hash."""

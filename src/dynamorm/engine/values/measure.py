@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from dynamorm.engine.refusal import invalid, unreadable, wrong_parameter
+from dynamorm.engine.sizes import MAX_NAME, number_size, text_size
 from dynamorm.engine.values.numbers import canonical, number
-from dynamorm.sizes import MAX_NAME, number_size, text_size
 
 Value: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Value]
@@ -119,7 +119,7 @@ def _set(tag: str, form: Callable[[str], str], rank: Callable[[str], Any], size:
     def walk(value: Value, payload: list[str], depth: int) -> int:
         del depth
         if not payload:
-            raise wrong_parameter(f"An {_TITLES[tag]} set  may not be empty")
+            raise wrong_parameter(_EMPTY_SETS[tag])
         elements = sorted({form(element) for element in payload}, key=rank)
         if len(elements) != len(payload):
             raise wrong_parameter("Input collection contains duplicates.")
@@ -150,7 +150,11 @@ def encoded(raw: bytes) -> str:
     return b2a_base64(raw, newline=False).decode()
 
 
-_TITLES: Final = {"SS": "string", "NS": "number", "BS": "binary"}
+_EMPTY_SETS: Final = {
+    "SS": "An string set  may not be empty",
+    "NS": "An number set  may not be empty",
+    "BS": "Binary sets should not be empty",
+}
 
 _WALKS: Final[dict[str, Callable[[Value, Any, int], int]]] = {
     "S": _text,

@@ -7,6 +7,7 @@ from typing import Any
 
 from dynamorm.codec.strict import read_object
 from dynamorm.effects import TransportError
+from dynamorm.engine.sizes import MAX_ITEM
 from dynamorm.errors import (
     AccessDenied,
     ClientError,
@@ -27,7 +28,6 @@ from dynamorm.errors import (
     Unavailable,
     ValidationError,
 )
-from dynamorm.sizes import MAX_ITEM
 from dynamorm.wire.reply import Kind, ServiceFault
 
 from .inner_path import of_path

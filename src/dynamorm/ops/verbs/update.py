@@ -12,6 +12,7 @@ from dynamorm.codec.placing import UNPLACED, besides
 from dynamorm.codec.values.nothing import without_none
 from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
+from dynamorm.engine.sizes import MAX_ITEM, item_size
 from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
 from dynamorm.expressions.compile import check_updates, condition_text, update_text
 from dynamorm.expressions.path import Condition, Update, system_path
@@ -27,7 +28,6 @@ from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
 from dynamorm.ops.writes.write import NOT_READ, Write
 from dynamorm.schema.schema import Field, Schema
-from dynamorm.sizes import MAX_ITEM, item_size
 
 from .misuse import check_change, not_an_argument
 

@@ -9,8 +9,8 @@ from dynamorm.codec.library_attributes import merged
 from dynamorm.codec.placing import place_changes, place_values
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
+from dynamorm.engine.sizes import MAX_ITEM
 from dynamorm.schema.overriding import override
-from dynamorm.sizes import MAX_ITEM
 
 from .draft import Wires, WriteDraft
 from .write import NOT_READ

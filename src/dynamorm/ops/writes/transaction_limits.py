@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import dumps, read_object
+from dynamorm.engine.sizes import item_size, value_size
 from dynamorm.errors import ValidationError
 from dynamorm.ops.calls.op import MAX_OPERATIONS
-from dynamorm.sizes import item_size, value_size
 
 from .cancellation import named
 
