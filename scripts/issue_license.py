@@ -4,7 +4,7 @@ r"""Make the keys that licences are signed with, and issue licences. For the mai
     python scripts/issue_license.py issue --key license-2027.pem --kid 2027 --sub "Acme Ltd" --days 365 \
         --feature encryption --feature audit_log --feature multi_tenancy
 
-The first prints the line for ``src/dynamorm/licence/keys.py``. Both need the package cryptography.
+The first prints the line for ``src/dynamorm/config/licence/keys.py``. Both need the package cryptography.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from dynamorm.licence.token import LONGEST_GRACE, SIGNED, read
+from dynamorm.config.licence.token import LONGEST_GRACE, SIGNED, read
 
 FEATURES = ("encryption", "audit_log", "multi_tenancy")
 

@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from dynamorm.schema.schema import schema_of
     from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
 
+    from .config.licence.gate import is_enterprise
     from .faces.aio.db import AsyncDB
     from .faces.blocking.db import DB
-    from .licence.gate import is_enterprise
     from .ops.verbs.batch_result import BatchFailure, BatchResult
     from .plugin import Plugin, PluginContext
     from .plugins import (
@@ -190,7 +190,7 @@ _LAZY = {
     "Undecryptable": "plugins",
     "actor": "wire.acting",
     "deadline": "wire.deadlines",
-    "is_enterprise": "licence.gate",
+    "is_enterprise": "config.licence.gate",
     "schema_of": "schema.schema",
     "tenant_scope": "plugins.tenancy",
 }

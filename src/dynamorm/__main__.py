@@ -5,7 +5,7 @@ from importlib import import_module
 
 COMMANDS = {
     "dashboard": "dynamorm.plugins.dashboard.command",
-    "license": "dynamorm.licence.command",
+    "license": "dynamorm.config.licence.command",
     "top": "dynamorm.plugins.dashboard.top",
 }
 

@@ -13,9 +13,9 @@ import pytest
 import dynamorm
 import dynamorm.__main__
 from dynamorm import DB, AsyncDB, Attr, Config, Model, Presets, Tenant, attr, composite, partition_key
+from dynamorm.config.licence import gate, keys, token
+from dynamorm.config.licence.token import DRIFT, LONGEST, read
 from dynamorm.errors import ConfigError, LicenseError
-from dynamorm.licence import gate, keys, token
-from dynamorm.licence.token import DRIFT, LONGEST, read
 from dynamorm.testing import licence
 from dynamorm.testing.kit.licences import signed
 

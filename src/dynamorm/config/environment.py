@@ -17,7 +17,7 @@ PREFIX = "DYNAMORM_"
 TEST_PREFIX = "DYNAMORM_TEST_"
 """Names under this belong to the test tools and are not read here."""
 OTHERS: Final = frozenset({"DYNAMORM_LICENSE", "DYNAMORM_LICENSE_FILE"})
-"""Names that are no settings: where a licence is (`dynamorm.licence.sources`)."""
+"""Names that are no settings: where a licence is (`dynamorm.config.licence.sources`)."""
 
 
 class Found(Struct, frozen=True):

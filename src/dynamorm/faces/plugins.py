@@ -10,9 +10,9 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.config.endpoint import parse_endpoint
+from dynamorm.config.licence.gate import ask
 from dynamorm.errors import ConfigError
 from dynamorm.io.net import watch_forks
-from dynamorm.licence.gate import ask
 from dynamorm.ops.moment_checks import check_moment, check_names, given, kind_of, layer, slips
 from dynamorm.ops.moments import ARGUMENTS, AWAITED, HOOKS, LOOKING, SETTINGS
 from dynamorm.plugin import Plugin, ReadRule, WriteRule

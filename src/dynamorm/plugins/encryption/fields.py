@@ -14,11 +14,10 @@ from .blind import BlindIndex
 from .envelope import MAGIC, Envelopes, framed, key_frame, place_bytes, tampered, version_of
 from .keys import Keys, Opened
 from .options import SEALED, Encrypted
-from .places import Read
 from .records import Home, Ring
 from .undecryptable import Undecryptable, lasts
 from .v1 import V1, parts_of
-from .values import from_bytes, to_bytes
+from .values import Read, from_bytes, to_bytes
 
 if TYPE_CHECKING:
     from dynamorm.codec.placing import Place

@@ -16,7 +16,6 @@ from .fields import EncryptedField
 from .keyring import Keyring
 from .keys import Keys
 from .options import Encrypted
-from .places import Read, text_of
 from .provider import KeyProvider
 from .records import is_record
 from .rotation import KeyActions
@@ -24,6 +23,7 @@ from .seal import ItemSeal
 from .secret import Ephemeral
 from .undecryptable import lasts
 from .v1 import V1
+from .values import Read, text_of
 
 if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import StoredItem

@@ -15,9 +15,9 @@ from dynamorm.errors import ConfigError, EncryptionError
 from dynamorm.plugin import NotReady
 
 from .keyring import LATEST, marks
-from .places import Read, text_of
 from .records import ACTIVE, Ring, is_record
 from .undecryptable import lasts
+from .values import Read, text_of
 
 if TYPE_CHECKING:
     from .fields import EncryptedField

@@ -9,8 +9,8 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from typing import Any
 
-from dynamorm.licence.keys import TESTING_KID
-from dynamorm.licence.token import SIGNED
+from dynamorm.config.licence.keys import TESTING_KID
+from dynamorm.config.licence.token import SIGNED
 
 
 def licence(features: Iterable[str] = ("encryption", "audit_log", "multi_tenancy"), **claims: Any) -> str:
