@@ -37,7 +37,7 @@ from dynamorm.payments import (
 )
 
 
-class Payment(Model, PaymentMixin, PaymentIndexes, table="payments"):
+class Payment(Model, PaymentMixin, PaymentIndexes, table="lifecycle-payments"):
     id: Attr[str] = partition_key()
 
 

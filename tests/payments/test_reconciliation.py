@@ -14,7 +14,7 @@ pytestmark = pytest.mark.engine
 DAYS = iter(date(2024, 1, 1) + timedelta(days=3 * at) for at in range(10_000))
 
 
-class Payment(Model, PaymentMixin, PaymentIndexes, table="payments"):
+class Payment(Model, PaymentMixin, PaymentIndexes, table="reconciled-payments"):
     id: Attr[str] = partition_key()
 
 

@@ -231,7 +231,7 @@ def test_it_needs_no_starlette_to_look(served):
 @pytest.mark.parametrize(("arguments", "status"), [([], 2), (["nothing"], 2), (["--help"], 0)])
 def test_the_commands_are_told(capsys, arguments, status):
     assert dynamorm.__main__.main(arguments) == status
-    assert "{dashboard,top}" in capsys.readouterr().err
+    assert "{dashboard,license,top}" in capsys.readouterr().err
 
 
 @pytest.mark.engine

@@ -32,6 +32,11 @@ TURN: Final = 0.25
 class Acquiring(Held):
     """An execution that begins."""
 
+    mine: Stored | None
+    replayed: bool
+    response: Any
+    is_over: bool
+
     def acquire(self) -> Flow[None]:
         """Have the record, or its answer. Raises: InProgress, KeyReused, StoredFailure, TableNotFound; as a request does."""
         end = self._records.monotonic() + self.options.wait

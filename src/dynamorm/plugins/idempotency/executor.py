@@ -29,6 +29,11 @@ MAX_ANSWER: Final = 300 * 1024
 class Execution(Acquiring):
     """One execution of an operation."""
 
+    mine: Stored | None
+    away: int
+    is_lost: bool
+    is_over: bool
+
     def step(self, name: str, fn: Callable[[str], Any], effect: Callable[[str], Call], *, once: bool) -> Flow[Any]:
         """Run a step, unless it has a result from before. ``effect(key)`` calls it."""
         self.check_open("take a step")

@@ -6,7 +6,7 @@ context than it was entered in, as generators do: then the one around it that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +29,7 @@ def _unclear() -> TenantMismatch:
 
 _BLOCKS: Final[Blocks[str]] = Blocks("tenant", _unclear)
 
-current = _BLOCKS.current
+current: Callable[[], Block[str] | None] = _BLOCKS.current
 """The block that the caller stands in, or None. Raises: TenantMismatch where nobody can tell."""
 
 
