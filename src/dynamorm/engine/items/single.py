@@ -18,6 +18,7 @@ from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.writes import Outcome, commit, delete, needless, places_of, plan, put, update
 from dynamorm.engine.refusal import invalid
 from dynamorm.engine.sizes import read_units
+from dynamorm.engine.values.keys import after, hashed, part
 from dynamorm.engine.values.measure import Item, measure_item
 
 
@@ -104,8 +105,6 @@ def collection(outcome: Outcome) -> dict[str, Any]:
 
 
 def _partition_range(table: Table, value: dict[str, Any]) -> tuple[bytes, bytes]:
-    from dynamorm.engine.values.keys import after, hashed, part  # only for who asks for these figures
-
     (partition,) = table.names.partition
     low = hashed(part(partition.type, value[partition.type]))
     return low, after(low)

@@ -24,6 +24,7 @@ from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.errors import ConfigError, TamperedCursor, ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text
 from dynamorm.expressions.tree import Condition
+from dynamorm.ops.reads.searched import searched
 from dynamorm.ops.reads.terms import flat
 from dynamorm.ops.requests import encode
 
@@ -148,8 +149,6 @@ def _query_hash(prepared: PreparedQuery) -> str:
     if prepared.plan.read_rules is not None:  # what rules add may change from page to page, such as the time
         conditions = flat(prepared.plan.codec.schema, (*request.conditions, *request.filters))
         if prepared.plan.codec.placed:
-            from dynamorm.ops.reads.searched import searched  # only models with such attributes
-
             conditions = searched(prepared.plan, conditions)
     terms = sorted(_term(prepared, term) for term in conditions)
     asked = (prepared.plan.table, prepared.name, terms, places, request.segments, request.segment)

@@ -18,6 +18,7 @@ from msgspec import Struct
 from dynamorm.errors import ValidationError
 from dynamorm.expressions.tree import Comparison, Condition, Location
 from dynamorm.ops.reads import key_conditions
+from dynamorm.ops.reads.searched import searched
 from dynamorm.ops.reads.terms import (
     PRESENT,
     RANGES,
@@ -70,8 +71,6 @@ def choose(plan: ModelRequests, request: Request, *, is_ruled: bool = False) -> 
     terms = flat(schema, request.conditions)
     filters = flat(schema, request.filters) if request.filters else ()
     if plan.codec.placed:
-        from dynamorm.ops.reads.searched import searched  # only models with such attributes
-
         terms, filters = searched(plan, terms), searched(plan, filters)
     tagged = sibling_filter(schema) if schema.discriminator is not None else None
     candidates = _Candidates(plan, request, terms, filters if tagged is None else (*filters, tagged), tagged)

@@ -17,6 +17,7 @@ from dynamorm.errors import ValidationError
 from dynamorm.expressions.compile import Placeholders, condition_text, key_terms_text, projection_text
 from dynamorm.expressions.tree import Condition
 from dynamorm.ops.calls.op import Op
+from dynamorm.ops.reads.searched import exactly
 from dynamorm.ops.reads.terms import check_bounds, check_prefix, flat
 from dynamorm.ops.requests import ModelRequests, check_values, encode
 
@@ -117,8 +118,6 @@ def whole(context: Context, prepared: PreparedQuery, flow: Flow[Page]) -> Flow[P
 
 def _exactly(plan: ModelRequests, request: Request) -> Callable[[Any], bool] | None:
     """What leaves out items that a term found by what is stored beside an attribute, which says less than that."""
-    from dynamorm.ops.reads.searched import exactly  # only models with such attributes
-
     terms = flat(plan.codec.schema, (*request.conditions, *request.filters))
     return exactly(plan, terms)
 
