@@ -293,7 +293,7 @@ def test_what_a_rule_hides_is_told_as_absent(plugged, key):
         (lambda: view.create(Note(id=key)), AlreadyExists),
         (lambda: view.put(Note(id=key), condition=Note.text == "x"), AlreadyExists),
         (lambda: view.update(Note, key, Note.text.set("x"), condition=Note.text == "x"), MissingItem),
-        (lambda: view.delete(Note, key, condition=Note.text == "x"), MissingItem),
+        (lambda: view.delete(Note, key, condition=Note.text == "x"), ConditionFailed),  # as of one that is not there
     ):
         with pytest.raises(error) as caught:
             verb()

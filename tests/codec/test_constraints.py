@@ -87,7 +87,7 @@ def refused(annotation, value, **settings):
         (Any, [{"": 1}], "Holder.value holds a value that must be a dict without an empty key, got an empty one"),
         (dict[Empty, int], {Empty.NONE: 1}, "Holder.value holds a value that must be a dict without an empty key"),
         (dict[str, int], [], "Holder.value must be dict, got list"),
-        (int | str, 1.5, "Holder.value must be int | str, got float"),
+        (int | bytes, 1.5, "Holder.value must be int | bytes, got float"),
         (Line, {"sku": "x"}, "Holder.value must be Line, got dict"),
         (Line, Line(sku=5), "Holder.value holds a value that must be str, got int"),
         (Any, {"a": [1, object()]}, "Holder.value holds a value that must be a str, int, Decimal,"),

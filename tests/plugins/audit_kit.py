@@ -42,3 +42,9 @@ def endless_key():
 
 def config_of(endpoint, prefix, **settings):
     return Presets.local_development(endpoint=endpoint, table_prefix=prefix, **settings)
+
+
+def acting(request, who):
+    """Let a test run as somebody: entered by no generator, which could be left to go on later."""
+    who.__enter__()
+    request.addfinalizer(lambda: who.__exit__(None, None, None))

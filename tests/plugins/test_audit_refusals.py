@@ -14,7 +14,7 @@ from dynamorm.plugins.audit.fields import LARGEST, bounded
 from dynamorm.plugins.audit.values import encode
 from dynamorm.plugins.tenancy import tenant_scope
 
-from .audit_kit import tracking
+from .audit_kit import acting, tracking
 
 pytestmark = pytest.mark.engine
 
@@ -46,12 +46,12 @@ def made_with(db):
 
 
 @pytest.fixture
-def db(plugged):
+def db(plugged, request):
     face = plugged()
     face.enable_change_tracking(Other, tracking(["text"], store="refusals-log"))
     face.enable_change_tracking(Paper, tracking(["text"], store="refusals-log"))
-    with WHO:
-        yield face
+    acting(request, WHO)
+    return face
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dynamorm import DB, Attr, Audit, Model, actor, attr, partition_key, version
 from dynamorm.errors import AuditChainBroken, ConfigError, ValidationError
 from dynamorm.plugins.audit import AuditLog, Digest
 
-from .audit_kit import rows, tracking
+from .audit_kit import acting, rows, tracking
 
 pytestmark = pytest.mark.engine
 
@@ -63,11 +63,11 @@ def made_with(db):
 
 
 @pytest.fixture
-def db(plugged):
+def db(plugged, request):
     face = plugged()
     enable(face)
-    with ANN:
-        yield face
+    acting(request, ANN)
+    return face
 
 
 DUE = datetime(2026, 3, 1, tzinfo=UTC)

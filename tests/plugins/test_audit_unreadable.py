@@ -23,10 +23,11 @@ class Payment(Model, table="unreadable-payments"):
 
 class Family(Model, table="unreadable-family", discriminator="kind"):
     id: Attr[str] = partition_key()
+    amount: Attr[int] = attr(default=0)
 
 
 class Child(Family, tag="child"):
-    amount: Attr[int] = attr(default=0)
+    note: Attr[str] = attr(default="")
 
 
 MODELS = (Payment, Family)
@@ -49,7 +50,7 @@ def db(plugged):
     with WHO:
         face = plugged()
         face.enable_change_tracking(Payment, tracking())
-        face.enable_change_tracking(Child, tracking(["amount"]))
+        face.enable_change_tracking(Family, tracking(["amount"]))
         yield face
 
 

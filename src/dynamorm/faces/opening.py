@@ -34,8 +34,8 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
         raise ConfigError(f"expected a Config, got {type(config).__name__}: write Config(endpoint=...) or a preset")
     if not isinstance(extensions, (tuple, list)):
         raise ConfigError(f"extensions is a tuple of plugins, not {type(extensions).__name__}: extensions=(plugin,)")
-    if config.engine is None and config.endpoint is not None and "dynamorm.engine" in sys.modules:
-        engine = sys.modules["dynamorm.engine"].engine_at(config.endpoint)
+    if config.engine is None and config.endpoint is not None and "dynamorm.engine.engine" in sys.modules:
+        engine = sys.modules["dynamorm.engine.engine"].engine_at(config.endpoint)
         if engine is not None:
             config = config.replace(endpoint=None, engine=engine)
     if config.embedded:

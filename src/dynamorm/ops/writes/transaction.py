@@ -135,7 +135,11 @@ class Commit:
         self.results: list[Any] | None = None
         check_parts(operations, self.parts)
         spend = partial(spending_on, self.parts[0][1])
-        self._text = token_in_view(said, [write.plan.given for _, write in self.parts if write.plan.given])
+        self._text = said
+        for _, write in self.parts:
+            if write.plan.given:  # in a view whose scope gives values to models
+                self._text = token_in_view(said, self.parts)
+                break
         self.tokened: Tokened = Tokened(
             context, self._op(), self._text, spend, self._applied, given=given is not None, said=said
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import dumps, read_object
@@ -41,14 +41,12 @@ def check_token(token: Any) -> str | None:
     return str(token)
 
 
-def token_in_view(token: str, given: Sequence[Mapping[str, Any]]) -> str:
+def token_in_view(token: str, parts: Sequence[tuple[int, Write]]) -> str:
     """The token that is sent for one: in a view whose scope gives values to the models that are written, one of that view alone.
 
     So the tokens of one tenant are not those of another one. It is the same for every transaction of the same view.
     """
-    if not given:
-        return token
-    values = sorted({str(value) for of_model in given for value in of_model.values()})
+    values = sorted({str(value) for _, write in parts for value in write.plan.given.values()})
     told = dumps(["dynamorm/token/1", token, *values])
     return hashlib.sha256(told).hexdigest()[:32]
 
