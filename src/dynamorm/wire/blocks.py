@@ -8,7 +8,7 @@ open then, and it cannot be shown in which one of them the caller stands, nothin
 from __future__ import annotations
 
 import sys
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar, Token
 from threading import local
 from types import CodeType, FrameType
@@ -191,12 +191,9 @@ class Blocks(Generic[T]):
 def here() -> Any:
     """What tells where code runs: the task, or else the thread. It is another one for each, and never used again."""
     asyncio = sys.modules.get("asyncio")  # a program that has not loaded it has no tasks
-    if asyncio is not None:
-        with suppress(RuntimeError):  # no loop is running in this thread
-            task = asyncio.current_task()
-            if task is not None:
-                return ref(task)  # the same object while the task lives
-    return _THREAD.mark
+    loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - without an exception where none runs
+    task = None if loop is None else sys.modules["asyncio"].current_task(loop)
+    return _THREAD.mark if task is None else ref(task)  # the same object while the task lives
 
 
 class _Thread(local):
