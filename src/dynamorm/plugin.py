@@ -48,7 +48,7 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
-from .schema.placed import NotReady, PlacedField, PlacedItem, Unread
+from .schema.placed import NotReady, PlacedField, PlacedItem, Unread, key_part
 from .schema.rules import ReadRule, ScopeRule, WriteRule
 from .schema.schema import RuledOption, SplitValue, TypeCodec, family_of
 from .wire.acting import Actor, current_actor
@@ -115,6 +115,7 @@ __all__ = [
     "consumed",
     "current_actor",
     "family_of",
+    "key_part",
     "partitions",
     "refusal",
     "remaining",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
+import uuid
 from collections import Counter
 from typing import Any
 
@@ -161,7 +162,11 @@ def test_nothing_is_lost_and_nothing_applied_twice(
     with LossyProxy(engine.endpoint, seed=seed, loss=0.0, faults=ROWS[row]) as proxy:
         # More attempts and time than the defaults: with 40 % lost, four attempts fail together in every 40th operation.
         db = open_db(
-            proxy.endpoint, max_attempts=12, operation_timeout=30, throttle_base=0.05, table_prefix=f"{row}{seed}-"
+            proxy.endpoint,
+            max_attempts=12,
+            operation_timeout=30,
+            throttle_base=0.05,
+            table_prefix=f"{row}{seed}{uuid.uuid4().hex[:6]}-",
         )
         db.tables.ensure(Account)
         db.tables.ensure(Counter_)

@@ -247,3 +247,27 @@ def test_an_answer_that_is_too_large_is_refused_or_passed(served, key):
 def test_what_is_no_asyncio_database_is_refused(db):
     with pytest.raises(ConfigError, match="AsyncDB"):
         IdempotencyMiddleware(Shop(), db=db)
+
+
+@pytest.mark.parametrize("part", [b"", b"100"])
+def test_a_request_that_was_cut_off_is_not_run(settings, key, part):
+    async def program():
+        messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": part, "more_body": True}]
+        sent = []
+
+        async def receive():
+            return messages.pop()
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/", "headers": [(b"idempotency-key", key.encode())],
+            "query_string": b"", "state": {},
+        }  # fmt: skip
+        async with AsyncDB(settings) as db:
+            shop = Shop()
+            await IdempotencyMiddleware(shop, db=db)(scope, receive, send)
+        assert (shop.ran, sent) == (0, [])
+
+    asyncio.run(program())

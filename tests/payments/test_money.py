@@ -280,3 +280,14 @@ def test_a_million_allocations_add_up(figure):
 def test_what_is_no_stored_money_is_refused(stored):
     with pytest.raises(ValidationError):
         Money.of_map(stored)
+
+
+@pytest.mark.parametrize("number", ["1E+99999999", "1E-99999999", "-1E+500"])
+def test_a_number_of_endless_digits_is_refused_at_once(number):
+    for use in (
+        lambda: Money(Decimal(number), "EUR"),
+        lambda: Money("1", "EUR").times(Decimal(number), rounding="ROUND_HALF_EVEN"),
+        lambda: Money("1", "EUR").allocate([Decimal(number), 1]),
+    ):
+        with pytest.raises(ValidationError, match="digits"):
+            use()

@@ -251,3 +251,12 @@ def test_a_name_without_an_address_is_refused():
     for resolve in (fails, resolving()):
         with pytest.raises(ValidationError, match="no address"):
             check_target("https://example.com", resolve=resolve)
+
+
+def test_what_is_signed_is_split_in_one_way_only():
+    """A signature says nothing of where the id ends: so an id has no point."""
+    secret = "whsec_" + b64encode(b"s" * 32).decode()
+    headers = sign_webhook(secret, id="evt_1", body=b"1700000800.refund p1", timestamp=1_700_000_000)
+    split = {**headers, "webhook-id": "evt_1.1700000000", "webhook-timestamp": "1700000800"}
+    with pytest.raises(InvalidSignature, match="point"):
+        verify_webhook([secret], split, b"refund p1", now=1_700_000_800)

@@ -621,3 +621,15 @@ def test_the_tables_are_made(open_db, engine, key):
     db.tables.ensure(Effect)
     assert charge(db, key) == {"id": key}
     assert db.tables.describe(record_model("once")).ttl == "exp"
+
+
+def test_a_failure_that_was_declared_stays_one(db, key):
+    with begun(db, key) as op:
+        with op.transaction() as tx:
+            tx.create(Effect(id=key, count=1))
+        op.fail({"error": "declined"})
+        op.respond({"ok": True})
+    with pytest.raises(StoredFailure) as caught, begun(db, key):
+        pass
+    assert caught.value.response == {"error": "declined"}
+    assert effects(db, key) == 0

@@ -33,7 +33,11 @@ def run(tmp_path, engine):
         (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers -p no:cacheprovider\n", "utf-8")
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "DYNAMODB_LOCAL"))}
         # One engine, and no other plugins: each run is quicker by seconds.
-        env |= {"DYNAMODB_ENDPOINT": engine.endpoint, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        env |= {
+            "DYNAMODB_ENDPOINT": engine.endpoint,
+            "DYNAMORM_TEST_ENGINE": engine.endpoint,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", "-rA", "-p", "dynamorm.testing.pytest_plugin", *options, "test_it.py"],
             cwd=tmp_path, env=env | environment, capture_output=True, text=True, check=False, timeout=100,

@@ -6,7 +6,6 @@ becomes what is stored where the key is settled, at the end of each draft. It mu
 
 from __future__ import annotations
 
-from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property, lru_cache, partial
@@ -19,7 +18,7 @@ from msgspec.structs import astuple
 
 from dynamorm.codec.strict import dumps
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema.placed import Unread
+from dynamorm.schema.placed import Unread, key_part
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -70,7 +69,7 @@ class Place:
             names = self._names
             found = (_reader(names) or _made(names))(self._raw)
             if None not in found:
-                return tuple([_part(name, wire) for name, wire in zip(names, found, strict=True)])
+                return tuple([key_part(name, wire) for name, wire in zip(names, found, strict=True)])
         raise ValidationError("an attribute that depends on the key of its item was read without that key: read both")
 
     def __repr__(self) -> str:
@@ -92,15 +91,6 @@ def _made(names: tuple[str, ...]) -> Callable[[bytes], tuple[Any, ...]]:
 
     _readers[names] = read
     return read
-
-
-def _part(name: str, wire: dict[str, Any]) -> tuple[str, str, bytes]:
-    ((tag, value),) = wire.items()
-    return (
-        name,
-        tag,
-        a2b_base64(value) if tag == "B" and value.__class__ is str else value.encode() if tag != "B" else value,
-    )
 
 
 NOWHERE: Final = Place(None, ("",))

@@ -121,7 +121,10 @@ class IdempotencyMiddleware:
         if key is None:
             await _problem(send, 400, "key", _KEY)
             return
-        body = await _body(receive, self._max_body)
+        try:
+            body = await _body(receive, self._max_body)
+        except _CutOffError:
+            return  # nobody is there any more, and what has come is not what was meant: nothing is run, nothing is kept
         if body is None:
             await _problem(
                 send, 413, "body", f"a request with an Idempotency-Key has a body of at most {self._max_body} bytes"
@@ -273,13 +276,17 @@ def _authorization(scope: Scope) -> str:
     return sha256(b"\0".join(values)).hexdigest() if values else ""
 
 
+class _CutOffError(Exception):
+    """The client has gone before its whole request had come."""
+
+
 async def _body(receive: Receive, most: int) -> bytes | None:
-    """The whole body; None where it is longer."""
+    """The whole body; None where it is longer. Raises: _CutOffError."""
     parts, size = [], 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            break
+            raise _CutOffError
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:

@@ -10,6 +10,9 @@ from typing import Any, Final
 
 from dynamorm.errors import ValidationError
 
+MOST_DIGITS: Final = 400
+"""Digits on either side of the point: no sum of money has as many, and more would take a computer's whole time."""
+
 
 def exact(value: Any, what: str) -> Fraction:
     """An int, Decimal or Fraction as a fraction. Raises: ValidationError for a float, and for what is no finite number."""
@@ -17,6 +20,8 @@ def exact(value: Any, what: str) -> Fraction:
         raise ValidationError(f"{what} is an int, a Decimal or a Fraction, not a {type(value).__name__}")
     if isinstance(value, Decimal) and not value.is_finite():
         raise ValidationError(f"{what} is a finite number")
+    if isinstance(value, Decimal) and value and not -MOST_DIGITS < value.adjusted() < MOST_DIGITS:
+        raise ValidationError(f"{what} has at most {MOST_DIGITS} digits before and behind the point")
     return Fraction(value)
 
 

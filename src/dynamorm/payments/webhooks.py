@@ -72,6 +72,8 @@ def verify_webhook(
         raise ValidationError("tolerance is 0 or more seconds", field="tolerance")
     known = list(_several(secrets))
     id, stamp, given = (_header(headers, name) for name in ("webhook-id", "webhook-timestamp", "webhook-signature"))
+    if "." in id:  # what is signed is split at points
+        raise InvalidSignature("webhook-id has a point, so that another id could be meant")
     if _DIGITS.fullmatch(stamp) is None:
         raise InvalidSignature("webhook-timestamp is no number of seconds")
     age = int(moment) - int(stamp)

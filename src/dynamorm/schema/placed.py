@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamorm.errors import ValidationError
@@ -115,3 +117,35 @@ class PlacedField:
         """What is stored beside the field, by stored name; ``wire`` is its value, None where it has none."""
         del wire, place
         return {}
+
+
+def key_part(name: str, wire: Mapping[str, Any]) -> tuple[str, str, bytes]:
+    """One attribute of a key as ``place.key`` has it: name, type and bytes. A number has one text, however it was spelled.
+
+    Example: ``key_part("n", {"N": "1E+2"}) == ("n", "N", b"100")``
+    """
+    ((tag, value),) = wire.items()
+    if tag == "B":
+        return name, tag, a2b_base64(value) if isinstance(value, str) else value
+    return name, tag, (_one_text(value) if tag == "N" else value).encode()
+
+
+def _one_text(number: str) -> str:
+    """A number in plain digits, without what does not count: the service and programs spell one number in several ways."""
+    digits = number.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and (digits[0] != "0" or number == "0"):
+        return number
+    sign, figures, exponent = Decimal(number).as_tuple()
+    assert isinstance(exponent, int)  # it is a number of DynamoDB
+    text = "".join(map(str, figures)).lstrip("0")
+    if not text:
+        return "0"
+    shorter = text.rstrip("0")
+    exponent += len(text) - len(shorter)
+    if exponent >= 0:
+        plain = shorter + "0" * exponent
+    elif -exponent >= len(shorter):
+        plain = "0." + "0" * (-exponent - len(shorter)) + shorter
+    else:
+        plain = f"{shorter[:exponent]}.{shorter[exponent:]}"
+    return f"-{plain}" if sign else plain

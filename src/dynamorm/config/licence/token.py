@@ -29,6 +29,7 @@ SIGNED: Final = b"dynamorm-license/1\0"
 
 _FORM: Final = re.compile(r"DLIC1\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})", re.ASCII)
 _TEXTS: Final = ("kid", "lid", "sub")
+_LAST_DAY: Final = 253_402_214_400  # 9999-12-31
 _TIMES: Final = ("iat", "nbf", "exp")
 _KNOWN: Final = frozenset({*_TEXTS, *_TIMES, "feat", "grace", "alg", "ver"})
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
@@ -52,6 +53,10 @@ class Licence(Struct, frozen=True):
 
     def check_time(self, now: float) -> None:
         """Refuse it before its time and after it. Raises: LicenseError."""
+        if now < self.iat - DRIFT:
+            raise LicenseError(
+                f"the licence {self.lid} was issued on {day(self.iat)}, which is yet to come: check this machine's clock"
+            )
         if now < self.nbf - DRIFT:
             raise LicenseError(
                 f"the licence {self.lid} is not valid before {day(self.nbf)}: check this machine's clock"
@@ -64,8 +69,8 @@ class Licence(Struct, frozen=True):
 
 
 def day(seconds: int) -> str:
-    """A time as a day of UTC, for people. Example: ``"2027-01-31"``."""
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+    """A time as a day of UTC, for people; the last that there is for what is behind it. Example: ``"2027-01-31"``."""
+    return datetime.fromtimestamp(min(seconds, _LAST_DAY), UTC).date().isoformat()
 
 
 def read(text: str, *, loopback: bool, keys: Mapping[str, str] = KEYS) -> Licence:

@@ -66,9 +66,7 @@ class SaveDraft(WriteDraft):
             self.shown = shown
         stored = {} if codec.whole is None else read_object(self.loaded) | dict(self.shown)  # type: ignore[arg-type] # of loaded objects
         place_changes(codec, self.changes, self.key, scope, stored=stored, stamped=self.stamped)
-        if (
-            codec.whole is not None and codec.whole.names and self.plan.version is None
-        ):  # else the version tells whether somebody has written since
+        if codec.whole is not None and codec.whole.names:  # it may be made anew without a new version
             self.pin({name: stored.get(name) for name in codec.whole.names})
 
     def update_text(self) -> str:

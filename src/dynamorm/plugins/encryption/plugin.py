@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext
-from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule
+from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule, WriteRule
 
 from .envelope import Envelopes
 from .fields import EncryptedField
 from .keyring import Keyring
 from .keys import Keys
 from .options import Encrypted
+from .own_keys import NoRecords, OwnKeys, is_encrypted, shares_records
 from .provider import KeyProvider
 from .records import is_record
 from .rotation import KeyActions
@@ -98,10 +99,15 @@ class EncryptionPlugin(OfOneProcess):
     def read_rule(self, schema: Any) -> ReadRule | None:
         """See `dynamorm.plugin`. Raises: ModelError."""
         _check_foreign(schema)
-        encrypted = any(
-            field.option(Encrypted) is not None and field.option(Ephemeral) is None for field in schema.fields.values()
-        )
-        return Opening(self, schema) if encrypted and schema.key is not None else None
+        if schema.key is None:
+            return None
+        if is_encrypted(schema):
+            return Opening(self, schema)
+        return NoRecords(schema) if shares_records(schema) else None
+
+    def write_rule(self, schema: Any) -> WriteRule | None:
+        """See `dynamorm.plugin`."""
+        return OwnKeys(schema) if shares_records(schema) else None
 
     def gauges(self) -> dict[str, float]:
         """See `dynamorm.plugin`."""

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from msgspec.json import decode, encode
 
+from dynamorm.plugin import key_part
+
 from .envelope import tampered
 
 _TAGS: Final = {"S": b"S", "N": b"N", "B": b"B", "BOOL": b"?", "NULL": b"0", "L": b"L", "M": b"M", "SS": b"s", "NS": b"n", "BS": b"b"}  # fmt: skip
@@ -87,11 +89,4 @@ class Read:
     @property
     def key(self) -> tuple[tuple[str, str, bytes], ...]:
         """As `dynamorm.codec.placing.Place.key`."""
-        found = []
-        for name in self._names:
-            ((kind, value),) = (self.attribute(name) or {"S": ""}).items()
-            text: Any = value
-            found.append(
-                (name, kind, text.encode() if kind != "B" else b64decode(text) if isinstance(text, str) else text)
-            )
-        return tuple(found)
+        return tuple(key_part(name, self.attribute(name) or {"S": ""}) for name in self._names)

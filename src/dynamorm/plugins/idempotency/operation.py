@@ -109,7 +109,7 @@ class Operation(OfOneProcess):
         return self._records.database is database and not self._execution.is_over
 
     def _say(self, value: Any, *, failed: bool) -> None:
-        if self.replayed:
+        if self.replayed or (self._has_failed and not failed):  # a failure that was declared stays one
             return
         self._execution.check_open("give an answer")
         data = encoded(value, "the answer")
