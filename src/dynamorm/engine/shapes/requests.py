@@ -16,6 +16,11 @@ import msgspec
 
 from dynamorm.engine.refusal import Refusal, invalid, unreadable
 
+DEEPEST: Final = 1000
+"""Levels of nesting in a request, of which no item has more than 32."""
+
+_NESTING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL).finditer
+
 MAX_BODY: Final = 16 * 1024 * 1024
 
 Check: TypeAlias = Callable[[Any, str, "list[str]"], None]
@@ -78,6 +83,8 @@ def reader(operation: str) -> Callable[[bytes], dict[str, Any]]:
     def read(body: bytes) -> dict[str, Any]:
         if len(body) > MAX_BODY:
             raise Refusal("RequestEntityTooLargeException", "a request has 16 MB at most", status=413)
+        if body.count(b"{") + body.count(b"[") > DEEPEST and _is_too_deep(body):
+            raise unreadable(f"the request is nested deeper than {DEEPEST} levels")
         try:
             request: dict[str, Any] = decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
@@ -91,6 +98,20 @@ def reader(operation: str) -> Callable[[bytes], dict[str, Any]]:
         return request
 
     return read
+
+
+def _is_too_deep(body: bytes) -> bool:
+    """Whether some value is nested too deeply, whatever the interpreter's own stack can bear."""
+    depth = 0
+    for token in _NESTING(body):
+        sign = token.group()
+        if sign in b"{[":
+            depth += 1
+            if depth > DEEPEST:
+                return True
+        elif sign in b"}]":
+            depth -= 1
+    return False
 
 
 def _unreadable(error: Exception) -> Refusal:
