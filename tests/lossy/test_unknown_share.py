@@ -7,6 +7,7 @@ operation leaves its name in the item, so that a wrong word shows as well.
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -91,7 +92,7 @@ def _run(db: Any, verb: str, operations: int) -> Tally:
 
 
 def _measure(open_db: Any, engine: Any, face: str, verb: str, loss: float, operations: int) -> tuple[Tally, list[Any]]:
-    prefix = f"share-{face}-{verb}-{loss:.0%}-{operations}-".replace("%", "")
+    prefix = f"share-{uuid.uuid4().hex[:8]}-"  # a try that comes again begins with nothing
     calm = open_db(engine.endpoint, table_prefix=prefix)
     calm.tables.ensure(Item)
     for number in range(HOT):
