@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 from dynamorm.errors import EncryptionNotConfigured, ModelError
 
+from .secret import Ephemeral
+
 OnDecryptError = Literal["raise", "mark"]
 SEALED: Final = frozenset({"pci"})
 """Rings whose items are sealed unless the field says otherwise."""
@@ -195,3 +197,13 @@ def _until(given: Any) -> datetime | None:
             "plaintext_until of Encrypted is a datetime with a time zone: datetime(2026, 1, 1, tzinfo=UTC)"
         )
     return given.astimezone(UTC)
+
+
+def is_protected(field: Any) -> bool:
+    """Whether the values of a field are shown nowhere: it is encrypted, or ephemeral."""
+    return field.option(Encrypted) is not None or field.option(Ephemeral) is not None
+
+
+def is_encrypted(field: Any) -> bool:
+    """Whether a field is stored encrypted: one that is ephemeral is not stored at all."""
+    return field.option(Encrypted) is not None and field.option(Ephemeral) is None

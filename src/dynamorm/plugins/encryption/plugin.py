@@ -15,10 +15,9 @@ from .envelope import Envelopes
 from .fields import EncryptedField
 from .keyring import Keyring
 from .keys import Keys
-from .options import Encrypted
-from .own_keys import NoRecords, OwnKeys, is_encrypted, shares_records
+from .options import Encrypted, is_encrypted, is_protected
 from .provider import KeyProvider
-from .records import is_record
+from .records import NoRecords, OwnKeys, is_record, shares_records
 from .rotation import KeyActions
 from .seal import ItemSeal
 from .secret import Ephemeral
@@ -77,9 +76,9 @@ class EncryptionPlugin(OfOneProcess):
 
     def field(self, schema: Any, field: Any) -> PlacedField | None:
         """See `dynamorm.plugin`. Raises: ModelError."""
-        option = field.option(Encrypted)
-        if option is None or field.option(Ephemeral) is not None:
+        if not is_encrypted(field):
             return None
+        option = field.option(Encrypted)
         made = EncryptedField(schema, field, option, self.keys, self._v1, self._envelopes)
         of_model = self.fields.setdefault(schema.model, {})
         of_model[field.name] = made
@@ -101,7 +100,7 @@ class EncryptionPlugin(OfOneProcess):
         _check_foreign(schema)
         if schema.key is None:
             return None
-        if is_encrypted(schema):
+        if any(map(is_encrypted, schema.fields.values())):
             return Opening(self, schema)
         return NoRecords(schema) if shares_records(schema) else None
 
@@ -140,11 +139,7 @@ def _check_foreign(schema: Any) -> None:
     """Refuse a class of pydantic whose errors would repeat the values of protected fields. Raises: ModelError."""
     if not hasattr(schema.model, "__pydantic_fields__"):
         return
-    protected = [
-        field.name
-        for field in schema.fields.values()
-        if field.option(Encrypted) is not None or field.option(Ephemeral) is not None
-    ]
+    protected = [field.name for field in schema.fields.values() if is_protected(field)]
     if protected and not schema.model.model_config.get("hide_input_in_errors"):
         raise ModelError(
             f"{schema.name}.{protected[0]} is protected, and an error of pydantic repeats what it was given: say"

@@ -1,11 +1,25 @@
-"""The records of keys in a table: one for each version, which is never changed, and one that names the version in use."""
+"""The records of keys in a table: one for each version, which is never changed, and one that names the version in use.
+
+Nobody else writes under their keys, and no class of the table shows them.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dynamorm import Attr, Model, attr, partition_key, sort_key, version
-from dynamorm.errors import ConfigError
+from msgspec.json import decode
+
+from dynamorm import Attr, Model, attr, partition_key, schema_of, sort_key, version
+from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.plugin import ReadRule, WriteRule, family_of
+
+from .options import is_protected
+from .values import text_of
+
+if TYPE_CHECKING:
+    from dynamorm.codec.replies.checked import StoredItem
+    from dynamorm.ops.writes.draft import WriteDraft
 
 ACTIVE = "ACTIVE"
 
@@ -124,3 +138,45 @@ def is_record(value: Any) -> bool:
     """Whether the value of a partition key is that of a record: such an item is no object of the model."""
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     return isinstance(text, str) and (text.startswith("~K#") or (text.startswith("T#") and "#~K#" in text))
+
+
+def shares_records(schema: Any) -> bool:
+    """Whether the table of a model may hold records of keys: it, or a class of its family, has protected fields."""
+    return schema.key is not None and any(
+        is_protected(field) for cls in family_of(schema.model) for field in schema_of(cls).fields.values()
+    )
+
+
+class OwnKeys(WriteRule):
+    """Refuses to write, or delete, a record of a key by a verb: what it encrypts could not be read any more."""
+
+    in_batches: bool = True
+
+    def __init__(self, schema: Any) -> None:
+        self._name = schema.name
+        self._partition = schema.fields[schema.key.partition]
+
+    def contribute(self, draft: WriteDraft) -> None:
+        """See `dynamorm.plugin.WriteRule`. Raises: ValidationError."""
+        if b"~K#" not in draft.key:
+            return
+        wire = decode(draft.key).get(self._partition.stored)
+        if is_record(text_of(wire)):
+            raise ValidationError(
+                f"a key of a {self._name} begins as those of the library's own records of keys do (~K#): choose another one",
+                field=self._partition.name,
+            )
+
+
+class NoRecords(ReadRule):
+    """Leaves the records of keys out, for a class without encrypted fields in a table that has some."""
+
+    attributes: tuple[str, ...] | None = ()
+
+    def __init__(self, schema: Any) -> None:
+        self._key = schema.fields[schema.key.partition].stored
+
+    def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
+        """See `dynamorm.plugin.ReadRule`."""
+        del scope
+        return not is_record(text_of(item.get(self._key)))
