@@ -1,9 +1,10 @@
-"""Fixtures of the tests of shipped plugins: those of the behaviour tests, a Redis, and what a batcher writes to."""
+"""Fixtures of the tests of shipped plugins: those of the behaviour tests, a Redis, keys in a file, and what a batcher writes to."""
 
 import shutil
 
 import pytest
 
+from dynamorm.plugins import LocalKeyProvider
 from dynamorm.wire import retry
 from tests.behaviour.conftest import key, made, plugged, prefix
 
@@ -27,6 +28,12 @@ def redis(redis_server):
     """The same, empty."""
     redis_server.admin.flushall()
     return redis_server
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """A provider of keys in a file of the module's own."""
+    return LocalKeyProvider(tmp_path_factory.mktemp("keys") / "local")
 
 
 @pytest.fixture(autouse=True)

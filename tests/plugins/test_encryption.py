@@ -32,11 +32,6 @@ def made(engine, prefix, tmp_path_factory):
     return prefix
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    return LocalKeyProvider(tmp_path_factory.mktemp("keys") / "local")
-
-
 @pytest.fixture
 def db(plugged, keys):
     return plugged(EncryptionPlugin(keys))

@@ -8,7 +8,7 @@ from dynamorm import DB, Attr, Encrypted, Model, Presets, Undecryptable, attr, p
 from dynamorm.errors import KeyDisabled, KeyUnavailable, TamperedCiphertext, ValidationError
 from dynamorm.plugins import EncryptionPlugin
 
-from .encryption_kit import LocalKeyProvider, Provider
+from .encryption_kit import Provider
 
 
 class Card(Model, table="mark-cards"):
@@ -32,11 +32,6 @@ def made(engine, prefix):
     with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix)) as db:
         db.tables.create(Raw)
     return prefix
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    return LocalKeyProvider(tmp_path_factory.mktemp("keys") / "local")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dynamorm import DB, Attr, BatchConfig, Encrypted, Model, Presets, attr, par
 from dynamorm.errors import KeyUnavailable, ModelError, TamperedCiphertext
 from dynamorm.plugins import EncryptionPlugin
 
-from .encryption_kit import LocalKeyProvider, Provider
+from .encryption_kit import Provider
 
 
 class Sealed(Model, table="seal-cards"):
@@ -58,11 +58,6 @@ def made(engine, prefix):
         db.tables.create(Raw)
         db.tables.create(RawFree)
     return prefix
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    return LocalKeyProvider(tmp_path_factory.mktemp("keys") / "local")
 
 
 @pytest.fixture

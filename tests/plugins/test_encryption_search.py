@@ -15,7 +15,7 @@ from dynamorm.plugins.encryption.blind import BlindIndex
 from dynamorm.plugins.encryption.envelope import BranchKey, framed
 from dynamorm.plugins.encryption.keys import Opened
 
-from .encryption_kit import PAN, LocalKeyProvider
+from .encryption_kit import PAN
 
 OTHER = "4222222222222222"
 
@@ -50,11 +50,6 @@ class One(Model, table="search-ones"):
     note: Attr[str] = attr(default="")
     number: Attr[str | None] = attr(Encrypted("pci", searchable=True), Unique(), default=None)
     version: Attr[int] = version()
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    return LocalKeyProvider(tmp_path_factory.mktemp("keys") / "local")
 
 
 @pytest.fixture(scope="module")

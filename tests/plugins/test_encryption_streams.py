@@ -10,8 +10,6 @@ from dynamorm.errors import InvalidUse, ModelError, TamperedCiphertext
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.streams import decode, decode_event, process
 
-from .encryption_kit import LocalKeyProvider
-
 
 class Card(Model, table="stream-cards"):
     token: Attr[str] = partition_key()
@@ -29,11 +27,6 @@ def made(engine, prefix):
     with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix)) as db:
         db.tables.create(Raw)
     return prefix
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    return LocalKeyProvider(tmp_path_factory.mktemp("keys") / "local")
 
 
 @pytest.fixture
