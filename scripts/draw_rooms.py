@@ -17,14 +17,14 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 SOURCE: Final = ROOT / "src" / "dynamorm"
 DRAWING: Final = ROOT / "docs" / "rooms.svg"
 
-INSIDE: Final = ("ops",)
+INSIDE: Final = ("models", "ops")
 """The rooms whose own rooms are drawn in them."""
 WAYS: Final = {
     "create": (
         "#1f6fb2",
         ("faces", "ops.verbs", "codec", "ops.rules", "ops.writes", "ops.calls", "wire", "io", "codec"),
     ),
-    "query": ("#2e8540", ("faces", "ops.queries", "expressions", "ops.calls", "wire", "io", "codec")),
+    "query": ("#2e8540", ("faces", "ops.queries", "models.expressions", "ops.calls", "wire", "io", "codec")),
 }
 """The rooms that a verb passes, in order, and the colour of its numbers."""
 

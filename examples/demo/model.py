@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from dynamorm import Attr, Model, attr, created_at, gsi, partition_key, updated_at, version
-from dynamorm.schema.schema import Index
+from dynamorm.models.schema.schema import Index
 
 from .make_payments import make_payments
 

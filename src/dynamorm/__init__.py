@@ -26,11 +26,11 @@ from dynamorm.config.settings import (
     config_from_env,
     env_or_default,
 )
-from dynamorm.expressions.path import Condition, Update
 from dynamorm.models.declare import Attr, attr, created_at, gsi, lsi, partition_key, sort_key, ttl, updated_at, version
+from dynamorm.models.expressions.path import Condition, Update
 from dynamorm.models.model import Mixin, Model
-from dynamorm.schema.composite import composite
-from dynamorm.schema.schema import AppendOnly, Codec, Json, Unique
+from dynamorm.models.schema.composite import composite
+from dynamorm.models.schema.schema import AppendOnly, Codec, Json, Unique
 
 from .errors import (
     AlreadyExists,
@@ -47,9 +47,9 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from dynamorm.models.schema.schema import schema_of
+    from dynamorm.models.schema.table_settings import IndexSettings, TableSettings, Throughput
     from dynamorm.ops.queries.pages import Page
-    from dynamorm.schema.schema import schema_of
-    from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
 
     from .config.licence.gate import is_enterprise
     from .faces.aio.db import AsyncDB
@@ -174,7 +174,7 @@ _LAZY = {
     "Encrypted": "plugins",
     "Ephemeral": "plugins",
     "Full": "plugins",
-    "IndexSettings": "schema.table_settings",
+    "IndexSettings": "models.schema.table_settings",
     "KMSProvider": "plugins",
     "LocalKeyProvider": "plugins",
     "LoggingPlugin": "plugins",
@@ -183,15 +183,15 @@ _LAZY = {
     "Plugin": "plugin",
     "PluginContext": "plugin",
     "Secret": "plugins",
-    "TableSettings": "schema.table_settings",
-    "Throughput": "schema.table_settings",
+    "TableSettings": "models.schema.table_settings",
+    "Throughput": "models.schema.table_settings",
     "Tenant": "plugins.tenancy",
     "TracingPlugin": "plugins",
     "Undecryptable": "plugins",
     "actor": "wire.acting",
     "deadline": "wire.deadlines",
     "is_enterprise": "config.licence.gate",
-    "schema_of": "schema.schema",
+    "schema_of": "models.schema.schema",
     "tenant_scope": "plugins.tenancy",
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from dynamorm.engine.sizes import MAX_ITEM, PAGE, READ_UNIT, WRITE_UNIT, item_size, read_units, units_of_write
-from dynamorm.schema.schema import Index, Schema, schema_of
+from dynamorm.models.schema.schema import Index, Schema, schema_of
 
 __all__ = ["PAGE", "READ_UNIT", "WRITE_UNIT", "Capacity", "IndexView", "capacity_of", "index_views", "item_size", "read_units", "write_units"]  # fmt: skip
 

@@ -48,9 +48,9 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
-from .schema.placed import NotReady, PlacedField, PlacedItem, Unread, key_part
-from .schema.rules import ReadRule, ScopeRule, WriteRule
-from .schema.schema import RuledOption, SplitValue, TypeCodec, family_of
+from .models.schema.placed import NotReady, PlacedField, PlacedItem, Unread, key_part
+from .models.schema.rules import ReadRule, ScopeRule, WriteRule
+from .models.schema.schema import RuledOption, SplitValue, TypeCodec, family_of
 from .wire.acting import Actor, current_actor
 from .wire.blocks import Block, Blocks
 from .wire.clock import LATEST_COPY
@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from dynamorm.faces.surrounded import Beginning
+    from dynamorm.models.schema.schema import Field, Schema
     from dynamorm.ops.requests import ModelRequests
-    from dynamorm.schema.schema import Field, Schema
 
     from .effects import Flow, Reply
     from .wire.channel import Server

@@ -27,7 +27,7 @@ from .codec.registry import Registry
 from .effects import Flow
 from .errors import ConfigError, ValidationError
 from .log import FailureLog, shielded
-from .schema.overriding import override
+from .models.schema.overriding import override
 from .wire.channel import Channel, Clock, Server
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource

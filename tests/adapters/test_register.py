@@ -27,7 +27,7 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
-from dynamorm.schema.schema import schema_of
+from dynamorm.models.schema.schema import schema_of
 
 
 class Status(Enum):

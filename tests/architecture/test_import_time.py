@@ -54,7 +54,7 @@ FOR_OTHER_VERBS = {
     "dynamorm.codec.family": "models that share a table",
     "dynamorm.models.composite_check": "composite keys",
     "dynamorm.config.environment": "settings in the environment",
-    "dynamorm.expressions.compile": "conditions and updates",
+    "dynamorm.models.expressions.compile": "conditions and updates",
     "dynamorm.ops.queries.query": "queries",
     "dynamorm.ops.verbs.update": "updates",
     "dynamorm.ops.verbs.put": "writes",

@@ -24,7 +24,7 @@ from dynamorm.errors import (
     UnknownArgument,
     ValidationError,
 )
-from dynamorm.expressions.mistakes import INSTEAD
+from dynamorm.models.expressions.mistakes import INSTEAD
 from dynamorm.ops.calls.errors_of import exhausted
 
 from .conftest import SECRET

@@ -10,7 +10,7 @@ import pytest
 from dynamorm import DB, AsyncDB, Attr, Config, Mixin, Model, Presets, ValidationError, attr, partition_key, sort_key
 from dynamorm.config.other_ways import INSTEAD
 from dynamorm.errors import ConfigError, InvalidAttribute, InvalidUse, UnknownSetting
-from dynamorm.schema.other_ways import BUILDER, FACE, MODEL, TRANSACTION
+from dynamorm.models.schema.other_ways import BUILDER, FACE, MODEL, TRANSACTION
 
 
 class P(Model, table="payments"):

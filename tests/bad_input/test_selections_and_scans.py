@@ -6,7 +6,7 @@ import pytest
 
 from dynamorm import Attr, Model, attr, gsi, partition_key, sort_key
 from dynamorm.errors import ValidationError
-from dynamorm.schema.schema import Json, Unique
+from dynamorm.models.schema.schema import Json, Unique
 
 from .conftest import SECRET
 

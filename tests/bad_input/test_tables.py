@@ -4,7 +4,7 @@ import pytest
 
 from dynamorm import Attr, Model, TableSettings, Throughput, attr, gsi, lsi, partition_key, sort_key, ttl
 from dynamorm.errors import IndexUnavailable, ModelError, Outcome
-from dynamorm.schema.table_settings import IndexSettings
+from dynamorm.models.schema.table_settings import IndexSettings
 from dynamorm.testing import FaultServer, answers
 
 from .conftest import SECRET, check_text

@@ -157,7 +157,7 @@ class Order(Model, table="orders", naming="camelCase"):
 
 PROGRAM = """
 from dynamorm import DB, Attr, Model, Presets, attr, partition_key
-from dynamorm.expressions.compile import Placeholders, condition_text, update_text
+from dynamorm.models.expressions.compile import Placeholders, condition_text, update_text
 
 class Bag(Model, table="bags"):
     id: Attr[str] = partition_key()

@@ -11,7 +11,7 @@ import pytest
 from dynamorm import Attr, Mixin, Model, ValidationError, attr, composite, gsi, partition_key, sort_key, version
 from dynamorm.adapters import fields, register
 from dynamorm.errors import NotFound, PartialItem
-from dynamorm.schema.schema import SCHEMAS
+from dynamorm.models.schema.schema import SCHEMAS
 
 from .kit import change, store
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from dynamorm import Attr, Model, attr, composite, gsi, partition_key, version
-from dynamorm.schema.schema import AppendOnly
+from dynamorm.models.schema.schema import AppendOnly
 
 from .kit import change, store, stored
 

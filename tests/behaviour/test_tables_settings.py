@@ -7,7 +7,7 @@ import pytest
 from dynamorm import Attr, Model, TableSettings, Throughput, attr, gsi, partition_key, sort_key, ttl
 from dynamorm.adapters import register
 from dynamorm.errors import ClientError, IndexUnavailable, ModelError, Outcome, ValidationError
-from dynamorm.schema.table_settings import IndexSettings
+from dynamorm.models.schema.table_settings import IndexSettings
 from tests.conftest import ENGINE
 
 pytestmark = pytest.mark.engine

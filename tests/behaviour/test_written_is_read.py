@@ -253,7 +253,7 @@ def _names(model):
 
 
 def _fields_of(model):
-    from dynamorm.schema.schema import schema_of
+    from dynamorm.models.schema.schema import schema_of
 
     return schema_of(model).fields
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from dynamorm import Attr, Model, ValidationError, composite, partition_key, sort_key
 from dynamorm.codec.registry import Registry
 from dynamorm.errors import ModelError
-from dynamorm.expressions.tree import Comparison
+from dynamorm.models.expressions.tree import Comparison
+from dynamorm.models.schema.composite import escape
 from dynamorm.ops.reads.key_conditions import rewrite
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.composite import escape
 
 PIECES = (
     "", "#", "%", "$", "%2", "%23", "&", "!", " ", "\0", "\x01", "\x1f", "\x7f", "\n", "a", "b", "ab", "A", "0", "é", "~",

@@ -14,7 +14,7 @@ from dynamorm.codec.strict import dumps
 from dynamorm.errors import ItemTooLarge, ModelError, NumberPrecision, ValidationError
 from dynamorm.models.declare import Attr, Spec, attr, created_at, gsi, partition_key, sort_key, ttl, version
 from dynamorm.models.model import Model
-from dynamorm.schema.schema import MISSING, Json
+from dynamorm.models.schema.schema import MISSING, Json
 from tests.codec.holders import codec_of, holder, model_with
 
 SECRET = "s3cret-value"

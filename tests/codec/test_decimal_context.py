@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynamorm.codec.strict import dumps
-from dynamorm.schema.schema import Json
+from dynamorm.models.schema.schema import Json
 from tests.codec.holders import codec_of
 from tests.codec.test_round_trip import TYPES
 

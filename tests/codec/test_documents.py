@@ -16,7 +16,7 @@ from dynamorm import Attr, Model, ValidationError, attr
 from dynamorm.codec import Registry
 from dynamorm.codec.strict import dumps
 from dynamorm.models.declare import partition_key
-from dynamorm.schema.schema import Json
+from dynamorm.models.schema.schema import Json
 from tests.codec.holders import codec_of
 from tests.codec.values import decimals, documents, floats, ints, text
 

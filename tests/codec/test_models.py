@@ -14,7 +14,7 @@ from dynamorm.codec.strict import dumps
 from dynamorm.errors import MalformedResponse, ModelError, ValidationError
 from dynamorm.models.declare import Attr, attr, created_at, gsi, partition_key, sort_key, version
 from dynamorm.models.model import Model
-from dynamorm.schema.schema import SCHEMAS, Field, Key, Schema
+from dynamorm.models.schema.schema import SCHEMAS, Field, Key, Schema
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import pytest
 
 from dynamorm.codec.strict import dumps
 from dynamorm.codec.types import times
-from dynamorm.schema.schema import Json
+from dynamorm.models.schema.schema import Json
 from tests.codec.holders import codec_of
 
 

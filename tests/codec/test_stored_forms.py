@@ -17,7 +17,7 @@ from dynamorm.codec import Registry
 from dynamorm.codec.strict import dumps
 from dynamorm.models.declare import Attr, attr, partition_key, ttl
 from dynamorm.models.model import Model
-from dynamorm.schema.schema import Codec, Json
+from dynamorm.models.schema.schema import Codec, Json
 from tests.codec.holders import codec_of
 
 

@@ -26,7 +26,7 @@ from dynamorm import (
 )
 from dynamorm.errors import ModelError
 from dynamorm.export import cloudformation, cloudformation_json, cloudformation_yaml, terraform
-from dynamorm.schema.table_settings import IndexSettings
+from dynamorm.models.schema.table_settings import IndexSettings
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.errors import ConditionFailed, ValidationError
-from dynamorm.expressions.compile import Placeholders, condition_text, projection_text, update_text
+from dynamorm.models.expressions.compile import Placeholders, condition_text, projection_text, update_text
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.requests import names
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from dynamorm.errors import ExpressionTooLarge, ValidationError
-from dynamorm.expressions.compile import (
+from dynamorm.models.expressions.compile import (
     Placeholders,
     check_paths,
     check_updates,
@@ -18,8 +18,18 @@ from dynamorm.expressions.compile import (
     projection_text,
     update_text,
 )
-from dynamorm.expressions.path import Comparison, Condition, Location, Path, Update, Wire, paths, system_path, terms
-from dynamorm.schema.schema import Field, Json, Key, Schema
+from dynamorm.models.expressions.path import (
+    Comparison,
+    Condition,
+    Location,
+    Path,
+    Update,
+    Wire,
+    paths,
+    system_path,
+    terms,
+)
+from dynamorm.models.schema.schema import Field, Json, Key, Schema
 
 
 def field(name, stored=None, owner="Payment", **more):
@@ -303,8 +313,8 @@ def test_names_that_differ_by_case_have_different_placeholders():
 def test_the_text_is_the_same_in_every_process():
     program = (
         "import sys; sys.path[:0] = %r\n"
-        "from dynamorm.expressions.path import system_path as s\n"
-        "from dynamorm.expressions.compile import *\n"
+        "from dynamorm.models.expressions.path import system_path as s\n"
+        "from dynamorm.models.expressions.compile import *\n"
         "p = Placeholders(); e = lambda path, value, what: {'S': repr(value)}\n"
         "print(condition_text((s('b') > 1) & ((s('a') == 2) | s('c').in_([1, 2])), p, e),"
         " update_text([s('z').set(1), s('y').add(1), s('x').set(2)], p, e), p.names, p.values)"

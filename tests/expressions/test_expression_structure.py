@@ -5,9 +5,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamorm.expressions.compile import Placeholders, condition_text, update_text
-from dynamorm.expressions.path import Comparison, Condition, Path, Update
-from dynamorm.schema.schema import Field
+from dynamorm.models.expressions.compile import Placeholders, condition_text, update_text
+from dynamorm.models.expressions.path import Comparison, Condition, Path, Update
+from dynamorm.models.schema.schema import Field
 
 # Names that would wreck a text in which they stood bare.
 NAMES = ["a", "A", "AND", "size", "#n0", ":v0", "x y", "b) OR (c"]

@@ -24,7 +24,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, Literal, NewType, TypeVar, assert_type, overload
 from typing_extensions import Self
-from dynamorm.expressions.path import Condition, Path, Size, Update
+from dynamorm.models.expressions.path import Condition, Path, Size, Update
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dynamorm import DB, Presets
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 from dynamorm.testing.proxy import Fault, LossyProxy
 from dynamorm.testing.request import Request
 from tests.conftest import ENGINE

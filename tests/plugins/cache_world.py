@@ -20,10 +20,10 @@ from redis.exceptions import ConnectionError as Broken
 from dynamorm import Attr, Model, attr, gsi, partition_key, version
 from dynamorm.effects import Acquire, Send, TransportError
 from dynamorm.errors import ConditionFailed, Outcome, OutcomeUnknown, PoolTimeout
+from dynamorm.models.schema.schema import schema_of
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.plugins.cache import Cache, CacheConfig
 from dynamorm.plugins.cache.shared import Shared
-from dynamorm.schema.schema import schema_of
 
 from .cache_redis import FakeLink, FakeRedis
 

@@ -11,12 +11,12 @@ from msgspec.json import decode, encode
 
 from dynamorm import Attr, Model, attr, partition_key
 from dynamorm.errors import KeyUnavailable
+from dynamorm.models.schema.schema import schema_of
 from dynamorm.plugins.audit.chain import verdict_of
 from dynamorm.plugins.audit.config import Keys
 from dynamorm.plugins.audit.model import Tracked
 from dynamorm.plugins.audit.records import day_of, seal_of, sealed
 from dynamorm.plugins.audit.values import bytes_of, canonical, joined, mac
-from dynamorm.schema.schema import schema_of
 
 from .audit_kit import KEY, tracking
 

@@ -20,8 +20,8 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
+from dynamorm.models.schema.schema import schema_of
 from dynamorm.plugins.audit import AuditLog, ChangeTrackingConfig, Digest
-from dynamorm.schema.schema import schema_of
 
 from .audit_kit import KEY, rows, tracking
 

@@ -9,8 +9,8 @@ import pytest
 from dynamorm import Attr, Model, attr, gsi, partition_key
 from dynamorm.capacity import index_views, item_size, read_units, write_units
 from dynamorm.effects import TransportError
+from dynamorm.models.schema.schema import schema_of
 from dynamorm.plugins.cost import CostPlugin, price
-from dynamorm.schema.schema import schema_of
 from dynamorm.testing import FaultServer, answers, reply
 
 

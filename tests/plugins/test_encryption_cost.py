@@ -4,10 +4,10 @@ import os
 import time
 
 from dynamorm.codec.placing import Place
+from dynamorm.models.schema.schema import SCHEMAS
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption.envelope import BranchKey
 from dynamorm.plugins.encryption.keys import Opened
-from dynamorm.schema.schema import SCHEMAS
 
 from .encryption_kit import PAN, Card, Provider
 

@@ -33,7 +33,7 @@ from dynamorm import (
 )
 from dynamorm.engine import Engine
 from dynamorm.errors import AlreadyExists, DuplicateKey, NotFound, ValidationError
-from dynamorm.schema.schema import SCHEMAS
+from dynamorm.models.schema.schema import SCHEMAS
 from dynamorm.testing import TestDB
 from dynamorm.testing.fixtures.nodes import MAX_ALIASED, MAX_MISTAKES
 from tests.behaviour.kit import stored

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from dynamorm.errors import InvalidAttribute
 from dynamorm.models.declare import Attr, did_you_mean
-from dynamorm.schema.schema import Index, Schema, schema_of
+from dynamorm.models.schema.schema import Index, Schema, schema_of
 
 M = TypeVar("M")
 

@@ -13,8 +13,8 @@ import msgspec
 
 from dynamorm.codec.types.foreign import names_in
 from dynamorm.errors import ModelError
-from dynamorm.schema.defaults import factory_of
-from dynamorm.schema.schema import MISSING
+from dynamorm.models.schema.defaults import factory_of
+from dynamorm.models.schema.schema import MISSING
 
 LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 

@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any, Final
 
 from dynamorm.models.generated import SOURCE, masked
-from dynamorm.schema.composite import composites_of
-from dynamorm.schema.schema import MISSING, SCHEMAS, Field
+from dynamorm.models.schema.composite import composites_of
+from dynamorm.models.schema.schema import MISSING, SCHEMAS, Field
 
 _KEPT: Final = object()
 """Marks a field that is no dataclass field, so that `fields` and `asdict` pass over it."""

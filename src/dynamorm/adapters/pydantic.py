@@ -28,8 +28,8 @@ from pydantic_core import PydanticCustomError, core_schema
 from dynamorm.codec.state import construct_slots
 from dynamorm.codec.types.hints import field_context, resolved
 from dynamorm.models.generated import masked
-from dynamorm.schema.composite import composites_of
-from dynamorm.schema.schema import MISSING, Codec, Field, Schema, schema_of
+from dynamorm.models.schema.composite import composites_of
+from dynamorm.models.schema.schema import MISSING, Codec, Field, Schema, schema_of
 
 _LIBRARY_OWNED: Final = ("version", "created_at", "updated_at")
 _BOUNDS: Final[dict[str, Callable[[Any], Any]]] = {

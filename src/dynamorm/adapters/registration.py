@@ -12,11 +12,11 @@ from dynamorm.codec.state import ACCESS
 from dynamorm.errors import ModelError
 from dynamorm.models.build import complete, naming_of, table_settings
 from dynamorm.models.declare import did_you_mean, other_names
-from dynamorm.schema.composite import Composite
-from dynamorm.schema.schema import LIBRARY_NAMES, MISSING, SCHEMAS, Field, Index, Role, Schema
+from dynamorm.models.schema.composite import Composite
+from dynamorm.models.schema.schema import LIBRARY_NAMES, MISSING, SCHEMAS, Field, Index, Role, Schema
 
 if TYPE_CHECKING:
-    from dynamorm.schema.table_settings import TableSettings
+    from dynamorm.models.schema.table_settings import TableSettings
 
 C = TypeVar("C", bound=type[Any])
 

@@ -20,8 +20,8 @@ from dynamorm.codec.types.source import Source
 from dynamorm.codec.values.changes import difference
 from dynamorm.engine.sizes import MAX_NAME
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
-from dynamorm.schema.composite import Composite
-from dynamorm.schema.schema import LIBRARY_NAMES, Field, Schema
+from dynamorm.models.schema.composite import Composite
+from dynamorm.models.schema.schema import LIBRARY_NAMES, Field, Schema
 
 from .explaining import Explaining
 from .keys import KeyCodec
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import Keeps
     from dynamorm.codec.types.records import Record
     from dynamorm.codec.values.inner import Inner
-    from dynamorm.schema.placed import PlacedItem
+    from dynamorm.models.schema.placed import PlacedItem
 
     from .composites import Computed
     from .family import Family
@@ -211,7 +211,7 @@ class ModelCodec:
 
         ``parts`` is the place in the item: a `Field`, then fields, names and indexes inside it. ``what`` tells what the
         operand is: ``"value"`` (of the place's type), ``"element"`` (of the list, set or text there), ``"number"``,
-        ``"string"``, or what `dynamorm.expressions.compile.Encode` says besides. The field's constraints do not apply: a condition may ask for what may not be stored.
+        ``"string"``, or what `dynamorm.models.expressions.compile.Encode` says besides. The field's constraints do not apply: a condition may ask for what may not be stored.
         The value is taken as it is; `normal_operand` lets the field's validators change it first, as they do what is stored.
 
         Raises: ValidationError.

@@ -15,8 +15,8 @@ from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.shapes import CustomShape
 from dynamorm.codec.types.size import check_key
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema.composite import END, Composite, Slot, escape
-from dynamorm.schema.schema import Field
+from dynamorm.models.schema.composite import END, Composite, Slot, escape
+from dynamorm.models.schema.schema import Field
 
 from .library_attributes import key_json_of, text_in
 from .strict import read_object

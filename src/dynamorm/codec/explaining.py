@@ -18,7 +18,7 @@ from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.shapes import Nullable
 from dynamorm.codec.types.source import Source
 from dynamorm.errors import DynamORMError, ValidationError
-from dynamorm.schema.schema import LIBRARY_NAMES
+from dynamorm.models.schema.schema import LIBRARY_NAMES
 
 if TYPE_CHECKING:
     from .codec import ModelCodec

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from dynamorm.errors import MissingItem, ModelError, ValidationError
-from dynamorm.schema.composite import Composite
-from dynamorm.schema.schema import SCHEMAS, Schema, tags_of, with_subclasses
+from dynamorm.models.schema.composite import Composite
+from dynamorm.models.schema.schema import SCHEMAS, Schema, tags_of, with_subclasses
 
 from .strict import check_item, decoded, parts_of
 

@@ -9,7 +9,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import DynamORMError, Outcome, ValidationError
-from dynamorm.schema.rules import ScopeRule
+from dynamorm.models.schema.rules import ScopeRule
 
 from .keys import StoredKey
 from .strict import dumps, read_object

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from dynamorm.schema.schema import SCHEMAS
+from dynamorm.models.schema.schema import SCHEMAS
 
 from .codec import ModelCodec
 from .state import SLOTS

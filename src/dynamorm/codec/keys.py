@@ -21,8 +21,8 @@ from dynamorm.codec.types.numbers import decimal_of
 from dynamorm.codec.types.scalars import SCALARS
 from dynamorm.codec.types.shapes import wire_struct
 from dynamorm.errors import DynamORMError, ValidationError
-from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import Field
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.schema import Field
 
 from .strict import dumps, json_of, read_object
 

@@ -18,7 +18,7 @@ from dynamorm.codec.types.numbers import int_of
 from dynamorm.codec.types.shapes import wire_struct
 from dynamorm.codec.types.times import instant_text
 from dynamorm.errors import ValidationError
-from dynamorm.schema.schema import LIBRARY_NAMES, TOKEN_ATTRIBUTE
+from dynamorm.models.schema.schema import LIBRARY_NAMES, TOKEN_ATTRIBUTE
 
 from .address import check as check_address
 from .address import check_shown, leads

@@ -18,7 +18,7 @@ from msgspec.structs import astuple
 
 from dynamorm.codec.strict import dumps
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema.placed import Unread, key_part
+from dynamorm.models.schema.placed import Unread, key_part
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ModelError
-from dynamorm.schema.composite import Composite
-from dynamorm.schema.schema import CORE_OPTIONS, Field, Schema, schema_of
+from dynamorm.models.schema.composite import Composite
+from dynamorm.models.schema.schema import CORE_OPTIONS, Field, Schema, schema_of
 
 from .codec import ModelCodec
 

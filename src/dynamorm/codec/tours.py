@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import UNSET as U
 
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 from .state import Place
 

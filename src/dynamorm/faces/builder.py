@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, Self, 
 
 from msgspec.structs import replace
 
-from dynamorm.expressions.compile import check_paths
-from dynamorm.expressions.tree import Location
+from dynamorm.models.expressions.compile import check_paths
+from dynamorm.models.expressions.tree import Location
+from dynamorm.models.schema.other_ways import BUILDER, teach
+from dynamorm.models.schema.schema import Index
 from dynamorm.ops.queries.request import Request
-from dynamorm.schema.other_ways import BUILDER, teach
-from dynamorm.schema.schema import Index
 
 from ..arguments import check_choice, check_count
 from ..errors import InvalidUse, ValidationError
 
 if TYPE_CHECKING:
-    from dynamorm.expressions.path import Condition, Path
+    from dynamorm.models.expressions.path import Condition, Path
 
     from ..session import Session
 

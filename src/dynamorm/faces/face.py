@@ -6,7 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Protocol, Self, TypeAlias
 
 from dynamorm.config.settings import Config
-from dynamorm.schema.other_ways import FACE, of_settings, teach
+from dynamorm.models.schema.other_ways import FACE, of_settings, teach
 
 from ..arguments import check_choice
 from ..errors import ConfigError, InvalidUse

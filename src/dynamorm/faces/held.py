@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.expressions.path import Condition
+from dynamorm.models.expressions.path import Condition
 
 if TYPE_CHECKING:
     from dynamorm.features.leases import lease as flows

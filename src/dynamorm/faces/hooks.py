@@ -16,10 +16,10 @@ from dynamorm.effects import Call, Flow
 from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
 from dynamorm.io.own_loop import on_a_loop
 from dynamorm.log import FailureLog, interrupts, is_cancellation, shielded
+from dynamorm.models.schema.overriding import own
 from dynamorm.ops.calls.attempt_hooks import gave_answer
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.plugin import HOOKS, Plugin, PluginContext
-from dynamorm.schema.overriding import own
 
 if TYPE_CHECKING:
     from dynamorm.plugin import Operation, VerbFlow

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
+from dynamorm.models.schema.other_ways import TRANSACTION, teach
 from dynamorm.ops.verbs.open_transaction import OpenTransaction
-from dynamorm.schema.other_ways import TRANSACTION, teach
 
 from ..errors import InvalidUse
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
     from types import TracebackType
 
-    from dynamorm.expressions.path import Condition, Update
+    from dynamorm.models.expressions.path import Condition, Update
 
     from ..session import Session
 

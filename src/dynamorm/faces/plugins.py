@@ -13,10 +13,10 @@ from dynamorm.config.endpoint import parse_endpoint
 from dynamorm.config.licence.gate import ask
 from dynamorm.errors import ConfigError
 from dynamorm.io.net import watch_forks
+from dynamorm.models.schema.overriding import own
 from dynamorm.ops.moment_checks import check_moment, check_names, given, kind_of, layer, slips
 from dynamorm.ops.moments import ARGUMENTS, AWAITED, HOOKS, LOOKING, SETTINGS
 from dynamorm.plugin import Plugin, ReadRule, WriteRule
-from dynamorm.schema.overriding import own
 from dynamorm.session import name_of, named
 
 from . import verbs

@@ -23,12 +23,12 @@ from dynamorm.codec.types.shapes import ANY, CustomShape, Nullable, Scalar, Shap
 from dynamorm.codec.types.unions import Union
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.tree import Location, refuse
+from dynamorm.models.expressions.tree import Location, refuse
+from dynamorm.models.schema.schema import Field
 from dynamorm.ops.queries.query import page_reader_of
 from dynamorm.ops.queries.request import Request
 from dynamorm.ops.reads import textual
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec

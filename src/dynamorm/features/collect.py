@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.path import Path
-from dynamorm.expressions.tree import Comparison, terms
+from dynamorm.models.expressions.path import Path
+from dynamorm.models.expressions.tree import Comparison, terms
+from dynamorm.models.schema.schema import SCHEMAS, Index, Key, key_parts, schema_of
 from dynamorm.ops.queries.query import everything
 from dynamorm.ops.reads import key_conditions
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts, schema_of
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context

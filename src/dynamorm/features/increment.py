@@ -30,9 +30,9 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
-from dynamorm.expressions.compile import check_updates
-from dynamorm.expressions.path import Path
-from dynamorm.expressions.tree import Comparison, Condition, Update, Wire
+from dynamorm.models.expressions.compile import check_updates
+from dynamorm.models.expressions.path import Path
+from dynamorm.models.expressions.tree import Comparison, Condition, Update, Wire
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests, finish
@@ -43,9 +43,9 @@ from dynamorm.ops.writes.write import NOT_READ, as_shown
 from dynamorm.wire.reply import Kind
 
 if TYPE_CHECKING:
+    from dynamorm.models.schema.schema import Field
     from dynamorm.ops.context import Context
     from dynamorm.ops.writes.write import Write
-    from dynamorm.schema.schema import Field
 
 Number = int | Decimal
 

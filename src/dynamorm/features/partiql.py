@@ -27,12 +27,12 @@ from dynamorm.errors import (
     TransactionCancelled,
     ValidationError,
 )
+from dynamorm.models.schema.schema import SCHEMAS, RuledOption
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.tokened import Tokened, spending
 from dynamorm.ops.writes.transaction_limits import check_token
-from dynamorm.schema.schema import SCHEMAS, RuledOption
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from dynamorm.codec.library_attributes import is_guard_key
 from dynamorm.codec.strict import dumps, raw_page, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, OutcomeUnknown, TransactionCancelled, TransactionConflict
-from dynamorm.expressions.compile import Placeholders
+from dynamorm.models.expressions.compile import Placeholders
+from dynamorm.models.schema.schema import tags_of
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.requests import check_values, encode, finish
 from dynamorm.ops.rules.unique import moves, values_in
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import Write, read_back
-from dynamorm.schema.schema import tags_of
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context

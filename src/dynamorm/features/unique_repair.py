@@ -19,7 +19,7 @@ from dynamorm.codec.replies.snapshot import read_responses
 from dynamorm.codec.strict import dumps, raw_page, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, TransactionConflict, ValidationError
-from dynamorm.expressions.compile import Placeholders
+from dynamorm.models.expressions.compile import Placeholders
 from dynamorm.ops.callbacks import check_progress, told
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.requests import ModelRequests, encode, finish, names

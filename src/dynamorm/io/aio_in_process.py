@@ -8,7 +8,7 @@ from dynamorm.effects import Reply, Send
 from dynamorm.errors import ConfigError
 from dynamorm.io.aio import Aio
 from dynamorm.io.in_process import exchanged, turn
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 
 class AioInProcess(Aio):

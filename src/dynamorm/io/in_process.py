@@ -14,7 +14,7 @@ from zlib import crc32
 from dynamorm.effects import Reply, Send, TransportError
 from dynamorm.errors import ConfigError
 from dynamorm.io.blocking import Blocking
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Generator

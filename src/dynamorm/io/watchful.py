@@ -7,7 +7,7 @@ import warnings
 from typing import TypeVar
 
 from dynamorm.effects import Flow
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 from .blocking import Blocking
 

@@ -12,8 +12,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from dynamorm.errors import ModelError
-from dynamorm.schema.composite import Composite, Slot, composites_of
-from dynamorm.schema.schema import Field, Json, Schema
+from dynamorm.models.schema.composite import Composite, Slot, composites_of
+from dynamorm.models.schema.schema import Field, Json, Schema
 
 from .declare import did_you_mean
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Unpack, overload
 
 from dynamorm.errors import InvalidAttribute, ModelError
-from dynamorm.expressions.path import Path
-from dynamorm.schema.composite import Composite
-from dynamorm.schema.defaults import factory_of
-from dynamorm.schema.schema import MISSING, Index, Role
+from dynamorm.models.expressions.path import Path
+from dynamorm.models.schema.composite import Composite
+from dynamorm.models.schema.defaults import factory_of
+from dynamorm.models.schema.schema import MISSING, Index, Role
 
 from .limits import KeyLimits, Limits
 

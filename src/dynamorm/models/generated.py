@@ -7,8 +7,8 @@ from copy import deepcopy
 from typing import Any, Final
 
 from dynamorm.errors import DynamORMError, InvalidUse, MissingArgument, UnknownArgument
-from dynamorm.schema.composite import Composite, composites_of
-from dynamorm.schema.schema import MISSING, SCHEMAS, Field, Schema
+from dynamorm.models.schema.composite import Composite, composites_of
+from dynamorm.models.schema.schema import MISSING, SCHEMAS, Field, Schema
 
 from .declare import did_you_mean
 

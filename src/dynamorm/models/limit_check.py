@@ -11,7 +11,7 @@ from uuid import UUID
 
 from dynamorm.arguments import check_count
 from dynamorm.errors import ModelError
-from dynamorm.schema.schema import MISSING, Field
+from dynamorm.models.schema.schema import MISSING, Field
 
 _BOUNDS: Final = ("ge", "gt", "le", "lt")
 _LENGTHS: Final = ("min_length", "max_length")

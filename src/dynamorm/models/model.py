@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transf
 from msgspec.structs import replace
 
 from dynamorm.errors import InvalidAttribute, ModelError
-from dynamorm.schema.composite import composites_of
-from dynamorm.schema.other_ways import MODEL, subscripted, teach
-from dynamorm.schema.schema import SCHEMAS, Index, Schema
+from dynamorm.models.schema.composite import composites_of
+from dynamorm.models.schema.other_ways import MODEL, subscripted, teach
+from dynamorm.models.schema.schema import SCHEMAS, Index, Schema
 
 from .annotations import Scope, parameters_of, scope_of
 from .build import build_schema

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dynamorm.errors import ModelError, UnknownArgument
-from dynamorm.schema.schema import MISSING, SplitValue, TypeCodec
+from dynamorm.models.schema.schema import MISSING, SplitValue, TypeCodec
 
 from .annotations import Scope, attr_annotation
 from .declare import Attr, Spec

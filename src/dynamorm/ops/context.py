@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from dynamorm.codec.registry import Registry
     from dynamorm.config.settings import Config
     from dynamorm.effects import Flow
+    from dynamorm.models.schema.schema import Schema
     from dynamorm.ops.writes.reading import Reads
     from dynamorm.ops.writes.write import Write
-    from dynamorm.schema.schema import Schema
     from dynamorm.wire.channel import Channel
     from dynamorm.wire.endpoint import Endpoint
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from dynamorm.arguments import check_takes, type_given
 from dynamorm.errors import ConfigError, InvalidUse
-from dynamorm.schema.placed import PlacedField
+from dynamorm.models.schema.placed import PlacedField
 
 from .layer_code import goes_astray
 

@@ -12,13 +12,13 @@ from dynamorm.codec.library_attributes import LibraryAttributes
 from dynamorm.codec.money import says_money
 from dynamorm.codec.types.shapes import Nullable
 from dynamorm.errors import ExpressionTooLarge, ModelError
-from dynamorm.expressions.tree import Location
-from dynamorm.schema.schema import SCHEMAS, Field, Schema, Unique, with_subclasses
+from dynamorm.models.expressions.tree import Location
+from dynamorm.models.schema.schema import SCHEMAS, Field, Schema, Unique, with_subclasses
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan
     from dynamorm.effects import Flow
-    from dynamorm.expressions.compile import Placeholders
+    from dynamorm.models.expressions.compile import Placeholders
     from dynamorm.ops.reads.read_rules import ReadRules
     from dynamorm.plugin import WriteRule
 
@@ -93,7 +93,7 @@ class ModelRequests:
         )
 
     def operand(self, path: Location, value: Any, what: str) -> dict[str, Any] | None:
-        """The wire value of an expression's operand, as `dynamorm.expressions.compile.Encode` wants it."""
+        """The wire value of an expression's operand, as `dynamorm.models.expressions.compile.Encode` wants it."""
         return self._operand(path.parts, value, what)
 
     def update_operand(self, path: Location, value: Any, what: str) -> dict[str, Any] | None:

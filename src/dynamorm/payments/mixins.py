@@ -11,7 +11,7 @@ from .money import two_attributes
 from .states import Status, Transitions
 
 if TYPE_CHECKING:
-    from dynamorm.schema.schema import Index
+    from dynamorm.models.schema.schema import Index
 
     from .money_fields import MoneyOf
 

@@ -13,7 +13,7 @@ from dynamorm import Attr, Model, attr, created_at, gsi, partition_key, version
 from .webhooks import sign_webhook
 
 if TYPE_CHECKING:
-    from dynamorm.schema.schema import Index
+    from dynamorm.models.schema.schema import Index
 
 SCHEDULE: Final = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """Seconds before each repetition of a delivery, as Standard Webhooks advises; after the last one the event is a dead letter."""

@@ -24,8 +24,8 @@ from dynamorm.plugin import Greatest, OfOneProcess, attempt_class, partitions
 
 if TYPE_CHECKING:
     from dynamorm.effects import Reply
+    from dynamorm.models.schema.schema import Schema
     from dynamorm.plugin import Call
-    from dynamorm.schema.schema import Schema
 
 __all__ = ["HotKey", "HotKeys"]
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dynamorm.effects import Flow, Reply
+    from dynamorm.models.schema.schema import Schema
     from dynamorm.plugin import Call, CallFlow
-    from dynamorm.schema.schema import Schema
 
 __all__ = ["ThrottlePacing"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 from dynamorm.testing import answers
 from dynamorm.testing.answers import Answer, Message
 from dynamorm.testing.backend import EngineBackend

@@ -8,8 +8,8 @@ from typing import Any, Final
 from dynamorm.effects import Flow
 from dynamorm.errors import ClientError, ModelError, TableNotFound
 from dynamorm.features.tables import lifecycle, look
+from dynamorm.models.schema.schema import SCHEMAS, Schema
 from dynamorm.ops.calls.op import ITEM_OPERATIONS, Op
-from dynamorm.schema.schema import SCHEMAS, Schema
 from dynamorm.session import Session
 
 PURPOSE: Final = "testing"

@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import TracebackType
 from zlib import crc32
 
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 from dynamorm.testing import answers
 from dynamorm.testing.answers import Answer, Message
 from dynamorm.testing.backend import EngineBackend

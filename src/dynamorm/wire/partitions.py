@@ -13,8 +13,8 @@ from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder, decode
 
 if TYPE_CHECKING:
+    from dynamorm.models.schema.schema import Schema
     from dynamorm.plugin import Call
-    from dynamorm.schema.schema import Schema
 
 _EQUAL: Final = re.compile(r"(#\w+) = (:\w+)")
 

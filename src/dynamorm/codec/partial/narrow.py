@@ -19,10 +19,10 @@ from dynamorm.codec.types.records import SLOTS, Record
 from dynamorm.codec.types.shapes import ANY, Nullable, Shape
 from dynamorm.codec.types.source import Source
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.tree import Location, Part, refuse
 from dynamorm.models.declare import did_you_mean
-from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import MISSING, Field
+from dynamorm.models.expressions.tree import Location, Part, refuse
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.schema import MISSING, Field
 
 from .partial_class import open_class, partial_class, seal
 

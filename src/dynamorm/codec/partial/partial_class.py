@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from dynamorm.codec.state import has_slot
 from dynamorm.errors import PartialItem
 from dynamorm.models.generated import shown_value
-from dynamorm.schema.schema import SCHEMAS, schema_of
+from dynamorm.models.schema.schema import SCHEMAS, schema_of
 
 # Held weakly: a program that lets its users choose the fields may make any number of them.
 _classes: Final[WeakValueDictionary[tuple[type, tuple[str, ...]], type]] = WeakValueDictionary()

@@ -25,9 +25,9 @@ from dynamorm.codec.types.fields import FieldPlan
 from dynamorm.codec.types.source import Source
 from dynamorm.codec.values.updates import spellings
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.tree import Location, Part
 from dynamorm.models.declare import did_you_mean
-from dynamorm.schema.schema import Index, Schema
+from dynamorm.models.expressions.tree import Location, Part
+from dynamorm.models.schema.schema import Index, Schema
 
 from .narrow import PartialRecord, Wanted, narrow, want
 from .partial_class import open_class, seal

@@ -43,7 +43,7 @@ from dynamorm.codec.types.scalars import SCALARS
 from dynamorm.codec.types.shapes import GENERIC, Shape, wire_struct
 from dynamorm.codec.types.source import Source
 from dynamorm.errors import DynamORMError, MalformedResponse
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE
+from dynamorm.models.schema.schema import TOKEN_ATTRIBUTE
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec

@@ -14,7 +14,7 @@ from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import is_guard_key, is_system_key, key_json_of
 from dynamorm.codec.strict import decoded, parts_of, read_object
 from dynamorm.errors import InvalidUse, ValidationError
-from dynamorm.schema.placed import NotReady
+from dynamorm.models.schema.placed import NotReady
 
 from .checked import StoredItem
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from dynamorm.codec.strict import malformed, read_object
-from dynamorm.schema.table_settings import Throughput
+from dynamorm.models.schema.table_settings import Throughput
 
 
 class IndexDescription(Struct, frozen=True, kw_only=True):

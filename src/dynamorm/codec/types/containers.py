@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET as U
 
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 from .document import from_wire, key_text, set_to_wire
 from .mismatch import Mismatch, misfit

@@ -14,9 +14,9 @@ from msgspec import convert
 from dynamorm.arguments import type_given
 from dynamorm.codec.placing import UNPLACED, Place, unplaced
 from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
-from dynamorm.schema.defaults import constant_of
-from dynamorm.schema.placed import Unread
-from dynamorm.schema.schema import MISSING, Field
+from dynamorm.models.schema.defaults import constant_of
+from dynamorm.models.schema.placed import Unread
+from dynamorm.models.schema.schema import MISSING, Field
 
 from .document import empty_wire, normal
 from .mismatch import Mismatch

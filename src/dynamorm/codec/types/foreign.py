@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from dynamorm.errors import ModelError
 from dynamorm.models.declare import Spec, other_names
-from dynamorm.schema.defaults import factory_of
-from dynamorm.schema.schema import MISSING, Field
+from dynamorm.models.schema.defaults import factory_of
+from dynamorm.models.schema.schema import MISSING, Field
 
 from . import records
 from .hints import WRAPPERS, Context, check_metadata, evaluate

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dynamorm.errors import ModelError
 from dynamorm.models.declare import Spec
-from dynamorm.schema.schema import Field, Schema
+from dynamorm.models.schema.schema import Field, Schema
 
 _ABSTRACT: Final[dict[Any, type]] = {
     abc.Sequence: list,

@@ -10,7 +10,7 @@ from msgspec import DecodeError, Raw, to_builtins
 from msgspec.json import Decoder, Encoder
 
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 from .document import from_wire
 from .mismatch import Mismatch, misfit

@@ -15,8 +15,8 @@ from dynamorm.codec.money import says_money
 from dynamorm.codec.state import ACCESS, has_slot
 from dynamorm.engine.sizes import MAX_INDEX_NAME, MAX_PARTITION_KEY, MAX_SORT_KEY
 from dynamorm.errors import ModelError
-from dynamorm.schema.composite import Composite
-from dynamorm.schema.schema import SCHEMAS, Codec, Field, Json, Schema, TypeCodec
+from dynamorm.models.schema.composite import Composite
+from dynamorm.models.schema.schema import SCHEMAS, Codec, Field, Json, Schema, TypeCodec
 
 from . import records
 from .containers import AnySetShape, DictShape, ListShape, SetShape, TupleShape

@@ -17,8 +17,8 @@ from dynamorm.codec.placing import NO_SCOPE, Place
 from dynamorm.codec.state import Access
 from dynamorm.codec.state import Place as Slot
 from dynamorm.codec.tours import Tour, Walks, lead
-from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import LIBRARY_NAMES, SCHEMAS, TOKEN_ATTRIBUTE, Schema
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.schema import LIBRARY_NAMES, SCHEMAS, TOKEN_ATTRIBUTE, Schema
 
 from .fields import FieldPlan
 from .mismatch import misfit

@@ -13,8 +13,8 @@ from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
 
 from dynamorm.errors import ValidationError
-from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import Codec, TypeCodec
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.schema import Codec, TypeCodec
 
 from .document import from_wire, to_wire
 from .mismatch import Mismatch, misfit

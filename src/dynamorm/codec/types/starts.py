@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 
 from msgspec import UNSET as U
 
-from dynamorm.schema.defaults import constant_of
-from dynamorm.schema.schema import Field
+from dynamorm.models.schema.defaults import constant_of
+from dynamorm.models.schema.schema import Field
 
 from .containers import DictShape, ListShape, TupleShape
 from .fields import FieldPlan

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import convert
 
 from dynamorm.codec.tours import Tour, Unknown, looker
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 from .document import normal
 from .fields import has_other_names

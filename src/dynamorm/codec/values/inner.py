@@ -17,7 +17,7 @@ from dynamorm.codec.state import Held, Holder, Place
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.tours import Tour, Walks, lead
 from dynamorm.codec.types.records import DICT, Record
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec

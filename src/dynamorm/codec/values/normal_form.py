@@ -15,7 +15,7 @@ from dynamorm.codec.placing import place_of
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.fields import FieldPlan, has_field
 from dynamorm.codec.types.records import Record
-from dynamorm.expressions.tree import Node
+from dynamorm.models.expressions.tree import Node
 
 from .operands import encode_operand, lenient, plan_at
 
@@ -39,7 +39,7 @@ def normal_operand(codec: ModelCodec, parts: tuple[Any, ...], value: Any, what: 
 
 
 def in_normal_form(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> Any:
-    """The value, the element or the members (see `dynamorm.expressions.compile.Encode`) as it would be stored."""
+    """The value, the element or the members (see `dynamorm.models.expressions.compile.Encode`) as it would be stored."""
     if value is None or isinstance(value, Node) or what not in _KINDS:
         return value
     plan = plan_at(codec, parts)

@@ -10,7 +10,7 @@ from typing import Any
 
 from dynamorm.codec.types.starts import encoder_of, plan_at
 from dynamorm.errors import DynamORMError
-from dynamorm.expressions.tree import Update
+from dynamorm.models.expressions.tree import Update
 
 from .updates import refusal, takes_none
 

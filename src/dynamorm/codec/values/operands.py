@@ -16,8 +16,8 @@ from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import ANY, Nullable, Scalar, Shape
 from dynamorm.codec.types.source import Source
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
-from dynamorm.expressions.tree import Location, Node
-from dynamorm.schema.schema import Field
+from dynamorm.models.expressions.tree import Location, Node
+from dynamorm.models.schema.schema import Field
 
 from .updates import addend_shape, refusal, shape_at, takes_none
 

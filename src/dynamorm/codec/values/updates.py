@@ -15,8 +15,8 @@ from dynamorm.codec.types.jsontext import JsonShape
 from dynamorm.codec.types.shapes import ANY, CustomShape, Nullable, Scalar, Shape
 from dynamorm.codec.types.starts import plan_at
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.expressions.tree import Location, Update
-from dynamorm.schema.schema import Field
+from dynamorm.models.expressions.tree import Location, Update
+from dynamorm.models.schema.schema import Field
 
 _LISTS = frozenset({"append", "prepend", "append_or_create"})
 _SETS = frozenset({"add_to_set", "delete_from_set"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from dynamorm.schema.schema import schema_of
+from dynamorm.models.schema.schema import schema_of
 
 from ...errors import ConfigError
 from .. import drivers

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from dynamorm.schema.schema import schema_of
+from dynamorm.models.schema.schema import schema_of
 
 from ...errors import InvalidUse
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dynamorm.features.tables.apply import Progress
     from dynamorm.features.tables.plan import TablePlan
     from dynamorm.features.tables.steps import Step
-    from dynamorm.schema.table_settings import TableSettings
+    from dynamorm.models.schema.table_settings import TableSettings
     from dynamorm.session import Session
 
 WAIT = 300.0

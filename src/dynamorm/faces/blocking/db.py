@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
     from dynamorm.config.settings import Config
-    from dynamorm.expressions.path import Condition, Holds, Path, Update
     from dynamorm.features.unique_repair import UniqueReport
+    from dynamorm.models.expressions.path import Condition, Holds, Path, Update
 
     from ...codec.keys import StoredKey
     from ..face_view import DryRun, Explain

@@ -13,8 +13,8 @@ from ..face import wrong_block
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from dynamorm.expressions.path import Holds
     from dynamorm.features.collect import Buckets
+    from dynamorm.models.expressions.path import Holds
     from dynamorm.ops.calls.explain import Explain
     from dynamorm.ops.queries.pages import Page
 

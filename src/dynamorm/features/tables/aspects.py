@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dynamorm.codec.replies.table_description import IndexDescription, TableDescription
-from dynamorm.schema.table_settings import Throughput
+from dynamorm.models.schema.table_settings import Throughput
 
 from .wanted import WantedIndex, WantedTable
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dynamorm.schema.table_settings import UNLIMITED, TableSettings
+from dynamorm.models.schema.table_settings import UNLIMITED, TableSettings
 
 from .definition import create_request, recovery_specification
 from .templates import identifiers, tables_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
+from dynamorm.models.schema.table_settings import IndexSettings, TableSettings, Throughput
 
 from .wanted import WantedIndex, WantedTable
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.codec.replies.table_description import TableDescription
 from dynamorm.effects import Flow
 from dynamorm.errors import ClientError, ModelError, TableNotFound
-from dynamorm.schema.table_settings import TableSettings
+from dynamorm.models.schema.table_settings import TableSettings
 
 from . import look
 from .changes import change, check_tags, remove, switch

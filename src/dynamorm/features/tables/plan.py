@@ -13,7 +13,7 @@ from msgspec import Struct
 from dynamorm.codec.replies.table_description import TableDescription
 from dynamorm.effects import Flow
 from dynamorm.errors import TableNotFound
-from dynamorm.schema.table_settings import TableSettings
+from dynamorm.models.schema.table_settings import TableSettings
 
 from . import steps_of_indexes, steps_of_settings
 from .aspects import EXISTENCE, aspects, shape

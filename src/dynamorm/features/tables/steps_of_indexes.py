@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamorm.codec.replies.table_description import IndexDescription, TableDescription
-from dynamorm.schema.table_settings import IndexSettings
+from dynamorm.models.schema.table_settings import IndexSettings
 
 from .aspects import WARM, index_shape, of_index, pair, reached
 from .definition import attribute_definitions, index_definition, throughputs

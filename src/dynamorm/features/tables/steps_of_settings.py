@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dynamorm.codec.replies.table_description import TableDescription
-from dynamorm.schema.table_settings import UNLIMITED, Throughput
+from dynamorm.models.schema.table_settings import UNLIMITED, Throughput
 
 from .aspects import WARM, pair, reached
 from .definition import (

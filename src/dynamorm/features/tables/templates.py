@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynamorm.codec.registry import Registry
+from dynamorm.models.schema.table_settings import TableSettings
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.rules.of_model import add_rules
-from dynamorm.schema.table_settings import TableSettings
 
 from .wanted import WantedTable, wanted
 

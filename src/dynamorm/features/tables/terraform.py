@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynamorm.errors import ModelError
-from dynamorm.schema.table_settings import IndexSettings, TableSettings, Throughput
+from dynamorm.models.schema.table_settings import IndexSettings, TableSettings, Throughput
 
 from .definition import index_units
 from .templates import identifiers, tables_of

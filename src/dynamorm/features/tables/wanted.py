@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from dynamorm.errors import InvalidUse, ModelError
 from dynamorm.models.declare import did_you_mean
+from dynamorm.models.schema.schema import SCHEMAS, Index, key_parts, with_subclasses
+from dynamorm.models.schema.table_settings import TableSettings
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.schema import SCHEMAS, Index, key_parts, with_subclasses
-from dynamorm.schema.table_settings import TableSettings
 
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 MAX_LOCAL_INDEXES = 5

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from dynamorm.capacity import Capacity, capacity_of
 from dynamorm.effects import Flow, Gather
-from dynamorm.schema.schema import Schema
+from dynamorm.models.schema.schema import Schema
 from dynamorm.wire.redaction import redacted
 
 from .op import Op, Safety

@@ -22,8 +22,8 @@ import msgspec
 from dynamorm.codec.library_attributes import is_key, sorted_sets
 from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.errors import ConfigError, TamperedCursor, ValidationError
-from dynamorm.expressions.compile import Placeholders, condition_text
-from dynamorm.expressions.tree import Condition
+from dynamorm.models.expressions.compile import Placeholders, condition_text
+from dynamorm.models.expressions.tree import Condition
 from dynamorm.ops.reads.searched import searched
 from dynamorm.ops.reads.terms import flat
 from dynamorm.ops.requests import encode

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.codec.library_attributes import ordered
 from dynamorm.codec.partial.reader import address
 from dynamorm.effects import Flow
-from dynamorm.expressions.tree import Comparison, Wire
+from dynamorm.models.expressions.tree import Comparison, Wire
+from dynamorm.models.schema.schema import SCHEMAS
 from dynamorm.ops.reads.batch_get import get
 from dynamorm.ops.reads.key_conditions import Found, Spread
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.schema import SCHEMAS
 
 from .planner import choose
 from .request import Request

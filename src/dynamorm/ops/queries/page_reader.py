@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from dynamorm.codec.replies.reading import Misfit
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.models.schema.placed import NotReady
 from dynamorm.ops.reads.fetching import when_ready
-from dynamorm.schema.placed import NotReady
 
 from . import pages
 from .planner import choose

@@ -16,7 +16,8 @@ from typing import Any
 from msgspec import Struct
 
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.tree import Comparison, Condition, Location
+from dynamorm.models.expressions.tree import Comparison, Condition, Location
+from dynamorm.models.schema.schema import Index, Key, Schema, key_parts
 from dynamorm.ops.reads import key_conditions
 from dynamorm.ops.reads.searched import searched
 from dynamorm.ops.reads.terms import (
@@ -31,7 +32,6 @@ from dynamorm.ops.reads.terms import (
     without_guards,
 )
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.schema import Index, Key, Schema, key_parts
 
 from . import refusals
 from .request import Request

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from dynamorm.codec.library_attributes import key_json_of, raw_items
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.compile import Placeholders, condition_text, key_terms_text, projection_text
-from dynamorm.expressions.tree import Condition
+from dynamorm.models.expressions.compile import Placeholders, condition_text, key_terms_text, projection_text
+from dynamorm.models.expressions.tree import Condition
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.reads.searched import exactly
 from dynamorm.ops.reads.terms import check_bounds, check_prefix, flat

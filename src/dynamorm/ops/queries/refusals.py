@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.tree import Comparison, Condition, paths
 from dynamorm.models.declare import did_you_mean
-from dynamorm.schema.schema import Index, Schema, key_parts
+from dynamorm.models.expressions.tree import Comparison, Condition, paths
+from dynamorm.models.schema.schema import Index, Schema, key_parts
 
 from .request import Request
 

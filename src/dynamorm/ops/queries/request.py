@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from dynamorm.expressions.tree import Condition, Location
+from dynamorm.models.expressions.tree import Condition, Location
 
 
 class Request(Struct, frozen=True):

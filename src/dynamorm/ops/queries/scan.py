@@ -16,7 +16,7 @@ from dynamorm.arguments import check_count
 from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import ValidationError
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 from .lanes import Lanes, counted, read_position, stored, width
 from .page_reader import MOST, PageReader

@@ -19,8 +19,8 @@ from dynamorm.codec.library_attributes import ordered, raw_items
 from dynamorm.codec.strict import decoded, dumps, parts_of
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import ValidationError
+from dynamorm.models.schema.schema import key_parts
 from dynamorm.ops.reads.key_conditions import Spread
-from dynamorm.schema.schema import key_parts
 
 from .lanes import Lanes, counted, read_position, stored, width
 from .page_reader import MOST, PageReader

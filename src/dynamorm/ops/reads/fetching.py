@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from dynamorm.effects import Flow
+from dynamorm.models.schema.placed import NotReady
 from dynamorm.ops.calls.in_time import in_time
-from dynamorm.schema.placed import NotReady
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dynamorm.codec.codec import ModelCodec
-    from dynamorm.expressions.tree import Location
+    from dynamorm.models.expressions.tree import Location
     from dynamorm.ops.context import Context
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dynamorm.codec.library_attributes import text_in
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.path import Path
-from dynamorm.expressions.tree import Comparison, Condition, Location, Wire
+from dynamorm.models.expressions.path import Path
+from dynamorm.models.expressions.tree import Comparison, Condition, Location, Wire
+from dynamorm.models.schema.composite import AFTER, END, Composite, Slot
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.schema import SCHEMAS, Index, Key, key_parts, with_subclasses
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.composite import AFTER, END, Composite, Slot
-from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import SCHEMAS, Index, Key, key_parts, with_subclasses
 
 if TYPE_CHECKING:
     from dynamorm.codec.composites import Computed

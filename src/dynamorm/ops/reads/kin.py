@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from dynamorm.codec.library_attributes import part_of
 from dynamorm.codec.strict import parts_of
-from dynamorm.expressions.compile import Placeholders, condition_text
+from dynamorm.models.expressions.compile import Placeholders, condition_text
 from dynamorm.ops.requests import ModelRequests
 
 from .terms import sibling_filter

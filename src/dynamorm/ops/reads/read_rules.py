@@ -13,12 +13,12 @@ from dynamorm.codec.replies.checked import Looks, StoredItem, with_rules
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, DynamORMError, MalformedResponse, PluginError, ValidationError
-from dynamorm.expressions.tree import Condition
+from dynamorm.models.expressions.tree import Condition
+from dynamorm.models.schema.overriding import override, own
+from dynamorm.models.schema.schema import LIBRARY_NAMES
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.moment_checks import check_moment, check_names, given
 from dynamorm.plugin import ReadRule
-from dynamorm.schema.overriding import override, own
-from dynamorm.schema.schema import LIBRARY_NAMES
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dynamorm.expressions.tree import Comparison, Condition, Location, Wire
+from dynamorm.models.expressions.tree import Comparison, Condition, Location, Wire
 from dynamorm.ops.reads.key_conditions import Found
 
 if TYPE_CHECKING:

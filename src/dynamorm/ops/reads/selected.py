@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.codec.partial import reader as partials
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.compile import Placeholders, projection_text
-from dynamorm.expressions.tree import Location
+from dynamorm.models.expressions.compile import Placeholders, projection_text
+from dynamorm.models.expressions.tree import Location
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.requests import ModelRequests, finish, names
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from dynamorm.codec.codec import ModelCodec
 from dynamorm.codec.library_attributes import GUARD_PREFIX, bytes_wire, is_above, text_wire
-from dynamorm.expressions.compile import check_paths
-from dynamorm.expressions.path import Path, system_path
-from dynamorm.expressions.tree import Comparison, Condition, Node, Wire, paths, refuse, terms
+from dynamorm.models.expressions.compile import check_paths
+from dynamorm.models.expressions.path import Path, system_path
+from dynamorm.models.expressions.tree import Comparison, Condition, Node, Wire, paths, refuse, terms
+from dynamorm.models.schema.schema import SCHEMAS, Schema, tags_of, with_subclasses
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.schema import SCHEMAS, Schema, tags_of, with_subclasses
 
 RANGES: Final = frozenset({"<", "<=", ">", ">=", "BETWEEN", "begins_with"})
 """The operators that a sort key takes besides ``=``."""

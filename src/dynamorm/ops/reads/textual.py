@@ -12,9 +12,9 @@ from typing import Any, Final
 from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import Nullable
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.path import Path
-from dynamorm.expressions.tree import Condition
 from dynamorm.models.declare import did_you_mean
+from dynamorm.models.expressions.path import Path
+from dynamorm.models.expressions.tree import Condition
 from dynamorm.ops.requests import ModelRequests
 
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ModelError, ValidationError
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.schema import AppendOnly, Field
 from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.plugin import WriteRule
-from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import AppendOnly, Field
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests

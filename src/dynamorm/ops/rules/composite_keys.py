@@ -15,15 +15,15 @@ from dynamorm.codec.composites import Computed, recovered
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.starts import start_of
 from dynamorm.errors import DynamORMError, ValidationError, VersionConflict
-from dynamorm.expressions.path import Update, system_path
-from dynamorm.expressions.tree import Comparison, Condition, Location, Node, Wire
+from dynamorm.models.expressions.path import Update, system_path
+from dynamorm.models.expressions.tree import Comparison, Condition, Location, Node, Wire
+from dynamorm.models.schema.overriding import override
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes.draft import Wires, WriteDraft
 from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.ops.writes.write import Write, explain_refusal
 from dynamorm.plugin import WriteRule
-from dynamorm.schema.overriding import override
 
 if TYPE_CHECKING:
     from dynamorm.ops.updates.completion import Completion

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.schema.composite import END, escape
-from dynamorm.schema.schema import Field, Unique
+from dynamorm.models.schema.composite import END, escape
+from dynamorm.models.schema.schema import Field, Unique
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests

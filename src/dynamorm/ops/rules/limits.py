@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dynamorm.models.schema.overriding import override
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.updates.limited import bounds_of, explain
 from dynamorm.plugin import WriteRule
-from dynamorm.schema.overriding import override
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft

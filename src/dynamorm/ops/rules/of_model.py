@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dynamorm.models.generated import masked
+from dynamorm.models.schema.schema import MISSING, AppendOnly, Field, RuledOption, Schema, Unique
 from dynamorm.ops.writes.rules import asked_at, by_verb
-from dynamorm.schema.schema import MISSING, AppendOnly, Field, RuledOption, Schema, Unique
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan

@@ -12,9 +12,9 @@ from msgspec import UNSET as U
 
 from dynamorm.codec.strict import parts_of
 from dynamorm.codec.types.fields import FieldPlan
+from dynamorm.models.schema.overriding import override
 from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.plugin import WriteRule
-from dynamorm.schema.overriding import override
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dynamorm.models.schema.overriding import override
 from dynamorm.ops.reads.kin import class_terms
 from dynamorm.plugin import WriteRule
-from dynamorm.schema.overriding import override
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft

@@ -17,8 +17,10 @@ from dynamorm.codec.placing import Place
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.codec.types.document import bytes_of
 from dynamorm.errors import ConditionFailed, DuplicateKey, DynamORMError, ModelError, ValidationError
-from dynamorm.expressions.path import Path
-from dynamorm.expressions.tree import Location, Update, Wire
+from dynamorm.models.expressions.path import Path
+from dynamorm.models.expressions.tree import Location, Update, Wire
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.schema import Field
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
@@ -26,8 +28,6 @@ from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import NOT_READ, MustRead, Write
 from dynamorm.plugin import WriteRule
-from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import Field
 
 from .constraints import WITHIN, Constraint, Wires, constraints
 

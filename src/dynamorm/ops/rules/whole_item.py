@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.strict import read_object
+from dynamorm.models.schema.overriding import override
 from dynamorm.plugin import WriteRule
-from dynamorm.schema.overriding import override
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests

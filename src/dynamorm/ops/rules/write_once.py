@@ -15,16 +15,16 @@ from dynamorm.codec.library_attributes import sorted_sets
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.document import normal
 from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
-from dynamorm.expressions.check import PROTECTED
-from dynamorm.expressions.path import Path, system_path
-from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
+from dynamorm.models.expressions.check import PROTECTED
+from dynamorm.models.expressions.path import Path, system_path
+from dynamorm.models.expressions.tree import Comparison, Condition, Location, Update, Wire
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.schema import Field
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.writes.draft import WriteDraft
 from dynamorm.ops.writes.save_draft import SaveDraft
 from dynamorm.ops.writes.write import Write, explain_refusal
 from dynamorm.plugin import WriteRule
-from dynamorm.schema.overriding import override
-from dynamorm.schema.schema import Field
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.values.applied import NoPlace, applied
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.tree import Location, Update, Wire
+from dynamorm.models.expressions.tree import Location, Update, Wire
 
 from .begin import WHAT, turn
 

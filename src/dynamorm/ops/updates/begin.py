@@ -20,7 +20,7 @@ from dynamorm.codec.types.starts import null_at, plan_at, start_of
 from dynamorm.codec.values.applied import NoPlace, applied
 from dynamorm.codec.values.updates import location_of, names_of, refusal
 from dynamorm.errors import OutOfBounds
-from dynamorm.expressions.tree import Comparison, Condition, Location, Part, Update, Wire
+from dynamorm.models.expressions.tree import Comparison, Condition, Location, Part, Update, Wire
 from dynamorm.ops.writes.forms import RELATIVE, Elsewhere, States, places, states_of
 
 from .entries import ELEMENTS, NO_ENTRY, SETS, Entry, Wires, entry_of, is_filled, start_at

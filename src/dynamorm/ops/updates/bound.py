@@ -9,7 +9,7 @@ from msgspec import UNSET as U
 from msgspec import Struct
 
 from dynamorm.codec.values.document_paths import at_path
-from dynamorm.expressions.tree import Comparison, Condition, Location
+from dynamorm.models.expressions.tree import Comparison, Condition, Location
 
 if TYPE_CHECKING:
     from dynamorm.codec.types.fields import FieldPlan

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.codec.strict import parts_of
 from dynamorm.codec.values.updates import location_of, spellings
 from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError
-from dynamorm.expressions.compile import Placeholders
-from dynamorm.expressions.path import system_path
-from dynamorm.expressions.tree import Update, Wire
+from dynamorm.models.expressions.compile import Placeholders
+from dynamorm.models.expressions.path import system_path
+from dynamorm.models.expressions.tree import Update, Wire
+from dynamorm.models.schema.schema import LIBRARY_NAMES, Field
 from dynamorm.ops.writes.forms import GROWING
 from dynamorm.ops.writes.write import Write, explain_refusal
-from dynamorm.schema.schema import LIBRARY_NAMES, Field
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.expressions.path import Update, system_path
-from dynamorm.expressions.tree import Wire
+from dynamorm.models.expressions.path import Update, system_path
+from dynamorm.models.expressions.tree import Wire
+from dynamorm.models.schema.overriding import override
 from dynamorm.ops.writes.draft import WriteDraft
-from dynamorm.schema.overriding import override
 
 from .begin import Begun, begin
 
 if TYPE_CHECKING:
+    from dynamorm.models.schema.schema import Field
     from dynamorm.ops.writes.forms import States
-    from dynamorm.schema.schema import Field
 
     from .bound import Bound
     from .completion import Completion

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from dynamorm.codec.types.starts import is_asked, null_at, plan_at, start_of
 from dynamorm.codec.values.updates import location_of, names_of
-from dynamorm.expressions.tree import Location, Part, Update, Wire
+from dynamorm.models.expressions.tree import Location, Part, Update, Wire
 from dynamorm.ops.writes.forms import RELATIVE, around
 
 if TYPE_CHECKING:

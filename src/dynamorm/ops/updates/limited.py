@@ -24,9 +24,9 @@ from dynamorm.codec.types.shapes import CustomShape
 from dynamorm.codec.values.operands import encode_shape, plan_at
 from dynamorm.codec.values.updates import refusal as misuse
 from dynamorm.errors import ConditionFailed, DynamORMError, NumberPrecision, OutOfBounds
-from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
+from dynamorm.models.expressions.tree import Comparison, Condition, Location, Update, Wire
+from dynamorm.models.schema.schema import Json
 from dynamorm.ops.writes.write import Write, explain_refusal
-from dynamorm.schema.schema import Json
 
 from .bound import Bound, Item, default_of, found_at, null
 from .limited_size import of_elements, of_growth, of_size

@@ -17,7 +17,7 @@ from msgspec import UNSET as U
 from dynamorm.codec.types.document import bytes_of
 from dynamorm.codec.values.operands import plan_at
 from dynamorm.codec.values.updates import location_of
-from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
+from dynamorm.models.expressions.tree import Comparison, Condition, Location, Update, Wire
 
 from .bound import Bound, Item, default_of, found_at, null
 

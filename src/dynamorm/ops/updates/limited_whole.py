@@ -13,7 +13,7 @@ from dynamorm.codec.values.document_paths import at_path
 from dynamorm.codec.values.operands import plan_at
 from dynamorm.codec.values.updates import location_of
 from dynamorm.errors import OutOfBounds
-from dynamorm.expressions.tree import Part, Update
+from dynamorm.models.expressions.tree import Part, Update
 
 from .limited import LIMITS, limits_of
 from .limited_size import AT_LEAST, AT_MOST, size_of

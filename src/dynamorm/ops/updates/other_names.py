@@ -17,9 +17,9 @@ from msgspec import UNSET as U
 
 from dynamorm.codec.types.starts import null_at, plan_at
 from dynamorm.codec.values.updates import location_of, names_of
-from dynamorm.expressions.tree import Comparison, Condition, Location, Part, Update, Wire
+from dynamorm.models.expressions.tree import Comparison, Condition, Location, Part, Update, Wire
+from dynamorm.models.schema.schema import Field
 from dynamorm.ops.writes.forms import Elsewhere, States, with_prefixes
-from dynamorm.schema.schema import Field
 
 _NULL = Wire({"S": "NULL"})
 

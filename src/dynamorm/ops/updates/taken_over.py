@@ -15,7 +15,7 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.starts import null_at
 from dynamorm.codec.values.document_paths import at_path
 from dynamorm.errors import ConditionFailed, DynamORMError
-from dynamorm.expressions.tree import Comparison, Condition, Location, Update, Wire
+from dynamorm.models.expressions.tree import Comparison, Condition, Location, Update, Wire
 from dynamorm.ops.writes.write import Write, explain_refusal
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What an update stores beside all attributes of its item: it is made of the item as the update leaves it.
 
-Only for models with a `dynamorm.schema.placed.PlacedItem`.
+Only for models with a `dynamorm.models.schema.placed.PlacedItem`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.library_attributes import number_wire
 from dynamorm.codec.placing import UNPLACED, Place, placed
-from dynamorm.expressions.path import system_path
-from dynamorm.expressions.tree import Node, Update, Wire
+from dynamorm.models.expressions.path import system_path
+from dynamorm.models.expressions.tree import Node, Update, Wire
 
 if TYPE_CHECKING:
     from .draft import UpdateDraft

@@ -19,15 +19,15 @@ from dynamorm.codec.placing import place_item
 from dynamorm.effects import Flow, Send, relayed
 from dynamorm.errors import DynamORMError, InvalidUse, ModelError, Outcome, OutcomeUnknown, PluginError, ValidationError
 from dynamorm.log import logger
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.placed import NotReady
+from dynamorm.models.schema.schema import AppendOnly, tags_of
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.token_ring import TOKEN
 from dynamorm.ops.writes.write import MustRead
-from dynamorm.schema.overriding import override
-from dynamorm.schema.placed import NotReady
-from dynamorm.schema.schema import AppendOnly, tags_of
 
 from .batch_result import BatchResult
 from .batch_send import FAILED, OVERHEAD, UNKNOWN, WRITTEN, Entry, Load

@@ -12,8 +12,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import dumps, read_object
+from dynamorm.models.schema.schema import TOKEN_ATTRIBUTE
 from dynamorm.ops.writes.token_ring import CUT, TOKEN, fresh, tokens
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 if TYPE_CHECKING:
     from dynamorm.ops.requests import ModelRequests

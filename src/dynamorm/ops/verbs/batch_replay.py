@@ -24,13 +24,13 @@ from dynamorm.errors import (
     Superseded,
     VersionConflict,
 )
-from dynamorm.expressions.compile import Placeholders
+from dynamorm.models.expressions.compile import Placeholders
+from dynamorm.models.schema.schema import TOKEN_ATTRIBUTE
 from dynamorm.ops.requests import check_values, finish, names
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
 from dynamorm.ops.writes.write import Write, read_back
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 from .batch_items import BatchItem, alone
 from .batch_proof import Proof, normal

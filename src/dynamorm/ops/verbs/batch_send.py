@@ -26,12 +26,12 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.log import logger
+from dynamorm.models.schema.overriding import override
 from dynamorm.ops.calls.backoff import Pace
 from dynamorm.ops.calls.op import Op, Safety
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes.token_ring import tokens
 from dynamorm.ops.writes.write import read_back
-from dynamorm.schema.overriding import override
 
 from .delete import delete
 from .put import refresh

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, ValidationError
+from dynamorm.models.schema.placed import NotReady
+from dynamorm.models.schema.schema import tags_of
 from dynamorm.ops.callbacks import check_progress, told
 from dynamorm.ops.calls.backoff import workers
 from dynamorm.ops.calls.in_time import in_time
@@ -22,8 +24,6 @@ from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
 from dynamorm.ops.writes.reading import FETCHES
 from dynamorm.ops.writes.rules import gave
-from dynamorm.schema.placed import NotReady
-from dynamorm.schema.schema import tags_of
 
 from .batch_result import BatchFailure, BatchResult
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load

@@ -18,7 +18,7 @@ from .save import save_write
 from .update import update_write
 
 if TYPE_CHECKING:
-    from dynamorm.expressions.path import Condition
+    from dynamorm.models.expressions.path import Condition
     from dynamorm.ops.context import Context
 
 

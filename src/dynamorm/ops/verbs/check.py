@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.path import Condition
+from dynamorm.models.expressions.path import Condition
 from dynamorm.ops.requests import check_values, finish
 from dynamorm.ops.writes.draft import WriteDraft, addressed
 from dynamorm.ops.writes.write import Write

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.keys import StoredKey
 from dynamorm.effects import Flow
-from dynamorm.expressions.path import Condition
+from dynamorm.models.expressions.path import Condition
 from dynamorm.ops.requests import check_values, finish
 from dynamorm.ops.writes.draft import WriteDraft, addressed
 from dynamorm.ops.writes.send import perform

@@ -9,8 +9,8 @@ from typing import Any
 
 from dynamorm.errors import InvalidUse, ValidationError
 from dynamorm.models.declare import did_you_mean
-from dynamorm.schema.composite import composites_of
-from dynamorm.schema.schema import Schema
+from dynamorm.models.schema.composite import composites_of
+from dynamorm.models.schema.schema import Schema
 
 
 def check_change(schema: Schema, key: tuple[Any, ...], parts: dict[str, Any], updates: tuple[Any, ...]) -> None:

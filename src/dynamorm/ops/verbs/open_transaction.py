@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
+from dynamorm.models.schema.placed import NotReady
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.writes.finish import others
 from dynamorm.ops.writes.pending import Pending, keep_others
@@ -19,7 +20,6 @@ from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
 from dynamorm.ops.writes.write import MustRead, Write
-from dynamorm.schema.placed import NotReady
 
 from .check import check_write
 from .delete import delete_write
@@ -28,7 +28,7 @@ from .save import save_write
 from .update import update_write
 
 if TYPE_CHECKING:
-    from dynamorm.expressions.path import Condition
+    from dynamorm.models.expressions.path import Condition
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
 

@@ -16,7 +16,8 @@ from dynamorm.codec.placing import place_item
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
-from dynamorm.expressions.path import Condition
+from dynamorm.models.expressions.path import Condition
+from dynamorm.models.schema.schema import TOKEN_ATTRIBUTE
 from dynamorm.ops.requests import ModelRequests, check_values, finish
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
@@ -24,7 +25,6 @@ from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import performed_while_unchanged
 from dynamorm.ops.writes.version_check import how_to_send
 from dynamorm.ops.writes.write import NOT_READ, Write
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 from .misuse import not_one_object
 

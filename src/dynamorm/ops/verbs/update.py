@@ -14,10 +14,11 @@ from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
 from dynamorm.engine.sizes import MAX_ITEM, item_size
 from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
-from dynamorm.expressions.compile import check_updates, condition_text, update_text
-from dynamorm.expressions.path import Condition, Update, system_path
-from dynamorm.expressions.tree import Location, Node, Wire
 from dynamorm.models.declare import did_you_mean
+from dynamorm.models.expressions.compile import check_updates, condition_text, update_text
+from dynamorm.models.expressions.path import Condition, Update, system_path
+from dynamorm.models.expressions.tree import Location, Node, Wire
+from dynamorm.models.schema.schema import Field, Schema
 from dynamorm.ops.requests import ModelRequests, check_values, finish
 from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.updates.draft import UpdateDraft
@@ -27,7 +28,6 @@ from dynamorm.ops.writes.forms import RELATIVE, Forms, States
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.unchanged import class_of, performed_while_unchanged
 from dynamorm.ops.writes.write import NOT_READ, Write
-from dynamorm.schema.schema import Field, Schema
 
 from .misuse import check_change, not_an_argument
 

@@ -14,7 +14,7 @@ from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.placing import place_values
 from dynamorm.codec.strict import read_object
 from dynamorm.errors import ConfigError, DynamORMError, ValidationError
-from dynamorm.expressions.compile import Placeholders, check_paths, condition_text
+from dynamorm.models.expressions.compile import Placeholders, check_paths, condition_text
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.reads.last import last_key
@@ -26,11 +26,11 @@ from .write import NOT_READ, MustRead, Tell, Write, explain_refusal
 
 if TYPE_CHECKING:
     from dynamorm.effects import Flow
-    from dynamorm.expressions.tree import Condition
+    from dynamorm.models.expressions.tree import Condition
+    from dynamorm.models.schema.schema import Field
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.plugin import WriteRule
-    from dynamorm.schema.schema import Field
 
 Wires = dict[str, dict[str, Any] | None]
 """Wire values by stored name; None is an attribute that is not there."""

@@ -17,8 +17,8 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.values.updates import location_of
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, OutOfBounds, ValidationError
-from dynamorm.expressions.tree import Location, Part, Update
-from dynamorm.schema.schema import Field
+from dynamorm.models.expressions.tree import Location, Part, Update
+from dynamorm.models.schema.schema import Field
 
 from .write import Write, as_shown, read_back
 

@@ -10,16 +10,16 @@ from dynamorm.codec.library_attributes import bytes_wire, number_wire, text_wire
 from dynamorm.codec.strict import read_object
 from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
 from dynamorm.models.declare import did_you_mean
-from dynamorm.schema.placed import NotReady
-from dynamorm.schema.schema import LIBRARY_NAMES
+from dynamorm.models.schema.placed import NotReady
+from dynamorm.models.schema.schema import LIBRARY_NAMES
 
 from .write import NOT_READ, MustRead, Write
 
 if TYPE_CHECKING:
-    from dynamorm.expressions.compile import Placeholders
+    from dynamorm.models.expressions.compile import Placeholders
+    from dynamorm.models.schema.schema import Field
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
-    from dynamorm.schema.schema import Field
 
     from .draft import WriteDraft
 

@@ -25,9 +25,9 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
+from dynamorm.models.schema.placed import NotReady
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.reads.last import LastKey, read_last
-from dynamorm.schema.placed import NotReady
 from dynamorm.wire.reply import Kind
 
 from .write import MustFetch, MustRead, Write, read_back, refusal

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
-from dynamorm.schema.overriding import own
-from dynamorm.schema.rules import WriteRule
+from dynamorm.models.schema.overriding import own
+from dynamorm.models.schema.rules import WriteRule
 
 from .write import Write
 

@@ -10,13 +10,13 @@ from dynamorm.codec.placing import place_changes, place_values
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.engine.sizes import MAX_ITEM
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 
 from .draft import Wires, WriteDraft
 from .write import NOT_READ
 
 if TYPE_CHECKING:
-    from dynamorm.schema.schema import Field
+    from dynamorm.models.schema.schema import Field
 
     from .within import Within
 

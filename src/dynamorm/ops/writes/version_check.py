@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.codec.library_attributes import bytes_wire, number_wire, time_wire
 from dynamorm.codec.strict import decoded, parts_of
 from dynamorm.errors import ValidationError
-from dynamorm.expressions.compile import Placeholders
+from dynamorm.models.expressions.compile import Placeholders
+from dynamorm.models.schema.schema import TOKEN_ATTRIBUTE
 from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.schema import TOKEN_ATTRIBUTE
 
 from . import token_ring
 

@@ -13,14 +13,14 @@ from dynamorm.codec.library_attributes import number_wire, text_wire
 from dynamorm.codec.strict import decoded, parts_of, read_object
 from dynamorm.codec.values.document_paths import Edits, at_path, edits_of
 from dynamorm.errors import DynamORMError, VersionConflict
-from dynamorm.expressions.check import MAX_OPERATORS, MAX_TEXT
+from dynamorm.models.expressions.check import MAX_OPERATORS, MAX_TEXT
 from dynamorm.ops.writes.write import explain_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from dynamorm.codec.state import Place
-    from dynamorm.expressions.compile import Placeholders
+    from dynamorm.models.expressions.compile import Placeholders
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.ops.writes.write import Write
 

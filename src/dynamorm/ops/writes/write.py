@@ -27,10 +27,10 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
+from dynamorm.models.schema.overriding import override
+from dynamorm.models.schema.placed import NotReady
 from dynamorm.ops.calls.op import UNBELIEVABLE, UNSETTLED, Op, Safety
 from dynamorm.ops.requests import ModelRequests
-from dynamorm.schema.overriding import override
-from dynamorm.schema.placed import NotReady
 from dynamorm.wire.clock import LATEST_COPY
 
 from .token_ring import TOKEN, tokens, verdict

@@ -27,8 +27,8 @@ from .writes import foreign, writing
 if TYPE_CHECKING:
     from dynamorm.config.identity import DatabaseIdentity
     from dynamorm.effects import Flow
+    from dynamorm.models.schema.schema import Schema
     from dynamorm.plugin import Call, CallFlow, Operation
-    from dynamorm.schema.schema import Schema
 
     from .memory import Begun, Identity
     from .shared import Shared

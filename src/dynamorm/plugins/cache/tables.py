@@ -13,7 +13,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dynamorm.schema.schema import Index, Schema
+    from dynamorm.models.schema.schema import Index, Schema
 
 Wire: TypeAlias = "dict[str, Any]"
 

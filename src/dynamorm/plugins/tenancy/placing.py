@@ -13,7 +13,7 @@ from dynamorm.plugin import family_of
 from .option import Tenant
 
 if TYPE_CHECKING:
-    from dynamorm.schema.schema import Field, Schema
+    from dynamorm.models.schema.schema import Field, Schema
 
 END: Final = "#"
 """What ends a part of a composite key."""

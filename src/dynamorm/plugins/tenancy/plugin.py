@@ -24,8 +24,8 @@ from .words import in_one_line, who_acts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dynamorm.models.schema.schema import Field, Schema
     from dynamorm.plugin import ReadRule, ScopeRule, WriteRule
-    from dynamorm.schema.schema import Field, Schema
 
 _WARNED: Final[WeakSet[type[Any]]] = WeakSet()
 """The classes that a warning was given about."""

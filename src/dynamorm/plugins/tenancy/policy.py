@@ -19,7 +19,7 @@ from .option import checked_id
 from .placing import END, PREFIX, Placing, as_system, escaped, placed
 
 if TYPE_CHECKING:
-    from dynamorm.schema.schema import Schema
+    from dynamorm.models.schema.schema import Schema
 
 _ARN: Final = re.compile(r"arn:[a-z-]+:dynamodb:[a-z0-9-]+:\d{12}:table/([A-Za-z0-9_.-]{3,255})")
 

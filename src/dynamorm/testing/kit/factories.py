@@ -15,7 +15,7 @@ from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import AnyShape, Scalar, Shape
 from dynamorm.codec.types.unions import FamilyShape, Union
 from dynamorm.errors import InvalidUse
-from dynamorm.schema.schema import Field, Unique
+from dynamorm.models.schema.schema import Field, Unique
 from dynamorm.testing.kit.model_shapes import choices_of, codec_of, free_fields, type_of
 
 M = TypeVar("M")

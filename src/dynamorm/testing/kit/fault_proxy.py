@@ -13,7 +13,7 @@ from typing import Any
 from zlib import crc32
 
 from dynamorm.engine.faults import UNTOUCHED, Faults, Verdict
-from dynamorm.schema.overriding import override
+from dynamorm.models.schema.overriding import override
 from dynamorm.testing import answers
 from dynamorm.testing.answers import Answer, Message
 from dynamorm.testing.backend import EngineBackend

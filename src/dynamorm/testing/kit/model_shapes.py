@@ -11,7 +11,7 @@ from dynamorm.codec.types.fields import FieldPlan
 from dynamorm.codec.types.scalars import SCALARS
 from dynamorm.codec.types.shapes import Scalar
 from dynamorm.errors import DynamORMError
-from dynamorm.schema.schema import SCHEMAS, schema_of
+from dynamorm.models.schema.schema import SCHEMAS, schema_of
 
 LIBRARY_ROLES = ("version", "created_at", "updated_at")
 """Roles of fields that a write sets."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dynamorm.effects import Flow
-from dynamorm.schema.schema import SCHEMAS
+from dynamorm.models.schema.schema import SCHEMAS
 from dynamorm.session import Session
 from dynamorm.testing.fixtures.dump import text_of
 

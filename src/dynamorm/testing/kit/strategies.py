@@ -16,7 +16,7 @@ from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import AnyShape, Nullable, Scalar, Shape
 from dynamorm.codec.types.unions import FamilyShape, Union
 from dynamorm.errors import ConfigError, InvalidUse
-from dynamorm.schema.schema import Field, with_subclasses
+from dynamorm.models.schema.schema import Field, with_subclasses
 from dynamorm.testing.kit.model_shapes import choices_of, codec_of, free_fields, is_storable, type_of
 
 if TYPE_CHECKING:

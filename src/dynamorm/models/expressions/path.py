@@ -1,6 +1,6 @@
 """Paths into an item, from which conditions and updates are built: ``Payment.amount > 5``, ``Payment.tags.append("x")``.
 
-This module only builds trees (`dynamorm.expressions.tree`); it must know neither wire types nor DynamoDB's grammar.
+This module only builds trees (`dynamorm.models.expressions.tree`); it must know neither wire types nor DynamoDB's grammar.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, NoReturn, Protocol, TypeVar, overload
 
 from dynamorm.errors import InvalidUse
-from dynamorm.schema.schema import Field, Json
+from dynamorm.models.schema.schema import Field, Json
 
 from .mistakes import teach
 from .tree import Comparison, Condition, Location, Part, Update, UpdateKind, Wire, paths, refuse, terms

@@ -1,6 +1,6 @@
 """What conditions and updates are made of: immutable trees, and the questions one may ask of them.
 
-They are built by `dynamorm.expressions.path.Path` and turned to text by `dynamorm.expressions.compile`. This module must know
+They are built by `dynamorm.models.expressions.path.Path` and turned to text by `dynamorm.models.expressions.compile`. This module must know
 neither wire types nor DynamoDB's grammar.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, TypeA
 from msgspec import Struct
 
 from dynamorm.errors import InvalidUse, ValidationError
-from dynamorm.schema.schema import Field
+from dynamorm.models.schema.schema import Field
 
 UpdateKind: TypeAlias = Literal[
     "set",

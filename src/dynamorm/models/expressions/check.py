@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from dynamorm.errors import ExpressionTooLarge
-from dynamorm.schema.schema import AppendOnly, Field, Schema
+from dynamorm.models.schema.schema import AppendOnly, Field, Schema
 
 from .tree import Comparison, Condition, Location, Update, not_an_update, paths, refuse
 

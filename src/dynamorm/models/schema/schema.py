@@ -278,7 +278,7 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     """Everything the library knows of a model. ``fields`` is by field name, in order of declaration.
 
     ``discriminator`` is the stored attribute that tells the subclasses of a model apart and ``tag`` this class's value
-    of it; ``settings`` is the table's (a `dynamorm.schema.table_settings.TableSettings`); ``crypto_name`` is
+    of it; ``settings`` is the table's (a `dynamorm.models.schema.table_settings.TableSettings`); ``crypto_name`` is
     the name of the table as encrypted values know it: it stays when the table is renamed or prefixed; ``namespace`` resolves annotations
     that were still text when the class was made.
     """
