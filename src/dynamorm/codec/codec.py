@@ -28,7 +28,7 @@ from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
 from .state import ACCESS, SLOTS, Access
 from .strict import decoded, dumps, parts_of, read_object
-from .values import operands
+from .values import normal_form, operands
 
 if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import Keeps
@@ -104,7 +104,7 @@ class ModelCodec:
         self.unstored: tuple[str, ...] = tuple(plan.stored for plan in self.record.plans if plan.unstored is not None)
         self.changing: tuple[FieldPlan, ...] = ()
         if has_field(self.record, lambda plan: bool(plan.field.validators)):
-            self.changing = _normal_form().changing(self.record)
+            self.changing = normal_form.changing(self.record)
         self.careful: Explaining = Explaining(self)
         self.encode_field: Callable[[str, Any], dict[str, Any] | None] = self.careful.encode_field
         self.decode_field: Callable[[str, dict[str, Any]], Any] = self.careful.decode_field
@@ -222,7 +222,7 @@ class ModelCodec:
         """As `encode_operand`, of the value in the form in which the field's validators let it be stored."""
         if not self.changing:
             return operands.encode_operand(self, parts, value, what)
-        wire: dict[str, Any] | None = _normal_form().normal_operand(self, parts, value, what)
+        wire: dict[str, Any] | None = normal_form.normal_operand(self, parts, value, what)
         return wire
 
     def encode_update(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
@@ -234,7 +234,7 @@ class ModelCodec:
             name = parts[0].name
             return operands.sendable(self, name, self.encode_field(name, value))
         if self.changing:
-            value = _normal_form().in_normal_form(self, parts, value, what) if what != "value" else value
+            value = normal_form.in_normal_form(self, parts, value, what) if what != "value" else value
         return operands.encode_addend(self, parts, value, what)
 
     def operand_beside(self, parts: tuple[Any, ...], value: Any) -> Any:
@@ -323,7 +323,7 @@ class ModelCodec:
     def as_stored(self, obj: Any, item: bytes) -> None:
         """Let an object hold its values as they are stored in an item's JSON: validators may have changed them."""
         if self.changing:
-            _normal_form().settle(self, obj, item)
+            normal_form.settle(self, obj, item)
 
     def new(self, **values: Any) -> Any:
         """An object from field values; what is not given gets its default.
@@ -395,13 +395,6 @@ class ModelCodec:
 
     def __repr__(self) -> str:
         return f"<Codec {self.schema.name}>"
-
-
-def _normal_form() -> Any:
-    """The module of what validators change."""
-    from dynamorm.codec.values import normal_form  # only models with validators need it
-
-    return normal_form
 
 
 def _branching(record: Record) -> dict[str, FieldPlan]:

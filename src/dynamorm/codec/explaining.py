@@ -12,6 +12,7 @@ from msgspec import ValidationError as ShapeError
 from msgspec import convert
 
 from dynamorm.codec.placing import NOWHERE, Place, place_of
+from dynamorm.codec.types import extras
 from dynamorm.codec.types.document import normal
 from dynamorm.codec.types.fields import FieldPlan, explain
 from dynamorm.codec.types.mismatch import Mismatch
@@ -71,9 +72,7 @@ class Explaining:
             if stored is not None:
                 wire[plan.stored] = stored
         if self._codec.record.extras:
-            from dynamorm.codec.types.extras import encoder  # only classes that keep what they do not know
-
-            wire |= encoder(self._name, self._codec.record.names() | LIBRARY_NAMES)(obj)
+            wire |= extras.encoder(self._name, self._codec.record.names() | LIBRARY_NAMES)(obj)
         return wire
 
     def encode_field(self, name: str, value: Any) -> dict[str, Any] | None:

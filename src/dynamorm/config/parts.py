@@ -14,6 +14,8 @@ import msgspec
 from dynamorm.arguments import Settings, check_count, check_seconds
 from dynamorm.errors import ConfigError
 
+from .other_ways import INSTEAD
+
 force_set: Final[Callable[[Any, str, Any], None]] = msgspec.structs.force_setattr
 """Assign to a frozen struct while it is being made."""
 
@@ -31,8 +33,6 @@ class ConfigSettings(Settings):
 
     def instead_of(cls, strange: str) -> str:  # noqa: N805 - of a metaclass
         """What to write in the place of a name that is no setting."""
-        from .other_ways import INSTEAD  # only for this message
-
         return f"use {INSTEAD[strange]}" if strange in INSTEAD else super().instead_of(strange)
 
 

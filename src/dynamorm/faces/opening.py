@@ -50,7 +50,7 @@ def add_plugins(face: Any, extensions: tuple[Any, ...]) -> None:
     session: Session = face._session  # noqa: SLF001 - the face is being made
     config = session.config
     if config.circuit_breaker is not None:
-        extensions = (face._shipped().CircuitBreaker.of(config), *extensions)  # noqa: SLF001 - as above; it is asked before others are
+        extensions = (face._breaker_of(config), *extensions)  # noqa: SLF001 - as above; it is asked before others are
     try:
         if extensions:
             face.use(*extensions)

@@ -37,6 +37,7 @@ from dynamorm.ops.calls.op import Op
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.requests import ModelRequests, finish
 from dynamorm.ops.updates.completion import Completion
+from dynamorm.ops.updates.limited import crossed as crossed_by
 from dynamorm.ops.verbs.update import update_write
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.write import NOT_READ, as_shown
@@ -102,9 +103,8 @@ class Step:
                     field=self.path.name,
                 )
         if self._plan.codec.bounded:
-            from dynamorm.ops.updates.limited import crossed as crossed_by  # only fields with bounds need it
-
-            if (past := crossed_by(self._plan.codec.plans[self.field.name], number, self.by)) is not None:
+            past = crossed_by(self._plan.codec.plans[self.field.name], number, self.by)
+            if past is not None:
                 raise OutOfBounds(f"{self.name} must {past[1]}", bound=past[0], field=self.path.name)
         return number
 

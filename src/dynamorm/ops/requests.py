@@ -11,6 +11,7 @@ from dynamorm.codec.codec import ModelCodec
 from dynamorm.codec.library_attributes import LibraryAttributes
 from dynamorm.codec.money import says_money
 from dynamorm.codec.types.shapes import Nullable
+from dynamorm.engine.sizes import item_size
 from dynamorm.errors import ExpressionTooLarge, ModelError
 from dynamorm.models.expressions.tree import Location
 from dynamorm.models.schema.schema import SCHEMAS, Field, Schema, Unique, with_subclasses
@@ -174,8 +175,6 @@ def check_values(body: bytes, parameters: dict[str, Any]) -> None:
     """Refuse a request whose expressions have names and values of over 2 MB together. Raises: ExpressionTooLarge."""
     if len(body) <= MAX_VALUES:  # which is never shorter than what it holds
         return
-    from dynamorm.engine.sizes import item_size  # only for what is large
-
     names, values = (parameters.get(f"ExpressionAttribute{which}", {}) for which in ("Names", "Values"))
     size = item_size(values) + sum(len(name) + len(stored.encode()) for name, stored in names.items())
     if size > MAX_VALUES:

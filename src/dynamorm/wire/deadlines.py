@@ -13,6 +13,8 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import InvalidUse
 
+from .bounded import bounded
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -162,8 +164,6 @@ class deadline:  # noqa: N801 - used as a function is, like contextlib.suppress
         Raises: InvalidUse for what is no function, and for a generator, which runs when it is read; in the call, where it
         gives a generator, or what else is awaited than a coroutine, such as a task, which runs by itself.
         """
-        from .bounded import bounded  # only decorators need it
-
         made = bounded(function, self._seconds, deadline)
         self._is_used = True
         return made

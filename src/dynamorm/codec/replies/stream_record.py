@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from msgspec import DecodeError
 
+from dynamorm.codec.family import Kind, kind_of
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import is_guard_key, is_system_key, key_json_of
 from dynamorm.codec.strict import decoded, parts_of, read_object
@@ -20,7 +21,6 @@ from .checked import StoredItem
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
-    from dynamorm.codec.family import Kind
 
 M = TypeVar("M")
 
@@ -207,8 +207,6 @@ class StreamRecord(_Unpacked[M]):
         return {self._kind_of(self._raw[name]) for name in ("new", "old") if name in self._raw}
 
     def _kind_of(self, raw: bytes) -> Kind:
-        from dynamorm.codec.family import kind_of  # only models that share a table need it
-
         schema = self._codec.schema
         with suppress(DecodeError):  # what is no item is reported by the code that decodes it
             discriminator = parts_of(raw).get(schema.discriminator or "")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET as U
@@ -20,6 +19,7 @@ from dynamorm.codec.tours import Tour, Walks, lead
 from dynamorm.models.schema.overriding import override
 from dynamorm.models.schema.schema import LIBRARY_NAMES, SCHEMAS, TOKEN_ATTRIBUTE, Schema
 
+from . import extras
 from .fields import FieldPlan
 from .mismatch import misfit
 from .shapes import GENERIC, Nullable, Shape, wire_struct
@@ -256,7 +256,7 @@ class Record(Shape):
         if self.extras:
             names = self.names() | LIBRARY_NAMES
             lines.append(
-                f"w.update({source.bind(f'extras_of_{self.cls.__name__}', _extras().encoder(self.expected, names))}(o))"
+                f"w.update({source.bind(f'extras_of_{self.cls.__name__}', extras.encoder(self.expected, names))}(o))"
             )
         return [*lines, "return w"]
 
@@ -267,7 +267,7 @@ class Record(Shape):
         decoder = self.decoder(source)
         if not self.extras:
             return f"{decoder}({x}.M)"
-        read = _extras().nested_reader(
+        read = extras.nested_reader(
             self, lambda: source.names[decoder], strict=not source.careful
         )  # which is compiled later
         return f"{source.bind(f'read_{self.cls.__name__}', read)}({x}.M)"
@@ -388,10 +388,3 @@ class Record(Shape):
     def plan(self, name: str) -> FieldPlan | None:
         """The plan of a field, by its own or its stored name."""
         return next((plan for plan in (*self.plans, *self.computed) if name in (plan.name, plan.stored)), None)
-
-
-def _extras() -> ModuleType:
-    """What keeps attributes that a class does not know."""
-    from . import extras  # only for classes that keep them
-
-    return extras

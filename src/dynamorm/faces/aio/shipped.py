@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from dynamorm import plugins
 from dynamorm.models.schema.schema import schema_of
 
 from ...errors import ConfigError
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
     from decimal import Decimal
-    from types import ModuleType
 
+    from dynamorm.config.settings import Config
     from dynamorm.plugins.audit import AsyncAuditTrail, ChangeTrackingConfig
     from dynamorm.plugins.audit.config import KeySource
     from dynamorm.plugins.breaker import CircuitBreaker
@@ -43,7 +44,7 @@ class AsyncShipped(AsyncMany):
 
         Example: ``if db.breaker.state == "open": serve_from_the_copy()``
         """
-        breaker = self._shipped().CircuitBreaker
+        breaker = plugins.CircuitBreaker
         for plugin in self._session.plugins:
             if isinstance(plugin, breaker):
                 return plugin
@@ -61,7 +62,7 @@ class AsyncShipped(AsyncMany):
 
         Example: ``db.metrics().percentile(0.99)``
         """
-        root, metrics = self._session.root, self._shipped().Metrics
+        root, metrics = self._session.root, plugins.Metrics
         return self._plugins().plugin_of_kind(
             root,
             self,
@@ -77,7 +78,7 @@ class AsyncShipped(AsyncMany):
 
         Example: ``report = db.keys.rotate("pci")``
         """
-        kind = self._shipped().EncryptionPlugin
+        kind = plugins.EncryptionPlugin
         if self._session.scope:
             raise ConfigError("this is a view, and keys are of the whole database: use db.keys of the database itself")
         for plugin in self._session.plugins:
@@ -111,7 +112,7 @@ class AsyncShipped(AsyncMany):
 
         Example: ``db.set_encryption_provider(LocalKeyProvider(".keys/local"))``
         """
-        self._plugins().register(self._session, self, (self._shipped().EncryptionPlugin(provider),))
+        self._plugins().register(self._session, self, (plugins.EncryptionPlugin(provider),))
 
     def new_batcher(self, config: BatchConfig | None = None) -> AsyncBatcher:
         """A batcher: what is added to it one by one is written in requests of many, and each item's end is told by a future.
@@ -126,7 +127,7 @@ class AsyncShipped(AsyncMany):
         """
         from ..batch_items import BatchItems  # only who has a batcher needs it
 
-        return self._shipped().AsyncBatcher(BatchItems(self._session, self._io), self._io.run, config)
+        return plugins.AsyncBatcher(BatchItems(self._session, self._io), self._io.run, config)
 
     async def invalidate_cache(self, model: type[Any], /, *key: Any, **parts: Any) -> None:
         """Let the cache let go of an item that somebody else has written, past this cache; without a key of a whole model.
@@ -190,12 +191,12 @@ class AsyncShipped(AsyncMany):
         """
         from ..records import Records  # only who has such operations needs it
 
-        shipped, root = self._shipped(), self._session.root
+        root = self._session.root
         if root.config.preset == "local_development":
-            kind = shipped.UnprotectedWrites
+            kind = plugins.UnprotectedWrites
             self._plugins().plugin_of_kind(root, self, kind, lambda: kind(root))
-        records = Records(self._session, shipped.record_model(self._session.config.idempotency_table))
-        return shipped.AsyncIdempotent(
+        records = Records(self._session, plugins.record_model(self._session.config.idempotency_table))
+        return plugins.AsyncIdempotent(
             records,
             self._io.run,
             key,
@@ -267,7 +268,7 @@ class AsyncShipped(AsyncMany):
 
     def _have_tenants(self) -> None:
         """Register what `with_tenant` and `all_tenants` need, which read what is stored and so ask for no licence."""
-        tenancy = self._shipped().Tenancy
+        tenancy = plugins.Tenancy
         session = self._own
         if any(isinstance(plugin, tenancy) for plugin in session.plugins):
             return
@@ -304,7 +305,7 @@ class AsyncShipped(AsyncMany):
         self._have_tenants()
         session = self._own
         if not session.scope:
-            record = self._shipped().AllTenantsRecord
+            record = plugins.AllTenantsRecord
             self._plugins().plugin_of_kind(session, self, record, record, "all_tenants")
         return self.view(all_tenants=reason)
 
@@ -321,7 +322,7 @@ class AsyncShipped(AsyncMany):
         Example: ``db.enable_audit_log()``
         """
         self._plugins().ask_licence(self._own, "audit_log", "enable_audit_log")
-        log = self._shipped().AuditLog
+        log = plugins.AuditLog
         self.use(log(audit_key=audit_key, require_actor=require_actor))
 
     def enable_change_tracking(self, model: type[Any], config: ChangeTrackingConfig, /) -> None:
@@ -333,7 +334,7 @@ class AsyncShipped(AsyncMany):
 
         Example: ``db.enable_change_tracking(Payment, ChangeTrackingConfig(fields=["amount"], store="audit-log-table"))``
         """
-        log = self._shipped().AuditLog
+        log = plugins.AuditLog
         session = self._session
         schema = schema_of(model)
         if session.scope or session.is_used:
@@ -351,14 +352,14 @@ class AsyncShipped(AsyncMany):
 
         Example: ``db.audit.history(Payment, "p1")``
         """
-        shipped, session = self._shipped(), self._session
+        session = self._session
         for plugin in session.plugins:
-            if isinstance(plugin, shipped.AuditLog):
+            if isinstance(plugin, plugins.AuditLog):
                 address, stored = (
                     partial(flow, session) for flow in (session.verbs.items.address, session.verbs.items.stored)
                 )
-                trail = shipped.Trail(plugin, self, session.plan, address, stored, session.scope)
-                return shipped.AsyncAuditTrail(trail, self._io.run)
+                trail = plugins.Trail(plugin, self, session.plan, address, stored, session.scope)
+                return plugins.AsyncAuditTrail(trail, self._io.run)
         raise ConfigError(
             "this database keeps no audit log: db.enable_change_tracking(Model, ChangeTrackingConfig(...)) makes it keep one"
         )
@@ -380,7 +381,7 @@ class AsyncShipped(AsyncMany):
 
     def _caches(self) -> list[Cache]:
         """The caches among the plugins. Raises: ConfigError where there is none."""
-        kind = self._shipped().Cache
+        kind = plugins.Cache
         caches = [plugin for plugin in self._session.plugins if isinstance(plugin, kind)]
         if not caches:
             raise ConfigError("this database has no cache: db.use(Cache()) gives it one, right after it is made")
@@ -388,16 +389,14 @@ class AsyncShipped(AsyncMany):
 
     def _costs(self, asked: str) -> CostPlugin:
         """What measures the costs; registered now where it is not there. ``asked`` is the method that needs it."""
-        kind = self._shipped().CostPlugin
+        kind = plugins.CostPlugin
         found: CostPlugin = self._plugins().plugin_of_kind(self._session, self, kind, kind, asked)
         return found
 
     @staticmethod
-    def _shipped() -> ModuleType:
-        """The plugins that come with the library; each is loaded when it is asked for."""
-        from dynamorm import plugins  # only where one is asked for
-
-        return plugins
+    def _breaker_of(config: Config) -> CircuitBreaker | None:
+        """The breaker that the settings ask for."""
+        return plugins.CircuitBreaker.of(config)
 
     def _count_from_the_start(self) -> None:
         """Register what the settings ask for, before the first verb."""

@@ -23,6 +23,7 @@ from dynamorm.ops.requests import ModelRequests, check_values, finish
 from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.updates.taken_over import explain as explain_taken_over
+from dynamorm.ops.updates.whole_item import with_whole
 from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
 from dynamorm.ops.writes.send import perform
@@ -206,8 +207,6 @@ def _written(draft: UpdateDraft) -> Write:
     if plan.codec.placed:
         more += _beside(draft, changes, more)
     if plan.codec.whole is not None:
-        from dynamorm.ops.updates.whole_item import with_whole  # only models with such a field
-
         changes, more = with_whole(draft, changes, more)
     said: dict[str, Any] = {
         "UpdateExpression": update_text((*changes, *more, *draft.stamps), places, plan.update_operand)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import expect_empty, holds_nothing
@@ -18,6 +17,8 @@ from dynamorm.ops.calls.op import UNBELIEVABLE, Op, Safety
 from dynamorm.ops.reads.preparing import prepare_each
 from dynamorm.wire.reply import ServiceFault
 
+from . import settle
+from .cancellation import are_believable, causes
 from .forms import TURNS, in_other_form, may_be_the_form
 from .tokened import Tokened
 from .write import Write, after, applied, read_back, refused, spending_on
@@ -82,19 +83,12 @@ def _single(context: Context, write: Write) -> Flow[Any]:
             raise
         unknown = error
     with in_doubt():
-        return (yield from _settling().found_out(context, write, op, unknown))
+        return (yield from settle.found_out(context, write, op, unknown))
 
 
 def _resolve(context: Context, write: Write, op: Op, deadline: float | None) -> Any:
     """Settle a write whose answers were lost, when its error is asked to, on the driver of the context's face."""
-    return context.resolver(partial(_settling().resolve, context, write))(op, deadline)
-
-
-def _settling() -> ModuleType:
-    """What finds out what became of a write."""
-    from . import settle  # needed after a failure only
-
-    return settle
+    return context.resolver(partial(settle.resolve, context, write))(op, deadline)
 
 
 def _read_empty(write: Write, reply: bytes) -> Any:
@@ -174,8 +168,6 @@ def _transaction(context: Context, write: Write) -> Flow[Any]:
 
 def _cancelled(write: Write, fault: ServiceFault, info: dict[str, Any]) -> Any:
     """The refusal of a one-item transaction, told as the single verb would. Its token proves that nothing was applied yet."""
-    from .cancellation import are_believable, causes  # only after a refusal
-
     parts = [(0, write)]
     if not are_believable(parts, fault):
         return UNBELIEVABLE
