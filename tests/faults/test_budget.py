@@ -310,11 +310,11 @@ def test_a_token_is_asked_with_ever_more_rarely_and_often_at_the_end(scripted: M
 
 
 def test_a_versioned_write_is_asked_again_soon_each_time(scripted: Make) -> None:
-    """The ring may move on while it waits; a create's cannot, so that one waits longer each time."""
+    """The ring may move on while it waits, so the first look comes five times sooner; a create's cannot, so that one waits longer."""
     for verb, expected in (
-        (SAVE, [0.025] * 3),
-        (UPDATE, [0.025] * 3),
-        (DELETE, [0.025] * 3),
+        (SAVE, [0.005, 0.025, 0.025]),
+        (UPDATE, [0.005, 0.025, 0.025]),
+        (DELETE, [0.005, 0.025, 0.025]),
         (CREATE, [0.025, 0.05, 0.1]),
     ):
         desk = Desk(scripted, verb, applied, five, five)
@@ -322,7 +322,7 @@ def test_a_versioned_write_is_asked_again_soon_each_time(scripted: Make) -> None
         assert gaps(desk.times(reads=False)) == pytest.approx(expected)
     desk = Desk(scripted, SAVE, applied, throttled, throttled)  # a throttle is waited for as it asks
     desk.succeeds()
-    assert gaps(desk.times(reads=False)) == pytest.approx([0.025, 1.0, 2.0])
+    assert gaps(desk.times(reads=False)) == pytest.approx([0.005, 1.0, 2.0])
     desk = Desk(scripted, SAVE, unreached, unreached, unreached)  # nothing was sent, so there is no hurry
     desk.succeeds()
     assert gaps(desk.times(reads=False)) == pytest.approx([0.025, 0.05, 0.1])

@@ -185,8 +185,6 @@ def test_nothing_is_lost_and_nothing_applied_twice(
                 drift[kind.__name__, key] = (low, found)
     print(f"\n{row} {loss:.0%} {face_kind}: {dict(ledger.seen)}, faults {proxy.faulted}")  # noqa: T201 - the proof
     assert drift == {}, f"said to be applied, and found: {drift}"
-    # 8 writers share 4 items: 16 to 38 of 2,000 are what a machine of two cores leaves unknown; at the default settings and
-    # without such a crowd see test_unknown_share.
-    assert sum(ledger.unknown.values()) <= OPERATIONS // 40, "too many outcomes that nobody could tell"
+    assert sum(ledger.unknown.values()) <= OPERATIONS // 100, "too many outcomes that nobody could tell"
     assert ledger.seen[Outcome.APPLIED] >= OPERATIONS * 9 // 10
     assert proxy.faulted >= OPERATIONS * loss / 2

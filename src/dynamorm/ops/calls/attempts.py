@@ -28,6 +28,12 @@ FARTHEST_STEP = 5
 Longer delays would only move the last attempt away from the end of the call's time, and the last one tells the most.
 """
 
+FIRST_LOOK = 0.2
+"""The share of the first delay after which a write is looked for whose token a ring holds, while others push it out.
+
+Measured: docs/decisions/0001-what-a-token-ring-proves.md.
+"""
+
 SHORTEST = 0.005
 """Seconds at least between two attempts that only find out what became of a write: their number is not bounded."""
 
@@ -208,10 +214,13 @@ class Attempts:
         if tried >= wire.retry.tries(kind) and not settling:
             self.give_up(f"{self.attempts} attempts were made")
         # While a token ring has to tell what became of a write, waiting longer each time would let it move on.
-        step = 0 if self.ambiguous and self.op.settled_by_ring and kind is Kind.TRANSIENT else seen
+        told_by_ring = self.ambiguous and self.op.settled_by_ring and kind is Kind.TRANSIENT
+        step = 0 if told_by_ring else seen
         if settling:
             step = min(step, FARTHEST_STEP)
         delay = 0.0 if free else wire.retry.delay(kind, step, wire.random(), retry_after)
+        if told_by_ring and seen == 0:
+            delay *= FIRST_LOOK
         left = self.left()
         if settling:  # the last look is worth taking, however little time is left for it
             delay = max(min(delay, left - 2 * RETRY_MARGIN), SHORTEST)
