@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 # The places that talk to a person.
 TALKERS = (
@@ -53,3 +54,14 @@ def test_every_silenced_check_has_its_reason(modules):
         if (match := silenced.search(line)) and not reason.search(re.sub(r"^:\s*[A-Z0-9, ]+", "", match["rest"]))
     ]
     assert not found, "a silenced check without a reason beside it:\n" + "\n".join(found)
+
+
+def test_the_page_of_the_architecture_names_files_that_exist():
+    """Who looks up where a change goes finds the file: a path that is written with its folder is that of a file."""
+    root = Path(__file__).parents[2]
+    named = set(re.findall(r"`([\w/]+/\w+\.py)`", (root / "docs" / "architecture.md").read_text("utf-8")))
+    assert len(named) > 50
+    missing = [
+        path for path in sorted(named) if not (root / path).exists() and not (root / "src/dynamorm" / path).exists()
+    ]
+    assert not missing, "\n".join(missing)
