@@ -18,7 +18,7 @@ SOURCE: Final = ROOT / "src" / "dynamorm"
 DRAWING: Final = ROOT / "docs" / "rooms.svg"
 
 INSIDE: Final = ("models", "ops")
-"""The rooms whose own rooms are drawn in them."""
+"""The rooms whose own rooms, which are folders, are drawn in them."""
 WAYS: Final = {
     "create": (
         "#1f6fb2",
@@ -54,7 +54,8 @@ def rooms() -> list[Room]:
             found.append(Room(name, 0, level))
             if name in INSIDE:
                 for below, inner in enumerate(layers[f"dynamorm.{name}",]):
-                    found += [Room(f"{name}.{part.strip()}", 1, below) for part in inner.split("|")]
+                    parts = [part.strip() for part in inner.split("|")]
+                    found += [Room(f"{name}.{part}", 1, below) for part in parts if (SOURCE / name / part).is_dir()]
     return found
 
 

@@ -355,9 +355,8 @@ class AsyncShipped(AsyncMany):
         session = self._session
         for plugin in session.plugins:
             if isinstance(plugin, plugins.AuditLog):
-                address, stored = (
-                    partial(flow, session) for flow in (session.verbs.items.address, session.verbs.items.stored)
-                )
+                items = session.verbs.items
+                address, stored = partial(items.address, session), partial(items.stored, session)
                 trail = plugins.Trail(plugin, self, session.plan, address, stored, session.scope)
                 return plugins.AsyncAuditTrail(trail, self._io.run)
         raise ConfigError(
