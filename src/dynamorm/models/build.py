@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from dynamorm.errors import ModelError
 from dynamorm.models.schema.composite import composites_of
 from dynamorm.models.schema.schema import LIBRARY_NAMES, Field, Index, Key, Schema, Unique
-from dynamorm.models.schema.table_settings import TableSettings
 
 from .annotations import NotAttr, Scope, attr_annotation, forbids_none
 from .declare import Spec, did_you_mean
@@ -59,6 +58,8 @@ def table_settings(name: str, given: Any, parent: Schema | None) -> Any:
     """The settings of the table: the class's own, or its base's. Raises: ModelError when they are something else."""
     if given is None:
         return None if parent is None else parent.settings
+    from dynamorm.models.schema.table_settings import TableSettings  # only for models that have any
+
     if not isinstance(given, TableSettings):
         raise ModelError(f"class {name}: settings is a TableSettings(...), not a {type(given).__name__}")
     return given
