@@ -44,6 +44,7 @@ class Raw(Model, table="seal-cards"):
     note: Attr[bytes | None] = attr(default=None)
     stored_version: Attr[int | None] = attr(name="version", default=None)
     seal: Attr[bytes | None] = attr(name="_seal", default=None)
+    sealed: Attr[bytes | None] = attr(name="_sealed", default=None)
 
 
 class RawFree(Model, table="seal-free"):
@@ -126,9 +127,15 @@ def test_an_attribute_that_is_rolled_back_is_found(db, key, attribute):
         lambda before: (Raw.number.set(before.number), Raw.seal.set(before.seal)),
         lambda _: (Raw.seal.remove(),),
         lambda _: (Raw.number.remove(),),
-        lambda _: (Raw.stored_version.set(7),),
+        lambda before: (Raw.number.set(before.number), Raw.sealed.set(before.sealed)),
+        lambda _: (Raw.sealed.remove(),),
+        lambda _: (Raw.sealed.set(b"\x01"), Raw.seal.set(b"\xd8\x01")),
+        lambda _: (Raw.stored_version.set(0),),
+        lambda _: (Raw.stored_version.remove(),),
     ],
-    ids=["with its seal", "no seal", "removed", "another version"],
+    ids=[
+        "with its seal", "no seal", "removed", "with what is sealed", "nothing sealed", "an empty seal", "a former version", "no version",
+    ],
 )
 def test_what_does_not_belong_together_is_found(db, key, change):
     db.create(Sealed(token=key, number="1", note="n"))
@@ -146,13 +153,14 @@ def test_an_item_that_was_rolled_back_as_a_whole_has_the_seal_that_fits(db, key)
     assert db.get(Sealed, key).number == "1"
 
 
-def test_every_flipped_bit_of_a_seal_is_found(db, key):
+@pytest.mark.parametrize("name", ["seal", "sealed"])
+def test_every_flipped_bit_of_a_seal_is_found(db, key, name):
     db.create(Sealed(token=key, number="1"))
-    seal = db.get(Raw, key).seal
+    seal = getattr(db.get(Raw, key), name)
     for at in range(0, len(seal) * 8, 7):
         flipped = bytearray(seal)
         flipped[at // 8] ^= 1 << at % 8
-        db.update(Raw, key, Raw.seal.set(bytes(flipped)))
+        db.update(Raw, key, getattr(Raw, name).set(bytes(flipped)))
         with pytest.raises((TamperedCiphertext, KeyUnavailable)):
             db.get(Sealed, key)
 

@@ -169,6 +169,16 @@ class EncryptedField(PlacedField):
             return False
         return True
 
+    def is_keyless(self, wire: dict[str, Any], place: Place) -> bool:
+        """Whether the key of what is stored is gone for good. Raises: NotReady."""
+        try:
+            self._opened(_plain_bytes(wire) or wire, place)
+        except (KeyDisabled, KeyUnavailable) as error:
+            return lasts(error)
+        except EncryptionError:
+            return False
+        return False
+
     def _opened(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
         if self.option.accept_v1 and "M" in wire:
             return self._v1.open(self.attribute, wire["M"])

@@ -188,8 +188,8 @@ class Opening(ReadRule):
                 stored = attributes.get(field.attribute)
                 if stored is not None and "NULL" not in stored:
                     yield from _made_ready(partial(field.ready, stored, place), marks=field.marks)
-            if self._seal is not None:
-                yield from _made_ready(partial(self._seal.ready, attributes, place), marks=self._seal.marks)
+            for ready in () if self._seal is None else self._seal.readiness(attributes, place):
+                yield from _made_ready(ready, marks=True)  # the check tells what it means where a key is gone
 
 
 def _made_ready(ready: Callable[[], object], *, marks: bool) -> Flow[None]:
