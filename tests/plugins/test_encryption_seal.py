@@ -134,7 +134,14 @@ def test_an_attribute_that_is_rolled_back_is_found(db, key, attribute):
         lambda _: (Raw.stored_version.remove(),),
     ],
     ids=[
-        "with its seal", "no seal", "removed", "with what is sealed", "nothing sealed", "an empty seal", "a former version", "no version",
+        "with its seal",
+        "no seal",
+        "removed",
+        "with what is sealed",
+        "nothing sealed",
+        "an empty seal",
+        "a former version",
+        "no version",
     ],
 )
 def test_what_does_not_belong_together_is_found(db, key, change):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext
-from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule, WriteRule
+from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule, WriteRule, family_of
 
 from .envelope import Envelopes
 from .fields import EncryptedField
@@ -54,6 +54,7 @@ class EncryptionPlugin(OfOneProcess):
         self.fields: dict[Any, dict[str, EncryptedField]] = {}
         self._seals: dict[Any, ItemSeal] = {}
         self._tenant_attributes: dict[Any, str] = {}
+        self._schemas: dict[Any, Any] = {}
 
     def joined(self, db: Any) -> None:
         """See `dynamorm.plugin`. Raises: ConfigError."""
@@ -98,6 +99,7 @@ class EncryptionPlugin(OfOneProcess):
     def read_rule(self, schema: Any) -> ReadRule | None:
         """See `dynamorm.plugin`. Raises: ModelError."""
         _check_foreign(schema)
+        self._schemas[schema.model] = schema
         if schema.key is None:
             return None
         if any(map(is_encrypted, schema.fields.values())):
@@ -110,7 +112,7 @@ class EncryptionPlugin(OfOneProcess):
 
     def gauges(self) -> dict[str, float]:
         """See `dynamorm.plugin`."""
-        fields = [field for of_model in self.fields.values() for field in of_model.values()]
+        fields = self.all_fields()
         return {
             "encryption_key_fetches": self.keys.fetches,
             "kms_cache_evictions": self.keys.evictions,
@@ -124,6 +126,19 @@ class EncryptionPlugin(OfOneProcess):
     def fields_of(self, model: Any) -> Sequence[EncryptedField]:
         """The encrypted fields of a model."""
         return tuple(self.fields.get(model, {}).values())
+
+    def all_fields(self) -> Sequence[EncryptedField]:
+        """The encrypted fields of all models that were used."""
+        return [field for of_model in tuple(self.fields.values()) for field in tuple(of_model.values())]
+
+    def model_of(self, table: str) -> type[Any] | None:
+        """A model of a table that was used; None where none was."""
+        return next((field.model for field in self.all_fields() if field.table == table), None)
+
+    def others_of(self, model: Any) -> Sequence[Any]:
+        """The schemas of classes that were used, and write the same table as a model without belonging to its family."""
+        family, table = family_of(model), self._schemas[model].table
+        return [schema for cls, schema in tuple(self._schemas.items()) if schema.table == table and cls not in family]
 
     def tenant_attribute(self, model: Any) -> str | None:
         """The stored name of the attribute that says whose an item is; None where none does."""

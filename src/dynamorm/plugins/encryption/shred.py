@@ -63,9 +63,21 @@ def shredded(plugin: EncryptionPlugin, *, tenant: str | None, subject: Any, ring
         ends = yield from _tenant(plugin, fields, tenant or "")
     else:
         ends = yield from _subject(plugin, fields, tenant or "", subject)
-    done_at = max(ends, default=plugin.keys.keyring.now())
+    if not ends:
+        raise ConfigError(
+            f"nothing was shredded: {_named(tenant, subject, ring)} has no key in the tables of the models that this process has"
+            " used; is it written so, and of this tenant?"
+        )
+    done_at = max(ends)
     per_tenant = subject is None and bool(getattr(plugin.provider, "has_keys_of_tenants", False))
     return ShredReport(done_at, done_at + (PENDING if per_tenant else BACKUPS), _left_over(fields))
+
+
+def _named(tenant: str | None, subject: Any, ring: str | None) -> str:
+    """What was to be shredded, without a value."""
+    what = "this subject" if subject is not None else "this tenant"
+    where = "" if ring is None else f" in the ring {ring}"
+    return f"{what} of {'the tenant' if tenant else 'no tenant'}{where}" if subject is not None else f"{what}{where}"
 
 
 def _left_over(fields: list[EncryptedField]) -> tuple[str, ...]:
@@ -97,6 +109,8 @@ def _subject(plugin: EncryptionPlugin, fields: list[EncryptedField], tenant: str
     keyring, keys, ends = plugin.keys.keyring, plugin.keys, []
     rings = dict.fromkeys(Ring(field.home(), field.option.ring, tenant) for field in fields)
     for ring in rings:
+        if (yield from keyring.get(ring.subjects, ACTIVE)) is None:
+            continue  # asked for a key, it would be made
         yield from keys.fetch_active(ring.subjects)
         name = keys.name_of_subject(ring, _bytes_of(subject))
         record = yield from keyring.get(ring, f"S#{name}")
