@@ -142,5 +142,19 @@ def test_an_object_of_before_a_rewriting_breaks_no_seal(db, key):
     assert (db.get(Sealed, key).note, db.get(Sealed, key).pin) == ("now", "1")
 
 
+@pytest.mark.parametrize("within", [False, True], ids=["alone", "in a transaction"])
+def test_an_update_of_an_object_of_before_a_rewriting_breaks_no_seal(db, key, within):
+    db.create(Sealed(id=key, pin="1"))
+    old = db.get(Sealed, key, consistent=True)
+    Keys(db).rotate("pci")
+    Keys(db).reencrypt(Sealed)
+    if within:
+        with db.transaction() as tx:
+            tx.update(old, Sealed.note.set("later"))
+    else:
+        db.update(old, Sealed.note.set("later"))
+    assert (db.get(Sealed, key).note, db.get(Sealed, key).pin) == ("later", "1")
+
+
 def _plain(db):
     return DB(db.inner.config)

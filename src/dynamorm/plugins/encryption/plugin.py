@@ -83,6 +83,7 @@ class EncryptionPlugin(OfOneProcess):
         made = EncryptedField(schema, field, option, self.keys, self._v1, self._envelopes)
         of_model = self.fields.setdefault(schema.model, {})
         of_model[field.name] = made
+        self._check_agreement(made)
         for other in schema.fields.values():
             if any(getattr(option, "scope_entry", None) == "tenant" for option in other.options):
                 self._tenant_attributes[schema.model] = made.tenant_attribute = other.stored
@@ -95,6 +96,17 @@ class EncryptionPlugin(OfOneProcess):
             else:
                 seal.dependent.add(made.attribute)
         return made
+
+    def _check_agreement(self, made: EncryptedField) -> None:
+        """Refuse a field that is sealed in one class of a table, and not in another one. Raises: ModelError."""
+        for other in self.all_fields():
+            if (other.table, other.attribute) == (made.table, made.attribute) and other.sealed != made.sealed:
+                sealed, bare = (made, other) if made.sealed else (other, made)
+                self.fields.pop(made.model, None)
+                raise ModelError(
+                    f"{sealed.where} belongs to the seal of its item, and {bare.where} stores the same attribute of the table"
+                    f" {made.table} without one, so that what it writes would break the seal: let both say seal=True, or neither"
+                )
 
     def read_rule(self, schema: Any) -> ReadRule | None:
         """See `dynamorm.plugin`. Raises: ModelError."""

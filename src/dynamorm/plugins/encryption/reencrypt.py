@@ -161,7 +161,7 @@ class Pass:
         if not self._tenant or self._tenant_attribute is not None:
             return False
         of_others = False
-        place = Read(self._names, item.get, {"tenant": self._tenant})
+        place: Any = Read(self._names, item.get, {"tenant": self._tenant})
         for field in fields:
             wire = item.get(field.attribute)
             if wire is None or not is_envelope(wire):
@@ -203,10 +203,10 @@ class Pass:
             changes |= found or {}
         seal = self._plugin.seal_of(self._model)
         if seal is not None and (not skipped or any(is_envelope(item.get(field.attribute)) for field in fields)):
-            found = yield from _opening(partial(seal.changes, item, changes, place))
-            if found is None:
+            sealed = yield from _opening(partial(seal.changes, item, changes, place))
+            if sealed is None:
                 return {}, 0, True
-            changes |= found
+            changes |= sealed
         return changes, 0 if failed else skipped, failed
 
     def _plain(self, field: EncryptedField, item: Wires, place: Any) -> int:

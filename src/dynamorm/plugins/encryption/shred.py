@@ -48,6 +48,8 @@ def shredded(plugin: EncryptionPlugin, *, tenant: str | None, subject: Any, ring
     """Disable keys, or destroy those that were disabled long enough. Raises: ConfigError."""
     if tenant is None and subject is None:
         raise ConfigError("shred takes a tenant or a subject: db.keys.shred(subject=...)")
+    if tenant == "":
+        raise ConfigError("the tenant of shred is empty: what belongs to no tenant is shredded by its subject")
     fields = [
         field
         for model in tuple(plugin.fields)
