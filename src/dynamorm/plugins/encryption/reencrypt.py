@@ -91,6 +91,7 @@ class Pass:
         self._open: int = 0  # skipped, and perhaps of the model
         self._tenants: set[str] = {tenant} if tenant else set()
         self._versions: dict[str, set[bytes]] = {}
+        self._fresh: set[str] = set()
 
     def run(self) -> Flow[ReencryptReport]:
         """Go over all items. Raises: ConfigError for a model without encrypted fields; KeyUnavailable, KeyDisabled."""
@@ -188,7 +189,7 @@ class Pass:
 
         Raises: ConfigError for a value in the clear where nobody can know whose it is; KeyUnavailable.
         """
-        place = Read(self._names, item.get, self._scope(item))
+        place = Read(self._names, item.get, self._scope(fields, item))
         changes: dict[str, Any] = {}
         skipped, failed = 0, False
         for field in fields:
@@ -217,12 +218,18 @@ class Pass:
             return _FAILED
         return 0 if self._only is not None or self._shape.fits(field, item) else _OPEN
 
-    def _scope(self, item: Mapping[str, Any]) -> dict[str, str]:
+    def _scope(self, fields: Sequence[EncryptedField], item: Wires) -> dict[str, str]:
+        """The scope of an item's tenant, whose rings are fetched anew: a key that was in use before is no form of today."""
         tenant = self._tenant
         if self._tenant_attribute is not None:
             tenant = (item.get(self._tenant_attribute) or {}).get("S", "")
         if tenant:
             self._tenants.add(tenant)
+        if tenant not in self._fresh:
+            self._fresh.add(tenant)
+            for ring in {Ring(field.home(), field.option.ring, tenant) for field in fields}:
+                self._plugin.keys.forget(ring)
+                self._plugin.keys.forget(ring.blind)
         return {"tenant": tenant} if tenant else {}
 
     def _finish(self, fields: Sequence[EncryptedField], begun: int) -> Flow[bool]:

@@ -206,6 +206,8 @@ class KeyActions:
                 f"no model with Encrypted({name!r}) was used by this process so far, so nobody knows where its keys are: read"
                 " one of its items first"
             )
+        if not tenant and all(field.tenant_attribute is not None for field in fields):
+            raise ConfigError(f"each tenant has keys of the ring {name} of its own: say tenant=...")
         return list(dict.fromkeys(Ring(field.home(), name, tenant) for field in fields))
 
 
