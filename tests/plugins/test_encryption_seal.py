@@ -1,10 +1,13 @@
 """The seal of an item: one attribute that is rolled back is found, whatever verb has written the item."""
 
+from hashlib import sha256
+
 import pytest
 
 from dynamorm import DB, Attr, BatchConfig, Encrypted, Model, Presets, attr, partition_key, version
 from dynamorm.errors import KeyUnavailable, ModelError, TamperedCiphertext
 from dynamorm.plugins import EncryptionPlugin
+from dynamorm.plugins.encryption.envelope import framed
 
 from .encryption_kit import Provider
 
@@ -216,6 +219,20 @@ def test_what_goes_with_no_seal():
     assert Encrypted("pci", envelope="v1").seal is False
 
 
+def test_classes_of_a_table_agree_on_what_is_sealed(plugged, key):
+    class Bare(Model, table="seal-cards"):
+        token: Attr[str] = partition_key()
+        number: Attr[str | None] = attr(Encrypted("pci", seal=False), default=None)
+
+    for first, then in ((Sealed, Bare), (Bare, Sealed)):
+        db = plugged(EncryptionPlugin(Provider()))
+        db.get(first, key)
+        for _ in range(2):
+            with pytest.raises(ModelError, match=r"Sealed\.number belongs to the seal .* Bare\.number"):
+                db.get(then, key)
+        db.get(first, key)
+
+
 def test_a_table_that_others_write_too_has_none(plugged, key):
     class Shared(Model, table="seal-free", write_tokens=False):
         token: Attr[str] = partition_key()
@@ -224,3 +241,17 @@ def test_a_table_that_others_write_too_has_none(plugged, key):
     db = plugged(EncryptionPlugin(Provider()))
     with pytest.raises(ModelError, match="break the seal"):
         db.get(Shared, key)
+
+
+def test_what_is_stored_is_what_the_page_on_the_format_says(plugged, key):
+    plugin = EncryptionPlugin(Provider())
+    db = plugged(plugin).view(tenant=key)  # with keys of its own
+    db.create(Sealed(token=key, number="1"))
+    raw = db.get(Raw, key)
+    number = b"\0\0\0\x06number" + (len(raw.number) + 1).to_bytes(4, "big") + b"B" + raw.number
+    rest = b"\x010" + b"\0\x06number" + sha256(number).digest()[:16]
+    assert raw.sealed == b"\x01\x03pci" + len(rest).to_bytes(4, "big") + rest
+    (opened,) = plugin.keys._active.values()
+    bound = framed(b"dynamorm/seal/1", b"seal-cards", key.encode())
+    place = bound + framed(b"token", b"S", key.encode(), b"", b"", b"") + framed(b"pci", rest)
+    assert raw.seal == b"\xd8\x01\x03pci" + opened.version + opened.branch.seal(place)

@@ -199,3 +199,12 @@ def test_an_item_without_its_subject_is_refused(opened, key):
 
     with pytest.raises(ModelError, match="has no value"):
         opened[0]().create(Open(id=key, name="1"))
+
+
+def test_what_a_rotation_would_not_change_is_refused(opened, key):
+    db = opened[0]()
+    db.create(Order(customer=int(key[:8], 16), number=1, address="a"))
+    with pytest.raises(ConfigError, match="each subject has a key of its own"):
+        Keys(db).rotate("pci")
+    db.create(Person(id=key, customer="c", name="1"))
+    assert Keys(db).rotate("pii", blind_index=True).versions

@@ -14,7 +14,7 @@ from dynamorm.errors import ConfigError
 from .keyring import LATEST
 from .records import ACTIVE, Ring
 from .reencrypt import Pass, ReencryptProgress, Wires
-from .seal import SEAL, SEALED, sections_of
+from .seal import SEAL
 from .shred import shredded
 from .values import bytes_of, is_envelope
 
@@ -114,6 +114,11 @@ class KeyActions:
     def _rotated(self, name: str, tenant: str, *, blind_index: bool) -> Flow[RotationReport]:
         keys = self._plugin.keys
         versions: dict[str, str] = {}
+        if not blind_index and all(field.subject is not None for field in self._fields(name)) and self._fields(name):
+            raise ConfigError(
+                f"each subject has a key of its own, and nothing else lies under the key of the ring {name}, so that a rotation of"
+                " it would change nothing"
+            )
         for ring in self._rings(name, tenant):
             one = ring.blind if blind_index else ring
             versions[ring.home.table] = yield from keys.keyring.rotate(one, both=blind_index)
@@ -232,6 +237,5 @@ def under(item: Wires, version: bytes) -> Iterator[str]:
     for name, wire in item.items():
         if is_envelope(wire) and (bytes_of(wire) or b"")[4:20] == version:
             yield name
-    sections = sections_of({name: item.get(name) for name in (SEAL, SEALED)})
-    if sections is None or any(section.version == version for section in sections.values()):
+    if version in (bytes_of(item.get(SEAL)) or b""):
         yield SEAL
