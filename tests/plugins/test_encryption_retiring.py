@@ -372,6 +372,32 @@ def test_where_two_classes_look_alike_nothing_is_encrypted(opened):
         Keys(db).reencrypt(User, only=lambda: True)
 
 
+def test_the_items_of_a_family_are_known_by_their_tags(opened, plugged):
+    open_, wall, name = opened
+    until = wall.now + dt.timedelta(days=30)
+
+    class Base(Model, table=f"known-{name}", discriminator="kind"):
+        id: Attr[str] = partition_key()
+        email: Attr[str | None] = attr(Encrypted("pii", plaintext_until=until), default=None)
+
+    class Sub(Base, tag="sub"):
+        more: Attr[str] = attr(default="")
+
+    class Stored(Model, table=f"known-{name}"):
+        id: Attr[str] = partition_key()
+        kind: Attr[str | None] = attr(default=None)
+        email: Attr[str | None] = attr(default=None)
+        more: Attr[str | None] = attr(default=None)
+
+    db, plain = open_(Provider(), Base), plugged()
+    plain.create(Stored(id="sub", kind="sub", email="x", more="y"))
+    plain.create(Stored(id="none", email="x", more="y"))
+    report = Keys(db).reencrypt(Base)
+    assert (report.items, report.rewritten, report.skipped, report.complete) == (2, 1, 1, False)
+    assert db.get(Sub, "sub").email == "x"
+    assert plain.get(Stored, "none").email == "x"
+
+
 def test_without_plaintext_until_a_value_in_the_clear_is_left_and_counted(opened, plugged):
     open_, _, name = opened
     Full = full(f"left-{name}")

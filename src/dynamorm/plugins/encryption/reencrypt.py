@@ -266,7 +266,7 @@ class Shape:
         marks = sorted(f"{field.mark_of(tag)} {field.option.ring}" for field in fields for tag in self.tags)
         self.digest: str = sha256(framed(*(mark.encode() for mark in marks))).hexdigest()[:16]
         """Tells passes over the same fields from others: one goes on where the other was stopped."""
-        self._has_tags = schema.discriminator is not None
+        self._discriminator = schema.discriminator
         self._name = schema.name
         self._others = others
         stored = [field for field in schema.fields.values() if field.unstored is None]
@@ -275,8 +275,8 @@ class Shape:
 
     def fits(self, field: EncryptedField, item: Wires) -> bool:
         """Whether an item is known to be one of the model. Raises: ConfigError where another class stores the same attribute."""
-        if self._has_tags:
-            return True
+        if self._discriminator is not None and self._discriminator in item:
+            return True  # those of other classes of the family are not looked at
         if not all(name in self._names or name.startswith("_") for name in item) or self._needed - item.keys():
             return False
         for schema in self._others:

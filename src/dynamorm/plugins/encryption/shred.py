@@ -99,12 +99,24 @@ def _tenant(plugin: EncryptionPlugin, fields: list[EncryptedField], tenant: str)
                 continue
             over = yield from _disabled(keyring, pointer)
             if over is not None:
-                for version in pointer.versions:
-                    yield from _destroyed(keyring, (yield from keyring.get(one, f"V#{version}")))
+                for record in (yield from _versions(keyring, one, pointer)):
+                    yield from _destroyed(keyring, record)
                 yield from _destroyed(keyring, pointer)
             ends.append(_end(keyring, pointer))
             plugin.keys.forget(one)
     return ends
+
+
+def _versions(keyring: Keyring, ring: Ring, pointer: Any) -> Flow[list[Any]]:
+    """The records of all versions of a ring's key: where they have a partition of their own, also those that nothing names."""
+    found: dict[str, Any] = {}
+    if ring.home.sort is not None and ring.home.sort[1] != "N":
+        for record in (yield from keyring.records(ring)):
+            found[record.sk if isinstance(record.sk, str) else record.sk.decode()] = record
+    for version in pointer.versions:
+        if f"V#{version}" not in found:
+            found[f"V#{version}"] = yield from keyring.get(ring, f"V#{version}")
+    return [record for name, record in found.items() if name.startswith("V#")]
 
 
 def _subject(plugin: EncryptionPlugin, fields: list[EncryptedField], tenant: str, subject: Any) -> Flow[list[datetime]]:
