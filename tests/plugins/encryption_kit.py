@@ -31,6 +31,7 @@ class RawCard(Model, table="crypt-cards"):
     spare: Attr[Any] = attr(default=None)
     holder: Attr[Any] = attr(default=None)
     seal: Attr[Any] = attr(name="_seal", default=None)
+    sealed: Attr[Any] = attr(name="_sealed", default=None)
     version: Attr[int] = version()
 
 
@@ -43,6 +44,7 @@ class RawMoved(Model, table="crypt-moved"):
     token: Attr[str] = partition_key()
     number: Attr[Any] = attr(default=None)
     seal: Attr[Any] = attr(name="_seal", default=None)
+    sealed: Attr[Any] = attr(name="_sealed", default=None)
 
 
 class Records(Model, table="crypt-keyring"):

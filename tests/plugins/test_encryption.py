@@ -192,7 +192,7 @@ def test_a_renamed_table_opens_by_its_crypto_name(plugged, keys, key):
     db = plugged(EncryptionPlugin(LocalKeyProvider(keys._path, keyring_table="crypt-keyring")))
     db.create(Card(token=key, number=PAN))
     raw = db.get(RawCard, key)
-    db.put(RawMoved(token=key, number=raw.number, seal=raw.seal))
+    db.put(RawMoved(token=key, number=raw.number, seal=raw.seal, sealed=raw.sealed))
     assert db.get(Moved, key).number == PAN
     db.delete(RawMoved, key)
     assert next(record.sk for record in db.model(Records).where(Records.pk == "~K#pci").all()) == "ACTIVE"

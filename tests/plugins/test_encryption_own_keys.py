@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from dynamorm import DB, Attr, Encrypted, Model, Presets, attr, partition_key, version
-from dynamorm.errors import ConditionFailed, Outcome, ValidationError
+from dynamorm.errors import ConditionFailed, Outcome, TransactionCancelled, ValidationError
 from dynamorm.plugin import key_part
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption.records import is_record
@@ -140,6 +140,18 @@ def test_an_object_of_before_a_rewriting_breaks_no_seal(db, key):
     fresh.note = "now"
     db.save(fresh)
     assert (db.get(Sealed, key).note, db.get(Sealed, key).pin) == ("now", "1")
+
+
+def test_an_update_of_an_object_of_before_a_rewriting_breaks_no_seal(db, key):
+    db.create(Sealed(id=key, pin="1"))
+    old = db.get(Sealed, key, consistent=True)
+    Keys(db).rotate("pci")
+    Keys(db).reencrypt(Sealed)
+    with pytest.raises(TransactionCancelled), db.transaction() as tx:
+        tx.update(old, Sealed.note.set("never"))
+    assert (db.get(Sealed, key).note, db.get(Sealed, key).pin) == ("", "1")
+    db.update(old, Sealed.note.set("later"))
+    assert (db.get(Sealed, key).note, db.get(Sealed, key).pin) == ("later", "1")
 
 
 def _plain(db):

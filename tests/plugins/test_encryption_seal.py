@@ -1,10 +1,13 @@
 """The seal of an item: one attribute that is rolled back is found, whatever verb has written the item."""
 
+from hashlib import sha256
+
 import pytest
 
 from dynamorm import DB, Attr, BatchConfig, Encrypted, Model, Presets, attr, partition_key, version
 from dynamorm.errors import KeyUnavailable, ModelError, TamperedCiphertext
 from dynamorm.plugins import EncryptionPlugin
+from dynamorm.plugins.encryption.envelope import framed
 
 from .encryption_kit import Provider
 
@@ -44,6 +47,7 @@ class Raw(Model, table="seal-cards"):
     note: Attr[bytes | None] = attr(default=None)
     stored_version: Attr[int | None] = attr(name="version", default=None)
     seal: Attr[bytes | None] = attr(name="_seal", default=None)
+    sealed: Attr[bytes | None] = attr(name="_sealed", default=None)
 
 
 class RawFree(Model, table="seal-free"):
@@ -126,9 +130,22 @@ def test_an_attribute_that_is_rolled_back_is_found(db, key, attribute):
         lambda before: (Raw.number.set(before.number), Raw.seal.set(before.seal)),
         lambda _: (Raw.seal.remove(),),
         lambda _: (Raw.number.remove(),),
-        lambda _: (Raw.stored_version.set(7),),
+        lambda before: (Raw.number.set(before.number), Raw.sealed.set(before.sealed)),
+        lambda _: (Raw.sealed.remove(),),
+        lambda _: (Raw.sealed.set(b"\x01"), Raw.seal.set(b"\xd8\x01")),
+        lambda _: (Raw.stored_version.set(0),),
+        lambda _: (Raw.stored_version.remove(),),
     ],
-    ids=["with its seal", "no seal", "removed", "another version"],
+    ids=[
+        "with its seal",
+        "no seal",
+        "removed",
+        "with what is sealed",
+        "nothing sealed",
+        "an empty seal",
+        "a former version",
+        "no version",
+    ],
 )
 def test_what_does_not_belong_together_is_found(db, key, change):
     db.create(Sealed(token=key, number="1", note="n"))
@@ -146,13 +163,14 @@ def test_an_item_that_was_rolled_back_as_a_whole_has_the_seal_that_fits(db, key)
     assert db.get(Sealed, key).number == "1"
 
 
-def test_every_flipped_bit_of_a_seal_is_found(db, key):
+@pytest.mark.parametrize("name", ["seal", "sealed"])
+def test_every_flipped_bit_of_a_seal_is_found(db, key, name):
     db.create(Sealed(token=key, number="1"))
-    seal = db.get(Raw, key).seal
+    seal = getattr(db.get(Raw, key), name)
     for at in range(0, len(seal) * 8, 7):
         flipped = bytearray(seal)
         flipped[at // 8] ^= 1 << at % 8
-        db.update(Raw, key, Raw.seal.set(bytes(flipped)))
+        db.update(Raw, key, getattr(Raw, name).set(bytes(flipped)))
         with pytest.raises((TamperedCiphertext, KeyUnavailable)):
             db.get(Sealed, key)
 
@@ -201,6 +219,20 @@ def test_what_goes_with_no_seal():
     assert Encrypted("pci", envelope="v1").seal is False
 
 
+def test_classes_of_a_table_agree_on_what_is_sealed(plugged, key):
+    class Bare(Model, table="seal-cards"):
+        token: Attr[str] = partition_key()
+        number: Attr[str | None] = attr(Encrypted("pci", seal=False), default=None)
+
+    for first, then in ((Sealed, Bare), (Bare, Sealed)):
+        db = plugged(EncryptionPlugin(Provider()))
+        db.get(first, key)
+        for _ in range(2):
+            with pytest.raises(ModelError, match=r"Sealed\.number belongs to the seal .* Bare\.number"):
+                db.get(then, key)
+        db.get(first, key)
+
+
 def test_a_table_that_others_write_too_has_none(plugged, key):
     class Shared(Model, table="seal-free", write_tokens=False):
         token: Attr[str] = partition_key()
@@ -209,3 +241,17 @@ def test_a_table_that_others_write_too_has_none(plugged, key):
     db = plugged(EncryptionPlugin(Provider()))
     with pytest.raises(ModelError, match="break the seal"):
         db.get(Shared, key)
+
+
+def test_what_is_stored_is_what_the_page_on_the_format_says(plugged, key):
+    plugin = EncryptionPlugin(Provider())
+    db = plugged(plugin).view(tenant=key)  # with keys of its own
+    db.create(Sealed(token=key, number="1"))
+    raw = db.get(Raw, key)
+    number = b"\0\0\0\x06number" + (len(raw.number) + 1).to_bytes(4, "big") + b"B" + raw.number
+    rest = b"\x010" + b"\0\x06number" + sha256(number).digest()[:16]
+    assert raw.sealed == b"\x01\x03pci" + len(rest).to_bytes(4, "big") + rest
+    (opened,) = plugin.keys._active.values()
+    bound = framed(b"dynamorm/seal/1", b"seal-cards", key.encode())
+    place = bound + framed(b"token", b"S", key.encode(), b"", b"", b"") + framed(b"pci", rest)
+    assert raw.seal == b"\xd8\x01\x03pci" + opened.version + opened.branch.seal(place)

@@ -199,3 +199,29 @@ def test_an_item_without_its_subject_is_refused(opened, key):
 
     with pytest.raises(ModelError, match="has no value"):
         opened[0]().create(Open(id=key, name="1"))
+
+
+def test_what_a_rotation_would_not_change_is_refused(opened, key):
+    db = opened[0]()
+    db.create(Order(customer=int(key[:8], 16), number=1, address="a"))
+    with pytest.raises(ConfigError, match="each subject has a key of its own"):
+        Keys(db).rotate("pci")
+    db.create(Person(id=key, customer="c", name="1"))
+    assert Keys(db).rotate("pii", blind_index=True).versions
+
+
+def test_a_version_that_nothing_names_any_more_is_destroyed_too(opened, key):
+    open_, wall = opened
+    db = open_()
+    db.view(tenant=key).create(Person(id=key, customer="c", name="1"))
+    for record in db.model(Records).allow_scan().all():
+        if record.sk == "ACTIVE" and record.pk.endswith("~K#subject/pii"):
+            db.delete(record)
+    again = open_()
+    again.view(tenant=key).create(Person(id=key + "2", customer="d", name="2"))
+    Keys(again).shred(tenant=key)
+    wall.now += dt.timedelta(seconds=LATEST + 1)
+    Keys(again).shred(tenant=key)
+    held = [one for one in db.model(Records).allow_scan().all() if one.sk.startswith("V#")]
+    assert len(held) == 4
+    assert {(one.state, one.wrapped) for one in held} == {("shredded", None)}

@@ -39,14 +39,19 @@ class Rewriting:
         """Find what is known of a model. Raises: ModelError."""
         self._context.plan(model)
 
-    def page(self, model: type[Any], start: bytes | None) -> Flow[tuple[list[dict[str, Any]], bytes | None]]:
-        """The items of one page of a scan, consistently read, and the key to go on after, as JSON; None at the end."""
+    def page(
+        self, model: type[Any], start: bytes | None, *, whole_table: bool = False
+    ) -> Flow[tuple[list[dict[str, Any]], bytes | None]]:
+        """The items of one page of a scan, consistently read, and the key to go on after, as JSON; None at the end.
+
+        ``whole_table``: those of other classes of the table, and guards, too.
+        """
         plan = self._context.plan(model)
         body = encode({"TableName": plan.table, "ConsistentRead": True})
         if start is not None:
             body = body[:-1] + b',"ExclusiveStartKey":' + start + b"}"
         page = yield from self._context.call(Op("Scan", plan.table, body, raw_page))
-        return [item for item in page.items if _is_of(plan, item)], page.last_key
+        return [item for item in page.items if whole_table or _is_of(plan, item)], page.last_key
 
     def read(self, model: type[Any], item: Mapping[str, Any]) -> Flow[dict[str, Any] | None]:
         """An item as it is stored now; None where it is not there any more."""

@@ -34,8 +34,10 @@ def with_whole(draft: UpdateDraft, changes: Iterable[Update], more: Updates) -> 
     done = [tuple(_settled(draft, one, after, place, looks) for one in updates) for updates in (changes, more)]
     if plan.version is not None:
         after[plan.version.stored] = number_wire(_next_version(draft, stored))
-    if draft.version_check is None and whole.names:
-        names = whole.names if plan.version is None else (*whole.names, plan.version.stored)
+    if whole.names:  # it may be made anew without a new version, so that of an object the version does not tell
+        names = whole.names
+        if plan.version is not None and draft.version_check is None:
+            names = (*names, plan.version.stored)
         draft.pin({name: (stored or {}).get(name) for name in names})
     beside = whole.beside(after, place)
     return done[0], (*done[1], *(system_path(name).set(Wire(wire)) for name, wire in beside.items()))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext, TenantRequired
 from dynamorm.log import logger
-from dynamorm.plugin import PlacedField, Unread
+from dynamorm.plugin import NotReady, PlacedField, Unread
 
 from .blind import BlindIndex
 from .envelope import MAGIC, Envelopes, framed, key_frame, place_bytes, tampered, version_of
@@ -17,7 +18,7 @@ from .options import SEALED, Encrypted
 from .records import Home, Ring
 from .undecryptable import Undecryptable, lasts
 from .v1 import V1, parts_of
-from .values import Read, from_bytes, to_bytes
+from .values import Read, from_bytes, is_envelope, to_bytes
 
 if TYPE_CHECKING:
     from dynamorm.codec.placing import Place
@@ -29,7 +30,7 @@ MOST_VERSIONS: Final = 64
 class _Tenant:
     """What is known of a field's values of one tenant: their ring, what is authenticated of all of them, and keys."""
 
-    __slots__ = ("active", "blind", "generation", "prefix", "ring", "versions")
+    __slots__ = ("active", "blind", "generation", "noted", "prefix", "ring", "versions")
 
     def __init__(self, ring: Ring, prefix: bytes, generation: int) -> None:
         self.ring: Ring = ring
@@ -37,6 +38,7 @@ class _Tenant:
         self.generation: int = generation
         self.active: Opened | None = None
         self.blind: Ring = ring.blind
+        self.noted: set[Ring] = set()
         self.versions: dict[bytes, Opened] = {}
 
 
@@ -51,7 +53,9 @@ class EncryptedField(PlacedField):
         self.exact: bool = not option.bits
         self.sealed: bool = _sealed(schema, self.where, option)
         self.plaintexts: int = 0
-        self._table: str = schema.table
+        self.table: str = schema.table
+        self.model: type[Any] = schema.model
+        self._tag: str | None = schema.tag
         self.crypto_name: str = schema.crypto_name or schema.table
         self._keys = keys
         self._envelopes = envelopes
@@ -70,7 +74,11 @@ class EncryptedField(PlacedField):
     @property
     def mark(self) -> str:
         """What the record of a ring calls the field."""
-        return f"{self.crypto_name}/{self.attribute}"
+        return self.mark_of(self._tag)
+
+    def mark_of(self, tag: str | None) -> str:
+        """The same of a class of the family: that of this tag."""
+        return f"{self.table}/{self.attribute}" + ("" if tag is None else f"#{tag}")
 
     def settled(self, classes: tuple[Any, ...], expected: str, fields: Mapping[str, Any]) -> None:
         """See `dynamorm.plugin.PlacedField`. Raises: ModelError."""
@@ -123,7 +131,7 @@ class EncryptedField(PlacedField):
         if table is not None:
             return Home(table, ("pk", "S"), ("sk", "S"))
         partition, *rest = self.key_types
-        return Home(self._table, partition, rest[0] if rest else None)
+        return Home(self.table, partition, rest[0] if rest else None)
 
     def bound(self, place: Place, form: bytes) -> bytes:
         """What is authenticated of everything of this model and tenant, for another purpose."""
@@ -141,10 +149,22 @@ class EncryptedField(PlacedField):
         else:
             active = tenant.active
             if active is None or self._keys.clock() >= active.until:
-                active = tenant.active = self._keys.active(tenant.ring)
+                active = self._keys.active(tenant.ring)
+                self._note(tenant, tenant.ring, active)
+                tenant.active = active
             key = active
         bound = tenant.prefix + key_frame(place.key) + self._framed_attribute
         return {"B": self._envelopes.seal(key.branch, key.version, bound, to_bytes(wire))}
+
+    def _note(self, tenant: _Tenant, ring: Ring, key: Opened) -> None:
+        """Let the record of a ring that several tables share name this one, before anything is stored. Raises: NotReady."""
+        if self._keys.keyring.provider.keyring_table is None or ring in tenant.noted:
+            return
+        if self.table not in key.tables:
+            raise NotReady(
+                f"a note in the record of the ring {ring.name}", partial(self._keys.note_table, ring, self.table)
+            )
+        tenant.noted.add(ring)
 
     def decode(self, wire: dict[str, Any], place: Place) -> dict[str, Any] | Unread:
         """The value of an envelope. Raises: NotReady, TamperedCiphertext, KeyUnavailable, KeyDisabled."""
@@ -168,6 +188,28 @@ class EncryptedField(PlacedField):
         except EncryptionError:
             return False
         return True
+
+    def is_of_others(self, wire: dict[str, Any], place: Place) -> bool:
+        """Whether the key of a subject's value is none of this tenant's. Raises: NotReady."""
+        try:
+            key = self._keys.subject(self.ring(place), self._subject(place), make=False)
+        except KeyDisabled:
+            return False
+        except KeyUnavailable as error:
+            if not lasts(error):
+                raise
+            return True
+        return key.version != version_of((_plain_bytes(wire) or wire)["B"])
+
+    def is_keyless(self, wire: dict[str, Any], place: Place) -> bool:
+        """Whether the key of what is stored is gone for good. Raises: NotReady."""
+        try:
+            self._opened(_plain_bytes(wire) or wire, place)
+        except (KeyDisabled, KeyUnavailable) as error:
+            return lasts(error)
+        except EncryptionError:
+            return False
+        return False
 
     def _opened(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
         if self.option.accept_v1 and "M" in wire:
@@ -208,6 +250,10 @@ class EncryptedField(PlacedField):
 
     # ------------------------------------------------------------------------------------------------------- plaintext
 
+    def is_plain(self, wire: dict[str, Any]) -> bool:
+        """Whether what is stored is no envelope."""
+        return not (is_envelope(wire) or (self.option.accept_v1 and "M" in wire))
+
     def takes_plaintext(self, place: Place) -> bool:
         """Whether a value that was stored in the clear is read. Raises: NotReady."""
         until = self.option.plaintext_until
@@ -229,8 +275,13 @@ class EncryptedField(PlacedField):
         """The blind index of a value, by stored name. Raises: NotReady."""
         if self.blind is None or wire is None or "NULL" in wire:
             return {}
-        found = self._hashes(wire, place)
+        found = self._stored_hashes(wire, place)
         return {name: {"B": value} for name, value in zip(self.blind.names, found, strict=False)}
+
+    def _stored_hashes(self, wire: dict[str, Any], place: Any) -> list[bytes]:
+        tenant = self._tenant(place)
+        self._note(tenant, tenant.blind, self._keys.active(tenant.blind))
+        return self._hashes(wire, place)
 
     def _hashes(self, wire: dict[str, Any], place: Any) -> list[bytes]:
         assert self.blind is not None  # asked for only then
@@ -293,7 +344,7 @@ class EncryptedField(PlacedField):
             changes[self.attribute] = self.encode(value, place)
         if self.blind is not None:
             value = self._opened(wire, place) if value is None else value
-            found = self._hashes(value, place)
+            found = self._stored_hashes(value, place)
             key = self._keys.active(self._tenant(place).blind)
             if key.other is not None and self._keys.keyring.seconds() >= key.moves_at:
                 found = found[:1]  # nobody asks for the old one alone any more

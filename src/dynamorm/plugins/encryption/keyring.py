@@ -40,6 +40,8 @@ class Pointer(NamedTuple):
     other: bytes | None
     moves_at: float
     complete: frozenset[str]
+    tables: frozenset[str]
+    """The tables in which something lies under the keys, as far as that was noted."""
 
 
 class Keyring:
@@ -66,7 +68,8 @@ class Keyring:
         check_state(ring, pointer)
         other = None if pointer.other is None else UUID(pointer.other).bytes
         moves_at = float((pointer.rotated or 0) + LATEST)
-        return Pointer(UUID(pointer.key_version).bytes, other, moves_at, frozenset(pointer.complete))
+        complete, tables = frozenset(pointer.complete), frozenset(pointer.tables)
+        return Pointer(UUID(pointer.key_version).bytes, other, moves_at, complete, tables)
 
     def version(self, ring: Ring, version: bytes) -> Flow[bytes | None]:
         """The key of a version; None where it has no record. Raises: KeyUnavailable, KeyDisabled."""
@@ -245,6 +248,15 @@ def marks(names: Iterable[str], begun: int) -> Callable[[Any], object]:
 
     def change(pointer: Any) -> None:
         pointer.complete = {**pointer.complete, **dict.fromkeys(names, begun)}
+
+    return change
+
+
+def using(table: str) -> Callable[[Any], object]:
+    """The change of a ring's record that notes a table in which its keys are used."""
+
+    def change(pointer: Any) -> None:
+        pointer.tables = sorted({*pointer.tables, table})
 
     return change
 

@@ -13,7 +13,7 @@ from dynamorm.log import logger
 from dynamorm.plugin import Acquire, Limiter, NotReady
 
 from .envelope import BranchKey, framed
-from .keyring import Keyring
+from .keyring import Keyring, using
 from .records import Ring
 
 PATIENCE: Final = 20.0
@@ -30,7 +30,7 @@ _MANY: Final = 100
 class Opened:
     """An opened key: until when it is used, and until when if the provider does not answer."""
 
-    __slots__ = ("branch", "complete", "last", "moves_at", "other", "until", "version")
+    __slots__ = ("branch", "complete", "last", "moves_at", "other", "tables", "until", "version")
 
     def __init__(self, version: bytes, branch: BranchKey, until: float, last: float) -> None:
         self.version: bytes = version
@@ -40,6 +40,7 @@ class Opened:
         self.other: Opened | None = None
         self.moves_at: float = 0.0
         self.complete: frozenset[str] = frozenset()
+        self.tables: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return "<Opened key>"
@@ -139,6 +140,13 @@ class Keys:
         if known is None or self.clock() >= known.until:
             yield from self._alone(ring, lambda: self._active.get(ring), lambda: self._load_active(ring))
 
+    def note_table(self, ring: Ring, table: str) -> Flow[None]:
+        """Note in the record of a ring that its keys are used in a table."""
+        yield from self.keyring.change(ring, using(table))
+        key = self._active.get(ring)
+        if key is not None:
+            key.tables |= {table}
+
     def fetch_version(self, ring: Ring, version: bytes) -> Flow[None]:
         """Fetch the key of a version. Raises: KeyUnavailable, KeyDisabled."""
         place = ring, version
@@ -188,7 +196,7 @@ class Keys:
         pointer = yield from self.keyring.active(ring)
         known = yield from self._opened(ring, pointer.version)
         known.other = None if pointer.other is None else (yield from self._opened(ring, pointer.other))
-        known.moves_at, known.complete = pointer.moves_at, pointer.complete
+        known.moves_at, known.complete, known.tables = pointer.moves_at, pointer.complete, pointer.tables
         self._active[ring] = known
 
     def _opened(self, ring: Ring, version: bytes) -> Flow[Opened]:

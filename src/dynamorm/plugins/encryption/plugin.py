@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext
-from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule, WriteRule
+from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule, WriteRule, family_of
 
 from .envelope import Envelopes
 from .fields import EncryptedField
@@ -54,6 +54,7 @@ class EncryptionPlugin(OfOneProcess):
         self.fields: dict[Any, dict[str, EncryptedField]] = {}
         self._seals: dict[Any, ItemSeal] = {}
         self._tenant_attributes: dict[Any, str] = {}
+        self._schemas: dict[Any, Any] = {}
 
     def joined(self, db: Any) -> None:
         """See `dynamorm.plugin`. Raises: ConfigError."""
@@ -82,6 +83,7 @@ class EncryptionPlugin(OfOneProcess):
         made = EncryptedField(schema, field, option, self.keys, self._v1, self._envelopes)
         of_model = self.fields.setdefault(schema.model, {})
         of_model[field.name] = made
+        self._check_agreement(made)
         for other in schema.fields.values():
             if any(getattr(option, "scope_entry", None) == "tenant" for option in other.options):
                 self._tenant_attributes[schema.model] = made.tenant_attribute = other.stored
@@ -95,9 +97,21 @@ class EncryptionPlugin(OfOneProcess):
                 seal.dependent.add(made.attribute)
         return made
 
+    def _check_agreement(self, made: EncryptedField) -> None:
+        """Refuse a field that is sealed in one class of a table, and not in another one. Raises: ModelError."""
+        for other in self.all_fields():
+            if (other.table, other.attribute) == (made.table, made.attribute) and other.sealed != made.sealed:
+                sealed, bare = (made, other) if made.sealed else (other, made)
+                self.fields.pop(made.model, None)
+                raise ModelError(
+                    f"{sealed.where} belongs to the seal of its item, and {bare.where} stores the same attribute of the table"
+                    f" {made.table} without one, so that what it writes would break the seal: let both say seal=True, or neither"
+                )
+
     def read_rule(self, schema: Any) -> ReadRule | None:
         """See `dynamorm.plugin`. Raises: ModelError."""
         _check_foreign(schema)
+        self._schemas[schema.model] = schema
         if schema.key is None:
             return None
         if any(map(is_encrypted, schema.fields.values())):
@@ -110,7 +124,7 @@ class EncryptionPlugin(OfOneProcess):
 
     def gauges(self) -> dict[str, float]:
         """See `dynamorm.plugin`."""
-        fields = [field for of_model in self.fields.values() for field in of_model.values()]
+        fields = self.all_fields()
         return {
             "encryption_key_fetches": self.keys.fetches,
             "kms_cache_evictions": self.keys.evictions,
@@ -124,6 +138,19 @@ class EncryptionPlugin(OfOneProcess):
     def fields_of(self, model: Any) -> Sequence[EncryptedField]:
         """The encrypted fields of a model."""
         return tuple(self.fields.get(model, {}).values())
+
+    def all_fields(self) -> Sequence[EncryptedField]:
+        """The encrypted fields of all models that were used."""
+        return [field for of_model in tuple(self.fields.values()) for field in tuple(of_model.values())]
+
+    def model_of(self, table: str) -> type[Any] | None:
+        """A model of a table that was used; None where none was."""
+        return next((field.model for field in self.all_fields() if field.table == table), None)
+
+    def others_of(self, model: Any) -> Sequence[Any]:
+        """The schemas of classes that were used, and write the same table as a model without belonging to its family."""
+        family, table = family_of(model), self._schemas[model].table
+        return [schema for cls, schema in tuple(self._schemas.items()) if schema.table == table and cls not in family]
 
     def tenant_attribute(self, model: Any) -> str | None:
         """The stored name of the attribute that says whose an item is; None where none does."""
@@ -188,8 +215,8 @@ class Opening(ReadRule):
                 stored = attributes.get(field.attribute)
                 if stored is not None and "NULL" not in stored:
                     yield from _made_ready(partial(field.ready, stored, place), marks=field.marks)
-            if self._seal is not None:
-                yield from _made_ready(partial(self._seal.ready, attributes, place), marks=self._seal.marks)
+            for ready in () if self._seal is None else self._seal.readiness(attributes, place):
+                yield from _made_ready(ready, marks=True)  # the check tells what it means where a key is gone
 
 
 def _made_ready(ready: Callable[[], object], *, marks: bool) -> Flow[None]:

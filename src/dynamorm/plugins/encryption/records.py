@@ -112,6 +112,7 @@ def record_of(home: Home) -> type[Any]:
             "versions": attr(name="_versions", default_factory=list),
             "since": attr(name="_since", default=None),
             "complete": attr(name="_complete", default_factory=dict),
+            "tables": attr(name="_tables", default_factory=list),
             "position": attr(name="_position", default=None),
             "changed": version(name="_revision"),
         }
@@ -126,6 +127,7 @@ def record_of(home: Home) -> type[Any]:
             "versions": Attr[list[str]],
             "since": Attr[int | None],
             "complete": Attr[dict[str, int]],
+            "tables": Attr[list[str]],
             "position": Attr[bytes | None],
             "changed": Attr[int],
         }

@@ -7,17 +7,22 @@ written only while what was read of it is as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
+from dynamorm import schema_of
 from dynamorm.arguments import check_takes
 from dynamorm.effects import Flow
-from dynamorm.errors import ConfigError, EncryptionError
-from dynamorm.plugin import NotReady
+from dynamorm.errors import ConfigError, EncryptionError, KeyDisabled, KeyUnavailable
+from dynamorm.plugin import NotReady, family_of
 
+from .envelope import framed, version_of
 from .keyring import LATEST, marks
 from .records import ACTIVE, Ring, is_record
 from .undecryptable import lasts
-from .values import Read, text_of
+from .values import Read, bytes_of, is_envelope, text_of
 
 if TYPE_CHECKING:
     from .fields import EncryptedField
@@ -25,6 +30,12 @@ if TYPE_CHECKING:
 
 TRIES: Final = 8
 _READY: Final = 100
+_SKIPPED: Final = 1
+_OPEN: Final = 2
+_FAILED: Final = 3
+T = TypeVar("T")
+Wires = Mapping[str, Any]
+"""An item as it is stored: wire values by stored name."""
 
 
 class ReencryptProgress(NamedTuple):
@@ -38,13 +49,16 @@ class ReencryptProgress(NamedTuple):
 class ReencryptReport(NamedTuple):
     """What a pass has done. ``complete``: nothing is left in a former form, whoever has written meanwhile.
 
-    It is not where an item ``failed``, and where the pass began before `RotationReport.old_writers_until`.
+    It is not where an item ``failed``, and where the pass began before `RotationReport.old_writers_until`. ``skipped`` are items
+    that hold a value in the clear and are not known to be of the model: they are left as they are, and where the field has
+    ``plaintext_until``, the pass is not complete.
     """
 
     items: int
     rewritten: int
     failed: int
     complete: bool
+    skipped: int = 0
 
 
 class Pass:
@@ -57,7 +71,10 @@ class Pass:
         model: type[Any],
         tenant: str,
         progress: Callable[[ReencryptProgress], object] | None,
+        only: Callable[[Wires], object] | None = None,
     ) -> None:
+        if only is not None:
+            check_takes(only, ("item",), "only", error=ConfigError)
         if progress is not None:
             check_takes(progress, ("progress",), "progress", error=ConfigError)
         self._plugin = plugin
@@ -65,11 +82,16 @@ class Pass:
         self._model = model
         self._tenant = tenant
         self._progress = progress
+        self._only = only
         self._keyring = plugin.keys.keyring
         self.items: int = 0
         self.rewritten: int = 0
         self.failed: int = 0
+        self.skipped: int = 0
+        self._open: int = 0  # skipped, and perhaps of the model
         self._tenants: set[str] = {tenant} if tenant else set()
+        self._versions: dict[str, set[bytes]] = {}
+        self._fresh: set[str] = set()
 
     def run(self) -> Flow[ReencryptReport]:
         """Go over all items. Raises: ConfigError for a model without encrypted fields; KeyUnavailable, KeyDisabled."""
@@ -81,7 +103,8 @@ class Pass:
             )
         self._names = tuple(name for name, _ in fields[0].key_types)
         self._tenant_attribute = self._plugin.tenant_attribute(self._model)
-        place = Ring(fields[0].home(), f"pass/{fields[0].crypto_name}", self._tenant)
+        self._shape = Shape(self._model, fields, self._plugin.others_of(self._model))
+        place = Ring(fields[0].home(), f"pass/{fields[0].table}/{self._shape.digest}", self._tenant)
         position, begun = yield from self._position(place)
         while True:
             items, position = yield from self._rewriting.page(self._model, position)
@@ -92,22 +115,23 @@ class Pass:
                 self._progress(ReencryptProgress(self.items, self.rewritten, self.failed))
             if position is None:
                 break
-        complete = not self.failed and (yield from self._finish(fields, begun))
-        return ReencryptReport(self.items, self.rewritten, self.failed, complete)
+        complete = not self.failed and not self._open and (yield from self._finish(fields, begun))
+        return ReencryptReport(self.items, self.rewritten, self.failed, complete, self.skipped)
 
     def _position(self, place: Ring) -> Flow[tuple[bytes | None, int]]:
         """Where to begin: where a pass was stopped, or at the beginning."""
         noted = yield from self._keyring.get(place, ACTIVE)
         if noted is not None and noted.position is not None:
             self._tenants |= set(noted.retired)
-            self.items, self.rewritten, self.failed = (
-                noted.complete.get(name, 0) for name in ReencryptProgress._fields
+            self.items, self.rewritten, self.failed, self.skipped, self._open = (
+                noted.complete.get(name, 0) for name in (*ReencryptProgress._fields, "skipped", "open")
             )
             return noted.position, noted.rotated or 0
         return None, self._keyring.seconds()
 
     def _note(self, place: Ring, position: bytes | None, begun: int) -> Flow[None]:
         done = {"items": self.items, "rewritten": self.rewritten, "failed": self.failed}
+        done |= {"skipped": self.skipped, "open": self._open}
         yield from self._keyring.put(
             place, ACTIVE, position=position, rotated=begun, complete=done, retired=sorted(self._tenants)
         )
@@ -117,50 +141,95 @@ class Pass:
         assert item is not None  # as the page has it
         if is_record(text_of(item.get(self._names[0]))) or not any(field.attribute in item for field in fields):
             return
+        if (self._only is not None and not self._only(item)) or (yield from self._is_foreign(fields, item)):
+            return
         self.items += 1
         for _ in range(TRIES):
-            try:
-                changes = yield from self._changes(fields, item)
-            except EncryptionError as error:
-                if not lasts(error):
-                    raise
-                break
-            if not changes:
-                return
-            if (yield from self._rewriting.write(self._model, item, changes)):
-                self.rewritten += 1
+            changes, skipped, failed = yield from self._changes(fields, item)
+            if not changes or (yield from self._rewriting.write(self._model, item, changes)):
+                self.rewritten += bool(changes)
+                self.failed += failed
+                self.skipped += bool(skipped)
+                self._open += skipped == _OPEN
                 return
             item = yield from self._rewriting.read(self._model, item)
             if item is None:
                 return
         self.failed += 1
 
-    def _changes(self, fields: Sequence[EncryptedField], item: Mapping[str, Any]) -> Flow[dict[str, Any]]:
-        scope = self._scope(item)
-        place = Read(self._names, item.get, scope)
-        seal = self._plugin.seal_of(self._model)
-        waited = 0
-        while True:
-            try:
-                changes: dict[str, Any] = {}
-                for field in fields:
-                    changes |= field.changes(item, place)
-                if seal is not None:
-                    changes |= seal.changes(item, changes, place)
-            except NotReady as waiting:
-                if (waited := waited + 1) > _READY:
-                    raise
-                missing = waiting
+    def _is_foreign(self, fields: Sequence[EncryptedField], item: Wires) -> Flow[bool]:
+        """Whether an item is of another tenant: none of its keys is one of this tenant's, where nothing else tells whose it is."""
+        if not self._tenant or self._tenant_attribute is not None:
+            return False
+        of_others = False
+        place: Any = Read(self._names, item.get, {"tenant": self._tenant})
+        for field in fields:
+            wire = item.get(field.attribute)
+            if wire is None or not is_envelope(wire):
+                continue
+            if field.subject is not None:
+                mine = not (yield from _when_ready(partial(field.is_of_others, wire, place)))
             else:
-                return changes
-            yield from missing.flow()
+                mine = version_of(bytes_of(wire)) in (yield from self._known(field))
+            if mine:
+                return False
+            of_others = True
+        return of_others
 
-    def _scope(self, item: Mapping[str, Any]) -> dict[str, str]:
+    def _known(self, field: EncryptedField) -> Flow[set[bytes]]:
+        """All versions of the key of a field's ring."""
+        name = field.option.ring
+        if name not in self._versions:
+            pointer = yield from self._keyring.get(Ring(field.home(), name, self._tenant), ACTIVE)
+            self._versions[name] = set() if pointer is None else {UUID(one).bytes for one in pointer.versions}
+        return self._versions[name]
+
+    def _changes(self, fields: Sequence[EncryptedField], item: Wires) -> Flow[tuple[dict[str, Any], int, bool]]:
+        """What is to be stored anew of an item; what was skipped; and whether some of it cannot be opened.
+
+        Raises: ConfigError for a value in the clear where nobody can know whose it is; KeyUnavailable.
+        """
+        place = Read(self._names, item.get, self._scope(fields, item))
+        changes: dict[str, Any] = {}
+        skipped, failed = 0, False
+        for field in fields:
+            wire = item.get(field.attribute)
+            if wire is not None and "NULL" not in wire and field.is_plain(wire):
+                plain = yield from _when_ready(partial(self._plain, field, item, place))
+                skipped, failed = max(skipped, plain), failed or plain == _FAILED
+                if plain:
+                    continue
+            found = yield from _opening(partial(field.changes, item, place))
+            failed |= found is None
+            changes |= found or {}
+        seal = self._plugin.seal_of(self._model)
+        if seal is not None and (not skipped or any(is_envelope(item.get(field.attribute)) for field in fields)):
+            sealed = yield from _opening(partial(seal.changes, item, changes, place))
+            if sealed is None:
+                return {}, 0, True
+            changes |= sealed
+        return changes, 0 if failed else skipped, failed
+
+    def _plain(self, field: EncryptedField, item: Wires, place: Any) -> int:
+        """What is to be done with a value in the clear: 0 where it is to be encrypted. Raises: NotReady, ConfigError."""
+        if field.option.plaintext_until is None:
+            return _SKIPPED  # of another class, or of somebody who has put it there: a read of it tells that
+        if not field.takes_plaintext(place):
+            return _FAILED
+        return 0 if self._only is not None or self._shape.fits(field, item) else _OPEN
+
+    def _scope(self, fields: Sequence[EncryptedField], item: Wires) -> dict[str, str]:
+        """The scope of an item's tenant, whose rings are fetched anew: a key that was in use before is no form of today."""
         tenant = self._tenant
         if self._tenant_attribute is not None:
             tenant = (item.get(self._tenant_attribute) or {}).get("S", "")
         if tenant:
             self._tenants.add(tenant)
+        if tenant not in self._fresh:
+            self._fresh.add(tenant)
+            for ring in {Ring(field.home(), field.option.ring, tenant) for field in fields}:
+                self._plugin.keys.forget(ring)
+                self._plugin.keys.forget(ring.blind)
         return {"tenant": tenant} if tenant else {}
 
     def _finish(self, fields: Sequence[EncryptedField], begun: int) -> Flow[bool]:
@@ -168,7 +237,8 @@ class Pass:
         complete = True
         for tenant in sorted(self._tenants) or [""]:
             for name in sorted({field.option.ring for field in fields}):
-                named = [field.mark for field in fields if field.option.ring == name]
+                of_ring = [field for field in fields if field.option.ring == name]
+                named = [field.mark_of(tag) for field in of_ring for tag in self._shape.tags]
                 ring = Ring(fields[0].home(), name, tenant)
                 if (yield from self._began_late_enough(ring, begun)):
                     yield from self._keyring.change(ring, marks(named, begun))
@@ -183,3 +253,65 @@ class Pass:
             if pointer is not None and len(pointer.versions) > 1 and begun < (pointer.rotated or 0) + LATEST:
                 return False
         return True
+
+
+class Shape:
+    """What the items of a model look like, so that a value in the clear is known to be one of the model's."""
+
+    def __init__(self, model: type[Any], fields: Sequence[EncryptedField], others: Sequence[Any]) -> None:
+        classes = [schema_of(cls) for cls in family_of(model) if issubclass(cls, model)]
+        schema = schema_of(model)
+        self.tags: list[str | None] = list(dict.fromkeys(one.tag for one in classes))
+        """The tags of the items that are looked at."""
+        marks = sorted(f"{field.mark_of(tag)} {field.option.ring}" for field in fields for tag in self.tags)
+        self.digest: str = sha256(framed(*(mark.encode() for mark in marks))).hexdigest()[:16]
+        """Tells passes over the same fields from others: one goes on where the other was stopped."""
+        self._discriminator = schema.discriminator
+        self._name = schema.name
+        self._others = others
+        stored = [field for field in schema.fields.values() if field.unstored is None]
+        self._names = frozenset(field.stored for field in stored)
+        self._needed = frozenset(field.stored for field in stored if field.required and not field.role)
+
+    def fits(self, field: EncryptedField, item: Wires) -> bool:
+        """Whether an item is known to be one of the model. Raises: ConfigError where another class stores the same attribute."""
+        if self._discriminator is not None and self._discriminator in item:
+            return True  # those of other classes of the family are not looked at
+        if not all(name in self._names or name.startswith("_") for name in item) or self._needed - item.keys():
+            return False
+        for schema in self._others:
+            if any(one.stored == field.attribute for one in schema.fields.values()):
+                raise ConfigError(
+                    f"an item holds {field.where} in the clear, and {schema.name} stores that attribute of the same table, too, so"
+                    f" that nobody knows whose it is: say db.keys.reencrypt({self._name}, only=...), a function of an item that"
+                    f" tells those of {self._name}"
+                )
+        return True
+
+
+def _when_ready(ask: Callable[[], T]) -> Flow[T]:
+    """The answer to a question for which keys may have to be fetched. Raises: as that."""
+    waited = 0
+    while True:
+        try:
+            return ask()
+        except NotReady as waiting:
+            if (waited := waited + 1) > _READY:
+                raise
+            missing = waiting
+        try:
+            yield from missing.flow()
+        except (KeyDisabled, KeyUnavailable) as error:
+            if not lasts(error) or waited > 1:
+                raise
+            # who asks again is told the same, of this one value
+
+
+def _opening(ask: Callable[[], T]) -> Flow[T | None]:
+    """As `_when_ready`; None where something does not open for good."""
+    try:
+        return (yield from _when_ready(ask))
+    except EncryptionError as error:
+        if not lasts(error):
+            raise
+        return None

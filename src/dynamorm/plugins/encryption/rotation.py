@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
+from dynamorm import schema_of
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
 
 from .keyring import LATEST
 from .records import ACTIVE, Ring
-from .reencrypt import Pass, ReencryptProgress
+from .reencrypt import Pass, ReencryptProgress, Wires
+from .seal import SEAL
 from .shred import shredded
+from .values import bytes_of, is_envelope
 
 if TYPE_CHECKING:
     from .fields import EncryptedField
@@ -56,6 +60,7 @@ class KeyActions:
         model: type[Any],
         *,
         tenant: str | None = None,
+        only: Callable[[Wires], object] | None = None,
         progress: Callable[[ReencryptProgress], object] | None = None,
     ) -> Any:
         """Store every item of a model in the form of today: under the key in use, with its blind indexes and its seal.
@@ -63,23 +68,30 @@ class KeyActions:
         It reads the whole table, and writes items that are in another form, each only while it is as it was read; versions and
         times stay. What was done is noted behind each page: a pass that was stopped is gone on with by the next call.
         ``progress`` is called behind each page with a `ReencryptProgress`. ``tenant`` is that of the items of a model without a
-        `Tenant` field, where a view wrote them.
+        `Tenant` field, where a view wrote them: items under keys of others are passed over.
+
+        A value in the clear is encrypted where its field has ``plaintext_until`` and its item is known to be of the model: by
+        its discriminator; or because the item has what the model needs and nothing else, and no other class that was used
+        stores the same attribute of the table. ``only`` tells that instead: it is called with each item as it is stored, and
+        those to which it says no are passed over.
 
         Returns: a `ReencryptReport`; with ``complete`` the key before may be retired.
 
-        Raises: ConfigError for a model without encrypted fields; KeyUnavailable, KeyDisabled.
+        Raises: ConfigError for a model without encrypted fields, and for a value in the clear of which nobody knows whose it is;
+        KeyUnavailable, KeyDisabled.
 
-        Example: ``db.keys.reencrypt(Card, progress=print).complete``
+        Example: ``db.keys.reencrypt(User, only=lambda item: item["id"]["S"].startswith("USER#")).complete``
         """
-        return self._run(Pass(self._plugin, self._rewriting, model, tenant or "", progress).run())
+        return self._run(Pass(self._plugin, self._rewriting, model, tenant or "", progress, only).run())
 
     def retire(self, ring: str, version: str, *, tenant: str | None = None) -> Any:
         """Let a former key be used no more: what is still stored under it is `KeyDisabled` from then on.
 
-        Of the old version of a blind index it ends the time in which both are in use.
+        It reads the tables of the ring, and looks at every envelope and seal in them, whatever class has written it. Of the old
+        version of a blind index it ends the time in which both are in use, after a complete `reencrypt` of each class that has it.
 
-        Raises: ConfigError for a key in use or one that is unknown, and where no complete `reencrypt` of each model of the ring
-        that this process has used was begun after the last rotation's ``old_writers_until``.
+        Raises: ConfigError for a key in use or one that is unknown; before the last rotation's ``old_writers_until``; and where
+        something is stored under the key, or a blind index of it was not made anew since.
 
         Example: ``db.keys.retire("pci", old)``
         """
@@ -93,7 +105,7 @@ class KeyActions:
 
         Returns: a `ShredReport`: until when the keys can be had from backups, and what is left that was made of values.
 
-        Raises: ConfigError.
+        Raises: ConfigError, also where there is no such key: then nothing was shredded.
 
         Example: ``report = db.keys.shred(subject="c1")``
         """
@@ -102,6 +114,11 @@ class KeyActions:
     def _rotated(self, name: str, tenant: str, *, blind_index: bool) -> Flow[RotationReport]:
         keys = self._plugin.keys
         versions: dict[str, str] = {}
+        if not blind_index and all(field.subject is not None for field in self._fields(name)) and self._fields(name):
+            raise ConfigError(
+                f"each subject has a key of its own, and nothing else lies under the key of the ring {name}, so that a rotation of"
+                " it would change nothing"
+            )
         for ring in self._rings(name, tenant):
             one = ring.blind if blind_index else ring
             versions[ring.home.table] = yield from keys.keyring.rotate(one, both=blind_index)
@@ -121,23 +138,71 @@ class KeyActions:
             found = True
             if version == (pointer.other if of_blind else pointer.key_version) or (of_blind and pointer.other is None):
                 raise ConfigError(f"this key of the ring {name} is the one in use: rotate the ring before")
-            self._check_complete(ring, (pointer.rotated or 0) + LATEST, {} if main is None else main.complete)
+            since = (pointer.rotated or 0) + LATEST
+            if keys.keyring.seconds() < since:
+                raise ConfigError(
+                    f"others may still write with this key of the ring {name}: run db.keys.reencrypt(...) of each model of the"
+                    " ring, and this, after the old_writers_until of the last rotation"
+                )
+            found_in = yield from self._found(ring, UUID(version).bytes, of_blind=of_blind, since=since)
+            if found_in:
+                raise ConfigError(
+                    f"there may be values under this key in {', '.join(sorted(found_in))}: run db.keys.reencrypt(...) of each"
+                    " model that has them to its end, begun after the old_writers_until of the last rotation"
+                )
             yield from keys.keyring.change(one, _retiring(version, of_blind=of_blind))
             keys.forget(one)
         if not found:
             raise ConfigError(f"the ring {name} has no key {version} that could be retired")
 
-    def _check_complete(self, ring: Ring, since: int, complete: dict[str, int]) -> None:
-        for field in self._fields(ring.name):
-            if complete.get(field.mark, -1) < since:
+    def _found(self, ring: Ring, version: bytes, *, of_blind: bool, since: int) -> Flow[set[str]]:
+        """Where something is, or may be, stored under a version of a key: it looks at every item of every table of the ring."""
+        main = yield from self._plugin.keys.keyring.get(ring, ACTIVE)
+        blind = yield from self._plugin.keys.keyring.get(ring.blind, ACTIVE)
+        noted = {table for pointer in (main, blind) if pointer is not None for table in pointer.tables}
+        complete = {} if main is None else {mark for mark, begun in main.complete.items() if begun >= since}
+        fields = self._fields(ring.name)
+        found: set[str] = set()
+        for table in sorted(noted | {field.table for field in fields if field.home() == ring.home}):
+            model = self._plugin.model_of(table)
+            if model is None:
                 raise ConfigError(
-                    f"values of {field.where} may still be stored under this key: run db.keys.reencrypt(...) of its model to"
-                    " its end, begun after the old_writers_until of the last rotation"
+                    f"the ring {ring.name} is used in the table {table}, too, and no model of that was used by this process so"
+                    " far: read one of its items first"
                 )
+            position: bytes | None = None
+            while True:
+                items, position = yield from self._rewriting.page(model, position, whole_table=True)
+                for item in items:
+                    if of_blind:
+                        found |= self._indexed(ring, model, item, complete)
+                    else:
+                        found |= {f"{table}.{name}" for name in under(item, version)}
+                if position is None:
+                    break
+        return found
+
+    def _indexed(self, ring: Ring, model: type[Any], item: Wires, complete: Collection[str]) -> set[str]:
+        """The blind indexes of an item that no complete pass has made anew, but those of other rings and tenants."""
+        schema = schema_of(model)
+        tag = (item.get(schema.discriminator or "") or {}).get("S")
+        found = set()
+        for name in item:
+            start, _, attribute = name[1:].partition("_")
+            if name[:1] != "_" or start not in {"bi", "bi2"}:
+                continue
+            known = [
+                field
+                for field in self._plugin.all_fields()
+                if (field.table, field.attribute) == (schema.table, attribute)
+            ]
+            mine = [field for field in known if field.option.ring == ring.name and _is_of(field, ring, item)]
+            if not known or any(field.mark_of(tag) not in complete for field in mine):
+                found.add(f"{schema.table}.{attribute}")
+        return found
 
     def _fields(self, ring: str) -> list[EncryptedField]:
-        of_all = [field for model in tuple(self._plugin.fields) for field in self._plugin.fields_of(model)]
-        return [field for field in of_all if field.option.ring == ring]
+        return [field for field in self._plugin.all_fields() if field.option.ring == ring]
 
     def _rings(self, name: str, tenant: str) -> Sequence[Ring]:
         fields = self._fields(name)
@@ -146,6 +211,8 @@ class KeyActions:
                 f"no model with Encrypted({name!r}) was used by this process so far, so nobody knows where its keys are: read"
                 " one of its items first"
             )
+        if not tenant and all(field.tenant_attribute is not None for field in fields):
+            raise ConfigError(f"each tenant has keys of the ring {name} of its own: say tenant=...")
         return list(dict.fromkeys(Ring(field.home(), name, tenant) for field in fields))
 
 
@@ -156,3 +223,19 @@ def _retiring(version: str, *, of_blind: bool) -> Callable[[Any], object]:
             pointer.key_version, pointer.other = pointer.other, None
 
     return change
+
+
+def _is_of(field: EncryptedField, ring: Ring, item: Wires) -> bool:
+    """Whether an item may be one of the ring's tenant."""
+    if field.tenant_attribute is None:
+        return True
+    return (item.get(field.tenant_attribute) or {}).get("S") == ring.tenant
+
+
+def under(item: Wires, version: bytes) -> Iterator[str]:
+    """The attributes of an item that lie under a version of a key, whatever class has written them."""
+    for name, wire in item.items():
+        if is_envelope(wire) and (bytes_of(wire) or b"")[4:20] == version:
+            yield name
+    if version in (bytes_of(item.get(SEAL)) or b""):
+        yield SEAL

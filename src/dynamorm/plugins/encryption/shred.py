@@ -48,6 +48,8 @@ def shredded(plugin: EncryptionPlugin, *, tenant: str | None, subject: Any, ring
     """Disable keys, or destroy those that were disabled long enough. Raises: ConfigError."""
     if tenant is None and subject is None:
         raise ConfigError("shred takes a tenant or a subject: db.keys.shred(subject=...)")
+    if tenant == "":
+        raise ConfigError("the tenant of shred is empty: what belongs to no tenant is shredded by its subject")
     fields = [
         field
         for model in tuple(plugin.fields)
@@ -63,9 +65,21 @@ def shredded(plugin: EncryptionPlugin, *, tenant: str | None, subject: Any, ring
         ends = yield from _tenant(plugin, fields, tenant or "")
     else:
         ends = yield from _subject(plugin, fields, tenant or "", subject)
-    done_at = max(ends, default=plugin.keys.keyring.now())
+    if not ends:
+        raise ConfigError(
+            f"nothing was shredded: {_named(tenant, subject, ring)} has no key in the tables of the models that this process has"
+            " used; is it written so, and of this tenant?"
+        )
+    done_at = max(ends)
     per_tenant = subject is None and bool(getattr(plugin.provider, "has_keys_of_tenants", False))
     return ShredReport(done_at, done_at + (PENDING if per_tenant else BACKUPS), _left_over(fields))
+
+
+def _named(tenant: str | None, subject: Any, ring: str | None) -> str:
+    """What was to be shredded, without a value."""
+    what = "this subject" if subject is not None else "this tenant"
+    where = "" if ring is None else f" in the ring {ring}"
+    return f"{what} of {'the tenant' if tenant else 'no tenant'}{where}" if subject is not None else f"{what}{where}"
 
 
 def _left_over(fields: list[EncryptedField]) -> tuple[str, ...]:
@@ -85,18 +99,32 @@ def _tenant(plugin: EncryptionPlugin, fields: list[EncryptedField], tenant: str)
                 continue
             over = yield from _disabled(keyring, pointer)
             if over is not None:
-                for version in pointer.versions:
-                    yield from _destroyed(keyring, (yield from keyring.get(one, f"V#{version}")))
+                for record in (yield from _versions(keyring, one, pointer)):
+                    yield from _destroyed(keyring, record)
                 yield from _destroyed(keyring, pointer)
             ends.append(_end(keyring, pointer))
             plugin.keys.forget(one)
     return ends
 
 
+def _versions(keyring: Keyring, ring: Ring, pointer: Any) -> Flow[list[Any]]:
+    """The records of all versions of a ring's key: where they have a partition of their own, also those that nothing names."""
+    found: dict[str, Any] = {}
+    if ring.home.sort is not None and ring.home.sort[1] != "N":
+        for record in (yield from keyring.records(ring)):
+            found[record.sk if isinstance(record.sk, str) else record.sk.decode()] = record
+    for version in pointer.versions:
+        if f"V#{version}" not in found:
+            found[f"V#{version}"] = yield from keyring.get(ring, f"V#{version}")
+    return [record for name, record in found.items() if name.startswith("V#")]
+
+
 def _subject(plugin: EncryptionPlugin, fields: list[EncryptedField], tenant: str, subject: Any) -> Flow[list[datetime]]:
     keyring, keys, ends = plugin.keys.keyring, plugin.keys, []
     rings = dict.fromkeys(Ring(field.home(), field.option.ring, tenant) for field in fields)
     for ring in rings:
+        if (yield from keyring.get(ring.subjects, ACTIVE)) is None:
+            continue  # asked for a key, it would be made
         yield from keys.fetch_active(ring.subjects)
         name = keys.name_of_subject(ring, _bytes_of(subject))
         record = yield from keyring.get(ring, f"S#{name}")

@@ -10,7 +10,7 @@ from msgspec.json import decode, encode
 
 from dynamorm.plugin import key_part
 
-from .envelope import tampered
+from .envelope import MAGIC, tampered
 
 _TAGS: Final = {"S": b"S", "N": b"N", "B": b"B", "BOOL": b"?", "NULL": b"0", "L": b"L", "M": b"M", "SS": b"s", "NS": b"n", "BS": b"b"}  # fmt: skip
 _NAMES: Final = {byte[0]: tag for tag, byte in _TAGS.items()}
@@ -62,6 +62,23 @@ def from_bytes(data: bytes) -> dict[str, Any]:
     except (KeyError, ValueError, IndexError):
         raise tampered() from None
     return {tag: value}
+
+
+def bytes_of(wire: dict[str, Any] | None) -> bytes | None:
+    """The bytes of a stored binary value; None for what is none."""
+    value: Any = None if wire is None else wire.get("B")
+    if isinstance(value, str):
+        try:
+            return b64decode(value, validate=True)
+        except ValueError:
+            return None
+    return value if isinstance(value, bytes) else None
+
+
+def is_envelope(wire: dict[str, Any] | None) -> bool:
+    """Whether a stored value says that it is an envelope."""
+    value: Any = None if wire is None else wire.get("B")
+    return value is not None and (bytes_of({"B": value[:8]}) or b"")[:4] == MAGIC
 
 
 def text_of(wire: dict[str, Any] | None) -> Any:
