@@ -10,7 +10,18 @@ from time import sleep
 
 import pytest
 
-from dynamorm import Attr, Model, Tenant, TransactionCancelled, ValidationError, attr, composite, partition_key
+from dynamorm import (
+    DB,
+    Attr,
+    Model,
+    Presets,
+    Tenant,
+    TransactionCancelled,
+    ValidationError,
+    attr,
+    composite,
+    partition_key,
+)
 from dynamorm.errors import (
     AlreadyDone,
     ExecutionLost,
@@ -25,8 +36,11 @@ from dynamorm.errors import (
     StoredFailure,
     TableNotFound,
 )
+from dynamorm.features import records as records_module
+from dynamorm.features.records import Answer
 from dynamorm.plugins import record_model
 from dynamorm.plugins.idempotency import machine
+from dynamorm.plugins.idempotency.clock import ServiceTime
 from dynamorm.plugins.idempotency.options import record_key
 from dynamorm.plugins.idempotency.values import decoded
 
@@ -386,6 +400,56 @@ def test_a_commit_of_which_nobody_knows_keeps_the_key_for_the_next_caller(lossy,
     assert (charge(lossy, key), effects(lossy, key)) == ({"id": key}, 1)
 
 
+class Forgetting:
+    """Applies the transaction, forgets the record of the operation, or has another run begin, and loses the answer."""
+
+    name = "forgetting"
+
+    def __init__(self):
+        self.then = None
+
+    def around(self, call):
+        def forgotten(op):
+            if self.then is None or op.name != "TransactWriteItems":
+                return (yield from call(op))
+            yield from call(op)
+            self.then()
+            raise OutcomeUnknown("its answer was lost")
+
+        return forgotten
+
+
+@pytest.mark.parametrize("ends", ["committed", "failed", "refused"])
+@pytest.mark.parametrize("begins_anew", [False, True])
+def test_an_end_whose_record_is_gone_has_an_unknown_outcome(open_db, engine, made, key, begins_anew, ends):
+    """Whether the writes were applied, the record alone could tell: it was forgotten, and perhaps another run has begun."""
+    forgetting = Forgetting()
+    db = open_db(engine.endpoint, table_prefix=made, extensions=(forgetting,))
+    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=made)) as other:
+
+        def forget():
+            forgetting.then = None
+            other.delete(record_model("dynamorm-idempotency"), record_key("", "charge", key))
+            if begins_anew:
+                other.idempotent(key, payload={"amount": 5}, scope="charge").__enter__()
+
+        def operate():
+            with begun(db, key) as op:
+                with op.transaction() as tx:
+                    tx.update(Effect, key, Effect.count.add(1), upsert=ends != "refused")
+                if ends == "committed":
+                    forgetting.then = forget
+                else:
+                    forget()
+                if ends == "failed":
+                    op.fail("declined")
+
+        with pytest.raises(ExecutionLost) as caught:
+            operate()
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert effects(db, key) == (ends == "committed")
+
+
 # ------------------------------------------------------------------------------------------------------------------ views, warnings
 
 
@@ -530,6 +594,51 @@ def test_a_wrong_clock_forgets_nothing_and_takes_nothing(db, key, hours, monkeyp
             pass
         assert not op.lost
     assert effects(db, key) == 1
+
+
+@pytest.mark.parametrize("seconds", [-60, 60, 400 * 86_400])
+def test_one_wrong_date_alone_ends_no_lease_and_forgets_nothing(db, key, seconds, monkeypatch):
+    """A Date counts when another one, or the clock of this machine, agrees with it."""
+    charge(db, key)
+    parse, wrong = records_module.parse_http_date, [True]
+    monkeypatch.setattr(
+        records_module, "parse_http_date", lambda value: parse(value) + seconds * bool(wrong and wrong.pop())
+    )
+    _forget_the_time(db)
+    assert charge(db, key) == {"id": key}
+    other = f"{key}-2"
+    with begun(db, other) as op:
+        wrong.append(True)
+        with pytest.raises(InProgress), begun(db, other):
+            pass
+        _forget_the_time(db)
+        wrong.append(True)
+        with pytest.raises(InProgress), begun(db, other):
+            pass
+        assert not op.lost
+    assert effects(db, key) == 1
+
+
+def test_a_date_that_contradicts_what_is_known_counts_when_the_next_one_agrees(monkeypatch):
+    """A clock was set, or this machine has slept."""
+    time = ServiceTime()
+
+    def learn(date, at, wall=None):
+        told = Answer(applied=True, date=date, asked=at - 0.1, at=at)
+        time.learn(told, wall)
+        return time.confirms(told)
+
+    assert not learn(5_000, 1.0, wall=9_000.0)
+    assert (time.is_known, time.is_doubted, time.now(1.0, 9_000.0)) == (False, True, 9_000_000)
+    assert learn(5_001, 2.0)
+    assert (time.is_known, time.now(2.0, 0.0)) == (True, 5_001_000)
+    assert not learn(8_000, 3.0)
+    assert time.now(3.0, 0.0) == 5_002_000
+    assert learn(5_003, 4.0)
+    assert not learn(8_002, 5.0)
+    assert learn(8_003, 6.0)
+    assert time.now(6.0, 0.0) == 8_003_000
+    assert ServiceTime().now(1.0, 7.0) == 7_000
 
 
 def _forget_the_time(db):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from dynamorm.effects import Call, Flow
-from dynamorm.errors import DynamORMError, Outcome, OutcomeUnknown, StepUnknown, ValidationError
+from dynamorm.errors import DynamORMError, ExecutionLost, Outcome, OutcomeUnknown, StepUnknown, ValidationError
 
 from . import machine
 from .acquiring import ROUNDS, Acquiring
@@ -145,8 +145,7 @@ class Execution(Acquiring):
             told = yield from self._refused(error)
         self.is_over = True
         if not told.applied and not self._has_ended(told, machine.COMMITTED):
-            self.is_lost = True
-            raise lost("nothing was applied")
+            raise self._lost_at_end(told, "nothing was applied")
 
     def _refused(self, error: DynamORMError) -> Flow[Any]:
         """The writes of the operation were refused: no copy of them may be applied after that was said.
@@ -158,8 +157,11 @@ class Execution(Acquiring):
             told = yield from self._send(machine.release(self._ours(), self._times()))
         except DynamORMError:
             error.outcome = Outcome.UNKNOWN
-        if told is not None and not told.applied and self._has_ended(told, machine.COMMITTED):
-            return told
+        if told is not None and not told.applied:
+            if self._has_ended(told, machine.COMMITTED):
+                return told
+            if not self._is_same_run(told):
+                error.outcome = Outcome.UNKNOWN
         raise error
 
     def fail(self, answer: bytes) -> Flow[None]:
@@ -168,8 +170,14 @@ class Execution(Acquiring):
         told = yield from self._send(change)
         self.is_over = True
         if not told.applied and not self._has_ended(told, machine.FAILED):
-            self.is_lost = True
-            raise lost("nothing was kept")
+            raise self._lost_at_end(told, "nothing was kept")
+
+    def _lost_at_end(self, told: Any, what: str) -> ExecutionLost:
+        """The error of an end that was refused: ``what`` is known only while the record of this run is there."""
+        self.is_lost = True
+        if self._is_same_run(told):
+            return lost(what)
+        return lost("its record is gone, and with it what became of this end", Outcome.UNKNOWN)
 
     def release(self) -> Flow[None]:
         """Give the record to nobody, where this execution has it and nothing of it is under way."""

@@ -130,7 +130,7 @@ class Held:
 
     def _told(self, flow: Flow[Any]) -> Flow[Any]:
         told = yield from flow
-        self._known.time.learn(told)
+        self._known.time.learn(told, self._records.wall())
         return told
 
     def _ours(self) -> Stored:
@@ -146,6 +146,11 @@ class Held:
         """Whether a refusal shows that an earlier attempt of this end was applied."""
         stored, mine = None if told.item is None else Stored.of(told.item), self._ours()
         return stored is not None and stored.is_of(mine.own, mine.fence) and stored.st == state
+
+    def _is_same_run(self, told: Any) -> bool:
+        """Whether a refusal shows the record of this run, whoever has it: one that was committed stays so, and is replaced by another run."""
+        stored = None if told.item is None else Stored.of(told.item)
+        return stored is not None and stored.nonce == self._ours().nonce
 
     def _times(self) -> Times:
         options = self.options
