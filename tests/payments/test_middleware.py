@@ -293,6 +293,7 @@ def test_the_application_says_who_asks(served, key):
         return cookies[0].decode() if cookies else None
 
     async def program(shop, post, db):
+        shop.headers = []  # a client keeps its cookies
         for cookie in ("session=a", "session=b"):
             for token in ("Bearer of this minute", "Bearer of the next"):
                 assert (await post(key, key, caller=token, Cookie=cookie)).status_code == 201

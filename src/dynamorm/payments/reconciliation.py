@@ -16,7 +16,7 @@ from dynamorm.errors import ValidationError
 
 from .money import Money
 from .settlement_lines import Line, read_lines
-from .two_faces import Steps, on_both
+from .two_faces import Pages, Steps, on_both
 
 
 class Difference(NamedTuple):
@@ -133,18 +133,14 @@ class Reconciliation:
         match = match or (key.partition if key is not None else "")
         there = read_lines(lines, date, zone, columns, amounts, statuses)
         here: dict[str, Line] = {}
-        cursor = None
-        while True:
-            query = self._on(field, date, zone)
-            page: Any = yield (query if cursor is None else query.cursor(cursor)).page()
+        pages = Pages(self.db, self._on(field, date, zone))
+        while (page := (yield from pages.next())) is not None:
             for payment in page.items:
                 status = getattr(payment, "status", None)
                 id = str(getattr(payment, match))
                 money = Money.minor(payment.amount, payment.currency, historic=True, wide=True)
                 here[id] = Line(id, money, status.value if isinstance(status, Enum) else status)
-            cursor = page.cursor
-            if cursor is None:
-                return _compared(here, there)
+        return _compared(here, there)
 
     def _on(self, field: str, date: Date, zone: tzinfo) -> Any:
         """The query for the payments of a day: by the date, or by a time within the day of the zone."""

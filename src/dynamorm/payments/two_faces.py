@@ -78,6 +78,27 @@ def transacted(db: Any, fill: Callable[[Any], None], *, token: str | None = None
     yield leave(None, None, None)
 
 
+class Pages:
+    """The pages of a query one after the other, of either face: no cursor is made, which needs a key in production."""
+
+    def __init__(self, db: Any, query: Any) -> None:
+        self._is_async = is_async(db)
+        self._pages: Any = query.pages()
+
+    def next(self) -> Steps[Any]:
+        """The next page; None behind the last."""
+        if not self._is_async:
+            return next(self._pages, None)
+        try:
+            return (yield self._pages.__anext__())
+        except StopAsyncIteration:
+            return None
+
+    def close(self) -> Steps[None]:
+        """Read no further."""
+        yield self._pages.aclose() if self._is_async else self._pages.close()
+
+
 class OneToken:
     """The token of all tries of one piece of work, whose transactions differ: at most one of them is applied.
 
