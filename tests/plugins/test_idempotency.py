@@ -2,11 +2,14 @@
 
 # ruff: noqa: PT012 - the end of a block of several statements is what raises
 
+import os
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from time import sleep
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,7 +42,7 @@ from dynamorm.errors import (
 from dynamorm.features import records as records_module
 from dynamorm.features.records import Answer
 from dynamorm.plugins import record_model
-from dynamorm.plugins.idempotency import machine
+from dynamorm.plugins.idempotency import blocking, machine
 from dynamorm.plugins.idempotency.clock import ServiceTime
 from dynamorm.plugins.idempotency.options import record_key
 from dynamorm.plugins.idempotency.values import decoded
@@ -559,6 +562,85 @@ def test_an_interrupted_block_gives_the_key_back(db, key):
     with pytest.raises(KeyboardInterrupt), begun(db, key):
         raise KeyboardInterrupt
     assert charge(db, key) == {"id": key}
+
+
+def test_a_step_whose_result_cannot_be_kept_was_run(db, key):
+    with pytest.raises(ValidationError) as caught, begun(db, key) as op:
+        op.step("charge", lambda key: object())
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+class Interrupted(BaseException):
+    """As a signal raises it."""
+
+
+@pytest.mark.parametrize("place", ["within", "behind"])
+def test_what_interrupts_the_entering_of_a_block_gives_the_key_back(made, engine, key, monkeypatch, place):
+    """A signal may come between any two lines, also once a thread renews the lease."""
+
+    def interrupted(*_):
+        raise Interrupted
+
+    before = {*threading.enumerate()}
+    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=made)) as db:
+        with monkeypatch.context() as patch:
+            if place == "within":
+                patch.setattr(blocking, "CURRENT", SimpleNamespace(set=interrupted))
+            else:
+                begin = blocking.IdempotentOperation.begin
+                patch.setattr(blocking.IdempotentOperation, "begin", lambda self: (begin(self), interrupted()))
+            with pytest.raises(Interrupted), begun(db, key):
+                pytest.fail("the block was entered")
+        assert charge(db, key) == {"id": key}
+        assert effects(db, key) == 1
+        for thread in {*threading.enumerate()} - before:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="it needs os.fork")
+@pytest.mark.parametrize("ends", ["commits", "fails", "stumbles"])
+def test_a_process_that_was_forked_within_a_block_ends_nothing(made, engine, key, ends):
+    """Both know the owner of the record: the one that began ends it, and the other one is told that it does not."""
+    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=made)) as db:
+        reading, writing = os.pipe()
+        with begun(db, key) as op:
+            with op.transaction() as tx:
+                tx.update(Effect, key, Effect.count.add(1), upsert=True)
+            child = os.fork()
+            if child == 0:
+                os.write(writing, _of_child(op, ends).encode())
+                os._exit(0)
+            os.waitpid(child, 0)
+            assert not op.lost
+            op.respond("parent")
+        told = os.read(reading, 1_000).decode().split()
+        os.close(reading)
+        os.close(writing)
+        assert told == [
+            "ExecutionLost",
+            "NOT_APPLIED",
+            "True",
+            *(["nothing"] if ends == "stumbles" else ["ExecutionLost"]),
+        ]
+        assert (op.response, effects(db, key)) == ("parent", 1)
+
+
+def _of_child(op, ends):
+    told = []
+    try:
+        op.transaction()
+    except ExecutionLost as error:
+        told += [type(error).__name__, error.outcome.name]
+    told.append(str(op.lost))
+    try:
+        if ends == "fails":
+            op._has_failed = True
+        op.end(ZeroDivisionError() if ends == "stumbles" else None)
+        told.append("nothing")
+    except ExecutionLost as error:
+        told.append(type(error).__name__)
+    return " ".join(told)
 
 
 # --------------------------------------------------------------------------------------------------------------- time and expiry
