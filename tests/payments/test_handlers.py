@@ -2,6 +2,7 @@
 
 import uuid
 from collections import Counter
+from datetime import timedelta
 from functools import partial, wraps
 from types import SimpleNamespace
 
@@ -153,8 +154,10 @@ def test_webhooks_are_kept_for_a_month_and_never_less_than_four_days(db, key):
         key
     )
     assert [(one.scope, one.retention_ms) for one in taken] == [("webhook:adyen", 30 * 86_400_000)]
-    with pytest.raises(ValidationError, match="4 days"):
-        webhook_handler(db, key=lambda event: event, scope="stripe", retention=3_600)(lambda op, event: None)(key)
+    for retention in (3_600, 86_400, 86_400.0, timedelta(days=3)):
+        with pytest.raises(ValidationError, match="4 days"):
+            webhook_handler(db, key=str, scope="stripe", retention=retention)(lambda op, event: None)
+    webhook_handler(db, key=str, scope="stripe", retention=timedelta(days=5))(lambda op, event: None)(key)
 
 
 @pytest.mark.parametrize("make", [lambda_handler, sqs_handler, webhook_handler])

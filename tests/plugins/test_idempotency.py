@@ -598,6 +598,7 @@ def test_what_interrupts_the_entering_of_a_block_gives_the_key_back(made, engine
             assert not thread.is_alive()
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="it needs os.fork")
 @pytest.mark.parametrize("ends", ["commits", "fails", "stumbles"])
 def test_a_process_that_was_forked_within_a_block_ends_nothing(made, engine, key, ends):
@@ -609,8 +610,10 @@ def test_a_process_that_was_forked_within_a_block_ends_nothing(made, engine, key
                 tx.update(Effect, key, Effect.count.add(1), upsert=True)
             child = os.fork()
             if child == 0:
-                os.write(writing, _of_child(op, ends).encode())
-                os._exit(0)
+                try:
+                    os.write(writing, _of_child(op, ends).encode())
+                finally:
+                    os._exit(0)
             os.waitpid(child, 0)
             assert not op.lost
             op.respond("parent")

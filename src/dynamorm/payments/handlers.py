@@ -11,6 +11,7 @@ renewed: a process that is frozen renews nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,7 @@ Scope: TypeAlias = str | Callable[[Event], str]
 LEASE: Final = 30.0
 """Seconds for which a key is held where nobody tells how long the function has left."""
 
+WEBHOOK_LEAST: Final = 4 * 86_400.0
 WEBHOOK_RETENTION: Final = 30 * 86_400.0
 SQS_RETENTION: Final = 14 * 86_400.0
 """Seconds for which an event is remembered: senders of webhooks repeat for days, and SQS keeps a message for up to 14 days.
@@ -172,7 +174,7 @@ def webhook_handler(
     key: Callable[[Event], str],
     payload: Callable[[Event], Any] | None = None,
     scope: Scope | None = None,
-    retention: float = WEBHOOK_RETENTION,
+    retention: float | timedelta = WEBHOOK_RETENTION,
     final: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Callable[[Callable[[Any, Event], Any]], Callable[[Event], Any]]:
     """A decorator of a function that is given each webhook once, ``handler(op, event)``; what it returns is kept for 30 days.
@@ -181,7 +183,7 @@ def webhook_handler(
     sender may add members to an event that it repeats. ``scope`` is the sender; of several it is a function of the event.
 
     Raises: ConfigError for what is no DB, and for a function without a name of its own that has no ``scope``; ValidationError for a
-    retention below 4 days, when it is called.
+    retention below 4 days.
 
     Example::
 
@@ -194,12 +196,17 @@ def webhook_handler(
 
     def decorated(handler: Callable[[Any, Event], Any]) -> Callable[[Event], Any]:
         scoped = _scope("webhook", handler, scope)
+        if (retention.total_seconds() if isinstance(retention, timedelta) else retention) < WEBHOOK_LEAST:
+            raise ValidationError(
+                f"retention of a webhook is {WEBHOOK_LEAST:.0f} or more seconds (4 days), for senders repeat one as long",
+                field="retention",
+            )
 
         @wraps(handler)
         def handle(event: Event) -> Any:
             of = None if payload is None else payload(event)
-            options = {"scope": scoped(event, None), "retention": retention, "final": final}
-            with db.idempotent(key(event), payload=of, **options) as op:
+            of_sender = scoped(event, None)
+            with db.idempotent(key(event), payload=of, scope=of_sender, retention=retention, final=final) as op:
                 if not op.replayed:
                     op.respond(handler(op, event))
             return op.response
@@ -216,8 +223,8 @@ def _check(db: Any) -> None:
 
 def _scope(kind: str, handler: Any, given: Any) -> Callable[[Event, Any], str]:
     """What gives the scope of an event: no two handlers, and no two sources, have one in common. Raises: ConfigError."""
-    name = _name(handler) if given is None else given
-    if not (callable(name) or isinstance(name, str)) or (given is None and "<" in name):
+    name = _name(handler)
+    if "<" in name if given is None else not (callable(given) or isinstance(given, str)):
         raise ConfigError(
             f"a {kind} handler has a scope of its own, and a function within another one, or without a name, does not tell it:"
             ' give scope="stripe", or a function of the event that gives a text'
@@ -227,7 +234,7 @@ def _scope(kind: str, handler: Any, given: Any) -> Callable[[Event, Any], str]:
         if given is None:
             function = getattr(context, "function_name", None)
             return _short(kind, f"{function}/{name}" if isinstance(function, str) else name)
-        found = name(event) if callable(name) else name
+        found = given(event) if callable(given) else given
         if not isinstance(found, str) or not found:
             raise ValidationError("the scope of an event is a text of 1 or more characters", field="scope")
         return _short(kind, found)
